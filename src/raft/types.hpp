@@ -1,0 +1,104 @@
+// The words of the Raft paper as types. Nothing in src/raft opens a file, reads a clock, draws a
+// random number that was not seeded by its configuration, or calls back.
+#pragma once
+
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "base/bytes.hpp"
+#include "base/ids.hpp"
+#include "base/time.hpp"
+
+namespace vesper::raft {
+
+using Term = StrongId<struct TermTag, std::uint64_t>;          // 0: before the first election
+using Index = StrongId<struct IndexTag, std::uint64_t>;        // 1-based; 0: before the first entry
+using ServerId = StrongId<struct ServerIdTag, std::uint32_t>;  // 0-based, below kMaxServers
+using Incarnation = StrongId<struct IncarnationTag, std::uint64_t>;  // of a data directory; 0: none
+using BootId = StrongId<struct BootIdTag, std::uint64_t>;            // of a process; 0: none
+using WriteNumber = StrongId<struct WriteNumberTag, std::uint64_t>;  // 1-based; 0: nothing written
+using LogTime = StrongId<struct LogTimeTag, std::int64_t>;  // ns of the cluster's one clock, from 0
+
+inline constexpr std::uint32_t kMaxServers = 64;
+// A term above this is refused wherever it comes from: it could only be damage or forgery, and
+// arithmetic on terms never wraps.
+inline constexpr Term kMaxTerm{std::uint64_t{1} << 62};
+
+// Who asked for an entry: the sequence-th write of one process. {0, 0, 0} on entries that no
+// client asked for.
+struct Origin {
+  ServerId server;
+  BootId boot;
+  std::uint64_t sequence = 0;
+
+  auto operator<=>(const Origin&) const = default;
+  bool is_none() const { return boot.value == 0; }
+};
+
+enum class EntryType : std::uint8_t {
+  noop = 1,          // §8: the first entry of a term
+  bootstrap = 2,     // cluster id and voters; the first entry of a log
+  registration = 3,  // a voter's incarnation, met after the bootstrap
+  command = 4,       // a client's write: opaque to raft
+};
+
+// An entry of the log. `bytes` is its one byte form, the same in memory, in AppendEntries and on
+// every disk (raft/entry.hpp); the other fields are read from it once. Made by make_entry and
+// decode_entry only.
+struct Entry {
+  Index index;
+  Term term;
+  EntryType type = EntryType::noop;
+  LogTime time;
+  Origin origin;
+  SharedBytes bytes;
+
+  SharedBytes payload() const;  // a slice of `bytes`
+};
+
+// Figure 2, "persistent state on all servers", without the log.
+struct HardState {
+  Term current_term;
+  std::optional<ServerId> voted_for;
+
+  bool operator==(const HardState&) const = default;
+};
+
+// What has to reach the disk, numbered by Raft without gaps. Writes are carried out in order.
+// The log after it: what was there up to `keep_through`, then `entries`.
+struct Write {
+  WriteNumber number;
+  HardState hard_state;
+  Index commit_index;  // saves a restart from waiting for a leader; never above keep_through +
+                       // entries
+  Index keep_through;  // entries[0].index == keep_through + 1 where there are entries
+  std::vector<Entry> entries;
+};
+
+// A voter of a configuration. Its vote and its acknowledgements count only under the incarnation
+// that the log has registered; 0 until then.
+struct Voter {
+  ServerId id;
+  std::string address;  // "http://host:port", for contact only: identity is (id, incarnation)
+  Incarnation incarnation;
+
+  bool operator==(const Voter&) const = default;
+};
+
+// Who votes (§6). In id order.
+struct Configuration {
+  Id128 cluster_id;  // none before the Bootstrap entry
+  std::vector<Voter> voters;
+
+  bool operator==(const Configuration&) const = default;
+  const Voter* find(ServerId id) const {
+    for (const Voter& voter : voters)
+      if (voter.id == id) return &voter;
+    return nullptr;
+  }
+  std::size_t majority() const { return voters.size() / 2 + 1; }
+};
+
+}  // namespace vesper::raft
