@@ -232,11 +232,12 @@ void Raft::resend_stalled() {
   auto& leader = std::get<Leader>(role_);
   for (auto& [id, progress] : leader.progress) {
     if (now_ - progress.progress_at < config_.heartbeat_interval * 4) continue;
+    // Sent again from what is known to have arrived. Where all of it has, the empty message asks
+    // for the acknowledgement that was lost.
     const bool probing = progress.state == Progress::State::probe && progress.probe_sent;
-    const bool lost = progress.state == Progress::State::replicate && !progress.in_flight.empty() &&
-                      progress.received_index.next() < progress.next_index;
     if (probing) progress.probe_sent = false;
-    if (lost) progress.become_probe(std::max(progress.match_index, progress.received_index).next());
+    if (!progress.in_flight.empty())
+      progress.become_probe(std::max(progress.match_index, progress.received_index).next());
     progress.progress_at = now_;
   }
 }
