@@ -88,7 +88,7 @@ std::optional<ParseError> check_method_prefix(std::string_view line, std::size_t
     if (i == 0 && c == '\x16') return malformed("this looks like TLS; this port speaks plain HTTP");
     if (!is_token_byte(c)) return malformed("this does not begin like an HTTP request");
     if (i == kMaxMethod)
-      return ParseError{501, "not_implemented", "no method has so long a name", kMaxMethod};
+      return ParseError{501, "not_implemented", "no method has so long a name", 0};
   }
   return std::nullopt;
 }

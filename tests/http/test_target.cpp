@@ -35,8 +35,10 @@ std::string read(std::string_view query) {
 std::string host_of(std::string_view text) {
   const auto authority = parse_authority(text);
   if (!authority) return "none";
-  return std::string(authority->host) + (authority->is_ipv6 ? " v6" : "") +
-         (authority->port ? " " + std::to_string(*authority->port) : "");
+  std::string host(authority->host);
+  if (authority->is_ipv6) host += " v6";
+  if (authority->port) (host += ' ') += std::to_string(*authority->port);
+  return host;
 }
 
 }  // namespace

@@ -22,8 +22,8 @@ std::string tags(std::initializer_list<std::string_view> lines) {
   CHECK(found.present == (lines.size() > 0));
   if (found.any) return "any";
   std::string text;
-  for (const auto revision : found.strong) text += std::to_string(revision) + " ";
-  for (const auto revision : found.weak) text += "W" + std::to_string(revision) + " ";
+  for (const auto revision : found.strong) (text += std::to_string(revision)) += ' ';
+  for (const auto revision : found.weak) ((text += 'W') += std::to_string(revision)) += ' ';
   return text + "of " + std::to_string(found.count);
 }
 
@@ -130,9 +130,10 @@ TEST_CASE("what is no list of entity tags is refused") {
   CHECK(tags({"\"7\"", "*"}) == "bad");
   CHECK(tags({"*", "*"}) == "bad");
   std::string many = "1";
-  for (int i = 2; i <= 16; ++i) many += "," + std::to_string(i);
+  for (int i = 2; i <= 16; ++i) (many += ',') += std::to_string(i);
   CHECK(tags({many}).ends_with("of 16"));
   CHECK(tags({many + ",17"}) == "bad");
   CHECK(tags({many, "17"}) == "bad");
-  CHECK(tags({"7" + std::string(1000, ',')}) == "bad");
+  const auto commas = std::string("7").append(1000, ',');
+  CHECK(tags({commas}) == "bad");
 }
