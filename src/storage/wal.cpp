@@ -320,12 +320,12 @@ Result<void> Wal::on_done(const JobDone& done, Instant now) {
 void Wal::frame_durable(Instant now) {
   persisted_ = written_.write_number;  // one frame is in flight at a time
   sealed_ = in_flight_seal_;
-  quiet_since_ = now;
   in_flight_bytes_ = 0;
   if (in_flight_seal_) {
     ++stats_.seals;
     return;
   }
+  quiet_since_ = now;
   ++stats_.frames;
   stats_.entries += in_flight_entries_;
   stats_.last_entries = in_flight_entries_;
