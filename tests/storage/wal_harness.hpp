@@ -177,11 +177,16 @@ struct Machine {
     auto opened = storage::Wal::open(fs, kSelf, kFresh, options, found);
     if (!opened) return std::move(opened).error();
     wal = std::move(*opened);
+    wal->flush(now);  // the first call tells it what time it is
     return {};
   }
-  // One turn of the loop: false where nothing is to be done at this time.
+  // One turn of the loop: false where nothing is to be done at this time. flush() does something
+  // exactly when deadline() says so: a loop that believes it neither spins nor oversleeps.
   Result<bool> turn() {
+    const bool due = wal->deadline() <= now;
+    const bool waiting = fs.jobs() > 0;
     wal->flush(now);
+    if (!waiting && fs.powered()) REQUIRE((fs.jobs() > 0) == due);
     auto done = fs.run_one();
     if (!done) return false;
     if (auto taken = wal->on_done(*done, now); !taken) return std::move(taken).error();
