@@ -119,12 +119,12 @@ void Wal::flush(Instant now) {
 Instant Wal::deadline() const {
   if (failed_ || in_flight_.value != 0) return kNever;
   if (!quiet_since_ || publish_due_) return Instant{};
-  if (has_queued()) return retry_at_;
+  if (has_queued()) return next_fits(room_here()) || next_fits(room_next()) ? Instant{} : retry_at_;
   const Instant quiet_at = finishing_ ? Instant{} : *quiet_since_ + options_.seal_after;
-  if (seal_wanted()) return quiet_at;
+  Instant at = seal_wanted() ? quiet_at : kNever;
   if (!finishing_ && spare_wanted())
-    return std::max(retry_at_, spare_behind() ? Instant{} : quiet_at);
-  return kNever;
+    at = std::min(at, std::max(retry_at_, spare_behind() ? Instant{} : quiet_at));
+  return at;
 }
 
 bool Wal::idle() const {
@@ -132,10 +132,18 @@ bool Wal::idle() const {
   return !finishing_ || !seal_wanted();
 }
 
-std::uint64_t Wal::room() const {
-  const std::uint64_t here = minus(segment_.bytes, segment_.offset + kSealReserve);
-  if (!spare_ready()) return here;
-  return here + minus(spare_.allocated, kSector + kSealReserve);
+// For one frame, padding included, in this segment and in the next (0 until that one is ready).
+std::uint64_t Wal::room_here() const {
+  return minus(segment_.bytes, segment_.offset + kSealReserve);
+}
+
+std::uint64_t Wal::room_next() const {
+  return spare_ready() ? minus(spare_.allocated, kSector + kSealReserve) : 0;
+}
+
+bool Wal::next_fits(std::uint64_t frame_room) const {
+  const std::uint64_t least = queue_.entries.empty() ? 0 : queue_.entries.front().bytes.size();
+  return sectors(kFrameHeader + least) <= frame_room;
 }
 
 bool Wal::seal_wanted() const {
@@ -172,18 +180,18 @@ std::size_t Wal::entries_that_fit(std::uint64_t frame_room) const {
 
 // Submits the next frame of the queue; false where it has to wait for the spare.
 bool Wal::start_frame() {
-  const std::uint64_t here = minus(segment_.bytes, segment_.offset + kSealReserve);
-  const std::size_t count = entries_that_fit(here);
-  if (count > 0 || (queue_.entries.empty() && here >= kSector)) {
-    append_frame(count, false);
+  if (next_fits(room_here())) {
+    append_frame(entries_that_fit(room_here()), false);
+    return true;
+  }
+  if (next_fits(room_next())) {
+    append_frame(entries_that_fit(room_next()), true);
     return true;
   }
   // The next segment holds at least the next entry, however large.
   const std::uint64_t least = queue_.entries.empty() ? 0 : queue_.entries.front().bytes.size();
   spare_.target = std::max(spare_.target, kSector + sectors(kFrameHeader + least) + kSealReserve);
-  if (!spare_ready()) return false;
-  append_frame(entries_that_fit(spare_.allocated - kSector - kSealReserve), true);
-  return true;
+  return false;
 }
 
 // Submits the first `count` entries of the queue with the newest hard state, in this segment or, in
@@ -320,12 +328,12 @@ Result<void> Wal::on_done(const JobDone& done, Instant now) {
 void Wal::frame_durable(Instant now) {
   persisted_ = written_.write_number;  // one frame is in flight at a time
   sealed_ = in_flight_seal_;
-  quiet_since_ = now;
   in_flight_bytes_ = 0;
   if (in_flight_seal_) {
     ++stats_.seals;
     return;
   }
+  quiet_since_ = now;
   ++stats_.frames;
   stats_.entries += in_flight_entries_;
   stats_.last_entries = in_flight_entries_;

@@ -63,7 +63,7 @@ std::string encode_head(SegmentHead& head) {
   ByteWriter w(out);
   w.bytes(kHeadMagic);
   w.u32(kWalVersion);
-  w.u32(0);  // the length, below
+  w.u32(kHeadBytes);
   w.u32(head.server.value);
   w.u32(head.born_with);
   w.u64(head.incarnation.value);
@@ -78,10 +78,8 @@ std::string encode_head(SegmentHead& head) {
   w.u64(head.state.commit_index.value);
   w.u64(head.first_index.value);
   w.u64(head.state.last_index.value);
-  const std::size_t length = out.size() + 8;
-  VESPER_ASSERT(length <= kSector);
-  for (std::size_t i = 0; i < 4; ++i) out[12 + i] = static_cast<char>(length >> (8 * i));
   head.checksum = close_with_checksum(out, 0);
+  VESPER_ASSERT(out.size() == kHeadBytes);
   out.resize(kSector, '\0');
   return out;
 }

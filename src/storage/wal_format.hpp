@@ -22,6 +22,7 @@ namespace vesper::storage {
 
 inline constexpr std::uint64_t kSector = 512;
 inline constexpr std::uint32_t kWalVersion = 1;
+inline constexpr std::size_t kHeadBytes = 132;  // of a segment's head in this version
 inline constexpr std::size_t kFrameHeader = 100;
 // No frame is longer, whatever the options say: what is read before it is believed is bounded.
 inline constexpr std::size_t kMaxFrame = 32u << 20;

@@ -12,6 +12,8 @@ namespace vesper::storage {
 namespace {
 
 constexpr std::size_t kWindow = 1u << 20;
+// Far above what any log reaches; below it, arithmetic on write numbers never wraps.
+constexpr raft::WriteNumber kMaxWriteNumber{std::uint64_t{1} << 62};
 
 bool all_zero(std::string_view bytes) {
   if (bytes.empty()) return true;
@@ -234,7 +236,8 @@ const char* Recovery::inconsistency(const FrameHeader& frame) const {
   const raft::HardState& hard = frame.hard_state;
   if (frame.kind != FrameKind::batch && frame.kind != FrameKind::seal)
     return "its kind is unknown to this build";
-  if (frame.write_number < state_.write_number) return "its write number falls";
+  if (frame.write_number < state_.write_number || frame.write_number > kMaxWriteNumber)
+    return "its write number falls or is out of range";
   if (frame.durable_number != state_.write_number) return "its durable number is wrong";
   if (hard.current_term < old.current_term || hard.current_term > raft::kMaxTerm)
     return "its term falls or is out of range";

@@ -59,8 +59,13 @@ class MemFs final : public storage::Fs {
   void cut_power_at(std::uint64_t step) { cut_at_ = step; }
   bool powered() const { return powered_; }
 
-  // kill -9: waiting jobs are gone, the page cache stays and is still unsynced.
-  void kill() { jobs_.clear(); }
+  // kill -9 of the process, at the step where the power was cut or between two: waiting jobs are
+  // gone; the page cache stays and is still unsynced.
+  void kill() {
+    jobs_.clear();
+    powered_ = true;
+    cut_at_ = UINT64_MAX;
+  }
   // Power loss and power back. Waiting jobs are gone.
   void lose_power(Loss loss);
 
