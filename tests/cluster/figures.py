@@ -61,7 +61,7 @@ def main():
     parser.add_argument('--freezes', type=int, default=5)
     parser.add_argument('--seed', type=int, default=1)
     options = parser.parse_args()
-    print(f'{"leader":<8} {"times":>5} {"median":>8} {"of 20":>8} {"90 %":>8} {"most":>8}   history')
+    print(f'{"leader":<8} {"times":>5} {"median":>8} {"of 20":>8} {"90 %":>8} {"most":>8}')
     for kind, count in (('kill', options.kills), ('freeze', options.freezes)):
         if count == 0:
             continue
@@ -72,10 +72,10 @@ def main():
             print('\n'.join(getattr(failed, '__notes__', ())))
             return 1
         ordered = sorted(took)
-        print(f'{kind:<8} {count:>5} {statistics.median(took):>5.0f} ms '
-              f'{statistics.median(took[:20]):>5.0f} ms {ordered[int(0.9 * (count - 1))]:>5.0f} ms '
-              f'{ordered[-1]:>5.0f} ms   {ops} operations, {writes} acknowledged writes: none lost, '
-              'linearizable')
+        columns = [statistics.median(took), statistics.median(took[:20]),
+                   ordered[int(0.9 * (count - 1))], ordered[-1]]
+        print(f'{kind:<8} {count:>5} ' + ' '.join(f'{ms:>5.0f} ms' for ms in columns))
+        print(f'         {ops} operations, linearizable; {writes} acknowledged writes, none lost')
     return 0
 
 

@@ -22,7 +22,8 @@ from runner import Failed, expect
 SLOW = float(os.environ.get('VESPER_TEST_SLOW', '1'))
 # A few seconds a case; VESPER_TEST_LONG=1 runs more rounds.
 LONG = os.environ.get('VESPER_TEST_LONG', '') not in ('', '0')
-BUGS = re.compile(r'AddressSanitizer|LeakSanitizer|runtime error:|assertion failed|terminate called')
+BUGS = re.compile('AddressSanitizer|LeakSanitizer|runtime error:|assertion failed|'
+                  'terminate called')
 
 running = {}  # pid -> Popen, for the clean-up at exit
 
