@@ -3,7 +3,7 @@
 # changes a file of the tree (scripts/fix.sh does); seconds.
 #
 #   scripts/check.sh          format, layout, scripts
-#   scripts/check.sh --full   clang-tidy as well, and all tests, the cluster's with sanitizers: minutes
+#   scripts/check.sh --full   clang-tidy as well, and every test with sanitizers, too: minutes
 set -euo pipefail
 source "$(dirname "${BASH_SOURCE[0]}")/lib/common.sh"
 source "$(dirname "${BASH_SOURCE[0]}")/lib/packages.sh"

@@ -96,8 +96,9 @@ end_cluster() {
 
 prepare() {
   local id
-  need_packages build demo
+  need_packages demo
   if [[ -z ${VESPER:-} ]]; then
+    need_packages build
     configure build
     build build vesper
   fi

@@ -3,7 +3,7 @@
 # exit code 0 only if none failed. Counted are test cases; those that run once more with the
 # address and undefined-behaviour sanitizers count once more.
 #
-#   scripts/test.sh              release build: everything; sanitizer build: all but the cluster tests
+#   scripts/test.sh              release build: everything; with sanitizers: not the cluster tests
 #   scripts/test.sh --full       the cluster tests with sanitizers, too
 #   scripts/test.sh --quick      release build only
 #   scripts/test.sh NAME...      only the tests of these names (meson test -C build --list)
@@ -41,7 +41,8 @@ run_tests() {
   shift
   log=$root/$folder/meson-logs/testlog.json
   rm -f "$log"
-  (cd "$root" && meson test -C "$folder" --no-rebuild --print-errorlogs "$@" "${names[@]}") || code=$?
+  (cd "$root" && meson test -C "$folder" --no-rebuild --print-errorlogs "$@" "${names[@]}") ||
+    code=$?
   [[ -f $log ]] ||
     die "no test ran in $folder/ (meson test ended with code $code)" \
       "The names of all tests: meson test -C $root/$folder --list"

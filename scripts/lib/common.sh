@@ -1,6 +1,6 @@
 # shellcheck shell=bash
-# What every script shares: where the tree is, how to speak, how to build. Sourced, never run; starts
-# no process of its own accord and installs nothing (packages.sh does).
+# What every script shares: where the tree is, how to speak, how to build. Sourced, never run;
+# installs nothing (packages.sh does).
 
 root=$(cd "$(dirname "${BASH_SOURCE[0]}")/../.." && pwd)
 
@@ -57,7 +57,7 @@ configure() {
   rm -f "$log"
 }
 
-# build FOLDER [TARGET...]: builds quietly where nobody watches, with a progress line where one does.
+# build FOLDER [TARGET...]: quietly where nobody watches, with a progress line where somebody does.
 build() {
   local folder=$1 quiet=(--quiet)
   shift

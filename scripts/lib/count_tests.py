@@ -1,4 +1,4 @@
-"""Counts the test cases of a `meson test` run from its testlog.json and prints "PASSED FAILED SKIPPED".
+"""Counts the test cases of a `meson test` run, from its testlog.json: "PASSED FAILED SKIPPED".
 
 A doctest binary and a Python unittest say how many cases they ran; a test that says nothing counts
 as one. A test that failed in any other way (crash, timeout, sanitizer) counts as one failure more

@@ -12,7 +12,7 @@ declare -A started=()                # started[id]: pid, of the nodes that this 
 # read_list FILE [DATA-FOLDER]: fills the variables above. The binary checks the list more strictly;
 # here only what the scripts themselves need is looked at.
 read_list() {
-  local line number=0 url_form='^http://(\[[0-9A-Fa-f:.]+\]|[^][:/[:space:]]+):[0-9]+$'
+  local line number=0 url_form='^http://(\[[0-9A-Fa-f:.]+\]|[^][/:[:space:]]+):[0-9]+$'
   [[ -r $1 ]] || die "the list $1 cannot be read" "Name another one with --list FILE."
   list=$(cd "$(dirname "$1")" && pwd)/$(basename "$1")
   data=${2:-$(dirname "$list")/vesper-data}
