@@ -32,8 +32,8 @@ class Cluster(unittest.TestCase):
         binary = os.path.join(self.folder, "vesper")
         with open(binary, "w", encoding="utf-8") as file:
             stand_in = os.path.join(HERE, "stand_in.py")
-            file.write(f"#!{sys.executable} -B\nimport runpy, sys\n"
-                       f"sys.argv[0] = {stand_in!r}\nrunpy.run_path({stand_in!r}, None, '__main__')\n")
+            file.write(f"#!{sys.executable} -B\nimport runpy\n"
+                       f"runpy.run_path({stand_in!r}, None, '__main__')\n")
         os.chmod(binary, 0o755)
         self.ports = free_ports(3)
         self.list = os.path.join(self.folder, "list.txt")
