@@ -37,7 +37,7 @@ fuzz() {
 }
 
 main() {
-  local seconds=30 names=() all name passed=0 failed=0
+  local seconds=30 names=() all name passed=0 failed=0 cache=''
   case "${1:-}" in
     -h | --help)
       print_manual
@@ -50,10 +50,10 @@ main() {
     shift
   fi
   need_packages build fuzz
-  # The libraries are measured, too, not only the target: fuzzer-no-link.
-  CC=${CC:-clang} CXX=${CXX:-clang++} configure build-fuzz --buildtype=debugoptimized -Dfuzz=true \
-    -Db_sanitize=address,undefined -Db_lundef=false \
-    -Dcpp_args=-fsanitize=fuzzer-no-link -Dc_args=-fsanitize=fuzzer-no-link
+  ! command -v ccache >/dev/null || cache='ccache '
+  # With -Dfuzz=true meson.build itself sets the sanitizers, for the libraries as for the targets.
+  CC=${CC:-${cache}clang} CXX=${CXX:-${cache}clang++} \
+    configure build-fuzz --buildtype=debugoptimized -Dfuzz=true
   mapfile -t all < <(targets)
   ((${#all[@]} > 0)) || die "there is no target in tests/fuzz/" "See docs/testing.md."
   names=("$@")
