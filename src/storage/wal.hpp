@@ -1,0 +1,177 @@
+// The write-ahead log: takes raft::Writes in order, makes them durable one frame at a time, and
+// gives them back after a restart. It decides when bytes go to disk; what they look like is
+// wal_format's, reading them back wal_recovery's. It reads no clock: time enters with the calls.
+//
+// Run time, on the loop's thread: write() queues, flush() starts at most one job, on_done() takes
+// its completion. All Writes queued while a job is in flight become one frame: group commit.
+#pragma once
+
+#include <cstdint>
+#include <deque>
+#include <memory>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "base/ids.hpp"
+#include "base/result.hpp"
+#include "base/time.hpp"
+#include "raft/types.hpp"
+#include "storage/fs.hpp"
+#include "storage/wal_format.hpp"
+
+namespace vesper::storage {
+
+// The defaults are for production; tests make everything small. Byte counts are multiples of 512.
+struct WalOptions {
+  std::uint64_t segment_bytes = 16u << 20;       // of a normal segment
+  std::uint64_t first_segment_bytes = 1u << 20;  // made at boot, while somebody waits
+  std::uint64_t slice_bytes = 1u << 20;          // zero-filled in one job: what an append waits for
+  std::uint64_t frame_bytes = 8u << 20;  // of entries in one frame; a larger entry goes alone
+  Duration seal_after = milliseconds(100);
+  Duration retry_after = seconds(1);  // when the disk is full
+};
+
+// What a data directory remembers.
+struct Recovered {
+  raft::HardState hard_state;
+  raft::Index commit_index;          // never above the last entry
+  std::vector<raft::Entry> entries;  // from index 1 on, without gaps
+  raft::WriteNumber last_write;      // the next Write is numbered one more
+  Id128 cluster_id;                  // of the Bootstrap entry; none in a log without one
+  raft::Incarnation incarnation;     // of the directory
+  std::vector<std::string> notes;    // for the log: what was found and what was done about it
+};
+
+// Since open(); counters only rise. The last_ fields belong to the frame that `frames` counted
+// last.
+struct WalStats {
+  std::uint64_t frames = 0;  // durable, seals left out; each cost one fdatasync
+  std::uint64_t seals = 0;
+  std::uint64_t entries = 0;
+  std::uint64_t bytes = 0;  // written by appends, padding and heads included
+  Duration last_took;       // write and fdatasync, in a rotation the rename and its fsync, too
+  std::uint64_t last_entries = 0;
+  std::uint64_t segments = 0;    // files, the spare left out
+  std::uint64_t file_bytes = 0;  // of all files, the spare included
+};
+
+class Wal {
+ public:
+  // Recovers what the directory holds, or makes the first segment in an empty one with `fresh` as
+  // its incarnation (random, not 0). Blocks; boot only. The error says which file, where in it and
+  // what is wrong; nothing has been changed then, but where making a new segment failed. `fs`
+  // outlives the Wal.
+  static Result<std::unique_ptr<Wal>> open(Fs& fs, raft::ServerId self, raft::Incarnation fresh,
+                                           WalOptions options, Recovered& out);
+
+  Wal(const Wal&) = delete;
+  Wal& operator=(const Wal&) = delete;
+
+  // Queues; no I/O. Numbers go on from Recovered::last_write without gaps; terms and commit index
+  // never fall, and nothing committed is cut (§5.3: a leader never overwrites a committed entry).
+  void write(raft::Write write);
+
+  // Starts the next job when none is in flight and something is due: a frame, a seal, a slice of
+  // the spare. Called once per turn of the loop and at deadline().
+  void flush(Instant now);
+
+  // The completion of the job that flush() submitted. An error is fatal and never retried: after a
+  // failed write or fsync nobody knows what the disk holds, and the page cache lies.
+  Result<void> on_done(const JobDone& done, Instant now);
+
+  // From now on: queued Writes go out, the last frame is sealed at once, no spare is made ready.
+  void finish() { finishing_ = true; }
+
+  // Every Write up to and including this one survives a power loss.
+  raft::WriteNumber persisted() const { return persisted_; }
+  // Nothing queued, nothing in flight; after finish(): sealed, too.
+  bool idle() const;
+  // When flush() has something to do though nothing happened; kNever while a job is in flight.
+  Instant deadline() const;
+  // Bytes of entries queued or in flight.
+  std::uint64_t queued_bytes() const { return queued_bytes_ + in_flight_bytes_; }
+  // The next segment cannot be allocated (ENOSPC, EDQUOT). What room() says is left; flush() tries
+  // again every WalOptions::retry_after.
+  bool disk_full() const { return disk_full_; }
+  // Bytes that can still be written without a new segment.
+  std::uint64_t room() const;
+  const WalStats& stats() const { return stats_; }
+  // The job in flight, JobId(0) for none: whose completion goes to on_done().
+  JobId in_flight() const { return in_flight_; }
+
+ private:
+  // Writes that wait, merged: the last one's hard state and commit index, and the entries that
+  // survived later truncations.
+  struct Queue {
+    raft::WriteNumber number;  // of the last Write taken in
+    raft::HardState hard_state;
+    raft::Index commit_index;
+    raft::Index keep_through;  // entries[0].index == keep_through + 1
+    std::deque<raft::Entry> entries;
+    // {last index, number}, rising in both: Write `number` is durable once the entries up to that
+    // index are. A Write whose entries were cut again is covered by the one that cut them.
+    struct Boundary {
+      raft::Index last_index;
+      raft::WriteNumber number;
+    };
+    std::deque<Boundary> boundaries;
+  };
+  // The zero-filled file that becomes the next segment.
+  struct Spare {
+    std::uint64_t allocated = 0;
+    std::uint64_t target = 0;
+  };
+  enum class Doing : std::uint8_t { nothing, append, rotate, publish, slice };
+
+  Wal(Fs& fs, WalOptions options, raft::ServerId self, WalTail tail);
+
+  bool has_queued() const { return queue_.number > written_.write_number; }
+  std::size_t entries_that_fit(std::uint64_t frame_room) const;
+  bool start_frame();
+  void append_frame(std::size_t count, bool rotate);
+  void append_seal();
+  bool seal_possible() const;
+  bool seal_wanted() const;
+  bool spare_ready() const { return spare_.allocated == spare_.target; }
+  bool spare_wanted() const;
+  bool spare_behind() const;
+  void start_slice();
+  void submit(Doing doing, std::variant<Append, Allocate, Rename, Remove> work);
+  void frame_durable(Instant now);
+  Result<void> slice_done(const JobDone& done, Instant now);
+
+  Fs& fs_;
+  const WalOptions options_;
+  const raft::ServerId self_;
+  const raft::Incarnation incarnation_;
+
+  WalSegment segment_;   // where frames are appended
+  WalState written_;     // after the last frame submitted
+  std::uint64_t chain_;  // checksum of the last frame (or head) submitted
+  bool sealed_;          // the last frame is a seal, or the segment has no frame yet
+  raft::WriteNumber persisted_;
+  Queue queue_;
+  Spare spare_;
+
+  Doing doing_ = Doing::nothing;
+  Doing last_ = Doing::nothing;  // the job before
+  bool publish_due_ = false;     // the spare holds a synced frame and waits for its name
+  WalSegment next_segment_;      // what the spare becomes then
+  JobId in_flight_;
+  JobId next_job_;
+  std::uint64_t queued_bytes_ = 0;
+  std::uint64_t in_flight_bytes_ = 0;
+  std::uint64_t in_flight_entries_ = 0;
+  bool in_flight_seal_ = false;
+  Duration in_flight_took_;
+
+  std::optional<Instant> quiet_since_;  // nothing before the first flush()
+  Instant retry_at_;
+  bool disk_full_ = false;
+  bool finishing_ = false;
+  bool failed_ = false;
+  WalStats stats_;
+};
+
+}  // namespace vesper::storage

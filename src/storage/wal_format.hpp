@@ -1,0 +1,126 @@
+// The bytes of a segment: its head and the headers of its frames (docs/disk-format.md has the
+// grammar and a worked example). Bytes in, values out: no files and no order of events in here.
+//
+// A segment is a head, frames, and zeros up to its allocated size. Head and frames begin at
+// multiples of 512 bytes, so that a torn sector cannot reach into a frame that was synced before.
+// Integers are little-endian, checksums XXH3-64.
+#pragma once
+
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "base/ids.hpp"
+#include "base/result.hpp"
+#include "raft/entry.hpp"
+#include "raft/types.hpp"
+#include "storage/fs.hpp"
+
+namespace vesper::storage {
+
+inline constexpr std::uint64_t kSector = 512;
+inline constexpr std::uint32_t kWalVersion = 1;
+inline constexpr std::size_t kFrameHeader = 100;
+// No frame is longer, whatever the options say: what is read before it is believed is bounded.
+inline constexpr std::size_t kMaxFrame = 32u << 20;
+static_assert(kFrameHeader + raft::kMaxEntry <= kMaxFrame);
+
+constexpr std::uint64_t sectors(std::uint64_t bytes) {
+  return (bytes + kSector - 1) / kSector * kSector;
+}
+
+// "wal-" and 16 lower-case hex digits; segments count from 1.
+std::string segment_name(std::uint64_t number);
+std::optional<std::uint64_t> parse_segment_name(std::string_view name);
+inline constexpr std::string_view kSpareName = "spare";
+
+// What the log says after a frame, the entries themselves left out.
+struct WalState {
+  raft::WriteNumber write_number;
+  raft::HardState hard_state;
+  raft::Index commit_index;
+  raft::Index last_index;
+  Id128 cluster_id;  // of the Bootstrap entry, none without one
+};
+
+// A segment open for appending.
+struct WalSegment {
+  std::uint64_t number = 0;
+  std::uint64_t bytes = 0;   // allocated
+  std::uint64_t offset = 0;  // of the next frame
+};
+
+// The first sector of a segment. It is durable before the segment has its name, so a bad one is
+// always damage. In every version the magic, version and length stand first and the checksum
+// stands last, so that a newer version is told from damage.
+struct SegmentHead {
+  raft::ServerId server;
+  raft::Incarnation incarnation;
+  std::uint64_t number = 0;
+  std::uint64_t file_bytes = 0;    // allocated when it was made
+  std::uint32_t born_with = 0;     // frames that were durable before the segment had its name: 0, 1
+  std::uint64_t previous_end = 0;  // where the segment before this one ended, 0 in the first
+  std::uint64_t previous_checksum = 0;  // of its last frame (or head), 0 in the first
+  raft::Index first_index;              // of the log; 1 until a snapshot cuts it
+  WalState state;                       // before the first frame of this segment
+  std::uint64_t checksum = 0;           // of the head; set by encode and decode
+};
+
+// One sector, zero-padded. Sets head.checksum.
+std::string encode_head(SegmentHead& head);
+// Of the first sector of a file. Errors: not a segment, damaged, of an unknown version.
+Result<SegmentHead> decode_head(std::string_view sector);
+
+enum class FrameKind : std::uint16_t {
+  batch = 1,  // part or all of one or more Writes
+  seal = 2,   // nothing new: makes damage of the frame before it visible
+};
+
+// The header of a frame. Its checksum is seeded with the incarnation and covers the place where the
+// frame stands, so that neither a foreign file, nor a misdirected write, nor a user's value ever
+// looks like a frame. It covers the entries by way of entries_checksum.
+struct FrameHeader {
+  std::uint32_t length = 0;  // header and entries, without padding
+  FrameKind kind = FrameKind::batch;
+  std::uint64_t segment = 0;  // where it stands
+  std::uint64_t offset = 0;
+  std::uint64_t previous = 0;        // checksum of the frame (or head) before
+  raft::WriteNumber write_number;    // the last Write that is whole with this frame
+  raft::WriteNumber durable_number;  // the last one that was durable when the frame was made
+  raft::HardState hard_state;
+  raft::Index commit_index;
+  raft::Index keep_through;  // the log is cut behind it, then the entries follow
+  std::uint32_t entry_count = 0;
+  std::uint64_t entries_checksum = 0;
+  std::uint64_t checksum = 0;  // of the header; set by encode and decode
+};
+
+// kFrameHeader bytes. Sets header.checksum.
+std::string encode_frame_header(FrameHeader& header, raft::Incarnation incarnation);
+// Nothing where `bytes` does not begin with the header of a frame of this incarnation at that
+// place. The length is bounded by kMaxFrame, the kind and the other fields are not judged.
+std::optional<FrameHeader> decode_frame_header(std::string_view bytes,
+                                               raft::Incarnation incarnation, std::uint64_t segment,
+                                               std::uint64_t offset);
+
+// A whole frame ready to be written behind `lead` (the head of a new segment, or nothing), padded
+// to full sectors. Fills in length, count and checksums of `header`. Small entries are copied
+// together, large ones shared.
+std::vector<SharedBytes> encode_frame(std::string_view lead, FrameHeader& header,
+                                      const std::vector<raft::Entry>& entries,
+                                      raft::Incarnation incarnation);
+
+// What recovery found at the end of the log: where Wal goes on.
+struct WalTail {
+  raft::Incarnation incarnation;
+  WalSegment segment;
+  WalState state;
+  std::uint64_t chain = 0;  // checksum of the last frame or head
+  bool sealed = true;
+  std::uint64_t segments = 0;
+  std::uint64_t file_bytes = 0;
+};
+
+}  // namespace vesper::storage
