@@ -35,6 +35,14 @@ struct Durable {
   WriteNumber last_write;
 };
 
+// Fast failover and fast start (docs/raft.md).
+inline constexpr Duration kFastFailover = milliseconds(15);   // at most, until the first pre-vote
+inline constexpr Duration kFastStartMin = milliseconds(10);
+inline constexpr Duration kFastStartMax = milliseconds(60);
+inline constexpr Duration kFastRound = milliseconds(20);      // first vote round: [this, 2 * this]
+inline constexpr Duration kHoldBack = milliseconds(30);       // of one's own, after a granted pre-vote
+inline constexpr Duration kAskAgain = milliseconds(10);       // after "leader fresh"
+
 class Raft {
  public:
   Raft(Config config, Durable durable, Instant now);
@@ -91,7 +99,8 @@ class Raft {
   Duration random_election_timeout();
   std::size_t majority() const { return configuration_.majority(); }
   bool self_counts() const { return counts(config_.self, config_.incarnation); }
-  std::string name(Term term) const;
+  static std::string name(Term term);
+  static std::string name(ServerId id);
 
   // follower.cpp
   void on_append_entries(ServerId from, AppendEntries m);
@@ -122,12 +131,12 @@ class Raft {
   void register_voters();
   void replicate_to(ServerId id, Progress& progress);
   void send_append(ServerId id, Progress& progress);
-  void send_heartbeats(bool beat_due);
+  void send_heartbeats();
   void advance_commit();
   void check_quorum();
-  void start_read_round();
-  void finish_read_rounds();
-  void tell_commit();
+  void maybe_start_read_round();
+  void maybe_finish_read_round();
+  void resend_stalled();
   void leader_deadline();
   void leader_end_of_turn();
 
@@ -165,6 +174,7 @@ class Raft {
   bool ever_heard_leader_ = false;
   Instant leader_heard_at_;    // valid when ever_heard_leader_
   Index leader_commit_heard_;
+  Duration round_base_;        // a vote round lasts [this, 2 * this]; doubles up to the normal timeout
   bool leader_gone_ = false;   // its process is known to be gone: stickiness no longer protects it
   LogTime time_base_;          // the cluster's clock at time_base_at_
   Instant time_base_at_;
