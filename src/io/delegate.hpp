@@ -2,6 +2,8 @@
 // functions. The object outlives whatever holds the delegate.
 #pragma once
 
+#include <utility>
+
 namespace vesper::io {
 
 template <typename R, typename... Args>
@@ -15,12 +17,12 @@ class Delegate {
     Delegate delegate;
     delegate.object_ = object;
     delegate.call_ = [](void* raw, Args... args) -> R {
-      return (static_cast<T*>(raw)->*Method)(static_cast<Args>(args)...);
+      return (static_cast<T*>(raw)->*Method)(std::forward<Args>(args)...);
     };
     return delegate;
   }
 
-  R operator()(Args... args) const { return call_(object_, static_cast<Args>(args)...); }
+  R operator()(Args... args) const { return call_(object_, std::forward<Args>(args)...); }
   explicit operator bool() const { return call_ != nullptr; }
 
  private:
