@@ -131,7 +131,6 @@ class Wal {
   bool start_frame();
   void append_frame(std::size_t count, bool rotate);
   void append_seal();
-  bool seal_possible() const;
   bool seal_wanted() const;
   bool spare_ready() const { return spare_.allocated == spare_.target; }
   bool spare_wanted() const;

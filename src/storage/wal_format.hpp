@@ -45,6 +45,10 @@ struct WalState {
   Id128 cluster_id;  // of the Bootstrap entry, none without one
 };
 
+// The cluster that the log belongs to, judged by its first entry: none where that is no Bootstrap
+// entry (or one that raft will refuse).
+Id128 cluster_id_of(const raft::Entry& first);
+
 // A segment open for appending.
 struct WalSegment {
   std::uint64_t number = 0;
@@ -73,7 +77,7 @@ std::string encode_head(SegmentHead& head);
 // Of the first sector of a file. Errors: not a segment, damaged, of an unknown version.
 Result<SegmentHead> decode_head(std::string_view sector);
 
-enum class FrameKind : std::uint16_t {
+enum class FrameKind : std::uint32_t {
   batch = 1,  // part or all of one or more Writes
   seal = 2,   // nothing new: makes damage of the frame before it visible
 };
