@@ -108,6 +108,17 @@ std::optional<std::string> Checker::judge() const {
       return fmt::format("wrong value at revision {}: {}", operation.read.revision,
                          name(operation));
   }
+  if (auto wrong = judge_order(answered)) return wrong;
+  return judge_lanes(std::move(answered));
+}
+
+// The store's revision at the instant at which an answered request took effect.
+std::uint64_t Checker::seen(const Operation& operation) {
+  return operation.kind == Operation::Kind::get ? operation.read.revision
+                                                : operation.written.revision;
+}
+
+std::optional<std::string> Checker::judge_order(std::vector<const Operation*> answered) {
   std::vector<const Operation*> by_answer = answered;
   std::sort(by_answer.begin(), by_answer.end(),
             [](const auto* a, const auto* b) { return *a->answered < *b->answered; });
@@ -115,16 +126,26 @@ std::optional<std::string> Checker::judge() const {
             [](const auto* a, const auto* b) { return a->invoked < b->invoked; });
   std::uint64_t floor = 0;
   std::size_t done = 0;
-  const auto seen = [](const Operation& operation) {
-    return operation.kind == Operation::Kind::get ? operation.read.revision
-                                                  : operation.written.revision;
-  };
   for (const Operation* operation : answered) {
     while (done < by_answer.size() && *by_answer[done]->answered < operation->invoked)
       floor = std::max(floor, seen(*by_answer[done++]));
     if (seen(*operation) < floor)
       return fmt::format("stale: saw revision {} after {} had been answered: {}", seen(*operation),
                          floor, name(*operation));
+  }
+  return std::nullopt;
+}
+
+std::optional<std::string> Checker::judge_lanes(std::vector<const Operation*> answered) {
+  std::sort(answered.begin(), answered.end(), [](const auto* a, const auto* b) {
+    return std::pair{a->connection, a->request} < std::pair{b->connection, b->request};
+  });
+  for (std::size_t i = 1; i < answered.size(); ++i) {
+    const Operation& before = *answered[i - 1];
+    const Operation& after = *answered[i];
+    if (before.connection == after.connection && seen(after) < seen(before))
+      return fmt::format("order: {} took effect before {}, which its connection sent first",
+                         name(after), name(before));
   }
   return std::nullopt;
 }

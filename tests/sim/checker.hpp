@@ -15,6 +15,7 @@ namespace vesper::sim {
 struct Operation {
   enum class Kind { put, remove, get, create } kind = Kind::get;  // create: put if absent
   std::string key, value;
+  std::uint64_t connection = 0, request = 0;
   std::string command;  // its bytes, unique to the operation; empty for get
   Instant invoked;
   std::optional<Instant> answered;
@@ -38,10 +39,14 @@ class Checker {
 
   // At the end: replays the committed log in a model of its own and compares every answer with it;
   // what was acknowledged is there, what was refused is not, nothing is there twice, answers are
-  // in real-time order (linearizability, by the one order of revisions).
+  // in real-time order (linearizability, by the one order of revisions), and requests of one
+  // connection took effect in their order.
   std::optional<std::string> judge() const;
 
  private:
+  static std::uint64_t seen(const Operation& operation);
+  static std::optional<std::string> judge_order(std::vector<const Operation*> answered);
+  static std::optional<std::string> judge_lanes(std::vector<const Operation*> answered);
   struct Committed {
     raft::Term term;
     std::string bytes;

@@ -215,6 +215,8 @@ void World::client_step(std::size_t c) {
     operation.kind = static_cast<Operation::Kind>(random_.between(0, 3));
     operation.invoked = now_;
     const node::Ticket ticket{client.connection, client.next_request++};
+    operation.connection = ticket.connection;
+    operation.request = ticket.request;
     tally_.count("operations");
     if (operation.kind == Operation::Kind::get) {
       client.open[ticket.request] = checker_.begin(operation);
