@@ -92,6 +92,12 @@ std::size_t Stream::queued() const {
   return bytes;
 }
 
+std::uint64_t Stream::bytes_out() const {
+  const std::size_t waiting =
+      handle_ == nullptr ? 0 : uv_stream_get_write_queue_size(as_stream(&handle_->tcp));
+  return bytes_out_ - waiting;
+}
+
 void Stream::flush() {
   if (handle_ == nullptr) gathered_.clear();
   if (handle_ == nullptr || writing_) return;

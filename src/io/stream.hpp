@@ -62,7 +62,7 @@ class Stream {
   Address local() const;
 
   std::uint64_t bytes_in() const { return bytes_in_; }
-  std::uint64_t bytes_out() const { return bytes_out_; }  // handed to the kernel, or on the way
+  std::uint64_t bytes_out() const;  // that the kernel has taken
 
  private:
   friend class Listener;
@@ -95,7 +95,7 @@ class Stream {
   bool finishing_ = false;
   bool finished_ = false;
   std::uint64_t bytes_in_ = 0;
-  std::uint64_t bytes_out_ = 0;
+  std::uint64_t bytes_out_ = 0;  // given to libuv
 };
 
 class Listener {

@@ -65,8 +65,9 @@ std::optional<Problem> check_length(const http::RequestHead& head, const Exchang
   if (head.framing == http::BodyFraming::none && !head.has_content_length && length_required)
     return Problem{.status = 411,
                    .code = "length_required",
-                   .detail = "a PUT has a body, if only an empty one: neither Content-Length nor "
-                             "Transfer-Encoding: chunked was sent",
+                   .detail =
+                       "a PUT has a body, if only an empty one: neither Content-Length nor "
+                       "Transfer-Encoding: chunked was sent",
                    .hint = "with curl: -d VALUE, -d '' for an empty one, or -T file"};
   if (head.framing == http::BodyFraming::length && head.content_length > exchange.body_limit)
     return too_large(exchange);

@@ -163,15 +163,13 @@ void run_kv(Context& context, std::uint64_t connection, Exchange& exchange, std:
     context.node()->post(node::ClientRead{ticket, exchange.key, deadline});
     return;
   }
-  const std::string command =
-      exchange.method == http::Method::put
-          ? kv::encode_put(exchange.key, body, false, exchange.conditions)
-          : kv::encode_remove(exchange.key, exchange.conditions);
+  const std::string command = exchange.method == http::Method::put
+                                  ? kv::encode_put(exchange.key, body, false, exchange.conditions)
+                                  : kv::encode_remove(exchange.key, exchange.conditions);
   context.node()->post(node::ClientWrite{ticket, SharedBytes::copy_of(command), deadline});
 }
 
-void render_kv(const Context&, const Exchange& exchange, const node::Reply& reply,
-               Answer& answer) {
+void render_kv(const Context&, const Exchange& exchange, const node::Reply& reply, Answer& answer) {
   if (const auto* read = std::get_if<node::ReadResult>(&reply))
     render_read(exchange, *read, answer);
   else if (const auto* write = std::get_if<kv::WriteResult>(&reply))

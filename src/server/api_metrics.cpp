@@ -35,8 +35,9 @@ class Page {
     std::uint64_t count = 0;
     for (std::size_t i = 0; i < Histogram::kBoundsUs.size(); ++i) {
       count += histogram.buckets()[i];
-      sample(count, fmt::format("{}{}le=\"{}\"", labels, comma,
-                                static_cast<double>(Histogram::kBoundsUs[i]) / 1e6),
+      sample(count,
+             fmt::format("{}{}le=\"{}\"", labels, comma,
+                         static_cast<double>(Histogram::kBoundsUs[i]) / 1e6),
              "_bucket");
     }
     count += histogram.buckets().back();

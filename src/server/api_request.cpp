@@ -84,8 +84,7 @@ std::optional<Problem> check_request(const Context&, const http::RequestHead& he
   return check_length(head, exchange, puts);
 }
 
-void run_request(Context& context, std::uint64_t connection, Exchange& exchange,
-                 std::string body) {
+void run_request(Context& context, std::uint64_t connection, Exchange& exchange, std::string body) {
   const bool puts = exchange.method == http::Method::put;
   json::Request request;
   if (const auto wrong = json::read_request(
@@ -121,10 +120,8 @@ void render_request(const Exchange& exchange, const node::Reply& reply, Answer& 
     render_fail(exchange, true, answer);
   } else if (const auto* read = std::get_if<node::ReadResult>(&reply)) {
     answer.revision = read->revision;
-    if (read->item)
-      render_found(exchange, *read->item, answer);
-    else
-      render_fail(exchange, false, answer);
+    if (read->item) render_found(exchange, *read->item, answer);
+    else render_fail(exchange, false, answer);
   } else if (const auto* write = std::get_if<kv::WriteResult>(&reply)) {
     answer.revision = write->revision;
     answer.body += R"({"code":"success"})";

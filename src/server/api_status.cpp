@@ -98,10 +98,8 @@ void render_status(Context& context, Answer& answer) {
   json.key("term");
   json.number(status.term.value);
   json.key("leader");
-  if (leader)
-    json.string(context.address_of(*leader));
-  else
-    json.null();
+  if (leader) json.string(context.address_of(*leader));
+  else json.null();
   json.key("revision");
   json.number(node != nullptr ? status.revision : 1);
   json.key("last_index");

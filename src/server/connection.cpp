@@ -51,7 +51,11 @@ void Connection::on_ended() {
     input_ = Input::ended;
     return;
   }
-  if (input_ == Input::parsed && reading_.active) drop_reading();
+  if (input_ == Input::parsed && reading_.active) {
+    // Half a request takes no effect and gets no answer.
+    drop_reading();
+    if (!exchanges_.empty() && !exchanges_.back().answered()) exchanges_.pop_back();
+  }
   input_ = Input::ended;
   front_.mark(*this);
 }
@@ -102,10 +106,8 @@ void Connection::feed(std::string_view bytes) {
 void Connection::resume() {
   paused_ = false;
   const bool ended = input_ == Input::ended;
-  if (ended)
-    input_ = Input::parsed;
-  else
-    stream_->read_start();
+  if (ended) input_ = Input::parsed;
+  else stream_->read_start();
   const std::string backlog = std::exchange(backlog_, {});
   feed(backlog);
   if (ended && !gone_) on_ended();
@@ -142,8 +144,8 @@ void Connection::on_head(std::string_view rest) {
   reading_.wants_continue = false;
   reading_.dropping = problem.has_value() || exchange.answered() || !exchange.keep_body;
   if (problem) {
-    const bool too_long = head.framing == http::BodyFraming::length &&
-                          head.content_length > exchange.body_limit;
+    const bool too_long =
+        head.framing == http::BodyFraming::length && head.content_length > exchange.body_limit;
     exchange.outcome = std::move(*problem);
     front_.mark(*this);
     // Nobody can tell whether a body follows an answer in place of a 100; and one that is too long
@@ -186,15 +188,12 @@ void Connection::on_message_end() {
   const std::size_t size = reading_.body.size();
   std::string body = std::exchange(reading_.body, {});
   run(front_.context_, id_, *exchange, std::move(body));
-  if (exchange->answered())
-    front_.mark(*this);
-  else
-    posted_bytes_ += exchange->posted_bytes = size;
+  if (exchange->answered()) front_.mark(*this);
+  else posted_bytes_ += exchange->posted_bytes = size;
 }
 
 void Connection::on_parse_error(const http::ParseError& error) {
-  Problem problem{
-      .status = error.status, .code = error.code, .detail = std::string(error.detail)};
+  Problem problem{.status = error.status, .code = error.code, .detail = std::string(error.detail)};
   if (error.limit != 0) problem.limit = error.limit;
   refuse_reading(std::move(problem));
 }
@@ -269,10 +268,8 @@ void Connection::write_answer(Exchange& exchange) {
   render(context, exchange, answer);
   append_answer(context, exchange, answer, stream_->text());
   if (exchange.method != http::Method::head && !answer.shared.empty()) {
-    if (answer.shared.size() < kShareAbove)
-      stream_->text().append(answer.shared.view());
-    else
-      stream_->send(std::move(answer.shared));
+    if (answer.shared.size() < kShareAbove) stream_->text().append(answer.shared.view());
+    else stream_->send(std::move(answer.shared));
   }
   wrote_ = true;
   ++context.metrics.requests[{exchange.route, answer.status}];
@@ -355,7 +352,7 @@ void Connection::check_output(Instant now) {
   if (finishing_ && now - finished_at_ > options.linger_timeout && stream_->queued() == 0)
     return close();
   const std::size_t queued = stream_->queued();
-  const std::uint64_t taken = stream_->bytes_out() - queued;
+  const std::uint64_t taken = stream_->bytes_out();
   if (queued == 0 || taken != output_taken_) {
     output_taken_ = taken;
     output_moved_at_ = now;

@@ -50,7 +50,7 @@ class Connection {
   // The message that the parser is in.
   struct Reading {
     bool active = false;
-    bool dropping = false;       // its answer is known; the body means nothing
+    bool dropping = false;  // its answer is known; the body means nothing
     bool wants_continue = false;
     std::uint64_t sequence = 0;
     std::size_t limit = 0;
@@ -90,11 +90,11 @@ class Connection {
   const bool over_limit_;
 
   Input input_ = Input::parsed;
-  bool paused_ = false;      // backlog_ waits until there is room for more requests
-  bool finishing_ = false;   // our half has ended, or will when the output is out
+  bool paused_ = false;     // backlog_ waits until there is room for more requests
+  bool finishing_ = false;  // our half has ended, or will when the output is out
   bool gone_ = false;
-  bool marked_ = false;      // Front will call flush()
-  bool wrote_ = false;       // some request was answered on this connection
+  bool marked_ = false;  // Front will call flush()
+  bool wrote_ = false;   // some request was answered on this connection
   std::string backlog_;
   Reading reading_;
 

@@ -24,9 +24,9 @@ struct Exchange {
   std::uint64_t sequence = 0;  // within its connection; the ticket's `request`
   Route route = Route::none;
   http::Method method = http::Method::get;
-  bool close = false;    // the connection ends behind the answer
-  bool raw = false;      // /kv?raw
-  bool verbose = false;  // /readyz?verbose
+  bool close = false;      // the connection ends behind the answer
+  bool raw = false;        // /kv?raw
+  bool verbose = false;    // /readyz?verbose
   std::string_view allow;  // the methods of its path; static text
   Instant started;
   Duration timeout;

@@ -34,7 +34,7 @@ class Front final : public node::Clients {
   // End of a turn: one write for each connection that has something to say.
   void flush();
   // Connections wait for flush() though nothing happens.
-  bool busy() const { return !marked_.empty(); }
+  bool busy() const { return !marked_.empty() || !graveyard_.empty(); }
 
   void begin_shutdown();
   // After begin_shutdown(): every request is answered and every answer is with the kernel.

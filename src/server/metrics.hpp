@@ -19,7 +19,7 @@ const char* to_string(Route route);
 class Histogram {
  public:
   static constexpr std::array<std::int64_t, 16> kBoundsUs = {
-      100,    250,    500,     1'000,   2'500,   5'000,     10'000,    25'000,
+      100,    250,     500,     1'000,   2'500,     5'000,     10'000,    25'000,
       50'000, 100'000, 250'000, 500'000, 1'000'000, 2'500'000, 5'000'000, 10'000'000};
 
   void observe(Duration duration) {
@@ -43,7 +43,7 @@ struct Metrics {
   std::array<Histogram, kRoutes> latency;                   // from the head to the answer
   Histogram fsync;
   std::uint64_t connections_accepted = 0;
-  std::uint64_t connections_refused = 0;  // over the limit
+  std::uint64_t connections_refused = 0;      // over the limit
   std::uint64_t bytes_in = 0, bytes_out = 0;  // of connections that have ended
 };
 

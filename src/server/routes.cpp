@@ -22,9 +22,12 @@ struct Path {
   std::string_view allow;
 };
 constexpr Path kPaths[] = {
-    {"/request", Route::request, kRequestMethods}, {"/status", Route::status, kReadOnly},
-    {"/livez", Route::livez, kReadOnly},           {"/readyz", Route::readyz, kReadOnly},
-    {"/metrics", Route::metrics, kReadOnly},       {"/", Route::root, kReadOnly},
+    {"/request", Route::request, kRequestMethods},
+    {"/status", Route::status, kReadOnly},
+    {"/livez", Route::livez, kReadOnly},
+    {"/readyz", Route::readyz, kReadOnly},
+    {"/metrics", Route::metrics, kReadOnly},
+    {"/", Route::root, kReadOnly},
     {"*", Route::root, kKvMethods},
 };
 
@@ -62,12 +65,9 @@ std::optional<Problem> find_route(const http::RequestHead& head, Exchange& excha
     return std::nullopt;
   }
   Problem problem{.status = 404, .code = "no_such_path", .detail = "there is nothing at this path"};
-  if (head.path == "/kv")
-    problem.hint = "a key is at /kv/<key>";
-  else if (head.path == "/raft")
-    problem.hint = "this path is for the cluster's own nodes";
-  else
-    problem.hint = "GET / names the paths";
+  if (head.path == "/kv") problem.hint = "a key is at /kv/<key>";
+  else if (head.path == "/raft") problem.hint = "this path is for the cluster's own nodes";
+  else problem.hint = "GET / names the paths";
   return problem;
 }
 
@@ -97,13 +97,11 @@ std::optional<Problem> read_query(const http::RequestHead& head, Query& query) {
     case http::QueryError::none: return std::nullopt;
     case http::QueryError::bad_percent:
       return malformed("a % in the query is not followed by two hex digits");
-    case http::QueryError::empty_name:
-      return invalid_parameter("", "a parameter without a name");
+    case http::QueryError::empty_name: return invalid_parameter("", "a parameter without a name");
     case http::QueryError::repeated:
       return invalid_parameter(outcome.name,
                                fmt::format("\"{}\" is there twice", escaped(outcome.name)));
-    case http::QueryError::too_many:
-      return invalid_parameter(outcome.name, "too many parameters");
+    case http::QueryError::too_many: return invalid_parameter(outcome.name, "too many parameters");
   }
   VESPER_UNREACHABLE();
 }
@@ -233,10 +231,8 @@ void render_reply(Context& context, const Exchange& exchange, const node::Reply&
     if (exchange.route != Route::request || !says_fail)
       return render_problem(refused(*refusal), answer);
   }
-  if (exchange.route == Route::kv)
-    render_kv(context, exchange, reply, answer);
-  else
-    render_request(exchange, reply, answer);
+  if (exchange.route == Route::kv) render_kv(context, exchange, reply, answer);
+  else render_request(exchange, reply, answer);
 }
 
 }  // namespace
@@ -246,8 +242,7 @@ void render(Context& context, const Exchange& exchange, Answer& answer) {
     render_problem(*problem, answer);
   else if (const auto* reply = std::get_if<node::Reply>(&exchange.outcome))
     render_reply(context, exchange, *reply, answer);
-  else
-    render_local(context, exchange, answer);
+  else render_local(context, exchange, answer);
 }
 
 void append_answer(Context& context, const Exchange& exchange, const Answer& answer,
