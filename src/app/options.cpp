@@ -6,6 +6,7 @@
 #include <CLI/CLI.hpp>
 #include <algorithm>
 #include <array>
+#include <iterator>
 #include <string_view>
 
 #include "app/call.hpp"
@@ -34,6 +35,33 @@ struct Raw {
   std::string data_dir;
   std::string listen;
   std::string peer_key_file;
+  std::array<std::string, 9> settings;  // of `server`, in the order of kSettings
+};
+
+// Limits and timeouts of `server`. Exactly one of the two places is set.
+struct Setting {
+  const char* flag;
+  const char* help;
+  std::optional<std::uint64_t> ServerOptions::*number;
+  std::optional<Duration> ServerOptions::*duration;
+};
+constexpr Setting kSettings[] = {
+    {"--max-connections", "of clients (default 10000)", &ServerOptions::max_connections, nullptr},
+    {"--max-value", "bytes of a value (default 8388608, which is the most)",
+     &ServerOptions::max_value, nullptr},
+    {"--max-inflight", "bytes of writes that wait for an answer (default 67108864)",
+     &ServerOptions::max_inflight, nullptr},
+    {"--request-timeout", "of a request without ?timeout= (default 5s)", nullptr,
+     &ServerOptions::request_timeout},
+    {"--header-timeout", "for a request's head to arrive (default 10s)", nullptr,
+     &ServerOptions::header_timeout},
+    {"--body-timeout", "for the next part of a body to arrive (default 30s)", nullptr,
+     &ServerOptions::body_timeout},
+    {"--idle-timeout", "of a connection without requests (default 120s)", nullptr,
+     &ServerOptions::idle_timeout},
+    {"--election-timeout", "drawn from this to twice this (default 150ms)", nullptr,
+     &ServerOptions::election_timeout},
+    {"--heartbeat", "of a leader (default 50ms)", nullptr, &ServerOptions::heartbeat},
 };
 
 class Help : public CLI::Formatter {
@@ -87,6 +115,11 @@ void define_server(CLI::App& app, Raw& raw) {
       ->type_name("FILE");
   app.add_flag("--insecure-peers", server.insecure_peers,
                "let nodes meet on other than loopback addresses without a key");
+  app.add_option("--log-level", server.log_level, "debug, info, warn or error (default info)")
+      ->type_name("LEVEL");
+  for (std::size_t i = 0; i < std::size(kSettings); ++i)
+    app.add_option(kSettings[i].flag, raw.settings[i], kSettings[i].help)
+        ->type_name(kSettings[i].number != nullptr ? "N" : "DURATION");
 }
 
 void define(CLI::App& app, std::string_view command, Raw& raw) {
@@ -193,7 +226,22 @@ class Reader {
     raw_.server.data_dir = taken("--data-dir", raw_.data_dir);
     raw_.server.listen = taken("--listen", raw_.listen);
     raw_.server.peer_key_file = taken("--peer-key-file", raw_.peer_key_file);
+    for (std::size_t i = 0; i < std::size(kSettings); ++i)
+      if (given(kSettings[i].flag) && !read_setting(kSettings[i], raw_.settings[i]))
+        return fail(
+            fmt::format("{} \"{}\": expected {}", kSettings[i].flag, escaped(raw_.settings[i]),
+                        kSettings[i].number != nullptr ? "a whole number above 0"
+                                                       : "a duration as in 500ms, 5s or 1m"));
     return std::move(raw_.server);
+  }
+  bool read_setting(const Setting& setting, const std::string& text) {
+    if (setting.number != nullptr) {
+      const auto number = http::parse_decimal(text);
+      if (number && *number > 0) raw_.server.*setting.number = *number;
+      return number && *number > 0;
+    }
+    raw_.server.*setting.duration = http::parse_duration(text);
+    return (raw_.server.*setting.duration).has_value();
   }
 
   Options read_cluster_command() {

@@ -57,6 +57,11 @@ struct ServerOptions {
   std::vector<std::string> allow_hosts;
   std::optional<std::string> peer_key_file;
   bool insecure_peers = false;
+  std::string log_level = "info";  // debug, info, warn or error
+  // Limits and timeouts; empty: the server's own default.
+  std::optional<std::uint64_t> max_connections, max_value, max_inflight;
+  std::optional<Duration> request_timeout, header_timeout, body_timeout, idle_timeout;
+  std::optional<Duration> election_timeout, heartbeat;
 };
 
 // The command was answered by parse_options() itself, or could not be understood.

@@ -1,6 +1,7 @@
 // /status, /livez and /readyz: this node's own view. None of them waits for anybody.
 #include <fmt/core.h>
 
+#include "http/parser.hpp"
 #include "http/values.hpp"
 #include "json/problem.hpp"
 #include "json/writer.hpp"

@@ -37,7 +37,7 @@ bool same_origin(std::string_view origin, std::string_view host) {
 bool host_allowed(const Options& options, std::string_view authority) {
   const auto parsed = http::parse_authority(authority);
   if (!parsed) return false;
-  const std::string& host = parsed->host;
+  const std::string host(parsed->host);
   if (parsed->is_ipv6 || is_ipv4(host) || host.find('.') == std::string::npos) return true;
   for (const HostPort& listed : options.list)
     if (http::equal_ignoring_case(listed.host, host)) return true;

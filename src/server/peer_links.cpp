@@ -161,7 +161,7 @@ void OutLink::accepted() {
   peers_.mark(*this);
   stream_->flush();
   if (state_ != State::up) return;
-  log::info("{} link to server {} stands", to_string(channel_), to_.value);
+  log::debug("{} link to server {} stands", to_string(channel_), to_.value);
   peers_.link_up(*this);
 }
 

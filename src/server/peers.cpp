@@ -154,7 +154,7 @@ void Peers::in_proven(InLink& link) {
       old.push_back(other.get());
   for (InLink* other : old) other->close();
   met_boot(theirs.from, theirs.boot);
-  log::info("{} link from server {} stands", to_string(theirs.channel), theirs.from.value);
+  log::debug("{} link from server {} stands", to_string(theirs.channel), theirs.from.value);
   if (peer.control->up()) {
     const bool news = peer.announced_incarnation != theirs.incarnation ||
                       peer.announced_cluster != !theirs.cluster_id.is_none();
