@@ -7,7 +7,7 @@ namespace vesper {
 
 SharedBytes::Block* SharedBytes::allocate(std::size_t size) {
   void* memory = ::operator new(sizeof(Block) + size);
-  return new (memory) Block{1};
+  return new (memory) Block{1, size};
 }
 
 void SharedBytes::release() {

@@ -69,6 +69,9 @@ class SharedBytes {
   std::size_t size() const { return size_; }
   bool empty() const { return size_ == 0; }
   std::string_view view() const { return {data_, size_}; }
+  // The size of the whole buffer that this slice keeps alive; who keeps a small part of a large
+  // one for long copies it instead.
+  std::size_t buffer_size() const { return block_ == nullptr ? 0 : block_->size; }
 
   friend bool operator==(const SharedBytes& a, const SharedBytes& b) {
     return a.view() == b.view();
@@ -77,6 +80,7 @@ class SharedBytes {
  private:
   struct Block {
     std::size_t references;
+    std::size_t size;  // of the bytes behind the block
   };
   static Block* allocate(std::size_t size);
   void release();

@@ -91,6 +91,13 @@ Result<Entry> decode_entry(const SharedBytes& bytes) {
                              entry.term.value)};
   entry.type = static_cast<EntryType>(type);
   entry.bytes = bytes.slice(0, length);
+  // Raft reads these two itself, wherever they come from: they are checked here, once.
+  const std::string_view payload = view.substr(kEntryHeader, length - kEntryOverhead);
+  if (entry.type == EntryType::bootstrap) {
+    if (auto read = decode_bootstrap(payload); !read) return std::move(read).error();
+  } else if (entry.type == EntryType::registration) {
+    if (auto read = decode_registration(payload); !read) return std::move(read).error();
+  }
   return entry;
 }
 

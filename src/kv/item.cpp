@@ -1,0 +1,21 @@
+#include "kv/item.hpp"
+
+#include <algorithm>
+
+namespace vesper::kv {
+
+bool matches(const Match& match, const Item* item) {
+  if (item == nullptr) return false;
+  if (match.any) return true;
+  return std::find(match.revisions.begin(), match.revisions.end(), item->revision) !=
+         match.revisions.end();
+}
+
+Verdict judge(const Conditions& conditions, const Item* item) {
+  if (conditions.if_match && !matches(*conditions.if_match, item)) return Verdict::if_match_failed;
+  if (conditions.if_none_match && matches(*conditions.if_none_match, item))
+    return Verdict::if_none_match_failed;
+  return Verdict::holds;
+}
+
+}  // namespace vesper::kv

@@ -1,0 +1,140 @@
+#include "kv/store.hpp"
+
+#include <cstring>
+#include <string>
+#include <utility>
+
+#include "base/checksum.hpp"
+
+namespace vesper::kv {
+namespace {
+
+// Fixed for good: nodes of different versions compare their digests.
+constexpr std::uint64_t kItemSeed = 0x6b1f0c7de2a94835;
+constexpr std::uint64_t kRevisionSeed = 0x93d4a85e17fb602c;
+
+// A small part of a large buffer (a batch of entries that came in one read) is copied, so that one
+// key that lives long does not keep the whole batch in memory: what the store keeps alive is at
+// most twice its bytes plus this many per key.
+constexpr std::size_t kSlack = 256;
+
+Id128 plus(Id128 a, Id128 b) {
+  const std::uint64_t low = a.low + b.low;
+  return {a.high + b.high + (low < a.low ? 1 : 0), low};
+}
+
+Id128 minus(Id128 a, Id128 b) {
+  return {a.high - b.high - (a.low < b.low ? 1 : 0), a.low - b.low};
+}
+
+Id128 digest_of(std::string_view key, const Item& item) {
+  const Id128 key_sum = checksum128(key, kItemSeed);
+  const Id128 value_sum = checksum128(item.value.view(), kItemSeed);
+  char fixed[8 * 8];
+  std::size_t at = 0;
+  // Checksums in place of the strings: the record is of one size, and a large value is not copied.
+  for (const std::uint64_t word : {key_sum.high, key_sum.low, value_sum.high, value_sum.low,
+                                   item.revision, item.create_revision, item.version,
+                                   std::uint64_t{item.value.size()} * 2 + (item.json ? 1u : 0u)})
+    for (std::size_t i = 0; i < 8; ++i) fixed[at++] = static_cast<char>(word >> (8 * i));
+  return checksum128({fixed, at}, kItemSeed);
+}
+
+Id128 digest_of(std::uint64_t revision) {
+  char fixed[8];
+  for (std::size_t i = 0; i < 8; ++i) fixed[i] = static_cast<char>(revision >> (8 * i));
+  return checksum128({fixed, sizeof(fixed)}, kRevisionSeed);
+}
+
+// Makes key and value one buffer of their own where they would keep too large a one alive.
+void detach(Command& command) {
+  const std::size_t live = command.key.size() + command.value.size();
+  if (command.key.buffer_size() <= 2 * live + kSlack) return;
+  const SharedBytes own = SharedBytes::make(live, [&](char* out) {
+    std::memcpy(out, command.key.data(), command.key.size());
+    if (!command.value.empty())
+      std::memcpy(out + command.key.size(), command.value.data(), command.value.size());
+  });
+  const std::size_t key_size = command.key.size();
+  const std::size_t value_size = command.value.size();
+  command.key = own.slice(0, key_size);
+  command.value = own.slice(key_size, value_size);
+}
+
+}  // namespace
+
+Result<WriteResult> Store::apply(const SharedBytes& payload) {
+  Result<Command> decoded = decode_command(payload);
+  if (!decoded) return std::move(decoded).error();
+  Command& command = *decoded;
+  const std::string_view key = command.key.view();
+  const auto at = records_.lower_bound(key);
+  const bool exists = at != records_.end() && at->key.view() == key;
+  const Item* item = exists ? &at->item : nullptr;
+
+  WriteResult unchanged;
+  unchanged.revision = revision_;
+  unchanged.current_revision = exists ? item->revision : 0;
+  if (!holds(command.conditions, item)) {
+    unchanged.kind = WriteResult::Kind::precondition_failed;
+    return unchanged;
+  }
+  switch (command.op) {
+    case Op::put: return put(std::move(command), at, exists);
+    case Op::remove:
+      if (!exists) return unchanged;
+      return remove(at);
+  }
+  VESPER_UNREACHABLE();
+}
+
+WriteResult Store::put(Command&& command, Records::iterator at, bool exists) {
+  detach(command);
+  ++revision_;
+  Item item;
+  item.value = std::move(command.value);
+  item.json = command.json;
+  item.revision = revision_;
+  item.create_revision = exists ? at->item.create_revision : revision_;
+  item.version = exists ? at->item.version + 1 : 1;
+  item.digest = digest_of(command.key.view(), item);
+  sum_ = plus(sum_, item.digest);
+  bytes_ += item.value.size();
+  const WriteResult result{WriteResult::Kind::put, revision_, item.create_revision, item.version,
+                           revision_};
+  if (exists) {
+    sum_ = minus(sum_, at->item.digest);
+    bytes_ -= at->item.value.size();
+    at->key = std::move(command.key);
+    at->item = std::move(item);
+  } else {
+    bytes_ += command.key.size();
+    records_.insert(at, Record{std::move(command.key), std::move(item)});
+  }
+  return result;
+}
+
+WriteResult Store::remove(Records::iterator at) {
+  ++revision_;
+  sum_ = minus(sum_, at->item.digest);
+  bytes_ -= at->key.size() + at->item.value.size();
+  records_.erase(at);
+  return {WriteResult::Kind::removed, revision_, 0, 0, 0};
+}
+
+const Item* Store::find(std::string_view key) const {
+  const auto at = records_.find(key);
+  return at == records_.end() ? nullptr : &at->item;
+}
+
+Id128 Store::digest() const {
+  return plus(sum_, digest_of(revision_));
+}
+
+Id128 Store::recomputed_digest() const {
+  Id128 sum = digest_of(revision_);
+  for (const Record& record : records_) sum = plus(sum, digest_of(record.key.view(), record.item));
+  return sum;
+}
+
+}  // namespace vesper::kv

@@ -1,0 +1,79 @@
+// The state machine: an ordered map of keys, the revision, and the digest of it all. Equal commands
+// in equal order give equal stores on every node; it knows no log, no clock and no network.
+#pragma once
+
+#include <compare>
+#include <cstdint>
+#include <set>
+#include <string_view>
+
+#include "kv/command.hpp"
+
+namespace vesper::kv {
+
+// What became of one write. Only put and removed have changed anything.
+struct WriteResult {
+  enum class Kind { put, removed, absent, precondition_failed };
+  Kind kind = Kind::absent;
+  std::uint64_t revision = 0;  // the store's after the write: of put and removed, its own
+  // Of a put, the key's afterwards; else 0.
+  std::uint64_t create_revision = 0;
+  std::uint64_t version = 0;
+  std::uint64_t current_revision = 0;  // the key's afterwards; 0 where it is absent
+};
+
+class Store {
+ public:
+  Store() = default;
+  Store(const Store&) = delete;
+  Store& operator=(const Store&) = delete;
+
+  // Decides and carries out one committed command (K10: conditions are judged here and nowhere
+  // earlier). An error means that it cannot be decoded: nothing was changed, and the node stops.
+  Result<WriteResult> apply(const SharedBytes& payload);
+
+  // Null where there is no such key. The pointer is good until the next apply.
+  const Item* find(std::string_view key) const;
+
+  // Counts the writes that took effect: 1 for an empty store, 2 after the first. Never falls.
+  std::uint64_t revision() const { return revision_; }
+  // Equal on nodes that have applied the same commands. Order-independent over the items: the sum
+  // modulo 2^128 of their digests, and that of the revision. O(1).
+  Id128 digest() const;
+  // The same, from scratch, cached digests not believed. O(bytes): for tests and the simulator.
+  Id128 recomputed_digest() const;
+
+  std::size_t size() const { return records_.size(); }  // keys
+  std::uint64_t bytes() const { return bytes_; }        // of all keys and values
+
+  // visit(std::string_view key, const Item&), in the order of the keys.
+  template <typename Visit>
+  void for_each(Visit&& visit) const {
+    for (const Record& record : records_) visit(record.key.view(), record.item);
+  }
+
+ private:
+  // A set and not a map: an overwrite replaces the key's bytes, too, by equal ones of the new
+  // entry, so that a key does not keep the entry alive that made it. The order never changes.
+  struct Record {
+    mutable SharedBytes key;
+    mutable Item item;
+  };
+  struct ByKey {
+    using is_transparent = void;
+    bool operator()(const Record& a, const Record& b) const { return a.key.view() < b.key.view(); }
+    bool operator()(const Record& a, std::string_view b) const { return a.key.view() < b; }
+    bool operator()(std::string_view a, const Record& b) const { return a < b.key.view(); }
+  };
+  using Records = std::set<Record, ByKey>;
+
+  WriteResult put(Command&& command, Records::iterator at, bool exists);
+  WriteResult remove(Records::iterator at);
+
+  Records records_;
+  std::uint64_t revision_ = 1;
+  std::uint64_t bytes_ = 0;
+  Id128 sum_;  // of the items' digests
+};
+
+}  // namespace vesper::kv

@@ -1,0 +1,158 @@
+// THE ACTOR: joins Raft, the store and the WAL. Callbacks post; turn() drains the mailbox once per
+// turn of the loop, steps, and executes what came out, in order. Nothing in here blocks, locks or
+// reads a clock.
+#pragma once
+
+#include <array>
+#include <deque>
+#include <map>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "kv/store.hpp"
+#include "node/forwarding.hpp"
+#include "node/lanes.hpp"
+#include "node/ports.hpp"
+#include "raft/raft.hpp"
+#include "storage/wal.hpp"
+
+namespace vesper::node {
+
+struct Limits {
+  std::size_t inflight_bytes = 64u << 20;   // of clients' writes taken and not yet answered
+  std::size_t inflight_requests = 100'000;  // of clients, writes and reads
+  std::size_t forward_window = 8u << 20;    // bytes forwarded and not yet decided (or one write)
+  std::size_t unsynced_bytes = 32u << 20;   // queued for the disk; above: peers are not read
+};
+
+// What /status, /readyz and /metrics show. This node's own view.
+struct Status {
+  std::string_view role;  // leader follower candidate learner
+  raft::Term term;
+  std::optional<raft::ServerId> leader;
+  raft::Index last_index, commit_index, applied_index;
+  std::uint64_t revision = 0;
+  Id128 digest;
+  Id128 cluster_id;           // none before the Bootstrap entry is committed
+  bool leader_fresh = false;  // heard a leader within an election timeout
+  bool caught_up = false;     // applied what that leader had then committed
+  std::uint64_t log_entries = 0, log_bytes = 0;
+  std::size_t keys = 0;
+  std::uint64_t store_bytes = 0;
+  std::size_t inflight_requests = 0, inflight_bytes = 0;
+};
+
+struct Counters {
+  std::uint64_t leader_changes = 0;     // leaders seen in office here, self included
+  std::uint64_t elections_started = 0;  // campaigns of this node, pre-votes included
+  std::uint64_t turns = 0, posts = 0;
+  std::uint64_t entries_applied = 0;
+  std::uint64_t writes_proposed = 0, writes_forwarded = 0, writes_retried = 0;
+  std::uint64_t read_rounds = 0, reads = 0;
+  std::uint64_t writes_unknown = 0;
+  // Entries in one Write to the disk: buckets of at most 1, 2, 4, ... 512, and more.
+  std::array<std::uint64_t, 11> batch_buckets{};
+  std::uint64_t batch_sum = 0, batch_count = 0;
+};
+
+class Node {
+ public:
+  Node(raft::Config config, raft::BootId boot, Limits limits, storage::Wal& wal,
+       raft::Durable durable, Transport& transport, Clients& clients, Instant now);
+
+  // Applies what the log on this disk already knows to be committed. Once, before the first turn.
+  Result<void> replay();
+
+  void post(Post post) { mailbox_.push_back(std::move(post)); }
+  bool has_posts() const { return !mailbox_.empty(); }
+
+  // Drains the mailbox and executes the effects. Returns when DeadlinePassed wants to be posted
+  // (kNever: not). An error is fatal: the storage failed or the log holds what this build cannot
+  // apply; the process ends without another word to anybody.
+  Result<Instant> turn(Instant now);
+
+  // True when peers' frames should not be read: the disk does not keep up.
+  bool congested() const;
+  // After Shutdown: nothing is in flight any more, and the disk has what was written.
+  bool drained() const;
+
+  Status status(Instant now) const;
+  // Log lines since the last call: facts and what was decided.
+  std::vector<std::string> take_notes() { return std::exchange(notes_, {}); }
+  const Counters& counters() const { return counters_; }
+  const raft::Raft& raft() const { return raft_; }
+  const kv::Store& store() const { return store_; }
+
+  // May this peer, as its handshake names it, speak to Raft? Nothing, or why not.
+  std::optional<std::string> refuse_peer(raft::ServerId id, raft::Incarnation incarnation,
+                                         Id128 cluster_id) const;
+
+ private:
+  // node.cpp: one turn
+  Result<void> handle(Post post);
+  void step(raft::Event event) { raft_.step(now_, std::move(event), output_); }
+  Result<void> flush();
+  Result<void> apply(const raft::Entry& entry);
+  Result<void> on_disk_done(const storage::JobDone& done);
+  void on_peer_message(FromPeer from);
+  void on_forward(raft::ServerId from, const Forward& forward);
+  void on_forward_reply(const ForwardReply& reply);
+  void on_peer_up(const PeerUp& peer);
+  void on_shutdown();
+  void watch_leadership();
+  Instant next_deadline() const;
+
+  // requests.cpp: what clients asked for
+  void on_client_write(ClientWrite write);
+  void on_client_read(ClientRead read);
+  bool admit(const Ticket& ticket, std::size_t bytes);
+  void take_write(Lane& lane, ClientWrite write);
+  void on_client_gone(std::uint64_t connection);
+  void refuse_line(std::uint64_t connection, Refusal why);
+  void end_write(const Ticket& ticket, Reply reply);
+  void advance(std::uint64_t connection);
+  void pump_writes();
+  void send_forwards(raft::ServerId leader);
+  void pump_reads();
+  void on_read_ready(const raft::ReadReady& ready);
+  void advance_applied_reads();
+  void expire();
+  void expire_reads();
+  bool wants_another_round() const;
+
+  const Limits limits_;
+  const raft::BootId boot_;
+  storage::Wal& wal_;
+  Transport& transport_;
+  Clients& clients_;
+  raft::Raft raft_;
+  kv::Store store_;
+  Instant now_;
+
+  std::vector<Post> mailbox_, draining_;
+  raft::Output output_;
+  std::deque<raft::Gated> gated_;  // in the order of their writes
+  raft::Index applied_index_;
+  raft::Term applied_term_;  // of the last applied entry
+  Id128 cluster_id_;         // of the committed Bootstrap entry
+
+  PendingWrites writes_;
+  ForwardStream stream_;
+  AcceptedForwards accepted_;
+
+  Lanes lanes_;
+  ReadBatches reads_;
+  std::size_t waiting_reads_ = 0;                 // in lanes, with those of index known
+  std::size_t held_bytes_ = 0, held_writes_ = 0;  // of writes behind reads
+  std::vector<std::pair<raft::Index, std::uint64_t>>
+      unapplied_;                 // lanes whose reads wait for apply
+  Instant read_expiry_ = kNever;  // a lower bound of lanes' deadlines
+
+  bool stopping_ = false;
+  raft::Term seen_term_;  // of the leader seen last
+  std::vector<std::string> notes_;
+  Counters counters_;
+};
+
+}  // namespace vesper::node

@@ -1,0 +1,116 @@
+// What the node asks of the world around it, and what the world tells it. Pure: the server
+// implements the ports over sockets, the simulator in memory.
+#pragma once
+
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <variant>
+#include <vector>
+
+#include "kv/store.hpp"
+#include "raft/message.hpp"
+#include "storage/fs.hpp"
+
+namespace vesper::node {
+
+// Clients' writes on their way from the node that took them to the leader that it means. Within
+// (origin boot, term) the writes form one stream: `previous` is the sequence of the write before
+// the first one here (0: none), so that the leader accepts without gaps, in order, each once.
+struct Forward {
+  struct Write {
+    std::uint64_t sequence = 0;
+    SharedBytes command;
+  };
+  raft::Term term;  // whose leader is meant; a leader of another term refuses
+  raft::BootId boot;
+  std::uint64_t previous = 0;
+  std::vector<Write> writes;
+};
+
+// `accepted`: the last sequence of (boot, term) in the leader's log, 0 for none. What is behind it
+// is to be sent again when `gap` is set.
+struct ForwardReply {
+  raft::Term term;
+  raft::BootId boot;
+  std::uint64_t accepted = 0;
+  bool gap = false;
+};
+
+// One message between peers. Raft's own, or the node's.
+using PeerMessage = std::variant<raft::Message, Forward, ForwardReply>;
+
+class Transport {
+ public:
+  virtual ~Transport() = default;
+  // Never blocks, may lose the message. `bulk`: on the connection for large things.
+  virtual void send(raft::ServerId to, const PeerMessage& message, bool bulk) = 0;
+};
+
+// Where an answer goes: a connection, and which of its requests. Connection ids are never reused
+// by a process. Requests of one connection take effect in the order in which they were posted.
+struct Ticket {
+  std::uint64_t connection = 0;
+  std::uint64_t request = 0;
+};
+
+// How a request ended when not by the store.
+enum class Refusal : std::uint8_t {
+  no_leader,        // certainly not applied
+  overloaded,       // certainly not applied
+  shutting_down,    // certainly not applied
+  timeout,          // reads only
+  outcome_unknown,  // writes only: in some log, fate unknown
+};
+
+struct ReadResult {
+  std::optional<kv::Item> item;  // nothing: no such key
+  std::uint64_t revision = 0;    // the store's, at the instant of the read
+};
+
+using Reply = std::variant<kv::WriteResult, ReadResult, Refusal>;
+
+class Clients {
+ public:
+  virtual ~Clients() = default;
+  // Called once for each request, unless ClientGone was posted before.
+  virtual void reply(const Ticket& ticket, Reply reply) = 0;
+};
+
+// What the world posts into the mailbox.
+struct FromPeer {
+  raft::ServerId from;
+  raft::Incarnation incarnation;
+  PeerMessage message;
+};
+struct PeerUp {
+  raft::ServerId id;
+  raft::Incarnation incarnation;
+  bool has_cluster = false;
+};
+struct PeerGone {
+  raft::ServerId id;
+};
+struct ClientWrite {
+  Ticket ticket;
+  SharedBytes command;  // kv::encode_command
+  Instant deadline;
+};
+struct ClientRead {
+  Ticket ticket;
+  std::string key;
+  Instant deadline;
+};
+struct ClientGone {
+  std::uint64_t connection = 0;
+};
+struct DiskDone {
+  storage::JobDone done;
+};
+struct DeadlinePassed {};
+struct Shutdown {};  // refuse what is new, answer what is in flight
+
+using Post = std::variant<FromPeer, PeerUp, PeerGone, ClientWrite, ClientRead, ClientGone, DiskDone,
+                          DeadlinePassed, Shutdown>;
+
+}  // namespace vesper::node

@@ -1,0 +1,215 @@
+#include "raft/codec.hpp"
+
+#include <fmt/core.h>
+
+#include "raft/entry.hpp"
+
+namespace vesper::raft {
+namespace {
+
+enum Kind : std::uint8_t {
+  kVoteRequest = 1,
+  kVoteReply = 2,
+  kAppendEntries = 3,
+  kAppendReply = 4,
+  kHeartbeat = 5,
+  kHeartbeatReply = 6,
+  kReadIndexRequest = 7,
+  kReadIndexReply = 8,
+};
+
+struct Encode {
+  ByteWriter w;
+
+  void operator()(const VoteRequest& m) {
+    w.u8(kVoteRequest);
+    w.u64(m.term.value);
+    w.u8(m.pre_vote ? 1 : 0);
+    w.u64(m.last_log_index.value);
+    w.u64(m.last_log_term.value);
+    w.u64(m.cluster_id.high);
+    w.u64(m.cluster_id.low);
+  }
+  void operator()(const VoteReply& m) {
+    w.u8(kVoteReply);
+    w.u64(m.term.value);
+    w.u64(m.for_term.value);
+    w.u8(m.pre_vote ? 1 : 0);
+    w.u8(static_cast<std::uint8_t>(m.refusal));
+  }
+  void operator()(const AppendEntries& m) {
+    w.u8(kAppendEntries);
+    w.u64(m.term.value);
+    w.u64(m.prev_log_index.value);
+    w.u64(m.prev_log_term.value);
+    w.u64(m.leader_commit.value);
+    w.i64(m.log_time.value);
+    w.u32(static_cast<std::uint32_t>(m.entries.size()));
+    for (const Entry& entry : m.entries) w.bytes(entry.bytes.view());
+  }
+  void operator()(const AppendReply& m) {
+    w.u8(kAppendReply);
+    w.u64(m.term.value);
+    w.u8(m.success ? 1 : 0);
+    w.u64(m.match_index.value);
+    w.u64(m.prev_log_index.value);
+    w.u64(m.hint_index.value);
+    w.u64(m.hint_term.value);
+  }
+  void operator()(const Heartbeat& m) {
+    w.u8(kHeartbeat);
+    w.u64(m.term.value);
+    w.u64(m.leader_commit.value);
+    w.i64(m.log_time.value);
+    w.u64(m.round);
+  }
+  void operator()(const HeartbeatReply& m) {
+    w.u8(kHeartbeatReply);
+    w.u64(m.term.value);
+    w.u64(m.round);
+    w.u64(m.received_index.value);
+  }
+  void operator()(const ReadIndexRequest& m) {
+    w.u8(kReadIndexRequest);
+    w.u64(m.term.value);
+    w.u64(m.id);
+  }
+  void operator()(const ReadIndexReply& m) {
+    w.u8(kReadIndexReply);
+    w.u64(m.term.value);
+    w.u64(m.id);
+    w.u64(m.read_index.value);
+  }
+};
+
+bool read_flag(ByteReader& r) {
+  const std::uint8_t v = r.u8();
+  if (v > 1) r.fail();
+  return v == 1;
+}
+
+VoteReply read_vote_reply(ByteReader& r) {
+  VoteReply m;
+  m.term = Term(r.u64());
+  m.for_term = Term(r.u64());
+  m.pre_vote = read_flag(r);
+  const std::uint8_t refusal = r.u8();
+  if (refusal > static_cast<std::uint8_t>(VoteRefusal::other_cluster)) r.fail();
+  m.refusal = static_cast<VoteRefusal>(refusal);
+  return m;
+}
+
+Result<Message> read_append_entries(ByteReader& r) {
+  AppendEntries m;
+  m.term = Term(r.u64());
+  m.prev_log_index = Index(r.u64());
+  m.prev_log_term = Term(r.u64());
+  m.leader_commit = Index(r.u64());
+  m.log_time = LogTime(r.i64());
+  const std::uint32_t count = r.u32();
+  if (count > r.remaining() / kEntryOverhead) r.fail();
+  if (!r.ok()) return Error{"AppendEntries: cut short"};
+  m.entries.reserve(count);
+  Index expected = m.prev_log_index.next();
+  Term least = m.prev_log_term;
+  for (std::uint32_t i = 0; i < count; ++i) {
+    const std::string_view rest = r.bytes(r.remaining());
+    const std::size_t length = entry_length(rest);
+    if (length == 0 || length > rest.size())
+      return Error{fmt::format("AppendEntries: entry {} of {} is cut short", i + 1, count)};
+    auto entry = decode_entry(SharedBytes::copy_of(rest.substr(0, length)));
+    if (!entry) return std::move(entry).error();
+    if (entry->index != expected || entry->term < least || entry->term > m.term)
+      return Error{fmt::format(
+          "AppendEntries: entry ({}, term {}) where index {} and a term of {} "
+          "to {} was expected",
+          entry->index.value, entry->term.value, expected.value, least.value, m.term.value)};
+    expected = expected.next();
+    least = entry->term;
+    m.entries.push_back(std::move(entry.value()));
+    r = ByteReader(rest.substr(length));
+  }
+  if (!r.at_end()) return Error{"AppendEntries: bytes behind the last entry"};
+  return Message{std::move(m)};
+}
+
+Message read_append_reply(ByteReader& r) {
+  AppendReply m;
+  m.term = Term(r.u64());
+  m.success = read_flag(r);
+  m.match_index = Index(r.u64());
+  m.prev_log_index = Index(r.u64());
+  m.hint_index = Index(r.u64());
+  m.hint_term = Term(r.u64());
+  return m;
+}
+
+Message read_vote_request(ByteReader& r) {
+  VoteRequest m;
+  m.term = Term(r.u64());
+  m.pre_vote = read_flag(r);
+  m.last_log_index = Index(r.u64());
+  m.last_log_term = Term(r.u64());
+  m.cluster_id.high = r.u64();
+  m.cluster_id.low = r.u64();
+  return m;
+}
+
+Result<Message> read_small(std::uint8_t kind, ByteReader& r) {
+  switch (kind) {
+    case kVoteRequest: return read_vote_request(r);
+    case kVoteReply: return Message{read_vote_reply(r)};
+    case kAppendReply: return read_append_reply(r);
+    case kHeartbeat: {
+      Heartbeat m;
+      m.term = Term(r.u64());
+      m.leader_commit = Index(r.u64());
+      m.log_time = LogTime(r.i64());
+      m.round = r.u64();
+      return Message{m};
+    }
+    case kHeartbeatReply: {
+      HeartbeatReply m;
+      m.term = Term(r.u64());
+      m.round = r.u64();
+      m.received_index = Index(r.u64());
+      return Message{m};
+    }
+    case kReadIndexRequest: {
+      ReadIndexRequest m;
+      m.term = Term(r.u64());
+      m.id = r.u64();
+      return Message{m};
+    }
+    case kReadIndexReply: {
+      ReadIndexReply m;
+      m.term = Term(r.u64());
+      m.id = r.u64();
+      m.read_index = Index(r.u64());
+      return Message{m};
+    }
+    default: return Error{fmt::format("message: kind {} is unknown to this build", kind)};
+  }
+}
+
+}  // namespace
+
+void encode(const Message& message, std::string& out) {
+  std::visit(Encode{ByteWriter(out)}, message);
+}
+
+Result<Message> decode_message(std::string_view bytes) {
+  ByteReader r(bytes);
+  const std::uint8_t kind = r.u8();
+  auto message = kind == kAppendEntries ? read_append_entries(r) : read_small(kind, r);
+  if (!message) return message;
+  if (kind != kAppendEntries && (!r.ok() || !r.at_end()))
+    return Error{
+        fmt::format("message of kind {}: {} bytes do not fit its form", kind, bytes.size())};
+  if (term_of(*message) > kMaxTerm)
+    return Error{
+        fmt::format("message of kind {}: term {} is out of range", kind, term_of(*message).value)};
+  return message;
+}
+
+}  // namespace vesper::raft

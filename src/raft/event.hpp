@@ -1,0 +1,61 @@
+// What can happen to a Raft node: a closed variant. Time is not in here; it enters with each step.
+#pragma once
+
+#include <variant>
+#include <vector>
+
+#include "raft/message.hpp"
+
+namespace vesper::raft {
+
+struct Received {
+  ServerId from;
+  Incarnation incarnation;  // of the sender, proven by the handshake of its connection
+  Message message;
+};
+
+// Every Write up to `number` is durable.
+struct Persisted {
+  WriteNumber number;
+};
+
+struct Proposal {
+  Origin origin;
+  SharedBytes payload;
+};
+
+// Clients' writes, in order. Only the leader may be asked.
+struct Propose {
+  std::vector<Proposal> proposals;
+};
+
+// A batch of linearizable reads asks which index it must see (thesis 6.4). Answered in
+// Output::reads, or never: the asker asks again under a new id when leader or term changes, or
+// when it takes too long.
+struct ReadIndex {
+  std::uint64_t id = 0;
+};
+
+// A connection to the peer stands, and its handshake has passed.
+struct PeerUp {
+  ServerId id;
+  Incarnation incarnation;
+  bool has_cluster = false;  // it knows a committed Bootstrap entry
+};
+
+// The peer's process is known to be gone: its connections ended, and a new one was refused or
+// answered by another boot. A connection that merely hangs is not this.
+struct PeerGone {
+  ServerId id;
+};
+
+// The deadline of the last Output may have passed.
+struct DeadlinePassed {};
+
+// Everything that one turn of the loop brought has been stepped: batches leave now.
+struct EndOfTurn {};
+
+using Event = std::variant<Received, Persisted, Propose, ReadIndex, PeerUp, PeerGone,
+                           DeadlinePassed, EndOfTurn>;
+
+}  // namespace vesper::raft

@@ -1,0 +1,142 @@
+// What every server answers to (figure 2, "Receiver implementation"): entries and heartbeats of
+// the leader, and requests for its vote.
+#include <fmt/core.h>
+
+#include <algorithm>
+
+#include "raft/raft.hpp"
+
+namespace vesper::raft {
+
+// Requires m.term == current_term: there is one leader a term (E1), and this is it.
+void Raft::hear_leader(ServerId from, Index leader_commit, LogTime log_time) {
+  VESPER_ASSERT(!is_leader());
+  auto* follower = std::get_if<Follower>(&role_);
+  VESPER_ASSERT(follower == nullptr || !follower->leader || *follower->leader == from);
+  round_base_ = config_.election_timeout;
+  if (follower == nullptr || !follower->leader) become_follower(from);
+  else follower->election_deadline = now_ + random_election_timeout();
+  ever_heard_leader_ = true;
+  leader_gone_ = false;
+  leader_heard_at_ = now_;
+  leader_commit_heard_ = std::max(leader_commit_heard_, leader_commit);
+  // One clock for the cluster: what the leader says replaces what we extrapolated.
+  time_base_ = log_time;
+  time_base_at_ = now_;
+}
+
+void Raft::on_append_entries(ServerId from, AppendEntries m) {
+  hear_leader(from, m.leader_commit, m.log_time);
+  const auto term_here = log_.term_at(m.prev_log_index);
+  if (!term_here || *term_here != m.prev_log_term) {  // §5.3: the consistency check
+    AppendReply reply{.term = current_term(), .prev_log_index = m.prev_log_index};
+    reply.hint_index = log_.last_at_most(m.prev_log_index, m.prev_log_term);
+    reply.hint_term = log_.term_at(reply.hint_index).value_or(Term(0));
+    return send(from, reply, WriteNumber(0));
+  }
+  const Index last_new(m.prev_log_index.value + m.entries.size());
+  for (Entry& entry : m.entries) {
+    // L2: entries that are here already stay, whatever stands behind them; only a real conflict
+    // truncates, so that a delayed message takes nothing back.
+    const auto here = log_.term_at(entry.index);
+    if (here && *here == entry.term) continue;
+    if (here) truncate_from(entry.index);
+    append(std::move(entry));
+  }
+  // L4: only what this leader's messages have proven to match may be committed here.
+  proven_index_ = std::max(proven_index_, last_new);
+  commit_to(std::min(m.leader_commit, proven_index_));
+  // L10: the acknowledgement leaves when everything that it covers is durable.
+  AppendReply reply{.term = current_term(), .success = true, .match_index = last_new};
+  send(from, reply, write_of(last_new));
+}
+
+void Raft::on_heartbeat(ServerId from, const Heartbeat& m) {
+  hear_leader(from, m.leader_commit, m.log_time);
+  commit_to(std::min(m.leader_commit, proven_index_));
+  HeartbeatReply reply{current_term(), m.round, proven_index_};
+  send(from, reply, WriteNumber(0));  // promises the term only
+}
+
+// Thesis 6.4. The leader has committed up to read_index; so has this server, as far as proven.
+void Raft::on_read_index_reply(const ReadIndexReply& m) {
+  const auto* follower = std::get_if<Follower>(&role_);
+  if (follower == nullptr || !follower->leader) return;
+  leader_commit_heard_ = std::max(leader_commit_heard_, m.read_index);
+  commit_to(std::min(m.read_index, proven_index_));
+  output_->reads.push_back({m.id, m.read_index});
+}
+
+// ---- votes --------------------------------------------------------------------------------
+
+// Thesis 4.2.3: within the minimum election timeout of hearing a leader nobody votes, unless that
+// leader's process is known to be gone.
+bool Raft::leader_is_fresh() const {
+  if (is_leader()) return true;
+  return ever_heard_leader_ && !leader_gone_ && now_ - leader_heard_at_ < config_.election_timeout;
+}
+
+bool Raft::log_up_to_date(Index last_index, Term last_term) const {  // §5.4.1
+  if (last_term != log_.last_term()) return last_term > log_.last_term();
+  return last_index >= log_.last_index();
+}
+
+VoteRefusal Raft::judge_vote(const VoteRequest& m) const {
+  // Asking under an old term, or, before the term was ever opened, under one that is.
+  if (m.term < current_term() || (m.pre_vote && m.term == current_term()))
+    return VoteRefusal::old_term;
+  if (leader_is_fresh()) return VoteRefusal::leader_fresh;
+  if (log_.empty()) {
+    // A server that knows no cluster helps to found one only where none is in sight.
+    bool cluster_in_sight = !m.cluster_id.is_none();
+    for (const auto& [id, peer] : peers_) cluster_in_sight |= peer.up && peer.has_cluster;
+    if (cluster_in_sight) return VoteRefusal::other_cluster;
+  }
+  if (!log_up_to_date(m.last_log_index, m.last_log_term)) return VoteRefusal::log_behind;
+  return VoteRefusal::none;
+}
+
+void Raft::on_vote_request(ServerId from, const VoteRequest& m) {
+  VoteReply reply{.for_term = m.term, .pre_vote = m.pre_vote, .refusal = judge_vote(m)};
+  if (m.pre_vote) {  // E9: nothing changes, but that one's own campaign is held back
+    if (reply.granted()) {
+      const Instant later = now_ + kHoldBack;
+      if (auto* follower = std::get_if<Follower>(&role_)) {
+        follower->election_deadline = std::max(follower->election_deadline, later);
+      } else if (std::holds_alternative<PreCandidate>(role_) && from < config_.self) {
+        // Two that ask at the same instant would split the vote: the lower id goes first.
+        role_ = Follower{std::nullopt, later};
+      }
+    }
+    reply.term = current_term();
+    return send(from, reply, WriteNumber(0));
+  }
+  // E12: while a leader is fresh the candidate's term is not believed either.
+  if (reply.refusal == VoteRefusal::leader_fresh || reply.refusal == VoteRefusal::old_term) {
+    reply.term = current_term();
+    return send(from, reply, WriteNumber(0));
+  }
+  if (m.term > current_term()) {
+    advance_term(m.term, "a candidate");
+    // E7: a vote that is not granted does not put our own campaign off.
+    const Instant deadline = next_deadline();
+    role_ = Follower{std::nullopt, deadline};
+  }
+  if (reply.granted() && hard_state_.voted_for && *hard_state_.voted_for != from)
+    reply.refusal = VoteRefusal::already_voted;  // E4
+  if (reply.granted()) {
+    if (!hard_state_.voted_for) {
+      hard_state_.voted_for = from;
+      dirty_ = true;
+      term_write_ = pending_write();
+    }
+    if (auto* follower = std::get_if<Follower>(&role_))
+      follower->election_deadline =
+          now_ +
+          nanoseconds(prng_.between(config_.election_timeout.ns, 2 * config_.election_timeout.ns));
+  }
+  reply.term = current_term();
+  send(from, reply, WriteNumber(0));  // E2: behind the write of term and vote, as every message
+}
+
+}  // namespace vesper::raft

@@ -1,0 +1,33 @@
+// What must hold after every turn, whatever happened in it.
+#include "raft/raft.hpp"
+
+namespace vesper::raft {
+
+void Raft::check_invariants() const {
+  VESPER_ASSERT(commit_index_ <= log_.last_index());  // L9
+  VESPER_ASSERT(durable_index_ <= log_.last_index());
+  VESPER_ASSERT(proven_index_ >= commit_index_);  // L4
+  VESPER_ASSERT(proven_index_ <= log_.last_index());
+  VESPER_ASSERT(hard_state_.current_term >= log_.last_term());
+  VESPER_ASSERT(hard_state_.current_term <= kMaxTerm);
+  VESPER_ASSERT(persisted_ <= last_write_);
+  VESPER_ASSERT(!dirty_);
+  if (const auto* candidate = std::get_if<Candidate>(&role_)) {
+    VESPER_ASSERT(hard_state_.voted_for == config_.self);
+    VESPER_ASSERT(candidate->own_vote <= last_write_);
+  }
+  const auto* leader = std::get_if<Leader>(&role_);
+  if (leader == nullptr) return;
+  VESPER_ASSERT(hard_state_.voted_for == config_.self);
+  VESPER_ASSERT(log_.last_index() >= leader->term_start);  // L6
+  VESPER_ASSERT(log_.term_at(leader->term_start) == current_term());
+  for (const auto& [id, progress] : leader->progress) {
+    VESPER_ASSERT(id != config_.self);
+    VESPER_ASSERT(progress.next_index > progress.match_index);  // L12
+    VESPER_ASSERT(progress.received_index >= progress.match_index);
+    VESPER_ASSERT(progress.received_index <= log_.last_index());
+    VESPER_ASSERT(progress.next_index <= log_.last_index().next());
+  }
+}
+
+}  // namespace vesper::raft

@@ -1,0 +1,322 @@
+// What a leader does (figure 2, "Leaders"): replicates, commits, confirms reads, and steps down
+// when it no longer hears a majority.
+#include <fmt/core.h>
+
+#include <algorithm>
+#include <functional>
+
+#include "raft/entry.hpp"
+#include "raft/raft.hpp"
+
+namespace vesper::raft {
+namespace {
+
+constexpr std::size_t kRoundsRemembered = 64;
+
+}  // namespace
+
+void Raft::become_leader() {
+  Leader leader;
+  for (const Voter& voter : configuration_.voters) {
+    if (voter.id == config_.self) continue;
+    Progress progress;
+    progress.next_index = log_.last_index().next();
+    progress.heard_at = now_;
+    progress.progress_at = now_;
+    if (const auto it = peers_.find(voter.id); it != peers_.end())
+      progress.incarnation = it->second.incarnation;
+    leader.progress.emplace(voter.id, std::move(progress));
+  }
+  leader.next_heartbeat = now_ + config_.heartbeat_interval;
+  leader.term_start = log_.last_index().next();
+  output_->notes.push_back(fmt::format("a majority voted for me -> leader of {} from index {}",
+                                       name(current_term()), leader.term_start.value));
+  role_ = std::move(leader);
+  ever_heard_leader_ = true;
+  leader_gone_ = false;
+  round_base_ = config_.election_timeout;
+
+  // §8: a leader commits an entry of its own term first. In an empty log it is the Bootstrap.
+  const LogTime stamp(
+      std::max(log_.empty() ? 0 : log_.at(log_.last_index()).time.value, log_time(now_).value));
+  if (log_.empty()) {
+    Configuration founded{{prng_.next(), prng_.next() | 1}, config_.initial_voters};
+    for (Voter& voter : founded.voters) {
+      const auto it = peers_.find(voter.id);
+      if (voter.id == config_.self) voter.incarnation = config_.incarnation;
+      else if (it != peers_.end() && it->second.up) voter.incarnation = it->second.incarnation;
+    }
+    append(make_entry(Index(1), current_term(), EntryType::bootstrap, stamp, Origin{},
+                      encode_bootstrap(founded)));
+    output_->notes.push_back(
+        fmt::format("empty log -> found cluster {}", to_hex(founded.cluster_id)));
+  } else {
+    append(
+        make_entry(log_.last_index().next(), current_term(), EntryType::noop, stamp, Origin{}, {}));
+  }
+  send_heartbeats();
+}
+
+void Raft::on_propose(Propose propose) {
+  VESPER_ASSERT(is_leader());
+  // The leader's clock stamps entries; it never goes back along the log.
+  const std::int64_t clock = log_time(now_).value;
+  for (Proposal& proposal : propose.proposals) {
+    const LogTime stamp(std::max(log_.at(log_.last_index()).time.value, clock));
+    append(make_entry(log_.last_index().next(), current_term(), EntryType::command, stamp,
+                      proposal.origin, proposal.payload.view()));
+  }
+}
+
+// A voter that was unknown at the bootstrap is registered with the incarnation that it came
+// with. C2: not before an entry of this term is committed.
+void Raft::register_voters() {
+  const auto& leader = std::get<Leader>(role_);
+  if (commit_index_ < leader.term_start) return;
+  const std::vector<Voter> voters = configuration_.voters;
+  for (const Voter& voter : voters) {
+    const auto it = peers_.find(voter.id);
+    if (voter.incarnation.value != 0 || it == peers_.end() || !it->second.up) continue;
+    if (it->second.incarnation.value == 0) continue;
+    output_->notes.push_back(fmt::format("server {} is new here -> register incarnation {}",
+                                         voter.id.value, to_hex(it->second.incarnation.value)));
+    const LogTime stamp(std::max(log_.at(log_.last_index()).time.value, log_time(now_).value));
+    append(make_entry(log_.last_index().next(), current_term(), EntryType::registration, stamp,
+                      Origin{}, encode_registration(voter.id, it->second.incarnation)));
+  }
+}
+
+// ---- replication --------------------------------------------------------------------------
+
+// L15, L16: contiguous entries, bounded in bytes and messages, here and under way.
+void Raft::replicate_to(ServerId id, Progress& progress) {
+  if (progress.state == Progress::State::probe) {
+    if (!progress.probe_sent) send_append(id, progress);
+    return;
+  }
+  while (progress.next_index <= log_.last_index() &&
+         progress.in_flight.size() < config_.max_inflight_messages &&
+         progress.in_flight_bytes < config_.max_inflight_bytes) {
+    send_append(id, progress);
+  }
+}
+
+void Raft::send_append(ServerId id, Progress& progress) {
+  AppendEntries m;
+  m.term = current_term();
+  m.prev_log_index = Index(progress.next_index.value - 1);
+  m.prev_log_term = log_.term_at(m.prev_log_index).value();
+  m.leader_commit = commit_index_;
+  m.log_time = log_time(now_);
+  std::size_t bytes = 0;
+  for (Index i = progress.next_index; i <= log_.last_index(); i = i.next()) {
+    const Entry& entry = log_.at(i);
+    if (bytes > 0 && bytes + entry.bytes.size() > config_.max_append_bytes) break;
+    bytes += entry.bytes.size();
+    m.entries.push_back(entry);
+  }
+  const Index last(m.prev_log_index.value + m.entries.size());
+  // What follows something large goes behind it, or it would arrive first and be refused.
+  const bool bulk = bytes > config_.bulk_bytes || progress.bulk_until > progress.match_index;
+  if (bytes > config_.bulk_bytes) progress.bulk_until = last;
+  if (progress.state == Progress::State::probe) {
+    progress.probe_sent = true;
+    progress.progress_at = now_;
+  } else {
+    if (progress.in_flight.empty()) progress.progress_at = now_;
+    progress.in_flight.push_back({last, bytes});
+    progress.in_flight_bytes += bytes;
+    progress.next_index = last.next();
+  }
+  progress.told_commit = commit_index_;
+  progress.waits_for_commit = false;
+  send(id, std::move(m), WriteNumber(0), bulk);
+}
+
+void Raft::on_append_reply(ServerId from, Incarnation incarnation, const AppendReply& m) {
+  auto* leader = std::get_if<Leader>(&role_);
+  if (leader == nullptr) return;
+  const auto it = leader->progress.find(from);
+  if (it == leader->progress.end()) return;
+  Progress& progress = it->second;
+  if (progress.incarnation != incarnation) {
+    if (progress.incarnation.value != 0) return;  // of a disk that is gone
+    progress.incarnation = incarnation;
+  }
+  progress.progress_at = now_;
+  if (m.success) {
+    if (m.match_index > log_.last_index()) return;  // claims what was never sent
+    progress.acknowledge(m.match_index);
+    if (progress.state == Progress::State::probe) progress.become_replicate();
+    advance_commit();
+    return;
+  }
+  // §5.3: go back to where the logs may agree. A late refusal, of what has matched since, or of
+  // another probe, says nothing (L12, L17).
+  if (m.prev_log_index <= progress.match_index) return;
+  if (progress.state == Progress::State::probe &&
+      m.prev_log_index.value + 1 != progress.next_index.value)
+    return;
+  const Index agree = log_.last_at_most(std::min(m.hint_index, m.prev_log_index), m.hint_term);
+  progress.received_index = progress.match_index;
+  progress.become_probe(std::max(agree, progress.match_index).next());
+}
+
+// L5: by counting, only entries of the current term are committed (figure 8); those before them
+// are committed with them. The leader counts its own log as far as it is durable (L10).
+void Raft::advance_commit() {
+  auto& leader = std::get<Leader>(role_);
+  std::vector<Index> matches;
+  for (const Voter& voter : configuration_.voters) {
+    if (voter.id == config_.self) {
+      if (self_counts()) matches.push_back(durable_index_);
+    } else if (const auto it = leader.progress.find(voter.id);
+               it != leader.progress.end() && counts(voter.id, it->second.incarnation)) {
+      matches.push_back(it->second.match_index);
+    }
+  }
+  if (matches.size() < majority()) return;
+  std::sort(matches.begin(), matches.end(), std::greater<>());
+  const Index candidate = matches[majority() - 1];
+  if (candidate <= commit_index_ || log_.term_at(candidate) != current_term()) return;
+  // Who waits for its own writes learns in this turn that they are committed.
+  for (Index i = commit_index_.next(); i <= candidate; i = i.next()) {
+    const Origin& origin = log_.at(i).origin;
+    if (origin.is_none()) continue;
+    if (const auto it = leader.progress.find(origin.server); it != leader.progress.end())
+      it->second.waits_for_commit = true;
+  }
+  commit_to(candidate);
+  register_voters();
+}
+
+// ---- heartbeats ---------------------------------------------------------------------------
+
+void Raft::send_heartbeats() {
+  auto& leader = std::get<Leader>(role_);
+  ++leader.round;  // K4: never reused, so that an old answer confirms nothing new
+  leader.sent.emplace_back(leader.round, now_);
+  if (leader.sent.size() > kRoundsRemembered) leader.sent.pop_front();
+  for (auto& [id, progress] : leader.progress) {
+    progress.told_commit = commit_index_;
+    progress.waits_for_commit = false;
+    send(id, Heartbeat{current_term(), commit_index_, log_time(now_), leader.round},
+         WriteNumber(0));
+  }
+}
+
+void Raft::on_heartbeat_reply(ServerId from, Incarnation incarnation, const HeartbeatReply& m) {
+  auto* leader = std::get_if<Leader>(&role_);
+  if (leader == nullptr || m.round > leader->round) return;
+  const auto it = leader->progress.find(from);
+  if (it == leader->progress.end()) return;
+  Progress& progress = it->second;
+  if (progress.incarnation != incarnation) {
+    if (progress.incarnation.value != 0) return;
+    progress.incarnation = incarnation;
+  }
+  progress.acked_round = std::max(progress.acked_round, m.round);
+  // What an answer proves, it proves for the moment at which its heartbeat left: a leader that
+  // was frozen does not take old answers for fresh ones.
+  for (const auto& [round, sent_at] : leader->sent)
+    if (round == m.round) progress.heard_at = std::max(progress.heard_at, sent_at);
+  if (m.received_index > progress.received_index && m.received_index <= log_.last_index()) {
+    progress.received_index = m.received_index;
+    progress.progress_at = now_;
+  }
+  maybe_finish_read_round();
+}
+
+// The transport resends nothing; what was lost shows in that nothing comes of it.
+void Raft::resend_stalled() {
+  auto& leader = std::get<Leader>(role_);
+  for (auto& [id, progress] : leader.progress) {
+    if (now_ - progress.progress_at < config_.heartbeat_interval * 4) continue;
+    // Sent again from what is known to have arrived. Where all of it has, the empty message asks
+    // for the acknowledgement that was lost.
+    const bool probing = progress.state == Progress::State::probe && progress.probe_sent;
+    if (probing) progress.probe_sent = false;
+    if (!progress.in_flight.empty())
+      progress.become_probe(std::max(progress.match_index, progress.received_index).next());
+    progress.progress_at = now_;
+  }
+}
+
+// Thesis 6.2 (E11): a leader that hears no majority for an election timeout steps down and is
+// silent from then on.
+void Raft::check_quorum() {
+  if (now_ - leader_heard_at() <= config_.election_timeout * 2) return;
+  output_->notes.push_back(fmt::format("no majority heard for {} ms -> step down in {}",
+                                       (config_.election_timeout * 2).ms(), name(current_term())));
+  become_follower(std::nullopt);
+}
+
+void Raft::leader_deadline() {
+  auto& leader = std::get<Leader>(role_);
+  if (now_ < leader.next_heartbeat) return;
+  check_quorum();
+  if (!is_leader()) return;
+  leader.next_heartbeat = now_ + config_.heartbeat_interval;
+  resend_stalled();
+  send_heartbeats();
+}
+
+void Raft::leader_end_of_turn() {
+  auto& leader = std::get<Leader>(role_);
+  maybe_start_read_round();
+  for (auto& [id, progress] : leader.progress) {
+    replicate_to(id, progress);
+    if (progress.waits_for_commit && progress.told_commit < commit_index_) {
+      send(id, Heartbeat{current_term(), commit_index_, log_time(now_), leader.round},
+           WriteNumber(0));
+      progress.told_commit = commit_index_;
+    }
+    progress.waits_for_commit = false;
+  }
+}
+
+// ---- reads (thesis 6.4) -------------------------------------------------------------------
+
+void Raft::on_read_index(std::uint64_t id) {
+  if (auto* leader = std::get_if<Leader>(&role_)) {
+    leader->gathering.local.push_back(id);
+  } else if (const auto to = this->leader()) {
+    send(*to, ReadIndexRequest{current_term(), id}, WriteNumber(0));
+  }
+}
+
+void Raft::on_read_index_request(ServerId from, const ReadIndexRequest& m) {
+  if (auto* leader = std::get_if<Leader>(&role_)) leader->gathering.remote.emplace_back(from, m.id);
+}
+
+// One round is in flight while the next gathers. K3: none before an entry of this term is
+// committed, since until then the leader may not know what is. K4: the heartbeats that confirm a
+// read leave after it came.
+void Raft::maybe_start_read_round() {
+  auto& leader = std::get<Leader>(role_);
+  if (leader.gathering.empty() || !leader.reading.empty()) return;
+  if (commit_index_ < leader.term_start) return;
+  leader.reading = std::move(leader.gathering);
+  leader.gathering = ReadRound{};
+  leader.reading.read_index = commit_index_;
+  send_heartbeats();
+  leader.reading.round = leader.round;
+  maybe_finish_read_round();
+}
+
+void Raft::maybe_finish_read_round() {
+  auto& leader = std::get<Leader>(role_);
+  if (leader.reading.empty()) return;
+  std::size_t confirmed = self_counts() ? 1 : 0;
+  for (const auto& [id, progress] : leader.progress)
+    if (progress.acked_round >= leader.reading.round && counts(id, progress.incarnation))
+      ++confirmed;
+  if (confirmed < majority()) return;
+  for (const std::uint64_t id : leader.reading.local)
+    output_->reads.push_back({id, leader.reading.read_index});
+  for (const auto& [to, id] : leader.reading.remote)
+    send(to, ReadIndexReply{current_term(), id, leader.reading.read_index}, WriteNumber(0));
+  leader.reading = ReadRound{};
+}
+
+}  // namespace vesper::raft

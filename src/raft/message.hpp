@@ -1,0 +1,96 @@
+// What Raft nodes say to each other: a closed variant. Each message carries the sender's term
+// (figure 2); who sent it, and under which incarnation, is a property of the connection.
+#pragma once
+
+#include <variant>
+#include <vector>
+
+#include "raft/types.hpp"
+
+namespace vesper::raft {
+
+// Figure 2, RequestVote. A pre-vote (thesis 9.6) asks "would you vote for me in `term`?" and
+// changes nothing on either side.
+struct VoteRequest {
+  Term term;  // the term that the candidate campaigns in (of a pre-vote: would campaign in)
+  bool pre_vote = false;
+  Index last_log_index;
+  Term last_log_term;
+  Id128 cluster_id;  // of the candidate's committed Bootstrap entry, or none
+};
+
+enum class VoteRefusal : std::uint8_t {
+  none = 0,          // granted
+  old_term = 1,      // the voter's term is above the candidate's
+  leader_fresh = 2,  // thesis 4.2.3: the voter hears a leader
+  log_behind = 3,    // §5.4.1
+  already_voted = 4,
+  other_cluster = 5,
+};
+
+struct VoteReply {
+  Term term;      // the voter's current term
+  Term for_term;  // the request's
+  bool pre_vote = false;
+  VoteRefusal refusal = VoteRefusal::none;
+
+  bool granted() const { return refusal == VoteRefusal::none; }
+};
+
+// Figure 2, AppendEntries, with entries or as a probe without.
+struct AppendEntries {
+  Term term;
+  Index prev_log_index;
+  Term prev_log_term;
+  Index leader_commit;
+  LogTime log_time;  // the leader's clock for the cluster when this left
+  std::vector<Entry> entries;
+};
+
+// Success covers entries that are durable at the follower. A refusal carries where to go on: the
+// follower's last entry at or below prev_log_index whose term is not above prev_log_term.
+struct AppendReply {
+  Term term;
+  bool success = false;
+  Index match_index;     // success: everything up to here equals the leader's log, and is durable
+  Index prev_log_index;  // refusal: the request's, to tell a late reply
+  Index hint_index;
+  Term hint_term;
+};
+
+// The leader lives, and asks for a sign that it still leads (thesis 6.4 where `round` is new).
+struct Heartbeat {
+  Term term;
+  Index leader_commit;
+  LogTime log_time;
+  std::uint64_t round = 0;  // never reused within a term
+};
+
+struct HeartbeatReply {
+  Term term;
+  std::uint64_t round = 0;
+  Index
+      received_index;  // proven to match the leader's log, durable or not: what need not be resent
+};
+
+// Thesis 6.4 for reads on a follower: "which index must I have applied?"
+struct ReadIndexRequest {
+  Term term;
+  std::uint64_t id = 0;  // never reused by a process
+};
+
+struct ReadIndexReply {
+  Term term;
+  std::uint64_t id = 0;
+  Index read_index;
+};
+
+using Message = std::variant<VoteRequest, VoteReply, AppendEntries, AppendReply, Heartbeat,
+                             HeartbeatReply, ReadIndexRequest, ReadIndexReply>;
+
+// The term that a message carries.
+inline Term term_of(const Message& message) {
+  return std::visit([](const auto& m) { return m.term; }, message);
+}
+
+}  // namespace vesper::raft

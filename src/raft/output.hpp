@@ -1,0 +1,56 @@
+// What Raft wants done, sealed: the shell fills in no term, index or id. It is executed in the
+// order of its fields.
+#pragma once
+
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "raft/message.hpp"
+
+namespace vesper::raft {
+
+struct Envelope {
+  ServerId to;
+  Message message;
+  bool bulk = false;  // large, or behind something large: must not delay a heartbeat
+};
+
+// An envelope that promises what Write `after` makes durable: it leaves when Persisted >= after.
+// It keeps the term that it was made with.
+struct Gated {
+  Envelope envelope;
+  WriteNumber after;
+};
+
+// A batch of reads may be answered from a state that has applied `index`.
+struct ReadReady {
+  std::uint64_t id = 0;
+  Index index;
+};
+
+struct Output {
+  // Carries no term of ours that is not durable here. A leader's AppendEntries is here, too: it
+  // overlaps the leader's own disk write (thesis 10.2.1).
+  std::vector<Envelope> send_now;
+  std::optional<Write> write;
+  std::vector<Gated> send_after;
+  // Newly committed entries, [committed_first, committed_last]; both 0: none. Applied at once,
+  // whatever the local disk does: a majority has them.
+  Index committed_first;
+  Index committed_last;
+  std::vector<ReadReady> reads;
+  std::vector<std::string> notes;  // log lines: "fact -> decision"
+  Instant deadline = kNever;       // when DeadlinePassed wants to be stepped
+
+  void clear() {
+    send_now.clear();
+    write.reset();
+    send_after.clear();
+    committed_first = committed_last = Index(0);
+    reads.clear();
+    notes.clear();
+  }
+};
+
+}  // namespace vesper::raft

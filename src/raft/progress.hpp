@@ -1,0 +1,60 @@
+// What a leader knows of one follower (figure 2, nextIndex and matchIndex), and the window that
+// bounds what is under way to it.
+#pragma once
+
+#include <deque>
+
+#include "raft/types.hpp"
+
+namespace vesper::raft {
+
+struct Progress {
+  // probe: one AppendEntries at a time, until one is accepted; replicate: a pipeline.
+  enum class State : std::uint8_t { probe, replicate };
+
+  State state = State::probe;
+  Index next_index;         // > match_index
+  Index match_index;        // durable at the follower; never falls within a term (L12)
+  Index received_index;     // proven to be there, durable or not; >= match_index
+  Incarnation incarnation;  // whose acknowledgements these are; 0: none came yet
+  bool probe_sent = false;
+
+  struct InFlight {
+    Index last_index;
+    std::size_t bytes = 0;
+  };
+  std::deque<InFlight> in_flight;  // replicate only; last_index ascending
+  std::size_t in_flight_bytes = 0;
+  Index bulk_until;  // something large up to here is under way: what follows goes the same way
+
+  Instant heard_at;               // when the newest heartbeat that it has answered was sent
+  Instant progress_at;            // when something came of what was sent; drives resending
+  std::uint64_t acked_round = 0;  // newest heartbeat round that it has answered
+  Index told_commit;              // newest commit index that was sent to it
+  bool waits_for_commit = false;  // an entry that it asked for has been committed
+
+  void become_probe(Index next) {
+    state = State::probe;
+    next_index = next;
+    probe_sent = false;
+    in_flight.clear();
+    in_flight_bytes = 0;
+  }
+  void become_replicate() {
+    state = State::replicate;
+    next_index = std::max(match_index, received_index).next();
+    in_flight.clear();
+    in_flight_bytes = 0;
+  }
+  void acknowledge(Index match) {
+    match_index = std::max(match_index, match);
+    received_index = std::max(received_index, match_index);
+    next_index = std::max(next_index, match_index.next());
+    while (!in_flight.empty() && in_flight.front().last_index <= match_index) {
+      in_flight_bytes -= in_flight.front().bytes;
+      in_flight.pop_front();
+    }
+  }
+};
+
+}  // namespace vesper::raft

@@ -1,0 +1,335 @@
+// Dispatch, terms, and the numbered writes that make them durable. What the roles do is in
+// follower.cpp, candidate.cpp and leader.cpp.
+#include "raft/raft.hpp"
+
+#include <fmt/core.h>
+
+#include <algorithm>
+
+#include "raft/entry.hpp"
+
+namespace vesper::raft {
+
+Raft::Raft(Config config, Durable durable, Instant now)
+    : config_(std::move(config)),
+      prng_(config_.seed),
+      hard_state_(durable.hard_state),
+      log_(std::move(durable.entries)),
+      commit_index_(durable.commit_index),
+      proven_index_(durable.commit_index),
+      last_write_(durable.last_write),
+      persisted_(durable.last_write),
+      durable_index_(log_.last_index()),
+      term_write_(durable.last_write),
+      round_base_(config_.election_timeout),
+      time_base_at_(now),
+      now_(now) {
+  VESPER_ASSERT(commit_index_ <= log_.last_index());
+  VESPER_ASSERT(hard_state_.current_term >= log_.last_term());
+  if (!log_.empty()) time_base_ = log_.at(log_.last_index()).time;
+  recompute_configuration();
+  role_ = Follower{std::nullopt, now_ + random_election_timeout()};
+  maybe_fast_start();  // a cluster of one reaches its majority at once
+}
+
+void Raft::step(Instant now, Event event, Output& output) {
+  VESPER_ASSERT(now >= now_);
+  now_ = now;
+  output_ = &output;
+  struct Dispatch {
+    Raft& raft;
+    void operator()(Received& e) { raft.on_received(std::move(e)); }
+    void operator()(Persisted& e) { raft.on_persisted(e.number); }
+    void operator()(Propose& e) { raft.on_propose(std::move(e)); }
+    void operator()(ReadIndex& e) { raft.on_read_index(e.id); }
+    void operator()(PeerUp& e) { raft.on_peer_up(e); }
+    void operator()(PeerGone& e) { raft.on_peer_gone(e.id); }
+    void operator()(DeadlinePassed&) { raft.on_deadline(); }
+    void operator()(EndOfTurn&) { raft.on_end_of_turn(); }
+  };
+  std::visit(Dispatch{*this}, event);
+  output.deadline = next_deadline();
+  output_ = nullptr;
+}
+
+void Raft::on_received(Received received) {
+  const Term term = term_of(received.message);
+  const ServerId from = received.from;
+  if (from == config_.self || term > kMaxTerm) {
+    output_->notes.push_back(fmt::format("message of {} with {} -> ignored",
+                                         from == config_.self ? "myself" : name(from), name(term)));
+    return;
+  }
+  on_message(from, received.incarnation, std::move(received.message));
+}
+
+// §5.1: a higher term makes a follower, a lower one is answered with ours and changes nothing
+// (E8). Vote requests are the exception: they are judged before their term is believed (E9, E12).
+void Raft::on_message(ServerId from, Incarnation incarnation, Message message) {
+  if (auto* m = std::get_if<VoteRequest>(&message)) return on_vote_request(from, *m);
+  const Term term = term_of(message);
+  if (term > current_term()) {
+    advance_term(term, "a message of a higher term");
+    become_follower(std::nullopt);
+  }
+  if (auto* m = std::get_if<VoteReply>(&message)) return on_vote_reply(from, incarnation, *m);
+  if (term < current_term()) {
+    if (std::holds_alternative<AppendEntries>(message)) {
+      send(from, AppendReply{.term = current_term()}, WriteNumber(0));
+    } else if (std::holds_alternative<Heartbeat>(message)) {
+      send(from, HeartbeatReply{.term = current_term()}, WriteNumber(0));
+    }
+    return;
+  }
+  if (auto* m = std::get_if<AppendEntries>(&message)) on_append_entries(from, std::move(*m));
+  if (auto* m = std::get_if<AppendReply>(&message)) on_append_reply(from, incarnation, *m);
+  if (auto* m = std::get_if<Heartbeat>(&message)) on_heartbeat(from, *m);
+  if (auto* m = std::get_if<HeartbeatReply>(&message)) on_heartbeat_reply(from, incarnation, *m);
+  if (auto* m = std::get_if<ReadIndexRequest>(&message)) on_read_index_request(from, *m);
+  if (auto* m = std::get_if<ReadIndexReply>(&message)) on_read_index_reply(*m);
+}
+
+// ---- durability ---------------------------------------------------------------------------
+
+void Raft::on_persisted(WriteNumber number) {
+  VESPER_ASSERT(number <= last_write_);
+  if (number <= persisted_) return;
+  persisted_ = number;
+  std::size_t done = 0;
+  while (done < outstanding_.size() && outstanding_[done].number <= number) {
+    durable_index_ = std::max(durable_index_, outstanding_[done].last_index);
+    ++done;
+  }
+  outstanding_.erase(outstanding_.begin(),
+                     outstanding_.begin() + static_cast<std::ptrdiff_t>(done));
+  VESPER_ASSERT(durable_index_ <= log_.last_index());
+  if (is_leader()) advance_commit();
+  if (std::holds_alternative<Candidate>(role_)) count_votes();
+}
+
+WriteNumber Raft::write_of(Index index) const {
+  if (index <= durable_index_) return WriteNumber(0);
+  for (const Outstanding& write : outstanding_)
+    if (write.last_index >= index) return write.number;
+  VESPER_ASSERT(dirty_);
+  return pending_write();
+}
+
+void Raft::append(Entry entry) {
+  if (write_from_.value == 0) write_from_ = entry.index;
+  dirty_ = true;
+  if (entry.type == EntryType::bootstrap || entry.type == EntryType::registration)
+    note_configuration(entry);
+  log_.append(std::move(entry));
+}
+
+// §5.3: an entry that conflicts with the leader's goes, with all behind it.
+void Raft::truncate_from(Index index) {
+  VESPER_ASSERT(index > commit_index_);  // L3
+  output_->notes.push_back(fmt::format("entries {}..{} conflict with the leader's of {} -> dropped",
+                                       index.value, log_.last_index().value, name(current_term())));
+  log_.truncate_from(index);
+  const Index last = log_.last_index();
+  durable_index_ = std::min(durable_index_, last);
+  // L14: what an outstanding write promised of the dropped entries is void; only later writes
+  // can make their successors durable.
+  for (Outstanding& write : outstanding_) write.last_index = std::min(write.last_index, last);
+  if (write_from_.value == 0 || write_from_ > index) write_from_ = index;
+  dirty_ = true;
+  recompute_configuration();
+}
+
+void Raft::make_write() {
+  if (!dirty_) return;
+  VESPER_ASSERT(!output_->write.has_value());
+  last_write_ = last_write_.next();
+  Write write;
+  write.number = last_write_;
+  write.hard_state = hard_state_;
+  write.commit_index = commit_index_;
+  write.keep_through = write_from_.value == 0 ? log_.last_index() : Index(write_from_.value - 1);
+  for (Index i = write.keep_through.next(); i <= log_.last_index(); i = i.next())
+    write.entries.push_back(log_.at(i));
+  outstanding_.push_back({last_write_, log_.last_index()});
+  output_->write = std::move(write);
+  dirty_ = false;
+  write_from_ = Index(0);
+}
+
+// ---- configuration ------------------------------------------------------------------------
+
+void Raft::note_configuration(const Entry& entry) {
+  const SharedBytes payload = entry.payload();
+  if (entry.type == EntryType::bootstrap) {
+    auto configuration = decode_bootstrap(payload.view());
+    VESPER_ASSERT(configuration.ok());  // decode_entry has checked it
+    configuration_ = std::move(configuration.value());
+  } else {
+    const auto registration = decode_registration(payload.view());
+    VESPER_ASSERT(registration.ok());
+    for (Voter& voter : configuration_.voters)
+      if (voter.id == registration->first && voter.incarnation.value == 0)
+        voter.incarnation = registration->second;
+  }
+}
+
+// C3: a configuration entry that is dropped rolls back to the one before it.
+void Raft::recompute_configuration() {
+  configuration_ = Configuration{{}, config_.initial_voters};
+  for (Index i = log_.first_index(); i <= log_.last_index(); i = i.next()) {
+    const Entry& entry = log_.at(i);
+    if (entry.type == EntryType::bootstrap || entry.type == EntryType::registration)
+      note_configuration(entry);
+  }
+}
+
+bool Raft::counts(ServerId id, Incarnation incarnation) const {
+  const Voter* voter = configuration_.find(id);
+  if (voter == nullptr) return false;
+  if (configuration_.cluster_id.is_none()) return true;                // before the Bootstrap entry
+  return incarnation.value != 0 && voter->incarnation == incarnation;  // C10
+}
+
+// ---- terms and roles ----------------------------------------------------------------------
+
+void Raft::advance_term(Term term, std::string_view reason) {
+  VESPER_ASSERT(term > current_term());  // E3
+  if (is_leader())
+    output_->notes.push_back(
+        fmt::format("{} > {}: {} -> step down", name(term), name(current_term()), reason));
+  hard_state_ = HardState{term, std::nullopt};
+  dirty_ = true;
+  term_write_ = pending_write();
+  proven_index_ = commit_index_;
+}
+
+void Raft::become_follower(std::optional<ServerId> leader) {
+  if (leader.has_value())
+    output_->notes.push_back(
+        fmt::format("server {} leads {} -> follow", leader->value, name(current_term())));
+  role_ = Follower{leader, now_ + random_election_timeout()};
+}
+
+std::optional<ServerId> Raft::leader() const {
+  if (is_leader()) return config_.self;
+  if (const auto* follower = std::get_if<Follower>(&role_)) return follower->leader;
+  return std::nullopt;
+}
+
+// Every message carries a term, and some promise more: it leaves when all of that is durable.
+void Raft::send(ServerId to, Message message, WriteNumber needs, bool bulk) {
+  needs = std::max(needs, term_write_);
+  Envelope envelope{to, std::move(message), bulk};
+  if (needs <= persisted_) output_->send_now.push_back(std::move(envelope));
+  else output_->send_after.push_back({std::move(envelope), needs});
+}
+
+// L9: commit_index never falls and never passes the log.
+void Raft::commit_to(Index index) {
+  if (index <= commit_index_) return;
+  VESPER_ASSERT(index <= log_.last_index());
+  if (output_->committed_first.value == 0) output_->committed_first = commit_index_.next();
+  output_->committed_last = index;
+  commit_index_ = index;
+  proven_index_ = std::max(proven_index_, index);
+}
+
+// ---- time ---------------------------------------------------------------------------------
+
+// §5.6: drawn anew each time (E7). While a failover is under way the range is shorter.
+Duration Raft::random_election_timeout() {
+  return nanoseconds(prng_.between(round_base_.ns, 2 * round_base_.ns));
+}
+
+LogTime Raft::log_time(Instant now) const {
+  return LogTime(time_base_.value + (now - time_base_at_).ns);
+}
+
+Instant Raft::leader_heard_at() const {
+  const auto* leader = std::get_if<Leader>(&role_);
+  if (leader == nullptr) return leader_heard_at_;
+  std::vector<Instant> heard;
+  if (self_counts()) heard.push_back(now_);
+  for (const auto& [id, progress] : leader->progress)
+    if (counts(id, progress.incarnation)) heard.push_back(progress.heard_at);
+  if (heard.size() < majority()) return Instant{};
+  std::sort(heard.begin(), heard.end(), std::greater<>());
+  return heard[majority() - 1];
+}
+
+Index Raft::leader_commit_heard() const {
+  return is_leader() ? commit_index_ : leader_commit_heard_;
+}
+
+void Raft::on_peer_up(const PeerUp& peer) {
+  peers_[peer.id] = Peer{true, peer.has_cluster, peer.incarnation};
+  if (auto* leader = std::get_if<Leader>(&role_)) {
+    // Whatever was under way on the connection before this one is lost.
+    if (const auto it = leader->progress.find(peer.id); it != leader->progress.end()) {
+      Progress& progress = it->second;
+      if (progress.incarnation != peer.incarnation) {
+        const Instant heard_at = progress.heard_at;
+        progress = Progress{};
+        progress.heard_at = heard_at;
+        progress.next_index = log_.last_index().next();
+      }
+      progress.received_index = progress.match_index;
+      progress.become_probe(progress.match_index.value == 0 ? progress.next_index
+                                                            : progress.match_index.next());
+      progress.progress_at = now_;
+    }
+    register_voters();
+  }
+  maybe_fast_start();
+}
+
+// E9 and E12 as amended by fast failover: a leader whose process is gone protects nobody.
+void Raft::on_peer_gone(ServerId id) {
+  peers_[id].up = false;
+  auto* follower = std::get_if<Follower>(&role_);
+  if (follower == nullptr || follower->leader != id) return;
+  leader_gone_ = true;
+  follower->leader = std::nullopt;
+  round_base_ = kFastRound;
+  const Instant soon = now_ + nanoseconds(prng_.between(0, kFastFailover.ns));
+  follower->election_deadline = std::min(follower->election_deadline, soon);
+  output_->notes.push_back(fmt::format("leader {} of {} is gone -> campaign in {} ms", id.value,
+                                       name(current_term()), (soon - now_).ms()));
+}
+
+void Raft::on_deadline() {
+  if (is_leader()) return leader_deadline();
+  if (auto* pre = std::get_if<PreCandidate>(&role_)) {
+    if (now_ >= pre->round_deadline) return campaign();
+    if (now_ >= pre->ask_again_at) ask_votes(true);
+    return;
+  }
+  if (now_ >= next_deadline()) campaign();
+}
+
+Instant Raft::next_deadline() const {
+  struct Next {
+    Instant operator()(const Follower& r) const { return r.election_deadline; }
+    Instant operator()(const PreCandidate& r) const {
+      return std::min(r.round_deadline, r.ask_again_at);
+    }
+    Instant operator()(const Candidate& r) const { return r.round_deadline; }
+    Instant operator()(const Leader& r) const { return r.next_heartbeat; }
+  };
+  return std::visit(Next{}, role_);
+}
+
+void Raft::on_end_of_turn() {
+  if (is_leader()) leader_end_of_turn();
+  make_write();
+  check_invariants();
+}
+
+std::string Raft::name(Term term) {
+  return fmt::format("term {}", term.value);
+}
+std::string Raft::name(ServerId id) {
+  return fmt::format("server {}", id.value);
+}
+
+}  // namespace vesper::raft

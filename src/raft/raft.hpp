@@ -1,0 +1,186 @@
+// Consensus: a value that eats events and returns effects. step() is the whole of it; everything
+// that can wait, fail or surprise lives around it (docs/architecture.md).
+#pragma once
+
+#include <map>
+#include <string_view>
+
+#include "base/prng.hpp"
+#include "raft/event.hpp"
+#include "raft/log.hpp"
+#include "raft/output.hpp"
+#include "raft/role.hpp"
+
+namespace vesper::raft {
+
+struct Config {
+  ServerId self;
+  Incarnation incarnation;
+  std::vector<Voter> initial_voters;  // of the list file; what counts once the log has a Bootstrap
+                                      // entry is that entry
+  std::uint64_t seed = 0;             // of timeouts, and of the cluster id if this node bootstraps
+  Duration election_timeout = milliseconds(150);  // drawn from [this, 2 * this] (§5.6, §9.3)
+  Duration heartbeat_interval = milliseconds(50);
+  std::size_t max_append_bytes = 1u << 20;    // entries in one AppendEntries (or one entry)
+  std::size_t max_inflight_bytes = 8u << 20;  // unacknowledged to one follower (or one entry)
+  std::size_t max_inflight_messages = 128;    // likewise
+  std::size_t bulk_bytes = 64u << 10;         // an AppendEntries above this goes the slow way
+};
+
+// What a restart found on the disk.
+struct Durable {
+  HardState hard_state;
+  Index commit_index;
+  std::vector<Entry> entries;  // from index 1, contiguous
+  WriteNumber last_write;
+};
+
+// Fast failover and fast start (docs/raft.md).
+inline constexpr Duration kFastFailover = milliseconds(15);  // at most, until the first pre-vote
+inline constexpr Duration kFastStartMin = milliseconds(10);
+inline constexpr Duration kFastStartMax = milliseconds(60);
+inline constexpr Duration kFastRound = milliseconds(20);  // first vote round: [this, 2 * this]
+inline constexpr Duration kHoldBack = milliseconds(30);   // of one's own, after a granted pre-vote
+inline constexpr Duration kAskAgain = milliseconds(10);   // after "leader fresh"
+
+class Raft {
+ public:
+  Raft(Config config, Durable durable, Instant now);
+
+  // Requires: `now` never falls; Persisted only up to the last Write handed out; Propose only
+  // while is_leader(). Appends to `output`, which the caller clears after it has executed it.
+  void step(Instant now, Event event, Output& output);
+
+  // Views, for the node around it.
+  bool is_leader() const { return std::holds_alternative<Leader>(role_); }
+  std::optional<ServerId> leader() const;  // of current_term, as far as this node knows
+  Term current_term() const { return hard_state_.current_term; }
+  Index commit_index() const { return commit_index_; }
+  Index durable_index() const { return durable_index_; }
+  const Log& log() const { return log_; }
+  const Configuration& configuration() const { return configuration_; }
+  const Role& role() const { return role_; }
+  const Config& config() const { return config_; }
+  const HardState& hard_state() const { return hard_state_; }
+  WriteNumber last_write() const { return last_write_; }
+  WriteNumber persisted() const { return persisted_; }
+  // A voter under this incarnation, so that its vote and acknowledgements count.
+  bool counts(ServerId id, Incarnation incarnation) const;
+  // When the current leader was last heard (of a leader: when a majority last was), and the
+  // highest commit index that it had told by then. Never: Instant{} and 0.
+  Instant leader_heard_at() const;
+  Index leader_commit_heard() const;
+  LogTime log_time(Instant now) const;  // the cluster's clock, as this node extrapolates it
+
+  // Asserts what must hold after every step (raft/invariants.cpp).
+  void check_invariants() const;
+
+ private:
+  // raft.cpp: dispatch, terms, writes
+  void on_received(Received received);
+  void on_message(ServerId from, Incarnation incarnation, Message message);
+  void on_persisted(WriteNumber number);
+  void on_peer_up(const PeerUp& peer);
+  void on_peer_gone(ServerId id);
+  void on_deadline();
+  void on_end_of_turn();
+  void advance_term(Term term, std::string_view reason);
+  void become_follower(std::optional<ServerId> leader);
+  void send(ServerId to, Message message, WriteNumber needs, bool bulk = false);
+  void append(Entry entry);
+  void truncate_from(Index index);
+  void note_configuration(const Entry& entry);
+  void recompute_configuration();
+  void commit_to(Index index);
+  void make_write();
+  Instant next_deadline() const;
+  WriteNumber pending_write() const { return dirty_ ? last_write_.next() : last_write_; }
+  WriteNumber write_of(Index index) const;  // the Write that makes the log up to index durable
+  Duration random_election_timeout();
+  std::size_t majority() const { return configuration_.majority(); }
+  bool self_counts() const { return counts(config_.self, config_.incarnation); }
+  static std::string name(Term term);
+  static std::string name(ServerId id);
+
+  // follower.cpp
+  void on_append_entries(ServerId from, AppendEntries m);
+  void on_heartbeat(ServerId from, const Heartbeat& m);
+  void on_read_index_reply(const ReadIndexReply& m);
+  void on_vote_request(ServerId from, const VoteRequest& m);
+  VoteRefusal judge_vote(const VoteRequest& m) const;
+  void hear_leader(ServerId from, Index leader_commit, LogTime log_time);
+  bool leader_is_fresh() const;
+  bool log_up_to_date(Index last_index, Term last_term) const;
+
+  // candidate.cpp
+  void maybe_fast_start();
+  void campaign();  // a pre-vote round, then an election
+  void become_pre_candidate(Duration round_timeout);
+  void become_candidate();
+  void on_vote_reply(ServerId from, Incarnation incarnation, const VoteReply& m);
+  void ask_votes(bool pre_vote);
+  void count_votes();
+
+  // leader.cpp
+  void become_leader();
+  void on_propose(Propose propose);
+  void on_append_reply(ServerId from, Incarnation incarnation, const AppendReply& m);
+  void on_heartbeat_reply(ServerId from, Incarnation incarnation, const HeartbeatReply& m);
+  void on_read_index_request(ServerId from, const ReadIndexRequest& m);
+  void on_read_index(std::uint64_t id);
+  void register_voters();
+  void replicate_to(ServerId id, Progress& progress);
+  void send_append(ServerId id, Progress& progress);
+  void send_heartbeats();
+  void advance_commit();
+  void check_quorum();
+  void maybe_start_read_round();
+  void maybe_finish_read_round();
+  void resend_stalled();
+  void leader_deadline();
+  void leader_end_of_turn();
+
+  Config config_;
+  Prng prng_;
+  HardState hard_state_;
+  Log log_;
+  Role role_;
+  Configuration configuration_;  // of the last Bootstrap and registrations in the log, committed or
+                                 // not (§6: a server uses the latest configuration in its log)
+  Index commit_index_;           // never falls; <= log_.last_index()
+  Index proven_index_;  // equals the current leader's log up to here (L4); >= commit_index_
+
+  // Durability, in write numbers (DESIGN: the ABA of a rewritten suffix).
+  struct Outstanding {
+    WriteNumber number;
+    Index last_index;  // of the log after this write; lowered by a later truncation
+  };
+  std::vector<Outstanding> outstanding_;  // handed out, not Persisted, in order
+  WriteNumber last_write_;                // handed out last
+  WriteNumber persisted_;
+  Index durable_index_;     // the log up to here is on this disk
+  WriteNumber term_write_;  // makes current_term (and voted_for) durable
+  bool dirty_ = false;      // something waits for the next Write
+  Index write_from_;        // first entry that the next Write must carry
+  Index keep_through_;      // of the next Write
+
+  // What is known of peers and of the leader, whatever the role.
+  struct Peer {
+    bool up = false;
+    bool has_cluster = false;
+    Incarnation incarnation;
+  };
+  std::map<ServerId, Peer> peers_;
+  bool ever_heard_leader_ = false;
+  Instant leader_heard_at_;  // valid when ever_heard_leader_
+  Index leader_commit_heard_;
+  Duration round_base_;  // a vote round lasts [this, 2 * this]; doubles up to the normal timeout
+  bool leader_gone_ = false;  // its process is known to be gone: stickiness no longer protects it
+  LogTime time_base_;         // the cluster's clock at time_base_at_
+  Instant time_base_at_;
+
+  Instant now_;
+  Output* output_ = nullptr;  // of the step under way
+};
+
+}  // namespace vesper::raft

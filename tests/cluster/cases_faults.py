@@ -1,0 +1,233 @@
+"""Kills and pauses under load: nothing acknowledged is lost, nothing is read out of order, and who
+talks to a node that stays up sees a delay, not an error."""
+
+import signal
+import time
+
+from checker import Op
+from harness import LONG, SLOW, Cluster, wait_for
+from runner import case, expect, expect_equal
+from workload import Workload, perform
+
+ROUNDS = 6 if LONG else 2
+SOME = 150 if LONG else 40  # acknowledged writes between two faults
+
+
+def verified(cluster, load):
+    """Stops the clients, reads everything, judges the history."""
+    load.__exit__(None, None, None)
+    load.verify()
+
+
+@case('the leader is killed and restarted, three nodes: a delay for clients, not an error')
+def _(binary):
+    kill_leaders(binary, 3, seed=11)
+
+
+@case('the leader is killed and restarted, five nodes: a delay for clients, not an error')
+def _(binary):
+    kill_leaders(binary, 5, seed=12)
+
+
+def kill_leaders(binary, count, seed):
+    with Cluster(binary, count) as cluster, Workload(cluster, seed, clients=2 * count) as load:
+        load.wait_acknowledged(SOME)
+        for _ in range(ROUNDS):
+            victim = cluster.wait_leader()
+            victim.kill()
+            load.wait_acknowledged(SOME)
+            cluster.restart(victim)
+            load.wait_acknowledged(SOME)
+        verified(cluster, load)
+        load.expect_no_errors_where_up()
+
+
+@case('a follower is killed and restarted: the clients of the others notice nothing')
+def _(binary):
+    with Cluster(binary, 3) as cluster, Workload(cluster, 21) as load:
+        load.wait_acknowledged(SOME)
+        for turn in range(ROUNDS):
+            term = cluster.wait_leader().status()['term']
+            victim = cluster.followers()[turn % 2]
+            victim.kill()
+            load.wait_acknowledged(SOME)
+            cluster.restart(victim)
+            load.wait_acknowledged(SOME)
+            expect_equal(cluster.wait_leader().status()['term'], term,
+                         'the term after a follower came back')
+        verified(cluster, load)
+        load.expect_no_errors_where_up()
+
+
+@case('everything is killed at once and restarted: what was acknowledged is there')
+def _(binary):
+    with Cluster(binary, 3) as cluster, Workload(cluster, 31) as load:
+        load.wait_acknowledged(SOME)
+        for _ in range(ROUNDS):
+            for node in cluster.nodes:
+                node.begin_down()
+                node.process.send_signal(signal.SIGKILL)
+            for node in cluster.nodes:
+                expect_equal(node.reap(10), -9, 'exit code')
+            cluster.restart(*cluster.nodes)
+            cluster.wait_leader()
+            load.wait_acknowledged(SOME)
+        verified(cluster, load)
+
+
+@case('any two of five are killed: the other three go on')
+def _(binary):
+    with Cluster(binary, 5) as cluster, Workload(cluster, 41, clients=10) as load:
+        load.wait_acknowledged(SOME)
+        for _ in range(ROUNDS):
+            leader = cluster.wait_leader()
+            victims = [leader, next(n for n in cluster.nodes if n is not leader)]
+            for victim in victims:
+                victim.kill()
+            load.wait_acknowledged(SOME)
+            cluster.restart(*victims)
+        verified(cluster, load)
+        load.expect_no_errors_where_up()
+
+
+@case('a paused follower is not missed and catches up')
+def _(binary):
+    with Cluster(binary, 3) as cluster, Workload(cluster, 51) as load:
+        load.wait_acknowledged(SOME)
+        for turn in range(ROUNDS):
+            victim = cluster.followers()[turn % 2]
+            victim.pause()
+            load.wait_acknowledged(SOME)
+            victim.resume()
+            cluster.wait_ready()
+            load.wait_acknowledged(SOME)
+        verified(cluster, load)
+        load.expect_no_errors_where_up()
+
+
+@case('a paused leader is replaced, and when it wakes it neither acknowledges nor reads stale')
+def _(binary):
+    with Cluster(binary, 3) as cluster, Workload(cluster, 61) as load:
+        load.wait_acknowledged(SOME)
+        for _ in range(ROUNDS):
+            old = cluster.wait_leader()
+            old.pause()
+            load.wait_acknowledged(SOME)
+            expect(cluster.wait_leader() is not old, 'the paused leader is still followed')
+            old.resume()
+            cluster.wait_ready()
+            load.wait_acknowledged(SOME)
+        verified(cluster, load)
+        load.expect_no_errors_where_up()
+
+
+@case('with a majority paused nothing is acknowledged, leader left alone')
+def _(binary):
+    majority_paused(binary, 71, lambda leader, node: node is not leader)
+
+
+@case('with a majority paused nothing is acknowledged, follower left alone')
+def _(binary):
+    def all_but_one_follower(leader, node):
+        others = [n for n in leader.cluster.nodes if n is not leader]
+        return node is not others[0]
+    majority_paused(binary, 72, all_but_one_follower)
+
+
+def majority_paused(binary, seed, chosen):
+    with Cluster(binary, 3) as cluster, Workload(cluster, seed, timeout=0.6) as load:
+        load.wait_acknowledged(SOME)
+        for _ in range(ROUNDS):
+            leader = cluster.wait_leader()
+            victims = [node for node in cluster.nodes if chosen(leader, node)]
+            for victim in victims:
+                victim.pause()
+            since = time.monotonic_ns()
+            left = next(node for node in cluster.nodes if node.up)
+            left.begin_down()
+            refused_in_time(left, load)
+            until = time.monotonic_ns()
+            for victim in victims:
+                victim.resume()
+            cluster.wait_ready()
+            load.wait_acknowledged(SOME)
+            wrong = [op for op in load.ops() if op.outcome in ('ok', 'refused') and
+                     op.invoked >= since and op.completed <= until]
+            expect(not wrong, lambda w=wrong: f'answered without a majority: {w[:3]}')
+        verified(cluster, load)
+        load.expect_no_errors_where_up()
+
+
+def refused_in_time(node, load):
+    """Without a majority a write gets 503 or 504 and a read 503, within their timeout."""
+    api = node.api()
+    for kind in ('put', 'get', 'put'):
+        timeout = 0.4
+        op = Op(kind, 'shared/0', f'alone-{time.monotonic_ns()}' if kind == 'put' else None,
+                invoked=0, client='alone', node=node.id)
+        perform(api, op, timeout + 2 * SLOW, f'?timeout={int(timeout * 1000)}ms')
+        load.extra.append(op)
+        expect(op.outcome in ('failed', 'unknown'), f'answered without a majority: {op}')
+        expected = ('503',) if kind == 'get' else ('503', '504')
+        expect(op.note.split()[0] in expected, f'expected {expected}: {op}')
+        took = (op.completed - op.invoked) / 1e9
+        expect(took < timeout + 0.5 * SLOW, f'{took:.2f} s for a timeout of {timeout} s: {op}')
+    api.close()
+
+
+@case('SIGTERM under load ends every node within a second with exit code 0')
+def _(binary):
+    for turn in range(3):
+        with Cluster(binary, 3) as cluster, Workload(cluster, 81 + turn) as load:
+            load.wait_acknowledged(SOME)
+            leader = cluster.wait_leader()
+            order = [leader] + cluster.followers()
+            order = order[turn:] + order[:turn]
+            for node in order:
+                begin = time.monotonic()
+                expect_equal(node.terminate(), 0, f'exit code of {node} after SIGTERM')
+                took = time.monotonic() - begin
+                expect(took < 1 * SLOW, f'{took:.2f} s from SIGTERM to the end')
+            cluster.restart(*cluster.nodes)
+            load.wait_acknowledged(SOME)
+            verified(cluster, load)
+
+
+@case('a rolling restart by SIGTERM is a delay for the clients of the other nodes')
+def _(binary):
+    with Cluster(binary, 3) as cluster, Workload(cluster, 91) as load:
+        load.wait_acknowledged(SOME)
+        for node in cluster.nodes:
+            expect_equal(node.terminate(), 0, f'exit code of {node}')
+            load.wait_acknowledged(SOME)
+            cluster.restart(node)
+        verified(cluster, load)
+        load.expect_no_errors_where_up()
+
+
+@case('a node alone is a cluster, and keeps what it acknowledged over a kill')
+def _(binary):
+    with Cluster(binary, 1) as cluster, Workload(cluster, 101, clients=4) as load:
+        load.wait_acknowledged(SOME)
+        for _ in range(ROUNDS):
+            cluster.nodes[0].kill()
+            cluster.restart(cluster.nodes[0])
+            load.wait_acknowledged(SOME)
+        verified(cluster, load)
+
+
+@case('nodes that are started one after the other serve as soon as a majority is there')
+def _(binary):
+    with Cluster(binary, 3, start=False) as cluster:
+        first, second, third = cluster.nodes
+        first.start()
+        wait_for('the first node to answer', first.status)
+        expect_equal(first.is_ready(), False, 'ready without a majority')
+        second.start()
+        cluster.wait_ready()
+        reply = second.api().put('name', 'Kyle Chard')
+        expect_equal(reply.status, 200, f'{reply}')
+        third.start()
+        cluster.wait_ready()
+        expect_equal(third.api().get('name').json()['value'], 'Kyle Chard', 'the value')
+        cluster.wait_equal()

@@ -1,0 +1,58 @@
+"""A runner of a screenful: named cases, one line each, `N passed, N failed` at the end."""
+
+import sys
+import time
+import traceback
+
+CASES = []
+
+
+class Failed(AssertionError):
+    """A claim that did not hold; the text says what was seen."""
+
+
+def case(name):
+    """Registers a function under the claim that it tests."""
+    def register(function):
+        CASES.append((name, function))
+        return function
+    return register
+
+
+def expect(condition, detail):
+    if not condition:
+        raise Failed(detail() if callable(detail) else detail)
+
+
+def expect_equal(found, expected, what):
+    if found != expected:
+        raise Failed(f'{what}: found {found!r}, expected {expected!r}')
+
+
+def run(only=(), *args):
+    """Runs the cases whose name contains one of `only` (all, where empty); the exit code."""
+    passed, failed = 0, []
+    for name, function in CASES:
+        if only and not any(part in name for part in only):
+            continue
+        begin = time.monotonic()
+        try:
+            function(*args)
+        except Exception as error:  # a case may fail in any way; the others still run
+            failed.append(name)
+            print(f'FAILED {name} ({time.monotonic() - begin:.1f} s)', flush=True)
+            if isinstance(error, Failed):
+                where = traceback.extract_tb(error.__traceback__)
+                at = next((f for f in reversed(where) if 'runner.py' not in f.filename), where[-1])
+                print(f'{at.filename}:{at.lineno}: {error}', flush=True)
+            else:
+                traceback.print_exc(file=sys.stdout)
+            for note in getattr(error, '__notes__', ()):
+                print(note, flush=True)
+        else:
+            passed += 1
+            print(f'ok     {name} ({time.monotonic() - begin:.1f} s)', flush=True)
+    for name in failed:
+        print(f'failed: {name}')
+    print(f'{passed} passed, {len(failed)} failed', flush=True)
+    return 1 if failed or passed == 0 else 0
