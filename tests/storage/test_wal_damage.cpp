@@ -151,7 +151,7 @@ TEST_CASE("bytes in a user's value never look like a frame") {
   forged.length = storage::kFrameHeader;
   forged.write_number = raft::WriteNumber(9);
   std::string bytes = fs.content(storage::segment_name(1));
-  bytes.replace(1024, 1, "x");  // torn
+  bytes[1024] = 'x';  // torn
   const std::string foreign =
       storage::encode_frame_header(forged, raft::Incarnation(kFresh.value + 1));
   bytes.replace(1536, foreign.size(), foreign);
