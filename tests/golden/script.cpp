@@ -128,7 +128,7 @@ bool Script::build(const Words& words) {
   return true;
 }
 
-// propose ID PAYLOAD...: one turn      read ID: numbered from 1 on
+// propose ID [for=ORIGIN] PAYLOAD...: one turn      read ID: numbered from 1 on
 // deliver | deliver to ID | deliver A->B [N]: what waits, once     settle: until nothing waits
 // drop A->B | drop KIND...: KIND as the trace begins, "append ok"
 // duplicate A->B, reverse A->B: the queue     forge A->B ...: see there
@@ -142,9 +142,13 @@ bool Script::messages(const Words& words) {
       fail("not the leader: " + argument);
       return true;
     }
-    for (std::size_t i = 2; i < words.size(); ++i)
-      propose.proposals.push_back(
-          {{id, raft::BootId(id.value + 1), ++next_sequence_}, SharedBytes::copy_of(words[i])});
+    raft::ServerId origin = id;
+    for (std::size_t i = 2; i < words.size(); ++i) {
+      if (words[i].compare(0, 4, "for=") == 0) origin = server(words[i].substr(4));
+      else
+        propose.proposals.push_back({{origin, raft::BootId(origin.value + 1), ++next_sequence_},
+                                     SharedBytes::copy_of(words[i])});
+    }
     cores_->turn(id, {std::move(propose)});
   } else if (name == "read") {
     cores_->turn(server(argument), {raft::ReadIndex{++next_read_}});
@@ -216,7 +220,7 @@ void Script::forge(const Words& words) {
 
 // partition A B | C D: sides; who is not named is alone     cut A->B     heal
 // hold A->B, release A->B: deliver, settle and run pass a held link over
-// connect A B: both learn that they reach each other        peer-gone ID: all learn it
+// connect A B: both learn that they reach each other        peer-gone ID [at ID]: all learn it, or one
 bool Script::network(const Words& words) {
   const std::string& name = words[0];
   const std::string argument = words.size() > 1 ? words[1] : "";
@@ -238,7 +242,8 @@ bool Script::network(const Words& words) {
   } else if (name == "connect" && words.size() > 2) {
     cores_->connect(server(argument), server(words[2]));
   } else if (name == "peer-gone") {
-    cores_->peer_gone(server(argument));
+    if (words.size() > 3) cores_->turn(server(words[3]), {raft::PeerGone{server(argument)}});
+    else cores_->peer_gone(server(argument));
   } else {
     return false;
   }
