@@ -109,7 +109,7 @@ void Raft::on_vote_reply(ServerId from, Incarnation incarnation, const VoteReply
     }
   } else if (auto* candidate = std::get_if<Candidate>(&role_)) {
     if (m.pre_vote || m.for_term != current_term() || !m.granted()) return;
-    insert_sorted(candidate->granted, from);
+    candidate->granted.emplace(from, incarnation);
   } else {
     return;
   }

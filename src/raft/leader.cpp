@@ -16,6 +16,13 @@ constexpr std::size_t kRoundsRemembered = 64;
 }  // namespace
 
 void Raft::become_leader() {
+  // Under which incarnation a voter is known here: the one that it voted with, whatever became of
+  // its connection since; else the one that it is connected with.
+  std::map<ServerId, Incarnation> known = std::get<Candidate>(role_).granted;
+  for (const auto& [id, peer] : peers_)
+    if (peer.up) known.emplace(id, peer.incarnation);
+  known[config_.self] = config_.incarnation;
+
   Leader leader;
   for (const Voter& voter : configuration_.voters) {
     if (voter.id == config_.self) continue;
@@ -23,8 +30,7 @@ void Raft::become_leader() {
     progress.next_index = log_.last_index().next();
     progress.heard_at = now_;
     progress.progress_at = now_;
-    if (const auto it = peers_.find(voter.id); it != peers_.end())
-      progress.incarnation = it->second.incarnation;
+    if (const auto it = known.find(voter.id); it != known.end()) progress.incarnation = it->second;
     leader.progress.emplace(voter.id, std::move(progress));
   }
   leader.next_heartbeat = now_ + config_.heartbeat_interval;
@@ -41,11 +47,9 @@ void Raft::become_leader() {
       std::max(log_.empty() ? 0 : log_.at(log_.last_index()).time.value, log_time(now_).value));
   if (log_.empty()) {
     Configuration founded{{prng_.next(), prng_.next() | 1}, config_.initial_voters};
-    for (Voter& voter : founded.voters) {
-      const auto it = peers_.find(voter.id);
-      if (voter.id == config_.self) voter.incarnation = config_.incarnation;
-      else if (it != peers_.end() && it->second.up) voter.incarnation = it->second.incarnation;
-    }
+    // A majority has voted, so that a majority counts from the first entry on.
+    for (Voter& voter : founded.voters)
+      if (const auto it = known.find(voter.id); it != known.end()) voter.incarnation = it->second;
     append(make_entry(Index(1), current_term(), EntryType::bootstrap, stamp, Origin{},
                       encode_bootstrap(founded)));
     output_->notes.push_back(

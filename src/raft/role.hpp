@@ -26,8 +26,8 @@ struct PreCandidate {
 };
 
 struct Candidate {
-  std::vector<ServerId> granted;  // others', in id order
-  WriteNumber own_vote;           // counts once it is Persisted
+  std::map<ServerId, Incarnation> granted;  // others', and under which incarnation they voted
+  WriteNumber own_vote;                     // counts once it is Persisted
   Instant round_deadline;
 };
 
