@@ -248,13 +248,13 @@ class FailOver(Cli):
         fake = self.fake(reply(200, PUT_REPLY))
         result = self.vesper("put", "k", "v", endpoints=[refused_url(), fake.url])
         self.expect(result, 0, b"7\n")
-        self.assertLess(result.seconds, 1)
+        self.assertLess(result.seconds, 4)  # the timeout is 5 s
 
     def test_all_refused_ends_with_5_at_once(self):
         result = self.vesper("put", "k", "v", endpoints=[refused_url(), refused_url()])
         self.expect(result, 5)
         self.assertIn("refused", result.err)
-        self.assertLess(result.seconds, 1)
+        self.assertLess(result.seconds, 4)  # the timeout is 5 s
 
     def test_429_and_503_lead_to_the_next_endpoint_for_writes_too(self):
         for status, code in ((429, "overloaded"), (503, "no_leader")):
@@ -271,13 +271,13 @@ class FailOver(Cli):
 
     def test_503_until_the_timeout_ends_with_5_and_the_servers_words(self):
         fake = self.fake(problem(503, "no_leader", hint="wait"))
-        result = self.vesper("put", "k", "v", "--timeout", "400ms", endpoints=[fake.url])
+        result = self.vesper("put", "k", "v", "--timeout", "1s", endpoints=[fake.url])
         self.expect(result, 5)
         self.assertIn("no_leader", result.err)
         self.assertIn("hint: wait", result.err)
         self.assertGreater(len(fake.requests), 1)
-        self.assertGreater(result.seconds, 0.2)
-        self.assertLess(result.seconds, 2)
+        self.assertGreater(result.seconds, 0.5)
+        self.assertLess(result.seconds, 4)
 
     def test_a_write_whose_connection_broke_after_it_was_sent_is_not_sent_again(self):
         for broken in (None, b"HTTP/1.1 200 OK\r\nContent-Le", b"HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\n{"):
@@ -336,10 +336,10 @@ class FailOver(Cli):
     def test_a_frozen_node_costs_a_read_a_delay_and_a_write_its_certainty(self):
         frozen = self.fake(lambda r, c: time.sleep(20))
         good = self.fake(reply(200, b"v"))
-        self.expect(self.vesper("get", "k", "--timeout", "1s", endpoints=[frozen.url, good.url]), 0, b"v")
+        self.expect(self.vesper("get", "k", "--timeout", "3s", endpoints=[frozen.url, good.url]), 0, b"v")
         result = self.vesper("put", "k", "v", "--timeout", "300ms", endpoints=[frozen.url, good.url])
         self.expect(result, 6)
-        self.assertLess(result.seconds, 2)
+        self.assertLess(result.seconds, 4)
 
     def test_the_server_is_asked_to_answer_before_the_command_gives_up(self):
         fake = self.fake(reply(200, b"v"))
@@ -456,12 +456,12 @@ class Status(Cli):
         self.fakes.remove(fakes[1])
         for i in (2, 3):
             fakes[i].answer = lambda r, c: time.sleep(20)
-        result = self.vesper("status", "--timeout", "500ms", endpoints=[fakes[0].url])
+        result = self.vesper("status", "--timeout", "2s", endpoints=[fakes[0].url])
         self.assertEqual(result.code, 0)
         lines = result.out.decode().splitlines()
         self.assertRegex(lines[2], r"^1 .*unreachable .*refused")
         self.assertRegex(lines[3], r"^2 .*unreachable .*no answer in time")
-        self.assertLess(result.seconds, 2)
+        self.assertLess(result.seconds, 3.9)
 
     def test_no_leader_and_no_node_end_with_5(self):
         fakes = self.cluster(["follower", "candidate"], leader=None)
