@@ -7,6 +7,7 @@
 #include <deque>
 #include <map>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "kv/store.hpp"
@@ -33,9 +34,9 @@ struct Status {
   raft::Index last_index, commit_index, applied_index;
   std::uint64_t revision = 0;
   Id128 digest;
-  Id128 cluster_id;  // none before the Bootstrap entry is committed
-  bool leader_fresh = false;   // heard a leader within an election timeout
-  bool caught_up = false;      // applied what that leader had then committed
+  Id128 cluster_id;           // none before the Bootstrap entry is committed
+  bool leader_fresh = false;  // heard a leader within an election timeout
+  bool caught_up = false;     // applied what that leader had then committed
   std::uint64_t log_entries = 0, log_bytes = 0;
   std::size_t keys = 0;
   std::uint64_t store_bytes = 0;
@@ -43,8 +44,8 @@ struct Status {
 };
 
 struct Counters {
-  std::uint64_t leader_changes = 0;    // leaders seen in office here, self included
-  std::uint64_t elections_started = 0; // campaigns of this node, pre-votes included
+  std::uint64_t leader_changes = 0;     // leaders seen in office here, self included
+  std::uint64_t elections_started = 0;  // campaigns of this node, pre-votes included
   std::uint64_t turns = 0, posts = 0;
   std::uint64_t entries_applied = 0;
   std::uint64_t writes_proposed = 0, writes_forwarded = 0, writes_retried = 0;
@@ -60,6 +61,9 @@ class Node {
   Node(raft::Config config, raft::BootId boot, Limits limits, storage::Wal& wal,
        raft::Durable durable, Transport& transport, Clients& clients, Instant now);
 
+  // Applies what the log on this disk already knows to be committed. Once, before the first turn.
+  Result<void> replay();
+
   void post(Post post) { mailbox_.push_back(std::move(post)); }
   bool has_posts() const { return !mailbox_.empty(); }
 
@@ -74,6 +78,8 @@ class Node {
   bool drained() const;
 
   Status status(Instant now) const;
+  // Log lines since the last call: facts and what was decided.
+  std::vector<std::string> take_notes() { return std::exchange(notes_, {}); }
   const Counters& counters() const { return counters_; }
   const raft::Raft& raft() const { return raft_; }
   const kv::Store& store() const { return store_; }
@@ -83,11 +89,37 @@ class Node {
                                          Id128 cluster_id) const;
 
  private:
+  // node.cpp: one turn
   Result<void> handle(Post post);
-  Result<void> step(raft::Event event);
+  void step(raft::Event event) { raft_.step(now_, std::move(event), output_); }
   Result<void> flush();
-  Result<void> apply(raft::Index first, raft::Index last);
+  Result<void> apply(const raft::Entry& entry);
+  Result<void> on_disk_done(const storage::JobDone& done);
   void on_peer_message(FromPeer from);
+  void on_forward(raft::ServerId from, const Forward& forward);
+  void on_forward_reply(const ForwardReply& reply);
+  void on_peer_up(const PeerUp& peer);
+  void on_shutdown();
+  void watch_leadership();
+  Instant next_deadline() const;
+
+  // requests.cpp: what clients asked for
+  void on_client_write(ClientWrite write);
+  void on_client_read(ClientRead read);
+  bool admit(const Ticket& ticket, std::size_t bytes);
+  void take_write(Lane& lane, ClientWrite write);
+  void on_client_gone(std::uint64_t connection);
+  void refuse_line(std::uint64_t connection, Refusal why);
+  void end_write(const Ticket& ticket, Reply reply);
+  void advance(std::uint64_t connection);
+  void pump_writes();
+  void send_forwards(raft::ServerId leader);
+  void pump_reads();
+  void on_read_ready(const raft::ReadReady& ready);
+  void advance_applied_reads();
+  void expire();
+  void expire_reads();
+  bool wants_another_round() const;
 
   const Limits limits_;
   const raft::BootId boot_;
@@ -96,8 +128,31 @@ class Node {
   Clients& clients_;
   raft::Raft raft_;
   kv::Store store_;
+  Instant now_;
+
   std::vector<Post> mailbox_, draining_;
   raft::Output output_;
+  std::deque<raft::Gated> gated_;  // in the order of their writes
+  raft::Index applied_index_;
+  raft::Term applied_term_;  // of the last applied entry
+  Id128 cluster_id_;         // of the committed Bootstrap entry
+
+  PendingWrites writes_;
+  ForwardStream stream_;
+  AcceptedForwards accepted_;
+
+  Lanes lanes_;
+  ReadBatches reads_;
+  std::size_t waiting_reads_ = 0;                 // in lanes, with those of index known
+  std::size_t held_bytes_ = 0, held_writes_ = 0;  // of writes behind reads
+  std::vector<std::pair<raft::Index, std::uint64_t>>
+      unapplied_;                 // lanes whose reads wait for apply
+  Instant read_expiry_ = kNever;  // a lower bound of lanes' deadlines
+
+  bool stopping_ = false;
+  raft::Term seen_term_;  // of the leader seen last
+  std::vector<std::string> notes_;
+  Counters counters_;
 };
 
 }  // namespace vesper::node

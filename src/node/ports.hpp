@@ -110,7 +110,7 @@ struct DiskDone {
 struct DeadlinePassed {};
 struct Shutdown {};  // refuse what is new, answer what is in flight
 
-using Post = std::variant<FromPeer, PeerUp, PeerGone, ClientWrite, ClientRead, ClientGone,
-                          DiskDone, DeadlinePassed, Shutdown>;
+using Post = std::variant<FromPeer, PeerUp, PeerGone, ClientWrite, ClientRead, ClientGone, DiskDone,
+                          DeadlinePassed, Shutdown>;
 
 }  // namespace vesper::node

@@ -30,9 +30,9 @@ void Raft::maybe_fast_start() {
   }
   if (reached < majority()) return;
   round_base_ = std::min(kFastRound, config_.election_timeout);
-  const Instant soon = now_ + (majority() == 1 ? Duration{}
-                                               : nanoseconds(prng_.between(kFastStartMin.ns,
-                                                                           kFastStartMax.ns)));
+  const Instant soon =
+      now_ + (majority() == 1 ? Duration{}
+                              : nanoseconds(prng_.between(kFastStartMin.ns, kFastStartMax.ns)));
   follower->election_deadline = std::min(follower->election_deadline, soon);
 }
 
@@ -49,8 +49,9 @@ void Raft::campaign() {
   PreCandidate pre;
   pre.granted.push_back(config_.self);
   pre.round_deadline = now_ + random_election_timeout();
-  output_->notes.push_back(fmt::format("no leader in {} -> ask for pre-votes for {}",
-                                       name(current_term()), name(current_term().next())));
+  if (!again)
+    output_->notes.push_back(fmt::format("no leader in {} -> ask for pre-votes for {}",
+                                         name(current_term()), name(current_term().next())));
   role_ = std::move(pre);
   ask_votes(true);
   count_votes();
@@ -66,8 +67,8 @@ void Raft::become_candidate() {
   Candidate candidate;
   candidate.own_vote = term_write_;
   candidate.round_deadline = now_ + random_election_timeout();
-  output_->notes.push_back(fmt::format("a majority would vote for me -> candidate in {}",
-                                       name(current_term())));
+  output_->notes.push_back(
+      fmt::format("a majority would vote for me -> candidate in {}", name(current_term())));
   role_ = std::move(candidate);
   ask_votes(false);
   count_votes();
@@ -108,7 +109,7 @@ void Raft::on_vote_reply(ServerId from, Incarnation incarnation, const VoteReply
     }
   } else if (auto* candidate = std::get_if<Candidate>(&role_)) {
     if (m.pre_vote || m.for_term != current_term() || !m.granted()) return;
-    insert_sorted(candidate->granted, from);
+    candidate->granted.emplace(from, incarnation);
   } else {
     return;
   }

@@ -120,10 +120,10 @@ Result<Message> read_append_entries(ByteReader& r) {
     auto entry = decode_entry(SharedBytes::copy_of(rest.substr(0, length)));
     if (!entry) return std::move(entry).error();
     if (entry->index != expected || entry->term < least || entry->term > m.term)
-      return Error{fmt::format("AppendEntries: entry ({}, term {}) where index {} and a term of {} "
-                               "to {} was expected",
-                               entry->index.value, entry->term.value, expected.value, least.value,
-                               m.term.value)};
+      return Error{fmt::format(
+          "AppendEntries: entry ({}, term {}) where index {} and a term of {} "
+          "to {} was expected",
+          entry->index.value, entry->term.value, expected.value, least.value, m.term.value)};
     expected = expected.next();
     least = entry->term;
     m.entries.push_back(std::move(entry.value()));
@@ -204,11 +204,11 @@ Result<Message> decode_message(std::string_view bytes) {
   auto message = kind == kAppendEntries ? read_append_entries(r) : read_small(kind, r);
   if (!message) return message;
   if (kind != kAppendEntries && (!r.ok() || !r.at_end()))
-    return Error{fmt::format("message of kind {}: {} bytes do not fit its form", kind,
-                             bytes.size())};
+    return Error{
+        fmt::format("message of kind {}: {} bytes do not fit its form", kind, bytes.size())};
   if (term_of(*message) > kMaxTerm)
-    return Error{fmt::format("message of kind {}: term {} is out of range", kind,
-                             term_of(*message).value)};
+    return Error{
+        fmt::format("message of kind {}: term {} is out of range", kind, term_of(*message).value)};
   return message;
 }
 

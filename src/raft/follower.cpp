@@ -132,8 +132,8 @@ void Raft::on_vote_request(ServerId from, const VoteRequest& m) {
     }
     if (auto* follower = std::get_if<Follower>(&role_))
       follower->election_deadline =
-          now_ + nanoseconds(prng_.between(config_.election_timeout.ns,
-                                           2 * config_.election_timeout.ns));
+          now_ +
+          nanoseconds(prng_.between(config_.election_timeout.ns, 2 * config_.election_timeout.ns));
   }
   reply.term = current_term();
   send(from, reply, WriteNumber(0));  // E2: behind the write of term and vote, as every message

@@ -4,9 +4,9 @@
 namespace vesper::raft {
 
 void Raft::check_invariants() const {
-  VESPER_ASSERT(commit_index_ <= log_.last_index());   // L9
+  VESPER_ASSERT(commit_index_ <= log_.last_index());  // L9
   VESPER_ASSERT(durable_index_ <= log_.last_index());
-  VESPER_ASSERT(proven_index_ >= commit_index_);       // L4
+  VESPER_ASSERT(proven_index_ >= commit_index_);  // L4
   VESPER_ASSERT(proven_index_ <= log_.last_index());
   VESPER_ASSERT(hard_state_.current_term >= log_.last_term());
   VESPER_ASSERT(hard_state_.current_term <= kMaxTerm);

@@ -16,6 +16,13 @@ constexpr std::size_t kRoundsRemembered = 64;
 }  // namespace
 
 void Raft::become_leader() {
+  // Under which incarnation a voter is known here: the one that it voted with, whatever became of
+  // its connection since; else the one that it is connected with.
+  std::map<ServerId, Incarnation> known = std::get<Candidate>(role_).granted;
+  for (const auto& [id, peer] : peers_)
+    if (peer.up) known.emplace(id, peer.incarnation);
+  known[config_.self] = config_.incarnation;
+
   Leader leader;
   for (const Voter& voter : configuration_.voters) {
     if (voter.id == config_.self) continue;
@@ -23,8 +30,7 @@ void Raft::become_leader() {
     progress.next_index = log_.last_index().next();
     progress.heard_at = now_;
     progress.progress_at = now_;
-    if (const auto it = peers_.find(voter.id); it != peers_.end())
-      progress.incarnation = it->second.incarnation;
+    if (const auto it = known.find(voter.id); it != known.end()) progress.incarnation = it->second;
     leader.progress.emplace(voter.id, std::move(progress));
   }
   leader.next_heartbeat = now_ + config_.heartbeat_interval;
@@ -37,22 +43,20 @@ void Raft::become_leader() {
   round_base_ = config_.election_timeout;
 
   // §8: a leader commits an entry of its own term first. In an empty log it is the Bootstrap.
-  const LogTime stamp(std::max(log_.empty() ? 0 : log_.at(log_.last_index()).time.value,
-                               log_time(now_).value));
+  const LogTime stamp(
+      std::max(log_.empty() ? 0 : log_.at(log_.last_index()).time.value, log_time(now_).value));
   if (log_.empty()) {
     Configuration founded{{prng_.next(), prng_.next() | 1}, config_.initial_voters};
-    for (Voter& voter : founded.voters) {
-      const auto it = peers_.find(voter.id);
-      if (voter.id == config_.self) voter.incarnation = config_.incarnation;
-      else if (it != peers_.end() && it->second.up) voter.incarnation = it->second.incarnation;
-    }
+    // A majority has voted, so that a majority counts from the first entry on.
+    for (Voter& voter : founded.voters)
+      if (const auto it = known.find(voter.id); it != known.end()) voter.incarnation = it->second;
     append(make_entry(Index(1), current_term(), EntryType::bootstrap, stamp, Origin{},
                       encode_bootstrap(founded)));
     output_->notes.push_back(
         fmt::format("empty log -> found cluster {}", to_hex(founded.cluster_id)));
   } else {
-    append(make_entry(log_.last_index().next(), current_term(), EntryType::noop, stamp, Origin{},
-                      {}));
+    append(
+        make_entry(log_.last_index().next(), current_term(), EntryType::noop, stamp, Origin{}, {}));
   }
   send_heartbeats();
 }
@@ -80,8 +84,7 @@ void Raft::register_voters() {
     if (it->second.incarnation.value == 0) continue;
     output_->notes.push_back(fmt::format("server {} is new here -> register incarnation {}",
                                          voter.id.value, to_hex(it->second.incarnation.value)));
-    const LogTime stamp(
-        std::max(log_.at(log_.last_index()).time.value, log_time(now_).value));
+    const LogTime stamp(std::max(log_.at(log_.last_index()).time.value, log_time(now_).value));
     append(make_entry(log_.last_index().next(), current_term(), EntryType::registration, stamp,
                       Origin{}, encode_registration(voter.id, it->second.incarnation)));
   }
@@ -233,12 +236,12 @@ void Raft::resend_stalled() {
   auto& leader = std::get<Leader>(role_);
   for (auto& [id, progress] : leader.progress) {
     if (now_ - progress.progress_at < config_.heartbeat_interval * 4) continue;
+    // Sent again from what is known to have arrived. Where all of it has, the empty message asks
+    // for the acknowledgement that was lost.
     const bool probing = progress.state == Progress::State::probe && progress.probe_sent;
-    const bool lost = progress.state == Progress::State::replicate &&
-                      !progress.in_flight.empty() &&
-                      progress.received_index.next() < progress.next_index;
     if (probing) progress.probe_sent = false;
-    if (lost) progress.become_probe(std::max(progress.match_index, progress.received_index).next());
+    if (!progress.in_flight.empty())
+      progress.become_probe(std::max(progress.match_index, progress.received_index).next());
     progress.progress_at = now_;
   }
 }

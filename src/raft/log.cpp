@@ -39,8 +39,8 @@ Index Log::last_at_most(Index index, Term term) const {
   // Terms never fall along the log, so this is a binary search.
   const auto end = entries_.begin() + static_cast<std::ptrdiff_t>(std::min<std::uint64_t>(
                                           index.value + 1 - first_.value, entries_.size()));
-  const auto above = std::upper_bound(
-      entries_.begin(), end, term, [](Term t, const Entry& entry) { return t < entry.term; });
+  const auto above = std::upper_bound(entries_.begin(), end, term,
+                                      [](Term t, const Entry& entry) { return t < entry.term; });
   return Index(first_.value + static_cast<std::uint64_t>(above - entries_.begin()) - 1);
 }
 

@@ -69,7 +69,8 @@ struct Heartbeat {
 struct HeartbeatReply {
   Term term;
   std::uint64_t round = 0;
-  Index received_index;  // proven to match the leader's log, durable or not: what need not be resent
+  Index
+      received_index;  // proven to match the leader's log, durable or not: what need not be resent
 };
 
 // Thesis 6.4 for reads on a follower: "which index must I have applied?"

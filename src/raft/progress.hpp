@@ -13,9 +13,9 @@ struct Progress {
   enum class State : std::uint8_t { probe, replicate };
 
   State state = State::probe;
-  Index next_index;   // > match_index
-  Index match_index;  // durable at the follower; never falls within a term (L12)
-  Index received_index;  // proven to be there, durable or not; >= match_index
+  Index next_index;         // > match_index
+  Index match_index;        // durable at the follower; never falls within a term (L12)
+  Index received_index;     // proven to be there, durable or not; >= match_index
   Incarnation incarnation;  // whose acknowledgements these are; 0: none came yet
   bool probe_sent = false;
 
@@ -27,8 +27,8 @@ struct Progress {
   std::size_t in_flight_bytes = 0;
   Index bulk_until;  // something large up to here is under way: what follows goes the same way
 
-  Instant heard_at;     // when the newest heartbeat that it has answered was sent
-  Instant progress_at;  // when something came of what was sent; drives resending
+  Instant heard_at;               // when the newest heartbeat that it has answered was sent
+  Instant progress_at;            // when something came of what was sent; drives resending
   std::uint64_t acked_round = 0;  // newest heartbeat round that it has answered
   Index told_commit;              // newest commit index that was sent to it
   bool waits_for_commit = false;  // an entry that it asked for has been committed

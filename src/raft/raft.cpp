@@ -29,6 +29,7 @@ Raft::Raft(Config config, Durable durable, Instant now)
   if (!log_.empty()) time_base_ = log_.at(log_.last_index()).time;
   recompute_configuration();
   role_ = Follower{std::nullopt, now_ + random_election_timeout()};
+  maybe_fast_start();  // a cluster of one reaches its majority at once
 }
 
 void Raft::step(Instant now, Event event, Output& output) {
@@ -125,9 +126,8 @@ void Raft::append(Entry entry) {
 // §5.3: an entry that conflicts with the leader's goes, with all behind it.
 void Raft::truncate_from(Index index) {
   VESPER_ASSERT(index > commit_index_);  // L3
-  output_->notes.push_back(
-      fmt::format("entries {}..{} conflict with the leader's of {} -> dropped", index.value,
-                  log_.last_index().value, name(current_term())));
+  output_->notes.push_back(fmt::format("entries {}..{} conflict with the leader's of {} -> dropped",
+                                       index.value, log_.last_index().value, name(current_term())));
   log_.truncate_from(index);
   const Index last = log_.last_index();
   durable_index_ = std::min(durable_index_, last);
@@ -186,7 +186,7 @@ void Raft::recompute_configuration() {
 bool Raft::counts(ServerId id, Incarnation incarnation) const {
   const Voter* voter = configuration_.find(id);
   if (voter == nullptr) return false;
-  if (configuration_.cluster_id.is_none()) return true;  // before the Bootstrap entry
+  if (configuration_.cluster_id.is_none()) return true;                // before the Bootstrap entry
   return incarnation.value != 0 && voter->incarnation == incarnation;  // C10
 }
 
@@ -325,7 +325,11 @@ void Raft::on_end_of_turn() {
   check_invariants();
 }
 
-std::string Raft::name(Term term) { return fmt::format("term {}", term.value); }
-std::string Raft::name(ServerId id) { return fmt::format("server {}", id.value); }
+std::string Raft::name(Term term) {
+  return fmt::format("term {}", term.value);
+}
+std::string Raft::name(ServerId id) {
+  return fmt::format("server {}", id.value);
+}
 
 }  // namespace vesper::raft

@@ -21,10 +21,10 @@ struct Config {
   std::uint64_t seed = 0;             // of timeouts, and of the cluster id if this node bootstraps
   Duration election_timeout = milliseconds(150);  // drawn from [this, 2 * this] (§5.6, §9.3)
   Duration heartbeat_interval = milliseconds(50);
-  std::size_t max_append_bytes = 1u << 20;      // entries in one AppendEntries (or one entry)
-  std::size_t max_inflight_bytes = 8u << 20;    // unacknowledged to one follower (or one entry)
-  std::size_t max_inflight_messages = 128;      // likewise
-  std::size_t bulk_bytes = 64u << 10;           // an AppendEntries above this goes the slow way
+  std::size_t max_append_bytes = 1u << 20;    // entries in one AppendEntries (or one entry)
+  std::size_t max_inflight_bytes = 8u << 20;  // unacknowledged to one follower (or one entry)
+  std::size_t max_inflight_messages = 128;    // likewise
+  std::size_t bulk_bytes = 64u << 10;         // an AppendEntries above this goes the slow way
 };
 
 // What a restart found on the disk.
@@ -36,12 +36,12 @@ struct Durable {
 };
 
 // Fast failover and fast start (docs/raft.md).
-inline constexpr Duration kFastFailover = milliseconds(15);   // at most, until the first pre-vote
+inline constexpr Duration kFastFailover = milliseconds(15);  // at most, until the first pre-vote
 inline constexpr Duration kFastStartMin = milliseconds(10);
 inline constexpr Duration kFastStartMax = milliseconds(60);
-inline constexpr Duration kFastRound = milliseconds(20);      // first vote round: [this, 2 * this]
-inline constexpr Duration kHoldBack = milliseconds(30);       // of one's own, after a granted pre-vote
-inline constexpr Duration kAskAgain = milliseconds(10);       // after "leader fresh"
+inline constexpr Duration kFastRound = milliseconds(20);  // first vote round: [this, 2 * this]
+inline constexpr Duration kHoldBack = milliseconds(30);   // of one's own, after a granted pre-vote
+inline constexpr Duration kAskAgain = milliseconds(10);   // after "leader fresh"
 
 class Raft {
  public:
@@ -114,7 +114,7 @@ class Raft {
 
   // candidate.cpp
   void maybe_fast_start();
-  void campaign();           // a pre-vote round, then an election
+  void campaign();  // a pre-vote round, then an election
   void become_pre_candidate(Duration round_timeout);
   void become_candidate();
   void on_vote_reply(ServerId from, Incarnation incarnation, const VoteReply& m);
@@ -148,7 +148,7 @@ class Raft {
   Configuration configuration_;  // of the last Bootstrap and registrations in the log, committed or
                                  // not (§6: a server uses the latest configuration in its log)
   Index commit_index_;           // never falls; <= log_.last_index()
-  Index proven_index_;           // equals the current leader's log up to here (L4); >= commit_index_
+  Index proven_index_;  // equals the current leader's log up to here (L4); >= commit_index_
 
   // Durability, in write numbers (DESIGN: the ABA of a rewritten suffix).
   struct Outstanding {
@@ -158,11 +158,11 @@ class Raft {
   std::vector<Outstanding> outstanding_;  // handed out, not Persisted, in order
   WriteNumber last_write_;                // handed out last
   WriteNumber persisted_;
-  Index durable_index_;        // the log up to here is on this disk
-  WriteNumber term_write_;     // makes current_term (and voted_for) durable
-  bool dirty_ = false;         // something waits for the next Write
-  Index write_from_;           // first entry that the next Write must carry
-  Index keep_through_;         // of the next Write
+  Index durable_index_;     // the log up to here is on this disk
+  WriteNumber term_write_;  // makes current_term (and voted_for) durable
+  bool dirty_ = false;      // something waits for the next Write
+  Index write_from_;        // first entry that the next Write must carry
+  Index keep_through_;      // of the next Write
 
   // What is known of peers and of the leader, whatever the role.
   struct Peer {
@@ -172,15 +172,15 @@ class Raft {
   };
   std::map<ServerId, Peer> peers_;
   bool ever_heard_leader_ = false;
-  Instant leader_heard_at_;    // valid when ever_heard_leader_
+  Instant leader_heard_at_;  // valid when ever_heard_leader_
   Index leader_commit_heard_;
-  Duration round_base_;        // a vote round lasts [this, 2 * this]; doubles up to the normal timeout
-  bool leader_gone_ = false;   // its process is known to be gone: stickiness no longer protects it
-  LogTime time_base_;          // the cluster's clock at time_base_at_
+  Duration round_base_;  // a vote round lasts [this, 2 * this]; doubles up to the normal timeout
+  bool leader_gone_ = false;  // its process is known to be gone: stickiness no longer protects it
+  LogTime time_base_;         // the cluster's clock at time_base_at_
   Instant time_base_at_;
 
   Instant now_;
-  Output* output_ = nullptr;   // of the step under way
+  Output* output_ = nullptr;  // of the step under way
 };
 
 }  // namespace vesper::raft

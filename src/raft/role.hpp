@@ -19,15 +19,15 @@ struct Follower {
 
 // Thesis 9.6: asks whether an election could be won, before it disturbs anybody with a new term.
 struct PreCandidate {
-  std::vector<ServerId> granted;      // in id order, self included where it counts
-  std::vector<ServerId> leader_fresh; // refused because they heard a leader; asked again
+  std::vector<ServerId> granted;       // in id order, self included where it counts
+  std::vector<ServerId> leader_fresh;  // refused because they heard a leader; asked again
   Instant round_deadline;
   Instant ask_again_at = kNever;
 };
 
 struct Candidate {
-  std::vector<ServerId> granted;  // others', in id order
-  WriteNumber own_vote;           // counts once it is Persisted
+  std::map<ServerId, Incarnation> granted;  // others', and under which incarnation they voted
+  WriteNumber own_vote;                     // counts once it is Persisted
   Instant round_deadline;
 };
 
@@ -35,19 +35,19 @@ struct Candidate {
 struct ReadRound {
   std::uint64_t round = 0;  // of the heartbeat that confirms it; 0: still gathering
   Index read_index;
-  std::vector<std::uint64_t> local;                          // ids of ReadIndex
-  std::vector<std::pair<ServerId, std::uint64_t>> remote;    // followers' ids
+  std::vector<std::uint64_t> local;                        // ids of ReadIndex
+  std::vector<std::pair<ServerId, std::uint64_t>> remote;  // followers' ids
   bool empty() const { return local.empty() && remote.empty(); }
 };
 
 struct Leader {
   std::map<ServerId, Progress> progress;  // of every voter but self
-  Index term_start;                       // the first entry of this term: no reads before its commit
+  Index term_start;  // the first entry of this term: no reads before its commit
   Instant next_heartbeat;
-  std::uint64_t round = 0;  // of the last heartbeat sent
+  std::uint64_t round = 0;                             // of the last heartbeat sent
   std::deque<std::pair<std::uint64_t, Instant>> sent;  // rounds and when they left, newest last
-  ReadRound reading;    // in flight
-  ReadRound gathering;  // the next one
+  ReadRound reading;                                   // in flight
+  ReadRound gathering;                                 // the next one
 };
 
 using Role = std::variant<Follower, PreCandidate, Candidate, Leader>;

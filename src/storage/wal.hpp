@@ -95,7 +95,7 @@ class Wal {
   // again every WalOptions::retry_after.
   bool disk_full() const { return disk_full_; }
   // Bytes that can still be written without a new segment.
-  std::uint64_t room() const;
+  std::uint64_t room() const { return room_here() + room_next(); }
   const WalStats& stats() const { return stats_; }
   // The job in flight, JobId(0) for none: whose completion goes to on_done().
   JobId in_flight() const { return in_flight_; }
@@ -127,11 +127,13 @@ class Wal {
   Wal(Fs& fs, WalOptions options, raft::ServerId self, WalTail tail);
 
   bool has_queued() const { return queue_.number > written_.write_number; }
+  std::uint64_t room_here() const;
+  std::uint64_t room_next() const;
+  bool next_fits(std::uint64_t frame_room) const;
   std::size_t entries_that_fit(std::uint64_t frame_room) const;
   bool start_frame();
   void append_frame(std::size_t count, bool rotate);
   void append_seal();
-  bool seal_possible() const;
   bool seal_wanted() const;
   bool spare_ready() const { return spare_.allocated == spare_.target; }
   bool spare_wanted() const;

@@ -22,6 +22,7 @@ namespace vesper::storage {
 
 inline constexpr std::uint64_t kSector = 512;
 inline constexpr std::uint32_t kWalVersion = 1;
+inline constexpr std::size_t kHeadBytes = 132;  // of a segment's head in this version
 inline constexpr std::size_t kFrameHeader = 100;
 // No frame is longer, whatever the options say: what is read before it is believed is bounded.
 inline constexpr std::size_t kMaxFrame = 32u << 20;
@@ -44,6 +45,10 @@ struct WalState {
   raft::Index last_index;
   Id128 cluster_id;  // of the Bootstrap entry, none without one
 };
+
+// The cluster that the log belongs to, judged by its first entry: none where that is no Bootstrap
+// entry (or one that raft will refuse).
+Id128 cluster_id_of(const raft::Entry& first);
 
 // A segment open for appending.
 struct WalSegment {
@@ -73,7 +78,7 @@ std::string encode_head(SegmentHead& head);
 // Of the first sector of a file. Errors: not a segment, damaged, of an unknown version.
 Result<SegmentHead> decode_head(std::string_view sector);
 
-enum class FrameKind : std::uint16_t {
+enum class FrameKind : std::uint32_t {
   batch = 1,  // part or all of one or more Writes
   seal = 2,   // nothing new: makes damage of the frame before it visible
 };

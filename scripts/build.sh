@@ -1,0 +1,18 @@
+#!/usr/bin/env bash
+# Installs what is missing and builds the release binary, build/vesper. Quick when nothing changed.
+set -euo pipefail
+source "$(dirname "${BASH_SOURCE[0]}")/lib/common.sh"
+source "$(dirname "${BASH_SOURCE[0]}")/lib/packages.sh"
+
+case "${1:-}" in
+  '') ;;
+  -h | --help)
+    print_manual
+    exit 0
+    ;;
+  *) usage_error "it takes no arguments" ;;
+esac
+need_packages build
+configure build
+build build vesper
+say "built $root/build/vesper"

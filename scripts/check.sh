@@ -1,0 +1,75 @@
+#!/usr/bin/env bash
+# What a change has to pass beside the tests: format, house rules, the scripts' syntax. It never
+# changes a file of the tree (scripts/fix.sh does); seconds.
+#
+#   scripts/check.sh          format, layout, scripts
+#   scripts/check.sh --full   clang-tidy as well, and every test with sanitizers, too: minutes
+set -euo pipefail
+source "$(dirname "${BASH_SOURCE[0]}")/lib/common.sh"
+source "$(dirname "${BASH_SOURCE[0]}")/lib/packages.sh"
+
+bad=()
+
+# check NAME COMMAND...: goes on after a failure, so that one run shows all of them.
+check() {
+  local name=$1
+  shift
+  if "$@"; then say "ok      $name"; else
+    say "FAILED  $name"
+    bad+=("$name")
+  fi
+}
+
+format() {
+  local files
+  mapfile -t files < <(cpp_files)
+  clang-format --dry-run -Werror "${files[@]}" || {
+    say "        scripts/fix.sh puts this right"
+    return 1
+  }
+}
+
+layout() { python3 -B "$root/tests/tidy/layout.py" --root "$root"; }
+
+syntax() {
+  local file failed=0
+  for file in "$root"/scripts/*.sh "$root"/scripts/lib/*.sh "$root"/.ci/run; do
+    bash -n "$file" || failed=1
+  done
+  return "$failed"
+}
+
+lint_scripts() { (cd "$root" && shellcheck scripts/*.sh scripts/lib/*.sh .ci/run); }
+
+tidy() {
+  local files
+  mapfile -t files < <(cpp_files | grep '/src/.*\.cpp$')
+  printf '%s\n' "${files[@]}" | xargs -P "$(nproc)" -n 2 clang-tidy -p "$root/build" --quiet
+}
+
+main() {
+  local full=no
+  case "${1:-}" in
+    '') ;;
+    --full) full=yes ;;
+    -h | --help)
+      print_manual
+      exit 0
+      ;;
+    *) usage_error "unknown argument '$1'" ;;
+  esac
+  need_packages check
+  check format format
+  check layout layout
+  check "script syntax" syntax
+  check shellcheck lint_scripts
+  if [[ $full == yes ]]; then
+    need_packages build
+    configure build
+    check clang-tidy tidy
+    check tests "$root/scripts/test.sh" --full
+  fi
+  ((${#bad[@]} == 0)) || die "not in order: ${bad[*]}" "What is wrong is said above each FAILED."
+}
+
+main "$@"

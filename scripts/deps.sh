@@ -1,0 +1,30 @@
+#!/usr/bin/env bash
+# Installs the Debian packages that are missing, and nothing else; done in milliseconds when all are
+# there. Every other script does this by itself for what it needs.
+#
+#   scripts/deps.sh              what building, testing and the demo need
+#   scripts/deps.sh check fuzz   what these scripts need: build demo test check fuzz
+#   scripts/deps.sh --list       prints the names of all of them and installs nothing
+set -euo pipefail
+source "$(dirname "${BASH_SOURCE[0]}")/lib/common.sh"
+source "$(dirname "${BASH_SOURCE[0]}")/lib/packages.sh"
+
+purposes=(build demo test check fuzz)
+case "${1:-}" in
+  -h | --help)
+    print_manual
+    exit
+    ;;
+  --list)
+    for purpose in "${purposes[@]}"; do
+      declare -n list="packages_$purpose"
+      printf '%-6s %s\n' "$purpose" "${list[*]}"
+    done
+    exit
+    ;;
+esac
+for purpose in "$@"; do
+  is_in "$purpose" "${purposes[@]}" || usage_error "'$purpose' is none of: ${purposes[*]}"
+done
+(($# > 0)) || set -- build demo test
+need_packages "$@"

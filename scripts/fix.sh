@@ -1,0 +1,18 @@
+#!/usr/bin/env bash
+# Puts right what can be put right without thinking: the format of every C++ file of the tree.
+set -euo pipefail
+source "$(dirname "${BASH_SOURCE[0]}")/lib/common.sh"
+source "$(dirname "${BASH_SOURCE[0]}")/lib/packages.sh"
+
+case "${1:-}" in
+  '') ;;
+  -h | --help)
+    print_manual
+    exit 0
+    ;;
+  *) usage_error "it takes no arguments" ;;
+esac
+need_packages check
+mapfile -t files < <(cpp_files)
+clang-format -i "${files[@]}"
+say "formatted ${#files[@]} files"

@@ -1,0 +1,71 @@
+# shellcheck shell=bash
+# What every script shares: where the tree is, how to speak, how to build. Sourced, never run;
+# installs nothing (packages.sh does).
+
+root=$(cd "$(dirname "${BASH_SOURCE[0]}")/../.." && pwd)
+
+say() { printf '%s\n' "$*"; }
+step() { printf '\n== %s\n' "$*"; }
+warn() { printf 'warning: %s\n' "$*" >&2; }
+
+# die WHAT [WHAT-TO-DO...]: one line on what went wrong, then what the reader can do about it.
+die() {
+  printf 'error: %s\n' "$1" >&2
+  shift
+  local hint
+  for hint in "$@"; do printf '       %s\n' "$hint" >&2; done
+  exit 1
+}
+
+# usage_error WHAT: for arguments that make no sense; exit code 2 as in `vesper` itself.
+usage_error() {
+  printf 'error: %s\n       see %s --help\n' "$1" "$0" >&2
+  exit 2
+}
+
+# The comment at the head of a script is its manual: printed without the "# ".
+print_manual() { sed -n '2,/^[^#]/{/^#/!d;s/^# \{0,1\}//;p}' "$0"; }
+
+# Is $1 one of the arguments that follow?
+is_in() {
+  local wanted=$1 one
+  shift
+  for one in "$@"; do [[ $one == "$wanted" ]] && return 0; done
+  return 1
+}
+
+# now_us NAME: microseconds of the wall clock into the variable NAME, without starting a process.
+now_us() { printf -v "$1" '%s' "${EPOCHREALTIME/[.,]/}"; }
+
+# configure FOLDER [MESON-OPTION...]: sets a build folder up once; ninja keeps it up to date.
+# Downloads nothing where Debian's packages are complete (set by packages.sh).
+configure() {
+  local folder=$1
+  shift
+  [[ -f $root/$folder/build.ninja ]] && return
+  local log wrap_mode=(--wrap-mode=nodownload)
+  [[ ${may_download:-no} == yes ]] && wrap_mode=()
+  log=$(mktemp)
+  say "setting up $folder/"
+  if ! (cd "$root" && meson setup "$folder" "${wrap_mode[@]}" "$@") >"$log" 2>&1; then
+    tail -n 25 "$log" >&2
+    rm -f "$log"
+    die "meson could not set up $folder/ (its last lines are above)" \
+      "A library is missing? Run scripts/deps.sh." \
+      "The folder is left over from something else? Remove $root/$folder and try again."
+  fi
+  rm -f "$log"
+}
+
+# build FOLDER [TARGET...]: quietly where nobody watches, with a progress line where somebody does.
+build() {
+  local folder=$1 quiet=(--quiet)
+  shift
+  [[ -t 1 ]] && quiet=()
+  (cd "$root" && ninja -C "$folder" "${quiet[@]}" "$@") ||
+    die "the build in $folder/ failed (the compiler's first message is the one to read)" \
+      "A line 'Killed' means that memory ran out: ninja -C $root/$folder -j1"
+}
+
+# cpp_files: our own C++ files, without what a build folder or a subproject holds.
+cpp_files() { find "$root/src" "$root/tests" -type f \( -name '*.cpp' -o -name '*.hpp' \) | sort; }

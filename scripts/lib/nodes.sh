@@ -1,0 +1,230 @@
+# shellcheck shell=bash
+# Nodes as processes of this machine: reading a list, starting, signalling, waiting. Sourced after
+# common.sh by cluster.sh and demo.sh. A process is signalled only after /proc has shown that it is
+# the node that its pid file claims.
+
+vesper=${VESPER:-$root/build/vesper} # VESPER: another binary, for tests
+list=''                              # absolute path of the list in use
+data=''                              # folder of data, logs and pid files
+urls=()                              # urls[id], as the list names them
+declare -A started=()                # started[id]: pid, of the nodes that this shell started
+
+# read_list FILE [DATA-FOLDER]: fills the variables above. The binary checks the list more strictly;
+# here only what the scripts themselves need is looked at.
+read_list() {
+  local line number=0 url_form='^http://(\[[0-9A-Fa-f:.]+\]|[^][/:[:space:]]+):[0-9]+$'
+  [[ -r $1 ]] || die "the list $1 cannot be read" "Name another one with --list FILE."
+  list=$(cd "$(dirname "$1")" && pwd)/$(basename "$1")
+  data=${2:-$(dirname "$list")/vesper-data}
+  urls=()
+  while IFS= read -r line || [[ -n $line ]]; do
+    number=$((number + 1))
+    ((number > 1)) || line=${line#$'\xef\xbb\xbf'}
+    line=${line//[$' \t\r']/}
+    [[ -z $line || $line == '#'* ]] && continue
+    line=${line%/}
+    [[ $line =~ $url_form ]] ||
+      die "$1:$number: found '$line', expected http://host:port" "Correct the list."
+    urls+=("$line")
+  done <"$list"
+  ((${#urls[@]} > 0)) || die "$1 names no node" "Write one http://host:port a line."
+}
+
+endpoints() {
+  local IFS=,
+  printf '%s' "${urls[*]}"
+}
+
+majority() { printf '%s' $((${#urls[@]} / 2 + 1)); }
+
+pid_file() { printf '%s' "$data/$1.pid"; }
+log_file() { printf '%s' "$data/$1.log"; }
+
+# need_id N: N is the 0-based id of a line of the list.
+need_id() {
+  if [[ ! $1 =~ ^(0|[1-9][0-9]{0,3})$ ]] || (($1 >= ${#urls[@]})); then
+    usage_error "'$1' is no node of $list: expected 0 to $((${#urls[@]} - 1))"
+  fi
+}
+
+# is_node PID ID: is that process node ID of this list? A pid file may be older than the machine's
+# last restart, and its number may belong to somebody else by now.
+is_node() {
+  local words i
+  [[ $1 =~ ^[1-9][0-9]*$ ]] || return 1
+  mapfile -d '' -t words 2>/dev/null <"/proc/$1/cmdline" || return 1
+  for ((i = 0; i + 3 < ${#words[@]}; i++)); do
+    [[ ${words[i]##*/} == "${vesper##*/}" && ${words[i + 1]} == server &&
+      ${words[i + 2]} == "$2" && ${words[i + 3]} == "$list" ]] && return 0
+  done
+  return 1
+}
+
+# node_pid ID: prints the pid of the running node, or fails.
+node_pid() {
+  local pid file
+  file=$(pid_file "$1")
+  [[ -r $file ]] && read -r pid <"$file" && is_node "$pid" "$1" && printf '%s' "$pid"
+} 2>/dev/null
+
+is_paused() {
+  local state
+  state=$(sed -n 's/^State:[[:space:]]*\([A-Za-z]\).*/\1/p' "/proc/$1/status" 2>/dev/null) || true
+  [[ $state == T ]]
+}
+
+# Something accepts connections at the node's address. Asked only of addresses of this machine.
+listens() {
+  local hostport=${urls[$1]#http://}
+  local host=${hostport%:*} port=${hostport##*:}
+  host=${host#[}
+  host=${host%]}
+  case $host in 127.* | localhost | ::1) ;; *) return 1 ;; esac
+  (exec 3<>"/dev/tcp/$host/$port") 2>/dev/null
+}
+
+# Who holds the node's port, for a message; empty where that cannot be seen.
+port_holder() {
+  command -v ss >/dev/null || return 0
+  ss -Hltnp "sport = :${urls[$1]##*:}" 2>/dev/null | sed -n 's/.*users:((\([^)]*\)).*/ (\1)/p' |
+    head -n 1
+}
+
+# What the server's exit codes mean (docs/architecture.md has the table).
+explain_exit() {
+  case $1 in
+    0) printf 'it ended by itself' ;;
+    2) printf 'the list or an option is wrong' ;;
+    10) printf 'its address is in use or not of this machine' ;;
+    11) printf 'its data directory was refused: locked, damaged, or of another cluster or id' ;;
+    12) printf 'its storage failed' ;;
+    13) printf 'it was removed from the cluster' ;;
+    126 | 127) printf 'the program could not be run' ;;
+    *) printf 'it ended with code %s' "$1" ;;
+  esac
+}
+
+# need_free_port ID: said before anything is started. The server checks it, too (exit code 10).
+need_free_port() {
+  if listens "$1"; then
+    die "${urls[$1]} is in use$(port_holder "$1"), so node $1 cannot start there" \
+      "Stop that program, or take another list: --list FILE." \
+      "A node that was started without this script? End it with kill."
+  fi
+}
+
+# spawn ID: starts the process of a node, detached from the terminal, so that a Ctrl-C meant for a
+# script does not stop the cluster behind its back.
+spawn() {
+  local id=$1
+  mkdir -p "$data"
+  setsid "$vesper" server "$id" "$list" --data-dir "$data/$id" \
+    >>"$(log_file "$id")" 2>&1 </dev/null &
+  started[$id]=$!
+  printf '%s\n' "$!" >"$(pid_file "$id")"
+}
+
+# Fails with the end of its log where a node that this shell started has ended.
+check_started() {
+  local id pid code
+  for id in "${!started[@]}"; do
+    pid=${started[$id]}
+    kill -0 "$pid" 2>/dev/null && continue
+    code=0
+    wait "$pid" || code=$?
+    unset "started[$id]"
+    rm -f "$(pid_file "$id")"
+    tail -n 5 "$(log_file "$id")" | sed 's/^/  | /' >&2
+    die "node $id did not start: $(explain_exit "$code")" "Its log: $(log_file "$id")"
+  done
+}
+
+# wait_for SECONDS WHAT COMMAND...: until COMMAND succeeds, watching the nodes that were started.
+wait_for() {
+  local seconds=$1 what=$2 now deadline
+  shift 2
+  now_us now
+  deadline=$((now + seconds * 1000000))
+  until "$@"; do
+    check_started
+    now_us now
+    ((now < deadline)) ||
+      die "$what: not within $seconds s" "Look at the logs: $data/*.log" \
+        "and at the nodes: scripts/cluster.sh status --list $list"
+    sleep 0.02
+  done
+}
+
+leader_serves() {
+  "$vesper" status --endpoints "$(endpoints)" --timeout 1s >/dev/null 2>&1
+}
+
+# forget_started: the nodes live on when this shell ends, and bash says nothing when one is killed.
+forget_started() {
+  local id
+  for id in "${!started[@]}"; do disown "${started[$id]}" 2>/dev/null || true; done
+  started=()
+}
+
+running_nodes() {
+  local id count=0
+  for id in "${!urls[@]}"; do
+    if node_pid "$id" >/dev/null; then count=$((count + 1)); fi
+  done
+  printf '%s' "$count"
+}
+
+# start_nodes ID...: starts those that do not run and waits until they listen and, where a majority
+# runs, until a leader serves.
+start_nodes() {
+  local id pid absent=()
+  [[ -x $vesper ]] || die "$vesper is not there" "Build it: scripts/build.sh"
+  for id in "$@"; do
+    if pid=$(node_pid "$id"); then
+      say "node $id already runs (pid $pid)"
+    else
+      need_free_port "$id"
+      absent+=("$id")
+    fi
+  done
+  for id in "${absent[@]}"; do spawn "$id"; done
+  for id in "${!started[@]}"; do
+    case ${urls[$id]} in
+      http://127.* | http://localhost:* | 'http://[::1]:'*)
+        wait_for 15 "node $id listens at ${urls[$id]}" listens "$id"
+        ;;
+    esac
+  done
+  if (($(running_nodes) >= $(majority))); then
+    wait_for 15 "a leader serves" leader_serves
+  else
+    warn "fewer than $(majority) of ${#urls[@]} nodes run: no leader can be elected"
+  fi
+  forget_started
+}
+
+# stop_nodes ID...: SIGTERM, and SIGKILL for what is still there after 5 s. A paused process must go
+# on to see its SIGTERM.
+stop_nodes() {
+  local id pid tries
+  local -A pids=()
+  for id in "$@"; do
+    # A child of this shell may be too young to look like a node yet.
+    if pid=${started[$id]:-} && [[ -n $pid ]] || pid=$(node_pid "$id"); then
+      pids[$id]=$pid
+      kill -TERM "$pid" 2>/dev/null || true
+      kill -CONT "$pid" 2>/dev/null || true
+    fi
+  done
+  for id in "${!pids[@]}"; do
+    for ((tries = 0; tries < 250; tries++)); do
+      is_node "${pids[$id]}" "$id" || break
+      sleep 0.02
+    done
+    if is_node "${pids[$id]}" "$id"; then
+      warn "node $id did not stop within 5 s of SIGTERM: killing it"
+      kill -KILL "${pids[$id]}" 2>/dev/null || true
+    fi
+    rm -f "$(pid_file "$id")"
+  done
+}

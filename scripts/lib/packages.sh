@@ -1,0 +1,79 @@
+# shellcheck shell=bash
+# Debian packages: which ones a purpose needs, and how those that are missing get installed.
+# Sourced after common.sh. Asks dpkg first, so that nothing happens when nothing is missing.
+
+packages_build=(g++ meson ninja-build pkg-config ccache libuv1-dev node-llhttp rapidjson-dev
+  libcli11-dev libspdlog-dev libfmt-dev libxxhash-dev libssl-dev doctest-dev)
+packages_demo=(curl)
+packages_test=(curl python3 strace)
+packages_check=(clang-format clang-tidy shellcheck python3)
+packages_fuzz=(clang llvm libclang-rt-dev)
+
+# missing_packages PACKAGE...: prints those that are not installed.
+missing_packages() {
+  local installed package
+  # It fails where a name was never heard of, which here only means that it is missing.
+  installed=$(dpkg-query -W -f '${db:Status-Status} ${Package}\n' "$@" 2>/dev/null || true)
+  for package in "$@"; do
+    grep -qxF "installed $package" <<<"$installed" || printf '%s\n' "$package"
+  done
+}
+
+# Not Debian or a relative: then the tools have to be there, and the wraps of subprojects/ may
+# fetch the libraries that the system lacks.
+need_tools_only() {
+  local tool absent=()
+  for tool in meson ninja pkg-config; do
+    command -v "$tool" >/dev/null || absent+=("$tool")
+  done
+  command -v c++ >/dev/null || command -v g++ >/dev/null || absent+=("a C++20 compiler")
+  ((${#absent[@]} == 0)) ||
+    die "no apt-get here, and not found: ${absent[*]}" \
+      "Install a C++20 compiler (GCC 12 or clang 14, or later), meson 1.0 or later, ninja and" \
+      "pkg-config with this system's own tools and run the script again. Libraries that the" \
+      "system lacks are then fetched by the wraps of subprojects/."
+  # shellcheck disable=SC2034  # read by configure
+  may_download=yes
+}
+
+# need_packages PURPOSE...: installs what is missing for build, demo, test, check or fuzz.
+need_packages() {
+  local purpose wanted=() missing=()
+  for purpose in "$@"; do
+    local -n list="packages_$purpose"
+    wanted+=("${list[@]}")
+  done
+  if ! command -v apt-get >/dev/null || ! command -v dpkg-query >/dev/null; then
+    need_tools_only
+    return
+  fi
+  mapfile -t missing < <(missing_packages "${wanted[@]}")
+  ((${#missing[@]} == 0)) || install_packages "${missing[@]}"
+}
+
+install_packages() {
+  local as_root=() log
+  if ((EUID != 0)); then
+    command -v sudo >/dev/null ||
+      die "packages are missing, and this is neither root nor is there sudo: $*" \
+        "As root: apt-get update && apt-get install --no-install-recommends $*"
+    as_root=(sudo)
+  fi
+  say "installing from Debian: $*"
+  log=$(mktemp)
+  # A mirror of some other package source may be out of reach: only the installation decides.
+  if ! {
+    "${as_root[@]}" apt-get -qq -o DPkg::Lock::Timeout=120 update ||
+      echo "apt-get update failed: going on with the lists that are there"
+    "${as_root[@]}" env DEBIAN_FRONTEND=noninteractive apt-get -qq -y \
+      -o DPkg::Lock::Timeout=120 install --no-install-recommends "$@"
+  } >"$log" 2>&1 </dev/null; then
+    tail -n 20 "$log" >&2
+    rm -f "$log"
+    die "apt-get could not install: $*" \
+      "Is a Debian mirror reachable (the lines above say which one was asked)?" \
+      "Is another apt or dpkg at work? Then wait for it. By hand, as root:" \
+      "apt-get update && apt-get install --no-install-recommends $*"
+  fi
+  rm -f "$log"
+}

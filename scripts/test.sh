@@ -1,0 +1,83 @@
+#!/usr/bin/env bash
+# Installs what is missing, builds and runs every test; the last line is "N passed, N failed", the
+# exit code 0 only if none failed. Counted are test cases; those that run once more with the
+# address and undefined-behaviour sanitizers count once more.
+#
+#   scripts/test.sh              release build: everything; with sanitizers: not the cluster tests
+#   scripts/test.sh --full       the cluster tests with sanitizers, too
+#   scripts/test.sh --quick      release build only
+#   scripts/test.sh NAME...      only the tests of these names (meson test -C build --list)
+#
+# What a test printed: build/meson-logs/testlog.txt, build-asan/meson-logs/testlog.txt.
+set -euo pipefail
+source "$(dirname "${BASH_SOURCE[0]}")/lib/common.sh"
+source "$(dirname "${BASH_SOURCE[0]}")/lib/packages.sh"
+
+full=no
+quick=no
+names=()
+passed=0
+failed=0
+
+parse() {
+  local argument
+  for argument in "$@"; do
+    case $argument in
+      -h | --help)
+        print_manual
+        exit 0
+        ;;
+      --full) full=yes ;;
+      --quick) quick=yes ;;
+      -*) usage_error "unknown option '$argument'" ;;
+      *) names+=("$argument") ;;
+    esac
+  done
+}
+
+# run_tests FOLDER [MESON-TEST-OPTION...]: runs, counts, and says it in one line.
+run_tests() {
+  local folder=$1 log code=0 counted p f s
+  shift
+  log=$root/$folder/meson-logs/testlog.json
+  rm -f "$log"
+  (cd "$root" && meson test -C "$folder" --no-rebuild --print-errorlogs "$@" "${names[@]}") ||
+    code=$?
+  [[ -f $log ]] ||
+    die "no test ran in $folder/ (meson test ended with code $code)" \
+      "The names of all tests: meson test -C $root/$folder --list"
+  counted=$(python3 "$root/scripts/lib/count_tests.py" "$log")
+  read -r p f s <<<"$counted"
+  # meson says that something failed, and the log does not know of it: believe meson.
+  if ((code != 0 && f == 0)); then f=1; fi
+  say "$folder: $p passed, $f failed, $s skipped"
+  passed=$((passed + p))
+  failed=$((failed + f))
+}
+
+sanitizer_tests() {
+  local options=(--no-suite layout --no-suite scripts)
+  [[ $full == yes ]] || options+=(--no-suite cluster)
+  step "the same with the address and undefined-behaviour sanitizers (build-asan/)"
+  configure build-asan --buildtype=debugoptimized -Db_sanitize=address,undefined
+  build build-asan
+  ASAN_OPTIONS=${ASAN_OPTIONS:-detect_stack_use_after_return=1:strict_string_checks=1} \
+    UBSAN_OPTIONS=${UBSAN_OPTIONS:-halt_on_error=1:print_stacktrace=1} \
+    run_tests build-asan --timeout-multiplier 4 "${options[@]}"
+}
+
+main() {
+  parse "$@"
+  need_packages build test
+  step "release build (build/)"
+  configure build
+  build build
+  run_tests build
+  if [[ $quick == no && ${#names[@]} == 0 ]]; then sanitizer_tests; fi
+  ((failed == 0)) ||
+    say "The output of what failed is above and in build*/meson-logs/testlog.txt."
+  say "$passed passed, $failed failed"
+  ((failed == 0))
+}
+
+main "$@"

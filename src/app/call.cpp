@@ -1,0 +1,221 @@
+// One request to a cluster: which endpoint, which next, until when.
+#include "app/call.hpp"
+
+#include <fmt/core.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <array>
+#include <cerrno>
+#include <cstring>
+
+#include "base/bytes.hpp"
+#include "json/document.hpp"
+
+namespace vesper::app {
+namespace {
+
+// A host that is up takes a connection within a few round trips.
+constexpr Duration kConnectTimeout = seconds(1);
+// Between two rounds over all endpoints, doubling.
+constexpr Duration kFirstPause = milliseconds(50);
+constexpr Duration kLongestPause = milliseconds(400);
+// What a server may be asked to wait (docs/http-api.md).
+constexpr std::int64_t kLeastWaitMs = 10;
+constexpr std::int64_t kMostWaitMs = 60'000;
+
+// How long one endpoint may take. It waits for a leader itself, so the first one mostly gets what
+// it needs; what is kept back is for the case that it sits on the wrong side of a partition. Of a
+// read half, since it can be asked elsewhere at any time; of a write little, since the time that
+// it has decides between an answer and "unknown".
+Duration share_of(Duration left, bool is_write, bool has_others) {
+  if (!has_others) return left;
+  if (!is_write) return left / 2;
+  return left - std::min(seconds(1), left / 4);
+}
+
+// The server gives up a little before we do, so that its word reaches us.
+std::int64_t server_wait_ms(Duration share) {
+  const Duration wait = share - std::min(milliseconds(200), share / 10);
+  return std::clamp(wait.ms(), kLeastWaitMs, kMostWaitMs);
+}
+
+std::string request_of(const HostPort& server, const Call& call, Duration share) {
+  const std::string target = fmt::format("{}?{}{}timeout={}ms", call.path, call.query,
+                                         call.query.empty() ? "" : "&", server_wait_ms(share));
+  return make_request(server, call.method, target, call.has_body, call.body);
+}
+
+// What came of one round, or of one attempt.
+struct Attempt {
+  bool decided = false;    // the outcome is final
+  bool connected = false;  // somebody was there
+};
+
+class ClusterCall {
+ public:
+  ClusterCall(const std::vector<HostPort>& endpoints, const Call& call, Duration timeout)
+      : endpoints_(endpoints), call_(call), finish_by_(monotonic_now() + timeout) {}
+
+  Outcome run() {
+    Duration pause = kFirstPause;
+    while (true) {
+      const Attempt round = go_round();
+      if (round.decided || !round.connected) break;
+      const Instant next = monotonic_now() + pause;
+      if (next >= finish_by_) break;
+      sleep_until(next);
+      pause = std::min(pause * 2, kLongestPause);
+    }
+    if (outcome_.kind == Outcome::Kind::unavailable && outcome_.reply.status == 0 &&
+        endpoints_.size() > 1)
+      outcome_.detail = fmt::format("none of {} endpoints serves; the last: {}", endpoints_.size(),
+                                    outcome_.detail);
+    return std::move(outcome_);
+  }
+
+ private:
+  Attempt go_round() {
+    Attempt round;
+    for (const HostPort& server : endpoints_) {
+      const Instant now = monotonic_now();
+      if (now >= finish_by_) break;
+      const Attempt attempt = ask(server, now);
+      round.connected |= attempt.connected;
+      round.decided = attempt.decided;
+      if (round.decided) break;
+    }
+    return round;
+  }
+
+  Attempt ask(const HostPort& server, Instant now) {
+    const Duration share = share_of(finish_by_ - now, call_.is_write, endpoints_.size() > 1);
+    const Instant finish_by = call_.is_write ? finish_by_ : now + share;
+    const std::array exchanges{std::make_unique<Exchange>(server, request_of(server, call_, share),
+                                                          now + kConnectTimeout, finish_by)};
+    vesper::app::run(exchanges);
+    Exchange& exchange = *exchanges[0];
+    const bool may_be_applied = call_.is_write && exchange.sent();
+    switch (exchange.end()) {
+      case Exchange::End::reply: return take_reply(exchange);
+      case Exchange::End::not_connected: note(exchange); return {false, false};
+      case Exchange::End::broken:
+        note(exchange);
+        if (may_be_applied) outcome_.kind = Outcome::Kind::unknown;
+        return {may_be_applied, true};
+      case Exchange::End::bad_reply:
+        note(exchange);
+        outcome_.kind = may_be_applied ? Outcome::Kind::unknown : Outcome::Kind::bad_reply;
+        return {true, true};
+      case Exchange::End::none: break;
+    }
+    VESPER_UNREACHABLE();
+  }
+
+  Attempt take_reply(Exchange& exchange) {
+    const int status = exchange.reply().status;
+    outcome_.reply = exchange.reply();
+    outcome_.detail = exchange.server().url();
+    if (status == 429 || status == 503) return {false, true};
+    outcome_.kind = Outcome::Kind::reply;
+    return {true, true};
+  }
+
+  void note(const Exchange& exchange) {
+    // A server's own words say more than the silence of the next one.
+    if (outcome_.reply.status != 0 && exchange.end() == Exchange::End::not_connected) return;
+    outcome_.reply = {};
+    outcome_.detail = fmt::format("{}: {}", exchange.server().url(), exchange.detail());
+  }
+
+  const std::vector<HostPort>& endpoints_;
+  const Call& call_;
+  Instant finish_by_;
+  Outcome outcome_;
+};
+
+struct ProblemBody {
+  std::string code;
+  std::string detail;
+  std::string hint;
+};
+
+ProblemBody read_problem(std::string_view body) {
+  json::Document document;
+  ProblemBody problem;
+  if (document.parse(body)) return problem;
+  problem.code = document.root().find("code").string().value_or("");
+  problem.detail = document.root().find("detail").string().value_or("");
+  problem.hint = document.root().find("hint").string().value_or("");
+  return problem;
+}
+
+// What the server says is shown as text that moves no cursor.
+void complain_of_reply(const Outcome& outcome, const ProblemBody& problem) {
+  const int status = outcome.reply.status;
+  const std::string code = problem.code.empty() ? fmt::format("status {}", status) : problem.code;
+  if (problem.detail.empty()) complain(escaped(code, 1000));
+  else complain(fmt::format("{} ({})", escaped(problem.detail, 1000), escaped(code, 100)));
+  if (!problem.hint.empty()) fmt::print(stderr, "hint: {}\n", escaped(problem.hint, 1000));
+}
+
+}  // namespace
+
+Outcome call_cluster(const std::vector<HostPort>& endpoints, const Call& call, Duration timeout) {
+  return ClusterCall(endpoints, call, timeout).run();
+}
+
+int exit_code_of(int status, std::string_view code, bool is_write) {
+  if (status == 200) return kExitOk;
+  if (status == 404 && code == "key_not_found") return kExitNotFound;
+  if (status == 412) return kExitPrecondition;
+  if (status == 429 || status == 503 || status == 507) return kExitUnavailable;
+  // 504, 500 and what we do not know promise nothing.
+  if (is_write && status >= 500 && status != 501 && status != 505) return kExitUnknown;
+  return kExitError;
+}
+
+int report(const Outcome& outcome, bool is_write, bool as_json) {
+  if (outcome.reply.status != 0) {
+    const ProblemBody problem = read_problem(outcome.reply.body);
+    const int exit_code = exit_code_of(outcome.reply.status, problem.code, is_write);
+    if (exit_code == kExitOk) return exit_code;
+    if (as_json && !problem.code.empty()) fmt::print(stderr, "{}", outcome.reply.body);
+    else complain_of_reply(outcome, problem);
+    return exit_code;
+  }
+  complain(outcome.detail);
+  switch (outcome.kind) {
+    case Outcome::Kind::unknown:
+      fmt::print(stderr,
+                 "hint: the write was sent and not answered: read the key to see whether it "
+                 "took effect\n");
+      return kExitUnknown;
+    case Outcome::Kind::unavailable:
+      fmt::print(stderr,
+                 "hint: is the cluster up? --endpoints or VESPER_ENDPOINTS say where it is\n");
+      return kExitUnavailable;
+    case Outcome::Kind::bad_reply:
+    case Outcome::Kind::reply: break;
+  }
+  return kExitError;
+}
+
+int print(std::string_view bytes) {
+  while (!bytes.empty()) {
+    const ssize_t wrote = write(STDOUT_FILENO, bytes.data(), bytes.size());
+    if (wrote >= 0) {
+      bytes.remove_prefix(static_cast<std::size_t>(wrote));
+    } else if (errno != EINTR) {
+      complain(fmt::format("stdout: {}", std::strerror(errno)));
+      return kExitError;
+    }
+  }
+  return kExitOk;
+}
+
+void complain(std::string_view line) {
+  fmt::print(stderr, "vesper: {}\n", line);
+}
+
+}  // namespace vesper::app

@@ -1,0 +1,87 @@
+// `vesper client <address> <key> [value]`: what the seed project's client does, with an exit code.
+#include <fmt/core.h>
+
+#include "app/call.hpp"
+#include "app/commands.hpp"
+#include "app/endpoints.hpp"
+#include "base/bytes.hpp"
+#include "json/document.hpp"
+#include "json/request.hpp"
+#include "json/text.hpp"
+#include "json/writer.hpp"
+
+namespace vesper::app {
+namespace {
+
+std::string body_of(const ClientOptions& options) {
+  std::string body;
+  json::Writer w(body);
+  w.begin_object();
+  w.key("type");
+  w.string(options.value ? "put" : "get");
+  w.key("payload");
+  w.begin_object();
+  w.key("key");
+  w.string(options.key);
+  if (options.value) {
+    w.key("value");
+    w.string(*options.value);
+  }
+  w.end_object();
+  w.end_object();
+  return body;
+}
+
+// {"code":"success"...} or {"code":"fail"...}, which both come with 200.
+int exit_code_of_reply(const json::Value& reply, bool is_write) {
+  if (reply.find("code").string() == "success") return kExitOk;
+  if (reply.find("code").string() != "fail") return kExitError;
+  // A `fail` is certainly not applied.
+  const bool absent = !is_write && !reply.find("reason").exists();
+  return absent ? kExitNotFound : kExitUnavailable;
+}
+
+// Prints whatever JSON came, problem bodies too: that is the answer.
+int print_answer(const Exchange& exchange, bool is_write) {
+  const Reply& reply = exchange.reply();
+  std::string line;
+  json::Document document;
+  if (json::compact(reply.body, line) || document.parse(line)) {
+    complain(fmt::format("{}: an answer with status {} that is no JSON", exchange.server().url(),
+                         reply.status));
+    return is_write ? kExitUnknown : kExitError;
+  }
+  line += '\n';
+  if (const int code = print(line)) return code;
+  if (reply.status == 200) return exit_code_of_reply(document.root(), is_write);
+  return exit_code_of(reply.status, document.root().find("code").string().value_or(""), is_write);
+}
+
+}  // namespace
+
+int run_client(const ClientOptions& options) {
+  const auto server = parse_endpoint(options.address);
+  if (!server) {
+    complain(server.error().what);
+    return kExitUsage;
+  }
+  if (!json::is_utf8(options.key) || !json::is_utf8(options.value.value_or(""))) {
+    complain("key and value have to be UTF-8");
+    fmt::print(stderr, "hint: vesper put takes any bytes\n");
+    return kExitUsage;
+  }
+  const bool is_write = options.value.has_value();
+  const Instant finish_by = monotonic_now() + options.timeout;
+  const std::array exchanges{std::make_unique<Exchange>(
+      server.value(),
+      make_request(server.value(), is_write ? "PUT" : "GET", "/request", true, body_of(options)),
+      finish_by, finish_by)};
+  run(exchanges);
+  const Exchange& exchange = *exchanges[0];
+  if (exchange.end() == Exchange::End::reply) return print_answer(exchange, is_write);
+  complain(fmt::format("{}: {}", server.value().url(), exchange.detail()));
+  if (is_write && exchange.sent()) return kExitUnknown;
+  return exchange.end() == Exchange::End::bad_reply ? kExitError : kExitUnavailable;
+}
+
+}  // namespace vesper::app

@@ -1,0 +1,193 @@
+// ip_list.txt: the servers of a cluster, one http://host:port a line.
+#include "app/cluster_file.hpp"
+
+#include <arpa/inet.h>
+#include <fcntl.h>
+#include <fmt/core.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <cerrno>
+#include <cstring>
+
+#include "base/bytes.hpp"
+#include "http/values.hpp"
+#include "raft/types.hpp"
+
+namespace vesper::app {
+namespace {
+
+constexpr std::size_t kMaxListBytes = 1u << 20;
+constexpr std::size_t kMaxName = 253;  // RFC 1035 §2.3.4, in its printed form
+constexpr std::string_view kExpected = "http://host:port";
+constexpr std::string_view kScheme = "http://";
+
+std::string_view trim(std::string_view text) {
+  const auto is_space = [](char c) { return c == ' ' || c == '\t' || c == '\r'; };
+  while (!text.empty() && is_space(text.front())) text.remove_prefix(1);
+  while (!text.empty() && is_space(text.back())) text.remove_suffix(1);
+  return text;
+}
+
+bool is_name_byte(char c) {
+  return (c >= 'a' && c <= 'z') || (c >= '0' && c <= '9') || c == '-' || c == '.' || c == '_';
+}
+
+std::string lower(std::string_view text) {
+  std::string out(text);
+  for (char& c : out)
+    if (c >= 'A' && c <= 'Z') c = static_cast<char>(c - 'A' + 'a');
+  return out;
+}
+
+Result<std::string> canonical_ipv6(std::string_view host) {
+  in6_addr address{};
+  char text[INET6_ADDRSTRLEN];
+  if (inet_pton(AF_INET6, std::string(host).c_str(), &address) != 1 ||
+      inet_ntop(AF_INET6, &address, text, sizeof(text)) == nullptr)
+    return Error{fmt::format("\"{}\" is no IPv6 address", escaped(host)), 0};
+  return std::string(text);
+}
+
+// A name or an IPv4 address.
+Result<std::string> check_host(std::string_view host) {
+  const std::string name = lower(host);
+  if (name.empty()) return Error{"no host", 0};
+  if (name.size() > kMaxName || !std::all_of(name.begin(), name.end(), is_name_byte))
+    return Error{fmt::format("\"{}\" is no host name", escaped(host)), 0};
+  // A name whose last label is a number would be taken for an IPv4 address somewhere (WHATWG URL).
+  const auto label = name.substr(name.rfind('.') + 1);
+  const bool numeric =
+      std::all_of(label.begin(), label.end(), [](char c) { return c >= '0' && c <= '9'; });
+  in_addr address{};
+  if (numeric && inet_pton(AF_INET, name.c_str(), &address) != 1)
+    return Error{fmt::format("\"{}\" is no IPv4 address", escaped(host)), 0};
+  return name;
+}
+
+Error at_line(std::string_view name, std::size_t line, std::string_view found,
+              std::string_view expected) {
+  return {fmt::format("{}:{}: found {}, expected {}", escaped(name, 4096), line, found, expected),
+          0};
+}
+
+}  // namespace
+
+std::string HostPort::authority() const {
+  return is_ipv6 ? fmt::format("[{}]:{}", host, port) : fmt::format("{}:{}", host, port);
+}
+
+std::string HostPort::url() const {
+  return "http://" + authority();
+}
+
+Result<HostPort> parse_host_port(std::string_view text) {
+  HostPort server;
+  std::string_view rest;
+  if (!text.empty() && text.front() == '[') {
+    const std::size_t bracket = text.find(']');
+    if (bracket == text.npos) return Error{"no closing ]", 0};
+    auto host = canonical_ipv6(text.substr(1, bracket - 1));
+    if (!host) return host.error();
+    server.host = std::move(*host);
+    server.is_ipv6 = true;
+    rest = text.substr(bracket + 1);
+  } else {
+    const std::size_t colon = text.find(':');
+    if (text.find(':', std::min(colon, text.size() - 1) + 1) != text.npos &&
+        text.find('/') == text.npos)
+      return Error{"more than one colon (an IPv6 address stands in brackets)", 0};
+    auto host = check_host(text.substr(0, colon));
+    if (!host) return host.error();
+    server.host = std::move(*host);
+    rest = colon == text.npos ? std::string_view() : text.substr(colon);
+  }
+  if (rest.empty()) return Error{"no port", 0};
+  if (rest.front() != ':') return Error{fmt::format("\"{}\" behind the ]", escaped(rest)), 0};
+  const auto port = http::parse_decimal(rest.substr(1));
+  if (!port || *port < 1 || *port > 65535)
+    return Error{fmt::format("port \"{}\" (1 to 65535)", escaped(rest.substr(1))), 0};
+  server.port = static_cast<std::uint16_t>(*port);
+  return server;
+}
+
+Result<HostPort> ClusterFile::find(std::uint64_t id) const {
+  if (id < servers.size()) return servers[static_cast<std::size_t>(id)];
+  return Error{fmt::format("{}: found {} servers, so an id from 0 to {} was expected, not {}",
+                           escaped(name, 4096), servers.size(), servers.size() - 1, id),
+               0};
+}
+
+Result<ClusterFile> parse_cluster_file(std::string_view text, std::string_view name) {
+  ClusterFile file;
+  file.name = name;
+  std::vector<std::size_t> lines;  // of file.servers
+  if (text.substr(0, 3) == "\xef\xbb\xbf") text.remove_prefix(3);
+  std::size_t number = 0;
+  while (!text.empty()) {
+    ++number;
+    const std::size_t line_end = text.find('\n');
+    const std::string_view line = trim(text.substr(0, line_end));
+    text.remove_prefix(line_end == text.npos ? text.size() : line_end + 1);
+    if (line.empty() || line.front() == '#') continue;
+
+    const std::string found = fmt::format("\"{}\"", escaped(line));
+    if (line.substr(0, kScheme.size()) != kScheme) return at_line(name, number, found, kExpected);
+    std::string_view authority = line.substr(kScheme.size());
+    if (!authority.empty() && authority.back() == '/') authority.remove_suffix(1);
+    auto server = parse_host_port(authority);
+    if (!server)
+      return at_line(name, number, fmt::format("{}: {}", found, server.error().what), kExpected);
+    const auto twin = std::find(file.servers.begin(), file.servers.end(), *server);
+    if (twin != file.servers.end()) {
+      const auto first = lines[static_cast<std::size_t>(twin - file.servers.begin())];
+      return at_line(name, number, fmt::format("{}, which stands in line {}, too", found, first),
+                     "each host and port once");
+    }
+    if (file.servers.size() == raft::kMaxServers)
+      return at_line(name, number, "one more server", fmt::format("at most {}", raft::kMaxServers));
+    file.servers.push_back(std::move(*server));
+    lines.push_back(number);
+  }
+  if (file.servers.empty())
+    return at_line(name, number == 0 ? 1 : number, "no server",
+                   fmt::format("at least one line {}", kExpected));
+  return file;
+}
+
+Result<ClusterFile> read_cluster_file(const std::string& path) {
+  auto text = read_file(path, kMaxListBytes);
+  if (!text) return text.error();
+  return parse_cluster_file(*text, path);
+}
+
+Result<std::string> read_file(const std::string& path, std::size_t limit) {
+  const bool standard_input = path == "-";
+  const std::string name = standard_input ? "standard input" : escaped(path, 4096);
+  const auto failed = [&]() -> Error {
+    const int code = errno;
+    return {fmt::format("{}: {}", name, std::strerror(code)), code};
+  };
+  const int fd = standard_input ? STDIN_FILENO : open(path.c_str(), O_RDONLY | O_CLOEXEC);
+  if (fd < 0) return failed();
+  Result<std::string> result = std::string();
+  std::string& bytes = *result;
+  while (true) {
+    constexpr std::size_t kStep = 64 * 1024;
+    const std::size_t had = bytes.size();
+    bytes.resize(had + kStep);
+    const ssize_t got = read(fd, bytes.data() + had, kStep);
+    bytes.resize(had + static_cast<std::size_t>(std::max<ssize_t>(got, 0)));
+    if (got < 0 && errno == EINTR) continue;
+    if (got < 0) result = failed();
+    else if (bytes.size() > limit)
+      result = Error{fmt::format("{}: more than {} bytes", name, limit), 0};
+    else if (got > 0) continue;
+    break;
+  }
+  if (!standard_input) close(fd);
+  return result;
+}
+
+}  // namespace vesper::app

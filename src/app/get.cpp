@@ -1,0 +1,24 @@
+// `vesper get KEY`.
+#include <unistd.h>
+
+#include "app/commands.hpp"
+#include "app/kv_command.hpp"
+
+namespace vesper::app {
+
+int run_get(const GetOptions& options) {
+  const OutputFormat format = options.cluster.output.value_or(OutputFormat::raw);
+  Call call;
+  call.method = "GET";
+  if (format == OutputFormat::raw) call.query = "raw";
+  const auto outcome = call_kv(options.cluster, options.key, std::move(call));
+  if (!outcome) return kExitUsage;
+  if (const int code = report(*outcome, false, format == OutputFormat::json)) return code;
+  if (format != OutputFormat::raw)
+    return print_reply(*outcome, format, {"key", "value", "revision", "version"}, "revision");
+  if (const int code = print(outcome->reply.body)) return code;
+  // A prompt behind the value is ugly; a byte behind it in a file is wrong.
+  return isatty(STDOUT_FILENO) == 1 ? print("\n") : kExitOk;
+}
+
+}  // namespace vesper::app

@@ -1,0 +1,234 @@
+// One HTTP request over one connection, and several of those at once.
+#include "app/http_client.hpp"
+
+#include <fcntl.h>
+#include <fmt/core.h>
+#include <netdb.h>
+#include <netinet/in.h>
+#include <netinet/tcp.h>
+#include <poll.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <cerrno>
+#include <cstring>
+#include <ctime>
+#include <vector>
+
+#include "http/serializer.hpp"
+
+namespace vesper::app {
+namespace {
+
+constexpr std::size_t kReadStep = 64 * 1024;
+
+bool would_block(int code) {
+  return code == EAGAIN || code == EWOULDBLOCK || code == EINTR;
+}
+
+}  // namespace
+
+Instant monotonic_now() {
+  timespec now{};
+  clock_gettime(CLOCK_MONOTONIC, &now);
+  return {std::int64_t{now.tv_sec} * 1'000'000'000 + now.tv_nsec};
+}
+
+void sleep_until(Instant when) {
+  timespec until{};
+  until.tv_sec = when.ns / 1'000'000'000;
+  until.tv_nsec = when.ns % 1'000'000'000;
+  while (clock_nanosleep(CLOCK_MONOTONIC, TIMER_ABSTIME, &until, nullptr) == EINTR) continue;
+}
+
+std::string make_request(const HostPort& server, std::string_view method, std::string_view target,
+                         bool has_body, std::string_view body) {
+  std::string out;
+  out.reserve(256 + target.size() + body.size());
+  http::begin_request(out, method, target, server.authority());
+  http::append_field(out, "User-Agent", "vesper/" VESPER_VERSION);
+  http::append_field(out, "Connection", "close");
+  if (has_body) http::append_field(out, "Content-Length", body.size());
+  http::end_head(out);
+  out.append(body);
+  return out;
+}
+
+Exchange::Exchange(const HostPort& server, std::string request, Instant connect_by,
+                   Instant finish_by)
+    : server_(server),
+      request_(std::move(request)),
+      connect_by_(std::min(connect_by, finish_by)),
+      finish_by_(finish_by) {}
+
+Exchange::~Exchange() {
+  if (fd_ >= 0) close(fd_);
+  if (addresses_ != nullptr) freeaddrinfo(addresses_);
+}
+
+void Exchange::finish(End end, std::string detail) {
+  end_ = end;
+  detail_ = std::move(detail);
+  if (fd_ >= 0) close(fd_);
+  fd_ = -1;
+}
+
+void Exchange::start() {
+  addrinfo hints{};
+  hints.ai_family = AF_UNSPEC;
+  hints.ai_socktype = SOCK_STREAM;
+  hints.ai_flags = AI_NUMERICSERV;
+  const int code =
+      getaddrinfo(server_.host.c_str(), std::to_string(server_.port).c_str(), &hints, &addresses_);
+  if (code != 0) {
+    finish(End::not_connected, gai_strerror(code));
+    return;
+  }
+  next_address_ = addresses_;
+  connect_next();
+}
+
+// The next of the addresses that the name stands for ("localhost" has two).
+void Exchange::connect_next() {
+  int code = ECONNREFUSED;
+  while (next_address_ != nullptr) {
+    const addrinfo& address = *next_address_;
+    next_address_ = address.ai_next;
+    if (fd_ >= 0) close(fd_);
+    fd_ = socket(address.ai_family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+    if (fd_ < 0) {
+      code = errno;
+      continue;
+    }
+    const int one = 1;
+    setsockopt(fd_, IPPROTO_TCP, TCP_NODELAY, &one, sizeof(one));
+    if (connect(fd_, address.ai_addr, address.ai_addrlen) == 0) {
+      connected_ = true;
+      return;
+    }
+    code = errno;
+    if (code == EINPROGRESS) return;
+  }
+  finish(End::not_connected, std::strerror(code));
+}
+
+void Exchange::check_connected() {
+  int code = 0;
+  socklen_t size = sizeof(code);
+  if (getsockopt(fd_, SOL_SOCKET, SO_ERROR, &code, &size) != 0) code = errno;
+  if (code == 0) {
+    connected_ = true;
+  } else if (next_address_ != nullptr) {
+    connect_next();
+  } else {
+    finish(End::not_connected, std::strerror(code));
+  }
+}
+
+short Exchange::wanted_events() const {
+  if (!connected_ || (can_send_ && !sent())) return POLLIN | POLLOUT;
+  return POLLIN;
+}
+
+void Exchange::on_ready(short events) {
+  if (!connected_) {
+    check_connected();
+    if (!connected_) return;
+  }
+  if (can_send_ && !sent()) send_some();
+  // Also while the request is not out: a refusal may come early.
+  if (end_ == End::none && (events & (POLLIN | POLLHUP | POLLERR)) != 0) receive_some();
+}
+
+void Exchange::on_deadline() {
+  if (connected_) finish(End::broken, "no answer in time");
+  else finish(End::not_connected, "no connection in time");
+}
+
+void Exchange::send_some() {
+  while (!sent()) {
+    const ssize_t wrote = send(fd_, request_.data() + sent_, request_.size() - sent_, MSG_NOSIGNAL);
+    if (wrote >= 0) {
+      sent_ += static_cast<std::size_t>(wrote);
+      continue;
+    }
+    if (errno == EINTR) continue;
+    // Nobody reads any more. An answer may have been sent before; receive_some() finds it, or the
+    // end of the connection.
+    if (!would_block(errno)) can_send_ = false;
+    return;
+  }
+}
+
+void Exchange::receive_some() {
+  char buffer[kReadStep];
+  const ssize_t got = recv(fd_, buffer, sizeof(buffer), 0);
+  if (got < 0) {
+    if (!would_block(errno)) finish(End::broken, std::strerror(errno));
+    return;
+  }
+  if (got > 0) {
+    read_reply({buffer, static_cast<std::size_t>(got)});
+    return;
+  }
+  if (parser_.finish() == http::Step::message_end && reply_.status >= 200) finish(End::reply, "");
+  else finish(End::broken, "the connection was closed before the answer");
+}
+
+void Exchange::read_reply(std::string_view bytes) {
+  while (end_ == End::none) {
+    std::size_t consumed = 0;
+    const http::Step step = parser_.parse(bytes, consumed);
+    bytes.remove_prefix(consumed);
+    switch (step) {
+      case http::Step::need_more: return;
+      case http::Step::head: reply_.status = parser_.response().status; break;
+      case http::Step::body:
+        if (parser_.body().size() > kMaxReply - reply_.body.size())
+          finish(End::bad_reply, fmt::format("an answer of more than {} bytes", kMaxReply));
+        else reply_.body.append(parser_.body());
+        break;
+      case http::Step::message_end:
+        // RFC 9110 §15.2: interim replies come before the one that counts.
+        if (reply_.status >= 200) finish(End::reply, "");
+        break;
+      case http::Step::error:
+        finish(End::bad_reply,
+               fmt::format("an answer that is no HTTP: {}", parser_.error().detail));
+        break;
+    }
+  }
+}
+
+void run(std::span<const std::unique_ptr<Exchange>> exchanges) {
+  for (const auto& exchange : exchanges) exchange->start();
+  std::vector<pollfd> polled;
+  std::vector<Exchange*> waiting;
+  while (true) {
+    polled.clear();
+    waiting.clear();
+    Instant deadline = kNever;
+    for (const auto& exchange : exchanges) {
+      if (exchange->end_ != Exchange::End::none) continue;
+      waiting.push_back(exchange.get());
+      polled.push_back({exchange->fd_, exchange->wanted_events(), 0});
+      deadline = std::min(deadline, exchange->deadline());
+    }
+    if (waiting.empty()) return;
+    const std::int64_t left = (deadline - monotonic_now()).ns;
+    // Rounded up, so that the deadline has passed when poll() returns without an event.
+    const std::int64_t ms = std::clamp<std::int64_t>((left + 999'999) / 1'000'000, 0, 60'000);
+    poll(polled.data(), polled.size(), static_cast<int>(ms));
+    const Instant now = monotonic_now();
+    for (std::size_t i = 0; i < waiting.size(); ++i) {
+      Exchange& exchange = *waiting[i];
+      // What has come counts, even when the time is up.
+      if (polled[i].revents != 0) exchange.on_ready(polled[i].revents);
+      if (exchange.end_ == Exchange::End::none && now >= exchange.deadline())
+        exchange.on_deadline();
+    }
+  }
+}
+
+}  // namespace vesper::app

@@ -1,0 +1,340 @@
+// The command line as data.
+#include "app/options.hpp"
+
+#include <fmt/core.h>
+
+#include <CLI/CLI.hpp>
+#include <algorithm>
+#include <array>
+#include <iterator>
+#include <string_view>
+
+#include "app/call.hpp"
+#include "app/help.hpp"
+#include "base/bytes.hpp"
+#include "http/values.hpp"
+
+namespace vesper::app {
+namespace {
+
+constexpr std::array<std::string_view, 6> kCommands = {"server", "client", "get",
+                                                       "put",    "delete", "status"};
+
+// Everything that any command takes, as text. Each run of CLI11 fills one.
+struct Raw {
+  std::string endpoints;
+  std::string timeout;
+  std::string output;
+  bool json = false;
+  std::string key;
+  std::string value;
+  std::string file;
+  std::string address;
+  ServerOptions server;
+  std::string id;
+  std::string data_dir;
+  std::string listen;
+  std::string peer_key_file;
+  std::array<std::string, 9> settings;  // of `server`, in the order of kSettings
+};
+
+// Limits and timeouts of `server`. Exactly one of the two places is set.
+struct Setting {
+  const char* flag;
+  const char* help;
+  std::optional<std::uint64_t> ServerOptions::*number;
+  std::optional<Duration> ServerOptions::*duration;
+};
+constexpr Setting kSettings[] = {
+    {"--max-connections", "of clients (default 10000)", &ServerOptions::max_connections, nullptr},
+    {"--max-value", "bytes of a value (default 8388608, which is the most)",
+     &ServerOptions::max_value, nullptr},
+    {"--max-inflight", "bytes of writes that wait for an answer (default 67108864)",
+     &ServerOptions::max_inflight, nullptr},
+    {"--request-timeout", "of a request without ?timeout= (default 5s)", nullptr,
+     &ServerOptions::request_timeout},
+    {"--header-timeout", "for a request's head to arrive (default 10s)", nullptr,
+     &ServerOptions::header_timeout},
+    {"--body-timeout", "for the next part of a body to arrive (default 30s)", nullptr,
+     &ServerOptions::body_timeout},
+    {"--idle-timeout", "of a connection without requests (default 120s)", nullptr,
+     &ServerOptions::idle_timeout},
+    {"--election-timeout", "drawn from this to twice this (default 150ms)", nullptr,
+     &ServerOptions::election_timeout},
+    {"--heartbeat", "of a leader (default 50ms)", nullptr, &ServerOptions::heartbeat},
+};
+
+class Help : public CLI::Formatter {
+ public:
+  std::string make_help(const CLI::App* app, std::string, CLI::AppFormatMode) const override {
+    const std::string& command = app->get_name();
+    std::string out(examples_of(command));
+    out += fmt::format("\nUsage: vesper {} [flags]", command);
+    for (const CLI::Option* option : app->get_options())
+      if (option->get_positional())
+        out += option->get_required() ? " " + option->get_name(true)
+                                      : " [" + option->get_name(true) + "]";
+    out += "\n\nFlags:\n";
+    for (const CLI::Option* option : app->get_options()) {
+      if (option->get_positional()) continue;
+      std::string name = option->get_name(false, true);
+      if (!option->get_type_name().empty()) name += " " + option->get_type_name();
+      out += fmt::format("  {:<28}{}\n", name, option->get_description());
+    }
+    return out;
+  }
+};
+
+void define_timeout(CLI::App& app, Raw& raw, std::string_view otherwise = "5s") {
+  app.add_option("--timeout", raw.timeout,
+                 fmt::format("how long to try: 500ms, 5s, 1m (default {})", otherwise))
+      ->type_name("DURATION");
+}
+
+void define_cluster(CLI::App& app, Raw& raw, std::string_view timeout) {
+  app.add_option("--endpoints", raw.endpoints, "comma-separated, tried in this order")
+      ->type_name("URL,URL");
+  define_timeout(app, raw, timeout);
+  app.add_option("-o,--output", raw.output, "raw, table, or json: the reply as it came")
+      ->type_name("FORMAT");
+}
+
+void define_server(CLI::App& app, Raw& raw) {
+  ServerOptions& server = raw.server;
+  app.add_option("<id>", raw.id)->required();
+  app.add_option("<ip-list-file>", server.list_file)->required();
+  app.add_option("--data-dir", raw.data_dir, "default: vesper-data/<id> beside the list")
+      ->type_name("DIR");
+  app.add_option("--listen", raw.listen, "default: the node's own line of the list")
+      ->type_name("HOST:PORT");
+  app.add_option("--allow-host", server.allow_hosts, "a Host that browsers may use; * for any")
+      ->type_name("NAME")
+      ->expected(1)
+      ->multi_option_policy(CLI::MultiOptionPolicy::TakeAll);
+  app.add_option("--peer-key-file", raw.peer_key_file, "a secret that all nodes share")
+      ->type_name("FILE");
+  app.add_flag("--insecure-peers", server.insecure_peers,
+               "let nodes meet on other than loopback addresses without a key");
+  app.add_option("--log-level", server.log_level, "debug, info, warn or error (default info)")
+      ->type_name("LEVEL");
+  for (std::size_t i = 0; i < std::size(kSettings); ++i)
+    app.add_option(kSettings[i].flag, raw.settings[i], kSettings[i].help)
+        ->type_name(kSettings[i].number != nullptr ? "N" : "DURATION");
+}
+
+void define(CLI::App& app, std::string_view command, Raw& raw) {
+  app.name(std::string(command));
+  app.formatter(std::make_shared<Help>());
+  app.set_help_flag("-h,--help", "print this");
+  if (command == "server") return define_server(app, raw);
+  if (command == "client") {
+    app.add_option("<address>", raw.address)->required();
+    app.add_option("<key>", raw.key)->required();
+    app.add_option("<value>", raw.value);
+    return define_timeout(app, raw);
+  }
+  if (command != "status") app.add_option("KEY", raw.key)->required();
+  if (command == "put") app.add_option("VALUE", raw.value, "");
+  define_cluster(app, raw, command == "status" ? "1s a node" : "5s");
+  if (command == "put")
+    app.add_option("--file", raw.file, "the value is what is in it")->type_name("FILE");
+  if (command == "status") app.add_flag("--json", raw.json, "the same as -o json");
+}
+
+int usage_error(std::string_view what, std::string_view command) {
+  complain(what);
+  fmt::print(stderr, "hint: vesper {}{}--help\n", command, command.empty() ? "" : " ");
+  return kExitUsage;
+}
+
+// Whether some command has a flag of that name that takes a value.
+bool takes_value(std::string_view flag) {
+  for (const std::string_view command : kCommands) {
+    CLI::App app;
+    Raw raw;
+    define(app, command, raw);
+    const CLI::Option* option = app.get_option_no_throw(std::string(flag));
+    if (option != nullptr && option->get_expected_min() > 0) return true;
+  }
+  return false;
+}
+
+bool is_flag(std::string_view argument) {
+  return argument.size() > 1 && argument.front() == '-';
+}
+
+// The first argument from `at` on that is neither a flag nor a flag's value, and whether "--" stood
+// before it.
+struct Word {
+  std::size_t at = 0;  // arguments.size(): there is none
+  bool flags_ended = false;
+};
+Word next_word(const std::vector<std::string>& arguments, std::size_t at) {
+  for (; at < arguments.size(); ++at) {
+    const std::string& argument = arguments[at];
+    if (argument == "--") return {at + 1, true};
+    if (!is_flag(argument)) break;
+    if (takes_value(argument)) ++at;
+  }
+  return {std::min(at, arguments.size()), false};
+}
+
+std::optional<OutputFormat> parse_output(std::string_view text) {
+  if (text == "raw") return OutputFormat::raw;
+  if (text == "table") return OutputFormat::table;
+  if (text == "json") return OutputFormat::json;
+  return std::nullopt;
+}
+
+// Of what CLI11 took, into what the commands want.
+class Reader {
+ public:
+  Reader(const CLI::App& app, Raw& raw, std::string_view command)
+      : app_(app), raw_(raw), command_(command) {}
+
+  Options read() {
+    if (given("--timeout")) {
+      const auto timeout = http::parse_duration(raw_.timeout);
+      if (!timeout)
+        return fail(fmt::format("--timeout \"{}\": expected a duration as in 500ms, 5s or 1m",
+                                escaped(raw_.timeout)));
+      timeout_ = *timeout;
+    }
+    if (command_ == "server") return read_server();
+    if (command_ == "client")
+      return ClientOptions{raw_.address, raw_.key, taken("<value>", raw_.value), timeout_};
+    return read_cluster_command();
+  }
+
+ private:
+  bool given(const char* name) const {
+    const CLI::Option* option = app_.get_option_no_throw(name);
+    return option != nullptr && option->count() > 0;
+  }
+  std::optional<std::string> taken(const char* name, const std::string& text) const {
+    if (!given(name)) return std::nullopt;
+    return text;
+  }
+  ExitNow fail(std::string_view what) const { return {usage_error(what, command_)}; }
+
+  Options read_server() {
+    const auto id = http::parse_decimal(raw_.id);
+    if (!id)
+      return fail(fmt::format("<id> \"{}\": expected a line of the list, counted from 0",
+                              escaped(raw_.id)));
+    raw_.server.id = *id;
+    raw_.server.data_dir = taken("--data-dir", raw_.data_dir);
+    raw_.server.listen = taken("--listen", raw_.listen);
+    raw_.server.peer_key_file = taken("--peer-key-file", raw_.peer_key_file);
+    for (std::size_t i = 0; i < std::size(kSettings); ++i)
+      if (given(kSettings[i].flag) && !read_setting(kSettings[i], raw_.settings[i]))
+        return fail(
+            fmt::format("{} \"{}\": expected {}", kSettings[i].flag, escaped(raw_.settings[i]),
+                        kSettings[i].number != nullptr ? "a whole number above 0"
+                                                       : "a duration as in 500ms, 5s or 1m"));
+    return std::move(raw_.server);
+  }
+  bool read_setting(const Setting& setting, const std::string& text) {
+    if (setting.number != nullptr) {
+      const auto number = http::parse_decimal(text);
+      if (number && *number > 0) raw_.server.*setting.number = *number;
+      return number && *number > 0;
+    }
+    raw_.server.*setting.duration = http::parse_duration(text);
+    return (raw_.server.*setting.duration).has_value();
+  }
+
+  Options read_cluster_command() {
+    ClusterOptions cluster;
+    cluster.endpoints = taken("--endpoints", raw_.endpoints);
+    cluster.timeout = timeout_;
+    if (given("--output")) {
+      cluster.output = parse_output(raw_.output);
+      if (!cluster.output)
+        return fail(fmt::format("-o \"{}\": expected raw, table or json", escaped(raw_.output)));
+    }
+    if (raw_.json) {
+      if (cluster.output.value_or(OutputFormat::json) != OutputFormat::json)
+        return fail("--json and -o say different things");
+      cluster.output = OutputFormat::json;
+    }
+    if (command_ == "get") return GetOptions{std::move(cluster), raw_.key};
+    if (command_ == "delete") return DeleteOptions{std::move(cluster), raw_.key};
+    if (command_ == "status") {
+      if (!given("--timeout")) cluster.timeout = kStatusTimeout;
+      return StatusOptions{std::move(cluster)};
+    }
+    PutOptions put{std::move(cluster), raw_.key, taken("VALUE", raw_.value),
+                   taken("--file", raw_.file)};
+    if (put.value.has_value() == put.file.has_value())
+      return fail(put.file ? "VALUE and --file exclude each other"
+                           : "VALUE is missing (- reads stdin, --file F reads a file)");
+    return put;
+  }
+
+  // A node that does not answer for so long is shown as down; one that is up answers at once.
+  static constexpr Duration kStatusTimeout = seconds(1);
+
+  const CLI::App& app_;
+  Raw& raw_;
+  std::string_view command_;
+  Duration timeout_ = seconds(5);
+};
+
+// The first argument that nothing takes.
+std::string unexpected(const CLI::App& app) {
+  for (const std::string& argument : app.remaining()) {
+    if (argument == "--") continue;
+    std::string what = fmt::format("unexpected {} \"{}\"", is_flag(argument) ? "flag" : "argument",
+                                   escaped(argument));
+    if (is_flag(argument)) what += "\nhint: what begins with - and is no flag stands behind --";
+    return what;
+  }
+  return "unexpected argument";
+}
+
+Options parse_command(std::string_view command, std::vector<std::string> arguments) {
+  CLI::App app;
+  Raw raw;
+  define(app, command, raw);
+  std::reverse(arguments.begin(), arguments.end());  // CLI11 takes them from the back
+  try {
+    app.parse(std::move(arguments));
+  } catch (const CLI::CallForHelp&) {
+    return ExitNow{print(app.help())};
+  } catch (const CLI::ParseError& error) {
+    std::string what = error.what();
+    if (dynamic_cast<const CLI::ExtrasError*>(&error) != nullptr) what = unexpected(app);
+    return ExitNow{usage_error(what, command)};
+  }
+  return Reader(app, raw, command).read();
+}
+
+}  // namespace
+
+Options parse_options(int argc, const char* const* argv) {
+  std::vector<std::string> arguments(argv + std::min(argc, 1), argv + argc);
+  const Word word = next_word(arguments, 0);
+  if (word.at == arguments.size()) {
+    for (const std::string& argument : arguments) {
+      if (argument == "--help" || argument == "-h") return ExitNow{print(main_help())};
+      if (argument == "--version") return ExitNow{print("vesper " VESPER_VERSION "\n")};
+    }
+    if (arguments.empty()) return ExitNow{usage_error("no command", "")};
+    return ExitNow{
+        usage_error(fmt::format("no command behind \"{}\"", escaped(arguments.back())), "")};
+  }
+  const std::string command = arguments[word.at];
+  if (std::find(kCommands.begin(), kCommands.end(), command) == kCommands.end())
+    return ExitNow{usage_error(fmt::format("\"{}\" is no command", escaped(command)), "")};
+  arguments.erase(arguments.begin() + static_cast<std::ptrdiff_t>(word.at));
+  if (command == "client" && !word.flags_ended) {
+    // Nothing behind the address is a flag: a value may be "-5" or "--help".
+    const Word address = next_word(arguments, word.at);
+    if (!address.flags_ended && address.at < arguments.size())
+      arguments.insert(arguments.begin() + static_cast<std::ptrdiff_t>(address.at), "--");
+  }
+  return parse_command(command, std::move(arguments));
+}
+
+}  // namespace vesper::app

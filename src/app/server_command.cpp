@@ -1,0 +1,115 @@
+// `vesper server`: from options to a running node.
+#include "app/server_command.hpp"
+
+#include <fmt/core.h>
+
+#include <filesystem>
+#include <optional>
+#include <utility>
+
+#include "app/call.hpp"
+#include "app/cluster_file.hpp"
+#include "base/log.hpp"
+#include "kv/item.hpp"
+#include "server/server.hpp"
+
+namespace vesper::app {
+namespace {
+
+constexpr std::size_t kMinKeyBytes = 16;
+constexpr std::size_t kMaxKeyBytes = 4096;
+
+server::HostPort to_server(const HostPort& address) {
+  return {address.host, address.port};
+}
+
+std::optional<log::Level> parse_level(std::string_view text) {
+  if (text == "debug") return log::Level::debug;
+  if (text == "info") return log::Level::info;
+  if (text == "warn") return log::Level::warn;
+  if (text == "error") return log::Level::error;
+  return std::nullopt;
+}
+
+// Not the current directory: a node that is started from elsewhere must not wake up without its
+// vote.
+std::string default_data_dir(const std::string& list_file, std::uint64_t id) {
+  return (std::filesystem::path(list_file).parent_path() / "vesper-data" / std::to_string(id))
+      .string();
+}
+
+// Line ends behind the key do not belong to it, since editors add them.
+Result<std::string> read_key(const std::string& path) {
+  auto key = read_file(path, kMaxKeyBytes);
+  if (!key) return key;
+  while (!key->empty() && (key->back() == '\n' || key->back() == '\r')) key->pop_back();
+  if (key->size() < kMinKeyBytes)
+    return Error{fmt::format("{}: a key of {} bytes, at least {} are expected", path, key->size(),
+                             kMinKeyBytes)};
+  return key;
+}
+
+template <typename T, typename U>
+void apply(const std::optional<U>& given, T& setting) {
+  if (given) setting = *given;
+}
+
+Result<server::Options> to_options(const ServerOptions& given) {
+  server::Options options;
+  const auto list = read_cluster_file(given.list_file);
+  if (!list) return list.error();
+  if (const auto own = list->find(given.id); !own) return own.error();
+  options.id = static_cast<std::uint32_t>(given.id);
+  for (const HostPort& address : list->servers) options.list.push_back(to_server(address));
+  options.data_dir = given.data_dir.value_or(default_data_dir(given.list_file, given.id));
+  if (given.listen) {
+    const auto listen = parse_host_port(*given.listen);
+    if (!listen) return Error{fmt::format("--listen {}: {}", *given.listen, listen.error().what)};
+    options.listen = to_server(*listen);
+  }
+  options.allow_hosts = given.allow_hosts;
+  options.insecure_peers = given.insecure_peers;
+  if (given.peer_key_file) {
+    auto key = read_key(*given.peer_key_file);
+    if (!key) return key.error();
+    options.peer_key = std::move(key).value();
+  }
+  apply(given.max_connections, options.max_connections);
+  apply(given.max_value, options.max_value);
+  apply(given.max_inflight, options.inflight_bytes);
+  apply(given.request_timeout, options.request_timeout);
+  apply(given.header_timeout, options.header_timeout);
+  apply(given.body_timeout, options.body_timeout);
+  apply(given.idle_timeout, options.idle_timeout);
+  apply(given.election_timeout, options.election_timeout);
+  apply(given.heartbeat, options.heartbeat);
+  if (options.max_value > kv::kMaxValue)
+    return Error{fmt::format("--max-value {}: at most {}", options.max_value, kv::kMaxValue)};
+  if (options.request_timeout < server::kMinTimeout ||
+      options.request_timeout > server::kMaxTimeout)
+    return Error{"--request-timeout: from 10ms to 60s"};
+  // Two heartbeats may get lost before anybody doubts the leader (§5.6).
+  if (options.heartbeat * 2 > options.election_timeout)
+    return Error{"--heartbeat: at most half of --election-timeout"};
+  return options;
+}
+
+}  // namespace
+
+int run_server(const ServerOptions& given) {
+  const auto level = parse_level(given.log_level);
+  if (!level) {
+    complain("--log-level: expected debug, info, warn or error");
+    return kExitUsage;
+  }
+  auto options = to_options(given);
+  if (!options) {
+    complain(options.error().what);
+    return kExitUsage;
+  }
+  log::init(*level, fmt::format("n{}", given.id));
+  server::Server node(std::move(options).value());
+  return static_cast<int>(node.run());
+}
+
+}  // namespace vesper::app

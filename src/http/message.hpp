@@ -1,0 +1,94 @@
+// The heads of HTTP/1.x messages as the parser hands them out, and its errors. Only data: views
+// into the parser's buffer, valid as long as Parser::request() and response() say.
+#pragma once
+
+#include <cstdint>
+#include <string_view>
+#include <vector>
+
+namespace vesper::http {
+
+// RFC 9110 §9. `other` is any valid token that we do not serve; its text is in the head.
+enum class Method : std::uint8_t { get, head, put, post, delete_, options, connect, other };
+
+Method method_from(std::string_view text);  // case-sensitive, as methods are
+
+struct Field {
+  std::string_view name;   // as sent
+  std::string_view value;  // without the white space around it; bytes 0x09, 0x20-0x7e, 0x80-0xff
+};
+
+// Fields in the order in which they came. Lookups ignore case (RFC 9110 §5.1).
+class Fields {
+ public:
+  const Field* find(std::string_view name) const;  // the first one of that name, or null
+  std::size_t count(std::string_view name) const;
+
+  std::size_t size() const { return fields_.size(); }
+  const Field& operator[](std::size_t i) const { return fields_[i]; }
+  auto begin() const { return fields_.begin(); }
+  auto end() const { return fields_.end(); }
+
+  void clear() { fields_.clear(); }
+  void add(Field field) { fields_.push_back(field); }
+
+ private:
+  std::vector<Field> fields_;
+};
+
+// How the end of a body is found (RFC 9112 §6.3). until_close: responses only.
+enum class BodyFraming : std::uint8_t { none, length, chunked, until_close };
+
+// RFC 9110 §10.1.1. Expectations of an HTTP/1.0 request are ignored: `none`.
+enum class Expectation : std::uint8_t { none, continue_100, other };
+
+struct RequestHead {
+  Method method = Method::other;
+  std::string_view method_text;
+  std::string_view target;     // as sent
+  std::string_view path;       // still encoded; begins with '/', or is "*" (OPTIONS only); empty
+                               // for CONNECT, whose target is an authority
+  std::string_view query;      // still encoded, without the '?'
+  bool has_query = false;      // false: no '?' at all
+  std::string_view authority;  // host[:port]: of an absolute target, else of Host; checked for its
+                               // grammar; empty only in HTTP/1.0
+  std::uint8_t minor_version = 1;  // HTTP/1.<0 or 1>
+  bool keep_alive = true;          // false: HTTP/1.0 or Connection: close
+  BodyFraming framing = BodyFraming::none;
+  bool has_content_length = false;   // true also with Content-Length: 0, whose framing is `none`
+  std::uint64_t content_length = 0;  // of framing `length`
+  Expectation expectation = Expectation::none;
+  std::string_view upgrade;  // the value of Upgrade where Connection lists it (RFC 9110 §7.8), else
+                             // empty. The parser never switches by itself.
+  Fields fields;
+};
+
+struct ResponseHead {
+  int status = 0;                  // 100..599
+  std::uint8_t minor_version = 1;  // HTTP/1.<0 or 1>
+  bool keep_alive = true;
+  BodyFraming framing = BodyFraming::none;
+  std::uint64_t content_length = 0;  // of framing `length`
+  std::string_view upgrade;          // as in RequestHead; of interest with status 101
+  Fields fields;
+};
+
+// Why a message was refused: status and code word of the answer (docs/http-api.md), a sentence for
+// people and, with 414 and 431, the limit in bytes or fields. All text is static. In a response
+// only the detail means something.
+struct ParseError {
+  std::uint16_t status = 400;
+  std::string_view code;
+  std::string_view detail;
+  std::size_t limit = 0;
+};
+
+// 400 "malformed", the answer to most of what the parser refuses.
+constexpr ParseError malformed(std::string_view detail) {
+  return {400, "malformed", detail, 0};
+}
+
+// The phrase of a status that Vesper sends (RFC 9110 §15), "Status" for any other.
+std::string_view status_phrase(int status);
+
+}  // namespace vesper::http

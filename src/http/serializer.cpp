@@ -1,0 +1,81 @@
+#include "http/serializer.hpp"
+
+#include <charconv>
+
+#include "base/assert.hpp"
+#include "http/grammar.hpp"
+#include "http/message.hpp"
+
+namespace vesper::http {
+
+namespace {
+
+void append_number(std::string& out, std::uint64_t value) {
+  char digits[20];
+  const auto [end, error] = std::to_chars(digits, digits + sizeof(digits), value);
+  VESPER_ASSERT(error == std::errc());
+  out.append(digits, end);
+}
+
+}  // namespace
+
+void begin_response(std::string& out, int status) {
+  VESPER_ASSERT(status >= 100 && status <= 599);
+  out += "HTTP/1.1 ";
+  append_number(out, static_cast<std::uint64_t>(status));
+  out += ' ';
+  out += status_phrase(status);
+  out += "\r\n";
+}
+
+void begin_request(std::string& out, std::string_view method, std::string_view target,
+                   std::string_view host) {
+  VESPER_ASSERT(is_token(method));
+  VESPER_ASSERT(!target.empty());
+  VESPER_ASSERT(all_of_class(target, grammar::kTargetByte));
+  out += method;
+  out += ' ';
+  out += target;
+  out += " HTTP/1.1\r\n";
+  append_field(out, "Host", host);
+}
+
+void append_standard_fields(std::string& out, const StandardFields& fields) {
+  append_field(out, "Date", fields.date);
+  out += "X-Content-Type-Options: nosniff\r\n";
+  append_field(out, "Vesper-Node", fields.node);
+  if (!fields.leader.empty()) append_field(out, "Vesper-Leader", fields.leader);
+}
+
+void append_field(std::string& out, std::string_view name, std::string_view value) {
+  VESPER_ASSERT(is_token(name));
+  VESPER_ASSERT(all_of_class(value, grammar::kFieldByte));
+  out += name;
+  out += ": ";
+  out += value;
+  out += "\r\n";
+}
+
+void append_field(std::string& out, std::string_view name, std::uint64_t value) {
+  VESPER_ASSERT(is_token(name));
+  out += name;
+  out += ": ";
+  append_number(out, value);
+  out += "\r\n";
+}
+
+void append_etag(std::string& out, std::uint64_t revision) {
+  out += "ETag: \"";
+  append_number(out, revision);
+  out += "\"\r\n";
+}
+
+void end_head(std::string& out) {
+  out += "\r\n";
+}
+
+void append_continue(std::string& out) {
+  out += "HTTP/1.1 100 Continue\r\n\r\n";
+}
+
+}  // namespace vesper::http

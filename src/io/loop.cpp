@@ -1,0 +1,83 @@
+#include "io/loop.hpp"
+
+#include "base/assert.hpp"
+
+namespace vesper::io {
+namespace {
+
+Loop& self(void* data) {
+  return *static_cast<Loop*>(data);
+}
+
+}  // namespace
+
+Loop::Loop() : read_buffer_(new char[kReadBuffer]) {
+  VESPER_ASSERT(uv_loop_init(&loop_) == 0);
+  uv_prepare_init(&loop_, &prepare_);
+  uv_check_init(&loop_, &check_);
+  uv_idle_init(&loop_, &idle_);
+  uv_timer_init(&loop_, &timer_);
+  uv_signal_init(&loop_, &sigterm_);
+  uv_signal_init(&loop_, &sigint_);
+  prepare_.data = check_.data = timer_.data = sigterm_.data = sigint_.data = this;
+  uv_prepare_start(&prepare_, [](uv_prepare_t* handle) { self(handle->data).before_poll(); });
+  uv_check_start(&check_, [](uv_check_t* handle) { self(handle->data).after_poll(); });
+}
+
+Loop::~Loop() {
+  for (uv_handle_t* handle :
+       {reinterpret_cast<uv_handle_t*>(&prepare_), reinterpret_cast<uv_handle_t*>(&check_),
+        reinterpret_cast<uv_handle_t*>(&idle_), reinterpret_cast<uv_handle_t*>(&timer_),
+        reinterpret_cast<uv_handle_t*>(&sigterm_), reinterpret_cast<uv_handle_t*>(&sigint_)})
+    uv_close(handle, nullptr);
+  // Runs the close callbacks of streams that were destroyed before, too, and waits for work that
+  // the thread pool still has.
+  uv_run(&loop_, UV_RUN_DEFAULT);
+  VESPER_ASSERT(uv_loop_close(&loop_) == 0);
+}
+
+void Loop::watch_signals() {
+  const uv_signal_cb on_signal = [](uv_signal_t* handle, int number) {
+    Loop& loop = self(handle->data);
+    if (loop.events_.signal) loop.events_.signal(number);
+  };
+  uv_signal_start(&sigterm_, on_signal, SIGTERM);
+  uv_signal_start(&sigint_, on_signal, SIGINT);
+}
+
+void Loop::run() {
+  uv_run(&loop_, UV_RUN_DEFAULT);
+}
+
+void Loop::before_poll() {
+  const Instant at = now();
+  if (at >= deadline_) deadline_passed_ = true;
+  if (deadline_passed_ || (events_.busy && events_.busy())) {
+    uv_idle_start(&idle_, [](uv_idle_t*) {});
+    return;
+  }
+  uv_idle_stop(&idle_);
+  arm(at);
+}
+
+// The timer is only there to wake the poll. It is set again when it would be late, or so early that
+// the extra wake-up would cost more than setting it.
+void Loop::arm(Instant at) {
+  if (armed_ != kNever && armed_ <= at) armed_ = kNever;  // it has fired
+  if (deadline_ == kNever) return;
+  if (armed_ <= deadline_ && deadline_ - armed_ < milliseconds(5)) return;
+  const std::int64_t due_ms = deadline_.ns / 1'000'000 + 1;
+  const std::int64_t wait_ms = due_ms - static_cast<std::int64_t>(uv_now(&loop_));
+  uv_timer_start(
+      &timer_, [](uv_timer_t*) {}, wait_ms > 0 ? static_cast<std::uint64_t>(wait_ms) : 0, 0);
+  armed_ = deadline_;
+}
+
+void Loop::after_poll() {
+  const bool passed = deadline_passed_;
+  deadline_passed_ = false;
+  if (passed) deadline_ = kNever;
+  if (events_.turn) events_.turn(passed);
+}
+
+}  // namespace vesper::io

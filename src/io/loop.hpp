@@ -1,0 +1,72 @@
+// The event loop: polls, then runs one turn in one place, after everything that the poll brought.
+// Nothing in here knows what a turn does.
+#pragma once
+
+#include <uv.h>
+
+#include <memory>
+
+#include "base/time.hpp"
+#include "io/delegate.hpp"
+
+namespace vesper::io {
+
+// What the loop asks of its one owner.
+struct TurnEvents {
+  // Before the poll: does work wait already, so that the poll must not block?
+  Delegate<bool> busy;
+  // After the poll. `deadline_passed`: the deadline had passed before the poll, whose callbacks
+  // have nevertheless run first: a process that was frozen reads its messages before it believes
+  // its timers.
+  Delegate<void, bool> turn;
+  // SIGTERM or SIGINT.
+  Delegate<void, int> signal;
+};
+
+class Loop {
+ public:
+  Loop();
+  // Every Stream, Timer and Listener of this loop has been destroyed before.
+  ~Loop();
+  Loop(const Loop&) = delete;
+  Loop& operator=(const Loop&) = delete;
+
+  void set_events(TurnEvents events) { events_ = events; }
+  void watch_signals();
+
+  // CLOCK_MONOTONIC, read now; never the loop's cached time, which is older than the bytes that
+  // were just read.
+  Instant now() const { return Instant{static_cast<std::int64_t>(uv_hrtime())}; }
+
+  // When turn(true) is due; kNever: not. Rounded up to whole milliseconds, so that it is never
+  // early. Replaces the one before.
+  void set_deadline(Instant deadline) { deadline_ = deadline; }
+
+  void run();  // until stop()
+  void stop() { uv_stop(&loop_); }
+
+  uv_loop_t* raw() { return &loop_; }
+  // Where reads land: one buffer for all streams of the loop, good until the callback returns.
+  uv_buf_t read_buffer() { return uv_buf_init(read_buffer_.get(), kReadBuffer); }
+
+ private:
+  static constexpr unsigned kReadBuffer = 128u << 10;
+
+  void before_poll();
+  void after_poll();
+  void arm(Instant now);
+
+  uv_loop_t loop_;
+  uv_prepare_t prepare_;
+  uv_check_t check_;
+  uv_idle_t idle_;    // active exactly when the poll must not block
+  uv_timer_t timer_;  // wakes the poll at deadline_ or before
+  uv_signal_t sigterm_, sigint_;
+  TurnEvents events_;
+  Instant deadline_ = kNever;
+  Instant armed_ = kNever;  // what timer_ is set to
+  bool deadline_passed_ = false;
+  std::unique_ptr<char[]> read_buffer_;
+};
+
+}  // namespace vesper::io

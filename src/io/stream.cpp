@@ -1,0 +1,256 @@
+#include "io/stream.hpp"
+
+#include <fmt/core.h>
+
+#include <algorithm>
+#include <cerrno>
+#include <utility>
+
+namespace vesper::io {
+namespace {
+
+constexpr std::size_t kKeepText = 16u << 10;  // capacity that an idle connection may hold
+constexpr std::size_t kStackBuffers = 16;
+
+uv_stream_t* as_stream(uv_tcp_t* tcp) {
+  return reinterpret_cast<uv_stream_t*>(tcp);
+}
+
+uv_buf_t buffer_of(std::string_view bytes) {
+  return uv_buf_init(const_cast<char*>(bytes.data()), static_cast<unsigned>(bytes.size()));
+}
+
+}  // namespace
+
+Stream::Stream(Loop& loop) : loop_(loop), handle_(new Handle{}) {
+  handle_->owner = this;
+  uv_tcp_init(loop.raw(), &handle_->tcp);
+  handle_->tcp.data = handle_;
+}
+
+void Stream::connect(const Address& address, Delegate<void, int> done) {
+  on_connected_ = done;
+  handle_->connect.data = handle_;
+  const int status = uv_tcp_connect(&handle_->connect, &handle_->tcp, address.raw(),
+                                    [](uv_connect_t* request, int result) {
+                                      Stream* owner = static_cast<Handle*>(request->data)->owner;
+                                      if (owner == nullptr) return;
+                                      if (result == 0) uv_tcp_nodelay(&owner->handle_->tcp, 1);
+                                      owner->on_connected_(-result);
+                                    });
+  if (status != 0) done(-status);
+}
+
+void Stream::read_start() {
+  if (handle_ == nullptr) return;
+  uv_read_start(
+      as_stream(&handle_->tcp),
+      [](uv_handle_t* raw, std::size_t, uv_buf_t* buffer) {
+        Stream* owner = static_cast<Handle*>(raw->data)->owner;
+        *buffer = owner != nullptr ? owner->loop_.read_buffer() : uv_buf_init(nullptr, 0);
+      },
+      [](uv_stream_t* raw, ssize_t size, const uv_buf_t* buffer) {
+        Stream* owner = static_cast<Handle*>(raw->data)->owner;
+        if (owner != nullptr) owner->on_read(size, buffer);
+      });
+}
+
+void Stream::read_stop() {
+  if (handle_ != nullptr) uv_read_stop(as_stream(&handle_->tcp));
+}
+
+void Stream::on_read(ssize_t size, const uv_buf_t* buffer) {
+  if (size == 0) return;
+  if (size == UV_EOF) {
+    read_stop();
+    if (events_.ended) events_.ended();
+    return;
+  }
+  if (size < 0) {
+    fail(static_cast<int>(size));
+    return;
+  }
+  bytes_in_ += static_cast<std::uint64_t>(size);
+  events_.bytes(std::string_view(buffer->base, static_cast<std::size_t>(size)));
+}
+
+std::string& Stream::text() {
+  if (gathered_.empty() || !gathered_.back().shared.empty()) gathered_.emplace_back();
+  return gathered_.back().text;
+}
+
+void Stream::send(SharedBytes bytes) {
+  if (bytes.empty()) return;
+  text();
+  gathered_.back().shared = std::move(bytes);
+}
+
+std::size_t Stream::queued() const {
+  std::size_t bytes =
+      handle_ == nullptr ? 0 : uv_stream_get_write_queue_size(as_stream(&handle_->tcp));
+  for (const Chunk& chunk : gathered_) bytes += chunk.text.size() + chunk.shared.size();
+  return bytes;
+}
+
+std::uint64_t Stream::bytes_out() const {
+  const std::size_t waiting =
+      handle_ == nullptr ? 0 : uv_stream_get_write_queue_size(as_stream(&handle_->tcp));
+  return bytes_out_ - waiting;
+}
+
+void Stream::flush() {
+  if (handle_ == nullptr) gathered_.clear();
+  if (handle_ == nullptr || writing_) return;
+  uv_buf_t on_stack[kStackBuffers];
+  std::vector<uv_buf_t> on_heap;
+  uv_buf_t* buffers = on_stack;
+  if (gathered_.size() * 2 > kStackBuffers) {
+    on_heap.resize(gathered_.size() * 2);
+    buffers = on_heap.data();
+  }
+  unsigned count = 0;
+  std::size_t total = 0;
+  for (const Chunk& chunk : gathered_) {
+    if (!chunk.text.empty()) buffers[count++] = buffer_of(chunk.text);
+    if (!chunk.shared.empty()) buffers[count++] = buffer_of(chunk.shared.view());
+    total += chunk.text.size() + chunk.shared.size();
+  }
+  if (count == 0) return after_drain();
+  int taken = uv_try_write(as_stream(&handle_->tcp), buffers, count);
+  if (taken == UV_EAGAIN) taken = 0;
+  if (taken < 0) return fail(taken);
+  bytes_out_ += total;
+  auto left = static_cast<std::size_t>(taken);
+  if (left == total) {
+    // The usual case. The buffer stays for the next turn, unless it grew large.
+    if (gathered_.size() == 1 && gathered_[0].text.capacity() <= kKeepText) {
+      gathered_[0].text.clear();
+      gathered_[0].shared = {};
+    } else {
+      gathered_.clear();
+    }
+    return after_drain();
+  }
+  unsigned first = 0;
+  while (left >= buffers[first].len) left -= buffers[first++].len;
+  buffers[first].base += left;
+  buffers[first].len -= left;
+  // Chunks keep their place in memory when the vector is moved; a short text that lives inside its
+  // string does, too, since the vector's elements are not.
+  handle_->flying = std::move(gathered_);
+  gathered_.clear();
+  writing_ = true;
+  handle_->write.data = handle_;
+  const int status = uv_write(&handle_->write, as_stream(&handle_->tcp), buffers + first,
+                              count - first, [](uv_write_t* request, int result) {
+                                auto* handle = static_cast<Handle*>(request->data);
+                                handle->flying.clear();
+                                if (handle->owner != nullptr) handle->owner->on_written(result);
+                              });
+  if (status != 0) fail(status);
+}
+
+void Stream::on_written(int status) {
+  writing_ = false;
+  if (status != 0) return fail(status);
+  flush();
+  if (handle_ != nullptr && !writing_ && events_.drained) events_.drained();
+}
+
+void Stream::finish() {
+  finishing_ = true;
+  if (!writing_ && queued() == 0) after_drain();
+}
+
+void Stream::after_drain() {
+  if (!finishing_ || finished_ || handle_ == nullptr) return;
+  finished_ = true;
+  handle_->shutdown.data = handle_;
+  uv_shutdown(&handle_->shutdown, as_stream(&handle_->tcp), [](uv_shutdown_t*, int) {});
+}
+
+void Stream::fail(int status) {
+  close();
+  if (events_.failed) events_.failed(-status);
+}
+
+void Stream::close() {
+  if (handle_ == nullptr) return;
+  Handle* handle = std::exchange(handle_, nullptr);
+  handle->owner = nullptr;
+  gathered_.clear();
+  writing_ = false;
+  uv_close(reinterpret_cast<uv_handle_t*>(&handle->tcp),
+           [](uv_handle_t* raw) { delete static_cast<Handle*>(raw->data); });
+}
+
+void Stream::reset() {
+  if (handle_ == nullptr) return;
+  Handle* handle = std::exchange(handle_, nullptr);
+  handle->owner = nullptr;
+  gathered_.clear();
+  writing_ = false;
+  const uv_close_cb on_closed = [](uv_handle_t* raw) { delete static_cast<Handle*>(raw->data); };
+  if (uv_tcp_close_reset(&handle->tcp, on_closed) != 0)
+    uv_close(reinterpret_cast<uv_handle_t*>(&handle->tcp), on_closed);
+}
+
+Address Stream::peer() const {
+  sockaddr_storage storage{};
+  int size = sizeof storage;
+  if (handle_ != nullptr)
+    uv_tcp_getpeername(&handle_->tcp, reinterpret_cast<sockaddr*>(&storage), &size);
+  return Address(reinterpret_cast<const sockaddr*>(&storage));
+}
+
+Address Stream::local() const {
+  sockaddr_storage storage{};
+  int size = sizeof storage;
+  if (handle_ != nullptr)
+    uv_tcp_getsockname(&handle_->tcp, reinterpret_cast<sockaddr*>(&storage), &size);
+  return Address(reinterpret_cast<const sockaddr*>(&storage));
+}
+
+Result<void> Listener::listen(const std::vector<Address>& addresses, int backlog) {
+  for (const Address& address : addresses) {
+    auto* socket = new Socket{{}, this};
+    uv_tcp_init(loop_.raw(), &socket->tcp);
+    socket->tcp.data = socket;
+    sockets_.push_back(socket);
+    // A v6 socket that also took v4 would clash with the v4 address of the same name.
+    const bool v6_only = address.is_v6() && addresses.size() > 1;
+    int status = uv_tcp_bind(&socket->tcp, address.raw(), v6_only ? unsigned{UV_TCP_IPV6ONLY} : 0U);
+    if (status == 0)
+      status = uv_listen(as_stream(&socket->tcp), backlog, [](uv_stream_t* raw, int result) {
+        auto* waiting = static_cast<Socket*>(raw->data);
+        if (result != 0 || waiting->owner == nullptr) return;
+        waiting->waiting = true;
+        waiting->owner->waiting_();
+      });
+    if (status != 0)
+      return Error{fmt::format("cannot listen on {}: {}", address.to_string(), uv_strerror(status)),
+                   -status};
+  }
+  return {};
+}
+
+bool Listener::accept(Stream& into) {
+  for (Socket* socket : sockets_) {
+    if (!socket->waiting) continue;
+    socket->waiting = false;
+    if (uv_accept(as_stream(&socket->tcp), as_stream(&into.handle_->tcp)) != 0) continue;
+    uv_tcp_nodelay(&into.handle_->tcp, 1);
+    return true;
+  }
+  return false;
+}
+
+void Listener::close() {
+  for (Socket* socket : std::exchange(sockets_, {})) {
+    socket->owner = nullptr;
+    uv_close(reinterpret_cast<uv_handle_t*>(&socket->tcp),
+             [](uv_handle_t* raw) { delete static_cast<Socket*>(raw->data); });
+  }
+}
+
+}  // namespace vesper::io

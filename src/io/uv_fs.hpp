@@ -1,0 +1,76 @@
+// storage::Fs over a real directory: blocking calls with POSIX, jobs on libuv's thread pool, one at
+// a time. No format in here.
+#pragma once
+
+#include <deque>
+#include <memory>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "io/delegate.hpp"
+#include "io/loop.hpp"
+#include "io/timer.hpp"
+#include "storage/fs.hpp"
+
+namespace vesper::io {
+
+class UvFs final : public storage::Fs {
+ public:
+  // Makes the directory where it is missing, its parents too, and locks it. Errors are for the
+  // user: not writable, no directory, locked by another process. `done` is called for each job, on
+  // the loop's thread.
+  static Result<std::unique_ptr<UvFs>> open(Loop& loop, const std::string& directory,
+                                            Delegate<void, storage::JobDone> done);
+  // Requires: idle().
+  ~UvFs() override;
+  UvFs(const UvFs&) = delete;
+  UvFs& operator=(const UvFs&) = delete;
+
+  Result<std::vector<std::string>> list() override;
+  Result<std::uint64_t> size(const std::string& file) override;
+  Result<SharedBytes> read(const std::string& file, std::uint64_t offset,
+                           std::size_t length) override;
+  Result<void> write(const std::string& file, std::uint64_t offset,
+                     std::string_view bytes) override;
+  Result<void> sync(const std::string& file) override;
+  Result<void> rename(const std::string& from, const std::string& to) override;
+  Result<void> remove(const std::string& file) override;
+  Result<void> sync_directory() override;
+
+  void submit(storage::Job job) override;
+  bool idle() const { return queue_.empty(); }
+
+ private:
+  UvFs(Loop& loop, std::string directory, int directory_fd, int lock_fd,
+       Delegate<void, storage::JobDone> done);
+
+  // The descriptor of a file, opened when first asked for.
+  Result<int> descriptor(const std::string& file, bool create);
+  void forget(const std::string& file);
+  Error failure(const char* call, const std::string& file) const;
+
+  void work();  // on a thread of the pool, while the loop's thread leaves everything below alone
+  void worked();
+  Result<void> carry_out(const storage::Append& append);
+  Result<void> carry_out(const storage::Allocate& allocate);
+  Result<void> carry_out(const storage::Rename& rename);
+  Result<void> carry_out(const storage::Remove& remove);
+
+  struct Submitted {
+    storage::Job job;
+    Instant at;
+  };
+
+  Loop& loop_;
+  const std::string directory_;
+  const int directory_fd_;
+  const int lock_fd_;  // holds the flock as long as it is open
+  const Delegate<void, storage::JobDone> done_;
+  std::vector<std::pair<std::string, int>> open_files_;  // few, the latest last
+  std::deque<Submitted> queue_;                          // the front is under way
+  Result<void> outcome_;                                 // of the front, between work and worked
+  Background background_;
+};
+
+}  // namespace vesper::io

@@ -1,0 +1,113 @@
+// A checked JSON document, read whole: for the server's JSON inputs and for the command line. Every
+// access says what is there or that it is not; nothing is converted.
+#pragma once
+
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "json/problem.hpp"
+
+namespace vesper::json {
+
+class Document;
+
+enum class Kind : std::uint8_t { missing, null, boolean, number, string, array, object };
+
+// A value of a document, which has to outlive it. Cheap to copy.
+class Value {
+ public:
+  struct Member;
+  class Iterator;
+
+  Value() = default;
+
+  Kind kind() const;
+  bool exists() const { return kind() != Kind::missing; }
+
+  std::optional<bool> boolean() const;
+  std::optional<std::string_view> string() const;  // UTF-8, escapes resolved
+  std::optional<std::string_view> number() const;  // the text of a number, as it was written
+  // A number that is written as digits alone and fits.
+  std::optional<std::uint64_t> uint64() const;
+
+  // The member of that name; a missing value where there is none or this is no object.
+  Value find(std::string_view name) const;
+  // The elements of an array, or the members of an object; nothing of anything else.
+  Iterator begin() const;
+  Iterator end() const;
+
+ private:
+  friend class Document;
+  Value(const Document* document, std::uint32_t node) : document_(document), node_(node) {}
+
+  const Document* document_ = nullptr;
+  std::uint32_t node_ = 0;
+};
+
+class Document {
+ public:
+  struct Limits {
+    std::size_t bytes = kMaxBody;
+    std::size_t depth = kMaxDepth;
+    std::size_t values = 1u << 20;  // names of members included; 16 bytes of memory each
+  };
+
+  // Reads `text`, which is copied where it has to be. Nothing: all is well. A member that is there
+  // twice is invalid_field with its path ("then[3].put.ttl"), everything else malformed.
+  [[nodiscard]] std::optional<Problem> parse(std::string_view text, const Limits& limits);
+  [[nodiscard]] std::optional<Problem> parse(std::string_view text) {
+    return parse(text, Limits());
+  }
+
+  // Missing before a parse that went well.
+  Value root() const { return nodes_.empty() ? Value() : Value(this, 0); }
+
+ private:
+  friend class Value;
+  friend class Value::Iterator;
+  friend class DocumentBuilder;
+
+  // A value and then, right behind it, what is in it; a member is its name (a string) followed by
+  // its value.
+  struct Node {
+    Kind kind = Kind::missing;
+    bool truth = false;       // of a boolean
+    std::uint32_t begin = 0;  // into text_, of a string or number
+    std::uint32_t size = 0;
+    std::uint32_t next = 0;  // the node behind this value and all that is in it
+  };
+  std::string_view text_of(const Node& node) const {
+    return std::string_view(text_).substr(node.begin, node.size);
+  }
+  std::optional<Problem> duplicate() const;
+  std::string path_of(std::uint32_t target) const;
+
+  std::vector<Node> nodes_;
+  std::string text_;  // all strings and numbers
+};
+
+struct Value::Member {
+  std::string_view name;  // empty in an array
+  Value value;
+};
+
+class Value::Iterator {
+ public:
+  Member operator*() const;
+  Iterator& operator++();
+  bool operator==(const Iterator& other) const { return node_ == other.node_; }
+
+ private:
+  friend class Value;
+  Iterator(const Document* document, std::uint32_t node, bool named)
+      : document_(document), node_(node), named_(named) {}
+
+  const Document* document_;
+  std::uint32_t node_;
+  bool named_;
+};
+
+}  // namespace vesper::json

@@ -1,0 +1,118 @@
+// UTF-8 and base64: the two forms that bytes take in JSON. Nothing here knows JSON's grammar.
+#include "json/text.hpp"
+
+#include <array>
+#include <cstdint>
+#include <cstring>
+
+namespace vesper::json {
+namespace {
+
+constexpr std::string_view kAlphabet =
+    "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
+constexpr std::uint8_t kNoDigit = 0xff;
+
+constexpr std::array<std::uint8_t, 256> make_digits() {
+  std::array<std::uint8_t, 256> digits{};
+  for (auto& digit : digits) digit = kNoDigit;
+  for (std::size_t i = 0; i < kAlphabet.size(); ++i)
+    digits[static_cast<unsigned char>(kAlphabet[i])] = static_cast<std::uint8_t>(i);
+  return digits;
+}
+constexpr auto kDigits = make_digits();
+
+// What may follow a leading byte: how many continuation bytes, and the bounds of the first one,
+// which keep out overlong forms, surrogates and what lies above U+10FFFF (RFC 3629 §4).
+struct Sequence {
+  std::size_t tail;
+  std::uint8_t low;
+  std::uint8_t high;
+};
+
+constexpr Sequence sequence_of(std::uint8_t lead) {
+  if (lead >= 0xc2 && lead <= 0xdf) return {1, 0x80, 0xbf};
+  if (lead == 0xe0) return {2, 0xa0, 0xbf};
+  if (lead == 0xed) return {2, 0x80, 0x9f};
+  if (lead >= 0xe1 && lead <= 0xef) return {2, 0x80, 0xbf};
+  if (lead == 0xf0) return {3, 0x90, 0xbf};
+  if (lead >= 0xf1 && lead <= 0xf3) return {3, 0x80, 0xbf};
+  if (lead == 0xf4) return {3, 0x80, 0x8f};
+  return {0, 0, 0};
+}
+
+}  // namespace
+
+bool is_utf8(std::string_view bytes) {
+  std::size_t at = 0;
+  while (at < bytes.size()) {
+    // Eight bytes of ASCII at a time: most of what is stored is text.
+    while (bytes.size() - at >= 8) {
+      std::uint64_t word = 0;
+      std::memcpy(&word, bytes.data() + at, 8);
+      if ((word & 0x8080808080808080u) != 0) break;
+      at += 8;
+    }
+    if (at == bytes.size()) break;
+    const auto lead = static_cast<std::uint8_t>(bytes[at]);
+    ++at;
+    if (lead < 0x80) continue;
+    const Sequence sequence = sequence_of(lead);
+    if (sequence.tail == 0 || bytes.size() - at < sequence.tail) return false;
+    const auto first = static_cast<std::uint8_t>(bytes[at]);
+    if (first < sequence.low || first > sequence.high) return false;
+    for (std::size_t i = 1; i < sequence.tail; ++i)
+      if ((static_cast<std::uint8_t>(bytes[at + i]) & 0xc0) != 0x80) return false;
+    at += sequence.tail;
+  }
+  return true;
+}
+
+void append_base64(std::string& out, std::string_view bytes) {
+  const auto byte = [&](std::size_t i) -> std::uint32_t {
+    return static_cast<unsigned char>(bytes[i]);
+  };
+  std::size_t at = out.size();
+  out.resize(at + (bytes.size() + 2) / 3 * 4);
+  const auto put = [&](std::uint32_t six) { out[at++] = kAlphabet[six & 0x3f]; };
+  std::size_t i = 0;
+  for (; bytes.size() - i >= 3; i += 3) {
+    const std::uint32_t word = byte(i) << 16 | byte(i + 1) << 8 | byte(i + 2);
+    put(word >> 18);
+    put(word >> 12);
+    put(word >> 6);
+    put(word);
+  }
+  const std::size_t left = bytes.size() - i;
+  if (left == 0) return;
+  const std::uint32_t word = byte(i) << 16 | (left == 2 ? byte(i + 1) << 8 : 0);
+  put(word >> 18);
+  put(word >> 12);
+  if (left == 2) put(word >> 6);
+  else out[at++] = '=';
+  out[at] = '=';
+}
+
+std::optional<std::string> decode_base64(std::string_view text) {
+  if (text.size() % 4 != 0) return std::nullopt;
+  std::size_t padding = 0;
+  while (padding < 2 && padding < text.size() && text[text.size() - 1 - padding] == '=') ++padding;
+  const std::string_view digits = text.substr(0, text.size() - padding);
+  std::string out;
+  out.reserve(text.size() / 4 * 3);
+  std::uint32_t word = 0;
+  unsigned bits = 0;
+  for (const char c : digits) {
+    const std::uint8_t digit = kDigits[static_cast<unsigned char>(c)];
+    if (digit == kNoDigit) return std::nullopt;
+    word = word << 6 | digit;
+    bits += 6;
+    if (bits >= 8) {
+      bits -= 8;
+      out.push_back(static_cast<char>(static_cast<unsigned char>(word >> bits)));
+    }
+  }
+  if ((word & ((1u << bits) - 1)) != 0) return std::nullopt;
+  return out;
+}
+
+}  // namespace vesper::json

@@ -1,0 +1,93 @@
+#include "node/codec.hpp"
+
+#include <fmt/core.h>
+
+#include "raft/codec.hpp"
+#include "raft/entry.hpp"
+
+namespace vesper::node {
+namespace {
+
+constexpr std::uint8_t kFirstOwnKind = 64;
+constexpr std::uint8_t kForward = 64;
+constexpr std::uint8_t kForwardReply = 65;
+constexpr std::size_t kLeastWrite = 8 + 4;
+
+struct Encode {
+  std::string& out;
+
+  void operator()(const raft::Message& m) { raft::encode(m, out); }
+  void operator()(const Forward& m) {
+    ByteWriter w(out);
+    w.u8(kForward);
+    w.u64(m.term.value);
+    w.u64(m.boot.value);
+    w.u64(m.previous);
+    w.u32(static_cast<std::uint32_t>(m.writes.size()));
+    for (const Forward::Write& write : m.writes) {
+      w.u64(write.sequence);
+      w.string(write.command.view());
+    }
+  }
+  void operator()(const ForwardReply& m) {
+    ByteWriter w(out);
+    w.u8(kForwardReply);
+    w.u64(m.term.value);
+    w.u64(m.boot.value);
+    w.u64(m.accepted);
+    w.u8(m.gap ? 1 : 0);
+  }
+};
+
+Result<PeerMessage> decode_forward(ByteReader& r) {
+  Forward m;
+  m.term = raft::Term(r.u64());
+  m.boot = raft::BootId(r.u64());
+  m.previous = r.u64();
+  const std::uint32_t count = r.u32();
+  if (count > r.remaining() / kLeastWrite) r.fail();
+  std::uint64_t last = m.previous;
+  for (std::uint32_t i = 0; i < count && r.ok(); ++i) {
+    const std::uint64_t sequence = r.u64();
+    const std::string_view command = r.string(raft::kMaxPayload);
+    if (sequence <= last) return Error{"Forward: sequences do not rise"};
+    last = sequence;
+    m.writes.push_back({sequence, SharedBytes::copy_of(command)});
+  }
+  if (!r.ok() || !r.at_end()) return Error{"Forward: its length does not fit its form"};
+  if (m.term > raft::kMaxTerm || m.boot.value == 0)
+    return Error{"Forward: term or boot id is out of range"};
+  return PeerMessage{std::move(m)};
+}
+
+Result<PeerMessage> decode_forward_reply(ByteReader& r) {
+  ForwardReply m;
+  m.term = raft::Term(r.u64());
+  m.boot = raft::BootId(r.u64());
+  m.accepted = r.u64();
+  m.gap = r.u8() != 0;
+  if (!r.ok() || !r.at_end()) return Error{"ForwardReply: its length does not fit its form"};
+  return PeerMessage{m};
+}
+
+}  // namespace
+
+void encode(const PeerMessage& message, std::string& out) {
+  std::visit(Encode{out}, message);
+}
+
+Result<PeerMessage> decode(std::string_view bytes) {
+  if (!bytes.empty() && static_cast<std::uint8_t>(bytes[0]) >= kFirstOwnKind) {
+    ByteReader r(bytes);
+    switch (const std::uint8_t kind = r.u8()) {
+      case kForward: return decode_forward(r);
+      case kForwardReply: return decode_forward_reply(r);
+      default: return Error{fmt::format("message: kind {} is unknown to this build", kind)};
+    }
+  }
+  auto message = raft::decode_message(bytes);
+  if (!message) return std::move(message).error();
+  return PeerMessage{std::move(message.value())};
+}
+
+}  // namespace vesper::node

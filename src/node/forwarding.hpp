@@ -1,0 +1,113 @@
+// The writes that this node's clients asked for, from the moment they are taken until their fate
+// is known; and, on a leader, how far each peer's stream of forwarded writes has been accepted.
+//
+// The rule (DESIGN 3): a write that was sent for term T is decided when the origin applies the
+// first entry of a term above T. By then it was seen and answered, or it never will be applied and
+// is sent again, in order. Until all writes of older terms are decided, nothing is sent for a new
+// one: that is what keeps the order.
+#pragma once
+
+#include <cstdint>
+#include <deque>
+#include <map>
+#include <optional>
+#include <vector>
+
+#include "node/ports.hpp"
+
+namespace vesper::node {
+
+class PendingWrites {
+ public:
+  struct Expired {
+    Ticket ticket;
+    bool sent = false;  // in some log, perhaps
+    std::uint64_t bytes = 0;
+  };
+
+  // Sequences count from 1 in the order of the calls.
+  void add(const Ticket& ticket, SharedBytes command, Instant deadline);
+
+  // The own write `sequence` was applied. Whom to answer, where anybody still waits.
+  std::optional<Ticket> applied(std::uint64_t sequence);
+
+  // The first entry of `term` was applied: what was sent for a term below it and not seen is
+  // unsent again (a write that nobody waits for any more is forgotten). How many.
+  std::size_t decide(raft::Term term);
+
+  // The next unsent writes in order, at least one and up to max_bytes together, marked as sent for
+  // `term`. Empty when there are none, or while a write of an older term is undecided.
+  std::vector<Forward::Write> take_unsent(raft::Term term, std::size_t max_bytes);
+
+  // Go-back-N: the writes that were sent for `term` behind `accepted` and are not known to be
+  // applied, up to max_bytes (or one).
+  std::vector<Forward::Write> sent_after(raft::Term term, std::uint64_t accepted,
+                                         std::size_t max_bytes) const;
+
+  // Takes out what is due at `now`: unsent writes are gone for good, sent ones stay until they are
+  // decided but have nobody to answer.
+  std::vector<Expired> expire(Instant now);
+  // Takes out every unsent write.
+  std::vector<Expired> give_up_unsent();
+  // Nobody waits longer than this.
+  void cap_deadlines(Instant latest);
+  // At or before the first deadline; kNever when there is none.
+  Instant next_expiry() const { return next_expiry_; }
+
+  bool empty() const { return waiting_ == 0; }  // nobody waits
+  bool has_unsent() const { return next_unsent_ < writes_.size(); }
+  // A write of a term below `term` is undecided.
+  bool undecided_before(raft::Term term) const;
+  std::size_t sent_bytes() const { return sent_bytes_; }  // sent and undecided
+  std::size_t waiting() const { return waiting_; }
+  std::size_t bytes() const { return bytes_; }  // of all commands held
+
+ private:
+  struct Write {
+    Ticket ticket;
+    SharedBytes command;
+    Instant deadline = kNever;
+    raft::Term sent;       // 0: unsent
+    bool waits = true;     // somebody waits for the answer
+    bool decided = false;  // applied, or given up before it was sent
+  };
+  std::uint64_t sequence_of(std::size_t position) const { return first_sequence_ + position; }
+  void decided(Write& write);
+  void trim();
+
+  std::deque<Write> writes_;  // in sequence order: decided or sent ones, then unsent ones
+  std::uint64_t first_sequence_ = 1;
+  std::size_t next_unsent_ = 0;  // position in writes_
+  std::size_t sent_bytes_ = 0;
+  std::size_t bytes_ = 0;
+  std::size_t waiting_ = 0;
+  Instant next_expiry_ = kNever;  // a lower bound
+};
+
+// The stream of forwards to the leader of one term, on the origin's side.
+struct ForwardStream {
+  raft::Term term;  // 0: none yet
+  std::uint64_t last_sent = 0;
+  std::uint64_t accepted = 0;    // the leader is known to have taken everything up to here
+  std::uint64_t bulk_until = 0;  // something large up to here is under way
+  Instant retry_at = kNever;     // when to send again what was not accepted
+};
+
+// On a leader: how far each peer's stream was accepted in the current term.
+class AcceptedForwards {
+ public:
+  // The writes of `forward` that are new and in order; `reply` says how far that gets. Nothing
+  // new and `gap` set where something before them is missing.
+  std::vector<Forward::Write> accept(raft::ServerId from, const Forward& forward,
+                                     ForwardReply& reply);
+
+ private:
+  struct Stream {
+    raft::BootId boot;
+    std::uint64_t accepted = 0;
+  };
+  raft::Term term_;
+  std::map<raft::ServerId, Stream> streams_;
+};
+
+}  // namespace vesper::node

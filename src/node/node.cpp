@@ -1,0 +1,288 @@
+// One turn of the actor: drain, step, execute the effects in the order of Output's fields.
+#include "node/node.hpp"
+
+#include <fmt/core.h>
+
+#include <algorithm>
+
+#include "raft/entry.hpp"
+
+namespace vesper::node {
+namespace {
+
+constexpr Duration kShutdownPatience = milliseconds(400);  // for writes that are in some log
+
+std::size_t bucket_of(std::size_t entries, std::size_t buckets) {
+  std::size_t bucket = 0;
+  while (bucket + 1 < buckets && (std::size_t{1} << bucket) < entries) ++bucket;
+  return bucket;
+}
+
+}  // namespace
+
+Node::Node(raft::Config config, raft::BootId boot, Limits limits, storage::Wal& wal,
+           raft::Durable durable, Transport& transport, Clients& clients, Instant now)
+    : limits_(limits),
+      boot_(boot),
+      wal_(wal),
+      transport_(transport),
+      clients_(clients),
+      raft_(std::move(config), std::move(durable), now),
+      now_(now) {}
+
+Result<void> Node::replay() {
+  while (applied_index_ < raft_.commit_index()) {
+    if (auto done = apply(raft_.log().at(applied_index_.next())); !done) return done;
+  }
+  return {};
+}
+
+Result<Instant> Node::turn(Instant now) {
+  now_ = now;
+  ++counters_.turns;
+  draining_.swap(mailbox_);
+  counters_.posts += draining_.size();
+  for (Post& post : draining_)
+    if (auto done = handle(std::move(post)); !done) return std::move(done).error();
+  draining_.clear();
+  expire();
+  // What is applied may decide writes and let others go; they leave in the same turn.
+  do {
+    pump_writes();
+    pump_reads();
+    step(raft::EndOfTurn{});
+    if (auto done = flush(); !done) return std::move(done).error();
+  } while (wants_another_round());
+  wal_.flush(now_);
+  return next_deadline();
+}
+
+Result<void> Node::handle(Post post) {
+  struct Handle {
+    Node& node;
+    Result<void> operator()(FromPeer& p) {
+      node.on_peer_message(std::move(p));
+      return {};
+    }
+    Result<void> operator()(PeerUp& p) {
+      node.on_peer_up(p);
+      return {};
+    }
+    Result<void> operator()(PeerGone& p) {
+      node.step(raft::PeerGone{p.id});
+      return {};
+    }
+    Result<void> operator()(ClientWrite& p) {
+      node.on_client_write(std::move(p));
+      return {};
+    }
+    Result<void> operator()(ClientRead& p) {
+      node.on_client_read(std::move(p));
+      return {};
+    }
+    Result<void> operator()(ClientGone& p) {
+      node.on_client_gone(p.connection);
+      return {};
+    }
+    Result<void> operator()(DiskDone& p) { return node.on_disk_done(p.done); }
+    Result<void> operator()(DeadlinePassed&) {
+      if (node.now_ >= node.output_.deadline) node.step(raft::DeadlinePassed{});
+      return {};
+    }
+    Result<void> operator()(Shutdown&) {
+      node.on_shutdown();
+      return {};
+    }
+  };
+  return std::visit(Handle{*this}, post);
+}
+
+Result<void> Node::on_disk_done(const storage::JobDone& done) {
+  if (auto result = wal_.on_done(done, now_); !result) return result;
+  if (wal_.persisted() > raft_.persisted()) step(raft::Persisted{wal_.persisted()});
+  return {};
+}
+
+void Node::on_peer_message(FromPeer from) {
+  if (auto* message = std::get_if<raft::Message>(&from.message)) {
+    step(raft::Received{from.from, from.incarnation, std::move(*message)});
+  } else if (auto* forward = std::get_if<Forward>(&from.message)) {
+    on_forward(from.from, *forward);
+  } else if (auto* reply = std::get_if<ForwardReply>(&from.message)) {
+    on_forward_reply(*reply);
+  }
+}
+
+// A write that was meant for the leader of another term is not taken: its origin decides its fate
+// when the log reaches the next term.
+void Node::on_forward(raft::ServerId from, const Forward& forward) {
+  if (!raft_.is_leader() || forward.term != raft_.current_term() || stopping_) return;
+  ForwardReply reply{forward.term, forward.boot, 0, false};
+  raft::Propose propose;
+  for (Forward::Write& write : accepted_.accept(from, forward, reply))
+    propose.proposals.push_back(
+        {raft::Origin{from, forward.boot, write.sequence}, std::move(write.command)});
+  if (!propose.proposals.empty()) step(std::move(propose));
+  transport_.send(from, reply, false);
+}
+
+void Node::on_forward_reply(const ForwardReply& reply) {
+  if (reply.boot != boot_ || reply.term != stream_.term) return;
+  stream_.accepted = std::max(stream_.accepted, reply.accepted);
+  if (reply.gap) stream_.retry_at = now_;
+}
+
+void Node::on_peer_up(const PeerUp& peer) {
+  step(raft::PeerUp{peer.id, peer.incarnation, peer.has_cluster});
+  // What was under way on the connection before this one is lost.
+  if (raft_.leader() == peer.id && stream_.last_sent > stream_.accepted) stream_.retry_at = now_;
+}
+
+// Executes the effects in the order of the fields.
+Result<void> Node::flush() {
+  for (const raft::Envelope& envelope : output_.send_now)
+    transport_.send(envelope.to, envelope.message, envelope.bulk);
+  if (output_.write.has_value()) {
+    const std::size_t entries = output_.write->entries.size();
+    if (entries > 0) {
+      ++counters_.batch_buckets[bucket_of(entries, counters_.batch_buckets.size())];
+      counters_.batch_sum += entries;
+      ++counters_.batch_count;
+    }
+    wal_.write(std::move(*output_.write));
+  }
+  for (raft::Gated& gated : output_.send_after) gated_.push_back(std::move(gated));
+  // Writes are durable in order, but an envelope may hang on an older one than its neighbour.
+  const raft::WriteNumber persisted = raft_.persisted();
+  std::erase_if(gated_, [&](const raft::Gated& gated) {
+    if (gated.after > persisted) return false;
+    transport_.send(gated.envelope.to, gated.envelope.message, gated.envelope.bulk);
+    return true;
+  });
+  const std::vector<raft::ReadReady> reads = std::move(output_.reads);
+  for (std::string& note : output_.notes) notes_.push_back(std::move(note));
+  const Instant deadline = output_.deadline;
+  output_.clear();
+  output_.deadline = deadline;
+  watch_leadership();
+  while (applied_index_ < raft_.commit_index())
+    if (auto done = apply(raft_.log().at(applied_index_.next())); !done) return done;
+  for (const raft::ReadReady& ready : reads) on_read_ready(ready);
+  advance_applied_reads();
+  return {};
+}
+
+// L9, L11: entries in order, each once; clients are answered from here only.
+Result<void> Node::apply(const raft::Entry& entry) {
+  VESPER_ASSERT(entry.index == applied_index_.next());
+  if (entry.term > applied_term_) {
+    applied_term_ = entry.term;
+    const std::size_t again = writes_.decide(entry.term);
+    counters_.writes_retried += again;
+    if (again > 0)
+      notes_.push_back(fmt::format("term {} begins in the log -> propose {} writes again",
+                                   entry.term.value, again));
+  }
+  applied_index_ = entry.index;
+  ++counters_.entries_applied;
+  if (entry.type == raft::EntryType::bootstrap && cluster_id_.is_none())
+    cluster_id_ = raft::decode_bootstrap(entry.payload().view()).value().cluster_id;
+  if (entry.type != raft::EntryType::command) return {};
+  auto result = store_.apply(entry.payload());
+  if (!result)
+    return Error{
+        fmt::format("entry {} cannot be applied: {}; a newer version wrote it: run that "
+                    "version",
+                    entry.index.value, result.error().what)};
+  if (entry.origin.server == raft_.config().self && entry.origin.boot == boot_) {
+    if (const auto ticket = writes_.applied(entry.origin.sequence))
+      end_write(*ticket, std::move(result.value()));
+    stream_.accepted = std::max(stream_.accepted, entry.origin.sequence);
+  }
+  return {};
+}
+
+void Node::watch_leadership() {
+  if (!raft_.leader() || raft_.current_term() == seen_term_) return;
+  seen_term_ = raft_.current_term();
+  ++counters_.leader_changes;
+}
+
+void Node::on_shutdown() {
+  if (stopping_) return;
+  stopping_ = true;
+  wal_.finish();
+  writes_.cap_deadlines(now_ + kShutdownPatience);
+  // Whatever was not sent is not going to be.
+  std::vector<std::uint64_t> connections;
+  for (const auto& [connection, lane] : lanes_) connections.push_back(connection);
+  for (const std::uint64_t connection : connections)
+    refuse_line(connection, Refusal::shutting_down);
+  for (const auto& expired : writes_.give_up_unsent())
+    end_write(expired.ticket, Refusal::shutting_down);
+}
+
+Instant Node::next_deadline() const {
+  Instant next = std::min({output_.deadline, wal_.deadline(), writes_.next_expiry(), read_expiry_});
+  const bool forwarding = raft_.leader().has_value() && !raft_.is_leader() && !stopping_;
+  if (forwarding && stream_.term == raft_.current_term() && stream_.last_sent > stream_.accepted)
+    next = std::min(next, stream_.retry_at);
+  if (reads_.asking) next = std::min(next, reads_.ask_again_at);
+  return next;
+}
+
+bool Node::congested() const {
+  return wal_.queued_bytes() > limits_.unsynced_bytes;
+}
+
+bool Node::drained() const {
+  return stopping_ && writes_.empty() && waiting_reads_ == 0 && held_writes_ == 0 && wal_.idle();
+}
+
+Status Node::status(Instant now) const {
+  Status status;
+  struct Name {
+    std::string_view operator()(const raft::Follower&) const { return "follower"; }
+    std::string_view operator()(const raft::PreCandidate&) const { return "candidate"; }
+    std::string_view operator()(const raft::Candidate&) const { return "candidate"; }
+    std::string_view operator()(const raft::Leader&) const { return "leader"; }
+  };
+  status.role = std::visit(Name{}, raft_.role());
+  status.term = raft_.current_term();
+  status.leader = raft_.leader();
+  status.last_index = raft_.log().last_index();
+  status.commit_index = raft_.commit_index();
+  status.applied_index = applied_index_;
+  status.revision = store_.revision();
+  status.digest = store_.digest();
+  status.cluster_id = cluster_id_;
+  status.leader_fresh = status.leader.has_value() &&
+                        now - raft_.leader_heard_at() <= raft_.config().election_timeout * 2;
+  status.caught_up = applied_index_ >= raft_.leader_commit_heard() && applied_index_.value > 0;
+  status.log_entries = raft_.log().size();
+  status.log_bytes = raft_.log().bytes();
+  status.keys = store_.size();
+  status.store_bytes = store_.bytes();
+  status.inflight_requests = writes_.waiting() + waiting_reads_ + held_writes_;
+  status.inflight_bytes = writes_.bytes() + held_bytes_;
+  return status;
+}
+
+std::optional<std::string> Node::refuse_peer(raft::ServerId id, raft::Incarnation incarnation,
+                                             Id128 cluster_id) const {
+  const raft::Configuration& configuration = raft_.configuration();
+  if (!cluster_id.is_none() && !cluster_id_.is_none() && cluster_id != cluster_id_)
+    return fmt::format("server {} is of cluster {}, this one is of cluster {}", id.value,
+                       to_hex(cluster_id), to_hex(cluster_id_));
+  const raft::Voter* voter = configuration.find(id);
+  if (voter == nullptr) return fmt::format("server {} is not a member here", id.value);
+  if (!configuration.cluster_id.is_none() && voter->incarnation.value != 0 &&
+      voter->incarnation != incarnation)
+    return fmt::format(
+        "server {} comes with incarnation {}, registered is {}: its data directory "
+        "was wiped or replaced",
+        id.value, to_hex(incarnation.value), to_hex(voter->incarnation.value));
+  return std::nullopt;
+}
+
+}  // namespace vesper::node

@@ -1,0 +1,285 @@
+// What clients asked for: admission, the order of a connection's requests, forwarding, reads, and
+// deadlines.
+#include <algorithm>
+
+#include "node/node.hpp"
+
+namespace vesper::node {
+namespace {
+
+constexpr std::size_t kForwardBytes = 256u << 10;  // of writes in one Forward (or one write)
+constexpr std::size_t kForwardBulk = 64u << 10;    // a Forward above this goes the slow way
+constexpr std::size_t kProposeBytes = std::size_t{1} << 30;
+
+}  // namespace
+
+// ---- admission and order ------------------------------------------------------------------
+
+bool Node::admit(const Ticket& ticket, std::size_t bytes) {
+  if (stopping_) {
+    clients_.reply(ticket, Refusal::shutting_down);
+    return false;
+  }
+  const std::size_t requests = writes_.waiting() + waiting_reads_ + held_writes_;
+  const std::size_t held = writes_.bytes() + held_bytes_;
+  if (requests < limits_.inflight_requests && (held == 0 || held + bytes <= limits_.inflight_bytes))
+    return true;
+  clients_.reply(ticket, Refusal::overloaded);
+  return false;
+}
+
+void Node::on_client_write(ClientWrite write) {
+  if (!admit(write.ticket, write.command.size())) return;
+  Lane& lane = lanes_[write.ticket.connection];
+  if (lane.line.empty()) return take_write(lane, std::move(write));
+  held_bytes_ += write.command.size();
+  ++held_writes_;
+  read_expiry_ = std::min(read_expiry_, write.deadline);
+  lane.line.emplace_back(std::move(write));
+}
+
+void Node::on_client_read(ClientRead read) {
+  if (!admit(read.ticket, 0)) return;
+  const std::uint64_t connection = read.ticket.connection;
+  Lane& lane = lanes_[connection];
+  read_expiry_ = std::min(read_expiry_, read.deadline);
+  lane.line.emplace_back(WaitingRead{std::move(read), reads_.gathering, {}});
+  reads_.gathering_lanes.push_back(connection);
+  ++waiting_reads_;
+  ++counters_.reads;
+}
+
+void Node::take_write(Lane& lane, ClientWrite write) {
+  ++lane.open_writes;
+  writes_.add(write.ticket, std::move(write.command), write.deadline);
+}
+
+void Node::end_write(const Ticket& ticket, Reply reply) {
+  const auto it = lanes_.find(ticket.connection);
+  if (it == lanes_.end()) return;  // it hung up; its write stands all the same
+  VESPER_ASSERT(it->second.open_writes > 0);
+  --it->second.open_writes;
+  clients_.reply(ticket, std::move(reply));
+  advance(ticket.connection);
+}
+
+// Lets go whatever is at the front of the line and waits for nothing any more.
+void Node::advance(std::uint64_t connection) {
+  const auto it = lanes_.find(connection);
+  if (it == lanes_.end()) return;
+  Lane& lane = it->second;
+  while (!lane.line.empty()) {
+    if (auto* write = std::get_if<ClientWrite>(&lane.line.front())) {
+      held_bytes_ -= write->command.size();
+      --held_writes_;
+      ClientWrite taken = std::move(*write);
+      lane.line.pop_front();
+      take_write(lane, std::move(taken));
+      continue;
+    }
+    auto& read = std::get<WaitingRead>(lane.line.front());
+    if (lane.open_writes > 0 || read.index.value == 0 || read.index > applied_index_) return;
+    const Ticket ticket = read.request.ticket;
+    ReadResult result;
+    result.revision = store_.revision();
+    if (const kv::Item* item = store_.find(read.request.key)) result.item = *item;
+    lane.line.pop_front();
+    --waiting_reads_;
+    clients_.reply(ticket, std::move(result));
+  }
+}
+
+void Node::refuse_line(std::uint64_t connection, Refusal why) {
+  const auto it = lanes_.find(connection);
+  if (it == lanes_.end()) return;
+  auto line = std::move(it->second.line);
+  it->second.line.clear();
+  for (auto& waiting : line) {
+    if (auto* write = std::get_if<ClientWrite>(&waiting)) {
+      held_bytes_ -= write->command.size();
+      --held_writes_;
+      clients_.reply(write->ticket, why);
+    } else {
+      --waiting_reads_;
+      clients_.reply(std::get<WaitingRead>(waiting).request.ticket, why);
+    }
+  }
+}
+
+void Node::on_client_gone(std::uint64_t connection) {
+  const auto it = lanes_.find(connection);
+  if (it == lanes_.end()) return;
+  for (auto& waiting : it->second.line) {
+    if (auto* write = std::get_if<ClientWrite>(&waiting)) {
+      // It was taken: hanging up does not undo it.
+      held_bytes_ -= write->command.size();
+      --held_writes_;
+      writes_.add(write->ticket, std::move(write->command), write->deadline);
+    } else {
+      --waiting_reads_;
+    }
+  }
+  lanes_.erase(it);
+}
+
+// ---- writes -------------------------------------------------------------------------------
+
+void Node::pump_writes() {
+  const auto leader = raft_.leader();
+  if (!leader || stopping_) return;
+  const raft::Term term = raft_.current_term();
+  if (!raft_.is_leader()) return send_forwards(*leader);
+  const auto batch = writes_.take_unsent(term, kProposeBytes);
+  if (batch.empty()) return;
+  raft::Propose propose;
+  for (const Forward::Write& write : batch)
+    propose.proposals.push_back(
+        {raft::Origin{raft_.config().self, boot_, write.sequence}, write.command});
+  counters_.writes_proposed += batch.size();
+  step(std::move(propose));
+}
+
+void Node::send_forwards(raft::ServerId leader) {
+  const raft::Term term = raft_.current_term();
+  const Duration patience = raft_.config().heartbeat_interval * 4;
+  if (stream_.term != term) stream_ = ForwardStream{.term = term};
+  const auto send = [&](std::uint64_t previous, std::vector<Forward::Write> writes) {
+    std::size_t bytes = 0;
+    for (const Forward::Write& write : writes) bytes += write.command.size();
+    const std::uint64_t last = writes.back().sequence;
+    if (bytes > kForwardBulk) stream_.bulk_until = std::max(stream_.bulk_until, last);
+    const bool bulk = stream_.bulk_until > stream_.accepted;
+    if (stream_.last_sent <= stream_.accepted) stream_.retry_at = now_ + patience;
+    stream_.last_sent = std::max(stream_.last_sent, last);
+    counters_.writes_forwarded += writes.size();
+    transport_.send(leader, Forward{term, boot_, previous, std::move(writes)}, bulk);
+  };
+  if (stream_.last_sent > stream_.accepted && now_ >= stream_.retry_at) {
+    stream_.retry_at = now_ + patience;
+    std::uint64_t previous = stream_.accepted;
+    std::size_t budget = limits_.forward_window;
+    for (;;) {
+      auto writes = writes_.sent_after(term, previous, kForwardBytes);
+      if (writes.empty()) break;
+      std::size_t bytes = 0;
+      for (const Forward::Write& write : writes) bytes += write.command.size();
+      const std::uint64_t last = writes.back().sequence;
+      send(previous, std::move(writes));
+      if (bytes >= budget) break;
+      budget -= bytes;
+      previous = last;
+    }
+  }
+  while (writes_.has_unsent() && writes_.sent_bytes() < limits_.forward_window) {
+    auto writes = writes_.take_unsent(term, kForwardBytes);
+    if (writes.empty()) return;  // a write of an older term is undecided
+    send(stream_.last_sent, std::move(writes));
+  }
+}
+
+// ---- reads --------------------------------------------------------------------------------
+
+void Node::pump_reads() {
+  const auto leader = raft_.leader();
+  if (reads_.asking) {
+    const bool same = reads_.asked_term == raft_.current_term() && reads_.asked_leader == leader;
+    if (same && now_ < reads_.ask_again_at) return;
+    // K6: what another leader would answer is void; what got lost is asked again, both anew.
+    reads_.asking = false;
+  }
+  if (!leader) return;
+  if (reads_.asking_lanes.empty() && reads_.gathering_lanes.empty()) return;
+  reads_.asking_lanes.insert(reads_.asking_lanes.end(), reads_.gathering_lanes.begin(),
+                             reads_.gathering_lanes.end());
+  reads_.gathering_lanes.clear();
+  ++reads_.gathering;
+  reads_.asking = true;
+  reads_.asked_term = raft_.current_term();
+  reads_.asked_leader = leader;
+  reads_.ask_again_at = now_ + raft_.config().heartbeat_interval * 4;
+  ++counters_.read_rounds;
+  step(raft::ReadIndex{++reads_.asked_id});
+}
+
+void Node::on_read_ready(const raft::ReadReady& ready) {
+  if (!reads_.asking || ready.id != reads_.asked_id) return;
+  reads_.asking = false;
+  const std::vector<std::uint64_t> lanes = std::exchange(reads_.asking_lanes, {});
+  for (const std::uint64_t connection : lanes) {
+    const auto it = lanes_.find(connection);
+    if (it == lanes_.end()) continue;
+    for (auto& waiting : it->second.line) {
+      auto* read = std::get_if<WaitingRead>(&waiting);
+      if (read != nullptr && read->index.value == 0 && read->batch < reads_.gathering)
+        read->index = ready.index;
+    }
+    if (ready.index > applied_index_) unapplied_.emplace_back(ready.index, connection);
+    else advance(connection);
+  }
+}
+
+// K5: a read waits until its index is applied.
+void Node::advance_applied_reads() {
+  if (unapplied_.empty()) return;
+  auto waiting = std::exchange(unapplied_, {});
+  for (const auto& [index, connection] : waiting) {
+    if (index > applied_index_) unapplied_.emplace_back(index, connection);
+    else advance(connection);
+  }
+}
+
+// ---- deadlines ----------------------------------------------------------------------------
+
+void Node::expire() {
+  for (const PendingWrites::Expired& expired : writes_.expire(now_)) {
+    if (expired.sent) {
+      ++counters_.writes_unknown;
+      end_write(expired.ticket, Refusal::outcome_unknown);
+    } else {
+      const bool full = raft_.leader() && !writes_.undecided_before(raft_.current_term());
+      end_write(expired.ticket, full ? Refusal::overloaded : Refusal::no_leader);
+    }
+  }
+  if (now_ >= read_expiry_) expire_reads();
+}
+
+void Node::expire_reads() {
+  read_expiry_ = kNever;
+  const Refusal read_refusal = raft_.leader() ? Refusal::timeout : Refusal::no_leader;
+  std::vector<std::uint64_t> touched;
+  std::vector<std::pair<Ticket, Refusal>> refused;
+  for (auto& [connection, lane] : lanes_) {
+    const std::size_t before = lane.line.size();
+    std::erase_if(lane.line, [&](auto& waiting) {
+      auto* write = std::get_if<ClientWrite>(&waiting);
+      const Instant deadline =
+          write != nullptr ? write->deadline : std::get<WaitingRead>(waiting).request.deadline;
+      if (deadline > now_) {
+        read_expiry_ = std::min(read_expiry_, deadline);
+        return false;
+      }
+      if (write != nullptr) {
+        held_bytes_ -= write->command.size();
+        --held_writes_;
+        refused.emplace_back(write->ticket, Refusal::no_leader);
+      } else {
+        --waiting_reads_;
+        refused.emplace_back(std::get<WaitingRead>(waiting).request.ticket, read_refusal);
+      }
+      return true;
+    });
+    if (lane.line.size() != before) touched.push_back(connection);
+  }
+  for (const auto& [ticket, why] : refused) clients_.reply(ticket, why);
+  for (const std::uint64_t connection : touched) advance(connection);
+}
+
+// Something that this round let go can leave in this turn.
+bool Node::wants_another_round() const {
+  if (!raft_.leader() || stopping_) return false;
+  const bool reads = !reads_.asking && !reads_.gathering_lanes.empty();
+  if (!writes_.has_unsent() || writes_.undecided_before(raft_.current_term())) return reads;
+  return reads || raft_.is_leader() || writes_.sent_bytes() < limits_.forward_window;
+}
+
+}  // namespace vesper::node

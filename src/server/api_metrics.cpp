@@ -1,0 +1,162 @@
+// /metrics: the Prometheus text format, version 0.0.4. Names are part of the contract.
+#include <fmt/core.h>
+
+#include <iterator>
+
+#include "server/api.hpp"
+
+namespace vesper::server {
+namespace {
+
+class Page {
+ public:
+  explicit Page(std::string& out) : out_(out) {}
+
+  void family(std::string_view name, std::string_view type, std::string_view help) {
+    name_ = name;
+    fmt::format_to(std::back_inserter(out_), "# HELP vesper_{0} {2}\n# TYPE vesper_{0} {1}\n", name,
+                   type, help);
+  }
+  template <typename Value>
+  void sample(Value value, std::string_view labels = {}, std::string_view suffix = {}) {
+    if (labels.empty())
+      fmt::format_to(std::back_inserter(out_), "vesper_{}{} {}\n", name_, suffix, value);
+    else
+      fmt::format_to(std::back_inserter(out_), "vesper_{}{}{{{}}} {}\n", name_, suffix, labels,
+                     value);
+  }
+  template <typename Value>
+  void single(std::string_view name, std::string_view type, std::string_view help, Value value) {
+    family(name, type, help);
+    sample(value);
+  }
+  void histogram(const Histogram& histogram, std::string_view labels = {}) {
+    const std::string_view comma = labels.empty() ? "" : ",";
+    std::uint64_t count = 0;
+    for (std::size_t i = 0; i < Histogram::kBoundsUs.size(); ++i) {
+      count += histogram.buckets()[i];
+      sample(count,
+             fmt::format("{}{}le=\"{}\"", labels, comma,
+                         static_cast<double>(Histogram::kBoundsUs[i]) / 1e6),
+             "_bucket");
+    }
+    count += histogram.buckets().back();
+    sample(count, fmt::format("{}{}le=\"+Inf\"", labels, comma), "_bucket");
+    sample(histogram.sum_seconds(), labels, "_sum");
+    sample(count, labels, "_count");
+  }
+
+ private:
+  std::string& out_;
+  std::string_view name_;
+};
+
+void node_metrics(const node::Status& status, std::uint32_t id, Page& page) {
+  page.family("role", "gauge", "1 for the role this node has now.");
+  for (const std::string_view role : {"leader", "follower", "candidate", "learner"})
+    page.sample(status.role == role ? 1 : 0, fmt::format("role=\"{}\"", role));
+  page.single("is_leader", "gauge", "1 while this node leads.",
+              status.leader && status.leader->value == id ? 1 : 0);
+  page.single("has_leader", "gauge", "1 while this node knows a leader.", status.leader ? 1 : 0);
+  page.single("term", "gauge", "Current term.", status.term.value);
+  page.single("last_index", "gauge", "Index of the last entry in the log.",
+              status.last_index.value);
+  page.single("commit_index", "gauge", "Highest index known to be committed.",
+              status.commit_index.value);
+  page.single("applied_index", "gauge", "Highest index applied to the store.",
+              status.applied_index.value);
+  page.single("revision", "gauge", "Revision of the store.", status.revision);
+  page.single("keys", "gauge", "Keys in the store.", status.keys);
+  page.single("store_bytes", "gauge", "Bytes of all keys and values.", status.store_bytes);
+  page.single("log_entries", "gauge", "Entries in the log.", status.log_entries);
+  page.single("log_bytes", "gauge", "Bytes of the log's entries.", status.log_bytes);
+  page.single("inflight_requests", "gauge", "Requests of clients that wait for an answer.",
+              status.inflight_requests);
+  page.single("inflight_bytes", "gauge", "Bytes of clients' writes that wait for an answer.",
+              status.inflight_bytes);
+}
+
+void counter_metrics(const node::Counters& counters, Page& page) {
+  page.single("leader_changes_total", "counter", "Leaders seen to take office, this node included.",
+              counters.leader_changes);
+  page.single("elections_total", "counter", "Campaigns that this node began, pre-votes included.",
+              counters.elections_started);
+  page.single("turns_total", "counter", "Turns of the loop that had work.", counters.turns);
+  page.single("entries_applied_total", "counter", "Entries applied to the store.",
+              counters.entries_applied);
+  page.single("writes_proposed_total", "counter", "Clients' writes put into the log here.",
+              counters.writes_proposed);
+  page.single("writes_forwarded_total", "counter", "Clients' writes sent on to a leader.",
+              counters.writes_forwarded);
+  page.single("writes_retried_total", "counter", "Writes proposed again after a change of leader.",
+              counters.writes_retried);
+  page.single("writes_unknown_total", "counter", "Writes whose outcome could not be told.",
+              counters.writes_unknown);
+  page.single("reads_total", "counter", "Linearizable reads.", counters.reads);
+  page.single("read_rounds_total", "counter", "ReadIndex rounds, each for many reads.",
+              counters.read_rounds);
+  page.family("batch_entries", "histogram", "Entries in one write to the disk.");
+  std::uint64_t count = 0;
+  for (std::size_t i = 0; i < counters.batch_buckets.size(); ++i) {
+    count += counters.batch_buckets[i];
+    const bool last = i + 1 == counters.batch_buckets.size();
+    page.sample(count, last ? "le=\"+Inf\"" : fmt::format("le=\"{}\"", 1u << i), "_bucket");
+  }
+  page.sample(counters.batch_sum, {}, "_sum");
+  page.sample(count, {}, "_count");
+}
+
+void disk_metrics(const storage::Wal& wal, const Histogram& fsync, Page& page) {
+  page.family("fsync_seconds", "histogram", "One write and fdatasync of the log.");
+  page.histogram(fsync);
+  const storage::WalStats& stats = wal.stats();
+  page.single("wal_frames_total", "counter", "Frames written to the log.", stats.frames);
+  page.single("wal_seals_total", "counter", "Empty frames that seal a quiet log.", stats.seals);
+  page.single("wal_bytes_total", "counter", "Bytes written to the log.", stats.bytes);
+  page.single("wal_segments", "gauge", "Segment files.", stats.segments);
+  page.single("wal_file_bytes", "gauge", "Bytes of all files of the log.", stats.file_bytes);
+  page.single("wal_queued_bytes", "gauge", "Bytes that wait for the disk.", wal.queued_bytes());
+  page.single("disk_full", "gauge", "1 while no segment can be allocated.",
+              wal.disk_full() ? 1 : 0);
+}
+
+}  // namespace
+
+void render_metrics(Context& context, Answer& answer) {
+  answer.content_type = "text/plain; version=0.0.4; charset=utf-8";
+  Page page(answer.body);
+  page.family("build_info", "gauge", "Always 1; the version is a label.");
+  page.sample(1, "version=\"" VESPER_VERSION "\"");
+  page.single("uptime_seconds", "gauge", "Since this process started.",
+              static_cast<double>((context.now() - context.started_at()).ms()) / 1e3);
+  if (context.node() != nullptr) {
+    node_metrics(context.node()->status(context.now()), context.options().id, page);
+    counter_metrics(context.node()->counters(), page);
+    disk_metrics(*context.wal(), context.metrics.fsync, page);
+  }
+  page.family("requests_total", "counter", "Requests answered, by route and status.");
+  for (const auto& [key, count] : context.metrics.requests)
+    page.sample(count, fmt::format("route=\"{}\",status=\"{}\"", to_string(key.first), key.second));
+  page.family("request_seconds", "histogram", "From the end of a request's head to its answer.");
+  for (std::size_t i = 0; i < kRoutes; ++i)
+    page.histogram(context.metrics.latency[i],
+                   fmt::format("route=\"{}\"", to_string(static_cast<Route>(i))));
+  const Gauges& gauges = context.gauges;
+  page.single("connections", "gauge", "Open connections of clients.", gauges.connections);
+  page.single("connections_accepted_total", "counter", "Connections of clients, ever.",
+              context.metrics.connections_accepted);
+  page.single("connections_refused_total", "counter", "Connections above the limit.",
+              context.metrics.connections_refused);
+  page.family("client_bytes_total", "counter", "Bytes exchanged with clients.");
+  page.sample(gauges.client_bytes_in, "direction=\"in\"");
+  page.sample(gauges.client_bytes_out, "direction=\"out\"");
+  page.family("peer_bytes_total", "counter", "Bytes exchanged with peers.");
+  page.sample(gauges.peer_bytes_in, "direction=\"in\"");
+  page.sample(gauges.peer_bytes_out, "direction=\"out\"");
+  page.single("peer_links_up", "gauge", "Connections that this node dialled and that stand.",
+              gauges.peer_links_up);
+  page.single("peer_messages_dropped_total", "counter", "Messages dropped on full or broken links.",
+              gauges.peer_messages_dropped);
+}
+
+}  // namespace vesper::server

@@ -1,0 +1,170 @@
+// /status, /livez and /readyz: this node's own view. None of them waits for anybody.
+#include <fmt/core.h>
+
+#include "http/parser.hpp"
+#include "http/values.hpp"
+#include "json/problem.hpp"
+#include "json/writer.hpp"
+#include "kv/item.hpp"
+#include "server/api.hpp"
+
+namespace vesper::server {
+namespace {
+
+void write_members(const Context& context, const raft::Configuration* configuration,
+                   json::Writer& json) {
+  const auto member = [&](std::uint32_t id, std::string_view address) {
+    json.begin_object();
+    json.key("id");
+    json.number(id);
+    json.key("address");
+    json.string(address);
+    json.key("voter");
+    json.boolean(true);
+    json.end_object();
+  };
+  json.key("members");
+  json.begin_array();
+  if (configuration != nullptr && !configuration->voters.empty()) {
+    for (const raft::Voter& voter : configuration->voters) member(voter.id.value, voter.address);
+  } else {
+    for (std::uint32_t id = 0; id < context.options().list.size(); ++id)
+      member(id, url_of(context.options().list[id]));
+  }
+  json.end_array();
+}
+
+void write_limits(const Options& options, json::Writer& json) {
+  json.key("limits");
+  json.begin_object();
+  json.key("key_bytes");
+  json.number(kv::kMaxKey);
+  json.key("value_bytes");
+  json.number(options.max_value);
+  json.key("json_body_bytes");
+  json.number(json::kMaxBody);
+  json.key("json_depth");
+  json.number(json::kMaxDepth);
+  json.key("target_bytes");
+  json.number(http::Limits().max_target);
+  json.key("header_bytes");
+  json.number(http::Limits().max_header_bytes);
+  json.key("connections");
+  json.number(options.max_connections);
+  json.key("inflight_bytes");
+  json.number(options.inflight_bytes);
+  json.end_object();
+}
+
+void write_log(const node::Status& status, const storage::Wal* wal, json::Writer& json) {
+  json.key("log");
+  json.begin_object();
+  json.key("entries");
+  json.number(status.log_entries);
+  json.key("bytes");
+  json.number(status.log_bytes);
+  json.key("compacted");  // it only grows until there are snapshots
+  json.boolean(false);
+  if (wal != nullptr) {
+    json.key("segments");
+    json.number(wal->stats().segments);
+    json.key("file_bytes");
+    json.number(wal->stats().file_bytes);
+    json.key("disk_full");
+    json.boolean(wal->disk_full());
+  }
+  json.end_object();
+}
+
+}  // namespace
+
+void render_status(Context& context, Answer& answer) {
+  node::Node* node = context.node();
+  const node::Status status = node != nullptr ? node->status(context.now()) : node::Status{};
+  const auto leader = context.leader();
+  json::Writer json(answer.body);
+  json.begin_object();
+  json.key("id");
+  json.number(context.options().id);
+  json.key("address");
+  json.string(context.address_of(raft::ServerId(context.options().id)));
+  json.key("version");
+  json.string(VESPER_VERSION);
+  if (!status.cluster_id.is_none()) {
+    json.key("cluster");
+    json.string(to_hex(status.cluster_id));
+  }
+  json.key("role");
+  json.string(node != nullptr ? status.role : "follower");
+  json.key("term");
+  json.number(status.term.value);
+  json.key("leader");
+  if (leader) json.string(context.address_of(*leader));
+  else json.null();
+  json.key("revision");
+  json.number(node != nullptr ? status.revision : 1);
+  json.key("last_index");
+  json.number(status.last_index.value);
+  json.key("commit_index");
+  json.number(status.commit_index.value);
+  json.key("applied_index");
+  json.number(status.applied_index.value);
+  json.key("digest");
+  json.string(to_hex(status.digest));
+  json.key("uptime_ms");
+  json.number(static_cast<std::uint64_t>((context.now() - context.started_at()).ms()));
+  json.key("keys");
+  json.number(status.keys);
+  json.key("store_bytes");
+  json.number(status.store_bytes);
+  write_members(context, node != nullptr ? &node->raft().configuration() : nullptr, json);
+  write_log(status, context.wal(), json);
+  write_limits(context.options(), json);
+  json.end_object();
+  answer.body += '\n';
+  if (node != nullptr) answer.revision = status.revision;
+}
+
+void render_livez(Answer& answer) {
+  answer.content_type = "text/plain";
+  answer.body += "ok\n";
+}
+
+std::optional<Problem> check_readyz(const Query& query, Exchange& exchange) {
+  for (const http::QueryParameter& parameter : query) {
+    if (parameter.name != "verbose") return unknown_parameter(parameter);
+    const auto flag = http::parse_flag(parameter.value);
+    if (!flag) return invalid_parameter("verbose", "verbose is a flag: ?verbose or ?verbose=1");
+    exchange.verbose = *flag;
+  }
+  return std::nullopt;
+}
+
+void render_readyz(Context& context, const Exchange& exchange, Answer& answer) {
+  struct Check {
+    std::string_view name;
+    bool ok;
+    std::string_view reason;
+  };
+  const bool read = context.node() != nullptr;
+  const node::Status status = read ? context.node()->status(context.now()) : node::Status{};
+  const Check checks[] = {
+      {"log", read, "still reading the log"},
+      {"leader", status.leader_fresh, "heard no leader within an election timeout"},
+      {"applied", status.caught_up, "has not applied what the leader had committed"},
+      {"running", !context.shutting_down(), "shutting down"},
+  };
+  bool ready = true;
+  for (const Check& check : checks) {
+    ready = ready && check.ok;
+    if (!exchange.verbose) continue;
+    answer.body += check.ok ? fmt::format("[+]{} ok\n", check.name)
+                            : fmt::format("[-]{} {}\n", check.name, check.reason);
+  }
+  if (!exchange.verbose) answer.body += ready ? "ok\n" : "not ready, see /readyz?verbose\n";
+  answer.content_type = "text/plain";
+  answer.status = ready ? 200 : 503;
+  answer.retry = !ready;
+}
+
+}  // namespace vesper::server

@@ -1,0 +1,384 @@
+#include "server/connection.hpp"
+
+#include <algorithm>
+#include <utility>
+
+#include "http/serializer.hpp"
+#include "http/values.hpp"
+#include "server/front.hpp"
+#include "server/peers.hpp"
+#include "server/routes.hpp"
+
+namespace vesper::server {
+namespace {
+
+constexpr std::size_t kMaxRequests = 64;        // of one connection, not answered
+constexpr std::size_t kMaxQueued = 1u << 20;    // bytes of them, and of answers not taken
+constexpr std::size_t kMaxDropped = 64u << 20;  // read behind the last answer
+constexpr std::size_t kShareAbove = 4096;       // below, a copy is cheaper than a slice
+constexpr std::size_t kKeepBody = 64u << 10;
+
+}  // namespace
+
+Connection::Connection(std::uint64_t id, Front& front, std::unique_ptr<io::Stream> stream,
+                       bool over_limit)
+    : id_(id),
+      front_(front),
+      stream_(std::move(stream)),
+      parser_(http::Parser::Kind::request),
+      over_limit_(over_limit) {
+  last_input_ = message_began_ = output_moved_at_ = front.context_.now();
+  stream_->set_events({io::Delegate<void, std::string_view>::to<&Connection::on_bytes>(this),
+                       io::Delegate<void>::to<&Connection::on_ended>(this),
+                       io::Delegate<void, int>::to<&Connection::on_failed>(this),
+                       io::Delegate<void>::to<&Connection::on_drained>(this)});
+  stream_->read_start();
+}
+
+// ---- input
+
+void Connection::on_bytes(std::string_view bytes) {
+  front_.context_.set_now(front_.loop_.now());
+  last_input_ = front_.context_.now();
+  if (input_ == Input::parsed) return feed(bytes);
+  dropped_bytes_ += bytes.size();
+  if (dropped_bytes_ > kMaxDropped) close();
+}
+
+void Connection::on_ended() {
+  if (paused_) {
+    // What is left of the input waits in the backlog; its end is seen again behind it.
+    input_ = Input::ended;
+    return;
+  }
+  if (input_ == Input::parsed && reading_.active) {
+    // Half a request takes no effect and gets no answer.
+    drop_reading();
+    if (!exchanges_.empty() && !exchanges_.back().answered()) exchanges_.pop_back();
+  }
+  input_ = Input::ended;
+  front_.mark(*this);
+}
+
+void Connection::on_failed(int) {
+  close();
+}
+
+void Connection::on_drained() {
+  front_.mark(*this);
+}
+
+// A pipelining client that does not read its answers is not read, either.
+bool Connection::may_begin_request() const {
+  return exchanges_.size() < kMaxRequests && posted_bytes_ < kMaxQueued &&
+         stream_->queued() < kMaxQueued;
+}
+
+void Connection::feed(std::string_view bytes) {
+  while (true) {
+    if (parser_.idle() && !bytes.empty()) {
+      if (!may_begin_request()) {
+        backlog_.append(bytes);
+        paused_ = true;
+        stream_->read_stop();
+        return;
+      }
+      message_began_ = front_.context_.now();
+    }
+    std::size_t consumed = 0;
+    const http::Step step = parser_.parse(bytes, consumed);
+    bytes.remove_prefix(consumed);
+    switch (step) {
+      case http::Step::need_more: return;
+      case http::Step::head: on_head(bytes); break;
+      case http::Step::body: on_body(parser_.body()); break;
+      case http::Step::message_end: on_message_end(); break;
+      case http::Step::error: on_parse_error(parser_.error()); break;
+    }
+    if (gone_) return;
+    if (input_ != Input::parsed) {
+      dropped_bytes_ += bytes.size();
+      return;
+    }
+  }
+}
+
+void Connection::resume() {
+  paused_ = false;
+  const bool ended = input_ == Input::ended;
+  if (ended) input_ = Input::parsed;
+  else stream_->read_start();
+  const std::string backlog = std::exchange(backlog_, {});
+  feed(backlog);
+  if (ended && !gone_) on_ended();
+}
+
+bool Connection::upgrade(std::string_view rest) {
+  const http::RequestHead& head = parser_.request();
+  if (head.path != "/raft" || !http::list_contains(head.upgrade, kPeerProtocol)) return false;
+  if (!exchanges_.empty() || head.framing != http::BodyFraming::none) return false;
+  gone_ = true;
+  stream_->read_stop();
+  front_.peers_.accept(std::move(stream_), head, rest);
+  front_.retire(*this);
+  return true;
+}
+
+void Connection::on_head(std::string_view rest) {
+  const http::RequestHead& head = parser_.request();
+  if (upgrade(rest)) return;
+  Exchange& exchange = exchanges_.emplace_back();
+  exchange.sequence = next_sequence_++;
+  auto problem = judge(front_.context_, head, exchange);
+  if (over_limit_) {
+    problem = overloaded("this node has as many connections as it takes");
+    exchange.close = true;
+  }
+  const bool has_body = head.framing != http::BodyFraming::none;
+  const bool expects = head.expectation != http::Expectation::none;
+  reading_.active = true;
+  reading_.sequence = exchange.sequence;
+  reading_.limit = exchange.body_limit;
+  reading_.size = 0;
+  reading_.body.clear();
+  reading_.wants_continue = false;
+  reading_.dropping = problem.has_value() || exchange.answered() || !exchange.keep_body;
+  if (problem) {
+    const bool too_long =
+        head.framing == http::BodyFraming::length && head.content_length > exchange.body_limit;
+    exchange.outcome = std::move(*problem);
+    front_.mark(*this);
+    // Nobody can tell whether a body follows an answer in place of a 100; and one that is too long
+    // is not waited for.
+    if (exchange.close || (has_body && (expects || too_long))) {
+      exchange.close = true;
+      reading_.active = false;
+      input_ = Input::dropped;
+    }
+  } else if (has_body && expects) {
+    reading_.wants_continue = true;
+    front_.mark(*this);
+  }
+}
+
+void Connection::on_body(std::string_view part) {
+  reading_.wants_continue = false;
+  reading_.size += part.size();
+  if (reading_.size > reading_.limit) {
+    const Exchange* exchange = find(reading_.sequence);
+    return refuse_reading(exchange != nullptr ? Problem{.status = 413,
+                                                        .code = exchange->too_large,
+                                                        .detail = "the body is too large",
+                                                        .limit = reading_.limit}
+                                              : Problem{});
+  }
+  if (reading_.dropping) return;
+  if (!front_.body_room())
+    return refuse_reading(overloaded("too many large requests are being read"));
+  front_.body_bytes_ += part.size();
+  reading_.body.append(part);
+}
+
+void Connection::on_message_end() {
+  reading_.active = false;
+  front_.body_bytes_ -= reading_.body.size();
+  if (!parser_.request().keep_alive) input_ = Input::dropped;
+  Exchange* exchange = find(reading_.sequence);
+  if (exchange == nullptr || exchange->answered()) return;
+  const std::size_t size = reading_.body.size();
+  std::string body = std::exchange(reading_.body, {});
+  run(front_.context_, id_, *exchange, std::move(body));
+  if (exchange->answered()) front_.mark(*this);
+  else posted_bytes_ += exchange->posted_bytes = size;
+}
+
+void Connection::on_parse_error(const http::ParseError& error) {
+  Problem problem{.status = error.status, .code = error.code, .detail = std::string(error.detail)};
+  if (error.limit != 0) problem.limit = error.limit;
+  refuse_reading(std::move(problem));
+}
+
+// ---- answers
+
+Exchange* Connection::find(std::uint64_t sequence) {
+  if (exchanges_.empty() || sequence < exchanges_.front().sequence) return nullptr;
+  const std::uint64_t at = sequence - exchanges_.front().sequence;
+  return at < exchanges_.size() ? &exchanges_[at] : nullptr;
+}
+
+void Connection::refuse_reading(Problem problem) {
+  Exchange* exchange = nullptr;
+  if (!reading_.active) {  // no head, so that there is no exchange yet
+    exchange = &exchanges_.emplace_back();
+    exchange->sequence = next_sequence_++;
+    exchange->started = front_.context_.now();
+  } else {
+    exchange = find(reading_.sequence);
+  }
+  drop_reading();
+  input_ = Input::dropped;
+  front_.mark(*this);
+  if (exchange == nullptr) {  // answered and gone; the rest of its body is what was wrong
+    finish();
+    return;
+  }
+  exchange->close = true;
+  if (!exchange->answered()) exchange->outcome = std::move(problem);
+}
+
+void Connection::drop_reading() {
+  reading_.active = false;
+  front_.body_bytes_ -= reading_.body.size();
+  reading_.body = std::string();
+}
+
+void Connection::on_reply(std::uint64_t request, node::Reply reply) {
+  Exchange* exchange = find(request);
+  if (exchange == nullptr || exchange->answered()) return;
+  posted_bytes_ -= exchange->posted_bytes;
+  exchange->outcome = std::move(reply);
+  front_.mark(*this);
+}
+
+void Connection::answer_ready() {
+  while (!exchanges_.empty() && exchanges_.front().answered() && !finishing_) {
+    if (stream_->queued() >= kMaxQueued) return;  // on_drained comes back
+    if (!front_.output_room()) {
+      front_.starved_.push_back(id_);
+      return;
+    }
+    write_answer(exchanges_.front());
+    const bool last = exchanges_.front().close;
+    exchanges_.pop_front();
+    if (last) finish();
+  }
+  if (reading_.wants_continue && !exchanges_.empty() &&
+      exchanges_.front().sequence == reading_.sequence) {
+    reading_.wants_continue = false;
+    http::append_continue(stream_->text());
+  }
+}
+
+void Connection::write_answer(Exchange& exchange) {
+  Context& context = front_.context_;
+  if (exchange.route == Route::metrics) front_.update_gauges();
+  if (context.shutting_down() && exchanges_.size() == 1) exchange.close = true;
+  Answer& answer = front_.scratch_;
+  answer.clear();
+  render(context, exchange, answer);
+  append_answer(context, exchange, answer, stream_->text());
+  if (exchange.method != http::Method::head && !answer.shared.empty()) {
+    if (answer.shared.size() < kShareAbove) stream_->text().append(answer.shared.view());
+    else stream_->send(std::move(answer.shared));
+  }
+  wrote_ = true;
+  ++context.metrics.requests[{exchange.route, answer.status}];
+  context.metrics.latency[static_cast<std::size_t>(exchange.route)].observe(context.now() -
+                                                                            exchange.started);
+}
+
+void Connection::flush() {
+  answer_ready();
+  while (paused_ && !finishing_ && may_begin_request()) {
+    resume();
+    if (gone_) return;
+    answer_ready();
+  }
+  stream_->flush();
+  if (gone_) return;  // the write failed
+  report_output();
+  if (input_ == Input::ended && !paused_ && settled()) close();
+  if (reading_.body.capacity() > kKeepBody && !reading_.active) reading_.body = std::string();
+}
+
+void Connection::report_output() {
+  const std::size_t queued = stream_->queued();
+  front_.output_bytes_ += queued - reported_output_;
+  reported_output_ = queued;
+}
+
+// Our half ends behind the output; the client's is read on and dropped, so that what it still sends
+// does not turn into a reset that destroys the answer on its way.
+void Connection::finish() {
+  if (finishing_) return;
+  finishing_ = true;
+  finished_at_ = front_.context_.now();
+  const bool waiting = std::any_of(exchanges_.begin(), exchanges_.end(),
+                                   [](const Exchange& exchange) { return !exchange.answered(); });
+  if (waiting && front_.context_.node() != nullptr)
+    front_.context_.node()->post(node::ClientGone{id_});
+  exchanges_.clear();
+  stream_->finish();
+  if (input_ == Input::parsed) input_ = Input::dropped;
+  if (paused_) {
+    paused_ = false;
+    backlog_ = std::string();
+    if (input_ != Input::ended) stream_->read_start();
+  }
+}
+
+void Connection::close() {
+  if (gone_) return;
+  gone_ = true;
+  drop_reading();
+  const bool waiting = std::any_of(exchanges_.begin(), exchanges_.end(),
+                                   [](const Exchange& exchange) { return !exchange.answered(); });
+  if (waiting && front_.context_.node() != nullptr)
+    front_.context_.node()->post(node::ClientGone{id_});
+  stream_->close();
+  report_output();
+  front_.retire(*this);
+}
+
+// ---- time
+
+void Connection::begin_shutdown() {
+  if (exchanges_.empty() && !reading_.active && !parser_.in_head()) {
+    if (stream_->queued() == 0) return close();
+    return finish();
+  }
+  front_.mark(*this);
+}
+
+void Connection::sweep() {
+  const Instant now = front_.context_.now();
+  report_output();
+  check_output(now);
+  if (!gone_) check_input(now);
+}
+
+void Connection::check_output(Instant now) {
+  const Options& options = front_.context_.options();
+  if (finishing_ && now - finished_at_ > options.linger_timeout && stream_->queued() == 0)
+    return close();
+  const std::size_t queued = stream_->queued();
+  const std::uint64_t taken = stream_->bytes_out();
+  if (queued == 0 || taken != output_taken_) {
+    output_taken_ = taken;
+    output_moved_at_ = now;
+  } else if (now - output_moved_at_ > options.write_timeout) {
+    close();
+  }
+}
+
+void Connection::check_input(Instant now) {
+  if (input_ != Input::parsed || paused_ || finishing_) return;
+  const Options& options = front_.context_.options();
+  const Problem late{.status = 408, .code = "request_timeout"};
+  if (reading_.active) {
+    if (now - last_input_ <= options.body_timeout || reading_.wants_continue) return;
+    Problem problem = late;
+    problem.detail = "the rest of the body did not come";
+    refuse_reading(std::move(problem));
+  } else if (parser_.in_head()) {
+    if (now - message_began_ <= options.header_timeout) return;
+    Problem problem = late;
+    problem.detail = "the rest of the request's head did not come";
+    refuse_reading(std::move(problem));
+  } else if (settled()) {
+    const Duration idle = wrote_ ? options.idle_timeout : options.header_timeout;
+    if (now - last_input_ > idle) close();
+  }
+}
+
+}  // namespace vesper::server

@@ -1,0 +1,72 @@
+// What the handlers of requests see of the server. Owned by the composition root; changes only
+// between turns, but for what the node itself changes.
+#pragma once
+
+#include <ctime>
+#include <memory>
+#include <optional>
+#include <string>
+#include <string_view>
+
+#include "base/time.hpp"
+#include "http/values.hpp"
+#include "node/node.hpp"
+#include "server/metrics.hpp"
+#include "server/options.hpp"
+#include "storage/wal.hpp"
+
+namespace vesper::server {
+
+struct Gauges {
+  std::size_t connections = 0;
+  std::size_t peer_links_up = 0;
+  std::uint64_t client_bytes_in = 0, client_bytes_out = 0;
+  std::uint64_t peer_bytes_in = 0, peer_bytes_out = 0;
+  std::uint64_t peer_messages_dropped = 0;
+};
+
+class Context {
+ public:
+  Context(const Options& options, Instant now);
+
+  const Options& options() const { return options_; }
+  Instant now() const { return now_; }  // of this turn
+  void set_now(Instant now) { now_ = now; }
+  Instant started_at() const { return started_at_; }
+
+  // Null until the log has been read.
+  node::Node* node() { return node_; }
+  const storage::Wal* wal() const { return wal_; }
+  void attach(node::Node* node, const storage::Wal* wal) {
+    node_ = node;
+    wal_ = wal;
+  }
+  bool shutting_down() const { return shutting_down_; }
+  void set_shutting_down() { shutting_down_ = true; }
+
+  // This node's address as the list has it, and another's: the log's voters know better than the
+  // list once there are any. Empty for an id that nobody knows.
+  std::string address_of(raft::ServerId id) const;
+  std::optional<raft::ServerId> leader() const;
+
+  // The fields that every reply carries, as text; good until the next call.
+  const std::string& standard_fields();
+
+  Metrics metrics;
+  Gauges gauges;
+
+ private:
+  const Options& options_;
+  Instant now_;
+  Instant started_at_;
+  node::Node* node_ = nullptr;
+  const storage::Wal* wal_ = nullptr;
+  bool shutting_down_ = false;
+
+  http::DateCache date_;
+  std::time_t second_ = -1;
+  std::optional<raft::ServerId> shown_leader_;
+  std::string standard_fields_;
+};
+
+}  // namespace vesper::server

@@ -1,0 +1,151 @@
+#include "server/front.hpp"
+
+#include <fmt/core.h>
+#include <sys/resource.h>
+
+#include <algorithm>
+#include <utility>
+
+#include "base/log.hpp"
+#include "server/peers.hpp"
+
+namespace vesper::server {
+namespace {
+
+constexpr int kBacklog = 1024;
+// Taken beyond the limit for a moment, since a peer's dial looks like any other until its head has
+// been read.
+constexpr std::size_t kBeyondLimit = 16;
+
+// Descriptors that clients must not use up: the log's, the loop's, the peers' four each.
+std::size_t reserved_descriptors(std::size_t nodes) {
+  return 24 + 4 * nodes + kBeyondLimit;
+}
+
+std::size_t connection_limit(const Options& options) {
+  rlimit limit{};
+  if (::getrlimit(RLIMIT_NOFILE, &limit) != 0) return options.max_connections;
+  if (limit.rlim_cur < limit.rlim_max) {
+    limit.rlim_cur = limit.rlim_max;
+    if (::setrlimit(RLIMIT_NOFILE, &limit) != 0) ::getrlimit(RLIMIT_NOFILE, &limit);
+  }
+  const std::size_t reserved = reserved_descriptors(options.list.size());
+  const std::size_t usable = limit.rlim_cur > reserved ? limit.rlim_cur - reserved : 1;
+  if (usable < options.max_connections)
+    log::warn("only {} descriptors are allowed (ulimit -n) -> at most {} connections",
+              limit.rlim_cur, usable);
+  return std::min(usable, options.max_connections);
+}
+
+}  // namespace
+
+Front::Front(io::Loop& loop, Context& context, Peers& peers)
+    : loop_(loop),
+      context_(context),
+      peers_(peers),
+      listener_(loop, io::Delegate<void>::to<&Front::on_waiting>(this)),
+      sweep_(loop, io::Delegate<void>::to<&Front::on_sweep>(this)),
+      limit_(connection_limit(context.options())) {}
+
+Front::~Front() = default;
+
+Result<void> Front::listen(const std::vector<io::Address>& addresses) {
+  return listener_.listen(addresses, kBacklog);
+}
+
+void Front::open() {
+  open_ = true;
+  on_waiting();
+}
+
+void Front::on_waiting() {
+  while (open_ && connections_.size() < limit_ + kBeyondLimit) {
+    auto stream = std::make_unique<io::Stream>(loop_);
+    if (!listener_.accept(*stream)) return;
+    accept_one(std::move(stream));
+  }
+}
+
+void Front::accept_one(std::unique_ptr<io::Stream> stream) {
+  context_.set_now(loop_.now());
+  const bool over_limit = connections_.size() >= limit_;
+  if (over_limit) ++context_.metrics.connections_refused;
+  ++context_.metrics.connections_accepted;
+  const std::uint64_t id = next_id_++;
+  connections_.emplace(id, std::make_unique<Connection>(id, *this, std::move(stream), over_limit));
+  if (!sweep_.active()) sweep_.start(seconds(1), seconds(1));
+}
+
+void Front::reply(const node::Ticket& ticket, node::Reply reply) {
+  const auto at = connections_.find(ticket.connection);
+  if (at != connections_.end()) at->second->on_reply(ticket.request, std::move(reply));
+}
+
+void Front::mark(Connection& connection) {
+  if (connection.marked_ || connection.gone_) return;
+  connection.marked_ = true;
+  marked_.push_back(&connection);
+}
+
+void Front::flush() {
+  // Connections that are marked meanwhile come in the next turn.
+  for (Connection* connection : std::exchange(marked_, {})) {
+    connection->marked_ = false;
+    if (!connection->gone_) connection->flush();
+  }
+  if (!starved_.empty() && output_room())
+    for (const std::uint64_t id : std::exchange(starved_, {}))
+      if (const auto at = connections_.find(id); at != connections_.end()) mark(*at->second);
+  if (graveyard_.empty()) return;
+  graveyard_.clear();
+  on_waiting();  // there is room again
+}
+
+void Front::retire(Connection& connection) {
+  const auto at = connections_.find(connection.id());
+  VESPER_ASSERT(at != connections_.end());
+  if (connection.stream_ != nullptr) {
+    context_.metrics.bytes_in += connection.stream_->bytes_in();
+    context_.metrics.bytes_out += connection.stream_->bytes_out();
+  }
+  graveyard_.push_back(std::move(at->second));
+  connections_.erase(at);
+  if (connections_.empty()) sweep_.stop();
+  // flush() runs in this turn or the next, and buries.
+}
+
+void Front::on_sweep() {
+  context_.set_now(loop_.now());
+  std::vector<Connection*> all;
+  all.reserve(connections_.size());
+  for (const auto& [id, connection] : connections_) all.push_back(connection.get());
+  for (Connection* connection : all)
+    if (!connection->gone_) connection->sweep();
+}
+
+void Front::begin_shutdown() {
+  open_ = false;
+  listener_.close();
+  std::vector<Connection*> all;
+  for (const auto& [id, connection] : connections_) all.push_back(connection.get());
+  for (Connection* connection : all)
+    if (!connection->gone_) connection->begin_shutdown();
+}
+
+bool Front::settled() const {
+  return std::all_of(connections_.begin(), connections_.end(),
+                     [](const auto& entry) { return entry.second->settled(); });
+}
+
+void Front::update_gauges() {
+  Gauges& gauges = context_.gauges;
+  gauges.connections = connections_.size();
+  gauges.client_bytes_in = context_.metrics.bytes_in;
+  gauges.client_bytes_out = context_.metrics.bytes_out;
+  for (const auto& [id, connection] : connections_) {
+    gauges.client_bytes_in += connection->stream_->bytes_in();
+    gauges.client_bytes_out += connection->stream_->bytes_out();
+  }
+}
+
+}  // namespace vesper::server

@@ -1,0 +1,72 @@
+// All connections of clients: accepting within limits, finding who an answer is for, sweeping out
+// what makes no progress.
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <unordered_map>
+#include <vector>
+
+#include "io/stream.hpp"
+#include "io/timer.hpp"
+#include "node/ports.hpp"
+#include "server/connection.hpp"
+#include "server/context.hpp"
+
+namespace vesper::server {
+
+class Peers;
+
+class Front final : public node::Clients {
+ public:
+  // `peers` takes over connections that turn out to be a peer's.
+  Front(io::Loop& loop, Context& context, Peers& peers);
+  ~Front() override;
+  Front(const Front&) = delete;
+  Front& operator=(const Front&) = delete;
+
+  Result<void> listen(const std::vector<io::Address>& addresses);
+  // From then on connections are taken; until then they wait in the kernel's queue.
+  void open();
+
+  void reply(const node::Ticket& ticket, node::Reply reply) override;
+
+  // End of a turn: one write for each connection that has something to say.
+  void flush();
+  // Connections wait for flush() though nothing happens.
+  bool busy() const { return !marked_.empty() || !graveyard_.empty(); }
+
+  void begin_shutdown();
+  // After begin_shutdown(): every request is answered and every answer is with the kernel.
+  bool settled() const;
+  void update_gauges();
+
+ private:
+  friend class Connection;
+
+  void on_waiting();
+  void accept_one(std::unique_ptr<io::Stream> stream);
+  void on_sweep();
+  void mark(Connection& connection);
+  void retire(Connection& connection);
+  bool output_room() const { return output_bytes_ < context_.options().max_output_bytes; }
+  bool body_room() const { return body_bytes_ < context_.options().max_body_bytes; }
+
+  io::Loop& loop_;
+  Context& context_;
+  Peers& peers_;
+  io::Listener listener_;
+  io::Timer sweep_;
+  std::size_t limit_ = 0;  // of connections, as far as descriptors allow
+  bool open_ = false;
+  std::uint64_t next_id_ = 1;
+  std::unordered_map<std::uint64_t, std::unique_ptr<Connection>> connections_;
+  std::vector<Connection*> marked_;
+  std::vector<std::unique_ptr<Connection>> graveyard_;  // destroyed when nothing is on the stack
+  std::vector<std::uint64_t> starved_;  // have answers, and wait for others' output to drain
+  std::size_t body_bytes_ = 0;          // of requests being read
+  std::size_t output_bytes_ = 0;        // not taken by the kernel
+  Answer scratch_;
+};
+
+}  // namespace vesper::server

@@ -1,0 +1,50 @@
+// What the server counts beside the node's own counters, for /metrics. Plain integers: everything
+// is counted on the loop's thread.
+#pragma once
+
+#include <array>
+#include <cstdint>
+#include <map>
+#include <utility>
+
+#include "base/time.hpp"
+
+namespace vesper::server {
+
+// The paths that a request can mean; also the labels of the metrics.
+enum class Route : std::uint8_t { none, request, kv, status, livez, readyz, metrics, root, raft };
+inline constexpr std::size_t kRoutes = 9;
+const char* to_string(Route route);
+
+class Histogram {
+ public:
+  static constexpr std::array<std::int64_t, 16> kBoundsUs = {
+      100,    250,     500,     1'000,   2'500,     5'000,     10'000,    25'000,
+      50'000, 100'000, 250'000, 500'000, 1'000'000, 2'500'000, 5'000'000, 10'000'000};
+
+  void observe(Duration duration) {
+    const std::int64_t us = duration.ns / 1'000;
+    std::size_t bucket = 0;
+    while (bucket < kBoundsUs.size() && us > kBoundsUs[bucket]) ++bucket;
+    ++buckets_[bucket];
+    sum_ns_ += duration.ns;
+  }
+  // Observations at most kBoundsUs[i]; the last one has no bound. Not cumulative.
+  const std::array<std::uint64_t, kBoundsUs.size() + 1>& buckets() const { return buckets_; }
+  double sum_seconds() const { return static_cast<double>(sum_ns_) / 1e9; }
+
+ private:
+  std::array<std::uint64_t, kBoundsUs.size() + 1> buckets_{};
+  std::int64_t sum_ns_ = 0;
+};
+
+struct Metrics {
+  std::map<std::pair<Route, int>, std::uint64_t> requests;  // by route and status
+  std::array<Histogram, kRoutes> latency;                   // from the head to the answer
+  Histogram fsync;
+  std::uint64_t connections_accepted = 0;
+  std::uint64_t connections_refused = 0;      // over the limit
+  std::uint64_t bytes_in = 0, bytes_out = 0;  // of connections that have ended
+};
+
+}  // namespace vesper::server

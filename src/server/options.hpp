@@ -1,0 +1,53 @@
+// What a server is told when it starts: the command line's flags, checked. No parsing in here.
+#pragma once
+
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "base/time.hpp"
+
+namespace vesper::server {
+
+struct HostPort {
+  std::string host;  // a name or an address, an IPv6 one without its brackets
+  std::uint16_t port = 0;
+};
+
+struct Options {
+  std::uint32_t id = 0;        // this node's line in `list`, from 0
+  std::vector<HostPort> list;  // all nodes, in the order of the file
+  std::string data_dir;
+  std::optional<HostPort> listen;        // else the node's own line
+  std::vector<std::string> allow_hosts;  // beside the list's; "*": any
+
+  std::size_t max_connections = 10'000;  // of clients
+  std::size_t max_value = 8u << 20;      // bytes; at most kv::kMaxValue
+  std::size_t inflight_bytes = 64u << 20;
+  std::size_t max_body_bytes = 256u << 20;    // of all requests that are being read
+  std::size_t max_output_bytes = 256u << 20;  // of all replies that clients have not taken
+
+  Duration request_timeout = seconds(5);  // without ?timeout=
+  Duration header_timeout = seconds(10);
+  Duration body_timeout = seconds(30);  // without progress
+  Duration idle_timeout = seconds(120);
+  Duration write_timeout = seconds(30);  // without progress
+  Duration linger_timeout = seconds(5);
+  Duration shutdown_timeout = milliseconds(800);
+
+  Duration election_timeout = milliseconds(150);  // drawn from [this, 2 * this]
+  Duration heartbeat = milliseconds(50);
+
+  std::string peer_key;  // the key file's content; empty: no key
+  bool insecure_peers = false;
+};
+
+// "http://host:port", an IPv6 address in brackets.
+std::string url_of(const HostPort& address);
+
+// The shortest and longest ?timeout=.
+inline constexpr Duration kMinTimeout = milliseconds(10);
+inline constexpr Duration kMaxTimeout = seconds(60);
+
+}  // namespace vesper::server

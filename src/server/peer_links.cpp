@@ -1,0 +1,366 @@
+#include "server/peer_links.hpp"
+
+#include <fmt/core.h>
+
+#include <algorithm>
+#include <cerrno>
+#include <cstring>
+#include <utility>
+
+#include "base/log.hpp"
+#include "http/serializer.hpp"
+#include "json/document.hpp"
+#include "node/codec.hpp"
+#include "server/peers.hpp"
+
+namespace vesper::server {
+namespace {
+
+constexpr Duration kConnectTimeout = seconds(1);
+constexpr Duration kGreetTimeout = seconds(2);
+constexpr Duration kMinBackoff = milliseconds(50);
+constexpr Duration kMaxBackoff = seconds(1);
+// A link that ended earlier than this counts as a failed dial, so that a peer that hangs up behind
+// each handshake is not dialled in a tight loop.
+constexpr Duration kStable = milliseconds(500);
+constexpr std::size_t kControlQueue = 8u << 20;
+constexpr std::size_t kBulkQueue = 16u << 20;
+constexpr std::size_t kMaxRefusal = 4096;
+
+std::string detail_of(const std::string& body) {
+  json::Document document;
+  if (!document.parse(body))
+    if (const auto detail = document.root().find("detail").string()) return escaped(*detail, 300);
+  return "no reason was given";
+}
+
+}  // namespace
+
+OutLink::OutLink(Peers& peers, raft::ServerId to, Channel channel)
+    : peers_(peers),
+      to_(to),
+      channel_(channel),
+      lookup_(peers.loop_),
+      timer_(peers.loop_, io::Delegate<void>::to<&OutLink::on_timer>(this)) {}
+
+OutLink::~OutLink() = default;
+
+void OutLink::dial() {
+  if (state_ != State::waiting) return;
+  state_ = State::resolving;
+  timer_.start(kConnectTimeout);
+  const HostPort& address = peers_.find(to_)->address;
+  lookup_.start(
+      address.host, address.port,
+      io::Delegate<void, Result<std::vector<io::Address>>>::to<&OutLink::on_resolved>(this));
+}
+
+void OutLink::on_resolved(Result<std::vector<io::Address>> addresses) {
+  if (!addresses) return end(addresses.error().what);
+  addresses_ = std::move(addresses).value();
+  next_address_ = 0;
+  connect_next();
+}
+
+void OutLink::connect_next() {
+  state_ = State::connecting;
+  drop_stream();
+  stream_ = std::make_unique<io::Stream>(peers_.loop_);
+  stream_->set_events({io::Delegate<void, std::string_view>::to<&OutLink::on_bytes>(this),
+                       io::Delegate<void>::to<&OutLink::on_ended>(this),
+                       io::Delegate<void, int>::to<&OutLink::on_failed>(this),
+                       io::Delegate<void>::to<&OutLink::on_drained>(this)});
+  stream_->connect(addresses_[next_address_++],
+                   io::Delegate<void, int>::to<&OutLink::on_connected>(this));
+}
+
+void OutLink::on_connected(int code) {
+  if (code == 0) return greet();
+  if (next_address_ < addresses_.size()) return connect_next();
+  // Nobody listens there: the process is gone, which a dial that hangs would not prove.
+  if (code == ECONNREFUSED) peers_.dial_refused(*this);
+  end(fmt::format("cannot connect: {}", std::strerror(code)));
+}
+
+void OutLink::greet() {
+  state_ = State::greeting;
+  timer_.start(kGreetTimeout);
+  parser_ = std::make_unique<http::Parser>(http::Parser::Kind::response);
+  refusal_.clear();
+  refusal_status_ = 0;
+  ours_ = peers_.hello_to(to_, channel_);
+  const HostPort& address = peers_.find(to_)->address;
+  std::string& out = stream_->text();
+  http::begin_request(out, "GET", "/raft", url_of(address).substr(std::strlen("http://")));
+  out += "Connection: Upgrade\r\n";
+  http::append_field(out, "Upgrade", kPeerProtocol);
+  append_hello(out, ours_);
+  http::end_head(out);
+  stream_->read_start();
+  stream_->flush();
+}
+
+void OutLink::on_bytes(std::string_view bytes) {
+  if (state_ != State::greeting) return end("the peer sent bytes on a connection that is ours");
+  while (true) {
+    std::size_t consumed = 0;
+    const http::Step step = parser_->parse(bytes, consumed);
+    bytes.remove_prefix(consumed);
+    switch (step) {
+      case http::Step::need_more: return;
+      case http::Step::head:
+        if (parser_->response().status == 101) return on_answer();
+        refusal_status_ = parser_->response().status;
+        if (const http::Field* boot = parser_->response().fields.find("Vesper-Boot"))
+          if (const auto id = parse_hex64(boot->value)) peers_.met_boot(to_, raft::BootId(*id));
+        break;
+      case http::Step::body:
+        refusal_.append(
+            parser_->body().substr(0, kMaxRefusal - std::min(kMaxRefusal, refusal_.size())));
+        break;
+      case http::Step::message_end: return refused(detail_of(refusal_));
+      case http::Step::error: return refused("its answer is no HTTP");
+    }
+  }
+}
+
+void OutLink::on_answer() {
+  const auto hello = read_hello(parser_->response().fields);
+  if (!hello) return refused(fmt::format("its handshake is malformed: {}", hello.error().what));
+  theirs_ = *hello;
+  if (theirs_.from != to_ || theirs_.channel != channel_)
+    return refused(
+        fmt::format("server {} answers, on {}", theirs_.from.value, to_string(theirs_.channel)));
+  if (auto why = refuse_hello(ours_, theirs_, *peers_.context_.node()))
+    return refused(std::move(*why));
+  const std::string& key = peers_.context_.options().peer_key;
+  const Agreement agreement = agree(key, ours_, theirs_);
+  if (!key.empty()) {
+    const http::Field* proof = parser_->response().fields.find("Vesper-Proof");
+    const Digest& wanted = agreement.acceptor_proof;
+    std::string text;
+    for (std::size_t at = 0; at < wanted.size(); at += 8)
+      text += to_hex(ByteReader(view_of(wanted).substr(at, 8)).u64());
+    if (proof == nullptr || !equal_in_constant_time(proof->value, text))
+      return refused(fmt::format("server {} has another peer key", to_.value));
+  }
+  peers_.met_boot(to_, theirs_.boot);
+  parser_.reset();
+  writer_ = std::make_unique<FrameWriter>(agreement.secret);
+  accepted();
+}
+
+void OutLink::accepted() {
+  state_ = State::up;
+  up_since_ = peers_.loop_.now();
+  timer_.stop();
+  stuck_watch_ = false;
+  last_logged_.clear();
+  std::string& out = stream_->text();
+  writer_->end(out, writer_->begin(out), FrameType::proof);
+  peers_.mark(*this);
+  stream_->flush();
+  if (state_ != State::up) return;
+  log::debug("{} link to server {} stands", to_string(channel_), to_.value);
+  peers_.link_up(*this);
+}
+
+void OutLink::refused(std::string detail) {
+  failures_ = 16;  // it will not change its mind in a moment
+  end(fmt::format("refused: {}", detail));
+}
+
+void OutLink::on_ended() {
+  if (state_ == State::greeting && refusal_status_ != 0) return refused(detail_of(refusal_));
+  end("the peer closed it");
+}
+
+void OutLink::on_failed(int code) {
+  end(std::strerror(code));
+}
+
+void OutLink::on_timer() {
+  switch (state_) {
+    case State::waiting: return dial();
+    case State::resolving: return end("its name was not resolved in time");
+    case State::connecting: return end("no answer to the connection attempt");
+    case State::greeting: return end("no answer to the handshake");
+    case State::up:
+      if (stuck_watch_ && stream_->queued() != 0) return end("it takes no bytes -> dial again");
+      return;
+    case State::closed: return;
+  }
+}
+
+bool OutLink::send(const node::PeerMessage& message) {
+  if (state_ != State::up) return false;
+  const std::size_t queued = stream_->queued();
+  const std::size_t limit = channel_ == Channel::control ? kControlQueue : kBulkQueue;
+  if (queued > limit) return false;
+  std::string& out = stream_->text();
+  const std::size_t begun = writer_->begin(out);
+  node::encode(message, out);
+  const std::size_t size = out.size() - begun - kFrameOverhead;
+  if (size > kMaxMessage || (queued != 0 && queued + size > limit)) {
+    out.resize(begun);
+    return false;
+  }
+  writer_->end(out, begun, FrameType::message);
+  peers_.mark(*this);
+  return true;
+}
+
+void OutLink::flush() {
+  if (state_ != State::up) return;
+  stream_->flush();
+  if (state_ != State::up || stuck_watch_ || stream_->queued() == 0) return;
+  stuck_watch_ = true;
+  timer_.start(peers_.context_.options().election_timeout * 3);
+}
+
+// Everything went out, so that it is not stuck.
+void OutLink::on_drained() {
+  if (state_ != State::up) return;
+  stuck_watch_ = false;
+  timer_.stop();
+}
+
+void OutLink::end(std::string why) {
+  if (state_ == State::closed) return;
+  const bool was_up = state_ == State::up;
+  const bool stable = was_up && peers_.loop_.now() - up_since_ > kStable;
+  drop_stream();
+  lookup_.cancel();
+  parser_.reset();
+  writer_.reset();
+  state_ = State::waiting;
+  if (why != last_logged_) {
+    log::info("{} link to server {}: {}", to_string(channel_), to_.value, why);
+    last_logged_ = std::move(why);
+  }
+  failures_ = stable ? 0 : failures_ + 1;
+  if (was_up) peers_.link_ended(*this);
+  if (state_ != State::waiting) return;
+  if (stable) dial();  // is it gone, or only the connection?
+  else wait();
+}
+
+void OutLink::wait() {
+  const unsigned doublings = std::min(failures_, 5u);
+  const Duration longest = std::min(kMinBackoff * (std::int64_t{1} << doublings), kMaxBackoff);
+  // Jitter from our own id space is enough: nobody else dials this peer from here.
+  const auto jitter = static_cast<std::int64_t>(random64() % 512);
+  timer_.start(longest / 2 + longest / 1024 * jitter);
+}
+
+void OutLink::drop_stream() {
+  if (stream_ == nullptr) return;
+  bytes_before_ += stream_->bytes_out();
+  stream_->close();
+  peers_.bury(std::move(stream_));
+}
+
+std::uint64_t OutLink::bytes_out() const {
+  return bytes_before_ + (stream_ == nullptr ? 0 : stream_->bytes_out());
+}
+
+void OutLink::close() {
+  drop_stream();
+  lookup_.cancel();
+  timer_.stop();
+  state_ = State::closed;
+}
+
+// ---- in
+
+InLink::InLink(Peers& peers, std::unique_ptr<io::Stream> stream, Hello ours, Hello theirs,
+               const FrameSecret& secret)
+    : peers_(peers),
+      stream_(std::move(stream)),
+      timer_(peers.loop_, io::Delegate<void>::to<&InLink::on_timer>(this)),
+      refused_(false),
+      ours_(ours),
+      theirs_(theirs),
+      reader_(std::make_unique<FrameReader>(secret)) {
+  listen_to_stream();
+}
+
+InLink::InLink(Peers& peers, std::unique_ptr<io::Stream> stream)
+    : peers_(peers),
+      stream_(std::move(stream)),
+      timer_(peers.loop_, io::Delegate<void>::to<&InLink::on_timer>(this)),
+      refused_(true) {
+  listen_to_stream();
+  stream_->finish();
+}
+
+void InLink::listen_to_stream() {
+  stream_->set_events({io::Delegate<void, std::string_view>::to<&InLink::on_bytes>(this),
+                       io::Delegate<void>::to<&InLink::on_ended>(this),
+                       io::Delegate<void, int>::to<&InLink::on_failed>(this),
+                       {}});
+  stream_->read_start();
+  timer_.start(kGreetTimeout);
+}
+
+void InLink::on_bytes(std::string_view bytes) {
+  if (refused_ || gone_) return;
+  while (true) {
+    FrameType type{};
+    std::string_view body;
+    const auto taken = reader_->next(bytes, type, body);
+    if (!taken) {
+      if (!proven_ && ours_.keyed) return end("it did not prove the peer key");
+      return end(taken.error().what);
+    }
+    if (!*taken) return;
+    if ((type == FrameType::proof) == proven_) return end("frames out of order");
+    if (!proven_) {
+      proven_ = true;
+      timer_.stop();
+      peers_.in_proven(*this);
+      if (gone_) return;
+      continue;
+    }
+    auto message = node::decode(body);
+    if (!message) return end(message.error().what);
+    peers_.received(*this, std::move(message).value());
+  }
+}
+
+void InLink::on_ended() {
+  if (refused_) return end({});
+  end(proven_ || !ours_.keyed
+          ? std::string()
+          : "it ended before it proved the peer key: does it have another one?");
+}
+
+void InLink::on_failed(int) {
+  end({});
+}
+
+void InLink::on_timer() {
+  end(refused_ ? std::string() : "it did not finish the handshake in time");
+}
+
+void InLink::pause(bool paused) {
+  if (paused) stream_->read_stop();
+  else stream_->read_start();
+}
+
+void InLink::end(std::string why) {
+  if (gone_) return;
+  if (!why.empty())
+    log::warn("{} link from server {}: {} -> closed", to_string(theirs_.channel),
+              theirs_.from.value, why);
+  gone_ = true;
+  stream_->close();
+  timer_.stop();
+  peers_.in_ended(*this);
+}
+
+void InLink::close() {
+  end({});
+}
+
+}  // namespace vesper::server

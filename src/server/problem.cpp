@@ -1,0 +1,113 @@
+#include "server/problem.hpp"
+
+#include <fmt/core.h>
+
+#include "base/assert.hpp"
+#include "http/message.hpp"
+#include "json/text.hpp"
+#include "json/writer.hpp"
+
+namespace vesper::server {
+namespace {
+
+constexpr std::uint64_t kRetryAfterMs = 1000;
+
+}  // namespace
+
+Problem malformed(std::string detail) {
+  return {.status = 400, .code = "malformed", .detail = std::move(detail)};
+}
+
+Problem invalid_parameter(std::string_view name, std::string detail) {
+  Problem problem{.status = 400, .code = "invalid_parameter", .detail = std::move(detail)};
+  problem.parameter = json::is_utf8(name) ? std::string(name) : escaped(name);
+  return problem;
+}
+
+Problem invalid_header(std::string_view name, std::string detail) {
+  Problem problem{.status = 400, .code = "invalid_field", .detail = std::move(detail)};
+  problem.field = name;
+  return problem;
+}
+
+Problem refused(node::Refusal refusal) {
+  switch (refusal) {
+    case node::Refusal::no_leader:
+      return {.status = 503,
+              .code = "no_leader",
+              .detail = "no leader is known or it does not answer; nothing was applied",
+              .hint = "a leader needs a majority of the nodes; see GET /status on each"};
+    case node::Refusal::overloaded:
+      return overloaded("too much is in flight on this node; nothing was applied");
+    case node::Refusal::shutting_down:
+      return {.status = 503,
+              .code = "shutting_down",
+              .detail = "this node is shutting down; nothing was applied",
+              .hint = "use another node"};
+    case node::Refusal::timeout:
+      return {.status = 503,
+              .code = "timeout",
+              .detail = "no majority confirmed the read in time",
+              .hint = "try again, or give it more time with ?timeout="};
+    case node::Refusal::outcome_unknown:
+      return {.status = 504,
+              .code = "outcome_unknown",
+              .detail = "the write is in a log, and whether it takes effect is not known yet",
+              .hint = "read the key before writing again"};
+  }
+  VESPER_UNREACHABLE();
+}
+
+Problem starting() {
+  return {.status = 503,
+          .code = "starting",
+          .detail = "this node is still reading its log",
+          .hint = "use another node, or wait for GET /readyz to say 200"};
+}
+
+Problem overloaded(std::string detail) {
+  return {.status = 429, .code = "overloaded", .detail = std::move(detail)};
+}
+
+void append_problem(std::string& out, const Problem& problem) {
+  json::Writer json(out);
+  json.begin_object();
+  json.key("type");
+  json.string("about:blank");
+  json.key("title");
+  json.string(http::status_phrase(problem.status));
+  json.key("status");
+  json.number(static_cast<std::uint64_t>(problem.status));
+  json.key("detail");
+  json.string(problem.detail);
+  json.key("code");
+  json.string(problem.code);
+  if (!problem.hint.empty()) {
+    json.key("hint");
+    json.string(problem.hint);
+  }
+  if (problem.code == "invalid_parameter") {
+    json.key("parameter");
+    json.string(problem.parameter);
+  }
+  if (!problem.field.empty()) {
+    json.key("field");
+    json.string(problem.field);
+  }
+  if (problem.limit) {
+    json.key("limit");
+    json.number(*problem.limit);
+  }
+  if (problem.current_revision) {
+    json.key("current_revision");
+    json.number(*problem.current_revision);
+  }
+  if (problem.retry()) {
+    json.key("retry_after_ms");
+    json.number(kRetryAfterMs);
+  }
+  json.end_object();
+  out += '\n';
+}
+
+}  // namespace vesper::server

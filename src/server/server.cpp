@@ -1,0 +1,197 @@
+#include "server/server.hpp"
+
+#include <fmt/core.h>
+#include <unistd.h>
+
+#include <csignal>
+#include <cstdio>
+#include <cstdlib>
+#include <utility>
+
+#include "base/log.hpp"
+#include "server/crypto.hpp"
+
+namespace vesper::server {
+namespace {
+
+// Never 0, which means "none".
+std::uint64_t random_id() {
+  std::uint64_t id = 0;
+  while (id == 0) id = random64();
+  return id;
+}
+
+HostPort listen_address(const Options& options) {
+  return options.listen ? *options.listen : options.list[options.id];
+}
+
+raft::Config raft_config(const Options& options, raft::Incarnation incarnation) {
+  raft::Config config;
+  config.self = raft::ServerId(options.id);
+  config.incarnation = incarnation;
+  for (std::uint32_t id = 0; id < options.list.size(); ++id)
+    config.initial_voters.push_back({raft::ServerId(id), url_of(options.list[id]), {}});
+  config.seed = random64();
+  config.election_timeout = options.election_timeout;
+  config.heartbeat_interval = options.heartbeat;
+  return config;
+}
+
+}  // namespace
+
+Server::Server(Options options)
+    : options_(std::move(options)),
+      boot_(random_id()),
+      context_(options_, loop_.now()),
+      peers_(loop_, context_, boot_),
+      front_(loop_, context_, peers_),
+      shutdown_timer_(loop_, io::Delegate<void>::to<&Server::on_shutdown_deadline>(this)),
+      recovery_(loop_, io::Delegate<void>::to<&Server::recover>(this),
+                io::Delegate<void>::to<&Server::on_recovered>(this)) {}
+
+Server::~Server() = default;
+
+Exit Server::run() {
+  if (const auto refused = start()) return *refused;
+  loop_.run();
+  if (recovery_.busy() || (fs_ != nullptr && !fs_->idle())) {
+    // A disk that does not answer must not keep the process: what was promised is on it already.
+    std::fflush(nullptr);
+    ::_exit(static_cast<int>(exit_));
+  }
+  return exit_;
+}
+
+std::optional<Exit> Server::start() {
+  std::signal(SIGPIPE, SIG_IGN);
+  // One thread for the disk, one for names: libuv lets names take half of the pool at most.
+  ::setenv("UV_THREADPOOL_SIZE", "2", 0);
+  const HostPort listen = listen_address(options_);
+  const auto addresses = io::resolve(listen.host, listen.port);
+  if (!addresses) {
+    log::error("{}", addresses.error().what);
+    return Exit::address;
+  }
+  if (const auto refusal = refuse_open_peers(options_, *addresses)) {
+    log::error("{}", *refusal);
+    return Exit::usage;
+  }
+  // The port before the data: a second server on the same port touches nothing.
+  if (auto listening = front_.listen(*addresses); !listening) {
+    log::error("{}", listening.error().what);
+    return Exit::address;
+  }
+  auto fs = io::UvFs::open(loop_, options_.data_dir,
+                           io::Delegate<void, storage::JobDone>::to<&Server::on_disk_done>(this));
+  if (!fs) {
+    log::error("{}", fs.error().what);
+    return Exit::data_directory;
+  }
+  fs_ = std::move(fs).value();
+  loop_.set_events({io::Delegate<bool>::to<&Server::busy>(this),
+                    io::Delegate<void, bool>::to<&Server::on_turn>(this),
+                    io::Delegate<void, int>::to<&Server::on_signal>(this)});
+  loop_.watch_signals();
+  front_.open();
+  recovery_.start();
+  log::info("vesper {} listens on {}, data in {}", VESPER_VERSION, url_of(listen),
+            options_.data_dir);
+  return std::nullopt;
+}
+
+void Server::recover() {
+  auto wal = storage::Wal::open(*fs_, raft::ServerId(options_.id), raft::Incarnation(random_id()),
+                                {}, recovered_);
+  if (!wal) {
+    recovery_error_ = wal.error();
+    return;
+  }
+  wal_ = std::move(wal).value();
+  raft::Durable durable{recovered_.hard_state, recovered_.commit_index,
+                        std::move(recovered_.entries), recovered_.last_write};
+  node::Limits limits;
+  limits.inflight_bytes = options_.inflight_bytes;
+  node_ = std::make_unique<node::Node>(raft_config(options_, recovered_.incarnation), boot_, limits,
+                                       *wal_, std::move(durable), peers_, front_, loop_.now());
+  if (auto replayed = node_->replay(); !replayed) recovery_error_ = replayed.error();
+}
+
+void Server::on_recovered() {
+  for (const std::string& note : recovered_.notes) log::info("{}", note);
+  if (recovery_error_) {
+    log::error("{}", recovery_error_->what);
+    return stop(Exit::data_directory);
+  }
+  if (stopped_ || context_.shutting_down()) return stop(Exit::ok);
+  context_.set_now(loop_.now());
+  context_.attach(node_.get(), wal_.get());
+  peers_.start(recovered_.incarnation);
+  run_node();
+}
+
+bool Server::busy() {
+  return (node_ != nullptr && context_.node() != nullptr && node_->has_posts()) || front_.busy() ||
+         peers_.busy();
+}
+
+void Server::on_turn(bool deadline_passed) {
+  if (stopped_) return;
+  context_.set_now(loop_.now());
+  if (node::Node* node = context_.node()) {
+    // Behind what the sockets brought.
+    if (deadline_passed) node->post(node::DeadlinePassed{});
+    if (node->has_posts()) run_node();
+  }
+  if (stopped_) return;
+  front_.flush();
+  peers_.flush();
+  if (context_.shutting_down()) check_shutdown();
+}
+
+void Server::run_node() {
+  const auto deadline = node_->turn(context_.now());
+  for (const std::string& note : node_->take_notes()) log::info("{}", note);
+  if (!deadline) {
+    log::error("{} -> stop", deadline.error().what);
+    return stop(Exit::storage_failed);
+  }
+  loop_.set_deadline(*deadline);
+  const storage::WalStats& stats = wal_->stats();
+  if (stats.frames == frames_seen_) return;
+  frames_seen_ = stats.frames;
+  context_.metrics.fsync.observe(stats.last_took);
+}
+
+void Server::on_disk_done(storage::JobDone done) {
+  if (node_ != nullptr) node_->post(node::DiskDone{std::move(done)});
+}
+
+void Server::on_signal(int number) {
+  if (context_.shutting_down()) return;
+  context_.set_now(loop_.now());
+  log::info("signal {} -> shut down", number);
+  context_.set_shutting_down();
+  front_.begin_shutdown();
+  if (node::Node* node = context_.node()) node->post(node::Shutdown{});
+  shutdown_timer_.start(options_.shutdown_timeout);
+}
+
+void Server::check_shutdown() {
+  node::Node* node = context_.node();
+  if (front_.settled() && (node == nullptr || node->drained())) stop(Exit::ok);
+}
+
+void Server::on_shutdown_deadline() {
+  log::warn("not everything could be answered in time -> stop");
+  stop(Exit::ok);
+}
+
+void Server::stop(Exit code) {
+  if (stopped_) return;
+  stopped_ = true;
+  exit_ = code;
+  peers_.stop();
+  loop_.stop();
+}
+
+}  // namespace vesper::server

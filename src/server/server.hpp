@@ -1,0 +1,73 @@
+// The composition root: makes everything, wires it, runs it, and says how it ended. Who wants to
+// see what is connected to what reads this file and server.cpp.
+#pragma once
+
+#include <memory>
+#include <optional>
+#include <string>
+
+#include "io/loop.hpp"
+#include "io/timer.hpp"
+#include "io/uv_fs.hpp"
+#include "node/node.hpp"
+#include "server/context.hpp"
+#include "server/front.hpp"
+#include "server/options.hpp"
+#include "server/peers.hpp"
+#include "storage/wal.hpp"
+
+namespace vesper::server {
+
+// What `vesper server` exits with (docs/http-api.md).
+enum class Exit : int {
+  ok = 0,               // after SIGTERM or SIGINT
+  usage = 2,            // among others: peers open to strangers
+  address = 10,         // in use, or not ours
+  data_directory = 11,  // locked, another cluster's or id's, damaged
+  storage_failed = 12,  // while running
+};
+
+class Server {
+ public:
+  explicit Server(Options options);
+  ~Server();
+  Server(const Server&) = delete;
+  Server& operator=(const Server&) = delete;
+
+  // Serves until a signal or a failure. Why it ended is in the log, but for a signal. To be called
+  // once.
+  Exit run();
+
+ private:
+  std::optional<Exit> start();
+  bool busy();
+  void on_turn(bool deadline_passed);
+  void on_signal(int number);
+  void on_disk_done(storage::JobDone done);
+  // On a thread of the pool: reads the log and makes the node. Nobody else touches either then.
+  void recover();
+  void on_recovered();
+  void run_node();
+  void check_shutdown();
+  void on_shutdown_deadline();
+  void stop(Exit code);
+
+  const Options options_;
+  const raft::BootId boot_;
+  io::Loop loop_;
+  Context context_;
+  Peers peers_;
+  Front front_;
+  io::Timer shutdown_timer_;
+  std::unique_ptr<io::UvFs> fs_;
+  storage::Recovered recovered_;
+  std::unique_ptr<storage::Wal> wal_;
+  std::unique_ptr<node::Node> node_;
+  std::optional<Error> recovery_error_;
+  io::Background recovery_;
+  std::uint64_t frames_seen_ = 0;
+  bool stopped_ = false;
+  Exit exit_ = Exit::ok;
+};
+
+}  // namespace vesper::server

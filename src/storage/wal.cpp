@@ -1,0 +1,368 @@
+#include "storage/wal.hpp"
+
+#include <algorithm>
+#include <cerrno>
+#include <utility>
+
+#include "base/log.hpp"
+#include "storage/wal_recovery.hpp"
+
+namespace vesper::storage {
+namespace {
+
+// Every segment keeps one sector back, so that its last frame can be sealed, too.
+constexpr std::uint64_t kSealReserve = kSector;
+
+std::uint64_t minus(std::uint64_t a, std::uint64_t b) {
+  return a > b ? a - b : 0;
+}
+
+bool out_of_space(int code) {
+  return code == ENOSPC || code == EDQUOT;
+}
+
+void check_options(const WalOptions& options) {
+  VESPER_ASSERT(options.segment_bytes % kSector == 0);
+  VESPER_ASSERT(options.first_segment_bytes % kSector == 0);
+  VESPER_ASSERT(options.slice_bytes % kSector == 0);
+  VESPER_ASSERT(options.slice_bytes > 0);
+  // Head, one frame without entries, seal.
+  VESPER_ASSERT(options.segment_bytes >= 3 * kSector);
+  VESPER_ASSERT(options.first_segment_bytes >= 3 * kSector);
+  VESPER_ASSERT(kFrameHeader + options.frame_bytes <= kMaxFrame);
+}
+
+}  // namespace
+
+Result<std::unique_ptr<Wal>> Wal::open(Fs& fs, raft::ServerId self, raft::Incarnation fresh,
+                                       WalOptions options, Recovered& out) {
+  check_options(options);
+  Result<WalTail> tail = recover_wal(fs, self, fresh, options, out);
+  if (!tail) return std::move(tail).error();
+  return std::unique_ptr<Wal>(new Wal(fs, options, self, *tail));
+}
+
+Wal::Wal(Fs& fs, WalOptions options, raft::ServerId self, WalTail tail)
+    : fs_(fs),
+      options_(options),
+      self_(self),
+      incarnation_(tail.incarnation),
+      segment_(tail.segment),
+      written_(tail.state),
+      chain_(tail.chain),
+      sealed_(tail.sealed),
+      persisted_(tail.state.write_number) {
+  queue_.number = written_.write_number;
+  queue_.hard_state = written_.hard_state;
+  queue_.commit_index = written_.commit_index;
+  queue_.keep_through = written_.last_index;
+  spare_.target = options_.segment_bytes;
+  stats_.segments = tail.segments;
+  stats_.file_bytes = tail.file_bytes;
+}
+
+void Wal::write(raft::Write write) {
+  VESPER_ASSERT(write.number == queue_.number.next());
+  VESPER_ASSERT(write.hard_state.current_term >= queue_.hard_state.current_term);
+  VESPER_ASSERT(write.keep_through.value <= queue_.keep_through.value + queue_.entries.size());
+  VESPER_ASSERT(write.keep_through >= queue_.commit_index);
+  const raft::Index last(write.keep_through.value + write.entries.size());
+  VESPER_ASSERT(write.commit_index >= queue_.commit_index);
+  VESPER_ASSERT(write.commit_index <= last);
+
+  // What a later Write cuts need not reach the disk at all.
+  const std::uint64_t kept = minus(write.keep_through.value, queue_.keep_through.value);
+  while (queue_.entries.size() > kept) {
+    queued_bytes_ -= queue_.entries.back().bytes.size();
+    queue_.entries.pop_back();
+  }
+  queue_.keep_through = std::min(queue_.keep_through, write.keep_through);
+  while (!queue_.boundaries.empty() && queue_.boundaries.back().last_index > write.keep_through)
+    queue_.boundaries.pop_back();
+
+  raft::Index expected = write.keep_through.next();
+  for (raft::Entry& entry : write.entries) {
+    VESPER_ASSERT(entry.index == expected);
+    expected = expected.next();
+    queued_bytes_ += entry.bytes.size();
+    queue_.entries.push_back(std::move(entry));
+  }
+  queue_.number = write.number;
+  queue_.hard_state = write.hard_state;
+  queue_.commit_index = write.commit_index;
+  if (!queue_.boundaries.empty() && queue_.boundaries.back().last_index == last)
+    queue_.boundaries.back().number = write.number;
+  else queue_.boundaries.push_back({last, write.number});
+}
+
+void Wal::flush(Instant now) {
+  if (failed_ || in_flight_.value != 0) return;
+  if (!quiet_since_) quiet_since_ = now;
+  if (publish_due_) {
+    submit(Doing::publish, Rename{std::string(kSpareName), segment_name(next_segment_.number)});
+    return;
+  }
+  const bool may_allocate = now >= retry_at_;
+  if (has_queued()) {
+    // A spare that falls behind the segment's use goes first, but no frame waits for two slices
+    // unless it needs them.
+    if (may_allocate && last_ != Doing::slice && spare_behind()) start_slice();
+    else if (!start_frame() && may_allocate) start_slice();
+    return;
+  }
+  const bool quiet = finishing_ || now >= *quiet_since_ + options_.seal_after;
+  if (quiet && seal_wanted()) append_seal();
+  else if (may_allocate && !finishing_ && spare_wanted() && (quiet || spare_behind()))
+    start_slice();
+}
+
+Instant Wal::deadline() const {
+  if (failed_ || in_flight_.value != 0) return kNever;
+  if (!quiet_since_ || publish_due_) return Instant{};
+  if (has_queued()) return next_fits(room_here()) || next_fits(room_next()) ? Instant{} : retry_at_;
+  const Instant quiet_at = finishing_ ? Instant{} : *quiet_since_ + options_.seal_after;
+  Instant at = seal_wanted() ? quiet_at : kNever;
+  if (!finishing_ && spare_wanted())
+    at = std::min(at, std::max(retry_at_, spare_behind() ? Instant{} : quiet_at));
+  return at;
+}
+
+bool Wal::idle() const {
+  if (in_flight_.value != 0 || publish_due_ || has_queued()) return false;
+  return !finishing_ || !seal_wanted();
+}
+
+// For one frame, padding included, in this segment and in the next (0 until that one is ready).
+std::uint64_t Wal::room_here() const {
+  return minus(segment_.bytes, segment_.offset + kSealReserve);
+}
+
+std::uint64_t Wal::room_next() const {
+  return spare_ready() ? minus(spare_.allocated, kSector + kSealReserve) : 0;
+}
+
+bool Wal::next_fits(std::uint64_t frame_room) const {
+  const std::uint64_t least = queue_.entries.empty() ? 0 : queue_.entries.front().bytes.size();
+  return sectors(kFrameHeader + least) <= frame_room;
+}
+
+bool Wal::seal_wanted() const {
+  return !sealed_ && segment_.offset + kSector <= segment_.bytes;
+}
+
+// The small segment made at boot is to be followed soon, a normal one when a quarter is used.
+bool Wal::spare_wanted() const {
+  return !spare_ready() &&
+         (segment_.bytes < options_.segment_bytes || segment_.offset >= segment_.bytes / 4);
+}
+
+// Whether less of the spare is allocated than of the last three quarters of the segment is used:
+// at this pace it is ready just before it is needed.
+bool Wal::spare_behind() const {
+  const std::uint64_t begin = segment_.bytes / 4;
+  if (spare_ready() || segment_.offset < begin) return false;
+  return (segment_.offset - begin) * spare_.target >= spare_.allocated * (segment_.bytes - begin);
+}
+
+// How many entries from the front of the queue make one frame of at most `frame_room` bytes on
+// disk.
+std::size_t Wal::entries_that_fit(std::uint64_t frame_room) const {
+  std::uint64_t bytes = 0;
+  std::size_t count = 0;
+  for (const raft::Entry& entry : queue_.entries) {
+    bytes += entry.bytes.size();
+    if (sectors(kFrameHeader + bytes) > frame_room) break;
+    if (count > 0 && bytes > options_.frame_bytes) break;
+    ++count;
+  }
+  return count;
+}
+
+// Submits the next frame of the queue; false where it has to wait for the spare.
+bool Wal::start_frame() {
+  if (next_fits(room_here())) {
+    append_frame(entries_that_fit(room_here()), false);
+    return true;
+  }
+  if (next_fits(room_next())) {
+    append_frame(entries_that_fit(room_next()), true);
+    return true;
+  }
+  // The next segment holds at least the next entry, however large.
+  const std::uint64_t least = queue_.entries.empty() ? 0 : queue_.entries.front().bytes.size();
+  spare_.target = std::max(spare_.target, kSector + sectors(kFrameHeader + least) + kSealReserve);
+  return false;
+}
+
+// Submits the first `count` entries of the queue with the newest hard state, in this segment or, in
+// one write with its head, in the next.
+void Wal::append_frame(std::size_t count, bool rotate) {
+  std::vector<raft::Entry> entries;
+  entries.reserve(count);
+  in_flight_bytes_ = 0;
+  for (std::size_t i = 0; i < count; ++i) {
+    in_flight_bytes_ += queue_.entries.front().bytes.size();
+    entries.push_back(std::move(queue_.entries.front()));
+    queue_.entries.pop_front();
+  }
+  queued_bytes_ -= in_flight_bytes_;
+
+  std::string lead;
+  if (rotate) {
+    SegmentHead head{self_,           incarnation_, segment_.number + 1, spare_.allocated, 1,
+                     segment_.offset, chain_,       raft::Index(1),      written_,         0};
+    lead = encode_head(head);
+    chain_ = head.checksum;
+    next_segment_ = {head.number, head.file_bytes, kSector};
+  }
+  WalSegment& segment = rotate ? next_segment_ : segment_;
+
+  FrameHeader frame;
+  frame.segment = segment.number;
+  frame.offset = segment.offset;
+  frame.previous = chain_;
+  frame.durable_number = persisted_;
+  frame.keep_through = queue_.keep_through;
+  const raft::Index last(queue_.keep_through.value + count);
+  // A hard state may reach the disk before Writes that were queued ahead of it: it promises nothing
+  // by itself. The commit index cannot speak of entries that are not there yet.
+  frame.hard_state = queue_.hard_state;
+  frame.commit_index = std::min(queue_.commit_index, last);
+  frame.write_number = written_.write_number;
+  while (!queue_.boundaries.empty() && queue_.boundaries.front().last_index <= last) {
+    frame.write_number = queue_.boundaries.front().number;
+    queue_.boundaries.pop_front();
+  }
+  VESPER_ASSERT(queue_.boundaries.empty() == queue_.entries.empty());
+  if (frame.keep_through == raft::Index(0))
+    written_.cluster_id = entries.empty() ? Id128{} : cluster_id_of(entries.front());
+
+  Append job{rotate ? std::string(kSpareName) : segment_name(segment.number),
+             rotate ? 0 : segment.offset, encode_frame(lead, frame, entries, incarnation_)};
+  segment.offset += sectors(frame.length);
+  chain_ = frame.checksum;
+  queue_.keep_through = last;
+  written_.write_number = frame.write_number;
+  written_.hard_state = frame.hard_state;
+  written_.commit_index = frame.commit_index;
+  written_.last_index = last;
+  in_flight_entries_ = count;
+  in_flight_seal_ = false;
+  submit(rotate ? Doing::rotate : Doing::append, std::move(job));
+}
+
+void Wal::append_seal() {
+  FrameHeader frame;
+  frame.kind = FrameKind::seal;
+  frame.segment = segment_.number;
+  frame.offset = segment_.offset;
+  frame.previous = chain_;
+  frame.write_number = written_.write_number;
+  frame.durable_number = persisted_;
+  frame.hard_state = written_.hard_state;
+  frame.commit_index = written_.commit_index;
+  frame.keep_through = written_.last_index;
+  Append job{segment_name(segment_.number), segment_.offset,
+             encode_frame({}, frame, {}, incarnation_)};
+  segment_.offset += kSector;
+  chain_ = frame.checksum;
+  in_flight_bytes_ = 0;
+  in_flight_entries_ = 0;
+  in_flight_seal_ = true;
+  submit(Doing::append, std::move(job));
+}
+
+void Wal::start_slice() {
+  const std::uint64_t size = std::min(options_.slice_bytes, spare_.target - spare_.allocated);
+  submit(Doing::slice, Allocate{std::string(kSpareName), spare_.allocated, size});
+}
+
+void Wal::submit(Doing doing, std::variant<Append, Allocate, Rename, Remove> work) {
+  VESPER_ASSERT(in_flight_.value == 0);
+  if (const Append* append = std::get_if<Append>(&work))
+    for (const SharedBytes& part : append->parts) stats_.bytes += part.size();
+  next_job_ = next_job_.next();
+  in_flight_ = next_job_;
+  doing_ = doing;
+  fs_.submit(Job{in_flight_, std::move(work)});
+}
+
+Result<void> Wal::on_done(const JobDone& done, Instant now) {
+  VESPER_ASSERT(in_flight_.value != 0);
+  VESPER_ASSERT(done.id == in_flight_);
+  const Doing doing = std::exchange(doing_, Doing::nothing);
+  in_flight_ = JobId(0);
+  last_ = doing;
+  if (doing == Doing::slice) return slice_done(done, now);
+  if (!done.result) {
+    failed_ = true;
+    return Error{
+        fmt::format("the log cannot be written: {} -> stopping: what the disk holds now is "
+                    "unknown, and a retry could not tell",
+                    done.result.error().what),
+        done.result.error().code};
+  }
+  switch (doing) {
+    case Doing::append:
+      in_flight_took_ = done.took;
+      frame_durable(now);
+      break;
+    case Doing::rotate:
+      in_flight_took_ = done.took;
+      publish_due_ = true;
+      break;
+    case Doing::publish:
+      in_flight_took_ = in_flight_took_ + done.took;
+      publish_due_ = false;
+      segment_ = next_segment_;
+      spare_ = {0, options_.segment_bytes};
+      ++stats_.segments;
+      frame_durable(now);
+      break;
+    case Doing::slice:
+    case Doing::nothing: VESPER_UNREACHABLE();
+  }
+  return {};
+}
+
+void Wal::frame_durable(Instant now) {
+  persisted_ = written_.write_number;  // one frame is in flight at a time
+  sealed_ = in_flight_seal_;
+  in_flight_bytes_ = 0;
+  if (in_flight_seal_) {
+    ++stats_.seals;
+    return;
+  }
+  quiet_since_ = now;
+  ++stats_.frames;
+  stats_.entries += in_flight_entries_;
+  stats_.last_entries = in_flight_entries_;
+  stats_.last_took = in_flight_took_;
+}
+
+// A full disk is not the end: nothing was promised that needs the spare. Anything else is.
+Result<void> Wal::slice_done(const JobDone& done, Instant now) {
+  if (done.result) {
+    const std::uint64_t size = std::min(options_.slice_bytes, spare_.target - spare_.allocated);
+    spare_.allocated += size;
+    stats_.file_bytes += size;
+    if (disk_full_) log::info("there is space for the next segment again -> going on");
+    disk_full_ = false;
+    return {};
+  }
+  const Error& error = done.result.error();
+  if (!out_of_space(error.code)) {
+    failed_ = true;
+    return Error{
+        fmt::format("the next segment of the log cannot be made: {} -> stopping", error.what),
+        error.code};
+  }
+  if (!disk_full_)
+    log::warn("no space for the next segment of the log ({}) -> trying again every {} ms",
+              error.what, options_.retry_after.ms());
+  disk_full_ = true;
+  retry_at_ = now + options_.retry_after;
+  return {};
+}
+
+}  // namespace vesper::storage

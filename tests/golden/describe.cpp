@@ -1,0 +1,170 @@
+#include "golden/describe.hpp"
+
+#include <fmt/core.h>
+
+#include "raft/entry.hpp"
+
+namespace vesper::golden {
+namespace {
+
+std::string position(raft::Index index, raft::Term term) {
+  return fmt::format("{}@{}", index.value, term.value);
+}
+
+const char* why(raft::VoteRefusal refusal) {
+  switch (refusal) {
+    case raft::VoteRefusal::none: return "granted";
+    case raft::VoteRefusal::old_term: return "refused: old term";
+    case raft::VoteRefusal::leader_fresh: return "refused: leader fresh";
+    case raft::VoteRefusal::log_behind: return "refused: log behind";
+    case raft::VoteRefusal::already_voted: return "refused: already voted";
+    case raft::VoteRefusal::other_cluster: return "refused: other cluster";
+  }
+  VESPER_UNREACHABLE();
+}
+
+std::string describe_entries(const std::vector<raft::Entry>& entries) {
+  if (entries.empty()) return ", no entries";
+  std::string text = ", entries";
+  for (const raft::Entry& entry : entries) text += " " + describe(entry);
+  return text;
+}
+
+struct Words {
+  std::string operator()(const raft::VoteRequest& m) const {
+    return fmt::format("{} term {}, log {}{}", m.pre_vote ? "pre-vote?" : "vote?", m.term.value,
+                       position(m.last_log_index, m.last_log_term),
+                       m.cluster_id.is_none() ? ", no cluster" : "");
+  }
+  std::string operator()(const raft::VoteReply& m) const {
+    return fmt::format("{} for term {} {}, term {}", m.pre_vote ? "pre-vote" : "vote",
+                       m.for_term.value, why(m.refusal), m.term.value);
+  }
+  std::string operator()(const raft::AppendEntries& m) const {
+    return fmt::format("append term {}, prev {}, commit {}{}", m.term.value,
+                       position(m.prev_log_index, m.prev_log_term), m.leader_commit.value,
+                       describe_entries(m.entries));
+  }
+  std::string operator()(const raft::AppendReply& m) const {
+    if (m.success)
+      return fmt::format("append ok term {}, match {}", m.term.value, m.match_index.value);
+    return fmt::format("append refused term {}, prev {}, hint {}", m.term.value,
+                       m.prev_log_index.value, position(m.hint_index, m.hint_term));
+  }
+  std::string operator()(const raft::Heartbeat& m) const {
+    return fmt::format("heartbeat term {}, commit {}, round {}", m.term.value,
+                       m.leader_commit.value, m.round);
+  }
+  std::string operator()(const raft::HeartbeatReply& m) const {
+    return fmt::format("heartbeat ok term {}, round {}, received {}", m.term.value, m.round,
+                       m.received_index.value);
+  }
+  std::string operator()(const raft::ReadIndexRequest& m) const {
+    return fmt::format("read? term {}, id {}", m.term.value, m.id);
+  }
+  std::string operator()(const raft::ReadIndexReply& m) const {
+    return fmt::format("read ok term {}, id {}, index {}", m.term.value, m.id, m.read_index.value);
+  }
+};
+
+const char* role_name(const raft::Raft& raft) {
+  struct Name {
+    const char* operator()(const raft::Follower&) const { return "follower"; }
+    const char* operator()(const raft::PreCandidate&) const { return "pre-candidate"; }
+    const char* operator()(const raft::Candidate&) const { return "candidate"; }
+    const char* operator()(const raft::Leader&) const { return "leader"; }
+  };
+  return std::visit(Name{}, raft.role());
+}
+
+std::string joined(const std::vector<std::string>& words) {
+  std::string text;
+  for (const std::string& word : words) text += (text.empty() ? "" : " ") + word;
+  return text.empty() ? "none" : text;
+}
+
+std::string name_of(std::optional<raft::ServerId> id) {
+  return id ? fmt::format("{}", id->value) : std::string("none");
+}
+
+}  // namespace
+
+std::string describe(const raft::Message& message) {
+  return std::visit(Words{}, message);
+}
+
+std::string describe(const raft::Entry& entry) {
+  std::string text = position(entry.index, entry.term) + ":";
+  const SharedBytes payload = entry.payload();
+  switch (entry.type) {
+    case raft::EntryType::noop: return text + "noop";
+    case raft::EntryType::command: return text + escaped(payload.view(), 16);
+    case raft::EntryType::registration: {
+      const auto read = raft::decode_registration(payload.view());
+      return text + fmt::format("register({} as {:x})", read.value().first.value,
+                                read.value().second.value);
+    }
+    case raft::EntryType::bootstrap: {
+      text += "bootstrap(";
+      const raft::Configuration configuration = raft::decode_bootstrap(payload.view()).value();
+      for (const raft::Voter& voter : configuration.voters) {
+        if (voter.id != configuration.voters.front().id) text += " ";
+        text += fmt::format("{}", voter.id.value);
+        text += voter.incarnation.value == 0 ? std::string(" unmet")
+                                             : fmt::format(" as {:x}", voter.incarnation.value);
+      }
+      return text + ")";
+    }
+  }
+  VESPER_UNREACHABLE();
+}
+
+std::string describe(const raft::Write& write) {
+  return fmt::format("term {}, vote {}, commit {}, keep {}{}", write.hard_state.current_term.value,
+                     name_of(write.hard_state.voted_for), write.commit_index.value,
+                     write.keep_through.value, describe_entries(write.entries));
+}
+
+std::string describe_state(const Cores::Server& server) {
+  if (!server.alive())
+    return fmt::format("{} down, disk: term {}, vote {}, last {}", server.id.value,
+                       server.disk.hard_state.current_term.value,
+                       name_of(server.disk.hard_state.voted_for), server.disk.entries.size());
+  const raft::Raft& raft = *server.raft;
+  return fmt::format(
+      "{} {}, term {}, vote {}, leader {}, last {}, durable {}, commit {}, applied {}",
+      server.id.value, role_name(raft), raft.current_term().value,
+      name_of(raft.hard_state().voted_for), name_of(raft.leader()),
+      position(raft.log().last_index(), raft.log().last_term()), raft.durable_index().value,
+      raft.commit_index().value, joined(server.applied));
+}
+
+std::optional<std::string> property(const Cores::Server& server, const std::string& name) {
+  if (!server.alive()) {
+    if (name == "role") return "down";
+    return std::nullopt;
+  }
+  const raft::Raft& raft = *server.raft;
+  if (name == "role") return role_name(raft);
+  if (name == "term") return fmt::format("{}", raft.current_term().value);
+  if (name == "vote") return name_of(raft.hard_state().voted_for);
+  if (name == "leader") return name_of(raft.leader());
+  if (name == "last") return position(raft.log().last_index(), raft.log().last_term());
+  if (name == "durable") return fmt::format("{}", raft.durable_index().value);
+  if (name == "commit") return fmt::format("{}", raft.commit_index().value);
+  if (name == "applied") return joined(server.applied);
+  std::vector<std::string> words;
+  if (name == "log") {
+    for (raft::Index i(1); i <= raft.log().last_index(); i = i.next())
+      words.push_back(fmt::format("{}", raft.log().at(i).term.value));
+    return joined(words);
+  }
+  if (name == "reads") {
+    for (const raft::ReadReady& read : server.reads)
+      words.push_back(fmt::format("{}@{}", read.id, read.index.value));
+    return joined(words);
+  }
+  return std::nullopt;
+}
+
+}  // namespace vesper::golden

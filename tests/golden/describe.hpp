@@ -1,0 +1,17 @@
+// Cores, messages and logs in words, for traces.
+#pragma once
+
+#include <string>
+
+#include "golden/cores.hpp"
+
+namespace vesper::golden {
+
+std::string describe(const raft::Message& message);
+std::string describe(const raft::Entry& entry);  // index@term:what
+std::string describe(const raft::Write& write);
+std::string describe_state(const Cores::Server& server);  // one line
+// One word of a server's state, for `expect`; nothing: no such property.
+std::optional<std::string> property(const Cores::Server& server, const std::string& name);
+
+}  // namespace vesper::golden

@@ -1,0 +1,140 @@
+#include "golden/safety.hpp"
+
+#include <fmt/core.h>
+
+namespace vesper::golden {
+
+using raft::Index;
+
+void Disk::carry_out(raft::Write write) {
+  VESPER_ASSERT(write.number == last_write.next());
+  VESPER_ASSERT(write.keep_through.value <= entries.size());
+  last_write = write.number;
+  hard_state = write.hard_state;
+  commit_index = write.commit_index;
+  entries.resize(write.keep_through.value);
+  for (raft::Entry& entry : write.entries) {
+    VESPER_ASSERT(entry.index.value == entries.size() + 1);
+    entries.push_back(std::move(entry));
+  }
+  VESPER_ASSERT(commit_index.value <= entries.size());
+}
+
+void Safety::fail(std::string what) {
+  if (violation_.empty()) violation_ = std::move(what);
+}
+
+void Safety::assume_committed(const std::vector<raft::Entry>& entries) {
+  for (const raft::Entry& entry : entries)
+    committed_.push_back({entry.term, std::string(entry.bytes.view())});
+}
+
+void Safety::sent(const Subject& from, raft::ServerId to, const raft::Message& message) {
+  const Disk& disk = *from.disk;
+  const auto* request = std::get_if<raft::VoteRequest>(&message);
+  const bool asks_beforehand = request != nullptr && request->pre_vote;
+  if (!asks_beforehand && raft::term_of(message) > disk.hard_state.current_term)
+    fail(fmt::format("E2: server {} speaks in term {}, its disk knows {}", from.id.value,
+                     raft::term_of(message).value, disk.hard_state.current_term.value));
+  if (const auto* reply = std::get_if<raft::VoteReply>(&message);
+      reply != nullptr && reply->granted() && !reply->pre_vote) {
+    const auto [vote, fresh] = votes_.try_emplace({from.incarnation, reply->for_term}, to);
+    if (!fresh && vote->second != to)
+      fail(fmt::format("E4: server {} votes for {} and {} in term {}", from.id.value,
+                       vote->second.value, to.value, reply->for_term.value));
+    if (disk.hard_state.current_term == reply->for_term && disk.hard_state.voted_for != to)
+      fail(fmt::format("E2: server {} grants a vote that its disk does not know", from.id.value));
+  }
+  const auto* ack = std::get_if<raft::AppendReply>(&message);
+  if (ack != nullptr && ack->success && disk.hard_state.current_term == ack->term &&
+      disk.entries.size() < ack->match_index.value)
+    fail(fmt::format("L10: server {} acknowledges up to {}, its disk holds {}", from.id.value,
+                     ack->match_index.value, disk.entries.size()));
+}
+
+void Safety::turned(const std::vector<Subject>& subjects, std::size_t at) {
+  const Subject& subject = subjects[at];
+  raft::Term& durable = durable_term_[subject.incarnation];
+  if (subject.disk->hard_state.current_term < durable)
+    fail(fmt::format("E3: the term on the disk of server {} falls", subject.id.value));
+  durable = subject.disk->hard_state.current_term;
+  if (subject.raft == nullptr) return;
+  check_leader(subject);
+  check_monotone(subject);
+  check_commits(subjects, subject);
+  check_log_matching(subjects, subject);
+}
+
+void Safety::check_leader(const Subject& subject) {
+  if (!subject.raft->is_leader()) return;
+  const auto [it, fresh] = leaders_.try_emplace(subject.raft->current_term(), subject.id);
+  if (!fresh && it->second != subject.id)
+    fail(fmt::format("E1: servers {} and {} both lead term {}", it->second.value, subject.id.value,
+                     it->first.value));
+  if (!fresh) return;
+  const raft::Log& log = subject.raft->log();
+  // L7. A leader of an old term that is still learning of it is no new leader.
+  for (std::size_t i = 0; i < committed_.size(); ++i) {
+    const Index index(i + 1);
+    if (committed_[i].term >= subject.raft->current_term()) break;
+    if (log.term_at(index) != committed_[i].term)
+      return fail(fmt::format("L7: the leader of term {}, server {}, lacks committed entry {}",
+                              it->first.value, subject.id.value, index.value));
+  }
+}
+
+void Safety::check_monotone(const Subject& subject) {
+  const raft::Raft& raft = *subject.raft;
+  const auto [it, fresh] = seen_.try_emplace(subject.id);
+  Seen& seen = it->second;
+  if (!fresh && raft.current_term() < seen.term)
+    fail(fmt::format("E3: the term of server {} falls", subject.id.value));
+  if (!fresh && raft.commit_index() < seen.commit_index)
+    fail(fmt::format("L9: the commit index of server {} falls", subject.id.value));
+  if (!fresh && raft.is_leader() && raft.current_term() == seen.term &&
+      raft.log().size() < seen.log_size)
+    fail(fmt::format("E6: leader {} deletes its own entries", subject.id.value));
+  seen = Seen{raft.current_term(), raft.commit_index(), raft.is_leader() ? raft.log().size() : 0};
+}
+
+// L8, and that an entry is durable on a majority by the time that anybody calls it committed.
+void Safety::check_commits(const std::vector<Subject>& subjects, const Subject& subject) {
+  const raft::Raft& raft = *subject.raft;
+  for (Index i(1); i <= raft.commit_index(); i = i.next()) {
+    const raft::Entry& entry = raft.log().at(i);
+    if (i.value <= committed_.size()) {
+      const Fact& fact = committed_[i.value - 1];
+      if (fact.term != entry.term || fact.bytes != entry.bytes.view())
+        return fail(fmt::format("L8: server {} commits another entry {} (term {}, was {})",
+                                subject.id.value, i.value, entry.term.value, fact.term.value));
+      continue;
+    }
+    committed_.push_back({entry.term, std::string(entry.bytes.view())});
+    std::size_t durable = 0;
+    for (const Subject& other : subjects) {
+      const auto& entries = other.disk->entries;
+      if (entries.size() >= i.value && entries[i.value - 1].term == entry.term) ++durable;
+    }
+    if (durable < raft.configuration().majority())
+      fail(fmt::format("L10: server {} commits entry {}, which is durable on {} servers",
+                       subject.id.value, i.value, durable));
+  }
+}
+
+// L1: where two logs hold an entry of the same index and term, all before it is the same.
+void Safety::check_log_matching(const std::vector<Subject>& subjects, const Subject& subject) {
+  const raft::Log& mine = subject.raft->log();
+  for (const Subject& other : subjects) {
+    if (other.raft == nullptr || other.id == subject.id) continue;
+    const raft::Log& theirs = other.raft->log();
+    Index i = std::min(mine.last_index(), theirs.last_index());
+    while (i.value > 0 && mine.at(i).term != theirs.at(i).term) i = Index(i.value - 1);
+    for (; i.value > 0; i = Index(i.value - 1))
+      if (mine.at(i).term != theirs.at(i).term || !(mine.at(i).bytes == theirs.at(i).bytes))
+        return fail(
+            fmt::format("L1: the logs of servers {} and {} differ at {} under a later match",
+                        subject.id.value, other.id.value, i.value));
+  }
+}
+
+}  // namespace vesper::golden

@@ -1,0 +1,71 @@
+// Judges a cluster of cores from the outside after every turn: the safety properties of figure 3
+// and the promises that messages make of disks. Shares no code with what it judges.
+#pragma once
+
+#include <map>
+#include <string>
+#include <vector>
+
+#include "raft/raft.hpp"
+
+namespace vesper::golden {
+
+// What a disk holds for good.
+struct Disk {
+  raft::HardState hard_state;
+  raft::Index commit_index;
+  std::vector<raft::Entry> entries;
+  raft::WriteNumber last_write;
+
+  void carry_out(raft::Write write);
+};
+
+// One server as it is judged.
+struct Subject {
+  raft::ServerId id;
+  raft::Incarnation incarnation;
+  const raft::Raft* raft = nullptr;  // null while it is down
+  const Disk* disk = nullptr;
+};
+
+class Safety {
+ public:
+  // What already counts as committed when the run begins.
+  void assume_committed(const std::vector<raft::Entry>& entries);
+  // A message leaves: does the sender's disk hold what it promises? (E2, E4, L10)
+  void sent(const Subject& from, raft::ServerId to, const raft::Message& message);
+  // A turn of subjects[at] has ended.
+  void turned(const std::vector<Subject>& subjects, std::size_t at);
+  // Its process has ended; what only memory held is gone.
+  void forget(raft::ServerId id) { seen_.erase(id); }
+
+  const std::string& violation() const { return violation_; }
+  raft::Index committed() const { return raft::Index(committed_.size()); }
+  std::size_t leaders() const { return leaders_.size(); }
+
+ private:
+  struct Fact {
+    raft::Term term;
+    std::string bytes;
+  };
+  struct Seen {
+    raft::Term term;
+    raft::Index commit_index;
+    std::size_t log_size = 0;
+  };
+
+  void fail(std::string what);
+  void check_leader(const Subject& subject);
+  void check_commits(const std::vector<Subject>& subjects, const Subject& subject);
+  void check_monotone(const Subject& subject);
+  void check_log_matching(const std::vector<Subject>& subjects, const Subject& subject);
+
+  std::map<raft::Term, raft::ServerId> leaders_;
+  std::map<std::pair<raft::Incarnation, raft::Term>, raft::ServerId> votes_;
+  std::map<raft::Incarnation, raft::Term> durable_term_;
+  std::vector<Fact> committed_;  // position i: index i + 1
+  std::map<raft::ServerId, Seen> seen_;
+  std::string violation_;
+};
+
+}  // namespace vesper::golden

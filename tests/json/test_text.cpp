@@ -1,0 +1,62 @@
+#include <doctest/doctest.h>
+
+#include "json/text.hpp"
+
+using namespace vesper;
+
+TEST_CASE("well-formed UTF-8 is exactly what RFC 3629 allows, at every alignment") {
+  const std::string good[] = {"",
+                              "a",
+                              "12345678",
+                              "\xc2\x80",
+                              "\xdf\xbf",
+                              "\xe0\xa0\x80",
+                              "\xed\x9f\xbf",
+                              "\xee\x80\x80",
+                              "\xef\xbf\xbf",
+                              "\xf0\x90\x80\x80",
+                              "\xf4\x8f\xbf\xbf",
+                              std::string("\0", 1)};
+  const std::string bad[] = {
+      "\x80",         "\xbf",         "\xc0\x80",         "\xc1\xbf",
+      "\xc2",         "\xc2\x41",     "\xe0\x9f\xbf",     "\xe1\x80",
+      "\xed\xa0\x80", "\xed\xbf\xbf", "\xf0\x8f\xbf\xbf", "\xf4\x90\x80\x80",
+      "\xf5\x80\x80", "\xff",         "\xe2\x82\x41",     "\xf1\x80\x80\x41"};
+  for (std::size_t before = 0; before < 10; ++before) {
+    for (std::size_t after = 0; after < 10; ++after) {
+      const std::string head(before, 'x');
+      const std::string tail(after, 'y');
+      for (const auto& text : good) CHECK(json::is_utf8(head + text + tail));
+      for (const auto& text : bad) CHECK_FALSE(json::is_utf8(head + text + tail));
+    }
+  }
+}
+
+TEST_CASE("base64 goes both ways for the examples of RFC 4648 section 10") {
+  const std::pair<const char*, const char*> pairs[] = {{"", ""},
+                                                       {"f", "Zg=="},
+                                                       {"fo", "Zm8="},
+                                                       {"foo", "Zm9v"},
+                                                       {"foob", "Zm9vYg=="},
+                                                       {"fooba", "Zm9vYmE="},
+                                                       {"foobar", "Zm9vYmFy"},
+                                                       {"\xff\xfe", "//4="}};
+  for (const auto& [bytes, text] : pairs) {
+    std::string out = "before";
+    json::append_base64(out, bytes);
+    CHECK(out == std::string("before") + text);
+    CHECK(json::decode_base64(text) == bytes);
+  }
+  std::string all;
+  for (int i = 0; i < 256; ++i) all.push_back(static_cast<char>(i));
+  std::string text;
+  json::append_base64(text, all);
+  CHECK(json::decode_base64(text) == all);
+}
+
+TEST_CASE("base64 that is not the one form of its bytes is refused") {
+  for (const char* text : {"Zg", "Zg=", "Zh==", "Zm9=", "Zg==Zg==", "Z===", "====", "Zm 9v",
+                           "Zm9v\n", "Zm-_", "=Zg=", "Zm9v="})
+    CHECK_FALSE(json::decode_base64(text));
+  CHECK_FALSE(json::decode_base64(std::string_view("Zm9\0", 4)));
+}

@@ -1,0 +1,59 @@
+#include <doctest/doctest.h>
+
+#include "json/request.hpp"
+#include "json/writer.hpp"
+
+using namespace vesper;
+
+TEST_CASE("commas stand between values and nowhere else") {
+  std::string out = ">";
+  json::Writer w(out);
+  w.begin_object();
+  w.key("a");
+  w.begin_array();
+  w.end_array();
+  w.key("b");
+  w.begin_array();
+  w.number(1);
+  w.signed_number(-2);
+  w.boolean(true);
+  w.boolean(false);
+  w.null();
+  w.begin_object();
+  w.end_object();
+  w.raw("1.50");
+  w.end_array();
+  w.key("c");
+  w.string("x");
+  w.end_object();
+  CHECK(out == R"(>{"a":[],"b":[1,-2,true,false,null,{},1.50],"c":"x"})");
+}
+
+TEST_CASE("what RFC 8259 section 7 wants escaped is escaped, all else passes as it is") {
+  std::string out;
+  json::Writer(out).string(std::string("\0\x01\b\t\n\f\r\x1f \"\\/\x7f", 13) + "\xe2\x82\xac");
+  CHECK(out == "\"\\u0000\\u0001\\b\\t\\n\\f\\r\\u001f \\\"\\\\/\x7f\xe2\x82\xac\"");
+}
+
+TEST_CASE("every string of ASCII survives writing and reading") {
+  std::string all;
+  for (int c = 0; c < 0x80; ++c) all.push_back(static_cast<char>(c));
+  std::string body = R"({"payload":{"key":"k","value":)";
+  json::Writer(body).string(all);
+  body += "}}";
+  json::Request request;
+  REQUIRE_FALSE(json::read_request(body, json::RequestKind::put, request));
+  CHECK(request.value == all);
+}
+
+TEST_CASE("bytes that are no UTF-8 become a member with another name") {
+  std::string out;
+  json::Writer w(out);
+  w.begin_object();
+  w.bytes_member("key", "a");
+  w.bytes_member("value", "\xff\xfe");
+  w.key("n");
+  w.number(18446744073709551615u);
+  w.end_object();
+  CHECK(out == R"({"key":"a","value_base64":"//4=","n":18446744073709551615})");
+}

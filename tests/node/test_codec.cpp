@@ -1,0 +1,63 @@
+#include <doctest/doctest.h>
+
+#include "node/codec.hpp"
+
+using namespace vesper;
+using namespace vesper::node;
+
+namespace {
+
+Forward sample() {
+  Forward f{raft::Term(7), raft::BootId(3), 11, {}};
+  f.writes.push_back({12, SharedBytes::copy_of("first")});
+  f.writes.push_back({15, SharedBytes()});
+  return f;
+}
+
+}  // namespace
+
+TEST_CASE("a Forward comes out as it went in") {
+  std::string bytes;
+  encode(PeerMessage{sample()}, bytes);
+  const auto back = decode(bytes);
+  REQUIRE(back.ok());
+  const auto& f = std::get<Forward>(*back);
+  CHECK(f.term == raft::Term(7));
+  CHECK(f.boot == raft::BootId(3));
+  CHECK(f.previous == 11);
+  REQUIRE(f.writes.size() == 2);
+  CHECK(f.writes[0].command.view() == "first");
+  CHECK(f.writes[1].sequence == 15);
+}
+
+TEST_CASE("a ForwardReply comes out as it went in") {
+  std::string bytes;
+  encode(PeerMessage{ForwardReply{raft::Term(7), raft::BootId(3), 12, true}}, bytes);
+  const auto back = decode(bytes);
+  REQUIRE(back.ok());
+  CHECK(std::get<ForwardReply>(*back).accepted == 12);
+  CHECK(std::get<ForwardReply>(*back).gap);
+}
+
+TEST_CASE("a message that was cut short anywhere is refused") {
+  std::string bytes;
+  encode(PeerMessage{sample()}, bytes);
+  for (std::size_t size = 0; size < bytes.size(); ++size)
+    CHECK_FALSE(decode(std::string_view(bytes).substr(0, size)).ok());
+  bytes.push_back('x');
+  CHECK_FALSE(decode(bytes).ok());
+}
+
+TEST_CASE("an unknown kind is refused by name") {
+  const auto unknown = decode(std::string("\xc8", 1));
+  REQUIRE_FALSE(unknown.ok());
+  CHECK(unknown.error().what.find("kind 200") != std::string::npos);
+}
+
+TEST_CASE("sequences that do not rise are refused") {
+  Forward f = sample();
+  f.writes[1].sequence = 12;
+  std::string bytes;
+  encode(PeerMessage{f}, bytes);
+  CHECK_FALSE(decode(bytes).ok());
+}

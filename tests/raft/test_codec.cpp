@@ -1,0 +1,184 @@
+// Messages in bytes: what goes in comes out; what is damaged, forged or out of bounds is refused.
+#include <doctest/doctest.h>
+
+#include "base/prng.hpp"
+#include "raft/codec.hpp"
+#include "raft/entry.hpp"
+
+namespace {
+
+using namespace vesper;
+using namespace vesper::raft;
+
+Entry entry(std::uint64_t index, std::uint64_t term, std::string_view payload = "value") {
+  return make_entry(Index(index), Term(term), EntryType::command, LogTime(8),
+                    {ServerId(1), BootId(2), 3}, payload);
+}
+
+AppendEntries append() {
+  AppendEntries m{Term(9), Index(4), Term(3), Index(2), LogTime(77), {}};
+  m.entries = {entry(5, 3), entry(6, 3, ""), entry(7, 9, std::string(300, 'v'))};
+  return m;
+}
+
+// One of each kind, every field different.
+std::vector<Message> one_of_each() {
+  return {
+      VoteRequest{Term(9), true, Index(8), Term(7), {6, 5}},
+      VoteRequest{Term(9), false, Index(8), Term(7), {}},
+      VoteReply{Term(9), Term(8), true, VoteRefusal::leader_fresh},
+      VoteReply{Term(9), Term(9), false, VoteRefusal::none},
+      append(),
+      AppendEntries{Term(1), Index(0), Term(0), Index(0), LogTime(0), {}},
+      AppendReply{Term(9), true, Index(8), Index(0), Index(0), Term(0)},
+      AppendReply{Term(9), false, Index(0), Index(7), Index(6), Term(5)},
+      Heartbeat{Term(9), Index(8), LogTime(7), 6},
+      HeartbeatReply{Term(9), 8, Index(7)},
+      ReadIndexRequest{Term(9), 8},
+      ReadIndexReply{Term(9), 8, Index(7)},
+  };
+}
+
+std::string bytes_of(const Message& message) {
+  std::string bytes;
+  encode(message, bytes);
+  return bytes;
+}
+
+}  // namespace
+
+TEST_CASE("every message comes back byte for byte") {
+  for (const Message& message : one_of_each()) {
+    const std::string bytes = bytes_of(message);
+    const auto read = decode_message(bytes);
+    REQUIRE(read.ok());
+    CHECK(read->index() == message.index());
+    CHECK(term_of(*read) == term_of(message));
+    CHECK(bytes_of(*read) == bytes);
+  }
+}
+
+TEST_CASE("the fields of a message come back in their places") {
+  const auto vote = decode_message(bytes_of(one_of_each()[0]));
+  REQUIRE(vote.ok());
+  const auto& request = std::get<VoteRequest>(*vote);
+  CHECK(request.term == Term(9));
+  CHECK(request.pre_vote);
+  CHECK(request.last_log_index == Index(8));
+  CHECK(request.last_log_term == Term(7));
+  CHECK(request.cluster_id == Id128{6, 5});
+  const auto read = decode_message(bytes_of(append()));
+  REQUIRE(read.ok());
+  const auto& m = std::get<AppendEntries>(*read);
+  CHECK(m.prev_log_index == Index(4));
+  CHECK(m.prev_log_term == Term(3));
+  CHECK(m.leader_commit == Index(2));
+  CHECK(m.log_time == LogTime(77));
+  REQUIRE(m.entries.size() == 3);
+  CHECK(m.entries[2].payload().view() == std::string(300, 'v'));
+}
+
+TEST_CASE("each entry of a message has a buffer of its own") {
+  const auto read = decode_message(bytes_of(append()));
+  REQUIRE(read.ok());
+  for (const Entry& e : std::get<AppendEntries>(*read).entries)
+    CHECK(e.bytes.buffer_size() == e.bytes.size());
+}
+
+TEST_CASE("a message cut short anywhere, or with a byte behind it, is refused") {
+  for (const Message& message : one_of_each()) {
+    const std::string bytes = bytes_of(message);
+    for (std::size_t size = 0; size < bytes.size(); ++size)
+      CHECK_FALSE(decode_message(bytes.substr(0, size)).ok());
+    CHECK_FALSE(decode_message(bytes + '\0').ok());
+  }
+}
+
+TEST_CASE("whatever bit is flipped, what is accepted is a message in canonical form") {
+  for (const Message& message : one_of_each()) {
+    const std::string bytes = bytes_of(message);
+    for (std::size_t bit = 0; bit < bytes.size() * 8; ++bit) {
+      std::string damaged = bytes;
+      damaged[bit / 8] = static_cast<char>(damaged[bit / 8] ^ (1 << (bit % 8)));
+      const auto read = decode_message(damaged);
+      if (!read.ok()) continue;
+      CHECK(bytes_of(*read) == damaged);
+      CHECK(term_of(*read) <= kMaxTerm);
+    }
+  }
+}
+
+TEST_CASE("random bytes are refused or a message in canonical form, and never crash") {
+  Prng random(1);
+  for (int i = 0; i < 20'000; ++i) {
+    std::string bytes(random.next() % 120, '\0');
+    for (char& c : bytes) c = static_cast<char>(random.next());
+    if (!bytes.empty()) bytes[0] = static_cast<char>(random.next() % 10);
+    const auto read = decode_message(bytes);
+    if (read.ok()) CHECK(bytes_of(*read) == bytes);
+  }
+}
+
+TEST_CASE("an unknown kind is refused by name") {
+  for (const char kind : {char{0}, char{9}, char{127}}) {
+    const auto read = decode_message(std::string(1, kind) + std::string(40, '\0'));
+    REQUIRE_FALSE(read.ok());
+    CHECK(read.error().what.find("kind") != std::string::npos);
+  }
+}
+
+TEST_CASE("flags and refusals out of their range are refused") {
+  std::string vote = bytes_of(one_of_each()[0]);
+  vote[9] = 2;
+  CHECK_FALSE(decode_message(vote).ok());
+  std::string reply = bytes_of(one_of_each()[2]);
+  reply[18] = 6;
+  CHECK_FALSE(decode_message(reply).ok());
+}
+
+TEST_CASE("a term above the range is refused in every message") {
+  for (const Message& message : one_of_each()) {
+    std::string bytes = bytes_of(message);
+    std::string term;
+    ByteWriter(term).u64(kMaxTerm.value + 1);
+    bytes.replace(1, 8, term);
+    CHECK_FALSE(decode_message(bytes).ok());
+  }
+}
+
+TEST_CASE("L15: entries that are not contiguous behind prev_log_index are refused") {
+  AppendEntries gap = append();
+  gap.entries[1] = entry(8, 3);
+  CHECK_FALSE(decode_message(bytes_of(gap)).ok());
+  AppendEntries elsewhere = append();
+  elsewhere.prev_log_index = Index(5);
+  CHECK_FALSE(decode_message(bytes_of(elsewhere)).ok());
+  AppendEntries end_of_range = append();
+  end_of_range.prev_log_index = Index(UINT64_MAX);
+  CHECK_FALSE(decode_message(bytes_of(end_of_range)).ok());
+}
+
+TEST_CASE("entries whose term falls, or is above the leader's, are refused") {
+  AppendEntries falls = append();
+  falls.entries[1] = entry(6, 2);
+  CHECK_FALSE(decode_message(bytes_of(falls)).ok());
+  AppendEntries above = append();
+  above.entries[2] = entry(7, 10);
+  CHECK_FALSE(decode_message(bytes_of(above)).ok());
+}
+
+TEST_CASE("a count that the bytes cannot hold asks for no memory") {
+  std::string bytes = bytes_of(append());
+  std::string count;
+  ByteWriter(count).u32(UINT32_MAX);
+  bytes.replace(41, 4, count);
+  CHECK_FALSE(decode_message(bytes).ok());
+}
+
+TEST_CASE("a damaged entry inside a message is refused") {
+  std::string bytes = bytes_of(append());
+  bytes[bytes.size() - 20] = static_cast<char>(bytes[bytes.size() - 20] ^ 1);
+  const auto read = decode_message(bytes);
+  REQUIRE_FALSE(read.ok());
+  CHECK(read.error().what.find("checksum") != std::string::npos);
+}
