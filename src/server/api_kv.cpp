@@ -160,13 +160,13 @@ void run_kv(Context& context, std::uint64_t connection, Exchange& exchange, std:
   const node::Ticket ticket{connection, exchange.sequence};
   const Instant deadline = context.now() + exchange.timeout;
   if (!exchange.is_write()) {
-    context.node()->post(node::ClientRead{ticket, exchange.key, deadline});
+    context.post(node::ClientRead{ticket, exchange.key, deadline});
     return;
   }
   const std::string command = exchange.method == http::Method::put
                                   ? kv::encode_put(exchange.key, body, false, exchange.conditions)
                                   : kv::encode_remove(exchange.key, exchange.conditions);
-  context.node()->post(node::ClientWrite{ticket, SharedBytes::copy_of(command), deadline});
+  context.post(node::ClientWrite{ticket, SharedBytes::copy_of(command), deadline});
 }
 
 void render_kv(const Context&, const Exchange& exchange, const node::Reply& reply, Answer& answer) {

@@ -104,12 +104,12 @@ void run_request(Context& context, std::uint64_t connection, Exchange& exchange,
   const node::Ticket ticket{connection, exchange.sequence};
   const Instant deadline = context.now() + exchange.timeout;
   if (!puts) {
-    context.node()->post(node::ClientRead{ticket, exchange.key, deadline});
+    context.post(node::ClientRead{ticket, exchange.key, deadline});
     return;
   }
   const std::string command =
       kv::encode_put(exchange.key, request.value, request.value_is_json, {});
-  context.node()->post(node::ClientWrite{ticket, SharedBytes::copy_of(command), deadline});
+  context.post(node::ClientWrite{ticket, SharedBytes::copy_of(command), deadline});
 }
 
 void render_request(const Exchange& exchange, const node::Reply& reply, Answer& answer) {

@@ -184,7 +184,8 @@ void Connection::on_message_end() {
   front_.body_bytes_ -= reading_.body.size();
   if (!parser_.request().keep_alive) input_ = Input::dropped;
   Exchange* exchange = find(reading_.sequence);
-  if (exchange == nullptr || exchange->answered()) return;
+  if (exchange == nullptr) return;
+  if (exchange->answered()) return front_.mark(*this);
   const std::size_t size = reading_.body.size();
   std::string body = std::exchange(reading_.body, {});
   run(front_.context_, id_, *exchange, std::move(body));
@@ -305,8 +306,7 @@ void Connection::finish() {
   finished_at_ = front_.context_.now();
   const bool waiting = std::any_of(exchanges_.begin(), exchanges_.end(),
                                    [](const Exchange& exchange) { return !exchange.answered(); });
-  if (waiting && front_.context_.node() != nullptr)
-    front_.context_.node()->post(node::ClientGone{id_});
+  if (waiting && front_.context_.node() != nullptr) front_.context_.post(node::ClientGone{id_});
   exchanges_.clear();
   stream_->finish();
   if (input_ == Input::parsed) input_ = Input::dropped;
@@ -323,8 +323,7 @@ void Connection::close() {
   drop_reading();
   const bool waiting = std::any_of(exchanges_.begin(), exchanges_.end(),
                                    [](const Exchange& exchange) { return !exchange.answered(); });
-  if (waiting && front_.context_.node() != nullptr)
-    front_.context_.node()->post(node::ClientGone{id_});
+  if (waiting && front_.context_.node() != nullptr) front_.context_.post(node::ClientGone{id_});
   stream_->close();
   report_output();
   front_.retire(*this);

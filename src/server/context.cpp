@@ -2,6 +2,8 @@
 
 #include <fmt/core.h>
 
+#include <utility>
+
 #include "http/serializer.hpp"
 
 namespace vesper::server {
@@ -13,6 +15,10 @@ std::string url_of(const HostPort& address) {
 
 Context::Context(const Options& options, Instant now)
     : options_(options), now_(now), started_at_(now) {}
+
+void Context::post(node::Post post) {
+  node_->post(std::move(post));
+}
 
 std::string Context::address_of(raft::ServerId id) const {
   if (node_ != nullptr)

@@ -37,6 +37,8 @@ class Context {
   // Null until the log has been read.
   node::Node* node() { return node_; }
   const storage::Wal* wal() const { return wal_; }
+  // Into the node's mailbox. Requires a node.
+  void post(node::Post post);
   void attach(node::Node* node, const storage::Wal* wal) {
     node_ = node;
     wal_ = wal;

@@ -61,8 +61,8 @@ Peers::Peer* Peers::find(raft::ServerId id) {
 Hello Peers::hello_to(raft::ServerId to, Channel channel) const {
   Hello hello;
   const Options& options = context_.options();
-  node::Node* node = const_cast<Context&>(context_).node();
-  if (node != nullptr) hello.cluster_id = node->status(context_.now()).cluster_id;
+  if (node::Node* node = context_.node())
+    hello.cluster_id = node->status(context_.now()).cluster_id;
   hello.from = raft::ServerId(options.id);
   hello.to = to;
   hello.incarnation = incarnation_;
@@ -115,7 +115,7 @@ void Peers::announce(Peer& peer, const Hello& theirs) {
   peer.announced = true;
   peer.announced_incarnation = theirs.incarnation;
   peer.announced_cluster = !theirs.cluster_id.is_none();
-  context_.node()->post(node::PeerUp{peer.id, theirs.incarnation, peer.announced_cluster});
+  context_.post(node::PeerUp{peer.id, theirs.incarnation, peer.announced_cluster});
 }
 
 void Peers::link_ended(OutLink& link) {
@@ -139,7 +139,7 @@ void Peers::met_boot(raft::ServerId id, raft::BootId boot) {
 void Peers::gone(Peer& peer) {
   if (!std::exchange(peer.announced, false)) return;
   log::info("server {} is gone: nobody, or another process, answers there", peer.id.value);
-  context_.node()->post(node::PeerGone{peer.id});
+  context_.post(node::PeerGone{peer.id});
 }
 
 void Peers::in_proven(InLink& link) {
@@ -180,8 +180,7 @@ void Peers::in_ended(InLink& link) {
 }
 
 void Peers::received(const InLink& link, node::PeerMessage message) {
-  context_.node()->post(
-      node::FromPeer{link.theirs().from, link.theirs().incarnation, std::move(message)});
+  context_.post(node::FromPeer{link.theirs().from, link.theirs().incarnation, std::move(message)});
 }
 
 // ---- who dials us
@@ -289,7 +288,7 @@ void Peers::update_gauges() {
   gauges.peer_bytes_in = bytes_in_before_;
   for (const Peer& peer : peers_)
     for (const OutLink* link : {peer.control.get(), peer.bulk.get()}) {
-      gauges.peer_links_up += link->up() ? 1 : 0;
+      if (link->up()) ++gauges.peer_links_up;
       gauges.peer_bytes_out += link->bytes_out();
     }
   for (const auto& link : in_links_) gauges.peer_bytes_in += link->bytes_in();

@@ -139,7 +139,7 @@ void Server::on_turn(bool deadline_passed) {
   context_.set_now(loop_.now());
   if (node::Node* node = context_.node()) {
     // Behind what the sockets brought.
-    if (deadline_passed) node->post(node::DeadlinePassed{});
+    if (deadline_passed) context_.post(node::DeadlinePassed{});
     if (node->has_posts()) run_node();
   }
   if (stopped_) return;
@@ -163,7 +163,7 @@ void Server::run_node() {
 }
 
 void Server::on_disk_done(storage::JobDone done) {
-  if (node_ != nullptr) node_->post(node::DiskDone{std::move(done)});
+  if (context_.node() != nullptr) context_.post(node::DiskDone{std::move(done)});
 }
 
 void Server::on_signal(int number) {
@@ -172,7 +172,7 @@ void Server::on_signal(int number) {
   log::info("signal {} -> shut down", number);
   context_.set_shutting_down();
   front_.begin_shutdown();
-  if (node::Node* node = context_.node()) node->post(node::Shutdown{});
+  if (context_.node() != nullptr) context_.post(node::Shutdown{});
   shutdown_timer_.start(options_.shutdown_timeout);
 }
 
