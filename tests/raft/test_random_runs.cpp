@@ -55,23 +55,23 @@ class Run {
 
   void step() {
     const std::uint64_t choice = below(1000);
-    if (choice < 450) deliver();
-    else if (choice < 700) cores_.sync(anybody(), 1 + below(3));
-    else if (choice < 820) cores_.advance(microseconds(static_cast<std::int64_t>(below(12'000))));
-    else if (choice < 900) propose();
-    else if (choice < 930) read();
-    else if (choice < 945) crash();
-    else if (choice < 975) restart();
-    else if (choice < 983) cores_.cut({anybody(), anybody()});
-    else if (choice < 986) cores_.cut_into({{anybody(), anybody()}, {anybody(), anybody()}});
-    else if (choice < 994) cores_.heal();
+    if (choice < 500) deliver();
+    else if (choice < 750) cores_.sync(anybody(), 1 + below(3));
+    else if (choice < 850) cores_.advance(microseconds(static_cast<std::int64_t>(below(10'000))));
+    else if (choice < 920) propose();
+    else if (choice < 950) read();
+    else if (choice < 955) crash();
+    else if (choice < 970) restart();
+    else if (choice < 974) cores_.cut({anybody(), anybody()});
+    else if (choice < 976) cores_.cut_into({{anybody(), anybody()}, {anybody(), anybody()}});
+    else if (choice < 990) cores_.heal();
     else cores_.connect(anybody(), anybody());
   }
 
   // From a random link: in order, out of order, twice, or never.
   void deliver() {
     const ServerId to = anybody();
-    if (below(3) == 0) {
+    if (below(2) == 0) {
       cores_.deliver(to);
       return;
     }
@@ -176,7 +176,7 @@ void run_all(std::uint32_t servers, bool founded) {
   std::size_t reads = 0;
   for (std::uint64_t seed = 1; seed <= seeds(); ++seed) {
     Run run(seed, servers, founded);
-    const std::string wrong = run.run(4000);
+    const std::string wrong = run.run(2000 * static_cast<int>(servers));
     CAPTURE(seed);
     CAPTURE(servers);
     REQUIRE(wrong == "");
