@@ -139,8 +139,9 @@ void render_metrics(Context& context, Answer& answer) {
     page.sample(count, fmt::format("route=\"{}\",status=\"{}\"", to_string(key.first), key.second));
   page.family("request_seconds", "histogram", "From the end of a request's head to its answer.");
   for (std::size_t i = 0; i < kRoutes; ++i)
-    page.histogram(context.metrics.latency[i],
-                   fmt::format("route=\"{}\"", to_string(static_cast<Route>(i))));
+    if (!context.metrics.latency[i].empty())
+      page.histogram(context.metrics.latency[i],
+                     fmt::format("route=\"{}\"", to_string(static_cast<Route>(i))));
   const Gauges& gauges = context.gauges;
   page.single("connections", "gauge", "Open connections of clients.", gauges.connections);
   page.single("connections_accepted_total", "counter", "Connections of clients, ever.",

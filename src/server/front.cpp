@@ -138,6 +138,7 @@ bool Front::settled() const {
 }
 
 void Front::update_gauges() {
+  peers_.update_gauges();
   Gauges& gauges = context_.gauges;
   gauges.connections = connections_.size();
   gauges.client_bytes_in = context_.metrics.bytes_in;

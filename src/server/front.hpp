@@ -39,7 +39,7 @@ class Front final : public node::Clients {
   void begin_shutdown();
   // After begin_shutdown(): every request is answered and every answer is with the kernel.
   bool settled() const;
-  void update_gauges();
+  void update_gauges();  // for /metrics; the peers' too
 
  private:
   friend class Connection;

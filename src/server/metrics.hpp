@@ -31,6 +31,7 @@ class Histogram {
   }
   // Observations at most kBoundsUs[i]; the last one has no bound. Not cumulative.
   const std::array<std::uint64_t, kBoundsUs.size() + 1>& buckets() const { return buckets_; }
+  bool empty() const { return sum_ns_ == 0; }
   double sum_seconds() const { return static_cast<double>(sum_ns_) / 1e9; }
 
  private:

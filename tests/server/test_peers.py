@@ -1,0 +1,245 @@
+"""Who may take part in a cluster: handshakes over raw sockets, keys, identities, and that nothing
+reaches Raft before the handshake has passed."""
+
+import json
+import os
+import shutil
+import signal
+import sys
+import time
+
+import harness
+from harness import Server, free_ports
+
+HELLO = {
+    "Vesper-Protocol": "1-1", "Vesper-Features": "1", "Vesper-Cluster": "none",
+    "Vesper-From": "1", "Vesper-To": "0", "Vesper-Incarnation": "00000000000000aa",
+    "Vesper-Boot": "00000000000000bb", "Vesper-List": "0000000000000000",
+    "Vesper-Channel": "control", "Vesper-Auth": "none", "Vesper-Nonce": "0" * 31 + "1",
+}
+
+
+def cluster(binary, directory, count, flags=()):
+    ports = free_ports(count)
+    return [Server(binary, directory, ports, i, flags) for i in range(count)]
+
+
+def status(server):
+    return json.loads(server.request("GET", "/status")[2])
+
+
+def wait(what, seconds=10, why=lambda: ""):
+    end = time.monotonic() + seconds
+    while True:
+        try:
+            value = what()
+            if value:
+                return value
+        except OSError:
+            pass
+        assert time.monotonic() < end, "waited in vain; " + why()
+        time.sleep(0.01)
+
+
+def start_all(servers):
+    for s in servers:
+        s.start(wait=False)
+    for s in servers:
+        s.wait_ready()
+
+
+def stop_all(servers):
+    for s in servers:
+        s.stop()
+
+
+def dial(server, **changes):
+    """(status, fields, body) of a handshake; body is empty for a 101."""
+    hello = dict(HELLO)
+    for name, value in changes.items():
+        hello["Vesper-" + name] = value
+    with server.connect() as c:
+        c.send("GET /raft HTTP/1.1\r\nHost: a\r\nConnection: Upgrade\r\nUpgrade: vesper-raft/1\r\n"
+               + "".join("%s: %s\r\n" % field for field in hello.items()) + "\r\n")
+        code, fields = c.read_head()
+        if code == 101:
+            return code, fields, b""
+        size = int(fields["content-length"])
+        while len(c.buffer) < size:
+            assert c.fill()
+        return code, fields, c.buffer[:size]
+
+
+def refused(reply, needle):
+    code, fields, body = reply
+    assert 400 <= code < 500, (code, body)
+    detail = json.loads(body)["detail"]
+    assert needle in detail, detail
+
+
+def test_strangers_are_refused_by_name_before_any_state_changes(binary, directory):
+    servers = cluster(binary, directory, 3)
+    start_all(servers)
+    try:
+        before = status(servers[0])
+        known = before["cluster"]
+        s = servers[0]
+        refused(dial(s, Cluster=known[:-1] + ("0" if known[-1] != "0" else "1")), "is of cluster")
+        refused(dial(s, Cluster=known, From="7"), "server 7 is not a member")
+        refused(dial(s, Cluster=known, From="0"), "which is this one")
+        refused(dial(s, Cluster=known, To="2"), "means server 2")
+        refused(dial(s, Cluster=known), "incarnation")
+        refused(dial(s, Protocol="2-3"), "versions 2-3")
+        refused(dial(s, Auth="hmac-sha256"), "peer key")
+        refused(dial(s), "another list")
+        refused(dial(s, Nonce="x"), "Vesper-Nonce")
+        refused(dial(s, From="64"), "highest id")
+        text = s.log_text()
+        assert "peer refused" in text and "is of cluster" in text, text
+        lines = len(text.splitlines())
+        for _ in range(5):
+            refused(dial(s, Cluster=known, From="7"), "server 7")
+        assert len(s.log_text().splitlines()) == lines, "one line a reason, not one a try"
+        after = status(servers[0])
+        assert (before["term"], before["last_index"]) == (after["term"], after["last_index"])
+    finally:
+        stop_all(servers)
+
+
+def test_random_bytes_on_the_peers_port_change_nothing(binary, directory):
+    servers = cluster(binary, directory, 1)
+    start_all(servers)
+    try:
+        s = servers[0]
+        before = status(s)
+        for seed in range(50):
+            with s.connect() as c:
+                c.send(os.urandom(300))
+            with s.connect() as c:
+                c.send("GET /raft HTTP/1.1\r\nHost: a\r\nConnection: Upgrade\r\n"
+                       "Upgrade: vesper-raft/1\r\n\r\n")
+                assert c.read_head()[0] == 400
+        after = status(s)
+        assert (before["term"], before["last_index"]) == (after["term"], after["last_index"])
+    finally:
+        stop_all(servers)
+
+
+def test_servers_with_one_key_meet_and_one_with_another_does_not(binary, directory):
+    for name, text in (("key", "correct horse battery staple\n"), ("other", "x" * 32)):
+        with open(os.path.join(directory, name), "w") as f:
+            f.write(text)
+    key = ["--peer-key-file", os.path.join(directory, "key")]
+    servers = cluster(binary, directory, 3, key)
+    servers[2].flags = ["--peer-key-file", os.path.join(directory, "other")]
+    start_all(servers[:2])
+    servers[2].start(wait=False)
+    try:
+        assert servers[0].request("PUT", "/kv/secret", "kept")[0] == 200
+        wait(lambda: "another peer key" in servers[2].log_text(), why=servers[2].log_text)
+        wait(lambda: "peer key" in servers[0].log_text(), why=servers[0].log_text)
+        assert servers[2].request("GET", "/readyz")[0] == 503
+        assert "correct horse" not in servers[0].log_text()
+        servers[2].stop()
+        servers[2].flags = []
+        servers[2].start(wait=False)
+        wait(lambda: "with a peer key, this one without" in servers[2].log_text())
+        servers[2].stop()
+        servers[2].flags = key
+        servers[2].start()
+        assert servers[2].request("GET", "/kv/secret?raw")[2] == b"kept"
+    finally:
+        stop_all(servers)
+
+
+def test_a_wiped_server_is_refused_by_name_and_the_others_go_on(binary, directory):
+    servers = cluster(binary, directory, 3)
+    start_all(servers)
+    try:
+        servers[0].request("PUT", "/kv/w", "1")
+        servers[2].stop(signal.SIGKILL)
+        shutil.rmtree(os.path.join(directory, "vesper-data", "2"))
+        servers[2].start(wait=False)
+        wait(lambda: "wiped or replaced" in servers[2].log_text(), why=servers[2].log_text)
+        wait(lambda: "wiped or replaced" in servers[0].log_text() + servers[1].log_text())
+        assert servers[0].request("PUT", "/kv/w", "2")[0] == 200
+        assert servers[2].request("GET", "/readyz")[0] == 503
+        assert servers[2].request("GET", "/kv/w?timeout=200ms")[0] == 503
+    finally:
+        stop_all(servers)
+
+
+def test_two_servers_with_one_id_are_never_counted_twice(binary, directory):
+    servers = cluster(binary, directory, 3)
+    start_all(servers)
+    twin = Server(binary, directory, servers[0].ports, 2,
+                  ["--data-dir", os.path.join(directory, "twin"), "--listen",
+                   "127.0.0.1:%d" % free_ports(1)[0]])
+    twin.log = os.path.join(directory, "twin.log")
+    try:
+        twin.start(wait=False)
+        wait(lambda: "refused" in twin.log_text(), why=twin.log_text)
+        text = wait(lambda: servers[0].log_text() if "peer refused" in servers[0].log_text()
+                    else None)
+        assert "server 2" in text
+        assert servers[0].request("PUT", "/kv/t", "1")[0] == 200
+    finally:
+        stop_all(servers + [twin])
+
+
+def test_another_list_is_refused_while_there_is_no_cluster(binary, directory):
+    ports = free_ports(3)
+    other = os.path.join(directory, "other.txt")
+    with open(other, "w") as f:
+        f.writelines("http://127.0.0.1:%d\n" % p for p in (ports[0], ports[1]))
+    a = Server(binary, directory, ports, 0)
+    b = Server(binary, directory, ports, 1, list_name="other.txt")
+    try:
+        a.start(wait=False)
+        b.start(wait=False)
+        wait(lambda: "another list" in a.log_text() and "another list" in b.log_text(),
+             why=lambda: a.log_text() + b.log_text())
+        assert a.request("GET", "/readyz")[0] == 503
+    finally:
+        stop_all([a, b])
+
+
+def test_a_killed_leader_costs_milliseconds_and_no_error(binary, directory):
+    servers = cluster(binary, directory, 3)
+    start_all(servers)
+    try:
+        slowest = 0
+        for round_number in range(5):
+            leader = wait(lambda: next((s for s in servers if status(s)["role"] == "leader"), None))
+            other = next(s for s in servers if s is not leader)
+            assert other.request("PUT", "/kv/f", "before%d" % round_number)[0] == 200
+            leader.stop(signal.SIGKILL)
+            begun = time.monotonic()
+            reply = other.request("PUT", "/kv/f", "after%d" % round_number)
+            assert reply[0] == 200, reply
+            slowest = max(slowest, time.monotonic() - begun)
+            leader.start()
+            assert leader.request("GET", "/kv/f?raw")[2] == b"after%d" % round_number
+        assert slowest < 1, "%.3f s" % slowest
+    finally:
+        stop_all(servers)
+
+
+def test_a_large_value_travels_between_servers(binary, directory):
+    servers = cluster(binary, directory, 3)
+    start_all(servers)
+    try:
+        value = os.urandom(8 << 20)
+        for s in servers:
+            assert s.request("PUT", "/kv/large%d" % s.node, value)[0] == 200
+        for s in servers:
+            for node in range(3):
+                assert s.request("GET", "/kv/large%d?raw" % node)[2] == value
+        text = servers[0].request("GET", "/metrics")[2].decode()
+        assert "vesper_peer_links_up 4" in text, text
+    finally:
+        stop_all(servers)
+
+
+if __name__ == "__main__":
+    sys.exit(harness.run(sys.modules[__name__], os.path.abspath(sys.argv[1])))
