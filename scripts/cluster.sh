@@ -94,7 +94,8 @@ wipe() {
     fi
   done
   [[ $yes == yes ]] ||
-    die "this removes all data of ${#urls[@]} nodes below $data" "If that is meant: $0 wipe --yes"
+    die "this removes all data of ${#urls[@]} nodes below $data" \
+      "If that is meant, say it again with --yes."
   for id in "${!urls[@]}"; do
     rm -rf -- "${data:?}/$id"
     rm -f -- "$(log_file "$id")" "$(pid_file "$id")"

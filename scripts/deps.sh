@@ -3,13 +3,13 @@
 # there. Every other script does this by itself for what it needs.
 #
 #   scripts/deps.sh              what building, testing and the demo need
-#   scripts/deps.sh check fuzz   what these scripts need: build demo test check fuzz
+#   scripts/deps.sh check fuzz   what these scripts need: build demo test check fuzz figures
 #   scripts/deps.sh --list       prints the names of all of them and installs nothing
 set -euo pipefail
 source "$(dirname "${BASH_SOURCE[0]}")/lib/common.sh"
 source "$(dirname "${BASH_SOURCE[0]}")/lib/packages.sh"
 
-purposes=(build demo test check fuzz)
+purposes=(build demo test check fuzz figures)
 case "${1:-}" in
   -h | --help)
     print_manual

@@ -8,6 +8,7 @@ packages_demo=(curl)
 packages_test=(curl python3 strace)
 packages_check=(clang-format clang-tidy shellcheck python3)
 packages_fuzz=(clang llvm libclang-rt-dev)
+packages_figures=(wrk strace)
 
 # missing_packages PACKAGE...: prints those that are not installed.
 missing_packages() {

@@ -131,7 +131,7 @@ class ClusterCall {
   const std::vector<HostPort>& endpoints_;
   const Call& call_;
   Instant finish_by_;
-  Outcome outcome_;
+  Outcome outcome_{Outcome::Kind::unavailable, {}, "the time was up before anybody was asked"};
 };
 
 struct ProblemBody {

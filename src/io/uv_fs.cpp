@@ -131,14 +131,20 @@ Result<std::vector<std::string>> UvFs::list() {
   DIR* directory = fd < 0 ? nullptr : ::fdopendir(fd);
   if (directory == nullptr) return failure("opendir", "");
   std::vector<std::string> names;
+  int failed_at = 0;
   errno = 0;
   while (const dirent* entry = ::readdir(directory)) {
+    // A name that cannot be looked at is an error, not a file less: a log that seems empty would
+    // make this server forget its vote.
     struct stat info {};
-    if (::fstatat(directory_fd_, entry->d_name, &info, AT_SYMLINK_NOFOLLOW) == 0 &&
-        S_ISREG(info.st_mode))
-      names.emplace_back(entry->d_name);
+    if (::fstatat(directory_fd_, entry->d_name, &info, 0) != 0) {
+      failed_at = errno;
+      break;
+    }
+    if (S_ISREG(info.st_mode)) names.emplace_back(entry->d_name);
     errno = 0;
   }
+  if (failed_at != 0) errno = failed_at;
   const bool failed = errno != 0;
   const Error error = failed ? failure("readdir", "") : Error{};
   ::closedir(directory);

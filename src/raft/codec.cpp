@@ -88,6 +88,13 @@ bool read_flag(ByteReader& r) {
   return v == 1;
 }
 
+// Who believes a time out of range overflows when it goes on from there.
+LogTime read_log_time(ByteReader& r) {
+  const LogTime time(r.i64());
+  if (time < LogTime(0) || time > kMaxLogTime) r.fail();
+  return time;
+}
+
 VoteReply read_vote_reply(ByteReader& r) {
   VoteReply m;
   m.term = Term(r.u64());
@@ -105,10 +112,10 @@ Result<Message> read_append_entries(ByteReader& r) {
   m.prev_log_index = Index(r.u64());
   m.prev_log_term = Term(r.u64());
   m.leader_commit = Index(r.u64());
-  m.log_time = LogTime(r.i64());
+  m.log_time = read_log_time(r);
   const std::uint32_t count = r.u32();
   if (count > r.remaining() / kEntryOverhead) r.fail();
-  if (!r.ok()) return Error{"AppendEntries: cut short"};
+  if (!r.ok()) return Error{"AppendEntries: cut short, or out of range"};
   m.entries.reserve(count);
   Index expected = m.prev_log_index.next();
   Term least = m.prev_log_term;
@@ -164,7 +171,7 @@ Result<Message> read_small(std::uint8_t kind, ByteReader& r) {
       Heartbeat m;
       m.term = Term(r.u64());
       m.leader_commit = Index(r.u64());
-      m.log_time = LogTime(r.i64());
+      m.log_time = read_log_time(r);
       m.round = r.u64();
       return Message{m};
     }

@@ -89,6 +89,9 @@ Result<Entry> decode_entry(const SharedBytes& bytes) {
   if (entry.index.value == 0 || entry.term.value == 0 || entry.term > kMaxTerm)
     return Error{fmt::format("entry: index {} of term {} is out of range", entry.index.value,
                              entry.term.value)};
+  if (entry.time < LogTime(0) || entry.time > kMaxLogTime)
+    return Error{
+        fmt::format("entry {}: log time {} is out of range", entry.index.value, entry.time.value)};
   entry.type = static_cast<EntryType>(type);
   entry.bytes = bytes.slice(0, length);
   // Raft reads these two itself, wherever they come from: they are checked here, once.
@@ -131,6 +134,9 @@ Result<Configuration> decode_bootstrap(std::string_view payload) {
     voter.id = ServerId(r.u32());
     voter.incarnation = Incarnation(r.u64());
     voter.address = std::string(r.string(kMaxAddress));
+    if (voter.id.value >= kMaxServers)
+      return Error{fmt::format("bootstrap entry: voter {}, expected 0 to {}", voter.id.value,
+                               kMaxServers - 1)};
     if (i > 0 && voter.id <= configuration.voters.back().id)
       return Error{"bootstrap entry: voters are not in id order"};
     configuration.voters.push_back(std::move(voter));

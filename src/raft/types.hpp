@@ -25,6 +25,8 @@ inline constexpr std::uint32_t kMaxServers = 64;
 // A term above this is refused wherever it comes from: it could only be damage or forgery, and
 // arithmetic on terms never wraps.
 inline constexpr Term kMaxTerm{std::uint64_t{1} << 62};
+// Likewise of log time: 146 years of a cluster's life. It never is below 0.
+inline constexpr LogTime kMaxLogTime{std::int64_t{1} << 62};
 
 // Who asked for an entry: the sequence-th write of one process. {0, 0, 0} on entries that no
 // client asked for.

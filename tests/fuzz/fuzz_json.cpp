@@ -45,10 +45,8 @@ void check_request(std::string_view text, json::RequestKind kind) {
   w.key("key");
   w.string(request.key);
   w.key("value");
-  if (request.value_is_json)
-    w.raw(request.value);
-  else
-    w.string(request.value);
+  if (request.value_is_json) w.raw(request.value);
+  else w.string(request.value);
   w.end_object();
   body += '}';
   json::Request again;

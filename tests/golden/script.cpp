@@ -220,7 +220,7 @@ void Script::forge(const Words& words) {
 
 // partition A B | C D: sides; who is not named is alone     cut A->B     heal
 // hold A->B, release A->B: deliver, settle and run pass a held link over
-// connect A B: both learn that they reach each other        peer-gone ID [at ID]: all learn it, or one
+// connect A B: both learn that they reach each other     peer-gone ID [at ID]: all learn it, or one
 bool Script::network(const Words& words) {
   const std::string& name = words[0];
   const std::string argument = words.size() > 1 ? words[1] : "";

@@ -146,6 +146,15 @@ TEST_CASE("a term above the range is refused in every message") {
   }
 }
 
+TEST_CASE("a log time out of range is refused: who went on from it would overflow") {
+  for (const LogTime time : {LogTime(-1), LogTime(INT64_MAX), LogTime(kMaxLogTime.value + 1)}) {
+    AppendEntries m = append();
+    m.log_time = time;
+    CHECK_FALSE(decode_message(bytes_of(m)).ok());
+    CHECK_FALSE(decode_message(bytes_of(Heartbeat{Term(9), Index(8), time, 6})).ok());
+  }
+}
+
 TEST_CASE("L15: entries that are not contiguous behind prev_log_index are refused") {
   AppendEntries gap = append();
   gap.entries[1] = entry(8, 3);

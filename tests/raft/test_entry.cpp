@@ -17,7 +17,7 @@ Configuration three_voters() {
 }
 
 Entry command(std::string_view payload) {
-  return make_entry(Index(3), Term(2), EntryType::command, LogTime(-5), {ServerId(1), BootId(2), 3},
+  return make_entry(Index(3), Term(2), EntryType::command, LogTime(5), {ServerId(1), BootId(2), 3},
                     payload);
 }
 
@@ -99,9 +99,12 @@ TEST_CASE("an unknown version, type or flag is refused by name") {
   }
 }
 
-TEST_CASE("an index of 0 and a term of 0 or out of range are refused") {
-  for (const auto& [at, value] :
-       {std::pair<std::size_t, std::uint64_t>{8, 0}, {16, 0}, {16, kMaxTerm.value + 1}}) {
+TEST_CASE("an index of 0, and a term or log time out of range are refused") {
+  for (const auto& [at, value] : {std::pair<std::size_t, std::uint64_t>{8, 0},
+                                  {16, 0},
+                                  {16, kMaxTerm.value + 1},
+                                  {24, UINT64_MAX},
+                                  {24, std::uint64_t{1} << 63 | 1}}) {
     std::string bytes(command("v").bytes.view());
     std::string number;
     ByteWriter(number).u64(value);
@@ -127,6 +130,9 @@ TEST_CASE("a Bootstrap payload cut short, with bytes behind it, or out of order 
   Configuration twice = three_voters();
   twice.voters[1].id = ServerId(0);
   CHECK_FALSE(decode_bootstrap(encode_bootstrap(twice)).ok());
+  Configuration too_high = three_voters();
+  too_high.voters[2].id = ServerId(kMaxServers);
+  CHECK_FALSE(decode_bootstrap(encode_bootstrap(too_high)).ok());
   CHECK_FALSE(decode_bootstrap(encode_bootstrap({{7, 9}, {}})).ok());
   CHECK_FALSE(decode_bootstrap(encode_bootstrap({{}, three_voters().voters})).ok());
 }

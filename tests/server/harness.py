@@ -149,7 +149,7 @@ class Connection:
 
 
 def run(module, binary):
-    """Runs every test_ function of a module with (binary, directory); prints `N passed, N failed`."""
+    """Runs every test_ function of a module; prints `N passed, N failed`."""
     passed = failed = 0
     wanted = sys.argv[2:]
     for name, test in sorted(vars(module).items()):

@@ -1,0 +1,135 @@
+"""Measures what README claims about speed and cost, on this machine: throughput.py BINARY
+
+Three nodes with real disks. The ratios are taken in turn within one run, several times, medians:
+absolute figures say as much about the machine as about Vesper. Needs wrk and strace."""
+
+import argparse
+import os
+import re
+import signal
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+
+from harness import Cluster, Node, wait_for
+
+PUT = '''
+local n = 0
+local value = string.rep("x", 256)
+request = function()
+  n = n + 1
+  return wrk.format("PUT", "/kv/key" .. (n % 1000), nil, value)
+end
+'''
+
+
+def load(url, clients, seconds, script=None, path=''):
+    """wrk for some seconds; (answers with status 200, answers a second)."""
+    command = ['wrk', '-t1', f'-c{clients}', f'-d{seconds}s']
+    if script:
+        command += ['-s', script]
+    out = subprocess.run([*command, url + path], capture_output=True, text=True, check=True).stdout
+    answers = int(re.search(r'(\d+) requests in', out).group(1))
+    refused = re.search(r'Non-2xx or 3xx responses: (\d+)', out)
+    good = answers - (int(refused.group(1)) if refused else 0)
+    return good, good / seconds
+
+
+def median(values):
+    return statistics.median(values)
+
+
+def writes(leader, script, rounds, seconds):
+    one, many = [], []
+    for _ in range(rounds):
+        one.append(load(leader.url, 1, seconds, script)[1])
+        many.append(load(leader.url, 64, seconds, script)[1])
+    print(f'writes/s, 256 bytes, 1 client     {median(one):>9.0f}   (median of {rounds})')
+    print(f'writes/s, 256 bytes, 64 clients   {median(many):>9.0f}   '
+          f'{median(many) / median(one):.1f} times one client')
+
+
+def reads(leader, follower, rounds, seconds):
+    for name, node in (('leader', leader), ('follower', follower)):
+        rates = [load(node.url, 64, seconds, path='/kv/key1')[1] for _ in range(rounds)]
+        print(f'linearizable reads/s, 64 clients, {name:<8} {median(rates):>6.0f}')
+
+
+def syncs(nodes, leader, script, seconds):
+    """fdatasync calls a node makes for acknowledged writes, counted by strace -c."""
+    with tempfile.TemporaryDirectory() as folder:
+        tracers = []
+        for node in nodes:
+            out = os.path.join(folder, str(node.id))
+            tracers.append((subprocess.Popen(
+                ['strace', '-f', '-c', '-e', 'trace=fdatasync', '-o', out, '-p',
+                 str(node.process.pid)], stderr=subprocess.DEVNULL), out))
+        for node in nodes:
+            status = f'/proc/{node.process.pid}/status'
+            wait_for('strace', lambda path=status: 'TracerPid:\t0' not in open(path).read(), 10)
+        acknowledged = load(leader.url, 64, seconds, script)[0]
+        counts = []
+        for tracer, out in tracers:
+            tracer.send_signal(signal.SIGINT)
+            tracer.wait(10)
+            found = re.search(r'(\d+)\s+(?:\d+\s+)?fdatasync', open(out).read())
+            counts.append(int(found.group(1)) if found else 0)
+    print(f'fdatasync calls, 64 clients       {max(counts):>9}   '
+          f'for {acknowledged} acknowledged writes: 1 for {acknowledged / max(counts):.1f}')
+
+
+def idle(nodes, seconds):
+    tick = os.sysconf('SC_CLK_TCK')
+
+    def used(node: Node):
+        fields = open(f'/proc/{node.process.pid}/stat').read().rsplit(')', 1)[1].split()
+        return (int(fields[11]) + int(fields[12])) / tick
+
+    before = [used(node) for node in nodes]
+    began = time.monotonic()
+    time.sleep(seconds)  # what is measured is that nothing happens in it
+    took = time.monotonic() - began
+    shares = [100 * (used(node) - b) / took for node, b in zip(nodes, before)]
+    resident = [int(re.search(r'VmRSS:\s+(\d+)', open(f'/proc/{node.process.pid}/status').read())
+                    .group(1)) / 1024 for node in nodes]
+    print(f'idle, busiest of {len(nodes)} nodes         {max(shares):>8.2f} % of a core')
+    print(f'idle, resident memory             {max(resident):>8.1f} MB')
+
+
+def start_up(binary, rounds):
+    took = []
+    for _ in range(rounds):
+        with Cluster(binary, 3, start=False) as cluster:
+            began = time.monotonic()
+            for node in cluster.nodes:
+                node.start()
+            wait_for('all ready', lambda c=cluster: all(n.is_ready() for n in c.nodes), 10)
+            took.append(1000 * (time.monotonic() - began))
+    print(f'start of three nodes to serving   {median(took):>9.0f} ms (median of {rounds})')
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument('binary')
+    parser.add_argument('--rounds', type=int, default=5)
+    parser.add_argument('--seconds', type=int, default=4)
+    options = parser.parse_args()
+    binary = os.path.abspath(options.binary)
+    start_up(binary, options.rounds)
+    with tempfile.NamedTemporaryFile('w', suffix='.lua') as script, Cluster(binary, 3) as cluster:
+        script.write(PUT)
+        script.flush()
+        cluster.wait_ready()
+        idle(cluster.nodes, 10)
+        leader = cluster.wait_leader()
+        follower = next(node for node in cluster.nodes if node is not leader)
+        writes(leader, script.name, options.rounds, options.seconds)
+        reads(leader, follower, options.rounds, options.seconds)
+        syncs(cluster.nodes, leader, script.name, options.seconds)
+    return 0
+
+
+if __name__ == '__main__':
+    sys.exit(main())

@@ -1,0 +1,450 @@
+// Rules that bugs have taught, E: elections, L: logs, K: clients. Numbered as in docs/raft.md and
+// in the comments of src/raft.
+#include "golden/cores.hpp"
+#include "paper/one.hpp"
+
+using namespace vesper::paper;
+using vesper::kNever;
+using vesper::milliseconds;
+using vesper::seconds;
+
+TEST_CASE("E2: a vote leaves when it is durable, also where the term was known before") {
+  One one({.term = 2});
+  one.receive(k1, vote(2, 1, 1));
+  REQUIRE(one.output().write.has_value());
+  CHECK(one.output().write->hard_state == HardState{Term(2), k1});
+  CHECK(one.sent<VoteReply>(k1).empty());
+  one.sync();
+  CHECK(one.one<VoteReply>(k1).granted());
+}
+
+TEST_CASE("E2: a candidate's requests and its own vote wait for its disk") {
+  One one;
+  one.become_candidate();
+  CHECK(one.sent<VoteRequest>(k1).empty());
+  one.sync();
+  CHECK(one.one<VoteRequest>(k1).term == Term(2));
+  One early({.servers = 2});
+  early.become_candidate();
+  early.vote_for_it(k1);
+  CHECK(early.is<Candidate>());
+  early.sync();
+  CHECK(early.is<Leader>());
+}
+
+TEST_CASE("E2: a leader elected by others says nothing before its own term is durable") {
+  One one;
+  one.become_candidate();
+  one.vote_for_it(k1);
+  one.vote_for_it(k2);
+  REQUIRE(one.is<Leader>());
+  CHECK(one.sent<Heartbeat>(k1).empty());
+  CHECK(one.sent<AppendEntries>(k1).empty());
+  one.sync();
+  CHECK(one.sent<Heartbeat>(k1).size() == 1);
+}
+
+TEST_CASE("E3, E4: term and vote are what the disk says after a restart") {
+  One one({.term = 6, .voted_for = k1});
+  CHECK(one.raft().current_term() == Term(6));
+  one.receive(k2, vote(6, 9, 5));
+  CHECK(one.one<VoteReply>(k2).refusal == VoteRefusal::already_voted);
+}
+
+TEST_CASE("E7: a vote that is refused does not put one's own election off") {
+  One one({.log = {1, 2}});
+  const auto deadline = one.output().deadline;
+  one.receive(k1, vote(9, 1, 1));
+  CHECK(one.raft().current_term() == Term(9));
+  CHECK(one.output().deadline == deadline);
+}
+
+TEST_CASE("E8: messages of an old term change nothing") {
+  const std::vector<Message> messages = {append(1, 1, 1, {1}, 1),
+                                         heartbeat(1, 9),
+                                         AppendReply{Term(1), true, Index(9)},
+                                         HeartbeatReply{Term(1), 9, Index(9)},
+                                         ReadIndexRequest{Term(1), 1},
+                                         ReadIndexReply{Term(1), 1, Index(9)},
+                                         VoteReply{Term(1), Term(1), false, {}}};
+  for (const Message& message : messages) {
+    One one;
+    one.become_leader();
+    const auto terms = one.terms();
+    one.receive(k1, message);
+    CHECK(one.is<Leader>());
+    CHECK(one.terms() == terms);
+    CHECK(one.raft().commit_index() == Index(1));
+    CHECK(one.output().reads.empty());
+    CHECK_FALSE(one.output().write.has_value());
+  }
+}
+
+TEST_CASE("E9: a pre-vote changes neither term nor vote, and writes nothing") {
+  One one;
+  one.receive(k1, pre_vote(9, 5, 5));
+  const auto reply = one.one<VoteReply>(k1);
+  CHECK(reply.granted());
+  CHECK(reply.pre_vote);
+  CHECK(one.raft().hard_state() == HardState{Term(1), std::nullopt});
+  CHECK_FALSE(one.output().write.has_value());
+}
+
+TEST_CASE("E9: a pre-vote is for a term that is still to come") {
+  One one({.term = 4});
+  one.receive(k1, pre_vote(4, 9, 4));
+  CHECK(one.one<VoteReply>(k1).refusal == VoteRefusal::old_term);
+  one.receive(k1, pre_vote(5, 9, 4));
+  CHECK(one.one<VoteReply>(k1).granted());
+}
+
+TEST_CASE("E9, E12: whoever hears a leader gives no vote, and does not believe the term") {
+  for (const bool before : {true, false}) {
+    One one;
+    one.receive(k1, heartbeat(1));
+    one.wait(milliseconds(149));
+    auto request = vote(9, 5, 5);
+    request.pre_vote = before;
+    one.receive(k2, request);
+    CHECK(one.one<VoteReply>(k2).refusal == VoteRefusal::leader_fresh);
+    CHECK(one.raft().current_term() == Term(1));
+    one.wait(milliseconds(1));
+    one.receive(k2, request);
+    CHECK((before ? one.one<VoteReply>(k2).granted() : one.raft().current_term() == Term(9)));
+  }
+}
+
+TEST_CASE("E12: a leader does not vote another one in") {
+  One one;
+  one.become_leader();
+  one.wait(seconds(1));
+  one.receive(k1, vote(9, 9, 8));
+  CHECK(one.one<VoteReply>(k1).refusal == VoteRefusal::leader_fresh);
+  CHECK(one.is<Leader>());
+}
+
+TEST_CASE("E12, fast failover: a leader whose process is gone protects nobody") {
+  One one;
+  one.receive(k1, heartbeat(1));
+  one.turn({PeerGone{k2}});
+  CHECK(one.raft().leader() == k1);
+  one.turn({PeerGone{k1}});
+  CHECK(one.raft().leader() == std::nullopt);
+  CHECK(one.output().deadline <= one.now() + kFastFailover);
+  one.receive(k2, pre_vote(2, 1, 1));
+  CHECK(one.one<VoteReply>(k2).granted());
+  CHECK(one.output().deadline >= one.now() + kHoldBack);
+}
+
+TEST_CASE("E10: a refused pre-vote of a higher term is adopted, a granted one changes no term") {
+  One one;
+  one.become_pre_candidate();
+  one.receive(k1, VoteReply{Term(5), Term(2), true, VoteRefusal::old_term});
+  CHECK(one.is<Follower>());
+  CHECK(one.raft().current_term() == Term(5));
+}
+
+TEST_CASE("E11: a leader that hears no majority for two election timeouts steps down, silent") {
+  One one({.servers = 5});
+  one.become_leader();
+  const auto start = one.now();
+  while (one.is<Leader>()) {
+    one.wait_for_deadline();
+    if (!one.is<Leader>()) break;
+    one.receive(k1, HeartbeatReply{Term(2), one.sent<Heartbeat>(k1).front().round, Index(1)});
+  }
+  CHECK(one.now() - start > milliseconds(300));
+  CHECK(one.now() - start <= milliseconds(350));
+  CHECK(one.sent<Heartbeat>(k1).empty());
+  CHECK(one.raft().current_term() == Term(2));
+}
+
+TEST_CASE("E11: an answer proves the leader heard for when its heartbeat left, not for now") {
+  One one;
+  one.become_leader();
+  const std::uint64_t old = one.sent<Heartbeat>(k1).front().round;
+  one.wait(milliseconds(400));  // frozen
+  one.receive(k1, HeartbeatReply{Term(2), old, Index(1)});
+  one.wait_for_deadline();
+  CHECK(one.is<Follower>());
+}
+
+TEST_CASE("E13: the longer log of a lower term leads in the end, though a higher term exists") {
+  vesper::golden::Cores cores({.servers = 3});
+  cores.elect(k0);
+  cores.run(milliseconds(60));
+  cores.cut_into({{k0, k1}, {k2}});
+  cores.turn(k0, {Propose{{{{}, vesper::SharedBytes::copy_of("x")}}}});
+  cores.settle();
+  cores.crash(k1);
+  // Server 2 was a candidate once, in a term that nobody else knows.
+  cores.crash(k2);
+  cores.at(k2).disk.hard_state = {Term(9), k2};
+  cores.start(k2);
+  cores.heal();
+  cores.connect_all(k2);
+  cores.run(seconds(2));
+  CHECK(cores.leader() == k0);
+  CHECK(cores.at(k2).applied == std::vector<std::string>{"x"});
+  CHECK(cores.violation() == "");
+}
+
+TEST_CASE("E14: one server elects itself, and only after its own fsync") {
+  One one({.servers = 1});
+  one.wait_for_deadline();
+  CHECK(one.is<Candidate>());
+  one.sync();
+  CHECK(one.is<Leader>());
+  CHECK(one.raft().commit_index() == Index(1));
+  one.sync();
+  CHECK(one.raft().commit_index() == Index(2));
+}
+
+TEST_CASE("C10: votes and acknowledgements of another incarnation do not count") {
+  One one;
+  one.become_pre_candidate();
+  one.turn({Received{k1, Incarnation(7), VoteReply{Term(1), Term(2), true, {}}}});
+  CHECK(one.is<PreCandidate>());
+  one.grant_pre_votes();
+  one.sync();
+  one.turn({Received{k1, Incarnation(7), VoteReply{Term(2), Term(2), false, {}}}});
+  CHECK(one.is<Candidate>());
+  one.vote_for_it(k2);
+  one.sync();
+  one.turn({Received{k1, Incarnation(7), AppendReply{Term(2), true, Index(2)}}});
+  CHECK(one.raft().commit_index() == Index(1));
+  one.acknowledge(k2, 2);
+  CHECK(one.raft().commit_index() == Index(2));
+}
+
+TEST_CASE("L2: an old message that covers a prefix takes nothing back") {
+  One one;
+  one.receive_and_sync(k1, append(2, 1, 1, {2, 2, 2}));
+  one.receive(k1, append(2, 1, 1, {2}));
+  CHECK(one.terms() == Terms{1, 2, 2, 2});
+  CHECK(one.one<AppendReply>(k1).match_index == Index(2));
+}
+
+TEST_CASE("L4: a follower commits only what this leader's messages have proven to match") {
+  One one({.log = {1, 2, 2}, .term = 3});
+  one.receive(k1, heartbeat(3, 3));
+  CHECK(one.raft().commit_index() == Index(1));
+  one.receive(k1, append(3, 1, 1, {2}, 3));
+  CHECK(one.raft().commit_index() == Index(2));
+  one.receive(k1, append(3, 3, 2, {}, 3));
+  CHECK(one.raft().commit_index() == Index(3));
+  // What one leader proved says nothing of the next one's log.
+  One next;
+  next.receive(k1, append(2, 1, 1, {2, 2}));
+  next.receive(k2, heartbeat(3, 3));
+  CHECK(next.raft().commit_index() == Index(1));
+}
+
+TEST_CASE("L10: a follower acknowledges entries when they are durable, also when they came twice") {
+  One one;
+  one.receive_and_sync(k1, heartbeat(2));
+  one.receive(k1, append(2, 1, 1, {2}));
+  CHECK(one.sent<AppendReply>(k1).empty());
+  one.receive(k1, append(2, 1, 1, {2}));
+  CHECK(one.sent<AppendReply>(k1).empty());
+  one.receive(k1, heartbeat(2));  // promises the term only
+  CHECK(one.one<HeartbeatReply>(k1).received_index == Index(2));
+  one.sync();
+  CHECK(one.sent<AppendReply>(k1).size() == 2);
+}
+
+TEST_CASE("L10: a leader counts its own entries when they are durable, and others' before") {
+  One one;
+  one.become_leader();
+  one.acknowledge(k1, 2);
+  one.propose();
+  one.acknowledge(k1, 3);
+  CHECK(one.raft().commit_index() == Index(2));
+  one.acknowledge(k2, 3);
+  CHECK(one.raft().commit_index() == Index(3));
+  CHECK(one.raft().durable_index() == Index(2));
+}
+
+TEST_CASE("L12: an acknowledgement that comes late or twice takes nothing back") {
+  One one;
+  one.become_leader();
+  one.propose(2);
+  one.sync();
+  one.acknowledge(k1, 4);
+  CHECK(one.raft().commit_index() == Index(4));
+  one.acknowledge(k1, 2);
+  AppendReply refusal{.term = Term(2), .prev_log_index = Index(1)};
+  one.receive(k1, refusal);
+  const auto& progress = std::get<Leader>(one.raft().role()).progress.at(k1);
+  CHECK(progress.match_index == Index(4));
+  CHECK(progress.next_index == Index(5));
+}
+
+TEST_CASE("L12: an acknowledgement of what was never sent counts for nothing") {
+  One one;
+  one.become_leader();
+  one.acknowledge(k1, 99);
+  CHECK(one.raft().commit_index() == Index(1));
+  one.receive(k1, HeartbeatReply{Term(2), 99, Index(99)});
+  CHECK(std::get<Leader>(one.raft().role()).progress.at(k1).received_index <= Index(2));
+}
+
+TEST_CASE("L14: that a write of an overwritten entry is done says nothing of its successor") {
+  One one;
+  one.receive_and_sync(k1, heartbeat(2));
+  one.receive(k1, append(2, 1, 1, {2, 2}));
+  const WriteNumber old = one.raft().last_write();
+  one.receive(k2, append(3, 1, 1, {3, 3}));
+  one.sync_through(old);
+  CHECK(one.raft().durable_index() == Index(1));
+  CHECK(one.sent<AppendReply>(k2).empty());
+  one.sync();
+  CHECK(one.raft().durable_index() == Index(3));
+  CHECK(one.one<AppendReply>(k2).match_index == Index(3));
+}
+
+TEST_CASE("L16: what is under way is bounded in messages and in bytes, and goes on after answers") {
+  Config tuning;
+  tuning.max_append_bytes = 150;
+  tuning.max_inflight_messages = 3;
+  One one({.tuning = tuning});
+  one.become_leader();
+  one.acknowledge(k1, 2);
+  one.propose(10);
+  REQUIRE(one.sent<AppendEntries>(k1).size() == 3);
+  for (const AppendEntries& m : one.sent<AppendEntries>(k1)) CHECK(m.entries.size() == 2);
+  one.acknowledge(k1, 4);
+  CHECK(one.sent<AppendEntries>(k1).size() == 1);
+  tuning = Config{};
+  tuning.max_append_bytes = 200;
+  tuning.max_inflight_bytes = 400;
+  One bytes({.tuning = tuning});
+  bytes.become_leader();
+  bytes.acknowledge(k1, 2);
+  bytes.propose(10, 100);
+  CHECK(bytes.sent<AppendEntries>(k1).size() == 3);
+  bytes.propose(1, 1000);  // larger than the window: alone, but not never
+  bytes.acknowledge(k1, 12);
+  CHECK(bytes.sent<AppendEntries>(k1).size() == 1);
+}
+
+TEST_CASE("L16: a lost acknowledgement is asked for again") {
+  One one;
+  one.become_leader();
+  one.acknowledge(k1, 2);
+  one.propose();
+  std::size_t asked = 0;
+  for (int beat = 0; beat < 6; ++beat) {
+    one.wait_for_deadline();
+    for (const AppendEntries& m : one.sent<AppendEntries>(k1)) {
+      CHECK(m.prev_log_index == Index(3));
+      ++asked;
+    }
+    one.receive(
+        k1, HeartbeatReply{Term(2),
+                           one.raft().is_leader() ? std::get<Leader>(one.raft().role()).round : 0,
+                           Index(3)});
+  }
+  CHECK(asked == 1);
+}
+
+TEST_CASE("L17: a window that was sent is not sent again before something is known to be lost") {
+  One one;
+  one.become_leader();
+  one.acknowledge(k1, 2);
+  one.propose();
+  one.turn({});
+  CHECK(one.sent<AppendEntries>(k1).empty());
+}
+
+TEST_CASE("L19: a heartbeat's commit index does not pass what the follower is proven to have") {
+  One one({.log = {1, 2, 2, 2}, .term = 5});
+  one.receive_and_sync(k1, append(5, 2, 2));
+  one.receive(k1, heartbeat(5, 4));
+  CHECK(one.raft().commit_index() == Index(2));
+}
+
+TEST_CASE("K3: no read before an entry of this term is committed") {
+  One one;
+  one.become_leader();
+  one.turn({ReadIndex{1}});
+  one.receive(k1, HeartbeatReply{Term(2), 1, Index(1)});
+  one.receive(k2, HeartbeatReply{Term(2), 1, Index(1)});
+  CHECK(one.output().reads.empty());
+  one.acknowledge(k1, 2);
+  const std::uint64_t round = one.one<Heartbeat>(k1).round;
+  CHECK(round == 2);
+  one.receive(k1, HeartbeatReply{Term(2), round, Index(2)});
+  REQUIRE(one.output().reads.size() == 1);
+  CHECK(one.output().reads[0].index == Index(2));
+}
+
+TEST_CASE("K4: an answer to a heartbeat from before the read confirms nothing") {
+  One one;
+  one.become_leader();
+  one.acknowledge(k1, 2);
+  one.wait_for_deadline();
+  const std::uint64_t before = one.one<Heartbeat>(k1).round;
+  one.turn({ReadIndex{1}});
+  one.receive(k1, HeartbeatReply{Term(2), before, Index(2)});
+  one.receive(k2, HeartbeatReply{Term(2), before, Index(2)});
+  CHECK(one.output().reads.empty());
+}
+
+TEST_CASE("K4: a read that comes during a round waits for the next one") {
+  One one;
+  one.become_leader();
+  one.acknowledge(k1, 2);
+  one.turn({ReadIndex{1}});
+  const std::uint64_t first = one.one<Heartbeat>(k1).round;
+  one.turn({ReadIndex{2}, ReadIndex{3}});
+  CHECK(one.sent<Heartbeat>(k1).empty());
+  one.receive(k1, HeartbeatReply{Term(2), first, Index(2)});
+  REQUIRE(one.output().reads.size() == 1);
+  const std::uint64_t second = one.one<Heartbeat>(k1).round;
+  CHECK(second > first);
+  one.receive(k2, HeartbeatReply{Term(2), second, Index(2)});
+  CHECK(one.output().reads.size() == 2);
+}
+
+TEST_CASE("K6: a follower asks the leader of its term, and drops an answer of another one") {
+  One one;
+  one.turn({ReadIndex{1}});
+  CHECK(one.sent<ReadIndexRequest>(k1).empty());
+  one.receive(k1, heartbeat(1));
+  one.turn({ReadIndex{2}});
+  CHECK(one.one<ReadIndexRequest>(k1).id == 2);
+  one.receive_and_sync(k2, heartbeat(2));
+  one.receive(k1, ReadIndexReply{Term(1), 2, Index(1)});
+  CHECK(one.output().reads.empty());
+  one.turn({ReadIndex{3}});
+  one.receive(k2, ReadIndexReply{Term(2), 3, Index(1)});
+  REQUIRE(one.output().reads.size() == 1);
+  CHECK(one.output().reads[0].id == 3);
+}
+
+TEST_CASE("a leader stamps entries with a clock that never goes back along the log") {
+  One one;
+  Heartbeat ahead = heartbeat(1);
+  ahead.log_time = LogTime(5'000'000'000);
+  one.receive(k1, ahead);
+  one.wait(seconds(1));
+  one.become_leader();
+  const LogTime first = one.raft().log().at(Index(2)).time;
+  CHECK(first >= LogTime(6'000'000'000));
+  one.wait(milliseconds(7));
+  one.propose();
+  CHECK(one.raft().log().at(Index(3)).time == LogTime(first.value + 7'000'000));
+}
+
+TEST_CASE("a term out of range is not believed") {
+  One one;
+  one.receive(k1, heartbeat(kMaxTerm.value + 1));
+  one.receive(k1, vote(UINT64_MAX, 9, 9));
+  CHECK(one.raft().current_term() == Term(1));
+  One last({.term = kMaxTerm.value});
+  last.become_pre_candidate();
+  last.grant_pre_votes();
+  CHECK(last.raft().current_term() == kMaxTerm);
+  CHECK_FALSE(last.is<Candidate>());
+}
