@@ -288,6 +288,10 @@ void Connection::flush() {
   stream_->flush();
   if (gone_) return;  // the write failed
   report_output();
+  // The kernel took it all at once, so that nobody comes back for what is left: the next turn does,
+  // and others have theirs in between.
+  const bool more = paused_ || (!exchanges_.empty() && exchanges_.front().answered());
+  if (more && !finishing_ && stream_->queued() == 0 && front_.output_room()) front_.mark(*this);
   if (input_ == Input::ended && !paused_ && settled()) close();
   if (reading_.body.capacity() > kKeepBody && !reading_.active) reading_.body = std::string();
 }

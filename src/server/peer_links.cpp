@@ -110,9 +110,7 @@ void OutLink::on_bytes(std::string_view bytes) {
       case http::Step::need_more: return;
       case http::Step::head:
         if (parser_->response().status == 101) return on_answer();
-        refusal_status_ = parser_->response().status;
-        if (const http::Field* boot = parser_->response().fields.find("Vesper-Boot"))
-          if (const auto id = parse_hex64(boot->value)) peers_.met_boot(to_, raft::BootId(*id));
+        on_refusal_head();
         break;
       case http::Step::body:
         refusal_.append(
@@ -122,6 +120,15 @@ void OutLink::on_bytes(std::string_view bytes) {
       case http::Step::error: return refused("its answer is no HTTP");
     }
   }
+}
+
+void OutLink::on_refusal_head() {
+  refusal_status_ = parser_->response().status;
+  const http::Fields& fields = parser_->response().fields;
+  if (const http::Field* boot = fields.find("Vesper-Boot"))
+    if (const auto id = parse_hex64(boot->value)) peers_.met_boot(to_, raft::BootId(*id));
+  if (const http::Field* cluster = fields.find("Vesper-Cluster"))
+    if (const auto id = parse_hex128(cluster->value)) peers_.met_cluster(to_, *id);
 }
 
 void OutLink::on_answer() {

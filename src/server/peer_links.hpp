@@ -56,6 +56,7 @@ class OutLink {
   void on_timer();
   void greet();
   void on_answer();
+  void on_refusal_head();
   void accepted();
   void refused(std::string detail);
   // Why it ended goes to the log once.

@@ -18,8 +18,13 @@ constexpr std::size_t kMaxStrangers = 64;  // that are remembered, to log each o
 
 }  // namespace
 
-Peers::Peers(io::Loop& loop, Context& context, raft::BootId boot)
-    : loop_(loop), context_(context), boot_(boot), list_hash_(hash_of(context.options().list)) {
+Peers::Peers(io::Loop& loop, Context& context, raft::BootId boot,
+             io::Delegate<void, Id128, Id128> foreign)
+    : loop_(loop),
+      context_(context),
+      boot_(boot),
+      foreign_(foreign),
+      list_hash_(hash_of(context.options().list)) {
   const Options& options = context.options();
   for (std::uint32_t id = 0; id < options.list.size(); ++id) {
     if (id == options.id) continue;
@@ -112,6 +117,7 @@ void Peers::link_up(OutLink& link) {
 }
 
 void Peers::announce(Peer& peer, const Hello& theirs) {
+  met_own_ = true;
   peer.announced = true;
   peer.announced_incarnation = theirs.incarnation;
   peer.announced_cluster = !theirs.cluster_id.is_none();
@@ -134,6 +140,20 @@ void Peers::met_boot(raft::ServerId id, raft::BootId boot) {
   if (peer == nullptr || boot == peer->boot) return;
   if (peer->boot.value != 0) gone(*peer);
   peer->boot = boot;
+}
+
+// Somebody started this server on another cluster's data directory. One peer that says so may be
+// the one that is wrong; a majority of the list is the cluster, so that there is nothing to do
+// here.
+void Peers::met_cluster(raft::ServerId id, Id128 theirs) {
+  const Id128 ours = context_.node()->status(context_.now()).cluster_id;
+  if (met_own_ || ours.is_none() || theirs.is_none() || theirs == ours) return;
+  find(id)->foreign_cluster = theirs;
+  const auto agreeing = std::count_if(peers_.begin(), peers_.end(), [&](const Peer& peer) {
+    return peer.foreign_cluster == theirs;
+  });
+  if (static_cast<std::size_t>(agreeing) < context_.options().list.size() / 2 + 1) return;
+  foreign_(ours, theirs);
 }
 
 void Peers::gone(Peer& peer) {
@@ -225,7 +245,7 @@ void Peers::accept(std::unique_ptr<io::Stream> stream, const http::RequestHead& 
     if (refusal->status == 403 || refusal->status == 400)
       log_refusal(theirs.from.value, theirs.boot.value != 0,
                   fmt::format("{} ({})", refusal->detail, stream->peer().to_string()));
-    return refuse(std::move(stream), *refusal);
+    return refuse(std::move(stream), *refusal, ours.cluster_id);
   }
   const std::string& key = context_.options().peer_key;
   const Agreement agreement = agree(key, theirs, ours);
@@ -249,7 +269,7 @@ void Peers::accept(std::unique_ptr<io::Stream> stream, const http::RequestHead& 
   if (!rest.empty()) link.take(rest);
 }
 
-void Peers::refuse(std::unique_ptr<io::Stream> stream, const Refusal& refusal) {
+void Peers::refuse(std::unique_ptr<io::Stream> stream, const Refusal& refusal, Id128 cluster_id) {
   Problem problem{.status = refusal.status, .code = refusal.code, .detail = refusal.detail};
   std::string body;
   append_problem(body, problem);
@@ -258,6 +278,7 @@ void Peers::refuse(std::unique_ptr<io::Stream> stream, const Refusal& refusal) {
   out += context_.standard_fields();
   // Another boot at the same address means that the one before is gone.
   http::append_field(out, "Vesper-Boot", to_hex(boot_.value));
+  if (!cluster_id.is_none()) http::append_field(out, "Vesper-Cluster", to_hex(cluster_id));
   out += "Connection: close\r\nContent-Type: application/problem+json\r\n";
   http::append_field(out, "Content-Length", body.size());
   http::end_head(out);

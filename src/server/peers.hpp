@@ -19,7 +19,10 @@ namespace vesper::server {
 
 class Peers final : public node::Transport {
  public:
-  Peers(io::Loop& loop, Context& context, raft::BootId boot);
+  // `foreign`: a majority of the list is of another cluster than the data directory; called with
+  // both ids, once at most.
+  Peers(io::Loop& loop, Context& context, raft::BootId boot,
+        io::Delegate<void, Id128, Id128> foreign);
   ~Peers() override;
   Peers(const Peers&) = delete;
   Peers& operator=(const Peers&) = delete;
@@ -50,6 +53,7 @@ class Peers final : public node::Transport {
     HostPort address;
     std::unique_ptr<OutLink> control, bulk;
     raft::BootId boot;       // of its process, when last met
+    Id128 foreign_cluster;   // what its refusal named, where it is not ours
     bool announced = false;  // PeerUp was posted, and no PeerGone since
     raft::Incarnation announced_incarnation;
     bool announced_cluster = false;
@@ -65,6 +69,7 @@ class Peers final : public node::Transport {
   void link_ended(OutLink& link);
   void dial_refused(OutLink& link);
   void met_boot(raft::ServerId id, raft::BootId boot);
+  void met_cluster(raft::ServerId id, Id128 theirs);
   void in_proven(InLink& link);
   void in_ended(InLink& link);
   void received(const InLink& link, node::PeerMessage message);
@@ -79,14 +84,16 @@ class Peers final : public node::Transport {
   };
   std::optional<Refusal> judge_dialler(const io::Stream& stream, const http::RequestHead& head,
                                        Hello& ours, Hello& theirs);
-  void refuse(std::unique_ptr<io::Stream> stream, const Refusal& refusal);
+  void refuse(std::unique_ptr<io::Stream> stream, const Refusal& refusal, Id128 cluster_id);
   void log_refusal(std::uint32_t from, bool known, const std::string& detail);
 
   io::Loop& loop_;
   Context& context_;
   raft::Incarnation incarnation_;
   const raft::BootId boot_;
+  const io::Delegate<void, Id128, Id128> foreign_;
   std::uint64_t list_hash_;
+  bool met_own_ = false;  // some peer took us in since the start
   bool stopped_ = false;
   bool paused_ = false;
   std::vector<Peer> peers_;  // in id order, this node left out

@@ -43,7 +43,8 @@ Server::Server(Options options)
     : options_(std::move(options)),
       boot_(random_id()),
       context_(options_, loop_.now()),
-      peers_(loop_, context_, boot_),
+      peers_(loop_, context_, boot_,
+             io::Delegate<void, Id128, Id128>::to<&Server::on_foreign_data>(this)),
       front_(loop_, context_, peers_),
       shutdown_timer_(loop_, io::Delegate<void>::to<&Server::on_shutdown_deadline>(this)),
       recovery_(loop_, io::Delegate<void>::to<&Server::recover>(this),
@@ -184,6 +185,12 @@ void Server::check_shutdown() {
 void Server::on_shutdown_deadline() {
   log::warn("not everything could be answered in time -> stop");
   stop(Exit::ok);
+}
+
+void Server::on_foreign_data(Id128 ours, Id128 theirs) {
+  log::error("the data directory {} is of cluster {}, most servers of the list are of cluster {}",
+             options_.data_dir, to_hex(ours), to_hex(theirs));
+  stop(Exit::data_directory);
 }
 
 void Server::stop(Exit code) {

@@ -50,6 +50,7 @@ class Server {
   void run_node();
   void check_shutdown();
   void on_shutdown_deadline();
+  void on_foreign_data(Id128 ours, Id128 theirs);
   void stop(Exit code);
 
   const Options options_;
