@@ -193,8 +193,9 @@ void OutLink::on_timer() {
     case State::connecting: return end("no answer to the connection attempt");
     case State::greeting: return end("no answer to the handshake");
     case State::up:
-      if (stuck_watch_ && stream_->queued() != 0) return end("it takes no bytes -> dial again");
-      return;
+      if (!stuck_watch_) return;
+      if (stream_->bytes_out() == stuck_bytes_) return end("it takes no bytes -> dial again");
+      return watch_progress();  // slow, but alive
     case State::closed: return;
   }
 }
@@ -221,7 +222,13 @@ void OutLink::flush() {
   if (state_ != State::up) return;
   stream_->flush();
   if (state_ != State::up || stuck_watch_ || stream_->queued() == 0) return;
+  watch_progress();
+}
+
+// While something is queued: a link that takes no byte for this long is not coming back.
+void OutLink::watch_progress() {
   stuck_watch_ = true;
+  stuck_bytes_ = stream_->bytes_out();
   timer_.start(peers_.context_.options().election_timeout * 3);
 }
 

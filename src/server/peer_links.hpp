@@ -53,6 +53,7 @@ class OutLink {
   void on_ended();
   void on_failed(int code);
   void on_drained();
+  void watch_progress();
   void on_timer();
   void greet();
   void on_answer();
@@ -80,7 +81,8 @@ class OutLink {
   std::unique_ptr<FrameWriter> writer_;  // while up
   Instant up_since_;
   unsigned failures_ = 0;
-  bool stuck_watch_ = false;
+  bool stuck_watch_ = false;       // the timer looks whether bytes are still taken ...
+  std::uint64_t stuck_bytes_ = 0;  // ... beyond these
   bool marked_ = false;
   std::string last_logged_;
   std::uint64_t bytes_before_ = 0;  // of streams that have ended
