@@ -178,6 +178,7 @@ void OutLink::refused(std::string detail) {
 }
 
 void OutLink::on_ended() {
+  if (state_ == State::greeting && refusal_status_ == 503) return end("it is starting or stopping");
   if (state_ == State::greeting && refusal_status_ != 0) return refused(detail_of(refusal_));
   end("the peer closed it");
 }
