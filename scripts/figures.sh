@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# Measures the figures of README on this machine: failover under load (kill -9, SIGSTOP), throughput,
-# syncs per write, what an idle node costs. Takes about ten minutes; --quick takes one.
+# Measures the figures of README on this machine: failover under load (kill -9, SIGSTOP),
+# throughput, syncs per write, what an idle node costs. Takes about ten minutes; --quick takes one.
 #
 #   scripts/figures.sh [--quick]
 set -euo pipefail

@@ -59,7 +59,7 @@ sanitizer_tests() {
   local options=(--no-suite layout --no-suite scripts)
   [[ $full == yes ]] || options+=(--no-suite cluster)
   step "the same with the address and undefined-behaviour sanitizers (build-asan/)"
-  configure build-asan --buildtype=debugoptimized -Db_sanitize=address,undefined
+  configure build-asan --buildtype=debug -Doptimization=1 -Db_sanitize=address,undefined
   build build-asan
   ASAN_OPTIONS=${ASAN_OPTIONS:-detect_stack_use_after_return=1:strict_string_checks=1} \
     UBSAN_OPTIONS=${UBSAN_OPTIONS:-halt_on_error=1:print_stacktrace=1} \

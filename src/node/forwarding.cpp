@@ -34,8 +34,7 @@ std::optional<Ticket> PendingWrites::applied(std::uint64_t sequence) {
   if (sequence < first_sequence_ || sequence - first_sequence_ >= writes_.size())
     return std::nullopt;
   Write& write = writes_[sequence - first_sequence_];
-  if (write.decided) return std::nullopt;
-  VESPER_ASSERT(write.sent.value != 0);
+  if (write.decided || write.sent.value == 0) return std::nullopt;
   const bool waits = write.waits;
   const Ticket ticket = write.ticket;
   decided(write);
@@ -145,21 +144,20 @@ std::vector<Forward::Write> AcceptedForwards::accept(raft::ServerId from, const 
                                                      ForwardReply& reply) {
   if (forward.term != term_) {
     term_ = forward.term;
-    streams_.clear();
+    accepted_.clear();
   }
-  Stream& stream = streams_[from];
-  if (stream.boot != forward.boot) stream = Stream{forward.boot, 0};
+  std::uint64_t& accepted = accepted_[{from, forward.boot}];
   std::vector<Forward::Write> fresh;
   // A frame that hangs on something that has not come is refused whole: no holes, no reordering.
-  if (forward.previous <= stream.accepted) {
+  if (forward.previous <= accepted) {
     for (const Forward::Write& write : forward.writes) {
-      if (write.sequence <= stream.accepted) continue;
-      stream.accepted = write.sequence;
+      if (write.sequence <= accepted) continue;
+      accepted = write.sequence;
       fresh.push_back(write);
     }
   }
-  reply.accepted = stream.accepted;
-  reply.gap = forward.previous > stream.accepted;
+  reply.accepted = accepted;
+  reply.gap = forward.previous > accepted;
   return fresh;
 }
 

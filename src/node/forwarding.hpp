@@ -11,6 +11,7 @@
 #include <deque>
 #include <map>
 #include <optional>
+#include <utility>
 #include <vector>
 
 #include "node/ports.hpp"
@@ -102,12 +103,10 @@ class AcceptedForwards {
                                      ForwardReply& reply);
 
  private:
-  struct Stream {
-    raft::BootId boot;
-    std::uint64_t accepted = 0;
-  };
   raft::Term term_;
-  std::map<raft::ServerId, Stream> streams_;
+  // By process, not by server: a late frame of a dead process changes nothing for the living one,
+  // and brings nothing that was accepted before.
+  std::map<std::pair<raft::ServerId, raft::BootId>, std::uint64_t> accepted_;
 };
 
 }  // namespace vesper::node

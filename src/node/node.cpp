@@ -5,6 +5,7 @@
 
 #include <algorithm>
 
+#include "kv/command.hpp"
 #include "raft/entry.hpp"
 
 namespace vesper::node {
@@ -28,7 +29,10 @@ Node::Node(raft::Config config, raft::BootId boot, Limits limits, storage::Wal& 
       transport_(transport),
       clients_(clients),
       raft_(std::move(config), std::move(durable), now),
-      now_(now) {}
+      now_(now) {
+  // K4: ids of reads are never reused, not by another process of this server either.
+  reads_.asked_id = boot_.value << 32;
+}
 
 Result<void> Node::replay() {
   while (applied_index_ < raft_.commit_index()) {
@@ -117,6 +121,14 @@ void Node::on_peer_message(FromPeer from) {
 // when the log reaches the next term.
 void Node::on_forward(raft::ServerId from, const Forward& forward) {
   if (!raft_.is_leader() || forward.term != raft_.current_term() || stopping_) return;
+  // What cannot be applied must not get into the log: every server would end at it.
+  for (const Forward::Write& write : forward.writes) {
+    if (auto command = kv::decode_command(write.command); !command) {
+      notes_.push_back(fmt::format("server {} forwards a write that is refused: {}", from.value,
+                                   command.error().what));
+      return;
+    }
+  }
   ForwardReply reply{forward.term, forward.boot, 0, false};
   raft::Propose propose;
   for (Forward::Write& write : accepted_.accept(from, forward, reply))
@@ -128,8 +140,12 @@ void Node::on_forward(raft::ServerId from, const Forward& forward) {
 
 void Node::on_forward_reply(const ForwardReply& reply) {
   if (reply.boot != boot_ || reply.term != stream_.term) return;
-  stream_.accepted = std::max(stream_.accepted, reply.accepted);
-  if (reply.gap) stream_.retry_at = now_;
+  if (reply.gap) {
+    stream_.accepted = reply.accepted;  // the leader's word: everything behind it is missing there
+    stream_.retry_at = now_;
+  } else {
+    stream_.accepted = std::max(stream_.accepted, reply.accepted);
+  }
 }
 
 void Node::on_peer_up(const PeerUp& peer) {
@@ -197,7 +213,9 @@ Result<void> Node::apply(const raft::Entry& entry) {
   if (entry.origin.server == raft_.config().self && entry.origin.boot == boot_) {
     if (const auto ticket = writes_.applied(entry.origin.sequence))
       end_write(*ticket, std::move(result.value()));
-    stream_.accepted = std::max(stream_.accepted, entry.origin.sequence);
+    // Only an entry of the stream's own term says how far its leader has accepted.
+    if (entry.term == stream_.term)
+      stream_.accepted = std::max(stream_.accepted, entry.origin.sequence);
   }
   return {};
 }

@@ -109,6 +109,8 @@ class Node {
   bool admit(const Ticket& ticket, std::size_t bytes);
   void take_write(Lane& lane, ClientWrite write);
   void on_client_gone(std::uint64_t connection);
+  void drop_if_idle(Lanes::iterator lane);
+  void end_reads(std::size_t count);
   void refuse_line(std::uint64_t connection, Refusal why);
   void end_write(const Ticket& ticket, Reply reply);
   void advance(std::uint64_t connection);

@@ -84,9 +84,24 @@ void Node::advance(std::uint64_t connection) {
     result.revision = store_.revision();
     if (const kv::Item* item = store_.find(read.request.key)) result.item = *item;
     lane.line.pop_front();
-    --waiting_reads_;
+    end_reads(1);
     clients_.reply(ticket, std::move(result));
   }
+  drop_if_idle(it);
+}
+
+// A connection that has nothing here under way costs nothing here.
+void Node::drop_if_idle(Lanes::iterator lane) {
+  if (lane->second.line.empty() && lane->second.open_writes == 0) lanes_.erase(lane);
+}
+
+void Node::end_reads(std::size_t count) {
+  VESPER_ASSERT(waiting_reads_ >= count);
+  waiting_reads_ -= count;
+  if (waiting_reads_ > 0) return;
+  reads_.gathering_lanes.clear();
+  reads_.asking_lanes.clear();
+  unapplied_.clear();
 }
 
 void Node::refuse_line(std::uint64_t connection, Refusal why) {
@@ -100,10 +115,11 @@ void Node::refuse_line(std::uint64_t connection, Refusal why) {
       --held_writes_;
       clients_.reply(write->ticket, why);
     } else {
-      --waiting_reads_;
+      end_reads(1);
       clients_.reply(std::get<WaitingRead>(waiting).request.ticket, why);
     }
   }
+  drop_if_idle(it);
 }
 
 void Node::on_client_gone(std::uint64_t connection) {
@@ -116,7 +132,7 @@ void Node::on_client_gone(std::uint64_t connection) {
       --held_writes_;
       writes_.add(write->ticket, std::move(write->command), write->deadline);
     } else {
-      --waiting_reads_;
+      end_reads(1);
     }
   }
   lanes_.erase(it);
@@ -263,7 +279,7 @@ void Node::expire_reads() {
         --held_writes_;
         refused.emplace_back(write->ticket, Refusal::no_leader);
       } else {
-        --waiting_reads_;
+        end_reads(1);
         refused.emplace_back(std::get<WaitingRead>(waiting).request.ticket, read_refusal);
       }
       return true;
@@ -272,6 +288,12 @@ void Node::expire_reads() {
   }
   for (const auto& [ticket, why] : refused) clients_.reply(ticket, why);
   for (const std::uint64_t connection : touched) advance(connection);
+  // Without a leader these would grow with every read that came and expired.
+  for (auto* lanes : {&reads_.gathering_lanes, &reads_.asking_lanes}) {
+    std::sort(lanes->begin(), lanes->end());
+    lanes->erase(std::unique(lanes->begin(), lanes->end()), lanes->end());
+    std::erase_if(*lanes, [&](std::uint64_t lane) { return !lanes_.contains(lane); });
+  }
 }
 
 // Something that this round let go can leave in this turn.

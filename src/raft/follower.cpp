@@ -8,11 +8,16 @@
 
 namespace vesper::raft {
 
-// Requires m.term == current_term: there is one leader a term (E1), and this is it.
-void Raft::hear_leader(ServerId from, Index leader_commit, LogTime log_time) {
-  VESPER_ASSERT(!is_leader());
+// A message of current_term that only its leader sends. There is one leader a term (E1); a second
+// one, from a server that has lost its vote with its disk or from a forger, is not believed.
+bool Raft::hear_leader(ServerId from, Index leader_commit, LogTime log_time) {
+  const std::optional<ServerId> known = leader();
+  if (known && *known != from) {
+    output_->notes.push_back(fmt::format("server {} claims {}, which server {} leads -> ignored",
+                                         from.value, name(current_term()), known->value));
+    return false;
+  }
   auto* follower = std::get_if<Follower>(&role_);
-  VESPER_ASSERT(follower == nullptr || !follower->leader || *follower->leader == from);
   round_base_ = config_.election_timeout;
   if (follower == nullptr || !follower->leader) become_follower(from);
   else follower->election_deadline = now_ + random_election_timeout();
@@ -23,10 +28,11 @@ void Raft::hear_leader(ServerId from, Index leader_commit, LogTime log_time) {
   // One clock for the cluster: what the leader says replaces what we extrapolated.
   time_base_ = log_time;
   time_base_at_ = now_;
+  return true;
 }
 
 void Raft::on_append_entries(ServerId from, AppendEntries m) {
-  hear_leader(from, m.leader_commit, m.log_time);
+  if (!hear_leader(from, m.leader_commit, m.log_time)) return;
   const auto term_here = log_.term_at(m.prev_log_index);
   if (!term_here || *term_here != m.prev_log_term) {  // §5.3: the consistency check
     AppendReply reply{.term = current_term(), .prev_log_index = m.prev_log_index};
@@ -40,6 +46,11 @@ void Raft::on_append_entries(ServerId from, AppendEntries m) {
     // truncates, so that a delayed message takes nothing back.
     const auto here = log_.term_at(entry.index);
     if (here && *here == entry.term) continue;
+    if (here && entry.index <= commit_index_) {  // L3: no leader says this (L7)
+      output_->notes.push_back(fmt::format("server {} contradicts committed entry {} -> ignored",
+                                           from.value, entry.index.value));
+      return;
+    }
     if (here) truncate_from(entry.index);
     append(std::move(entry));
   }
@@ -52,7 +63,7 @@ void Raft::on_append_entries(ServerId from, AppendEntries m) {
 }
 
 void Raft::on_heartbeat(ServerId from, const Heartbeat& m) {
-  hear_leader(from, m.leader_commit, m.log_time);
+  if (!hear_leader(from, m.leader_commit, m.log_time)) return;
   commit_to(std::min(m.leader_commit, proven_index_));
   HeartbeatReply reply{current_term(), m.round, proven_index_};
   send(from, reply, WriteNumber(0));  // promises the term only
@@ -86,9 +97,10 @@ VoteRefusal Raft::judge_vote(const VoteRequest& m) const {
   if (m.term < current_term() || (m.pre_vote && m.term == current_term()))
     return VoteRefusal::old_term;
   if (leader_is_fresh()) return VoteRefusal::leader_fresh;
-  if (log_.empty()) {
-    // A server that knows no cluster helps to found one only where none is in sight.
-    bool cluster_in_sight = !m.cluster_id.is_none();
+  if (log_.empty() && m.cluster_id.is_none()) {
+    // A server that knows no cluster helps to found one only where none is in sight. For the leader
+    // of a cluster that stands it may vote: whether that counts, the candidate's log says (C10).
+    bool cluster_in_sight = false;
     for (const auto& [id, peer] : peers_) cluster_in_sight |= peer.up && peer.has_cluster;
     if (cluster_in_sight) return VoteRefusal::other_cluster;
   }

@@ -240,7 +240,8 @@ void Raft::resend_stalled() {
     // for the acknowledgement that was lost.
     const bool probing = progress.state == Progress::State::probe && progress.probe_sent;
     if (probing) progress.probe_sent = false;
-    if (!progress.in_flight.empty())
+    if (progress.state == Progress::State::replicate &&
+        progress.match_index.next() < progress.next_index)
       progress.become_probe(std::max(progress.match_index, progress.received_index).next());
     progress.progress_at = now_;
   }

@@ -108,7 +108,7 @@ class Raft {
   void on_read_index_reply(const ReadIndexReply& m);
   void on_vote_request(ServerId from, const VoteRequest& m);
   VoteRefusal judge_vote(const VoteRequest& m) const;
-  void hear_leader(ServerId from, Index leader_commit, LogTime log_time);
+  bool hear_leader(ServerId from, Index leader_commit, LogTime log_time);
   bool leader_is_fresh() const;
   bool log_up_to_date(Index last_index, Term last_term) const;
 

@@ -108,6 +108,7 @@ void Front::retire(Connection& connection) {
     context_.metrics.bytes_in += connection.stream_->bytes_in();
     context_.metrics.bytes_out += connection.stream_->bytes_out();
   }
+  std::erase(marked_, &connection);  // it may have been marked again while it was flushed
   graveyard_.push_back(std::move(at->second));
   connections_.erase(at);
   if (connections_.empty()) sweep_.stop();

@@ -101,6 +101,7 @@ class InLink {
   void pause(bool paused);
 
   bool proven() const { return proven_; }
+  bool is_bulk() const { return theirs_.channel == Channel::bulk; }
   const Hello& theirs() const { return theirs_; }
   std::uint64_t bytes_in() const { return stream_->bytes_in(); }
   void close();

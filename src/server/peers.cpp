@@ -102,7 +102,7 @@ void Peers::flush() {
     paused_ = pause;
     // Votes and heartbeats go on; what comes with them is bounded by the senders' windows.
     for (const auto& link : in_links_)
-      if (link->theirs().channel == Channel::bulk) link->pause(pause);
+      if (link->is_bulk()) link->pause(pause);
   }
   ended_.clear();
   buried_.clear();
@@ -207,6 +207,16 @@ void Peers::received(const InLink& link, node::PeerMessage message) {
 
 // ---- who dials us
 
+// Strangers never keep a peer out: the oldest link that has proven nothing makes room.
+bool Peers::drop_unproven() {
+  for (const auto& link : in_links_) {
+    if (link->proven()) continue;
+    link->close();
+    return true;
+  }
+  return false;
+}
+
 std::optional<Peers::Refusal> Peers::judge_dialler(const io::Stream& stream,
                                                    const http::RequestHead& head, Hello& ours,
                                                    Hello& theirs) {
@@ -214,7 +224,8 @@ std::optional<Peers::Refusal> Peers::judge_dialler(const io::Stream& stream,
   if (stopped_) return Refusal{503, "shutting_down", "this server is shutting down"};
   if (context_.node() == nullptr)
     return Refusal{503, "starting", "this server is still reading its log"};
-  if (in_links_.size() >= kMaxInLinks) return Refusal{429, "overloaded", "too many peers"};
+  if (in_links_.size() >= kMaxInLinks && !drop_unproven())
+    return Refusal{429, "overloaded", "too many peers"};
   if (options.peer_key.empty() && !options.insecure_peers && !stream.peer().is_loopback())
     return Refusal{403, "peer_refused",
                    "without a peer key only peers on the loopback address are taken"};

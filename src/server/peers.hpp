@@ -62,6 +62,7 @@ class Peers final : public node::Transport {
     std::string last_logged;  // of what it wanted here
   };
 
+  bool drop_unproven();
   Hello hello_to(raft::ServerId to, Channel channel) const;
   Peer* find(raft::ServerId id);
   void mark(OutLink& link);

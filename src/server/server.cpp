@@ -132,8 +132,9 @@ void Server::on_recovered() {
 }
 
 bool Server::busy() {
-  return (node_ != nullptr && context_.node() != nullptr && node_->has_posts()) || front_.busy() ||
-         peers_.busy();
+  // Through the context: until it is attached there, another thread fills node_.
+  const node::Node* node = context_.node();
+  return (node != nullptr && node->has_posts()) || front_.busy() || peers_.busy();
 }
 
 void Server::on_turn(bool deadline_passed) {

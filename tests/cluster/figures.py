@@ -17,11 +17,11 @@ from workload import Workload
 FAULTS = {'kill': signal.SIGKILL, 'freeze': signal.SIGSTOP}
 
 
-def fault(cluster, load, kind):
+def fault(cluster, load, kind, between):
     """One kill or freeze of the leader; milliseconds to the first acknowledgement of a write that
     was sent after it."""
     victim = cluster.wait_leader()
-    load.wait_acknowledged(20)
+    load.wait_acknowledged(between, timeout=30)
     victim.begin_down()
     begin = time.monotonic_ns()
     victim.process.send_signal(FAULTS[kind])
@@ -40,12 +40,12 @@ def fault(cluster, load, kind):
     return (first - begin) / 1e6
 
 
-def measure(binary, kind, count, seed):
+def measure(binary, kind, count, seed, between):
     with Cluster(binary, 3) as cluster, Workload(cluster, seed, clients=9) as load:
         load.wait_acknowledged(100)
         took = []
         for n in range(count):
-            took.append(fault(cluster, load, kind))
+            took.append(fault(cluster, load, kind, between))
             print(f'\r{kind} {n + 1}/{count}: {took[-1]:.0f} ms   ', end='', file=sys.stderr)
         print(file=sys.stderr)
         load.__exit__(None, None, None)
@@ -59,6 +59,8 @@ def main():
     parser.add_argument('binary')
     parser.add_argument('--kills', type=int, default=100)
     parser.add_argument('--freezes', type=int, default=5)
+    parser.add_argument('--between', type=int, default=300,
+                        help='acknowledged writes before the next fault')
     parser.add_argument('--seed', type=int, default=1)
     options = parser.parse_args()
     print(f'{"leader":<8} {"times":>5} {"median":>8} {"of 20":>8} {"90 %":>8} {"most":>8}')
@@ -66,7 +68,8 @@ def main():
         if count == 0:
             continue
         try:
-            took, writes, ops = measure(os.path.abspath(options.binary), kind, count, options.seed)
+            took, writes, ops = measure(os.path.abspath(options.binary), kind, count,
+                                        options.seed, options.between)
         except Failed as failed:
             print(f'{kind}: {failed}')
             print('\n'.join(getattr(failed, '__notes__', ())))

@@ -117,6 +117,12 @@ TEST_CASE("a leader takes a stream of forwards without gaps, in order, each writ
   SUBCASE("another boot of the origin begins another stream") {
     CHECK(sequences(accepted.accept(from, forward(5, 10, 0, {1}), reply)) == Sequences{1});
   }
+  SUBCASE(
+      "a late frame of the dead process brings nothing twice and does not stop the living one") {
+    accepted.accept(from, forward(5, 10, 0, {1}), reply);
+    CHECK(accepted.accept(from, forward(5, 9, 0, {4, 6}), reply).empty());
+    CHECK(sequences(accepted.accept(from, forward(5, 10, 1, {2}), reply)) == Sequences{2});
+  }
   SUBCASE("another term begins other streams") {
     CHECK(sequences(accepted.accept(from, forward(6, 9, 0, {4}), reply)) == Sequences{4});
   }
