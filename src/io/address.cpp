@@ -120,11 +120,12 @@ void Lookup::start(const std::string& host, std::uint16_t port,
   done(Error{fmt::format("cannot resolve {}: {}", host, uv_strerror(status))});
 }
 
-void Lookup::cancel() {
-  if (request_ == nullptr) return;
+bool Lookup::cancel() {
+  if (request_ == nullptr) return false;
   request_->owner = nullptr;
-  uv_cancel(reinterpret_cast<uv_req_t*>(&request_->raw));
+  const int status = uv_cancel(reinterpret_cast<uv_req_t*>(&request_->raw));
   request_ = nullptr;
+  return status != 0;
 }
 
 }  // namespace vesper::io

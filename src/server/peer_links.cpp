@@ -144,11 +144,7 @@ void OutLink::on_answer() {
   const Agreement agreement = agree(key, ours_, theirs_);
   if (!key.empty()) {
     const http::Field* proof = parser_->response().fields.find("Vesper-Proof");
-    const Digest& wanted = agreement.acceptor_proof;
-    std::string text;
-    for (std::size_t at = 0; at < wanted.size(); at += 8)
-      text += to_hex(ByteReader(view_of(wanted).substr(at, 8)).u64());
-    if (proof == nullptr || !equal_in_constant_time(proof->value, text))
+    if (proof == nullptr || !equal_in_constant_time(proof->value, hex_of(agreement.acceptor_proof)))
       return refused(fmt::format("server {} has another peer key", to_.value));
   }
   peers_.met_boot(to_, theirs_.boot);
@@ -279,11 +275,11 @@ std::uint64_t OutLink::bytes_out() const {
   return bytes_before_ + (stream_ == nullptr ? 0 : stream_->bytes_out());
 }
 
-void OutLink::close() {
+bool OutLink::close() {
   drop_stream();
-  lookup_.cancel();
   timer_.stop();
   state_ = State::closed;
+  return lookup_.cancel();
 }
 
 // ---- in

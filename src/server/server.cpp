@@ -55,8 +55,9 @@ Server::~Server() = default;
 Exit Server::run() {
   if (const auto refused = start()) return *refused;
   loop_.run();
-  if (recovery_.busy() || (fs_ != nullptr && !fs_->idle())) {
-    // A disk that does not answer must not keep the process: what was promised is on it already.
+  if (recovery_.busy() || (fs_ != nullptr && !fs_->idle()) || peers_.lingers()) {
+    // A disk or a name server that does not answer must not keep the process: what was promised is
+    // on the disk already.
     std::fflush(nullptr);
     ::_exit(static_cast<int>(exit_));
   }
@@ -145,8 +146,8 @@ void Server::on_turn(bool deadline_passed) {
     if (node->has_posts()) run_node();
   }
   if (stopped_) return;
-  front_.flush();
   peers_.flush();
+  front_.flush();
   if (context_.shutting_down()) check_shutdown();
 }
 
