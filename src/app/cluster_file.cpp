@@ -54,7 +54,6 @@ Result<std::string> canonical_ipv6(std::string_view host) {
 Result<std::string> check_host(std::string_view host) {
   const std::string name = lower(host);
   if (name.empty()) return Error{"no host", 0};
-  if (name.size() > 253) return Error{"a host name has at most 253 bytes (RFC 1035 §2.3.4)", 0};
   if (name.size() > kMaxName || !std::all_of(name.begin(), name.end(), is_name_byte))
     return Error{fmt::format("\"{}\" is no host name", escaped(host)), 0};
   // A name whose last label is a number would be taken for an IPv4 address somewhere (WHATWG URL).

@@ -120,12 +120,11 @@ void Lookup::start(const std::string& host, std::uint16_t port,
   done(Error{fmt::format("cannot resolve {}: {}", host, uv_strerror(status))});
 }
 
-bool Lookup::cancel() {
-  if (request_ == nullptr) return false;
+void Lookup::cancel() {
+  if (request_ == nullptr) return;
   request_->owner = nullptr;
-  const int status = uv_cancel(reinterpret_cast<uv_req_t*>(&request_->raw));
+  uv_cancel(reinterpret_cast<uv_req_t*>(&request_->raw));
   request_ = nullptr;
-  return status != 0;
 }
 
 }  // namespace vesper::io

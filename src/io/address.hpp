@@ -43,8 +43,7 @@ class Lookup {
   // `done` may be called from within start() where `host` is a literal.
   void start(const std::string& host, std::uint16_t port,
              Delegate<void, Result<std::vector<Address>>> done);
-  // True: a thread of the pool is still at it and cannot be stopped, though nobody will be told.
-  bool cancel();
+  void cancel();
 
  private:
   struct Request;

@@ -92,7 +92,7 @@ void run_request(Context& context, std::uint64_t connection, Exchange& exchange,
     exchange.outcome = from_json(*wrong);
     return;
   }
-  if (puts && request.value.size() > context.options().max_value) {
+  if (puts && !request.value_is_json && request.value.size() > context.options().max_value) {
     Problem problem{.status = 413,
                     .code = "value_too_large",
                     .detail = "the value is larger than this node takes"};

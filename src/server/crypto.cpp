@@ -10,16 +10,6 @@
 
 namespace vesper::server {
 
-std::string hex_of(const Digest& digest) {
-  static constexpr char kDigits[] = "0123456789abcdef";
-  std::string text;
-  for (const char c : digest) {
-    text += kDigits[static_cast<unsigned char>(c) >> 4];
-    text += kDigits[static_cast<unsigned char>(c) & 15];
-  }
-  return text;
-}
-
 struct Hmac::Implementation {
   EVP_MAC* mac;
   EVP_MAC_CTX* context;

@@ -4,7 +4,6 @@
 #include <array>
 #include <cstdint>
 #include <initializer_list>
-#include <string>
 #include <string_view>
 
 #include "base/ids.hpp"
@@ -17,8 +16,6 @@ using Digest = std::array<char, kDigestBytes>;
 inline std::string_view view_of(const Digest& digest) {
   return {digest.data(), digest.size()};
 }
-
-std::string hex_of(const Digest& digest);  // 64 lower-case digits, byte by byte
 
 // HMAC-SHA256 (RFC 2104) under one key. The key is kept in OpenSSL's memory only.
 class Hmac {

@@ -144,7 +144,11 @@ void OutLink::on_answer() {
   const Agreement agreement = agree(key, ours_, theirs_);
   if (!key.empty()) {
     const http::Field* proof = parser_->response().fields.find("Vesper-Proof");
-    if (proof == nullptr || !equal_in_constant_time(proof->value, hex_of(agreement.acceptor_proof)))
+    const Digest& wanted = agreement.acceptor_proof;
+    std::string text;
+    for (std::size_t at = 0; at < wanted.size(); at += 8)
+      text += to_hex(ByteReader(view_of(wanted).substr(at, 8)).u64());
+    if (proof == nullptr || !equal_in_constant_time(proof->value, text))
       return refused(fmt::format("server {} has another peer key", to_.value));
   }
   peers_.met_boot(to_, theirs_.boot);
@@ -174,7 +178,6 @@ void OutLink::refused(std::string detail) {
 }
 
 void OutLink::on_ended() {
-  if (state_ == State::greeting && refusal_status_ == 503) return end("it is starting or stopping");
   if (state_ == State::greeting && refusal_status_ != 0) return refused(detail_of(refusal_));
   end("the peer closed it");
 }
@@ -190,9 +193,8 @@ void OutLink::on_timer() {
     case State::connecting: return end("no answer to the connection attempt");
     case State::greeting: return end("no answer to the handshake");
     case State::up:
-      if (!stuck_watch_) return;
-      if (stream_->bytes_out() == stuck_bytes_) return end("it takes no bytes -> dial again");
-      return watch_progress();  // slow, but alive
+      if (stuck_watch_ && stream_->queued() != 0) return end("it takes no bytes -> dial again");
+      return;
     case State::closed: return;
   }
 }
@@ -219,13 +221,7 @@ void OutLink::flush() {
   if (state_ != State::up) return;
   stream_->flush();
   if (state_ != State::up || stuck_watch_ || stream_->queued() == 0) return;
-  watch_progress();
-}
-
-// While something is queued: a link that takes no byte for this long is not coming back.
-void OutLink::watch_progress() {
   stuck_watch_ = true;
-  stuck_bytes_ = stream_->bytes_out();
   timer_.start(peers_.context_.options().election_timeout * 3);
 }
 
@@ -275,11 +271,11 @@ std::uint64_t OutLink::bytes_out() const {
   return bytes_before_ + (stream_ == nullptr ? 0 : stream_->bytes_out());
 }
 
-bool OutLink::close() {
+void OutLink::close() {
   drop_stream();
+  lookup_.cancel();
   timer_.stop();
   state_ = State::closed;
-  return lookup_.cancel();
 }
 
 // ---- in

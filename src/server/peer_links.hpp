@@ -39,8 +39,8 @@ class OutLink {
   bool send(const node::PeerMessage& message);
   void flush();
   std::uint64_t bytes_out() const;
-  // For good: the process ends. True: its name is still being asked for, on a thread.
-  bool close();
+  // For good: the process ends.
+  void close();
 
  private:
   friend class Peers;
@@ -53,7 +53,6 @@ class OutLink {
   void on_ended();
   void on_failed(int code);
   void on_drained();
-  void watch_progress();
   void on_timer();
   void greet();
   void on_answer();
@@ -81,8 +80,7 @@ class OutLink {
   std::unique_ptr<FrameWriter> writer_;  // while up
   Instant up_since_;
   unsigned failures_ = 0;
-  bool stuck_watch_ = false;       // the timer looks whether bytes are still taken ...
-  std::uint64_t stuck_bytes_ = 0;  // ... beyond these
+  bool stuck_watch_ = false;
   bool marked_ = false;
   std::string last_logged_;
   std::uint64_t bytes_before_ = 0;  // of streams that have ended

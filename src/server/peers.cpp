@@ -51,8 +51,8 @@ void Peers::start(raft::Incarnation incarnation) {
 void Peers::stop() {
   stopped_ = true;
   for (Peer& peer : peers_) {
-    lingers_ |= peer.control->close();
-    lingers_ |= peer.bulk->close();
+    peer.control->close();
+    peer.bulk->close();
   }
   for (const auto& link : std::exchange(in_links_, {})) link->stream_->close();
 }
@@ -100,7 +100,6 @@ void Peers::flush() {
   const bool pause = node != nullptr && node->congested();
   if (pause != paused_) {
     paused_ = pause;
-    // Votes and heartbeats go on; what comes with them is bounded by the senders' windows.
     for (const auto& link : in_links_)
       if (link->is_bulk()) link->pause(pause);
   }
@@ -267,12 +266,17 @@ void Peers::accept(std::unique_ptr<io::Stream> stream, const http::RequestHead& 
   out += "Connection: Upgrade\r\n";
   http::append_field(out, "Upgrade", kPeerProtocol);
   append_hello(out, ours);
-  if (!key.empty()) http::append_field(out, "Vesper-Proof", hex_of(agreement.acceptor_proof));
+  if (!key.empty()) {
+    std::string proof;
+    for (std::size_t at = 0; at < kDigestBytes; at += 8)
+      proof += to_hex(ByteReader(view_of(agreement.acceptor_proof).substr(at, 8)).u64());
+    http::append_field(out, "Vesper-Proof", proof);
+  }
   http::end_head(out);
   in_links_.push_back(
       std::make_unique<InLink>(*this, std::move(stream), ours, theirs, agreement.secret));
   InLink& link = *in_links_.back();
-  if (paused_ && theirs.channel == Channel::bulk) link.pause(true);
+  if (paused_) link.pause(true);
   link.flush();
   if (!rest.empty()) link.take(rest);
 }

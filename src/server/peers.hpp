@@ -31,8 +31,6 @@ class Peers final : public node::Transport {
   void start(raft::Incarnation incarnation);
   // No more messages and no more dials.
   void stop();
-  // After stop(): some name is still being asked for, which nobody can cut short.
-  bool lingers() const { return lingers_; }
 
   void send(raft::ServerId to, const node::PeerMessage& message, bool bulk) override;
 
@@ -98,7 +96,6 @@ class Peers final : public node::Transport {
   std::uint64_t list_hash_;
   bool met_own_ = false;  // some peer took us in since the start
   bool stopped_ = false;
-  bool lingers_ = false;
   bool paused_ = false;
   std::vector<Peer> peers_;  // in id order, this node left out
   std::vector<std::unique_ptr<InLink>> in_links_;

@@ -55,9 +55,8 @@ Server::~Server() = default;
 Exit Server::run() {
   if (const auto refused = start()) return *refused;
   loop_.run();
-  if (recovery_.busy() || (fs_ != nullptr && !fs_->idle()) || peers_.lingers()) {
-    // A disk or a name server that does not answer must not keep the process: what was promised is
-    // on the disk already.
+  if (recovery_.busy() || (fs_ != nullptr && !fs_->idle())) {
+    // A disk that does not answer must not keep the process: what was promised is on it already.
     std::fflush(nullptr);
     ::_exit(static_cast<int>(exit_));
   }
@@ -102,19 +101,17 @@ std::optional<Exit> Server::start() {
 }
 
 void Server::recover() {
-  auto wal = storage::Wal::open(*fs_, raft::ServerId(options_.id), raft::Incarnation(random_id()),
-                                {}, recovered_);
-  if (!wal) {
-    recovery_error_ = wal.error();
+  auto recovered = node::recover(*fs_, raft::ServerId(options_.id), raft::Incarnation(random_id()),
+                                 storage::WalOptions{});
+  if (!recovered) {
+    recovery_error_ = recovered.error();
     return;
   }
-  wal_ = std::move(wal).value();
-  raft::Durable durable{recovered_.hard_state, recovered_.commit_index,
-                        std::move(recovered_.entries), recovered_.last_write};
+  recovered_ = std::move(recovered).value();
   node::Limits limits;
   limits.inflight_bytes = options_.inflight_bytes;
   node_ = std::make_unique<node::Node>(raft_config(options_, recovered_.incarnation), boot_, limits,
-                                       *wal_, std::move(durable), peers_, front_, loop_.now());
+                                       recovered_, peers_, front_, loop_.now());
   if (auto replayed = node_->replay(); !replayed) recovery_error_ = replayed.error();
 }
 
@@ -126,7 +123,7 @@ void Server::on_recovered() {
   }
   if (stopped_ || context_.shutting_down()) return stop(Exit::ok);
   context_.set_now(loop_.now());
-  context_.attach(node_.get(), wal_.get());
+  context_.attach(node_.get(), recovered_.wal.get());
   peers_.start(recovered_.incarnation);
   run_node();
 }
@@ -146,8 +143,8 @@ void Server::on_turn(bool deadline_passed) {
     if (node->has_posts()) run_node();
   }
   if (stopped_) return;
-  peers_.flush();
   front_.flush();
+  peers_.flush();
   if (context_.shutting_down()) check_shutdown();
 }
 
@@ -159,7 +156,7 @@ void Server::run_node() {
     return stop(Exit::storage_failed);
   }
   loop_.set_deadline(*deadline);
-  const storage::WalStats& stats = wal_->stats();
+  const storage::WalStats& stats = recovered_.wal->stats();
   if (stats.frames == frames_seen_) return;
   frames_seen_ = stats.frames;
   context_.metrics.fsync.observe(stats.last_took);

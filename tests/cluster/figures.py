@@ -14,7 +14,6 @@ from harness import Cluster, wait_for
 from runner import Failed
 from workload import Workload
 
-FAULTS_A_CLUSTER = 20
 FAULTS = {'kill': signal.SIGKILL, 'freeze': signal.SIGSTOP}
 
 
@@ -68,15 +67,9 @@ def main():
     for kind, count in (('kill', options.kills), ('freeze', options.freezes)):
         if count == 0:
             continue
-        took, writes, ops = [], 0, 0
         try:
-            while len(took) < count:
-                # A cluster of its own for some faults each: what one history may hold of unknown
-                # outcomes is bounded by what judging it costs.
-                some = min(FAULTS_A_CLUSTER, count - len(took))
-                t, w, o = measure(os.path.abspath(options.binary), kind, some,
-                                  options.seed + len(took), options.between)
-                took, writes, ops = took + t, writes + w, ops + o
+            took, writes, ops = measure(os.path.abspath(options.binary), kind, count,
+                                        options.seed, options.between)
         except Failed as failed:
             print(f'{kind}: {failed}')
             print('\n'.join(getattr(failed, '__notes__', ())))

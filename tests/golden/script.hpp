@@ -1,5 +1,5 @@
-// The language of the golden scripts: one command a line, words apart by spaces. The
-// comments in script.cpp say what each does.
+// The language of the golden scripts: one command a line, words apart by spaces. docs/testing.md
+// and the comments in script.cpp say what each does.
 #pragma once
 
 #include <memory>

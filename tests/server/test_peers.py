@@ -1,13 +1,10 @@
 """Who may take part in a cluster: handshakes over raw sockets, keys, identities, and that nothing
 reaches Raft before the handshake has passed."""
 
-import hmac
 import json
 import os
 import shutil
 import signal
-import socket
-import struct
 import sys
 import time
 
@@ -153,134 +150,6 @@ def test_servers_with_one_key_meet_and_one_with_another_does_not(binary, directo
         assert servers[2].request("GET", "/kv/secret?raw")[2] == b"kept"
     finally:
         stop_all(servers)
-
-
-class PaperPeer:
-    """Server 1 of two, written from docs/peer-protocol.md: knows the key, runs no Raft."""
-
-    KEY = b"correct horse battery staple"
-
-    def __init__(self, port):
-        self.listener = socket.create_server(("127.0.0.1", port))
-        self.listener.settimeout(10)
-        self.hello = {"Protocol": "1-1", "Features": "1", "Cluster": "none", "From": "1",
-                      "To": "0", "Incarnation": "%016x" % 0xaa, "Boot": "%016x" % 0xbb,
-                      "Auth": "hmac-sha256", "Nonce": "%032x" % 12345}
-
-    @staticmethod
-    def transcript(*hellos):
-        packed = b""
-        for h in hellos:
-            low, high = h["Protocol"].split("-")
-            cluster = 0 if h["Cluster"] == "none" else int(h["Cluster"], 16)
-            nonce = int(h["Nonce"], 16)
-            mask = (1 << 64) - 1
-            packed += struct.pack("<IIIQQIIQQQBBQQ", int(low), int(high), int(h["Features"]),
-                                  cluster >> 64, cluster & mask, int(h["From"]), int(h["To"]),
-                                  int(h["Incarnation"], 16), int(h["Boot"], 16),
-                                  int(h["List"], 16), h["Channel"] == "bulk", 1,
-                                  nonce >> 64, nonce & mask)
-        return packed
-
-    def mac(self, label, transcript):
-        return hmac.new(self.KEY, label + transcript, "sha256").digest()
-
-    @staticmethod
-    def hello_of(fields):
-        return {name[len("vesper-"):].capitalize(): value for name, value in fields.items()
-                if name.startswith("vesper-")}
-
-    def accept(self):
-        """Answers one dial: (connection, the channel, the key of its frames)."""
-        c = harness.Connection.__new__(harness.Connection)
-        c.socket, _ = self.listener.accept()
-        c.socket.settimeout(10)
-        c.buffer = b""
-        lines, fields = read_request(c)
-        theirs = self.hello_of(fields)
-        ours = dict(self.hello, List=theirs["List"], Channel=theirs["Channel"])
-        both = self.transcript(theirs, ours)
-        c.send("HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\n"
-               "Upgrade: vesper-raft/1\r\n" +
-               "".join("Vesper-%s: %s\r\n" % field for field in ours.items()) +
-               "Vesper-Proof: %s\r\n\r\n" % self.mac(b"vesper-raft/1 acceptor\n", both).hex())
-        return c, theirs, self.mac(b"vesper-raft/1 frames\n", both)
-
-    def dial(self, server, list_hash, channel):
-        c = server.connect()
-        ours = dict(self.hello, List=list_hash, Channel=channel)
-        c.send("GET /raft HTTP/1.1\r\nHost: a\r\nConnection: Upgrade\r\n"
-               "Upgrade: vesper-raft/1\r\n" +
-               "".join("Vesper-%s: %s\r\n" % field for field in ours.items()) + "\r\n")
-        status, fields = c.read_head()
-        assert status == 101, fields
-        both = self.transcript(ours, self.hello_of(fields))
-        proof = self.mac(b"vesper-raft/1 acceptor\n", both).hex()
-        assert fields["vesper-proof"] == proof, "the acceptor does not prove the key"
-        return c, self.mac(b"vesper-raft/1 frames\n", both)
-
-    @staticmethod
-    def frame(key, number, kind, body, flags=3):
-        header = struct.pack("<IBBH", len(body), kind, flags, 0)
-        tag = hmac.new(key, struct.pack("<Q", number) + header + body, "sha256").digest()[:16]
-        return header + tag + body
-
-    @classmethod
-    def read_frame(cls, c, key, number):
-        while len(c.buffer) < 24 or len(c.buffer) < 24 + struct.unpack("<I", c.buffer[:4])[0]:
-            assert c.fill(), "closed"
-        size = struct.unpack("<I", c.buffer[:4])[0]
-        frame, c.buffer = c.buffer[:24 + size], c.buffer[24 + size:]
-        kind, flags = frame[4], frame[5]
-        assert frame == cls.frame(key, number, kind, frame[24:], flags), "a wrong tag"
-        return kind, frame[24:]
-
-
-def read_request(c):
-    while b"\r\n\r\n" not in c.buffer:
-        assert c.fill()
-    head, c.buffer = c.buffer.split(b"\r\n\r\n", 1)
-    lines = head.decode().split("\r\n")
-    return lines[0], {n.lower(): v.strip() for n, v in (x.split(":", 1) for x in lines[1:])}
-
-
-def test_a_peer_written_from_the_document_is_understood(binary, directory):
-    with open(os.path.join(directory, "key"), "wb") as f:
-        f.write(PaperPeer.KEY)
-    server = cluster(binary, directory, 2, ["--peer-key-file", os.path.join(directory, "key")])[0]
-    peer = PaperPeer(server.ports[1])
-    server.start(wait=False)
-    try:
-        links = {}
-        for _ in range(2):
-            c, theirs, key = peer.accept()
-            assert (theirs["From"], theirs["To"], theirs["Cluster"]) == ("0", "1", "none")
-            kind, body = peer.read_frame(c, key, 0)
-            assert (kind, body) == (1, b""), "the dialler's proof"
-            links[theirs["Channel"]] = (c, key)
-        assert sorted(links) == ["bulk", "control"]
-        # Two of two are reached, so that it asks for a pre-vote: for term 1, with an empty log.
-        kind, body = peer.read_frame(*links["control"], 1)
-        asked = struct.unpack("<BQBQQQQ", body)
-        assert kind == 2 and asked == (1, 1, 1, 0, 0, 0, 0), asked
-        # Granted over a connection of our own; then it asks for the vote itself.
-        own, key = peer.dial(server, theirs["List"], "control")
-        own.send(peer.frame(key, 0, 1, b""))
-        own.send(peer.frame(key, 1, 2, struct.pack("<BQQBB", 2, 0, 1, 1, 0)))
-        number = 2
-        while True:
-            kind, body = peer.read_frame(*links["control"], number)
-            number += 1
-            if body[0] == 1 and body[9] == 0:
-                break
-        assert struct.unpack("<BQBQQQQ", body)[:3] == (1, 1, 0)
-        # A frame whose tag does not fit ends the connection, and nothing of it is read.
-        own.send(peer.frame(key, 7, 2, struct.pack("<BQQBB", 2, 1, 1, 0, 0)))
-        assert own.at_end()
-        assert status(server)["role"] != "leader"
-    finally:
-        server.stop()
-        peer.listener.close()
 
 
 def test_a_wiped_server_is_refused_by_name_and_the_others_go_on(binary, directory):
