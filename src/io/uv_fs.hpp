@@ -56,6 +56,7 @@ class UvFs final : public storage::Fs {
   Result<void> carry_out(const storage::Allocate& allocate);
   Result<void> carry_out(const storage::Rename& rename);
   Result<void> carry_out(const storage::Remove& remove);
+  Result<void> carry_out(const storage::Read& wanted);
 
   struct Submitted {
     storage::Job job;
@@ -69,6 +70,7 @@ class UvFs final : public storage::Fs {
   const Delegate<void, storage::JobDone> done_;
   std::vector<std::pair<std::string, int>> open_files_;  // few, the latest last
   std::deque<Submitted> queue_;                          // the front is under way
+  SharedBytes read_bytes_;                               // likewise, of a Read
   Result<void> outcome_;                                 // of the front, between work and worked
   Background background_;
 };

@@ -27,19 +27,6 @@ Id128 minus(Id128 a, Id128 b) {
   return {a.high - b.high - (a.low < b.low ? 1 : 0), a.low - b.low};
 }
 
-Id128 digest_of(std::string_view key, const Item& item) {
-  const Id128 key_sum = checksum128(key, kItemSeed);
-  const Id128 value_sum = checksum128(item.value.view(), kItemSeed);
-  char fixed[8 * 8];
-  std::size_t at = 0;
-  // Checksums in place of the strings: the record is of one size, and a large value is not copied.
-  for (const std::uint64_t word : {key_sum.high, key_sum.low, value_sum.high, value_sum.low,
-                                   item.revision, item.create_revision, item.version,
-                                   std::uint64_t{item.value.size()} * 2 + (item.json ? 1u : 0u)})
-    for (std::size_t i = 0; i < 8; ++i) fixed[at++] = static_cast<char>(word >> (8 * i));
-  return checksum128({fixed, at}, kItemSeed);
-}
-
 Id128 digest_of(std::uint64_t revision) {
   char fixed[8];
   for (std::size_t i = 0; i < 8; ++i) fixed[i] = static_cast<char>(revision >> (8 * i));
@@ -62,6 +49,19 @@ void detach(Command& command) {
 }
 
 }  // namespace
+
+Id128 digest_of(std::string_view key, const Item& item) {
+  const Id128 key_sum = checksum128(key, kItemSeed);
+  const Id128 value_sum = checksum128(item.value.view(), kItemSeed);
+  char fixed[8 * 8];
+  std::size_t at = 0;
+  // Checksums in place of the strings: the record is of one size, and a large value is not copied.
+  for (const std::uint64_t word : {key_sum.high, key_sum.low, value_sum.high, value_sum.low,
+                                   item.revision, item.create_revision, item.version,
+                                   std::uint64_t{item.value.size()} * 2 + (item.json ? 1u : 0u)})
+    for (std::size_t i = 0; i < 8; ++i) fixed[at++] = static_cast<char>(word >> (8 * i));
+  return checksum128({fixed, at}, kItemSeed);
+}
 
 Result<WriteResult> Store::apply(const SharedBytes& payload) {
   Result<Command> decoded = decode_command(payload);
@@ -103,6 +103,7 @@ WriteResult Store::put(Command&& command, Records::iterator at, bool exists) {
   const WriteResult result{WriteResult::Kind::put, revision_, item.create_revision, item.version,
                            revision_};
   if (exists) {
+    keep_for_export(*at);
     sum_ = minus(sum_, at->item.digest);
     bytes_ -= at->item.value.size();
     at->key = std::move(command.key);
@@ -116,6 +117,7 @@ WriteResult Store::put(Command&& command, Records::iterator at, bool exists) {
 
 WriteResult Store::remove(Records::iterator at) {
   ++revision_;
+  keep_for_export(*at);
   sum_ = minus(sum_, at->item.digest);
   bytes_ -= at->key.size() + at->item.value.size();
   records_.erase(at);

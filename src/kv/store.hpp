@@ -4,6 +4,8 @@
 
 #include <compare>
 #include <cstdint>
+#include <map>
+#include <memory>
 #include <set>
 #include <string_view>
 
@@ -22,9 +24,21 @@ struct WriteResult {
   std::uint64_t current_revision = 0;  // the key's afterwards; 0 where it is absent
 };
 
+class Export;
+class Import;
+
+struct BytesLess {
+  bool operator()(const SharedBytes& a, const SharedBytes& b) const { return a.view() < b.view(); }
+};
+
+// The digest of one item: a keyed checksum over key, value and numbers. Fixed for good, since nodes
+// of different versions compare their digests.
+Id128 digest_of(std::string_view key, const Item& item);
+
 class Store {
  public:
-  Store() = default;
+  Store();
+  ~Store();
   Store(const Store&) = delete;
   Store& operator=(const Store&) = delete;
 
@@ -52,7 +66,16 @@ class Store {
     for (const Record& record : records_) visit(record.key.view(), record.item);
   }
 
+  // Takes apart up to `max` of what nobody can see any more: pre-images of an export that was given
+  // up, and after retire() everything. True when nothing is left. A store of a million keys that
+  // went at once would stop the loop for a tenth of a second.
+  bool sweep(std::size_t max);
+  // This store has been replaced: it is good for nothing but sweep() from now on.
+  void retire();
+
  private:
+  friend class Export;
+  friend class Import;
   // A set and not a map: an overwrite replaces the key's bytes, too, by equal ones of the new
   // entry, so that a key does not keep the entry alive that made it. The order never changes.
   struct Record {
@@ -66,14 +89,20 @@ class Store {
     bool operator()(std::string_view a, const Record& b) const { return a < b.key.view(); }
   };
   using Records = std::set<Record, ByKey>;
+  struct Mark;  // of the export under way (kv/snapshot.cpp)
 
+  void keep_for_export(const Record& record);
+  void give_up_export();
   WriteResult put(Command&& command, Records::iterator at, bool exists);
   WriteResult remove(Records::iterator at);
 
   Records records_;
   std::uint64_t revision_ = 1;
   std::uint64_t bytes_ = 0;
-  Id128 sum_;  // of the items' digests
+  Id128 sum_;                                    // of the items' digests
+  std::unique_ptr<Mark> mark_;                   // null while no export is under way
+  std::map<SharedBytes, Item, BytesLess> dead_;  // pre-images that nobody wants any more
+  Records dead_records_;
 };
 
 }  // namespace vesper::kv

@@ -123,6 +123,18 @@ std::vector<PendingWrites::Expired> PendingWrites::expire(Instant now) {
   return expired;
 }
 
+std::vector<PendingWrites::Expired> PendingWrites::hide(raft::Term term) {
+  std::vector<Expired> hidden;
+  for (std::size_t i = 0; i < next_unsent_; ++i) {
+    Write& write = writes_[i];
+    if (write.decided || write.sent > term) continue;
+    if (write.waits) hidden.push_back({write.ticket, true, write.command.size()});
+    decided(write);
+  }
+  trim();
+  return hidden;
+}
+
 std::vector<PendingWrites::Expired> PendingWrites::give_up_unsent() {
   std::vector<Expired> given_up;
   for (std::size_t i = next_unsent_; i < writes_.size(); ++i) {

@@ -48,6 +48,10 @@ class PendingWrites {
   // Takes out what is due at `now`: unsent writes are gone for good, sent ones stay until they are
   // decided but have nobody to answer.
   std::vector<Expired> expire(Instant now);
+  // A snapshot took the place of the log up to an entry of `term`: what became of the writes that
+  // were sent for it or an older one may be hidden in there. They end as unknown; gives those that
+  // somebody waits for.
+  std::vector<Expired> hide(raft::Term term);
   // Takes out every unsent write.
   std::vector<Expired> give_up_unsent();
   // Nobody waits longer than this.

@@ -21,15 +21,26 @@ std::size_t bucket_of(std::size_t entries, std::size_t buckets) {
 
 }  // namespace
 
-Node::Node(raft::Config config, raft::BootId boot, Limits limits, storage::Wal& wal,
-           raft::Durable durable, Transport& transport, Clients& clients, Instant now)
+Node::Node(raft::Config config, raft::BootId boot, Limits limits, Recovery& recovery,
+           Transport& transport, Clients& clients, Instant now)
     : limits_(limits),
       boot_(boot),
-      wal_(wal),
+      wal_(*recovery.wal),
+      files_(*recovery.snapshots),
       transport_(transport),
       clients_(clients),
-      raft_(std::move(config), std::move(durable), now),
+      store_(std::move(recovery.store)),
+      applied_index_(recovery.durable.snapshot.last_index),
+      applied_term_(recovery.durable.snapshot.last_term),
+      applied_time_(recovery.durable.snapshot.log_time),
+      applied_bytes_(recovery.durable.snapshot.log_bytes),
+      configuration_(recovery.durable.snapshot.configuration),
+      raft_(std::move(config), std::move(recovery.durable), now),
       now_(now) {
+  VESPER_ASSERT(limits_.snapshot_bytes > 0);
+  VESPER_ASSERT(limits_.snapshot_entries > 0);
+  VESPER_ASSERT(limits_.snapshot_chunk_bytes > 0);
+  VESPER_ASSERT(limits_.snapshot_chunk_bytes <= raft::kMaxChunk);
   // K4: ids of reads are never reused, not by another process of this server either.
   reads_.asked_id = boot_.value << 32;
 }
@@ -38,6 +49,7 @@ Result<void> Node::replay() {
   while (applied_index_ < raft_.commit_index()) {
     if (auto done = apply(raft_.log().at(applied_index_.next())); !done) return done;
   }
+  replaying_ = false;
   return {};
 }
 
@@ -50,6 +62,7 @@ Result<Instant> Node::turn(Instant now) {
     if (auto done = handle(std::move(post)); !done) return std::move(done).error();
   draining_.clear();
   expire();
+  pump_snapshots();
   // What is applied may decide writes and let others go; they leave in the same turn.
   do {
     pump_writes();
@@ -102,6 +115,7 @@ Result<void> Node::handle(Post post) {
 }
 
 Result<void> Node::on_disk_done(const storage::JobDone& done) {
+  if (files_.owns(done.id)) return on_snapshot_job(done);
   if (auto result = wal_.on_done(done, now_); !result) return result;
   if (wal_.persisted() > raft_.persisted()) step(raft::Persisted{wal_.persisted()});
   return {};
@@ -175,6 +189,11 @@ Result<void> Node::flush() {
     transport_.send(gated.envelope.to, gated.envelope.message, gated.envelope.bulk);
     return true;
   });
+  for (const raft::ReadChunk& read : output_.read_chunks)
+    files_.read(read.last_index, read.chunk, read.to.value);
+  // Before a chunk of the next one takes its place.
+  if (const auto installed = std::exchange(output_.install, std::nullopt)) install(*installed);
+  for (raft::StoreChunk& chunk : output_.store_chunks) on_store_chunk(std::move(chunk));
   const std::vector<raft::ReadReady> reads = std::move(output_.reads);
   for (std::string& note : output_.notes) notes_.push_back(std::move(note));
   const Instant deadline = output_.deadline;
@@ -200,11 +219,18 @@ Result<void> Node::apply(const raft::Entry& entry) {
                                    entry.term.value, again));
   }
   applied_index_ = entry.index;
+  applied_time_ = entry.time;
+  applied_bytes_ += entry.bytes.size();
   ++counters_.entries_applied;
-  if (entry.type == raft::EntryType::bootstrap && cluster_id_.is_none())
-    cluster_id_ = raft::decode_bootstrap(entry.payload().view()).value().cluster_id;
-  if (entry.type != raft::EntryType::command) return {};
-  auto result = store_.apply(entry.payload());
+  raft::apply_configuration(entry, configuration_);
+  if (entry.type == raft::EntryType::command)
+    if (auto done = apply_command(entry); !done) return done;
+  if (!replaying_ && crosses_snapshot_position(entry)) begin_snapshot();
+  return {};
+}
+
+Result<void> Node::apply_command(const raft::Entry& entry) {
+  auto result = store_->apply(entry.payload());
   if (!result)
     return Error{
         fmt::format("entry {} cannot be applied: {}; a newer version wrote it: run that "
@@ -230,6 +256,9 @@ void Node::on_shutdown() {
   if (stopping_) return;
   stopping_ = true;
   wal_.finish();
+  taking_.reset();
+  if (!output_.install) stop_receiving();  // else it takes effect in this turn
+  files_.stop();
   writes_.cap_deadlines(now_ + kShutdownPatience);
   // Whatever was not sent is not going to be.
   std::vector<std::uint64_t> connections;
@@ -246,6 +275,7 @@ Instant Node::next_deadline() const {
   if (forwarding && stream_.term == raft_.current_term() && stream_.last_sent > stream_.accepted)
     next = std::min(next, stream_.retry_at);
   if (reads_.asking) next = std::min(next, reads_.ask_again_at);
+  if (turn_again_) next = now_;
   return next;
 }
 
@@ -254,7 +284,8 @@ bool Node::congested() const {
 }
 
 bool Node::drained() const {
-  return stopping_ && writes_.empty() && waiting_reads_ == 0 && held_writes_ == 0 && wal_.idle();
+  return stopping_ && writes_.empty() && waiting_reads_ == 0 && held_writes_ == 0 && wal_.idle() &&
+         files_.idle();
 }
 
 Status Node::status(Instant now) const {
@@ -271,16 +302,26 @@ Status Node::status(Instant now) const {
   status.last_index = raft_.log().last_index();
   status.commit_index = raft_.commit_index();
   status.applied_index = applied_index_;
-  status.revision = store_.revision();
-  status.digest = store_.digest();
-  status.cluster_id = cluster_id_;
+  status.revision = store_->revision();
+  status.digest = store_->digest();
+  status.cluster_id = configuration_.cluster_id;
   status.leader_fresh = status.leader.has_value() &&
                         now - raft_.leader_heard_at() <= raft_.config().election_timeout * 2;
   status.caught_up = applied_index_ >= raft_.leader_commit_heard() && applied_index_.value > 0;
   status.log_entries = raft_.log().size();
   status.log_bytes = raft_.log().bytes();
-  status.keys = store_.size();
-  status.store_bytes = store_.bytes();
+  status.log_first_index = raft_.log().first_index();
+  status.snapshot_index = raft_.snapshot().last_index;
+  if (const auto* newest = files_.find(status.snapshot_index))
+    status.snapshot_bytes = newest->file_bytes;
+  status.snapshots = files_.stored().size();
+  status.taking_snapshot = taking_ != nullptr;
+  if (receiving_) {
+    status.receiving_chunks = receiving_->durable;
+    status.receiving_of = receiving_->snapshot.chunks();
+  }
+  status.keys = store_->size();
+  status.store_bytes = store_->bytes();
   status.inflight_requests = writes_.waiting() + waiting_reads_ + held_writes_;
   status.inflight_bytes = writes_.bytes() + held_bytes_;
   return status;
@@ -289,9 +330,10 @@ Status Node::status(Instant now) const {
 std::optional<std::string> Node::refuse_peer(raft::ServerId id, raft::Incarnation incarnation,
                                              Id128 cluster_id) const {
   const raft::Configuration& configuration = raft_.configuration();
-  if (!cluster_id.is_none() && !cluster_id_.is_none() && cluster_id != cluster_id_)
+  if (!cluster_id.is_none() && !configuration_.cluster_id.is_none() &&
+      cluster_id != configuration_.cluster_id)
     return fmt::format("server {} is of cluster {}, this one is of cluster {}", id.value,
-                       to_hex(cluster_id), to_hex(cluster_id_));
+                       to_hex(cluster_id), to_hex(configuration_.cluster_id));
   const raft::Voter* voter = configuration.find(id);
   if (voter == nullptr) return fmt::format("server {} is not a member here", id.value);
   if (!configuration.cluster_id.is_none() && voter->incarnation.value != 0 &&

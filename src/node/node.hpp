@@ -14,6 +14,8 @@
 #include "node/forwarding.hpp"
 #include "node/lanes.hpp"
 #include "node/ports.hpp"
+#include "node/recovery.hpp"
+#include "node/snapshots.hpp"
 #include "raft/raft.hpp"
 #include "storage/wal.hpp"
 
@@ -24,6 +26,11 @@ struct Limits {
   std::size_t inflight_requests = 100'000;  // of clients, writes and reads
   std::size_t forward_window = 8u << 20;    // bytes forwarded and not yet decided (or one write)
   std::size_t unsynced_bytes = 32u << 20;   // queued for the disk; above: peers are not read
+  // A snapshot is taken whenever so much has been added to the log. The same on every node, or a
+  // transfer is not resumed from another one.
+  std::uint64_t snapshot_bytes = 64u << 20;
+  std::uint64_t snapshot_entries = 1'000'000;
+  std::uint32_t snapshot_chunk_bytes = raft::kMaxChunk;  // at most that
 };
 
 // What /status, /readyz and /metrics show. This node's own view.
@@ -34,10 +41,16 @@ struct Status {
   raft::Index last_index, commit_index, applied_index;
   std::uint64_t revision = 0;
   Id128 digest;
-  Id128 cluster_id;           // none before the Bootstrap entry is committed
-  bool leader_fresh = false;  // heard a leader within an election timeout
-  bool caught_up = false;     // applied what that leader had then committed
-  std::uint64_t log_entries = 0, log_bytes = 0;
+  Id128 cluster_id;                              // none before the Bootstrap entry is committed
+  bool leader_fresh = false;                     // heard a leader within an election timeout
+  bool caught_up = false;                        // applied what that leader had then committed
+  std::uint64_t log_entries = 0, log_bytes = 0;  // in memory
+  raft::Index log_first_index;                   // in memory
+  raft::Index snapshot_index;                    // of the newest one stored here; 0: none
+  std::uint64_t snapshot_bytes = 0;              // of its file
+  std::size_t snapshots = 0;                     // files
+  bool taking_snapshot = false;
+  std::uint64_t receiving_chunks = 0, receiving_of = 0;  // of a snapshot that the leader sends
   std::size_t keys = 0;
   std::uint64_t store_bytes = 0;
   std::size_t inflight_requests = 0, inflight_bytes = 0;
@@ -51,6 +64,8 @@ struct Counters {
   std::uint64_t writes_proposed = 0, writes_forwarded = 0, writes_retried = 0;
   std::uint64_t read_rounds = 0, reads = 0;
   std::uint64_t writes_unknown = 0;
+  std::uint64_t snapshots_taken = 0, snapshots_installed = 0, snapshots_failed = 0;
+  std::uint64_t snapshot_chunks_sent = 0, transfers_resumed = 0;
   // Entries in one Write to the disk: buckets of at most 1, 2, 4, ... 512, and more.
   std::array<std::uint64_t, 11> batch_buckets{};
   std::uint64_t batch_sum = 0, batch_count = 0;
@@ -58,8 +73,10 @@ struct Counters {
 
 class Node {
  public:
-  Node(raft::Config config, raft::BootId boot, Limits limits, storage::Wal& wal,
-       raft::Durable durable, Transport& transport, Clients& clients, Instant now);
+  // What recover() found: its wal and snapshots outlive the node, its store and durable are moved
+  // from.
+  Node(raft::Config config, raft::BootId boot, Limits limits, Recovery& recovery,
+       Transport& transport, Clients& clients, Instant now);
 
   // Applies what the log on this disk already knows to be committed. Once, before the first turn.
   Result<void> replay();
@@ -82,7 +99,7 @@ class Node {
   std::vector<std::string> take_notes() { return std::exchange(notes_, {}); }
   const Counters& counters() const { return counters_; }
   const raft::Raft& raft() const { return raft_; }
-  const kv::Store& store() const { return store_; }
+  const kv::Store& store() const { return *store_; }
 
   // May this peer, as its handshake names it, speak to Raft? Nothing, or why not.
   std::optional<std::string> refuse_peer(raft::ServerId id, raft::Incarnation incarnation,
@@ -94,6 +111,7 @@ class Node {
   void step(raft::Event event) { raft_.step(now_, std::move(event), output_); }
   Result<void> flush();
   Result<void> apply(const raft::Entry& entry);
+  Result<void> apply_command(const raft::Entry& entry);
   Result<void> on_disk_done(const storage::JobDone& done);
   void on_peer_message(FromPeer from);
   void on_forward(raft::ServerId from, const Forward& forward);
@@ -102,6 +120,21 @@ class Node {
   void on_shutdown();
   void watch_leadership();
   Instant next_deadline() const;
+
+  // snapshots.cpp
+  bool crosses_snapshot_position(const raft::Entry& entry) const;
+  void begin_snapshot();
+  void stop_taking();
+  void pump_taking();
+  void on_store_chunk(raft::StoreChunk chunk);
+  void stop_receiving();
+  void fail_receiving(std::string_view why);
+  void pump_receiving();
+  void install(const raft::Snapshot& snapshot);
+  void retire(std::unique_ptr<kv::Store> store);
+  void pump_snapshots();
+  Result<void> on_snapshot_job(const storage::JobDone& done);
+  void on_snapshot_stored(storage::SnapshotFiles::Writer writer);
 
   // requests.cpp: what clients asked for
   void on_client_write(ClientWrite write);
@@ -126,18 +159,30 @@ class Node {
   const Limits limits_;
   const raft::BootId boot_;
   storage::Wal& wal_;
+  storage::SnapshotFiles& files_;
   Transport& transport_;
   Clients& clients_;
+  std::unique_ptr<kv::Store> store_;
+  // The state after the entry applied last.
+  raft::Index applied_index_;
+  raft::Term applied_term_;
+  raft::LogTime applied_time_;
+  std::uint64_t applied_bytes_ = 0;    // of all entries up to it
+  raft::Configuration configuration_;  // committed; without a cluster id before the Bootstrap entry
   raft::Raft raft_;
-  kv::Store store_;
   Instant now_;
 
   std::vector<Post> mailbox_, draining_;
   raft::Output output_;
   std::deque<raft::Gated> gated_;  // in the order of their writes
-  raft::Index applied_index_;
-  raft::Term applied_term_;  // of the last applied entry
-  Id128 cluster_id_;         // of the committed Bootstrap entry
+
+  std::unique_ptr<TakingSnapshot> taking_;  // reads *store_: goes first
+  std::unique_ptr<ReceivingSnapshot> receiving_;
+  std::vector<std::unique_ptr<kv::Store>> retired_;  // replaced, being taken apart
+  Instant snapshot_retry_at_, receive_retry_at_;
+  bool receive_failed_ = false;  // Raft is to be told
+  bool turn_again_ = false;      // there is more to do though nothing happens
+  bool replaying_ = true;        // until replay() has ended: no jobs yet
 
   PendingWrites writes_;
   ForwardStream stream_;

@@ -81,8 +81,8 @@ void Node::advance(std::uint64_t connection) {
     if (lane.open_writes > 0 || read.index.value == 0 || read.index > applied_index_) return;
     const Ticket ticket = read.request.ticket;
     ReadResult result;
-    result.revision = store_.revision();
-    if (const kv::Item* item = store_.find(read.request.key)) result.item = *item;
+    result.revision = store_->revision();
+    if (const kv::Item* item = store_->find(read.request.key)) result.item = *item;
     lane.line.pop_front();
     end_reads(1);
     clients_.reply(ticket, std::move(result));

@@ -7,6 +7,9 @@
 namespace vesper::raft {
 namespace {
 
+constexpr std::size_t kMaxConfiguration = 64u << 10;
+constexpr std::size_t kMaxChunkData = 256u << 10;
+
 enum Kind : std::uint8_t {
   kVoteRequest = 1,
   kVoteReply = 2,
@@ -16,10 +19,13 @@ enum Kind : std::uint8_t {
   kHeartbeatReply = 6,
   kReadIndexRequest = 7,
   kReadIndexReply = 8,
+  kInstallSnapshot = 9,
+  kInstallSnapshotReply = 10,
 };
 
 struct Encode {
-  ByteWriter w;
+  std::string& out;
+  ByteWriter w{out};
 
   void operator()(const VoteRequest& m) {
     w.u8(kVoteRequest);
@@ -79,6 +85,23 @@ struct Encode {
     w.u64(m.term.value);
     w.u64(m.id);
     w.u64(m.read_index.value);
+  }
+  void operator()(const InstallSnapshot& m) {
+    w.u8(kInstallSnapshot);
+    w.u64(m.term.value);
+    encode_snapshot(m.snapshot, out);
+    w.u64(m.chunk);
+    w.string(m.data.view());
+  }
+  void operator()(const InstallSnapshotReply& m) {
+    w.u8(kInstallSnapshotReply);
+    w.u64(m.term.value);
+    w.u64(m.last_index.value);
+    w.u64(m.checksum);
+    w.u8(m.done ? 1 : 0);
+    w.u64(m.match_index.value);
+    w.u64(m.next_chunk);
+    w.u8(m.asked ? 1 : 0);
   }
 };
 
@@ -162,6 +185,17 @@ Message read_vote_request(ByteReader& r) {
   return m;
 }
 
+Result<Message> read_install_snapshot(ByteReader& r) {
+  InstallSnapshot m;
+  m.term = Term(r.u64());
+  auto snapshot = decode_snapshot(r);
+  if (!snapshot) return std::move(snapshot).error();
+  m.snapshot = std::move(snapshot.value());
+  m.chunk = r.u64();
+  m.data = SharedBytes::copy_of(r.string(kMaxChunkData));
+  return Message{std::move(m)};
+}
+
 Result<Message> read_small(std::uint8_t kind, ByteReader& r) {
   switch (kind) {
     case kVoteRequest: return read_vote_request(r);
@@ -195,14 +229,59 @@ Result<Message> read_small(std::uint8_t kind, ByteReader& r) {
       m.read_index = Index(r.u64());
       return Message{m};
     }
+    case kInstallSnapshot: return read_install_snapshot(r);
+    case kInstallSnapshotReply: {
+      InstallSnapshotReply m;
+      m.term = Term(r.u64());
+      m.last_index = Index(r.u64());
+      m.checksum = r.u64();
+      m.done = read_flag(r);
+      m.match_index = Index(r.u64());
+      m.next_chunk = r.u64();
+      m.asked = read_flag(r);
+      return Message{m};
+    }
     default: return Error{fmt::format("message: kind {} is unknown to this build", kind)};
   }
 }
 
 }  // namespace
 
+void encode_snapshot(const Snapshot& snapshot, std::string& out) {
+  ByteWriter w(out);
+  w.u64(snapshot.last_index.value);
+  w.u64(snapshot.last_term.value);
+  w.i64(snapshot.log_time.value);
+  w.u64(snapshot.log_bytes);
+  w.u32(snapshot.chunk_bytes);
+  w.u64(snapshot.content_bytes);
+  w.u64(snapshot.checksum);
+  w.string(encode_bootstrap(snapshot.configuration));
+}
+
+Result<Snapshot> decode_snapshot(ByteReader& r) {
+  Snapshot snapshot;
+  snapshot.last_index = Index(r.u64());
+  snapshot.last_term = Term(r.u64());
+  snapshot.log_time = read_log_time(r);
+  snapshot.log_bytes = r.u64();
+  snapshot.chunk_bytes = r.u32();
+  snapshot.content_bytes = r.u64();
+  snapshot.checksum = r.u64();
+  const std::string_view configuration = r.string(kMaxConfiguration);
+  if (!r.ok() || snapshot.last_index.value == 0 || snapshot.last_index > kMaxIndex ||
+      snapshot.last_term.value == 0 || snapshot.last_term > kMaxTerm || snapshot.chunk_bytes == 0 ||
+      snapshot.chunk_bytes > kMaxChunk || snapshot.content_bytes == 0 ||
+      snapshot.content_bytes > kMaxContent)
+    return Error{"snapshot: its identity is malformed"};
+  auto decoded = decode_bootstrap(configuration);
+  if (!decoded) return std::move(decoded).error();
+  snapshot.configuration = std::move(decoded.value());
+  return snapshot;
+}
+
 void encode(const Message& message, std::string& out) {
-  std::visit(Encode{ByteWriter(out)}, message);
+  std::visit(Encode{out}, message);
 }
 
 Result<Message> decode_message(std::string_view bytes) {

@@ -6,6 +6,7 @@
 #include <string>
 #include <string_view>
 
+#include "base/bytes.hpp"
 #include "base/result.hpp"
 #include "raft/message.hpp"
 
@@ -17,5 +18,9 @@ void encode(const Message& message, std::string& out);
 // The whole of `bytes` is one message. Entries are copied out of it, each into its own buffer, so
 // that a long-lived value does not keep a whole frame alive.
 Result<Message> decode_message(std::string_view bytes);
+
+// The identity of a snapshot, as it stands in messages and at the end of a snapshot's file.
+void encode_snapshot(const Snapshot& snapshot, std::string& out);
+Result<Snapshot> decode_snapshot(ByteReader& r);
 
 }  // namespace vesper::raft

@@ -146,6 +146,20 @@ Result<Configuration> decode_bootstrap(std::string_view payload) {
   return configuration;
 }
 
+void apply_configuration(const Entry& entry, Configuration& configuration) {
+  if (entry.type == EntryType::bootstrap) {
+    auto founded = decode_bootstrap(entry.payload().view());
+    VESPER_ASSERT(founded.ok());  // decode_entry has checked it
+    configuration = std::move(founded.value());
+  } else if (entry.type == EntryType::registration) {
+    const auto registration = decode_registration(entry.payload().view());
+    VESPER_ASSERT(registration.ok());
+    for (Voter& voter : configuration.voters)
+      if (voter.id == registration->first && voter.incarnation.value == 0)
+        voter.incarnation = registration->second;
+  }
+}
+
 std::string encode_registration(ServerId id, Incarnation incarnation) {
   std::string out;
   ByteWriter w(out);

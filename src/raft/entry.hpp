@@ -34,6 +34,8 @@ std::size_t entry_length(std::string_view bytes);
 // Payloads of the entries that raft itself reads.
 std::string encode_bootstrap(const Configuration& configuration);
 Result<Configuration> decode_bootstrap(std::string_view payload);
+// What `entry` does to a configuration: nothing unless it is a bootstrap or a registration.
+void apply_configuration(const Entry& entry, Configuration& configuration);
 std::string encode_registration(ServerId id, Incarnation incarnation);
 Result<std::pair<ServerId, Incarnation>> decode_registration(std::string_view payload);
 

@@ -49,13 +49,38 @@ struct PeerGone {
   ServerId id;
 };
 
+// A snapshot has its name, durably: one that was taken here, or a received one that is whole and
+// verified (S2). In the second case the node can replace its state by it at once.
+struct SnapshotStored {
+  Snapshot snapshot;
+};
+
+// Answers Output::read_chunks. No data: it cannot be read.
+struct ChunkRead {
+  ServerId to;
+  Index last_index;
+  std::uint64_t chunk = 0;
+  SharedBytes data;
+};
+
+// All chunks of the snapshot being received before `next_chunk` are durable and verified.
+struct ChunkStored {
+  Index last_index;
+  std::uint64_t checksum = 0;
+  std::uint64_t next_chunk = 0;
+};
+
+// The snapshot being received was given up: no space, or a chunk is damaged.
+struct ReceiveFailed {};
+
 // The deadline of the last Output may have passed.
 struct DeadlinePassed {};
 
 // Everything that one turn of the loop brought has been stepped: batches leave now.
 struct EndOfTurn {};
 
-using Event = std::variant<Received, Persisted, Propose, ReadIndex, PeerUp, PeerGone,
-                           DeadlinePassed, EndOfTurn>;
+using Event =
+    std::variant<Received, Persisted, Propose, ReadIndex, PeerUp, PeerGone, SnapshotStored,
+                 ChunkRead, ChunkStored, ReceiveFailed, DeadlinePassed, EndOfTurn>;
 
 }  // namespace vesper::raft

@@ -33,15 +33,18 @@ bool Raft::hear_leader(ServerId from, Index leader_commit, LogTime log_time) {
 
 void Raft::on_append_entries(ServerId from, AppendEntries m) {
   if (!hear_leader(from, m.leader_commit, m.log_time)) return;
+  // Below the base all is committed, in a snapshot, and the same in every leader's log.
+  const Index base = log_.base_index();
   const auto term_here = log_.term_at(m.prev_log_index);
-  if (!term_here || *term_here != m.prev_log_term) {  // §5.3: the consistency check
+  if (m.prev_log_index >= base && term_here != m.prev_log_term) {  // §5.3: the consistency check
     AppendReply reply{.term = current_term(), .prev_log_index = m.prev_log_index};
-    reply.hint_index = log_.last_at_most(m.prev_log_index, m.prev_log_term);
+    reply.hint_index = log_.last_at_most(m.prev_log_index, m.prev_log_term).value_or(base);  // L13
     reply.hint_term = log_.term_at(reply.hint_index).value_or(Term(0));
     return send(from, reply, WriteNumber(0));
   }
-  const Index last_new(m.prev_log_index.value + m.entries.size());
+  const Index last_new = std::max(Index(m.prev_log_index.value + m.entries.size()), base);
   for (Entry& entry : m.entries) {
+    if (entry.index <= base) continue;
     // L2: entries that are here already stay, whatever stands behind them; only a real conflict
     // truncates, so that a delayed message takes nothing back.
     const auto here = log_.term_at(entry.index);
@@ -49,6 +52,13 @@ void Raft::on_append_entries(ServerId from, AppendEntries m) {
     if (here && entry.index <= commit_index_) {  // L3: no leader says this (L7)
       output_->notes.push_back(fmt::format("server {} contradicts committed entry {} -> ignored",
                                            from.value, entry.index.value));
+      return;
+    }
+    if (entry.index == base.next() && entry.term < log_.term_at(base)) {
+      output_->notes.push_back(
+          fmt::format("server {} sends an entry older than the snapshot that it "
+                      "follows -> ignored",
+                      from.value));
       return;
     }
     if (here) truncate_from(entry.index);

@@ -12,6 +12,13 @@ void Raft::check_invariants() const {
   VESPER_ASSERT(hard_state_.current_term <= kMaxTerm);
   VESPER_ASSERT(persisted_ <= last_write_);
   VESPER_ASSERT(!dirty_);
+  // §7: what the log no longer has is in a snapshot, on this disk.
+  VESPER_ASSERT(log_.base_index() <= snapshot_.last_index);
+  VESPER_ASSERT(disk_base_.index <= snapshot_.last_index);
+  VESPER_ASSERT(snapshot_.last_index <= commit_index_);  // S1
+  VESPER_ASSERT(snapshot_.last_index <= durable_index_);
+  VESPER_ASSERT(log_.term_at(snapshot_.last_index) == snapshot_.last_term);
+  if (receiving_) VESPER_ASSERT(receiving_->stored <= receiving_->next);
   if (const auto* candidate = std::get_if<Candidate>(&role_)) {
     VESPER_ASSERT(hard_state_.voted_for == config_.self);
     VESPER_ASSERT(candidate->own_vote <= last_write_);
@@ -20,13 +27,16 @@ void Raft::check_invariants() const {
   if (leader == nullptr) return;
   VESPER_ASSERT(hard_state_.voted_for == config_.self);
   VESPER_ASSERT(log_.last_index() >= leader->term_start);  // L6
-  VESPER_ASSERT(log_.term_at(leader->term_start) == current_term());
+  VESPER_ASSERT(leader->term_start <= log_.base_index() ||
+                log_.term_at(leader->term_start) == current_term());
   for (const auto& [id, progress] : leader->progress) {
     VESPER_ASSERT(id != config_.self);
     VESPER_ASSERT(progress.next_index > progress.match_index);  // L12
     VESPER_ASSERT(progress.received_index >= progress.match_index);
     VESPER_ASSERT(progress.received_index <= log_.last_index());
     VESPER_ASSERT(progress.next_index <= log_.last_index().next());
+    VESPER_ASSERT(progress.transfer.has_value() == (progress.state == Progress::State::snapshot));
+    if (progress.transfer) VESPER_ASSERT(progress.transfer->acked <= progress.transfer->next);
   }
 }
 

@@ -43,8 +43,7 @@ void Raft::become_leader() {
   round_base_ = config_.election_timeout;
 
   // §8: a leader commits an entry of its own term first. In an empty log it is the Bootstrap.
-  const LogTime stamp(
-      std::max(log_.empty() ? 0 : log_.at(log_.last_index()).time.value, log_time(now_).value));
+  const LogTime stamp(std::max(log_.last_time().value, log_time(now_).value));
   if (log_.empty()) {
     Configuration founded{{prng_.next(), prng_.next() | 1}, config_.initial_voters};
     // A majority has voted, so that a majority counts from the first entry on.
@@ -66,7 +65,7 @@ void Raft::on_propose(Propose propose) {
   // The leader's clock stamps entries; it never goes back along the log.
   const std::int64_t clock = log_time(now_).value;
   for (Proposal& proposal : propose.proposals) {
-    const LogTime stamp(std::max(log_.at(log_.last_index()).time.value, clock));
+    const LogTime stamp(std::max(log_.last_time().value, clock));
     append(make_entry(log_.last_index().next(), current_term(), EntryType::command, stamp,
                       proposal.origin, proposal.payload.view()));
   }
@@ -84,7 +83,7 @@ void Raft::register_voters() {
     if (it->second.incarnation.value == 0) continue;
     output_->notes.push_back(fmt::format("server {} is new here -> register incarnation {}",
                                          voter.id.value, to_hex(it->second.incarnation.value)));
-    const LogTime stamp(std::max(log_.at(log_.last_index()).time.value, log_time(now_).value));
+    const LogTime stamp(std::max(log_.last_time().value, log_time(now_).value));
     append(make_entry(log_.last_index().next(), current_term(), EntryType::registration, stamp,
                       Origin{}, encode_registration(voter.id, it->second.incarnation)));
   }
@@ -94,6 +93,8 @@ void Raft::register_voters() {
 
 // L15, L16: contiguous entries, bounded in bytes and messages, here and under way.
 void Raft::replicate_to(ServerId id, Progress& progress) {
+  if (progress.next_index <= log_.base_index() && !progress.transfer) begin_transfer(id, progress);
+  if (progress.state == Progress::State::snapshot) return send_snapshot(id, progress);
   if (progress.state == Progress::State::probe) {
     if (!progress.probe_sent) send_append(id, progress);
     return;
@@ -137,33 +138,40 @@ void Raft::send_append(ServerId id, Progress& progress) {
   send(id, std::move(m), WriteNumber(0), bulk);
 }
 
-void Raft::on_append_reply(ServerId from, Incarnation incarnation, const AppendReply& m) {
+// Where an answer belongs: nowhere when this server does not lead, or when it comes from a disk
+// that is gone.
+Progress* Raft::progress_of(ServerId id, Incarnation incarnation) {
   auto* leader = std::get_if<Leader>(&role_);
-  if (leader == nullptr) return;
-  const auto it = leader->progress.find(from);
-  if (it == leader->progress.end()) return;
-  Progress& progress = it->second;
-  if (progress.incarnation != incarnation) {
-    if (progress.incarnation.value != 0) return;  // of a disk that is gone
-    progress.incarnation = incarnation;
-  }
-  progress.progress_at = now_;
+  if (leader == nullptr) return nullptr;
+  const auto it = leader->progress.find(id);
+  if (it == leader->progress.end()) return nullptr;
+  if (it->second.incarnation.value == 0) it->second.incarnation = incarnation;
+  return it->second.incarnation == incarnation ? &it->second : nullptr;
+}
+
+void Raft::on_append_reply(ServerId from, Incarnation incarnation, const AppendReply& m) {
+  Progress* progress = progress_of(from, incarnation);
+  if (progress == nullptr) return;
+  progress->progress_at = now_;
   if (m.success) {
     if (m.match_index > log_.last_index()) return;  // claims what was never sent
-    progress.acknowledge(m.match_index);
-    if (progress.state == Progress::State::probe) progress.become_replicate();
-    advance_commit();
-    return;
+    progress->acknowledge(m.match_index);
+    if (progress->state == Progress::State::probe ||
+        (progress->transfer && progress->match_index >= progress->transfer->snapshot.last_index))
+      progress->become_replicate();
+    return advance_commit();
   }
   // §5.3: go back to where the logs may agree. A late refusal, of what has matched since, or of
   // another probe, says nothing (L12, L17).
-  if (m.prev_log_index <= progress.match_index) return;
-  if (progress.state == Progress::State::probe &&
-      m.prev_log_index.value + 1 != progress.next_index.value)
+  if (m.prev_log_index <= progress->match_index) return;
+  if (progress->state == Progress::State::snapshot) return;
+  if (progress->state == Progress::State::probe &&
+      m.prev_log_index.value + 1 != progress->next_index.value)
     return;
-  const Index agree = log_.last_at_most(std::min(m.hint_index, m.prev_log_index), m.hint_term);
-  progress.received_index = progress.match_index;
-  progress.become_probe(std::max(agree, progress.match_index).next());
+  const auto agree = log_.last_at_most(std::min(m.hint_index, m.prev_log_index), m.hint_term);
+  progress->received_index = progress->match_index;
+  // Where they may agree below the base only, the snapshot decides (replicate_to).
+  progress->become_probe(std::max(agree.value_or(Index(0)), progress->match_index).next());
 }
 
 // L5: by counting, only entries of the current term are committed (figure 8); those before them
@@ -212,13 +220,9 @@ void Raft::send_heartbeats() {
 void Raft::on_heartbeat_reply(ServerId from, Incarnation incarnation, const HeartbeatReply& m) {
   auto* leader = std::get_if<Leader>(&role_);
   if (leader == nullptr || m.round > leader->round) return;
-  const auto it = leader->progress.find(from);
-  if (it == leader->progress.end()) return;
-  Progress& progress = it->second;
-  if (progress.incarnation != incarnation) {
-    if (progress.incarnation.value != 0) return;
-    progress.incarnation = incarnation;
-  }
+  Progress* const known = progress_of(from, incarnation);
+  if (known == nullptr) return;
+  Progress& progress = *known;
   progress.acked_round = std::max(progress.acked_round, m.round);
   // What an answer proves, it proves for the moment at which its heartbeat left: a leader that
   // was frozen does not take old answers for fresh ones.
@@ -238,6 +242,15 @@ void Raft::resend_stalled() {
     if (now_ - progress.progress_at < config_.heartbeat_interval * 4) continue;
     // Sent again from what is known to have arrived. Where all of it has, the empty message asks
     // for the acknowledgement that was lost.
+    if (progress.transfer) {
+      // A follower that is silent for long gets the newest when it comes back; nothing is kept for
+      // it until then.
+      const Instant heard_at = progress.transfer->heard_at;
+      const bool given_up = now_ - heard_at >= config_.election_timeout * kTransferPatience;
+      if (progress.transfer->unreadable || given_up) progress.become_snapshot(snapshot_);
+      progress.transfer->heard_at = heard_at;
+    }
+    if (progress.transfer) progress.transfer->asked = progress.transfer->answered = false;
     const bool probing = progress.state == Progress::State::probe && progress.probe_sent;
     if (probing) progress.probe_sent = false;
     if (progress.state == Progress::State::replicate &&

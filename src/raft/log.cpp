@@ -4,20 +4,22 @@
 
 namespace vesper::raft {
 
-Log::Log(std::vector<Entry> entries) {
+Log::Log(std::vector<Entry> entries) : Log(Base{}, std::move(entries)) {}
+
+Log::Log(Base base, std::vector<Entry> entries) : base_(base) {
   for (Entry& entry : entries) append(std::move(entry));
 }
 
 std::optional<Term> Log::term_at(Index index) const {
-  if (index.value == 0) return Term(0);
-  if (index < first_ || index > last_index()) return std::nullopt;
+  if (index == base_.index) return base_.term;
+  if (index < base_.index || index > last_index()) return std::nullopt;
   return at(index).term;
 }
 
 const Entry& Log::at(Index index) const {
-  VESPER_ASSERT(index >= first_);
+  VESPER_ASSERT(index > base_.index);
   VESPER_ASSERT(index <= last_index());
-  return entries_[index.value - first_.value];
+  return entries_[index.value - base_.index.value - 1];
 }
 
 void Log::append(Entry entry) {
@@ -28,20 +30,39 @@ void Log::append(Entry entry) {
 }
 
 void Log::truncate_from(Index index) {
-  VESPER_ASSERT(index >= first_);
+  VESPER_ASSERT(index > base_.index);
   while (!entries_.empty() && last_index() >= index) {
     bytes_ -= entries_.back().bytes.size();
     entries_.pop_back();
   }
 }
 
-Index Log::last_at_most(Index index, Term term) const {
+void Log::compact(Index index, std::size_t max) {
+  VESPER_ASSERT(index <= last_index());
+  for (; max > 0 && base_.index < index; --max) {
+    const Entry& first = entries_.front();
+    base_ = {first.index, first.term, first.time};
+    bytes_ -= first.bytes.size();
+    entries_.pop_front();
+  }
+}
+
+void Log::reset(Base base) {
+  VESPER_ASSERT(base.index > base_.index);
+  entries_.clear();
+  bytes_ = 0;
+  base_ = base;
+}
+
+std::optional<Index> Log::last_at_most(Index index, Term term) const {
+  if (index < base_.index) return std::nullopt;
   // Terms never fall along the log, so this is a binary search.
   const auto end = entries_.begin() + static_cast<std::ptrdiff_t>(std::min<std::uint64_t>(
-                                          index.value + 1 - first_.value, entries_.size()));
+                                          index.value - base_.index.value, entries_.size()));
   const auto above = std::upper_bound(entries_.begin(), end, term,
                                       [](Term t, const Entry& entry) { return t < entry.term; });
-  return Index(first_.value + static_cast<std::uint64_t>(above - entries_.begin()) - 1);
+  if (above == entries_.begin() && term < base_.term) return std::nullopt;
+  return Index(base_.index.value + static_cast<std::uint64_t>(above - entries_.begin()));
 }
 
 }  // namespace vesper::raft

@@ -1,4 +1,5 @@
-// The log in memory (figure 2, log[]): contiguous entries from first_index on.
+// The log in memory (figure 2, log[]): contiguous entries behind a base, which is the last one that
+// a snapshot took over (§7); (0, 0) while there is none.
 #pragma once
 
 #include <deque>
@@ -10,32 +11,49 @@ namespace vesper::raft {
 
 class Log {
  public:
-  // Requires: contiguous, from index 1 on.
+  struct Base {
+    Index index;
+    Term term;
+    LogTime time;
+  };
+
+  // Requires: contiguous, from base.index + 1 on.
   explicit Log(std::vector<Entry> entries);
+  Log(Base base, std::vector<Entry> entries);
 
-  Index first_index() const { return first_; }
-  Index last_index() const { return Index(first_.value + entries_.size() - 1); }
-  Term last_term() const { return entries_.empty() ? Term(0) : entries_.back().term; }
-  bool empty() const { return entries_.empty(); }
+  Index base_index() const { return base_.index; }
+  Index first_index() const { return base_.index.next(); }
+  Index last_index() const { return Index(base_.index.value + entries_.size()); }
+  Term last_term() const { return entries_.empty() ? base_.term : entries_.back().term; }
+  LogTime last_time() const { return entries_.empty() ? base_.time : entries_.back().time; }
+  // No entry ever, neither here nor in a snapshot.
+  bool empty() const { return last_index().value == 0; }
 
-  // Term(0) for index 0; nothing behind the end.
+  // Of the base, too (Term(0) for index 0); nothing below it and behind the end.
   std::optional<Term> term_at(Index index) const;
   // Requires first_index() <= index <= last_index().
   const Entry& at(Index index) const;
 
   void append(Entry entry);         // requires entry.index == last_index() + 1, term not falling
-  void truncate_from(Index index);  // drops index and all behind it
+  void truncate_from(Index index);  // drops index and all behind it; requires index > base_index()
 
-  // The last index at or below `index` whose term is not above `term`; 0 if there is none. Where
-  // two logs differ, this skips a whole term at a time (§5.3, fast backtracking).
-  Index last_at_most(Index index, Term term) const;
+  // §7: the entries up to `index` are in a snapshot: drops at most `max` of them. What they cost
+  // to free must not stop the loop. Requires index <= last_index().
+  void compact(Index index, std::size_t max);
+  // §7: the log is replaced by a snapshot.
+  void reset(Base base);
+
+  // The last index at or below `index` whose term is not above `term`; nothing where that lies
+  // below the base. Where two logs differ, this skips a whole term at a time (§5.3, fast
+  // backtracking).
+  std::optional<Index> last_at_most(Index index, Term term) const;
 
   std::uint64_t bytes() const { return bytes_; }  // of the entries' byte form
   std::size_t size() const { return entries_.size(); }
 
  private:
   std::deque<Entry> entries_;
-  Index first_{1};
+  Base base_;
   std::uint64_t bytes_ = 0;
 };
 

@@ -85,8 +85,29 @@ struct ReadIndexReply {
   Index read_index;
 };
 
-using Message = std::variant<VoteRequest, VoteReply, AppendEntries, AppendReply, Heartbeat,
-                             HeartbeatReply, ReadIndexRequest, ReadIndexReply>;
+// Figure 13, InstallSnapshot: one chunk, in its stored form. Without data it asks how far the
+// follower is with this snapshot, whoever sent it the rest. The checksum of the whole is part of
+// the identity; the chunk has one of its own.
+struct InstallSnapshot {
+  Term term;
+  Snapshot snapshot;
+  std::uint64_t chunk = 0;
+  SharedBytes data;
+};
+
+struct InstallSnapshotReply {
+  Term term;
+  Index last_index;  // which snapshot: index and checksum of the content
+  std::uint64_t checksum = 0;
+  bool done = false;             // the follower needs no chunk of it (any more)
+  Index match_index;             // done: everything up to here is durable there
+  std::uint64_t next_chunk = 0;  // not done: all before it is durable there
+  bool asked = false;            // not done: answers a message without data
+};
+
+using Message =
+    std::variant<VoteRequest, VoteReply, AppendEntries, AppendReply, Heartbeat, HeartbeatReply,
+                 ReadIndexRequest, ReadIndexReply, InstallSnapshot, InstallSnapshotReply>;
 
 // The term that a message carries.
 inline Term term_of(const Message& message) {

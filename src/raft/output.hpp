@@ -29,12 +29,33 @@ struct ReadReady {
   Index index;
 };
 
+// A chunk of a stored snapshot is wanted: ChunkRead answers.
+struct ReadChunk {
+  ServerId to;
+  Index last_index;
+  std::uint64_t chunk = 0;
+};
+
+// The next chunk of a snapshot that the leader sends, to be verified and written; ChunkStored
+// answers, after the last one SnapshotStored. Another snapshot, or chunk 0 again, replaces what
+// was received before (S5).
+struct StoreChunk {
+  Snapshot snapshot;
+  std::uint64_t chunk = 0;
+  SharedBytes data;
+};
+
 struct Output {
   // Carries no term of ours that is not durable here. A leader's AppendEntries is here, too: it
   // overlaps the leader's own disk write (thesis 10.2.1).
   std::vector<Envelope> send_now;
   std::optional<Write> write;
   std::vector<Gated> send_after;
+  std::vector<ReadChunk> read_chunks;
+  std::vector<StoreChunk> store_chunks;
+  // The state is replaced by that of this snapshot, before anything committed is applied: it was
+  // received, and SnapshotStored has just been stepped.
+  std::optional<Snapshot> install;
   // Newly committed entries, [committed_first, committed_last]; both 0: none. Applied at once,
   // whatever the local disk does: a majority has them.
   Index committed_first;
@@ -47,6 +68,9 @@ struct Output {
     send_now.clear();
     write.reset();
     send_after.clear();
+    read_chunks.clear();
+    store_chunks.clear();
+    install.reset();
     committed_first = committed_last = Index(0);
     reads.clear();
     notes.clear();

@@ -3,14 +3,27 @@
 #pragma once
 
 #include <deque>
+#include <optional>
 
 #include "raft/types.hpp"
 
 namespace vesper::raft {
 
 struct Progress {
-  // probe: one AppendEntries at a time, until one is accepted; replicate: a pipeline.
-  enum class State : std::uint8_t { probe, replicate };
+  // probe: one AppendEntries at a time, until one is accepted; replicate: a pipeline; snapshot: it
+  // needs entries that are in a snapshot only (§7).
+  enum class State : std::uint8_t { probe, replicate, snapshot };
+
+  // A snapshot on its way: chunks in order, a few unacknowledged.
+  struct Transfer {
+    Snapshot snapshot;
+    bool asked = false;       // the question how far it is has been sent ...
+    bool answered = false;    // ... and answered: chunks may go
+    std::uint64_t acked = 0;  // chunks that the follower has, durably
+    std::uint64_t next = 0;   // to be read and sent
+    bool unreadable = false;  // here: the next attempt takes the newest
+    Instant heard_at;         // when the follower last said how far it is, or it began
+  };
 
   State state = State::probe;
   Index next_index;         // > match_index
@@ -23,7 +36,8 @@ struct Progress {
     Index last_index;
     std::size_t bytes = 0;
   };
-  std::deque<InFlight> in_flight;  // replicate only; last_index ascending
+  std::optional<Transfer> transfer;  // snapshot only
+  std::deque<InFlight> in_flight;    // replicate only; last_index ascending
   std::size_t in_flight_bytes = 0;
   Index bulk_until;  // something large up to here is under way: what follows goes the same way
 
@@ -35,6 +49,7 @@ struct Progress {
 
   void become_probe(Index next) {
     state = State::probe;
+    transfer.reset();
     next_index = next;
     probe_sent = false;
     in_flight.clear();
@@ -42,9 +57,15 @@ struct Progress {
   }
   void become_replicate() {
     state = State::replicate;
+    transfer.reset();
     next_index = std::max(match_index, received_index).next();
     in_flight.clear();
     in_flight_bytes = 0;
+  }
+  void become_snapshot(const Snapshot& snapshot) {
+    become_probe(next_index);
+    state = State::snapshot;
+    transfer = Transfer{.snapshot = snapshot};
   }
   void acknowledge(Index match) {
     match_index = std::max(match_index, match);

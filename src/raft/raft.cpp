@@ -14,19 +14,32 @@ Raft::Raft(Config config, Durable durable, Instant now)
     : config_(std::move(config)),
       prng_(config_.seed),
       hard_state_(durable.hard_state),
-      log_(std::move(durable.entries)),
+      log_({durable.base.index, durable.base.term,
+            durable.base.index == durable.snapshot.last_index ? durable.snapshot.log_time
+                                                              : LogTime(0)},
+           std::move(durable.entries)),
       commit_index_(durable.commit_index),
       proven_index_(durable.commit_index),
       last_write_(durable.last_write),
       persisted_(durable.last_write),
       durable_index_(log_.last_index()),
       term_write_(durable.last_write),
+      snapshot_(std::move(durable.snapshot)),
+      disk_base_(durable.base),
       round_base_(config_.election_timeout),
       time_base_at_(now),
       now_(now) {
   VESPER_ASSERT(commit_index_ <= log_.last_index());
+  VESPER_ASSERT(log_.base_index() <= snapshot_.last_index);
+  VESPER_ASSERT(snapshot_.last_index <= commit_index_);
   VESPER_ASSERT(hard_state_.current_term >= log_.last_term());
-  if (!log_.empty()) time_base_ = log_.at(log_.last_index()).time;
+  if (durable.replaces_log) {
+    dirty_ = true;
+    write_from_ = log_.first_index();
+    term_write_ = pending_write();
+  }
+  if (!snapshot_.is_none()) plan_compaction();
+  time_base_ = log_.last_time();
   recompute_configuration();
   role_ = Follower{std::nullopt, now_ + random_election_timeout()};
   maybe_fast_start();  // a cluster of one reaches its majority at once
@@ -44,6 +57,10 @@ void Raft::step(Instant now, Event event, Output& output) {
     void operator()(ReadIndex& e) { raft.on_read_index(e.id); }
     void operator()(PeerUp& e) { raft.on_peer_up(e); }
     void operator()(PeerGone& e) { raft.on_peer_gone(e.id); }
+    void operator()(SnapshotStored& e) { raft.on_snapshot_stored(e.snapshot); }
+    void operator()(ChunkRead& e) { raft.on_chunk_read(e); }
+    void operator()(ChunkStored& e) { raft.on_chunk_stored(e); }
+    void operator()(ReceiveFailed&) { raft.on_receive_failed(); }
     void operator()(DeadlinePassed&) { raft.on_deadline(); }
     void operator()(EndOfTurn&) { raft.on_end_of_turn(); }
   };
@@ -78,6 +95,8 @@ void Raft::on_message(ServerId from, Incarnation incarnation, Message message) {
       send(from, AppendReply{.term = current_term()}, WriteNumber(0));
     } else if (std::holds_alternative<Heartbeat>(message)) {
       send(from, HeartbeatReply{.term = current_term()}, WriteNumber(0));
+    } else if (std::holds_alternative<InstallSnapshot>(message)) {
+      send(from, InstallSnapshotReply{.term = current_term()}, WriteNumber(0));
     }
     return;
   }
@@ -87,6 +106,9 @@ void Raft::on_message(ServerId from, Incarnation incarnation, Message message) {
   if (auto* m = std::get_if<HeartbeatReply>(&message)) on_heartbeat_reply(from, incarnation, *m);
   if (auto* m = std::get_if<ReadIndexRequest>(&message)) on_read_index_request(from, *m);
   if (auto* m = std::get_if<ReadIndexReply>(&message)) on_read_index_reply(*m);
+  if (auto* m = std::get_if<InstallSnapshot>(&message)) on_install_snapshot(from, std::move(*m));
+  if (auto* m = std::get_if<InstallSnapshotReply>(&message))
+    on_install_snapshot_reply(from, incarnation, *m);
 }
 
 // ---- durability ---------------------------------------------------------------------------
@@ -118,8 +140,7 @@ WriteNumber Raft::write_of(Index index) const {
 void Raft::append(Entry entry) {
   if (write_from_.value == 0) write_from_ = entry.index;
   dirty_ = true;
-  if (entry.type == EntryType::bootstrap || entry.type == EntryType::registration)
-    note_configuration(entry);
+  apply_configuration(entry, configuration_);
   log_.append(std::move(entry));
 }
 
@@ -147,6 +168,7 @@ void Raft::make_write() {
   write.number = last_write_;
   write.hard_state = hard_state_;
   write.commit_index = commit_index_;
+  write.base = disk_base_;
   write.keep_through = write_from_.value == 0 ? log_.last_index() : Index(write_from_.value - 1);
   for (Index i = write.keep_through.next(); i <= log_.last_index(); i = i.next())
     write.entries.push_back(log_.at(i));
@@ -158,29 +180,13 @@ void Raft::make_write() {
 
 // ---- configuration ------------------------------------------------------------------------
 
-void Raft::note_configuration(const Entry& entry) {
-  const SharedBytes payload = entry.payload();
-  if (entry.type == EntryType::bootstrap) {
-    auto configuration = decode_bootstrap(payload.view());
-    VESPER_ASSERT(configuration.ok());  // decode_entry has checked it
-    configuration_ = std::move(configuration.value());
-  } else {
-    const auto registration = decode_registration(payload.view());
-    VESPER_ASSERT(registration.ok());
-    for (Voter& voter : configuration_.voters)
-      if (voter.id == registration->first && voter.incarnation.value == 0)
-        voter.incarnation = registration->second;
-  }
-}
-
 // C3: a configuration entry that is dropped rolls back to the one before it.
 void Raft::recompute_configuration() {
-  configuration_ = Configuration{{}, config_.initial_voters};
-  for (Index i = log_.first_index(); i <= log_.last_index(); i = i.next()) {
-    const Entry& entry = log_.at(i);
-    if (entry.type == EntryType::bootstrap || entry.type == EntryType::registration)
-      note_configuration(entry);
-  }
+  configuration_ =
+      snapshot_.is_none() ? Configuration{{}, config_.initial_voters} : snapshot_.configuration;
+  for (Index i = std::max(log_.base_index(), snapshot_.last_index).next(); i <= log_.last_index();
+       i = i.next())
+    apply_configuration(log_.at(i), configuration_);
 }
 
 bool Raft::counts(ServerId id, Incarnation incarnation) const {
@@ -274,8 +280,10 @@ void Raft::on_peer_up(const PeerUp& peer) {
         progress.next_index = log_.last_index().next();
       }
       progress.received_index = progress.match_index;
-      progress.become_probe(progress.match_index.value == 0 ? progress.next_index
-                                                            : progress.match_index.next());
+      if (progress.transfer) progress.transfer->asked = progress.transfer->answered = false;
+      else
+        progress.become_probe(progress.match_index.value == 0 ? progress.next_index
+                                                              : progress.match_index.next());
       progress.progress_at = now_;
     }
     register_voters();
@@ -322,6 +330,8 @@ Instant Raft::next_deadline() const {
 void Raft::on_end_of_turn() {
   if (is_leader()) leader_end_of_turn();
   make_write();
+  if (receiving_ && receiving_->snapshot.last_index <= commit_index_) receiving_.reset();
+  compact_log();
   check_invariants();
 }
 

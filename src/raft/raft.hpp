@@ -25,14 +25,23 @@ struct Config {
   std::size_t max_inflight_bytes = 8u << 20;  // unacknowledged to one follower (or one entry)
   std::size_t max_inflight_messages = 128;    // likewise
   std::size_t bulk_bytes = 64u << 10;         // an AppendEntries above this goes the slow way
+  // Kept in memory behind the newest snapshot, for slow followers: at most so many, and so large.
+  std::size_t log_tail_entries = 10'000;
+  std::size_t log_tail_bytes = 16u << 20;
+  std::size_t snapshot_window = 4;  // chunks unacknowledged to one follower
 };
 
 // What a restart found on the disk.
 struct Durable {
   HardState hard_state;
   Index commit_index;
-  std::vector<Entry> entries;  // from index 1, contiguous
+  std::vector<Entry> entries;  // behind base.index, contiguous
   WriteNumber last_write;
+  LogBase base;
+  Snapshot snapshot;  // the newest intact one; base.index <= its last_index <= commit_index
+  // The log on the disk does not reach the snapshot, or contradicts it: it is given up, and the
+  // next Write says so. entries is empty then, base and hard_state are what it will say.
+  bool replaces_log = false;
 };
 
 // Fast failover and fast start (docs/raft.md).
@@ -42,6 +51,10 @@ inline constexpr Duration kFastStartMax = milliseconds(60);
 inline constexpr Duration kFastRound = milliseconds(20);  // first vote round: [this, 2 * this]
 inline constexpr Duration kHoldBack = milliseconds(30);   // of one's own, after a granted pre-vote
 inline constexpr Duration kAskAgain = milliseconds(10);   // after "leader fresh"
+
+// A follower in the middle of a transfer gets the entries behind it from the log: they are kept for
+// it as long as it answers (S10), in election timeouts.
+inline constexpr std::int64_t kTransferPatience = 20;
 
 class Raft {
  public:
@@ -58,6 +71,10 @@ class Raft {
   Index commit_index() const { return commit_index_; }
   Index durable_index() const { return durable_index_; }
   const Log& log() const { return log_; }
+  const Snapshot& snapshot() const { return snapshot_; }  // the newest stored here
+  std::uint64_t transfers_resumed() const { return transfers_resumed_; }
+  // What is not to be removed: the newest, and what is on its way to somebody.
+  std::vector<Index> snapshots_in_use() const;
   const Configuration& configuration() const { return configuration_; }
   const Role& role() const { return role_; }
   const Config& config() const { return config_; }
@@ -89,7 +106,6 @@ class Raft {
   void send(ServerId to, Message message, WriteNumber needs, bool bulk = false);
   void append(Entry entry);
   void truncate_from(Index index);
-  void note_configuration(const Entry& entry);
   void recompute_configuration();
   void commit_to(Index index);
   void make_write();
@@ -101,6 +117,23 @@ class Raft {
   bool self_counts() const { return counts(config_.self, config_.incarnation); }
   static std::string name(Term term);
   static std::string name(ServerId id);
+
+  // snapshots.cpp
+  void on_snapshot_stored(const Snapshot& snapshot);
+  void adopt_snapshot(const Snapshot& snapshot);
+  void install(const Snapshot& snapshot);
+  void plan_compaction();
+  void compact_log();
+  void send_snapshot(ServerId id, Progress& progress);
+  void begin_transfer(ServerId id, Progress& progress);
+  void on_chunk_read(const ChunkRead& read);
+  void on_install_snapshot(ServerId from, InstallSnapshot m);
+  void on_install_snapshot_reply(ServerId from, Incarnation incarnation,
+                                 const InstallSnapshotReply& m);
+  void on_chunk_stored(const ChunkStored& stored);
+  void on_receive_failed();
+  void send_progress(ServerId to, bool asked);
+  void send_done(ServerId to, const Snapshot& snapshot);
 
   // follower.cpp
   void on_append_entries(ServerId from, AppendEntries m);
@@ -123,6 +156,7 @@ class Raft {
 
   // leader.cpp
   void become_leader();
+  Progress* progress_of(ServerId id, Incarnation incarnation);
   void on_propose(Propose propose);
   void on_append_reply(ServerId from, Incarnation incarnation, const AppendReply& m);
   void on_heartbeat_reply(ServerId from, Incarnation incarnation, const HeartbeatReply& m);
@@ -163,6 +197,17 @@ class Raft {
   bool dirty_ = false;      // something waits for the next Write
   Index write_from_;        // first entry that the next Write must carry
   Index keep_through_;      // of the next Write
+
+  Snapshot snapshot_;  // the newest stored here
+  LogBase disk_base_;  // where the log on the disk begins; <= snapshot_.last_index
+  Index compact_to_;   // the log in memory may go up to here
+  struct Receiving {
+    Snapshot snapshot;
+    std::uint64_t next = 0;    // chunk expected from the leader
+    std::uint64_t stored = 0;  // chunks that are durable; <= next
+  };
+  std::optional<Receiving> receiving_;
+  std::uint64_t transfers_resumed_ = 0;  // by this leader, behind what the follower had
 
   // What is known of peers and of the leader, whatever the role.
   struct Peer {

@@ -26,6 +26,8 @@ inline constexpr std::uint32_t kMaxServers = 64;
 // arithmetic on terms never wraps.
 inline constexpr Term kMaxTerm{std::uint64_t{1} << 62};
 // Likewise of log time: 146 years of a cluster's life. It never is below 0.
+// Likewise of an index that a snapshot claims.
+inline constexpr Index kMaxIndex{std::uint64_t{1} << 62};
 inline constexpr LogTime kMaxLogTime{std::int64_t{1} << 62};
 
 // Who asked for an entry: the sequence-th write of one process. {0, 0, 0} on entries that no
@@ -68,6 +70,15 @@ struct HardState {
   bool operator==(const HardState&) const = default;
 };
 
+// Where a log begins: behind this entry, which is in a snapshot. All zero: at its first entry.
+struct LogBase {
+  Index index;
+  Term term;
+  Id128 cluster_id;  // of the Bootstrap entry, which is at or below index
+
+  bool operator==(const LogBase&) const = default;
+};
+
 // What has to reach the disk, numbered by Raft without gaps. Writes are carried out in order.
 // The log after it: what was there up to `keep_through`, then `entries`.
 struct Write {
@@ -77,6 +88,10 @@ struct Write {
                        // entries
   Index keep_through;  // entries[0].index == keep_through + 1 where there are entries
   std::vector<Entry> entries;
+  // The log on the disk may be cut up to here: never falls, never above a stored snapshot. Where it
+  // moves to keep_through, nothing of the old log is kept, and keep_through may pass its end (§7:
+  // "discard the entire log").
+  LogBase base;
 };
 
 // A voter of a configuration. Its vote and its acknowledgements count only under the incarnation
@@ -102,5 +117,31 @@ struct Configuration {
   }
   std::size_t majority() const { return voters.size() / 2 + 1; }
 };
+
+// The identity of a snapshot: of the state after the entries 1 to last_index (§7). Equal on every
+// server that takes one at this index, so that a transfer begun by one leader is continued by the
+// next.
+struct Snapshot {
+  Index last_index;               // 0: none
+  Term last_term;                 // of that entry
+  LogTime log_time;               // likewise
+  std::uint64_t log_bytes = 0;    // of the entries 1 to last_index in their byte form
+  Configuration configuration;    // in force at last_index (S7)
+  std::uint32_t chunk_bytes = 0;  // of content in each chunk but the last
+  std::uint64_t content_bytes = 0;
+  std::uint64_t checksum = 0;  // XXH3-64 of the content, before compression
+
+  bool operator==(const Snapshot&) const = default;
+  bool is_none() const { return last_index.value == 0; }
+  std::uint64_t chunks() const {
+    return chunk_bytes == 0 ? 0 : (content_bytes + chunk_bytes - 1) / chunk_bytes;
+  }
+};
+
+// The largest chunk of content. Compressed, with all that travels beside it, it fits a peers'
+// frame.
+inline constexpr std::uint32_t kMaxChunk = 248u << 10;
+// Above this a content's length is damage or forgery; arithmetic on lengths never wraps.
+inline constexpr std::uint64_t kMaxContent = std::uint64_t{1} << 50;
 
 }  // namespace vesper::raft

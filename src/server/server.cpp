@@ -102,19 +102,17 @@ std::optional<Exit> Server::start() {
 }
 
 void Server::recover() {
-  auto wal = storage::Wal::open(*fs_, raft::ServerId(options_.id), raft::Incarnation(random_id()),
-                                {}, recovered_);
-  if (!wal) {
-    recovery_error_ = wal.error();
+  auto recovered = node::recover(*fs_, raft::ServerId(options_.id), raft::Incarnation(random_id()),
+                                 storage::WalOptions{});
+  if (!recovered) {
+    recovery_error_ = recovered.error();
     return;
   }
-  wal_ = std::move(wal).value();
-  raft::Durable durable{recovered_.hard_state, recovered_.commit_index,
-                        std::move(recovered_.entries), recovered_.last_write};
+  recovered_ = std::move(recovered).value();
   node::Limits limits;
   limits.inflight_bytes = options_.inflight_bytes;
   node_ = std::make_unique<node::Node>(raft_config(options_, recovered_.incarnation), boot_, limits,
-                                       *wal_, std::move(durable), peers_, front_, loop_.now());
+                                       recovered_, peers_, front_, loop_.now());
   if (auto replayed = node_->replay(); !replayed) recovery_error_ = replayed.error();
 }
 
@@ -126,7 +124,7 @@ void Server::on_recovered() {
   }
   if (stopped_ || context_.shutting_down()) return stop(Exit::ok);
   context_.set_now(loop_.now());
-  context_.attach(node_.get(), wal_.get());
+  context_.attach(node_.get(), recovered_.wal.get());
   peers_.start(recovered_.incarnation);
   run_node();
 }
@@ -159,7 +157,7 @@ void Server::run_node() {
     return stop(Exit::storage_failed);
   }
   loop_.set_deadline(*deadline);
-  const storage::WalStats& stats = wal_->stats();
+  const storage::WalStats& stats = recovered_.wal->stats();
   if (stats.frames == frames_seen_) return;
   frames_seen_ = stats.frames;
   context_.metrics.fsync.observe(stats.last_took);

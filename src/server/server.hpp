@@ -61,8 +61,7 @@ class Server {
   Front front_;
   io::Timer shutdown_timer_;
   std::unique_ptr<io::UvFs> fs_;
-  storage::Recovered recovered_;
-  std::unique_ptr<storage::Wal> wal_;
+  node::Recovery recovered_;  // the log and the snapshots, which the node uses
   std::unique_ptr<node::Node> node_;
   std::optional<Error> recovery_error_;
   io::Background recovery_;

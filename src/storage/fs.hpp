@@ -50,11 +50,19 @@ struct Remove {
   std::string file;
 };
 
+// Reads `length` bytes at `offset` into JobDone::bytes; fewer only where the file ends before.
+struct Read {
+  std::string file;
+  std::uint64_t offset = 0;
+  std::size_t length = 0;
+};
+
 // A unit of work for another thread. It owns its bytes; the thread reads them but neither copies
 // nor drops slices (base/bytes.hpp): a job is destroyed on the loop's thread.
+using Work = std::variant<Append, Allocate, Rename, Remove, Read>;
 struct Job {
   JobId id;
-  std::variant<Append, Allocate, Rename, Remove> work;
+  Work work;
 };
 
 // How a job ended. It is delivered on the loop's thread, never from inside submit(); how (an event
@@ -63,6 +71,7 @@ struct JobDone {
   JobId id;
   Result<void> result;  // Error::code is the errno, Error::what names call and file
   Duration took;        // from submit to completion, the queue of the thread pool included
+  SharedBytes bytes;    // of a Read
 };
 
 // One directory. Names have no slash in them. Whoever made an Fs has made sure that the directory

@@ -49,6 +49,8 @@ Wal::Wal(Fs& fs, WalOptions options, raft::ServerId self, WalTail tail)
       incarnation_(tail.incarnation),
       segment_(tail.segment),
       written_(tail.state),
+      durable_base_(tail.state.base.index),
+      files_(tail.files.begin(), tail.files.end()),
       chain_(tail.chain),
       sealed_(tail.sealed),
       persisted_(tail.state.write_number) {
@@ -56,29 +58,39 @@ Wal::Wal(Fs& fs, WalOptions options, raft::ServerId self, WalTail tail)
   queue_.hard_state = written_.hard_state;
   queue_.commit_index = written_.commit_index;
   queue_.keep_through = written_.last_index;
+  queue_.base = written_.base;
   spare_.target = options_.segment_bytes;
-  stats_.segments = tail.segments;
-  stats_.file_bytes = tail.file_bytes;
+  stats_.segments = files_.size();
+  for (const SegmentFile& file : files_) stats_.file_bytes += file.bytes;
 }
 
 void Wal::write(raft::Write write) {
   VESPER_ASSERT(write.number == queue_.number.next());
   VESPER_ASSERT(write.hard_state.current_term >= queue_.hard_state.current_term);
-  VESPER_ASSERT(write.keep_through.value <= queue_.keep_through.value + queue_.entries.size());
+  VESPER_ASSERT(write.base.index >= queue_.base.index);
+  VESPER_ASSERT(write.keep_through >= write.base.index);
+  const bool cuts = write.base.index > queue_.base.index;
+  const bool afresh = cuts && write.keep_through == write.base.index;
+  VESPER_ASSERT(afresh ||
+                write.keep_through.value <= queue_.keep_through.value + queue_.entries.size());
   VESPER_ASSERT(write.keep_through >= queue_.commit_index);
   const raft::Index last(write.keep_through.value + write.entries.size());
   VESPER_ASSERT(write.commit_index >= queue_.commit_index);
   VESPER_ASSERT(write.commit_index <= last);
 
   // What a later Write cuts need not reach the disk at all.
-  const std::uint64_t kept = minus(write.keep_through.value, queue_.keep_through.value);
+  const std::uint64_t kept =
+      afresh ? 0 : minus(write.keep_through.value, queue_.keep_through.value);
   while (queue_.entries.size() > kept) {
     queued_bytes_ -= queue_.entries.back().bytes.size();
     queue_.entries.pop_back();
   }
-  queue_.keep_through = std::min(queue_.keep_through, write.keep_through);
-  while (!queue_.boundaries.empty() && queue_.boundaries.back().last_index > write.keep_through)
+  queue_.keep_through =
+      afresh ? write.keep_through : std::min(queue_.keep_through, write.keep_through);
+  while (!queue_.boundaries.empty() &&
+         (afresh || queue_.boundaries.back().last_index > write.keep_through))
     queue_.boundaries.pop_back();
+  if (cuts) queue_.base = write.base;
 
   raft::Index expected = write.keep_through.next();
   for (raft::Entry& entry : write.entries) {
@@ -103,6 +115,8 @@ void Wal::flush(Instant now) {
     return;
   }
   const bool may_allocate = now >= retry_at_;
+  // Once a segment, so that a frame may wait for it.
+  if (removal_due()) return submit(Doing::remove, Remove{segment_name(files_.front().number)});
   if (has_queued()) {
     // A spare that falls behind the segment's use goes first, but no frame waits for two slices
     // unless it needs them.
@@ -118,7 +132,7 @@ void Wal::flush(Instant now) {
 
 Instant Wal::deadline() const {
   if (failed_ || in_flight_.value != 0) return kNever;
-  if (!quiet_since_ || publish_due_) return Instant{};
+  if (!quiet_since_ || publish_due_ || removal_due()) return Instant{};
   if (has_queued()) return next_fits(room_here()) || next_fits(room_next()) ? Instant{} : retry_at_;
   const Instant quiet_at = finishing_ ? Instant{} : *quiet_since_ + options_.seal_after;
   Instant at = seal_wanted() ? quiet_at : kNever;
@@ -143,7 +157,7 @@ std::uint64_t Wal::room_next() const {
 
 bool Wal::next_fits(std::uint64_t frame_room) const {
   const std::uint64_t least = queue_.entries.empty() ? 0 : queue_.entries.front().bytes.size();
-  return sectors(kFrameHeader + least) <= frame_room;
+  return sectors(frame_lead() + least) <= frame_room;
 }
 
 bool Wal::seal_wanted() const {
@@ -171,11 +185,17 @@ std::size_t Wal::entries_that_fit(std::uint64_t frame_room) const {
   std::size_t count = 0;
   for (const raft::Entry& entry : queue_.entries) {
     bytes += entry.bytes.size();
-    if (sectors(kFrameHeader + bytes) > frame_room) break;
+    if (sectors(frame_lead() + bytes) > frame_room) break;
     if (count > 0 && bytes > options_.frame_bytes) break;
     ++count;
   }
   return count;
+}
+
+// The oldest segment has no entry that the log still needs. The oldest goes first, so that no
+// crash leaves a gap.
+bool Wal::removal_due() const {
+  return !finishing_ && files_.size() >= 2 && files_[1].before <= durable_base_;
 }
 
 // Submits the next frame of the queue; false where it has to wait for the spare.
@@ -190,7 +210,8 @@ bool Wal::start_frame() {
   }
   // The next segment holds at least the next entry, however large.
   const std::uint64_t least = queue_.entries.empty() ? 0 : queue_.entries.front().bytes.size();
-  spare_.target = std::max(spare_.target, kSector + sectors(kFrameHeader + least) + kSealReserve);
+  spare_.target =
+      std::max(spare_.target, kSector + sectors(kFrameHeader + kCutBytes + least) + kSealReserve);
   return false;
 }
 
@@ -209,8 +230,16 @@ void Wal::append_frame(std::size_t count, bool rotate) {
 
   std::string lead;
   if (rotate) {
-    SegmentHead head{self_,           incarnation_, segment_.number + 1, spare_.allocated, 1,
-                     segment_.offset, chain_,       raft::Index(1),      written_,         0};
+    SegmentHead head{self_,
+                     incarnation_,
+                     segment_.number + 1,
+                     spare_.allocated,
+                     1,
+                     segment_.offset,
+                     chain_,
+                     written_,
+                     0};
+    next_before_ = written_.last_index;
     lead = encode_head(head);
     chain_ = head.checksum;
     next_segment_ = {head.number, head.file_bytes, kSector};
@@ -218,6 +247,8 @@ void Wal::append_frame(std::size_t count, bool rotate) {
   WalSegment& segment = rotate ? next_segment_ : segment_;
 
   FrameHeader frame;
+  const bool cuts = cut_waits();
+  if (cuts) frame.kind = FrameKind::cut;
   frame.segment = segment.number;
   frame.offset = segment.offset;
   frame.previous = chain_;
@@ -236,9 +267,11 @@ void Wal::append_frame(std::size_t count, bool rotate) {
   VESPER_ASSERT(queue_.boundaries.empty() == queue_.entries.empty());
   if (frame.keep_through == raft::Index(0))
     written_.cluster_id = entries.empty() ? Id128{} : cluster_id_of(entries.front());
+  if (cuts) written_.cluster_id = queue_.base.cluster_id;
 
   Append job{rotate ? std::string(kSpareName) : segment_name(segment.number),
-             rotate ? 0 : segment.offset, encode_frame(lead, frame, entries, incarnation_)};
+             rotate ? 0 : segment.offset,
+             encode_frame(lead, frame, entries, incarnation_, cuts ? &queue_.base : nullptr)};
   segment.offset += sectors(frame.length);
   chain_ = frame.checksum;
   queue_.keep_through = last;
@@ -246,6 +279,7 @@ void Wal::append_frame(std::size_t count, bool rotate) {
   written_.hard_state = frame.hard_state;
   written_.commit_index = frame.commit_index;
   written_.last_index = last;
+  written_.base = queue_.base;
   in_flight_entries_ = count;
   in_flight_seal_ = false;
   submit(rotate ? Doing::rotate : Doing::append, std::move(job));
@@ -277,7 +311,7 @@ void Wal::start_slice() {
   submit(Doing::slice, Allocate{std::string(kSpareName), spare_.allocated, size});
 }
 
-void Wal::submit(Doing doing, std::variant<Append, Allocate, Rename, Remove> work) {
+void Wal::submit(Doing doing, Work work) {
   VESPER_ASSERT(in_flight_.value == 0);
   if (const Append* append = std::get_if<Append>(&work))
     for (const SharedBytes& part : append->parts) stats_.bytes += part.size();
@@ -315,9 +349,15 @@ Result<void> Wal::on_done(const JobDone& done, Instant now) {
       in_flight_took_ = in_flight_took_ + done.took;
       publish_due_ = false;
       segment_ = next_segment_;
+      files_.push_back({segment_.number, segment_.bytes, next_before_});
       spare_ = {0, options_.segment_bytes};
       ++stats_.segments;
       frame_durable(now);
+      break;
+    case Doing::remove:
+      stats_.file_bytes -= files_.front().bytes;
+      --stats_.segments;
+      files_.pop_front();
       break;
     case Doing::slice:
     case Doing::nothing: VESPER_UNREACHABLE();
@@ -327,6 +367,7 @@ Result<void> Wal::on_done(const JobDone& done, Instant now) {
 
 void Wal::frame_durable(Instant now) {
   persisted_ = written_.write_number;  // one frame is in flight at a time
+  durable_base_ = written_.base.index;
   sealed_ = in_flight_seal_;
   in_flight_bytes_ = 0;
   if (in_flight_seal_) {

@@ -36,7 +36,8 @@ struct WalOptions {
 struct Recovered {
   raft::HardState hard_state;
   raft::Index commit_index;          // never above the last entry
-  std::vector<raft::Entry> entries;  // from index 1 on, without gaps
+  std::vector<raft::Entry> entries;  // behind base.index, without gaps
+  raft::LogBase base;                // where the log begins
   raft::WriteNumber last_write;      // the next Write is numbered one more
   Id128 cluster_id;                  // of the Bootstrap entry; none in a log without one
   raft::Incarnation incarnation;     // of the directory
@@ -52,7 +53,7 @@ struct WalStats {
   std::uint64_t bytes = 0;  // written by appends, padding and heads included
   Duration last_took;       // write and fdatasync, in a rotation the rename and its fsync, too
   std::uint64_t last_entries = 0;
-  std::uint64_t segments = 0;    // files, the spare left out
+  std::uint64_t segments = 0;    // files, the spare left out; falls when the log is cut
   std::uint64_t file_bytes = 0;  // of all files, the spare included
 };
 
@@ -89,6 +90,8 @@ class Wal {
   bool idle() const;
   // When flush() has something to do though nothing happened; kNever while a job is in flight.
   Instant deadline() const;
+  // Where the log begins for sure, after any crash: what lies before has no use any more.
+  raft::Index durable_base() const { return durable_base_; }
   // Bytes of entries queued or in flight.
   std::uint64_t queued_bytes() const { return queued_bytes_ + in_flight_bytes_; }
   // The next segment cannot be allocated (ENOSPC, EDQUOT). What room() says is left; flush() tries
@@ -108,6 +111,7 @@ class Wal {
     raft::HardState hard_state;
     raft::Index commit_index;
     raft::Index keep_through;  // entries[0].index == keep_through + 1
+    raft::LogBase base;
     std::deque<raft::Entry> entries;
     // {last index, number}, rising in both: Write `number` is durable once the entries up to that
     // index are. A Write whose entries were cut again is covered by the one that cut them.
@@ -122,7 +126,7 @@ class Wal {
     std::uint64_t allocated = 0;
     std::uint64_t target = 0;
   };
-  enum class Doing : std::uint8_t { nothing, append, rotate, publish, slice };
+  enum class Doing : std::uint8_t { nothing, append, rotate, publish, slice, remove };
 
   Wal(Fs& fs, WalOptions options, raft::ServerId self, WalTail tail);
 
@@ -138,8 +142,14 @@ class Wal {
   bool spare_ready() const { return spare_.allocated == spare_.target; }
   bool spare_wanted() const;
   bool spare_behind() const;
+  bool removal_due() const;
+  // A cut names what the log already has: where frames lag behind, it waits for them.
+  bool cut_waits() const {
+    return queue_.base.index > written_.base.index && queue_.base.index <= queue_.keep_through;
+  }
+  std::size_t frame_lead() const { return kFrameHeader + (cut_waits() ? kCutBytes : 0); }
   void start_slice();
-  void submit(Doing doing, std::variant<Append, Allocate, Rename, Remove> work);
+  void submit(Doing doing, Work work);
   void frame_durable(Instant now);
   Result<void> slice_done(const JobDone& done, Instant now);
 
@@ -148,10 +158,12 @@ class Wal {
   const raft::ServerId self_;
   const raft::Incarnation incarnation_;
 
-  WalSegment segment_;   // where frames are appended
-  WalState written_;     // after the last frame submitted
-  std::uint64_t chain_;  // checksum of the last frame (or head) submitted
-  bool sealed_;          // the last frame is a seal, or the segment has no frame yet
+  WalSegment segment_;  // where frames are appended
+  WalState written_;    // after the last frame submitted
+  raft::Index durable_base_;
+  std::deque<SegmentFile> files_;  // in order, segment_ last
+  std::uint64_t chain_;            // checksum of the last frame (or head) submitted
+  bool sealed_;                    // the last frame is a seal, or the segment has no frame yet
   raft::WriteNumber persisted_;
   Queue queue_;
   Spare spare_;
@@ -160,6 +172,7 @@ class Wal {
   Doing last_ = Doing::nothing;  // the job before
   bool publish_due_ = false;     // the spare holds a synced frame and waits for its name
   WalSegment next_segment_;      // what the spare becomes then
+  raft::Index next_before_;      // the log's last entry before it
   JobId in_flight_;
   JobId next_job_;
   std::uint64_t queued_bytes_ = 0;

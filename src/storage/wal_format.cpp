@@ -76,7 +76,8 @@ std::string encode_head(SegmentHead& head) {
   w.u64(head.state.write_number.value);
   put_hard_state(w, head.state.hard_state);
   w.u64(head.state.commit_index.value);
-  w.u64(head.first_index.value);
+  w.u64(head.state.base.index.value);
+  w.u64(head.state.base.term.value);
   w.u64(head.state.last_index.value);
   head.checksum = close_with_checksum(out, 0);
   VESPER_ASSERT(out.size() == kHeadBytes);
@@ -115,7 +116,8 @@ Result<SegmentHead> decode_head(std::string_view sector) {
   head.state.write_number = raft::WriteNumber(r.u64());
   head.state.hard_state = get_hard_state(r);
   head.state.commit_index = raft::Index(r.u64());
-  head.first_index = raft::Index(r.u64());
+  head.state.base.index = raft::Index(r.u64());
+  head.state.base.term = raft::Term(r.u64());
   head.state.last_index = raft::Index(r.u64());
   if (!r.ok() || !r.at_end() || head.incarnation.value == 0 || head.born_with > 1)
     return Error{"the segment's head is malformed"};
@@ -175,9 +177,20 @@ std::optional<FrameHeader> decode_frame_header(std::string_view bytes,
 
 std::vector<SharedBytes> encode_frame(std::string_view lead, FrameHeader& header,
                                       const std::vector<raft::Entry>& entries,
-                                      raft::Incarnation incarnation) {
+                                      raft::Incarnation incarnation, const raft::LogBase* cut) {
+  VESPER_ASSERT((cut != nullptr) == (header.kind == FrameKind::cut));
   Checksum64 sum(incarnation.value);
-  std::size_t length = kFrameHeader;
+  std::string body;
+  if (cut != nullptr) {
+    ByteWriter w(body);
+    w.u64(cut->index.value);
+    w.u64(cut->term.value);
+    w.u64(cut->cluster_id.high);
+    w.u64(cut->cluster_id.low);
+    VESPER_ASSERT(body.size() == kCutBytes);
+    sum.add(body);
+  }
+  std::size_t length = kFrameHeader + body.size();
   for (const raft::Entry& entry : entries) {
     sum.add(entry.bytes.view());
     length += entry.bytes.size();
@@ -188,6 +201,7 @@ std::vector<SharedBytes> encode_frame(std::string_view lead, FrameHeader& header
   header.entries_checksum = sum.digest();
   std::string front(lead);
   front += encode_frame_header(header, incarnation);
+  front += body;
   const std::size_t padding = static_cast<std::size_t>(sectors(length)) - length;
 
   std::vector<SharedBytes> parts;
@@ -216,6 +230,17 @@ std::vector<SharedBytes> encode_frame(std::string_view lead, FrameHeader& header
     next = end + 1;
     front.clear();
   }
+}
+
+raft::LogBase decode_cut(std::string_view bytes) {
+  ByteReader r(bytes);
+  raft::LogBase base;
+  base.index = raft::Index(r.u64());
+  base.term = raft::Term(r.u64());
+  base.cluster_id.high = r.u64();
+  base.cluster_id.low = r.u64();
+  VESPER_ASSERT(r.ok());
+  return base;
 }
 
 }  // namespace vesper::storage

@@ -22,8 +22,9 @@ namespace vesper::storage {
 
 inline constexpr std::uint64_t kSector = 512;
 inline constexpr std::uint32_t kWalVersion = 1;
-inline constexpr std::size_t kHeadBytes = 132;  // of a segment's head in this version
+inline constexpr std::size_t kHeadBytes = 140;  // of a segment's head in this version
 inline constexpr std::size_t kFrameHeader = 100;
+inline constexpr std::size_t kCutBytes = 32;  // between header and entries of a frame that cuts
 // No frame is longer, whatever the options say: what is read before it is believed is bounded.
 inline constexpr std::size_t kMaxFrame = 32u << 20;
 static_assert(kFrameHeader + raft::kMaxEntry <= kMaxFrame);
@@ -43,7 +44,8 @@ struct WalState {
   raft::HardState hard_state;
   raft::Index commit_index;
   raft::Index last_index;
-  Id128 cluster_id;  // of the Bootstrap entry, none without one
+  raft::LogBase base;  // where the log begins; cluster_id unused here
+  Id128 cluster_id;    // of the Bootstrap entry, none without one
 };
 
 // The cluster that the log belongs to, judged by its first entry: none where that is no Bootstrap
@@ -68,7 +70,6 @@ struct SegmentHead {
   std::uint32_t born_with = 0;     // frames that were durable before the segment had its name: 0, 1
   std::uint64_t previous_end = 0;  // where the segment before this one ended, 0 in the first
   std::uint64_t previous_checksum = 0;  // of its last frame (or head), 0 in the first
-  raft::Index first_index;              // of the log; 1 until a snapshot cuts it
   WalState state;                       // before the first frame of this segment
   std::uint64_t checksum = 0;           // of the head; set by encode and decode
 };
@@ -81,6 +82,7 @@ Result<SegmentHead> decode_head(std::string_view sector);
 enum class FrameKind : std::uint32_t {
   batch = 1,  // part or all of one or more Writes
   seal = 2,   // nothing new: makes damage of the frame before it visible
+  cut = 3,    // a batch that says where the log begins from now on
 };
 
 // The header of a frame. Its checksum is seeded with the incarnation and covers the place where the
@@ -111,11 +113,21 @@ std::optional<FrameHeader> decode_frame_header(std::string_view bytes,
                                                std::uint64_t offset);
 
 // A whole frame ready to be written behind `lead` (the head of a new segment, or nothing), padded
-// to full sectors. Fills in length, count and checksums of `header`. Small entries are copied
-// together, large ones shared.
+// to full sectors. Requires `cut` exactly for kind cut. Fills in length, count and checksums of
+// `header`. Small entries are copied together, large ones shared.
 std::vector<SharedBytes> encode_frame(std::string_view lead, FrameHeader& header,
                                       const std::vector<raft::Entry>& entries,
-                                      raft::Incarnation incarnation);
+                                      raft::Incarnation incarnation,
+                                      const raft::LogBase* cut = nullptr);
+// What stands between the header of a frame of kind cut and its entries. Requires kCutBytes.
+raft::LogBase decode_cut(std::string_view bytes);
+
+// One file of the log.
+struct SegmentFile {
+  std::uint64_t number = 0;
+  std::uint64_t bytes = 0;
+  raft::Index before;  // the last entry of the log before this segment's first frame
+};
 
 // What recovery found at the end of the log: where Wal goes on.
 struct WalTail {
@@ -124,8 +136,7 @@ struct WalTail {
   WalState state;
   std::uint64_t chain = 0;  // checksum of the last frame or head
   bool sealed = true;
-  std::uint64_t segments = 0;
-  std::uint64_t file_bytes = 0;
+  std::vector<SegmentFile> files;  // in order
 };
 
 }  // namespace vesper::storage

@@ -7,6 +7,7 @@
 #include <utility>
 
 #include "base/checksum.hpp"
+#include "storage/snapshot_format.hpp"
 
 namespace vesper::storage {
 namespace {
@@ -99,7 +100,8 @@ class Recovery {
   Result<void> judge_tail(const Segment& segment, Reader& reader);
   Result<std::optional<FrameHeader>> read_frame(const Segment& segment, Reader& reader);
   Result<void> apply(const Segment& segment, const FrameHeader& frame, std::string_view entries);
-  const char* inconsistency(const FrameHeader& frame) const;
+  const char* inconsistency(const FrameHeader& frame, const raft::LogBase& base) const;
+  Result<void> check_beginning();
   Result<void> apply_entries(const Segment& segment, const FrameHeader& frame,
                              std::string_view bytes);
   Result<void> begin_fresh(raft::Incarnation fresh, const WalOptions& options);
@@ -110,8 +112,10 @@ class Recovery {
   Recovered& out_;
   std::vector<Segment> segments_;
   bool spare_there_ = false;
+  bool snapshots_there_ = false;
   // Where reading stands.
   WalState state_;
+  raft::Index start_{1};  // of out_.entries[0], where there is one
   std::uint64_t offset_ = 0;
   std::uint64_t chain_ = 0;
   std::uint64_t frames_here_ = 0;
@@ -130,14 +134,21 @@ Result<void> Recovery::list() {
       segments_.push_back(Segment{name, *number, *size, {}});
     } else if (name == kSpareName) {
       spare_there_ = true;
-    } else if (name != "LOCK") {
+    } else if (parse_snapshot_name(name)) {
+      snapshots_there_ = true;  // read by storage/snapshot_files
+    } else if (name != "LOCK" && !is_snapshot_temporary(name)) {
       out_.notes.push_back(fmt::format(
           "{} in the data directory is no file of the log -> left alone", escaped(name)));
     }
   }
   std::sort(segments_.begin(), segments_.end(),
             [](const Segment& a, const Segment& b) { return a.number < b.number; });
-  std::uint64_t expected = 1;
+  if (segments_.empty() && snapshots_there_)
+    return Error{
+        fmt::format("{} is missing, but snapshots are there: without its log this node "
+                    "does not know how it voted",
+                    segment_name(1))};
+  std::uint64_t expected = segments_.empty() ? 1 : segments_.front().number;
   for (const Segment& segment : segments_) {
     if (segment.number != expected)
       return Error{fmt::format("{} is missing ({} is there): the log has a gap",
@@ -176,12 +187,18 @@ Result<void> Recovery::read_heads() {
 // The head repeats what the log says before its segment: a second copy of the vote.
 Result<void> Recovery::check_head(const Segment& segment) {
   const WalState& said = segment.head.state;
+  if (segment.number == segments_.front().number && segment.number > 1) {
+    // What was before is in a snapshot: check_beginning() makes sure of it.
+    state_ = said;
+    start_ = said.last_index.next();
+    return {};
+  }
   if (said.cluster_id != state_.cluster_id)
     return Error{fmt::format("{} is of cluster {}, the log before it of cluster {}", segment.name,
                              to_hex(said.cluster_id), to_hex(state_.cluster_id))};
   if (said.write_number != state_.write_number || !(said.hard_state == state_.hard_state) ||
       said.commit_index != state_.commit_index || said.last_index != state_.last_index ||
-      segment.head.first_index != raft::Index(1))
+      said.base.index != state_.base.index || said.base.term != state_.base.term)
     return damage(segment, 0, "its head does not agree with the log before it");
   if (segment.number == 1 &&
       (segment.head.previous_end != 0 || segment.head.previous_checksum != 0))
@@ -231,10 +248,11 @@ Result<std::optional<FrameHeader>> Recovery::read_frame(const Segment& segment, 
 
 // What a frame with right checksums can still have wrong, or null. None of it comes from a disk; it
 // would be a mistake of the program that wrote it, and going on would make it worse.
-const char* Recovery::inconsistency(const FrameHeader& frame) const {
+const char* Recovery::inconsistency(const FrameHeader& frame, const raft::LogBase& base) const {
   const raft::HardState& old = state_.hard_state;
   const raft::HardState& hard = frame.hard_state;
-  if (frame.kind != FrameKind::batch && frame.kind != FrameKind::seal)
+  const bool cuts = frame.kind == FrameKind::cut;
+  if (frame.kind != FrameKind::batch && frame.kind != FrameKind::seal && !cuts)
     return "its kind is unknown to this build";
   if (frame.write_number < state_.write_number || frame.write_number > kMaxWriteNumber)
     return "its write number falls or is out of range";
@@ -245,9 +263,15 @@ const char* Recovery::inconsistency(const FrameHeader& frame) const {
   // §5.2: one vote a term, across restarts, too.
   if (hard.current_term == old.current_term && old.voted_for && hard.voted_for != old.voted_for)
     return "its vote changes within a term";
-  if (frame.keep_through > state_.last_index) return "its entries leave a gap";
+  if (cuts &&
+      (base.index <= state_.base.index || base.index > frame.keep_through ||
+       base.index > frame.commit_index || base.term.value == 0 || base.term > hard.current_term))
+    return "where it cuts the log is out of range";
+  if (frame.keep_through > state_.last_index && !(cuts && frame.keep_through == base.index))
+    return "its entries leave a gap";
   if (frame.keep_through < state_.commit_index) return "it cuts committed entries";
-  if (frame.entry_count > (frame.length - kFrameHeader) / raft::kEntryOverhead)
+  const std::size_t lead = kFrameHeader + (cuts ? kCutBytes : 0);
+  if (frame.length < lead || frame.entry_count > (frame.length - lead) / raft::kEntryOverhead)
     return "it cannot hold as many entries as it says";
   if (frame.commit_index < state_.commit_index ||
       frame.commit_index > raft::Index(frame.keep_through.value + frame.entry_count))
@@ -261,14 +285,28 @@ const char* Recovery::inconsistency(const FrameHeader& frame) const {
 
 Result<void> Recovery::apply(const Segment& segment, const FrameHeader& frame,
                              std::string_view entries) {
-  if (const char* wrong = inconsistency(frame)) return damage(segment, offset_, wrong);
-  out_.entries.resize(static_cast<std::size_t>(frame.keep_through.value));
+  raft::LogBase base = state_.base;
+  if (frame.kind == FrameKind::cut) {
+    if (entries.size() < kCutBytes) return damage(segment, offset_, "it is too short for its kind");
+    base = decode_cut(entries);
+    entries.remove_prefix(kCutBytes);
+  }
+  if (const char* wrong = inconsistency(frame, base)) return damage(segment, offset_, wrong);
+  const bool afresh = frame.kind == FrameKind::cut && frame.keep_through == base.index;
+  if (afresh || frame.keep_through.next() <= start_) {
+    out_.entries.clear();
+    start_ = frame.keep_through.next();
+  } else {
+    out_.entries.resize(static_cast<std::size_t>(frame.keep_through.next().value - start_.value));
+  }
+  if (frame.kind == FrameKind::cut) state_.cluster_id = base.cluster_id;
+  state_.base = {base.index, base.term, {}};
   if (auto applied = apply_entries(segment, frame, entries); !applied) return applied;
   state_.write_number = frame.write_number;
   state_.hard_state = frame.hard_state;
   state_.commit_index = frame.commit_index;
-  state_.last_index = raft::Index(out_.entries.size());
-  if (out_.entries.empty()) state_.cluster_id = {};
+  state_.last_index = raft::Index(start_.value - 1 + out_.entries.size());
+  if (state_.last_index.value == 0) state_.cluster_id = {};
   return {};
 }
 
@@ -282,12 +320,13 @@ Result<void> Recovery::apply_entries(const Segment& segment, const FrameHeader& 
     if (!entry) return damage(segment, offset_, entry.error().what);
     at += entry->bytes.size();
     const raft::Term before = out_.entries.empty() ? raft::Term(0) : out_.entries.back().term;
-    if (entry->index != raft::Index(out_.entries.size() + 1) || entry->term < before ||
+    const raft::Index expected(start_.value + out_.entries.size());
+    if (entry->index != expected || entry->term < before ||
         entry->term > frame.hard_state.current_term)
       return damage(
           segment, offset_,
           fmt::format("entry {} of term {} cannot follow entry {} of term {}", entry->index.value,
-                      entry->term.value, out_.entries.size(), before.value));
+                      entry->term.value, expected.value - 1, before.value));
     if (entry->index == raft::Index(1)) state_.cluster_id = cluster_id_of(*entry);
     out_.entries.push_back(std::move(*entry));
   }
@@ -345,14 +384,12 @@ Result<void> Recovery::begin_fresh(raft::Incarnation fresh, const WalOptions& op
   head.server = self_;
   head.incarnation = fresh;
   head.number = 1;
-  head.first_index = raft::Index(1);
   Result<WalSegment> made = make_segment(fs_, options.first_segment_bytes, head);
   if (!made) return std::move(made).error();
   tail_.incarnation = fresh;
   tail_.segment = *made;
   tail_.chain = head.checksum;
-  tail_.segments = 1;
-  tail_.file_bytes = made->bytes;
+  tail_.files.push_back({1, made->bytes, raft::Index(0)});
   out_.notes.push_back(
       fmt::format("empty data directory -> new log, incarnation {}", to_hex(fresh.value)));
   return {};
@@ -369,8 +406,8 @@ Result<void> Recovery::go_on(const WalOptions& options) {
   tail_.state = state_;
   tail_.chain = chain_;
   tail_.sealed = sealed_;
-  tail_.segments = segments_.size();
-  for (const Segment& segment : segments_) tail_.file_bytes += segment.size;
+  for (const Segment& segment : segments_)
+    tail_.files.push_back({segment.number, segment.size, segment.head.state.last_index});
   // Bytes behind the allocated size were put there by somebody else: no blocks of ours.
   tail_.segment = {last.number, std::min(last.size, last.head.file_bytes), offset_};
   if (!torn_) return {};
@@ -381,19 +418,33 @@ Result<void> Recovery::go_on(const WalOptions& options) {
   head.number = last.number + 1;
   head.previous_end = offset_;
   head.previous_checksum = chain_;
-  head.first_index = raft::Index(1);
   head.state = state_;
   Result<WalSegment> made = make_segment(fs_, options.first_segment_bytes, head);
   if (!made) return std::move(made).error();
   tail_.segment = *made;
   tail_.chain = head.checksum;
   tail_.sealed = true;
-  ++tail_.segments;
-  tail_.file_bytes += made->bytes;
+  tail_.files.push_back({head.number, made->bytes, state_.last_index});
   out_.notes.push_back(fmt::format(
       "{} at offset {}: a write that never finished{} -> cut there, going on in {}", last.name,
       offset_, last.size < last.head.file_bytes ? " (the file is shorter than it was made)" : "",
       segment_name(head.number)));
+  return {};
+}
+
+// Segments are removed only when the log begins behind them: it must not begin behind a gap.
+Result<void> Recovery::check_beginning() {
+  if (segments_.empty()) return {};
+  const raft::Index first = state_.base.index.next();
+  if (start_ > first)
+    return Error{
+        fmt::format("{} is missing: the log begins with entry {}, the first one in {} is {}",
+                    segment_name(segments_.front().number - 1), first.value, segments_.front().name,
+                    start_.value)};
+  const std::uint64_t useless =
+      std::min<std::uint64_t>(first.value - start_.value, out_.entries.size());
+  out_.entries.erase(out_.entries.begin(),
+                     out_.entries.begin() + static_cast<std::ptrdiff_t>(useless));
   return {};
 }
 
@@ -404,20 +455,22 @@ Result<WalTail> Recovery::run(raft::Incarnation fresh, const WalOptions& options
     const Segment* next = i + 1 < segments_.size() ? &segments_[i + 1] : nullptr;
     if (auto read = read_segment(segments_[i], next); !read) return std::move(read).error();
   }
+  if (auto checked = check_beginning(); !checked) return std::move(checked).error();
   if (spare_there_)
     if (auto removed = fs_.remove(std::string(kSpareName)); !removed)
       return std::move(removed).error();
   const auto begun = segments_.empty() ? begin_fresh(fresh, options) : go_on(options);
   if (!begun) return begun.error();
   if (!segments_.empty())
-    out_.notes.push_back(
-        fmt::format("log read: {} entries, term {}, commit index {}, {} bytes in {} segments",
-                    out_.entries.size(), state_.hard_state.current_term.value,
-                    state_.commit_index.value, tail_.file_bytes, tail_.segments));
+    out_.notes.push_back(fmt::format(
+        "log read: {} entries behind index {}, term {}, commit index {}, {} segments",
+        out_.entries.size(), state_.base.index.value, state_.hard_state.current_term.value,
+        state_.commit_index.value, tail_.files.size()));
   out_.hard_state = state_.hard_state;
   out_.commit_index = state_.commit_index;
   out_.last_write = state_.write_number;
   out_.cluster_id = state_.cluster_id;
+  out_.base = {state_.base.index, state_.base.term, state_.cluster_id};
   out_.incarnation = tail_.incarnation;
   return tail_;
 }

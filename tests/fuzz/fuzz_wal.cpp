@@ -63,7 +63,8 @@ std::uint64_t mend(std::string& bytes, std::uint64_t number) {
     set_u64(bytes, at + 12, number);
     set_u64(bytes, at + 20, at);
     set_u64(bytes, at + 28, chain);
-    mend_entries(bytes, at + storage::kFrameHeader, at + length);
+    const bool cuts = ByteReader(std::string_view(bytes).substr(at + 8)).u32() == 3;
+    mend_entries(bytes, at + storage::kFrameHeader + (cuts ? storage::kCutBytes : 0), at + length);
     set_u64(bytes, at + 84,
             sum_of(bytes, at + storage::kFrameHeader, length - storage::kFrameHeader,
                    kIncarnation.value));
@@ -109,7 +110,8 @@ void go_on(test::MemFs& fs, storage::Wal& wal, const storage::Recovered& found) 
   write.hard_state = found.hard_state;
   if (write.hard_state.current_term.value == 0) write.hard_state.current_term = raft::Term(1);
   write.commit_index = found.commit_index;
-  write.keep_through = raft::Index(found.entries.size());
+  write.base = found.base;
+  write.keep_through = raft::Index(found.base.index.value + found.entries.size());
   write.entries.push_back(raft::make_entry(write.keep_through.next(), write.hard_state.current_term,
                                            raft::EntryType::noop, {}, {}, ""));
   wal.write(write);
@@ -144,7 +146,7 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
   storage::Recovered found;
   std::unique_ptr<storage::Wal> wal;
   if (!open(fs, found, wal)) return 0;
-  VESPER_ASSERT(found.commit_index.value <= found.entries.size());
+  VESPER_ASSERT(found.commit_index.value <= found.base.index.value + found.entries.size());
 
   storage::Recovered again;
   fs.lose_power(test::MemFs::Loss::all);

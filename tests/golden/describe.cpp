@@ -65,6 +65,18 @@ struct Words {
   std::string operator()(const raft::ReadIndexReply& m) const {
     return fmt::format("read ok term {}, id {}, index {}", m.term.value, m.id, m.read_index.value);
   }
+  std::string operator()(const raft::InstallSnapshot& m) const {
+    const std::string which = position(m.snapshot.last_index, m.snapshot.last_term);
+    if (m.data.empty()) return fmt::format("snapshot? term {}, {}", m.term.value, which);
+    return fmt::format("snapshot term {}, {}, chunk {} of {}", m.term.value, which, m.chunk + 1,
+                       m.snapshot.chunks());
+  }
+  std::string operator()(const raft::InstallSnapshotReply& m) const {
+    if (m.done)
+      return fmt::format("snapshot ok term {}, match {}", m.term.value, m.match_index.value);
+    return fmt::format("snapshot ok term {}, {} chunks of the one at {}", m.term.value,
+                       m.next_chunk, m.last_index.value);
+  }
 };
 
 const char* role_name(const raft::Raft& raft) {

@@ -4,6 +4,7 @@
 #include <cstring>
 #include <string>
 
+#include "base/log.hpp"
 #include "sim/world.hpp"
 
 namespace {
@@ -42,6 +43,7 @@ int main(int argc, char** argv) {
     std::fprintf(stderr, "usage: vesper-sim [--seeds N] [--first S] [--seed S] [--trace]\n");
     return 2;
   }
+  vesper::log::init(vesper::log::Level::error, "");  // worlds trace what they do themselves
   std::uint64_t failures = 0;
   vesper::sim::Tally total;
   for (std::uint64_t seed = arguments.first; seed < arguments.first + arguments.seeds; ++seed) {

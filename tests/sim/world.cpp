@@ -37,6 +37,10 @@ World::World(Options options) : options_(options), random_(options.seed) {
   const std::size_t size = kSizes[random_.between(0, 6)];
   delay_max_ = microseconds(random_.between(200, 5'000));
   disk_max_ = microseconds(random_.between(200, 10'000));
+  limits_.snapshot_entries = static_cast<std::uint64_t>(random_.between(3, 120));
+  limits_.snapshot_bytes = static_cast<std::uint64_t>(random_.between(500, 20'000));
+  limits_.snapshot_chunk_bytes = static_cast<std::uint32_t>(random_.between(20, 300));
+  log_tail_ = static_cast<std::size_t>(random_.between(0, 20));
   cut_.assign(size, std::vector<bool>(size, false));
   for (std::size_t i = 0; i < size; ++i) {
     servers_.push_back(std::make_unique<Server>());
@@ -67,23 +71,27 @@ void World::start(std::size_t i) {
   Server& server = *servers_[i];
   VESPER_ASSERT(server.boot == 0);
   server.boot = ++boots_;
-  storage::Recovered recovered;
-  auto wal = storage::Wal::open(server.disk, server.id, raft::Incarnation(random_.next() | 1),
-                                small_wal(), recovered);
-  if (!wal) return fail(fmt::format("server {} does not start: {}", i, wal.error().what));
-  server.wal = std::move(wal.value());
+  auto recovered =
+      node::recover(server.disk, server.id, raft::Incarnation(random_.next() | 1), small_wal());
+  if (!recovered)
+    return fail(fmt::format("server {} does not start: {}", i, recovered.error().what));
+  server.recovery = std::move(recovered.value());
+  for (const std::string& note : server.recovery.notes)
+    trace(fmt::format("server {} found: {}", i, note));
   raft::Config config;
   config.self = server.id;
-  config.incarnation = recovered.incarnation;
+  config.incarnation = server.recovery.incarnation;
+  config.log_tail_entries = log_tail_;
   config.seed = random_.next();
   for (std::size_t v = 0; v < servers_.size(); ++v)
     config.initial_voters.push_back(
         {raft::ServerId(static_cast<std::uint32_t>(v)), fmt::format("http://s{}", v), {}});
-  raft::Durable durable{recovered.hard_state, recovered.commit_index, std::move(recovered.entries),
-                        recovered.last_write};
+  if (server.recovery.durable.replaces_log) tally_.count("logs replaced at a start");
+  if (!server.recovery.durable.snapshot.is_none()) tally_.count("starts from a snapshot");
   server.checked = raft::Index(0);
-  server.node = std::make_unique<node::Node>(config, raft::BootId(server.boot), node::Limits{},
-                                             *server.wal, std::move(durable), server, server, now_);
+  server.counted = {};
+  server.node = std::make_unique<node::Node>(config, raft::BootId(server.boot), limits_,
+                                             server.recovery, server, server, now_);
   if (auto done = server.node->replay(); !done) fail(done.error().what);
   trace(fmt::format("server {} starts: last {} commit {}", i,
                     server.node->raft().log().last_index().value,
@@ -101,12 +109,13 @@ void World::crash(std::size_t i, bool power_loss) {
   if (server.boot == 0) return;
   trace(fmt::format("server {} crashes{}", i, power_loss ? " and loses power" : ""));
   server.node.reset();
-  server.wal.reset();
+  server.recovery = {};
   server.boot = 0;
   server.paused = false;
   server.while_paused.clear();
   server.turn_scheduled = server.disk_scheduled = false;
   server.wake_at = kNever;
+  server.disk.set_capacity(UINT64_MAX);  // somebody has made room
   if (power_loss) server.disk.lose_power(test::MemFs::Loss::random);
   else server.disk.kill();
   for (Client& client : clients_) {
@@ -122,6 +131,15 @@ void World::crash(std::size_t i, bool power_loss) {
   for (std::size_t j = 0; j < servers_.size(); ++j)
     if (j != i && servers_[j]->boot != 0 && linked(i, j) && linked(j, i))
       after(between(microseconds(100), milliseconds(3)), Gone{i, j, servers_[j]->boot});
+}
+
+void World::crash_at_disk(Server& server) {
+  tally_.count("crashes in a disk job");
+  const std::size_t i = server.id.value;
+  server.disk.cut_power_at(server.disk.steps() + static_cast<std::uint64_t>(random_.between(0, 4)));
+  server.disk.run_one();
+  crash(i, true);
+  after(between({}, seconds(1)), Restart{i});
 }
 
 void World::schedule_turn(Server& server) {
@@ -151,9 +169,12 @@ void World::turn(std::size_t i) {
   if (!deadline) return fail(fmt::format("server {} ends: {}", i, deadline.error().what));
   for (const std::string& note : server.node->take_notes())
     trace(fmt::format("server {}: {}", i, note));
+  count_snapshots(server);
   const raft::Raft& raft = server.node->raft();
   if (raft.is_leader())
     if (auto wrong = checker_.leads(server.id, raft.current_term())) fail(*wrong);
+  // What a snapshot brought was compared where it was committed.
+  server.checked = std::max(server.checked, raft.log().base_index());
   while (server.checked < raft.commit_index()) {
     server.checked = server.checked.next();
     if (auto wrong = checker_.committed(server.id, raft.log().at(server.checked))) fail(*wrong);
@@ -169,6 +190,20 @@ void World::turn(std::size_t i) {
     const Duration stall = chance(1) && faulty_ ? between({}, milliseconds(300)) : Duration{};
     after(between(microseconds(50), disk_max_) + stall, Disk{i, server.boot});
   }
+}
+
+void World::count_snapshots(Server& server) {
+  const node::Counters& now = server.node->counters();
+  tally_.count("snapshots taken", now.snapshots_taken - server.counted.snapshots_taken);
+  tally_.count("snapshots installed", now.snapshots_installed - server.counted.snapshots_installed);
+  tally_.count("snapshots failed", now.snapshots_failed - server.counted.snapshots_failed);
+  tally_.count("snapshot chunks sent",
+               now.snapshot_chunks_sent - server.counted.snapshot_chunks_sent);
+  tally_.count("transfers resumed", now.transfers_resumed - server.counted.transfers_resumed);
+  // Between an installed snapshot and the Write that cuts the log.
+  if (now.snapshots_installed > server.counted.snapshots_installed && faulty_ && chance(15))
+    after(between({}, disk_max_), CrashNow{server.id.value, server.boot});
+  server.counted = now;
 }
 
 // ---- network ------------------------------------------------------------------------------
@@ -273,7 +308,7 @@ void World::inject() {
     return static_cast<std::size_t>(
         random_.between(0, static_cast<std::int64_t>(servers_.size()) - 1));
   };
-  switch (random_.between(0, 7)) {
+  switch (random_.between(0, 8)) {
     case 0:
     case 1: {
       const std::size_t i = pick();
@@ -321,6 +356,14 @@ void World::inject() {
       loss_percent_ = random_.between(1, 50);
       duplicate_percent_ = random_.between(0, 30);
       return after(between(milliseconds(50), seconds(3)), Heal{});
+    case 7: {
+      Server& server = *servers_[pick()];
+      tally_.count("full disks");
+      trace(fmt::format("server {} has a full disk", server.id.value));
+      server.disk.set_capacity(server.disk.used() +
+                               static_cast<std::uint64_t>(random_.between(0, 5'000)));
+      return after(between(milliseconds(50), seconds(3)), Heal{});
+    }
     default:
       tally_.count("slow spells");
       delay_max_ = milliseconds(random_.between(1, 200));
@@ -350,6 +393,11 @@ struct World::Dispatch {
     Server& server = *w.servers_[a.server];
     if (server.boot != a.boot) return;
     server.disk_scheduled = false;
+    // The instants that a crash finds by itself too rarely: around a snapshot's jobs, and between
+    // the calls of one.
+    const bool snapshot = server.disk.next_job().id.value >> 63 != 0;
+    if (w.faulty_ && w.random_.between(1, snapshot ? 300 : 3000) == 1)
+      return w.crash_at_disk(server);
     if (auto done = server.disk.run_one()) {
       w.tally_.count("disk jobs");
       w.post(a.server, node::DiskDone{std::move(*done)});
@@ -389,11 +437,18 @@ struct World::Dispatch {
       server.node->post(std::move(post));
     w.schedule_turn(server);
   }
+  void operator()(CrashNow& a) {
+    if (w.servers_[a.server]->boot != a.boot) return;
+    w.tally_.count("crashes after an install");
+    w.crash(a.server, w.chance(50));
+    w.after(w.between({}, seconds(1)), Restart{a.server});
+  }
   void operator()(Heal&) {
     w.trace("heal");
     for (auto& row : w.cut_) row.assign(row.size(), false);
     w.loss_percent_ = w.duplicate_percent_ = 0;
     w.delay_max_ = milliseconds(1);
+    for (auto& server : w.servers_) server->disk.set_capacity(UINT64_MAX);
   }
 };
 

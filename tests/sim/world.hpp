@@ -40,9 +40,10 @@ struct Server final : node::Transport, node::Clients {
   bool disk_scheduled = false;
   Instant wake_at = kNever;
   std::vector<node::Post> while_paused;
-  std::unique_ptr<storage::Wal> wal;
+  node::Recovery recovery;  // its log and snapshots
   std::unique_ptr<node::Node> node;
-  raft::Index checked;  // committed entries compared up to here, in this boot
+  node::Counters counted;  // of which the tally knows
+  raft::Index checked;     // committed entries compared up to here, in this boot
 
   void send(raft::ServerId to, const node::PeerMessage& message, bool bulk) override;
   void reply(const node::Ticket& ticket, node::Reply reply) override;
@@ -96,9 +97,13 @@ class World {
   struct Resume {
     std::size_t server;
   };
+  struct CrashNow {
+    std::size_t server;
+    std::uint64_t boot;
+  };
   struct Heal {};
   using Action = std::variant<Deliver, Turn, Disk, Wake, Connect, Gone, ClientStep, Fault, Restart,
-                              Resume, Heal>;
+                              Resume, CrashNow, Heal>;
   struct Scheduled {
     Instant at;
     std::uint64_t order;
@@ -122,8 +127,10 @@ class World {
   bool chance(std::int64_t percent) { return random_.between(1, 100) <= percent; }
   void start(std::size_t i);
   void crash(std::size_t i, bool power_loss);
+  void crash_at_disk(Server& server);
   void post(std::size_t i, node::Post post);
   void turn(std::size_t i);
+  void count_snapshots(Server& server);
   void schedule_turn(Server& server);
   void transmit(Server& from, raft::ServerId to, const node::PeerMessage& message);
   void on_reply(std::size_t server, const node::Ticket& ticket, node::Reply reply);
@@ -147,6 +154,8 @@ class World {
   std::int64_t loss_percent_ = 0, duplicate_percent_ = 0;
   Duration delay_max_ = milliseconds(1);
   Duration disk_max_ = milliseconds(2);
+  node::Limits limits_;  // the same everywhere
+  std::size_t log_tail_ = 0;
   std::vector<Client> clients_;
   std::uint64_t connections_ = 0;
   std::uint64_t values_ = 0;

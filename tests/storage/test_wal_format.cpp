@@ -25,29 +25,28 @@ std::string hex_dump(std::string_view bytes) {
 
 // The worked example of docs/disk-format.md.
 constexpr const char* kExample =
-    "0000  56 45 53 50 52 57 41 4c 01 00 00 00 84 00 00 00\n"
+    "0000  56 45 53 50 52 57 41 4c 01 00 00 00 8c 00 00 00\n"
     "0010  02 00 00 00 00 00 00 00 88 77 66 55 44 33 22 11\n"
     "0030  01 00 00 00 00 00 00 00 00 10 00 00 00 00 00 00\n"
-    "0060  ff ff ff ff 00 00 00 00 00 00 00 00 01 00 00 00\n"
-    "0070  00 00 00 00 00 00 00 00 00 00 00 00 38 62 33 a2\n"
-    "0080  a9 26 19 5a 00 00 00 00 00 00 00 00 00 00 00 00\n"
+    "0060  ff ff ff ff 00 00 00 00 00 00 00 00 00 00 00 00\n"
+    "0080  00 00 00 00 36 8d 11 8a 18 f7 4f 0c 00 00 00 00\n"
     "0200  76 46 52 4d ab 00 00 00 01 00 00 00 01 00 00 00\n"
-    "0210  00 00 00 00 00 02 00 00 00 00 00 00 38 62 33 a2\n"
-    "0220  a9 26 19 5a 01 00 00 00 00 00 00 00 00 00 00 00\n"
+    "0210  00 00 00 00 00 02 00 00 00 00 00 00 36 8d 11 8a\n"
+    "0220  18 f7 4f 0c 01 00 00 00 00 00 00 00 00 00 00 00\n"
     "0230  00 00 00 00 01 00 00 00 00 00 00 00 02 00 00 00\n"
-    "0250  01 00 00 00 8f d3 0e 48 fb 21 e6 54 97 37 c1 e4\n"
-    "0260  5f 51 8b a5 47 00 00 00 01 04 00 00 01 00 00 00\n"
+    "0250  01 00 00 00 8f d3 0e 48 fb 21 e6 54 76 f9 a5 9b\n"
+    "0260  a8 3a cd 8f 47 00 00 00 01 04 00 00 01 00 00 00\n"
     "0270  00 00 00 00 01 00 00 00 00 00 00 00 00 ca 9a 3b\n"
     "0280  00 00 00 00 00 00 00 00 07 b0 00 00 00 00 00 00\n"
     "0290  05 00 00 00 00 00 00 00 68 65 6c 6c 6f 2c 20 64\n"
     "02a0  69 73 6b 71 b4 ee 14 41 b4 5c aa 00 00 00 00 00\n"
     "0400  76 46 52 4d 64 00 00 00 02 00 00 00 01 00 00 00\n"
-    "0410  00 00 00 00 00 04 00 00 00 00 00 00 97 37 c1 e4\n"
-    "0420  5f 51 8b a5 01 00 00 00 00 00 00 00 01 00 00 00\n"
+    "0410  00 00 00 00 00 04 00 00 00 00 00 00 76 f9 a5 9b\n"
+    "0420  a8 3a cd 8f 01 00 00 00 00 00 00 00 01 00 00 00\n"
     "0430  00 00 00 00 01 00 00 00 00 00 00 00 02 00 00 00\n"
     "0440  00 00 00 00 00 00 00 00 01 00 00 00 00 00 00 00\n"
-    "0450  00 00 00 00 dd 3e 2b e0 75 84 a6 e0 bb 9c e8 5e\n"
-    "0460  2a 32 1a 51 00 00 00 00 00 00 00 00 00 00 00 00\n";
+    "0450  00 00 00 00 dd 3e 2b e0 75 84 a6 e0 5d c6 45 57\n"
+    "0460  9e f3 b6 1f 00 00 00 00 00 00 00 00 00 00 00 00\n";
 
 }  // namespace
 
@@ -68,7 +67,7 @@ TEST_CASE("a head is read as it was written") {
   head.born_with = 1;
   head.previous_end = 4096;
   head.previous_checksum = 0xabcdef;
-  head.first_index = raft::Index(1);
+  head.state.base = {raft::Index(4), raft::Term(3), {}};
   head.state.write_number = raft::WriteNumber(12);
   head.state.hard_state = {raft::Term(5), raft::ServerId(63)};
   head.state.commit_index = raft::Index(9);
@@ -85,7 +84,7 @@ TEST_CASE("a head is read as it was written") {
   CHECK(read->born_with == head.born_with);
   CHECK(read->previous_end == head.previous_end);
   CHECK(read->previous_checksum == head.previous_checksum);
-  CHECK(read->first_index == head.first_index);
+  CHECK(read->state.base == head.state.base);
   CHECK(read->state.write_number == head.state.write_number);
   CHECK(read->state.hard_state == head.state.hard_state);
   CHECK(read->state.commit_index == head.state.commit_index);

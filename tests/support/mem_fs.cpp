@@ -180,9 +180,10 @@ std::optional<storage::JobDone> MemFs::run_one() {
       jobs_.begin() + random_.between(0, static_cast<std::int64_t>(jobs_.size()) - 1);
   const storage::Job job = std::move(*chosen);
   jobs_.erase(chosen);
+  read_bytes_ = {};
   Result<void> result = std::visit([this](const auto& work) { return run(work); }, job.work);
   if (!powered_) return std::nullopt;
-  return storage::JobDone{job.id, std::move(result), microseconds(100)};
+  return storage::JobDone{job.id, std::move(result), microseconds(100), std::move(read_bytes_)};
 }
 
 Result<void> MemFs::run(const storage::Append& job) {
@@ -224,6 +225,13 @@ Result<void> MemFs::run(const storage::Remove& job) {
   if (names_.contains(job.file))
     if (auto removed = remove(job.file); !removed) return removed;
   return sync_directory();
+}
+
+Result<void> MemFs::run(const storage::Read& job) {
+  auto bytes = read(job.file, job.offset, job.length);
+  if (!bytes) return std::move(bytes).error();
+  read_bytes_ = std::move(bytes.value());
+  return {};
 }
 
 std::string MemFs::content(const std::string& file) const {

@@ -74,6 +74,8 @@ class MemFs final : public storage::Fs {
   // Bytes of all files; a write that needs more fails with ENOSPC, half done.
   void set_capacity(std::uint64_t bytes) { capacity_ = bytes; }
 
+  std::uint64_t used() const;
+
   // Editing the files of a stopped node. These are synced at once.
   bool exists(const std::string& file) const { return names_.contains(file); }
   std::string content(const std::string& file) const;
@@ -100,11 +102,11 @@ class MemFs final : public storage::Fs {
   Result<void> run(const storage::Allocate& job);
   Result<void> run(const storage::Rename& job);
   Result<void> run(const storage::Remove& job);
+  Result<void> run(const storage::Read& job);
   Result<void> empty_file(const std::string& file);
   void change_directory(DirectoryChange change);
   static void apply(Names& names, const DirectoryChange& change);
   void settle(Inode& inode, Loss loss);
-  std::uint64_t used() const;
 
   Prng random_;
   std::map<InodeId, Inode> inodes_;
@@ -113,6 +115,7 @@ class MemFs final : public storage::Fs {
   Names durable_names_;
   std::vector<DirectoryChange> unsynced_changes_;
   std::deque<storage::Job> jobs_;
+  SharedBytes read_bytes_;  // of the job under way
   std::uint64_t steps_ = 0;
   std::uint64_t cut_at_ = UINT64_MAX;
   bool powered_ = true;

@@ -1,0 +1,271 @@
+#include "kv/snapshot.hpp"
+
+#include <fmt/core.h>
+
+#include <algorithm>
+#include <cstring>
+#include <utility>
+
+namespace vesper::kv {
+namespace {
+
+enum Section : std::uint32_t { kEnd = 0, kKeys = 1 };
+constexpr std::uint8_t kJson = 1;
+constexpr std::size_t kHead = 4 + 8 + 16;
+constexpr std::size_t kItemFixed = 1 + 8 + 8 + 8 + 4;  // between key and value
+
+Id128 plus(Id128 a, Id128 b) {
+  const std::uint64_t low = a.low + b.low;
+  return {a.high + b.high + (low < a.low ? 1 : 0), low};
+}
+
+}  // namespace
+
+// What an export needs from the store while it goes on. A record of a revision above `revision` was
+// written since: what it was before, if anything, is in `images`.
+struct Store::Mark {
+  std::uint64_t revision = 0;
+  bool begun = false;  // `cursor` is a key
+  SharedBytes cursor;  // all up to here was given out
+  std::map<SharedBytes, Item, BytesLess> images;
+};
+
+Store::Store() = default;
+Store::~Store() = default;
+
+// Before `record` is overwritten or removed: the first time since the mark, and only where its turn
+// has not come, it is kept.
+void Store::keep_for_export(const Record& record) {
+  if (mark_ == nullptr || record.item.revision > mark_->revision) return;
+  if (mark_->begun && record.key.view() <= mark_->cursor.view()) return;
+  mark_->images.emplace(record.key, record.item);
+}
+
+void Store::give_up_export() {
+  // Most of the time there is nothing left to take over, and never two at once.
+  if (mark_ != nullptr && !mark_->images.empty()) {
+    if (dead_.empty()) dead_ = std::move(mark_->images);
+    else dead_.merge(mark_->images);
+  }
+  mark_.reset();
+}
+
+void Store::retire() {
+  give_up_export();
+  dead_records_ = std::move(records_);
+}
+
+bool Store::sweep(std::size_t max) {
+  for (; max > 0 && !dead_.empty(); --max) dead_.erase(dead_.begin());
+  for (; max > 0 && !dead_records_.empty(); --max) dead_records_.erase(dead_records_.begin());
+  return dead_.empty() && dead_records_.empty();
+}
+
+// ---- out ----------------------------------------------------------------------------------
+
+Export::Export(Store& store) : store_(store), left_(store.size()) {
+  VESPER_ASSERT(store.mark_ == nullptr);
+  store.mark_ = std::make_unique<Store::Mark>();
+  store.mark_->revision = store.revision();
+  ByteWriter w(head_);
+  w.u32(kSnapshotFormat);
+  w.u64(store.revision());
+  const Id128 digest = store.digest();
+  w.u64(digest.high);
+  w.u64(digest.low);
+  w.u32(kKeys);
+  w.u64(left_);
+}
+
+Export::~Export() {
+  store_.give_up_export();
+}
+
+bool Export::read(std::string& out, std::size_t limit, std::size_t max_records) {
+  // Nothing is applied before this returns: a place in the records stays good that long.
+  const Store::Mark& mark = *store_.mark_;
+  auto at = mark.begun ? store_.records_.upper_bound(mark.cursor.view()) : store_.records_.begin();
+  while (out.size() < limit) {
+    if (head_at_ < head_.size()) {
+      const std::size_t n = std::min(head_.size() - head_at_, limit - out.size());
+      out.append(head_, head_at_, n);
+      head_at_ += n;
+    } else if (value_at_ < value_.size()) {
+      const std::size_t n = std::min(value_.size() - value_at_, limit - out.size());
+      out.append(value_.view().substr(value_at_, n));
+      value_at_ += n;
+    } else if (ending_) {
+      return true;
+    } else if (!next_item(at, max_records)) {
+      return false;
+    }
+  }
+  return ending_ && head_at_ == head_.size();
+}
+
+void Export::take(std::string_view key, const Item& item) {
+  VESPER_ASSERT(left_ > 0);
+  --left_;
+  head_.clear();
+  head_at_ = 0;
+  ByteWriter w(head_);
+  w.u16(static_cast<std::uint16_t>(key.size()));
+  w.bytes(key);
+  w.u8(item.json ? kJson : 0);
+  w.u64(item.revision);
+  w.u64(item.create_revision);
+  w.u64(item.version);
+  w.u32(static_cast<std::uint32_t>(item.value.size()));
+  value_ = item.value;
+  value_at_ = 0;
+}
+
+// The next key as it was at the mark: the smaller of what has not been touched since and what was
+// kept. False where the budget ended first.
+bool Export::next_item(Store::Records::iterator& at, std::size_t& budget) {
+  Store::Mark& mark = *store_.mark_;
+  if (left_ == 0) {
+    VESPER_ASSERT(mark.images.empty());
+    head_.clear();
+    head_at_ = 0;
+    value_ = SharedBytes();
+    value_at_ = 0;
+    ByteWriter(head_).u32(kEnd);
+    ending_ = true;
+    return true;
+  }
+  const auto image = mark.images.begin();
+  const auto is_next = [&] {
+    return image != mark.images.end() &&
+           (at == store_.records_.end() || image->first.view() <= at->key.view());
+  };
+  // What was made since is passed over. What was overwritten is, too: its image comes first.
+  while (at != store_.records_.end() && at->item.revision > mark.revision && !is_next()) {
+    if (budget == 0) return false;
+    --budget;
+    mark.begun = true;
+    mark.cursor = at->key;
+    ++at;
+  }
+  if (budget == 0) return false;
+  --budget;
+  mark.begun = true;
+  if (is_next()) {
+    take(image->first.view(), image->second);
+    mark.cursor = image->first;
+    mark.images.erase(image);
+  } else {
+    VESPER_ASSERT(at != store_.records_.end());
+    take(at->key.view(), at->item);
+    mark.cursor = at->key;
+    ++at;
+  }
+  return true;
+}
+
+// ---- in -----------------------------------------------------------------------------------
+
+Result<void> Import::add(std::string_view content) {
+  // Whole units are read where they are; the beginning of one waits for its rest.
+  const bool waited = !rest_.empty();
+  if (waited) rest_.append(content);
+  std::string_view in = waited ? std::string_view(rest_) : content;
+  const std::size_t before = in.size();
+  for (;;) {
+    Result<bool> taken = take(in);
+    if (!taken) return std::move(taken).error();
+    if (!*taken) break;
+  }
+  if (waited) rest_.erase(0, before - in.size());
+  else rest_.assign(in);
+  return {};
+}
+
+Result<bool> Import::take(std::string_view& in) {
+  ByteReader r(in);
+  switch (expects_) {
+    case Expects::head: {
+      if (in.size() < kHead) return false;
+      if (const std::uint32_t format = r.u32(); format != kSnapshotFormat)
+        return Error{
+            fmt::format("its content has format {}, this build knows {}", format, kSnapshotFormat)};
+      store_->revision_ = r.u64();
+      digest_.high = r.u64();
+      digest_.low = r.u64();
+      if (store_->revision_ == 0) return Error{"its content has no revision"};
+      expects_ = Expects::section;
+      break;
+    }
+    case Expects::section: {
+      if (in.size() < 4) return false;
+      const std::uint32_t kind = r.u32();
+      if (kind == kEnd) {
+        expects_ = Expects::nothing;
+        break;
+      }
+      if (kind != kKeys)
+        return Error{fmt::format(
+            "section {} is unknown to this build: a newer version of Vesper wrote it", kind)};
+      if (in.size() < 12) return false;
+      if (std::exchange(keys_seen_, true)) return Error{"its keys come twice"};
+      left_ = r.u64();
+      expects_ = left_ > 0 ? Expects::item : Expects::section;
+      break;
+    }
+    case Expects::item: return take_item(in);
+    case Expects::nothing:
+      if (in.empty()) return false;
+      return Error{fmt::format("{} bytes behind its end", in.size())};
+  }
+  in.remove_prefix(r.offset());
+  return true;
+}
+
+Result<bool> Import::take_item(std::string_view& in) {
+  ByteReader r(in);
+  const std::size_t key_size = r.u16();
+  if (r.ok() && (key_size == 0 || key_size > kMaxKey))
+    return Error{fmt::format("a key of {} bytes, expected 1 to {}", key_size, kMaxKey)};
+  const std::string_view key = r.bytes(key_size);
+  Item item;
+  const std::uint8_t flags = r.u8();
+  item.json = (flags & kJson) != 0;
+  item.revision = r.u64();
+  item.create_revision = r.u64();
+  item.version = r.u64();
+  const std::size_t value_size = r.u32();
+  if (!r.ok()) return false;
+  if ((flags & ~kJson) != 0) return Error{fmt::format("flags {} are unknown to this build", flags)};
+  if (value_size > (item.json ? kMaxJson : kMaxValue))
+    return Error{fmt::format("a value of {} bytes is too large", value_size)};
+  if (item.create_revision < 2 || item.create_revision > item.revision || item.version == 0 ||
+      item.revision > store_->revision_)
+    return Error{fmt::format("the revisions of key '{}' are out of range", escaped(key))};
+  const std::string_view value = r.bytes(value_size);
+  if (!r.ok()) return false;
+  auto& records = store_->records_;
+  if (!records.empty() && records.rbegin()->key.view() >= key)
+    return Error{fmt::format("key '{}' is out of order", escaped(key))};
+  const SharedBytes own = SharedBytes::make(key_size + value_size, [&](char* out) {
+    std::memcpy(out, key.data(), key_size);
+    if (value_size > 0) std::memcpy(out + key_size, value.data(), value_size);
+  });
+  item.value = own.slice(key_size, value_size);
+  item.digest = digest_of(key, item);
+  store_->sum_ = plus(store_->sum_, item.digest);
+  store_->bytes_ += own.size();
+  records.insert(records.end(), Store::Record{own.slice(0, key_size), std::move(item)});
+  in.remove_prefix(r.offset());
+  if (--left_ == 0) expects_ = Expects::section;
+  return true;
+}
+
+Result<std::unique_ptr<Store>> Import::finish() {
+  if (expects_ != Expects::nothing || !rest_.empty()) return Error{"its content ends too early"};
+  if (store_->digest() != digest_)
+    return Error{fmt::format("its content has digest {}, {} was promised", to_hex(store_->digest()),
+                             to_hex(digest_))};
+  return std::move(store_);
+}
+
+}  // namespace vesper::kv

@@ -1,0 +1,121 @@
+#include "node/recovery.hpp"
+
+#include <fmt/core.h>
+
+#include "kv/snapshot.hpp"
+
+namespace vesper::node {
+namespace {
+
+struct Loaded {
+  std::unique_ptr<kv::Store> store;
+  storage::StoredSnapshot stored;
+};
+
+Result<Loaded> load(storage::Fs& fs, storage::SnapshotOwner owner, raft::Index index) {
+  storage::SnapshotReader reader(fs, owner, index);
+  kv::Import import;
+  const auto in_file = [&](const Error& error) {
+    return Error{fmt::format("{}: {}", storage::snapshot_name(index), error.what)};
+  };
+  for (;;) {
+    auto content = reader.next();
+    if (!content) return std::move(content).error();
+    if (content->empty()) break;
+    if (auto added = import.add(*content); !added) return in_file(added.error());
+  }
+  auto store = import.finish();
+  if (!store) return in_file(store.error());
+  return Loaded{std::move(store.value()), reader.stored()};
+}
+
+std::optional<raft::Term> term_at(const storage::Recovered& log, raft::Index index) {
+  if (index == log.base.index) return log.base.term;
+  if (index < log.base.index) return std::nullopt;
+  const std::uint64_t position = index.value - log.base.index.value - 1;
+  if (position >= log.entries.size()) return std::nullopt;
+  return log.entries[position].term;
+}
+
+// A snapshot that the log does not lead to was received, and the crash came before the Write that
+// replaces the log (S3): that Write is made up for.
+Result<void> join(const raft::Snapshot& snapshot, storage::Recovered& log, Recovery& out) {
+  const std::string name = storage::snapshot_name(snapshot.last_index);
+  const Id128 cluster = snapshot.configuration.cluster_id;
+  // A Bootstrap that was never committed binds nobody.
+  const bool bound = log.commit_index.value > 0 || log.base.index.value > 0;
+  if (bound && !log.cluster_id.is_none() && log.cluster_id != cluster)
+    return Error{fmt::format("{} is of cluster {}, the log of cluster {}", name, to_hex(cluster),
+                             to_hex(log.cluster_id))};
+  raft::Durable& durable = out.durable;
+  durable.snapshot = snapshot;
+  if (term_at(log, snapshot.last_index) == snapshot.last_term) {
+    durable.commit_index = std::max(durable.commit_index, snapshot.last_index);
+    durable.entries = std::move(log.entries);
+    return {};
+  }
+  if (snapshot.last_index <= log.commit_index)
+    return Error{fmt::format("{} is of term {}, the log has another entry committed there", name,
+                             snapshot.last_term.value)};
+  out.notes.push_back(
+      fmt::format("the log ends at {} and does not lead to {} -> it is replaced by the snapshot",
+                  log.base.index.value + log.entries.size(), name));
+  durable.replaces_log = true;
+  durable.base = {snapshot.last_index, snapshot.last_term, cluster};
+  durable.commit_index = snapshot.last_index;
+  if (durable.hard_state.current_term < snapshot.last_term)
+    durable.hard_state = {snapshot.last_term, std::nullopt};
+  return {};
+}
+
+}  // namespace
+
+Result<Recovery> recover(storage::Fs& fs, raft::ServerId self, raft::Incarnation fresh,
+                         const storage::WalOptions& options) {
+  Recovery out;
+  storage::Recovered log;
+  auto wal = storage::Wal::open(fs, self, fresh, options, log);
+  if (!wal) return std::move(wal).error();
+  out.wal = std::move(wal.value());
+  out.incarnation = log.incarnation;
+  out.notes = std::move(log.notes);
+  out.durable.hard_state = log.hard_state;
+  out.durable.commit_index = log.commit_index;
+  out.durable.last_write = log.last_write;
+  out.durable.base = log.base;
+
+  const storage::SnapshotOwner owner{self, log.incarnation};
+  out.snapshots = std::make_unique<storage::SnapshotFiles>(fs, owner);
+  auto found = out.snapshots->open();
+  if (!found) return std::move(found).error();
+  std::optional<Error> damage;
+  for (const raft::Index index : *found) {
+    if (index < log.base.index) break;  // the log does not go on from there any more
+    auto loaded = load(fs, owner, index);
+    if (!loaded) {
+      out.notes.push_back(fmt::format("{} -> not used", loaded.error().what));
+      if (!damage) damage = std::move(loaded).error();
+      continue;
+    }
+    const raft::Snapshot snapshot = loaded->stored.snapshot;
+    if (auto joined = join(snapshot, log, out); !joined) return std::move(joined).error();
+    out.notes.push_back(fmt::format("snapshot read: index {}, term {}, {} keys, {} bytes",
+                                    snapshot.last_index.value, snapshot.last_term.value,
+                                    loaded->store->size(), loaded->stored.file_bytes));
+    out.store = std::move(loaded->store);
+    out.snapshots->add(std::move(loaded->stored));
+    return out;
+  }
+  if (log.base.index.value > 0) {
+    if (damage) return *damage;
+    return Error{
+        fmt::format("the log begins behind entry {}, and no snapshot that leads there is "
+                    "in the directory: a file snapshot-<index>, {} or above, is missing",
+                    log.base.index.value, to_hex(log.base.index.value))};
+  }
+  out.store = std::make_unique<kv::Store>();
+  out.durable.entries = std::move(log.entries);
+  return out;
+}
+
+}  // namespace vesper::node

@@ -1,0 +1,254 @@
+// Snapshots and the log behind them (§7): what a stored one lets go, how a leader sends one and how
+// a follower takes it. The bytes are the node's affair: chunks are asked for and handed on by way
+// of Output, and come back as events.
+#include <fmt/core.h>
+
+#include <algorithm>
+
+#include "raft/raft.hpp"
+
+namespace vesper::raft {
+namespace {
+
+constexpr std::size_t kCompactedPerTurn = 4096;  // entries; freeing more would be felt
+
+}  // namespace
+
+// ---- stored here --------------------------------------------------------------------------
+
+void Raft::on_snapshot_stored(const Snapshot& snapshot) {
+  const bool received = receiving_ && receiving_->snapshot == snapshot;
+  if (snapshot.last_index > snapshot_.last_index) {
+    if (snapshot.last_index <= commit_index_) {
+      adopt_snapshot(snapshot);
+      plan_compaction();
+    } else if (log_.term_at(snapshot.last_index) == snapshot.last_term) {
+      // S3: the log reached it meanwhile: it is kept, and says the same. The node has yet to apply
+      // these entries; the next snapshot lets them go.
+      proven_index_ = std::max(proven_index_, snapshot.last_index);
+      commit_to(snapshot.last_index);
+      adopt_snapshot(snapshot);
+    } else {
+      install(snapshot);
+    }
+  }
+  if (!received) return;
+  receiving_.reset();
+  if (const auto to = leader(); to && *to != config_.self) send_done(*to, snapshot);
+}
+
+// S2: only now may the log go. The disk keeps what leads from the snapshot before this one to here,
+// for the case that this one turns out to be damaged.
+void Raft::adopt_snapshot(const Snapshot& snapshot) {
+  VESPER_ASSERT(log_.term_at(snapshot.last_index).value_or(snapshot.last_term) ==
+                snapshot.last_term);
+  if (!snapshot_.is_none()) {
+    disk_base_ = {snapshot_.last_index, snapshot_.last_term, snapshot_.configuration.cluster_id};
+    dirty_ = true;
+  }
+  snapshot_ = snapshot;
+  // What is in it survives a crash, whether its entries are on this disk or not.
+  durable_index_ = std::max(durable_index_, snapshot.last_index);
+}
+
+// §7, figure 13, step 7: the log is discarded, and this is the state. S3: atomic, since a recovery
+// that finds the snapshot beside the old log does the same.
+void Raft::install(const Snapshot& snapshot) {
+  VESPER_ASSERT(!is_leader());
+  output_->notes.push_back(fmt::format(
+      "snapshot of {} at index {} is stored, the log ends at {} -> replace state and log",
+      name(snapshot.last_term), snapshot.last_index.value, log_.last_index().value));
+  const Index last = snapshot.last_index;
+  snapshot_ = snapshot;
+  if (last > log_.base_index()) log_.reset({last, snapshot.last_term, snapshot.log_time});
+  disk_base_ = {last, snapshot.last_term, snapshot.configuration.cluster_id};
+  compact_to_ = last;
+  commit_index_ = proven_index_ = durable_index_ = last;
+  // L14: what outstanding Writes promised is void.
+  for (Outstanding& write : outstanding_) write.last_index = std::min(write.last_index, last);
+  write_from_ = last.next();
+  dirty_ = true;
+  output_->committed_first = output_->committed_last = Index(0);
+  output_->install = snapshot;
+  recompute_configuration();  // S7
+}
+
+// How far the log in memory may go: a tail is kept for slow followers (S10).
+void Raft::plan_compaction() {
+  const Index last = snapshot_.last_index;
+  Index keep_from = std::min(last, log_.last_index()).next();
+  std::size_t entries = 0;
+  std::size_t bytes = 0;
+  while (keep_from > log_.first_index()) {
+    const Entry& entry = log_.at(Index(keep_from.value - 1));
+    bytes += entry.bytes.size();
+    if (++entries > config_.log_tail_entries || bytes > config_.log_tail_bytes) break;
+    keep_from = entry.index;
+  }
+  compact_to_ = std::max(compact_to_, Index(keep_from.value - 1));
+}
+
+void Raft::compact_log() {
+  Index to = std::min(compact_to_, snapshot_.last_index);
+  if (to <= log_.base_index()) return;
+  if (const auto* leader = std::get_if<Leader>(&role_)) {
+    for (const auto& [id, progress] : leader->progress)
+      if (progress.transfer &&
+          now_ - progress.transfer->heard_at < config_.election_timeout * kTransferPatience)
+        to = std::min(to, progress.transfer->snapshot.last_index);
+  }
+  // What this turn commits is not applied yet.
+  if (output_->committed_first.value != 0)
+    to = std::min(to, Index(output_->committed_first.value - 1));
+  if (to > log_.base_index()) log_.compact(to, kCompactedPerTurn);
+}
+
+std::vector<Index> Raft::snapshots_in_use() const {
+  std::vector<Index> used;
+  if (!snapshot_.is_none()) used.push_back(snapshot_.last_index);
+  if (const auto* leader = std::get_if<Leader>(&role_)) {
+    for (const auto& [id, progress] : leader->progress)
+      if (progress.transfer) used.push_back(progress.transfer->snapshot.last_index);
+  }
+  return used;
+}
+
+// ---- the leader's side --------------------------------------------------------------------
+
+// First the question how far the follower is: a connection broke, or another leader began.
+void Raft::send_snapshot(ServerId id, Progress& progress) {
+  Progress::Transfer& transfer = *progress.transfer;
+  if (!transfer.asked) {
+    transfer.asked = true;
+    progress.progress_at = now_;
+    return send(id, InstallSnapshot{current_term(), transfer.snapshot, 0, {}}, WriteNumber(0));
+  }
+  if (!transfer.answered) return;
+  const std::uint64_t end =
+      std::min(transfer.snapshot.chunks(), transfer.acked + config_.snapshot_window);
+  for (; transfer.next < end; ++transfer.next)
+    output_->read_chunks.push_back({id, transfer.snapshot.last_index, transfer.next});
+}
+
+void Raft::begin_transfer(ServerId id, Progress& progress) {
+  VESPER_ASSERT(!snapshot_.is_none());
+  output_->notes.push_back(
+      fmt::format("{} needs entry {}, the log begins at {} -> send the snapshot at {}", name(id),
+                  progress.next_index.value, log_.first_index().value, snapshot_.last_index.value));
+  progress.become_snapshot(snapshot_);
+  progress.transfer->heard_at = now_;
+}
+
+void Raft::on_chunk_read(const ChunkRead& read) {
+  auto* leader = std::get_if<Leader>(&role_);
+  if (leader == nullptr) return;
+  const auto it = leader->progress.find(read.to);
+  if (it == leader->progress.end() || !it->second.transfer) return;
+  Progress::Transfer& transfer = *it->second.transfer;
+  if (transfer.snapshot.last_index != read.last_index) return;
+  if (read.data.empty()) {
+    transfer.unreadable = true;  // tried again, with the newest snapshot, when it has stalled
+    return;
+  }
+  send(read.to, InstallSnapshot{current_term(), transfer.snapshot, read.chunk, read.data},
+       WriteNumber(0), true);
+}
+
+void Raft::on_install_snapshot_reply(ServerId from, Incarnation incarnation,
+                                     const InstallSnapshotReply& m) {
+  Progress* progress = progress_of(from, incarnation);
+  if (progress == nullptr) return;
+  if (m.done) {
+    if (m.match_index > log_.last_index()) return;
+    progress->progress_at = now_;
+    progress->acknowledge(m.match_index);
+    if (progress->state != Progress::State::replicate) {
+      // Where the log has gone on meanwhile, a newer snapshot begins.
+      if (progress->match_index >= log_.base_index()) progress->become_replicate();
+      else progress->become_probe(progress->match_index.next());
+    }
+    return advance_commit();
+  }
+  if (!progress->transfer || progress->transfer->snapshot.last_index != m.last_index ||
+      progress->transfer->snapshot.checksum != m.checksum)
+    return;
+  Progress::Transfer& transfer = *progress->transfer;
+  if (m.next_chunk > transfer.snapshot.chunks()) return;
+  progress->progress_at = transfer.heard_at = now_;
+  if (!m.asked) {
+    transfer.acked = std::max(transfer.acked, m.next_chunk);
+    transfer.next = std::max(transfer.next, transfer.acked);
+    return;
+  }
+  if (m.next_chunk > 0) {
+    ++transfers_resumed_;
+    output_->notes.push_back(fmt::format("{} has {} of {} chunks -> go on from there", name(from),
+                                         m.next_chunk, transfer.snapshot.chunks()));
+  }
+  transfer.answered = true;
+  transfer.acked = transfer.next = m.next_chunk;
+}
+
+// ---- the follower's side ------------------------------------------------------------------
+
+void Raft::on_install_snapshot(ServerId from, InstallSnapshot m) {
+  // It may have travelled for long: sets no clock.
+  if (!hear_leader(from, Index(0), log_time(now_))) return;
+  const Snapshot& snapshot = m.snapshot;
+  if (snapshot.last_term > m.term) return;  // no leader sends that
+  if (snapshot.last_index > commit_index_ &&
+      log_.term_at(snapshot.last_index) == snapshot.last_term) {
+    // The log has it all (S3), and what is in a snapshot is committed.
+    proven_index_ = std::max(proven_index_, snapshot.last_index);
+    commit_to(snapshot.last_index);
+  }
+  if (snapshot.last_index <= commit_index_) return send_done(from, snapshot);  // S4
+  // S5: the same from another leader goes on, another one begins anew.
+  if (receiving_ && receiving_->snapshot != snapshot)
+    output_->notes.push_back(fmt::format("snapshot at {} replaces the one at {}",
+                                         snapshot.last_index.value,
+                                         receiving_->snapshot.last_index.value));
+  if (!receiving_ || receiving_->snapshot != snapshot) receiving_ = Receiving{.snapshot = snapshot};
+  if (m.data.empty()) return send_progress(from, true);
+  // In order; what comes twice, too early, or faster than it is stored is dropped.
+  const bool expected = m.chunk == receiving_->next && m.chunk < snapshot.chunks() &&
+                        m.chunk - receiving_->stored < config_.snapshot_window * 2;
+  if (!expected) return;
+  ++receiving_->next;
+  output_->store_chunks.push_back({snapshot, m.chunk, std::move(m.data)});
+}
+
+void Raft::on_chunk_stored(const ChunkStored& stored) {
+  if (!receiving_ || receiving_->snapshot.last_index != stored.last_index ||
+      receiving_->snapshot.checksum != stored.checksum)
+    return;
+  // Of an earlier beginning of the same one: it is being received anew.
+  if (stored.next_chunk > receiving_->next) return;
+  receiving_->stored = std::max(receiving_->stored, stored.next_chunk);
+  if (const auto to = leader(); to && *to != config_.self) send_progress(*to, false);
+}
+
+void Raft::on_receive_failed() {
+  receiving_.reset();
+}
+
+void Raft::send_progress(ServerId to, bool asked) {
+  InstallSnapshotReply reply{.term = current_term()};
+  reply.last_index = receiving_->snapshot.last_index;
+  reply.checksum = receiving_->snapshot.checksum;
+  reply.next_chunk = receiving_->stored;
+  reply.asked = asked;
+  send(to, reply, WriteNumber(0));
+}
+
+// L10: what it covers is durable when it leaves, in the log or in a snapshot.
+void Raft::send_done(ServerId to, const Snapshot& snapshot) {
+  InstallSnapshotReply reply{.term = current_term()};
+  reply.last_index = snapshot.last_index;
+  reply.checksum = snapshot.checksum;
+  reply.done = true;
+  reply.match_index = commit_index_;
+  send(to, reply, write_of(commit_index_));
+}
+
+}  // namespace vesper::raft

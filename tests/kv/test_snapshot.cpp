@@ -1,0 +1,152 @@
+// A snapshot's content is the state at its mark, whatever is written while it is given out.
+#include <doctest/doctest.h>
+
+#include <string>
+
+#include "base/prng.hpp"
+#include "kv/snapshot.hpp"
+
+using namespace vesper;
+
+namespace {
+
+void put(kv::Store& store, std::string_view key, std::string_view value, bool json = false) {
+  REQUIRE(store.apply(SharedBytes::copy_of(kv::encode_put(key, value, json, {}))).ok());
+}
+
+void remove(kv::Store& store, std::string_view key) {
+  REQUIRE(store.apply(SharedBytes::copy_of(kv::encode_remove(key, {}))).ok());
+}
+
+std::string all(kv::Store& store) {
+  kv::Export exported(store);
+  std::string content;
+  while (!exported.read(content, SIZE_MAX, 1000)) {
+  }
+  return content;
+}
+
+Result<std::unique_ptr<kv::Store>> import_in(std::string_view content, std::size_t piece) {
+  kv::Import import;
+  for (std::size_t at = 0; at < content.size(); at += piece)
+    if (auto added = import.add(content.substr(at, piece)); !added) return added.error();
+  return import.finish();
+}
+
+std::string error_of(std::string_view content) {
+  auto done = import_in(content, 7);
+  return done ? "" : done.error().what;
+}
+
+void random_write(kv::Store& store, Prng& random, int keys) {
+  const std::string key = "k" + std::to_string(random.between(0, keys));
+  if (random.between(0, 2) == 0) remove(store, key);
+  else
+    put(store, key, std::string(static_cast<std::size_t>(random.between(0, 40)), 'v'),
+        random.between(0, 3) == 0);
+}
+
+}  // namespace
+
+TEST_CASE("an empty store comes back") {
+  kv::Store store;
+  auto copy = import_in(all(store), 3);
+  REQUIRE(copy.ok());
+  CHECK((*copy)->revision() == 1);
+  CHECK((*copy)->digest() == store.digest());
+}
+
+TEST_CASE("a store comes back equal, whatever the pieces") {
+  Prng random(1);
+  kv::Store store;
+  for (int i = 0; i < 500; ++i) random_write(store, random, 60);
+  put(store, "large", std::string(100'000, 'x'));
+  const std::string content = all(store);
+  for (const std::size_t piece : {std::size_t{1}, std::size_t{13}, content.size()}) {
+    auto copy = import_in(content, piece);
+    REQUIRE(copy.ok());
+    CHECK((*copy)->digest() == store.digest());
+    CHECK((*copy)->recomputed_digest() == store.recomputed_digest());
+    CHECK((*copy)->size() == store.size());
+    CHECK((*copy)->bytes() == store.bytes());
+    // It goes on like the original.
+    put(**copy, "k1", "again");
+    CHECK(all(**copy) != content);
+  }
+}
+
+TEST_CASE("S9: what is written meanwhile does not change a byte") {
+  for (std::uint64_t seed = 1; seed <= 300; ++seed) {
+    CAPTURE(seed);
+    Prng random(seed);
+    kv::Store store;
+    const int keys = static_cast<int>(random.between(0, 30));
+    const std::int64_t writes = random.between(0, 80);
+    for (std::int64_t i = 0; i < writes; ++i) random_write(store, random, keys);
+    const std::string expected = all(store);
+
+    kv::Export exported(store);
+    std::string content;
+    std::size_t limit = 0;
+    do {
+      for (std::int64_t n = random.between(0, 4); n > 0; --n) random_write(store, random, keys);
+      limit = content.size() + static_cast<std::size_t>(random.between(1, 60));
+    } while (!exported.read(content, limit, static_cast<std::size_t>(random.between(1, 3))));
+    CHECK(content == expected);
+    CHECK(store.digest() == store.recomputed_digest());
+  }
+}
+
+TEST_CASE("keys made meanwhile are passed over in bounded slices") {
+  kv::Store store;
+  put(store, "a", "1");
+  put(store, "z", "2");
+  const std::string expected = all(store);
+  kv::Export exported(store);
+  for (int i = 0; i < 1000; ++i) put(store, "m" + std::to_string(i), "new");
+  std::string content;
+  int slices = 1;
+  while (!exported.read(content, SIZE_MAX, 10)) {
+    REQUIRE(slices < 1000);
+    ++slices;
+  }
+  CHECK(slices >= 100);
+  CHECK(content == expected);
+}
+
+TEST_CASE("an export that is given up leaves nothing behind") {
+  kv::Store store;
+  for (int i = 0; i < 100; ++i) put(store, "k" + std::to_string(i), "v");
+  {
+    kv::Export exported(store);
+    for (int i = 0; i < 100; ++i) remove(store, "k" + std::to_string(i));
+  }
+  int sweeps = 1;
+  while (!store.sweep(10)) ++sweeps;
+  CHECK(sweeps >= 10);
+  put(store, "a", "b");
+  CHECK(import_in(all(store), 5).ok());
+}
+
+TEST_CASE("every flipped bit and every missing byte is found") {
+  kv::Store store;
+  put(store, "key", "value");
+  put(store, "other", "{}", true);
+  const std::string content = all(store);
+  for (std::size_t i = 0; i < content.size(); ++i) {
+    CHECK_FALSE(import_in(content.substr(0, i), 9).ok());
+    for (int bit = 0; bit < 8; ++bit) {
+      std::string damaged = content;
+      damaged[i] = static_cast<char>(static_cast<unsigned char>(damaged[i]) ^ (1u << bit));
+      CHECK_FALSE(import_in(damaged, 9).ok());
+    }
+  }
+  CHECK(error_of(content + "x").find("behind its end") != std::string::npos);
+}
+
+TEST_CASE("a section of a newer version is refused by name") {
+  kv::Store store;
+  std::string content = all(store);
+  content[28] = 9;
+  CHECK(error_of(content).find("section 9 is unknown") != std::string::npos);
+}

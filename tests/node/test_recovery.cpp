@@ -1,0 +1,171 @@
+// What a node of its own remembers over restarts: snapshot and log, damaged ones included.
+#include <doctest/doctest.h>
+
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "kv/command.hpp"
+#include "node/node.hpp"
+#include "support/mem_fs.hpp"
+
+using namespace vesper;
+using test::MemFs;
+
+namespace {
+
+// A cluster of one, driven by hand.
+struct Solo final : node::Transport, node::Clients {
+  MemFs fs;
+  Instant now{seconds(1).ns};
+  node::Recovery recovery;
+  std::unique_ptr<node::Node> node;
+  std::size_t answered = 0;
+  std::uint64_t boots = 0, requests = 0;
+
+  void send(raft::ServerId, const node::PeerMessage&, bool) override {}
+  void reply(const node::Ticket&, node::Reply reply) override {
+    CHECK(std::holds_alternative<kv::WriteResult>(reply));
+    ++answered;
+  }
+
+  Result<void> start() {
+    node.reset();
+    recovery = {};
+    storage::WalOptions options;
+    options.segment_bytes = 8192;
+    options.first_segment_bytes = 4096;
+    options.slice_bytes = 4096;
+    auto recovered = node::recover(fs, raft::ServerId(0), raft::Incarnation(7), options);
+    if (!recovered) return std::move(recovered).error();
+    recovery = std::move(recovered.value());
+    raft::Config config;
+    config.self = raft::ServerId(0);
+    config.incarnation = recovery.incarnation;
+    config.initial_voters.push_back({raft::ServerId(0), "http://127.0.0.1:1", {}});
+    config.log_tail_entries = 5;
+    node::Limits limits;
+    limits.snapshot_entries = 40;
+    limits.snapshot_chunk_bytes = 100;
+    node = std::make_unique<node::Node>(config, raft::BootId(++boots), limits, recovery, *this,
+                                        *this, now);
+    return node->replay();
+  }
+  // Turns until nothing more happens within `span`.
+  void run(Duration span = milliseconds(400)) {
+    const Instant end = now + span;
+    while (now < end) {
+      node->post(node::DeadlinePassed{});
+      const auto deadline = node->turn(now);
+      REQUIRE(deadline.ok());
+      if (auto done = fs.run_one()) {
+        node->post(node::DiskDone{std::move(*done)});
+      } else {
+        now = std::min(std::max(*deadline, now + microseconds(10)), end);
+      }
+    }
+  }
+  void write(int count) {
+    for (int i = 0; i < count; ++i) {
+      ++requests;
+      node->post(node::ClientWrite{
+          {1, requests},
+          SharedBytes::copy_of(kv::encode_put("k" + std::to_string(requests % 50),
+                                              "value " + std::to_string(requests), false, {})),
+          now + seconds(5)});
+      if (i % 7 == 0) run(milliseconds(2));
+    }
+    run();
+    CHECK(answered == requests);
+  }
+  std::vector<std::string> snapshots() {
+    std::vector<std::string> found;
+    const auto names = fs.list();
+    for (const std::string& name : *names)
+      if (storage::parse_snapshot_name(name)) found.push_back(name);
+    return found;
+  }
+};
+
+// With two snapshots and a log that leads on from the older one.
+void prepare(Solo& solo) {
+  REQUIRE(solo.start().ok());
+  solo.run();
+  solo.write(300);
+  REQUIRE(solo.snapshots().size() == 2);
+  CHECK(solo.node->counters().snapshots_taken >= 3);
+  CHECK(solo.node->status(solo.now).log_first_index > raft::Index(1));
+}
+
+std::string what(const Result<void>& result) {
+  return result.ok() ? "" : result.error().what;
+}
+
+}  // namespace
+
+TEST_CASE("S8: a restart from snapshot and log gives the state that was") {
+  Solo solo;
+  prepare(solo);
+  const Id128 digest = solo.node->store().digest();
+  for (const auto loss : {MemFs::Loss::all, MemFs::Loss::none, MemFs::Loss::random}) {
+    solo.fs.lose_power(loss);
+    REQUIRE(solo.start().ok());
+    CHECK_FALSE(solo.node->raft().snapshot().is_none());
+    solo.run();
+    CHECK(solo.node->store().digest() == digest);
+    CHECK(solo.node->store().recomputed_digest() == digest);
+  }
+  solo.run();
+  solo.write(100);
+}
+
+TEST_CASE(
+    "F50: a damaged newest snapshot is passed over, the one before and the log give the same") {
+  Solo solo;
+  prepare(solo);
+  const Id128 digest = solo.node->store().digest();
+  solo.fs.flip_bit(solo.snapshots().back(), 150, 2);
+  REQUIRE(solo.start().ok());
+  solo.run();
+  CHECK(solo.node->store().digest() == digest);
+  bool noted = false;
+  for (const std::string& note : solo.recovery.notes)
+    noted |= note.find(solo.snapshots().back() + " at offset ") == 0;
+  CHECK(noted);
+  solo.run();
+  solo.write(100);
+  REQUIRE(solo.start().ok());
+}
+
+TEST_CASE("F54: a missing newest snapshot, likewise; all missing is refused") {
+  Solo solo;
+  prepare(solo);
+  const Id128 digest = solo.node->store().digest();
+  solo.fs.drop(solo.snapshots().back());
+  REQUIRE(solo.start().ok());
+  solo.run();
+  CHECK(solo.node->store().digest() == digest);
+  solo.node.reset();
+  while (!solo.snapshots().empty()) solo.fs.drop(solo.snapshots().back());
+  CHECK(what(solo.start()).find("the log begins behind entry") != std::string::npos);
+}
+
+TEST_CASE("F50: both damaged is refused, naming file and offset") {
+  Solo solo;
+  prepare(solo);
+  for (const std::string& name : solo.snapshots()) solo.fs.flip_bit(name, 150, 2);
+  const std::string newest = solo.snapshots().back();
+  CHECK(what(solo.start()).find(newest + " at offset ") == 0);
+}
+
+TEST_CASE("F40: a disk without space for snapshots goes on, and takes them when there is some") {
+  Solo solo;
+  prepare(solo);
+  const std::uint64_t taken = solo.node->counters().snapshots_taken;
+  solo.fs.set_capacity(solo.fs.used() + 4200);
+  solo.write(60);
+  solo.fs.set_capacity(UINT64_MAX);
+  solo.run(seconds(2));
+  solo.write(100);
+  CHECK(solo.node->counters().snapshots_taken > taken);
+}

@@ -1,0 +1,242 @@
+// Snapshot files: whole or not there, and what is damaged is found.
+#include <doctest/doctest.h>
+
+#include <algorithm>
+#include <cerrno>
+#include <string>
+#include <vector>
+
+#include "storage/snapshot_files.hpp"
+#include "support/mem_fs.hpp"
+
+using namespace vesper;
+using storage::SnapshotFiles;
+using Writer = SnapshotFiles::Writer;
+using test::MemFs;
+
+namespace {
+
+constexpr storage::SnapshotOwner kOwner{raft::ServerId(2), raft::Incarnation(0x77)};
+
+raft::Snapshot identity(std::uint64_t index, const std::string& content) {
+  raft::Snapshot snapshot;
+  snapshot.last_index = raft::Index(index);
+  snapshot.last_term = raft::Term(3);
+  snapshot.log_time = raft::LogTime(5);
+  snapshot.log_bytes = 1234;
+  snapshot.configuration.cluster_id = {1, 2};
+  snapshot.configuration.voters.push_back(
+      {raft::ServerId(0), "http://127.0.0.1:1", raft::Incarnation(9)});
+  snapshot.chunk_bytes = 10;
+  snapshot.content_bytes = content.size();
+  snapshot.checksum = checksum64(content);
+  return snapshot;
+}
+
+std::string content_of(std::uint64_t index) {
+  std::string content = "state at " + std::to_string(index) + ": ";
+  for (int i = 0; i < 40; ++i) content += static_cast<char>('a' + i % 26);
+  return content;
+}
+
+// Runs all jobs; the outcomes.
+std::vector<SnapshotFiles::Outcome> run(MemFs& fs, SnapshotFiles& files) {
+  std::vector<SnapshotFiles::Outcome> outcomes;
+  while (auto done = fs.run_one()) {
+    auto outcome = files.on_done(*done);
+    REQUIRE(outcome.ok());
+    outcomes.push_back(std::move(outcome.value()));
+  }
+  return outcomes;
+}
+
+// True when the snapshot at `index` has its name, durably.
+bool write(MemFs& fs, SnapshotFiles& files, Writer w, std::uint64_t index) {
+  const std::string content = content_of(index);
+  files.begin(w, raft::Index(index), 10);
+  for (std::size_t at = 0; at < content.size(); at += 10) {
+    if (!files.ready(w)) return false;
+    files.append(w, storage::encode_chunk(raft::Index(index), at / 10, content.substr(at, 10)));
+    run(fs, files);
+  }
+  if (!files.ready(w)) return false;
+  files.finish(w, identity(index, content));
+  const auto outcomes = run(fs, files);
+  return !outcomes.empty() && outcomes.back().finished == w;
+}
+
+Result<std::string> read_back(MemFs& fs, std::uint64_t index,
+                              storage::SnapshotOwner owner = kOwner) {
+  storage::SnapshotReader reader(fs, owner, raft::Index(index));
+  std::string content;
+  for (;;) {
+    auto chunk = reader.next();
+    if (!chunk) return std::move(chunk).error();
+    if (chunk->empty()) break;
+    content += *chunk;
+  }
+  CHECK(reader.stored().snapshot == identity(index, content));
+  return content;
+}
+
+std::string why(const Result<std::string>& result) {
+  return result.ok() ? "" : result.error().what;
+}
+
+}  // namespace
+
+TEST_CASE("what is written is read back") {
+  MemFs fs;
+  SnapshotFiles files(fs, kOwner);
+  REQUIRE(write(fs, files, Writer::taken, 12));
+  fs.lose_power(MemFs::Loss::all);
+  const auto found = SnapshotFiles(fs, kOwner).open();
+  REQUIRE(found.ok());
+  CHECK(*found == std::vector<raft::Index>{raft::Index(12)});
+  const auto content = read_back(fs, 12);
+  REQUIRE(content.ok());
+  CHECK(*content == content_of(12));
+}
+
+TEST_CASE("S2, S6: a crash at any step leaves the whole snapshot or none, and no leavings") {
+  for (std::uint64_t step = 0;; ++step) {
+    CAPTURE(step);
+    MemFs fs(step + 1);
+    SnapshotFiles files(fs, kOwner);
+    REQUIRE(write(fs, files, Writer::taken, 5));
+    fs.cut_power_at(fs.steps() + step);
+    const bool stored = write(fs, files, Writer::received, 9);
+    fs.lose_power(MemFs::Loss::random);
+    SnapshotFiles after(fs, kOwner);
+    const auto found = after.open();
+    REQUIRE(found.ok());
+    const auto names = fs.list();
+    for (const std::string& name : *names) CHECK_FALSE(storage::is_snapshot_temporary(name));
+    CHECK(read_back(fs, 5).ok());
+    if (stored) CHECK(found->front() == raft::Index(9));
+    if (found->front() == raft::Index(9)) CHECK(read_back(fs, 9).ok());
+    if (stored) break;
+    REQUIRE(step < 100);
+  }
+}
+
+TEST_CASE("F50: every flipped bit and every cut is found, and file and offset are named") {
+  MemFs fs;
+  SnapshotFiles files(fs, kOwner);
+  REQUIRE(write(fs, files, Writer::taken, 12));
+  const std::string name = storage::snapshot_name(raft::Index(12));
+  const std::string whole = fs.content(name);
+  for (std::size_t i = 0; i < whole.size(); ++i) {
+    CAPTURE(i);
+    for (unsigned bit = 0; bit < 8; ++bit) {
+      fs.put(name, whole);
+      fs.flip_bit(name, i, bit);
+      const auto content = read_back(fs, 12);
+      REQUIRE_FALSE(content.ok());
+      CHECK(why(content).find(name + " at offset ") == 0);
+    }
+    fs.put(name, whole.substr(0, i));
+    CHECK_FALSE(read_back(fs, 12).ok());
+  }
+  fs.put(name, whole + "x");
+  CHECK(why(read_back(fs, 12)).find("behind its end") != std::string::npos);
+}
+
+TEST_CASE("F58: a snapshot of another node, or under another's name, is refused") {
+  MemFs fs;
+  SnapshotFiles files(fs, kOwner);
+  REQUIRE(write(fs, files, Writer::taken, 12));
+  CHECK(why(read_back(fs, 12, {raft::ServerId(1), kOwner.incarnation})).find("belongs to node 2") !=
+        std::string::npos);
+  CHECK_FALSE(read_back(fs, 12, {kOwner.server, raft::Incarnation(1)}).ok());
+  fs.put(storage::snapshot_name(raft::Index(13)),
+         fs.content(storage::snapshot_name(raft::Index(12))));
+  CHECK(why(read_back(fs, 13)).find("renamed or copied") != std::string::npos);
+}
+
+TEST_CASE("F62: a newer version is refused by name") {
+  std::string head = storage::encode_snapshot_head({raft::ServerId(1), {}, raft::Index(4), 100});
+  head[8] = 2;
+  const std::uint64_t sum = checksum64(std::string_view(head).substr(0, head.size() - 8));
+  for (std::size_t i = 0; i < 8; ++i) head[head.size() - 8 + i] = static_cast<char>(sum >> (8 * i));
+  const auto decoded = storage::decode_snapshot_head(head);
+  REQUIRE_FALSE(decoded.ok());
+  CHECK(decoded.error().what.find("format version 2") != std::string::npos);
+}
+
+TEST_CASE("F40: without space a snapshot is given up, what was stays, and the next one works") {
+  MemFs fs;
+  SnapshotFiles files(fs, kOwner);
+  REQUIRE(write(fs, files, Writer::taken, 5));
+  fs.set_capacity(fs.used() + 60);
+  files.begin(Writer::taken, raft::Index(9), 10);
+  files.append(Writer::taken, storage::encode_chunk(raft::Index(9), 0, "0123456789"));
+  bool failed = false;
+  for (const auto& outcome : run(fs, files)) failed |= outcome.failed == Writer::taken;
+  CHECK(failed);
+  CHECK_FALSE(files.writing(Writer::taken));
+  CHECK_FALSE(fs.exists(std::string(storage::kTakenTemporary)));
+  CHECK(read_back(fs, 5).ok());
+  fs.set_capacity(UINT64_MAX);
+  CHECK(write(fs, files, Writer::taken, 9));
+}
+
+TEST_CASE("an error other than lack of space is fatal") {
+  MemFs fs;
+  SnapshotFiles files(fs, kOwner);
+  files.begin(Writer::taken, raft::Index(9), 10);
+  fs.fail(MemFs::Call::sync, 0, EIO);
+  const auto done = fs.run_one();
+  REQUIRE(done);
+  CHECK_FALSE(files.on_done(*done).ok());
+}
+
+TEST_CASE("chunks are read for followers; one that is damaged is not sent") {
+  MemFs fs;
+  SnapshotFiles files(fs, kOwner);
+  REQUIRE(write(fs, files, Writer::taken, 5));
+  files.read(raft::Index(5), 1, 77);
+  auto outcomes = run(fs, files);
+  REQUIRE(outcomes.size() == 1);
+  CHECK(outcomes[0].read->token == 77);
+  const auto content = storage::decode_chunk(outcomes[0].read->record.view(), raft::Index(5), 1);
+  REQUIRE(content.ok());
+  CHECK(*content == content_of(5).substr(10, 10));
+  fs.flip_bit(storage::snapshot_name(raft::Index(5)), files.find(raft::Index(5))->offsets[2] + 20,
+              3);
+  files.read(raft::Index(5), 2, 1);
+  outcomes = run(fs, files);
+  CHECK(outcomes[0].read->record.empty());
+  CHECK(files.find(raft::Index(5))->damaged);
+  files.read(raft::Index(6), 0, 1);  // never was there
+  outcomes = run(fs, files);
+  CHECK(outcomes[0].read->record.empty());
+}
+
+TEST_CASE("what the log no longer leads on from is removed, but what is in use") {
+  MemFs fs;
+  SnapshotFiles files(fs, kOwner);
+  for (const std::uint64_t index : {3u, 5u, 8u}) REQUIRE(write(fs, files, Writer::taken, index));
+  files.prune(raft::Index(5), {});
+  run(fs, files);
+  CHECK_FALSE(fs.exists(storage::snapshot_name(raft::Index(3))));
+  CHECK(fs.exists(storage::snapshot_name(raft::Index(5))));
+  files.prune(raft::Index(8), {raft::Index(5)});
+  run(fs, files);
+  CHECK(fs.exists(storage::snapshot_name(raft::Index(5))));
+  CHECK(files.find(raft::Index(5)) != nullptr);
+}
+
+TEST_CASE("one job is in flight at a time, so that an append waits for one chunk at most") {
+  MemFs fs;
+  SnapshotFiles files(fs, kOwner);
+  REQUIRE(write(fs, files, Writer::taken, 5));
+  files.begin(Writer::taken, raft::Index(9), 10);
+  files.begin(Writer::received, raft::Index(11), 10);
+  for (std::uint64_t i = 0; i < 4; ++i) files.read(raft::Index(5), i, i);
+  CHECK(fs.jobs() == 1);
+  while (auto done = fs.run_one()) {
+    REQUIRE(files.on_done(*done).ok());
+    CHECK(fs.jobs() <= 1);
+  }
+}
