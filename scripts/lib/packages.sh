@@ -3,7 +3,7 @@
 # Sourced after common.sh. Asks dpkg first, so that nothing happens when nothing is missing.
 
 packages_build=(g++ meson ninja-build pkg-config ccache libuv1-dev node-llhttp rapidjson-dev
-  libcli11-dev libspdlog-dev libfmt-dev libxxhash-dev libssl-dev doctest-dev)
+  libcli11-dev libspdlog-dev libfmt-dev libxxhash-dev libzstd-dev libssl-dev doctest-dev)
 packages_demo=(curl)
 packages_test=(curl python3 strace)
 packages_check=(clang-format clang-tidy shellcheck python3)
