@@ -230,7 +230,7 @@ Result<void> Node::apply(const raft::Entry& entry) {
 }
 
 Result<void> Node::apply_command(const raft::Entry& entry) {
-  auto result = store_->apply(entry.payload());
+  auto result = store_->apply(entry.payload(), kv::LogTime(entry.time.value));
   if (!result)
     return Error{
         fmt::format("entry {} cannot be applied: {}; a newer version wrote it: run that "
