@@ -32,6 +32,7 @@ struct Exchange {
   Duration timeout;
   std::string key;
   kv::Conditions conditions;
+  std::string token;  // of a write that came with an Idempotency-Key; else empty
 
   // The body: kept for the handler, or read and dropped.
   bool keep_body = false;
@@ -56,6 +57,7 @@ struct Answer {
   std::optional<std::uint64_t> revision;               // the store's
   std::string_view allow;
   bool retry = false;
+  bool replayed = false;  // the answer to an earlier request of the same token
   std::string body;
   SharedBytes shared;  // in place of `body`: a large value as it is
 
