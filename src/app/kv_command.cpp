@@ -9,6 +9,7 @@
 #include "app/endpoints.hpp"
 #include "base/bytes.hpp"
 #include "http/target.hpp"
+#include "server/crypto.hpp"
 
 namespace vesper::app {
 
@@ -23,6 +24,8 @@ std::optional<Outcome> call_kv(const ClusterOptions& options, std::string_view k
     complain(endpoints.error().what);
     return std::nullopt;
   }
+  // Drawn anew for each command: what it sends more than once is carried out once.
+  if (call.is_write) call.idempotency_key = to_hex(server::random128());
   call.path = "/kv/";
   http::percent_encode_path(key, call.path);
   return call_cluster(endpoints.value(), call, options.timeout);
