@@ -53,7 +53,7 @@ Problem refused(node::Refusal refusal) {
       return {.status = 504,
               .code = "outcome_unknown",
               .detail = "the write is in a log, and whether it takes effect is not known yet",
-              .hint = "read the key before writing again, or send an Idempotency-Key"};
+              .hint = "read the key before writing again; with an Idempotency-Key it could be repeated"};
   }
   VESPER_UNREACHABLE();
 }
