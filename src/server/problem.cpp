@@ -50,10 +50,12 @@ Problem refused(node::Refusal refusal) {
               .detail = "no majority confirmed the read in time",
               .hint = "try again, or give it more time with ?timeout="};
     case node::Refusal::outcome_unknown:
-      return {.status = 504,
-              .code = "outcome_unknown",
-              .detail = "the write is in a log, and whether it takes effect is not known yet",
-              .hint = "read the key before writing again; with an Idempotency-Key it could be repeated"};
+      return {
+          .status = 504,
+          .code = "outcome_unknown",
+          .detail = "the write is in a log, and whether it takes effect is not known yet",
+          .hint =
+              "read the key before writing again; with an Idempotency-Key it can be sent again"};
   }
   VESPER_UNREACHABLE();
 }

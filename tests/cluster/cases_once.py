@@ -20,8 +20,8 @@ def told(reply):
 
 
 class Writer:
-    """Writes one key of its own, each write under a new token and repeated at the next node until it
-    is decided. As nobody else writes the key, the n-th write makes version n, or was lost, or was
+    """Writes one key of its own, each write under a new token and repeated at the next node until
+    it is decided. As nobody else writes the key, the n-th write makes version n, or one was lost or
     carried out twice."""
 
     def __init__(self, cluster, number):
