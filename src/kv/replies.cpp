@@ -92,18 +92,19 @@ void Replies::forget_some(LogTime now) {
   }
 }
 
-void Replies::keep(KeptReply reply) {
+bool Replies::keep(KeptReply reply) {
   VESPER_ASSERT(!full());
-  // Its reply is over and its turn to be forgotten has not come.
-  if (const auto old = by_token_.find(reply.token); old != by_token_.end()) {
-    VESPER_ASSERT(is_over(old->second->second, reply.decided));
-    remove(old->second);
+  auto hint = by_token_.lower_bound(reply.token);
+  if (hint != by_token_.end() && hint->first == reply.token) {
+    if (!is_over(hint->second->second, reply.decided)) return false;
+    remove((hint++)->second);  // its turn to be forgotten has not come
   }
   // Stamps do not fall. Whoever says otherwise does not upset the order in which we forget.
   if (!kept_.empty()) reply.decided = std::max(reply.decided, kept_.rbegin()->second.decided);
   sum_ = plus(sum_, digest_of(reply));
   const auto at = kept_.emplace_hint(kept_.end(), next_number_++, std::move(reply));
-  by_token_.emplace(at->second.token, at);
+  by_token_.emplace_hint(hint, at->second.token, at);
+  return true;
 }
 
 void Replies::remove(ByNumber::iterator at) {

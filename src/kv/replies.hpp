@@ -64,8 +64,8 @@ class Replies {
   }
   // Null where the token is new, or its reply has had its time. Good until the next change.
   const KeptReply* find(std::string_view token, LogTime now) const;
-  // Requires !full(), and a token that find() does not find at `reply.decided`.
-  void keep(KeptReply reply);
+  // False, and nothing is kept, where find() finds the token at `reply.decided`. Requires !full().
+  bool keep(KeptReply reply);
 
   // The sum of their digests; and from scratch, for tests.
   Id128 digest() const { return sum_; }
@@ -92,7 +92,7 @@ class Replies {
   void remove(ByNumber::iterator at);
 
   ByNumber kept_;
-  std::map<std::string_view, ByNumber::iterator> by_token_;  // the names are those in kept_
+  std::map<std::string_view, ByNumber::iterator> by_token_;  // the tokens are those in kept_
   std::uint64_t next_number_ = 1;
   Id128 sum_;
 

@@ -294,12 +294,10 @@ Result<bool> Import::take_reply(std::string_view& in) {
   auto reply = read_reply(r);
   if (!reply) return std::move(reply).error();
   if (!r.ok()) return false;
-  Replies& replies = store_->replies_;
-  if (reply->result.revision > store_->revision_ || reply->decided < latest_ ||
-      replies.find(reply->token, reply->decided) != nullptr)
-    return Error{fmt::format("the reply to '{}' is out of order", escaped(reply->token))};
+  const bool in_order = reply->result.revision <= store_->revision_ && reply->decided >= latest_;
   latest_ = reply->decided;
-  replies.keep(std::move(reply.value()));
+  if (!in_order || !store_->replies_.keep(*reply))
+    return Error{fmt::format("the reply to '{}' is out of order", escaped(reply->token))};
   in.remove_prefix(r.offset());
   return true;
 }

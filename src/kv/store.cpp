@@ -80,7 +80,8 @@ Result<WriteResult> Store::apply(const SharedBytes& payload, LogTime now) {
   KeptReply reply{std::string(command.token.view()), command.fingerprint, now, {}};
   reply.result = decide(std::move(command));
   const WriteResult result = reply.result;
-  replies_.keep(std::move(reply));
+  const bool kept = replies_.keep(std::move(reply));
+  VESPER_ASSERT(kept);
   return result;
 }
 
