@@ -1,7 +1,9 @@
 """Exactly once (thesis 6.3): a write that is repeated under its Idempotency-Key, at whatever node,
 over whatever happens in between, is carried out once and always answered the same."""
 
+import json
 import signal
+import subprocess
 import threading
 import time
 
@@ -75,19 +77,21 @@ class Writer:
 
 
 class Writers:
-    def __init__(self, cluster, count):
-        self.all = [Writer(cluster, i) for i in range(count)]
+    def __init__(self, cluster, count, kind=Writer):
+        self.all = [kind(cluster, i) for i in range(count)]
 
     def __enter__(self):
         for writer in self.all:
             writer.thread.start()
         return self
 
-    def __exit__(self, *_):
+    def __exit__(self, kind, *_):
         for writer in self.all:
             writer.stop = True
         for writer in self.all:
             writer.thread.join()
+        if kind is None:
+            self.total('decided')
 
     def total(self, what):
         for writer in self.all:
@@ -135,6 +139,41 @@ def _(binary):
         expect(writers.total('repeated') > 0, 'no write was caught by a kill')
         expect(writers.total('replayed') > 0, 'no repeated write had been carried out')
         ask_again(cluster, writers)
+
+
+class Commands(Writer):
+    """The same by `vesper put`, which draws tokens and repeats by itself."""
+
+    def write(self):
+        n = self.decided + 1
+        urls = [node.url for node in self.cluster.nodes]
+        first = self.number % len(urls)
+        endpoints = ','.join(urls[first:] + urls[:first])
+        done = subprocess.run(
+            [self.cluster.binary, 'put', f'once/{self.number}', f'value {n}', '-o', 'json',
+             '--timeout', f'{int(10 * SLOW)}s', '--endpoints', endpoints],
+            capture_output=True, check=False, timeout=30 * SLOW)
+        expect_equal(done.returncode, 0, f'exit code of put {n}: {done.stderr}')
+        expect_equal(json.loads(done.stdout)['version'], n, f'version after put {n}')
+        self.decided = n
+
+
+@case('`vesper put` under killed and frozen leaders: never an unknown outcome, each counts once')
+def _(binary):
+    with Cluster(binary, 3) as cluster, Writers(cluster, 4, Commands) as writers:
+        for turn in range(2 * ROUNDS):
+            writers.wait_decided(SOME // 4)
+            victim = cluster.wait_leader()
+            if turn % 2 == 0:
+                victim.kill()
+            else:
+                victim.pause()
+            writers.wait_decided(SOME // 8)
+            if turn % 2 == 0:
+                cluster.restart(victim)
+            else:
+                victim.resume()
+                cluster.wait_ready()
 
 
 @case('nodes freeze and wake under writes that are repeated elsewhere: each counts once')
