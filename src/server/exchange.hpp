@@ -32,7 +32,8 @@ struct Exchange {
   Duration timeout;
   std::string key;
   kv::Conditions conditions;
-  std::string token;  // of a write that came with an Idempotency-Key; else empty
+  std::string token;                 // of a write that came with an Idempotency-Key; else empty
+  std::optional<raft::ServerId> to;  // /cluster/transfer?to=
 
   // The body: kept for the handler, or read and dropped.
   bool keep_body = false;
