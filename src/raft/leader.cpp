@@ -149,13 +149,18 @@ Progress* Raft::progress_of(ServerId id, Incarnation incarnation) {
   return it->second.incarnation == incarnation ? &it->second : nullptr;
 }
 
+void Raft::acknowledge(Progress& progress, Index match_index) {
+  if (progress.kept_at && match_index > progress.match_index) progress.kept_at = now_;
+  progress.acknowledge(match_index);
+}
+
 void Raft::on_append_reply(ServerId from, Incarnation incarnation, const AppendReply& m) {
   Progress* progress = progress_of(from, incarnation);
   if (progress == nullptr) return;
   progress->progress_at = now_;
   if (m.success) {
     if (m.match_index > log_.last_index()) return;  // claims what was never sent
-    progress->acknowledge(m.match_index);
+    acknowledge(*progress, m.match_index);
     if (progress->state == Progress::State::probe ||
         (progress->transfer && progress->match_index >= progress->transfer->snapshot.last_index))
       progress->become_replicate();
@@ -245,10 +250,8 @@ void Raft::resend_stalled() {
     if (progress.transfer) {
       // A follower that is silent for long gets the newest when it comes back; nothing is kept for
       // it until then.
-      const Instant heard_at = progress.transfer->heard_at;
-      const bool given_up = now_ - heard_at >= config_.election_timeout * kTransferPatience;
+      const bool given_up = now_ - progress.kept_at.value_or(Instant{}) >= transfer_patience();
       if (progress.transfer->unreadable || given_up) progress.become_snapshot(snapshot_);
-      progress.transfer->heard_at = heard_at;
     }
     if (progress.transfer) progress.transfer->asked = progress.transfer->answered = false;
     const bool probing = progress.state == Progress::State::probe && progress.probe_sent;

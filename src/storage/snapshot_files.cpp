@@ -145,6 +145,11 @@ Result<void> SnapshotFiles::written(Writer w, const JobDone& done, Outcome& out)
 // ---- reading and removing -----------------------------------------------------------------
 
 void SnapshotFiles::read(raft::Index snapshot, std::uint64_t chunk, std::uint64_t token) {
+  // Asked for again before it was answered: a disk that is stuck does not gather questions.
+  for (const Task& waiting : queue_)
+    if (waiting.doing == Doing::read && waiting.read.snapshot == snapshot &&
+        waiting.read.chunk == chunk && waiting.read.token == token)
+      return;
   Task task{Doing::read, Writer::taken, {snapshot, chunk, token, {}}, {}, Read{}};
   const StoredSnapshot* stored = find(snapshot);
   if (stored != nullptr && chunk + 1 < stored->offsets.size()) {
