@@ -176,7 +176,8 @@ void Raft::on_append_reply(ServerId from, Incarnation incarnation, const AppendR
   const auto agree = log_.last_at_most(std::min(m.hint_index, m.prev_log_index), m.hint_term);
   progress->received_index = progress->match_index;
   // Where they may agree below the base only, the snapshot decides (replicate_to).
-  progress->become_probe(std::max(agree.value_or(Index(0)), progress->match_index).next());
+  const Index below = std::min(m.hint_index, Index(log_.base_index().value - 1));
+  progress->become_probe(std::max(agree ? *agree : below, progress->match_index).next());
 }
 
 // L5: by counting, only entries of the current term are committed (figure 8); those before them

@@ -213,6 +213,16 @@ TEST_CASE("chunks are read for followers; one that is damaged is not sent") {
   CHECK(outcomes[0].read->record.empty());
 }
 
+TEST_CASE("what is asked for again before it was answered is read once") {
+  MemFs fs;
+  SnapshotFiles files(fs, kOwner);
+  REQUIRE(write(fs, files, Writer::taken, 5));
+  for (int i = 0; i < 50; ++i) files.read(raft::Index(5), 1, 77);
+  files.read(raft::Index(5), 1, 78);
+  files.read(raft::Index(5), 2, 77);
+  CHECK(run(fs, files).size() == 3);
+}
+
 TEST_CASE("what the log no longer leads on from is removed, but what is in use") {
   MemFs fs;
   SnapshotFiles files(fs, kOwner);
