@@ -70,8 +70,8 @@ class Loop {
   Instant deadline_ = kNever;
   Instant armed_ = kNever;  // what timer_ is set to
   bool deadline_passed_ = false;
-  Instant measured_at_;        // before the poll of the turn that is being measured
-  Duration idle_before_;       // of all polls before that one
+  Instant measured_at_;   // before the poll of the turn that is being measured
+  Duration idle_before_;  // of all polls before that one
   std::unique_ptr<char[]> read_buffer_;
 };
 

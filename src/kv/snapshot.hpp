@@ -52,8 +52,8 @@ class Export {
 };
 
 // Builds a store from the content of another one, in pieces of any size, at a cost that follows the
-// piece: a large value is put together as it comes. Everything is checked and bounded; at the end so
-// are count, revision and digest.
+// piece: a large value is put together as it comes. Everything is checked and bounded; at the end
+// so are count, revision and digest.
 class Import {
  public:
   Import() = default;

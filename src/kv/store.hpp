@@ -70,9 +70,9 @@ class Store {
   }
 
   // Takes apart what nobody can see any more: pre-images of an export that was given up, and after
-  // retire() everything. At most `max` keys, and no more once their values have come to `max_bytes`.
-  // True when nothing is left. A store of a million keys that went at once would stop the loop for
-  // a tenth of a second.
+  // retire() everything. At most `max` keys, and no more once their values have come to
+  // `max_bytes`. True when nothing is left. A store of a million keys that went at once would stop
+  // the loop for a tenth of a second.
   bool sweep(std::size_t max, std::size_t max_bytes);
   // This store has been replaced: it is good for nothing but sweep() from now on.
   void retire();

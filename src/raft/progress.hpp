@@ -39,7 +39,7 @@ struct Progress {
   // From the beginning of a transfer until it is no further behind than the log's tail: when it
   // last came forward (S10).
   std::optional<Instant> kept_at;
-  std::deque<InFlight> in_flight;    // replicate only; last_index ascending
+  std::deque<InFlight> in_flight;  // replicate only; last_index ascending
   std::size_t in_flight_bytes = 0;
   Index bulk_until;  // something large up to here is under way: what follows goes the same way
 

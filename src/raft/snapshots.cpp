@@ -11,7 +11,7 @@ namespace vesper::raft {
 namespace {
 
 // Freeing more in one turn would be felt.
-constexpr std::size_t kCompactedPerTurn = 4096;       // entries
+constexpr std::size_t kCompactedPerTurn = 4096;  // entries
 constexpr std::size_t kCompactedBytesPerTurn = 4u << 20;
 
 }  // namespace

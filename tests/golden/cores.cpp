@@ -288,8 +288,7 @@ void Cores::start(ServerId id) {
   if (from.value > 0) server.applied = contents_.at(from);
   server.raft = std::make_unique<raft::Raft>(std::move(config), std::move(durable), now_);
   for (raft::Index i = from.next(); i <= server.raft->commit_index(); i = i.next())
-    if (const raft::Entry& entry = server.raft->log().at(i);
-        entry.type == raft::EntryType::command)
+    if (const raft::Entry& entry = server.raft->log().at(i); entry.type == raft::EntryType::command)
       server.applied.emplace_back(entry.payload().view());
   turn(id, {});
 }

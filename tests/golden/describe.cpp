@@ -143,8 +143,7 @@ std::string describe_state(const Cores::Server& server) {
   if (!server.alive())
     return fmt::format("{} down, disk: term {}, vote {}, last {}", server.id.value,
                        server.disk.hard_state.current_term.value,
-                       name_of(server.disk.hard_state.voted_for),
-                       server.disk.last_index().value);
+                       name_of(server.disk.hard_state.voted_for), server.disk.last_index().value);
   const raft::Raft& raft = *server.raft;
   return fmt::format(
       "{} {}, term {}, vote {}, leader {}, last {}, durable {}, commit {}, applied {}",

@@ -20,8 +20,9 @@ void Disk::carry_out(raft::Write write) {
   VESPER_ASSERT(write.keep_through <= last_index());
   entries.resize(write.keep_through.value - base.index.value);
   if (cuts && !afresh) {
-    entries.erase(entries.begin(), entries.begin() + static_cast<std::ptrdiff_t>(
-                                                         write.base.index.value - base.index.value));
+    entries.erase(
+        entries.begin(),
+        entries.begin() + static_cast<std::ptrdiff_t>(write.base.index.value - base.index.value));
     base = write.base;
   }
   for (raft::Entry& entry : write.entries) {
@@ -144,8 +145,8 @@ void Safety::check_commits(const std::vector<Subject>& subjects, const Subject& 
     committed_.push_back({entry.term, std::string(entry.bytes.view())});
     std::size_t durable = 0;
     for (const Subject& other : subjects) {
-      const bool in_snapshot = !other.disk->snapshots.empty() &&
-                               other.disk->snapshots.back().last_index >= i;
+      const bool in_snapshot =
+          !other.disk->snapshots.empty() && other.disk->snapshots.back().last_index >= i;
       if (in_snapshot || other.disk->term_at(i) == entry.term) ++durable;
     }
     if (durable < raft.configuration().majority())

@@ -133,7 +133,8 @@ bool Script::build(const Words& words) {
 }
 
 // propose ID [for=ORIGIN] PAYLOAD...: one turn      read ID: numbered from 1 on
-// deliver | deliver to ID | deliver A->B [N]: what waits, once     settle [ROUNDS]: until nothing waits
+// deliver | deliver to ID | deliver A->B [N]: what waits, once
+// settle [ROUNDS]: until nothing waits
 // drop A->B | drop KIND...: KIND as the trace begins, "append ok"
 // duplicate A->B, reverse A->B: the queue     forge A->B ...: see there
 bool Script::messages(const Words& words) {
@@ -269,7 +270,7 @@ bool Script::network(const Words& words) {
 // sync ID [N]: writes become durable           autosync on|off: at the end of each turn
 // disk ID log TERM... [term T] [vote V]: another log; the first entry stays the Bootstrap
 // advance TIME: deadlines fire, nothing is delivered     run TIME: messages take a millisecond
-// snapshot ID [CHUNKS]: of what is committed there, stored at once     damage ID: its newest is gone
+// snapshot ID [CHUNKS]: of what is committed there, stored at once    damage ID: its newest is gone
 // campaign ID: its deadline comes              elect ID: and all is delivered, unseen
 bool Script::processes(const Words& words) {
   const std::string& name = words[0];

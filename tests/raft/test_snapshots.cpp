@@ -218,8 +218,8 @@ Index behind_the_snapshot(Core& leader) {
   refuse_down(leader);
   leader.receive(1, progress(leader, 0, true));
   for (std::uint64_t i = 1; i <= 10; ++i)
-    leader.turn(
-        Propose{{{Origin{ServerId(0), BootId(1), i}, SharedBytes::copy_of(std::string(100, 'x'))}}});
+    leader.turn(Propose{
+        {{Origin{ServerId(0), BootId(1), i}, SharedBytes::copy_of(std::string(100, 'x'))}}});
   const Index last = leader.raft.log().last_index();
   leader.receive(
       2, AppendReply{.term = leader.raft.current_term(), .success = true, .match_index = last});
@@ -232,9 +232,9 @@ Index behind_the_snapshot(Core& leader) {
 }
 
 void acknowledge(Core& leader, std::uint64_t index) {
-  leader.receive(1, AppendReply{.term = leader.raft.current_term(),
-                                .success = true,
-                                .match_index = Index(index)});
+  leader.receive(
+      1, AppendReply{
+             .term = leader.raft.current_term(), .success = true, .match_index = Index(index)});
 }
 
 }  // namespace
