@@ -41,6 +41,12 @@ const StoredSnapshot* SnapshotFiles::find(raft::Index index) const {
   return nullptr;
 }
 
+std::size_t SnapshotFiles::files() const {
+  const auto unread = [this](raft::Index index) { return find(index) == nullptr; };
+  return stored_.size() +
+         static_cast<std::size_t>(std::count_if(on_disk_.begin(), on_disk_.end(), unread));
+}
+
 // ---- writing ------------------------------------------------------------------------------
 
 void SnapshotFiles::begin(Writer w, raft::Index last_index, std::uint32_t chunk_bytes) {
