@@ -37,6 +37,12 @@ void render_readyz(Context& context, const Exchange& exchange, Answer& answer);
 // Since the entry that the newest snapshot ends with, by the cluster's clock; 0 without one.
 Duration snapshot_age(Context& context);
 
+// /cluster/transfer
+std::optional<Problem> check_transfer(const Context& context, const http::RequestHead& head,
+                                      const Query& query, Exchange& exchange);
+void run_transfer(Context& context, std::uint64_t connection, Exchange& exchange);
+void render_transfer(const Context& context, const node::TransferResult& result, Answer& answer);
+
 // /metrics
 void render_metrics(Context& context, Answer& answer);
 

@@ -272,6 +272,7 @@ bool Script::network(const Words& words) {
 // advance TIME: deadlines fire, nothing is delivered     run TIME: messages take a millisecond
 // snapshot ID [CHUNKS]: of what is committed there, stored at once    damage ID: its newest is gone
 // campaign ID: its deadline comes              elect ID: and all is delivered, unseen
+// transfer ID [TO]: ID is asked to hand over    space ID BYTES|enough: left for its log
 bool Script::processes(const Words& words) {
   const std::string& name = words[0];
   const std::string argument = words.size() > 1 ? words[1] : "";
@@ -300,6 +301,13 @@ bool Script::processes(const Words& words) {
     cores_->damage(server(argument));
   } else if (name == "campaign") {
     cores_->campaign(server(argument));
+  } else if (name == "transfer") {
+    raft::TransferLeadership transfer;
+    if (words.size() > 2) transfer.to = server(words[2]);
+    cores_->turn(server(argument), {transfer});
+  } else if (name == "space" && words.size() > 2) {
+    const bool full = words[2] != "enough";
+    cores_->turn(server(argument), {raft::DiskSpace{full, full ? number(words[2]) : 0}});
   } else if (name == "elect") {
     cores_->elect(server(argument));
   } else {
