@@ -68,7 +68,8 @@ struct Follower final : node::Transport, node::Clients {
   void send(raft::ServerId, const node::PeerMessage& message, bool) override {
     const auto* raft_message = std::get_if<raft::Message>(&message);
     if (raft_message == nullptr) return;
-    if (const auto* m = std::get_if<raft::InstallSnapshotReply>(raft_message)) replies.push_back(*m);
+    if (const auto* m = std::get_if<raft::InstallSnapshotReply>(raft_message))
+      replies.push_back(*m);
     if (const auto* m = std::get_if<raft::AppendReply>(raft_message); m != nullptr && m->success)
       acknowledged = m->match_index;
   }
@@ -106,16 +107,16 @@ struct Follower final : node::Transport, node::Clients {
     return run();
   }
   bool append(std::uint64_t previous, std::uint64_t previous_term, std::uint64_t term, int count) {
-    raft::AppendEntries m{raft::Term(term), raft::Index(previous), raft::Term(previous_term), {},
-                          {}, {}};
+    raft::AppendEntries m{
+        raft::Term(term), raft::Index(previous), raft::Term(previous_term), {}, {}, {}};
     for (int i = 0; i < count; ++i) {
       const raft::Index index(previous + 1 + static_cast<std::uint64_t>(i));
-      m.entries.push_back(
-          index == raft::Index(1)
-              ? raft::make_entry(index, raft::Term(term), raft::EntryType::bootstrap, {}, {},
-                                 raft::encode_bootstrap(voters()))
-              : raft::make_entry(index, raft::Term(term), raft::EntryType::command, {}, {},
-                                 kv::encode_put("mine", "x", false, {})));
+      m.entries.push_back(index == raft::Index(1)
+                              ? raft::make_entry(index, raft::Term(term),
+                                                 raft::EntryType::bootstrap, {}, {},
+                                                 raft::encode_bootstrap(voters()))
+                              : raft::make_entry(index, raft::Term(term), raft::EntryType::command,
+                                                 {}, {}, kv::encode_put("mine", "x", false, {})));
     }
     return receive(std::move(m));
   }
