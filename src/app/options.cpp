@@ -36,7 +36,7 @@ struct Raw {
   std::string data_dir;
   std::string listen;
   std::string peer_key_file;
-  std::array<std::string, 9> settings;  // of `server`, in the order of kSettings
+  std::array<std::string, 13> settings;  // of `server`, in the order of kSettings
 };
 
 // Limits and timeouts of `server`. Exactly one of the two places is set.
@@ -52,6 +52,14 @@ constexpr Setting kSettings[] = {
      &ServerOptions::max_value, nullptr},
     {"--max-inflight", "bytes of writes that wait for an answer (default 67108864)",
      &ServerOptions::max_inflight, nullptr},
+    {"--snapshot-bytes", "a snapshot whenever the log passes a multiple (default 67108864)",
+     &ServerOptions::snapshot_bytes, nullptr},
+    {"--snapshot-entries", "likewise, in entries (default 1000000)",
+     &ServerOptions::snapshot_entries, nullptr},
+    {"--log-tail-bytes", "of log kept in memory behind a snapshot (default 16777216)",
+     &ServerOptions::log_tail_bytes, nullptr},
+    {"--log-tail-entries", "likewise, in entries (default 10000)", &ServerOptions::log_tail_entries,
+     nullptr},
     {"--request-timeout", "of a request without ?timeout= (default 5s)", nullptr,
      &ServerOptions::request_timeout},
     {"--header-timeout", "for a request's head to arrive (default 10s)", nullptr,
@@ -64,6 +72,8 @@ constexpr Setting kSettings[] = {
      &ServerOptions::election_timeout},
     {"--heartbeat", "of a leader (default 50ms)", nullptr, &ServerOptions::heartbeat},
 };
+
+static_assert(std::size(kSettings) == std::tuple_size_v<decltype(Raw::settings)>);
 
 class Help : public CLI::Formatter {
  public:

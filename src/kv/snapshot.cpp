@@ -14,7 +14,8 @@ namespace {
 enum Section : std::uint32_t { kEnd = 0, kKeys = 1, kReplies = 2 };
 constexpr std::uint8_t kJson = 1;
 constexpr std::size_t kHead = 4 + 8 + 16;
-constexpr std::size_t kItemFixed = 1 + 8 + 8 + 8 + 4;  // between key and value
+// From here on a value is put together as it arrives; a smaller one waits for its rest.
+constexpr std::size_t kLargeValue = 64u << 10;
 
 }  // namespace
 
@@ -54,9 +55,16 @@ void Store::retire() {
   dead_records_ = std::move(records_);
 }
 
-bool Store::sweep(std::size_t max) {
-  for (; max > 0 && !dead_.empty(); --max) dead_.erase(dead_.begin());
-  for (; max > 0 && !dead_records_.empty(); --max) dead_records_.erase(dead_records_.begin());
+bool Store::sweep(std::size_t max, std::size_t max_bytes) {
+  std::size_t bytes = 0;
+  for (; max > 0 && bytes < max_bytes && !dead_.empty(); --max) {
+    bytes += dead_.begin()->second.value.size();
+    dead_.erase(dead_.begin());
+  }
+  for (; max > 0 && bytes < max_bytes && !dead_records_.empty(); --max) {
+    bytes += dead_records_.begin()->item.value.size();
+    dead_records_.erase(dead_records_.begin());
+  }
   return replies_.sweep(max) && dead_.empty() && dead_records_.empty();
 }
 
@@ -238,11 +246,8 @@ Result<bool> Import::take(std::string_view& in) {
       expects_ = left_ > 0 ? Expects::item : Expects::section;
       break;
     }
-    case Expects::item: {
-      auto taken = section_ == kReplies ? take_reply(in) : take_item(in);
-      if (taken && *taken && --left_ == 0) expects_ = Expects::section;
-      return taken;
-    }
+    case Expects::item: return section_ == kReplies ? take_reply(in) : take_item(in);
+    case Expects::value: return take_value(in);
     case Expects::nothing:
       if (in.empty()) return false;
       return Error{fmt::format("{} bytes behind its end", in.size())};
@@ -271,22 +276,48 @@ Result<bool> Import::take_item(std::string_view& in) {
   if (item.create_revision < 2 || item.create_revision > item.revision || item.version == 0 ||
       item.revision > store_->revision_)
     return Error{fmt::format("the revisions of key '{}' are out of range", escaped(key))};
-  const std::string_view value = r.bytes(value_size);
-  if (!r.ok()) return false;
-  auto& records = store_->records_;
+  const auto& records = store_->records_;
   if (!records.empty() && records.rbegin()->key.view() >= key)
     return Error{fmt::format("key '{}' is out of order", escaped(key))};
+  if (value_size > r.remaining() && value_size >= kLargeValue) {
+    arriving_ = std::make_unique<Arriving>(std::move(item), key_size, value_size);
+    arriving_->bytes.add(key);
+    in.remove_prefix(r.offset());
+    expects_ = Expects::value;
+    return true;
+  }
+  const std::string_view value = r.bytes(value_size);
+  if (!r.ok()) return false;
   const SharedBytes own = SharedBytes::make(key_size + value_size, [&](char* out) {
     std::memcpy(out, key.data(), key_size);
     if (value_size > 0) std::memcpy(out + key_size, value.data(), value_size);
   });
-  item.value = own.slice(key_size, value_size);
-  item.digest = digest_of(key, item);
-  store_->sum_ = plus(store_->sum_, item.digest);
-  store_->bytes_ += own.size();
-  records.insert(records.end(), Store::Record{own.slice(0, key_size), std::move(item)});
+  keep(own, key_size, std::move(item), checksum128(value, kItemSeed));
   in.remove_prefix(r.offset());
   return true;
+}
+
+bool Import::take_value(std::string_view& in) {
+  if (in.empty()) return false;
+  const std::string_view part = in.substr(0, arriving_->bytes.missing());
+  arriving_->bytes.add(part);
+  arriving_->value_sum.add(part);
+  in.remove_prefix(part.size());
+  if (arriving_->bytes.missing() > 0) return false;
+  keep(arriving_->bytes.finish(), arriving_->key_size, std::move(arriving_->item),
+       arriving_->value_sum.digest());
+  arriving_.reset();
+  return true;
+}
+
+void Import::keep(const SharedBytes& own, std::size_t key_size, Item item, Id128 value_sum) {
+  const SharedBytes key = own.slice(0, key_size);
+  item.value = own.slice(key_size, own.size() - key_size);
+  item.digest = digest_of(key.view(), item, value_sum);
+  store_->sum_ = plus(store_->sum_, item.digest);
+  store_->bytes_ += own.size();
+  store_->records_.insert(store_->records_.end(), Store::Record{key, std::move(item)});
+  expects_ = --left_ == 0 ? Expects::section : Expects::item;
 }
 
 Result<bool> Import::take_reply(std::string_view& in) {
@@ -298,6 +329,7 @@ Result<bool> Import::take_reply(std::string_view& in) {
   latest_ = reply->decided;
   if (!in_order || !store_->replies_.keep(*reply))
     return Error{fmt::format("the reply to '{}' is out of order", escaped(reply->token))};
+  expects_ = --left_ == 0 ? Expects::section : Expects::item;
   in.remove_prefix(r.offset());
   return true;
 }

@@ -19,6 +19,7 @@
 #include <string>
 #include <string_view>
 
+#include "base/checksum.hpp"
 #include "kv/store.hpp"
 
 namespace vesper::kv {
@@ -58,8 +59,9 @@ class Export {
   bool ending_ = false;  // the end is in head_
 };
 
-// Builds a store from the content of another one, in pieces of any size. Everything is checked and
-// bounded; at the end so are count, revision and digest.
+// Builds a store from the content of another one, in pieces of any size, at a cost that follows the
+// piece: a large value is put together as it comes. Everything is checked and bounded; at the end
+// so are count, revision and digest.
 class Import {
  public:
   Import() = default;
@@ -72,18 +74,31 @@ class Import {
   std::unique_ptr<Store> give_up() { return std::move(store_); }
 
  private:
-  enum class Expects : std::uint8_t { head, section, item, nothing };
+  enum class Expects : std::uint8_t { head, section, item, value, nothing };
   // Consumes one unit from `in`; false where its end has not come yet.
   Result<bool> take(std::string_view& in);
   Result<bool> take_item(std::string_view& in);
   Result<bool> take_reply(std::string_view& in);
+  bool take_value(std::string_view& in);
+  void keep(const SharedBytes& own, std::size_t key_size, Item item, Id128 value_sum);
+
+  // An item whose large value is arriving.
+  struct Arriving {
+    Arriving(Item its, std::size_t key, std::size_t value)
+        : item(std::move(its)), key_size(key), bytes(key + value) {}
+    Item item;
+    std::size_t key_size;
+    BytesBuilder bytes;  // key and value
+    Checksum128 value_sum{kItemSeed};
+  };
 
   std::unique_ptr<Store> store_ = std::make_unique<Store>();
   std::string rest_;  // the beginning of a unit
   Expects expects_ = Expects::head;
-  std::uint32_t section_ = 0;  // the last one that came
-  std::uint64_t left_ = 0;     // items of it
-  LogTime latest_;             // of the replies so far
+  std::unique_ptr<Arriving> arriving_;  // while a value is expected
+  std::uint32_t section_ = 0;           // the last one that came
+  std::uint64_t left_ = 0;              // items of it
+  LogTime latest_;                      // of the replies so far
   Id128 digest_;
 };
 

@@ -10,8 +10,7 @@
 namespace vesper::kv {
 namespace {
 
-// Fixed for good: nodes of different versions compare their digests.
-constexpr std::uint64_t kItemSeed = 0x6b1f0c7de2a94835;
+// Fixed for good, as kItemSeed is: nodes of different versions compare their digests.
 constexpr std::uint64_t kRevisionSeed = 0x93d4a85e17fb602c;
 
 // A small part of a large buffer (a batch of entries that came in one read) is copied, so that one
@@ -43,8 +42,11 @@ void detach(Command& command) {
 }  // namespace
 
 Id128 digest_of(std::string_view key, const Item& item) {
+  return digest_of(key, item, checksum128(item.value.view(), kItemSeed));
+}
+
+Id128 digest_of(std::string_view key, const Item& item, Id128 value_sum) {
   const Id128 key_sum = checksum128(key, kItemSeed);
-  const Id128 value_sum = checksum128(item.value.view(), kItemSeed);
   char fixed[8 * 8];
   std::size_t at = 0;
   // Checksums in place of the strings: the record is of one size, and a large value is not copied.

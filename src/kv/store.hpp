@@ -25,6 +25,9 @@ struct BytesLess {
 // The digest of one item: a keyed checksum over key, value and numbers. Fixed for good, since nodes
 // of different versions compare their digests.
 Id128 digest_of(std::string_view key, const Item& item);
+// The same of an item whose value has this checksum, under kItemSeed.
+Id128 digest_of(std::string_view key, const Item& item, Id128 value_sum);
+inline constexpr std::uint64_t kItemSeed = 0x6b1f0c7de2a94835;
 
 class Store {
  public:
@@ -59,10 +62,11 @@ class Store {
     for (const Record& record : records_) visit(record.key.view(), record.item);
   }
 
-  // Takes apart up to `max` of what nobody can see any more: pre-images of an export that was given
-  // up, and after retire() everything. True when nothing is left. A store of a million keys that
-  // went at once would stop the loop for a tenth of a second.
-  bool sweep(std::size_t max);
+  // Takes apart what nobody can see any more: pre-images of an export that was given up, and after
+  // retire() everything. At most `max` keys, and no more once their values have come to
+  // `max_bytes`. True when nothing is left. A store of a million keys that went at once would stop
+  // the loop for a tenth of a second.
+  bool sweep(std::size_t max, std::size_t max_bytes);
   // This store has been replaced: it is good for nothing but sweep() from now on.
   void retire();
 

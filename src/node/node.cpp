@@ -339,7 +339,7 @@ Status Node::status(Instant now) const {
   status.snapshot_index = raft_.snapshot().last_index;
   if (const auto* newest = files_.find(status.snapshot_index))
     status.snapshot_bytes = newest->file_bytes;
-  status.snapshots = files_.stored().size();
+  status.snapshots = files_.files();
   status.taking_snapshot = taking_ != nullptr;
   if (receiving_) {
     status.receiving_chunks = receiving_->durable;

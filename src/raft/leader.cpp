@@ -150,13 +150,18 @@ Progress* Raft::progress_of(ServerId id, Incarnation incarnation) {
   return it->second.incarnation == incarnation ? &it->second : nullptr;
 }
 
+void Raft::acknowledge(Progress& progress, Index match_index) {
+  if (progress.kept_at && match_index > progress.match_index) progress.kept_at = now_;
+  progress.acknowledge(match_index);
+}
+
 void Raft::on_append_reply(ServerId from, Incarnation incarnation, const AppendReply& m) {
   Progress* progress = progress_of(from, incarnation);
   if (progress == nullptr) return;
   progress->progress_at = now_;
   if (m.success) {
     if (m.match_index > log_.last_index()) return;  // claims what was never sent
-    progress->acknowledge(m.match_index);
+    acknowledge(*progress, m.match_index);
     if (progress->state == Progress::State::probe ||
         (progress->transfer && progress->match_index >= progress->transfer->snapshot.last_index))
       progress->become_replicate();
@@ -172,7 +177,8 @@ void Raft::on_append_reply(ServerId from, Incarnation incarnation, const AppendR
   const auto agree = log_.last_at_most(std::min(m.hint_index, m.prev_log_index), m.hint_term);
   progress->received_index = progress->match_index;
   // Where they may agree below the base only, the snapshot decides (replicate_to).
-  progress->become_probe(std::max(agree.value_or(Index(0)), progress->match_index).next());
+  const Index below = std::min(m.hint_index, Index(log_.base_index().value - 1));
+  progress->become_probe(std::max(agree ? *agree : below, progress->match_index).next());
 }
 
 // L5: by counting, only entries of the current term are committed (figure 8); those before them
@@ -248,10 +254,8 @@ void Raft::resend_stalled() {
     if (progress.transfer) {
       // A follower that is silent for long gets the newest when it comes back; nothing is kept for
       // it until then.
-      const Instant heard_at = progress.transfer->heard_at;
-      const bool given_up = now_ - heard_at >= config_.election_timeout * kTransferPatience;
+      const bool given_up = now_ - progress.kept_at.value_or(Instant{}) >= transfer_patience();
       if (progress.transfer->unreadable || given_up) progress.become_snapshot(snapshot_);
-      progress.transfer->heard_at = heard_at;
     }
     if (progress.transfer) progress.transfer->asked = progress.transfer->answered = false;
     const bool probing = progress.state == Progress::State::probe && progress.probe_sent;

@@ -22,7 +22,6 @@ struct Progress {
     std::uint64_t acked = 0;  // chunks that the follower has, durably
     std::uint64_t next = 0;   // to be read and sent
     bool unreadable = false;  // here: the next attempt takes the newest
-    Instant heard_at;         // when the follower last said how far it is, or it began
   };
 
   State state = State::probe;
@@ -37,7 +36,10 @@ struct Progress {
     std::size_t bytes = 0;
   };
   std::optional<Transfer> transfer;  // snapshot only
-  std::deque<InFlight> in_flight;    // replicate only; last_index ascending
+  // From the beginning of a transfer until it is no further behind than the log's tail: when it
+  // last came forward (S10).
+  std::optional<Instant> kept_at;
+  std::deque<InFlight> in_flight;  // replicate only; last_index ascending
   std::size_t in_flight_bytes = 0;
   Index bulk_until;  // something large up to here is under way: what follows goes the same way
 

@@ -28,6 +28,8 @@ struct Config {
   // Kept in memory behind the newest snapshot, for slow followers: at most so many, and so large.
   std::size_t log_tail_entries = 10'000;
   std::size_t log_tail_bytes = 16u << 20;
+  // Above this nothing more is kept for followers that a snapshot is bringing forward (S10).
+  std::size_t log_kept_bytes = 256u << 20;
   std::size_t snapshot_window = 4;  // chunks unacknowledged to one follower
 };
 
@@ -56,9 +58,9 @@ inline constexpr Duration kAskAgain = milliseconds(10);   // after "leader fresh
 inline constexpr std::uint64_t kRoomPerEntry = 1024;
 inline constexpr std::uint64_t kRoomToLead = 64u << 10;
 
-// A follower in the middle of a transfer gets the entries behind it from the log: they are kept for
-// it as long as it answers (S10), in election timeouts.
-inline constexpr std::int64_t kTransferPatience = 20;
+// What a follower needs behind a snapshot is kept for it in the log for so long after it last came
+// forward (S10), in election timeouts.
+inline constexpr std::int64_t kTransferPatience = 100;
 
 class Raft {
  public:
@@ -134,7 +136,9 @@ class Raft {
   void adopt_snapshot(const Snapshot& snapshot);
   void install(const Snapshot& snapshot);
   void plan_compaction();
+  Index kept_for_followers(Index to);
   void compact_log();
+  Duration transfer_patience() const { return config_.election_timeout * kTransferPatience; }
   void send_snapshot(ServerId id, Progress& progress);
   void begin_transfer(ServerId id, Progress& progress);
   void on_chunk_read(const ChunkRead& read);
@@ -179,6 +183,7 @@ class Raft {
   // leader.cpp
   void become_leader();
   Progress* progress_of(ServerId id, Incarnation incarnation);
+  void acknowledge(Progress& progress, Index match_index);
   void on_propose(Propose propose);
   void on_append_reply(ServerId from, Incarnation incarnation, const AppendReply& m);
   void on_heartbeat_reply(ServerId from, Incarnation incarnation, const HeartbeatReply& m);
@@ -227,6 +232,7 @@ class Raft {
   Index compact_to_;   // the log in memory may go up to here
   struct Receiving {
     Snapshot snapshot;
+    Term term;                 // of the leader that asked for it last
     std::uint64_t next = 0;    // chunk expected from the leader
     std::uint64_t stored = 0;  // chunks that are durable; <= next
   };

@@ -36,6 +36,8 @@ std::optional<Problem> check_readyz(const Query& query, Exchange& exchange);
 void render_status(Context& context, Answer& answer);
 void render_livez(Answer& answer);
 void render_readyz(Context& context, const Exchange& exchange, Answer& answer);
+// Since the entry that the newest snapshot ends with, by the cluster's clock; 0 without one.
+Duration snapshot_age(Context& context);
 
 // /cluster/transfer
 std::optional<Problem> check_transfer(const Context& context, const http::RequestHead& head,

@@ -145,16 +145,18 @@ std::string describe(const raft::Entry& entry) {
 }
 
 std::string describe(const raft::Write& write) {
-  return fmt::format("term {}, vote {}, commit {}, keep {}{}", write.hard_state.current_term.value,
-                     name_of(write.hard_state.voted_for), write.commit_index.value,
-                     write.keep_through.value, describe_entries(write.entries));
+  return fmt::format(
+      "term {}, vote {}, commit {}, keep {}{}{}", write.hard_state.current_term.value,
+      name_of(write.hard_state.voted_for), write.commit_index.value, write.keep_through.value,
+      write.base.index.value > 0 ? fmt::format(" behind {}", write.base.index.value) : "",
+      describe_entries(write.entries));
 }
 
 std::string describe_state(const Cores::Server& server) {
   if (!server.alive())
     return fmt::format("{} down, disk: term {}, vote {}, last {}", server.id.value,
                        server.disk.hard_state.current_term.value,
-                       name_of(server.disk.hard_state.voted_for), server.disk.entries.size());
+                       name_of(server.disk.hard_state.voted_for), server.disk.last_index().value);
   const raft::Raft& raft = *server.raft;
   return fmt::format(
       "{} {}, term {}, vote {}, leader {}, last {}, durable {}, commit {}, applied {}",
@@ -176,11 +178,13 @@ std::optional<std::string> property(const Cores::Server& server, const std::stri
   if (name == "leader") return name_of(raft.leader());
   if (name == "last") return position(raft.log().last_index(), raft.log().last_term());
   if (name == "durable") return fmt::format("{}", raft.durable_index().value);
+  if (name == "first") return fmt::format("{}", raft.log().first_index().value);
+  if (name == "snapshot") return fmt::format("{}", raft.snapshot().last_index.value);
   if (name == "commit") return fmt::format("{}", raft.commit_index().value);
   if (name == "applied") return joined(server.applied);
   std::vector<std::string> words;
   if (name == "log") {
-    for (raft::Index i(1); i <= raft.log().last_index(); i = i.next())
+    for (raft::Index i = raft.log().first_index(); i <= raft.log().last_index(); i = i.next())
       words.push_back(fmt::format("{}", raft.log().at(i).term.value));
     return joined(words);
   }

@@ -187,7 +187,7 @@ TEST_CASE("K2: a full table refuses new tokens, forgets none early, and has room
   // It is taken apart in slices.
   store.retire();
   int slices = 1;
-  while (!store.sweep(1000)) ++slices;
+  while (!store.sweep(1000, SIZE_MAX)) ++slices;
   CHECK(slices >= static_cast<int>(kMaxReplies - 3000) / 1000);
   CHECK(store.replies().size() == 0);
 }
@@ -288,7 +288,7 @@ TEST_CASE("an export that is given up leaves no replies behind") {
     CHECK(store.replies().size() == 0);
   }
   int sweeps = 1;
-  while (!store.sweep(10)) ++sweeps;
+  while (!store.sweep(10, SIZE_MAX)) ++sweeps;
   CHECK(sweeps >= 10);
 }
 
