@@ -71,6 +71,7 @@ class MemFs final : public storage::Fs {
 
   // The `nth` call of this kind from now on (0: the next) fails once.
   void fail(Call call, std::uint64_t nth, int error);
+  void mend() { failures_.clear(); }  // nothing fails any more
   // Bytes of all files; a write that needs more fails with ENOSPC, half done.
   void set_capacity(std::uint64_t bytes) { capacity_ = bytes; }
 
