@@ -119,16 +119,18 @@ void World::ask(Client& client, Operation operation) {
 
 void World::client_step(std::size_t c) {
   Client& client = clients_[c];
-  if (client.probe ? client.satisfied : !faulty_) return;
+  if (client.probe ? client.satisfied() : !faulty_) return;
   const Duration most = client.probe ? milliseconds(100) : plan_.client_gap_max;
   after(between(client.random, milliseconds(5), most), ClientStep{c});
   if (client.probe && !client.open.empty()) return;
+  client.served = 0;
   if (client.connection != 0 && chance(client.random, 4)) hang_up(client);
   if (client.connection == 0 && !connect(client)) return;
   if (client.probe) {
     Operation operation;
-    operation.kind = Operation::Kind::put;
     operation.key = "probe";
+    ask(client, operation);
+    operation.kind = Operation::Kind::put;
     operation.value = fmt::format("p{}", ++values_);
     return ask(client, std::move(operation));
   }
@@ -179,7 +181,7 @@ void World::on_reply(Host& h, const node::Ticket& ticket, node::Reply& reply) {
       return;
     }
     tally_.count(Count::answered);
-    client.satisfied = true;
+    ++client.served;
     if (const auto* read = std::get_if<node::ReadResult>(&reply)) {
       trace("client {}.{} reads at revision {}", ticket.connection, ticket.request, read->revision);
       if (read->item) client.revisions[asked.key] = read->item->revision;

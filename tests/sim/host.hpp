@@ -68,6 +68,7 @@ struct Host final : node::Transport, node::Clients, storage::Fs {
   node::Recovery recovery;    // its log and snapshots
   std::unique_ptr<node::Node> node;
   node::Counters counted;     // of which the tally knows
+  raft::Term campaigned;      // likewise
 
   bool up() const { return boot != 0; }
   bool serves() const { return boot != 0 && !paused; }

@@ -97,7 +97,7 @@ void World::on_dial(const Dial& dialled) {
   }
   if (b.stopping || !handshake(a, b)) {
     if (!b.stopping) meet(from, to);
-    return dial(from, to, again);
+    return dial(from, to, again * 4);
   }
   meet(from, to);
   l.up = true;

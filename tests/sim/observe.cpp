@@ -1,5 +1,7 @@
 // What the world tells its checkers: everything that leaves a server, and what a server is after
 // each turn.
+#include <algorithm>
+
 #include "base/checksum.hpp"
 #include "raft/entry.hpp"
 #include "sim/world.hpp"
@@ -27,8 +29,10 @@ void World::observe_send(Host& h, const node::PeerMessage& message) {
   const std::uint64_t incarnation = h.incarnation().value;
   const std::uint64_t now_term = h.node->raft().current_term().value;
   if (const auto* request = std::get_if<raft::VoteRequest>(m)) {
-    if (!request->pre_vote) check(safety_.votes(who, incarnation, request->term.value, who));
-    return;  // the term of a pre-vote is nobody's yet
+    if (request->pre_vote) return;  // its term is nobody's yet
+    if (h.campaigned < request->term) tally_.count(Count::elections);
+    h.campaigned = std::max(h.campaigned, request->term);
+    return check(safety_.votes(who, incarnation, request->term.value, who));
   }
   safety_.promises_term(who, raft::term_of(*m).value);
   if (const auto* append = std::get_if<raft::AppendEntries>(m))
@@ -138,7 +142,6 @@ void World::count(Host& h) {
   tally_.count(Count::snapshots_failed, now.snapshots_failed - before.snapshots_failed);
   tally_.count(Count::snapshot_chunks_sent, now.snapshot_chunks_sent - before.snapshot_chunks_sent);
   tally_.count(Count::transfers_resumed, now.transfers_resumed - before.transfers_resumed);
-  tally_.count(Count::elections, now.elections_started - before.elections_started);
   tally_.count(Count::reads, now.reads - before.reads);
   tally_.count(Count::writes_proposed_again, now.writes_retried - before.writes_retried);
   if (h.node->raft().is_leader() && now.leader_changes != before.leader_changes)

@@ -364,7 +364,7 @@ void World::poll() {
 
 bool World::settled() {
   for (const Client& client : clients_) {
-    if (client.probe && !client.satisfied) return false;
+    if (client.probe && !client.satisfied()) return false;
     if (!client.open.empty() && !host(client.host).outside) return false;
   }
   std::optional<raft::ServerId> leader;

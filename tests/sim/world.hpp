@@ -119,10 +119,12 @@ class World {
     std::uint64_t connection = 0;  // 0: none
     std::uint64_t next_request = 1;
     bool probe = false;            // asks at the end, until it is answered
-    bool satisfied = false;
+    std::size_t served = 0;        // of the requests asked last
     std::map<std::uint64_t, std::size_t> open;      // request -> operation
     std::map<std::string, std::uint64_t> revisions; // seen last
     std::optional<Operation> again;                 // was refused: tried once more elsewhere
+    // A read and a write were served.
+    bool satisfied() const { return served >= 2 && open.empty(); }
   };
 
   void at(Instant when, Action action) { queue_.push(when, std::move(action)); }
