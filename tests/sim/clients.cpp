@@ -72,7 +72,8 @@ Operation World::invent(Client& client) {
     operation.json = chance(random, 20);
     operation.value = operation.json ? fmt::format("[{}]", values_) : fmt::format("v{}", values_);
     if (const std::int64_t size = random.between(1, 100); size > 92 && !operation.json)
-      operation.value.resize(static_cast<std::size_t>(random.between(100, size > 99 ? 30'000 : 2'000)), '.');
+      operation.value.resize(
+          static_cast<std::size_t>(random.between(100, size > 99 ? 30'000 : 2'000)), '.');
   }
   const auto known = client.revisions.find(operation.key);
   const std::uint64_t revision = known == client.revisions.end() ? 1 : known->second;

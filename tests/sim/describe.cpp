@@ -25,8 +25,7 @@ struct Describe {
     if (m.success)
       return fmt::format("appended up to {} in term {}", m.match_index.value, m.term.value);
     return fmt::format("not behind {} in term {}, but perhaps {} of term {}",
-                       m.prev_log_index.value, m.term.value, m.hint_index.value,
-                       m.hint_term.value);
+                       m.prev_log_index.value, m.term.value, m.hint_index.value, m.hint_term.value);
   }
   std::string operator()(const raft::Heartbeat& m) const {
     return fmt::format("heartbeat {} in term {}, committed {}", m.round, m.term.value,
@@ -48,8 +47,8 @@ struct Describe {
   }
   std::string operator()(const raft::InstallSnapshotReply& m) const {
     if (m.done)
-      return fmt::format("snapshot at {} done in term {}, has {}", m.last_index.value,
-                         m.term.value, m.match_index.value);
+      return fmt::format("snapshot at {} done in term {}, has {}", m.last_index.value, m.term.value,
+                         m.match_index.value);
     return fmt::format("snapshot at {} in term {}: next is chunk {}", m.last_index.value,
                        m.term.value, m.next_chunk);
   }

@@ -24,8 +24,7 @@ std::optional<std::size_t> World::leader() {
 std::size_t World::pick_host() {
   const auto leads = leader();
   if (leads && chance(faults_, 35)) return *leads;
-  return static_cast<std::size_t>(
-      faults_.between(0, static_cast<std::int64_t>(hosts_.size()) - 1));
+  return static_cast<std::size_t>(faults_.between(0, static_cast<std::int64_t>(hosts_.size()) - 1));
 }
 
 // One, or a majority, or all.
@@ -35,8 +34,8 @@ std::vector<std::size_t> World::pick_hosts() {
   const std::int64_t dice = faults_.between(1, 100);
   if (dice <= 70) return {pick_host()};
   for (std::size_t i = all.size(); i > 1; --i)
-    std::swap(all[i - 1], all[static_cast<std::size_t>(
-                              faults_.between(0, static_cast<std::int64_t>(i) - 1))]);
+    std::swap(all[i - 1],
+              all[static_cast<std::size_t>(faults_.between(0, static_cast<std::int64_t>(i) - 1))]);
   if (dice <= 90) all.resize(all.size() / 2 + 1);
   return all;
 }
@@ -46,11 +45,11 @@ void World::next_fault() {
   after(between(faults_, milliseconds(200), plan_.fault_gap_max), NextFault{});
   // Those of these kinds happen by themselves; skew is for life.
   static constexpr FaultKind kInjected[] = {
-      FaultKind::crash,  FaultKind::power,     FaultKind::pause, FaultKind::slow,
-      FaultKind::partition, FaultKind::oneway, FaultKind::reset, FaultKind::loss,
-      FaultKind::duplicate, FaultKind::delay,  FaultKind::stall, FaultKind::ioerror,
-      FaultKind::full,   FaultKind::wipe,      FaultKind::shutdown, FaultKind::churn,
-      FaultKind::jump,   FaultKind::flip};
+      FaultKind::crash,     FaultKind::power,  FaultKind::pause,    FaultKind::slow,
+      FaultKind::partition, FaultKind::oneway, FaultKind::reset,    FaultKind::loss,
+      FaultKind::duplicate, FaultKind::delay,  FaultKind::stall,    FaultKind::ioerror,
+      FaultKind::full,      FaultKind::wipe,   FaultKind::shutdown, FaultKind::churn,
+      FaultKind::jump,      FaultKind::flip};
   std::vector<FaultKind> here;
   for (const FaultKind kind : kInjected)
     if (plan_.has(kind)) here.push_back(kind);
@@ -185,11 +184,11 @@ void World::cut_partition(Spell& spell) {
       const bool halves = side[a] != side[b];
       const bool touches = a == special || b == special;
       const std::size_t distance = std::min(b - a, n - (b - a));
-      if (shape == 0 && halves) both(a, b);                  // two groups
-      if (shape == 1 && touches) both(a, b);                 // one alone
-      if (shape == 2 && halves && !touches) both(a, b);      // a bridge between two groups
-      if (shape == 3 && distance > reach) both(a, b);        // a ring of majorities
-      if (shape == 4 && a + 1 == b && touches) both(a, b);   // a link or two
+      if (shape == 0 && halves) both(a, b);                 // two groups
+      if (shape == 1 && touches) both(a, b);                // one alone
+      if (shape == 2 && halves && !touches) both(a, b);     // a bridge between two groups
+      if (shape == 3 && distance > reach) both(a, b);       // a ring of majorities
+      if (shape == 4 && a + 1 == b && touches) both(a, b);  // a link or two
     }
   static constexpr const char* kShapes[] = {"groups", "one alone", "a bridge", "a ring", "links"};
   trace("partition: {} ({})", kShapes[shape], special);
@@ -251,8 +250,7 @@ void World::inject_disk(FaultKind kind) {
     Host& h = host(i);
     if (kind == FaultKind::stall) {
       tally_.count(Count::fault_stall);
-      h.stalled_until =
-          std::min(quiet_at_, now_ + between(faults_, milliseconds(20), seconds(3)));
+      h.stalled_until = std::min(quiet_at_, now_ + between(faults_, milliseconds(20), seconds(3)));
       trace("the disk of server {} stalls for {} ms", i, (h.stalled_until - now_).ms());
     } else if (kind == FaultKind::full) {
       tally_.count(Count::fault_full);

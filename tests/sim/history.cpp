@@ -68,8 +68,7 @@ Wrong History::committed(std::uint64_t command) {
   if (tracked.applied) return fmt::format("K1: applied twice: {}", name(tracked));
   tracked.applied = true;
   tracked.outcome = apply(tracked.what);
-  if (tracked.end == End::refused)
-    return fmt::format("refused and yet applied: {}", name(tracked));
+  if (tracked.end == End::refused) return fmt::format("refused and yet applied: {}", name(tracked));
   return std::nullopt;
 }
 
@@ -94,8 +93,7 @@ Wrong History::wrote(std::size_t operation, const Outcome& outcome) {
                        static_cast<int>(outcome.kind), outcome.revision,
                        static_cast<int>(tracked.outcome.kind), tracked.outcome.revision,
                        name(tracked));
-  const bool effect =
-      outcome.kind == Outcome::Kind::put || outcome.kind == Outcome::Kind::removed;
+  const bool effect = outcome.kind == Outcome::Kind::put || outcome.kind == Outcome::Kind::removed;
   return sees(tracked, outcome.revision, effect);
 }
 
@@ -114,8 +112,8 @@ Wrong History::read(std::size_t operation, const Seen& seen, std::uint64_t revis
       }
   if (seen != right)
     return fmt::format("wrong at revision {}: read '{}' of revision {}, right is '{}' of {}: {}",
-                       revision, seen.value.substr(0, 20), seen.revision,
-                       right.value.substr(0, 20), right.revision, name(tracked));
+                       revision, seen.value.substr(0, 20), seen.revision, right.value.substr(0, 20),
+                       right.revision, name(tracked));
   return sees(tracked, revision, false);
 }
 

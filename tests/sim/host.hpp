@@ -19,7 +19,8 @@ class World;
 class Clock {
  public:
   Clock() = default;
-  Clock(Instant world, Instant local, std::int64_t rate) : world_(world), local_(local), rate_(rate) {}
+  Clock(Instant world, Instant local, std::int64_t rate)
+      : world_(world), local_(local), rate_(rate) {}
 
   Instant read(Instant world) const { return local_ + scaled(world - world_, rate_, kMillion); }
   // The first instant at which it reads `local` or more.
@@ -45,30 +46,30 @@ struct Host final : node::Transport, node::Clients, storage::Fs {
   Clock clock;
   test::MemFs disk{1};
   // Of its life.
-  bool wiped = false;         // came back with another incarnation: counts for nothing
-  bool gone_for_good = false; // its data was refused
-  bool outside = false;       // not of the core that has to go on at the end
+  bool wiped = false;          // came back with another incarnation: counts for nothing
+  bool gone_for_good = false;  // its data was refused
+  bool outside = false;        // not of the core that has to go on at the end
   // Of its disk.
   Instant stalled_until;
-  bool failing = false;       // a call has been told to fail
+  bool failing = false;  // a call has been told to fail
   bool full = false;
   // Of its processor.
   Duration slowness;
   // Of its process.
-  std::uint64_t boot = 0;     // 0: down
+  std::uint64_t boot = 0;  // 0: down
   bool paused = false;
   bool stopping = false;
   bool turn_scheduled = false, disk_scheduled = false;
-  Instant wake_at = kNever;   // in the world's time
+  Instant wake_at = kNever;  // in the world's time
   std::vector<node::Post> while_paused;
   std::vector<std::pair<node::Ticket, node::Reply>> replies;  // of the turn under way
   static constexpr std::int64_t kUnlimited = INT64_MAX;
   std::int64_t effects_left = kUnlimited;
   std::uint64_t turns = 0;
-  node::Recovery recovery;    // its log and snapshots
+  node::Recovery recovery;  // its log and snapshots
   std::unique_ptr<node::Node> node;
-  node::Counters counted;     // of which the tally knows
-  raft::Term campaigned;      // likewise
+  node::Counters counted;  // of which the tally knows
+  raft::Term campaigned;   // likewise
 
   bool up() const { return boot != 0; }
   bool serves() const { return boot != 0 && !paused; }
@@ -81,10 +82,12 @@ struct Host final : node::Transport, node::Clients, storage::Fs {
   void submit(storage::Job job) override;
   Result<std::vector<std::string>> list() override { return disk.list(); }
   Result<std::uint64_t> size(const std::string& file) override { return disk.size(file); }
-  Result<SharedBytes> read(const std::string& file, std::uint64_t offset, std::size_t length) override {
+  Result<SharedBytes> read(const std::string& file, std::uint64_t offset,
+                           std::size_t length) override {
     return disk.read(file, offset, length);
   }
-  Result<void> write(const std::string& file, std::uint64_t offset, std::string_view bytes) override {
+  Result<void> write(const std::string& file, std::uint64_t offset,
+                     std::string_view bytes) override {
     return disk.write(file, offset, bytes);
   }
   Result<void> sync(const std::string& file) override { return disk.sync(file); }

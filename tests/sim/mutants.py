@@ -126,8 +126,8 @@ MUTANTS = (
            "  if (leader.gathering.empty() || !leader.reading.empty()) return;\n", 300),
     Mutant("a read does not wait until its index is applied", "K5", NODE + "requests.cpp",
            "read->index = ready.index;\n    }\n"
-           "    if (ready.index > applied_index_) unapplied_.emplace_back(ready.index, connection);\n"
-           "    else advance(connection);",
+           "    if (ready.index > applied_index_) unapplied_.emplace_back(ready.index, "
+           "connection);\n    else advance(connection);",
            "read->index = raft::Index(1);\n    }\n    advance(connection);", 300),
     Mutant("a forwarded write that comes twice is proposed twice", "K9", NODE + "forwarding.cpp",
            "      if (write.sequence <= accepted) continue;\n", "", 300),
@@ -180,6 +180,7 @@ def problems(root):
 
 
 def make_copy(root, folder):
+    os.makedirs(folder, exist_ok=True)
     for part in ("meson.build", "meson_options.txt", "src", "tests", "subprojects"):
         source = os.path.join(root, part)
         target = os.path.join(folder, part)

@@ -29,8 +29,12 @@ void World::transmit(Host& from, std::size_t to, const node::PeerMessage& messag
   }
   if (l.cuts > 0 || (loss_percent_ > 0 && chance(network_, loss_percent_)))
     return tally_.count(Count::lost);
-  Deliver deliver{static_cast<std::uint32_t>(from.number()), static_cast<std::uint32_t>(to),
-                  l.epoch, target.boot, from.incarnation(), {}};
+  Deliver deliver{static_cast<std::uint32_t>(from.number()),
+                  static_cast<std::uint32_t>(to),
+                  l.epoch,
+                  target.boot,
+                  from.incarnation(),
+                  {}};
   if (!spare_bytes_.empty()) {
     deliver.bytes = std::move(spare_bytes_.back());
     spare_bytes_.pop_back();
@@ -59,8 +63,8 @@ void World::deliver(Deliver& message) {
   Host& to = host(message.to);
   const Link& l = link(message.from, message.to);
   // Out of order, what is old may even come after the connection that it was sent on.
-  const bool lost = to.boot != message.to_boot || l.cuts > 0 ||
-                    (plan_.in_order && l.epoch != message.epoch);
+  const bool lost =
+      to.boot != message.to_boot || l.cuts > 0 || (plan_.in_order && l.epoch != message.epoch);
   if (!lost) {
     auto decoded = node::decode(message.bytes);
     if (!decoded) return fail(fmt::format("codec: {}", decoded.error().what));

@@ -43,8 +43,7 @@ void World::observe_send(Host& h, const node::PeerMessage& message) {
     if (reply->success)
       safety_.acknowledges(who, reply->term.value, reply->match_index.value, now_term);
   } else if (const auto* done = std::get_if<raft::InstallSnapshotReply>(m)) {
-    if (done->done)
-      safety_.acknowledges(who, done->term.value, done->match_index.value, now_term);
+    if (done->done) safety_.acknowledges(who, done->term.value, done->match_index.value, now_term);
   }
 }
 

@@ -11,9 +11,9 @@ namespace vesper::sim {
 namespace {
 
 constexpr std::array<std::string_view, kFaultKinds> kNames = {
-    "crash", "power",     "torn",  "effects", "pause",   "slow", "partition", "oneway",
-    "reset", "loss",      "duplicate", "delay", "stall", "ioerror", "full",   "wipe",
-    "shutdown", "churn",  "skew",  "jump",    "core",    "flip"};
+    "crash",    "power", "torn",      "effects", "pause", "slow",    "partition", "oneway",
+    "reset",    "loss",  "duplicate", "delay",   "stall", "ioerror", "full",      "wipe",
+    "shutdown", "churn", "skew",      "jump",    "core",  "flip"};
 
 constexpr std::int64_t kMillion = 1'000'000;
 // Q1 to Q5 of the checklist in one bound: the longest election timeout, so many times.
@@ -59,7 +59,9 @@ std::string arguments_of(const Options& options) {
 
 Plan make_plan(const Options& options) {
   Prng random(options.seed * 2 + 1);
-  const auto between = [&](std::int64_t low, std::int64_t high) { return random.between(low, high); };
+  const auto between = [&](std::int64_t low, std::int64_t high) {
+    return random.between(low, high);
+  };
   const auto chance = [&](std::int64_t percent) { return random.between(1, 100) <= percent; };
   Plan plan;
   static constexpr std::array<std::size_t, 8> kSizes = {1, 3, 3, 3, 3, 5, 5, 7};
@@ -68,7 +70,8 @@ Plan make_plan(const Options& options) {
   plan.clients = static_cast<std::size_t>(between(1, 6));
   if (options.clients) plan.clients = std::min(plan.clients, *options.clients);
   plan.faults = seconds(between(10, 30));
-  if (options.seconds) plan.faults = seconds(std::min(plan.faults.ns / seconds(1).ns, *options.seconds));
+  if (options.seconds)
+    plan.faults = seconds(std::min(plan.faults.ns / seconds(1).ns, *options.seconds));
   plan.fault_gap_max = milliseconds(between(1'500, 5'500));
 
   // Each world has some of the kinds: what always happens together hides what happens alone.
@@ -88,7 +91,7 @@ Plan make_plan(const Options& options) {
   const std::int64_t off = chance(15) ? 0 : 20'000;
   std::int64_t slowest = kMillion;
   for (std::size_t i = 0; i < plan.servers; ++i) {
-    const std::int64_t rate = off != 0 ? between(kMillion - off, kMillion + off)
+    const std::int64_t rate = off != 0     ? between(kMillion - off, kMillion + off)
                               : chance(50) ? between(kMillion / 2, kMillion)
                                            : between(kMillion, kMillion * 2);
     plan.rates.push_back(plan.has(FaultKind::skew) ? rate : kMillion);
@@ -96,9 +99,12 @@ Plan make_plan(const Options& options) {
   }
 
   plan.wal = small_wal();
-  plan.limits.snapshot_entries = static_cast<std::uint64_t>(chance(50) ? between(3, 60) : between(60, 600));
-  plan.limits.snapshot_bytes = static_cast<std::uint64_t>(chance(50) ? between(1'000, 20'000) : between(20'000, 200'000));
-  plan.limits.snapshot_chunk_bytes = static_cast<std::uint32_t>(chance(50) ? between(20, 300) : between(300, 5'000));
+  plan.limits.snapshot_entries =
+      static_cast<std::uint64_t>(chance(50) ? between(3, 60) : between(60, 600));
+  plan.limits.snapshot_bytes =
+      static_cast<std::uint64_t>(chance(50) ? between(1'000, 20'000) : between(20'000, 200'000));
+  plan.limits.snapshot_chunk_bytes =
+      static_cast<std::uint32_t>(chance(50) ? between(20, 300) : between(300, 5'000));
   plan.raft.log_tail_entries = static_cast<std::size_t>(between(0, 20));
   // One entry a message: what a leader had begun to send when it fell is then often half of it.
   if (chance(40)) plan.raft.max_append_bytes = static_cast<std::size_t>(between(1, 300));

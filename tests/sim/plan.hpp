@@ -46,14 +46,16 @@ std::string_view name_of(FaultKind kind);
 struct Options {
   std::uint64_t seed = 1;
   bool trace = false;
-  bool messages = false;             // in the trace, too
-  std::uint32_t without = 0;         // a bit for each FaultKind
+  bool messages = false;      // in the trace, too
+  std::uint32_t without = 0;  // a bit for each FaultKind
   std::optional<std::size_t> servers, clients;
   std::optional<std::int64_t> seconds;  // of faults
   bool flips = false;
   bool plant = false;  // one answer is wrong on purpose: does anybody notice?
 
-  bool leaves_out(FaultKind kind) const { return (without >> static_cast<unsigned>(kind) & 1) != 0; }
+  bool leaves_out(FaultKind kind) const {
+    return (without >> static_cast<unsigned>(kind) & 1) != 0;
+  }
 };
 
 // The arguments that make this world again.
@@ -63,10 +65,10 @@ std::optional<FaultKind> fault_kind(std::string_view name);
 struct Plan {
   std::size_t servers = 3;
   std::size_t clients = 1;
-  Duration faults;         // how long faults and clients go on
-  Duration fault_gap_max;  // between two faults
+  Duration faults;          // how long faults and clients go on
+  Duration fault_gap_max;   // between two faults
   std::uint32_t kinds = 0;  // a bit for each FaultKind that happens here
-  bool in_order = true;    // connections keep the order of messages, as TCP does
+  bool in_order = true;     // connections keep the order of messages, as TCP does
   Duration delay_max;
   Duration disk_max;
   Duration client_gap_max;

@@ -39,9 +39,9 @@ struct Range {
 
 struct Worker {
   pid_t pid = -1;
-  int from = -1;               // a pipe
-  std::FILE* said = nullptr;   // its stderr
-  std::uint64_t next = 0;      // the seed that it is at
+  int from = -1;              // a pipe
+  std::FILE* said = nullptr;  // its stderr
+  std::uint64_t next = 0;     // the seed that it is at
   std::uint64_t end = 0;
   std::string buffer;
 };

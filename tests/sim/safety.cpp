@@ -44,9 +44,10 @@ Wrong Safety::learn(std::size_t server, std::uint64_t index, Known entry,
   for (const Fact& fact : facts_[index]) {
     if (fact.term != entry.term) continue;
     if (fact.hash == entry.hash && fact.previous_term == previous_term) return std::nullopt;
-    return fmt::format("L1: server {} has another entry {} of term {} than others, or another "
-                       "log before it",
-                       server, index, entry.term);
+    return fmt::format(
+        "L1: server {} has another entry {} of term {} than others, or another "
+        "log before it",
+        server, index, entry.term);
   }
   facts_[index].push_back({entry.term, entry.hash, previous_term});
   return std::nullopt;
@@ -75,11 +76,11 @@ Wrong Safety::rebase(std::size_t server, LogView view) {
     return fmt::format("server {}: its log begins at {} after {}", server, view.base_index,
                        mirror.base_index);
   // S1: nothing but what is committed is ever in a snapshot.
-  if (view.base_index > committed_.size() ||
-      committed_[view.base_index - 1].term != view.base_term)
-    return fmt::format("S1: server {}: its log begins behind entry {} of term {}, which is not "
-                       "committed",
-                       server, view.base_index, view.base_term);
+  if (view.base_index > committed_.size() || committed_[view.base_index - 1].term != view.base_term)
+    return fmt::format(
+        "S1: server {}: its log begins behind entry {} of term {}, which is not "
+        "committed",
+        server, view.base_index, view.base_term);
   if (view.base_index <= mirror.last() && mirror.term_at(view.base_index) == view.base_term) {
     const auto gone = static_cast<std::ptrdiff_t>(view.base_index - mirror.base_index);
     mirror.entries.erase(mirror.entries.begin(), mirror.entries.begin() + gone);
@@ -186,12 +187,12 @@ Wrong Safety::judge_restart(std::size_t server, std::uint64_t incarnation, std::
     return fmt::format("E2: server {} has forgotten that it voted for {} in term {}", server,
                        at->second, term);
   if (view.last_index < mirror.acknowledged.index)
-    return fmt::format("L10: server {} has lost entry {}, which it had acknowledged: its log ends "
-                       "at {}",
-                       server, mirror.acknowledged.index, view.last_index);
+    return fmt::format(
+        "L10: server {} has lost entry {}, which it had acknowledged: its log ends "
+        "at {}",
+        server, mirror.acknowledged.index, view.last_index);
   if (view.base_index == 0) return std::nullopt;
-  if (view.base_index > committed_.size() ||
-      committed_[view.base_index - 1].term != view.base_term)
+  if (view.base_index > committed_.size() || committed_[view.base_index - 1].term != view.base_term)
     return fmt::format("S1: server {} begins behind entry {} of term {}, which is not committed",
                        server, view.base_index, view.base_term);
   return std::nullopt;

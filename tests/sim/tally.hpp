@@ -8,34 +8,134 @@
 
 namespace vesper::sim {
 
-#define VESPER_SIM_COUNTS(X)                                                                     \
-  X(worlds) X(events) X(turns) X(messages) X(lost) X(duplicated) X(disk_jobs) X(elections)       \
-  X(leaders) X(entries_committed) X(operations) X(answered) X(refused) X(unknown_outcomes)       \
-  X(reads) X(writes_proposed_again) X(starts) X(starts_from_snapshot) X(logs_replaced_at_start)  \
-  X(snapshots_taken) X(snapshots_installed) X(snapshots_failed) X(snapshot_chunks_sent)          \
-  X(transfers_resumed) X(connections) X(peers_up) X(peers_gone) X(peers_refused) X(digests_recomputed)     \
-  X(stores_compared) X(core_worlds) X(settled_ms) X(settled_ms_max)                              \
-  X(faults) X(fault_crash) X(fault_power) X(fault_torn) X(fault_effects) X(fault_pause)          \
-  X(fault_slow) X(fault_partition) X(fault_oneway) X(fault_reset) X(fault_loss)                  \
-  X(fault_duplicate) X(fault_delay) X(fault_stall) X(fault_ioerror) X(fault_full) X(fault_wipe)  \
-  X(fault_shutdown) X(fault_churn) X(fault_skew) X(fault_jump) X(fault_core) X(fault_flip)       \
-  X(exits_storage) X(exits_refused) X(leaders_struck)
-
 enum class Count : std::uint8_t {
-#define VESPER_SIM_ENUM(name) name,
-  VESPER_SIM_COUNTS(VESPER_SIM_ENUM)
-#undef VESPER_SIM_ENUM
-      kEnd
+  worlds,
+  events,
+  turns,
+  messages,
+  lost,
+  duplicated,
+  disk_jobs,
+  elections,
+  leaders,
+  entries_committed,
+  operations,
+  answered,
+  refused,
+  unknown_outcomes,
+  reads,
+  writes_proposed_again,
+  starts,
+  starts_from_snapshot,
+  logs_replaced_at_start,
+  snapshots_taken,
+  snapshots_installed,
+  snapshots_failed,
+  snapshot_chunks_sent,
+  transfers_resumed,
+  connections,
+  peers_up,
+  peers_gone,
+  peers_refused,
+  digests_recomputed,
+  stores_compared,
+  core_worlds,
+  settled_ms,
+  settled_ms_max,
+  faults,
+  fault_crash,
+  fault_power,
+  fault_torn,
+  fault_effects,
+  fault_pause,
+  fault_slow,
+  fault_partition,
+  fault_oneway,
+  fault_reset,
+  fault_loss,
+  fault_duplicate,
+  fault_delay,
+  fault_stall,
+  fault_ioerror,
+  fault_full,
+  fault_wipe,
+  fault_shutdown,
+  fault_churn,
+  fault_skew,
+  fault_jump,
+  fault_core,
+  fault_flip,
+  exits_storage,
+  exits_refused,
+  leaders_struck,
+  kEnd
 };
 
 inline constexpr std::size_t kCounts = static_cast<std::size_t>(Count::kEnd);
 
-inline constexpr std::array<std::string_view, kCounts> kCountNames = {
-#define VESPER_SIM_NAME(name) #name,
-    VESPER_SIM_COUNTS(VESPER_SIM_NAME)
-#undef VESPER_SIM_NAME
-};
-#undef VESPER_SIM_COUNTS
+// In the order of the enum.
+inline constexpr auto kCountNames = std::to_array<std::string_view>({
+    "worlds",
+    "events",
+    "turns",
+    "messages",
+    "lost",
+    "duplicated",
+    "disk_jobs",
+    "elections",
+    "leaders",
+    "entries_committed",
+    "operations",
+    "answered",
+    "refused",
+    "unknown_outcomes",
+    "reads",
+    "writes_proposed_again",
+    "starts",
+    "starts_from_snapshot",
+    "logs_replaced_at_start",
+    "snapshots_taken",
+    "snapshots_installed",
+    "snapshots_failed",
+    "snapshot_chunks_sent",
+    "transfers_resumed",
+    "connections",
+    "peers_up",
+    "peers_gone",
+    "peers_refused",
+    "digests_recomputed",
+    "stores_compared",
+    "core_worlds",
+    "settled_ms",
+    "settled_ms_max",
+    "faults",
+    "fault_crash",
+    "fault_power",
+    "fault_torn",
+    "fault_effects",
+    "fault_pause",
+    "fault_slow",
+    "fault_partition",
+    "fault_oneway",
+    "fault_reset",
+    "fault_loss",
+    "fault_duplicate",
+    "fault_delay",
+    "fault_stall",
+    "fault_ioerror",
+    "fault_full",
+    "fault_wipe",
+    "fault_shutdown",
+    "fault_churn",
+    "fault_skew",
+    "fault_jump",
+    "fault_core",
+    "fault_flip",
+    "exits_storage",
+    "exits_refused",
+    "leaders_struck",
+});
+static_assert(kCountNames.size() == kCounts);
 
 struct Tally {
   std::array<std::uint64_t, kCounts> counts{};

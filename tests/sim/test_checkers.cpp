@@ -171,7 +171,9 @@ TEST_CASE("L9: a commit index that falls or passes the log is seen") {
 TEST_CASE("L10: a commit without a majority's disks is seen") {
   Safety safety(3);
   REQUIRE_FALSE(follow(safety, 0, {0, {1, 1}}, true));
-  SUBCASE("nobody else has it") { CHECK(says(safety.commits(0, 1, true, 2, 2), "L10")); }
+  SUBCASE("nobody else has it") {
+    CHECK(says(safety.commits(0, 1, true, 2, 2), "L10"));
+  }
   SUBCASE("the leader has not") {
     safety.acknowledges(1, 1, 2, 1);
     CHECK(says(safety.commits(0, 1, true, 2, 1), "L10"));
@@ -198,8 +200,12 @@ TEST_CASE("L10: an acknowledged entry that a restart has lost is seen") {
   REQUIRE_FALSE(follow(safety, 1, {0, {1, 1, 1}}));
   safety.acknowledges(1, 1, 2, 1);
   REQUIRE_FALSE(follow(safety, 1, {0, {1, 1, 1}}));
-  SUBCASE("the log is shorter") { CHECK(says(restart(safety, 1, {0, {1}}, 1), "L10")); }
-  SUBCASE("another one is there") { CHECK(says(restart(safety, 1, {0, {1, 0}}, 1), "L10")); }
+  SUBCASE("the log is shorter") {
+    CHECK(says(restart(safety, 1, {0, {1}}, 1), "L10"));
+  }
+  SUBCASE("another one is there") {
+    CHECK(says(restart(safety, 1, {0, {1, 0}}, 1), "L10"));
+  }
   SUBCASE("what was not acknowledged may go") {
     CHECK_FALSE(restart(safety, 1, {0, {1, 1}}, 1));
   }
@@ -259,8 +265,12 @@ TEST_CASE("a read that overlaps a write may see either") {
   const auto b = history.invoke(get("k", 2), 0);
   REQUIRE_FALSE(history.committed(1));
   REQUIRE_FALSE(history.wrote(a, created(2)));
-  SUBCASE("before") { CHECK_FALSE(history.read(b, {}, 1)); }
-  SUBCASE("behind") { CHECK_FALSE(history.read(b, value("a", 2, 2, 1), 2)); }
+  SUBCASE("before") {
+    CHECK_FALSE(history.read(b, {}, 1));
+  }
+  SUBCASE("behind") {
+    CHECK_FALSE(history.read(b, value("a", 2, 2, 1), 2));
+  }
 }
 
 TEST_CASE("a read of what was never written is seen") {
@@ -306,7 +316,9 @@ TEST_CASE("an unknown outcome may be applied later, or never") {
   const auto a = history.invoke(put("k", "a"), 1);
   history.unknown(a);
   SUBCASE("never") {}
-  SUBCASE("later") { CHECK_FALSE(history.committed(1)); }
+  SUBCASE("later") {
+    CHECK_FALSE(history.committed(1));
+  }
   CHECK_FALSE(history.judge_connections());
 }
 
@@ -314,7 +326,9 @@ TEST_CASE("an answer with a wrong revision, or the second one, is seen") {
   History history;
   const auto a = history.invoke(put("k", "a"), 1);
   REQUIRE_FALSE(history.committed(1));
-  SUBCASE("wrong") { CHECK(says(history.wrote(a, created(3)), "wrong outcome")); }
+  SUBCASE("wrong") {
+    CHECK(says(history.wrote(a, created(3)), "wrong outcome"));
+  }
   SUBCASE("twice") {
     REQUIRE_FALSE(history.wrote(a, created(2)));
     CHECK(says(history.wrote(a, created(2)), "twice"));

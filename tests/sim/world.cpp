@@ -40,8 +40,8 @@ World::World(Options options)
     Host& h = *hosts_.back();
     h.world = this;
     h.id = raft::ServerId(static_cast<std::uint32_t>(i));
-    h.clock = Clock(kBegin, Instant{hosts_random_.between(1, std::int64_t{1} << 50)},
-                    plan_.rates[i]);
+    h.clock =
+        Clock(kBegin, Instant{hosts_random_.between(1, std::int64_t{1} << 50)}, plan_.rates[i]);
     h.disk = test::MemFs(hosts_random_.next());
   }
   links_.resize(plan_.servers * plan_.servers);

@@ -99,12 +99,12 @@ class World {
   struct Link {
     bool up = false;
     bool dialling = false;
-    bool announced = false;       // PeerUp was posted, and no PeerGone since
+    bool announced = false;  // PeerUp was posted, and no PeerGone since
     bool announced_cluster = false;
-    std::uint64_t met_boot = 0;   // of the other process
-    std::uint64_t epoch = 0;      // what was sent on an older connection is lost
-    Instant last_delivery[2];     // of control and bulk
-    std::int64_t cuts = 0;        // faults that keep messages from passing this way
+    std::uint64_t met_boot = 0;  // of the other process
+    std::uint64_t epoch = 0;     // what was sent on an older connection is lost
+    Instant last_delivery[2];    // of control and bulk
+    std::int64_t cuts = 0;       // faults that keep messages from passing this way
   };
   // What a fault did and its end undoes.
   struct Spell {
@@ -118,11 +118,11 @@ class World {
     std::size_t host = 0;
     std::uint64_t connection = 0;  // 0: none
     std::uint64_t next_request = 1;
-    bool probe = false;            // asks at the end, until it is answered
-    std::size_t served = 0;        // of the requests asked last
-    std::map<std::uint64_t, std::size_t> open;      // request -> operation
-    std::map<std::string, std::uint64_t> revisions; // seen last
-    std::optional<Operation> again;                 // was refused: tried once more elsewhere
+    bool probe = false;                              // asks at the end, until it is answered
+    std::size_t served = 0;                          // of the requests asked last
+    std::map<std::uint64_t, std::size_t> open;       // request -> operation
+    std::map<std::string, std::uint64_t> revisions;  // seen last
+    std::optional<Operation> again;                  // was refused: tried once more elsewhere
     // A read and a write were served.
     bool satisfied() const { return served >= 2 && open.empty(); }
   };
@@ -239,7 +239,7 @@ class World {
   std::int64_t loss_percent_ = 0, duplicate_percent_ = 0;
   Duration delay_max_;
   std::vector<Spell> spells_;
-  std::size_t churning_ = 0;  // spells of churn
+  std::size_t churning_ = 0;    // spells of churn
   std::size_t lost_hosts_ = 0;  // wiped or refused: of the minority that may be
   std::vector<Client> clients_;
   std::uint64_t connections_ = 0;
