@@ -43,6 +43,7 @@ World::World(Options options)
     h.clock =
         Clock(kBegin, Instant{hosts_random_.between(1, std::int64_t{1} << 50)}, plan_.rates[i]);
     h.disk = test::MemFs(hosts_random_.next());
+    h.disk.lie_after_failed_syncs();
   }
   links_.resize(plan_.servers * plan_.servers);
   for (std::size_t c = 0; c < plan_.clients; ++c) {
