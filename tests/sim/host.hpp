@@ -66,6 +66,10 @@ struct Host final : node::Transport, node::Clients, storage::Fs {
   static constexpr std::int64_t kUnlimited = INT64_MAX;
   std::int64_t effects_left = kUnlimited;
   std::uint64_t turns = 0;
+  // E12: it follows a leader of this term that it heard lately, when its turn begins; 0: it does
+  // not. Or it has been told that the process of one is gone.
+  raft::Term sticks_to;
+  bool told_gone = false;
   node::Recovery recovery;  // its log and snapshots
   std::unique_ptr<node::Node> node;
   node::Counters counted;  // of which the tally knows

@@ -49,6 +49,12 @@ MUTANTS = (
     Mutant("no entry of its own at the start of a term", "L6", RAFT + "leader.cpp",
            "    append(\n        make_entry(log_.last_index().next(), current_term(), "
            "EntryType::noop, stamp, Origin{}, {}));\n", "", 300),
+    Mutant("a vote while the leader is heard", "E12", RAFT + "follower.cpp",
+           "  if (leader_is_fresh()) return VoteRefusal::leader_fresh;\n", "", 300),
+    Mutant("a pre-vote opens its term", "E9", RAFT + "candidate.cpp",
+           "  role_ = std::move(pre);\n  ask_votes(true);\n",
+           "  role_ = std::move(pre);\n  ask_votes(true);\n"
+           "  hard_state_.current_term = current_term().next();\n", 300),
     # ---- logs
     Mutant("an acknowledgement before the fsync", "L10", RAFT + "follower.cpp",
            "  send(from, reply, write_of(last_new));\n",

@@ -159,6 +159,7 @@ void World::gone(std::size_t who, std::size_t other) {
   Link& l = link(who, other);
   if (!std::exchange(l.announced, false)) return;
   tally_.count(Count::peers_gone);
+  host(who).told_gone = true;
   post(host(who), node::PeerGone{host(other).id});
 }
 

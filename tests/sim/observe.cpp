@@ -53,6 +53,9 @@ void World::observe_vote(Host& h, std::size_t to, const node::PeerMessage& messa
   const auto* vote = m == nullptr ? nullptr : std::get_if<raft::VoteReply>(m);
   if (vote == nullptr || vote->pre_vote || !vote->granted()) return;
   check(safety_.votes(h.number(), h.incarnation().value, vote->for_term.value, to));
+  if (h.sticks_to.value != 0 && vote->for_term > h.sticks_to)
+    fail(fmt::format("E12: server {} votes in term {} while it hears the leader of term {}",
+                     h.number(), vote->for_term.value, h.sticks_to.value));
 }
 
 void World::observe(Host& h, bool whole) {

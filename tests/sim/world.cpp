@@ -127,6 +127,7 @@ void World::stop_process(Host& h) {
   h.turn_scheduled = h.disk_scheduled = false;
   h.wake_at = kNever;
   h.effects_left = Host::kUnlimited;
+  h.told_gone = false;
   connections_lost(h);
   connections_end(h);
 }
@@ -195,7 +196,13 @@ void World::turn(Host& h) {
   }
   const bool dies = faulty_ && plan_.has(FaultKind::effects) && one_in(faults_, 3000);
   if (dies) h.effects_left = faults_.between(0, 5);
-  const auto deadline = h.node->turn(h.clock.read(now_));
+  const Instant local = h.clock.read(now_);
+  const raft::Raft& raft = h.node->raft();
+  const bool hears = raft.leader() && !raft.is_leader() && !h.told_gone &&
+                     local - raft.leader_heard_at() < raft.config().election_timeout;
+  h.sticks_to = hears ? raft.current_term() : raft::Term(0);
+  const auto deadline = h.node->turn(local);
+  h.told_gone = false;
   // What this turn decided is judged even where nobody will ever hear of it.
   observe(h, static_cast<bool>(deadline));
   if (!deadline) return storage_failed(h, deadline.error());
@@ -335,6 +342,7 @@ void World::become_quiet() {
   trace("quiet from now on");
   for (std::size_t s = 0; s < spells_.size(); ++s) undo(s);
   faulty_ = false;
+  plan_.in_order = true;  // Q: a fair network
   if (plan_.has(FaultKind::core)) choose_core();
   for (auto& h : hosts_) {
     if (h->outside) continue;
