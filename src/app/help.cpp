@@ -70,7 +70,8 @@ Prints the value's bytes and nothing else, and a newline on a terminal only.
   date | vesper put now -
   vesper put -- temperature -5
 
-Prints the revision of the store that the write made.
+Prints the revision of the store that the write made. What gets no answer is asked for again, at the
+next endpoint and under the same Idempotency-Key, so that it is written once.
 )";
   if (command == "delete")
     return R"(Examples:

@@ -7,6 +7,9 @@
 //   section 1, the keys in their order, each: u16 length, key   u8 flags (1: json)   u64 revision
 //   u64 create_revision   u64 version   u32 length, value
 //
+//   section 2, replies in the order of their decisions, at most kMaxReplies: kv/replies.hpp has the
+//   form; missing where there are none
+//
 // A kind that this build does not know is refused by name: what it means would be lost. Nothing in
 // here knows of files, chunks or indexes.
 #pragma once
@@ -34,11 +37,14 @@ class Export {
   Export(const Export&) = delete;
   Export& operator=(const Export&) = delete;
 
-  // Appends to `out` until that holds `limit` bytes or `max_records` keys were looked at. True when
+  // Appends to `out` until that holds `limit` bytes or `max_records` were looked at. True when
   // the content has ended.
   bool read(std::string& out, std::size_t limit, std::size_t max_records);
 
  private:
+  ByteWriter begin_head();
+  void begin_section();
+  bool next_reply(std::size_t& budget);
   bool next_item(Store::Records::iterator& at, std::size_t& budget);
   void take(std::string_view key, const Item& item);
 
@@ -47,7 +53,9 @@ class Export {
   std::size_t head_at_ = 0;
   SharedBytes value_;
   std::size_t value_at_ = 0;
-  std::uint64_t left_;   // keys not yet taken
+  std::uint32_t section_ = 1;  // that is being given out
+  std::uint64_t left_;         // of it, not yet taken
+  std::uint64_t replies_;
   bool ending_ = false;  // the end is in head_
 };
 
@@ -70,8 +78,10 @@ class Import {
   // Consumes one unit from `in`; false where its end has not come yet.
   Result<bool> take(std::string_view& in);
   Result<bool> take_item(std::string_view& in);
+  Result<bool> take_reply(std::string_view& in);
   bool take_value(std::string_view& in);
   void keep(const SharedBytes& own, std::size_t key_size, Item item, Id128 value_sum);
+  void took_one();
 
   // An item whose large value is arriving.
   struct Arriving {
@@ -87,8 +97,9 @@ class Import {
   std::string rest_;  // the beginning of a unit
   Expects expects_ = Expects::head;
   std::unique_ptr<Arriving> arriving_;  // while a value is expected
-  std::uint64_t left_ = 0;              // items of the section
-  bool keys_seen_ = false;
+  std::uint32_t section_ = 0;           // the last one that came
+  std::uint64_t left_ = 0;              // items of it
+  LogTime latest_;                      // of the replies so far
   Id128 digest_;
 };
 

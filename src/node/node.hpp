@@ -53,6 +53,7 @@ struct Status {
   std::uint64_t receiving_chunks = 0, receiving_of = 0;  // of a snapshot that the leader sends
   std::size_t keys = 0;
   std::uint64_t store_bytes = 0;
+  std::size_t idempotency_keys = 0;  // whose replies are kept
   std::size_t inflight_requests = 0, inflight_bytes = 0;
 };
 
@@ -64,6 +65,8 @@ struct Counters {
   std::uint64_t writes_proposed = 0, writes_forwarded = 0, writes_retried = 0;
   std::uint64_t read_rounds = 0, reads = 0;
   std::uint64_t writes_unknown = 0;
+  // Of this node's clients: answers given again, tokens refused.
+  std::uint64_t writes_replayed = 0, tokens_reused = 0, tokens_refused_full = 0;
   std::uint64_t snapshots_taken = 0, snapshots_installed = 0, snapshots_failed = 0;
   std::uint64_t snapshot_chunks_sent = 0, transfers_resumed = 0;
   // Entries in one Write to the disk: buckets of at most 1, 2, 4, ... 512, and more.
@@ -112,6 +115,7 @@ class Node {
   Result<void> flush();
   Result<void> apply(const raft::Entry& entry);
   Result<void> apply_command(const raft::Entry& entry);
+  void count(const kv::WriteResult& answer);
   Result<void> on_disk_done(const storage::JobDone& done);
   void on_peer_message(FromPeer from);
   void on_forward(raft::ServerId from, const Forward& forward);

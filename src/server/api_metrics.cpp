@@ -68,6 +68,8 @@ void node_metrics(const node::Status& status, std::uint32_t id, Page& page) {
   page.single("revision", "gauge", "Revision of the store.", status.revision);
   page.single("keys", "gauge", "Keys in the store.", status.keys);
   page.single("store_bytes", "gauge", "Bytes of all keys and values.", status.store_bytes);
+  page.single("idempotency_keys", "gauge", "Idempotency-Keys whose replies are kept.",
+              status.idempotency_keys);
   page.single("log_entries", "gauge", "Entries in the log.", status.log_entries);
   page.single("log_bytes", "gauge", "Bytes of the log's entries.", status.log_bytes);
   page.single("log_first_index", "gauge", "Index of the first entry of the log in memory.",
@@ -94,6 +96,12 @@ void counter_metrics(const node::Counters& counters, Page& page) {
               counters.writes_retried);
   page.single("writes_unknown_total", "counter", "Writes whose outcome could not be told.",
               counters.writes_unknown);
+  page.single("idempotency_replays_total", "counter",
+              "Replies to clients of this node that were given again.", counters.writes_replayed);
+  page.family("idempotency_refused_total", "counter",
+              "Writes of clients of this node that were refused for their Idempotency-Key.");
+  page.sample(counters.tokens_reused, "reason=\"reused\"");
+  page.sample(counters.tokens_refused_full, "reason=\"full\"");
   page.single("reads_total", "counter", "Linearizable reads.", counters.reads);
   page.single("read_rounds_total", "counter", "ReadIndex rounds, each for many reads.",
               counters.read_rounds);

@@ -66,6 +66,19 @@ void write_limits(const Options& options, json::Writer& json) {
   json.end_object();
 }
 
+// How long the reply to a request with an Idempotency-Key is kept, and how many are.
+void write_idempotency(const node::Status& status, json::Writer& json) {
+  json.key("idempotency");
+  json.begin_object();
+  json.key("kept_ms");
+  json.number(static_cast<std::uint64_t>(kv::kReplyKept.ms()));
+  json.key("max");
+  json.number(kv::kMaxReplies);
+  json.key("keys");
+  json.number(status.idempotency_keys);
+  json.end_object();
+}
+
 void write_log(const node::Status& status, const storage::Wal* wal, json::Writer& json) {
   json.key("log");
   json.begin_object();
@@ -168,6 +181,7 @@ void render_status(Context& context, Answer& answer) {
   write_log(status, context.wal(), json);
   write_snapshot(context, status, json);
   write_limits(context.options(), json);
+  write_idempotency(status, json);
   json.end_object();
   answer.body += '\n';
   if (node != nullptr) answer.revision = status.revision;

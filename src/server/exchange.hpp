@@ -32,6 +32,7 @@ struct Exchange {
   Duration timeout;
   std::string key;
   kv::Conditions conditions;
+  std::string token;                 // of a write that came with an Idempotency-Key; else empty
   std::optional<raft::ServerId> to;  // /cluster/transfer?to=
 
   // The body: kept for the handler, or read and dropped.
@@ -57,6 +58,7 @@ struct Answer {
   std::optional<std::uint64_t> revision;               // the store's
   std::string_view allow;
   bool retry = false;
+  bool replayed = false;  // the answer to an earlier request of the same token
   std::string body;
   SharedBytes shared;  // in place of `body`: a large value as it is
 

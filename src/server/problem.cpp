@@ -55,10 +55,12 @@ Problem refused(node::Refusal refusal) {
               .detail = "it could not be done in time; nothing was applied",
               .hint = "try again, or give it more time with ?timeout="};
     case node::Refusal::outcome_unknown:
-      return {.status = 504,
-              .code = "outcome_unknown",
-              .detail = "the write is in a log, and whether it takes effect is not known yet",
-              .hint = "read the key before writing again"};
+      return {
+          .status = 504,
+          .code = "outcome_unknown",
+          .detail = "the write is in a log, and whether it takes effect is not known yet",
+          .hint =
+              "read the key before writing again; with an Idempotency-Key it can be sent again"};
   }
   VESPER_UNREACHABLE();
 }

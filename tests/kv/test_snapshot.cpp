@@ -11,11 +11,11 @@ using namespace vesper;
 namespace {
 
 void put(kv::Store& store, std::string_view key, std::string_view value, bool json = false) {
-  REQUIRE(store.apply(SharedBytes::copy_of(kv::encode_put(key, value, json, {}))).ok());
+  REQUIRE(store.apply(SharedBytes::copy_of(kv::encode_put(key, value, json, {})), {}).ok());
 }
 
 void remove(kv::Store& store, std::string_view key) {
-  REQUIRE(store.apply(SharedBytes::copy_of(kv::encode_remove(key, {}))).ok());
+  REQUIRE(store.apply(SharedBytes::copy_of(kv::encode_remove(key, {})), {}).ok());
 }
 
 std::string all(kv::Store& store) {

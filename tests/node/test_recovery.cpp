@@ -22,12 +22,14 @@ struct Solo final : node::Transport, node::Clients {
   node::Recovery recovery;
   std::unique_ptr<node::Node> node;
   std::size_t answered = 0;
+  kv::WriteResult last;
   std::uint64_t boots = 0, requests = 0;
   std::map<std::string, std::uint64_t> confirmed;  // key: the number in the value answered last
 
   void send(raft::ServerId, const node::PeerMessage&, bool) override {}
   void reply(const node::Ticket& ticket, node::Reply reply) override {
-    CHECK(std::holds_alternative<kv::WriteResult>(reply));
+    REQUIRE(std::holds_alternative<kv::WriteResult>(reply));
+    last = std::get<kv::WriteResult>(reply);
     ++answered;
     confirmed["k" + std::to_string(ticket.request % 50)] = ticket.request;
   }
@@ -94,6 +96,17 @@ struct Solo final : node::Transport, node::Clients {
     }
     run();
     CHECK(answered == requests);
+  }
+  // One with a token: what it was told.
+  kv::WriteResult keyed(int n) {
+    const std::string key = "keyed" + std::to_string(n);
+    const kv::RequestId id{"token-" + std::to_string(n), {1, static_cast<std::uint64_t>(n)}};
+    const auto command =
+        n % 3 == 0 ? kv::encode_remove(key, {}, id) : kv::encode_put(key, "value", false, {}, id);
+    node->post(node::ClientWrite{{1, ++requests}, SharedBytes::copy_of(command), now + seconds(5)});
+    const std::size_t before = answered;
+    while (answered == before) run(milliseconds(2));
+    return last;
   }
   std::vector<std::string> snapshots() {
     std::vector<std::string> found;
@@ -213,4 +226,41 @@ TEST_CASE("F40: a disk without space for snapshots goes on, and takes them when 
   solo.run(seconds(2));
   solo.write(100);
   CHECK(solo.node->counters().snapshots_taken > taken);
+}
+
+TEST_CASE(
+    "K1: a request that was decided is answered the same after a restart from snapshot and log") {
+  Solo solo;
+  prepare(solo);
+  std::vector<kv::WriteResult> told;
+  for (int n = 0; n < 60; ++n) {  // more than one snapshot's worth
+    told.push_back(solo.keyed(n));
+    CHECK_FALSE(told.back().replayed);
+  }
+  solo.run();
+  const std::uint64_t revision = solo.node->store().revision();
+  for (const auto loss : {MemFs::Loss::all, MemFs::Loss::none}) {
+    solo.fs.lose_power(loss);
+    REQUIRE(solo.start().ok());
+    CHECK(solo.node->raft().snapshot().last_index > raft::Index(300));
+    solo.run();
+    for (int n = 0; n < 60; ++n) {
+      CAPTURE(n);
+      const kv::WriteResult again = solo.keyed(n);
+      const kv::WriteResult& first = told[static_cast<std::size_t>(n)];
+      CHECK(again.replayed);
+      CHECK(again.kind == first.kind);
+      CHECK(again.revision == first.revision);
+      CHECK(again.create_revision == first.create_revision);
+      CHECK(again.version == first.version);
+      CHECK(again.current_revision == first.current_revision);
+    }
+    CHECK(solo.node->store().revision() == revision);
+    CHECK(solo.node->counters().writes_replayed == 60);
+  }
+  // K2: by log time, which went on from where it was.
+  solo.run(seconds(600));
+  CHECK_FALSE(solo.keyed(1).replayed);
+  CHECK(solo.node->store().revision() == revision + 1);
+  CHECK(solo.node->store().digest() == solo.node->store().recomputed_digest());
 }

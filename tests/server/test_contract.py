@@ -128,8 +128,6 @@ def test_conditions_are_decided_when_the_write_is(binary, directory):
         assert problem(put("x", ("If-Match", "a,,")), 400, "invalid_field")["field"] == "If-Match"
         many = ", ".join('"%d"' % i for i in range(17))
         problem(put("x", ("If-Match", many)), 400, "invalid_field")
-        problem(put("x", ("Idempotency-Key", "k")), 400, "invalid_field")
-        assert s.request("GET", "/kv/c", None, [("Idempotency-Key", "k")])[0] == 200
 
 
 def test_what_is_not_named_is_refused_in_the_order_of_the_checks(binary, directory):
