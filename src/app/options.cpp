@@ -35,7 +35,7 @@ struct Raw {
   std::string data_dir;
   std::string listen;
   std::string peer_key_file;
-  std::array<std::string, 9> settings;  // of `server`, in the order of kSettings
+  std::array<std::string, 10> settings;  // of `server`, in the order of kSettings
 };
 
 // Limits and timeouts of `server`. Exactly one of the two places is set.
@@ -62,6 +62,8 @@ constexpr Setting kSettings[] = {
     {"--election-timeout", "drawn from this to twice this (default 150ms)", nullptr,
      &ServerOptions::election_timeout},
     {"--heartbeat", "of a leader (default 50ms)", nullptr, &ServerOptions::heartbeat},
+    {"--max-lease", "that this node asks for when it leads (default 100ms, the most; 0: none)",
+     nullptr, &ServerOptions::max_lease},
 };
 
 class Help : public CLI::Formatter {
@@ -240,7 +242,9 @@ class Reader {
       if (number && *number > 0) raw_.server.*setting.number = *number;
       return number && *number > 0;
     }
-    raw_.server.*setting.duration = http::parse_duration(text);
+    // 0 is no duration of the interface; here it says that there is to be none.
+    const bool none = text == "0" && setting.duration == &ServerOptions::max_lease;
+    raw_.server.*setting.duration = none ? Duration{} : http::parse_duration(text);
     return (raw_.server.*setting.duration).has_value();
   }
 

@@ -61,7 +61,7 @@ struct ServerOptions {
   // Limits and timeouts; empty: the server's own default.
   std::optional<std::uint64_t> max_connections, max_value, max_inflight;
   std::optional<Duration> request_timeout, header_timeout, body_timeout, idle_timeout;
-  std::optional<Duration> election_timeout, heartbeat;
+  std::optional<Duration> election_timeout, heartbeat, max_lease;
 };
 
 // The command was answered by parse_options() itself, or could not be understood.

@@ -34,7 +34,11 @@ struct Propose {
 // when it takes too long.
 struct ReadIndex {
   std::uint64_t id = 0;
+  bool lease = false;  // all of them take the leader's lease for a round
 };
+
+// A read came that a lease would answer: a leader asks for leases from now on, for a while.
+struct LeaseRead {};
 
 // A connection to the peer stands, and its handshake has passed.
 struct PeerUp {
@@ -80,7 +84,7 @@ struct DeadlinePassed {};
 struct EndOfTurn {};
 
 using Event =
-    std::variant<Received, Persisted, Propose, ReadIndex, PeerUp, PeerGone, SnapshotStored,
+    std::variant<Received, Persisted, Propose, ReadIndex, LeaseRead, PeerUp, PeerGone, SnapshotStored,
                  ChunkRead, ChunkStored, ReceiveFailed, DeadlinePassed, EndOfTurn>;
 
 }  // namespace vesper::raft

@@ -92,7 +92,12 @@ void counter_metrics(const node::Counters& counters, Page& page) {
               counters.writes_retried);
   page.single("writes_unknown_total", "counter", "Writes whose outcome could not be told.",
               counters.writes_unknown);
-  page.single("reads_total", "counter", "Linearizable reads.", counters.reads);
+  page.family("reads_total", "counter", "Reads answered, by what they were.");
+  for (std::size_t level = 0; level < counters.reads.size(); ++level)
+    page.sample(counters.reads[level],
+                fmt::format("consistency=\"{}\"", to_string(static_cast<node::ReadLevel>(level))));
+  page.single("reads_too_stale_total", "counter", "Stale reads refused for max_staleness.",
+              counters.reads_too_stale);
   page.single("read_rounds_total", "counter", "ReadIndex rounds, each for many reads.",
               counters.read_rounds);
   page.family("batch_entries", "histogram", "Entries in one write to the disk.");

@@ -32,6 +32,7 @@ struct Exchange {
   Duration timeout;
   std::string key;
   kv::Conditions conditions;
+  node::ReadOptions read;
 
   // The body: kept for the handler, or read and dropped.
   bool keep_body = false;
@@ -54,6 +55,8 @@ struct Answer {
   std::string_view content_type = "application/json";  // empty: no body, not even an empty one
   std::optional<std::uint64_t> etag;                   // a key's revision
   std::optional<std::uint64_t> revision;               // the store's
+  std::string_view consistency;                        // of a read of /kv; static text
+  std::optional<std::uint64_t> staleness_ms;           // at most that
   std::string_view allow;
   bool retry = false;
   std::string body;

@@ -47,8 +47,13 @@ Problem refused(node::Refusal refusal) {
     case node::Refusal::timeout:
       return {.status = 503,
               .code = "timeout",
-              .detail = "no majority confirmed the read in time",
+              .detail = "no majority confirmed the read in time, or min_revision is not reached here",
               .hint = "try again, or give it more time with ?timeout="};
+    case node::Refusal::too_stale:
+      return {.status = 503,
+              .code = "too_stale",
+              .detail = "this node's state is older than max_staleness, or may be",
+              .hint = "use another node, or allow more"};
     case node::Refusal::outcome_unknown:
       return {.status = 504,
               .code = "outcome_unknown",

@@ -34,6 +34,7 @@ raft::Config raft_config(const Options& options, raft::Incarnation incarnation) 
   config.seed = random64();
   config.election_timeout = options.election_timeout;
   config.heartbeat_interval = options.heartbeat;
+  config.max_lease = options.max_lease;
   return config;
 }
 
