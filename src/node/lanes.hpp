@@ -30,7 +30,7 @@ using Lanes = std::map<std::uint64_t, Lane>;
 struct ReadBatches {
   std::uint64_t gathering = 1;  // the batch that new reads join
   std::vector<std::uint64_t> gathering_lanes;
-  bool gathering_rounds = false;  // one of them wants a round, whatever lease there is
+  bool gathering_rounds = false;            // one of them wants a round, whatever lease there is
   std::vector<std::uint64_t> asking_lanes;  // whose batch is `gathering - 1` or older
   std::uint64_t asked_id = 0;               // of the last ReadIndex; never reused
   bool asking = false;

@@ -144,8 +144,7 @@ void Node::await_revision(std::uint64_t connection, Lane& lane, std::uint64_t re
 }
 
 void Node::advance_awaited_revisions() {
-  while (!awaited_revisions_.empty() &&
-         awaited_revisions_.begin()->first <= store_->revision()) {
+  while (!awaited_revisions_.empty() && awaited_revisions_.begin()->first <= store_->revision()) {
     const std::uint64_t connection = awaited_revisions_.begin()->second;
     awaited_revisions_.erase(awaited_revisions_.begin());
     advance(connection);
@@ -351,8 +350,7 @@ void Node::expire_reads() {
         end_reads(1);
         const auto& read = std::get<WaitingRead>(waiting);
         // With its index known it waits for no leader, but for a revision.
-        const bool unreached =
-            read.index && store_->revision() < read.request.options.min_revision;
+        const bool unreached = read.index && store_->revision() < read.request.options.min_revision;
         refused.emplace_back(read.request.ticket, unreached ? Refusal::timeout : read_refusal);
       }
       return true;

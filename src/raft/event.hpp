@@ -84,7 +84,7 @@ struct DeadlinePassed {};
 struct EndOfTurn {};
 
 using Event =
-    std::variant<Received, Persisted, Propose, ReadIndex, LeaseRead, PeerUp, PeerGone, SnapshotStored,
-                 ChunkRead, ChunkStored, ReceiveFailed, DeadlinePassed, EndOfTurn>;
+    std::variant<Received, Persisted, Propose, ReadIndex, LeaseRead, PeerUp, PeerGone,
+                 SnapshotStored, ChunkRead, ChunkStored, ReceiveFailed, DeadlinePassed, EndOfTurn>;
 
 }  // namespace vesper::raft

@@ -96,10 +96,12 @@ Heartbeat Raft::heartbeat_to(const Progress& progress) const {
   const auto& leader = std::get<Leader>(role_);
   Heartbeat m{current_term(), commit_index_, log_time(now_), leader.round};
   m.lease_ms = leader.sent.back().lease_ms;
-  const auto confirmed = confirmed_at();
-  if (confirmed && now_ - *confirmed <= kMaxAge) {
-    m.echo = progress.stamp;
-    m.age = now_ - *confirmed;
+  if (const auto confirmed = confirmed_at()) {
+    const Duration age = std::max(Duration{}, progress.stamped_at - *confirmed);
+    if (age <= kMaxAge) {
+      m.echo = progress.stamp;
+      m.age = age;
+    }
   }
   return m;
 }
@@ -108,7 +110,10 @@ Heartbeat Raft::heartbeat_to(const Progress& progress) const {
 // frozen does not take old answers for fresh ones.
 void Raft::on_heartbeat_answered(Progress& progress, const HeartbeatReply& m) {
   const auto& sent = std::get<Leader>(role_).sent;
-  if (m.round >= progress.acked_round) progress.stamp = m.stamp;
+  if (m.round >= progress.acked_round) {
+    progress.stamp = m.stamp;
+    progress.stamped_at = now_;
+  }
   const auto at = std::find_if(sent.begin(), sent.end(),
                                [&](const SentRound& round) { return round.round == m.round; });
   if (at == sent.end()) return;
@@ -144,9 +149,10 @@ std::uint64_t Raft::stamp() const {
   return stamp_base_ + static_cast<std::uint64_t>((now_ - started_at_).ns);
 }
 
-// The heartbeat left after the answer whose stamp it echoes, so the leader's word holds for an
-// instant not before that answer less its age. Its age was measured by the leader's clock: taken
-// with the allowance that leases have. It says what is committed up to leader_commit only.
+// The leader got the answer after it left here. So the instant for which the leader's word holds,
+// `age` before it got it, is not before the answer's stamp less the age, which the leader's clock
+// has measured: taken with the allowance that leases have. What the word says, is that all that was
+// acknowledged by then is at or below leader_commit.
 void Raft::learn_freshness(const Heartbeat& m) {
   if (awaited_ && awaited_->index <= commit_index_) {
     fresh_as_of_ = fresh_as_of();

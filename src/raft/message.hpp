@@ -64,10 +64,10 @@ struct Heartbeat {
   Term term;
   Index leader_commit;
   LogTime log_time;
-  std::uint64_t round = 0;  // never reused within a term
+  std::uint64_t round = 0;     // never reused within a term
   std::uint32_t lease_ms = 0;  // who answers votes for nobody for 1.1 times as long; <= kMaxLease
-  // How old the leader's word is (raft/lease.cpp): a majority is known to have followed it `age`
-  // before this left, and that was after the receiver's answer with the stamp `echo`. 0: not known.
+  // How fresh leader_commit is (raft/lease.cpp): a majority is known to have followed this leader
+  // `age` before it got the receiver's answer with the stamp `echo`, or later. 0: not known.
   std::uint64_t echo = 0;
   Duration age;  // never negative
 };

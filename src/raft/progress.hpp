@@ -45,6 +45,7 @@ struct Progress {
   Instant acked_at;               // likewise; Instant{}: none was, under this incarnation
   Instant lease_until;            // what it has promised lasts longer than this
   std::uint64_t stamp = 0;        // of its newest answer; 0: none came
+  Instant stamped_at;             // when that came
   Instant progress_at;            // when something came of what was sent; drives resending
   std::uint64_t acked_round = 0;  // newest heartbeat round that it has answered
   Index told_commit;              // newest commit index that was sent to it
