@@ -243,7 +243,7 @@ class Reader {
       return number && *number > 0;
     }
     // 0 is no duration of the interface; here it says that there is to be none.
-    const bool none = text == "0" && setting.duration == &ServerOptions::max_lease;
+    const bool none = (text == "0" || text == "0ms") && setting.duration == &ServerOptions::max_lease;
     raw_.server.*setting.duration = none ? Duration{} : http::parse_duration(text);
     return (raw_.server.*setting.duration).has_value();
   }
