@@ -29,6 +29,7 @@ struct Raw {
   std::string key;
   std::string value;
   std::string file;
+  std::string consistency, max_staleness, min_revision;  // of `get`
   std::string address;
   ServerOptions server;
   std::string id;
@@ -101,6 +102,15 @@ void define_cluster(CLI::App& app, Raw& raw, std::string_view timeout) {
       ->type_name("FORMAT");
 }
 
+void define_read_level(CLI::App& app, Raw& raw) {
+  app.add_option("--consistency", raw.consistency, "linearizable (default), lease or stale")
+      ->type_name("LEVEL");
+  app.add_option("--max-staleness", raw.max_staleness, "of a stale read: 200ms, 1s")
+      ->type_name("DURATION");
+  app.add_option("--min-revision", raw.min_revision, "wait until the node has reached it")
+      ->type_name("N");
+}
+
 void define_server(CLI::App& app, Raw& raw) {
   ServerOptions& server = raw.server;
   app.add_option("<id>", raw.id)->required();
@@ -138,6 +148,7 @@ void define(CLI::App& app, std::string_view command, Raw& raw) {
   if (command != "status") app.add_option("KEY", raw.key)->required();
   if (command == "put") app.add_option("VALUE", raw.value, "");
   define_cluster(app, raw, command == "status" ? "1s a node" : "5s");
+  if (command == "get") define_read_level(app, raw);
   if (command == "put")
     app.add_option("--file", raw.file, "the value is what is in it")->type_name("FILE");
   if (command == "status") app.add_flag("--json", raw.json, "the same as -o json");
@@ -243,7 +254,8 @@ class Reader {
       return number && *number > 0;
     }
     // 0 is no duration of the interface; here it says that there is to be none.
-    const bool none = (text == "0" || text == "0ms") && setting.duration == &ServerOptions::max_lease;
+    const bool none =
+        (text == "0" || text == "0ms") && setting.duration == &ServerOptions::max_lease;
     raw_.server.*setting.duration = none ? Duration{} : http::parse_duration(text);
     return (raw_.server.*setting.duration).has_value();
   }
@@ -262,7 +274,7 @@ class Reader {
         return fail("--json and -o say different things");
       cluster.output = OutputFormat::json;
     }
-    if (command_ == "get") return GetOptions{std::move(cluster), raw_.key};
+    if (command_ == "get") return read_get(std::move(cluster));
     if (command_ == "delete") return DeleteOptions{std::move(cluster), raw_.key};
     if (command_ == "status") {
       if (!given("--timeout")) cluster.timeout = kStatusTimeout;
@@ -274,6 +286,32 @@ class Reader {
       return fail(put.file ? "VALUE and --file exclude each other"
                            : "VALUE is missing (- reads stdin, --file F reads a file)");
     return put;
+  }
+
+  Options read_get(ClusterOptions cluster) {
+    GetOptions get{std::move(cluster), raw_.key, {}};
+    const auto add = [&](std::string_view name, std::string_view value) {
+      get.query += fmt::format("{}{}={}", get.query.empty() ? "" : "&", name, value);
+    };
+    if (given("--consistency")) {
+      const std::string& level = raw_.consistency;
+      if (level != "linearizable" && level != "lease" && level != "stale")
+        return fail(fmt::format("--consistency \"{}\": expected linearizable, lease or stale",
+                                escaped(level)));
+      add("consistency", level);
+    }
+    if (given("--max-staleness")) {
+      if (!http::parse_duration(raw_.max_staleness) || raw_.consistency != "stale")
+        return fail("--max-staleness: a duration as in 200ms or 1s, with --consistency stale");
+      add("max_staleness", raw_.max_staleness);
+    }
+    if (given("--min-revision")) {
+      if (!http::parse_decimal(raw_.min_revision).value_or(0))
+        return fail(fmt::format("--min-revision \"{}\": expected a whole number above 0",
+                                escaped(raw_.min_revision)));
+      add("min_revision", raw_.min_revision);
+    }
+    return get;
   }
 
   // A node that does not answer for so long is shown as down; one that is up answers at once.

@@ -31,6 +31,7 @@ struct ClientOptions {
 struct GetOptions {
   ClusterOptions cluster;
   std::string key;
+  std::string query;  // the read level, encoded; may be empty
 };
 
 struct PutOptions {

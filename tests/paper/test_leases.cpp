@@ -74,7 +74,8 @@ TEST_CASE("lease: without one nobody waits for a failover") {
   CHECK(one.one<VoteReply>(k2).granted());
 }
 
-TEST_CASE("lease: after a start nobody votes for 110 ms, but a disk without a term, and a server alone") {
+TEST_CASE(
+    "lease: after a start nobody votes for 110 ms, but a disk without a term, and a server alone") {
   const auto start = [](std::vector<std::uint64_t> log, std::uint64_t term, std::uint32_t voters) {
     Config config;
     config.self = k0;
@@ -200,9 +201,9 @@ TEST_CASE("staleness: nobody's echo but one's own is believed, and none from the
   one.receive(k1, heartbeat(1));
   other.receive(k1, heartbeat(1));
   Heartbeat m = heartbeat(1);
-  for (const std::uint64_t echo : {std::uint64_t{0}, std::uint64_t{1}, UINT64_MAX,
-                                   other.one<HeartbeatReply>(k1).stamp,
-                                   one.one<HeartbeatReply>(k1).stamp + 1}) {
+  for (const std::uint64_t echo :
+       {std::uint64_t{0}, std::uint64_t{1}, UINT64_MAX, other.one<HeartbeatReply>(k1).stamp,
+        one.one<HeartbeatReply>(k1).stamp + 1}) {
     m.echo = echo;
     one.receive(k1, m);
     CHECK_FALSE(one.raft().fresh_as_of().has_value());
