@@ -40,7 +40,8 @@ def _(binary):
         for node in cluster.nodes:
             api = node.api()
             for _ in range(3):
-                expect_equal(level_of(api.get('k', '?consistency=lease')), 'linearizable', f'{node}')
+                got = api.get('k', '?consistency=lease')
+                expect_equal(level_of(got), 'linearizable', f'{node}')
 
 
 @case('a leader frozen for longer than its lease, with readers on it, reads nothing stale')

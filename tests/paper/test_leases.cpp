@@ -6,6 +6,7 @@ using namespace vesper::paper;
 using vesper::Duration;
 using vesper::milliseconds;
 using vesper::seconds;
+using vesper::SharedBytes;
 
 namespace {
 
@@ -114,8 +115,10 @@ TEST_CASE("lease: the leader counts 0.9 times as long, from when the heartbeat l
 TEST_CASE("lease: nothing is held by answers to heartbeats that asked for nothing") {
   One one = leader();
   one.turn({ReadIndex{1}});
-  one.receive(k1, answer(one.one<Heartbeat>(k1)));
-  one.receive(k2, answer(one.one<Heartbeat>(k2)));
+  const Heartbeat asked = one.one<Heartbeat>(k1);
+  CHECK(asked.lease_ms == 0);
+  one.receive(k1, answer(asked));
+  one.receive(k2, answer(asked));
   CHECK_FALSE(holds(one));
 }
 
@@ -159,7 +162,7 @@ TEST_CASE("lease: a leader that steps down does not vote before its own promise 
   One one = leader();
   ask(one);
   one.wait(milliseconds(50));
-  one.receive(k1, append(3, 2, 2));
+  one.receive_and_sync(k1, append(3, 2, 2));
   CHECK_FALSE(one.is<Leader>());
   CHECK_FALSE(holds(one));
   one.turn({PeerGone{k1}});
@@ -245,6 +248,10 @@ TEST_CASE("staleness: a leader knows when a majority last followed it, from its 
   CHECK(one.one<Heartbeat>(k1).age == milliseconds(20));
   CHECK(one.one<Heartbeat>(k2).echo == 0);  // has answered nothing
   // And remembered when it no longer leads.
+  const auto again = one.now();
+  one.receive(k1, answer(one.one<Heartbeat>(k1), 2, 78));
+  one.wait(milliseconds(20));
   one.receive(k1, heartbeat(3));
-  CHECK(one.raft().fresh_as_of() == sent);
+  CHECK_FALSE(one.is<Leader>());
+  CHECK(one.raft().fresh_as_of() == again);
 }

@@ -118,7 +118,8 @@ def test_a_read_says_what_it_was(binary, directory):
     with Running(binary, directory) as s:
         s.request("PUT", "/kv/k", "v")
         for method, target, headers, status in (
-                ("GET", "/kv/k?", [], 200), ("HEAD", "/kv/k?", [], 200), ("GET", "/kv/k?raw&", [], 200),
+                ("GET", "/kv/k?", [], 200), ("HEAD", "/kv/k?", [], 200),
+                ("GET", "/kv/k?raw&", [], 200),
                 ("GET", "/kv/none?", [], 404), ("GET", "/kv/k?", [("If-None-Match", '"2"')], 304),
                 ("GET", "/kv/k?", [("If-Match", '"9"')], 412)):
             for level in ("linearizable", "lease", "stale"):
@@ -128,10 +129,11 @@ def test_a_read_says_what_it_was(binary, directory):
                 assert got[1]["vesper-consistency"] in (level, "linearizable"), got
                 assert got[1]["vesper-revision"] == "2"
                 assert ("vesper-staleness-ms" in got[1]) == (level == "stale"), got
-            assert s.request(method, target.rstrip("?&"), None, headers)[1]["vesper-consistency"] == \
-                "linearizable"
+            got = s.request(method, target.rstrip("?&"), None, headers)
+            assert got[1]["vesper-consistency"] == "linearizable", got
         assert s.request("GET", "/kv/k?consistency=stale&max_staleness=1ms")[0] in (200, 503)
-        assert s.request("GET", "/kv/k?consistency=stale&max_staleness=1s&min_revision=2")[0] == 200
+        both = "/kv/k?consistency=stale&max_staleness=1s&min_revision=2"
+        assert s.request("GET", both)[0] == 200
         assert "vesper-consistency" not in s.request("PUT", "/kv/k", "v")[1]
         late = s.request("GET", "/kv/k?min_revision=9&timeout=50ms")
         problem(late, 503, "timeout")
@@ -156,7 +158,8 @@ def test_read_levels_are_checked(binary, directory):
                 ("min_revision=99999999999999999999", "min_revision")):
             value = problem(s.request("GET", "/kv/k?" + query), 400, "invalid_parameter")
             assert value["parameter"] == parameter, (query, value)
-        problem(s.request("GET", "/kv/k?min_revision=9007199254740991&timeout=20ms"), 503, "timeout")
+        most = "/kv/k?min_revision=9007199254740991&timeout=20ms"
+        problem(s.request("GET", most), 503, "timeout")
         for name in ("consistency=stale", "max_staleness=1s", "min_revision=1"):
             for method, body in (("PUT", "v"), ("DELETE", None)):
                 value = problem(s.request(method, "/kv/k?" + name, body), 400, "invalid_parameter")
