@@ -136,8 +136,13 @@ TEST_CASE("lease: all heartbeats of a round ask for the same") {
 }
 
 TEST_CASE("lease: the answer of a disk that is not registered counts for nothing") {
-  One one = leader();
+  One one;
+  one.turn({PeerUp{k2, Incarnation(999), true}});  // is what the leader knows of k2
+  one.become_leader();
+  one.acknowledge(k1, 2);
   const auto asked = ask(one);
+  one.turn({Received{k2, Incarnation(999), answer(asked[1])}});
+  CHECK_FALSE(holds(one));
   one.turn({Received{k1, Incarnation(999), answer(asked[0])}});
   CHECK_FALSE(holds(one));
   one.receive(k1, answer(asked[0]));
