@@ -1,5 +1,7 @@
 #include "io/loop.hpp"
 
+#include <ctime>
+
 #include "base/assert.hpp"
 
 namespace vesper::io {
@@ -47,6 +49,12 @@ void Loop::watch_signals() {
   uv_signal_start(&sigint_, on_signal, SIGINT);
 }
 
+Instant Loop::now() const {
+  timespec time{};
+  VESPER_ASSERT(clock_gettime(CLOCK_BOOTTIME, &time) == 0);
+  return Instant{static_cast<std::int64_t>(time.tv_sec) * 1'000'000'000 + time.tv_nsec};
+}
+
 void Loop::run() {
   uv_run(&loop_, UV_RUN_DEFAULT);
 }
@@ -77,7 +85,9 @@ void Loop::arm(Instant at) {
   if (armed_ != kNever && armed_ <= at) armed_ = kNever;  // it has fired
   if (deadline_ == kNever) return;
   if (armed_ <= deadline_ && deadline_ - armed_ < milliseconds(5)) return;
-  const std::int64_t due_ms = deadline_.ns / 1'000'000 + 1;
+  // libuv's timers count on CLOCK_MONOTONIC; what carries over is how long there is to wait.
+  const std::int64_t due = static_cast<std::int64_t>(uv_hrtime()) + (deadline_ - at).ns;
+  const std::int64_t due_ms = due / 1'000'000 + 1;
   const std::int64_t wait_ms = due_ms - static_cast<std::int64_t>(uv_now(&loop_));
   uv_timer_start(
       &timer_, [](uv_timer_t*) {}, wait_ms > 0 ? static_cast<std::uint64_t>(wait_ms) : 0, 0);

@@ -37,9 +37,9 @@ class Loop {
   void set_events(TurnEvents events) { events_ = events; }
   void watch_signals();
 
-  // CLOCK_MONOTONIC, read now; never the loop's cached time, which is older than the bytes that
-  // were just read.
-  Instant now() const { return Instant{static_cast<std::int64_t>(uv_hrtime())}; }
+  // CLOCK_BOOTTIME, read now: monotonic, and it goes on while the machine is suspended, as the
+  // leases of others do. Never the loop's cached time, which is older than the bytes just read.
+  Instant now() const;
 
   // When turn(true) is due; kNever: not. Rounded up to whole milliseconds, so that it is never
   // early. Replaces the one before.

@@ -317,6 +317,11 @@ void Import::keep(const SharedBytes& own, std::size_t key_size, Item item, Id128
   store_->sum_ = plus(store_->sum_, item.digest);
   store_->bytes_ += own.size();
   store_->records_.insert(store_->records_.end(), Store::Record{key, std::move(item)});
+  took_one();
+}
+
+// Of the section under way.
+void Import::took_one() {
   expects_ = --left_ == 0 ? Expects::section : Expects::item;
 }
 
@@ -329,8 +334,8 @@ Result<bool> Import::take_reply(std::string_view& in) {
   latest_ = reply->decided;
   if (!in_order || !store_->replies_.keep(*reply))
     return Error{fmt::format("the reply to '{}' is out of order", escaped(reply->token))};
-  expects_ = --left_ == 0 ? Expects::section : Expects::item;
   in.remove_prefix(r.offset());
+  took_one();
   return true;
 }
 

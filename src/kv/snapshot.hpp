@@ -81,6 +81,7 @@ class Import {
   Result<bool> take_reply(std::string_view& in);
   bool take_value(std::string_view& in);
   void keep(const SharedBytes& own, std::size_t key_size, Item item, Id128 value_sum);
+  void took_one();
 
   // An item whose large value is arriving.
   struct Arriving {

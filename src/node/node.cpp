@@ -220,6 +220,7 @@ Result<void> Node::flush() {
     if (auto done = apply(raft_.log().at(applied_index_.next())); !done) return done;
   for (const raft::ReadReady& ready : reads) on_read_ready(ready);
   advance_applied_reads();
+  advance_awaited_revisions();
   return {};
 }
 

@@ -214,14 +214,16 @@ void Raft::advance_commit() {
 void Raft::send_heartbeats() {
   auto& leader = std::get<Leader>(role_);
   ++leader.round;  // K4: never reused, so that an old answer confirms nothing new
-  leader.sent.emplace_back(leader.round, now_);
+  leader.sent.push_back({leader.round, now_, lease_to_ask()});
   if (leader.sent.size() > kRoundsRemembered) leader.sent.pop_front();
+  // The leader is one of those that promise, and bound by it when it no longer leads.
+  promise(leader.sent.back().lease_ms);
+  leader.own_lease_until = std::max(leader.own_lease_until, leader.sent.back().lease_end());
   const bool blocked = writes_blocked();
   for (auto& [id, progress] : leader.progress) {
     progress.told_commit = commit_index_;
     progress.waits_for_commit = false;
-    send(id, Heartbeat{current_term(), commit_index_, log_time(now_), leader.round, blocked},
-         WriteNumber(0));
+    send(id, heartbeat_to(progress, blocked), WriteNumber(0));
   }
 }
 
@@ -233,10 +235,7 @@ void Raft::on_heartbeat_reply(ServerId from, Incarnation incarnation, const Hear
   Progress& progress = *known;
   if (m.round >= progress.acked_round) progress.disk = m.disk;
   progress.acked_round = std::max(progress.acked_round, m.round);
-  // What an answer proves, it proves for the moment at which its heartbeat left: a leader that
-  // was frozen does not take old answers for fresh ones.
-  for (const auto& [round, sent_at] : leader->sent)
-    if (round == m.round) progress.heard_at = std::max(progress.heard_at, sent_at);
+  on_heartbeat_answered(progress, m);
   if (m.received_index > progress.received_index && m.received_index <= log_.last_index()) {
     progress.received_index = m.received_index;
     progress.progress_at = now_;
@@ -294,8 +293,7 @@ void Raft::leader_end_of_turn() {
   for (auto& [id, progress] : leader.progress) {
     replicate_to(id, progress);
     if (progress.waits_for_commit && progress.told_commit < commit_index_) {
-      send(id, Heartbeat{current_term(), commit_index_, log_time(now_), leader.round, blocked},
-           WriteNumber(0));
+      send(id, heartbeat_to(progress, blocked), WriteNumber(0));
       progress.told_commit = commit_index_;
     }
     progress.waits_for_commit = false;
@@ -305,16 +303,23 @@ void Raft::leader_end_of_turn() {
 
 // ---- reads (thesis 6.4) -------------------------------------------------------------------
 
-void Raft::on_read_index(std::uint64_t id) {
+void Raft::on_read_index(const ReadIndex& read) {
   if (auto* leader = std::get_if<Leader>(&role_)) {
-    leader->gathering.local.push_back(id);
+    leader->gathering.local.push_back(read.id);
   } else if (const auto to = this->leader()) {
-    send(*to, ReadIndexRequest{current_term(), id}, WriteNumber(0));
+    send(*to, ReadIndexRequest{current_term(), read.id, read.lease}, WriteNumber(0));
   }
 }
 
 void Raft::on_read_index_request(ServerId from, const ReadIndexRequest& m) {
-  if (auto* leader = std::get_if<Leader>(&role_)) leader->gathering.remote.emplace_back(from, m.id);
+  auto* leader = std::get_if<Leader>(&role_);
+  if (leader == nullptr) return;
+  if (m.lease) {
+    on_lease_read();
+    if (const auto index = lease_index(now_))
+      return send(from, ReadIndexReply{current_term(), m.id, *index, true}, WriteNumber(0));
+  }
+  leader->gathering.remote.emplace_back(from, m.id);
 }
 
 // One round is in flight while the next gathers. K3: none before an entry of this term is

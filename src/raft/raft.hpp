@@ -13,6 +13,8 @@
 
 namespace vesper::raft {
 
+inline constexpr Duration kLeaseWanted = seconds(1);  // leases are asked for, after a lease read
+
 struct Config {
   ServerId self;
   Incarnation incarnation;
@@ -21,6 +23,7 @@ struct Config {
   std::uint64_t seed = 0;             // of timeouts, and of the cluster id if this node bootstraps
   Duration election_timeout = milliseconds(150);  // drawn from [this, 2 * this] (§5.6, §9.3)
   Duration heartbeat_interval = milliseconds(50);
+  Duration max_lease = kMaxLease;             // at most that; 0: none is asked for
   std::size_t max_append_bytes = 1u << 20;    // entries in one AppendEntries (or one entry)
   std::size_t max_inflight_bytes = 8u << 20;  // unacknowledged to one follower (or one entry)
   std::size_t max_inflight_messages = 128;    // likewise
@@ -100,6 +103,12 @@ class Raft {
   // highest commit index that it had told by then. Never: Instant{} and 0.
   Instant leader_heard_at() const;
   Index leader_commit_heard() const;
+  // The index that a read must see, while this server holds a lease at `now`.
+  std::optional<Index> lease_index(Instant now) const;
+  // This server votes for nobody before, itself included.
+  Instant promised_until() const { return promised_until_; }
+  // Everything that anybody was told before this instant is within commit_index().
+  std::optional<Instant> fresh_as_of() const;
   LogTime log_time(Instant now) const;  // the cluster's clock, as this node extrapolates it
 
   // Asserts what must hold after every step (raft/invariants.cpp).
@@ -161,6 +170,20 @@ class Raft {
   bool leader_is_fresh() const;
   bool log_up_to_date(Index last_index, Term last_term) const;
 
+  // lease.cpp
+  void promise(std::uint32_t lease_ms);
+  void promise_after_restart();
+  bool promised() const { return now_ < promised_until_; }
+  bool put_off_by_promise();
+  void on_lease_read();
+  std::uint32_t lease_to_ask() const;
+  Instant lease_until() const;
+  Heartbeat heartbeat_to(const Progress& progress, bool writes_blocked) const;
+  void on_heartbeat_answered(Progress& progress, const HeartbeatReply& m);
+  std::optional<Instant> confirmed_at() const;
+  void learn_freshness(const Heartbeat& m);
+  std::uint64_t stamp() const;
+
   // candidate.cpp
   void maybe_fast_start();
   void campaign();  // a pre-vote round, then an election
@@ -176,6 +199,7 @@ class Raft {
   bool out_of_room() const { return disk_space_.full && disk_space_.room <= kRoomPerEntry; }
   bool is_fit(const Voter& voter) const;
   void on_transfer_leadership(const TransferLeadership& transfer);
+  Instant leases_over_at() const;
   void maybe_send_timeout_now();
   void review_hand_over();
   void on_timeout_now(ServerId from);
@@ -188,7 +212,7 @@ class Raft {
   void on_append_reply(ServerId from, Incarnation incarnation, const AppendReply& m);
   void on_heartbeat_reply(ServerId from, Incarnation incarnation, const HeartbeatReply& m);
   void on_read_index_request(ServerId from, const ReadIndexRequest& m);
-  void on_read_index(std::uint64_t id);
+  void on_read_index(const ReadIndex& read);
   void register_voters();
   void replicate_to(ServerId id, Progress& progress);
   void send_append(ServerId id, Progress& progress);
@@ -255,6 +279,17 @@ class Raft {
   bool leader_gone_ = false;  // its process is known to be gone: stickiness no longer protects it
   LogTime time_base_;         // the cluster's clock at time_base_at_
   Instant time_base_at_;
+
+  // Leases, and how fresh what is committed here is known to be (lease.cpp).
+  Instant promised_until_;
+  Instant started_at_;
+  std::uint64_t stamp_base_ = 0;
+  std::optional<Instant> fresh_as_of_;
+  struct Awaited {
+    Index index;  // once this is committed here ...
+    Instant as_of;
+  };
+  std::optional<Awaited> awaited_;  // ... the state is that fresh
 
   Instant now_;
   Output* output_ = nullptr;  // of the step under way

@@ -44,10 +44,9 @@ void Raft::on_snapshot_stored(const Snapshot& snapshot) {
 void Raft::adopt_snapshot(const Snapshot& snapshot) {
   VESPER_ASSERT(log_.term_at(snapshot.last_index).value_or(snapshot.last_term) ==
                 snapshot.last_term);
-  if (!snapshot_.is_none()) {
+  if (!snapshot_.is_none())
     disk_base_ = {snapshot_.last_index, snapshot_.last_term, snapshot_.configuration.cluster_id};
-    dirty_ = true;
-  }
+  dirty_ = true;  // and the commit index with it: a recovery may then do without this one
   snapshot_ = snapshot;
   // What is in it survives a crash, whether its entries are on this disk or not.
   durable_index_ = std::max(durable_index_, snapshot.last_index);

@@ -9,6 +9,8 @@
 namespace vesper::raft {
 namespace {
 
+// How long a heartbeat may have travelled that asked for a lease: who promised begins to count then.
+constexpr Duration kPromiseSlack = milliseconds(5);
 // Entries not even sent yet: more would not arrive before a hand-over is given up.
 constexpr std::uint64_t kMostBehind = 1024;
 
@@ -88,13 +90,20 @@ void Raft::on_transfer_leadership(const TransferLeadership& transfer) {
   }
   if (best == nullptr) return;
   output_->notes.push_back(fmt::format("hand {} over to {}", name(current_term()), name(best->id)));
-  leader->hand_over = HandOver{best->id, false, now_ + config_.election_timeout};
+  leader->hand_over =
+      HandOver{best->id, false, std::max(now_, promised_until_) + config_.election_timeout};
 }
 
-// K11: once, when its log has all of ours. Its election follows, and ends our term.
+// The leader's own promise began when it asked the others for theirs.
+Instant Raft::leases_over_at() const {
+  return promised_until_ == Instant{} ? Instant{} : promised_until_ + kPromiseSlack;
+}
+
+// K11: once, when its log has all of ours, and nobody is bound by a lease any more: no new one is
+// asked for meanwhile. Its election follows, and ends our term.
 void Raft::maybe_send_timeout_now() {
   auto& leader = std::get<Leader>(role_);
-  if (!leader.hand_over || leader.hand_over->sent) return;
+  if (!leader.hand_over || leader.hand_over->sent || now_ < leases_over_at()) return;
   const auto it = leader.progress.find(leader.hand_over->to);
   if (it == leader.progress.end() || it->second.match_index != log_.last_index()) return;
   leader.hand_over->sent = true;
@@ -118,7 +127,7 @@ void Raft::review_hand_over() {
 
 void Raft::on_timeout_now(ServerId from) {
   const auto* follower = std::get_if<Follower>(&role_);
-  if (follower == nullptr || follower->leader != from || !self_counts()) return;
+  if (follower == nullptr || follower->leader != from || !self_counts() || promised()) return;
   output_->notes.push_back(
       fmt::format("{} hands {} over -> campaign at once", name(from), name(current_term())));
   round_base_ = std::min(kFastRound, config_.election_timeout);

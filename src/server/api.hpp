@@ -53,6 +53,9 @@ void render_root(Answer& answer);
 
 // What several of them need.
 
+// As in ?consistency= and Vesper-Consistency.
+std::string_view to_string(node::ReadLevel level);
+
 // Names the parameter as unknown.
 Problem unknown_parameter(const http::QueryParameter& parameter);
 // Reads ?timeout= into the exchange.

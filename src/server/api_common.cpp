@@ -8,6 +8,15 @@
 
 namespace vesper::server {
 
+std::string_view to_string(node::ReadLevel level) {
+  switch (level) {
+    case node::ReadLevel::linearizable: return "linearizable";
+    case node::ReadLevel::lease: return "lease";
+    case node::ReadLevel::stale: return "stale";
+  }
+  VESPER_UNREACHABLE();
+}
+
 Problem unknown_parameter(const http::QueryParameter& parameter) {
   return invalid_parameter(
       parameter.name,

@@ -102,7 +102,12 @@ void counter_metrics(const node::Counters& counters, Page& page) {
               "Writes of clients of this node that were refused for their Idempotency-Key.");
   page.sample(counters.tokens_reused, "reason=\"reused\"");
   page.sample(counters.tokens_refused_full, "reason=\"full\"");
-  page.single("reads_total", "counter", "Linearizable reads.", counters.reads);
+  page.family("reads_total", "counter", "Reads answered, by what they were.");
+  for (std::size_t level = 0; level < counters.reads.size(); ++level)
+    page.sample(counters.reads[level],
+                fmt::format("consistency=\"{}\"", to_string(static_cast<node::ReadLevel>(level))));
+  page.single("reads_too_stale_total", "counter", "Stale reads refused for max_staleness.",
+              counters.reads_too_stale);
   page.single("read_rounds_total", "counter", "ReadIndex rounds, each for many reads.",
               counters.read_rounds);
   page.family("batch_entries", "histogram", "Entries in one write to the disk.");

@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "base/time.hpp"
+#include "raft/types.hpp"
 
 namespace vesper::server {
 
@@ -44,6 +45,7 @@ struct Options {
 
   Duration election_timeout = milliseconds(150);  // drawn from [this, 2 * this]
   Duration heartbeat = milliseconds(50);
+  Duration max_lease = raft::kMaxLease;  // that this node asks for when it leads; 0: none
 
   std::string peer_key;  // the key file's content; empty: no key
   bool insecure_peers = false;

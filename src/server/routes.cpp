@@ -269,6 +269,9 @@ void append_answer(Context& context, const Exchange& exchange, const Answer& ans
   http::append_field(out, "Cache-Control", answer.etag ? "no-cache" : "no-store");
   if (answer.etag) http::append_etag(out, *answer.etag);
   if (answer.revision) http::append_field(out, "Vesper-Revision", *answer.revision);
+  if (!answer.consistency.empty())
+    http::append_field(out, "Vesper-Consistency", answer.consistency);
+  if (answer.staleness_ms) http::append_field(out, "Vesper-Staleness-Ms", *answer.staleness_ms);
   if (!answer.allow.empty()) http::append_field(out, "Allow", answer.allow);
   if (answer.retry) out += "Retry-After: 1\r\n";
   if (answer.replayed) out += "Vesper-Replayed: true\r\n";

@@ -30,7 +30,10 @@ Cores::Cores(const Options& options) : options_(options) {
   const Disk disk = founded_disk();
   for (Server& server : servers_) server.disk = disk;
   safety_.assume_committed(disk.entries);
-  for (Server& server : servers_) start(server.id);
+  for (Server& server : servers_) {
+    if (options_.founded) start_long_ago(server.id);
+    else start(server.id);
+  }
   if (!options_.connected) return;
   for (Server& server : servers_) connect_all(server.id);
 }
@@ -62,7 +65,7 @@ void Cores::turn(ServerId id, std::vector<raft::Event> events) {
   execute(server);
   std::vector<Subject> subjects;
   for (const Server& s : servers_) subjects.push_back({s.id, s.incarnation, s.raft.get(), &s.disk});
-  safety_.turned(subjects, id.value);
+  safety_.turned(subjects, id.value, now_);
   if (automatic_sync_) sync(id);
   if (!server.done.empty()) turn(id, std::exchange(server.done, {}));
 }
@@ -98,8 +101,9 @@ void Cores::execute(Server& server) {
     if (entry.type == raft::EntryType::command) server.applied.emplace_back(entry.payload().view());
   }
   for (const raft::ReadReady& read : output.reads) {
-    write_down(Trace::brief, fmt::format("{} may answer read {} once it has applied {}", id,
-                                         read.id, read.index.value));
+    write_down(Trace::brief,
+               fmt::format("{} may answer read {} once it has applied {}{}", id, read.id,
+                           read.index.value, read.lease ? ", by the lease" : ""));
     server.reads.push_back(read);
   }
 }
@@ -312,6 +316,12 @@ raft::Durable Cores::recover(const Disk& disk) const {
   if (durable.hard_state.current_term < durable.snapshot.last_term)
     durable.hard_state = {durable.snapshot.last_term, std::nullopt};
   return durable;
+}
+
+void Cores::start_long_ago(ServerId id) {
+  const Instant now = std::exchange(now_, now_ - raft::kMaxLease * 11 / 10);
+  start(id);
+  now_ = now;
 }
 
 void Cores::wipe(ServerId id) {

@@ -87,7 +87,8 @@ class Cores {
   // Processes and connections.
   void crash(raft::ServerId id, std::size_t keep_unsynced = 0);
   void start(raft::ServerId id);
-  void wipe(raft::ServerId id);  // down, then an empty disk of a new incarnation
+  void start_long_ago(raft::ServerId id);  // what it may have promised before is over
+  void wipe(raft::ServerId id);            // down, then an empty disk of a new incarnation
   void connect(raft::ServerId a, raft::ServerId b);
   void connect_all(raft::ServerId id);
   void peer_gone(raft::ServerId gone);  // all that are up learn it

@@ -80,7 +80,7 @@ void Safety::sent(const Subject& from, raft::ServerId to, const raft::Message& m
                      done->match_index.value, disk.durable_index().value));
 }
 
-void Safety::turned(const std::vector<Subject>& subjects, std::size_t at) {
+void Safety::turned(const std::vector<Subject>& subjects, std::size_t at, Instant now) {
   const Subject& subject = subjects[at];
   raft::Term& durable = durable_term_[subject.incarnation];
   if (subject.disk->hard_state.current_term < durable)
@@ -88,6 +88,7 @@ void Safety::turned(const std::vector<Subject>& subjects, std::size_t at) {
   durable = subject.disk->hard_state.current_term;
   if (subject.raft == nullptr) return;
   check_leader(subject);
+  check_lease(subjects, subject, now);
   check_monotone(subject);
   check_commits(subjects, subject);
   check_log_matching(subjects, subject);
@@ -108,6 +109,23 @@ void Safety::check_leader(const Subject& subject) {
     if (index >= log.base_index() && log.term_at(index) != committed_[i].term)
       return fail(fmt::format("L7: the leader of term {}, server {}, lacks committed entry {}",
                               it->first.value, subject.id.value, index.value));
+  }
+}
+
+// Nobody else has been elected, nor committed anything, while a lease is held.
+void Safety::check_lease(const std::vector<Subject>& subjects, const Subject& subject,
+                         Instant now) {
+  for (const Subject& holder : subjects) {
+    if (holder.raft == nullptr) continue;
+    const auto index = holder.raft->lease_index(now);
+    if (!index) continue;
+    if (index->value < committed_.size())
+      fail(fmt::format("server {} holds a lease at {}, {} entries are committed", holder.id.value,
+                       index->value, committed_.size()));
+    if (subject.raft->is_leader() && subject.raft->current_term() > holder.raft->current_term())
+      fail(fmt::format("server {} leads term {} while server {} holds a lease of term {}",
+                       subject.id.value, subject.raft->current_term().value, holder.id.value,
+                       holder.raft->current_term().value));
   }
 }
 

@@ -43,7 +43,7 @@ class Safety {
   // A message leaves: does the sender's disk hold what it promises? (E2, E4, L10)
   void sent(const Subject& from, raft::ServerId to, const raft::Message& message);
   // A turn of subjects[at] has ended.
-  void turned(const std::vector<Subject>& subjects, std::size_t at);
+  void turned(const std::vector<Subject>& subjects, std::size_t at, Instant now);
   // Its process has ended; what only memory held is gone.
   void forget(raft::ServerId id) { seen_.erase(id); }
 
@@ -64,6 +64,7 @@ class Safety {
 
   void fail(std::string what);
   void check_leader(const Subject& subject);
+  void check_lease(const std::vector<Subject>& subjects, const Subject& subject, Instant now);
   void check_commits(const std::vector<Subject>& subjects, const Subject& subject);
   void check_monotone(const Subject& subject);
   void check_log_matching(const std::vector<Subject>& subjects, const Subject& subject);

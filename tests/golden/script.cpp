@@ -133,6 +133,7 @@ bool Script::build(const Words& words) {
 }
 
 // propose ID [for=ORIGIN] PAYLOAD...: one turn      read ID: numbered from 1 on
+// lease-read ID: by the lease that is held there; else a read that takes the leader's
 // deliver | deliver to ID | deliver A->B [N]: what waits, once
 // settle [ROUNDS]: until nothing waits
 // drop A->B | drop KIND...: KIND as the trace begins, "append ok"
@@ -157,6 +158,8 @@ bool Script::messages(const Words& words) {
     cores_->turn(id, {std::move(propose)});
   } else if (name == "read") {
     cores_->turn(server(argument), {raft::ReadIndex{++next_read_}});
+  } else if (name == "lease-read") {
+    lease_read(server(argument));
   } else if (name == "deliver" && argument.empty()) {
     cores_->deliver_round();
   } else if (name == "deliver" && argument == "to" && words.size() > 2) {
@@ -181,6 +184,14 @@ bool Script::messages(const Words& words) {
     return false;
   }
   return true;
+}
+
+void Script::lease_read(raft::ServerId id) {
+  cores_->turn(id, {raft::LeaseRead{}});
+  if (!cores_->at(id).alive()) return fail("down");
+  if (const auto index = cores_->at(id).raft->lease_index(cores_->now()))
+    say(fmt::format("{} holds a lease: may answer once it has applied {}", id.value, index->value));
+  else cores_->turn(id, {raft::ReadIndex{++next_read_, true}});
 }
 
 void Script::drop_kind(const Words& words) {
@@ -268,7 +279,8 @@ bool Script::network(const Words& words) {
 // crash ID [keep N]: unsynced writes are lost, but for the first N     wipe ID: the disk, too
 // restart ID: and it is connected with all     start ID: without
 // sync ID [N]: writes become durable           autosync on|off: at the end of each turn
-// disk ID log TERM... [term T] [vote V]: another log; the first entry stays the Bootstrap
+// disk ID log TERM... [term T] [vote V]: another log; the first entry stays the Bootstrap, and what
+//   was promised is over
 // advance TIME: deadlines fire, nothing is delivered     run TIME: messages take a millisecond
 // snapshot ID [CHUNKS]: of what is committed there, stored at once    damage ID: its newest is gone
 // campaign ID: its deadline comes              elect ID: and all is delivered, unseen
@@ -334,7 +346,7 @@ void Script::set_disk(const Words& words) {
     else fail("disk: what is " + words[i]);
   }
   const Trace before = std::exchange(cores_->trace, Trace::off);
-  cores_->start(id);
+  cores_->start_long_ago(id);
   cores_->connect_all(id);
   cores_->trace = before;
 }
@@ -372,6 +384,7 @@ bool Script::views(const Words& words) {
 
 // expect ID[,ID...] PROPERTY VALUE...: role term vote leader last durable commit applied log reads
 //   first snapshot
+//   lease (INDEX or none) staleness (of what is committed here: 50ms or unknown)
 // expect flight N
 void Script::expect(const Words& words) {
   if (words.size() < 3) return fail("expect what?");
@@ -383,7 +396,7 @@ void Script::expect(const Words& words) {
   std::string ids = words[1] + ",";
   for (std::size_t comma; (comma = ids.find(',')) != std::string::npos; ids.erase(0, comma + 1)) {
     const std::string id = ids.substr(0, comma);
-    const auto found = property(cores_->at(server(id)), words[2]);
+    const auto found = property(cores_->at(server(id)), words[2], cores_->now());
     const std::string wanted = join(words, 3);
     if (found != wanted)
       fail(fmt::format("EXPECTED {} {} {}, it is {}", id, words[2], wanted,
