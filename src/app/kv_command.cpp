@@ -1,4 +1,4 @@
-// What get, put and delete share.
+// What the commands share.
 #include "app/kv_command.hpp"
 
 #include <fmt/core.h>
@@ -9,6 +9,7 @@
 #include "app/endpoints.hpp"
 #include "base/bytes.hpp"
 #include "http/target.hpp"
+#include "server/crypto.hpp"
 
 namespace vesper::app {
 
@@ -17,14 +18,20 @@ std::optional<Outcome> call_kv(const ClusterOptions& options, std::string_view k
     complain(fmt::format("the key has {} bytes, expected 1 to {}", key.size(), json::kMaxKey));
     return std::nullopt;
   }
+  // Drawn anew for each command: what it sends more than once is carried out once.
+  if (call.is_write) call.idempotency_key = to_hex(server::random128());
+  call.path = "/kv/";
+  http::percent_encode_path(key, call.path);
+  return call_endpoints(options, call);
+}
+
+std::optional<Outcome> call_endpoints(const ClusterOptions& options, const Call& call) {
   const auto endpoints = find_endpoints(options.endpoints ? &*options.endpoints : nullptr,
                                         std::getenv("VESPER_ENDPOINTS"));
   if (!endpoints) {
     complain(endpoints.error().what);
     return std::nullopt;
   }
-  call.path = "/kv/";
-  http::percent_encode_path(key, call.path);
   return call_cluster(endpoints.value(), call, options.timeout);
 }
 

@@ -17,8 +17,8 @@
 namespace vesper::app {
 namespace {
 
-constexpr std::array<std::string_view, 6> kCommands = {"server", "client", "get",
-                                                       "put",    "delete", "status"};
+constexpr std::array<std::string_view, 7> kCommands = {"server", "client", "get",    "put",
+                                                       "delete", "status", "cluster"};
 
 // Everything that any command takes, as text. Each run of CLI11 fills one.
 struct Raw {
@@ -27,6 +27,7 @@ struct Raw {
   std::string output;
   bool json = false;
   std::string key;
+  std::string action;  // of `cluster`
   std::string value;
   std::string file;
   std::string consistency, max_staleness, min_revision;  // of `get`
@@ -36,7 +37,7 @@ struct Raw {
   std::string data_dir;
   std::string listen;
   std::string peer_key_file;
-  std::array<std::string, 10> settings;  // of `server`, in the order of kSettings
+  std::array<std::string, 14> settings;  // of `server`, in the order of kSettings
 };
 
 // Limits and timeouts of `server`. Exactly one of the two places is set.
@@ -52,6 +53,14 @@ constexpr Setting kSettings[] = {
      &ServerOptions::max_value, nullptr},
     {"--max-inflight", "bytes of writes that wait for an answer (default 67108864)",
      &ServerOptions::max_inflight, nullptr},
+    {"--snapshot-bytes", "a snapshot whenever the log passes a multiple (default 67108864)",
+     &ServerOptions::snapshot_bytes, nullptr},
+    {"--snapshot-entries", "likewise, in entries (default 1000000)",
+     &ServerOptions::snapshot_entries, nullptr},
+    {"--log-tail-bytes", "of log kept in memory behind a snapshot (default 16777216)",
+     &ServerOptions::log_tail_bytes, nullptr},
+    {"--log-tail-entries", "likewise, in entries (default 10000)", &ServerOptions::log_tail_entries,
+     nullptr},
     {"--request-timeout", "of a request without ?timeout= (default 5s)", nullptr,
      &ServerOptions::request_timeout},
     {"--header-timeout", "for a request's head to arrive (default 10s)", nullptr,
@@ -66,6 +75,8 @@ constexpr Setting kSettings[] = {
     {"--max-lease", "that this node asks for when it leads (default 100ms, the most; 0: none)",
      nullptr, &ServerOptions::max_lease},
 };
+
+static_assert(std::size(kSettings) == std::tuple_size_v<decltype(Raw::settings)>);
 
 class Help : public CLI::Formatter {
  public:
@@ -145,7 +156,12 @@ void define(CLI::App& app, std::string_view command, Raw& raw) {
     app.add_option("<value>", raw.value);
     return define_timeout(app, raw);
   }
-  if (command != "status") app.add_option("KEY", raw.key)->required();
+  if (command == "cluster") {
+    app.add_option("ACTION", raw.action)->required();
+    app.add_option("ID", raw.id);
+  } else if (command != "status") {
+    app.add_option("KEY", raw.key)->required();
+  }
   if (command == "put") app.add_option("VALUE", raw.value, "");
   define_cluster(app, raw, command == "status" ? "1s a node" : "5s");
   if (command == "get") define_read_level(app, raw);
@@ -274,6 +290,7 @@ class Reader {
         return fail("--json and -o say different things");
       cluster.output = OutputFormat::json;
     }
+    if (command_ == "cluster") return read_transfer(std::move(cluster));
     if (command_ == "get") return read_get(std::move(cluster));
     if (command_ == "delete") return DeleteOptions{std::move(cluster), raw_.key};
     if (command_ == "status") {
@@ -286,6 +303,18 @@ class Reader {
       return fail(put.file ? "VALUE and --file exclude each other"
                            : "VALUE is missing (- reads stdin, --file F reads a file)");
     return put;
+  }
+
+  Options read_transfer(ClusterOptions cluster) {
+    if (raw_.action != "transfer")
+      return fail(fmt::format("\"{}\": expected transfer", escaped(raw_.action)));
+    TransferOptions transfer{std::move(cluster), std::nullopt};
+    if (!given("ID")) return transfer;
+    transfer.to = http::parse_decimal(raw_.id);
+    if (!transfer.to)
+      return fail(
+          fmt::format("ID \"{}\": expected the id of a node, see vesper status", escaped(raw_.id)));
+    return transfer;
   }
 
   Options read_get(ClusterOptions cluster) {

@@ -50,6 +50,11 @@ struct StatusOptions {
   ClusterOptions cluster;
 };
 
+struct TransferOptions {
+  ClusterOptions cluster;
+  std::optional<std::uint64_t> to;  // a member's id, not checked
+};
+
 struct ServerOptions {
   std::uint64_t id = 0;  // place in the list, not checked yet
   std::string list_file;
@@ -61,6 +66,7 @@ struct ServerOptions {
   std::string log_level = "info";  // debug, info, warn or error
   // Limits and timeouts; empty: the server's own default.
   std::optional<std::uint64_t> max_connections, max_value, max_inflight;
+  std::optional<std::uint64_t> snapshot_bytes, snapshot_entries, log_tail_bytes, log_tail_entries;
   std::optional<Duration> request_timeout, header_timeout, body_timeout, idle_timeout;
   std::optional<Duration> election_timeout, heartbeat, max_lease;
 };
@@ -71,7 +77,7 @@ struct ExitNow {
 };
 
 using Options = std::variant<ExitNow, ServerOptions, ClientOptions, GetOptions, PutOptions,
-                             DeleteOptions, StatusOptions>;
+                             DeleteOptions, StatusOptions, TransferOptions>;
 
 // Flags may stand before or after the command; "--" ends them; what follows client's address is
 // never a flag. --help and --version go to stdout and exit with 0; an error goes to stderr, with a

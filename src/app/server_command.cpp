@@ -78,6 +78,10 @@ Result<server::Options> to_options(const ServerOptions& given) {
   apply(given.max_connections, options.max_connections);
   apply(given.max_value, options.max_value);
   apply(given.max_inflight, options.inflight_bytes);
+  apply(given.snapshot_bytes, options.snapshot_bytes);
+  apply(given.snapshot_entries, options.snapshot_entries);
+  apply(given.log_tail_bytes, options.log_tail_bytes);
+  apply(given.log_tail_entries, options.log_tail_entries);
   apply(given.request_timeout, options.request_timeout);
   apply(given.header_timeout, options.header_timeout);
   apply(given.body_timeout, options.body_timeout);

@@ -15,6 +15,8 @@ Loop& self(void* data) {
 
 Loop::Loop() : read_buffer_(new char[kReadBuffer]) {
   VESPER_ASSERT(uv_loop_init(&loop_) == 0);
+  // Else the time of a poll could not be told from that of its callbacks.
+  VESPER_ASSERT(uv_loop_configure(&loop_, UV_METRICS_IDLE_TIME) == 0);
   uv_prepare_init(&loop_, &prepare_);
   uv_check_init(&loop_, &check_);
   uv_idle_init(&loop_, &idle_);
@@ -59,6 +61,7 @@ void Loop::run() {
 
 void Loop::before_poll() {
   const Instant at = now();
+  measure(at);
   if (at >= deadline_) deadline_passed_ = true;
   if (deadline_passed_ || (events_.busy && events_.busy())) {
     uv_idle_start(&idle_, [](uv_idle_t*) {});
@@ -66,6 +69,14 @@ void Loop::before_poll() {
   }
   uv_idle_stop(&idle_);
   arm(at);
+}
+
+void Loop::measure(Instant at) {
+  const Duration idle = nanoseconds(static_cast<std::int64_t>(uv_metrics_idle_time(&loop_)));
+  if (measured_at_ != Instant{} && events_.turned)
+    events_.turned((at - measured_at_) - (idle - idle_before_));
+  measured_at_ = at;
+  idle_before_ = idle;
 }
 
 // The timer is only there to wake the poll. It is set again when it would be late, or so early that

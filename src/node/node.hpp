@@ -54,6 +54,7 @@ struct Status {
   std::uint64_t receiving_chunks = 0, receiving_of = 0;  // of a snapshot that the leader sends
   std::size_t keys = 0;
   std::uint64_t store_bytes = 0;
+  std::size_t idempotency_keys = 0;  // whose replies are kept
   std::size_t inflight_requests = 0, inflight_bytes = 0;
 };
 
@@ -67,6 +68,8 @@ struct Counters {
   std::array<std::uint64_t, 3> reads{};  // answered, by what they were (ReadLevel)
   std::uint64_t reads_too_stale = 0;
   std::uint64_t writes_unknown = 0;
+  // Of this node's clients: answers given again, tokens refused.
+  std::uint64_t writes_replayed = 0, tokens_reused = 0, tokens_refused_full = 0;
   std::uint64_t snapshots_taken = 0, snapshots_installed = 0, snapshots_failed = 0;
   std::uint64_t snapshot_chunks_sent = 0, transfers_resumed = 0;
   // Entries in one Write to the disk: buckets of at most 1, 2, 4, ... 512, and more.
@@ -115,6 +118,7 @@ class Node {
   Result<void> flush();
   Result<void> apply(const raft::Entry& entry);
   Result<void> apply_command(const raft::Entry& entry);
+  void count(const kv::WriteResult& answer);
   Result<void> on_disk_done(const storage::JobDone& done);
   void on_peer_message(FromPeer from);
   void on_forward(raft::ServerId from, const Forward& forward);
@@ -123,6 +127,19 @@ class Node {
   void on_shutdown();
   void watch_leadership();
   Instant next_deadline() const;
+
+  // transfers.cpp
+  struct PendingTransfer {
+    ClientTransfer request;
+    raft::Term since;  // the term in which it was asked for
+  };
+  bool arrived(const PendingTransfer& pending) const;
+  void on_client_transfer(ClientTransfer transfer);
+  void on_transfer_asked(const TransferAsked& asked);
+  void finish_transfers();
+  void pump_transfers();
+  void expire_transfers();
+  Instant next_transfer_deadline() const;
 
   // snapshots.cpp
   bool crosses_snapshot_position(const raft::Entry& entry) const;
@@ -161,6 +178,8 @@ class Node {
   void advance_applied_reads();
   void expire();
   void expire_reads();
+  bool can_propose() const;
+  void report_disk_space();
   bool wants_another_round() const;
 
   const Limits limits_;
@@ -204,6 +223,11 @@ class Node {
   // Lanes whose first read waits for a revision, by that.
   std::set<std::pair<std::uint64_t, std::uint64_t>> awaited_revisions_;
   Instant read_expiry_ = kNever;  // a lower bound of lanes' deadlines
+
+  std::vector<PendingTransfer> transfers_;
+  Instant transfers_ask_at_;
+  bool handing_over_ = false;
+  bool disk_was_full_ = false;
 
   bool stopping_ = false;
   raft::Term seen_term_;  // of the leader seen last

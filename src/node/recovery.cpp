@@ -93,6 +93,9 @@ Result<Recovery> recover(storage::Fs& fs, raft::ServerId self, raft::Incarnation
     if (index < log.base.index) break;  // the log does not go on from there any more
     auto loaded = load(fs, owner, index);
     if (!loaded) {
+      // L10: what was acknowledged by way of it may be in it alone, unless the log is known to lead
+      // there: then it had been committed, and was written to the log.
+      if (index > log.commit_index) return std::move(loaded).error();
       out.notes.push_back(fmt::format("{} -> not used", loaded.error().what));
       if (!damage) damage = std::move(loaded).error();
       continue;

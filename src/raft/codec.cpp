@@ -21,6 +21,7 @@ enum Kind : std::uint8_t {
   kReadIndexReply = 8,
   kInstallSnapshot = 9,
   kInstallSnapshotReply = 10,
+  kTimeoutNow = 11,
 };
 
 struct Encode {
@@ -35,6 +36,7 @@ struct Encode {
     w.u64(m.last_log_term.value);
     w.u64(m.cluster_id.high);
     w.u64(m.cluster_id.low);
+    w.u8(m.transfer ? 1 : 0);
   }
   void operator()(const VoteReply& m) {
     w.u8(kVoteReply);
@@ -71,6 +73,7 @@ struct Encode {
     w.u32(m.lease_ms);
     w.u64(m.echo);
     w.i64(m.age.ns);
+    w.u8(m.writes_blocked ? 1 : 0);
   }
   void operator()(const HeartbeatReply& m) {
     w.u8(kHeartbeatReply);
@@ -78,6 +81,11 @@ struct Encode {
     w.u64(m.round);
     w.u64(m.received_index.value);
     w.u64(m.stamp);
+    w.u8(static_cast<std::uint8_t>(m.disk));
+  }
+  void operator()(const TimeoutNow& m) {
+    w.u8(kTimeoutNow);
+    w.u64(m.term.value);
   }
   void operator()(const ReadIndexRequest& m) {
     w.u8(kReadIndexRequest);
@@ -180,6 +188,7 @@ Message read_heartbeat(ByteReader& r) {
   m.echo = r.u64();
   m.age = nanoseconds(r.i64());
   if (m.age < Duration{} || m.age > kMaxAge) r.fail();
+  m.writes_blocked = read_flag(r);
   return m;
 }
 
@@ -202,6 +211,7 @@ Message read_vote_request(ByteReader& r) {
   m.last_log_term = Term(r.u64());
   m.cluster_id.high = r.u64();
   m.cluster_id.low = r.u64();
+  m.transfer = read_flag(r);
   return m;
 }
 
@@ -228,8 +238,12 @@ Result<Message> read_small(std::uint8_t kind, ByteReader& r) {
       m.round = r.u64();
       m.received_index = Index(r.u64());
       m.stamp = r.u64();
+      const std::uint8_t disk = r.u8();
+      if (disk > static_cast<std::uint8_t>(DiskHealth::full)) r.fail();
+      m.disk = static_cast<DiskHealth>(disk);
       return Message{m};
     }
+    case kTimeoutNow: return Message{TimeoutNow{Term(r.u64())}};
     case kReadIndexRequest: {
       ReadIndexRequest m;
       m.term = Term(r.u64());

@@ -1,6 +1,7 @@
 // What can happen to a Raft node: a closed variant. Time is not in here; it enters with each step.
 #pragma once
 
+#include <optional>
 #include <variant>
 #include <vector>
 
@@ -14,9 +15,18 @@ struct Received {
   Message message;
 };
 
-// Every Write up to `number` is durable.
+// Every Write up to `number` is durable; of those up to `hard_state` term and vote are, which may
+// be ahead when there is no space for entries. Below `number` it says nothing.
 struct Persisted {
   WriteNumber number;
+  WriteNumber hard_state;
+};
+
+// What became of the space for the log. `room`: bytes of entries that can still be written; looked
+// at only while `full`.
+struct DiskSpace {
+  bool full = false;
+  std::uint64_t room = 0;
 };
 
 struct Proposal {
@@ -37,6 +47,11 @@ struct ReadIndex {
   bool lease = false;  // all of them take the leader's lease for a round
 };
 
+// Hand leadership to `to`, or to whoever is fit for it (thesis 3.10). Nothing happens on a server
+// that does not lead, and where nobody is fit.
+struct TransferLeadership {
+  std::optional<ServerId> to;
+};
 // A read came that a lease would answer: a leader asks for leases from now on, for a while.
 struct LeaseRead {};
 
@@ -83,8 +98,8 @@ struct DeadlinePassed {};
 // Everything that one turn of the loop brought has been stepped: batches leave now.
 struct EndOfTurn {};
 
-using Event =
-    std::variant<Received, Persisted, Propose, ReadIndex, LeaseRead, PeerUp, PeerGone,
-                 SnapshotStored, ChunkRead, ChunkStored, ReceiveFailed, DeadlinePassed, EndOfTurn>;
+using Event = std::variant<Received, Persisted, Propose, ReadIndex, LeaseRead, PeerUp, PeerGone,
+                           SnapshotStored, ChunkRead, ChunkStored, ReceiveFailed, DiskSpace,
+                           TransferLeadership, DeadlinePassed, EndOfTurn>;
 
 }  // namespace vesper::raft

@@ -62,6 +62,7 @@ void Raft::become_leader() {
 
 void Raft::on_propose(Propose propose) {
   VESPER_ASSERT(is_leader());
+  VESPER_ASSERT(!transferring());
   // The leader's clock stamps entries; it never goes back along the log.
   const std::int64_t clock = log_time(now_).value;
   for (Proposal& proposal : propose.proposals) {
@@ -149,13 +150,18 @@ Progress* Raft::progress_of(ServerId id, Incarnation incarnation) {
   return it->second.incarnation == incarnation ? &it->second : nullptr;
 }
 
+void Raft::acknowledge(Progress& progress, Index match_index) {
+  if (progress.kept_at && match_index > progress.match_index) progress.kept_at = now_;
+  progress.acknowledge(match_index);
+}
+
 void Raft::on_append_reply(ServerId from, Incarnation incarnation, const AppendReply& m) {
   Progress* progress = progress_of(from, incarnation);
   if (progress == nullptr) return;
   progress->progress_at = now_;
   if (m.success) {
     if (m.match_index > log_.last_index()) return;  // claims what was never sent
-    progress->acknowledge(m.match_index);
+    acknowledge(*progress, m.match_index);
     if (progress->state == Progress::State::probe ||
         (progress->transfer && progress->match_index >= progress->transfer->snapshot.last_index))
       progress->become_replicate();
@@ -171,7 +177,8 @@ void Raft::on_append_reply(ServerId from, Incarnation incarnation, const AppendR
   const auto agree = log_.last_at_most(std::min(m.hint_index, m.prev_log_index), m.hint_term);
   progress->received_index = progress->match_index;
   // Where they may agree below the base only, the snapshot decides (replicate_to).
-  progress->become_probe(std::max(agree.value_or(Index(0)), progress->match_index).next());
+  const Index below = std::min(m.hint_index, Index(log_.base_index().value - 1));
+  progress->become_probe(std::max(agree ? *agree : below, progress->match_index).next());
 }
 
 // L5: by counting, only entries of the current term are committed (figure 8); those before them
@@ -212,10 +219,11 @@ void Raft::send_heartbeats() {
   // The leader is one of those that promise, and bound by it when it no longer leads.
   promise(leader.sent.back().lease_ms);
   leader.own_lease_until = std::max(leader.own_lease_until, leader.sent.back().lease_end());
+  const bool blocked = writes_blocked();
   for (auto& [id, progress] : leader.progress) {
     progress.told_commit = commit_index_;
     progress.waits_for_commit = false;
-    send(id, heartbeat_to(progress), WriteNumber(0));
+    send(id, heartbeat_to(progress, blocked), WriteNumber(0));
   }
 }
 
@@ -225,6 +233,7 @@ void Raft::on_heartbeat_reply(ServerId from, Incarnation incarnation, const Hear
   Progress* const known = progress_of(from, incarnation);
   if (known == nullptr) return;
   Progress& progress = *known;
+  if (m.round >= progress.acked_round) progress.disk = m.disk;
   progress.acked_round = std::max(progress.acked_round, m.round);
   on_heartbeat_answered(progress, m);
   if (m.received_index > progress.received_index && m.received_index <= log_.last_index()) {
@@ -244,10 +253,8 @@ void Raft::resend_stalled() {
     if (progress.transfer) {
       // A follower that is silent for long gets the newest when it comes back; nothing is kept for
       // it until then.
-      const Instant heard_at = progress.transfer->heard_at;
-      const bool given_up = now_ - heard_at >= config_.election_timeout * kTransferPatience;
+      const bool given_up = now_ - progress.kept_at.value_or(Instant{}) >= transfer_patience();
       if (progress.transfer->unreadable || given_up) progress.become_snapshot(snapshot_);
-      progress.transfer->heard_at = heard_at;
     }
     if (progress.transfer) progress.transfer->asked = progress.transfer->answered = false;
     const bool probing = progress.state == Progress::State::probe && progress.probe_sent;
@@ -275,20 +282,23 @@ void Raft::leader_deadline() {
   if (!is_leader()) return;
   leader.next_heartbeat = now_ + config_.heartbeat_interval;
   resend_stalled();
+  review_hand_over();
   send_heartbeats();
 }
 
 void Raft::leader_end_of_turn() {
   auto& leader = std::get<Leader>(role_);
   maybe_start_read_round();
+  const bool blocked = writes_blocked();
   for (auto& [id, progress] : leader.progress) {
     replicate_to(id, progress);
     if (progress.waits_for_commit && progress.told_commit < commit_index_) {
-      send(id, heartbeat_to(progress), WriteNumber(0));
+      send(id, heartbeat_to(progress, blocked), WriteNumber(0));
       progress.told_commit = commit_index_;
     }
     progress.waits_for_commit = false;
   }
+  maybe_send_timeout_now();
 }
 
 // ---- reads (thesis 6.4) -------------------------------------------------------------------

@@ -64,7 +64,7 @@ void Raft::on_lease_read() {
 
 std::uint32_t Raft::lease_to_ask() const {
   const auto& leader = std::get<Leader>(role_);
-  if (now_ >= leader.lease_wanted_until) return 0;
+  if (now_ >= leader.lease_wanted_until || leader.hand_over) return 0;
   return static_cast<std::uint32_t>(std::min(config_.max_lease, kMaxLease).ms());
 }
 
@@ -92,10 +92,11 @@ std::optional<Index> Raft::lease_index(Instant now) const {
 
 // All heartbeats of a round ask for the same promise, also those that only tell a commit: an answer
 // does not say which of them it answers.
-Heartbeat Raft::heartbeat_to(const Progress& progress) const {
+Heartbeat Raft::heartbeat_to(const Progress& progress, bool writes_blocked) const {
   const auto& leader = std::get<Leader>(role_);
   Heartbeat m{current_term(), commit_index_, log_time(now_), leader.round};
   m.lease_ms = leader.sent.back().lease_ms;
+  m.writes_blocked = writes_blocked;
   if (const auto confirmed = confirmed_at()) {
     const Duration age = std::max(Duration{}, progress.stamped_at - *confirmed);
     if (age <= kMaxAge) {

@@ -28,6 +28,7 @@ struct PreCandidate {
 struct Candidate {
   std::map<ServerId, Incarnation> granted;  // others', and under which incarnation they voted
   WriteNumber own_vote;                     // counts once it is Persisted
+  bool transfer = false;                    // the leader asked for it
   Instant round_deadline;
 };
 
@@ -38,6 +39,13 @@ struct ReadRound {
   std::vector<std::uint64_t> local;                        // ids of ReadIndex
   std::vector<std::pair<ServerId, std::uint64_t>> remote;  // followers' ids
   bool empty() const { return local.empty() && remote.empty(); }
+};
+
+// Thesis 3.10. No proposals are taken meanwhile.
+struct HandOver {
+  ServerId to;
+  bool sent = false;  // TimeoutNow, once
+  Instant deadline;   // then it is given up
 };
 
 // A heartbeat that left: which promise it asked for, and when.
@@ -61,6 +69,8 @@ struct Leader {
   ReadRound gathering;         // the next one
   Instant lease_wanted_until;  // leases are asked for
   Instant own_lease_until;     // its own promise lasts longer than this
+  std::optional<HandOver> hand_over;
+  Instant no_hand_over_before;  // one that failed costs a pause: it is not tried without end
 };
 
 using Role = std::variant<Follower, PreCandidate, Candidate, Leader>;

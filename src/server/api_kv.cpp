@@ -151,6 +151,9 @@ void render_write(const Exchange& exchange, const kv::WriteResult& write, Answer
       break;
     case kv::WriteResult::Kind::precondition_failed:
       return render_failed_condition(write.current_revision, write.revision, answer);
+    case kv::WriteResult::Kind::key_reused:
+    case kv::WriteResult::Kind::table_full:
+      VESPER_UNREACHABLE();  // the caller made problems of them
   }
   json.end_object();
   answer.body += '\n';
@@ -182,7 +185,7 @@ std::optional<Problem> check_kv(const Context& context, const http::RequestHead&
           read_condition(head.fields, "If-None-Match", true, exchange.conditions.if_none_match))
     return problem;
   if (!reads)
-    if (auto problem = check_write_headers(head)) return problem;
+    if (auto problem = read_token(head, exchange)) return problem;
   if (exchange.method != http::Method::put) return std::nullopt;
   if (auto problem = check_value_headers(head)) return problem;
   exchange.keep_body = true;
@@ -198,9 +201,11 @@ void run_kv(Context& context, std::uint64_t connection, Exchange& exchange, std:
     context.post(node::ClientRead{ticket, exchange.key, deadline, exchange.read});
     return;
   }
-  const std::string command = exchange.method == http::Method::put
-                                  ? kv::encode_put(exchange.key, body, false, exchange.conditions)
-                                  : kv::encode_remove(exchange.key, exchange.conditions);
+  const auto id = request_id(exchange, "/kv/" + exchange.key, body);
+  const std::string command =
+      exchange.method == http::Method::put
+          ? kv::encode_put(exchange.key, body, false, exchange.conditions, id)
+          : kv::encode_remove(exchange.key, exchange.conditions, id);
   context.post(node::ClientWrite{ticket, SharedBytes::copy_of(command), deadline});
 }
 

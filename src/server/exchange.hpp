@@ -32,6 +32,8 @@ struct Exchange {
   Duration timeout;
   std::string key;
   kv::Conditions conditions;
+  std::string token;                 // of a write that came with an Idempotency-Key; else empty
+  std::optional<raft::ServerId> to;  // /cluster/transfer?to=
   node::ReadOptions read;
 
   // The body: kept for the handler, or read and dropped.
@@ -59,6 +61,7 @@ struct Answer {
   std::optional<std::uint64_t> staleness_ms;           // at most that
   std::string_view allow;
   bool retry = false;
+  bool replayed = false;  // the answer to an earlier request of the same token
   std::string body;
   SharedBytes shared;  // in place of `body`: a large value as it is
 

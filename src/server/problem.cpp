@@ -39,6 +39,11 @@ Problem refused(node::Refusal refusal) {
               .hint = "a leader needs a majority of the nodes; see GET /status on each"};
     case node::Refusal::overloaded:
       return overloaded("too much is in flight on this node; nothing was applied");
+    case node::Refusal::disk_full:
+      return {.status = 507,
+              .code = "disk_full",
+              .detail = "the disks of too many nodes are full; nothing was applied",
+              .hint = "free space there: the cluster goes on by itself"};
     case node::Refusal::shutting_down:
       return {.status = 503,
               .code = "shutting_down",
@@ -56,10 +61,12 @@ Problem refused(node::Refusal refusal) {
               .detail = "this node's state is older than max_staleness, or may be",
               .hint = "use another node, or allow more"};
     case node::Refusal::outcome_unknown:
-      return {.status = 504,
-              .code = "outcome_unknown",
-              .detail = "the write is in a log, and whether it takes effect is not known yet",
-              .hint = "read the key before writing again"};
+      return {
+          .status = 504,
+          .code = "outcome_unknown",
+          .detail = "the write is in a log, and whether it takes effect is not known yet",
+          .hint =
+              "read the key before writing again; with an Idempotency-Key it can be sent again"};
   }
   VESPER_UNREACHABLE();
 }

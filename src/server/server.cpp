@@ -14,6 +14,10 @@
 namespace vesper::server {
 namespace {
 
+constexpr std::size_t kQuickExitKeys = 100'000;
+// How long a node that shuts down goes on serving who is connected, at most.
+constexpr Duration kDrain = milliseconds(250);
+
 // Never 0, which means "none".
 std::uint64_t random_id() {
   std::uint64_t id = 0;
@@ -34,6 +38,8 @@ raft::Config raft_config(const Options& options, raft::Incarnation incarnation) 
   config.seed = random64();
   config.election_timeout = options.election_timeout;
   config.heartbeat_interval = options.heartbeat;
+  config.log_tail_bytes = options.log_tail_bytes;
+  config.log_tail_entries = options.log_tail_entries;
   config.max_lease = options.max_lease;
   return config;
 }
@@ -48,6 +54,7 @@ Server::Server(Options options)
              io::Delegate<void, Id128, Id128>::to<&Server::on_foreign_data>(this)),
       front_(loop_, context_, peers_),
       shutdown_timer_(loop_, io::Delegate<void>::to<&Server::on_shutdown_deadline>(this)),
+      drain_timer_(loop_, io::Delegate<void>::to<&Server::begin_shutdown>(this)),
       recovery_(loop_, io::Delegate<void>::to<&Server::recover>(this),
                 io::Delegate<void>::to<&Server::on_recovered>(this)) {}
 
@@ -56,7 +63,9 @@ Server::~Server() = default;
 Exit Server::run() {
   if (const auto refused = start()) return *refused;
   loop_.run();
-  if (recovery_.busy() || (fs_ != nullptr && !fs_->idle()) || peers_.lingers()) {
+  // Nor must a large store, taken apart key by key for nobody.
+  const bool large = node_ != nullptr && node_->store().size() > kQuickExitKeys;
+  if (large || recovery_.busy() || (fs_ != nullptr && !fs_->idle()) || peers_.lingers()) {
     // A disk or a name server that does not answer must not keep the process: what was promised is
     // on the disk already.
     std::fflush(nullptr);
@@ -93,6 +102,7 @@ std::optional<Exit> Server::start() {
   fs_ = std::move(fs).value();
   loop_.set_events({io::Delegate<bool>::to<&Server::busy>(this),
                     io::Delegate<void, bool>::to<&Server::on_turn>(this),
+                    io::Delegate<void, Duration>::to<&Server::on_turned>(this),
                     io::Delegate<void, int>::to<&Server::on_signal>(this)});
   loop_.watch_signals();
   front_.open();
@@ -112,6 +122,8 @@ void Server::recover() {
   recovered_ = std::move(recovered).value();
   node::Limits limits;
   limits.inflight_bytes = options_.inflight_bytes;
+  limits.snapshot_bytes = options_.snapshot_bytes;
+  limits.snapshot_entries = options_.snapshot_entries;
   node_ = std::make_unique<node::Node>(raft_config(options_, recovered_.incarnation), boot_, limits,
                                        recovered_, peers_, front_, loop_.now());
   if (auto replayed = node_->replay(); !replayed) recovery_error_ = replayed.error();
@@ -123,7 +135,7 @@ void Server::on_recovered() {
     log::error("{}", recovery_error_->what);
     return stop(Exit::data_directory);
   }
-  if (stopped_ || context_.shutting_down()) return stop(Exit::ok);
+  if (stopped_ || context_.draining()) return stop(Exit::ok);
   context_.set_now(loop_.now());
   context_.attach(node_.get(), recovered_.wal.get());
   peers_.start(recovered_.incarnation);
@@ -147,7 +159,12 @@ void Server::on_turn(bool deadline_passed) {
   if (stopped_) return;
   peers_.flush();
   front_.flush();
-  if (context_.shutting_down()) check_shutdown();
+  if (context_.draining()) check_shutdown();
+}
+
+void Server::on_turned(Duration busy) {
+  context_.metrics.turn.observe(busy);
+  context_.metrics.longest_turn.observe(context_.now(), busy);
 }
 
 void Server::run_node() {
@@ -169,16 +186,37 @@ void Server::on_disk_done(storage::JobDone done) {
 }
 
 void Server::on_signal(int number) {
-  if (context_.shutting_down()) return;
+  if (context_.draining()) return;
   context_.set_now(loop_.now());
   log::info("signal {} -> shut down", number);
-  context_.set_shutting_down();
-  front_.begin_shutdown();
-  if (context_.node() != nullptr) context_.post(node::Shutdown{});
+  context_.set_draining();
+  front_.begin_drain();
+  if (context_.node() != nullptr) context_.post(node::HandOver{});
+  drain_timer_.start(kDrain);
   shutdown_timer_.start(options_.shutdown_timeout);
 }
 
+// Who is connected learns of it with the next answer, and a leader hands over meanwhile.
+bool Server::drained() const {
+  if (!front_.empty()) return false;
+  const raft::Raft* raft = context_.node() != nullptr ? &context_.node()->raft() : nullptr;
+  return raft == nullptr || !raft->is_leader() || raft->configuration().voters.size() < 2;
+}
+
+void Server::begin_shutdown() {
+  if (context_.shutting_down()) return;
+  drain_timer_.stop();
+  context_.set_now(loop_.now());
+  context_.set_shutting_down();
+  front_.begin_shutdown();
+  if (context_.node() != nullptr) context_.post(node::Shutdown{});
+}
+
 void Server::check_shutdown() {
+  if (!context_.shutting_down()) {
+    if (drained()) begin_shutdown();
+    return;
+  }
   node::Node* node = context_.node();
   if (front_.settled() && (node == nullptr || node->drained())) stop(Exit::ok);
 }

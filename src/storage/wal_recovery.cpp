@@ -105,6 +105,7 @@ class Recovery {
   Result<void> apply_entries(const Segment& segment, const FrameHeader& frame,
                              std::string_view bytes);
   Result<void> begin_fresh(raft::Incarnation fresh, const WalOptions& options);
+  Result<void> write_last_frame_again();
   Result<void> go_on(const WalOptions& options);
 
   Fs& fs_;
@@ -117,6 +118,7 @@ class Recovery {
   WalState state_;
   raft::Index start_{1};  // of out_.entries[0], where there is one
   std::uint64_t offset_ = 0;
+  std::uint64_t last_frame_ = 0;  // offset of the last one in the segment being read; 0: none yet
   std::uint64_t chain_ = 0;
   std::uint64_t frames_here_ = 0;
   bool sealed_ = true;
@@ -210,6 +212,7 @@ Result<void> Recovery::read_segment(const Segment& segment, const Segment* next)
   if (auto checked = check_head(segment); !checked) return checked;
   Reader reader(fs_, segment.name, segment.size);
   offset_ = kSector;
+  last_frame_ = 0;
   chain_ = segment.head.checksum;
   frames_here_ = 0;
   sealed_ = true;
@@ -217,6 +220,7 @@ Result<void> Recovery::read_segment(const Segment& segment, const Segment* next)
     Result<std::optional<FrameHeader>> frame = read_frame(segment, reader);
     if (!frame) return std::move(frame).error();
     if (!*frame) break;
+    last_frame_ = offset_;
     offset_ += sectors((*frame)->length);
     chain_ = (*frame)->checksum;
     sealed_ = (*frame)->kind == FrameKind::seal;
@@ -395,11 +399,25 @@ Result<void> Recovery::begin_fresh(raft::Incarnation fresh, const WalOptions& op
   return {};
 }
 
+// After a kill -9 the last frame may be in the page cache alone. After a failed fsync it may be
+// there and never reach the disk: the kernel takes its pages for written, and the next fsync says
+// that all is well. So it is written once more; a crash in between changes nothing, the bytes are
+// the same. Frames before it were durable, or it would not have followed them.
+Result<void> Recovery::write_last_frame_again() {
+  const Segment& last = segments_.back();
+  const std::uint64_t end = std::min(offset_, last.size);
+  if (last_frame_ == 0 || end <= last_frame_) return {};
+  const auto length = static_cast<std::size_t>(end - last_frame_);
+  Result<SharedBytes> bytes = fs_.read(last.name, last_frame_, length);
+  if (!bytes) return std::move(bytes).error();
+  return fs_.write(last.name, last_frame_, bytes->view());
+}
+
 // All is read and judged; only now something is changed.
 Result<void> Recovery::go_on(const WalOptions& options) {
   const Segment& last = segments_.back();
-  // After a kill -9 the last frame may be in the page cache alone, and a rename not yet in the
-  // directory. Neither may be built upon before it is durable.
+  // Nor may a rename be built upon that is not yet in the directory.
+  if (auto written = write_last_frame_again(); !written) return written;
   if (auto synced = fs_.sync(last.name); !synced) return synced;
   if (auto synced = fs_.sync_directory(); !synced) return synced;
   tail_.incarnation = last.head.incarnation;

@@ -8,6 +8,7 @@ import sys
 
 import cases_faults  # noqa: F401  (importing registers the cases)
 import cases_identity  # noqa: F401
+import cases_once  # noqa: F401
 import cases_reads  # noqa: F401
 import cases_serving  # noqa: F401
 from runner import CASES, run
@@ -17,7 +18,7 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument('binary')
     parser.add_argument('--only', action='append', default=[], help='part of a case\'s name')
-    parser.add_argument('--group', choices=['faults', 'identity', 'reads', 'serving'])
+    parser.add_argument('--group', choices=['faults', 'identity', 'once', 'reads', 'serving'])
     options = parser.parse_args()
     if not os.access(options.binary, os.X_OK):
         print(f'{options.binary} is not there: build it first (scripts/test.sh does)')

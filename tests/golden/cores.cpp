@@ -67,6 +67,7 @@ void Cores::turn(ServerId id, std::vector<raft::Event> events) {
   for (const Server& s : servers_) subjects.push_back({s.id, s.incarnation, s.raft.get(), &s.disk});
   safety_.turned(subjects, id.value, now_);
   if (automatic_sync_) sync(id);
+  if (!server.done.empty()) turn(id, std::exchange(server.done, {}));
 }
 
 void Cores::execute(Server& server) {
@@ -85,10 +86,12 @@ void Cores::execute(Server& server) {
   for (raft::Gated& gated : output.send_after) {
     if (!automatic_sync_)
       write_down(Trace::all,
-                 fmt::format("{} holds until #{} -> {}: {}", id, gated.after.value,
+                 fmt::format("{} holds until #{} -> {}: {}", id,
+                             std::max(gated.after, gated.after_hard_state).value,
                              gated.envelope.to.value, describe(gated.envelope.message)));
     server.gated.push_back(std::move(gated));
   }
+  use_snapshots(server, output);
   if (output.committed_last.value > 0)
     write_down(Trace::brief, fmt::format("{} commits {}..{}", id, output.committed_first.value,
                                          output.committed_last.value));
@@ -105,6 +108,45 @@ void Cores::execute(Server& server) {
   }
 }
 
+// Its files are as fast as they are silent: each chunk is read, or stored, by the next turn.
+void Cores::use_snapshots(Server& server, const raft::Output& output) {
+  for (const raft::ReadChunk& read : output.read_chunks)
+    server.done.push_back(raft::ChunkRead{read.to, read.last_index, read.chunk,
+                                          SharedBytes::copy_of(fmt::format("{}", read.chunk))});
+  if (output.install) {
+    write_down(Trace::brief, fmt::format("{} installs the snapshot at {}", server.id.value,
+                                         output.install->last_index.value));
+    server.applied = contents_.at(output.install->last_index);
+  }
+  for (const raft::StoreChunk& store : output.store_chunks) {
+    const raft::Snapshot& snapshot = store.snapshot;
+    write_down(Trace::all,
+               fmt::format("{} stores chunk {} of {} of the snapshot at {}", server.id.value,
+                           store.chunk + 1, snapshot.chunks(), snapshot.last_index.value));
+    server.done.push_back(
+        raft::ChunkStored{snapshot.last_index, snapshot.checksum, store.chunk + 1});
+    if (store.chunk + 1 < snapshot.chunks()) continue;
+    server.disk.snapshots.push_back(snapshot);
+    server.done.push_back(raft::SnapshotStored{snapshot});
+  }
+}
+
+void Cores::snapshot(ServerId id, std::uint64_t chunks) {
+  Server& server = at(id);
+  const raft::Raft& raft = *server.raft;
+  raft::Snapshot snapshot;
+  snapshot.last_index = std::min(raft.commit_index(), raft.durable_index());
+  snapshot.last_term = raft.log().term_at(snapshot.last_index).value();
+  snapshot.configuration = raft.configuration();
+  snapshot.chunk_bytes = 10;
+  snapshot.content_bytes = chunks * 10 - 5;
+  snapshot.checksum = snapshot.last_index.value;
+  VESPER_ASSERT(snapshot.last_index == raft.commit_index());  // what is in applied
+  contents_[snapshot.last_index] = server.applied;
+  server.disk.snapshots.push_back(snapshot);
+  turn(id, {raft::SnapshotStored{snapshot}});
+}
+
 void Cores::sync(ServerId id, std::size_t limit) {
   Server& server = at(id);
   if (!server.alive() || server.unsynced.empty()) return;
@@ -115,7 +157,7 @@ void Cores::sync(ServerId id, std::size_t limit) {
   const raft::WriteNumber number = server.disk.last_write;
   if (!automatic_sync_)
     write_down(Trace::all, fmt::format("{} synced #{}", id.value, number.value));
-  while (!server.gated.empty() && server.gated.front().after <= number) {
+  while (!server.gated.empty() && server.gated.front().may_leave(number, number)) {
     const raft::Gated gated = std::move(server.gated.front());
     server.gated.pop_front();
     post(server, gated.envelope);
@@ -232,6 +274,7 @@ void Cores::crash(ServerId id, std::size_t keep_unsynced) {
   server.gated.clear();
   server.raft.reset();
   server.reads.clear();
+  server.done.clear();
   server.applied.clear();
   safety_.forget(id);
   for (const Server& other : servers_) drop({other.id, id});
@@ -245,12 +288,34 @@ void Cores::start(ServerId id) {
   config.incarnation = server.incarnation;
   config.seed = options_.seed * 1'000'003 + (id.value + 1) * 1009 + ++server.boots;
   const Disk& disk = server.disk;
-  raft::Durable durable{disk.hard_state, disk.commit_index, disk.entries, disk.last_write};
+  raft::Durable durable = recover(disk);
+  const raft::Index from = durable.snapshot.last_index;
+  if (from.value > 0) server.applied = contents_.at(from);
   server.raft = std::make_unique<raft::Raft>(std::move(config), std::move(durable), now_);
-  for (raft::Index i(1); i <= disk.commit_index; i = i.next())
-    if (disk.entries[i.value - 1].type == raft::EntryType::command)
-      server.applied.emplace_back(disk.entries[i.value - 1].payload().view());
+  for (raft::Index i = from.next(); i <= server.raft->commit_index(); i = i.next())
+    if (const raft::Entry& entry = server.raft->log().at(i); entry.type == raft::EntryType::command)
+      server.applied.emplace_back(entry.payload().view());
   turn(id, {});
+}
+
+// As node/recovery does: the newest snapshot, and the log where it leads there.
+raft::Durable Cores::recover(const Disk& disk) const {
+  raft::Durable durable{disk.hard_state, disk.commit_index, disk.entries, disk.last_write};
+  durable.base = disk.base;
+  if (disk.snapshots.empty()) return durable;
+  durable.snapshot = disk.snapshots.back();
+  const raft::Index last = durable.snapshot.last_index;
+  Disk log = disk;
+  log.snapshots.clear();
+  durable.commit_index = std::max(durable.commit_index, last);
+  if (last == disk.base.index || log.term_at(last) == durable.snapshot.last_term) return durable;
+  durable.replaces_log = true;
+  durable.entries.clear();
+  durable.base = {last, durable.snapshot.last_term, durable.snapshot.configuration.cluster_id};
+  durable.commit_index = last;
+  if (durable.hard_state.current_term < durable.snapshot.last_term)
+    durable.hard_state = {durable.snapshot.last_term, std::nullopt};
+  return durable;
 }
 
 void Cores::start_long_ago(ServerId id) {

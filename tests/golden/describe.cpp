@@ -24,6 +24,15 @@ const char* why(raft::VoteRefusal refusal) {
   VESPER_UNREACHABLE();
 }
 
+const char* disk(raft::DiskHealth health) {
+  switch (health) {
+    case raft::DiskHealth::ok: return "";
+    case raft::DiskHealth::stalled: return ", disk stalled";
+    case raft::DiskHealth::full: return ", disk full";
+  }
+  VESPER_UNREACHABLE();
+}
+
 std::string describe_entries(const std::vector<raft::Entry>& entries) {
   if (entries.empty()) return ", no entries";
   std::string text = ", entries";
@@ -33,9 +42,10 @@ std::string describe_entries(const std::vector<raft::Entry>& entries) {
 
 struct Words {
   std::string operator()(const raft::VoteRequest& m) const {
-    return fmt::format("{} term {}, log {}{}", m.pre_vote ? "pre-vote?" : "vote?", m.term.value,
+    return fmt::format("{} term {}, log {}{}{}", m.pre_vote ? "pre-vote?" : "vote?", m.term.value,
                        position(m.last_log_index, m.last_log_term),
-                       m.cluster_id.is_none() ? ", no cluster" : "");
+                       m.cluster_id.is_none() ? ", no cluster" : "",
+                       m.transfer ? ", asked to" : "");
   }
   std::string operator()(const raft::VoteReply& m) const {
     return fmt::format("{} for term {} {}, term {}", m.pre_vote ? "pre-vote" : "vote",
@@ -55,11 +65,15 @@ struct Words {
   std::string operator()(const raft::Heartbeat& m) const {
     return fmt::format("heartbeat term {}, commit {}, round {}{}", m.term.value,
                        m.leader_commit.value, m.round,
-                       m.lease_ms > 0 ? fmt::format(", lease {} ms", m.lease_ms) : "");
+                       (m.lease_ms > 0 ? fmt::format(", lease {} ms", m.lease_ms) : "") +
+                           (m.writes_blocked ? ", writes blocked" : ""));
   }
   std::string operator()(const raft::HeartbeatReply& m) const {
-    return fmt::format("heartbeat ok term {}, round {}, received {}", m.term.value, m.round,
-                       m.received_index.value);
+    return fmt::format("heartbeat ok term {}, round {}, received {}{}", m.term.value, m.round,
+                       m.received_index.value, disk(m.disk));
+  }
+  std::string operator()(const raft::TimeoutNow& m) const {
+    return fmt::format("timeout now term {}", m.term.value);
   }
   std::string operator()(const raft::ReadIndexRequest& m) const {
     return fmt::format("read? term {}, id {}{}", m.term.value, m.id, m.lease ? ", lease" : "");
@@ -135,16 +149,18 @@ std::string describe(const raft::Entry& entry) {
 }
 
 std::string describe(const raft::Write& write) {
-  return fmt::format("term {}, vote {}, commit {}, keep {}{}", write.hard_state.current_term.value,
-                     name_of(write.hard_state.voted_for), write.commit_index.value,
-                     write.keep_through.value, describe_entries(write.entries));
+  return fmt::format(
+      "term {}, vote {}, commit {}, keep {}{}{}", write.hard_state.current_term.value,
+      name_of(write.hard_state.voted_for), write.commit_index.value, write.keep_through.value,
+      write.base.index.value > 0 ? fmt::format(" behind {}", write.base.index.value) : "",
+      describe_entries(write.entries));
 }
 
 std::string describe_state(const Cores::Server& server) {
   if (!server.alive())
     return fmt::format("{} down, disk: term {}, vote {}, last {}", server.id.value,
                        server.disk.hard_state.current_term.value,
-                       name_of(server.disk.hard_state.voted_for), server.disk.entries.size());
+                       name_of(server.disk.hard_state.voted_for), server.disk.last_index().value);
   const raft::Raft& raft = *server.raft;
   return fmt::format(
       "{} {}, term {}, vote {}, leader {}, last {}, durable {}, commit {}, applied {}",
@@ -167,11 +183,13 @@ std::optional<std::string> property(const Cores::Server& server, const std::stri
   if (name == "leader") return name_of(raft.leader());
   if (name == "last") return position(raft.log().last_index(), raft.log().last_term());
   if (name == "durable") return fmt::format("{}", raft.durable_index().value);
+  if (name == "first") return fmt::format("{}", raft.log().first_index().value);
+  if (name == "snapshot") return fmt::format("{}", raft.snapshot().last_index.value);
   if (name == "commit") return fmt::format("{}", raft.commit_index().value);
   if (name == "applied") return joined(server.applied);
   std::vector<std::string> words;
   if (name == "log") {
-    for (raft::Index i(1); i <= raft.log().last_index(); i = i.next())
+    for (raft::Index i = raft.log().first_index(); i <= raft.log().last_index(); i = i.next())
       words.push_back(fmt::format("{}", raft.log().at(i).term.value));
     return joined(words);
   }

@@ -31,7 +31,7 @@ Snapshot snapshot() {
 std::vector<Message> one_of_each() {
   return {
       VoteRequest{Term(9), true, Index(8), Term(7), {6, 5}},
-      VoteRequest{Term(9), false, Index(8), Term(7), {}},
+      VoteRequest{Term(9), false, Index(8), Term(7), {}, true},
       VoteReply{Term(9), Term(8), true, VoteRefusal::leader_fresh},
       VoteReply{Term(9), Term(9), false, VoteRefusal::none},
       append(),
@@ -39,8 +39,9 @@ std::vector<Message> one_of_each() {
       AppendReply{Term(9), true, Index(8), Index(0), Index(0), Term(0)},
       AppendReply{Term(9), false, Index(0), Index(7), Index(6), Term(5)},
       VoteReply{Term(9), Term(9), false, VoteRefusal::promised},
-      Heartbeat{Term(9), Index(8), LogTime(7), 6, 100, 5, milliseconds(4)},
-      HeartbeatReply{Term(9), 8, Index(7), 6},
+      Heartbeat{Term(9), Index(8), LogTime(7), 6, 100, 5, milliseconds(4), true},
+      HeartbeatReply{Term(9), 8, Index(7), 6, DiskHealth::full},
+      TimeoutNow{Term(9)},
       ReadIndexRequest{Term(9), 8, true},
       ReadIndexReply{Term(9), 8, Index(7), true},
       InstallSnapshot{Term(9), snapshot(), 0, {}},

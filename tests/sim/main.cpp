@@ -1,38 +1,166 @@
-// vesper-sim: runs simulated worlds by seed and says what they exercised.
+// vesper-sim: runs simulated worlds by seed and says what they exercised. Exit code 0 only without
+// a failure, 1 with one, 2 for arguments that make no sense.
+#include <fmt/core.h>
+
+#include <charconv>
+#include <chrono>
 #include <cstdio>
-#include <cstdlib>
 #include <cstring>
+#include <map>
 #include <string>
+#include <string_view>
+#include <vector>
 
 #include "base/log.hpp"
-#include "sim/world.hpp"
+#include "sim/runner.hpp"
 
 namespace {
 
+using namespace vesper::sim;
+
+constexpr std::string_view kUsage =
+    R"(usage: vesper-sim [--seeds N] [--first S] [--jobs J] [--json] [--keep-going N] [--no-shrink]
+       vesper-sim --seed S [--trace] [--messages]
+  both: [--servers 1|3|5|7] [--clients N] [--seconds N] [--without KIND,KIND...] [--flips]
+
+  --seeds N      so many worlds, 100 unless said otherwise; --first S: of the seeds S, S+1, ...
+  --jobs J       in J processes at a time
+  --json         the summary as JSON on stdout, failures on stderr
+  --keep-going N stops after N failures, 10 unless said otherwise
+  --seed S       one world; --trace prints what happens in it, --messages every message, too
+  --clients N    at most N clients; --seconds N: faults for at most N seconds
+  --without ...  leaves out kinds of faults:
+)";
+
 struct Arguments {
-  std::uint64_t first = 1;
-  std::uint64_t seeds = 100;
-  bool trace = false;
+  Options options;
+  std::uint64_t first = 1, seeds = 100, jobs = 1, keep_going = 10;
+  bool json = false, shrink = true, one = false;
 };
+
+template <typename T>
+bool number(const char* text, T& out, std::uint64_t least, std::uint64_t most) {
+  std::uint64_t value = 0;
+  const char* end = text + std::strlen(text);
+  const auto [at, error] = std::from_chars(text, end, value);
+  if (error != std::errc{} || at != end || value < least || value > most) return false;
+  out = static_cast<T>(value);
+  return true;
+}
+
+bool kinds(std::string_view list, std::uint32_t& out) {
+  while (!list.empty()) {
+    const std::size_t comma = list.find(',');
+    const auto kind = fault_kind(list.substr(0, comma));
+    if (!kind) return false;
+    out |= 1u << static_cast<unsigned>(*kind);
+    list = comma == std::string_view::npos ? "" : list.substr(comma + 1);
+  }
+  return true;
+}
+
+bool parse_flag(std::string_view flag, Arguments& out) {
+  if (flag == "--trace") return out.options.trace = true;
+  if (flag == "--messages") return out.options.trace = out.options.messages = true;
+  if (flag == "--flips") return out.options.flips = true;
+  if (flag == "--plant") return out.options.plant = true;
+  if (flag == "--json") return out.json = true;
+  if (flag == "--no-shrink") return !(out.shrink = false);
+  return false;
+}
+
+bool parse_value(std::string_view flag, const char* value, Arguments& out) {
+  constexpr std::uint64_t kMost = std::uint64_t{1} << 40;
+  Options& options = out.options;
+  if (flag == "--seeds") return number(value, out.seeds, 1, kMost);
+  if (flag == "--first") return number(value, out.first, 0, kMost);
+  if (flag == "--jobs") return number(value, out.jobs, 1, 256);
+  if (flag == "--keep-going") return number(value, out.keep_going, 1, kMost);
+  if (flag == "--clients") return number(value, options.clients.emplace(), 0, 6);
+  if (flag == "--seconds") return number(value, options.seconds.emplace(), 1, 3600);
+  if (flag == "--without") return kinds(value, options.without);
+  if (flag == "--servers")
+    return number(value, options.servers.emplace(), 1, 7) && *options.servers % 2 == 1;
+  if (flag == "--seed") {
+    out.one = true;
+    out.seeds = 1;
+    return number(value, out.first, 0, kMost);
+  }
+  return false;
+}
 
 bool parse(int argc, char** argv, Arguments& out) {
   for (int i = 1; i < argc; ++i) {
-    const std::string flag = argv[i];
-    const bool has_value = i + 1 < argc;
-    if (flag == "--trace") {
-      out.trace = true;
-    } else if (flag == "--seeds" && has_value) {
-      out.seeds = std::strtoull(argv[++i], nullptr, 10);
-    } else if (flag == "--first" && has_value) {
-      out.first = std::strtoull(argv[++i], nullptr, 10);
-    } else if (flag == "--seed" && has_value) {
-      out.first = std::strtoull(argv[++i], nullptr, 10);
-      out.seeds = 1;
-    } else {
+    const std::string_view flag = argv[i];
+    if (parse_flag(flag, out)) continue;
+    if (i + 1 >= argc || !parse_value(flag, argv[++i], out)) {
+      std::fprintf(stderr, "vesper-sim: what is '%s' to mean?\n", argv[i]);
       return false;
     }
   }
-  return true;
+  if (!out.options.trace || out.one) return true;
+  std::fprintf(stderr, "vesper-sim: --trace is for one --seed\n");
+  return false;
+}
+
+void usage() {
+  std::string names;
+  for (std::size_t i = 0; i < kFaultKinds; ++i)
+    names += fmt::format("{}{}", i % 11 == 0 ? (i == 0 ? "      " : "\n      ") : " ",
+                         name_of(static_cast<FaultKind>(i)));
+  std::fprintf(stderr, "%s%s\n", std::string(kUsage).c_str(), names.c_str());
+}
+
+struct Summary {
+  std::uint64_t seeds = 0;
+  std::map<std::uint64_t, std::string> failures;
+  Tally tally;
+  double simulated = 0, wall = 0;
+  std::uint64_t trace = 0;  // of all worlds, in whatever order they came
+
+  double speed() const { return wall > 0 ? simulated / wall : 0; }
+  double events_per_second() const {
+    return wall > 0 ? static_cast<double>(tally.of(Count::events)) / wall : 0;
+  }
+};
+
+void print_json(const Summary& s) {
+  std::string out = fmt::format(
+      "{{\"seeds\":{},\"failures\":{},\"simulated_seconds\":{:.3f},\"wall_seconds\":{:.3f},"
+      "\"times_real_time\":{:.0f},\"events_per_second\":{:.0f},\"trace\":\"{:016x}\","
+      "\"failed_seeds\":[",
+      s.seeds, s.failures.size(), s.simulated, s.wall, s.speed(), s.events_per_second(), s.trace);
+  bool first = true;
+  for (const auto& [seed, why] : s.failures) {
+    out += fmt::format("{}{}", first ? "" : ",", seed);
+    first = false;
+  }
+  out += "],\"events\":{";
+  for (std::size_t i = 0; i < kCounts; ++i)
+    out += fmt::format("{}\"{}\":{}", i == 0 ? "" : ",", kCountNames[i], s.tally.counts[i]);
+  std::printf("%s}}\n", out.c_str());
+}
+
+void print_text(const Summary& s) {
+  for (std::size_t i = 0; i < kCounts; ++i)
+    std::printf("%-24s %llu\n", std::string(kCountNames[i]).c_str(),
+                static_cast<unsigned long long>(s.tally.counts[i]));
+  std::printf("%.0f s simulated in %.1f s: %.0f times real time, %.0f events/s; trace %016llx\n",
+              s.simulated, s.wall, s.speed(), s.events_per_second(),
+              static_cast<unsigned long long>(s.trace));
+  std::printf("%llu passed, %llu failed\n",
+              static_cast<unsigned long long>(s.seeds - s.failures.size()),
+              static_cast<unsigned long long>(s.failures.size()));
+}
+
+void tell_failure(const Arguments& arguments, const Report& report, std::FILE* to) {
+  std::fprintf(to, "seed %llu: %s\n", static_cast<unsigned long long>(report.seed),
+               report.failure.c_str());
+  Options options = arguments.options;
+  options.seed = report.seed;
+  if (arguments.shrink) options = shrink(options);
+  std::fprintf(to, "  replay: build/vesper-sim %s --trace\n", arguments_of(options).c_str());
+  std::fflush(to);
 }
 
 }  // namespace
@@ -40,29 +168,31 @@ bool parse(int argc, char** argv, Arguments& out) {
 int main(int argc, char** argv) {
   Arguments arguments;
   if (!parse(argc, argv, arguments)) {
-    std::fprintf(stderr, "usage: vesper-sim [--seeds N] [--first S] [--seed S] [--trace]\n");
+    usage();
     return 2;
   }
   vesper::log::init(vesper::log::Level::error, "");  // worlds trace what they do themselves
-  std::uint64_t failures = 0;
-  vesper::sim::Tally total;
-  for (std::uint64_t seed = arguments.first; seed < arguments.first + arguments.seeds; ++seed) {
-    vesper::sim::Options options;
-    options.seed = seed;
-    options.trace = arguments.trace;
-    vesper::sim::World world(options);
-    if (const auto failure = world.run()) {
-      ++failures;
-      std::printf("seed %llu: %s\n  replay: vesper-sim --seed %llu --trace\n",
-                  static_cast<unsigned long long>(seed), failure->c_str(),
-                  static_cast<unsigned long long>(seed));
-    }
-    for (const auto& [kind, count] : world.tally().events) total.count(kind, count);
-  }
-  for (const auto& [kind, count] : total.events)
-    std::printf("%-20s %llu\n", kind.c_str(), static_cast<unsigned long long>(count));
-  std::printf("%llu passed, %llu failed\n",
-              static_cast<unsigned long long>(arguments.seeds - failures),
-              static_cast<unsigned long long>(failures));
-  return failures == 0 ? 0 : 1;
+  if (arguments.options.trace) std::setvbuf(stdout, nullptr, _IOLBF, 1 << 16);
+  std::FILE* const to = arguments.json ? stderr : stdout;
+  const auto began = std::chrono::steady_clock::now();
+  Summary summary;
+  run_worlds(arguments.options, arguments.first, arguments.seeds, arguments.jobs,
+             [&](const Report& report) {
+               ++summary.seeds;
+               summary.tally.add(report.tally);
+               summary.simulated += static_cast<double>(report.lasted.ns) / 1e9;
+               summary.trace += (report.trace_hash ^ report.seed) * 0x9e3779b97f4a7c15;
+               if (!report.failed()) return true;
+               summary.failures[report.seed] = report.failure;
+               if (arguments.options.trace)
+                 std::printf("seed %llu: %s\n", static_cast<unsigned long long>(report.seed),
+                             report.failure.c_str());
+               else tell_failure(arguments, report, to);
+               return summary.failures.size() < arguments.keep_going;
+             });
+  const std::chrono::duration<double> wall = std::chrono::steady_clock::now() - began;
+  summary.wall = wall.count();
+  if (arguments.json) print_json(summary);
+  else print_text(summary);
+  return summary.failures.empty() ? 0 : 1;
 }

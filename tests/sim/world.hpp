@@ -1,168 +1,257 @@
-// A whole cluster in one thread and one clock: the production node (actor, Raft, store, WAL) over a
-// simulated network and disk. One seed makes the world; the same seed gives the same run.
+// A whole cluster in one thread and one clock: the production node (actor, Raft, store, log,
+// snapshots) over a simulated network, disk and clocks. One seed makes the world; the same seed
+// gives the same run, bit for bit.
 #pragma once
+
+#include <fmt/core.h>
 
 #include <map>
 #include <memory>
-#include <queue>
 #include <string>
+#include <utility>
+#include <variant>
 #include <vector>
 
 #include "base/prng.hpp"
-#include "node/node.hpp"
-#include "sim/checker.hpp"
-#include "support/mem_fs.hpp"
+#include "sim/event_queue.hpp"
+#include "sim/history.hpp"
+#include "sim/host.hpp"
+#include "sim/plan.hpp"
+#include "sim/safety.hpp"
+#include "sim/tally.hpp"
 
 namespace vesper::sim {
-
-struct Options {
-  std::uint64_t seed = 1;
-  Duration faults = seconds(20);  // how long faults and clients go on
-  bool trace = false;
-};
-
-// What a run exercised: a run that tested nothing is seen.
-struct Tally {
-  std::map<std::string, std::uint64_t> events;
-  void count(const std::string& kind, std::uint64_t n = 1) { events[kind] += n; }
-};
-
-class World;
-
-// One server: its disk survives, the rest is rebuilt at each start.
-struct Server final : node::Transport, node::Clients {
-  World* world = nullptr;
-  raft::ServerId id;
-  test::MemFs disk{1};
-  std::uint64_t boot = 0;  // 0: down
-  bool paused = false;
-  bool turn_scheduled = false;
-  bool disk_scheduled = false;
-  Instant wake_at = kNever;
-  std::vector<node::Post> while_paused;
-  node::Recovery recovery;  // its log and snapshots
-  std::unique_ptr<node::Node> node;
-  node::Counters counted;  // of which the tally knows
-  raft::Index checked;     // committed entries compared up to here, in this boot
-
-  void send(raft::ServerId to, const node::PeerMessage& message, bool bulk) override;
-  void reply(const node::Ticket& ticket, node::Reply reply) override;
-};
 
 class World {
  public:
   explicit World(Options options);
+  World(const World&) = delete;
+  World& operator=(const World&) = delete;
 
   // Faults and clients, then quiet: everybody must answer and agree. Nothing, or what was wrong.
-  std::optional<std::string> run();
+  Wrong run();
 
   const Tally& tally() const { return tally_; }
-  Instant now() const { return now_; }
+  Duration lasted() const { return now_ - kBegin; }
+  // Of everything that happened, in order.
+  std::uint64_t trace_hash() const { return hash_; }
 
  private:
-  friend struct Server;
-  // What happens at an instant. A closed variant, compared by time, then by order of creation.
+  friend struct Host;
+  static constexpr Instant kBegin{1'000'000'000};
+
+  // ---- what happens at an instant
+
   struct Deliver {
-    std::size_t from, to;
-    std::uint64_t from_boot, to_boot;
+    std::uint32_t from, to;
+    std::uint64_t epoch, to_boot;
     raft::Incarnation incarnation;
     std::string bytes;
   };
   struct Turn {
-    std::size_t server;
+    std::size_t host;
     std::uint64_t boot;
   };
   struct Disk {
-    std::size_t server;
+    std::size_t host;
     std::uint64_t boot;
   };
   struct Wake {
-    std::size_t server;
+    std::size_t host;
     std::uint64_t boot;
   };
-  struct Connect {
+  struct Dial {
     std::size_t from, to;
+    std::uint64_t boot;
   };
-  struct Gone {
-    std::size_t who, to;
-    std::uint64_t to_boot;
+  struct Reset {
+    std::size_t from, to;
+    std::uint64_t epoch;
   };
   struct ClientStep {
     std::size_t client;
   };
-  struct Fault {};
+  struct NextFault {};
   struct Restart {
-    std::size_t server;
+    std::size_t host;
   };
   struct Resume {
-    std::size_t server;
+    std::size_t host;
   };
-  struct CrashNow {
-    std::size_t server;
+  struct Kill {
+    std::size_t host;
+    std::uint64_t boot;
+    bool power;
+  };
+  struct Strike {
+    std::size_t host;
     std::uint64_t boot;
   };
-  struct Heal {};
-  using Action = std::variant<Deliver, Turn, Disk, Wake, Connect, Gone, ClientStep, Fault, Restart,
-                              Resume, CrashNow, Heal>;
-  struct Scheduled {
-    Instant at;
-    std::uint64_t order;
-    Action action;
-    bool operator>(const Scheduled& other) const {
-      return at != other.at ? at > other.at : order > other.order;
-    }
+  struct Undo {
+    std::size_t fault;
   };
-  struct Client {
-    std::size_t server = 0;
-    std::uint64_t connection = 0;
-    std::uint64_t next_request = 1;
-    std::map<std::uint64_t, std::size_t> open;  // request -> operation
-  };
-
-  void at(Instant when, Action action);
-  void after(Duration delay, Action action) { at(now_ + delay, std::move(action)); }
-  Duration between(Duration low, Duration high) {
-    return nanoseconds(random_.between(low.ns, high.ns));
-  }
-  bool chance(std::int64_t percent) { return random_.between(1, 100) <= percent; }
-  void start(std::size_t i);
-  void crash(std::size_t i, bool power_loss);
-  void crash_at_disk(Server& server);
-  void post(std::size_t i, node::Post post);
-  void turn(std::size_t i);
-  void count_snapshots(Server& server);
-  void schedule_turn(Server& server);
-  void transmit(Server& from, raft::ServerId to, const node::PeerMessage& message);
-  void on_reply(std::size_t server, const node::Ticket& ticket, node::Reply reply);
-  void client_step(std::size_t c);
-  void inject();
-  bool linked(std::size_t a, std::size_t b) const { return !cut_[a][b]; }
-  bool settled() const;
-  void trace(const std::string& line) const;
-  void fail(std::string what);
-
+  struct Poll {};
+  using Action = std::variant<Deliver, Turn, Disk, Wake, Dial, Reset, ClientStep, NextFault,
+                              Restart, Resume, Kill, Strike, Undo, Poll>;
   struct Dispatch;
 
+  // The connection that `from` has dialled and speaks on.
+  struct Link {
+    bool up = false;
+    bool dialling = false;
+    bool announced = false;  // PeerUp was posted, and no PeerGone since
+    bool announced_cluster = false;
+    std::uint64_t met_boot = 0;  // of the other process
+    std::uint64_t epoch = 0;     // what was sent on an older connection is lost
+    Instant last_delivery[2];    // of control and bulk
+    std::int64_t cuts = 0;       // faults that keep messages from passing this way
+  };
+  // What a fault did and its end undoes.
+  struct Spell {
+    FaultKind kind;
+    std::vector<std::pair<std::size_t, std::size_t>> cuts;
+    std::vector<std::size_t> hosts;
+    bool over = false;
+  };
+  struct Client {
+    Prng random{0};
+    std::size_t host = 0;
+    std::uint64_t connection = 0;  // 0: none
+    std::uint64_t next_request = 1;
+    bool probe = false;                              // asks at the end, until it is answered
+    std::size_t served = 0;                          // of the requests asked last
+    std::map<std::uint64_t, std::size_t> open;       // request -> operation
+    std::map<std::string, std::uint64_t> revisions;  // seen last
+    std::optional<Operation> again;                  // was refused: tried once more elsewhere
+    // A read and a write were served.
+    bool satisfied() const { return served >= 2 && open.empty(); }
+  };
+
+  void at(Instant when, Action action) { queue_.push(when, std::move(action)); }
+  void after(Duration delay, Action action) { queue_.push(now_ + delay, std::move(action)); }
+  static Duration between(Prng& random, Duration low, Duration high) {
+    return nanoseconds(random.between(low.ns, high.ns));
+  }
+  static bool chance(Prng& random, std::int64_t percent) {
+    return random.between(1, 100) <= percent;
+  }
+  static bool one_in(Prng& random, std::int64_t n) { return random.between(1, n) == 1; }
+  Host& host(std::size_t i) { return *hosts_[i]; }
+  Link& link(std::size_t from, std::size_t to) { return links_[from * hosts_.size() + to]; }
+  bool linked(std::size_t a, std::size_t b) { return link(a, b).cuts == 0 && link(b, a).cuts == 0; }
+
+  template <typename... Args>
+  void trace(fmt::format_string<Args...> format, Args&&... args) {
+    if (options_.trace) print(fmt::format(format, std::forward<Args>(args)...));
+  }
+  void print(const std::string& line) const;
+  void mix(std::uint64_t word) { hash_ = (hash_ ^ word) * 0x9e3779b97f4a7c15 + (hash_ >> 29); }
+  void fail(std::string what) {
+    if (!failure_) failure_ = std::move(what);
+  }
+  void check(Wrong wrong) {
+    if (wrong) fail(std::move(*wrong));
+  }
+
+  // world.cpp: hosts and the run
+  void start(Host& h);
+  raft::Config config_of(const Host& h);
+  void not_started(Host& h, const Error& error);
+  void stop_process(Host& h);
+  void resume(Host& h);
+  void crash(Host& h, bool power);
+  void crash_in_job(Host& h);
+  void storage_failed(Host& h, const Error& error);
+  void post(Host& h, node::Post post);
+  void schedule_turn(Host& h);
+  void turn(Host& h);
+  void after_turn(Host& h, Instant deadline);
+  void run_disk(Host& h);
+  void schedule_disk(Host& h);
+  void step();
+  void become_quiet();
+  void poll();
+  bool settled();
+  void judge_end();
+
+  // observe.cpp: what the checkers are told
+  void observe(Host& h, bool whole);
+  void feed(const raft::Entry& entry);
+  void observe_restart(Host& h);
+  void observe_send(Host& h, const node::PeerMessage& message);
+  void observe_vote(Host& h, std::size_t to, const node::PeerMessage& message);
+  void count(Host& h);
+  void compare_store(const Host& h);
+
+  // network.cpp
+  void transmit(Host& from, std::size_t to, const node::PeerMessage& message, bool bulk);
+  void deliver(Deliver& message);
+  void schedule_delivery(Link& link, bool bulk, Deliver message);
+  void dial(std::size_t from, std::size_t to, Duration delay);
+  void on_dial(const Dial& dial);
+  bool handshake(Host& from, Host& to);
+  void meet(std::size_t host, std::size_t other);
+  void announce(std::size_t host, std::size_t other);
+  void gone(std::size_t host, std::size_t other);
+  void reset(std::size_t from, std::size_t to);
+  void connections_end(Host& h);
+
+  // clients.cpp
+  void client_step(std::size_t c);
+  bool connect(Client& client);
+  Operation invent(Client& client);
+  void ask(Client& client, Operation operation);
+  void on_reply(Host& h, const node::Ticket& ticket, node::Reply& reply);
+  void hang_up(Client& client);
+  void connections_lost(const Host& h);
+
+  // faults.cpp
+  void next_fault();
+  void inject(FaultKind kind);
+  void inject_process(FaultKind kind);
+  void inject_network(FaultKind kind);
+  void inject_disk(FaultKind kind);
+  void reset_connections();
+  void cut_partition(Spell& spell);
+  void cut_oneway(Spell& spell);
+  void cut(Spell& spell, std::size_t from, std::size_t to);
+  void begin(Spell spell, Duration lasts);
+  void undo(std::size_t fault);
+  void flip();
+  void wipe();
+  bool may_wipe();
+  void strike(Host& h);
+  std::size_t pick_host();
+  std::vector<std::size_t> pick_hosts();
+  std::optional<std::size_t> leader();
+  void choose_core();
+
   Options options_;
-  Prng random_;
-  Instant now_{1'000'000'000};
-  std::uint64_t order_ = 0;
+  Plan plan_;
+  Prng network_, disks_, faults_, hosts_random_;
+  Instant now_ = kBegin;
+  std::uint64_t hash_ = 0;
   std::uint64_t boots_ = 0;
-  std::priority_queue<Scheduled, std::vector<Scheduled>, std::greater<>> queue_;
-  std::vector<std::unique_ptr<Server>> servers_;
-  std::vector<std::vector<bool>> cut_;  // cut_[a][b]: nothing gets from a to b
+  EventQueue<Action> queue_;
+  std::vector<std::unique_ptr<Host>> hosts_;
+  std::vector<Link> links_;
+  std::vector<std::string> spare_bytes_;
   std::int64_t loss_percent_ = 0, duplicate_percent_ = 0;
-  Duration delay_max_ = milliseconds(1);
-  Duration disk_max_ = milliseconds(2);
-  node::Limits limits_;  // the same everywhere
-  std::size_t log_tail_ = 0;
+  Duration delay_max_;
+  std::vector<Spell> spells_;
+  std::size_t churning_ = 0;    // spells of churn
+  std::size_t lost_hosts_ = 0;  // wiped or refused: of the minority that may be
   std::vector<Client> clients_;
   std::uint64_t connections_ = 0;
   std::uint64_t values_ = 0;
   bool faulty_ = true;
-  Checker checker_;
+  Instant quiet_at_;
+  std::vector<bool> registered_;  // voters whose incarnation is in the committed log
+  std::map<raft::Term, std::size_t> counted_leaders_;
+  Safety safety_;
+  History history_;
   Tally tally_;
-  std::optional<std::string> failure_;
+  Wrong failure_;
 };
 
 }  // namespace vesper::sim

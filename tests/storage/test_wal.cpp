@@ -134,7 +134,7 @@ TEST_CASE("a batch above the frame limit goes out in several frames, counted whe
   CHECK(other.found.commit_index == raft::Index(3));
   CHECK(other.found.last_write == raft::WriteNumber(0));
   REQUIRE(machine.run().ok());
-  CHECK(machine.wal->stats().frames == 3);  // 3 entries, 1 that still fits in the segment, 2
+  CHECK(machine.wal->stats().frames == 2);  // 3 entries, and 3 in the next segment
   CHECK(machine.wal->persisted() == raft::WriteNumber(1));
 }
 
@@ -368,6 +368,28 @@ TEST_CASE("a failed write or sync in allocated space is fatal and never retried"
       CHECK(machine.wal->deadline() == kNever);
       CHECK_FALSE(machine.wal->idle());
     }
+}
+
+TEST_CASE("F42: after a failed sync the next start does not believe the page cache") {
+  MemFs fs;
+  fs.lie_after_failed_syncs();
+  Machine machine{.fs = fs};
+  Model model;
+  REQUIRE(machine.open().ok());
+  machine.wal->write(model.append());
+  REQUIRE(machine.run().ok());
+  fs.fail(MemFs::Call::sync, 0, EIO);
+  machine.wal->write(model.append());
+  REQUIRE_FALSE(machine.run().ok());
+  fs.kill();
+  // Whoever supervises the process has started it again: it finds the frame and goes on from it.
+  REQUIRE(machine.open().ok());
+  CHECK(machine.found.last_write == raft::WriteNumber(2));
+  machine.wal->write(model.append());
+  REQUIRE(machine.run().ok());
+  CHECK(machine.wal->persisted() == raft::WriteNumber(3));
+  fs.lose_power(MemFs::Loss::all);
+  CHECK(reopened(fs, model, 3) == "");
 }
 
 TEST_CASE("a failure other than a full disk while allocating or naming a segment is fatal") {

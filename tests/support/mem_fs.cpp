@@ -103,8 +103,11 @@ static void keep_sector(std::string& durable, const std::string& now, std::uint6
 }
 
 Result<void> MemFs::sync(const std::string& file) {
-  if (auto entered = enter(Call::sync, file, true); !entered) return entered;
   const auto found = names_.find(file);
+  if (auto entered = enter(Call::sync, file, true); !entered) {
+    if (lies_ && powered_ && found != names_.end()) inodes_.at(found->second).dirty.clear();
+    return entered;
+  }
   if (found == names_.end()) return Error{fmt::format("open {}: no such file", file), ENOENT};
   settle(inodes_.at(found->second), Loss::none);
   return {};

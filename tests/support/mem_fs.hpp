@@ -71,6 +71,10 @@ class MemFs final : public storage::Fs {
 
   // The `nth` call of this kind from now on (0: the next) fails once.
   void fail(Call call, std::uint64_t nth, int error);
+  void mend() { failures_.clear(); }  // nothing fails any more
+  // As Linux does: a failed sync leaves its pages in the cache as if they were on the disk, and
+  // the next sync of them succeeds and does nothing.
+  void lie_after_failed_syncs() { lies_ = true; }
   // Bytes of all files; a write that needs more fails with ENOSPC, half done.
   void set_capacity(std::uint64_t bytes) { capacity_ = bytes; }
 
@@ -125,6 +129,7 @@ class MemFs final : public storage::Fs {
     int error;
   };
   std::map<Call, Failure> failures_;
+  bool lies_ = false;
 };
 
 }  // namespace vesper::test

@@ -1,0 +1,201 @@
+// Clients as programs are: each has a connection to one server, sends requests on it, some at once,
+// tries again elsewhere what was refused, and remembers what it saw. Every answer is judged.
+#include "base/checksum.hpp"
+#include "kv/command.hpp"
+#include "sim/world.hpp"
+
+namespace vesper::sim {
+namespace {
+
+constexpr std::int64_t kKeys = 8;
+constexpr std::uint64_t kNonce = std::uint64_t{1} << 50;  // a revision that never exists
+
+std::optional<kv::Match> match_of(const std::optional<Expectation>& expectation) {
+  if (!expectation) return std::nullopt;
+  return kv::Match{expectation->any, expectation->revisions};
+}
+
+std::string command_of(const Operation& operation) {
+  const kv::Conditions conditions{match_of(operation.if_match), match_of(operation.if_none_match)};
+  if (operation.kind == Operation::Kind::remove)
+    return kv::encode_remove(operation.key, conditions);
+  return kv::encode_put(operation.key, operation.value, operation.json, conditions);
+}
+
+Outcome outcome_of(const kv::WriteResult& result) {
+  Outcome outcome;
+  switch (result.kind) {
+    case kv::WriteResult::Kind::put: outcome.kind = Outcome::Kind::put; break;
+    case kv::WriteResult::Kind::removed: outcome.kind = Outcome::Kind::removed; break;
+    case kv::WriteResult::Kind::absent: outcome.kind = Outcome::Kind::absent; break;
+    case kv::WriteResult::Kind::precondition_failed: outcome.kind = Outcome::Kind::failed; break;
+  }
+  outcome.revision = result.revision;
+  outcome.create_revision = result.create_revision;
+  outcome.version = result.version;
+  outcome.current_revision = result.current_revision;
+  return outcome;
+}
+
+Seen seen_of(const node::ReadResult& result) {
+  if (!result.item) return {};
+  const kv::Item& item = *result.item;
+  return {true,          std::string(item.value.view()), item.json,
+          item.revision, item.create_revision,           item.version};
+}
+
+}  // namespace
+
+bool World::connect(Client& client) {
+  if (!client.probe) {
+    client.host = static_cast<std::size_t>(
+        client.random.between(0, static_cast<std::int64_t>(hosts_.size()) - 1));
+  }
+  const Host& h = host(client.host);
+  client.connection = h.up() && !h.stopping ? ++connections_ : 0;
+  return client.connection != 0;
+}
+
+// One request in all its forms. A revision that never exists makes each delete's bytes its own, a
+// value that comes once each put's.
+Operation World::invent(Client& client) {
+  Prng& random = client.random;
+  Operation operation;
+  // One key is hot.
+  operation.key = fmt::format("k{}", chance(random, 40) ? 0 : random.between(1, kKeys - 1));
+  operation.invoked = (now_ - kBegin).ns;
+  const std::int64_t dice = random.between(1, 100);
+  if (dice <= 30) return operation;  // get
+  operation.kind = dice <= 80 ? Operation::Kind::put : Operation::Kind::remove;
+  const std::uint64_t nonce = kNonce + ++values_;
+  if (operation.kind == Operation::Kind::put) {
+    operation.json = chance(random, 20);
+    operation.value = operation.json ? fmt::format("[{}]", values_) : fmt::format("v{}", values_);
+    if (const std::int64_t size = random.between(1, 100); size > 92 && !operation.json)
+      operation.value.resize(
+          static_cast<std::size_t>(random.between(100, size > 99 ? 30'000 : 2'000)), '.');
+  }
+  const auto known = client.revisions.find(operation.key);
+  const std::uint64_t revision = known == client.revisions.end() ? 1 : known->second;
+  switch (random.between(0, 6)) {
+    case 0: operation.if_match = Expectation{false, {revision}}; break;
+    case 1: operation.if_match = Expectation{true, {}}; break;
+    case 2: operation.if_none_match = Expectation{true, {}}; break;
+    case 3:
+      operation.if_match = Expectation{false, {nonce, revision}};
+      operation.if_none_match = Expectation{false, {revision + 1}};
+      break;
+    default: break;
+  }
+  if (operation.kind == Operation::Kind::remove) {
+    // If-None-Match: * says no more of a delete than that it never deletes.
+    operation.if_none_match = Expectation{false, {nonce}};
+  }
+  return operation;
+}
+
+void World::ask(Client& client, Operation operation) {
+  Host& h = host(client.host);
+  const node::Ticket ticket{client.connection, client.next_request++};
+  operation.connection = ticket.connection;
+  operation.request = ticket.request;
+  operation.invoked = (now_ - kBegin).ns;
+  tally_.count(Count::operations);
+  const Duration patience = milliseconds(client.random.between(300, 2'500));
+  const Instant deadline = h.clock.read(now_) + patience;
+  trace("client {}.{} asks server {}: {} {} '{}'", ticket.connection, ticket.request, client.host,
+        operation.kind == Operation::Kind::get   ? "get"
+        : operation.kind == Operation::Kind::put ? "put"
+                                                 : "delete",
+        operation.key, operation.value.substr(0, 20));
+  if (operation.kind == Operation::Kind::get) {
+    std::string key = operation.key;
+    client.open[ticket.request] = history_.invoke(std::move(operation), 0);
+    return post(h, node::ClientRead{ticket, std::move(key), deadline});
+  }
+  const std::string command = command_of(operation);
+  client.open[ticket.request] = history_.invoke(std::move(operation), checksum64(command));
+  post(h, node::ClientWrite{ticket, SharedBytes::copy_of(command), deadline});
+}
+
+void World::client_step(std::size_t c) {
+  Client& client = clients_[c];
+  if (client.probe ? client.satisfied() : !faulty_) return;
+  const Duration most = client.probe ? milliseconds(100) : plan_.client_gap_max;
+  after(between(client.random, milliseconds(5), most), ClientStep{c});
+  if (client.probe && !client.open.empty()) return;
+  client.served = 0;
+  if (client.connection != 0 && chance(client.random, 4)) hang_up(client);
+  if (client.connection == 0 && !connect(client)) return;
+  if (client.probe) {
+    Operation operation;
+    operation.key = "probe";
+    ask(client, operation);
+    operation.kind = Operation::Kind::put;
+    operation.value = fmt::format("p{}", ++values_);
+    return ask(client, std::move(operation));
+  }
+  if (client.again) return ask(client, *std::exchange(client.again, std::nullopt));
+  // Now and then several requests at once, as a pipelining client sends them.
+  const std::int64_t burst = chance(client.random, 20) ? client.random.between(2, 8) : 1;
+  for (std::int64_t n = 0; n < burst; ++n) ask(client, invent(client));
+}
+
+// Whoever asked will never know.
+void World::hang_up(Client& client) {
+  post(host(client.host), node::ClientGone{client.connection});
+  for (const auto& [request, operation] : client.open) history_.unknown(operation);
+  client.open.clear();
+  client.connection = 0;
+}
+
+void World::connections_lost(const Host& h) {
+  for (Client& client : clients_) {
+    if (client.host != h.number()) continue;
+    for (const auto& [request, operation] : client.open) history_.unknown(operation);
+    client.open.clear();
+    client.connection = 0;
+  }
+}
+
+void World::on_reply(Host& h, const node::Ticket& ticket, node::Reply& reply) {
+  mix(ticket.connection * 1'000'003 + ticket.request);
+  for (Client& client : clients_) {
+    if (client.connection != ticket.connection || client.host != h.number()) continue;
+    const auto at = client.open.find(ticket.request);
+    if (at == client.open.end()) return fail("a request was answered twice");
+    const std::size_t operation = at->second;
+    client.open.erase(at);
+    const Operation& asked = history_.operation(operation);
+    if (const auto* refusal = std::get_if<node::Refusal>(&reply)) {
+      trace("client {}.{} is refused ({})", ticket.connection, ticket.request,
+            static_cast<int>(*refusal));
+      if (*refusal == node::Refusal::outcome_unknown) {
+        tally_.count(Count::unknown_outcomes);
+        return history_.unknown(operation);
+      }
+      tally_.count(Count::refused);
+      if (chance(client.random, 50)) client.again = asked;
+      check(history_.refused(operation));
+      // Elsewhere, perhaps, they know better.
+      if (chance(client.random, 50) && client.open.empty()) hang_up(client);
+      return;
+    }
+    tally_.count(Count::answered);
+    ++client.served;
+    if (const auto* read = std::get_if<node::ReadResult>(&reply)) {
+      trace("client {}.{} reads at revision {}", ticket.connection, ticket.request, read->revision);
+      if (read->item) client.revisions[asked.key] = read->item->revision;
+      return check(history_.read(operation, seen_of(*read), read->revision));
+    }
+    const auto& written = std::get<kv::WriteResult>(reply);
+    trace("client {}.{} has written at revision {}", ticket.connection, ticket.request,
+          written.revision);
+    client.revisions[asked.key] = written.current_revision;
+    Outcome outcome = outcome_of(written);
+    if (options_.plant && tally_.of(Count::answered) > 20) ++outcome.revision;
+    return check(history_.wrote(operation, outcome));
+  }
+}
+
+}  // namespace vesper::sim

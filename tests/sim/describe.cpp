@@ -1,0 +1,77 @@
+#include "sim/describe.hpp"
+
+#include <fmt/core.h>
+
+namespace vesper::sim {
+namespace {
+
+struct Describe {
+  std::string operator()(const raft::VoteRequest& m) const {
+    return fmt::format("{} for term {}, log ends at {} of term {}",
+                       m.pre_vote ? "pre-vote" : "vote", m.term.value, m.last_log_index.value,
+                       m.last_log_term.value);
+  }
+  std::string operator()(const raft::VoteReply& m) const {
+    return fmt::format("{} for term {}: {} (refusal {}), in term {}",
+                       m.pre_vote ? "pre-vote" : "vote", m.for_term.value,
+                       m.granted() ? "yes" : "no", static_cast<int>(m.refusal), m.term.value);
+  }
+  std::string operator()(const raft::AppendEntries& m) const {
+    return fmt::format("append in term {}: {} entries behind {} of term {}, committed {}",
+                       m.term.value, m.entries.size(), m.prev_log_index.value,
+                       m.prev_log_term.value, m.leader_commit.value);
+  }
+  std::string operator()(const raft::AppendReply& m) const {
+    if (m.success)
+      return fmt::format("appended up to {} in term {}", m.match_index.value, m.term.value);
+    return fmt::format("not behind {} in term {}, but perhaps {} of term {}",
+                       m.prev_log_index.value, m.term.value, m.hint_index.value, m.hint_term.value);
+  }
+  std::string operator()(const raft::Heartbeat& m) const {
+    return fmt::format("heartbeat {} in term {}, committed {}", m.round, m.term.value,
+                       m.leader_commit.value);
+  }
+  std::string operator()(const raft::HeartbeatReply& m) const {
+    return fmt::format("heartbeat {} heard in term {}, has {}", m.round, m.term.value,
+                       m.received_index.value);
+  }
+  std::string operator()(const raft::ReadIndexRequest& m) const {
+    return fmt::format("read {} in term {}", m.id, m.term.value);
+  }
+  std::string operator()(const raft::ReadIndexReply& m) const {
+    return fmt::format("read {} at {} in term {}", m.id, m.read_index.value, m.term.value);
+  }
+  std::string operator()(const raft::InstallSnapshot& m) const {
+    return fmt::format("snapshot at {} in term {}: {} {}", m.snapshot.last_index.value,
+                       m.term.value, m.data.empty() ? "how far?" : "chunk", m.chunk);
+  }
+  std::string operator()(const raft::InstallSnapshotReply& m) const {
+    if (m.done)
+      return fmt::format("snapshot at {} done in term {}, has {}", m.last_index.value, m.term.value,
+                         m.match_index.value);
+    return fmt::format("snapshot at {} in term {}: next is chunk {}", m.last_index.value,
+                       m.term.value, m.next_chunk);
+  }
+  std::string operator()(const raft::Message& m) const { return std::visit(*this, m); }
+  std::string operator()(const node::Forward& m) const {
+    return fmt::format("forward for term {}: {} writes behind {}", m.term.value, m.writes.size(),
+                       m.previous);
+  }
+  std::string operator()(const node::ForwardReply& m) const {
+    return fmt::format("forwarded for term {} up to {}{}", m.term.value, m.accepted,
+                       m.gap ? ", then a gap" : "");
+  }
+  // What a later version says.
+  template <typename Other>
+  std::string operator()(const Other&) const {
+    return "another message";
+  }
+};
+
+}  // namespace
+
+std::string describe(const node::PeerMessage& message) {
+  return std::visit(Describe{}, message);
+}
+
+}  // namespace vesper::sim

@@ -1,0 +1,12 @@
+// Messages between peers as a person reads them.
+#pragma once
+
+#include <string>
+
+#include "node/ports.hpp"
+
+namespace vesper::sim {
+
+std::string describe(const node::PeerMessage& message);
+
+}  // namespace vesper::sim

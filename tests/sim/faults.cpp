@@ -1,0 +1,378 @@
+// What goes wrong in a world, and when it ends.
+#include <algorithm>
+#include <cerrno>
+
+#include "sim/world.hpp"
+
+namespace vesper::sim {
+
+// ---- choices ------------------------------------------------------------------------------
+
+std::optional<std::size_t> World::leader() {
+  std::optional<std::size_t> found;
+  raft::Term term;
+  for (const auto& h : hosts_) {
+    if (!h->serves() || !h->node->raft().is_leader()) continue;
+    if (found && h->node->raft().current_term() < term) continue;
+    found = h->number();
+    term = h->node->raft().current_term();
+  }
+  return found;
+}
+
+// The leader more often than its share.
+std::size_t World::pick_host() {
+  const auto leads = leader();
+  if (leads && chance(faults_, 35)) return *leads;
+  return static_cast<std::size_t>(faults_.between(0, static_cast<std::int64_t>(hosts_.size()) - 1));
+}
+
+// One, or a majority, or all.
+std::vector<std::size_t> World::pick_hosts() {
+  std::vector<std::size_t> all;
+  for (std::size_t i = 0; i < hosts_.size(); ++i) all.push_back(i);
+  const std::int64_t dice = faults_.between(1, 100);
+  if (dice <= 70) return {pick_host()};
+  for (std::size_t i = all.size(); i > 1; --i)
+    std::swap(all[i - 1],
+              all[static_cast<std::size_t>(faults_.between(0, static_cast<std::int64_t>(i) - 1))]);
+  if (dice <= 90) all.resize(all.size() / 2 + 1);
+  return all;
+}
+
+void World::next_fault() {
+  if (!faulty_) return;
+  after(between(faults_, milliseconds(200), plan_.fault_gap_max), NextFault{});
+  // Those of these kinds happen by themselves; skew is for life.
+  static constexpr FaultKind kInjected[] = {
+      FaultKind::crash,     FaultKind::power,  FaultKind::pause,    FaultKind::slow,
+      FaultKind::partition, FaultKind::oneway, FaultKind::reset,    FaultKind::loss,
+      FaultKind::duplicate, FaultKind::delay,  FaultKind::stall,    FaultKind::ioerror,
+      FaultKind::full,      FaultKind::wipe,   FaultKind::shutdown, FaultKind::churn,
+      FaultKind::jump,      FaultKind::flip};
+  std::vector<FaultKind> here;
+  for (const FaultKind kind : kInjected)
+    if (plan_.has(kind)) here.push_back(kind);
+  if (here.empty()) return;
+  const FaultKind kind = here[static_cast<std::size_t>(
+      faults_.between(0, static_cast<std::int64_t>(here.size()) - 1))];
+  tally_.count(Count::faults);
+  inject(kind);
+}
+
+void World::inject(FaultKind kind) {
+  switch (kind) {
+    case FaultKind::crash:
+    case FaultKind::power:
+    case FaultKind::pause:
+    case FaultKind::slow:
+    case FaultKind::shutdown:
+    case FaultKind::churn:
+    case FaultKind::jump: return inject_process(kind);
+    case FaultKind::partition:
+    case FaultKind::oneway:
+    case FaultKind::reset:
+    case FaultKind::loss:
+    case FaultKind::duplicate:
+    case FaultKind::delay: return inject_network(kind);
+    case FaultKind::stall:
+    case FaultKind::ioerror:
+    case FaultKind::full:
+    case FaultKind::flip: return inject_disk(kind);
+    case FaultKind::wipe: return wipe();
+    case FaultKind::torn:
+    case FaultKind::effects:
+    case FaultKind::skew:
+    case FaultKind::core:
+    case FaultKind::kEnd: return;
+  }
+}
+
+// ---- processes ----------------------------------------------------------------------------
+
+void World::inject_process(FaultKind kind) {
+  if (kind == FaultKind::churn) {
+    tally_.count(Count::fault_churn);
+    trace("every new leader is struck for a while");
+    ++churning_;
+    return begin({kind, {}, {}, false}, between(faults_, seconds(1), seconds(5)));
+  }
+  const bool power = kind == FaultKind::power;
+  for (const std::size_t i : pick_hosts()) {
+    Host& h = host(i);
+    if (kind == FaultKind::jump) {
+      tally_.count(Count::fault_jump);
+      const Duration forward = between(faults_, milliseconds(5), seconds(3));
+      trace("the clock of server {} jumps by {} ms", i, forward.ms());
+      h.clock.jump(forward);
+      if (h.up()) schedule_turn(h);
+      continue;
+    }
+    if (!h.serves()) continue;
+    if (kind == FaultKind::slow) {
+      tally_.count(Count::fault_slow);
+      h.slowness = between(faults_, milliseconds(1), milliseconds(60));
+      trace("server {} is slow", i);
+      begin({kind, {}, {i}, false}, between(faults_, milliseconds(200), seconds(4)));
+    } else if (kind == FaultKind::pause) {
+      tally_.count(Count::fault_pause);
+      trace("server {} is frozen", i);
+      h.paused = true;
+      after(between(faults_, milliseconds(10), seconds(2)), Resume{i});
+    } else if (kind == FaultKind::shutdown) {
+      if (h.stopping) continue;
+      tally_.count(Count::fault_shutdown);
+      trace("server {} is asked to shut down", i);
+      h.stopping = true;
+      post(h, node::Shutdown{});
+      after(seconds(1), Kill{i, h.boot, false});
+    } else {
+      tally_.count(power ? Count::fault_power : Count::fault_crash);
+      crash(h, power);
+      after(between(faults_, milliseconds(1), seconds(3)), Restart{i});
+    }
+  }
+}
+
+// Figure 8 needs leaders that fall with half of their work done.
+void World::strike(Host& h) {
+  if (!h.serves() || !h.node->raft().is_leader()) return;
+  tally_.count(Count::leaders_struck);
+  const std::size_t i = h.number();
+  switch (faults_.between(0, 3)) {
+    case 0:
+    case 1:
+      crash(h, chance(faults_, 30));
+      return after(between(faults_, milliseconds(5), milliseconds(400)), Restart{i});
+    case 2:
+      trace("server {} is frozen", i);
+      h.paused = true;
+      return after(between(faults_, milliseconds(100), milliseconds(600)), Resume{i});
+    default: {
+      Spell spell{FaultKind::partition, {}, {}, false};
+      for (std::size_t j = 0; j < hosts_.size(); ++j) {
+        if (j == i) continue;
+        cut(spell, i, j);
+        cut(spell, j, i);
+      }
+      trace("server {} is cut off", i);
+      begin(std::move(spell), between(faults_, milliseconds(100), milliseconds(800)));
+    }
+  }
+}
+
+// ---- network ------------------------------------------------------------------------------
+
+void World::cut(Spell& spell, std::size_t from, std::size_t to) {
+  ++link(from, to).cuts;
+  spell.cuts.emplace_back(from, to);
+}
+
+void World::cut_partition(Spell& spell) {
+  const std::size_t n = hosts_.size();
+  const auto both = [&](std::size_t a, std::size_t b) {
+    cut(spell, a, b);
+    cut(spell, b, a);
+  };
+  std::vector<bool> side(n);
+  for (std::size_t i = 0; i < n; ++i) side[i] = chance(faults_, 50);
+  const std::size_t special = pick_host();
+  const std::int64_t shape = faults_.between(0, 4);
+  const std::size_t reach = n / 4 + (n > 1 ? 1 : 0);
+  for (std::size_t a = 0; a < n; ++a)
+    for (std::size_t b = a + 1; b < n; ++b) {
+      const bool halves = side[a] != side[b];
+      const bool touches = a == special || b == special;
+      const std::size_t distance = std::min(b - a, n - (b - a));
+      if (shape == 0 && halves) both(a, b);                 // two groups
+      if (shape == 1 && touches) both(a, b);                // one alone
+      if (shape == 2 && halves && !touches) both(a, b);     // a bridge between two groups
+      if (shape == 3 && distance > reach) both(a, b);       // a ring of majorities
+      if (shape == 4 && a + 1 == b && touches) both(a, b);  // a link or two
+    }
+  static constexpr const char* kShapes[] = {"groups", "one alone", "a bridge", "a ring", "links"};
+  trace("partition: {} ({})", kShapes[shape], special);
+}
+
+void World::cut_oneway(Spell& spell) {
+  const std::size_t a = pick_host();
+  const std::int64_t shape = faults_.between(0, 2);
+  for (std::size_t b = 0; b < hosts_.size(); ++b) {
+    if (b == a || (shape == 2 && chance(faults_, 50))) continue;
+    if (shape == 0) cut(spell, a, b);  // mute
+    else cut(spell, b, a);             // deaf, or to some
+  }
+  trace("one way: server {} is {}", a, shape == 0 ? "mute" : "deaf");
+}
+
+void World::reset_connections() {
+  tally_.count(Count::fault_reset);
+  const std::size_t a = pick_host();
+  trace("connections of server {} are reset", a);
+  for (std::size_t b = 0; b < hosts_.size(); ++b) {
+    if (b == a) continue;
+    if (chance(faults_, 70)) reset(a, b);
+    if (chance(faults_, 70)) reset(b, a);
+  }
+}
+
+void World::inject_network(FaultKind kind) {
+  Spell spell{kind, {}, {}, false};
+  if (kind == FaultKind::reset) return reset_connections();
+  if (kind == FaultKind::partition) {
+    tally_.count(Count::fault_partition);
+    cut_partition(spell);
+  } else if (kind == FaultKind::oneway) {
+    tally_.count(Count::fault_oneway);
+    cut_oneway(spell);
+  } else if (kind == FaultKind::loss) {
+    tally_.count(Count::fault_loss);
+    loss_percent_ = faults_.between(1, 50);
+    trace("{} % of all messages are lost", loss_percent_);
+  } else if (kind == FaultKind::duplicate) {
+    tally_.count(Count::fault_duplicate);
+    duplicate_percent_ = faults_.between(1, 30);
+    trace("{} % of all messages come twice", duplicate_percent_);
+  } else {
+    tally_.count(Count::fault_delay);
+    delay_max_ = milliseconds(faults_.between(1, chance(faults_, 20) ? 2'000 : 200));
+    trace("messages take up to {} ms", delay_max_.ms());
+  }
+  const Duration lasts = between(faults_, milliseconds(50), seconds(4));
+  begin(std::move(spell), lasts);
+}
+
+// ---- disks --------------------------------------------------------------------------------
+
+void World::inject_disk(FaultKind kind) {
+  if (kind == FaultKind::flip) return flip();
+  for (const std::size_t i : pick_hosts()) {
+    Host& h = host(i);
+    if (kind == FaultKind::stall) {
+      tally_.count(Count::fault_stall);
+      h.stalled_until = std::min(quiet_at_, now_ + between(faults_, milliseconds(20), seconds(3)));
+      trace("the disk of server {} stalls for {} ms", i, (h.stalled_until - now_).ms());
+    } else if (kind == FaultKind::full) {
+      tally_.count(Count::fault_full);
+      trace("the disk of server {} is full", i);
+      h.full = true;
+      h.disk.set_capacity(h.disk.used() + static_cast<std::uint64_t>(faults_.between(0, 20'000)));
+      begin({kind, {}, {i}, false}, between(faults_, milliseconds(50), seconds(4)));
+    } else {
+      tally_.count(Count::fault_ioerror);
+      static constexpr test::MemFs::Call kCalls[] = {
+          test::MemFs::Call::write, test::MemFs::Call::sync, test::MemFs::Call::sync_directory,
+          test::MemFs::Call::rename, test::MemFs::Call::read};
+      trace("the disk of server {} is about to fail", i);
+      h.failing = true;
+      h.disk.fail(kCalls[faults_.between(0, 4)], static_cast<std::uint64_t>(faults_.between(0, 5)),
+                  EIO);
+    }
+  }
+}
+
+// Damage to what was synced, while nobody looks. That it is noticed is asked, and no more.
+void World::flip() {
+  const std::size_t i = pick_host();
+  Host& h = host(i);
+  if (h.wiped || h.outside || lost_hosts_ + 1 > (hosts_.size() - 1) / 2) return;
+  ++lost_hosts_;
+  h.outside = true;
+  tally_.count(Count::fault_flip);
+  crash(h, false);
+  const auto files = h.disk.list();
+  for (const std::string& file : files.value()) {
+    const std::uint64_t size = h.disk.content(file).size();
+    if (size == 0 || chance(faults_, 50)) continue;
+    const auto at = static_cast<std::uint64_t>(
+        faults_.between(0, static_cast<std::int64_t>(std::min<std::uint64_t>(size, 4'000)) - 1));
+    trace("a bit of {} of server {} flips", file, i);
+    h.disk.flip_bit(file, at, static_cast<unsigned>(faults_.between(0, 7)));
+  }
+  after(milliseconds(100), Restart{i});
+}
+
+// A lost disk leaves a voter less for good. Not before all are registered: see docs/raft.md.
+bool World::may_wipe() {
+  if (lost_hosts_ + 1 > (hosts_.size() - 1) / 2) return false;
+  return std::all_of(registered_.begin(), registered_.end(), [](bool known) { return known; });
+}
+
+void World::wipe() {
+  const std::size_t i = pick_host();
+  Host& h = host(i);
+  if (h.wiped || h.outside || !may_wipe()) return;
+  tally_.count(Count::fault_wipe);
+  trace("server {} loses its disk", i);
+  crash(h, true);
+  ++lost_hosts_;
+  h.wiped = true;
+  h.failing = h.full = false;
+  h.disk = test::MemFs(faults_.next());
+  h.disk.lie_after_failed_syncs();
+  safety_.wiped(i);
+  after(between(faults_, {}, seconds(1)), Restart{i});
+}
+
+// ---- their ends ---------------------------------------------------------------------------
+
+void World::begin(Spell spell, Duration lasts) {
+  spells_.push_back(std::move(spell));
+  after(lasts, Undo{spells_.size() - 1});
+}
+
+void World::undo(std::size_t fault) {
+  Spell& spell = spells_[fault];
+  if (std::exchange(spell.over, true)) return;
+  for (const auto& [a, b] : spell.cuts) --link(a, b).cuts;
+  if (!spell.cuts.empty()) trace("partition ends");
+  if (spell.kind == FaultKind::churn) --churning_;
+  if (spell.kind == FaultKind::loss) loss_percent_ = 0;
+  if (spell.kind == FaultKind::duplicate) duplicate_percent_ = 0;
+  if (spell.kind == FaultKind::delay) delay_max_ = plan_.delay_max;
+  for (const std::size_t i : spell.hosts) {
+    Host& h = host(i);
+    if (spell.kind == FaultKind::slow) h.slowness = {};
+    if (spell.kind == FaultKind::full) {
+      h.full = false;
+      h.disk.set_capacity(UINT64_MAX);
+    }
+  }
+}
+
+// Q5: a minority that stays dead, cut off, slow or sick, and the others have to go on.
+void World::choose_core() {
+  std::size_t room = (hosts_.size() - 1) / 2;
+  room -= std::min(room, lost_hosts_);
+  if (room == 0) return;
+  tally_.count(Count::core_worlds);
+  for (std::int64_t n = faults_.between(1, static_cast<std::int64_t>(room)); n > 0; --n) {
+    const std::size_t i = pick_host();
+    Host& h = host(i);
+    if (h.outside || h.wiped) continue;
+    h.outside = true;
+    tally_.count(Count::fault_core);
+    Spell spell{FaultKind::partition, {}, {}, false};
+    std::int64_t shape = faults_.between(0, 5);
+    // A leader whose disk never answers cannot read its snapshot for those who need it, and does
+    // not yet give leadership away.
+    if (shape == 3 && leader() == i) shape = 2;
+    trace("server {} stays behind ({})", i, shape);
+    if (shape == 0) crash(h, false);
+    if (shape == 1 && h.up()) h.paused = true;
+    if (shape == 2) h.slowness = milliseconds(faults_.between(5, 50));
+    if (shape == 3) h.stalled_until = kNever;
+    for (std::size_t j = 0; j < hosts_.size(); ++j) {
+      if (j == i) continue;
+      if (shape == 4) cut(spell, i, j);
+      if (shape == 4 || shape == 5) cut(spell, j, i);
+    }
+    // What still works of it goes on.
+    if (shape > 1) {
+      resume(h);
+      if (!h.up()) start(h);
+    }
+  }
+}
+
+}  // namespace vesper::sim

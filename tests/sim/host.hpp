@@ -1,0 +1,114 @@
+// One server of a world: its disk and clock survive, its process is rebuilt at each start. It
+// stands between the production node and the world on every port, so that the process can die
+// between any two effects of one turn.
+#pragma once
+
+#include <memory>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "node/node.hpp"
+#include "support/mem_fs.hpp"
+
+namespace vesper::sim {
+
+class World;
+
+// A host's monotonic clock: its own speed, and jumps forward. The world's time is nobody's.
+class Clock {
+ public:
+  Clock() = default;
+  Clock(Instant world, Instant local, std::int64_t rate)
+      : world_(world), local_(local), rate_(rate) {}
+
+  Instant read(Instant world) const { return local_ + scaled(world - world_, rate_, kMillion); }
+  // The first instant at which it reads `local` or more.
+  Instant when(Instant local) const {
+    if (local == kNever) return kNever;
+    return world_ + scaled(local - local_, kMillion, rate_) + nanoseconds(1);
+  }
+  void jump(Duration forward) { local_ = local_ + forward; }
+
+ private:
+  static constexpr std::int64_t kMillion = 1'000'000;
+  static Duration scaled(Duration d, std::int64_t by, std::int64_t over) {
+    __extension__ using Wide = __int128;
+    return nanoseconds(static_cast<std::int64_t>(Wide{d.ns} * by / over));
+  }
+  Instant world_, local_;
+  std::int64_t rate_ = kMillion;
+};
+
+struct Host final : node::Transport, node::Clients, storage::Fs {
+  World* world = nullptr;
+  raft::ServerId id;
+  Clock clock;
+  test::MemFs disk{1};
+  // Of its life.
+  bool wiped = false;          // came back with another incarnation: counts for nothing
+  bool gone_for_good = false;  // its data was refused
+  bool outside = false;        // not of the core that has to go on at the end
+  // Of its disk.
+  Instant stalled_until;
+  bool failing = false;  // a call has been told to fail
+  bool full = false;
+  // Of its processor.
+  Duration slowness;
+  // Of its process.
+  std::uint64_t boot = 0;  // 0: down
+  bool paused = false;
+  bool stopping = false;
+  bool turn_scheduled = false, disk_scheduled = false;
+  Instant wake_at = kNever;  // in the world's time
+  std::vector<node::Post> while_paused;
+  std::vector<std::pair<node::Ticket, node::Reply>> replies;  // of the turn under way
+  static constexpr std::int64_t kUnlimited = INT64_MAX;
+  std::int64_t effects_left = kUnlimited;
+  std::uint64_t turns = 0;
+  // E12: it follows a leader of this term that it heard lately, when its turn begins; 0: it does
+  // not. Or it has been told that the process of one is gone.
+  raft::Term sticks_to;
+  bool told_gone = false;
+  node::Recovery recovery;  // its log and snapshots
+  std::unique_ptr<node::Node> node;
+  node::Counters counted;  // of which the tally knows
+  raft::Term campaigned;   // likewise
+
+  bool up() const { return boot != 0; }
+  bool serves() const { return boot != 0 && !paused; }
+  std::size_t number() const { return id.value; }
+  raft::Incarnation incarnation() const { return recovery.incarnation; }
+
+  // The ports.
+  void send(raft::ServerId to, const node::PeerMessage& message, bool bulk) override;
+  void reply(const node::Ticket& ticket, node::Reply reply) override;
+  void submit(storage::Job job) override;
+  Result<std::vector<std::string>> list() override { return disk.list(); }
+  Result<std::uint64_t> size(const std::string& file) override { return disk.size(file); }
+  Result<SharedBytes> read(const std::string& file, std::uint64_t offset,
+                           std::size_t length) override {
+    return disk.read(file, offset, length);
+  }
+  Result<void> write(const std::string& file, std::uint64_t offset,
+                     std::string_view bytes) override {
+    return disk.write(file, offset, bytes);
+  }
+  Result<void> sync(const std::string& file) override { return disk.sync(file); }
+  Result<void> rename(const std::string& from, const std::string& to) override {
+    return disk.rename(from, to);
+  }
+  Result<void> remove(const std::string& file) override { return disk.remove(file); }
+  Result<void> sync_directory() override { return disk.sync_directory(); }
+
+ private:
+  // False once the process has died in the turn under way: nothing leaves any more.
+  bool lives() {
+    if (effects_left == kUnlimited) return true;
+    if (effects_left <= 0) return false;
+    --effects_left;
+    return true;
+  }
+};
+
+}  // namespace vesper::sim

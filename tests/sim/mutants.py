@@ -1,0 +1,275 @@
+"""Deliberate bugs, one at a time, and within how many seeds the simulator has to find each.
+
+mutants.py check --root DIR             every text stands exactly once in the tree (a cheap test)
+mutants.py run --root DIR [NAME...]     builds and runs each in a copy of the tree, prints a table
+                                        (scripts/mutants.sh; --jobs N, --build DIR to keep it)
+"""
+import argparse
+import os
+import re
+import shutil
+import subprocess
+import sys
+import tempfile
+import time
+from typing import NamedTuple
+
+RAFT, NODE, STORAGE, KV = "src/raft/", "src/node/", "src/storage/", "src/kv/"
+
+
+class Mutant(NamedTuple):
+    name: str  # what the bug is
+    rule: str  # of the checklist: E elections, L logs, S snapshots, K clients, Q liveness
+    file: str
+    text: str  # occurs exactly once
+    replacement: str
+    seeds: int  # found within these, from seed 1 on
+
+
+MUTANTS = (
+    # ---- elections
+    Mutant("a vote is not persisted", "E2", RAFT + "follower.cpp",
+           "      hard_state_.voted_for = from;\n      dirty_ = true;\n"
+           "      term_write_ = pending_write();\n",
+           "      hard_state_.voted_for = from;\n", 300),
+    Mutant("messages do not wait until their term is durable", "E3", RAFT + "raft.cpp",
+           "  needs = std::max(needs, term_write_);\n", "", 300),
+    Mutant("a second vote in the same term", "E4", RAFT + "follower.cpp",
+           "if (reply.granted() && hard_state_.voted_for && *hard_state_.voted_for != from)",
+           "if (false)", 300),
+    Mutant("a vote for a shorter log", "E5", RAFT + "follower.cpp",
+           "  return last_index >= log_.last_index();\n", "  return true;\n", 300),
+    Mutant("a candidate counts its own vote before it is durable", "E2", RAFT + "candidate.cpp",
+           "persisted_ >= candidate.own_vote ? 1 : 0", "1", 300),
+    Mutant("half is a majority", "E1", RAFT + "types.hpp",
+           "return voters.size() / 2 + 1;", "return (voters.size() + 1) / 2;", 300),
+    Mutant("a vote is kept for the next term", "E8", RAFT + "raft.cpp",
+           "  hard_state_ = HardState{term, std::nullopt};\n",
+           "  hard_state_.current_term = term;\n", 300),
+    Mutant("no entry of its own at the start of a term", "L6", RAFT + "leader.cpp",
+           "    append(\n        make_entry(log_.last_index().next(), current_term(), "
+           "EntryType::noop, stamp, Origin{}, {}));\n", "", 300),
+    Mutant("a vote while the leader is heard", "E12", RAFT + "follower.cpp",
+           "  if (leader_is_fresh()) return VoteRefusal::leader_fresh;\n", "", 300),
+    Mutant("a pre-vote opens its term", "E9", RAFT + "candidate.cpp",
+           "  role_ = std::move(pre);\n  ask_votes(true);\n",
+           "  role_ = std::move(pre);\n  ask_votes(true);\n"
+           "  hard_state_.current_term = current_term().next();\n", 300),
+    # ---- logs
+    Mutant("an acknowledgement before the fsync", "L10", RAFT + "follower.cpp",
+           "  send(from, reply, write_of(last_new));\n",
+           "  send(from, reply, WriteNumber(0));\n", 300),
+    Mutant("a leader counts what its own disk does not have", "L10", RAFT + "leader.cpp",
+           "if (self_counts()) matches.push_back(durable_index_);",
+           "if (self_counts()) matches.push_back(log_.last_index());", 300),
+    Mutant("an old term's entry is committed by counting (figure 8)", "L5", RAFT + "leader.cpp",
+           "candidate <= commit_index_ || log_.term_at(candidate) != current_term()",
+           "candidate <= commit_index_", 300),
+    Mutant("an old message truncates what stands behind it", "L2", RAFT + "follower.cpp",
+           "    if (here && *here == entry.term) continue;\n",
+           "    if (here && *here == entry.term && entry.index <= commit_index_) continue;\n", 300),
+    Mutant("a committed entry may be truncated", "L3", RAFT + "follower.cpp",
+           "    if (here && *here == entry.term) continue;\n    if (here && entry.index <= "
+           "commit_index_) {",
+           "    if (here && *here == entry.term && entry.index.value % 7 != 0) continue;\n"
+           "    if (false) {", 300),
+    Mutant("a heartbeat commits what this leader has not proven", "L4", RAFT + "follower.cpp",
+           "m.log_time)) return;\n  commit_to(std::min(m.leader_commit, proven_index_));",
+           "m.log_time)) return;\n  commit_to(std::min(m.leader_commit, log_.last_index()));", 300),
+    Mutant("what an older leader has proven counts for the next", "L4", RAFT + "raft.cpp",
+           "  proven_index_ = commit_index_;\n}", "  proven_index_ = std::min(proven_index_, "
+           "log_.last_index());\n}", 300),
+    Mutant("durable is counted by index: the write of a dropped entry counts for its successor",
+           "L14", RAFT + "raft.cpp",
+           "  // can make their successors durable.\n"
+           "  for (Outstanding& write : outstanding_) write.last_index = "
+           "std::min(write.last_index, last);\n",
+           "  // can make their successors durable.\n", 300),
+    Mutant("the entry before is not compared", "L1", RAFT + "follower.cpp",
+           "m.prev_log_index >= base && term_here != m.prev_log_term",
+           "m.prev_log_index >= base && !term_here", 300),
+    Mutant("a write counts as durable when it is submitted", "L10", STORAGE + "wal.hpp",
+           "raft::WriteNumber persisted() const { return persisted_; }",
+           "raft::WriteNumber persisted() const { return written_.write_number; }", 300),
+    Mutant("the tail in the page cache is not synced after a crash", "L10",
+           STORAGE + "wal_recovery.cpp",
+           "  if (auto synced = fs_.sync(last.name); !synced) return synced;\n", "", 300),
+    Mutant("a rename without the fsync of the directory", "L10", "tests/support/mem_fs.cpp",
+           "  if (auto renamed = rename(job.from, job.to); !renamed) return renamed;\n"
+           "  return sync_directory();",
+           "  return rename(job.from, job.to);", 300),
+    Mutant("an append is not synced", "L10", "tests/support/mem_fs.cpp",
+           "  if (auto written = write(job.file, job.offset, bytes); !written) return written;\n"
+           "  return sync(job.file);",
+           "  return write(job.file, job.offset, bytes);", 300),
+    # ---- snapshots
+    Mutant("a snapshot names a later index than its content", "S1", NODE + "snapshots.cpp",
+           "  snapshot.last_index = applied_index_;\n",
+           "  snapshot.last_index = raft_.commit_index();\n", 300),
+    Mutant("a snapshot has what was written after it began", "S9", KV + "store.cpp",
+           "  if (exists) {\n    keep_for_export(*at);\n", "  if (exists) {\n", 300),
+    Mutant("a snapshot's chunks are acknowledged before they are durable", "S2",
+           NODE + "snapshots.cpp",
+           "                           receiving_->durable});",
+           "                           receiving_->taken_in});", 300),
+    Mutant("a received snapshot leaves the conflicting log in place", "S3", RAFT + "snapshots.cpp",
+           "  write_from_ = last.next();\n  dirty_ = true;\n", "", 300),
+    Mutant("a snapshot is complete without its last chunk", "S5", NODE + "snapshots.cpp",
+           "receiving.taken_in + 1 == receiving.snapshot.chunks()",
+           "receiving.taken_in + 2 == receiving.snapshot.chunks()", 300),
+    # ---- clients
+    Mutant("a read without the round of heartbeats", "K4", RAFT + "leader.cpp",
+           "  if (confirmed < majority()) return;\n", "", 300),
+    Mutant("an answer to an older round confirms a read", "K4", RAFT + "leader.cpp",
+           "progress.acked_round >= leader.reading.round", "progress.acked_round > 0", 300),
+    Mutant("a read joins the round that is under way", "K4", RAFT + "leader.cpp",
+           "    leader->gathering.local.push_back(id);\n",
+           "    (leader->reading.empty() ? leader->gathering : leader->reading)"
+           ".local.push_back(id);\n", 300),
+    Mutant("a new leader reads before it has committed in its term", "K3", RAFT + "leader.cpp",
+           "  if (leader.gathering.empty() || !leader.reading.empty()) return;\n"
+           "  if (commit_index_ < leader.term_start) return;\n",
+           "  if (leader.gathering.empty() || !leader.reading.empty()) return;\n", 300),
+    Mutant("a read does not wait until its index is applied", "K5", NODE + "requests.cpp",
+           "read->index = ready.index;\n    }\n"
+           "    if (ready.index > applied_index_) unapplied_.emplace_back(ready.index, "
+           "connection);\n    else advance(connection);",
+           "read->index = raft::Index(1);\n    }\n    advance(connection);", 300),
+    Mutant("a forwarded write that comes twice is proposed twice", "K9", NODE + "forwarding.cpp",
+           "      if (write.sequence <= accepted) continue;\n", "", 300),
+    Mutant("a leader takes writes that were meant for another term's", "K9", NODE + "node.cpp",
+           "!raft_.is_leader() || forward.term != raft_.current_term() || stopping_",
+           "!raft_.is_leader() || stopping_", 300),
+    Mutant("writes of the term that begins are proposed again, too", "K1", NODE + "forwarding.cpp",
+           "write.decided || write.sent >= term", "write.decided || write.sent > term", 300),
+    Mutant("a write goes to a new leader while an older one is undecided", "K9",
+           NODE + "forwarding.cpp",
+           "  if (undecided_before(term)) return batch;\n", "", 300),
+    Mutant("an unknown outcome is reported as a failure", "L18", NODE + "requests.cpp",
+           "end_write(expired.ticket, Refusal::outcome_unknown)",
+           "end_write(expired.ticket, Refusal::no_leader)", 300),
+    Mutant("what a snapshot hides is reported as a failure", "L18", NODE + "snapshots.cpp",
+           "end_write(hidden.ticket, Refusal::outcome_unknown)",
+           "end_write(hidden.ticket, Refusal::no_leader)", 300),
+    Mutant("a delete does not count as a revision", "K12", KV + "store.cpp",
+           "  ++revision_;\n  keep_for_export(*at);\n", "  keep_for_export(*at);\n", 300),
+    # ---- liveness
+    Mutant("a lost acknowledgement is never asked for again", "Q3", RAFT + "leader.cpp",
+           "    if (now_ - progress.progress_at < config_.heartbeat_interval * 4) continue;\n",
+           "    continue;\n", 300),
+    Mutant("a candidate that loses its round gives up", "Q1", RAFT + "raft.cpp",
+           "    if (now_ >= pre->round_deadline) return campaign();\n", "", 300),
+    Mutant("a read that got lost is never asked again", "Q3", NODE + "requests.cpp",
+           "    if (same && now_ < reads_.ask_again_at) return;\n",
+           "    if (same) return;\n", 300),
+    Mutant("a forward that got lost is never sent again", "Q3", NODE + "requests.cpp",
+           "stream_.last_sent > stream_.accepted && now_ >= stream_.retry_at",
+           "false", 300),
+)
+
+
+def problems(root):
+    """Mutants whose text does not stand exactly once in their file."""
+    for mutant in MUTANTS:
+        path = os.path.join(root, mutant.file)
+        try:
+            with open(path, encoding="utf-8") as source:
+                count = source.read().count(mutant.text)
+        except OSError as error:
+            yield f"{mutant.name}: {error}"
+            continue
+        if count != 1:
+            yield f"{mutant.name}: its text stands {count} times in {mutant.file}"
+    names = [mutant.name for mutant in MUTANTS]
+    for name in sorted({name for name in names if names.count(name) > 1}):
+        yield f"{name}: twice in the list"
+
+
+def make_copy(root, folder):
+    os.makedirs(folder, exist_ok=True)
+    for part in ("meson.build", "meson_options.txt", "src", "tests", "subprojects"):
+        source = os.path.join(root, part)
+        target = os.path.join(folder, part)
+        if os.path.isdir(source):
+            shutil.copytree(source, target, dirs_exist_ok=True,
+                            ignore=shutil.ignore_patterns("build*", "packagecache"))
+        else:
+            shutil.copy2(source, target)
+
+
+def build(folder, jobs):
+    return subprocess.run(["ninja", "-C", os.path.join(folder, "build"), f"-j{jobs}",
+                           "vesper-sim"], capture_output=True, text=True, check=False)
+
+
+def judge(folder, mutant, jobs):
+    """How many seeds it took (None: not found within its number), and what was said."""
+    path = os.path.join(folder, mutant.file)
+    with open(path, encoding="utf-8") as source:
+        original = source.read()
+    try:
+        with open(path, "w", encoding="utf-8") as source:
+            source.write(original.replace(mutant.text, mutant.replacement))
+        built = build(folder, jobs)
+        if built.returncode != 0:
+            return None, "does not compile: " + built.stdout[-400:]
+        ran = subprocess.run(
+            [os.path.join(folder, "build", "vesper-sim"), "--seeds", str(mutant.seeds),
+             "--jobs", str(jobs), "--keep-going", "1", "--no-shrink"],
+            capture_output=True, text=True, check=False)
+        found = re.search(r"^seed (\d+): (.*)$", ran.stdout, re.MULTILINE)
+        if found is None:
+            return None, f"not found in {mutant.seeds} seeds"
+        return int(found.group(1)), found.group(2)
+    finally:
+        with open(path, "w", encoding="utf-8") as source:
+            source.write(original)
+
+
+def run(root, names, jobs, kept):
+    folder = kept or tempfile.mkdtemp(prefix="vesper-mutants-")
+    missed = 0
+    try:
+        make_copy(root, folder)
+        if not os.path.exists(os.path.join(folder, "build", "build.ninja")):
+            subprocess.run(["meson", "setup", os.path.join(folder, "build"), folder],
+                           capture_output=True, check=True)
+        if build(folder, jobs).returncode != 0:
+            sys.exit("the tree itself does not build")
+        print("| broken | rule | found at seed | by |\n|---|---|---|---|", flush=True)
+        for mutant in MUTANTS:
+            if names and not any(name in mutant.name for name in names):
+                continue
+            began = time.monotonic()
+            seed, said = judge(folder, mutant, jobs)
+            missed += seed is None
+            said = said.replace("|", "/")[:90]
+            print(f"| {mutant.name} | {mutant.rule} | {seed if seed is not None else 'not'} "
+                  f"| {said} |", flush=True)
+            print(f"{mutant.name}: {time.monotonic() - began:.0f} s", file=sys.stderr)
+    finally:
+        if not kept:
+            shutil.rmtree(folder, ignore_errors=True)
+    return 1 if missed else 0
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__,
+                                     formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("what", choices=("check", "run"))
+    parser.add_argument("names", nargs="*", help="parts of names")
+    parser.add_argument("--root", required=True)
+    parser.add_argument("--jobs", type=int, default=os.cpu_count() or 1)
+    parser.add_argument("--build", help="a folder to keep, to be quicker the next time")
+    arguments = parser.parse_args()
+    if arguments.what == "run":
+        return run(arguments.root, arguments.names, arguments.jobs, arguments.build)
+    found = list(problems(arguments.root))
+    for problem in found:
+        print(problem)
+    print(f"{len(MUTANTS)} mutants, {len(found)} of them do not fit the tree")
+    return 1 if found else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

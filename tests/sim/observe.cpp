@@ -1,0 +1,154 @@
+// What the world tells its checkers: everything that leaves a server, and what a server is after
+// each turn.
+#include <algorithm>
+
+#include "base/checksum.hpp"
+#include "raft/entry.hpp"
+#include "sim/world.hpp"
+
+namespace vesper::sim {
+namespace {
+
+constexpr std::uint64_t kCompareEvery = 256;  // turns of a host
+
+LogView view_of(const raft::Log& log) {
+  const raft::Index base = log.base_index();
+  return {base.value, log.term_at(base).value_or(raft::Term(0)).value, log.last_index().value};
+}
+
+std::uint64_t hash_of(const raft::Entry& entry) {
+  return checksum64(entry.bytes.view());
+}
+
+}  // namespace
+
+void World::observe_send(Host& h, const node::PeerMessage& message) {
+  const auto* m = std::get_if<raft::Message>(&message);
+  if (m == nullptr) return;
+  const std::size_t who = h.number();
+  const std::uint64_t incarnation = h.incarnation().value;
+  const std::uint64_t now_term = h.node->raft().current_term().value;
+  if (const auto* request = std::get_if<raft::VoteRequest>(m)) {
+    if (request->pre_vote) return;  // its term is nobody's yet
+    if (h.campaigned < request->term) tally_.count(Count::elections);
+    h.campaigned = std::max(h.campaigned, request->term);
+    return check(safety_.votes(who, incarnation, request->term.value, who));
+  }
+  safety_.promises_term(who, raft::term_of(*m).value);
+  if (const auto* append = std::get_if<raft::AppendEntries>(m))
+    return check(safety_.leads(who, append->term.value));
+  if (const auto* heartbeat = std::get_if<raft::Heartbeat>(m))
+    return check(safety_.leads(who, heartbeat->term.value));
+  if (const auto* reply = std::get_if<raft::AppendReply>(m)) {
+    if (reply->success)
+      safety_.acknowledges(who, reply->term.value, reply->match_index.value, now_term);
+  } else if (const auto* done = std::get_if<raft::InstallSnapshotReply>(m)) {
+    if (done->done) safety_.acknowledges(who, done->term.value, done->match_index.value, now_term);
+  }
+}
+
+// A grant names its candidate by where it goes.
+void World::observe_vote(Host& h, std::size_t to, const node::PeerMessage& message) {
+  const auto* m = std::get_if<raft::Message>(&message);
+  const auto* vote = m == nullptr ? nullptr : std::get_if<raft::VoteReply>(m);
+  if (vote == nullptr || vote->pre_vote || !vote->granted()) return;
+  check(safety_.votes(h.number(), h.incarnation().value, vote->for_term.value, to));
+  if (h.sticks_to.value != 0 && vote->for_term > h.sticks_to)
+    fail(fmt::format("E12: server {} votes in term {} while it hears the leader of term {}",
+                     h.number(), vote->for_term.value, h.sticks_to.value));
+}
+
+void World::observe(Host& h, bool whole) {
+  const raft::Raft& raft = h.node->raft();
+  const raft::Log& log = raft.log();
+  const std::size_t who = h.number();
+  const bool leads = raft.is_leader();
+  const auto term_at = [&](std::uint64_t i) { return log.at(raft::Index(i)).term.value; };
+  const auto hash_at = [&](std::uint64_t i) { return hash_of(log.at(raft::Index(i))); };
+  check(safety_.follow(who, view_of(log), leads, term_at, hash_at));
+  if (failure_) return;
+  const std::size_t committed = safety_.committed().size();
+  check(safety_.commits(who, raft.current_term().value, leads, raft.commit_index().value,
+                        raft.durable_index().value));
+  for (std::size_t i = committed; i < safety_.committed().size() && !failure_; ++i)
+    feed(log.at(raft::Index(i + 1)));
+  check(safety_.in_term(who, raft.current_term().value, leads));
+  if (!whole || failure_) return;
+  const Id128 digest = h.node->store().digest();
+  check(safety_.applied(who, raft.commit_index().value, {digest.high, digest.low}));
+  mix(digest.low);
+  if (h.turns % kCompareEvery == 0) {
+    check(safety_.compare_all(who, hash_at));
+    compare_store(h);
+  }
+  count(h);
+}
+
+void World::feed(const raft::Entry& entry) {
+  tally_.count(Count::entries_committed);
+  if (entry.type == raft::EntryType::command)
+    return check(history_.committed(checksum64(entry.payload().view())));
+  raft::Configuration configuration;
+  for (std::size_t i = 0; i < hosts_.size(); ++i)
+    configuration.voters.push_back({raft::ServerId(static_cast<std::uint32_t>(i)), "", {}});
+  raft::apply_configuration(entry, configuration);
+  for (const raft::Voter& voter : configuration.voters)
+    if (voter.incarnation.value != 0) registered_[voter.id.value] = true;
+}
+
+void World::observe_restart(Host& h) {
+  const raft::Durable& durable = h.recovery.durable;
+  const std::uint64_t base = durable.base.index.value;
+  const LogView view{base, durable.base.term.value, base + durable.entries.size()};
+  const auto entry = [&](std::uint64_t i) -> const raft::Entry& {
+    return durable.entries[i - base - 1];
+  };
+  std::optional<std::uint64_t> voted_for;
+  if (durable.hard_state.voted_for) voted_for = durable.hard_state.voted_for->value;
+  check(safety_.restarts(
+      h.number(), h.incarnation().value, durable.hard_state.current_term.value, voted_for, view,
+      [&](std::uint64_t i) { return entry(i).term.value; },
+      [&](std::uint64_t i) { return hash_of(entry(i)); }));
+}
+
+// From scratch: the digest, and each item against the model.
+void World::compare_store(const Host& h) {
+  const kv::Store& store = h.node->store();
+  tally_.count(Count::digests_recomputed);
+  if (store.recomputed_digest() != store.digest())
+    return fail(fmt::format("C: server {}: its digest is not that of its items", h.number()));
+  if (h.node->raft().commit_index().value != safety_.committed().size()) return;
+  tally_.count(Count::stores_compared);
+  if (store.revision() != history_.revision() || store.size() != history_.keys())
+    return fail(fmt::format("C: server {} has revision {} and {} keys, right is {} and {}",
+                            h.number(), store.revision(), store.size(), history_.revision(),
+                            history_.keys()));
+  store.for_each([&](std::string_view key, const kv::Item& item) {
+    const Seen here{true,          std::string(item.value.view()), item.json,
+                    item.revision, item.create_revision,           item.version};
+    if (here != history_.at_end(key))
+      fail(fmt::format("C: server {} holds another '{}' than the model", h.number(), key));
+  });
+}
+
+void World::count(Host& h) {
+  const node::Counters& now = h.node->counters();
+  node::Counters& before = h.counted;
+  if (now.snapshots_installed != before.snapshots_installed) {
+    // Between an installed snapshot and the Write that cuts the log.
+    if (faulty_ && plan_.has(FaultKind::crash) && chance(faults_, 15))
+      after(between(faults_, {}, plan_.disk_max), Kill{h.number(), h.boot, chance(faults_, 50)});
+  }
+  tally_.count(Count::snapshots_taken, now.snapshots_taken - before.snapshots_taken);
+  tally_.count(Count::snapshots_installed, now.snapshots_installed - before.snapshots_installed);
+  tally_.count(Count::snapshots_failed, now.snapshots_failed - before.snapshots_failed);
+  tally_.count(Count::snapshot_chunks_sent, now.snapshot_chunks_sent - before.snapshot_chunks_sent);
+  tally_.count(Count::transfers_resumed, now.transfers_resumed - before.transfers_resumed);
+  tally_.count(Count::reads, now.reads - before.reads);
+  tally_.count(Count::writes_proposed_again, now.writes_retried - before.writes_retried);
+  if (h.node->raft().is_leader() && now.leader_changes != before.leader_changes)
+    tally_.count(Count::leaders);
+  before = now;
+}
+
+}  // namespace vesper::sim

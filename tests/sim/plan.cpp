@@ -1,0 +1,118 @@
+#include "sim/plan.hpp"
+
+#include <fmt/core.h>
+
+#include <algorithm>
+#include <array>
+
+#include "base/prng.hpp"
+
+namespace vesper::sim {
+namespace {
+
+constexpr std::array<std::string_view, kFaultKinds> kNames = {
+    "crash",    "power", "torn",      "effects", "pause", "slow",    "partition", "oneway",
+    "reset",    "loss",  "duplicate", "delay",   "stall", "ioerror", "full",      "wipe",
+    "shutdown", "churn", "skew",      "jump",    "core",  "flip"};
+
+constexpr std::int64_t kMillion = 1'000'000;
+// Q1 to Q5 of the checklist in one bound: the longest election timeout, so many times.
+constexpr std::int64_t kSettleTimeouts = 20;
+
+// Small, so that a short run sees many segments.
+storage::WalOptions small_wal() {
+  storage::WalOptions options;
+  options.segment_bytes = 64u << 10;
+  options.first_segment_bytes = 16u << 10;
+  options.slice_bytes = 16u << 10;
+  return options;
+}
+
+}  // namespace
+
+std::string_view name_of(FaultKind kind) {
+  return kNames[static_cast<std::size_t>(kind)];
+}
+
+std::optional<FaultKind> fault_kind(std::string_view name) {
+  const auto at = std::find(kNames.begin(), kNames.end(), name);
+  if (at == kNames.end()) return std::nullopt;
+  return static_cast<FaultKind>(at - kNames.begin());
+}
+
+std::string arguments_of(const Options& options) {
+  std::string out = fmt::format("--seed {}", options.seed);
+  if (options.servers) out += fmt::format(" --servers {}", *options.servers);
+  if (options.clients) out += fmt::format(" --clients {}", *options.clients);
+  if (options.seconds) out += fmt::format(" --seconds {}", *options.seconds);
+  std::string without;
+  for (std::size_t i = 0; i < kFaultKinds; ++i) {
+    if (!options.leaves_out(static_cast<FaultKind>(i))) continue;
+    if (!without.empty()) without += ',';
+    without += kNames[i];
+  }
+  if (!without.empty()) out += " --without " + without;
+  if (options.flips) out += " --flips";
+  if (options.plant) out += " --plant";
+  return out;
+}
+
+Plan make_plan(const Options& options) {
+  Prng random(options.seed * 2 + 1);
+  const auto between = [&](std::int64_t low, std::int64_t high) {
+    return random.between(low, high);
+  };
+  const auto chance = [&](std::int64_t percent) { return random.between(1, 100) <= percent; };
+  Plan plan;
+  static constexpr std::array<std::size_t, 8> kSizes = {1, 3, 3, 3, 3, 5, 5, 7};
+  plan.servers = kSizes[static_cast<std::size_t>(between(0, 7))];
+  if (options.servers) plan.servers = *options.servers;
+  plan.clients = static_cast<std::size_t>(between(1, 6));
+  if (options.clients) plan.clients = std::min(plan.clients, *options.clients);
+  plan.faults = seconds(between(10, 30));
+  if (options.seconds)
+    plan.faults = seconds(std::min(plan.faults.ns / seconds(1).ns, *options.seconds));
+  plan.fault_gap_max = milliseconds(between(1'500, 5'500));
+
+  // Each world has some of the kinds: what always happens together hides what happens alone.
+  for (std::size_t i = 0; i < kFaultKinds; ++i)
+    if (chance(55)) plan.kinds |= 1u << i;
+  if (!chance(20)) plan.kinds &= ~(1u << static_cast<unsigned>(FaultKind::churn));
+  if (!chance(40)) plan.kinds &= ~(1u << static_cast<unsigned>(FaultKind::core));
+  if (!options.flips) plan.kinds &= ~(1u << static_cast<unsigned>(FaultKind::flip));
+  plan.kinds &= ~options.without;
+
+  plan.in_order = chance(60);
+  plan.delay_max = microseconds(between(200, 5'000));
+  plan.disk_max = microseconds(between(200, 10'000));
+  plan.client_gap_max = milliseconds(between(60, 1'600));
+
+  // Clocks: a little off in most worlds, wildly in some.
+  const std::int64_t off = chance(15) ? 0 : 20'000;
+  std::int64_t slowest = kMillion;
+  for (std::size_t i = 0; i < plan.servers; ++i) {
+    const std::int64_t rate = off != 0     ? between(kMillion - off, kMillion + off)
+                              : chance(50) ? between(kMillion / 2, kMillion)
+                                           : between(kMillion, kMillion * 2);
+    plan.rates.push_back(plan.has(FaultKind::skew) ? rate : kMillion);
+    slowest = std::min(slowest, plan.rates.back());
+  }
+
+  plan.wal = small_wal();
+  plan.limits.snapshot_entries =
+      static_cast<std::uint64_t>(chance(50) ? between(3, 60) : between(60, 600));
+  plan.limits.snapshot_bytes =
+      static_cast<std::uint64_t>(chance(50) ? between(1'000, 20'000) : between(20'000, 200'000));
+  plan.limits.snapshot_chunk_bytes =
+      static_cast<std::uint32_t>(chance(50) ? between(20, 300) : between(300, 5'000));
+  plan.raft.log_tail_entries = static_cast<std::size_t>(between(0, 20));
+  // One entry a message: what a leader had begun to send when it fell is then often half of it.
+  if (chance(40)) plan.raft.max_append_bytes = static_cast<std::size_t>(between(1, 300));
+  if (chance(30)) plan.raft.max_inflight_messages = static_cast<std::size_t>(between(1, 4));
+  if (chance(30)) plan.raft.bulk_bytes = static_cast<std::size_t>(between(50, 2'000));
+  const Duration longest = plan.raft.election_timeout * 2;
+  plan.settle = nanoseconds(longest.ns * kSettleTimeouts / slowest * kMillion);
+  return plan;
+}
+
+}  // namespace vesper::sim

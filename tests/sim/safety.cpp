@@ -1,0 +1,208 @@
+#include "sim/safety.hpp"
+
+#include <fmt/core.h>
+
+#include <algorithm>
+
+namespace vesper::sim {
+
+Wrong Safety::votes(std::size_t server, std::uint64_t incarnation, std::uint64_t term,
+                    std::uint64_t candidate) {
+  promises_term(server, term);
+  const auto [at, fresh] = votes_.emplace(Ballot{server, incarnation, term}, candidate);
+  if (fresh || at->second == candidate) return std::nullopt;
+  return fmt::format("E4: server {} votes for {} in term {}, after it voted for {}", server,
+                     candidate, term, at->second);
+}
+
+void Safety::promises_term(std::size_t server, std::uint64_t term) {
+  std::uint64_t& promised = mirrors_[server].promised_term;
+  promised = std::max(promised, term);
+}
+
+void Safety::acknowledges(std::size_t server, std::uint64_t term, std::uint64_t index,
+                          std::uint64_t now_term) {
+  Mirror& mirror = mirrors_[server];
+  std::uint64_t& furthest = mirror.acked[term];
+  furthest = std::max(furthest, index);
+  // A delayed one speaks of a log that this server may have left; to its leader it was true.
+  if (term == now_term) mirror.pending.push_back(index);
+}
+
+Wrong Safety::leads(std::size_t server, std::uint64_t term) {
+  const auto [at, fresh] = leaders_.emplace(term, server);
+  if (fresh || at->second == server) return std::nullopt;
+  return fmt::format("E1: servers {} and {} both lead term {}", at->second, server, term);
+}
+
+Wrong Safety::learn(std::size_t server, std::uint64_t index, Known entry,
+                    std::uint64_t previous_term) {
+  if (entry.term < previous_term)
+    return fmt::format("L1: server {} has entry {} of term {} behind one of term {}", server, index,
+                       entry.term, previous_term);
+  if (facts_.size() <= index) facts_.resize(index + 64);
+  for (const Fact& fact : facts_[index]) {
+    if (fact.term != entry.term) continue;
+    if (fact.hash == entry.hash && fact.previous_term == previous_term) return std::nullopt;
+    return fmt::format(
+        "L1: server {} has another entry {} of term {} than others, or another "
+        "log before it",
+        server, index, entry.term);
+  }
+  facts_[index].push_back({entry.term, entry.hash, previous_term});
+  return std::nullopt;
+}
+
+Wrong Safety::drop_behind(std::size_t server, std::uint64_t index, bool leader) {
+  Mirror& mirror = mirrors_[server];
+  if (leader)
+    return fmt::format("E6: server {} drops entries behind {} while it leads", server, index);
+  if (index < mirror.commit)
+    return fmt::format("L3: server {} drops entries behind {}, it had committed {}", server, index,
+                       mirror.commit);
+  for (std::uint64_t i = index + 1; i <= mirror.last() && i <= committed_.size(); ++i)
+    if (committed_[i - 1].term == mirror.term_at(i))
+      return fmt::format("L7: server {} drops entry {}, which is committed", server, i);
+  mirror.entries.resize(index - mirror.base_index);
+  if (mirror.acknowledged.index > index) mirror.acknowledged = {index, mirror.term_at(index)};
+  return std::nullopt;
+}
+
+// The log begins later than it did: compacted, or replaced by a snapshot.
+Wrong Safety::rebase(std::size_t server, LogView view) {
+  Mirror& mirror = mirrors_[server];
+  if (view.base_index == mirror.base_index) return std::nullopt;
+  if (view.base_index < mirror.base_index)
+    return fmt::format("server {}: its log begins at {} after {}", server, view.base_index,
+                       mirror.base_index);
+  // S1: nothing but what is committed is ever in a snapshot.
+  if (view.base_index > committed_.size() || committed_[view.base_index - 1].term != view.base_term)
+    return fmt::format(
+        "S1: server {}: its log begins behind entry {} of term {}, which is not "
+        "committed",
+        server, view.base_index, view.base_term);
+  if (view.base_index <= mirror.last() && mirror.term_at(view.base_index) == view.base_term) {
+    const auto gone = static_cast<std::ptrdiff_t>(view.base_index - mirror.base_index);
+    mirror.entries.erase(mirror.entries.begin(), mirror.entries.begin() + gone);
+  } else {
+    mirror.entries.clear();
+    mirror.acknowledged = {};
+  }
+  mirror.base_index = view.base_index;
+  mirror.base_term = view.base_term;
+  mirror.commit = std::max(mirror.commit, view.base_index);
+  return std::nullopt;
+}
+
+void Safety::settle_acknowledged(Mirror& mirror) {
+  for (const std::uint64_t index : mirror.pending)
+    if (index > mirror.acknowledged.index && index <= mirror.last() && index >= mirror.base_index)
+      mirror.acknowledged = {index, mirror.term_at(index)};
+  mirror.pending.clear();
+}
+
+Wrong Safety::in_term(std::size_t server, std::uint64_t term, bool leader) {
+  Mirror& mirror = mirrors_[server];
+  if (term < mirror.term)
+    return fmt::format("E3: server {} falls from term {} to {}", server, mirror.term, term);
+  mirror.term = term;
+  mirror.led = leader;
+  if (!leader) return std::nullopt;
+  const bool elected = !leaders_.contains(term);
+  if (auto wrong = leads(server, term)) return wrong;
+  if (!elected) return std::nullopt;
+  // L7: what was committed in older terms is in its log. By L1 the last of it says so for all.
+  std::uint64_t last = committed_.size();
+  while (last > 0 && commit_terms_[last - 1] >= term) --last;
+  if (last <= mirror.base_index) return std::nullopt;
+  if (last <= mirror.last() && mirror.term_at(last) == committed_[last - 1].term)
+    return std::nullopt;
+  return fmt::format("L7: server {} leads term {} without entry {}, committed in term {}", server,
+                     term, last, commit_terms_[last - 1]);
+}
+
+Wrong Safety::commits_first(std::size_t server, std::uint64_t term, std::uint64_t index,
+                            std::uint64_t durable) {
+  const Mirror& mirror = mirrors_[server];
+  // L5, L10: a majority has said that it is durable there, in this term.
+  std::size_t have = durable >= index ? 1 : 0;
+  for (std::size_t i = 0; i < mirrors_.size(); ++i) {
+    if (i == server) continue;
+    const auto at = mirrors_[i].acked.find(term);
+    if (at != mirrors_[i].acked.end() && at->second >= index) ++have;
+  }
+  if (have < mirrors_.size() / 2 + 1)
+    return fmt::format("L10: server {} commits {} in term {}, which only {} have on disk", server,
+                       index, term, have);
+  committed_.push_back(mirror.entries[index - mirror.base_index - 1]);
+  commit_terms_.push_back(term);
+  return std::nullopt;
+}
+
+Wrong Safety::commits(std::size_t server, std::uint64_t term, bool leader, std::uint64_t commit,
+                      std::uint64_t durable) {
+  Mirror& mirror = mirrors_[server];
+  if (commit < mirror.commit)
+    return fmt::format("L9: server {} falls from commit index {} to {}", server, mirror.commit,
+                       commit);
+  if (commit > mirror.last())
+    return fmt::format("L9: server {} has committed {}, its log ends at {}", server, commit,
+                       mirror.last());
+  // Who commits first leads, or did when the turn began and has stepped down in it.
+  const std::uint64_t leads = leader ? term : mirror.led ? mirror.term : 0;
+  for (std::uint64_t i = std::max(mirror.commit, mirror.base_index) + 1; i <= commit; ++i) {
+    const Known& here = mirror.entries[i - mirror.base_index - 1];
+    if (i > committed_.size()) {
+      if (leads == 0)
+        return fmt::format("L4: server {} has committed {}, which no leader has", server, i);
+      // L5: what is committed by counting is of the leader's own term, and what lies before it.
+      if (mirror.term_at(commit) != leads)
+        return fmt::format("L5: server {} commits {} of term {} by counting, in term {}", server,
+                           commit, mirror.term_at(commit), leads);
+      if (auto wrong = commits_first(server, leads, i, durable)) return wrong;
+    } else if (committed_[i - 1].term != here.term || committed_[i - 1].hash != here.hash) {
+      return fmt::format("L8: server {} has another entry committed at {} (term {}, was {})",
+                         server, i, here.term, committed_[i - 1].term);
+    }
+  }
+  mirror.commit = commit;
+  return std::nullopt;
+}
+
+Wrong Safety::applied(std::size_t server, std::uint64_t index, Digest digest) {
+  if (digests_.size() <= index) digests_.resize(index + 64);
+  if (!digests_[index]) digests_[index] = digest;
+  if (*digests_[index] == digest) return std::nullopt;
+  return fmt::format("C: server {} has another state at index {}", server, index);
+}
+
+Wrong Safety::judge_restart(std::size_t server, std::uint64_t incarnation, std::uint64_t term,
+                            std::optional<std::uint64_t> voted_for, LogView view) {
+  const Mirror& mirror = mirrors_[server];
+  if (term < mirror.promised_term)
+    return fmt::format("E3: server {} comes back in term {}, it had spoken in term {}", server,
+                       term, mirror.promised_term);
+  if (const auto at = votes_.find(Ballot{server, incarnation, term});
+      at != votes_.end() && voted_for != at->second)
+    return fmt::format("E2: server {} has forgotten that it voted for {} in term {}", server,
+                       at->second, term);
+  if (view.last_index < mirror.acknowledged.index)
+    return fmt::format(
+        "L10: server {} has lost entry {}, which it had acknowledged: its log ends "
+        "at {}",
+        server, mirror.acknowledged.index, view.last_index);
+  if (view.base_index == 0) return std::nullopt;
+  if (view.base_index > committed_.size() || committed_[view.base_index - 1].term != view.base_term)
+    return fmt::format("S1: server {} begins behind entry {} of term {}, which is not committed",
+                       server, view.base_index, view.base_term);
+  return std::nullopt;
+}
+
+void Safety::wiped(std::size_t server) {
+  Mirror& mirror = mirrors_[server];
+  const auto acked = std::move(mirror.acked);  // what others have counted
+  mirror = Mirror{};
+  mirror.acked = acked;
+}
+
+}  // namespace vesper::sim

@@ -1,0 +1,181 @@
+// Judges what servers do to their logs, terms and votes, from the outside and step by step. It
+// knows numbers and hashes only and shares no code with what it judges. Rules are those of the
+// paper: E elections, L logs, S snapshots.
+#pragma once
+
+#include <cstdint>
+#include <deque>
+#include <map>
+#include <optional>
+#include <string>
+#include <utility>
+#include <vector>
+
+namespace vesper::sim {
+
+using Wrong = std::optional<std::string>;  // what is, or nothing
+
+// One server's log as it can be asked for.
+struct LogView {
+  std::uint64_t base_index = 0;
+  std::uint64_t base_term = 0;
+  std::uint64_t last_index = 0;
+};
+
+class Safety {
+ public:
+  struct Known {
+    std::uint64_t term = 0;
+    std::uint64_t hash = 0;
+  };
+  struct Digest {
+    std::uint64_t high = 0, low = 0;
+    bool operator==(const Digest&) const = default;
+  };
+
+  explicit Safety(std::size_t servers) : mirrors_(servers) {}
+
+  // ---- what a server says to others. Called when it leaves.
+
+  // E2, E3, E4: whom `server` votes for in `term`, itself included.
+  Wrong votes(std::size_t server, std::uint64_t incarnation, std::uint64_t term,
+              std::uint64_t candidate);
+  // E3: any message carries a term that the server never falls behind again.
+  void promises_term(std::size_t server, std::uint64_t term);
+  // L10: everything up to `index` is durable at `server`, and equals the log of term's leader.
+  // `now_term` is the server's own at this moment.
+  void acknowledges(std::size_t server, std::uint64_t term, std::uint64_t index,
+                    std::uint64_t now_term);
+  // E1: who sends what only leaders send.
+  Wrong leads(std::size_t server, std::uint64_t term);
+
+  // ---- what a server is after a turn
+
+  // L1, L2, L3, E6: follows the log. `term_at` and `hash_at` answer for the indexes behind the
+  // base.
+  template <typename TermAt, typename HashAt>
+  Wrong follow(std::size_t server, LogView view, bool leader, TermAt&& term_at, HashAt&& hash_at);
+  // The same, all of it: an entry that was replaced by another one of its term is seen.
+  template <typename HashAt>
+  Wrong compare_all(std::size_t server, HashAt&& hash_at) const;
+  // L5, L8, L9, S1: behind follow(). `durable`: what a leader counts of its own log.
+  Wrong commits(std::size_t server, std::uint64_t term, bool leader, std::uint64_t commit,
+                std::uint64_t durable);
+  // E3, L7: behind commits().
+  Wrong in_term(std::size_t server, std::uint64_t term, bool leader);
+  // C: equal state at equal index.
+  Wrong applied(std::size_t server, std::uint64_t index, Digest digest);
+
+  // ---- what a restart found
+
+  // L10, E2, E3: everything that was promised is there. The log is then follow()ed anew.
+  template <typename TermAt, typename HashAt>
+  Wrong restarts(std::size_t server, std::uint64_t incarnation, std::uint64_t term,
+                 std::optional<std::uint64_t> voted_for, LogView view, TermAt&& term_at,
+                 HashAt&& hash_at);
+  // The disk is lost: nothing that was promised under the old incarnation counts any more.
+  void wiped(std::size_t server);
+
+  // Committed anywhere, in index order from 1.
+  const std::vector<Known>& committed() const { return committed_; }
+
+ private:
+  struct Point {
+    std::uint64_t index = 0, term = 0;
+  };
+  struct Mirror {
+    std::uint64_t base_index = 0, base_term = 0;
+    std::deque<Known> entries;  // behind the base
+    std::uint64_t term = 0;     // seen last in this process
+    bool led = false;           // it was the leader of `term` then
+    std::uint64_t commit = 0;   // likewise
+    std::uint64_t promised_term = 0;
+    Point acknowledged;                            // the furthest, and still in its log
+    std::map<std::uint64_t, std::uint64_t> acked;  // by term, the furthest ever
+    std::vector<std::uint64_t> pending;            // acknowledged in the turn under way
+
+    std::uint64_t last() const { return base_index + entries.size(); }
+    std::uint64_t term_at(std::uint64_t index) const {
+      return index == base_index ? base_term : entries[index - base_index - 1].term;
+    }
+  };
+  // Of one (index, term): L1 holds everywhere if each has one content and one predecessor.
+  struct Fact {
+    std::uint64_t term, hash, previous_term;
+  };
+
+  Wrong learn(std::size_t server, std::uint64_t index, Known entry, std::uint64_t previous_term);
+  Wrong drop_behind(std::size_t server, std::uint64_t index, bool leader);
+  Wrong rebase(std::size_t server, LogView view);
+  void settle_acknowledged(Mirror& mirror);
+  Wrong judge_restart(std::size_t server, std::uint64_t incarnation, std::uint64_t term,
+                      std::optional<std::uint64_t> voted_for, LogView view);
+  Wrong commits_first(std::size_t server, std::uint64_t term, std::uint64_t index,
+                      std::uint64_t durable);
+
+  std::vector<Mirror> mirrors_;
+  std::vector<std::vector<Fact>> facts_;  // by index
+  std::vector<Known> committed_;
+  std::vector<std::uint64_t> commit_terms_;  // of the leader that committed it
+  std::vector<std::optional<Digest>> digests_;
+  std::map<std::uint64_t, std::size_t> leaders_;  // by term
+  struct Ballot {
+    std::size_t server;
+    std::uint64_t incarnation, term;
+    auto operator<=>(const Ballot&) const = default;
+  };
+  std::map<Ballot, std::uint64_t> votes_;
+};
+
+template <typename TermAt, typename HashAt>
+Wrong Safety::follow(std::size_t server, LogView view, bool leader, TermAt&& term_at,
+                     HashAt&& hash_at) {
+  if (auto wrong = rebase(server, view)) return wrong;
+  Mirror& mirror = mirrors_[server];
+  // Equal index and term: equal up to there, since the same server said both; compare_all() looks.
+  std::uint64_t same = view.last_index;
+  while (same > mirror.base_index &&
+         (same > mirror.last() || mirror.term_at(same) != term_at(same)))
+    --same;
+  if (same < mirror.last())
+    if (auto wrong = drop_behind(server, same, leader)) return wrong;
+  for (std::uint64_t i = same + 1; i <= view.last_index; ++i) {
+    const Known entry{term_at(i), hash_at(i)};
+    if (auto wrong = learn(server, i, entry, mirror.term_at(i - 1))) return wrong;
+    mirror.entries.push_back(entry);
+  }
+  settle_acknowledged(mirror);
+  return std::nullopt;
+}
+
+template <typename HashAt>
+Wrong Safety::compare_all(std::size_t server, HashAt&& hash_at) const {
+  const Mirror& mirror = mirrors_[server];
+  for (std::uint64_t i = mirror.base_index + 1; i <= mirror.last(); ++i)
+    if (mirror.entries[i - mirror.base_index - 1].hash != hash_at(i))
+      return "E6: server " + std::to_string(server) + " has changed its entry " +
+             std::to_string(i) + " without a new term";
+  return std::nullopt;
+}
+
+template <typename TermAt, typename HashAt>
+Wrong Safety::restarts(std::size_t server, std::uint64_t incarnation, std::uint64_t term,
+                       std::optional<std::uint64_t> voted_for, LogView view, TermAt&& term_at,
+                       HashAt&& hash_at) {
+  Mirror& mirror = mirrors_[server];
+  mirror.pending.clear();
+  if (auto wrong = judge_restart(server, incarnation, term, voted_for, view)) return wrong;
+  const Point point = mirror.acknowledged;
+  if (point.index > view.base_index && term_at(point.index) != point.term)
+    return "L10: server " + std::to_string(server) + " has lost entry " +
+           std::to_string(point.index) + ", which it had acknowledged: another one is there";
+  mirror.entries.clear();
+  mirror.base_index = view.base_index;
+  mirror.base_term = view.base_term;
+  mirror.commit = 0;
+  mirror.term = term;
+  mirror.led = false;
+  return follow(server, view, false, term_at, hash_at);
+}
+
+}  // namespace vesper::sim

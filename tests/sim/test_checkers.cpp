@@ -1,0 +1,372 @@
+// The checkers of the simulator judge histories that are known: each right one passes, and of each
+// wrong one they say what is wrong. And: the same seed gives the same world.
+#include <doctest/doctest.h>
+
+#include "sim/history.hpp"
+#include "sim/plan.hpp"
+#include "sim/safety.hpp"
+#include "sim/world.hpp"
+
+using namespace vesper::sim;
+using Known = Safety::Known;
+
+namespace {
+
+// A log as a list of terms; the hash of an entry is its index and term unless said otherwise.
+struct Log {
+  std::uint64_t base = 0;
+  std::vector<std::uint64_t> terms;  // behind the base
+  std::uint64_t salt = 0;
+  std::uint64_t base_term = 0;
+
+  std::uint64_t last() const { return base + terms.size(); }
+};
+
+Wrong follow(Safety& safety, std::size_t server, const Log& log, bool leader = false) {
+  return safety.follow(
+      server, {log.base, log.base_term, log.last()}, leader,
+      [&](std::uint64_t i) { return log.terms[i - log.base - 1]; },
+      [&](std::uint64_t i) { return i * 1000 + log.terms[i - log.base - 1] + log.salt; });
+}
+
+Wrong restart(Safety& safety, std::size_t server, const Log& log, std::uint64_t term,
+              std::optional<std::uint64_t> voted_for = std::nullopt) {
+  return safety.restarts(
+      server, 1, term, voted_for, {log.base, log.base_term, log.last()},
+      [&](std::uint64_t i) { return log.terms[i - log.base - 1]; },
+      [&](std::uint64_t i) { return i * 1000 + log.terms[i - log.base - 1] + log.salt; });
+}
+
+bool says(const Wrong& wrong, std::string_view rule) {
+  if (!wrong) return false;
+  INFO(*wrong);
+  return wrong->find(rule) != std::string::npos;
+}
+
+// Server 0 leads `term` with `log` and has committed all of it, with server 1.
+void commit_all(Safety& safety, const Log& log, std::uint64_t term) {
+  REQUIRE_FALSE(follow(safety, 0, log, true));
+  REQUIRE_FALSE(follow(safety, 1, log));
+  safety.acknowledges(1, term, log.last(), term);
+  REQUIRE_FALSE(follow(safety, 1, log));
+  REQUIRE_FALSE(safety.commits(0, term, true, log.last(), log.last()));
+  REQUIRE_FALSE(safety.in_term(0, term, true));
+}
+
+Operation put(const char* key, const char* value, std::uint64_t connection = 1) {
+  Operation operation;
+  operation.kind = Operation::Kind::put;
+  operation.key = key;
+  operation.value = value;
+  operation.connection = connection;
+  return operation;
+}
+
+Operation get(const char* key, std::uint64_t connection = 1) {
+  Operation operation;
+  operation.key = key;
+  operation.connection = connection;
+  return operation;
+}
+
+Outcome created(std::uint64_t revision) {
+  return {Outcome::Kind::put, revision, revision, 1, revision};
+}
+
+Seen value(const char* text, std::uint64_t revision, std::uint64_t create, std::uint64_t version) {
+  return {true, text, false, revision, create, version};
+}
+
+}  // namespace
+
+TEST_CASE("E1: two leaders of one term are seen") {
+  Safety safety(3);
+  CHECK_FALSE(safety.leads(0, 2));
+  CHECK_FALSE(safety.leads(0, 2));
+  CHECK_FALSE(safety.leads(1, 3));
+  CHECK(says(safety.leads(2, 3), "E1"));
+}
+
+TEST_CASE("E3: a term that falls is seen, in a process and over a restart") {
+  Safety safety(3);
+  CHECK_FALSE(safety.in_term(0, 5, false));
+  CHECK(says(safety.in_term(0, 4, false), "E3"));
+  safety.promises_term(1, 7);
+  CHECK(says(restart(safety, 1, {}, 6), "E3"));
+  CHECK_FALSE(restart(safety, 1, {}, 7));
+}
+
+TEST_CASE("E4: a second vote in a term is seen, unless its disk is another one") {
+  Safety safety(3);
+  CHECK_FALSE(safety.votes(0, 1, 4, 1));
+  CHECK_FALSE(safety.votes(0, 1, 4, 1));
+  CHECK_FALSE(safety.votes(0, 2, 4, 2));
+  CHECK(says(safety.votes(0, 1, 4, 2), "E4"));
+}
+
+TEST_CASE("E2: a vote that a restart has forgotten is seen") {
+  Safety safety(3);
+  CHECK_FALSE(safety.votes(0, 1, 4, 1));
+  CHECK_FALSE(restart(safety, 0, {}, 4, 1));
+  CHECK_FALSE(restart(safety, 0, {}, 5));
+  CHECK(says(restart(safety, 0, {}, 4), "E2"));
+}
+
+TEST_CASE("E6: a leader that drops or changes its entries is seen") {
+  Safety safety(3);
+  REQUIRE_FALSE(follow(safety, 0, {0, {1, 1, 2}}, true));
+  CHECK(says(follow(safety, 0, {0, {1, 1}}, true), "E6"));
+  CHECK(says(safety.compare_all(0, [](std::uint64_t) { return std::uint64_t{0}; }), "E6"));
+}
+
+TEST_CASE("L1: logs that agree at an entry and differ before it are seen") {
+  Safety safety(3);
+  REQUIRE_FALSE(follow(safety, 0, {0, {1, 1, 2}}));
+  REQUIRE_FALSE(follow(safety, 1, {0, {1, 1, 2}}));
+  CHECK(says(follow(safety, 2, {0, {1, 2, 2}}), "L1"));
+  CHECK(says(follow(safety, 2, {0, {1, 1}, 5}), "L1"));
+}
+
+TEST_CASE("L3: what was committed here and is dropped is seen") {
+  Safety safety(3);
+  commit_all(safety, {0, {1, 1, 1}}, 1);
+  REQUIRE_FALSE(safety.commits(1, 1, false, 2, 3));
+  CHECK(says(follow(safety, 1, {0, {1}}), "L3"));
+}
+
+TEST_CASE("L7: what is committed elsewhere and is dropped is seen") {
+  Safety safety(3);
+  commit_all(safety, {0, {1, 1, 1}}, 1);
+  CHECK(says(follow(safety, 1, {0, {1}}), "L7"));
+}
+
+TEST_CASE("L7: a leader that lacks a committed entry is seen") {
+  Safety safety(3);
+  commit_all(safety, {0, {1, 1, 1}}, 1);
+  REQUIRE_FALSE(follow(safety, 2, {0, {1, 1, 2}}, true));
+  CHECK(says(safety.in_term(2, 2, true), "L7"));
+}
+
+TEST_CASE("L5: an old term's entry that is committed by counting is seen") {
+  Safety safety(3);
+  REQUIRE_FALSE(follow(safety, 0, {0, {1, 2, 4}}, true));
+  safety.acknowledges(1, 4, 2, 4);
+  CHECK(says(safety.commits(0, 4, true, 2, 3), "L5"));
+}
+
+TEST_CASE("L8: another entry committed at the same index is seen") {
+  Safety safety(3);
+  commit_all(safety, {0, {1, 1}}, 1);
+  REQUIRE_FALSE(follow(safety, 2, {0, {1, 2}}));
+  CHECK(says(safety.commits(2, 2, false, 2, 2), "L8"));
+}
+
+TEST_CASE("L9: a commit index that falls or passes the log is seen") {
+  Safety safety(3);
+  commit_all(safety, {0, {1, 1}}, 1);
+  CHECK(says(safety.commits(0, 1, true, 1, 2), "L9"));
+  CHECK(says(safety.commits(1, 1, false, 3, 2), "L9"));
+}
+
+TEST_CASE("L10: a commit without a majority's disks is seen") {
+  Safety safety(3);
+  REQUIRE_FALSE(follow(safety, 0, {0, {1, 1}}, true));
+  SUBCASE("nobody else has it") {
+    CHECK(says(safety.commits(0, 1, true, 2, 2), "L10"));
+  }
+  SUBCASE("the leader has not") {
+    safety.acknowledges(1, 1, 2, 1);
+    CHECK(says(safety.commits(0, 1, true, 2, 1), "L10"));
+  }
+  SUBCASE("it was acknowledged to another term's leader") {
+    safety.acknowledges(1, 2, 2, 2);
+    CHECK(says(safety.commits(0, 1, true, 2, 2), "L10"));
+  }
+  SUBCASE("two others have it") {
+    safety.acknowledges(1, 1, 2, 1);
+    safety.acknowledges(2, 1, 2, 1);
+    CHECK_FALSE(safety.commits(0, 1, true, 2, 0));
+  }
+}
+
+TEST_CASE("L4: a follower that commits what no leader has is seen") {
+  Safety safety(3);
+  REQUIRE_FALSE(follow(safety, 1, {0, {1, 1}}));
+  CHECK(says(safety.commits(1, 1, false, 1, 2), "L4"));
+}
+
+TEST_CASE("L10: an acknowledged entry that a restart has lost is seen") {
+  Safety safety(3);
+  REQUIRE_FALSE(follow(safety, 1, {0, {1, 1, 1}}));
+  safety.acknowledges(1, 1, 2, 1);
+  REQUIRE_FALSE(follow(safety, 1, {0, {1, 1, 1}}));
+  SUBCASE("the log is shorter") {
+    CHECK(says(restart(safety, 1, {0, {1}}, 1), "L10"));
+  }
+  SUBCASE("another one is there") {
+    CHECK(says(restart(safety, 1, {0, {1, 0}}, 1), "L10"));
+  }
+  SUBCASE("what was not acknowledged may go") {
+    CHECK_FALSE(restart(safety, 1, {0, {1, 1}}, 1));
+  }
+  SUBCASE("what was dropped since may go, too") {
+    REQUIRE_FALSE(follow(safety, 1, {0, {1, 2}}));
+    CHECK_FALSE(restart(safety, 1, {0, {1}}, 2));
+  }
+  SUBCASE("a lost disk has promised nothing") {
+    safety.wiped(1);
+    CHECK_FALSE(restart(safety, 1, {}, 0));
+  }
+}
+
+TEST_CASE("S1: a snapshot of what is not committed is seen") {
+  Safety safety(3);
+  commit_all(safety, {0, {1, 1}}, 1);
+  REQUIRE_FALSE(follow(safety, 2, {0, {1}}));
+  CHECK(says(follow(safety, 2, {3, {}, 0, 1}), "S1"));
+  CHECK(says(restart(safety, 2, {2, {}, 0, 2}, 2), "S1"));
+  CHECK_FALSE(follow(safety, 2, {2, {}, 0, 1}));
+}
+
+TEST_CASE("C: another state at the same index is seen") {
+  Safety safety(3);
+  CHECK_FALSE(safety.applied(0, 4, {1, 2}));
+  CHECK_FALSE(safety.applied(1, 4, {1, 2}));
+  CHECK(says(safety.applied(2, 4, {1, 3}), "C"));
+}
+
+TEST_CASE("a history that is right passes") {
+  History history;
+  const auto a = history.invoke(put("k", "a"), 1);
+  REQUIRE_FALSE(history.committed(1));
+  CHECK_FALSE(history.wrote(a, created(2)));
+  const auto b = history.invoke(get("k"), 0);
+  CHECK_FALSE(history.read(b, value("a", 2, 2, 1), 2));
+  Operation conditional = put("k", "b");
+  conditional.if_match = Expectation{false, {1}};
+  const auto c = history.invoke(conditional, 2);
+  REQUIRE_FALSE(history.committed(2));
+  CHECK_FALSE(history.wrote(c, {Outcome::Kind::failed, 2, 0, 0, 2}));
+  CHECK_FALSE(history.judge_connections());
+}
+
+TEST_CASE("a stale read is seen") {
+  History history;
+  const auto a = history.invoke(put("k", "a"), 1);
+  REQUIRE_FALSE(history.committed(1));
+  REQUIRE_FALSE(history.wrote(a, created(2)));
+  const auto b = history.invoke(get("k", 2), 0);
+  CHECK(says(history.read(b, {}, 1), "stale"));
+}
+
+TEST_CASE("a read that overlaps a write may see either") {
+  History history;
+  const auto a = history.invoke(put("k", "a"), 1);
+  const auto b = history.invoke(get("k", 2), 0);
+  REQUIRE_FALSE(history.committed(1));
+  REQUIRE_FALSE(history.wrote(a, created(2)));
+  SUBCASE("before") {
+    CHECK_FALSE(history.read(b, {}, 1));
+  }
+  SUBCASE("behind") {
+    CHECK_FALSE(history.read(b, value("a", 2, 2, 1), 2));
+  }
+}
+
+TEST_CASE("a read of what was never written is seen") {
+  History history;
+  const auto a = history.invoke(get("k"), 0);
+  CHECK(says(history.read(a, value("a", 1, 1, 1), 1), "wrong"));
+}
+
+TEST_CASE("a read ahead of what is committed is seen") {
+  History history;
+  const auto a = history.invoke(get("k"), 0);
+  CHECK(says(history.read(a, {}, 2), "committed is"));
+}
+
+TEST_CASE("L11: an acknowledged write that is not committed is seen") {
+  History history;
+  const auto a = history.invoke(put("k", "a"), 1);
+  CHECK(says(history.wrote(a, created(2)), "L11"));
+}
+
+TEST_CASE("K1: a write that is applied twice is seen") {
+  History history;
+  history.invoke(put("k", "a"), 1);
+  REQUIRE_FALSE(history.committed(1));
+  CHECK(says(history.committed(1), "K1"));
+}
+
+TEST_CASE("a refused write that is applied is seen, whichever comes first") {
+  History history;
+  const auto a = history.invoke(put("k", "a"), 1);
+  SUBCASE("refused first") {
+    REQUIRE_FALSE(history.refused(a));
+    CHECK(says(history.committed(1), "refused"));
+  }
+  SUBCASE("applied first") {
+    REQUIRE_FALSE(history.committed(1));
+    CHECK(says(history.refused(a), "refused"));
+  }
+}
+
+TEST_CASE("an unknown outcome may be applied later, or never") {
+  History history;
+  const auto a = history.invoke(put("k", "a"), 1);
+  history.unknown(a);
+  SUBCASE("never") {}
+  SUBCASE("later") {
+    CHECK_FALSE(history.committed(1));
+  }
+  CHECK_FALSE(history.judge_connections());
+}
+
+TEST_CASE("an answer with a wrong revision, or the second one, is seen") {
+  History history;
+  const auto a = history.invoke(put("k", "a"), 1);
+  REQUIRE_FALSE(history.committed(1));
+  SUBCASE("wrong") {
+    CHECK(says(history.wrote(a, created(3)), "wrong outcome"));
+  }
+  SUBCASE("twice") {
+    REQUIRE_FALSE(history.wrote(a, created(2)));
+    CHECK(says(history.wrote(a, created(2)), "twice"));
+  }
+}
+
+TEST_CASE("requests of one connection that took effect in another order are seen") {
+  History history;
+  const auto a = history.invoke(put("k", "a"), 1);
+  const auto b = history.invoke(put("k", "b"), 2);
+  REQUIRE_FALSE(history.committed(2));
+  REQUIRE_FALSE(history.committed(1));
+  REQUIRE_FALSE(history.wrote(b, created(2)));
+  REQUIRE_FALSE(history.wrote(a, {Outcome::Kind::put, 3, 2, 2, 3}));
+  CHECK(says(history.judge_connections(), "order"));
+}
+
+TEST_CASE("a command that nobody asked for is seen") {
+  History history;
+  CHECK(says(history.committed(9), "nobody"));
+}
+
+TEST_CASE("the same seed gives the same world, bit for bit, and another seed another one") {
+  const auto hash_of = [](std::uint64_t seed) {
+    Options options;
+    options.seed = seed;
+    World world(options);
+    CHECK_FALSE(world.run());
+    return world.trace_hash();
+  };
+  for (const std::uint64_t seed : {1u, 2u, 3u, 4u, 5u}) CHECK(hash_of(seed) == hash_of(seed));
+  CHECK(hash_of(6) != hash_of(7));
+}
+
+TEST_CASE("an answer that is wrong on purpose is noticed in a world") {
+  Options options;
+  options.seed = 3;
+  options.plant = true;
+  World world(options);
+  CHECK(says(world.run(), "wrong outcome"));
+}

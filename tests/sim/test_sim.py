@@ -1,0 +1,67 @@
+"""build/vesper-sim as a person and a script use it: exit codes, the summary, replays."""
+import json
+import os
+import subprocess
+import sys
+import unittest
+
+SIM = ""
+
+
+def run(*arguments):
+    return subprocess.run([SIM, *arguments], capture_output=True, text=True, check=False,
+                          timeout=300)
+
+
+class Simulator(unittest.TestCase):
+    def test_the_same_seeds_give_the_same_trace_in_other_processes(self):
+        one = json.loads(run("--seeds", "12", "--jobs", "1", "--json").stdout)
+        three = json.loads(run("--seeds", "12", "--jobs", "3", "--json").stdout)
+        self.assertEqual(one["trace"], three["trace"])
+        self.assertEqual(one["events"], three["events"])
+        other = json.loads(run("--seeds", "12", "--first", "2", "--json").stdout)
+        self.assertNotEqual(one["trace"], other["trace"])
+
+    def test_the_printed_trace_is_the_same_each_time(self):
+        first = run("--seed", "4", "--trace", "--messages").stdout
+        second = run("--seed", "4", "--trace", "--messages").stdout
+        without_speed = [[line for line in text.splitlines() if "times real time" not in line]
+                         for text in (first, second)]
+        self.assertGreater(len(without_speed[0]), 1000)
+        self.assertEqual(*without_speed)
+
+    def test_the_summary_says_what_was_exercised(self):
+        ran = run("--seeds", "10", "--json")
+        self.assertEqual(ran.returncode, 0, ran.stderr)
+        summary = json.loads(ran.stdout)
+        for member in ("seeds", "failures", "simulated_seconds", "wall_seconds", "events"):
+            self.assertIn(member, summary)
+        self.assertEqual((summary["seeds"], summary["failures"]), (10, 0))
+        for kind in ("leaders", "operations", "faults", "entries_committed", "starts"):
+            self.assertGreater(summary["events"][kind], 0, kind)
+
+    def test_a_failure_is_shrunk_and_replayed_by_the_command_that_is_printed(self):
+        ran = run("--seeds", "1", "--first", "3", "--plant")
+        self.assertEqual(ran.returncode, 1)
+        self.assertIn("seed 3: wrong outcome", ran.stdout)
+        replay = next(line for line in ran.stdout.splitlines() if "replay:" in line).split()[1:]
+        self.assertEqual(replay[0], "build/vesper-sim")
+        self.assertIn("--without", replay)
+        again = run(*replay[1:])
+        self.assertEqual(again.returncode, 1)
+        self.assertIn("wrong outcome", again.stdout)
+        self.assertIn("asks server", again.stdout)
+
+    def test_arguments_that_make_no_sense_end_with_2(self):
+        for arguments in (["--seeds"], ["--seeds", "x"], ["--seeds", "0"], ["--seeds", "-1"],
+                          ["--nonsense"], ["--jobs", "0"], ["--servers", "4"], ["extra"],
+                          ["--without", "crash,nothing"], ["--trace"], ["--seed", "1x"]):
+            ran = run(*arguments)
+            self.assertEqual(ran.returncode, 2, arguments)
+            self.assertIn("usage:", ran.stderr)
+            self.assertEqual(ran.stdout, "")
+
+
+if __name__ == "__main__":
+    SIM = os.path.abspath(sys.argv.pop(1))
+    unittest.main()
