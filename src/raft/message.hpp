@@ -70,7 +70,7 @@ struct Heartbeat {
   // How fresh leader_commit is (raft/lease.cpp): a majority is known to have followed this leader
   // `age` before it got the receiver's answer with the stamp `echo`, or later. 0: not known.
   std::uint64_t echo = 0;
-  Duration age;  // never negative
+  Duration age;                 // never negative
   bool writes_blocked = false;  // no writes are taken: too many disks are full
 };
 

@@ -43,16 +43,16 @@ struct Progress {
   std::size_t in_flight_bytes = 0;
   Index bulk_until;  // something large up to here is under way: what follows goes the same way
 
-  Instant heard_at;               // when the newest heartbeat that it has answered was sent
-  Instant acked_at;               // likewise; Instant{}: none was, under this incarnation
-  Instant lease_until;            // what it has promised lasts longer than this
+  Instant heard_at;                  // when the newest heartbeat that it has answered was sent
+  Instant acked_at;                  // likewise; Instant{}: none was, under this incarnation
+  Instant lease_until;               // what it has promised lasts longer than this
   DiskHealth disk = DiskHealth::ok;  // as it said with its newest answer
-  std::uint64_t stamp = 0;        // of its newest answer; 0: none came
-  Instant stamped_at;             // when that came
-  Instant progress_at;            // when something came of what was sent; drives resending
-  std::uint64_t acked_round = 0;  // newest heartbeat round that it has answered
-  Index told_commit;              // newest commit index that was sent to it
-  bool waits_for_commit = false;  // an entry that it asked for has been committed
+  std::uint64_t stamp = 0;           // of its newest answer; 0: none came
+  Instant stamped_at;                // when that came
+  Instant progress_at;               // when something came of what was sent; drives resending
+  std::uint64_t acked_round = 0;     // newest heartbeat round that it has answered
+  Index told_commit;                 // newest commit index that was sent to it
+  bool waits_for_commit = false;     // an entry that it asked for has been committed
 
   void become_probe(Index next) {
     state = State::probe;

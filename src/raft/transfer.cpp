@@ -9,7 +9,8 @@
 namespace vesper::raft {
 namespace {
 
-// How long a heartbeat may have travelled that asked for a lease: who promised begins to count then.
+// How long a heartbeat may have travelled that asked for a lease: who promised begins to count
+// then.
 constexpr Duration kPromiseSlack = milliseconds(5);
 // Entries not even sent yet: more would not arrive before a hand-over is given up.
 constexpr std::uint64_t kMostBehind = 1024;

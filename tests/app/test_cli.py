@@ -276,6 +276,13 @@ class FailOver(Cli):
         self.vesper("get", "k", "--timeout", "2h", endpoints=[fake.url])
         self.assertTrue(fake.requests[1].target.endswith("timeout=60000ms"))
 
+    def test_get_passes_the_read_level_on(self):
+        fake = self.fake(reply(200, b"v"))
+        self.vesper("get", "k", "--consistency", "stale", "--max-staleness", "200ms",
+                    "--min-revision", "7", endpoints=[fake.url])
+        self.assertIn("?consistency=stale&max_staleness=200ms&min_revision=7&raw&timeout=",
+                      fake.requests[0].target)
+
 
 class Endpoints(Cli):
     def test_the_flag_goes_before_the_variable_before_the_list_before_the_default(self):
@@ -555,6 +562,12 @@ class Usage(Cli):
             ["get", "k", "--timeout", "0s"],
             ["get", "k", "--timeout"],
             ["get", "k", "--timeout", "1s", "--timeout", "2s"],
+            ["get", "k", "--consistency", "strong"],
+            ["get", "k", "--max-staleness", "1s"],
+            ["get", "k", "--consistency", "stale", "--max-staleness", "1"],
+            ["get", "k", "--min-revision", "0"],
+            ["put", "k", "v", "--consistency", "stale"],
+            ["server", "0", "list", "--max-lease", "5"],
             ["status", "k"],
             ["get", "k", "--json"],
             ["status", "--json", "-o", "raw"],
