@@ -70,7 +70,7 @@ void Connection::on_drained() {
 
 // A pipelining client that does not read its answers is not read, either.
 bool Connection::may_begin_request() const {
-  return exchanges_.size() < kMaxRequests && posted_bytes_ < kMaxQueued &&
+  return front_.turn_has_room() && exchanges_.size() < kMaxRequests && posted_bytes_ < kMaxQueued &&
          stream_->queued() < kMaxQueued;
 }
 
@@ -81,8 +81,10 @@ void Connection::feed(std::string_view bytes) {
         backlog_.append(bytes);
         paused_ = true;
         stream_->read_stop();
+        if (!front_.turn_has_room()) front_.mark(*this);
         return;
       }
+      ++front_.taken_;
       message_began_ = front_.context_.now();
     }
     std::size_t consumed = 0;
