@@ -8,14 +8,14 @@ import sys
 
 import cases_faults  # noqa: F401  (importing registers the cases)
 import cases_identity  # noqa: F401
+import cases_overload  # noqa: F401
 import cases_partitions  # noqa: F401
 import cases_serving  # noqa: F401
 import world
-from runner import CASES, run
+from runner import CASES, SKIPPED, run
 
-GROUPS = ['faults', 'identity', 'partitions', 'serving']
+GROUPS = ['faults', 'identity', 'overload', 'partitions', 'serving']
 IN_A_WORLD = {'partitions'}  # of their own: namespaces, mounts
-SKIPPED = 77  # as meson understands it
 
 
 def group_of(case):
