@@ -1,6 +1,6 @@
-"""A world of its own for tests that need one: namespaces for network, mounts and processes, so that
-whatever a test makes in there (bridges, rules, mounts, nodes) is gone when it ends, however it ends.
-Where user namespaces are allowed this needs no root."""
+"""A world of its own for tests that need one: namespaces for network, mounts and processes, so
+that whatever a test makes in there (bridges, rules, mounts, nodes) is gone when it ends, however it
+ends. Where user namespaces are allowed this needs no root."""
 
 import json
 import os
@@ -29,7 +29,7 @@ def enter():
     cannot be made."""
     if INSIDE in os.environ:
         return True
-    os.environ['PATH'] += ':/usr/sbin:/sbin'  # where ip and nft are, also for those who are not root
+    os.environ['PATH'] += ':/usr/sbin:/sbin'  # not everybody has them, and ip and nft are there
     if not all(shutil.which(tool) for tool in ('unshare', 'nsenter', 'ip', 'nft', 'mount')):
         return False
     if subprocess.run([*unshare(), 'sh', '-c', PROBE], capture_output=True).returncode != 0:
