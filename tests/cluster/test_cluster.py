@@ -10,11 +10,12 @@ import cases_faults  # noqa: F401  (importing registers the cases)
 import cases_identity  # noqa: F401
 import cases_overload  # noqa: F401
 import cases_partitions  # noqa: F401
+import cases_rolling  # noqa: F401
 import cases_serving  # noqa: F401
 import world
 from runner import CASES, SKIPPED, run
 
-GROUPS = ['faults', 'identity', 'overload', 'partitions', 'serving']
+GROUPS = ['faults', 'identity', 'overload', 'partitions', 'rolling', 'serving']
 IN_A_WORLD = {'partitions'}  # of their own: namespaces, mounts
 
 
