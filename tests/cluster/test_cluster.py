@@ -12,10 +12,11 @@ import cases_overload  # noqa: F401
 import cases_partitions  # noqa: F401
 import cases_rolling  # noqa: F401
 import cases_serving  # noqa: F401
+import cases_snapshots  # noqa: F401
 import world
 from runner import CASES, SKIPPED, run
 
-GROUPS = ['faults', 'identity', 'overload', 'partitions', 'rolling', 'serving']
+GROUPS = ['faults', 'identity', 'overload', 'partitions', 'rolling', 'serving', 'snapshots']
 IN_A_WORLD = {'partitions'}  # of their own: namespaces, mounts
 
 
