@@ -16,7 +16,7 @@ FLAGS = ['--snapshot-bytes', str(2 * MIB), '--log-tail-bytes', '65536', '--log-t
 
 
 class Scene:
-    """with Scene(binary, seed) as scene: ...   A cluster with `mib` MiB in its store, and clients."""
+    """with Scene(binary, seed) as scene: ...   A cluster with some MiB in its store, and clients."""
 
     def __init__(self, binary, seed, mib=16):
         self.cluster = Cluster(binary, 3, flags=FLAGS)
@@ -138,7 +138,8 @@ def _(binary):
             leader = scene.cluster.wait_leader()
             next_one = next(node for node in scene.cluster.serving() if node is not leader)
             away.start()
-            wait_for('chunks to come', lambda: installs(away) > before or (receiving(away) or 0) > 3)
+            wait_for('chunks to come',
+                     lambda: installs(away) > before or (receiving(away) or 0) > 3)
             leader.kill()
             # The next leader and the receiver are the majority now: it votes with what it has.
             scene.load.wait_acknowledged(SOME)
@@ -157,7 +158,8 @@ def _(binary):
             before = installs(away)
             scene.take_down(away)
             away.start()
-            wait_for('chunks to come', lambda: installs(away) > before or (receiving(away) or 0) > 3)
+            wait_for('chunks to come',
+                     lambda: installs(away) > before or (receiving(away) or 0) > 3)
             for node in scene.cluster.nodes:
                 node.kill()
             half += installs(away) == before
