@@ -4,6 +4,7 @@ whoever is killed meanwhile, and however often."""
 import random
 import re
 
+from cases_disks import kill_everywhere
 from harness import LONG, SLOW, Cluster, wait_for
 from runner import case, expect, expect_equal
 from workload import Workload
@@ -16,7 +17,7 @@ FLAGS = ['--snapshot-bytes', str(2 * MIB), '--log-tail-bytes', '65536', '--log-t
 
 
 class Scene:
-    """with Scene(binary, seed) as scene: ...   A cluster with some MiB in its store, and clients."""
+    """with Scene(binary, seed) as scene: ...   A cluster with some MiB stored, and clients."""
 
     def __init__(self, binary, seed, mib=16):
         self.cluster = Cluster(binary, 3, flags=FLAGS)
@@ -166,3 +167,9 @@ def _(binary):
             scene.cluster.restart(*scene.cluster.nodes)
             scene.load.wait_acknowledged(SOME)
         expect(half > 0, 'nothing was killed in the middle of a transfer')
+
+
+@case('killed at any call while it takes snapshots, a node has what it acknowledged')
+def _(binary):
+    kill_everywhere(binary, range(1, 120, 1 if LONG else 8), ['--snapshot-bytes', str(MIB)],
+                    size=128 << 10, count=16)

@@ -78,6 +78,7 @@ class Node:
         self.dir = os.path.join(cluster.dir, f'node{node_id}')
         self.log = os.path.join(cluster.dir, f'node{node_id}.log')
         self.process = None
+        self.prefix = []  # of the command: strace, say
         self.paused = False
         self.down = []  # spans [since, until) in monotonic ns in which it may not answer
 
@@ -89,7 +90,7 @@ class Node:
         return self.process is not None and not self.paused
 
     def command(self, extra):
-        return self.cluster.server_args(self) + list(extra)
+        return [*self.prefix, *self.cluster.server_args(self), *extra]
 
     def start(self, extra=()):
         expect(self.process is None, f'{self} runs already')

@@ -6,7 +6,9 @@ import argparse
 import os
 import sys
 
-import cases_faults  # noqa: F401  (importing registers the cases)
+import cases_disks  # noqa: F401  (importing registers the cases)
+import cases_faults  # noqa: F401
+import cases_handover  # noqa: F401
 import cases_identity  # noqa: F401
 import cases_overload  # noqa: F401
 import cases_partitions  # noqa: F401
@@ -16,8 +18,9 @@ import cases_snapshots  # noqa: F401
 import world
 from runner import CASES, SKIPPED, run
 
-GROUPS = ['faults', 'identity', 'overload', 'partitions', 'rolling', 'serving', 'snapshots']
-IN_A_WORLD = {'partitions'}  # of their own: namespaces, mounts
+GROUPS = ['disks', 'faults', 'handover', 'identity', 'overload', 'partitions', 'rolling',
+          'serving', 'snapshots']
+IN_A_WORLD = {'disks', 'handover', 'partitions'}  # of their own: namespaces, mounts
 
 
 def group_of(case):

@@ -28,6 +28,7 @@ def enter():
     """True inside a world. Outside it goes on in one, and only comes back (with False) where that
     cannot be made."""
     if INSIDE in os.environ:
+        run('ip', 'link', 'set', 'lo', 'up')
         return True
     os.environ['PATH'] += ':/usr/sbin:/sbin'  # not everybody has them, and ip and nft are there
     if not all(shutil.which(tool) for tool in ('unshare', 'nsenter', 'ip', 'nft', 'mount')):
@@ -56,7 +57,6 @@ class Switch:
     def __init__(self, count):
         self.cuts, self.losses, self.dropped_before = set(), {}, 0
         self.holders = []
-        run('ip', 'link', 'set', 'lo', 'up')
         run('ip', 'link', 'add', 'name', 'switch', 'type', 'bridge')
         run('ip', 'addr', 'add', f'{self.SELF}/24', 'dev', 'switch')
         run('ip', 'link', 'set', 'dev', 'switch', 'up')
