@@ -10,5 +10,6 @@ int run_get(const GetOptions& options);
 int run_put(const PutOptions& options);
 int run_delete(const DeleteOptions& options);
 int run_status(const StatusOptions& options);
+int run_cluster(const TransferOptions& options);
 
 }  // namespace vesper::app

@@ -20,6 +20,7 @@ Commands:
   put KEY VALUE                    write a value, from an argument, stdin or a file
   delete KEY                       delete a key
   status                           a table of all nodes
+  cluster transfer [ID]            let another node lead
 
 `vesper COMMAND --help` has the flags and examples of each.
 
@@ -77,6 +78,13 @@ Prints the revision of the store that the write made.
   vesper delete name -o json
 
 Prints how many keys were deleted; 0 is no error.
+)";
+  if (command == "cluster")
+    return R"(Examples:
+  vesper cluster transfer                           let any other node lead
+  vesper cluster transfer 2                         let node 2 lead
+
+Prints the address of the new leader, which has committed by then.
 )";
   if (command == "status")
     return R"(Examples:

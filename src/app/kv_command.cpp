@@ -1,4 +1,4 @@
-// What get, put and delete share.
+// What the commands share.
 #include "app/kv_command.hpp"
 
 #include <fmt/core.h>
@@ -17,14 +17,18 @@ std::optional<Outcome> call_kv(const ClusterOptions& options, std::string_view k
     complain(fmt::format("the key has {} bytes, expected 1 to {}", key.size(), json::kMaxKey));
     return std::nullopt;
   }
+  call.path = "/kv/";
+  http::percent_encode_path(key, call.path);
+  return call_endpoints(options, call);
+}
+
+std::optional<Outcome> call_endpoints(const ClusterOptions& options, const Call& call) {
   const auto endpoints = find_endpoints(options.endpoints ? &*options.endpoints : nullptr,
                                         std::getenv("VESPER_ENDPOINTS"));
   if (!endpoints) {
     complain(endpoints.error().what);
     return std::nullopt;
   }
-  call.path = "/kv/";
-  http::percent_encode_path(key, call.path);
   return call_cluster(endpoints.value(), call, options.timeout);
 }
 

@@ -1,4 +1,4 @@
-// What get, put and delete share: checked keys, their paths, and the shapes in which a reply is
+// What the commands share: checked keys, their paths, and the shapes in which a reply is
 // printed.
 #pragma once
 
@@ -15,6 +15,9 @@ namespace vesper::app {
 // Checks key and endpoints, makes the call to /kv/<key>. Nothing where something was wrong with
 // them; that has been said, and the exit code is kExitUsage.
 std::optional<Outcome> call_kv(const ClusterOptions& options, std::string_view key, Call call);
+
+// Finds the endpoints and makes the call. Nothing where they are wrong; that has been said.
+std::optional<Outcome> call_endpoints(const ClusterOptions& options, const Call& call);
 
 // A member of a reply as text for people: strings escaped, numbers as they are, "-" where there is
 // none.

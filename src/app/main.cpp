@@ -14,6 +14,7 @@ struct Run {
   int operator()(const PutOptions& options) const { return run_put(options); }
   int operator()(const DeleteOptions& options) const { return run_delete(options); }
   int operator()(const StatusOptions& options) const { return run_status(options); }
+  int operator()(const TransferOptions& options) const { return run_cluster(options); }
 };
 
 }  // namespace

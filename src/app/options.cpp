@@ -17,8 +17,8 @@
 namespace vesper::app {
 namespace {
 
-constexpr std::array<std::string_view, 6> kCommands = {"server", "client", "get",
-                                                       "put",    "delete", "status"};
+constexpr std::array<std::string_view, 7> kCommands = {"server", "client", "get",    "put",
+                                                       "delete", "status", "cluster"};
 
 // Everything that any command takes, as text. Each run of CLI11 fills one.
 struct Raw {
@@ -27,6 +27,7 @@ struct Raw {
   std::string output;
   bool json = false;
   std::string key;
+  std::string action;  // of `cluster`
   std::string value;
   std::string file;
   std::string address;
@@ -133,7 +134,12 @@ void define(CLI::App& app, std::string_view command, Raw& raw) {
     app.add_option("<value>", raw.value);
     return define_timeout(app, raw);
   }
-  if (command != "status") app.add_option("KEY", raw.key)->required();
+  if (command == "cluster") {
+    app.add_option("ACTION", raw.action)->required();
+    app.add_option("ID", raw.id);
+  } else if (command != "status") {
+    app.add_option("KEY", raw.key)->required();
+  }
   if (command == "put") app.add_option("VALUE", raw.value, "");
   define_cluster(app, raw, command == "status" ? "1s a node" : "5s");
   if (command == "put")
@@ -258,6 +264,7 @@ class Reader {
         return fail("--json and -o say different things");
       cluster.output = OutputFormat::json;
     }
+    if (command_ == "cluster") return read_transfer(std::move(cluster));
     if (command_ == "get") return GetOptions{std::move(cluster), raw_.key};
     if (command_ == "delete") return DeleteOptions{std::move(cluster), raw_.key};
     if (command_ == "status") {
@@ -270,6 +277,18 @@ class Reader {
       return fail(put.file ? "VALUE and --file exclude each other"
                            : "VALUE is missing (- reads stdin, --file F reads a file)");
     return put;
+  }
+
+  Options read_transfer(ClusterOptions cluster) {
+    if (raw_.action != "transfer")
+      return fail(fmt::format("\"{}\": expected transfer", escaped(raw_.action)));
+    TransferOptions transfer{std::move(cluster), std::nullopt};
+    if (!given("ID")) return transfer;
+    transfer.to = http::parse_decimal(raw_.id);
+    if (!transfer.to)
+      return fail(
+          fmt::format("ID \"{}\": expected the id of a node, see vesper status", escaped(raw_.id)));
+    return transfer;
   }
 
   // A node that does not answer for so long is shown as down; one that is up answers at once.

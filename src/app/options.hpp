@@ -49,6 +49,11 @@ struct StatusOptions {
   ClusterOptions cluster;
 };
 
+struct TransferOptions {
+  ClusterOptions cluster;
+  std::optional<std::uint64_t> to;  // a member's id, not checked
+};
+
 struct ServerOptions {
   std::uint64_t id = 0;  // place in the list, not checked yet
   std::string list_file;
@@ -70,7 +75,7 @@ struct ExitNow {
 };
 
 using Options = std::variant<ExitNow, ServerOptions, ClientOptions, GetOptions, PutOptions,
-                             DeleteOptions, StatusOptions>;
+                             DeleteOptions, StatusOptions, TransferOptions>;
 
 // Flags may stand before or after the command; "--" ends them; what follows client's address is
 // never a flag. --help and --version go to stdout and exit with 0; an error goes to stderr, with a

@@ -11,7 +11,9 @@ namespace {
 constexpr std::uint8_t kFirstOwnKind = 64;
 constexpr std::uint8_t kForward = 64;
 constexpr std::uint8_t kForwardReply = 65;
+constexpr std::uint8_t kTransferAsked = 66;
 constexpr std::size_t kLeastWrite = 8 + 4;
+constexpr std::uint32_t kAnybody = 0xffffffff;  // in place of a server's id
 
 struct Encode {
   std::string& out;
@@ -37,7 +39,24 @@ struct Encode {
     w.u64(m.accepted);
     w.u8(m.gap ? 1 : 0);
   }
+  void operator()(const TransferAsked& m) {
+    ByteWriter w(out);
+    w.u8(kTransferAsked);
+    w.u64(m.term.value);
+    w.u32(m.to ? m.to->value : kAnybody);
+  }
 };
+
+Result<PeerMessage> decode_transfer_asked(ByteReader& r) {
+  TransferAsked m;
+  m.term = raft::Term(r.u64());
+  const std::uint32_t to = r.u32();
+  if (to != kAnybody) m.to = raft::ServerId(to);
+  if (!r.ok() || !r.at_end() || m.term > raft::kMaxTerm ||
+      (to != kAnybody && to >= raft::kMaxServers))
+    return Error{"TransferAsked: it is malformed"};
+  return PeerMessage{m};
+}
 
 Result<PeerMessage> decode_forward(ByteReader& r) {
   Forward m;
@@ -82,6 +101,7 @@ Result<PeerMessage> decode(std::string_view bytes) {
     switch (const std::uint8_t kind = r.u8()) {
       case kForward: return decode_forward(r);
       case kForwardReply: return decode_forward_reply(r);
+      case kTransferAsked: return decode_transfer_asked(r);
       default: return Error{fmt::format("message: kind {} is unknown to this build", kind)};
     }
   }

@@ -64,7 +64,9 @@ Result<Instant> Node::turn(Instant now) {
   expire();
   pump_snapshots();
   // What is applied may decide writes and let others go; they leave in the same turn.
+  report_disk_space();
   do {
+    pump_transfers();
     pump_writes();
     pump_reads();
     step(raft::EndOfTurn{});
@@ -101,9 +103,18 @@ Result<void> Node::handle(Post post) {
       node.on_client_gone(p.connection);
       return {};
     }
+    Result<void> operator()(ClientTransfer& p) {
+      node.on_client_transfer(std::move(p));
+      return {};
+    }
     Result<void> operator()(DiskDone& p) { return node.on_disk_done(p.done); }
     Result<void> operator()(DeadlinePassed&) {
       if (node.now_ >= node.output_.deadline) node.step(raft::DeadlinePassed{});
+      return {};
+    }
+    Result<void> operator()(HandOver&) {
+      node.handing_over_ = true;
+      node.transfers_ask_at_ = node.now_;
       return {};
     }
     Result<void> operator()(Shutdown&) {
@@ -117,7 +128,9 @@ Result<void> Node::handle(Post post) {
 Result<void> Node::on_disk_done(const storage::JobDone& done) {
   if (files_.owns(done.id)) return on_snapshot_job(done);
   if (auto result = wal_.on_done(done, now_); !result) return result;
-  if (wal_.persisted() > raft_.persisted()) step(raft::Persisted{wal_.persisted()});
+  if (wal_.persisted() > raft_.persisted() ||
+      wal_.persisted_hard_state() > raft_.persisted_hard_state())
+    step(raft::Persisted{wal_.persisted(), wal_.persisted_hard_state()});
   return {};
 }
 
@@ -128,13 +141,15 @@ void Node::on_peer_message(FromPeer from) {
     on_forward(from.from, *forward);
   } else if (auto* reply = std::get_if<ForwardReply>(&from.message)) {
     on_forward_reply(*reply);
+  } else if (auto* asked = std::get_if<TransferAsked>(&from.message)) {
+    on_transfer_asked(*asked);
   }
 }
 
 // A write that was meant for the leader of another term is not taken: its origin decides its fate
 // when the log reaches the next term.
 void Node::on_forward(raft::ServerId from, const Forward& forward) {
-  if (!raft_.is_leader() || forward.term != raft_.current_term() || stopping_) return;
+  if (!can_propose() || forward.term != raft_.current_term()) return;
   // What cannot be applied must not get into the log: every server would end at it.
   for (const Forward::Write& write : forward.writes) {
     if (auto command = kv::decode_command(write.command); !command) {
@@ -184,8 +199,9 @@ Result<void> Node::flush() {
   for (raft::Gated& gated : output_.send_after) gated_.push_back(std::move(gated));
   // Writes are durable in order, but an envelope may hang on an older one than its neighbour.
   const raft::WriteNumber persisted = raft_.persisted();
+  const raft::WriteNumber hard_state = raft_.persisted_hard_state();
   std::erase_if(gated_, [&](const raft::Gated& gated) {
-    if (gated.after > persisted) return false;
+    if (!gated.may_leave(persisted, hard_state)) return false;
     transport_.send(gated.envelope.to, gated.envelope.message, gated.envelope.bulk);
     return true;
   });
@@ -275,6 +291,7 @@ Instant Node::next_deadline() const {
   if (forwarding && stream_.term == raft_.current_term() && stream_.last_sent > stream_.accepted)
     next = std::min(next, stream_.retry_at);
   if (reads_.asking) next = std::min(next, reads_.ask_again_at);
+  next = std::min(next, next_transfer_deadline());
   if (turn_again_) next = now_;
   return next;
 }

@@ -121,6 +121,19 @@ class Node {
   void watch_leadership();
   Instant next_deadline() const;
 
+  // transfers.cpp
+  struct PendingTransfer {
+    ClientTransfer request;
+    raft::Term since;  // the term in which it was asked for
+  };
+  bool arrived(const PendingTransfer& pending) const;
+  void on_client_transfer(ClientTransfer transfer);
+  void on_transfer_asked(const TransferAsked& asked);
+  void finish_transfers();
+  void pump_transfers();
+  void expire_transfers();
+  Instant next_transfer_deadline() const;
+
   // snapshots.cpp
   bool crosses_snapshot_position(const raft::Entry& entry) const;
   void begin_snapshot();
@@ -154,6 +167,8 @@ class Node {
   void advance_applied_reads();
   void expire();
   void expire_reads();
+  bool can_propose() const;
+  void report_disk_space();
   bool wants_another_round() const;
 
   const Limits limits_;
@@ -195,6 +210,11 @@ class Node {
   std::vector<std::pair<raft::Index, std::uint64_t>>
       unapplied_;                 // lanes whose reads wait for apply
   Instant read_expiry_ = kNever;  // a lower bound of lanes' deadlines
+
+  std::vector<PendingTransfer> transfers_;
+  Instant transfers_ask_at_;
+  bool handing_over_ = false;
+  bool disk_was_full_ = false;
 
   bool stopping_ = false;
   raft::Term seen_term_;  // of the leader seen last

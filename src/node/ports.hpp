@@ -37,8 +37,14 @@ struct ForwardReply {
   bool gap = false;
 };
 
+// Somebody asks the leader of `term` to hand over: to `to`, or to whom it finds fit.
+struct TransferAsked {
+  raft::Term term;
+  std::optional<raft::ServerId> to;
+};
+
 // One message between peers. Raft's own, or the node's.
-using PeerMessage = std::variant<raft::Message, Forward, ForwardReply>;
+using PeerMessage = std::variant<raft::Message, Forward, ForwardReply, TransferAsked>;
 
 class Transport {
  public:
@@ -59,7 +65,8 @@ enum class Refusal : std::uint8_t {
   no_leader,        // certainly not applied
   overloaded,       // certainly not applied
   shutting_down,    // certainly not applied
-  timeout,          // reads only
+  disk_full,        // certainly not applied
+  timeout,          // reads and transfers only
   outcome_unknown,  // writes only: in some log, fate unknown
 };
 
@@ -68,7 +75,13 @@ struct ReadResult {
   std::uint64_t revision = 0;    // the store's, at the instant of the read
 };
 
-using Reply = std::variant<kv::WriteResult, ReadResult, Refusal>;
+// Who leads now. It has committed an entry of this term.
+struct TransferResult {
+  raft::ServerId leader;
+  raft::Term term;
+};
+
+using Reply = std::variant<kv::WriteResult, ReadResult, TransferResult, Refusal>;
 
 class Clients {
  public:
@@ -101,6 +114,12 @@ struct ClientRead {
   std::string key;
   Instant deadline;
 };
+// Leadership is to move: to `to`, or to any other server. Takes no part in a connection's order.
+struct ClientTransfer {
+  Ticket ticket;
+  std::optional<raft::ServerId> to;
+  Instant deadline;
+};
 struct ClientGone {
   std::uint64_t connection = 0;
 };
@@ -108,9 +127,10 @@ struct DiskDone {
   storage::JobDone done;
 };
 struct DeadlinePassed {};
+struct HandOver {};  // lead no longer, if somebody else can; goes on serving
 struct Shutdown {};  // refuse what is new, answer what is in flight
 
-using Post = std::variant<FromPeer, PeerUp, PeerGone, ClientWrite, ClientRead, ClientGone, DiskDone,
-                          DeadlinePassed, Shutdown>;
+using Post = std::variant<FromPeer, PeerUp, PeerGone, ClientWrite, ClientRead, ClientTransfer,
+                          ClientGone, DiskDone, DeadlinePassed, HandOver, Shutdown>;
 
 }  // namespace vesper::node

@@ -123,6 +123,9 @@ void Node::refuse_line(std::uint64_t connection, Refusal why) {
 }
 
 void Node::on_client_gone(std::uint64_t connection) {
+  std::erase_if(transfers_, [&](const PendingTransfer& pending) {
+    return pending.request.ticket.connection == connection;
+  });
   const auto it = lanes_.find(connection);
   if (it == lanes_.end()) return;
   for (auto& waiting : it->second.line) {
@@ -140,11 +143,28 @@ void Node::on_client_gone(std::uint64_t connection) {
 
 // ---- writes -------------------------------------------------------------------------------
 
+// Whether this node takes writes into its log: while leadership is handed over they wait.
+bool Node::can_propose() const {
+  return raft_.is_leader() && !raft_.transferring() && !raft_.writes_blocked() && !stopping_;
+}
+
+void Node::report_disk_space() {
+  const bool full = wal_.disk_full();
+  if (full || disk_was_full_) step(raft::DiskSpace{full, wal_.room()});
+  disk_was_full_ = full;
+}
+
 void Node::pump_writes() {
   const auto leader = raft_.leader();
   if (!leader || stopping_) return;
   const raft::Term term = raft_.current_term();
+  if (raft_.writes_blocked()) {
+    for (const auto& refused : writes_.give_up_unsent())
+      end_write(refused.ticket, Refusal::disk_full);
+    return;
+  }
   if (!raft_.is_leader()) return send_forwards(*leader);
+  if (!can_propose()) return;
   const auto batch = writes_.take_unsent(term, kProposeBytes);
   if (batch.empty()) return;
   raft::Propose propose;
@@ -257,6 +277,7 @@ void Node::expire() {
     }
   }
   if (now_ >= read_expiry_) expire_reads();
+  if (!transfers_.empty()) expire_transfers();
 }
 
 void Node::expire_reads() {
@@ -301,7 +322,8 @@ bool Node::wants_another_round() const {
   if (!raft_.leader() || stopping_) return false;
   const bool reads = !reads_.asking && !reads_.gathering_lanes.empty();
   if (!writes_.has_unsent() || writes_.undecided_before(raft_.current_term())) return reads;
-  return reads || raft_.is_leader() || writes_.sent_bytes() < limits_.forward_window;
+  return reads || can_propose() ||
+         (!raft_.is_leader() && writes_.sent_bytes() < limits_.forward_window);
 }
 
 }  // namespace vesper::node

@@ -39,8 +39,10 @@ void Raft::maybe_fast_start() {
 void Raft::campaign() {
   bool cluster_in_sight = false;
   for (const auto& [id, peer] : peers_) cluster_in_sight |= peer.up && peer.has_cluster;
-  if (!self_counts() || (log_.empty() && cluster_in_sight)) {
-    // Not a voter, or not under this incarnation, or to be taken into a cluster that exists.
+  if (!self_counts() || (log_.empty() && cluster_in_sight) ||
+      disk_health() == DiskHealth::stalled) {
+    // Not a voter, or not under this incarnation, or to be taken into a cluster that exists; or
+    // with a disk that could not keep its vote.
     become_follower(std::nullopt);
     return;
   }
@@ -57,7 +59,7 @@ void Raft::campaign() {
   count_votes();
 }
 
-void Raft::become_candidate() {
+void Raft::become_candidate(bool transfer) {
   if (current_term() >= kMaxTerm) {  // F20: never wraps, never leaves the range
     output_->notes.push_back(fmt::format("{} is the last one -> no election", name(kMaxTerm)));
     return become_follower(std::nullopt);
@@ -66,9 +68,11 @@ void Raft::become_candidate() {
   hard_state_.voted_for = config_.self;
   Candidate candidate;
   candidate.own_vote = term_write_;
+  candidate.transfer = transfer;
   candidate.round_deadline = now_ + random_election_timeout();
-  output_->notes.push_back(
-      fmt::format("a majority would vote for me -> candidate in {}", name(current_term())));
+  if (!transfer)
+    output_->notes.push_back(
+        fmt::format("a majority would vote for me -> candidate in {}", name(current_term())));
   role_ = std::move(candidate);
   ask_votes(false);
   count_votes();
@@ -82,6 +86,8 @@ void Raft::ask_votes(bool pre_vote) {
   request.last_log_term = log_.last_term();
   const bool founded = commit_index_.value > 0;  // index 1 is the Bootstrap entry
   if (founded) request.cluster_id = configuration_.cluster_id;
+  if (const auto* candidate = std::get_if<Candidate>(&role_))
+    request.transfer = candidate->transfer;
   auto* pre = std::get_if<PreCandidate>(&role_);
   const bool again = pre != nullptr && !pre->leader_fresh.empty();
   for (const Voter& voter : configuration_.voters) {
@@ -118,12 +124,12 @@ void Raft::on_vote_reply(ServerId from, Incarnation incarnation, const VoteReply
 
 void Raft::count_votes() {
   if (const auto* pre = std::get_if<PreCandidate>(&role_)) {
-    if (pre->granted.size() >= majority()) become_candidate();
+    if (pre->granted.size() >= majority()) become_candidate(false);
     return;
   }
   const auto& candidate = std::get<Candidate>(role_);
   // A candidate's own vote counts when it is durable (E2, E14).
-  const std::size_t own = persisted_ >= candidate.own_vote ? 1 : 0;
+  const std::size_t own = persisted_hard_state_ >= candidate.own_vote ? 1 : 0;
   if (candidate.granted.size() + own >= majority()) become_leader();
 }
 

@@ -21,6 +21,7 @@ enum Kind : std::uint8_t {
   kReadIndexReply = 8,
   kInstallSnapshot = 9,
   kInstallSnapshotReply = 10,
+  kTimeoutNow = 11,
 };
 
 struct Encode {
@@ -35,6 +36,7 @@ struct Encode {
     w.u64(m.last_log_term.value);
     w.u64(m.cluster_id.high);
     w.u64(m.cluster_id.low);
+    w.u8(m.transfer ? 1 : 0);
   }
   void operator()(const VoteReply& m) {
     w.u8(kVoteReply);
@@ -68,12 +70,18 @@ struct Encode {
     w.u64(m.leader_commit.value);
     w.i64(m.log_time.value);
     w.u64(m.round);
+    w.u8(m.writes_blocked ? 1 : 0);
   }
   void operator()(const HeartbeatReply& m) {
     w.u8(kHeartbeatReply);
     w.u64(m.term.value);
     w.u64(m.round);
     w.u64(m.received_index.value);
+    w.u8(static_cast<std::uint8_t>(m.disk));
+  }
+  void operator()(const TimeoutNow& m) {
+    w.u8(kTimeoutNow);
+    w.u64(m.term.value);
   }
   void operator()(const ReadIndexRequest& m) {
     w.u8(kReadIndexRequest);
@@ -182,6 +190,7 @@ Message read_vote_request(ByteReader& r) {
   m.last_log_term = Term(r.u64());
   m.cluster_id.high = r.u64();
   m.cluster_id.low = r.u64();
+  m.transfer = read_flag(r);
   return m;
 }
 
@@ -207,6 +216,7 @@ Result<Message> read_small(std::uint8_t kind, ByteReader& r) {
       m.leader_commit = Index(r.u64());
       m.log_time = read_log_time(r);
       m.round = r.u64();
+      m.writes_blocked = read_flag(r);
       return Message{m};
     }
     case kHeartbeatReply: {
@@ -214,8 +224,12 @@ Result<Message> read_small(std::uint8_t kind, ByteReader& r) {
       m.term = Term(r.u64());
       m.round = r.u64();
       m.received_index = Index(r.u64());
+      const std::uint8_t disk = r.u8();
+      if (disk > static_cast<std::uint8_t>(DiskHealth::full)) r.fail();
+      m.disk = static_cast<DiskHealth>(disk);
       return Message{m};
     }
+    case kTimeoutNow: return Message{TimeoutNow{Term(r.u64())}};
     case kReadIndexRequest: {
       ReadIndexRequest m;
       m.term = Term(r.u64());

@@ -1,6 +1,7 @@
 // What can happen to a Raft node: a closed variant. Time is not in here; it enters with each step.
 #pragma once
 
+#include <optional>
 #include <variant>
 #include <vector>
 
@@ -14,9 +15,18 @@ struct Received {
   Message message;
 };
 
-// Every Write up to `number` is durable.
+// Every Write up to `number` is durable; of those up to `hard_state` term and vote are, which may
+// be ahead when there is no space for entries. Below `number` it says nothing.
 struct Persisted {
   WriteNumber number;
+  WriteNumber hard_state;
+};
+
+// What became of the space for the log. `room`: bytes of entries that can still be written; looked
+// at only while `full`.
+struct DiskSpace {
+  bool full = false;
+  std::uint64_t room = 0;
 };
 
 struct Proposal {
@@ -34,6 +44,12 @@ struct Propose {
 // when it takes too long.
 struct ReadIndex {
   std::uint64_t id = 0;
+};
+
+// Hand leadership to `to`, or to whoever is fit for it (thesis 3.10). Nothing happens on a server
+// that does not lead, and where nobody is fit.
+struct TransferLeadership {
+  std::optional<ServerId> to;
 };
 
 // A connection to the peer stands, and its handshake has passed.
@@ -79,8 +95,8 @@ struct DeadlinePassed {};
 // Everything that one turn of the loop brought has been stepped: batches leave now.
 struct EndOfTurn {};
 
-using Event =
-    std::variant<Received, Persisted, Propose, ReadIndex, PeerUp, PeerGone, SnapshotStored,
-                 ChunkRead, ChunkStored, ReceiveFailed, DeadlinePassed, EndOfTurn>;
+using Event = std::variant<Received, Persisted, Propose, ReadIndex, PeerUp, PeerGone,
+                           SnapshotStored, ChunkRead, ChunkStored, ReceiveFailed, DiskSpace,
+                           TransferLeadership, DeadlinePassed, EndOfTurn>;
 
 }  // namespace vesper::raft

@@ -40,42 +40,60 @@ void Raft::on_append_entries(ServerId from, AppendEntries m) {
     AppendReply reply{.term = current_term(), .prev_log_index = m.prev_log_index};
     reply.hint_index = log_.last_at_most(m.prev_log_index, m.prev_log_term).value_or(base);  // L13
     reply.hint_term = log_.term_at(reply.hint_index).value_or(Term(0));
-    return send(from, reply, WriteNumber(0));
+    if (!out_of_room()) send(from, reply, WriteNumber(0));
+    return;
   }
-  const Index last_new = std::max(Index(m.prev_log_index.value + m.entries.size()), base);
-  for (Entry& entry : m.entries) {
+  const auto last_new = take_entries(from, m.entries, std::max(m.prev_log_index, base));
+  if (!last_new) return;
+  // L4: only what this leader's messages have proven to match may be committed here.
+  proven_index_ = std::max(proven_index_, *last_new);
+  commit_to(std::min(m.leader_commit, proven_index_));
+  // On a full disk an answer would only bring the same entries again, at once.
+  if (out_of_room() && *last_new == m.prev_log_index && !m.entries.empty()) return;
+  // L10: the acknowledgement leaves when everything that it covers is durable.
+  AppendReply reply{.term = current_term(), .success = true, .match_index = *last_new};
+  send(from, reply, write_of(*last_new));
+}
+
+// Takes in what is new, as far as there is room, and says up to where the log equals the leader's
+// then: `equal` at first. Nothing where the leader is not to be believed.
+std::optional<Index> Raft::take_entries(ServerId from, std::vector<Entry>& entries, Index equal) {
+  const Index base = log_.base_index();
+  for (Entry& entry : entries) {
     if (entry.index <= base) continue;
     // L2: entries that are here already stay, whatever stands behind them; only a real conflict
     // truncates, so that a delayed message takes nothing back.
     const auto here = log_.term_at(entry.index);
-    if (here && *here == entry.term) continue;
+    const Index index = entry.index;
+    if (here && *here == entry.term) {
+      equal = index;
+      continue;
+    }
     if (here && entry.index <= commit_index_) {  // L3: no leader says this (L7)
       output_->notes.push_back(fmt::format("server {} contradicts committed entry {} -> ignored",
                                            from.value, entry.index.value));
-      return;
+      return std::nullopt;
     }
     if (entry.index == base.next() && entry.term < log_.term_at(base)) {
       output_->notes.push_back(
           fmt::format("server {} sends an entry older than the snapshot that it "
                       "follows -> ignored",
                       from.value));
-      return;
+      return std::nullopt;
     }
-    if (here) truncate_from(entry.index);
+    if (here) truncate_from(index);
+    if (!has_room(entry.bytes.size())) break;
     append(std::move(entry));
+    equal = index;
   }
-  // L4: only what this leader's messages have proven to match may be committed here.
-  proven_index_ = std::max(proven_index_, last_new);
-  commit_to(std::min(m.leader_commit, proven_index_));
-  // L10: the acknowledgement leaves when everything that it covers is durable.
-  AppendReply reply{.term = current_term(), .success = true, .match_index = last_new};
-  send(from, reply, write_of(last_new));
+  return equal;
 }
 
 void Raft::on_heartbeat(ServerId from, const Heartbeat& m) {
   if (!hear_leader(from, m.leader_commit, m.log_time)) return;
   commit_to(std::min(m.leader_commit, proven_index_));
-  HeartbeatReply reply{current_term(), m.round, proven_index_};
+  leader_blocks_writes_ = m.writes_blocked;
+  HeartbeatReply reply{current_term(), m.round, proven_index_, disk_health()};
   send(from, reply, WriteNumber(0));  // promises the term only
 }
 
@@ -106,7 +124,7 @@ VoteRefusal Raft::judge_vote(const VoteRequest& m) const {
   // Asking under an old term, or, before the term was ever opened, under one that is.
   if (m.term < current_term() || (m.pre_vote && m.term == current_term()))
     return VoteRefusal::old_term;
-  if (leader_is_fresh()) return VoteRefusal::leader_fresh;
+  if (!m.transfer && leader_is_fresh()) return VoteRefusal::leader_fresh;
   if (log_.empty() && m.cluster_id.is_none()) {
     // A server that knows no cluster helps to found one only where none is in sight. For the leader
     // of a cluster that stands it may vote: whether that counts, the candidate's log says (C10).

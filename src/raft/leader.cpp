@@ -62,6 +62,7 @@ void Raft::become_leader() {
 
 void Raft::on_propose(Propose propose) {
   VESPER_ASSERT(is_leader());
+  VESPER_ASSERT(!transferring());
   // The leader's clock stamps entries; it never goes back along the log.
   const std::int64_t clock = log_time(now_).value;
   for (Proposal& proposal : propose.proposals) {
@@ -209,10 +210,11 @@ void Raft::send_heartbeats() {
   ++leader.round;  // K4: never reused, so that an old answer confirms nothing new
   leader.sent.emplace_back(leader.round, now_);
   if (leader.sent.size() > kRoundsRemembered) leader.sent.pop_front();
+  const bool blocked = writes_blocked();
   for (auto& [id, progress] : leader.progress) {
     progress.told_commit = commit_index_;
     progress.waits_for_commit = false;
-    send(id, Heartbeat{current_term(), commit_index_, log_time(now_), leader.round},
+    send(id, Heartbeat{current_term(), commit_index_, log_time(now_), leader.round, blocked},
          WriteNumber(0));
   }
 }
@@ -223,6 +225,7 @@ void Raft::on_heartbeat_reply(ServerId from, Incarnation incarnation, const Hear
   Progress* const known = progress_of(from, incarnation);
   if (known == nullptr) return;
   Progress& progress = *known;
+  if (m.round >= progress.acked_round) progress.disk = m.disk;
   progress.acked_round = std::max(progress.acked_round, m.round);
   // What an answer proves, it proves for the moment at which its heartbeat left: a leader that
   // was frozen does not take old answers for fresh ones.
@@ -276,21 +279,24 @@ void Raft::leader_deadline() {
   if (!is_leader()) return;
   leader.next_heartbeat = now_ + config_.heartbeat_interval;
   resend_stalled();
+  review_hand_over();
   send_heartbeats();
 }
 
 void Raft::leader_end_of_turn() {
   auto& leader = std::get<Leader>(role_);
   maybe_start_read_round();
+  const bool blocked = writes_blocked();
   for (auto& [id, progress] : leader.progress) {
     replicate_to(id, progress);
     if (progress.waits_for_commit && progress.told_commit < commit_index_) {
-      send(id, Heartbeat{current_term(), commit_index_, log_time(now_), leader.round},
+      send(id, Heartbeat{current_term(), commit_index_, log_time(now_), leader.round, blocked},
            WriteNumber(0));
       progress.told_commit = commit_index_;
     }
     progress.waits_for_commit = false;
   }
+  maybe_send_timeout_now();
 }
 
 // ---- reads (thesis 6.4) -------------------------------------------------------------------

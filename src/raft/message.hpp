@@ -16,7 +16,8 @@ struct VoteRequest {
   bool pre_vote = false;
   Index last_log_index;
   Term last_log_term;
-  Id128 cluster_id;  // of the candidate's committed Bootstrap entry, or none
+  Id128 cluster_id;       // of the candidate's committed Bootstrap entry, or none
+  bool transfer = false;  // the leader itself asked for this election (thesis 3.10)
 };
 
 enum class VoteRefusal : std::uint8_t {
@@ -63,7 +64,15 @@ struct Heartbeat {
   Term term;
   Index leader_commit;
   LogTime log_time;
-  std::uint64_t round = 0;  // never reused within a term
+  std::uint64_t round = 0;      // never reused within a term
+  bool writes_blocked = false;  // no writes are taken: too many disks are full
+};
+
+// How a server's disk does, as far as its leader should know.
+enum class DiskHealth : std::uint8_t {
+  ok = 0,
+  stalled = 1,  // a write has been under way for longer than an election timeout
+  full = 2,     // there is no space for more log
 };
 
 struct HeartbeatReply {
@@ -71,6 +80,12 @@ struct HeartbeatReply {
   std::uint64_t round = 0;
   Index
       received_index;  // proven to match the leader's log, durable or not: what need not be resent
+  DiskHealth disk = DiskHealth::ok;
+};
+
+// Thesis 3.10: "your log has all of mine: start an election at once".
+struct TimeoutNow {
+  Term term;
 };
 
 // Thesis 6.4 for reads on a follower: "which index must I have applied?"
@@ -105,9 +120,9 @@ struct InstallSnapshotReply {
   bool asked = false;            // not done: answers a message without data
 };
 
-using Message =
-    std::variant<VoteRequest, VoteReply, AppendEntries, AppendReply, Heartbeat, HeartbeatReply,
-                 ReadIndexRequest, ReadIndexReply, InstallSnapshot, InstallSnapshotReply>;
+using Message = std::variant<VoteRequest, VoteReply, AppendEntries, AppendReply, Heartbeat,
+                             HeartbeatReply, ReadIndexRequest, ReadIndexReply, InstallSnapshot,
+                             InstallSnapshotReply, TimeoutNow>;
 
 // The term that a message carries.
 inline Term term_of(const Message& message) {

@@ -16,11 +16,16 @@ struct Envelope {
   bool bulk = false;  // large, or behind something large: must not delay a heartbeat
 };
 
-// An envelope that promises what Write `after` makes durable: it leaves when Persisted >= after.
-// It keeps the term that it was made with.
+// An envelope that promises what Writes make durable: it leaves when Persisted::number >= after and
+// Persisted::hard_state >= after_hard_state. It keeps the term that it was made with.
 struct Gated {
   Envelope envelope;
   WriteNumber after;
+  WriteNumber after_hard_state;
+
+  bool may_leave(WriteNumber persisted, WriteNumber hard_state) const {
+    return after <= persisted && after_hard_state <= hard_state;
+  }
 };
 
 // A batch of reads may be answered from a state that has applied `index`.

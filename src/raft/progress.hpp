@@ -5,7 +5,7 @@
 #include <deque>
 #include <optional>
 
-#include "raft/types.hpp"
+#include "raft/message.hpp"
 
 namespace vesper::raft {
 
@@ -41,11 +41,12 @@ struct Progress {
   std::size_t in_flight_bytes = 0;
   Index bulk_until;  // something large up to here is under way: what follows goes the same way
 
-  Instant heard_at;               // when the newest heartbeat that it has answered was sent
-  Instant progress_at;            // when something came of what was sent; drives resending
-  std::uint64_t acked_round = 0;  // newest heartbeat round that it has answered
-  Index told_commit;              // newest commit index that was sent to it
-  bool waits_for_commit = false;  // an entry that it asked for has been committed
+  Instant heard_at;                  // when the newest heartbeat that it has answered was sent
+  DiskHealth disk = DiskHealth::ok;  // as it said with that answer
+  Instant progress_at;               // when something came of what was sent; drives resending
+  std::uint64_t acked_round = 0;     // newest heartbeat round that it has answered
+  Index told_commit;                 // newest commit index that was sent to it
+  bool waits_for_commit = false;     // an entry that it asked for has been committed
 
   void become_probe(Index next) {
     state = State::probe;

@@ -22,6 +22,7 @@ Raft::Raft(Config config, Durable durable, Instant now)
       proven_index_(durable.commit_index),
       last_write_(durable.last_write),
       persisted_(durable.last_write),
+      persisted_hard_state_(durable.last_write),
       durable_index_(log_.last_index()),
       term_write_(durable.last_write),
       snapshot_(std::move(durable.snapshot)),
@@ -52,7 +53,7 @@ void Raft::step(Instant now, Event event, Output& output) {
   struct Dispatch {
     Raft& raft;
     void operator()(Received& e) { raft.on_received(std::move(e)); }
-    void operator()(Persisted& e) { raft.on_persisted(e.number); }
+    void operator()(Persisted& e) { raft.on_persisted(e); }
     void operator()(Propose& e) { raft.on_propose(std::move(e)); }
     void operator()(ReadIndex& e) { raft.on_read_index(e.id); }
     void operator()(PeerUp& e) { raft.on_peer_up(e); }
@@ -61,6 +62,8 @@ void Raft::step(Instant now, Event event, Output& output) {
     void operator()(ChunkRead& e) { raft.on_chunk_read(e); }
     void operator()(ChunkStored& e) { raft.on_chunk_stored(e); }
     void operator()(ReceiveFailed&) { raft.on_receive_failed(); }
+    void operator()(DiskSpace& e) { raft.on_disk_space(e); }
+    void operator()(TransferLeadership& e) { raft.on_transfer_leadership(e); }
     void operator()(DeadlinePassed&) { raft.on_deadline(); }
     void operator()(EndOfTurn&) { raft.on_end_of_turn(); }
   };
@@ -106,6 +109,7 @@ void Raft::on_message(ServerId from, Incarnation incarnation, Message message) {
   if (auto* m = std::get_if<HeartbeatReply>(&message)) on_heartbeat_reply(from, incarnation, *m);
   if (auto* m = std::get_if<ReadIndexRequest>(&message)) on_read_index_request(from, *m);
   if (auto* m = std::get_if<ReadIndexReply>(&message)) on_read_index_reply(*m);
+  if (std::holds_alternative<TimeoutNow>(message)) on_timeout_now(from);
   if (auto* m = std::get_if<InstallSnapshot>(&message)) on_install_snapshot(from, std::move(*m));
   if (auto* m = std::get_if<InstallSnapshotReply>(&message))
     on_install_snapshot_reply(from, incarnation, *m);
@@ -113,8 +117,11 @@ void Raft::on_message(ServerId from, Incarnation incarnation, Message message) {
 
 // ---- durability ---------------------------------------------------------------------------
 
-void Raft::on_persisted(WriteNumber number) {
-  VESPER_ASSERT(number <= last_write_);
+void Raft::on_persisted(const Persisted& persisted) {
+  const WriteNumber number = persisted.number;
+  persisted_hard_state_ = std::max({persisted_hard_state_, persisted.hard_state, number});
+  VESPER_ASSERT(persisted_hard_state_ <= last_write_);
+  if (std::holds_alternative<Candidate>(role_)) count_votes();
   if (number <= persisted_) return;
   persisted_ = number;
   std::size_t done = 0;
@@ -126,7 +133,6 @@ void Raft::on_persisted(WriteNumber number) {
                      outstanding_.begin() + static_cast<std::ptrdiff_t>(done));
   VESPER_ASSERT(durable_index_ <= log_.last_index());
   if (is_leader()) advance_commit();
-  if (std::holds_alternative<Candidate>(role_)) count_votes();
 }
 
 WriteNumber Raft::write_of(Index index) const {
@@ -172,7 +178,7 @@ void Raft::make_write() {
   write.keep_through = write_from_.value == 0 ? log_.last_index() : Index(write_from_.value - 1);
   for (Index i = write.keep_through.next(); i <= log_.last_index(); i = i.next())
     write.entries.push_back(log_.at(i));
-  outstanding_.push_back({last_write_, log_.last_index()});
+  outstanding_.push_back({last_write_, log_.last_index(), now_});
   output_->write = std::move(write);
   dirty_ = false;
   write_from_ = Index(0);
@@ -206,6 +212,7 @@ void Raft::advance_term(Term term, std::string_view reason) {
   hard_state_ = HardState{term, std::nullopt};
   dirty_ = true;
   term_write_ = pending_write();
+  leader_blocks_writes_ = false;
   proven_index_ = commit_index_;
 }
 
@@ -224,10 +231,10 @@ std::optional<ServerId> Raft::leader() const {
 
 // Every message carries a term, and some promise more: it leaves when all of that is durable.
 void Raft::send(ServerId to, Message message, WriteNumber needs, bool bulk) {
-  needs = std::max(needs, term_write_);
   Envelope envelope{to, std::move(message), bulk};
-  if (needs <= persisted_) output_->send_now.push_back(std::move(envelope));
-  else output_->send_after.push_back({std::move(envelope), needs});
+  if (needs <= persisted_ && term_write_ <= persisted_hard_state_)
+    output_->send_now.push_back(std::move(envelope));
+  else output_->send_after.push_back({std::move(envelope), needs, term_write_});
 }
 
 // L9: commit_index never falls and never passes the log.

@@ -52,6 +52,10 @@ inline constexpr Duration kFastRound = milliseconds(20);  // first vote round: [
 inline constexpr Duration kHoldBack = milliseconds(30);   // of one's own, after a granted pre-vote
 inline constexpr Duration kAskAgain = milliseconds(10);   // after "leader fresh"
 
+// What an entry may cost on a full disk beyond its bytes, and the least room for a leader's work.
+inline constexpr std::uint64_t kRoomPerEntry = 1024;
+inline constexpr std::uint64_t kRoomToLead = 64u << 10;
+
 // A follower in the middle of a transfer gets the entries behind it from the log: they are kept for
 // it as long as it answers (S10), in election timeouts.
 inline constexpr std::int64_t kTransferPatience = 20;
@@ -81,6 +85,13 @@ class Raft {
   const HardState& hard_state() const { return hard_state_; }
   WriteNumber last_write() const { return last_write_; }
   WriteNumber persisted() const { return persisted_; }
+  WriteNumber persisted_hard_state() const { return persisted_hard_state_; }
+  // Leadership is being handed over: no Propose until that has ended.
+  bool transferring() const;
+  // Of this leader, or of the one that is heard: so many disks are full that a write could not be
+  // committed. No Propose meanwhile.
+  bool writes_blocked() const;
+  DiskHealth disk_health() const;
   // A voter under this incarnation, so that its vote and acknowledgements count.
   bool counts(ServerId id, Incarnation incarnation) const;
   // When the current leader was last heard (of a leader: when a majority last was), and the
@@ -96,7 +107,7 @@ class Raft {
   // raft.cpp: dispatch, terms, writes
   void on_received(Received received);
   void on_message(ServerId from, Incarnation incarnation, Message message);
-  void on_persisted(WriteNumber number);
+  void on_persisted(const Persisted& persisted);
   void on_peer_up(const PeerUp& peer);
   void on_peer_gone(ServerId id);
   void on_deadline();
@@ -137,6 +148,7 @@ class Raft {
 
   // follower.cpp
   void on_append_entries(ServerId from, AppendEntries m);
+  std::optional<Index> take_entries(ServerId from, std::vector<Entry>& entries, Index equal);
   void on_heartbeat(ServerId from, const Heartbeat& m);
   void on_read_index_reply(const ReadIndexReply& m);
   void on_vote_request(ServerId from, const VoteRequest& m);
@@ -149,10 +161,20 @@ class Raft {
   void maybe_fast_start();
   void campaign();  // a pre-vote round, then an election
   void become_pre_candidate(Duration round_timeout);
-  void become_candidate();
+  void become_candidate(bool transfer);
   void on_vote_reply(ServerId from, Incarnation incarnation, const VoteReply& m);
   void ask_votes(bool pre_vote);
   void count_votes();
+
+  // transfer.cpp
+  void on_disk_space(const DiskSpace& space);
+  bool has_room(std::size_t bytes);
+  bool out_of_room() const { return disk_space_.full && disk_space_.room <= kRoomPerEntry; }
+  bool is_fit(const Voter& voter) const;
+  void on_transfer_leadership(const TransferLeadership& transfer);
+  void maybe_send_timeout_now();
+  void review_hand_over();
+  void on_timeout_now(ServerId from);
 
   // leader.cpp
   void become_leader();
@@ -188,15 +210,17 @@ class Raft {
   struct Outstanding {
     WriteNumber number;
     Index last_index;  // of the log after this write; lowered by a later truncation
+    Instant handed_out_at;
   };
   std::vector<Outstanding> outstanding_;  // handed out, not Persisted, in order
   WriteNumber last_write_;                // handed out last
   WriteNumber persisted_;
-  Index durable_index_;     // the log up to here is on this disk
-  WriteNumber term_write_;  // makes current_term (and voted_for) durable
-  bool dirty_ = false;      // something waits for the next Write
-  Index write_from_;        // first entry that the next Write must carry
-  Index keep_through_;      // of the next Write
+  WriteNumber persisted_hard_state_;  // >= persisted_
+  Index durable_index_;               // the log up to here is on this disk
+  WriteNumber term_write_;            // makes current_term (and voted_for) durable
+  bool dirty_ = false;                // something waits for the next Write
+  Index write_from_;                  // first entry that the next Write must carry
+  Index keep_through_;                // of the next Write
 
   Snapshot snapshot_;  // the newest stored here
   LogBase disk_base_;  // where the log on the disk begins; <= snapshot_.last_index
@@ -220,6 +244,8 @@ class Raft {
   Instant leader_heard_at_;  // valid when ever_heard_leader_
   Index leader_commit_heard_;
   Duration round_base_;  // a vote round lasts [this, 2 * this]; doubles up to the normal timeout
+  bool leader_blocks_writes_ = false;
+  DiskSpace disk_space_;
   bool leader_gone_ = false;  // its process is known to be gone: stickiness no longer protects it
   LogTime time_base_;         // the cluster's clock at time_base_at_
   Instant time_base_at_;

@@ -28,6 +28,7 @@ struct PreCandidate {
 struct Candidate {
   std::map<ServerId, Incarnation> granted;  // others', and under which incarnation they voted
   WriteNumber own_vote;                     // counts once it is Persisted
+  bool transfer = false;                    // the leader asked for it
   Instant round_deadline;
 };
 
@@ -40,6 +41,13 @@ struct ReadRound {
   bool empty() const { return local.empty() && remote.empty(); }
 };
 
+// Thesis 3.10. No proposals are taken meanwhile.
+struct HandOver {
+  ServerId to;
+  bool sent = false;  // TimeoutNow, once
+  Instant deadline;   // then it is given up
+};
+
 struct Leader {
   std::map<ServerId, Progress> progress;  // of every voter but self
   Index term_start;  // the first entry of this term: no reads before its commit
@@ -48,6 +56,8 @@ struct Leader {
   std::deque<std::pair<std::uint64_t, Instant>> sent;  // rounds and when they left, newest last
   ReadRound reading;                                   // in flight
   ReadRound gathering;                                 // the next one
+  std::optional<HandOver> hand_over;
+  Instant no_hand_over_before;  // one that failed costs a pause: it is not tried without end
 };
 
 using Role = std::variant<Follower, PreCandidate, Candidate, Leader>;

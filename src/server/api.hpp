@@ -35,6 +35,12 @@ void render_status(Context& context, Answer& answer);
 void render_livez(Answer& answer);
 void render_readyz(Context& context, const Exchange& exchange, Answer& answer);
 
+// /cluster/transfer
+std::optional<Problem> check_transfer(const Context& context, const http::RequestHead& head,
+                                      const Query& query, Exchange& exchange);
+void run_transfer(Context& context, std::uint64_t connection, Exchange& exchange);
+void render_transfer(const Context& context, const node::TransferResult& result, Answer& answer);
+
 // /metrics
 void render_metrics(Context& context, Answer& answer);
 

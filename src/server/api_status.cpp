@@ -152,7 +152,7 @@ void render_readyz(Context& context, const Exchange& exchange, Answer& answer) {
       {"log", read, "still reading the log"},
       {"leader", status.leader_fresh, "heard no leader within an election timeout"},
       {"applied", status.caught_up, "has not applied what the leader had committed"},
-      {"running", !context.shutting_down(), "shutting down"},
+      {"running", !context.draining(), "shutting down"},
   };
   bool ready = true;
   for (const Check& check : checks) {

@@ -270,7 +270,7 @@ void Connection::answer_ready() {
 void Connection::write_answer(Exchange& exchange) {
   Context& context = front_.context_;
   if (exchange.route == Route::metrics) front_.update_gauges();
-  if (context.shutting_down() && exchanges_.size() == 1) exchange.close = true;
+  if (context.draining() && exchanges_.size() == 1) exchange.close = true;
   Answer& answer = front_.scratch_;
   answer.clear();
   render(context, exchange, answer);

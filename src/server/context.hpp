@@ -36,6 +36,7 @@ class Context {
 
   // Null until the log has been read.
   node::Node* node() { return node_; }
+  const node::Node* node() const { return node_; }
   const storage::Wal* wal() const { return wal_; }
   // Into the node's mailbox. Requires a node.
   void post(node::Post post);
@@ -43,8 +44,12 @@ class Context {
     node_ = node;
     wal_ = wal;
   }
+  // A shutdown has two steps. Draining: no new connections, what comes on the others is served and
+  // each ends behind its next answer. Shutting down: what comes is refused.
+  bool draining() const { return draining_; }
   bool shutting_down() const { return shutting_down_; }
-  void set_shutting_down() { shutting_down_ = true; }
+  void set_draining() { draining_ = true; }
+  void set_shutting_down() { draining_ = shutting_down_ = true; }
 
   // This node's address as the list has it, and another's: the log's voters know better than the
   // list once there are any. Empty for an id that nobody knows.
@@ -63,6 +68,7 @@ class Context {
   Instant started_at_;
   node::Node* node_ = nullptr;
   const storage::Wal* wal_ = nullptr;
+  bool draining_ = false;
   bool shutting_down_ = false;
 
   http::DateCache date_;

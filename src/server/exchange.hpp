@@ -32,6 +32,7 @@ struct Exchange {
   Duration timeout;
   std::string key;
   kv::Conditions conditions;
+  std::optional<raft::ServerId> to;  // /cluster/transfer?to=
 
   // The body: kept for the handler, or read and dropped.
   bool keep_body = false;

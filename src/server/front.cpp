@@ -132,9 +132,12 @@ void Front::on_sweep() {
     if (!connection->gone_) connection->sweep();
 }
 
-void Front::begin_shutdown() {
+void Front::begin_drain() {
   open_ = false;
   listener_.close();
+}
+
+void Front::begin_shutdown() {
   std::vector<Connection*> all;
   for (const auto& [id, connection] : connections_) all.push_back(connection.get());
   for (Connection* connection : all)

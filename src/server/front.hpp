@@ -37,7 +37,11 @@ class Front final : public node::Clients {
   // Connections wait for flush() though nothing happens.
   bool busy() const { return !marked_.empty() || !graveyard_.empty(); }
 
+  // No new connections from now on.
+  void begin_drain();
+  // Idle connections end, the others behind what they wait for.
   void begin_shutdown();
+  bool empty() const { return connections_.empty(); }
   // After begin_shutdown(): every request is answered and every answer is with the kernel.
   bool settled() const;
   void update_gauges();  // for /metrics; the peers' too

@@ -12,8 +12,19 @@
 namespace vesper::server {
 
 // The paths that a request can mean; also the labels of the metrics.
-enum class Route : std::uint8_t { none, request, kv, status, livez, readyz, metrics, root, raft };
-inline constexpr std::size_t kRoutes = 9;
+enum class Route : std::uint8_t {
+  none,
+  request,
+  kv,
+  status,
+  livez,
+  readyz,
+  metrics,
+  root,
+  raft,
+  transfer
+};
+inline constexpr std::size_t kRoutes = 10;
 const char* to_string(Route route);
 
 class Histogram {

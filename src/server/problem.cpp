@@ -39,6 +39,11 @@ Problem refused(node::Refusal refusal) {
               .hint = "a leader needs a majority of the nodes; see GET /status on each"};
     case node::Refusal::overloaded:
       return overloaded("too much is in flight on this node; nothing was applied");
+    case node::Refusal::disk_full:
+      return {.status = 507,
+              .code = "disk_full",
+              .detail = "the disks of too many nodes are full; nothing was applied",
+              .hint = "free space there: the cluster goes on by itself"};
     case node::Refusal::shutting_down:
       return {.status = 503,
               .code = "shutting_down",
@@ -47,7 +52,7 @@ Problem refused(node::Refusal refusal) {
     case node::Refusal::timeout:
       return {.status = 503,
               .code = "timeout",
-              .detail = "no majority confirmed the read in time",
+              .detail = "it could not be done in time; nothing was applied",
               .hint = "try again, or give it more time with ?timeout="};
     case node::Refusal::outcome_unknown:
       return {.status = 504,

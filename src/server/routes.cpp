@@ -15,6 +15,7 @@ namespace {
 constexpr std::string_view kReadOnly = "GET, HEAD, OPTIONS";
 constexpr std::string_view kKvMethods = "GET, HEAD, PUT, DELETE, OPTIONS";
 constexpr std::string_view kRequestMethods = "GET, PUT, OPTIONS";
+constexpr std::string_view kPostMethods = "POST, OPTIONS";
 
 struct Path {
   std::string_view text;
@@ -27,6 +28,7 @@ constexpr Path kPaths[] = {
     {"/livez", Route::livez, kReadOnly},
     {"/readyz", Route::readyz, kReadOnly},
     {"/metrics", Route::metrics, kReadOnly},
+    {"/cluster/transfer", Route::transfer, kPostMethods},
     {"/", Route::root, kReadOnly},
     {"*", Route::root, kKvMethods},
 };
@@ -112,6 +114,7 @@ std::optional<Problem> check_route(Context& context, const http::RequestHead& he
     case Route::kv: return check_kv(context, head, query, exchange);
     case Route::request: return check_request(context, head, query, exchange);
     case Route::readyz: return check_readyz(query, exchange);
+    case Route::transfer: return check_transfer(context, head, query, exchange);
     case Route::status:
     case Route::livez:
     case Route::metrics:
@@ -124,8 +127,8 @@ std::optional<Problem> check_route(Context& context, const http::RequestHead& he
   VESPER_UNREACHABLE();
 }
 
-bool uses_store(Route route) {
-  return route == Route::kv || route == Route::request;
+bool uses_node(Route route) {
+  return route == Route::kv || route == Route::request || route == Route::transfer;
 }
 
 }  // namespace
@@ -141,6 +144,7 @@ const char* to_string(Route route) {
     case Route::metrics: return "metrics";
     case Route::root: return "root";
     case Route::raft: return "raft";
+    case Route::transfer: return "transfer";
   }
   return "none";
 }
@@ -178,7 +182,7 @@ std::optional<Problem> judge(Context& context, const http::RequestHead& head, Ex
 }
 
 void run(Context& context, std::uint64_t connection, Exchange& exchange, std::string body) {
-  if (!uses_store(exchange.route)) {
+  if (!uses_node(exchange.route)) {
     exchange.outcome = Local{};
   } else if (context.shutting_down()) {
     exchange.outcome = refused(node::Refusal::shutting_down);
@@ -186,6 +190,8 @@ void run(Context& context, std::uint64_t connection, Exchange& exchange, std::st
     exchange.outcome = starting();
   } else if (exchange.route == Route::kv) {
     run_kv(context, connection, exchange, std::move(body));
+  } else if (exchange.route == Route::transfer) {
+    run_transfer(context, connection, exchange);
   } else {
     run_request(context, connection, exchange, std::move(body));
   }
@@ -217,6 +223,7 @@ void render_local(Context& context, const Exchange& exchange, Answer& answer) {
     case Route::root: return render_root(answer);
     case Route::kv:
     case Route::request:
+    case Route::transfer:
     case Route::raft:
     case Route::none: VESPER_UNREACHABLE();
   }
@@ -231,6 +238,8 @@ void render_reply(Context& context, const Exchange& exchange, const node::Reply&
     if (exchange.route != Route::request || !says_fail)
       return render_problem(refused(*refusal), answer);
   }
+  if (const auto* transfer = std::get_if<node::TransferResult>(&reply))
+    return render_transfer(context, *transfer, answer);
   if (exchange.route == Route::kv) render_kv(context, exchange, reply, answer);
   else render_request(exchange, reply, answer);
 }

@@ -14,6 +14,9 @@
 namespace vesper::server {
 namespace {
 
+// How long a node that shuts down goes on serving who is connected, at most.
+constexpr Duration kDrain = milliseconds(250);
+
 // Never 0, which means "none".
 std::uint64_t random_id() {
   std::uint64_t id = 0;
@@ -47,6 +50,7 @@ Server::Server(Options options)
              io::Delegate<void, Id128, Id128>::to<&Server::on_foreign_data>(this)),
       front_(loop_, context_, peers_),
       shutdown_timer_(loop_, io::Delegate<void>::to<&Server::on_shutdown_deadline>(this)),
+      drain_timer_(loop_, io::Delegate<void>::to<&Server::begin_shutdown>(this)),
       recovery_(loop_, io::Delegate<void>::to<&Server::recover>(this),
                 io::Delegate<void>::to<&Server::on_recovered>(this)) {}
 
@@ -122,7 +126,7 @@ void Server::on_recovered() {
     log::error("{}", recovery_error_->what);
     return stop(Exit::data_directory);
   }
-  if (stopped_ || context_.shutting_down()) return stop(Exit::ok);
+  if (stopped_ || context_.draining()) return stop(Exit::ok);
   context_.set_now(loop_.now());
   context_.attach(node_.get(), recovered_.wal.get());
   peers_.start(recovered_.incarnation);
@@ -146,7 +150,7 @@ void Server::on_turn(bool deadline_passed) {
   if (stopped_) return;
   peers_.flush();
   front_.flush();
-  if (context_.shutting_down()) check_shutdown();
+  if (context_.draining()) check_shutdown();
 }
 
 void Server::run_node() {
@@ -168,16 +172,37 @@ void Server::on_disk_done(storage::JobDone done) {
 }
 
 void Server::on_signal(int number) {
-  if (context_.shutting_down()) return;
+  if (context_.draining()) return;
   context_.set_now(loop_.now());
   log::info("signal {} -> shut down", number);
-  context_.set_shutting_down();
-  front_.begin_shutdown();
-  if (context_.node() != nullptr) context_.post(node::Shutdown{});
+  context_.set_draining();
+  front_.begin_drain();
+  if (context_.node() != nullptr) context_.post(node::HandOver{});
+  drain_timer_.start(kDrain);
   shutdown_timer_.start(options_.shutdown_timeout);
 }
 
+// Who is connected learns of it with the next answer, and a leader hands over meanwhile.
+bool Server::drained() const {
+  if (!front_.empty()) return false;
+  const raft::Raft* raft = context_.node() != nullptr ? &context_.node()->raft() : nullptr;
+  return raft == nullptr || !raft->is_leader() || raft->configuration().voters.size() < 2;
+}
+
+void Server::begin_shutdown() {
+  if (context_.shutting_down()) return;
+  drain_timer_.stop();
+  context_.set_now(loop_.now());
+  context_.set_shutting_down();
+  front_.begin_shutdown();
+  if (context_.node() != nullptr) context_.post(node::Shutdown{});
+}
+
 void Server::check_shutdown() {
+  if (!context_.shutting_down()) {
+    if (drained()) begin_shutdown();
+    return;
+  }
   node::Node* node = context_.node();
   if (front_.settled() && (node == nullptr || node->drained())) stop(Exit::ok);
 }

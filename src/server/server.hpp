@@ -49,6 +49,8 @@ class Server {
   void on_recovered();
   void run_node();
   void check_shutdown();
+  void begin_shutdown();
+  bool drained() const;
   void on_shutdown_deadline();
   void on_foreign_data(Id128 ours, Id128 theirs);
   void stop(Exit code);
@@ -59,7 +61,7 @@ class Server {
   Context context_;
   Peers peers_;
   Front front_;
-  io::Timer shutdown_timer_;
+  io::Timer shutdown_timer_, drain_timer_;
   std::unique_ptr<io::UvFs> fs_;
   node::Recovery recovered_;  // the log and the snapshots, which the node uses
   std::unique_ptr<node::Node> node_;

@@ -12,6 +12,17 @@ namespace {
 
 // Every segment keeps one sector back, so that its last frame can be sealed, too.
 constexpr std::uint64_t kSealReserve = kSector;
+// And some that entries do not get: on a full disk a node still writes terms, votes and cuts.
+constexpr std::uint64_t kHardStateReserve = 64u << 10;
+
+std::uint64_t reserve_of(std::uint64_t segment_bytes) {
+  return std::min(kHardStateReserve, segment_bytes / 8 / kSector * kSector);
+}
+
+// The size of a segment that has so much left beside its reserve.
+std::uint64_t with_reserve(std::uint64_t bytes) {
+  return bytes + std::min(kHardStateReserve, sectors(bytes / 7));
+}
 
 std::uint64_t minus(std::uint64_t a, std::uint64_t b) {
   return a > b ? a - b : 0;
@@ -53,7 +64,8 @@ Wal::Wal(Fs& fs, WalOptions options, raft::ServerId self, WalTail tail)
       files_(tail.files.begin(), tail.files.end()),
       chain_(tail.chain),
       sealed_(tail.sealed),
-      persisted_(tail.state.write_number) {
+      persisted_(tail.state.write_number),
+      persisted_hard_state_(tail.state.write_number) {
   queue_.number = written_.write_number;
   queue_.hard_state = written_.hard_state;
   queue_.commit_index = written_.commit_index;
@@ -133,7 +145,7 @@ void Wal::flush(Instant now) {
 Instant Wal::deadline() const {
   if (failed_ || in_flight_.value != 0) return kNever;
   if (!quiet_since_ || publish_due_ || removal_due()) return Instant{};
-  if (has_queued()) return next_fits(room_here()) || next_fits(room_next()) ? Instant{} : retry_at_;
+  if (has_queued()) return fits_here() || fits_next() || goes_ahead() ? Instant{} : retry_at_;
   const Instant quiet_at = finishing_ ? Instant{} : *quiet_since_ + options_.seal_after;
   Instant at = seal_wanted() ? quiet_at : kNever;
   if (!finishing_ && spare_wanted())
@@ -147,12 +159,33 @@ bool Wal::idle() const {
 }
 
 // For one frame, padding included, in this segment and in the next (0 until that one is ready).
-std::uint64_t Wal::room_here() const {
-  return minus(segment_.bytes, segment_.offset + kSealReserve);
+std::uint64_t Wal::room_here(bool for_entries) const {
+  const std::uint64_t reserve = for_entries ? reserve_of(segment_.bytes) : 0;
+  return minus(segment_.bytes, segment_.offset + kSealReserve + reserve);
 }
 
-std::uint64_t Wal::room_next() const {
-  return spare_ready() ? minus(spare_.allocated, kSector + kSealReserve) : 0;
+std::uint64_t Wal::room_next(bool for_entries) const {
+  const std::uint64_t reserve = for_entries ? reserve_of(spare_.target) : 0;
+  return spare_ready() ? minus(spare_.allocated, kSector + kSealReserve + reserve) : 0;
+}
+
+std::uint64_t Wal::room() const {
+  return minus(room_here(true) + room_next(true), queued_bytes_);
+}
+
+bool Wal::fits_here() const {
+  return next_fits(room_here(!queue_.entries.empty()));
+}
+
+bool Wal::fits_next() const {
+  return next_fits(room_next(!queue_.entries.empty()));
+}
+
+// Only entries have to wait for space: a new term or vote does not, nor does a cut, which makes
+// some.
+bool Wal::goes_ahead() const {
+  const bool news = cut_waits() || !(queue_.hard_state == written_.hard_state);
+  return disk_full_ && news && sectors(frame_lead()) <= room_here(false);
 }
 
 bool Wal::next_fits(std::uint64_t frame_room) const {
@@ -175,7 +208,8 @@ bool Wal::spare_wanted() const {
 bool Wal::spare_behind() const {
   const std::uint64_t begin = segment_.bytes / 4;
   if (spare_ready() || segment_.offset < begin) return false;
-  return (segment_.offset - begin) * spare_.target >= spare_.allocated * (segment_.bytes - begin);
+  const std::uint64_t end = segment_.bytes - reserve_of(segment_.bytes);
+  return (segment_.offset - begin) * spare_.target >= spare_.allocated * (end - begin);
 }
 
 // How many entries from the front of the queue make one frame of at most `frame_room` bytes on
@@ -200,18 +234,23 @@ bool Wal::removal_due() const {
 
 // Submits the next frame of the queue; false where it has to wait for the spare.
 bool Wal::start_frame() {
-  if (next_fits(room_here())) {
-    append_frame(entries_that_fit(room_here()), false);
+  if (fits_here()) {
+    append_frame(entries_that_fit(room_here(true)), false);
     return true;
   }
-  if (next_fits(room_next())) {
-    append_frame(entries_that_fit(room_next()), true);
+  if (fits_next()) {
+    append_frame(entries_that_fit(room_next(true)), true);
+    return true;
+  }
+  if (goes_ahead()) {
+    append_frame(0, false);
     return true;
   }
   // The next segment holds at least the next entry, however large.
   const std::uint64_t least = queue_.entries.empty() ? 0 : queue_.entries.front().bytes.size();
   spare_.target =
-      std::max(spare_.target, kSector + sectors(kFrameHeader + kCutBytes + least) + kSealReserve);
+      std::max(spare_.target,
+               with_reserve(kSector + sectors(kFrameHeader + kCutBytes + least) + kSealReserve));
   return false;
 }
 
@@ -280,6 +319,7 @@ void Wal::append_frame(std::size_t count, bool rotate) {
   written_.commit_index = frame.commit_index;
   written_.last_index = last;
   written_.base = queue_.base;
+  in_flight_hard_state_ = queue_.number;
   in_flight_entries_ = count;
   in_flight_seal_ = false;
   submit(rotate ? Doing::rotate : Doing::append, std::move(job));
@@ -374,6 +414,7 @@ void Wal::frame_durable(Instant now) {
     ++stats_.seals;
     return;
   }
+  persisted_hard_state_ = in_flight_hard_state_;
   quiet_since_ = now;
   ++stats_.frames;
   stats_.entries += in_flight_entries_;
@@ -387,6 +428,7 @@ Result<void> Wal::slice_done(const JobDone& done, Instant now) {
     const std::uint64_t size = std::min(options_.slice_bytes, spare_.target - spare_.allocated);
     spare_.allocated += size;
     stats_.file_bytes += size;
+    if (!spare_ready()) return {};
     if (disk_full_) log::info("there is space for the next segment again -> going on");
     disk_full_ = false;
     return {};

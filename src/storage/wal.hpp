@@ -86,6 +86,8 @@ class Wal {
 
   // Every Write up to and including this one survives a power loss.
   raft::WriteNumber persisted() const { return persisted_; }
+  // Likewise of term and vote: ahead of persisted() where entries wait for space.
+  raft::WriteNumber persisted_hard_state() const { return persisted_hard_state_; }
   // Nothing queued, nothing in flight; after finish(): sealed, too.
   bool idle() const;
   // When flush() has something to do though nothing happened; kNever while a job is in flight.
@@ -97,8 +99,8 @@ class Wal {
   // The next segment cannot be allocated (ENOSPC, EDQUOT). What room() says is left; flush() tries
   // again every WalOptions::retry_after.
   bool disk_full() const { return disk_full_; }
-  // Bytes that can still be written without a new segment.
-  std::uint64_t room() const { return room_here() + room_next(); }
+  // Bytes of entries that can still be taken without a new segment, those queued left out.
+  std::uint64_t room() const;
   const WalStats& stats() const { return stats_; }
   // The job in flight, JobId(0) for none: whose completion goes to on_done().
   JobId in_flight() const { return in_flight_; }
@@ -131,9 +133,12 @@ class Wal {
   Wal(Fs& fs, WalOptions options, raft::ServerId self, WalTail tail);
 
   bool has_queued() const { return queue_.number > written_.write_number; }
-  std::uint64_t room_here() const;
-  std::uint64_t room_next() const;
+  std::uint64_t room_here(bool for_entries) const;
+  std::uint64_t room_next(bool for_entries) const;
   bool next_fits(std::uint64_t frame_room) const;
+  bool fits_here() const;
+  bool fits_next() const;
+  bool goes_ahead() const;
   std::size_t entries_that_fit(std::uint64_t frame_room) const;
   bool start_frame();
   void append_frame(std::size_t count, bool rotate);
@@ -165,6 +170,8 @@ class Wal {
   std::uint64_t chain_;            // checksum of the last frame (or head) submitted
   bool sealed_;                    // the last frame is a seal, or the segment has no frame yet
   raft::WriteNumber persisted_;
+  raft::WriteNumber persisted_hard_state_;
+  raft::WriteNumber in_flight_hard_state_;  // the last Write whose term and vote are in the frame
   Queue queue_;
   Spare spare_;
 

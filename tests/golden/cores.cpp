@@ -82,7 +82,8 @@ void Cores::execute(Server& server) {
   for (raft::Gated& gated : output.send_after) {
     if (!automatic_sync_)
       write_down(Trace::all,
-                 fmt::format("{} holds until #{} -> {}: {}", id, gated.after.value,
+                 fmt::format("{} holds until #{} -> {}: {}", id,
+                             std::max(gated.after, gated.after_hard_state).value,
                              gated.envelope.to.value, describe(gated.envelope.message)));
     server.gated.push_back(std::move(gated));
   }
@@ -111,7 +112,7 @@ void Cores::sync(ServerId id, std::size_t limit) {
   const raft::WriteNumber number = server.disk.last_write;
   if (!automatic_sync_)
     write_down(Trace::all, fmt::format("{} synced #{}", id.value, number.value));
-  while (!server.gated.empty() && server.gated.front().after <= number) {
+  while (!server.gated.empty() && server.gated.front().may_leave(number, number)) {
     const raft::Gated gated = std::move(server.gated.front());
     server.gated.pop_front();
     post(server, gated.envelope);

@@ -23,6 +23,15 @@ const char* why(raft::VoteRefusal refusal) {
   VESPER_UNREACHABLE();
 }
 
+const char* disk(raft::DiskHealth health) {
+  switch (health) {
+    case raft::DiskHealth::ok: return "";
+    case raft::DiskHealth::stalled: return ", disk stalled";
+    case raft::DiskHealth::full: return ", disk full";
+  }
+  VESPER_UNREACHABLE();
+}
+
 std::string describe_entries(const std::vector<raft::Entry>& entries) {
   if (entries.empty()) return ", no entries";
   std::string text = ", entries";
@@ -32,9 +41,10 @@ std::string describe_entries(const std::vector<raft::Entry>& entries) {
 
 struct Words {
   std::string operator()(const raft::VoteRequest& m) const {
-    return fmt::format("{} term {}, log {}{}", m.pre_vote ? "pre-vote?" : "vote?", m.term.value,
+    return fmt::format("{} term {}, log {}{}{}", m.pre_vote ? "pre-vote?" : "vote?", m.term.value,
                        position(m.last_log_index, m.last_log_term),
-                       m.cluster_id.is_none() ? ", no cluster" : "");
+                       m.cluster_id.is_none() ? ", no cluster" : "",
+                       m.transfer ? ", asked to" : "");
   }
   std::string operator()(const raft::VoteReply& m) const {
     return fmt::format("{} for term {} {}, term {}", m.pre_vote ? "pre-vote" : "vote",
@@ -52,12 +62,15 @@ struct Words {
                        m.prev_log_index.value, position(m.hint_index, m.hint_term));
   }
   std::string operator()(const raft::Heartbeat& m) const {
-    return fmt::format("heartbeat term {}, commit {}, round {}", m.term.value,
-                       m.leader_commit.value, m.round);
+    return fmt::format("heartbeat term {}, commit {}, round {}{}", m.term.value,
+                       m.leader_commit.value, m.round, m.writes_blocked ? ", writes blocked" : "");
   }
   std::string operator()(const raft::HeartbeatReply& m) const {
-    return fmt::format("heartbeat ok term {}, round {}, received {}", m.term.value, m.round,
-                       m.received_index.value);
+    return fmt::format("heartbeat ok term {}, round {}, received {}{}", m.term.value, m.round,
+                       m.received_index.value, disk(m.disk));
+  }
+  std::string operator()(const raft::TimeoutNow& m) const {
+    return fmt::format("timeout now term {}", m.term.value);
   }
   std::string operator()(const raft::ReadIndexRequest& m) const {
     return fmt::format("read? term {}, id {}", m.term.value, m.id);

@@ -256,6 +256,7 @@ bool Script::network(const Words& words) {
 // disk ID log TERM... [term T] [vote V]: another log; the first entry stays the Bootstrap
 // advance TIME: deadlines fire, nothing is delivered     run TIME: messages take a millisecond
 // campaign ID: its deadline comes              elect ID: and all is delivered, unseen
+// transfer ID [TO]: ID is asked to hand over    space ID BYTES|enough: left for its log
 bool Script::processes(const Words& words) {
   const std::string& name = words[0];
   const std::string argument = words.size() > 1 ? words[1] : "";
@@ -280,6 +281,13 @@ bool Script::processes(const Words& words) {
     cores_->run(duration(argument));
   } else if (name == "campaign") {
     cores_->campaign(server(argument));
+  } else if (name == "transfer") {
+    raft::TransferLeadership transfer;
+    if (words.size() > 2) transfer.to = server(words[2]);
+    cores_->turn(server(argument), {transfer});
+  } else if (name == "space" && words.size() > 2) {
+    const bool full = words[2] != "enough";
+    cores_->turn(server(argument), {raft::DiskSpace{full, full ? number(words[2]) : 0}});
   } else if (name == "elect") {
     cores_->elect(server(argument));
   } else {

@@ -39,6 +39,21 @@ TEST_CASE("a ForwardReply comes out as it went in") {
   CHECK(std::get<ForwardReply>(*back).gap);
 }
 
+TEST_CASE("a TransferAsked comes out as it went in, and no id out of range does") {
+  for (const auto& to : {std::optional<raft::ServerId>(), std::optional(raft::ServerId(2))}) {
+    std::string bytes;
+    encode(PeerMessage{TransferAsked{raft::Term(7), to}}, bytes);
+    const auto back = decode(bytes);
+    REQUIRE(back.ok());
+    CHECK(std::get<TransferAsked>(*back).term == raft::Term(7));
+    CHECK(std::get<TransferAsked>(*back).to == to);
+    CHECK_FALSE(decode(std::string_view(bytes).substr(0, bytes.size() - 1)).ok());
+  }
+  std::string bytes;
+  encode(PeerMessage{TransferAsked{raft::Term(7), raft::ServerId(raft::kMaxServers)}}, bytes);
+  CHECK_FALSE(decode(bytes).ok());
+}
+
 TEST_CASE("a message that was cut short anywhere is refused") {
   std::string bytes;
   encode(PeerMessage{sample()}, bytes);

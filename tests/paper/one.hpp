@@ -80,7 +80,7 @@ class One {
     output_.clear();
     std::vector<Gated> kept;
     for (Gated& gated : waiting_) {
-      if (gated.after <= number) sent_.push_back(gated.envelope);
+      if (gated.may_leave(number, number)) sent_.push_back(gated.envelope);
       else kept.push_back(gated);
     }
     waiting_ = kept;

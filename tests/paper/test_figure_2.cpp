@@ -169,6 +169,7 @@ TEST_CASE("Figure 2, candidates: AppendEntries of a leader of its term makes a f
 TEST_CASE("Figure 2, candidates: when the timeout passes, a new election") {
   One one;
   one.become_candidate();
+  one.sync();
   one.wait_for_deadline();
   one.grant_pre_votes();
   CHECK(one.is<Candidate>());

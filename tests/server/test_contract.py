@@ -43,6 +43,24 @@ class Running:
             assert code == 0, "exit code %s:\n%s" % (code, self.server.log_text())
 
 
+def test_a_transfer_names_the_leader_and_refuses_what_it_does_not_know(binary, directory):
+    with Running(binary, directory) as s:
+        assert s.request("PUT", "/kv/a", "1")[0] == 200
+        status, fields, body = s.request("POST", "/cluster/transfer?to=0")
+        assert status == 200, body
+        term = json.loads(s.request("GET", "/status")[2])["term"]
+        assert body == b'{"leader":"http://127.0.0.1:%d","term":%d}\n' % (s.port, term), body
+        for target in ("to=1", "to=", "to=x", "to=-1", "to=0&to=0", "from=0"):
+            problem(s.request("POST", "/cluster/transfer?" + target), 400, "invalid_parameter")
+        reply = s.request("GET", "/cluster/transfer")
+        problem(reply, 405, "method_not_allowed")
+        assert reply[1]["allow"] == "POST, OPTIONS", reply[1]
+        problem(s.request("POST", "/cluster"), 404, "no_such_path")
+        # There is nobody to hand over to.
+        problem(s.request("POST", "/cluster/transfer?timeout=100ms"), 503, "timeout")
+        assert s.request("PUT", "/kv/a", "2")[0] == 200
+
+
 def test_a_put_a_get_and_a_delete_have_the_shapes_of_the_contract(binary, directory):
     with Running(binary, directory) as s:
         status, fields, body = s.request("PUT", "/kv/name", "Kyle Chard")

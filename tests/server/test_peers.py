@@ -261,8 +261,8 @@ def test_a_peer_written_from_the_document_is_understood(binary, directory):
         assert sorted(links) == ["bulk", "control"]
         # Two of two are reached, so that it asks for a pre-vote: for term 1, with an empty log.
         kind, body = peer.read_frame(*links["control"], 1)
-        asked = struct.unpack("<BQBQQQQ", body)
-        assert kind == 2 and asked == (1, 1, 1, 0, 0, 0, 0), asked
+        asked = struct.unpack("<BQBQQQQB", body)
+        assert kind == 2 and asked == (1, 1, 1, 0, 0, 0, 0, 0), asked
         # Granted over a connection of our own; then it asks for the vote itself.
         own, key = peer.dial(server, theirs["List"], "control")
         own.send(peer.frame(key, 0, 1, b""))
@@ -273,7 +273,7 @@ def test_a_peer_written_from_the_document_is_understood(binary, directory):
             number += 1
             if body[0] == 1 and body[9] == 0:
                 break
-        assert struct.unpack("<BQBQQQQ", body)[:3] == (1, 1, 0)
+        assert struct.unpack("<BQBQQQQB", body)[:3] == (1, 1, 0)
         # A frame whose tag does not fit ends the connection, and nothing of it is read.
         own.send(peer.frame(key, 7, 2, struct.pack("<BQQBB", 2, 1, 1, 0, 0)))
         assert own.at_end()

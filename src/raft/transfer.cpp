@@ -1,0 +1,128 @@
+// Leadership that is handed over and not lost (thesis 3.10): on request, before a shutdown, and by
+// a leader whose own disk is sick.
+#include <fmt/core.h>
+
+#include <algorithm>
+
+#include "raft/raft.hpp"
+
+namespace vesper::raft {
+namespace {
+
+// Entries not even sent yet: more would not arrive before a hand-over is given up.
+constexpr std::uint64_t kMostBehind = 1024;
+
+}  // namespace
+
+// ---- disks --------------------------------------------------------------------------------
+
+DiskHealth Raft::disk_health() const {
+  if (disk_space_.full) return DiskHealth::full;
+  const bool stalled =
+      !outstanding_.empty() && now_ - outstanding_.front().handed_out_at > config_.election_timeout;
+  return stalled ? DiskHealth::stalled : DiskHealth::ok;
+}
+
+void Raft::on_disk_space(const DiskSpace& space) {
+  if (space.full != disk_space_.full)
+    output_->notes.push_back(space.full ? "no space for more log -> take what still fits, vote on"
+                                        : "space for the log again -> take entries");
+  disk_space_ = space;
+}
+
+// Whether the log may grow by an entry of so many bytes. A leader's own entries are its node's
+// affair, but for those that it needs to lead.
+bool Raft::has_room(std::size_t bytes) {
+  if (!disk_space_.full) return true;
+  const std::uint64_t needed = bytes + kRoomPerEntry;
+  if (needed > disk_space_.room) return false;
+  disk_space_.room -= needed;
+  return true;
+}
+
+bool Raft::writes_blocked() const {
+  const auto* leader = std::get_if<Leader>(&role_);
+  if (leader == nullptr) return leader_blocks_writes_;
+  if (disk_space_.full && disk_space_.room < kRoomToLead) return true;
+  std::size_t with_space = 0;
+  for (const Voter& voter : configuration_.voters) {
+    if (voter.id == config_.self) {
+      if (self_counts() && !disk_space_.full) ++with_space;
+    } else if (const auto it = leader->progress.find(voter.id); it != leader->progress.end()) {
+      if (it->second.disk != DiskHealth::full) ++with_space;
+    }
+  }
+  return with_space < majority();
+}
+
+// ---- the leader's side --------------------------------------------------------------------
+
+bool Raft::transferring() const {
+  const auto* leader = std::get_if<Leader>(&role_);
+  return leader != nullptr && leader->hand_over.has_value();
+}
+
+// One that would win and could do the work: it answers, its log is being followed up, its disk is
+// well, and the little that it lacks is under way to it.
+bool Raft::is_fit(const Voter& voter) const {
+  const auto& leader = std::get<Leader>(role_);
+  const auto it = leader.progress.find(voter.id);
+  if (it == leader.progress.end()) return false;
+  const Progress& progress = it->second;
+  return counts(voter.id, progress.incarnation) && progress.disk == DiskHealth::ok &&
+         progress.state == Progress::State::replicate &&
+         progress.next_index.value + kMostBehind > log_.last_index().value &&
+         now_ - progress.heard_at <= config_.election_timeout;
+}
+
+void Raft::on_transfer_leadership(const TransferLeadership& transfer) {
+  auto* leader = std::get_if<Leader>(&role_);
+  if (leader == nullptr || leader->hand_over || transfer.to == config_.self) return;
+  if (now_ < leader->no_hand_over_before) return;
+  const Voter* best = nullptr;
+  for (const Voter& voter : configuration_.voters) {
+    if (voter.id == config_.self || (transfer.to && voter.id != *transfer.to)) continue;
+    if (!is_fit(voter)) continue;
+    const auto match = [&](const Voter& v) { return leader->progress.at(v.id).match_index; };
+    if (best == nullptr || match(voter) > match(*best)) best = &voter;
+  }
+  if (best == nullptr) return;
+  output_->notes.push_back(fmt::format("hand {} over to {}", name(current_term()), name(best->id)));
+  leader->hand_over = HandOver{best->id, false, now_ + config_.election_timeout};
+}
+
+// K11: once, when its log has all of ours. Its election follows, and ends our term.
+void Raft::maybe_send_timeout_now() {
+  auto& leader = std::get<Leader>(role_);
+  if (!leader.hand_over || leader.hand_over->sent) return;
+  const auto it = leader.progress.find(leader.hand_over->to);
+  if (it == leader.progress.end() || it->second.match_index != log_.last_index()) return;
+  leader.hand_over->sent = true;
+  send(leader.hand_over->to, TimeoutNow{current_term()}, WriteNumber(0));
+}
+
+// With each heartbeat: a hand-over that came to nothing ends, and one that is called for begins.
+void Raft::review_hand_over() {
+  auto& leader = std::get<Leader>(role_);
+  if (leader.hand_over && now_ >= leader.hand_over->deadline) {
+    output_->notes.push_back(fmt::format("{} did not take over in {} ms -> lead on",
+                                         name(leader.hand_over->to),
+                                         config_.election_timeout.ms()));
+    leader.hand_over.reset();
+    leader.no_hand_over_before = now_ + config_.election_timeout * 2;
+  }
+  if (disk_health() != DiskHealth::ok) on_transfer_leadership({});
+}
+
+// ---- the other side -----------------------------------------------------------------------
+
+void Raft::on_timeout_now(ServerId from) {
+  const auto* follower = std::get_if<Follower>(&role_);
+  if (follower == nullptr || follower->leader != from || !self_counts()) return;
+  output_->notes.push_back(
+      fmt::format("{} hands {} over -> campaign at once", name(from), name(current_term())));
+  round_base_ = std::min(kFastRound, config_.election_timeout);
+  become_candidate(true);
+}
+
+}  // namespace vesper::raft

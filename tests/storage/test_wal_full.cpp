@@ -1,0 +1,103 @@
+// What a full disk lets through: terms, votes and cuts go ahead of the entries that wait.
+#include <cerrno>
+
+#include "storage/wal_harness.hpp"
+
+using namespace vesper;
+using namespace vesper::test;
+
+namespace {
+
+// Segments whose reserve is one frame or more, and a disk without space for a second one.
+storage::WalOptions options_with_reserve() {
+  storage::WalOptions options = small_options();
+  options.first_segment_bytes = options.segment_bytes = 16 * 1024;
+  return options;
+}
+
+struct FullDisk {
+  MemFs fs;
+  Machine machine{.fs = fs};
+  Model model;
+
+  FullDisk() {
+    REQUIRE(machine.open(options_with_reserve()).ok());
+    fs.set_capacity(20'000);
+    while (!machine.wal->disk_full() || machine.wal->persisted().value == model.number()) {
+      machine.wal->write(model.append(1000));
+      REQUIRE(machine.run().ok());
+      machine.now = machine.now + milliseconds(100);
+    }
+    waiting = model.number();
+  }
+  std::uint64_t waiting = 0;  // the first Write whose entry does not fit
+};
+
+}  // namespace
+
+TEST_CASE("on a full disk a new term and a vote are durable though entries before them wait") {
+  FullDisk full;
+  storage::Wal& wal = *full.machine.wal;
+  CHECK(wal.persisted().value == full.waiting - 1);
+  const raft::HardState vote{raft::Term(7), raft::ServerId(1)};
+  const std::uint64_t last = full.model.last().entries.size();
+  wal.write(full.model.write(vote, last, {}, 0));
+  REQUIRE(full.machine.run().ok());
+  CHECK(wal.persisted().value == full.waiting - 1);
+  CHECK(wal.persisted_hard_state().value == full.model.number());
+  // Once: what says nothing new does not use the reserve up.
+  CHECK(wal.deadline() > full.machine.now);
+
+  full.fs.lose_power(MemFs::Loss::all);
+  REQUIRE(full.machine.open(options_with_reserve()).ok());
+  CHECK(full.machine.found.hard_state == vote);
+  CHECK(full.machine.found.entries.size() == last - 1);
+  CHECK(full.machine.found.last_write.value == full.waiting - 1);
+}
+
+TEST_CASE("on a full disk entries that the leader took back are gone, and a vote follows") {
+  FullDisk full;
+  storage::Wal& wal = *full.machine.wal;
+  const std::uint64_t last = full.model.last().entries.size();
+  wal.write(full.model.write({raft::Term(8), {}}, last - 1, {}, 0));
+  REQUIRE(full.machine.run().ok());
+  CHECK(wal.persisted().value == full.model.number());
+  CHECK(wal.persisted_hard_state() == wal.persisted());
+}
+
+TEST_CASE("a full disk gets its space back by a cut, though entries wait") {
+  MemFs fs;
+  Machine machine{.fs = fs};
+  storage::WalOptions options = options_with_reserve();
+  REQUIRE(machine.open(options).ok());
+  std::uint64_t number = 0;
+  std::uint64_t last = 0;
+  raft::LogBase base;
+  const auto write = [&](std::uint64_t count) {
+    raft::Write next{raft::WriteNumber(++number),
+                     {raft::Term(1), {}},
+                     raft::Index(last),
+                     raft::Index(last),
+                     {},
+                     base};
+    for (std::uint64_t i = 0; i < count; ++i) {
+      ++last;
+      next.entries.push_back(last == 1 ? bootstrap(1) : command(last, 1, std::string(1000, 'e')));
+    }
+    next.commit_index = raft::Index(last);
+    machine.wal->write(std::move(next));
+    REQUIRE(machine.run().ok());
+    machine.now = machine.now + milliseconds(100);
+  };
+  while (machine.wal->stats().segments < 3) write(1);
+  fs.set_capacity(50'000);
+  while (machine.wal->persisted().value == number) write(1);
+  REQUIRE(machine.wal->disk_full());
+  base = {raft::Index(last - 5), raft::Term(1), kCluster};
+  write(0);
+  CHECK(machine.wal->durable_base() == base.index);
+  machine.now = machine.now + options.retry_after;
+  REQUIRE(machine.run().ok());
+  CHECK_FALSE(machine.wal->disk_full());
+  CHECK(machine.wal->persisted().value == number);
+}
