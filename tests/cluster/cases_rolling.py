@@ -19,7 +19,7 @@ class Roaming(threading.Thread):
     def __init__(self, load, number):
         super().__init__(daemon=True)
         self.load, self.number = load, number
-        self.ops, self.failed, self.cut, self.moves = [], [], 0, 0
+        self.ops, self.failed, self.moves = [], [], 0
 
     def run(self):
         nodes, at, count = self.load.cluster.nodes, self.number, 0
@@ -30,16 +30,11 @@ class Roaming(threading.Thread):
                 node = nodes[at % len(nodes)]
                 op = Op('put', f'once/roaming-{self.number}-{count}', f'{self.number}-{count}-{at}',
                         invoked=0, client=f'roaming {self.number}', node=node.id)
-                fresh = api.connection is None
                 self.ops.append(perform(api, op, self.load.timeout))
                 if op.outcome == 'ok':
                     break
                 if op.outcome == 'unknown':
-                    # A kept connection may end just when a request is on its way: HTTP's own race
-                    # (RFC 9112 §9.3.1), which a client with an Idempotency-Key repeats.
-                    if fresh or 'closed with 0 bytes' not in op.note and 'reset' not in op.note:
-                        self.failed.append(op)
-                    self.cut += 1
+                    self.failed.append(op)
                     count += 1
                 api.close()
                 at, self.moves = at + 1, self.moves + 1
