@@ -210,7 +210,7 @@ void Raft::on_install_snapshot_reply(ServerId from, Incarnation incarnation,
 
 void Raft::on_install_snapshot(ServerId from, InstallSnapshot m) {
   // It may have travelled for long: sets no clock.
-  if (!hear_leader(from, Index(0), log_time(now_))) return;
+  if (!hear_leader(from, m.snapshot.last_index, log_time(now_))) return;
   const Snapshot& snapshot = m.snapshot;
   if (snapshot.last_term > m.term) return;  // no leader sends that
   if (snapshot.last_index > commit_index_ &&

@@ -221,7 +221,7 @@ def reversed_until(ops, since):
 def pipelined_reads(node, keys):
     ops = [Op('get', key, invoked=time.monotonic_ns(), client='final', node=node.id)
            for key in keys]
-    connection = Connection(node.port, 5 * SLOW)
+    connection = Connection(node.port, 5 * SLOW, node.host)
     try:
         connection.send(b''.join(request_bytes('GET', f'/kv/{escape_key(key)}') for key in keys))
         for op in ops:

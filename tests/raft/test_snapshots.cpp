@@ -407,3 +407,11 @@ TEST_CASE(
   CHECK(server.written->base.index == Index(8));
   CHECK(server.written->keep_through == Index(12));
 }
+
+TEST_CASE("who hears of its leader by a snapshot knows that the leader has committed it") {
+  Core follower(1, lagging());
+  follower.receive(0, InstallSnapshot{Term(4), snapshot_at(18, 3), 0, {}});
+  REQUIRE(follower.raft.leader() == ServerId(0));
+  CHECK(follower.raft.leader_commit_heard() == Index(18));
+  CHECK(follower.raft.commit_index() == Index(5));
+}
