@@ -103,7 +103,7 @@ void Front::flush() {
   marked_.insert(marked_.begin(), late.begin(), late.end());
   if (!starved_.empty() && output_room())
     for (const std::uint64_t id : std::exchange(starved_, {}))
-      if (const auto at = connections_.find(id); at != connections_.end()) mark(*at->second);
+      if (const auto it = connections_.find(id); it != connections_.end()) mark(*it->second);
   if (graveyard_.empty()) return;
   graveyard_.clear();
   on_waiting();  // there is room again

@@ -20,8 +20,8 @@ import cases_snapshots  # noqa: F401
 import world
 from runner import CASES, SKIPPED, run
 
-GROUPS = ['disks', 'faults', 'handover', 'identity', 'overload', 'partitions', 'rolling',
-          'serving', 'snapshots']
+GROUPS = ['disks', 'faults', 'handover', 'identity', 'once', 'overload', 'partitions', 'reads',
+          'rolling', 'serving', 'snapshots']
 IN_A_WORLD = {'disks', 'handover', 'partitions'}  # of their own: namespaces, mounts
 
 
