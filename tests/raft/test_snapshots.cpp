@@ -309,7 +309,9 @@ TEST_CASE(
   Core server(1, std::move(d));
   server.turn(SnapshotStored{snapshot_at(8, 2)});
   CHECK(server.raft.log().base_index() == Index(6));
-  CHECK_FALSE(server.written);  // the disk's log still begins at its first entry
+  REQUIRE(server.written);
+  CHECK(server.written->base.index == Index(0));  // the disk's log still begins at its first entry
+  CHECK(server.written->commit_index == Index(12));
   server.turn(SnapshotStored{snapshot_at(11, 2)});
   CHECK(server.raft.log().base_index() == Index(9));
   REQUIRE(server.written);
