@@ -158,7 +158,8 @@ TEST_CASE("F50: both damaged is refused, naming file and offset") {
   CHECK(what(solo.start()).find(newest + " at offset ") == 0);
 }
 
-TEST_CASE("L10: one that the log does not lead to is not passed over: it was acknowledged, perhaps") {
+TEST_CASE(
+    "L10: one that the log does not lead to is not passed over: it was acknowledged, perhaps") {
   Solo solo;
   prepare(solo);
   solo.node.reset();

@@ -78,6 +78,10 @@ class World {
   struct Resume {
     std::size_t host;
   };
+  struct Shut {
+    std::size_t host;
+    std::uint64_t boot;
+  };
   struct Kill {
     std::size_t host;
     std::uint64_t boot;
@@ -92,7 +96,7 @@ class World {
   };
   struct Poll {};
   using Action = std::variant<Deliver, Turn, Disk, Wake, Dial, Reset, ClientStep, NextFault,
-                              Restart, Resume, Kill, Strike, Undo, Poll>;
+                              Restart, Resume, Shut, Kill, Strike, Undo, Poll>;
   struct Dispatch;
 
   // The connection that `from` has dialled and speaks on.
@@ -118,11 +122,12 @@ class World {
     std::size_t host = 0;
     std::uint64_t connection = 0;  // 0: none
     std::uint64_t next_request = 1;
-    bool probe = false;                              // asks at the end, until it is answered
-    std::size_t served = 0;                          // of the requests asked last
-    std::map<std::uint64_t, std::size_t> open;       // request -> operation
-    std::map<std::string, std::uint64_t> revisions;  // seen last
-    std::optional<Operation> again;                  // was refused: tried once more elsewhere
+    bool probe = false;      // asks at the end, until it is answered
+    std::size_t served = 0;  // of the requests asked last
+    std::map<std::uint64_t, std::optional<raft::ServerId>> transfers;  // by request: to whom
+    std::map<std::uint64_t, std::size_t> open;                         // request -> operation
+    std::map<std::string, std::uint64_t> revisions;                    // seen last
+    std::optional<Operation> again;  // was refused: tried once more elsewhere
     // A read and a write were served.
     bool satisfied() const { return served >= 2 && open.empty(); }
   };
@@ -202,6 +207,11 @@ class World {
   Operation invent(Client& client);
   void ask(Client& client, Operation operation);
   void on_reply(Host& h, const node::Ticket& ticket, node::Reply& reply);
+  void ask_transfer(Client& client);
+  void on_transferred(Client& client, const node::Ticket& ticket, const node::Reply& reply);
+  void on_answer(Client& client, const node::Ticket& ticket, std::size_t operation,
+                 node::Reply& reply);
+  void forget(Client& client);
   void hang_up(Client& client);
   void connections_lost(const Host& h);
 
