@@ -157,6 +157,26 @@ void World::client_step(std::size_t c) {
   for (std::int64_t n = 0; n < burst; ++n) ask(client, invent(client));
 }
 
+// For the moments in which a leader falls and does not know it yet: everybody reads and writes the
+// same key, so that an answer from the past is one.
+void World::excite() {
+  for (std::size_t c = 0; c < clients_.size(); ++c)
+    for (std::int64_t n = clients_[c].random.between(3, 8); n > 0; --n)
+      after(between(clients_[c].random, {}, milliseconds(700)), Poke{c});
+}
+
+void World::poke(std::size_t c) {
+  Client& client = clients_[c];
+  if (!faulty_ || (client.connection == 0 && !connect(client))) return;
+  Operation operation;
+  operation.key = "k0";
+  if (chance(client.random, 50)) {
+    operation.kind = Operation::Kind::put;
+    operation.value = fmt::format("v{}", ++values_);
+  }
+  ask(client, std::move(operation));
+}
+
 // Whoever asked will never know.
 void World::forget(Client& client) {
   for (const auto& [request, operation] : client.open) history_.unknown(operation);

@@ -118,6 +118,7 @@ void World::inject_process(FaultKind kind) {
       tally_.count(Count::fault_pause);
       trace("server {} is frozen", i);
       h.paused = true;
+      if (chance(faults_, 20)) excite();
       after(between(faults_, milliseconds(10), seconds(2)), Resume{i});
     } else if (kind == FaultKind::shutdown) {
       if (h.stopping) continue;
@@ -319,6 +320,7 @@ void World::wipe() {
 // ---- their ends ---------------------------------------------------------------------------
 
 void World::begin(Spell spell, Duration lasts) {
+  if (!spell.cuts.empty() && chance(faults_, 40)) excite();
   spells_.push_back(std::move(spell));
   after(lasts, Undo{spells_.size() - 1});
 }

@@ -288,6 +288,7 @@ struct World::Dispatch {
     if (w.link(a.from, a.to).epoch == a.epoch) w.reset(a.from, a.to);
   }
   void operator()(const ClientStep& a) const { w.client_step(a.client); }
+  void operator()(const Poke& a) const { w.poke(a.client); }
   void operator()(const NextFault&) const { w.next_fault(); }
   void operator()(const Restart& a) const {
     Host& h = w.host(a.host);

@@ -71,6 +71,9 @@ class World {
   struct ClientStep {
     std::size_t client;
   };
+  struct Poke {
+    std::size_t client;
+  };
   struct NextFault {};
   struct Restart {
     std::size_t host;
@@ -95,7 +98,7 @@ class World {
     std::size_t fault;
   };
   struct Poll {};
-  using Action = std::variant<Deliver, Turn, Disk, Wake, Dial, Reset, ClientStep, NextFault,
+  using Action = std::variant<Deliver, Turn, Disk, Wake, Dial, Reset, ClientStep, Poke, NextFault,
                               Restart, Resume, Shut, Kill, Strike, Undo, Poll>;
   struct Dispatch;
 
@@ -203,6 +206,8 @@ class World {
 
   // clients.cpp
   void client_step(std::size_t c);
+  void poke(std::size_t c);
+  void excite();
   bool connect(Client& client);
   Operation invent(Client& client);
   void ask(Client& client, Operation operation);
