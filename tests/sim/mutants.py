@@ -5,6 +5,7 @@ mutants.py run --root DIR [NAME...]     builds and runs each in a copy of the tr
                                         (scripts/mutants.sh; --jobs N, --build DIR to keep it)
 """
 import argparse
+import filecmp
 import os
 import re
 import shutil
@@ -199,16 +200,23 @@ def problems(root):
         yield f"{name}: twice in the list"
 
 
+def copy_changed(source, target):
+    """Only what differs, and with the time of now: ninja believes times."""
+    if os.path.exists(target) and filecmp.cmp(source, target, shallow=False):
+        return
+    shutil.copyfile(source, target)
+
+
 def make_copy(root, folder):
     os.makedirs(folder, exist_ok=True)
     for part in ("meson.build", "meson_options.txt", "src", "tests", "subprojects"):
         source = os.path.join(root, part)
         target = os.path.join(folder, part)
         if os.path.isdir(source):
-            shutil.copytree(source, target, dirs_exist_ok=True,
+            shutil.copytree(source, target, dirs_exist_ok=True, copy_function=copy_changed,
                             ignore=shutil.ignore_patterns("build*", "packagecache"))
         else:
-            shutil.copy2(source, target)
+            copy_changed(source, target)
 
 
 def build(folder, jobs):
@@ -275,7 +283,7 @@ def main():
     parser.add_argument("--root", required=True)
     parser.add_argument("--jobs", type=int, default=os.cpu_count() or 1)
     parser.add_argument("--build", help="a folder to keep, to be quicker the next time")
-    arguments = parser.parse_args()
+    arguments = parser.parse_intermixed_args()
     if arguments.what == "run":
         return run(arguments.root, arguments.names, arguments.jobs, arguments.build)
     found = list(problems(arguments.root))
