@@ -216,6 +216,16 @@ TEST_CASE("S2, S6: a crash at any step of snapshots and cuts loses nothing that 
   }
 }
 
+TEST_CASE(
+    "L10: one that the log does not lead to is not passed over: it was acknowledged, perhaps") {
+  Solo solo;
+  prepare(solo);
+  solo.node.reset();
+  const std::string received = storage::snapshot_name(raft::Index(5000));
+  solo.fs.put(received, solo.fs.content(solo.snapshots().back()));
+  CHECK(what(solo.start()).find(received + " at offset ") == 0);
+}
+
 TEST_CASE("F40: a disk without space for snapshots goes on, and takes them when there is some") {
   Solo solo;
   prepare(solo);

@@ -122,6 +122,21 @@ void World::ask(Client& client, Operation operation) {
   post(h, node::ClientWrite{ticket, SharedBytes::copy_of(command), deadline});
 }
 
+// Asks for another leader. Not part of the history: what becomes of it is seen in who leads.
+void World::ask_transfer(Client& client) {
+  Host& h = host(client.host);
+  const node::Ticket ticket{client.connection, client.next_request++};
+  std::optional<raft::ServerId> to;
+  if (chance(client.random, 60))
+    to = raft::ServerId(static_cast<std::uint32_t>(
+        client.random.between(0, static_cast<std::int64_t>(hosts_.size()) - 1)));
+  tally_.count(Count::transfers_asked);
+  trace("client {}.{} asks server {} for a transfer{}", ticket.connection, ticket.request,
+        client.host, to ? fmt::format(" to {}", to->value) : "");
+  client.transfers[ticket.request] = to;
+  post(h, node::ClientTransfer{ticket, to, h.clock.read(now_) + milliseconds(800)});
+}
+
 void World::client_step(std::size_t c) {
   Client& client = clients_[c];
   if (client.probe ? client.satisfied() : !faulty_) return;
@@ -139,26 +154,50 @@ void World::client_step(std::size_t c) {
     operation.value = fmt::format("p{}", ++values_);
     return ask(client, std::move(operation));
   }
+  if (chance(client.random, 2)) ask_transfer(client);
   if (client.again) return ask(client, *std::exchange(client.again, std::nullopt));
   // Now and then several requests at once, as a pipelining client sends them.
   const std::int64_t burst = chance(client.random, 20) ? client.random.between(2, 8) : 1;
   for (std::int64_t n = 0; n < burst; ++n) ask(client, invent(client));
 }
 
+// For the moments in which a leader falls and does not know it yet: everybody reads and writes the
+// same key, so that an answer from the past is one.
+void World::excite() {
+  for (std::size_t c = 0; c < clients_.size(); ++c)
+    for (std::int64_t n = clients_[c].random.between(3, 8); n > 0; --n)
+      after(between(clients_[c].random, {}, milliseconds(700)), Poke{c});
+}
+
+void World::poke(std::size_t c) {
+  Client& client = clients_[c];
+  if (!faulty_ || (client.connection == 0 && !connect(client))) return;
+  Operation operation;
+  operation.key = "k0";
+  if (chance(client.random, 50)) {
+    operation.kind = Operation::Kind::put;
+    operation.value = fmt::format("v{}", ++values_);
+  }
+  ask(client, std::move(operation));
+}
+
 // Whoever asked will never know.
-void World::hang_up(Client& client) {
-  post(host(client.host), node::ClientGone{client.connection});
+void World::forget(Client& client) {
   for (const auto& [request, operation] : client.open) history_.unknown(operation);
   client.open.clear();
+  client.transfers.clear();
   client.connection = 0;
+}
+
+void World::hang_up(Client& client) {
+  post(host(client.host), node::ClientGone{client.connection});
+  forget(client);
 }
 
 void World::connections_lost(const Host& h) {
   for (Client& client : clients_) {
     if (client.host != h.number()) continue;
-    for (const auto& [request, operation] : client.open) history_.unknown(operation);
-    client.open.clear();
-    client.connection = 0;
+    forget(client);
   }
 }
 
@@ -166,40 +205,58 @@ void World::on_reply(Host& h, const node::Ticket& ticket, node::Reply& reply) {
   mix(ticket.connection * 1'000'003 + ticket.request);
   for (Client& client : clients_) {
     if (client.connection != ticket.connection || client.host != h.number()) continue;
+    if (client.transfers.contains(ticket.request)) return on_transferred(client, ticket, reply);
     const auto at = client.open.find(ticket.request);
     if (at == client.open.end()) return fail("a request was answered twice");
     const std::size_t operation = at->second;
     client.open.erase(at);
-    const Operation& asked = history_.operation(operation);
-    if (const auto* refusal = std::get_if<node::Refusal>(&reply)) {
-      trace("client {}.{} is refused ({})", ticket.connection, ticket.request,
-            static_cast<int>(*refusal));
-      if (*refusal == node::Refusal::outcome_unknown) {
-        tally_.count(Count::unknown_outcomes);
-        return history_.unknown(operation);
-      }
-      tally_.count(Count::refused);
-      if (chance(client.random, 50)) client.again = asked;
-      check(history_.refused(operation));
-      // Elsewhere, perhaps, they know better.
-      if (chance(client.random, 50) && client.open.empty()) hang_up(client);
-      return;
-    }
-    tally_.count(Count::answered);
-    ++client.served;
-    if (const auto* read = std::get_if<node::ReadResult>(&reply)) {
-      trace("client {}.{} reads at revision {}", ticket.connection, ticket.request, read->revision);
-      if (read->item) client.revisions[asked.key] = read->item->revision;
-      return check(history_.read(operation, seen_of(*read), read->revision));
-    }
-    const auto& written = std::get<kv::WriteResult>(reply);
-    trace("client {}.{} has written at revision {}", ticket.connection, ticket.request,
-          written.revision);
-    client.revisions[asked.key] = written.current_revision;
-    Outcome outcome = outcome_of(written);
-    if (options_.plant && tally_.of(Count::answered) > 20) ++outcome.revision;
-    return check(history_.wrote(operation, outcome));
+    return on_answer(client, ticket, operation, reply);
   }
+}
+
+// Who is named has been elected in that term, and is the one that was asked for.
+void World::on_transferred(Client& client, const node::Ticket& ticket, const node::Reply& reply) {
+  const auto to = client.transfers.extract(ticket.request).mapped();
+  const auto* done = std::get_if<node::TransferResult>(&reply);
+  trace("client {}.{}: transfer {}", ticket.connection, ticket.request,
+        done != nullptr ? "done" : "refused");
+  if (done == nullptr) return;
+  tally_.count(Count::transfers_done);
+  if (to && *to != done->leader) return fail("K11: leadership went to another server than asked");
+  check(safety_.leads(done->leader.value, done->term.value));
+}
+
+void World::on_answer(Client& client, const node::Ticket& ticket, std::size_t operation,
+                      node::Reply& reply) {
+  const Operation& asked = history_.operation(operation);
+  if (const auto* refusal = std::get_if<node::Refusal>(&reply)) {
+    trace("client {}.{} is refused ({})", ticket.connection, ticket.request,
+          static_cast<int>(*refusal));
+    if (*refusal == node::Refusal::outcome_unknown) {
+      tally_.count(Count::unknown_outcomes);
+      return history_.unknown(operation);
+    }
+    tally_.count(Count::refused);
+    if (chance(client.random, 50)) client.again = asked;
+    check(history_.refused(operation));
+    // Elsewhere, perhaps, they know better.
+    if (chance(client.random, 50) && client.open.empty()) hang_up(client);
+    return;
+  }
+  tally_.count(Count::answered);
+  ++client.served;
+  if (const auto* read = std::get_if<node::ReadResult>(&reply)) {
+    trace("client {}.{} reads at revision {}", ticket.connection, ticket.request, read->revision);
+    if (read->item) client.revisions[asked.key] = read->item->revision;
+    return check(history_.read(operation, seen_of(*read), read->revision));
+  }
+  const auto& written = std::get<kv::WriteResult>(reply);
+  trace("client {}.{} has written at revision {}", ticket.connection, ticket.request,
+        written.revision);
+  client.revisions[asked.key] = written.current_revision;
+  Outcome outcome = outcome_of(written);
+  if (options_.plant && tally_.of(Count::answered) > 20) ++outcome.revision;
+  check(history_.wrote(operation, outcome));
 }
 
 }  // namespace vesper::sim

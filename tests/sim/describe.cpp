@@ -52,6 +52,13 @@ struct Describe {
     return fmt::format("snapshot at {} in term {}: next is chunk {}", m.last_index.value,
                        m.term.value, m.next_chunk);
   }
+  std::string operator()(const raft::TimeoutNow& m) const {
+    return fmt::format("take over from term {}", m.term.value);
+  }
+  std::string operator()(const node::TransferAsked& m) const {
+    return fmt::format("hand over in term {}{}", m.term.value,
+                       m.to ? fmt::format(" to server {}", m.to->value) : "");
+  }
   std::string operator()(const raft::Message& m) const { return std::visit(*this, m); }
   std::string operator()(const node::Forward& m) const {
     return fmt::format("forward for term {}: {} writes behind {}", m.term.value, m.writes.size(),
@@ -60,11 +67,6 @@ struct Describe {
   std::string operator()(const node::ForwardReply& m) const {
     return fmt::format("forwarded for term {} up to {}{}", m.term.value, m.accepted,
                        m.gap ? ", then a gap" : "");
-  }
-  // What a later version says.
-  template <typename Other>
-  std::string operator()(const Other&) const {
-    return "another message";
   }
 };
 

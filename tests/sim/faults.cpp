@@ -118,13 +118,16 @@ void World::inject_process(FaultKind kind) {
       tally_.count(Count::fault_pause);
       trace("server {} is frozen", i);
       h.paused = true;
+      if (chance(faults_, 20)) excite();
       after(between(faults_, milliseconds(10), seconds(2)), Resume{i});
     } else if (kind == FaultKind::shutdown) {
       if (h.stopping) continue;
       tally_.count(Count::fault_shutdown);
       trace("server {} is asked to shut down", i);
       h.stopping = true;
-      post(h, node::Shutdown{});
+      // It hands leadership over first, and goes on serving meanwhile.
+      post(h, node::HandOver{});
+      after(between(faults_, {}, milliseconds(250)), Shut{i, h.boot});
       after(seconds(1), Kill{i, h.boot, false});
     } else {
       tally_.count(power ? Count::fault_power : Count::fault_crash);
@@ -317,6 +320,7 @@ void World::wipe() {
 // ---- their ends ---------------------------------------------------------------------------
 
 void World::begin(Spell spell, Duration lasts) {
+  if (!spell.cuts.empty() && chance(faults_, 40)) excite();
   spells_.push_back(std::move(spell));
   after(lasts, Undo{spells_.size() - 1});
 }
@@ -353,10 +357,7 @@ void World::choose_core() {
     h.outside = true;
     tally_.count(Count::fault_core);
     Spell spell{FaultKind::partition, {}, {}, false};
-    std::int64_t shape = faults_.between(0, 5);
-    // A leader whose disk never answers cannot read its snapshot for those who need it, and does
-    // not yet give leadership away.
-    if (shape == 3 && leader() == i) shape = 2;
+    const std::int64_t shape = faults_.between(0, 5);
     trace("server {} stays behind ({})", i, shape);
     if (shape == 0) crash(h, false);
     if (shape == 1 && h.up()) h.paused = true;

@@ -67,9 +67,9 @@ struct Host final : node::Transport, node::Clients, storage::Fs {
   std::int64_t effects_left = kUnlimited;
   std::uint64_t turns = 0;
   // E12: it follows a leader of this term that it heard lately, when its turn begins; 0: it does
-  // not. Or it has been told that the process of one is gone.
+  // not. Or it has been told that a leader's process is gone, or hands over.
   raft::Term sticks_to;
-  bool told_gone = false;
+  bool excused = false;
   node::Recovery recovery;  // its log and snapshots
   std::unique_ptr<node::Node> node;
   node::Counters counted;  // of which the tally knows

@@ -1,6 +1,7 @@
 // vesper-sim: runs simulated worlds by seed and says what they exercised. Exit code 0 only without
 // a failure, 1 with one, 2 for arguments that make no sense.
 #include <fmt/core.h>
+#include <sys/resource.h>
 
 #include <charconv>
 #include <chrono>
@@ -116,6 +117,7 @@ struct Summary {
   std::map<std::uint64_t, std::string> failures;
   Tally tally;
   double simulated = 0, wall = 0;
+  double cpu = 0;           // of the processor, all processes together
   std::uint64_t trace = 0;  // of all worlds, in whatever order they came
 
   double speed() const { return wall > 0 ? simulated / wall : 0; }
@@ -126,10 +128,12 @@ struct Summary {
 
 void print_json(const Summary& s) {
   std::string out = fmt::format(
-      "{{\"seeds\":{},\"failures\":{},\"simulated_seconds\":{:.3f},\"wall_seconds\":{:.3f},"
+      "{{\"seeds\":{},\"failures\":{},\"simulated_seconds\":{:.3f},\"wall_seconds\":{:.3f},\"cpu_"
+      "seconds\":{:.3f},"
       "\"times_real_time\":{:.0f},\"events_per_second\":{:.0f},\"trace\":\"{:016x}\","
       "\"failed_seeds\":[",
-      s.seeds, s.failures.size(), s.simulated, s.wall, s.speed(), s.events_per_second(), s.trace);
+      s.seeds, s.failures.size(), s.simulated, s.wall, s.cpu, s.speed(), s.events_per_second(),
+      s.trace);
   bool first = true;
   for (const auto& [seed, why] : s.failures) {
     out += fmt::format("{}{}", first ? "" : ",", seed);
@@ -145,9 +149,11 @@ void print_text(const Summary& s) {
   for (std::size_t i = 0; i < kCounts; ++i)
     std::printf("%-24s %llu\n", std::string(kCountNames[i]).c_str(),
                 static_cast<unsigned long long>(s.tally.counts[i]));
-  std::printf("%.0f s simulated in %.1f s: %.0f times real time, %.0f events/s; trace %016llx\n",
-              s.simulated, s.wall, s.speed(), s.events_per_second(),
-              static_cast<unsigned long long>(s.trace));
+  std::printf("%.0f s simulated in %.1f s: %.0f times real time, %.0f events/s\n", s.simulated,
+              s.wall, s.speed(), s.events_per_second());
+  std::printf("%.1f s of processor: %.0f times real time, %.0f events/s on one core\n", s.cpu,
+              s.simulated / s.cpu, static_cast<double>(s.tally.of(Count::events)) / s.cpu);
+  std::printf("trace %016llx\n", static_cast<unsigned long long>(s.trace));
   std::printf("%llu passed, %llu failed\n",
               static_cast<unsigned long long>(s.seeds - s.failures.size()),
               static_cast<unsigned long long>(s.failures.size()));
@@ -192,6 +198,10 @@ int main(int argc, char** argv) {
              });
   const std::chrono::duration<double> wall = std::chrono::steady_clock::now() - began;
   summary.wall = wall.count();
+  rusage used{};
+  if (::getrusage(RUSAGE_CHILDREN, &used) == 0)
+    summary.cpu = static_cast<double>(used.ru_utime.tv_sec + used.ru_stime.tv_sec) +
+                  static_cast<double>(used.ru_utime.tv_usec + used.ru_stime.tv_usec) / 1e6;
   if (arguments.json) print_json(summary);
   else print_text(summary);
   return summary.failures.empty() ? 0 : 1;

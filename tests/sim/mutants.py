@@ -5,6 +5,7 @@ mutants.py run --root DIR [NAME...]     builds and runs each in a copy of the tr
                                         (scripts/mutants.sh; --jobs N, --build DIR to keep it)
 """
 import argparse
+import filecmp
 import os
 import re
 import shutil
@@ -33,16 +34,18 @@ MUTANTS = (
            "      term_write_ = pending_write();\n",
            "      hard_state_.voted_for = from;\n", 300),
     Mutant("messages do not wait until their term is durable", "E3", RAFT + "raft.cpp",
-           "  needs = std::max(needs, term_write_);\n", "", 300),
+           "needs <= persisted_ && term_write_ <= persisted_hard_state_",
+           "needs <= persisted_", 300),
     Mutant("a second vote in the same term", "E4", RAFT + "follower.cpp",
            "if (reply.granted() && hard_state_.voted_for && *hard_state_.voted_for != from)",
            "if (false)", 300),
     Mutant("a vote for a shorter log", "E5", RAFT + "follower.cpp",
            "  return last_index >= log_.last_index();\n", "  return true;\n", 300),
     Mutant("a candidate counts its own vote before it is durable", "E2", RAFT + "candidate.cpp",
-           "persisted_ >= candidate.own_vote ? 1 : 0", "1", 300),
+           "persisted_hard_state_ >= candidate.own_vote ? 1 : 0", "1", 300),
     Mutant("half is a majority", "E1", RAFT + "types.hpp",
-           "return voters.size() / 2 + 1;", "return (voters.size() + 1) / 2;", 300),
+           "return voters.size() / 2 + 1;", "return std::max<std::size_t>(1, voters.size() / 2);",
+           300),
     Mutant("a vote is kept for the next term", "E8", RAFT + "raft.cpp",
            "  hard_state_ = HardState{term, std::nullopt};\n",
            "  hard_state_.current_term = term;\n", 300),
@@ -50,14 +53,14 @@ MUTANTS = (
            "    append(\n        make_entry(log_.last_index().next(), current_term(), "
            "EntryType::noop, stamp, Origin{}, {}));\n", "", 300),
     Mutant("a vote while the leader is heard", "E12", RAFT + "follower.cpp",
-           "  if (leader_is_fresh()) return VoteRefusal::leader_fresh;\n", "", 300),
+           "  if (!m.transfer && leader_is_fresh()) return VoteRefusal::leader_fresh;\n", "", 300),
     Mutant("a pre-vote opens its term", "E9", RAFT + "candidate.cpp",
            "  role_ = std::move(pre);\n  ask_votes(true);\n",
            "  role_ = std::move(pre);\n  ask_votes(true);\n"
            "  hard_state_.current_term = current_term().next();\n", 300),
     # ---- logs
     Mutant("an acknowledgement before the fsync", "L10", RAFT + "follower.cpp",
-           "  send(from, reply, write_of(last_new));\n",
+           "  send(from, reply, write_of(*last_new));\n",
            "  send(from, reply, WriteNumber(0));\n", 300),
     Mutant("a leader counts what its own disk does not have", "L10", RAFT + "leader.cpp",
            "if (self_counts()) matches.push_back(durable_index_);",
@@ -66,13 +69,13 @@ MUTANTS = (
            "candidate <= commit_index_ || log_.term_at(candidate) != current_term()",
            "candidate <= commit_index_", 300),
     Mutant("an old message truncates what stands behind it", "L2", RAFT + "follower.cpp",
-           "    if (here && *here == entry.term) continue;\n",
-           "    if (here && *here == entry.term && entry.index <= commit_index_) continue;\n", 300),
+           "    if (here && *here == entry.term) {\n",
+           "    if (here && *here == entry.term && index <= commit_index_) {\n", 300),
     Mutant("a committed entry may be truncated", "L3", RAFT + "follower.cpp",
-           "    if (here && *here == entry.term) continue;\n    if (here && entry.index <= "
-           "commit_index_) {",
-           "    if (here && *here == entry.term && entry.index.value % 7 != 0) continue;\n"
-           "    if (false) {", 300),
+           "    if (here && *here == entry.term) {\n      equal = index;\n      continue;\n    }\n"
+           "    if (here && entry.index <= commit_index_) {",
+           "    if (here && *here == entry.term && index.value % 7 != 0) {\n"
+           "      equal = index;\n      continue;\n    }\n    if (false) {", 300),
     Mutant("a heartbeat commits what this leader has not proven", "L4", RAFT + "follower.cpp",
            "m.log_time)) return;\n  commit_to(std::min(m.leader_commit, proven_index_));",
            "m.log_time)) return;\n  commit_to(std::min(m.leader_commit, log_.last_index()));", 300),
@@ -108,10 +111,14 @@ MUTANTS = (
            "  snapshot.last_index = raft_.commit_index();\n", 300),
     Mutant("a snapshot has what was written after it began", "S9", KV + "store.cpp",
            "  if (exists) {\n    keep_for_export(*at);\n", "  if (exists) {\n", 300),
-    Mutant("a snapshot's chunks are acknowledged before they are durable", "S2",
-           NODE + "snapshots.cpp",
-           "                           receiving_->durable});",
-           "                           receiving_->taken_in});", 300),
+    Mutant("a delayed snapshot of what is committed is taken", "S4", RAFT + "snapshots.cpp",
+           "  if (snapshot.last_index <= commit_index_) return send_done(from, snapshot);  // S4\n",
+           "", 300),
+    Mutant("a snapshot that the log does not lead to is passed over", "L10",
+           NODE + "recovery.cpp",
+           "      if (index > log.commit_index) return std::move(loaded).error();\n", "", 3000),
+    Mutant("the page cache is believed after a failed sync", "L10", STORAGE + "wal_recovery.cpp",
+           "  if (auto written = write_last_frame_again(); !written) return written;\n", "", 300),
     Mutant("a received snapshot leaves the conflicting log in place", "S3", RAFT + "snapshots.cpp",
            "  write_from_ = last.next();\n  dirty_ = true;\n", "", 300),
     Mutant("a snapshot is complete without its last chunk", "S5", NODE + "snapshots.cpp",
@@ -138,8 +145,7 @@ MUTANTS = (
     Mutant("a forwarded write that comes twice is proposed twice", "K9", NODE + "forwarding.cpp",
            "      if (write.sequence <= accepted) continue;\n", "", 300),
     Mutant("a leader takes writes that were meant for another term's", "K9", NODE + "node.cpp",
-           "!raft_.is_leader() || forward.term != raft_.current_term() || stopping_",
-           "!raft_.is_leader() || stopping_", 300),
+           "!can_propose() || forward.term != raft_.current_term()", "!can_propose()", 300),
     Mutant("writes of the term that begins are proposed again, too", "K1", NODE + "forwarding.cpp",
            "write.decided || write.sent >= term", "write.decided || write.sent > term", 300),
     Mutant("a write goes to a new leader while an older one is undecided", "K9",
@@ -153,7 +159,16 @@ MUTANTS = (
            "end_write(hidden.ticket, Refusal::no_leader)", 300),
     Mutant("a delete does not count as a revision", "K12", KV + "store.cpp",
            "  ++revision_;\n  keep_for_export(*at);\n", "  keep_for_export(*at);\n", 300),
+    Mutant("a leader that hands over goes on taking writes", "K11", NODE + "requests.cpp",
+           " && !raft_.transferring()", "", 300),
+    Mutant("a hand-over to a server that lacks entries", "K11", RAFT + "transfer.cpp",
+           "it == leader.progress.end() || it->second.match_index != log_.last_index()",
+           "it == leader.progress.end()", 300),
     # ---- liveness
+    Mutant("a hand-over that comes to nothing is never given up", "K11", RAFT + "transfer.cpp",
+           "leader.hand_over && now_ >= leader.hand_over->deadline", "false", 300),
+    Mutant("a leader with a stalled disk keeps leading", "Q5", RAFT + "transfer.cpp",
+           "  if (disk_health() != DiskHealth::ok) on_transfer_leadership({});\n", "", 1000),
     Mutant("a lost acknowledgement is never asked for again", "Q3", RAFT + "leader.cpp",
            "    if (now_ - progress.progress_at < config_.heartbeat_interval * 4) continue;\n",
            "    continue;\n", 300),
@@ -185,16 +200,23 @@ def problems(root):
         yield f"{name}: twice in the list"
 
 
+def copy_changed(source, target):
+    """Only what differs, and with the time of now: ninja believes times."""
+    if os.path.exists(target) and filecmp.cmp(source, target, shallow=False):
+        return
+    shutil.copyfile(source, target)
+
+
 def make_copy(root, folder):
     os.makedirs(folder, exist_ok=True)
     for part in ("meson.build", "meson_options.txt", "src", "tests", "subprojects"):
         source = os.path.join(root, part)
         target = os.path.join(folder, part)
         if os.path.isdir(source):
-            shutil.copytree(source, target, dirs_exist_ok=True,
+            shutil.copytree(source, target, dirs_exist_ok=True, copy_function=copy_changed,
                             ignore=shutil.ignore_patterns("build*", "packagecache"))
         else:
-            shutil.copy2(source, target)
+            copy_changed(source, target)
 
 
 def build(folder, jobs):
@@ -261,7 +283,7 @@ def main():
     parser.add_argument("--root", required=True)
     parser.add_argument("--jobs", type=int, default=os.cpu_count() or 1)
     parser.add_argument("--build", help="a folder to keep, to be quicker the next time")
-    arguments = parser.parse_args()
+    arguments = parser.parse_intermixed_args()
     if arguments.what == "run":
         return run(arguments.root, arguments.names, arguments.jobs, arguments.build)
     found = list(problems(arguments.root))

@@ -11,6 +11,12 @@ namespace {
 constexpr Duration kDialAgainMin = milliseconds(20);
 constexpr Duration kDialAgainMax = milliseconds(250);
 
+bool asks_for_transfer(const node::PeerMessage& message) {
+  const auto* m = std::get_if<raft::Message>(&message);
+  const auto* request = m == nullptr ? nullptr : std::get_if<raft::VoteRequest>(m);
+  return request != nullptr && request->transfer;
+}
+
 }  // namespace
 
 void World::transmit(Host& from, std::size_t to, const node::PeerMessage& message, bool bulk) {
@@ -68,6 +74,7 @@ void World::deliver(Deliver& message) {
   if (!lost) {
     auto decoded = node::decode(message.bytes);
     if (!decoded) return fail(fmt::format("codec: {}", decoded.error().what));
+    if (asks_for_transfer(*decoded)) to.excused = true;
     post(to, node::FromPeer{raft::ServerId(message.from), message.incarnation,
                             std::move(decoded.value())});
   } else {
@@ -159,7 +166,7 @@ void World::gone(std::size_t who, std::size_t other) {
   Link& l = link(who, other);
   if (!std::exchange(l.announced, false)) return;
   tally_.count(Count::peers_gone);
-  host(who).told_gone = true;
+  host(who).excused = true;
   post(host(who), node::PeerGone{host(other).id});
 }
 

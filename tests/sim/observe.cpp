@@ -31,12 +31,15 @@ void World::observe_send(Host& h, const node::PeerMessage& message) {
   if (const auto* request = std::get_if<raft::VoteRequest>(m)) {
     if (request->pre_vote) return;  // its term is nobody's yet
     if (h.campaigned < request->term) tally_.count(Count::elections);
+    if (h.campaigned < request->term && request->transfer) tally_.count(Count::hand_overs);
     h.campaigned = std::max(h.campaigned, request->term);
     return check(safety_.votes(who, incarnation, request->term.value, who));
   }
   safety_.promises_term(who, raft::term_of(*m).value);
   if (const auto* append = std::get_if<raft::AppendEntries>(m))
     return check(safety_.leads(who, append->term.value));
+  if (const auto* now = std::get_if<raft::TimeoutNow>(m))
+    return check(safety_.leads(who, now->term.value));
   if (const auto* heartbeat = std::get_if<raft::Heartbeat>(m))
     return check(safety_.leads(who, heartbeat->term.value));
   if (const auto* reply = std::get_if<raft::AppendReply>(m)) {

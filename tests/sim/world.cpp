@@ -127,7 +127,7 @@ void World::stop_process(Host& h) {
   h.turn_scheduled = h.disk_scheduled = false;
   h.wake_at = kNever;
   h.effects_left = Host::kUnlimited;
-  h.told_gone = false;
+  h.excused = false;
   connections_lost(h);
   connections_end(h);
 }
@@ -198,11 +198,11 @@ void World::turn(Host& h) {
   if (dies) h.effects_left = faults_.between(0, 5);
   const Instant local = h.clock.read(now_);
   const raft::Raft& raft = h.node->raft();
-  const bool hears = raft.leader() && !raft.is_leader() && !h.told_gone &&
+  const bool hears = raft.leader() && !raft.is_leader() && !h.excused &&
                      local - raft.leader_heard_at() < raft.config().election_timeout;
   h.sticks_to = hears ? raft.current_term() : raft::Term(0);
   const auto deadline = h.node->turn(local);
-  h.told_gone = false;
+  h.excused = false;
   // What this turn decided is judged even where nobody will ever hear of it.
   observe(h, static_cast<bool>(deadline));
   if (!deadline) return storage_failed(h, deadline.error());
@@ -288,6 +288,7 @@ struct World::Dispatch {
     if (w.link(a.from, a.to).epoch == a.epoch) w.reset(a.from, a.to);
   }
   void operator()(const ClientStep& a) const { w.client_step(a.client); }
+  void operator()(const Poke& a) const { w.poke(a.client); }
   void operator()(const NextFault&) const { w.next_fault(); }
   void operator()(const Restart& a) const {
     Host& h = w.host(a.host);
@@ -295,6 +296,10 @@ struct World::Dispatch {
   }
   void operator()(const Resume& a) const {
     if (w.faulty_ || !w.host(a.host).outside) w.resume(w.host(a.host));
+  }
+  void operator()(const Shut& a) const {
+    Host& h = w.host(a.host);
+    if (h.boot == a.boot) w.post(h, node::Shutdown{});
   }
   void operator()(const Kill& a) const {
     Host& h = w.host(a.host);

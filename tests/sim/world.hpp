@@ -71,12 +71,19 @@ class World {
   struct ClientStep {
     std::size_t client;
   };
+  struct Poke {
+    std::size_t client;
+  };
   struct NextFault {};
   struct Restart {
     std::size_t host;
   };
   struct Resume {
     std::size_t host;
+  };
+  struct Shut {
+    std::size_t host;
+    std::uint64_t boot;
   };
   struct Kill {
     std::size_t host;
@@ -91,8 +98,8 @@ class World {
     std::size_t fault;
   };
   struct Poll {};
-  using Action = std::variant<Deliver, Turn, Disk, Wake, Dial, Reset, ClientStep, NextFault,
-                              Restart, Resume, Kill, Strike, Undo, Poll>;
+  using Action = std::variant<Deliver, Turn, Disk, Wake, Dial, Reset, ClientStep, Poke, NextFault,
+                              Restart, Resume, Shut, Kill, Strike, Undo, Poll>;
   struct Dispatch;
 
   // The connection that `from` has dialled and speaks on.
@@ -118,11 +125,12 @@ class World {
     std::size_t host = 0;
     std::uint64_t connection = 0;  // 0: none
     std::uint64_t next_request = 1;
-    bool probe = false;                              // asks at the end, until it is answered
-    std::size_t served = 0;                          // of the requests asked last
-    std::map<std::uint64_t, std::size_t> open;       // request -> operation
-    std::map<std::string, std::uint64_t> revisions;  // seen last
-    std::optional<Operation> again;                  // was refused: tried once more elsewhere
+    bool probe = false;      // asks at the end, until it is answered
+    std::size_t served = 0;  // of the requests asked last
+    std::map<std::uint64_t, std::optional<raft::ServerId>> transfers;  // by request: to whom
+    std::map<std::uint64_t, std::size_t> open;                         // request -> operation
+    std::map<std::string, std::uint64_t> revisions;                    // seen last
+    std::optional<Operation> again;  // was refused: tried once more elsewhere
     // A read and a write were served.
     bool satisfied() const { return served >= 2 && open.empty(); }
   };
@@ -198,10 +206,17 @@ class World {
 
   // clients.cpp
   void client_step(std::size_t c);
+  void poke(std::size_t c);
+  void excite();
   bool connect(Client& client);
   Operation invent(Client& client);
   void ask(Client& client, Operation operation);
   void on_reply(Host& h, const node::Ticket& ticket, node::Reply& reply);
+  void ask_transfer(Client& client);
+  void on_transferred(Client& client, const node::Ticket& ticket, const node::Reply& reply);
+  void on_answer(Client& client, const node::Ticket& ticket, std::size_t operation,
+                 node::Reply& reply);
+  void forget(Client& client);
   void hang_up(Client& client);
   void connections_lost(const Host& h);
 
