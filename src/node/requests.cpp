@@ -207,9 +207,9 @@ void Node::on_client_gone(std::uint64_t connection) {
 
 // ---- writes -------------------------------------------------------------------------------
 
-// Whether this node takes writes into its log: while leadership is handed over they wait.
+// Whether this node takes writes into its log. Where it leads and does not, they wait.
 bool Node::can_propose() const {
-  return raft_.is_leader() && !raft_.transferring() && !raft_.writes_blocked() && !stopping_;
+  return raft_.takes_proposals() && !stopping_;
 }
 
 void Node::report_disk_space() {

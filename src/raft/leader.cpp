@@ -62,7 +62,7 @@ void Raft::become_leader() {
 
 void Raft::on_propose(Propose propose) {
   VESPER_ASSERT(is_leader());
-  VESPER_ASSERT(!transferring());
+  VESPER_ASSERT(!std::get<Leader>(role_).hand_over);
   // The leader's clock stamps entries; it never goes back along the log.
   const std::int64_t clock = log_time(now_).value;
   for (Proposal& proposal : propose.proposals) {

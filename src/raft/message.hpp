@@ -77,7 +77,7 @@ struct Heartbeat {
 // How a server's disk does, as far as its leader should know.
 enum class DiskHealth : std::uint8_t {
   ok = 0,
-  stalled = 1,  // a write has been under way for longer than an election timeout
+  stalled = 1,  // a write has been under way for longer than the longest election timeout
   full = 2,     // there is no space for more log
 };
 

@@ -91,10 +91,11 @@ class Raft {
   WriteNumber last_write() const { return last_write_; }
   WriteNumber persisted() const { return persisted_; }
   WriteNumber persisted_hard_state() const { return persisted_hard_state_; }
-  // Leadership is being handed over: no Propose until that has ended.
-  bool transferring() const;
-  // Of this leader, or of the one that is heard: so many disks are full that a write could not be
-  // committed. No Propose meanwhile.
+  // This server leads, and Propose may come: not while leadership is being handed over, nor while
+  // its disk, or too many others, are full.
+  bool takes_proposals() const;
+  // Of this leader, or of the one that is heard: so many disks are full that no write could be
+  // committed.
   bool writes_blocked() const;
   DiskHealth disk_health() const;
   // A voter under this incarnation, so that its vote and acknowledgements count.

@@ -197,6 +197,9 @@ void Raft::on_install_snapshot_reply(ServerId from, Incarnation incarnation,
     transfer.next = std::max(transfer.next, transfer.acked);
     return;
   }
+  // It has nothing yet: the newest is the one that others can go on with.
+  if (m.next_chunk == 0 && transfer.snapshot != snapshot_)
+    return progress->become_snapshot(snapshot_);
   if (m.next_chunk > 0) {
     ++transfers_resumed_;
     output_->notes.push_back(fmt::format("{} has {} of {} chunks -> go on from there", name(from),

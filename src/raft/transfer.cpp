@@ -22,7 +22,7 @@ constexpr std::uint64_t kMostBehind = 1024;
 DiskHealth Raft::disk_health() const {
   if (disk_space_.full) return DiskHealth::full;
   const bool stalled =
-      !outstanding_.empty() && now_ - outstanding_.front().handed_out_at > config_.election_timeout;
+      !outstanding_.empty() && now_ - outstanding_.front().handed_out_at > config_.election_timeout * 2;
   return stalled ? DiskHealth::stalled : DiskHealth::ok;
 }
 
@@ -43,27 +43,28 @@ bool Raft::has_room(std::size_t bytes) {
   return true;
 }
 
+// Only where those who are there would be a majority, and those of them with space are none.
 bool Raft::writes_blocked() const {
   const auto* leader = std::get_if<Leader>(&role_);
   if (leader == nullptr) return leader_blocks_writes_;
-  if (disk_space_.full && disk_space_.room < kRoomToLead) return true;
-  std::size_t with_space = 0;
-  for (const Voter& voter : configuration_.voters) {
-    if (voter.id == config_.self) {
-      if (self_counts() && !disk_space_.full) ++with_space;
-    } else if (const auto it = leader->progress.find(voter.id); it != leader->progress.end()) {
-      if (it->second.disk != DiskHealth::full) ++with_space;
-    }
+  std::size_t there = self_counts() ? 1 : 0;
+  std::size_t with_space = self_counts() && !disk_space_.full ? 1 : 0;
+  for (const auto& [id, progress] : leader->progress) {
+    if (!counts(id, progress.incarnation) || now_ - progress.heard_at > config_.election_timeout * 2)
+      continue;
+    ++there;
+    if (progress.disk != DiskHealth::full) ++with_space;
   }
-  return with_space < majority();
+  return there >= majority() && with_space < majority();
+}
+
+bool Raft::takes_proposals() const {
+  const auto* leader = std::get_if<Leader>(&role_);
+  if (leader == nullptr || leader->hand_over || writes_blocked()) return false;
+  return !disk_space_.full || disk_space_.room >= kRoomToLead;
 }
 
 // ---- the leader's side --------------------------------------------------------------------
-
-bool Raft::transferring() const {
-  const auto* leader = std::get_if<Leader>(&role_);
-  return leader != nullptr && leader->hand_over.has_value();
-}
 
 // One that would win and could do the work: it answers, its log is being followed up, its disk is
 // well, and the little that it lacks is under way to it.
