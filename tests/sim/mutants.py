@@ -29,10 +29,13 @@ class Mutant(NamedTuple):
 
 MUTANTS = (
     # ---- elections
-    Mutant("a vote is not persisted", "E2", RAFT + "follower.cpp",
+    Mutant("a vote is not persisted", "E2", RAFT + "raft.cpp",
+           "  write.hard_state = hard_state_;\n",
+           "  write.hard_state = {hard_state_.current_term, std::nullopt};\n", 300),
+    Mutant("a vote in a term that was open already is not persisted", "E2", RAFT + "follower.cpp",
            "      hard_state_.voted_for = from;\n      dirty_ = true;\n"
            "      term_write_ = pending_write();\n",
-           "      hard_state_.voted_for = from;\n", 300),
+           "      hard_state_.voted_for = from;\n", 3000),
     Mutant("messages do not wait until their term is durable", "E3", RAFT + "raft.cpp",
            "needs <= persisted_ && term_write_ <= persisted_hard_state_",
            "needs <= persisted_", 300),
@@ -41,8 +44,6 @@ MUTANTS = (
            "if (false)", 300),
     Mutant("a vote for a shorter log", "E5", RAFT + "follower.cpp",
            "  return last_index >= log_.last_index();\n", "  return true;\n", 300),
-    Mutant("a candidate counts its own vote before it is durable", "E2", RAFT + "candidate.cpp",
-           "persisted_hard_state_ >= candidate.own_vote ? 1 : 0", "1", 300),
     Mutant("half is a majority", "E1", RAFT + "types.hpp",
            "return voters.size() / 2 + 1;", "return std::max<std::size_t>(1, voters.size() / 2);",
            300),
