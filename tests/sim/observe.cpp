@@ -1,6 +1,7 @@
 // What the world tells its checkers: everything that leaves a server, and what a server is after
 // each turn.
 #include <algorithm>
+#include <cerrno>
 
 #include "base/checksum.hpp"
 #include "raft/entry.hpp"
@@ -148,6 +149,11 @@ void World::count(Host& h) {
     // Between an installed snapshot and the Write that cuts the log.
     if (faulty_ && plan_.has(FaultKind::crash) && chance(faults_, 15))
       after(between(faults_, {}, plan_.disk_max), Kill{h.number(), h.boot, chance(faults_, 50)});
+    // And now and then the file that it left cannot be read.
+    if (faulty_ && plan_.has(FaultKind::ioerror) && chance(faults_, 10)) {
+      h.failing = true;
+      h.disk.fail(test::MemFs::Call::read, static_cast<std::uint64_t>(faults_.between(0, 8)), EIO);
+    }
   }
   tally_.count(Count::snapshots_taken, now.snapshots_taken - before.snapshots_taken);
   tally_.count(Count::snapshots_installed, now.snapshots_installed - before.snapshots_installed);
