@@ -20,17 +20,21 @@ constexpr Duration kConnectTimeout = seconds(1);
 // Between two rounds over all endpoints, doubling.
 constexpr Duration kFirstPause = milliseconds(50);
 constexpr Duration kLongestPause = milliseconds(400);
+// From when a write may have been applied: a key is remembered for 10 minutes of the cluster's
+// clock, which may run faster than ours, and a server may carry a write out up to kMostWaitMs
+// later.
+constexpr Duration kSendAgainFor = seconds(120);
 // What a server may be asked to wait (docs/http-api.md).
 constexpr std::int64_t kLeastWaitMs = 10;
 constexpr std::int64_t kMostWaitMs = 60'000;
 
 // How long one endpoint may take. It waits for a leader itself, so the first one mostly gets what
-// it needs; what is kept back is for the case that it sits on the wrong side of a partition. Of a
-// read half, since it can be asked elsewhere at any time; of a write little, since the time that
+// it needs; what is kept back is for the case that it sits on the wrong side of a partition. Of
+// what can be asked elsewhere at any time half; of a write that cannot little, since the time that
 // it has decides between an answer and "unknown".
-Duration share_of(Duration left, bool is_write, bool has_others) {
+Duration share_of(Duration left, bool repeatable, bool has_others) {
   if (!has_others) return left;
-  if (!is_write) return left / 2;
+  if (repeatable) return left / 2;
   return left - std::min(seconds(1), left / 4);
 }
 
@@ -43,7 +47,7 @@ std::int64_t server_wait_ms(Duration share) {
 std::string request_of(const HostPort& server, const Call& call, Duration share) {
   const std::string target = fmt::format("{}?{}{}timeout={}ms", call.path, call.query,
                                          call.query.empty() ? "" : "&", server_wait_ms(share));
-  return make_request(server, call.method, target, call.has_body, call.body);
+  return make_request(server, call.method, target, call.has_body, call.body, call.idempotency_key);
 }
 
 // What came of one round, or of one attempt.
@@ -55,18 +59,23 @@ struct Attempt {
 class ClusterCall {
  public:
   ClusterCall(const std::vector<HostPort>& endpoints, const Call& call, Duration timeout)
-      : endpoints_(endpoints), call_(call), finish_by_(monotonic_now() + timeout) {}
+      : endpoints_(endpoints),
+        call_(call),
+        repeatable_(!call.is_write || !call.idempotency_key.empty()),
+        finish_by_(monotonic_now() + timeout) {}
 
   Outcome run() {
     Duration pause = kFirstPause;
     while (true) {
       const Attempt round = go_round();
-      if (round.decided || !round.connected) break;
+      if (round.decided || !(round.connected || may_be_applied_)) break;
       const Instant next = monotonic_now() + pause;
       if (next >= finish_by_) break;
       sleep_until(next);
       pause = std::min(pause * 2, kLongestPause);
     }
+    if (may_be_applied_ && outcome_.kind != Outcome::Kind::reply)
+      outcome_.kind = Outcome::Kind::unknown;
     if (outcome_.kind == Outcome::Kind::unavailable && outcome_.reply.status == 0 &&
         endpoints_.size() > 1)
       outcome_.detail = fmt::format("none of {} endpoints serves; the last: {}", endpoints_.size(),
@@ -89,36 +98,49 @@ class ClusterCall {
   }
 
   Attempt ask(const HostPort& server, Instant now) {
-    const Duration share = share_of(finish_by_ - now, call_.is_write, endpoints_.size() > 1);
-    const Instant finish_by = call_.is_write ? finish_by_ : now + share;
+    const Duration share = share_of(finish_by_ - now, repeatable_, endpoints_.size() > 1);
+    const Instant finish_by = repeatable_ ? now + share : finish_by_;
     const std::array exchanges{std::make_unique<Exchange>(server, request_of(server, call_, share),
                                                           now + kConnectTimeout, finish_by)};
     vesper::app::run(exchanges);
     Exchange& exchange = *exchanges[0];
-    const bool may_be_applied = call_.is_write && exchange.sent();
+    const bool sent_write = call_.is_write && exchange.sent();
     switch (exchange.end()) {
-      case Exchange::End::reply: return take_reply(exchange);
+      case Exchange::End::reply: return take_reply(exchange, now);
       case Exchange::End::not_connected: note(exchange); return {false, false};
       case Exchange::End::broken:
         note(exchange);
-        if (may_be_applied) outcome_.kind = Outcome::Kind::unknown;
-        return {may_be_applied, true};
+        if (sent_write) lost_sight(now);
+        return {sent_write && !repeatable_, true};
       case Exchange::End::bad_reply:
         note(exchange);
-        outcome_.kind = may_be_applied ? Outcome::Kind::unknown : Outcome::Kind::bad_reply;
+        outcome_.kind = Outcome::Kind::bad_reply;
+        if (sent_write) lost_sight(now);
         return {true, true};
       case Exchange::End::none: break;
     }
     VESPER_UNREACHABLE();
   }
 
-  Attempt take_reply(Exchange& exchange) {
+  Attempt take_reply(Exchange& exchange, Instant asked_at) {
     const int status = exchange.reply().status;
     outcome_.reply = exchange.reply();
     outcome_.detail = exchange.server().url();
     if (status == 429 || status == 503) return {false, true};
+    if (call_.is_write && repeatable_) {
+      if (status == 504) lost_sight(asked_at);
+      // Only what the key is remembered with tells of all attempts; a refusal of this one does not.
+      const bool of_all = status == 200 || status == 409 || status == 412;
+      if (may_be_applied_ && !of_all) return {false, true};
+    }
     outcome_.kind = Outcome::Kind::reply;
     return {true, true};
+  }
+
+  // A write has gone out at `sent_at` or a little later, and is still on its way or carried out.
+  void lost_sight(Instant sent_at) {
+    if (!may_be_applied_) finish_by_ = std::min(finish_by_, sent_at + kSendAgainFor);
+    may_be_applied_ = true;
   }
 
   void note(const Exchange& exchange) {
@@ -130,7 +152,9 @@ class ClusterCall {
 
   const std::vector<HostPort>& endpoints_;
   const Call& call_;
+  const bool repeatable_;
   Instant finish_by_;
+  bool may_be_applied_ = false;  // a write was sent, and no answer has told its fate
   Outcome outcome_{Outcome::Kind::unavailable, {}, "the time was up before anybody was asked"};
 };
 
@@ -177,19 +201,22 @@ int exit_code_of(int status, std::string_view code, bool is_write) {
 
 int report(const Outcome& outcome, bool is_write, bool as_json) {
   if (outcome.reply.status != 0) {
-    const ProblemBody problem = read_problem(outcome.reply.body);
+    ProblemBody problem = read_problem(outcome.reply.body);
     const int exit_code = exit_code_of(outcome.reply.status, problem.code, is_write);
-    if (exit_code == kExitOk) return exit_code;
+    const bool is_last_word = outcome.kind != Outcome::Kind::unknown;
+    if (is_last_word && exit_code == kExitOk) return exit_code;
+    if (!is_last_word) problem.hint.clear();
     if (as_json && !problem.code.empty()) fmt::print(stderr, "{}", outcome.reply.body);
     else complain_of_reply(outcome, problem);
-    return exit_code;
+    if (is_last_word) return exit_code;
+  } else {
+    complain(outcome.detail);
   }
-  complain(outcome.detail);
   switch (outcome.kind) {
     case Outcome::Kind::unknown:
       fmt::print(stderr,
-                 "hint: the write was sent and not answered: read the key to see whether it "
-                 "took effect\n");
+                 "hint: the write was sent, and nobody has said what became of it: read the key to "
+                 "see whether it took effect\n");
       return kExitUnknown;
     case Outcome::Kind::unavailable:
       fmt::print(stderr,

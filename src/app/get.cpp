@@ -1,6 +1,8 @@
 // `vesper get KEY`.
 #include <unistd.h>
 
+#include <string>
+
 #include "app/commands.hpp"
 #include "app/kv_command.hpp"
 
@@ -10,7 +12,9 @@ int run_get(const GetOptions& options) {
   const OutputFormat format = options.cluster.output.value_or(OutputFormat::raw);
   Call call;
   call.method = "GET";
-  if (format == OutputFormat::raw) call.query = "raw";
+  std::string query = options.query;
+  if (format == OutputFormat::raw) query += query.empty() ? "raw" : "&raw";
+  call.query = query;
   const auto outcome = call_kv(options.cluster, options.key, std::move(call));
   if (!outcome) return kExitUsage;
   if (const int code = report(*outcome, false, format == OutputFormat::json)) return code;

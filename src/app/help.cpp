@@ -60,6 +60,7 @@ the address: what follows it is taken as it is.
   vesper get photo > photo.jpg
   vesper get name -o json
   vesper get --endpoints 127.0.0.1:5000,127.0.0.1:5001 name
+  vesper get name --consistency stale --max-staleness 1s
 
 Prints the value's bytes and nothing else, and a newline on a terminal only.
 )";
@@ -70,7 +71,8 @@ Prints the value's bytes and nothing else, and a newline on a terminal only.
   date | vesper put now -
   vesper put -- temperature -5
 
-Prints the revision of the store that the write made.
+Prints the revision of the store that the write made. What gets no answer is asked for again, at the
+next endpoint and under the same Idempotency-Key, so that it is written once.
 )";
   if (command == "delete")
     return R"(Examples:

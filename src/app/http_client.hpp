@@ -86,8 +86,9 @@ class Exchange {
 // Runs all of them until each is finished, at their deadlines at the latest.
 void run(std::span<const std::unique_ptr<Exchange>> exchanges);
 
-// The bytes of a request without a connection of its own to keep.
+// The bytes of a request without a connection of its own to keep. An empty key is none.
 std::string make_request(const HostPort& server, std::string_view method, std::string_view target,
-                         bool has_body, std::string_view body);
+                         bool has_body, std::string_view body,
+                         std::string_view idempotency_key = {});
 
 }  // namespace vesper::app

@@ -9,6 +9,7 @@
 #include "app/endpoints.hpp"
 #include "base/bytes.hpp"
 #include "http/target.hpp"
+#include "server/crypto.hpp"
 
 namespace vesper::app {
 
@@ -17,6 +18,8 @@ std::optional<Outcome> call_kv(const ClusterOptions& options, std::string_view k
     complain(fmt::format("the key has {} bytes, expected 1 to {}", key.size(), json::kMaxKey));
     return std::nullopt;
   }
+  // Drawn anew for each command: what it sends more than once is carried out once.
+  if (call.is_write) call.idempotency_key = to_hex(server::random128());
   call.path = "/kv/";
   http::percent_encode_path(key, call.path);
   return call_endpoints(options, call);

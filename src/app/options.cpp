@@ -30,13 +30,14 @@ struct Raw {
   std::string action;  // of `cluster`
   std::string value;
   std::string file;
+  std::string consistency, max_staleness, min_revision;  // of `get`
   std::string address;
   ServerOptions server;
   std::string id;
   std::string data_dir;
   std::string listen;
   std::string peer_key_file;
-  std::array<std::string, 9> settings;  // of `server`, in the order of kSettings
+  std::array<std::string, 14> settings;  // of `server`, in the order of kSettings
 };
 
 // Limits and timeouts of `server`. Exactly one of the two places is set.
@@ -52,6 +53,14 @@ constexpr Setting kSettings[] = {
      &ServerOptions::max_value, nullptr},
     {"--max-inflight", "bytes of writes that wait for an answer (default 67108864)",
      &ServerOptions::max_inflight, nullptr},
+    {"--snapshot-bytes", "a snapshot whenever the log passes a multiple (default 67108864)",
+     &ServerOptions::snapshot_bytes, nullptr},
+    {"--snapshot-entries", "likewise, in entries (default 1000000)",
+     &ServerOptions::snapshot_entries, nullptr},
+    {"--log-tail-bytes", "of log kept in memory behind a snapshot (default 16777216)",
+     &ServerOptions::log_tail_bytes, nullptr},
+    {"--log-tail-entries", "likewise, in entries (default 10000)", &ServerOptions::log_tail_entries,
+     nullptr},
     {"--request-timeout", "of a request without ?timeout= (default 5s)", nullptr,
      &ServerOptions::request_timeout},
     {"--header-timeout", "for a request's head to arrive (default 10s)", nullptr,
@@ -63,7 +72,11 @@ constexpr Setting kSettings[] = {
     {"--election-timeout", "drawn from this to twice this (default 150ms)", nullptr,
      &ServerOptions::election_timeout},
     {"--heartbeat", "of a leader (default 50ms)", nullptr, &ServerOptions::heartbeat},
+    {"--max-lease", "that this node asks for when it leads (default 100ms, the most; 0: none)",
+     nullptr, &ServerOptions::max_lease},
 };
+
+static_assert(std::size(kSettings) == std::tuple_size_v<decltype(Raw::settings)>);
 
 class Help : public CLI::Formatter {
  public:
@@ -98,6 +111,15 @@ void define_cluster(CLI::App& app, Raw& raw, std::string_view timeout) {
   define_timeout(app, raw, timeout);
   app.add_option("-o,--output", raw.output, "raw, table, or json: the reply as it came")
       ->type_name("FORMAT");
+}
+
+void define_read_level(CLI::App& app, Raw& raw) {
+  app.add_option("--consistency", raw.consistency, "linearizable (default), lease or stale")
+      ->type_name("LEVEL");
+  app.add_option("--max-staleness", raw.max_staleness, "of a stale read: 200ms, 1s")
+      ->type_name("DURATION");
+  app.add_option("--min-revision", raw.min_revision, "wait until the node has reached it")
+      ->type_name("N");
 }
 
 void define_server(CLI::App& app, Raw& raw) {
@@ -142,6 +164,7 @@ void define(CLI::App& app, std::string_view command, Raw& raw) {
   }
   if (command == "put") app.add_option("VALUE", raw.value, "");
   define_cluster(app, raw, command == "status" ? "1s a node" : "5s");
+  if (command == "get") define_read_level(app, raw);
   if (command == "put")
     app.add_option("--file", raw.file, "the value is what is in it")->type_name("FILE");
   if (command == "status") app.add_flag("--json", raw.json, "the same as -o json");
@@ -246,7 +269,10 @@ class Reader {
       if (number && *number > 0) raw_.server.*setting.number = *number;
       return number && *number > 0;
     }
-    raw_.server.*setting.duration = http::parse_duration(text);
+    // 0 is no duration of the interface; here it says that there is to be none.
+    const bool none =
+        (text == "0" || text == "0ms") && setting.duration == &ServerOptions::max_lease;
+    raw_.server.*setting.duration = none ? Duration{} : http::parse_duration(text);
     return (raw_.server.*setting.duration).has_value();
   }
 
@@ -265,7 +291,7 @@ class Reader {
       cluster.output = OutputFormat::json;
     }
     if (command_ == "cluster") return read_transfer(std::move(cluster));
-    if (command_ == "get") return GetOptions{std::move(cluster), raw_.key};
+    if (command_ == "get") return read_get(std::move(cluster));
     if (command_ == "delete") return DeleteOptions{std::move(cluster), raw_.key};
     if (command_ == "status") {
       if (!given("--timeout")) cluster.timeout = kStatusTimeout;
@@ -289,6 +315,32 @@ class Reader {
       return fail(
           fmt::format("ID \"{}\": expected the id of a node, see vesper status", escaped(raw_.id)));
     return transfer;
+  }
+
+  Options read_get(ClusterOptions cluster) {
+    GetOptions get{std::move(cluster), raw_.key, {}};
+    const auto add = [&](std::string_view name, std::string_view value) {
+      get.query += fmt::format("{}{}={}", get.query.empty() ? "" : "&", name, value);
+    };
+    if (given("--consistency")) {
+      const std::string& level = raw_.consistency;
+      if (level != "linearizable" && level != "lease" && level != "stale")
+        return fail(fmt::format("--consistency \"{}\": expected linearizable, lease or stale",
+                                escaped(level)));
+      add("consistency", level);
+    }
+    if (given("--max-staleness")) {
+      if (!http::parse_duration(raw_.max_staleness) || raw_.consistency != "stale")
+        return fail("--max-staleness: a duration as in 200ms or 1s, with --consistency stale");
+      add("max_staleness", raw_.max_staleness);
+    }
+    if (given("--min-revision")) {
+      if (!http::parse_decimal(raw_.min_revision).value_or(0))
+        return fail(fmt::format("--min-revision \"{}\": expected a whole number above 0",
+                                escaped(raw_.min_revision)));
+      add("min_revision", raw_.min_revision);
+    }
+    return get;
   }
 
   // A node that does not answer for so long is shown as down; one that is up answers at once.

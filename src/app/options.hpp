@@ -31,6 +31,7 @@ struct ClientOptions {
 struct GetOptions {
   ClusterOptions cluster;
   std::string key;
+  std::string query;  // the read level, encoded; may be empty
 };
 
 struct PutOptions {
@@ -65,8 +66,9 @@ struct ServerOptions {
   std::string log_level = "info";  // debug, info, warn or error
   // Limits and timeouts; empty: the server's own default.
   std::optional<std::uint64_t> max_connections, max_value, max_inflight;
+  std::optional<std::uint64_t> snapshot_bytes, snapshot_entries, log_tail_bytes, log_tail_entries;
   std::optional<Duration> request_timeout, header_timeout, body_timeout, idle_timeout;
-  std::optional<Duration> election_timeout, heartbeat;
+  std::optional<Duration> election_timeout, heartbeat, max_lease;
 };
 
 // The command was answered by parse_options() itself, or could not be understood.

@@ -3,6 +3,7 @@
 
 #include <fmt/core.h>
 
+#include <algorithm>
 #include <filesystem>
 #include <optional>
 #include <utility>
@@ -77,17 +78,27 @@ Result<server::Options> to_options(const ServerOptions& given) {
   apply(given.max_connections, options.max_connections);
   apply(given.max_value, options.max_value);
   apply(given.max_inflight, options.inflight_bytes);
+  apply(given.snapshot_bytes, options.snapshot_bytes);
+  apply(given.snapshot_entries, options.snapshot_entries);
+  apply(given.log_tail_bytes, options.log_tail_bytes);
+  apply(given.log_tail_entries, options.log_tail_entries);
   apply(given.request_timeout, options.request_timeout);
   apply(given.header_timeout, options.header_timeout);
   apply(given.body_timeout, options.body_timeout);
   apply(given.idle_timeout, options.idle_timeout);
   apply(given.election_timeout, options.election_timeout);
   apply(given.heartbeat, options.heartbeat);
+  options.max_lease = std::min(options.max_lease, options.election_timeout);
+  apply(given.max_lease, options.max_lease);
   if (options.max_value > kv::kMaxValue)
     return Error{fmt::format("--max-value {}: at most {}", options.max_value, kv::kMaxValue)};
   if (options.request_timeout < server::kMinTimeout ||
       options.request_timeout > server::kMaxTimeout)
     return Error{"--request-timeout: from 10ms to 60s"};
+  // What is longer than a restart waits for would not be safe; what is longer than an election
+  // timeout would put elections off by more than was asked for.
+  if (options.max_lease > std::min(raft::kMaxLease, options.election_timeout))
+    return Error{"--max-lease: at most 100ms, and at most --election-timeout"};
   // Two heartbeats may get lost before anybody doubts the leader (§5.6).
   if (options.heartbeat * 2 > options.election_timeout)
     return Error{"--heartbeat: at most half of --election-timeout"};

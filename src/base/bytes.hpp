@@ -90,6 +90,33 @@ class SharedBytes {
   std::size_t size_ = 0;
 };
 
+// A buffer of known size that is filled little by little, and then is SharedBytes.
+class BytesBuilder {
+ public:
+  explicit BytesBuilder(std::size_t size)
+      : bytes_(SharedBytes::make(size, [this](char* out) { at_ = out; })), missing_(size) {}
+
+  std::size_t missing() const { return missing_; }
+  // Requires part.size() <= missing().
+  void add(std::string_view part) {
+    VESPER_ASSERT(part.size() <= missing_);
+    if (part.empty()) return;
+    std::memcpy(at_, part.data(), part.size());
+    at_ += part.size();
+    missing_ -= part.size();
+  }
+  // Requires missing() == 0.
+  SharedBytes finish() {
+    VESPER_ASSERT(missing_ == 0);
+    return std::move(bytes_);
+  }
+
+ private:
+  char* at_ = nullptr;
+  SharedBytes bytes_;
+  std::size_t missing_;
+};
+
 // Appends little-endian integers and bytes to a string that it borrows.
 class ByteWriter {
  public:

@@ -26,4 +26,20 @@ class Checksum64 {
   void* state_;
 };
 
+// Likewise of checksum128.
+class Checksum128 {
+ public:
+  explicit Checksum128(std::uint64_t seed = 0);
+  ~Checksum128();
+  Checksum128(const Checksum128&) = delete;
+  Checksum128& operator=(const Checksum128&) = delete;
+
+  void reset(std::uint64_t seed);
+  void add(std::string_view bytes);
+  Id128 digest() const;
+
+ private:
+  void* state_;
+};
+
 }  // namespace vesper

@@ -32,7 +32,7 @@ constexpr Duration seconds(std::int64_t n) {
   return {n * 1'000'000'000};
 }
 
-// A reading of one process's monotonic clock (CLOCK_MONOTONIC, or the simulator's). Readings of
+// A reading of one process's monotonic clock (CLOCK_BOOTTIME, or the simulator's). Readings of
 // different processes do not compare.
 struct Instant {
   std::int64_t ns = 0;

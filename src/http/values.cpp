@@ -70,6 +70,26 @@ std::optional<bool> parse_flag(std::string_view value) {
   return std::nullopt;
 }
 
+std::optional<std::string> unquote(std::string_view value) {
+  if (value.empty() || value.front() != '"') return std::string(value);
+  std::string content;
+  for (std::size_t i = 1; i < value.size(); ++i) {
+    char c = value[i];
+    if (c == '"') {
+      if (i + 1 != value.size()) return std::nullopt;
+      return content;
+    }
+    if (c == '\\') {
+      if (++i == value.size() || (value[i] != '"' && value[i] != '\\')) return std::nullopt;
+      c = value[i];
+    } else if (c < ' ' || c > '~') {
+      return std::nullopt;
+    }
+    content += c;
+  }
+  return std::nullopt;  // not closed
+}
+
 bool list_contains(std::string_view list, std::string_view token) {
   ListReader elements(list);
   for (std::string_view element; elements.next(element);)

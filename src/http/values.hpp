@@ -22,6 +22,10 @@ std::optional<Duration> parse_duration(std::string_view text);
 // The value of a flag in a query: "" (?f and ?f=), "1", "true" set it, "0" and "false" do not.
 std::optional<bool> parse_flag(std::string_view value);
 
+// A field's value that is a text as it is or, where it begins with a quote, a string of RFC 8941
+// §3.3.3: then its content. Nothing where such a string is malformed or something stands behind it.
+std::optional<std::string> unquote(std::string_view value);
+
 // Whether a comma-separated list of tokens has this one; case is ignored.
 bool list_contains(std::string_view list, std::string_view token);
 

@@ -1,5 +1,7 @@
 #include "io/loop.hpp"
 
+#include <ctime>
+
 #include "base/assert.hpp"
 
 namespace vesper::io {
@@ -13,6 +15,8 @@ Loop& self(void* data) {
 
 Loop::Loop() : read_buffer_(new char[kReadBuffer]) {
   VESPER_ASSERT(uv_loop_init(&loop_) == 0);
+  // Else the time of a poll could not be told from that of its callbacks.
+  VESPER_ASSERT(uv_loop_configure(&loop_, UV_METRICS_IDLE_TIME) == 0);
   uv_prepare_init(&loop_, &prepare_);
   uv_check_init(&loop_, &check_);
   uv_idle_init(&loop_, &idle_);
@@ -45,12 +49,19 @@ void Loop::watch_signals() {
   uv_signal_start(&sigint_, on_signal, SIGINT);
 }
 
+Instant Loop::now() const {
+  timespec time{};
+  VESPER_ASSERT(clock_gettime(CLOCK_BOOTTIME, &time) == 0);
+  return Instant{static_cast<std::int64_t>(time.tv_sec) * 1'000'000'000 + time.tv_nsec};
+}
+
 void Loop::run() {
   uv_run(&loop_, UV_RUN_DEFAULT);
 }
 
 void Loop::before_poll() {
   const Instant at = now();
+  measure(at);
   if (at >= deadline_) deadline_passed_ = true;
   if (deadline_passed_ || (events_.busy && events_.busy())) {
     uv_idle_start(&idle_, [](uv_idle_t*) {});
@@ -60,13 +71,23 @@ void Loop::before_poll() {
   arm(at);
 }
 
+void Loop::measure(Instant at) {
+  const Duration idle = nanoseconds(static_cast<std::int64_t>(uv_metrics_idle_time(&loop_)));
+  if (measured_at_ != Instant{} && events_.turned)
+    events_.turned((at - measured_at_) - (idle - idle_before_));
+  measured_at_ = at;
+  idle_before_ = idle;
+}
+
 // The timer is only there to wake the poll. It is set again when it would be late, or so early that
 // the extra wake-up would cost more than setting it.
 void Loop::arm(Instant at) {
   if (armed_ != kNever && armed_ <= at) armed_ = kNever;  // it has fired
   if (deadline_ == kNever) return;
   if (armed_ <= deadline_ && deadline_ - armed_ < milliseconds(5)) return;
-  const std::int64_t due_ms = deadline_.ns / 1'000'000 + 1;
+  // libuv's timers count on CLOCK_MONOTONIC; what carries over is how long there is to wait.
+  const std::int64_t due = static_cast<std::int64_t>(uv_hrtime()) + (deadline_ - at).ns;
+  const std::int64_t due_ms = due / 1'000'000 + 1;
   const std::int64_t wait_ms = due_ms - static_cast<std::int64_t>(uv_now(&loop_));
   uv_timer_start(
       &timer_, [](uv_timer_t*) {}, wait_ms > 0 ? static_cast<std::uint64_t>(wait_ms) : 0, 0);

@@ -19,6 +19,9 @@ struct TurnEvents {
   // have nevertheless run first: a process that was frozen reads its messages before it believes
   // its timers.
   Delegate<void, bool> turn;
+  // After all that, behind a turn: how long the loop was busy since the poll returned. What waits
+  // in the kernel meanwhile has waited that long.
+  Delegate<void, Duration> turned;
   // SIGTERM or SIGINT.
   Delegate<void, int> signal;
 };
@@ -34,9 +37,9 @@ class Loop {
   void set_events(TurnEvents events) { events_ = events; }
   void watch_signals();
 
-  // CLOCK_MONOTONIC, read now; never the loop's cached time, which is older than the bytes that
-  // were just read.
-  Instant now() const { return Instant{static_cast<std::int64_t>(uv_hrtime())}; }
+  // CLOCK_BOOTTIME, read now: monotonic, and it goes on while the machine is suspended, as the
+  // leases of others do. Never the loop's cached time, which is older than the bytes just read.
+  Instant now() const;
 
   // When turn(true) is due; kNever: not. Rounded up to whole milliseconds, so that it is never
   // early. Replaces the one before.
@@ -55,6 +58,7 @@ class Loop {
   void before_poll();
   void after_poll();
   void arm(Instant now);
+  void measure(Instant now);
 
   uv_loop_t loop_;
   uv_prepare_t prepare_;
@@ -66,6 +70,8 @@ class Loop {
   Instant deadline_ = kNever;
   Instant armed_ = kNever;  // what timer_ is set to
   bool deadline_passed_ = false;
+  Instant measured_at_;   // before the poll of the turn that is being measured
+  Duration idle_before_;  // of all polls before that one
   std::unique_ptr<char[]> read_buffer_;
 };
 

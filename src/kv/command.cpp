@@ -2,13 +2,20 @@
 
 #include <fmt/core.h>
 
+#include <algorithm>
+
+#include "base/checksum.hpp"
+
 namespace vesper::kv {
 namespace {
 
 constexpr std::uint8_t kJson = 1;
 constexpr std::uint8_t kIfMatch = 2;
 constexpr std::uint8_t kIfNoneMatch = 4;
-constexpr std::uint8_t kKnownFlags = kJson | kIfMatch | kIfNoneMatch;
+constexpr std::uint8_t kRequest = 8;
+constexpr std::uint8_t kKnownFlags = kJson | kIfMatch | kIfNoneMatch | kRequest;
+
+constexpr std::uint64_t kFingerprintSeed = 0x2f85c3d1706eb94a;
 
 std::size_t value_limit(bool json) {
   return json ? kMaxJson : kMaxValue;
@@ -35,42 +42,88 @@ bool read_match(ByteReader& r, std::optional<Match>& out) {
   return true;
 }
 
+// False where the bytes are no token.
+bool read_request(ByteReader& r, const SharedBytes& payload, Command& command) {
+  const std::size_t size = r.u8();
+  const std::size_t at = r.offset();
+  const std::string_view token = r.bytes(size);
+  command.keyed = true;
+  command.fingerprint.high = r.u64();
+  command.fingerprint.low = r.u64();
+  if (!r.ok()) return true;
+  if (!is_token(token)) return false;
+  command.token = payload.slice(at, size);
+  return true;
+}
+
 // Everything up to the key, which is the same for every operation.
 void write_head(ByteWriter& w, Op op, bool json, const Conditions& conditions,
-                std::string_view key) {
+                const std::optional<RequestId>& request, std::string_view key) {
   VESPER_ASSERT(!key.empty());
   VESPER_ASSERT(key.size() <= kMaxKey);
   std::uint8_t flags = 0;
   if (json) flags |= kJson;
   if (conditions.if_match) flags |= kIfMatch;
   if (conditions.if_none_match) flags |= kIfNoneMatch;
+  if (request) flags |= kRequest;
   w.u8(kCommandVersion);
   w.u8(static_cast<std::uint8_t>(op));
   w.u8(flags);
   if (conditions.if_match) write_match(w, *conditions.if_match);
   if (conditions.if_none_match) write_match(w, *conditions.if_none_match);
+  if (request) {
+    VESPER_ASSERT(is_token(request->token));
+    w.u8(static_cast<std::uint8_t>(request->token.size()));
+    w.bytes(request->token);
+    w.u64(request->fingerprint.high);
+    w.u64(request->fingerprint.low);
+  }
   w.u16(static_cast<std::uint16_t>(key.size()));
   w.bytes(key);
 }
 
 }  // namespace
 
+bool is_token(std::string_view text) {
+  return !text.empty() && text.size() <= kMaxToken &&
+         std::all_of(text.begin(), text.end(), [](char c) { return c > ' ' && c < 0x7f; });
+}
+
+// Every part has a length or a form that ends itself, so that no two requests are written the same.
+// A checksum in place of the body: a large one is not copied.
+Id128 fingerprint_of(std::string_view method, std::string_view target, const Conditions& conditions,
+                     std::string_view body) {
+  std::string form;
+  ByteWriter w(form);
+  w.string(method);
+  w.string(target);
+  w.u8((conditions.if_match ? kIfMatch : 0) | (conditions.if_none_match ? kIfNoneMatch : 0));
+  if (conditions.if_match) write_match(w, *conditions.if_match);
+  if (conditions.if_none_match) write_match(w, *conditions.if_none_match);
+  const Id128 sum = checksum128(body, kFingerprintSeed);
+  w.u64(body.size());
+  w.u64(sum.high);
+  w.u64(sum.low);
+  return checksum128(form, kFingerprintSeed);
+}
+
 std::string encode_put(std::string_view key, std::string_view value, bool json,
-                       const Conditions& conditions) {
+                       const Conditions& conditions, const std::optional<RequestId>& request) {
   VESPER_ASSERT(value.size() <= value_limit(json));
   std::string out;
   // Enough for everything but the longest lists, so that a large value is not moved as it grows.
-  out.reserve(64 + key.size() + value.size());
+  out.reserve(64 + (request ? 32 + request->token.size() : 0) + key.size() + value.size());
   ByteWriter w(out);
-  write_head(w, Op::put, json, conditions, key);
+  write_head(w, Op::put, json, conditions, request, key);
   w.string(value);
   return out;
 }
 
-std::string encode_remove(std::string_view key, const Conditions& conditions) {
+std::string encode_remove(std::string_view key, const Conditions& conditions,
+                          const std::optional<RequestId>& request) {
   std::string out;
   ByteWriter w(out);
-  write_head(w, Op::remove, false, conditions, key);
+  write_head(w, Op::remove, false, conditions, request, key);
   return out;
 }
 
@@ -95,6 +148,9 @@ Result<Command> decode_command(const SharedBytes& payload) {
     return Error{"command: If-Match is malformed"};
   if ((flags & kIfNoneMatch) != 0 && !read_match(r, command.conditions.if_none_match))
     return Error{"command: If-None-Match is malformed"};
+  if ((flags & kRequest) != 0 && !read_request(r, payload, command))
+    return Error{
+        fmt::format("command: its token is not 1 to {} bytes of visible ASCII", kMaxToken)};
 
   const std::size_t key_size = r.u16();
   if (r.ok() && (key_size == 0 || key_size > kMaxKey))

@@ -6,18 +6,16 @@
 #include <cstring>
 #include <utility>
 
+#include "kv/digest.hpp"
+
 namespace vesper::kv {
 namespace {
 
-enum Section : std::uint32_t { kEnd = 0, kKeys = 1 };
+enum Section : std::uint32_t { kEnd = 0, kKeys = 1, kReplies = 2 };
 constexpr std::uint8_t kJson = 1;
 constexpr std::size_t kHead = 4 + 8 + 16;
-constexpr std::size_t kItemFixed = 1 + 8 + 8 + 8 + 4;  // between key and value
-
-Id128 plus(Id128 a, Id128 b) {
-  const std::uint64_t low = a.low + b.low;
-  return {a.high + b.high + (low < a.low ? 1 : 0), low};
-}
+// From here on a value is put together as it arrives; a smaller one waits for its rest.
+constexpr std::size_t kLargeValue = 64u << 10;
 
 }  // namespace
 
@@ -48,25 +46,35 @@ void Store::give_up_export() {
     else dead_.merge(mark_->images);
   }
   mark_.reset();
+  replies_.end_export();
 }
 
 void Store::retire() {
   give_up_export();
+  replies_.retire();
   dead_records_ = std::move(records_);
 }
 
-bool Store::sweep(std::size_t max) {
-  for (; max > 0 && !dead_.empty(); --max) dead_.erase(dead_.begin());
-  for (; max > 0 && !dead_records_.empty(); --max) dead_records_.erase(dead_records_.begin());
-  return dead_.empty() && dead_records_.empty();
+bool Store::sweep(std::size_t max, std::size_t max_bytes) {
+  std::size_t bytes = 0;
+  for (; max > 0 && bytes < max_bytes && !dead_.empty(); --max) {
+    bytes += dead_.begin()->second.value.size();
+    dead_.erase(dead_.begin());
+  }
+  for (; max > 0 && bytes < max_bytes && !dead_records_.empty(); --max) {
+    bytes += dead_records_.begin()->item.value.size();
+    dead_records_.erase(dead_records_.begin());
+  }
+  return replies_.sweep(max) && dead_.empty() && dead_records_.empty();
 }
 
 // ---- out ----------------------------------------------------------------------------------
 
-Export::Export(Store& store) : store_(store), left_(store.size()) {
+Export::Export(Store& store) : store_(store), left_(store.size()), replies_(store.replies_.size()) {
   VESPER_ASSERT(store.mark_ == nullptr);
   store.mark_ = std::make_unique<Store::Mark>();
   store.mark_->revision = store.revision();
+  store.replies_.begin_export();
   ByteWriter w(head_);
   w.u32(kSnapshotFormat);
   w.u64(store.revision());
@@ -96,19 +104,53 @@ bool Export::read(std::string& out, std::size_t limit, std::size_t max_records) 
       value_at_ += n;
     } else if (ending_) {
       return true;
-    } else if (!next_item(at, max_records)) {
+    } else if (left_ == 0) {
+      begin_section();
+    } else if (section_ == kReplies ? !next_reply(max_records) : !next_item(at, max_records)) {
       return false;
     }
   }
   return ending_ && head_at_ == head_.size();
 }
 
-void Export::take(std::string_view key, const Item& item) {
-  VESPER_ASSERT(left_ > 0);
-  --left_;
+// What stands before the next value is written anew.
+ByteWriter Export::begin_head() {
   head_.clear();
   head_at_ = 0;
-  ByteWriter w(head_);
+  value_ = SharedBytes();
+  value_at_ = 0;
+  return ByteWriter(head_);
+}
+
+// The section that is being given out has ended: the next one, or the end. No section without
+// replies, so that who uses none reads and writes what versions without them do.
+void Export::begin_section() {
+  VESPER_ASSERT(store_.mark_->images.empty());
+  ByteWriter w = begin_head();
+  if (section_ == kKeys && replies_ > 0) {
+    section_ = kReplies;
+    left_ = replies_;
+    w.u32(kReplies);
+    w.u64(left_);
+  } else {
+    w.u32(kEnd);
+    ending_ = true;
+  }
+}
+
+bool Export::next_reply(std::size_t& budget) {
+  if (budget == 0) return false;
+  --budget;
+  --left_;
+  ByteWriter w = begin_head();
+  const bool found = store_.replies_.export_next(w);
+  VESPER_ASSERT(found);
+  return true;
+}
+
+void Export::take(std::string_view key, const Item& item) {
+  --left_;
+  ByteWriter w = begin_head();
   w.u16(static_cast<std::uint16_t>(key.size()));
   w.bytes(key);
   w.u8(item.json ? kJson : 0);
@@ -117,23 +159,12 @@ void Export::take(std::string_view key, const Item& item) {
   w.u64(item.version);
   w.u32(static_cast<std::uint32_t>(item.value.size()));
   value_ = item.value;
-  value_at_ = 0;
 }
 
 // The next key as it was at the mark: the smaller of what has not been touched since and what was
 // kept. False where the budget ended first.
 bool Export::next_item(Store::Records::iterator& at, std::size_t& budget) {
   Store::Mark& mark = *store_.mark_;
-  if (left_ == 0) {
-    VESPER_ASSERT(mark.images.empty());
-    head_.clear();
-    head_at_ = 0;
-    value_ = SharedBytes();
-    value_at_ = 0;
-    ByteWriter(head_).u32(kEnd);
-    ending_ = true;
-    return true;
-  }
   const auto image = mark.images.begin();
   const auto is_next = [&] {
     return image != mark.images.end() &&
@@ -203,16 +234,20 @@ Result<bool> Import::take(std::string_view& in) {
         expects_ = Expects::nothing;
         break;
       }
-      if (kind != kKeys)
+      if (kind != kKeys && kind != kReplies)
         return Error{fmt::format(
             "section {} is unknown to this build: a newer version of Vesper wrote it", kind)};
       if (in.size() < 12) return false;
-      if (std::exchange(keys_seen_, true)) return Error{"its keys come twice"};
+      if (kind <= section_) return Error{"its sections are out of order"};
+      section_ = kind;
       left_ = r.u64();
+      if (kind == kReplies && left_ > kMaxReplies)
+        return Error{fmt::format("{} replies, at most {} are kept", left_, kMaxReplies)};
       expects_ = left_ > 0 ? Expects::item : Expects::section;
       break;
     }
-    case Expects::item: return take_item(in);
+    case Expects::item: return section_ == kReplies ? take_reply(in) : take_item(in);
+    case Expects::value: return take_value(in);
     case Expects::nothing:
       if (in.empty()) return false;
       return Error{fmt::format("{} bytes behind its end", in.size())};
@@ -241,22 +276,66 @@ Result<bool> Import::take_item(std::string_view& in) {
   if (item.create_revision < 2 || item.create_revision > item.revision || item.version == 0 ||
       item.revision > store_->revision_)
     return Error{fmt::format("the revisions of key '{}' are out of range", escaped(key))};
-  const std::string_view value = r.bytes(value_size);
-  if (!r.ok()) return false;
-  auto& records = store_->records_;
+  const auto& records = store_->records_;
   if (!records.empty() && records.rbegin()->key.view() >= key)
     return Error{fmt::format("key '{}' is out of order", escaped(key))};
+  if (value_size > r.remaining() && value_size >= kLargeValue) {
+    arriving_ = std::make_unique<Arriving>(std::move(item), key_size, value_size);
+    arriving_->bytes.add(key);
+    in.remove_prefix(r.offset());
+    expects_ = Expects::value;
+    return true;
+  }
+  const std::string_view value = r.bytes(value_size);
+  if (!r.ok()) return false;
   const SharedBytes own = SharedBytes::make(key_size + value_size, [&](char* out) {
     std::memcpy(out, key.data(), key_size);
     if (value_size > 0) std::memcpy(out + key_size, value.data(), value_size);
   });
-  item.value = own.slice(key_size, value_size);
-  item.digest = digest_of(key, item);
+  keep(own, key_size, std::move(item), checksum128(value, kItemSeed));
+  in.remove_prefix(r.offset());
+  return true;
+}
+
+bool Import::take_value(std::string_view& in) {
+  if (in.empty()) return false;
+  const std::string_view part = in.substr(0, arriving_->bytes.missing());
+  arriving_->bytes.add(part);
+  arriving_->value_sum.add(part);
+  in.remove_prefix(part.size());
+  if (arriving_->bytes.missing() > 0) return false;
+  keep(arriving_->bytes.finish(), arriving_->key_size, std::move(arriving_->item),
+       arriving_->value_sum.digest());
+  arriving_.reset();
+  return true;
+}
+
+void Import::keep(const SharedBytes& own, std::size_t key_size, Item item, Id128 value_sum) {
+  const SharedBytes key = own.slice(0, key_size);
+  item.value = own.slice(key_size, own.size() - key_size);
+  item.digest = digest_of(key.view(), item, value_sum);
   store_->sum_ = plus(store_->sum_, item.digest);
   store_->bytes_ += own.size();
-  records.insert(records.end(), Store::Record{own.slice(0, key_size), std::move(item)});
+  store_->records_.insert(store_->records_.end(), Store::Record{key, std::move(item)});
+  took_one();
+}
+
+// Of the section under way.
+void Import::took_one() {
+  expects_ = --left_ == 0 ? Expects::section : Expects::item;
+}
+
+Result<bool> Import::take_reply(std::string_view& in) {
+  ByteReader r(in);
+  auto reply = read_reply(r);
+  if (!reply) return std::move(reply).error();
+  if (!r.ok()) return false;
+  const bool in_order = reply->result.revision <= store_->revision_ && reply->decided >= latest_;
+  latest_ = reply->decided;
+  if (!in_order || !store_->replies_.keep(*reply))
+    return Error{fmt::format("the reply to '{}' is out of order", escaped(reply->token))};
   in.remove_prefix(r.offset());
-  if (--left_ == 0) expects_ = Expects::section;
+  took_one();
   return true;
 }
 

@@ -7,6 +7,9 @@
 //   section 1, the keys in their order, each: u16 length, key   u8 flags (1: json)   u64 revision
 //   u64 create_revision   u64 version   u32 length, value
 //
+//   section 2, replies in the order of their decisions, at most kMaxReplies: kv/replies.hpp has the
+//   form; missing where there are none
+//
 // A kind that this build does not know is refused by name: what it means would be lost. Nothing in
 // here knows of files, chunks or indexes.
 #pragma once
@@ -16,6 +19,7 @@
 #include <string>
 #include <string_view>
 
+#include "base/checksum.hpp"
 #include "kv/store.hpp"
 
 namespace vesper::kv {
@@ -33,11 +37,14 @@ class Export {
   Export(const Export&) = delete;
   Export& operator=(const Export&) = delete;
 
-  // Appends to `out` until that holds `limit` bytes or `max_records` keys were looked at. True when
+  // Appends to `out` until that holds `limit` bytes or `max_records` were looked at. True when
   // the content has ended.
   bool read(std::string& out, std::size_t limit, std::size_t max_records);
 
  private:
+  ByteWriter begin_head();
+  void begin_section();
+  bool next_reply(std::size_t& budget);
   bool next_item(Store::Records::iterator& at, std::size_t& budget);
   void take(std::string_view key, const Item& item);
 
@@ -46,12 +53,15 @@ class Export {
   std::size_t head_at_ = 0;
   SharedBytes value_;
   std::size_t value_at_ = 0;
-  std::uint64_t left_;   // keys not yet taken
+  std::uint32_t section_ = 1;  // that is being given out
+  std::uint64_t left_;         // of it, not yet taken
+  std::uint64_t replies_;
   bool ending_ = false;  // the end is in head_
 };
 
-// Builds a store from the content of another one, in pieces of any size. Everything is checked and
-// bounded; at the end so are count, revision and digest.
+// Builds a store from the content of another one, in pieces of any size, at a cost that follows the
+// piece: a large value is put together as it comes. Everything is checked and bounded; at the end
+// so are count, revision and digest.
 class Import {
  public:
   Import() = default;
@@ -64,16 +74,32 @@ class Import {
   std::unique_ptr<Store> give_up() { return std::move(store_); }
 
  private:
-  enum class Expects : std::uint8_t { head, section, item, nothing };
+  enum class Expects : std::uint8_t { head, section, item, value, nothing };
   // Consumes one unit from `in`; false where its end has not come yet.
   Result<bool> take(std::string_view& in);
   Result<bool> take_item(std::string_view& in);
+  Result<bool> take_reply(std::string_view& in);
+  bool take_value(std::string_view& in);
+  void keep(const SharedBytes& own, std::size_t key_size, Item item, Id128 value_sum);
+  void took_one();
+
+  // An item whose large value is arriving.
+  struct Arriving {
+    Arriving(Item its, std::size_t key, std::size_t value)
+        : item(std::move(its)), key_size(key), bytes(key + value) {}
+    Item item;
+    std::size_t key_size;
+    BytesBuilder bytes;  // key and value
+    Checksum128 value_sum{kItemSeed};
+  };
 
   std::unique_ptr<Store> store_ = std::make_unique<Store>();
   std::string rest_;  // the beginning of a unit
   Expects expects_ = Expects::head;
-  std::uint64_t left_ = 0;  // items of the section
-  bool keys_seen_ = false;
+  std::unique_ptr<Arriving> arriving_;  // while a value is expected
+  std::uint32_t section_ = 0;           // the last one that came
+  std::uint64_t left_ = 0;              // items of it
+  LogTime latest_;                      // of the replies so far
   Id128 digest_;
 };
 

@@ -5,27 +5,18 @@
 #include <utility>
 
 #include "base/checksum.hpp"
+#include "kv/digest.hpp"
 
 namespace vesper::kv {
 namespace {
 
-// Fixed for good: nodes of different versions compare their digests.
-constexpr std::uint64_t kItemSeed = 0x6b1f0c7de2a94835;
+// Fixed for good, as kItemSeed is: nodes of different versions compare their digests.
 constexpr std::uint64_t kRevisionSeed = 0x93d4a85e17fb602c;
 
 // A small part of a large buffer (a batch of entries that came in one read) is copied, so that one
 // key that lives long does not keep the whole batch in memory: what the store keeps alive is at
 // most twice its bytes plus this many per key.
 constexpr std::size_t kSlack = 256;
-
-Id128 plus(Id128 a, Id128 b) {
-  const std::uint64_t low = a.low + b.low;
-  return {a.high + b.high + (low < a.low ? 1 : 0), low};
-}
-
-Id128 minus(Id128 a, Id128 b) {
-  return {a.high - b.high - (a.low < b.low ? 1 : 0), a.low - b.low};
-}
 
 Id128 digest_of(std::uint64_t revision) {
   char fixed[8];
@@ -51,8 +42,11 @@ void detach(Command& command) {
 }  // namespace
 
 Id128 digest_of(std::string_view key, const Item& item) {
+  return digest_of(key, item, checksum128(item.value.view(), kItemSeed));
+}
+
+Id128 digest_of(std::string_view key, const Item& item, Id128 value_sum) {
   const Id128 key_sum = checksum128(key, kItemSeed);
-  const Id128 value_sum = checksum128(item.value.view(), kItemSeed);
   char fixed[8 * 8];
   std::size_t at = 0;
   // Checksums in place of the strings: the record is of one size, and a large value is not copied.
@@ -63,10 +57,37 @@ Id128 digest_of(std::string_view key, const Item& item) {
   return checksum128({fixed, at}, kItemSeed);
 }
 
-Result<WriteResult> Store::apply(const SharedBytes& payload) {
+Result<WriteResult> Store::apply(const SharedBytes& payload, LogTime now) {
   Result<Command> decoded = decode_command(payload);
   if (!decoded) return std::move(decoded).error();
   Command& command = *decoded;
+  replies_.forget(now);
+  if (!command.keyed) return decide(std::move(command));
+  // K1: the same answer again, and nothing is carried out.
+  WriteResult refused;
+  refused.revision = revision_;
+  if (const KeptReply* kept = replies_.find(command.token.view(), now)) {
+    if (kept->fingerprint == command.fingerprint) {
+      WriteResult result = kept->result;
+      result.replayed = true;
+      return result;
+    }
+    refused.kind = WriteResult::Kind::key_reused;
+    return refused;
+  }
+  if (replies_.full()) {
+    refused.kind = WriteResult::Kind::table_full;
+    return refused;
+  }
+  KeptReply reply{std::string(command.token.view()), command.fingerprint, now, {}};
+  reply.result = decide(std::move(command));
+  const WriteResult result = reply.result;
+  const bool kept = replies_.keep(std::move(reply));
+  VESPER_ASSERT(kept);
+  return result;
+}
+
+WriteResult Store::decide(Command&& command) {
   const std::string_view key = command.key.view();
   const auto at = records_.lower_bound(key);
   const bool exists = at != records_.end() && at->key.view() == key;
@@ -100,8 +121,8 @@ WriteResult Store::put(Command&& command, Records::iterator at, bool exists) {
   item.digest = digest_of(command.key.view(), item);
   sum_ = plus(sum_, item.digest);
   bytes_ += item.value.size();
-  const WriteResult result{WriteResult::Kind::put, revision_, item.create_revision, item.version,
-                           revision_};
+  const WriteResult result{WriteResult::Kind::put, revision_, item.create_revision,
+                           item.version,           revision_, false};
   if (exists) {
     keep_for_export(*at);
     sum_ = minus(sum_, at->item.digest);
@@ -121,7 +142,7 @@ WriteResult Store::remove(Records::iterator at) {
   sum_ = minus(sum_, at->item.digest);
   bytes_ -= at->key.size() + at->item.value.size();
   records_.erase(at);
-  return {WriteResult::Kind::removed, revision_, 0, 0, 0};
+  return {WriteResult::Kind::removed, revision_, 0, 0, 0, false};
 }
 
 const Item* Store::find(std::string_view key) const {
@@ -130,11 +151,11 @@ const Item* Store::find(std::string_view key) const {
 }
 
 Id128 Store::digest() const {
-  return plus(sum_, digest_of(revision_));
+  return plus(plus(sum_, replies_.digest()), digest_of(revision_));
 }
 
 Id128 Store::recomputed_digest() const {
-  Id128 sum = digest_of(revision_);
+  Id128 sum = plus(digest_of(revision_), replies_.recomputed_digest());
   for (const Record& record : records_) sum = plus(sum, digest_of(record.key.view(), record.item));
   return sum;
 }

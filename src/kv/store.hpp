@@ -1,5 +1,6 @@
-// The state machine: an ordered map of keys, the revision, and the digest of it all. Equal commands
-// in equal order give equal stores on every node; it knows no log, no clock and no network.
+// The state machine: an ordered map of keys, the revision, the replies to requests that may come
+// again, and the digest of it all. Equal commands in equal order, with equal stamps, give equal
+// stores on every node; it knows no log, no clock and no network.
 #pragma once
 
 #include <compare>
@@ -10,19 +11,9 @@
 #include <string_view>
 
 #include "kv/command.hpp"
+#include "kv/replies.hpp"
 
 namespace vesper::kv {
-
-// What became of one write. Only put and removed have changed anything.
-struct WriteResult {
-  enum class Kind { put, removed, absent, precondition_failed };
-  Kind kind = Kind::absent;
-  std::uint64_t revision = 0;  // the store's after the write: of put and removed, its own
-  // Of a put, the key's afterwards; else 0.
-  std::uint64_t create_revision = 0;
-  std::uint64_t version = 0;
-  std::uint64_t current_revision = 0;  // the key's afterwards; 0 where it is absent
-};
 
 class Export;
 class Import;
@@ -34,6 +25,9 @@ struct BytesLess {
 // The digest of one item: a keyed checksum over key, value and numbers. Fixed for good, since nodes
 // of different versions compare their digests.
 Id128 digest_of(std::string_view key, const Item& item);
+// The same of an item whose value has this checksum, under kItemSeed.
+Id128 digest_of(std::string_view key, const Item& item, Id128 value_sum);
+inline constexpr std::uint64_t kItemSeed = 0x6b1f0c7de2a94835;
 
 class Store {
  public:
@@ -42,9 +36,10 @@ class Store {
   Store(const Store&) = delete;
   Store& operator=(const Store&) = delete;
 
-  // Decides and carries out one committed command (K10: conditions are judged here and nowhere
-  // earlier). An error means that it cannot be decoded: nothing was changed, and the node stops.
-  Result<WriteResult> apply(const SharedBytes& payload);
+  // Decides and carries out one committed command (K10: conditions and tokens are judged here and
+  // nowhere earlier). `now` is the stamp of its entry. An error means that it cannot be decoded:
+  // nothing was changed, and the node stops.
+  Result<WriteResult> apply(const SharedBytes& payload, LogTime now);
 
   // Null where there is no such key. The pointer is good until the next apply.
   const Item* find(std::string_view key) const;
@@ -52,13 +47,14 @@ class Store {
   // Counts the writes that took effect: 1 for an empty store, 2 after the first. Never falls.
   std::uint64_t revision() const { return revision_; }
   // Equal on nodes that have applied the same commands. Order-independent over the items: the sum
-  // modulo 2^128 of their digests, and that of the revision. O(1).
+  // modulo 2^128 of their digests, those of the replies, and that of the revision. O(1).
   Id128 digest() const;
   // The same, from scratch, cached digests not believed. O(bytes): for tests and the simulator.
   Id128 recomputed_digest() const;
 
   std::size_t size() const { return records_.size(); }  // keys
   std::uint64_t bytes() const { return bytes_; }        // of all keys and values
+  const Replies& replies() const { return replies_; }
 
   // visit(std::string_view key, const Item&), in the order of the keys.
   template <typename Visit>
@@ -66,10 +62,11 @@ class Store {
     for (const Record& record : records_) visit(record.key.view(), record.item);
   }
 
-  // Takes apart up to `max` of what nobody can see any more: pre-images of an export that was given
-  // up, and after retire() everything. True when nothing is left. A store of a million keys that
-  // went at once would stop the loop for a tenth of a second.
-  bool sweep(std::size_t max);
+  // Takes apart what nobody can see any more: pre-images of an export that was given up, and after
+  // retire() everything. At most `max` keys, and no more once their values have come to
+  // `max_bytes`. True when nothing is left. A store of a million keys that went at once would stop
+  // the loop for a tenth of a second.
+  bool sweep(std::size_t max, std::size_t max_bytes);
   // This store has been replaced: it is good for nothing but sweep() from now on.
   void retire();
 
@@ -91,6 +88,7 @@ class Store {
   using Records = std::set<Record, ByKey>;
   struct Mark;  // of the export under way (kv/snapshot.cpp)
 
+  WriteResult decide(Command&& command);
   void keep_for_export(const Record& record);
   void give_up_export();
   WriteResult put(Command&& command, Records::iterator at, bool exists);
@@ -99,7 +97,8 @@ class Store {
   Records records_;
   std::uint64_t revision_ = 1;
   std::uint64_t bytes_ = 0;
-  Id128 sum_;                                    // of the items' digests
+  Id128 sum_;  // of the items' digests
+  Replies replies_;
   std::unique_ptr<Mark> mark_;                   // null while no export is under way
   std::map<SharedBytes, Item, BytesLess> dead_;  // pre-images that nobody wants any more
   Records dead_records_;

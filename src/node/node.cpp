@@ -220,6 +220,7 @@ Result<void> Node::flush() {
     if (auto done = apply(raft_.log().at(applied_index_.next())); !done) return done;
   for (const raft::ReadReady& ready : reads) on_read_ready(ready);
   advance_applied_reads();
+  advance_awaited_revisions();
   return {};
 }
 
@@ -246,20 +247,28 @@ Result<void> Node::apply(const raft::Entry& entry) {
 }
 
 Result<void> Node::apply_command(const raft::Entry& entry) {
-  auto result = store_->apply(entry.payload());
+  auto result = store_->apply(entry.payload(), kv::LogTime(entry.time.value));
   if (!result)
     return Error{
         fmt::format("entry {} cannot be applied: {}; a newer version wrote it: run that "
                     "version",
                     entry.index.value, result.error().what)};
   if (entry.origin.server == raft_.config().self && entry.origin.boot == boot_) {
-    if (const auto ticket = writes_.applied(entry.origin.sequence))
-      end_write(*ticket, std::move(result.value()));
+    if (const auto ticket = writes_.applied(entry.origin.sequence)) {
+      count(*result);
+      end_write(*ticket, *result);
+    }
     // Only an entry of the stream's own term says how far its leader has accepted.
     if (entry.term == stream_.term)
       stream_.accepted = std::max(stream_.accepted, entry.origin.sequence);
   }
   return {};
+}
+
+void Node::count(const kv::WriteResult& answer) {
+  if (answer.replayed) ++counters_.writes_replayed;
+  if (answer.kind == kv::WriteResult::Kind::key_reused) ++counters_.tokens_reused;
+  if (answer.kind == kv::WriteResult::Kind::table_full) ++counters_.tokens_refused_full;
 }
 
 void Node::watch_leadership() {
@@ -331,7 +340,7 @@ Status Node::status(Instant now) const {
   status.snapshot_index = raft_.snapshot().last_index;
   if (const auto* newest = files_.find(status.snapshot_index))
     status.snapshot_bytes = newest->file_bytes;
-  status.snapshots = files_.stored().size();
+  status.snapshots = files_.files();
   status.taking_snapshot = taking_ != nullptr;
   if (receiving_) {
     status.receiving_chunks = receiving_->durable;
@@ -339,6 +348,7 @@ Status Node::status(Instant now) const {
   }
   status.keys = store_->size();
   status.store_bytes = store_->bytes();
+  status.idempotency_keys = store_->replies().size();
   status.inflight_requests = writes_.waiting() + waiting_reads_ + held_writes_;
   status.inflight_bytes = writes_.bytes() + held_bytes_;
   return status;

@@ -6,6 +6,7 @@
 #include <array>
 #include <deque>
 #include <map>
+#include <set>
 #include <string>
 #include <utility>
 #include <vector>
@@ -53,6 +54,7 @@ struct Status {
   std::uint64_t receiving_chunks = 0, receiving_of = 0;  // of a snapshot that the leader sends
   std::size_t keys = 0;
   std::uint64_t store_bytes = 0;
+  std::size_t idempotency_keys = 0;  // whose replies are kept
   std::size_t inflight_requests = 0, inflight_bytes = 0;
 };
 
@@ -62,8 +64,12 @@ struct Counters {
   std::uint64_t turns = 0, posts = 0;
   std::uint64_t entries_applied = 0;
   std::uint64_t writes_proposed = 0, writes_forwarded = 0, writes_retried = 0;
-  std::uint64_t read_rounds = 0, reads = 0;
+  std::uint64_t read_rounds = 0;
+  std::array<std::uint64_t, 3> reads{};  // answered, by what they were (ReadLevel)
+  std::uint64_t reads_too_stale = 0;
   std::uint64_t writes_unknown = 0;
+  // Of this node's clients: answers given again, tokens refused.
+  std::uint64_t writes_replayed = 0, tokens_reused = 0, tokens_refused_full = 0;
   std::uint64_t snapshots_taken = 0, snapshots_installed = 0, snapshots_failed = 0;
   std::uint64_t snapshot_chunks_sent = 0, transfers_resumed = 0;
   // Entries in one Write to the disk: buckets of at most 1, 2, 4, ... 512, and more.
@@ -112,6 +118,7 @@ class Node {
   Result<void> flush();
   Result<void> apply(const raft::Entry& entry);
   Result<void> apply_command(const raft::Entry& entry);
+  void count(const kv::WriteResult& answer);
   Result<void> on_disk_done(const storage::JobDone& done);
   void on_peer_message(FromPeer from);
   void on_forward(raft::ServerId from, const Forward& forward);
@@ -157,6 +164,10 @@ class Node {
   void on_client_gone(std::uint64_t connection);
   void drop_if_idle(Lanes::iterator lane);
   void end_reads(std::size_t count);
+  bool may_answer(std::uint64_t connection, Lane& lane, const WaitingRead& read);
+  Reply answer(const ClientRead& read);
+  void await_revision(std::uint64_t connection, Lane& lane, std::uint64_t revision);
+  void advance_awaited_revisions();
   void refuse_line(std::uint64_t connection, Refusal why);
   void end_write(const Ticket& ticket, Reply reply);
   void advance(std::uint64_t connection);
@@ -208,7 +219,9 @@ class Node {
   std::size_t waiting_reads_ = 0;                 // in lanes, with those of index known
   std::size_t held_bytes_ = 0, held_writes_ = 0;  // of writes behind reads
   std::vector<std::pair<raft::Index, std::uint64_t>>
-      unapplied_;                 // lanes whose reads wait for apply
+      unapplied_;  // lanes whose reads wait for apply
+  // Lanes whose first read waits for a revision, by that.
+  std::set<std::pair<std::uint64_t, std::uint64_t>> awaited_revisions_;
   Instant read_expiry_ = kNever;  // a lower bound of lanes' deadlines
 
   std::vector<PendingTransfer> transfers_;

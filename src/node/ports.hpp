@@ -67,12 +67,28 @@ enum class Refusal : std::uint8_t {
   shutting_down,    // certainly not applied
   disk_full,        // certainly not applied
   timeout,          // reads and transfers only
+  too_stale,        // reads only: older than max_staleness, or how old is not known
   outcome_unknown,  // writes only: in some log, fate unknown
+};
+
+// What a read asks for, and what it got: a lease read is linearizable where no lease was held.
+enum class ReadLevel : std::uint8_t {
+  linearizable,  // confirmed by a round of heartbeats
+  lease,         // by the leader's lease: as good as long as clocks run at nearly the same rate
+  stale,         // asks nobody
+};
+
+struct ReadOptions {
+  ReadLevel level = ReadLevel::linearizable;
+  std::optional<Duration> max_staleness;  // stale only
+  std::uint64_t min_revision = 0;         // waits until the store has reached it
 };
 
 struct ReadResult {
   std::optional<kv::Item> item;  // nothing: no such key
   std::uint64_t revision = 0;    // the store's, at the instant of the read
+  ReadLevel level = ReadLevel::linearizable;
+  std::optional<Duration> staleness;  // stale: at most that; nothing: no bound is known
 };
 
 // Who leads now. It has committed an entry of this term.
@@ -113,6 +129,7 @@ struct ClientRead {
   Ticket ticket;
   std::string key;
   Instant deadline;
+  ReadOptions options;
 };
 // Leadership is to move: to `to`, or to any other server. Takes no part in a connection's order.
 struct ClientTransfer {

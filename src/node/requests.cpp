@@ -43,10 +43,25 @@ void Node::on_client_read(ClientRead read) {
   const std::uint64_t connection = read.ticket.connection;
   Lane& lane = lanes_[connection];
   read_expiry_ = std::min(read_expiry_, read.deadline);
-  lane.line.emplace_back(WaitingRead{std::move(read), reads_.gathering, {}});
-  reads_.gathering_lanes.push_back(connection);
   ++waiting_reads_;
-  ++counters_.reads;
+  WaitingRead waiting{std::move(read), 0, std::nullopt};
+  switch (waiting.request.options.level) {
+    case ReadLevel::stale: waiting.index = applied_index_; break;
+    case ReadLevel::lease:
+      // What is asked here is asked with the clock of this turn, which is younger than the read.
+      step(raft::LeaseRead{});
+      waiting.index = raft_.lease_index(now_);
+      break;
+    case ReadLevel::linearizable: break;
+  }
+  if (waiting.index) {
+    unapplied_.emplace_back(*waiting.index, connection);
+  } else {
+    reads_.gathering_rounds |= waiting.request.options.level == ReadLevel::linearizable;
+    waiting.batch = reads_.gathering;
+    reads_.gathering_lanes.push_back(connection);
+  }
+  lane.line.emplace_back(std::move(waiting));
 }
 
 void Node::take_write(Lane& lane, ClientWrite write) {
@@ -68,6 +83,7 @@ void Node::advance(std::uint64_t connection) {
   const auto it = lanes_.find(connection);
   if (it == lanes_.end()) return;
   Lane& lane = it->second;
+  await_revision(connection, lane, 0);
   while (!lane.line.empty()) {
     if (auto* write = std::get_if<ClientWrite>(&lane.line.front())) {
       held_bytes_ -= write->command.size();
@@ -78,16 +94,61 @@ void Node::advance(std::uint64_t connection) {
       continue;
     }
     auto& read = std::get<WaitingRead>(lane.line.front());
-    if (lane.open_writes > 0 || read.index.value == 0 || read.index > applied_index_) return;
+    if (!may_answer(connection, lane, read)) return;
     const Ticket ticket = read.request.ticket;
-    ReadResult result;
-    result.revision = store_->revision();
-    if (const kv::Item* item = store_->find(read.request.key)) result.item = *item;
+    Reply reply = answer(read.request);
     lane.line.pop_front();
     end_reads(1);
-    clients_.reply(ticket, std::move(result));
+    clients_.reply(ticket, std::move(reply));
   }
   drop_if_idle(it);
+}
+
+// Whether the read at the front of a lane waits for nothing any more; else it will be looked at
+// again when what it waits for has happened.
+bool Node::may_answer(std::uint64_t connection, Lane& lane, const WaitingRead& read) {
+  if (lane.open_writes > 0 || !read.index || *read.index > applied_index_) return false;
+  // How fresh the state is, is known of what is committed: not in the middle of applying it.
+  const ReadOptions& options = read.request.options;
+  if (options.level == ReadLevel::stale && applied_index_ < raft_.commit_index()) {
+    unapplied_.emplace_back(raft_.commit_index(), connection);
+    return false;
+  }
+  if (store_->revision() >= options.min_revision) return true;
+  await_revision(connection, lane, options.min_revision);
+  return false;
+}
+
+Reply Node::answer(const ClientRead& read) {
+  ReadResult result;
+  result.level = read.options.level;
+  if (result.level == ReadLevel::stale) {
+    if (const auto as_of = raft_.fresh_as_of()) result.staleness = now_ - *as_of;
+    const auto& most = read.options.max_staleness;
+    if (most && (!result.staleness || *result.staleness > *most)) {
+      ++counters_.reads_too_stale;
+      return Refusal::too_stale;
+    }
+  }
+  ++counters_.reads[static_cast<std::size_t>(result.level)];
+  result.revision = store_->revision();
+  if (const kv::Item* item = store_->find(read.key)) result.item = *item;
+  return result;
+}
+
+// One entry a lane, whose first read waits for `revision`. 0: none does.
+void Node::await_revision(std::uint64_t connection, Lane& lane, std::uint64_t revision) {
+  if (lane.awaits != 0) awaited_revisions_.erase({lane.awaits, connection});
+  lane.awaits = revision;
+  if (revision != 0) awaited_revisions_.emplace(revision, connection);
+}
+
+void Node::advance_awaited_revisions() {
+  while (!awaited_revisions_.empty() && awaited_revisions_.begin()->first <= store_->revision()) {
+    const std::uint64_t connection = awaited_revisions_.begin()->second;
+    awaited_revisions_.erase(awaited_revisions_.begin());
+    advance(connection);
+  }
 }
 
 // A connection that has nothing here under way costs nothing here.
@@ -100,6 +161,7 @@ void Node::end_reads(std::size_t count) {
   waiting_reads_ -= count;
   if (waiting_reads_ > 0) return;
   reads_.gathering_lanes.clear();
+  reads_.gathering_rounds = false;
   reads_.asking_lanes.clear();
   unapplied_.clear();
 }
@@ -109,6 +171,7 @@ void Node::refuse_line(std::uint64_t connection, Refusal why) {
   if (it == lanes_.end()) return;
   auto line = std::move(it->second.line);
   it->second.line.clear();
+  await_revision(connection, it->second, 0);
   for (auto& waiting : line) {
     if (auto* write = std::get_if<ClientWrite>(&waiting)) {
       held_bytes_ -= write->command.size();
@@ -138,14 +201,15 @@ void Node::on_client_gone(std::uint64_t connection) {
       end_reads(1);
     }
   }
+  await_revision(connection, it->second, 0);
   lanes_.erase(it);
 }
 
 // ---- writes -------------------------------------------------------------------------------
 
-// Whether this node takes writes into its log: while leadership is handed over they wait.
+// Whether this node takes writes into its log. Where it leads and does not, they wait.
 bool Node::can_propose() const {
-  return raft_.is_leader() && !raft_.transferring() && !raft_.writes_blocked() && !stopping_;
+  return raft_.takes_proposals() && !stopping_;
 }
 
 void Node::report_disk_space() {
@@ -225,16 +289,19 @@ void Node::pump_reads() {
   }
   if (!leader) return;
   if (reads_.asking_lanes.empty() && reads_.gathering_lanes.empty()) return;
+  // What was asked before and got no answer is asked again, in a round.
+  const bool lease = !reads_.gathering_rounds && reads_.asking_lanes.empty();
   reads_.asking_lanes.insert(reads_.asking_lanes.end(), reads_.gathering_lanes.begin(),
                              reads_.gathering_lanes.end());
   reads_.gathering_lanes.clear();
+  reads_.gathering_rounds = false;
   ++reads_.gathering;
   reads_.asking = true;
   reads_.asked_term = raft_.current_term();
   reads_.asked_leader = leader;
   reads_.ask_again_at = now_ + raft_.config().heartbeat_interval * 4;
   ++counters_.read_rounds;
-  step(raft::ReadIndex{++reads_.asked_id});
+  step(raft::ReadIndex{++reads_.asked_id, lease});
 }
 
 void Node::on_read_ready(const raft::ReadReady& ready) {
@@ -246,8 +313,9 @@ void Node::on_read_ready(const raft::ReadReady& ready) {
     if (it == lanes_.end()) continue;
     for (auto& waiting : it->second.line) {
       auto* read = std::get_if<WaitingRead>(&waiting);
-      if (read != nullptr && read->index.value == 0 && read->batch < reads_.gathering)
-        read->index = ready.index;
+      if (read == nullptr || read->index || read->batch >= reads_.gathering) continue;
+      read->index = ready.index;
+      if (!ready.lease) read->request.options.level = ReadLevel::linearizable;
     }
     if (ready.index > applied_index_) unapplied_.emplace_back(ready.index, connection);
     else advance(connection);
@@ -301,7 +369,10 @@ void Node::expire_reads() {
         refused.emplace_back(write->ticket, Refusal::no_leader);
       } else {
         end_reads(1);
-        refused.emplace_back(std::get<WaitingRead>(waiting).request.ticket, read_refusal);
+        const auto& read = std::get<WaitingRead>(waiting);
+        // With its index known it waits for no leader, but for a revision.
+        const bool unreached = read.index && store_->revision() < read.request.options.min_revision;
+        refused.emplace_back(read.request.ticket, unreached ? Refusal::timeout : read_refusal);
       }
       return true;
     });

@@ -16,7 +16,8 @@ constexpr auto kTaken = SnapshotFiles::Writer::taken;
 constexpr auto kReceived = SnapshotFiles::Writer::received;
 
 constexpr std::size_t kRecordsPerSlice = 1024;  // keys looked at in one turn
-constexpr std::size_t kSweptPerTurn = 4096;     // keys of a store that was replaced
+constexpr std::size_t kSweptPerTurn = 4096;     // keys of a store that was replaced ...
+constexpr std::size_t kSweptBytes = 4u << 20;   // ... whose values come to that
 constexpr Duration kRetryAfter = seconds(1);    // when there was no space
 
 }  // namespace
@@ -187,9 +188,9 @@ void Node::pump_snapshots() {
   if (newest != nullptr && newest->damaged) begin_snapshot();  // it must not be the only one
   pump_taking();
   files_.prune(wal_.durable_base(), raft_.snapshots_in_use());
-  if (!store_->sweep(kSweptPerTurn)) turn_again_ = true;
+  if (!store_->sweep(kSweptPerTurn, kSweptBytes)) turn_again_ = true;
   if (!retired_.empty()) {
-    if (retired_.back()->sweep(kSweptPerTurn)) retired_.pop_back();
+    if (retired_.back()->sweep(kSweptPerTurn, kSweptBytes)) retired_.pop_back();
     turn_again_ |= !retired_.empty();
   }
 }

@@ -46,6 +46,7 @@ void Raft::campaign() {
     become_follower(std::nullopt);
     return;
   }
+  if (put_off_by_promise()) return;
   const bool again = !std::holds_alternative<Follower>(role_);
   if (again) round_base_ = std::min(round_base_ * 2, config_.election_timeout);
   PreCandidate pre;
@@ -64,6 +65,7 @@ void Raft::become_candidate(bool transfer) {
     output_->notes.push_back(fmt::format("{} is the last one -> no election", name(kMaxTerm)));
     return become_follower(std::nullopt);
   }
+  if (put_off_by_promise()) return;  // one's own vote is a vote
   advance_term(current_term().next(), "own candidacy");
   hard_state_.voted_for = config_.self;
   Candidate candidate;
@@ -109,7 +111,7 @@ void Raft::on_vote_reply(ServerId from, Incarnation incarnation, const VoteReply
     if (!m.pre_vote || m.for_term != current_term().next()) return;
     if (m.granted()) {
       insert_sorted(pre->granted, from);
-    } else if (m.refusal == VoteRefusal::leader_fresh) {
+    } else if (m.refusal == VoteRefusal::leader_fresh || m.refusal == VoteRefusal::promised) {
       insert_sorted(pre->leader_fresh, from);
       pre->ask_again_at = std::min(pre->ask_again_at, now_ + kAskAgain);
     }

@@ -70,6 +70,9 @@ struct Encode {
     w.u64(m.leader_commit.value);
     w.i64(m.log_time.value);
     w.u64(m.round);
+    w.u32(m.lease_ms);
+    w.u64(m.echo);
+    w.i64(m.age.ns);
     w.u8(m.writes_blocked ? 1 : 0);
   }
   void operator()(const HeartbeatReply& m) {
@@ -77,6 +80,7 @@ struct Encode {
     w.u64(m.term.value);
     w.u64(m.round);
     w.u64(m.received_index.value);
+    w.u64(m.stamp);
     w.u8(static_cast<std::uint8_t>(m.disk));
   }
   void operator()(const TimeoutNow& m) {
@@ -87,12 +91,14 @@ struct Encode {
     w.u8(kReadIndexRequest);
     w.u64(m.term.value);
     w.u64(m.id);
+    w.u8(m.lease ? 1 : 0);
   }
   void operator()(const ReadIndexReply& m) {
     w.u8(kReadIndexReply);
     w.u64(m.term.value);
     w.u64(m.id);
     w.u64(m.read_index.value);
+    w.u8(m.lease ? 1 : 0);
   }
   void operator()(const InstallSnapshot& m) {
     w.u8(kInstallSnapshot);
@@ -132,7 +138,7 @@ VoteReply read_vote_reply(ByteReader& r) {
   m.for_term = Term(r.u64());
   m.pre_vote = read_flag(r);
   const std::uint8_t refusal = r.u8();
-  if (refusal > static_cast<std::uint8_t>(VoteRefusal::other_cluster)) r.fail();
+  if (refusal > static_cast<std::uint8_t>(VoteRefusal::promised)) r.fail();
   m.refusal = static_cast<VoteRefusal>(refusal);
   return m;
 }
@@ -169,6 +175,21 @@ Result<Message> read_append_entries(ByteReader& r) {
   }
   if (!r.at_end()) return Error{"AppendEntries: bytes behind the last entry"};
   return Message{std::move(m)};
+}
+
+Message read_heartbeat(ByteReader& r) {
+  Heartbeat m;
+  m.term = Term(r.u64());
+  m.leader_commit = Index(r.u64());
+  m.log_time = read_log_time(r);
+  m.round = r.u64();
+  m.lease_ms = r.u32();
+  if (m.lease_ms > kMaxLease.ms()) r.fail();  // no restart would wait that long
+  m.echo = r.u64();
+  m.age = nanoseconds(r.i64());
+  if (m.age < Duration{} || m.age > kMaxAge) r.fail();
+  m.writes_blocked = read_flag(r);
+  return m;
 }
 
 Message read_append_reply(ByteReader& r) {
@@ -210,20 +231,13 @@ Result<Message> read_small(std::uint8_t kind, ByteReader& r) {
     case kVoteRequest: return read_vote_request(r);
     case kVoteReply: return Message{read_vote_reply(r)};
     case kAppendReply: return read_append_reply(r);
-    case kHeartbeat: {
-      Heartbeat m;
-      m.term = Term(r.u64());
-      m.leader_commit = Index(r.u64());
-      m.log_time = read_log_time(r);
-      m.round = r.u64();
-      m.writes_blocked = read_flag(r);
-      return Message{m};
-    }
+    case kHeartbeat: return read_heartbeat(r);
     case kHeartbeatReply: {
       HeartbeatReply m;
       m.term = Term(r.u64());
       m.round = r.u64();
       m.received_index = Index(r.u64());
+      m.stamp = r.u64();
       const std::uint8_t disk = r.u8();
       if (disk > static_cast<std::uint8_t>(DiskHealth::full)) r.fail();
       m.disk = static_cast<DiskHealth>(disk);
@@ -234,6 +248,7 @@ Result<Message> read_small(std::uint8_t kind, ByteReader& r) {
       ReadIndexRequest m;
       m.term = Term(r.u64());
       m.id = r.u64();
+      m.lease = read_flag(r);
       return Message{m};
     }
     case kReadIndexReply: {
@@ -241,6 +256,7 @@ Result<Message> read_small(std::uint8_t kind, ByteReader& r) {
       m.term = Term(r.u64());
       m.id = r.u64();
       m.read_index = Index(r.u64());
+      m.lease = read_flag(r);
       return Message{m};
     }
     case kInstallSnapshot: return read_install_snapshot(r);

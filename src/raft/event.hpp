@@ -44,6 +44,7 @@ struct Propose {
 // when it takes too long.
 struct ReadIndex {
   std::uint64_t id = 0;
+  bool lease = false;  // all of them take the leader's lease for a round
 };
 
 // Hand leadership to `to`, or to whoever is fit for it (thesis 3.10). Nothing happens on a server
@@ -51,6 +52,8 @@ struct ReadIndex {
 struct TransferLeadership {
   std::optional<ServerId> to;
 };
+// A read came that a lease would answer: a leader asks for leases from now on, for a while.
+struct LeaseRead {};
 
 // A connection to the peer stands, and its handshake has passed.
 struct PeerUp {
@@ -95,7 +98,7 @@ struct DeadlinePassed {};
 // Everything that one turn of the loop brought has been stepped: batches leave now.
 struct EndOfTurn {};
 
-using Event = std::variant<Received, Persisted, Propose, ReadIndex, PeerUp, PeerGone,
+using Event = std::variant<Received, Persisted, Propose, ReadIndex, LeaseRead, PeerUp, PeerGone,
                            SnapshotStored, ChunkRead, ChunkStored, ReceiveFailed, DiskSpace,
                            TransferLeadership, DeadlinePassed, EndOfTurn>;
 

@@ -91,10 +91,12 @@ std::optional<Index> Raft::take_entries(ServerId from, std::vector<Entry>& entri
 
 void Raft::on_heartbeat(ServerId from, const Heartbeat& m) {
   if (!hear_leader(from, m.leader_commit, m.log_time)) return;
+  promise(m.lease_ms);
   commit_to(std::min(m.leader_commit, proven_index_));
+  learn_freshness(m);
   leader_blocks_writes_ = m.writes_blocked;
-  HeartbeatReply reply{current_term(), m.round, proven_index_, disk_health()};
-  send(from, reply, WriteNumber(0));  // promises the term only
+  HeartbeatReply reply{current_term(), m.round, proven_index_, stamp(), disk_health()};
+  send(from, reply, WriteNumber(0));  // promises the term, and no vote for a while
 }
 
 // Thesis 6.4. The leader has committed up to read_index; so has this server, as far as proven.
@@ -103,7 +105,7 @@ void Raft::on_read_index_reply(const ReadIndexReply& m) {
   if (follower == nullptr || !follower->leader) return;
   leader_commit_heard_ = std::max(leader_commit_heard_, m.read_index);
   commit_to(std::min(m.read_index, proven_index_));
-  output_->reads.push_back({m.id, m.read_index});
+  output_->reads.push_back({m.id, m.read_index, m.lease});
 }
 
 // ---- votes --------------------------------------------------------------------------------
@@ -125,6 +127,7 @@ VoteRefusal Raft::judge_vote(const VoteRequest& m) const {
   if (m.term < current_term() || (m.pre_vote && m.term == current_term()))
     return VoteRefusal::old_term;
   if (!m.transfer && leader_is_fresh()) return VoteRefusal::leader_fresh;
+  if (promised()) return VoteRefusal::promised;  // whoever asks, and whatever for
   if (log_.empty() && m.cluster_id.is_none()) {
     // A server that knows no cluster helps to found one only where none is in sight. For the leader
     // of a cluster that stands it may vote: whether that counts, the candidate's log says (C10).
@@ -151,8 +154,9 @@ void Raft::on_vote_request(ServerId from, const VoteRequest& m) {
     reply.term = current_term();
     return send(from, reply, WriteNumber(0));
   }
-  // E12: while a leader is fresh the candidate's term is not believed either.
-  if (reply.refusal == VoteRefusal::leader_fresh || reply.refusal == VoteRefusal::old_term) {
+  // E12: while a leader is fresh, or may hold a lease, the candidate's term is not believed either.
+  if (reply.refusal == VoteRefusal::leader_fresh || reply.refusal == VoteRefusal::promised ||
+      reply.refusal == VoteRefusal::old_term) {
     reply.term = current_term();
     return send(from, reply, WriteNumber(0));
   }
@@ -165,6 +169,7 @@ void Raft::on_vote_request(ServerId from, const VoteRequest& m) {
   if (reply.granted() && hard_state_.voted_for && *hard_state_.voted_for != from)
     reply.refusal = VoteRefusal::already_voted;  // E4
   if (reply.granted()) {
+    VESPER_ASSERT(!promised());
     if (!hard_state_.voted_for) {
       hard_state_.voted_for = from;
       dirty_ = true;

@@ -23,8 +23,16 @@ void Raft::check_invariants() const {
     VESPER_ASSERT(hard_state_.voted_for == config_.self);
     VESPER_ASSERT(candidate->own_vote <= last_write_);
   }
+  if (promised()) {
+    // Who promised no vote does not ask for any.
+    VESPER_ASSERT(!std::holds_alternative<PreCandidate>(role_));
+    VESPER_ASSERT(!std::holds_alternative<Candidate>(role_));
+  }
+  VESPER_ASSERT(!fresh_as_of() || *fresh_as_of() <= now_);
   const auto* leader = std::get_if<Leader>(&role_);
   if (leader == nullptr) return;
+  // Its own promise outlasts the lease that it is part of.
+  VESPER_ASSERT(!lease_index(now_) || !self_counts() || leader->own_lease_until <= promised_until_);
   VESPER_ASSERT(hard_state_.voted_for == config_.self);
   VESPER_ASSERT(log_.last_index() >= leader->term_start);  // L6
   VESPER_ASSERT(leader->term_start <= log_.base_index() ||

@@ -62,7 +62,7 @@ void Raft::become_leader() {
 
 void Raft::on_propose(Propose propose) {
   VESPER_ASSERT(is_leader());
-  VESPER_ASSERT(!transferring());
+  VESPER_ASSERT(!std::get<Leader>(role_).hand_over);
   // The leader's clock stamps entries; it never goes back along the log.
   const std::int64_t clock = log_time(now_).value;
   for (Proposal& proposal : propose.proposals) {
@@ -150,13 +150,18 @@ Progress* Raft::progress_of(ServerId id, Incarnation incarnation) {
   return it->second.incarnation == incarnation ? &it->second : nullptr;
 }
 
+void Raft::acknowledge(Progress& progress, Index match_index) {
+  if (progress.kept_at && match_index > progress.match_index) progress.kept_at = now_;
+  progress.acknowledge(match_index);
+}
+
 void Raft::on_append_reply(ServerId from, Incarnation incarnation, const AppendReply& m) {
   Progress* progress = progress_of(from, incarnation);
   if (progress == nullptr) return;
   progress->progress_at = now_;
   if (m.success) {
     if (m.match_index > log_.last_index()) return;  // claims what was never sent
-    progress->acknowledge(m.match_index);
+    acknowledge(*progress, m.match_index);
     if (progress->state == Progress::State::probe ||
         (progress->transfer && progress->match_index >= progress->transfer->snapshot.last_index))
       progress->become_replicate();
@@ -172,7 +177,8 @@ void Raft::on_append_reply(ServerId from, Incarnation incarnation, const AppendR
   const auto agree = log_.last_at_most(std::min(m.hint_index, m.prev_log_index), m.hint_term);
   progress->received_index = progress->match_index;
   // Where they may agree below the base only, the snapshot decides (replicate_to).
-  progress->become_probe(std::max(agree.value_or(Index(0)), progress->match_index).next());
+  const Index below = std::min(m.hint_index, Index(log_.base_index().value - 1));
+  progress->become_probe(std::max(agree ? *agree : below, progress->match_index).next());
 }
 
 // L5: by counting, only entries of the current term are committed (figure 8); those before them
@@ -208,14 +214,16 @@ void Raft::advance_commit() {
 void Raft::send_heartbeats() {
   auto& leader = std::get<Leader>(role_);
   ++leader.round;  // K4: never reused, so that an old answer confirms nothing new
-  leader.sent.emplace_back(leader.round, now_);
+  leader.sent.push_back({leader.round, now_, lease_to_ask()});
   if (leader.sent.size() > kRoundsRemembered) leader.sent.pop_front();
+  // The leader is one of those that promise, and bound by it when it no longer leads.
+  promise(leader.sent.back().lease_ms);
+  leader.own_lease_until = std::max(leader.own_lease_until, leader.sent.back().lease_end());
   const bool blocked = writes_blocked();
   for (auto& [id, progress] : leader.progress) {
     progress.told_commit = commit_index_;
     progress.waits_for_commit = false;
-    send(id, Heartbeat{current_term(), commit_index_, log_time(now_), leader.round, blocked},
-         WriteNumber(0));
+    send(id, heartbeat_to(progress, blocked), WriteNumber(0));
   }
 }
 
@@ -227,10 +235,7 @@ void Raft::on_heartbeat_reply(ServerId from, Incarnation incarnation, const Hear
   Progress& progress = *known;
   if (m.round >= progress.acked_round) progress.disk = m.disk;
   progress.acked_round = std::max(progress.acked_round, m.round);
-  // What an answer proves, it proves for the moment at which its heartbeat left: a leader that
-  // was frozen does not take old answers for fresh ones.
-  for (const auto& [round, sent_at] : leader->sent)
-    if (round == m.round) progress.heard_at = std::max(progress.heard_at, sent_at);
+  on_heartbeat_answered(progress, m);
   if (m.received_index > progress.received_index && m.received_index <= log_.last_index()) {
     progress.received_index = m.received_index;
     progress.progress_at = now_;
@@ -248,10 +253,8 @@ void Raft::resend_stalled() {
     if (progress.transfer) {
       // A follower that is silent for long gets the newest when it comes back; nothing is kept for
       // it until then.
-      const Instant heard_at = progress.transfer->heard_at;
-      const bool given_up = now_ - heard_at >= config_.election_timeout * kTransferPatience;
+      const bool given_up = now_ - progress.kept_at.value_or(Instant{}) >= transfer_patience();
       if (progress.transfer->unreadable || given_up) progress.become_snapshot(snapshot_);
-      progress.transfer->heard_at = heard_at;
     }
     if (progress.transfer) progress.transfer->asked = progress.transfer->answered = false;
     const bool probing = progress.state == Progress::State::probe && progress.probe_sent;
@@ -290,8 +293,7 @@ void Raft::leader_end_of_turn() {
   for (auto& [id, progress] : leader.progress) {
     replicate_to(id, progress);
     if (progress.waits_for_commit && progress.told_commit < commit_index_) {
-      send(id, Heartbeat{current_term(), commit_index_, log_time(now_), leader.round, blocked},
-           WriteNumber(0));
+      send(id, heartbeat_to(progress, blocked), WriteNumber(0));
       progress.told_commit = commit_index_;
     }
     progress.waits_for_commit = false;
@@ -301,16 +303,23 @@ void Raft::leader_end_of_turn() {
 
 // ---- reads (thesis 6.4) -------------------------------------------------------------------
 
-void Raft::on_read_index(std::uint64_t id) {
+void Raft::on_read_index(const ReadIndex& read) {
   if (auto* leader = std::get_if<Leader>(&role_)) {
-    leader->gathering.local.push_back(id);
+    leader->gathering.local.push_back(read.id);
   } else if (const auto to = this->leader()) {
-    send(*to, ReadIndexRequest{current_term(), id}, WriteNumber(0));
+    send(*to, ReadIndexRequest{current_term(), read.id, read.lease}, WriteNumber(0));
   }
 }
 
 void Raft::on_read_index_request(ServerId from, const ReadIndexRequest& m) {
-  if (auto* leader = std::get_if<Leader>(&role_)) leader->gathering.remote.emplace_back(from, m.id);
+  auto* leader = std::get_if<Leader>(&role_);
+  if (leader == nullptr) return;
+  if (m.lease) {
+    on_lease_read();
+    if (const auto index = lease_index(now_))
+      return send(from, ReadIndexReply{current_term(), m.id, *index, true}, WriteNumber(0));
+  }
+  leader->gathering.remote.emplace_back(from, m.id);
 }
 
 // One round is in flight while the next gathers. K3: none before an entry of this term is

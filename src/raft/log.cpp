@@ -37,9 +37,10 @@ void Log::truncate_from(Index index) {
   }
 }
 
-void Log::compact(Index index, std::size_t max) {
+void Log::compact(Index index, std::size_t max, std::size_t max_bytes) {
   VESPER_ASSERT(index <= last_index());
-  for (; max > 0 && base_.index < index; --max) {
+  const std::uint64_t enough = bytes_ - std::min<std::uint64_t>(bytes_, max_bytes);
+  for (; max > 0 && base_.index < index && bytes_ > enough; --max) {
     const Entry& first = entries_.front();
     base_ = {first.index, first.term, first.time};
     bytes_ -= first.bytes.size();

@@ -37,9 +37,10 @@ class Log {
   void append(Entry entry);         // requires entry.index == last_index() + 1, term not falling
   void truncate_from(Index index);  // drops index and all behind it; requires index > base_index()
 
-  // §7: the entries up to `index` are in a snapshot: drops at most `max` of them. What they cost
-  // to free must not stop the loop. Requires index <= last_index().
-  void compact(Index index, std::size_t max);
+  // §7: the entries up to `index` are in a snapshot: drops at most `max` of them, and no more once
+  // they have come to `max_bytes`. What they cost to free must not stop the loop. Requires
+  // index <= last_index().
+  void compact(Index index, std::size_t max, std::size_t max_bytes);
   // §7: the log is replaced by a snapshot.
   void reset(Base base);
 

@@ -27,6 +27,7 @@ enum class VoteRefusal : std::uint8_t {
   log_behind = 3,    // §5.4.1
   already_voted = 4,
   other_cluster = 5,
+  promised = 6,  // a leader may hold a lease that this vote would break
 };
 
 struct VoteReply {
@@ -64,22 +65,27 @@ struct Heartbeat {
   Term term;
   Index leader_commit;
   LogTime log_time;
-  std::uint64_t round = 0;      // never reused within a term
+  std::uint64_t round = 0;     // never reused within a term
+  std::uint32_t lease_ms = 0;  // who answers votes for nobody for 1.1 times as long; <= kMaxLease
+  // How fresh leader_commit is (raft/lease.cpp): a majority is known to have followed this leader
+  // `age` before it got the receiver's answer with the stamp `echo`, or later. 0: not known.
+  std::uint64_t echo = 0;
+  Duration age;                 // never negative
   bool writes_blocked = false;  // no writes are taken: too many disks are full
 };
 
 // How a server's disk does, as far as its leader should know.
 enum class DiskHealth : std::uint8_t {
   ok = 0,
-  stalled = 1,  // a write has been under way for longer than an election timeout
+  stalled = 1,  // a write has been under way for longer than the longest election timeout
   full = 2,     // there is no space for more log
 };
 
 struct HeartbeatReply {
   Term term;
   std::uint64_t round = 0;
-  Index
-      received_index;  // proven to match the leader's log, durable or not: what need not be resent
+  Index received_index;     // proven to match the leader's log, durable or not: need not be resent
+  std::uint64_t stamp = 0;  // the follower's clock, in a form that only itself understands
   DiskHealth disk = DiskHealth::ok;
 };
 
@@ -92,12 +98,14 @@ struct TimeoutNow {
 struct ReadIndexRequest {
   Term term;
   std::uint64_t id = 0;  // never reused by a process
+  bool lease = false;    // the leader's lease will do in place of a round
 };
 
 struct ReadIndexReply {
   Term term;
   std::uint64_t id = 0;
   Index read_index;
+  bool lease = false;  // it did
 };
 
 // Figure 13, InstallSnapshot: one chunk, in its stored form. Without data it asks how far the

@@ -32,6 +32,7 @@ struct Gated {
 struct ReadReady {
   std::uint64_t id = 0;
   Index index;
+  bool lease = false;  // the leader's lease says so, not a round
 };
 
 // A chunk of a stored snapshot is wanted: ChunkRead answers.

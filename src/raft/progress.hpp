@@ -22,7 +22,6 @@ struct Progress {
     std::uint64_t acked = 0;  // chunks that the follower has, durably
     std::uint64_t next = 0;   // to be read and sent
     bool unreadable = false;  // here: the next attempt takes the newest
-    Instant heard_at;         // when the follower last said how far it is, or it began
   };
 
   State state = State::probe;
@@ -37,12 +36,19 @@ struct Progress {
     std::size_t bytes = 0;
   };
   std::optional<Transfer> transfer;  // snapshot only
-  std::deque<InFlight> in_flight;    // replicate only; last_index ascending
+  // From the beginning of a transfer until it is no further behind than the log's tail: when it
+  // last came forward (S10).
+  std::optional<Instant> kept_at;
+  std::deque<InFlight> in_flight;  // replicate only; last_index ascending
   std::size_t in_flight_bytes = 0;
   Index bulk_until;  // something large up to here is under way: what follows goes the same way
 
   Instant heard_at;                  // when the newest heartbeat that it has answered was sent
-  DiskHealth disk = DiskHealth::ok;  // as it said with that answer
+  Instant acked_at;                  // likewise; Instant{}: none was, under this incarnation
+  Instant lease_until;               // what it has promised lasts longer than this
+  DiskHealth disk = DiskHealth::ok;  // as it said with its newest answer
+  std::uint64_t stamp = 0;           // of its newest answer; 0: none came
+  Instant stamped_at;                // when that came
   Instant progress_at;               // when something came of what was sent; drives resending
   std::uint64_t acked_round = 0;     // newest heartbeat round that it has answered
   Index told_commit;                 // newest commit index that was sent to it

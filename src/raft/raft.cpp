@@ -29,6 +29,7 @@ Raft::Raft(Config config, Durable durable, Instant now)
       disk_base_(durable.base),
       round_base_(config_.election_timeout),
       time_base_at_(now),
+      started_at_(now),
       now_(now) {
   VESPER_ASSERT(commit_index_ <= log_.last_index());
   VESPER_ASSERT(log_.base_index() <= snapshot_.last_index);
@@ -42,6 +43,7 @@ Raft::Raft(Config config, Durable durable, Instant now)
   if (!snapshot_.is_none()) plan_compaction();
   time_base_ = log_.last_time();
   recompute_configuration();
+  promise_after_restart();
   role_ = Follower{std::nullopt, now_ + random_election_timeout()};
   maybe_fast_start();  // a cluster of one reaches its majority at once
 }
@@ -55,7 +57,8 @@ void Raft::step(Instant now, Event event, Output& output) {
     void operator()(Received& e) { raft.on_received(std::move(e)); }
     void operator()(Persisted& e) { raft.on_persisted(e); }
     void operator()(Propose& e) { raft.on_propose(std::move(e)); }
-    void operator()(ReadIndex& e) { raft.on_read_index(e.id); }
+    void operator()(ReadIndex& e) { raft.on_read_index(e); }
+    void operator()(LeaseRead&) { raft.on_lease_read(); }
     void operator()(PeerUp& e) { raft.on_peer_up(e); }
     void operator()(PeerGone& e) { raft.on_peer_gone(e.id); }
     void operator()(SnapshotStored& e) { raft.on_snapshot_stored(e.snapshot); }
@@ -329,9 +332,13 @@ Instant Raft::next_deadline() const {
       return std::min(r.round_deadline, r.ask_again_at);
     }
     Instant operator()(const Candidate& r) const { return r.round_deadline; }
-    Instant operator()(const Leader& r) const { return r.next_heartbeat; }
+    Instant operator()(const Leader& r) const {
+      const bool waits = r.hand_over && !r.hand_over->sent && leases_over_at > now;
+      return waits ? std::min(r.next_heartbeat, leases_over_at) : r.next_heartbeat;
+    }
+    Instant now, leases_over_at;
   };
-  return std::visit(Next{}, role_);
+  return std::visit(Next{now_, leases_over_at()}, role_);
 }
 
 void Raft::on_end_of_turn() {

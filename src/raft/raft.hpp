@@ -13,6 +13,8 @@
 
 namespace vesper::raft {
 
+inline constexpr Duration kLeaseWanted = seconds(1);  // leases are asked for, after a lease read
+
 struct Config {
   ServerId self;
   Incarnation incarnation;
@@ -21,6 +23,7 @@ struct Config {
   std::uint64_t seed = 0;             // of timeouts, and of the cluster id if this node bootstraps
   Duration election_timeout = milliseconds(150);  // drawn from [this, 2 * this] (§5.6, §9.3)
   Duration heartbeat_interval = milliseconds(50);
+  Duration max_lease = kMaxLease;             // at most that; 0: none is asked for
   std::size_t max_append_bytes = 1u << 20;    // entries in one AppendEntries (or one entry)
   std::size_t max_inflight_bytes = 8u << 20;  // unacknowledged to one follower (or one entry)
   std::size_t max_inflight_messages = 128;    // likewise
@@ -28,6 +31,8 @@ struct Config {
   // Kept in memory behind the newest snapshot, for slow followers: at most so many, and so large.
   std::size_t log_tail_entries = 10'000;
   std::size_t log_tail_bytes = 16u << 20;
+  // Above this nothing more is kept for followers that a snapshot is bringing forward (S10).
+  std::size_t log_kept_bytes = 256u << 20;
   std::size_t snapshot_window = 4;  // chunks unacknowledged to one follower
 };
 
@@ -56,9 +61,9 @@ inline constexpr Duration kAskAgain = milliseconds(10);   // after "leader fresh
 inline constexpr std::uint64_t kRoomPerEntry = 1024;
 inline constexpr std::uint64_t kRoomToLead = 64u << 10;
 
-// A follower in the middle of a transfer gets the entries behind it from the log: they are kept for
-// it as long as it answers (S10), in election timeouts.
-inline constexpr std::int64_t kTransferPatience = 20;
+// What a follower needs behind a snapshot is kept for it in the log for so long after it last came
+// forward (S10), in election timeouts.
+inline constexpr std::int64_t kTransferPatience = 100;
 
 class Raft {
  public:
@@ -86,10 +91,11 @@ class Raft {
   WriteNumber last_write() const { return last_write_; }
   WriteNumber persisted() const { return persisted_; }
   WriteNumber persisted_hard_state() const { return persisted_hard_state_; }
-  // Leadership is being handed over: no Propose until that has ended.
-  bool transferring() const;
-  // Of this leader, or of the one that is heard: so many disks are full that a write could not be
-  // committed. No Propose meanwhile.
+  // This server leads, and Propose may come: not while leadership is being handed over, nor while
+  // its disk, or too many others, are full.
+  bool takes_proposals() const;
+  // Of this leader, or of the one that is heard: so many disks are full that no write could be
+  // committed.
   bool writes_blocked() const;
   DiskHealth disk_health() const;
   // A voter under this incarnation, so that its vote and acknowledgements count.
@@ -98,6 +104,12 @@ class Raft {
   // highest commit index that it had told by then. Never: Instant{} and 0.
   Instant leader_heard_at() const;
   Index leader_commit_heard() const;
+  // The index that a read must see, while this server holds a lease at `now`.
+  std::optional<Index> lease_index(Instant now) const;
+  // This server votes for nobody before, itself included.
+  Instant promised_until() const { return promised_until_; }
+  // Everything that anybody was told before this instant is within commit_index().
+  std::optional<Instant> fresh_as_of() const;
   LogTime log_time(Instant now) const;  // the cluster's clock, as this node extrapolates it
 
   // Asserts what must hold after every step (raft/invariants.cpp).
@@ -134,7 +146,9 @@ class Raft {
   void adopt_snapshot(const Snapshot& snapshot);
   void install(const Snapshot& snapshot);
   void plan_compaction();
+  Index kept_for_followers(Index to);
   void compact_log();
+  Duration transfer_patience() const { return config_.election_timeout * kTransferPatience; }
   void send_snapshot(ServerId id, Progress& progress);
   void begin_transfer(ServerId id, Progress& progress);
   void on_chunk_read(const ChunkRead& read);
@@ -157,6 +171,20 @@ class Raft {
   bool leader_is_fresh() const;
   bool log_up_to_date(Index last_index, Term last_term) const;
 
+  // lease.cpp
+  void promise(std::uint32_t lease_ms);
+  void promise_after_restart();
+  bool promised() const { return now_ < promised_until_; }
+  bool put_off_by_promise();
+  void on_lease_read();
+  std::uint32_t lease_to_ask() const;
+  Instant lease_until() const;
+  Heartbeat heartbeat_to(const Progress& progress, bool writes_blocked) const;
+  void on_heartbeat_answered(Progress& progress, const HeartbeatReply& m);
+  std::optional<Instant> confirmed_at() const;
+  void learn_freshness(const Heartbeat& m);
+  std::uint64_t stamp() const;
+
   // candidate.cpp
   void maybe_fast_start();
   void campaign();  // a pre-vote round, then an election
@@ -172,6 +200,7 @@ class Raft {
   bool out_of_room() const { return disk_space_.full && disk_space_.room <= kRoomPerEntry; }
   bool is_fit(const Voter& voter) const;
   void on_transfer_leadership(const TransferLeadership& transfer);
+  Instant leases_over_at() const;
   void maybe_send_timeout_now();
   void review_hand_over();
   void on_timeout_now(ServerId from);
@@ -179,11 +208,12 @@ class Raft {
   // leader.cpp
   void become_leader();
   Progress* progress_of(ServerId id, Incarnation incarnation);
+  void acknowledge(Progress& progress, Index match_index);
   void on_propose(Propose propose);
   void on_append_reply(ServerId from, Incarnation incarnation, const AppendReply& m);
   void on_heartbeat_reply(ServerId from, Incarnation incarnation, const HeartbeatReply& m);
   void on_read_index_request(ServerId from, const ReadIndexRequest& m);
-  void on_read_index(std::uint64_t id);
+  void on_read_index(const ReadIndex& read);
   void register_voters();
   void replicate_to(ServerId id, Progress& progress);
   void send_append(ServerId id, Progress& progress);
@@ -227,6 +257,7 @@ class Raft {
   Index compact_to_;   // the log in memory may go up to here
   struct Receiving {
     Snapshot snapshot;
+    Term term;                 // of the leader that asked for it last
     std::uint64_t next = 0;    // chunk expected from the leader
     std::uint64_t stored = 0;  // chunks that are durable; <= next
   };
@@ -249,6 +280,17 @@ class Raft {
   bool leader_gone_ = false;  // its process is known to be gone: stickiness no longer protects it
   LogTime time_base_;         // the cluster's clock at time_base_at_
   Instant time_base_at_;
+
+  // Leases, and how fresh what is committed here is known to be (lease.cpp).
+  Instant promised_until_;
+  Instant started_at_;
+  std::uint64_t stamp_base_ = 0;
+  std::optional<Instant> fresh_as_of_;
+  struct Awaited {
+    Index index;  // once this is committed here ...
+    Instant as_of;
+  };
+  std::optional<Awaited> awaited_;  // ... the state is that fresh
 
   Instant now_;
   Output* output_ = nullptr;  // of the step under way

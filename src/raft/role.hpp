@@ -20,7 +20,7 @@ struct Follower {
 // Thesis 9.6: asks whether an election could be won, before it disturbs anybody with a new term.
 struct PreCandidate {
   std::vector<ServerId> granted;       // in id order, self included where it counts
-  std::vector<ServerId> leader_fresh;  // refused because they heard a leader; asked again
+  std::vector<ServerId> leader_fresh;  // refused for the leader that they hear; asked again
   Instant round_deadline;
   Instant ask_again_at = kNever;
 };
@@ -48,14 +48,27 @@ struct HandOver {
   Instant deadline;   // then it is given up
 };
 
+// A heartbeat that left: which promise it asked for, and when.
+struct SentRound {
+  std::uint64_t round = 0;
+  Instant sent_at;
+  std::uint32_t lease_ms = 0;
+
+  // The leader counts nine tenths of what was asked for, from when it was sent; who answers keeps
+  // eleven tenths, from when it came.
+  Instant lease_end() const { return sent_at + milliseconds(lease_ms) * 9 / 10; }
+};
+
 struct Leader {
   std::map<ServerId, Progress> progress;  // of every voter but self
   Index term_start;  // the first entry of this term: no reads before its commit
   Instant next_heartbeat;
-  std::uint64_t round = 0;                             // of the last heartbeat sent
-  std::deque<std::pair<std::uint64_t, Instant>> sent;  // rounds and when they left, newest last
-  ReadRound reading;                                   // in flight
-  ReadRound gathering;                                 // the next one
+  std::uint64_t round = 0;     // of the last heartbeat sent
+  std::deque<SentRound> sent;  // newest last
+  ReadRound reading;           // in flight
+  ReadRound gathering;         // the next one
+  Instant lease_wanted_until;  // leases are asked for
+  Instant own_lease_until;     // its own promise lasts longer than this
   std::optional<HandOver> hand_over;
   Instant no_hand_over_before;  // one that failed costs a pause: it is not tried without end
 };

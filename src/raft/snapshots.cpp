@@ -10,7 +10,9 @@
 namespace vesper::raft {
 namespace {
 
-constexpr std::size_t kCompactedPerTurn = 4096;  // entries; freeing more would be felt
+// Freeing more in one turn would be felt.
+constexpr std::size_t kCompactedPerTurn = 4096;  // entries
+constexpr std::size_t kCompactedBytesPerTurn = 4u << 20;
 
 }  // namespace
 
@@ -87,19 +89,30 @@ void Raft::plan_compaction() {
   compact_to_ = std::max(compact_to_, Index(keep_from.value - 1));
 }
 
+// S10: a follower in the middle of a transfer will need the entries behind the snapshot, and one
+// that has it needs them until it is no further behind than the tail. Else it would be sent one
+// snapshot after another without ever reaching the log.
+Index Raft::kept_for_followers(Index to) {
+  auto* leader = std::get_if<Leader>(&role_);
+  if (leader == nullptr || log_.bytes() > config_.log_kept_bytes) return to;
+  for (auto& [id, progress] : leader->progress) {
+    if (!progress.kept_at || now_ - *progress.kept_at >= transfer_patience()) continue;
+    const Index needs =
+        progress.transfer ? progress.transfer->snapshot.last_index : progress.match_index;
+    if (!progress.transfer && needs >= compact_to_) progress.kept_at.reset();
+    else to = std::min(to, needs);
+  }
+  return to;
+}
+
 void Raft::compact_log() {
   Index to = std::min(compact_to_, snapshot_.last_index);
   if (to <= log_.base_index()) return;
-  if (const auto* leader = std::get_if<Leader>(&role_)) {
-    for (const auto& [id, progress] : leader->progress)
-      if (progress.transfer &&
-          now_ - progress.transfer->heard_at < config_.election_timeout * kTransferPatience)
-        to = std::min(to, progress.transfer->snapshot.last_index);
-  }
+  to = kept_for_followers(to);
   // What this turn commits is not applied yet.
   if (output_->committed_first.value != 0)
     to = std::min(to, Index(output_->committed_first.value - 1));
-  if (to > log_.base_index()) log_.compact(to, kCompactedPerTurn);
+  if (to > log_.base_index()) log_.compact(to, kCompactedPerTurn, kCompactedBytesPerTurn);
 }
 
 std::vector<Index> Raft::snapshots_in_use() const {
@@ -114,13 +127,16 @@ std::vector<Index> Raft::snapshots_in_use() const {
 
 // ---- the leader's side --------------------------------------------------------------------
 
-// First the question how far the follower is: a connection broke, or another leader began.
+// First the question how far the follower is: a connection broke, or another leader began. It goes
+// the way of the chunks: what was sent before it has arrived when it is answered, so that a slow
+// link is not filled with what is under way on it already.
 void Raft::send_snapshot(ServerId id, Progress& progress) {
   Progress::Transfer& transfer = *progress.transfer;
   if (!transfer.asked) {
     transfer.asked = true;
     progress.progress_at = now_;
-    return send(id, InstallSnapshot{current_term(), transfer.snapshot, 0, {}}, WriteNumber(0));
+    return send(id, InstallSnapshot{current_term(), transfer.snapshot, 0, {}}, WriteNumber(0),
+                true);
   }
   if (!transfer.answered) return;
   const std::uint64_t end =
@@ -135,7 +151,7 @@ void Raft::begin_transfer(ServerId id, Progress& progress) {
       fmt::format("{} needs entry {}, the log begins at {} -> send the snapshot at {}", name(id),
                   progress.next_index.value, log_.first_index().value, snapshot_.last_index.value));
   progress.become_snapshot(snapshot_);
-  progress.transfer->heard_at = now_;
+  progress.kept_at = now_;
 }
 
 void Raft::on_chunk_read(const ChunkRead& read) {
@@ -160,7 +176,7 @@ void Raft::on_install_snapshot_reply(ServerId from, Incarnation incarnation,
   if (m.done) {
     if (m.match_index > log_.last_index()) return;
     progress->progress_at = now_;
-    progress->acknowledge(m.match_index);
+    acknowledge(*progress, m.match_index);
     if (progress->state != Progress::State::replicate) {
       // Where the log has gone on meanwhile, a newer snapshot begins.
       if (progress->match_index >= log_.base_index()) progress->become_replicate();
@@ -173,12 +189,17 @@ void Raft::on_install_snapshot_reply(ServerId from, Incarnation incarnation,
     return;
   Progress::Transfer& transfer = *progress->transfer;
   if (m.next_chunk > transfer.snapshot.chunks()) return;
-  progress->progress_at = transfer.heard_at = now_;
+  progress->progress_at = now_;
+  progress->kept_at = now_;
+  if (m.asked && transfer.answered) return;  // asked twice: chunks are under way again
   if (!m.asked) {
     transfer.acked = std::max(transfer.acked, m.next_chunk);
     transfer.next = std::max(transfer.next, transfer.acked);
     return;
   }
+  // It has nothing yet: the newest is the one that others can go on with.
+  if (m.next_chunk == 0 && transfer.snapshot != snapshot_)
+    return progress->become_snapshot(snapshot_);
   if (m.next_chunk > 0) {
     ++transfers_resumed_;
     output_->notes.push_back(fmt::format("{} has {} of {} chunks -> go on from there", name(from),
@@ -192,7 +213,7 @@ void Raft::on_install_snapshot_reply(ServerId from, Incarnation incarnation,
 
 void Raft::on_install_snapshot(ServerId from, InstallSnapshot m) {
   // It may have travelled for long: sets no clock.
-  if (!hear_leader(from, Index(0), log_time(now_))) return;
+  if (!hear_leader(from, m.snapshot.last_index, log_time(now_))) return;
   const Snapshot& snapshot = m.snapshot;
   if (snapshot.last_term > m.term) return;  // no leader sends that
   if (snapshot.last_index > commit_index_ &&
@@ -202,13 +223,22 @@ void Raft::on_install_snapshot(ServerId from, InstallSnapshot m) {
     commit_to(snapshot.last_index);
   }
   if (snapshot.last_index <= commit_index_) return send_done(from, snapshot);  // S4
-  // S5: the same from another leader goes on, another one begins anew.
-  if (receiving_ && receiving_->snapshot != snapshot)
-    output_->notes.push_back(fmt::format("snapshot at {} replaces the one at {}",
-                                         snapshot.last_index.value,
-                                         receiving_->snapshot.last_index.value));
-  if (!receiving_ || receiving_->snapshot != snapshot) receiving_ = Receiving{.snapshot = snapshot};
-  if (m.data.empty()) return send_progress(from, true);
+  const bool same = receiving_ && receiving_->snapshot == snapshot;
+  if (m.data.empty()) {
+    // S5: the same from another leader goes on, another one begins anew; but a leader never goes
+    // back to an earlier one, so that this one was delayed.
+    if (receiving_ && receiving_->term == m.term &&
+        snapshot.last_index < receiving_->snapshot.last_index)
+      return;
+    if (receiving_ && !same)
+      output_->notes.push_back(fmt::format("snapshot at {} replaces the one at {}",
+                                           snapshot.last_index.value,
+                                           receiving_->snapshot.last_index.value));
+    if (!same) receiving_ = Receiving{.snapshot = snapshot};
+    receiving_->term = m.term;
+    return send_progress(from, true);
+  }
+  if (!same) return;  // of one that was given up; the leader asks before it begins
   // In order; what comes twice, too early, or faster than it is stored is dropped.
   const bool expected = m.chunk == receiving_->next && m.chunk < snapshot.chunks() &&
                         m.chunk - receiving_->stored < config_.snapshot_window * 2;

@@ -9,6 +9,9 @@
 namespace vesper::raft {
 namespace {
 
+// How long a heartbeat may have travelled that asked for a lease: who promised begins to count
+// then.
+constexpr Duration kPromiseSlack = milliseconds(5);
 // Entries not even sent yet: more would not arrive before a hand-over is given up.
 constexpr std::uint64_t kMostBehind = 1024;
 
@@ -19,7 +22,7 @@ constexpr std::uint64_t kMostBehind = 1024;
 DiskHealth Raft::disk_health() const {
   if (disk_space_.full) return DiskHealth::full;
   const bool stalled =
-      !outstanding_.empty() && now_ - outstanding_.front().handed_out_at > config_.election_timeout;
+      !outstanding_.empty() && now_ - outstanding_.front().handed_out_at > config_.election_timeout * 2;
   return stalled ? DiskHealth::stalled : DiskHealth::ok;
 }
 
@@ -40,27 +43,28 @@ bool Raft::has_room(std::size_t bytes) {
   return true;
 }
 
+// Only where those who are there would be a majority, and those of them with space are none.
 bool Raft::writes_blocked() const {
   const auto* leader = std::get_if<Leader>(&role_);
   if (leader == nullptr) return leader_blocks_writes_;
-  if (disk_space_.full && disk_space_.room < kRoomToLead) return true;
-  std::size_t with_space = 0;
-  for (const Voter& voter : configuration_.voters) {
-    if (voter.id == config_.self) {
-      if (self_counts() && !disk_space_.full) ++with_space;
-    } else if (const auto it = leader->progress.find(voter.id); it != leader->progress.end()) {
-      if (it->second.disk != DiskHealth::full) ++with_space;
-    }
+  std::size_t there = self_counts() ? 1 : 0;
+  std::size_t with_space = self_counts() && !disk_space_.full ? 1 : 0;
+  for (const auto& [id, progress] : leader->progress) {
+    if (!counts(id, progress.incarnation) || now_ - progress.heard_at > config_.election_timeout * 2)
+      continue;
+    ++there;
+    if (progress.disk != DiskHealth::full) ++with_space;
   }
-  return with_space < majority();
+  return there >= majority() && with_space < majority();
+}
+
+bool Raft::takes_proposals() const {
+  const auto* leader = std::get_if<Leader>(&role_);
+  if (leader == nullptr || leader->hand_over || writes_blocked()) return false;
+  return !disk_space_.full || disk_space_.room >= kRoomToLead;
 }
 
 // ---- the leader's side --------------------------------------------------------------------
-
-bool Raft::transferring() const {
-  const auto* leader = std::get_if<Leader>(&role_);
-  return leader != nullptr && leader->hand_over.has_value();
-}
 
 // One that would win and could do the work: it answers, its log is being followed up, its disk is
 // well, and the little that it lacks is under way to it.
@@ -88,13 +92,20 @@ void Raft::on_transfer_leadership(const TransferLeadership& transfer) {
   }
   if (best == nullptr) return;
   output_->notes.push_back(fmt::format("hand {} over to {}", name(current_term()), name(best->id)));
-  leader->hand_over = HandOver{best->id, false, now_ + config_.election_timeout};
+  leader->hand_over =
+      HandOver{best->id, false, std::max(now_, promised_until_) + config_.election_timeout};
 }
 
-// K11: once, when its log has all of ours. Its election follows, and ends our term.
+// The leader's own promise began when it asked the others for theirs.
+Instant Raft::leases_over_at() const {
+  return promised_until_ == Instant{} ? Instant{} : promised_until_ + kPromiseSlack;
+}
+
+// K11: once, when its log has all of ours, and nobody is bound by a lease any more: no new one is
+// asked for meanwhile. Its election follows, and ends our term.
 void Raft::maybe_send_timeout_now() {
   auto& leader = std::get<Leader>(role_);
-  if (!leader.hand_over || leader.hand_over->sent) return;
+  if (!leader.hand_over || leader.hand_over->sent || now_ < leases_over_at()) return;
   const auto it = leader.progress.find(leader.hand_over->to);
   if (it == leader.progress.end() || it->second.match_index != log_.last_index()) return;
   leader.hand_over->sent = true;
@@ -118,7 +129,7 @@ void Raft::review_hand_over() {
 
 void Raft::on_timeout_now(ServerId from) {
   const auto* follower = std::get_if<Follower>(&role_);
-  if (follower == nullptr || follower->leader != from || !self_counts()) return;
+  if (follower == nullptr || follower->leader != from || !self_counts() || promised()) return;
   output_->notes.push_back(
       fmt::format("{} hands {} over -> campaign at once", name(from), name(current_term())));
   round_base_ = std::min(kFastRound, config_.election_timeout);

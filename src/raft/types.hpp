@@ -30,6 +30,12 @@ inline constexpr Term kMaxTerm{std::uint64_t{1} << 62};
 inline constexpr Index kMaxIndex{std::uint64_t{1} << 62};
 inline constexpr LogTime kMaxLogTime{std::int64_t{1} << 62};
 
+// No leader asks for a longer lease, and nobody promises one. A constant, not a setting: after a
+// restart a server waits until everything that it may have promised is over, whoever asked for it.
+inline constexpr Duration kMaxLease = milliseconds(100);
+// A leader's word that is older than this says nothing about freshness.
+inline constexpr Duration kMaxAge = seconds(24 * 3600);
+
 // Who asked for an entry: the sequence-th write of one process. {0, 0, 0} on entries that no
 // client asked for.
 struct Origin {

@@ -9,6 +9,8 @@
 
 #include "http/message.hpp"
 #include "http/target.hpp"
+#include "kv/command.hpp"
+#include "kv/replies.hpp"
 #include "server/context.hpp"
 #include "server/exchange.hpp"
 
@@ -34,6 +36,8 @@ std::optional<Problem> check_readyz(const Query& query, Exchange& exchange);
 void render_status(Context& context, Answer& answer);
 void render_livez(Answer& answer);
 void render_readyz(Context& context, const Exchange& exchange, Answer& answer);
+// Since the entry that the newest snapshot ends with, by the cluster's clock; 0 without one.
+Duration snapshot_age(Context& context);
 
 // /cluster/transfer
 std::optional<Problem> check_transfer(const Context& context, const http::RequestHead& head,
@@ -49,14 +53,22 @@ void render_root(Answer& answer);
 
 // What several of them need.
 
+// As in ?consistency= and Vesper-Consistency.
+std::string_view to_string(node::ReadLevel level);
+
 // Names the parameter as unknown.
 Problem unknown_parameter(const http::QueryParameter& parameter);
 // Reads ?timeout= into the exchange.
 std::optional<Problem> read_timeout(const http::QueryParameter& parameter, Exchange& exchange);
 // Refuses what only says something about a body that is a value: Content-Encoding, and so on.
 std::optional<Problem> check_value_headers(const http::RequestHead& head);
-// What a write carries that has no meaning yet: refused, not ignored.
-std::optional<Problem> check_write_headers(const http::RequestHead& head);
+// Reads a write's Idempotency-Key into the exchange.
+std::optional<Problem> read_token(const http::RequestHead& head, Exchange& exchange);
+// What makes a write with an Idempotency-Key the same as another one. Nothing without one.
+std::optional<kv::RequestId> request_id(const Exchange& exchange, std::string_view target,
+                                        std::string_view body);
+// The answer to a write that was not carried out for its token's sake: nothing for any other.
+std::optional<Problem> token_problem(const kv::WriteResult& write);
 // 417, 411, 413: before a byte of the body is read. Every check ends with it.
 std::optional<Problem> check_length(const http::RequestHead& head, const Exchange& exchange,
                                     bool length_required);

@@ -8,6 +8,15 @@
 
 namespace vesper::server {
 
+std::string_view to_string(node::ReadLevel level) {
+  switch (level) {
+    case node::ReadLevel::linearizable: return "linearizable";
+    case node::ReadLevel::lease: return "lease";
+    case node::ReadLevel::stale: return "stale";
+  }
+  VESPER_UNREACHABLE();
+}
+
 Problem unknown_parameter(const http::QueryParameter& parameter) {
   return invalid_parameter(
       parameter.name,
@@ -42,11 +51,53 @@ std::optional<Problem> check_value_headers(const http::RequestHead& head) {
   return std::nullopt;
 }
 
-std::optional<Problem> check_write_headers(const http::RequestHead& head) {
-  // Not ignored: who sends it relies on it.
-  if (head.fields.find("Idempotency-Key") != nullptr)
-    return invalid_header("Idempotency-Key", "this version does not know Idempotency-Key");
+std::optional<Problem> read_token(const http::RequestHead& head, Exchange& exchange) {
+  constexpr std::string_view name = "Idempotency-Key";
+  const http::Field* field = head.fields.find(name);
+  if (field == nullptr) return std::nullopt;
+  if (head.fields.count(name) > 1) return invalid_header(name, "Idempotency-Key is there twice");
+  auto token = http::unquote(field->value);
+  if (!token || !kv::is_token(*token))
+    return invalid_header(name, fmt::format("Idempotency-Key is 1 to {} visible ASCII characters, "
+                                            "as they are or as a quoted string",
+                                            kv::kMaxToken));
+  exchange.token = std::move(*token);
   return std::nullopt;
+}
+
+std::optional<kv::RequestId> request_id(const Exchange& exchange, std::string_view target,
+                                        std::string_view body) {
+  if (exchange.token.empty()) return std::nullopt;
+  const std::string_view method = exchange.method == http::Method::delete_ ? "DELETE"
+                                  : exchange.method == http::Method::put   ? "PUT"
+                                                                           : "POST";
+  // ?timeout= is no part of it: how long an attempt may take does not change what is asked for.
+  return kv::RequestId{exchange.token,
+                       kv::fingerprint_of(method, target, exchange.conditions, body)};
+}
+
+std::optional<Problem> token_problem(const kv::WriteResult& write) {
+  Problem problem;
+  if (write.kind == kv::WriteResult::Kind::key_reused) {
+    problem.status = 422;
+    problem.code = "idempotency_key_reused";
+    problem.detail =
+        "this Idempotency-Key was used for another method, target, body or condition; nothing was "
+        "changed";
+    problem.hint = "draw a new key for each request, keep it only to repeat the same one";
+  } else if (write.kind == kv::WriteResult::Kind::table_full) {
+    problem.status = 429;
+    problem.code = "idempotency_full";
+    problem.detail =
+        "as many keys are remembered as there is room for, none is forgotten early; nothing was "
+        "changed";
+    problem.hint = "try again later, or send writes that may be repeated without a key";
+    problem.limit = kv::kMaxReplies;
+  } else {
+    return std::nullopt;
+  }
+  problem.revision = write.revision;
+  return problem;
 }
 
 Problem too_large(const Exchange& exchange) {

@@ -13,6 +13,34 @@
 namespace vesper::server {
 namespace {
 
+constexpr std::uint64_t kEndOfRevisions = std::uint64_t{1} << 53;
+
+bool is_read_option(std::string_view name) {
+  return name == "consistency" || name == "max_staleness" || name == "min_revision";
+}
+
+std::optional<Problem> read_option(const http::QueryParameter& parameter,
+                                   node::ReadOptions& options) {
+  if (parameter.name == "consistency") {
+    for (const auto level :
+         {node::ReadLevel::linearizable, node::ReadLevel::lease, node::ReadLevel::stale}) {
+      options.level = level;
+      if (to_string(level) == parameter.value) return std::nullopt;
+    }
+    return invalid_parameter(parameter.name, "consistency is linearizable, lease or stale");
+  }
+  if (parameter.name == "max_staleness") {
+    options.max_staleness = http::parse_duration(parameter.value);
+    if (options.max_staleness) return std::nullopt;
+    return invalid_parameter(parameter.name, "max_staleness is a duration such as 200ms");
+  }
+  const auto revision = http::parse_decimal(parameter.value);
+  if (!revision || *revision == 0 || *revision >= kEndOfRevisions)
+    return invalid_parameter(parameter.name, "min_revision is a whole number from 1, below 2^53");
+  options.min_revision = *revision;
+  return std::nullopt;
+}
+
 // All lines of one condition make one list (RFC 9110 §5.3). Weak tags match in If-None-Match only
 // (§13.1.1, §13.1.2).
 std::optional<Problem> read_condition(const http::Fields& fields, std::string_view name, bool weak,
@@ -82,6 +110,9 @@ void render_item(const Exchange& exchange, const kv::Item& item, Answer& answer)
 
 void render_read(const Exchange& exchange, const node::ReadResult& read, Answer& answer) {
   answer.revision = read.revision;
+  answer.consistency = to_string(read.level);
+  if (read.staleness)  // at most: rounded up
+    answer.staleness_ms = static_cast<std::uint64_t>((read.staleness->ns + 999'999) / 1'000'000);
   if (!read.item) return render_absent(read.revision, answer);
   switch (kv::judge(exchange.conditions, &*read.item)) {
     case kv::Verdict::holds: return render_item(exchange, *read.item, answer);
@@ -120,6 +151,9 @@ void render_write(const Exchange& exchange, const kv::WriteResult& write, Answer
       break;
     case kv::WriteResult::Kind::precondition_failed:
       return render_failed_condition(write.current_revision, write.revision, answer);
+    case kv::WriteResult::Kind::key_reused:
+    case kv::WriteResult::Kind::table_full:
+      VESPER_UNREACHABLE();  // the caller made problems of them
   }
   json.end_object();
   answer.body += '\n';
@@ -137,17 +171,21 @@ std::optional<Problem> check_kv(const Context& context, const http::RequestHead&
       const auto flag = http::parse_flag(parameter.value);
       if (!flag) return invalid_parameter("raw", "raw is a flag: ?raw, ?raw=1 or ?raw=0");
       exchange.raw = *flag;
+    } else if (reads && is_read_option(parameter.name)) {
+      if (auto problem = read_option(parameter, exchange.read)) return problem;
     } else {
       return unknown_parameter(parameter);
     }
   }
+  if (exchange.read.max_staleness && exchange.read.level != node::ReadLevel::stale)
+    return invalid_parameter("max_staleness", "max_staleness goes with consistency=stale only");
   if (auto problem = read_condition(head.fields, "If-Match", false, exchange.conditions.if_match))
     return problem;
   if (auto problem =
           read_condition(head.fields, "If-None-Match", true, exchange.conditions.if_none_match))
     return problem;
   if (!reads)
-    if (auto problem = check_write_headers(head)) return problem;
+    if (auto problem = read_token(head, exchange)) return problem;
   if (exchange.method != http::Method::put) return std::nullopt;
   if (auto problem = check_value_headers(head)) return problem;
   exchange.keep_body = true;
@@ -160,12 +198,14 @@ void run_kv(Context& context, std::uint64_t connection, Exchange& exchange, std:
   const node::Ticket ticket{connection, exchange.sequence};
   const Instant deadline = context.now() + exchange.timeout;
   if (!exchange.is_write()) {
-    context.post(node::ClientRead{ticket, exchange.key, deadline});
+    context.post(node::ClientRead{ticket, exchange.key, deadline, exchange.read});
     return;
   }
-  const std::string command = exchange.method == http::Method::put
-                                  ? kv::encode_put(exchange.key, body, false, exchange.conditions)
-                                  : kv::encode_remove(exchange.key, exchange.conditions);
+  const auto id = request_id(exchange, "/kv/" + exchange.key, body);
+  const std::string command =
+      exchange.method == http::Method::put
+          ? kv::encode_put(exchange.key, body, false, exchange.conditions, id)
+          : kv::encode_remove(exchange.key, exchange.conditions, id);
   context.post(node::ClientWrite{ticket, SharedBytes::copy_of(command), deadline});
 }
 

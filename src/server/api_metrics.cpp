@@ -68,8 +68,12 @@ void node_metrics(const node::Status& status, std::uint32_t id, Page& page) {
   page.single("revision", "gauge", "Revision of the store.", status.revision);
   page.single("keys", "gauge", "Keys in the store.", status.keys);
   page.single("store_bytes", "gauge", "Bytes of all keys and values.", status.store_bytes);
+  page.single("idempotency_keys", "gauge", "Idempotency-Keys whose replies are kept.",
+              status.idempotency_keys);
   page.single("log_entries", "gauge", "Entries in the log.", status.log_entries);
   page.single("log_bytes", "gauge", "Bytes of the log's entries.", status.log_bytes);
+  page.single("log_first_index", "gauge", "Index of the first entry of the log in memory.",
+              status.log_first_index.value);
   page.single("inflight_requests", "gauge", "Requests of clients that wait for an answer.",
               status.inflight_requests);
   page.single("inflight_bytes", "gauge", "Bytes of clients' writes that wait for an answer.",
@@ -92,7 +96,18 @@ void counter_metrics(const node::Counters& counters, Page& page) {
               counters.writes_retried);
   page.single("writes_unknown_total", "counter", "Writes whose outcome could not be told.",
               counters.writes_unknown);
-  page.single("reads_total", "counter", "Linearizable reads.", counters.reads);
+  page.single("idempotency_replays_total", "counter",
+              "Replies to clients of this node that were given again.", counters.writes_replayed);
+  page.family("idempotency_refused_total", "counter",
+              "Writes of clients of this node that were refused for their Idempotency-Key.");
+  page.sample(counters.tokens_reused, "reason=\"reused\"");
+  page.sample(counters.tokens_refused_full, "reason=\"full\"");
+  page.family("reads_total", "counter", "Reads answered, by what they were.");
+  for (std::size_t level = 0; level < counters.reads.size(); ++level)
+    page.sample(counters.reads[level],
+                fmt::format("consistency=\"{}\"", to_string(static_cast<node::ReadLevel>(level))));
+  page.single("reads_too_stale_total", "counter", "Stale reads refused for max_staleness.",
+              counters.reads_too_stale);
   page.single("read_rounds_total", "counter", "ReadIndex rounds, each for many reads.",
               counters.read_rounds);
   page.family("batch_entries", "histogram", "Entries in one write to the disk.");
@@ -104,6 +119,42 @@ void counter_metrics(const node::Counters& counters, Page& page) {
   }
   page.sample(counters.batch_sum, {}, "_sum");
   page.sample(count, {}, "_count");
+}
+
+void snapshot_metrics(const node::Status& status, const node::Counters& counters, double age,
+                      Page& page) {
+  page.single("snapshot_index", "gauge", "Last entry in the newest snapshot, 0 without one.",
+              status.snapshot_index.value);
+  page.single("snapshot_bytes", "gauge", "Bytes of the newest snapshot's file.",
+              status.snapshot_bytes);
+  page.single("snapshot_age_seconds", "gauge",
+              "Since the newest snapshot's last entry, by the cluster's clock.", age);
+  page.single("snapshots", "gauge", "Snapshots in the data directory.", status.snapshots);
+  page.single("snapshot_taking", "gauge", "1 while a snapshot is being taken.",
+              status.taking_snapshot ? 1 : 0);
+  page.single("snapshot_receiving_chunks", "gauge",
+              "Chunks received of a snapshot that the leader sends.", status.receiving_chunks);
+  page.single("snapshot_receiving_of", "gauge", "Chunks of that snapshot in all, 0 without one.",
+              status.receiving_of);
+  page.single("snapshots_taken_total", "counter", "Snapshots taken here.",
+              counters.snapshots_taken);
+  page.single("snapshots_installed_total", "counter",
+              "Snapshots received that replaced the state of this node.",
+              counters.snapshots_installed);
+  page.single("snapshots_failed_total", "counter", "Snapshots given up: no space.",
+              counters.snapshots_failed);
+  page.single("snapshot_chunks_sent_total", "counter", "Chunks read for followers.",
+              counters.snapshot_chunks_sent);
+  page.single("snapshot_transfers_resumed_total", "counter",
+              "Transfers that went on where the follower was.", counters.transfers_resumed);
+}
+
+void loop_metrics(Metrics& metrics, Instant now, Page& page) {
+  page.family("loop_turn_seconds", "histogram", "One turn of the loop, its wait left out.");
+  page.histogram(metrics.turn);
+  page.single("loop_longest_turn_seconds", "gauge",
+              "The longest turn of the last half minute to minute.",
+              static_cast<double>(metrics.longest_turn.at(now).ns) / 1e9);
 }
 
 void disk_metrics(const storage::Wal& wal, const Histogram& fsync, Page& page) {
@@ -130,10 +181,14 @@ void render_metrics(Context& context, Answer& answer) {
   page.single("uptime_seconds", "gauge", "Since this process started.",
               static_cast<double>((context.now() - context.started_at()).ms()) / 1e3);
   if (context.node() != nullptr) {
-    node_metrics(context.node()->status(context.now()), context.options().id, page);
+    const node::Status status = context.node()->status(context.now());
+    node_metrics(status, context.options().id, page);
     counter_metrics(context.node()->counters(), page);
+    snapshot_metrics(status, context.node()->counters(),
+                     static_cast<double>(snapshot_age(context).ms()) / 1e3, page);
     disk_metrics(*context.wal(), context.metrics.fsync, page);
   }
+  loop_metrics(context.metrics, context.now(), page);
   page.family("requests_total", "counter", "Requests answered, by route and status.");
   for (const auto& [key, count] : context.metrics.requests)
     page.sample(count, fmt::format("route=\"{}\",status=\"{}\"", to_string(key.first), key.second));

@@ -70,7 +70,7 @@ std::optional<Problem> check_request(const Context&, const http::RequestHead& he
     for (const std::string_view name : {"If-Match", "If-None-Match"})
       if (head.fields.find(name) != nullptr)
         return invalid_header(name, "conditions work on /kv only");
-    if (auto problem = check_write_headers(head)) return problem;
+    if (auto problem = read_token(head, exchange)) return problem;
   }
   if (head.fields.find("Content-Encoding") != nullptr)
     return Problem{.status = 415,
@@ -107,8 +107,8 @@ void run_request(Context& context, std::uint64_t connection, Exchange& exchange,
     context.post(node::ClientRead{ticket, exchange.key, deadline});
     return;
   }
-  const std::string command =
-      kv::encode_put(exchange.key, request.value, request.value_is_json, {});
+  const std::string command = kv::encode_put(exchange.key, request.value, request.value_is_json, {},
+                                             request_id(exchange, "/request", body));
   context.post(node::ClientWrite{ticket, SharedBytes::copy_of(command), deadline});
 }
 

@@ -1,6 +1,8 @@
 // /status, /livez and /readyz: this node's own view. None of them waits for anybody.
 #include <fmt/core.h>
 
+#include <algorithm>
+
 #include "http/parser.hpp"
 #include "http/values.hpp"
 #include "json/problem.hpp"
@@ -53,6 +55,27 @@ void write_limits(const Options& options, json::Writer& json) {
   json.number(options.max_connections);
   json.key("inflight_bytes");
   json.number(options.inflight_bytes);
+  json.key("snapshot_bytes");
+  json.number(options.snapshot_bytes);
+  json.key("snapshot_entries");
+  json.number(options.snapshot_entries);
+  json.key("log_tail_bytes");
+  json.number(options.log_tail_bytes);
+  json.key("log_tail_entries");
+  json.number(options.log_tail_entries);
+  json.end_object();
+}
+
+// How long the reply to a request with an Idempotency-Key is kept, and how many are.
+void write_idempotency(const node::Status& status, json::Writer& json) {
+  json.key("idempotency");
+  json.begin_object();
+  json.key("kept_ms");
+  json.number(static_cast<std::uint64_t>(kv::kReplyKept.ms()));
+  json.key("max");
+  json.number(kv::kMaxReplies);
+  json.key("keys");
+  json.number(status.idempotency_keys);
   json.end_object();
 }
 
@@ -63,8 +86,10 @@ void write_log(const node::Status& status, const storage::Wal* wal, json::Writer
   json.number(status.log_entries);
   json.key("bytes");
   json.number(status.log_bytes);
-  json.key("compacted");  // it only grows until there are snapshots
-  json.boolean(false);
+  json.key("first_index");
+  json.number(status.log_first_index.value);
+  json.key("compacted");
+  json.boolean(status.log_first_index.value > 1);
   if (wal != nullptr) {
     json.key("segments");
     json.number(wal->stats().segments);
@@ -76,7 +101,42 @@ void write_log(const node::Status& status, const storage::Wal* wal, json::Writer
   json.end_object();
 }
 
+void write_snapshot(Context& context, const node::Status& status, json::Writer& json) {
+  json.key("snapshot");
+  if (status.snapshot_index.value == 0) {
+    json.null();
+  } else {
+    json.begin_object();
+    json.key("index");
+    json.number(status.snapshot_index.value);
+    json.key("bytes");
+    json.number(status.snapshot_bytes);
+    json.key("age_ms");
+    json.number(static_cast<std::uint64_t>(snapshot_age(context).ms()));
+    json.key("kept");
+    json.number(status.snapshots);
+    json.end_object();
+  }
+  json.key("taking_snapshot");
+  json.boolean(status.taking_snapshot);
+  json.key("receiving_snapshot");
+  if (status.receiving_of == 0) return json.null();
+  json.begin_object();
+  json.key("chunks");
+  json.number(status.receiving_chunks);
+  json.key("of");
+  json.number(status.receiving_of);
+  json.end_object();
+}
+
 }  // namespace
+
+Duration snapshot_age(Context& context) {
+  const node::Node* node = context.node();
+  if (node == nullptr || node->raft().snapshot().is_none()) return {};
+  const raft::LogTime now = node->raft().log_time(context.now());
+  return std::max(nanoseconds(now.value - node->raft().snapshot().log_time.value), Duration{});
+}
 
 void render_status(Context& context, Answer& answer) {
   node::Node* node = context.node();
@@ -119,7 +179,9 @@ void render_status(Context& context, Answer& answer) {
   json.number(status.store_bytes);
   write_members(context, node != nullptr ? &node->raft().configuration() : nullptr, json);
   write_log(status, context.wal(), json);
+  write_snapshot(context, status, json);
   write_limits(context.options(), json);
+  write_idempotency(status, json);
   json.end_object();
   answer.body += '\n';
   if (node != nullptr) answer.revision = status.revision;

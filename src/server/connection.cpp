@@ -16,6 +16,7 @@ constexpr std::size_t kMaxRequests = 64;        // of one connection, not answer
 constexpr std::size_t kMaxQueued = 1u << 20;    // bytes of them, and of answers not taken
 constexpr std::size_t kMaxDropped = 64u << 20;  // read behind the last answer
 constexpr std::size_t kShareAbove = 4096;       // below, a copy is cheaper than a slice
+constexpr Duration kHold = seconds(1);          // what Retry-After asks of who was refused
 constexpr std::size_t kKeepBody = 64u << 10;
 
 }  // namespace
@@ -70,7 +71,8 @@ void Connection::on_drained() {
 
 // A pipelining client that does not read its answers is not read, either.
 bool Connection::may_begin_request() const {
-  return exchanges_.size() < kMaxRequests && posted_bytes_ < kMaxQueued &&
+  return front_.turn_has_room() && front_.context_.now() >= held_until_ &&
+         exchanges_.size() < kMaxRequests && posted_bytes_ < kMaxQueued &&
          stream_->queued() < kMaxQueued;
 }
 
@@ -81,8 +83,10 @@ void Connection::feed(std::string_view bytes) {
         backlog_.append(bytes);
         paused_ = true;
         stream_->read_stop();
+        if (!front_.turn_has_room()) front_.mark(*this);
         return;
       }
+      ++front_.taken_;
       message_began_ = front_.context_.now();
     }
     std::size_t consumed = 0;
@@ -237,6 +241,9 @@ void Connection::on_reply(std::uint64_t request, node::Reply reply) {
   Exchange* exchange = find(request);
   if (exchange == nullptr || exchange->answered()) return;
   posted_bytes_ -= exchange->posted_bytes;
+  const auto* refusal = std::get_if<node::Refusal>(&reply);
+  if (refusal != nullptr && *refusal == node::Refusal::overloaded)
+    held_until_ = front_.context_.now() + kHold;
   exchange->outcome = std::move(reply);
   front_.mark(*this);
 }
@@ -288,9 +295,11 @@ void Connection::flush() {
   stream_->flush();
   if (gone_) return;  // the write failed
   report_output();
-  // The kernel took it all at once, so that nobody comes back for what is left: the next turn does,
-  // and others have theirs in between.
-  const bool more = paused_ || (!exchanges_.empty() && exchanges_.front().answered());
+  // The kernel took it all at once, so that nobody comes back for what is left, or this turn has
+  // taken in enough: the next one does, and others have theirs in between. Who waits for an answer
+  // or for the end of a hold is marked by that.
+  const bool more = (paused_ && !front_.turn_has_room()) ||
+                    (!exchanges_.empty() && exchanges_.front().answered());
   if (more && !finishing_ && stream_->queued() == 0 && front_.output_room()) front_.mark(*this);
   if (input_ == Input::ended && !paused_ && settled()) close();
   if (reading_.body.capacity() > kKeepBody && !reading_.active) reading_.body = std::string();
@@ -336,7 +345,8 @@ void Connection::close() {
 // ---- time
 
 void Connection::begin_shutdown() {
-  if (exchanges_.empty() && !reading_.active && !parser_.in_head()) {
+  held_until_ = {};  // what it sent meanwhile is answered
+  if (exchanges_.empty() && !reading_.active && !parser_.in_head() && !paused_) {
     if (stream_->queued() == 0) return close();
     return finish();
   }
@@ -346,6 +356,7 @@ void Connection::begin_shutdown() {
 void Connection::sweep() {
   const Instant now = front_.context_.now();
   report_output();
+  if (paused_ && now >= held_until_) front_.mark(*this);
   check_output(now);
   if (!gone_) check_input(now);
 }

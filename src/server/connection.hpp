@@ -103,6 +103,9 @@ class Connection {
   std::size_t posted_bytes_ = 0;  // bodies handed to the node and not answered
 
   Instant last_input_;
+  // Refusing costs as much as serving: who is told to come back later and does not wait is not read
+  // until then, or refusals leave no time for anything else.
+  Instant held_until_;
   Instant message_began_;  // first byte of the head under way, or the accept
   Instant finished_at_;
   Instant output_moved_at_;

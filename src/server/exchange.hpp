@@ -32,7 +32,9 @@ struct Exchange {
   Duration timeout;
   std::string key;
   kv::Conditions conditions;
+  std::string token;                 // of a write that came with an Idempotency-Key; else empty
   std::optional<raft::ServerId> to;  // /cluster/transfer?to=
+  node::ReadOptions read;
 
   // The body: kept for the handler, or read and dropped.
   bool keep_body = false;
@@ -55,8 +57,11 @@ struct Answer {
   std::string_view content_type = "application/json";  // empty: no body, not even an empty one
   std::optional<std::uint64_t> etag;                   // a key's revision
   std::optional<std::uint64_t> revision;               // the store's
+  std::string_view consistency;                        // of a read of /kv; static text
+  std::optional<std::uint64_t> staleness_ms;           // at most that
   std::string_view allow;
   bool retry = false;
+  bool replayed = false;  // the answer to an earlier request of the same token
   std::string body;
   SharedBytes shared;  // in place of `body`: a large value as it is
 

@@ -13,6 +13,7 @@ namespace vesper::server {
 namespace {
 
 constexpr int kBacklog = 1024;
+constexpr Duration kAnswering = milliseconds(10);  // of one turn
 // Taken beyond the limit for a moment, since a peer's dial looks like any other until its head has
 // been read.
 constexpr std::size_t kBeyondLimit = 16;
@@ -88,14 +89,21 @@ void Front::mark(Connection& connection) {
 }
 
 void Front::flush() {
+  taken_ = 0;
   // Connections that are marked meanwhile come in the next turn.
-  for (Connection* connection : std::exchange(marked_, {})) {
-    connection->marked_ = false;
-    if (!connection->gone_) connection->flush();
+  const std::vector<Connection*> due = std::exchange(marked_, {});
+  const Instant until = loop_.now() + kAnswering;
+  std::size_t at = 0;
+  for (; at < due.size() && loop_.now() < until; ++at) {
+    due[at]->marked_ = false;
+    if (!due[at]->gone_) due[at]->flush();
   }
+  std::vector<Connection*> late(due.begin() + static_cast<std::ptrdiff_t>(at), due.end());
+  std::erase_if(late, [](const Connection* connection) { return connection->gone_; });
+  marked_.insert(marked_.begin(), late.begin(), late.end());
   if (!starved_.empty() && output_room())
     for (const std::uint64_t id : std::exchange(starved_, {}))
-      if (const auto at = connections_.find(id); at != connections_.end()) mark(*at->second);
+      if (const auto it = connections_.find(id); it != connections_.end()) mark(*it->second);
   if (graveyard_.empty()) return;
   graveyard_.clear();
   on_waiting();  // there is room again

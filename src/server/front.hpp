@@ -31,7 +31,8 @@ class Front final : public node::Clients {
 
   void reply(const node::Ticket& ticket, node::Reply reply) override;
 
-  // End of a turn: one write for each connection that has something to say.
+  // End of a turn: one write for each connection that has something to say, as long as the turn's
+  // share of time lasts; the others come first in the next one.
   void flush();
   // Connections wait for flush() though nothing happens.
   bool busy() const { return !marked_.empty() || !graveyard_.empty(); }
@@ -53,8 +54,13 @@ class Front final : public node::Clients {
   void on_sweep();
   void mark(Connection& connection);
   void retire(Connection& connection);
+  // What a turn takes in from clients is bounded: what they can offer at once keeps a leader busy
+  // for longer than an election timeout, and its heartbeats wait for the turn to end.
+  bool turn_has_room() const { return taken_ < kMaxTaken; }
   bool output_room() const { return output_bytes_ < context_.options().max_output_bytes; }
   bool body_room() const { return body_bytes_ < context_.options().max_body_bytes; }
+
+  static constexpr std::size_t kMaxTaken = 1024;  // requests in one turn
 
   io::Loop& loop_;
   Context& context_;
@@ -68,6 +74,7 @@ class Front final : public node::Clients {
   std::vector<Connection*> marked_;
   std::vector<std::unique_ptr<Connection>> graveyard_;  // destroyed when nothing is on the stack
   std::vector<std::uint64_t> starved_;  // have answers, and wait for others' output to drain
+  std::size_t taken_ = 0;               // requests since the last turn ended
   std::size_t body_bytes_ = 0;          // of requests being read
   std::size_t output_bytes_ = 0;        // not taken by the kernel
   Answer scratch_;

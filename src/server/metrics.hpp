@@ -2,6 +2,7 @@
 // is counted on the loop's thread.
 #pragma once
 
+#include <algorithm>
 #include <array>
 #include <cstdint>
 #include <map>
@@ -50,10 +51,36 @@ class Histogram {
   std::int64_t sum_ns_ = 0;
 };
 
+// The longest of the last half minute to minute: a maximum that forgets.
+class Longest {
+ public:
+  void observe(Instant now, Duration duration) {
+    turn_over(now);
+    current_ = std::max(current_, duration);
+  }
+  Duration at(Instant now) {
+    turn_over(now);
+    return std::max(current_, before_);
+  }
+
+ private:
+  static constexpr Duration kWindow = seconds(30);
+  void turn_over(Instant now) {
+    if (now - began_ < kWindow) return;
+    before_ = now - began_ < kWindow * 2 ? current_ : Duration{};
+    current_ = Duration{};
+    began_ = now;
+  }
+  Instant began_;
+  Duration current_, before_;
+};
+
 struct Metrics {
   std::map<std::pair<Route, int>, std::uint64_t> requests;  // by route and status
   std::array<Histogram, kRoutes> latency;                   // from the head to the answer
   Histogram fsync;
+  Histogram turn;  // of the loop: from the poll's return to the next poll
+  Longest longest_turn;
   std::uint64_t connections_accepted = 0;
   std::uint64_t connections_refused = 0;      // over the limit
   std::uint64_t bytes_in = 0, bytes_out = 0;  // of connections that have ended

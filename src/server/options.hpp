@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "base/time.hpp"
+#include "raft/types.hpp"
 
 namespace vesper::server {
 
@@ -28,6 +29,12 @@ struct Options {
   std::size_t max_body_bytes = 256u << 20;    // of all requests that are being read
   std::size_t max_output_bytes = 256u << 20;  // of all replies that clients have not taken
 
+  // When snapshots are taken, and what of the log is kept in memory behind one (docs/snapshots.md).
+  std::uint64_t snapshot_bytes = 64u << 20;
+  std::uint64_t snapshot_entries = 1'000'000;
+  std::uint64_t log_tail_bytes = 16u << 20;
+  std::uint64_t log_tail_entries = 10'000;
+
   Duration request_timeout = seconds(5);  // without ?timeout=
   Duration header_timeout = seconds(10);
   Duration body_timeout = seconds(30);  // without progress
@@ -38,6 +45,7 @@ struct Options {
 
   Duration election_timeout = milliseconds(150);  // drawn from [this, 2 * this]
   Duration heartbeat = milliseconds(50);
+  Duration max_lease = raft::kMaxLease;  // that this node asks for when it leads; 0: none
 
   std::string peer_key;  // the key file's content; empty: no key
   bool insecure_peers = false;

@@ -50,15 +50,23 @@ Problem refused(node::Refusal refusal) {
               .detail = "this node is shutting down; nothing was applied",
               .hint = "use another node"};
     case node::Refusal::timeout:
+      return {
+          .status = 503,
+          .code = "timeout",
+          .detail = "no majority confirmed the read in time, or min_revision is not reached here",
+          .hint = "try again, or give it more time with ?timeout="};
+    case node::Refusal::too_stale:
       return {.status = 503,
-              .code = "timeout",
-              .detail = "it could not be done in time; nothing was applied",
-              .hint = "try again, or give it more time with ?timeout="};
+              .code = "too_stale",
+              .detail = "this node's state is older than max_staleness, or may be",
+              .hint = "use another node, or allow more"};
     case node::Refusal::outcome_unknown:
-      return {.status = 504,
-              .code = "outcome_unknown",
-              .detail = "the write is in a log, and whether it takes effect is not known yet",
-              .hint = "read the key before writing again"};
+      return {
+          .status = 504,
+          .code = "outcome_unknown",
+          .detail = "the write is in a log, and whether it takes effect is not known yet",
+          .hint =
+              "read the key before writing again; with an Idempotency-Key it can be sent again"};
   }
   VESPER_UNREACHABLE();
 }

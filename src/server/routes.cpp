@@ -235,8 +235,16 @@ void render_reply(Context& context, const Exchange& exchange, const node::Reply&
     // The seed's endpoint says "no leader" with a 200.
     const bool says_fail =
         *refusal == node::Refusal::no_leader || *refusal == node::Refusal::timeout;
-    if (exchange.route != Route::request || !says_fail)
-      return render_problem(refused(*refusal), answer);
+    if (exchange.route != Route::request || !says_fail) {
+      Problem problem = refused(*refusal);
+      if (*refusal == node::Refusal::outcome_unknown && !exchange.token.empty())
+        problem.hint = "send the same request with the same Idempotency-Key again, to any node";
+      return render_problem(problem, answer);
+    }
+  }
+  if (const auto* write = std::get_if<kv::WriteResult>(&reply)) {
+    if (const auto problem = token_problem(*write)) return render_problem(*problem, answer);
+    answer.replayed = write->replayed;
   }
   if (const auto* transfer = std::get_if<node::TransferResult>(&reply))
     return render_transfer(context, *transfer, answer);
@@ -261,8 +269,12 @@ void append_answer(Context& context, const Exchange& exchange, const Answer& ans
   http::append_field(out, "Cache-Control", answer.etag ? "no-cache" : "no-store");
   if (answer.etag) http::append_etag(out, *answer.etag);
   if (answer.revision) http::append_field(out, "Vesper-Revision", *answer.revision);
+  if (!answer.consistency.empty())
+    http::append_field(out, "Vesper-Consistency", answer.consistency);
+  if (answer.staleness_ms) http::append_field(out, "Vesper-Staleness-Ms", *answer.staleness_ms);
   if (!answer.allow.empty()) http::append_field(out, "Allow", answer.allow);
   if (answer.retry) out += "Retry-After: 1\r\n";
+  if (answer.replayed) out += "Vesper-Replayed: true\r\n";
   if (exchange.close) out += "Connection: close\r\n";
   if (!answer.content_type.empty()) {
     http::append_field(out, "Content-Type", answer.content_type);

@@ -14,6 +14,7 @@
 namespace vesper::server {
 namespace {
 
+constexpr std::size_t kQuickExitKeys = 100'000;
 // How long a node that shuts down goes on serving who is connected, at most.
 constexpr Duration kDrain = milliseconds(250);
 
@@ -37,6 +38,9 @@ raft::Config raft_config(const Options& options, raft::Incarnation incarnation) 
   config.seed = random64();
   config.election_timeout = options.election_timeout;
   config.heartbeat_interval = options.heartbeat;
+  config.log_tail_bytes = options.log_tail_bytes;
+  config.log_tail_entries = options.log_tail_entries;
+  config.max_lease = options.max_lease;
   return config;
 }
 
@@ -59,7 +63,9 @@ Server::~Server() = default;
 Exit Server::run() {
   if (const auto refused = start()) return *refused;
   loop_.run();
-  if (recovery_.busy() || (fs_ != nullptr && !fs_->idle()) || peers_.lingers()) {
+  // Nor must a large store, taken apart key by key for nobody.
+  const bool large = node_ != nullptr && node_->store().size() > kQuickExitKeys;
+  if (large || recovery_.busy() || (fs_ != nullptr && !fs_->idle()) || peers_.lingers()) {
     // A disk or a name server that does not answer must not keep the process: what was promised is
     // on the disk already.
     std::fflush(nullptr);
@@ -96,6 +102,7 @@ std::optional<Exit> Server::start() {
   fs_ = std::move(fs).value();
   loop_.set_events({io::Delegate<bool>::to<&Server::busy>(this),
                     io::Delegate<void, bool>::to<&Server::on_turn>(this),
+                    io::Delegate<void, Duration>::to<&Server::on_turned>(this),
                     io::Delegate<void, int>::to<&Server::on_signal>(this)});
   loop_.watch_signals();
   front_.open();
@@ -115,6 +122,8 @@ void Server::recover() {
   recovered_ = std::move(recovered).value();
   node::Limits limits;
   limits.inflight_bytes = options_.inflight_bytes;
+  limits.snapshot_bytes = options_.snapshot_bytes;
+  limits.snapshot_entries = options_.snapshot_entries;
   node_ = std::make_unique<node::Node>(raft_config(options_, recovered_.incarnation), boot_, limits,
                                        recovered_, peers_, front_, loop_.now());
   if (auto replayed = node_->replay(); !replayed) recovery_error_ = replayed.error();
@@ -151,6 +160,11 @@ void Server::on_turn(bool deadline_passed) {
   peers_.flush();
   front_.flush();
   if (context_.draining()) check_shutdown();
+}
+
+void Server::on_turned(Duration busy) {
+  context_.metrics.turn.observe(busy);
+  context_.metrics.longest_turn.observe(context_.now(), busy);
 }
 
 void Server::run_node() {

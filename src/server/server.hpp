@@ -42,6 +42,7 @@ class Server {
   std::optional<Exit> start();
   bool busy();
   void on_turn(bool deadline_passed);
+  void on_turned(Duration busy);
   void on_signal(int number);
   void on_disk_done(storage::JobDone done);
   // On a thread of the pool: reads the log and makes the node. Nobody else touches either then.

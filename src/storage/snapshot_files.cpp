@@ -41,6 +41,12 @@ const StoredSnapshot* SnapshotFiles::find(raft::Index index) const {
   return nullptr;
 }
 
+std::size_t SnapshotFiles::files() const {
+  const auto unread = [this](raft::Index index) { return find(index) == nullptr; };
+  return stored_.size() +
+         static_cast<std::size_t>(std::count_if(on_disk_.begin(), on_disk_.end(), unread));
+}
+
 // ---- writing ------------------------------------------------------------------------------
 
 void SnapshotFiles::begin(Writer w, raft::Index last_index, std::uint32_t chunk_bytes) {
@@ -145,6 +151,11 @@ Result<void> SnapshotFiles::written(Writer w, const JobDone& done, Outcome& out)
 // ---- reading and removing -----------------------------------------------------------------
 
 void SnapshotFiles::read(raft::Index snapshot, std::uint64_t chunk, std::uint64_t token) {
+  // Asked for again before it was answered: a disk that is stuck does not gather questions.
+  for (const Task& waiting : queue_)
+    if (waiting.doing == Doing::read && waiting.read.snapshot == snapshot &&
+        waiting.read.chunk == chunk && waiting.read.token == token)
+      return;
   Task task{Doing::read, Writer::taken, {snapshot, chunk, token, {}}, {}, Read{}};
   const StoredSnapshot* stored = find(snapshot);
   if (stored != nullptr && chunk + 1 < stored->offsets.size()) {

@@ -127,6 +127,8 @@ class SnapshotFiles {
   // In the order in which they were stored.
   const std::vector<StoredSnapshot>& stored() const { return stored_; }
   const StoredSnapshot* find(raft::Index index) const;
+  // Files under a snapshot's name, with those that were found at boot and not read.
+  std::size_t files() const;
 
  private:
   static constexpr std::uint64_t kFirstJob = std::uint64_t{1} << 63;

@@ -127,13 +127,16 @@ void Wal::flush(Instant now) {
     return;
   }
   const bool may_allocate = now >= retry_at_;
-  // Once a segment, so that a frame may wait for it.
-  if (removal_due()) return submit(Doing::remove, Remove{segment_name(files_.front().number)});
+  // A frame may wait for one removal, but not for as many as a log that was long leaves behind.
+  const bool removes = removal_due();
+  if (removes && !(has_queued() && last_ == Doing::remove)) return start_removal();
   if (has_queued()) {
     // A spare that falls behind the segment's use goes first, but no frame waits for two slices
     // unless it needs them.
     if (may_allocate && last_ != Doing::slice && spare_behind()) start_slice();
-    else if (!start_frame() && may_allocate) start_slice();
+    else if (start_frame()) return;
+    else if (removes) start_removal();
+    else if (may_allocate) start_slice();
     return;
   }
   const bool quiet = finishing_ || now >= *quiet_since_ + options_.seal_after;
@@ -344,6 +347,10 @@ void Wal::append_seal() {
   in_flight_entries_ = 0;
   in_flight_seal_ = true;
   submit(Doing::append, std::move(job));
+}
+
+void Wal::start_removal() {
+  submit(Doing::remove, Remove{segment_name(files_.front().number)});
 }
 
 void Wal::start_slice() {

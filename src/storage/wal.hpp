@@ -154,6 +154,7 @@ class Wal {
   }
   std::size_t frame_lead() const { return kFrameHeader + (cut_waits() ? kCutBytes : 0); }
   void start_slice();
+  void start_removal();
   void submit(Doing doing, Work work);
   void frame_durable(Instant now);
   Result<void> slice_done(const JobDone& done, Instant now);

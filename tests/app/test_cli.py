@@ -132,10 +132,13 @@ class GetPutDelete(Cli):
         ]:
             fake = self.fake(answer)
             value = ["v"] if method == "put" else []
-            result = self.vesper(method, "name", *value, endpoints=[fake.url])
+            result = self.vesper(
+                method, "name", *value, "--timeout", "300ms", endpoints=[fake.url]
+            )
             self.expect(result, code)
             self.assertIn("why not", result.err)
-            self.assertEqual(len(fake.requests), 1)
+            if answer != problem(504, "outcome_unknown"):
+                self.assertEqual(len(fake.requests), 1)
 
     def test_a_hint_of_the_server_is_shown_and_nothing_it_says_moves_the_cursor(self):
         fake = self.fake(problem(400, "invalid_key", hint="quote it", detail="bad \x1b[2J key"))
@@ -208,20 +211,6 @@ class FailOver(Cli):
         self.assertGreater(result.seconds, 0.5)
         self.assertLess(result.seconds, 4)
 
-    def test_a_write_whose_connection_broke_after_it_was_sent_is_not_sent_again(self):
-        for broken in (
-            None,
-            b"HTTP/1.1 200 OK\r\nContent-Le",
-            b"HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\n{",
-        ):
-            bad = self.fake(broken)
-            good = self.fake(reply(200, PUT_REPLY))
-            for command in (["put", "k", "v"], ["delete", "k"]):
-                result = self.vesper(*command, endpoints=[bad.url, good.url])
-                self.expect(result, 6)
-                self.assertIn("hint", result.err)
-            self.assertEqual((len(bad.requests), good.requests), (2, []))
-
     def test_a_write_that_was_not_sent_whole_is_sent_elsewhere(self):
         listener = socket.create_server(("127.0.0.1", 0))
 
@@ -266,15 +255,15 @@ class FailOver(Cli):
         good = self.fake(reply(200, b"v"))
         self.expect(self.vesper("get", "k", endpoints=[bad.url, good.url]), 0, b"v")
 
-    def test_a_frozen_node_costs_a_read_a_delay_and_a_write_its_certainty(self):
+    def test_a_frozen_node_costs_a_delay(self):
         frozen = self.fake(lambda r, c: time.sleep(20))
-        good = self.fake(reply(200, b"v"))
-        self.expect(
-            self.vesper("get", "k", "--timeout", "3s", endpoints=[frozen.url, good.url]), 0, b"v"
-        )
-        result = self.vesper(
-            "put", "k", "v", "--timeout", "300ms", endpoints=[frozen.url, good.url]
-        )
+        good = self.fake(lambda r, c: reply(200, b"v" if r.method == "GET" else PUT_REPLY))
+        for command, out in ((["get", "k"], b"v"), (["put", "k", "v"], b"7\n")):
+            result = self.vesper(
+                *command, "--timeout", "3s", endpoints=[frozen.url, good.url]
+            )
+            self.expect(result, 0, out)
+        result = self.vesper("put", "k", "v", "--timeout", "300ms", endpoints=[frozen.url])
         self.expect(result, 6)
         self.assertLess(result.seconds, 4)
 
@@ -286,6 +275,13 @@ class FailOver(Cli):
         self.assertLess(wait, 2000)
         self.vesper("get", "k", "--timeout", "2h", endpoints=[fake.url])
         self.assertTrue(fake.requests[1].target.endswith("timeout=60000ms"))
+
+    def test_get_passes_the_read_level_on(self):
+        fake = self.fake(reply(200, b"v"))
+        self.vesper("get", "k", "--consistency", "stale", "--max-staleness", "200ms",
+                    "--min-revision", "7", endpoints=[fake.url])
+        self.assertIn("?consistency=stale&max_staleness=200ms&min_revision=7&raw&timeout=",
+                      fake.requests[0].target)
 
 
 class Endpoints(Cli):
@@ -566,6 +562,12 @@ class Usage(Cli):
             ["get", "k", "--timeout", "0s"],
             ["get", "k", "--timeout"],
             ["get", "k", "--timeout", "1s", "--timeout", "2s"],
+            ["get", "k", "--consistency", "strong"],
+            ["get", "k", "--max-staleness", "1s"],
+            ["get", "k", "--consistency", "stale", "--max-staleness", "1"],
+            ["get", "k", "--min-revision", "0"],
+            ["put", "k", "v", "--consistency", "stale"],
+            ["server", "0", "list", "--max-lease", "5"],
             ["status", "k"],
             ["get", "k", "--json"],
             ["status", "--json", "-o", "raw"],

@@ -72,12 +72,13 @@ def wait_for(what, condition, timeout=10.0):
 
 
 class Node:
-    def __init__(self, cluster, node_id, port):
-        self.cluster, self.id, self.port = cluster, node_id, port
-        self.url = f'http://127.0.0.1:{port}'
+    def __init__(self, cluster, node_id, port, host='127.0.0.1'):
+        self.cluster, self.id, self.port, self.host = cluster, node_id, port, host
+        self.url = f'http://{host}:{port}'
         self.dir = os.path.join(cluster.dir, f'node{node_id}')
         self.log = os.path.join(cluster.dir, f'node{node_id}.log')
         self.process = None
+        self.prefix = []  # of the command: strace, say
         self.paused = False
         self.down = []  # spans [since, until) in monotonic ns in which it may not answer
 
@@ -88,9 +89,12 @@ class Node:
     def up(self):
         return self.process is not None and not self.paused
 
+    def command(self, extra):
+        return [*self.prefix, *self.cluster.server_args(self), *extra]
+
     def start(self, extra=()):
         expect(self.process is None, f'{self} runs already')
-        args = self.cluster.server_args(self) + list(extra)
+        args = self.command(extra)
         with open(self.log, 'ab') as log:
             log.write(f'--- {" ".join(args)}\n'.encode())
             log.flush()
@@ -149,7 +153,7 @@ class Node:
         shutil.rmtree(self.dir)
 
     def api(self, timeout=5.0):
-        return Api(self.port, timeout)
+        return Api(self.port, timeout, self.host)
 
     def status(self):
         """Its own view, or None where it does not answer."""
@@ -185,9 +189,12 @@ class Cluster:
         self.binary, self.flags = binary, list(flags)
         self.start_at_once = start
         self.dir = tempfile.mkdtemp(prefix='vesper-test-')
-        self.nodes = [Node(self, i, port) for i, port in enumerate(free_ports(count))]
+        self.nodes = self.make_nodes(count)
         self.list = os.path.join(self.dir, 'ip_list.txt')
         self.write_list()
+
+    def make_nodes(self, count):
+        return [Node(self, i, port) for i, port in enumerate(free_ports(count))]
 
     def write_list(self):
         with open(self.list, 'w', encoding='ascii') as f:
@@ -256,10 +263,10 @@ class Cluster:
     def serving(self):
         return [node for node in self.nodes if node.up]
 
-    def find_leader(self):
-        """The one leader that all running nodes name, or None."""
+    def find_leader(self, nodes=None):
+        """The one leader that these nodes (else all running ones) name, or None."""
         self.check_alive()
-        up = self.serving()
+        up = nodes or self.serving()
         views = [node.status() for node in up]
         if not up or any(view is None or not view.get('leader') for view in views):
             return None
@@ -270,8 +277,9 @@ class Cluster:
             return None
         return leader
 
-    def wait_leader(self, timeout=10.0):
-        return wait_for('one leader that all running nodes name', self.find_leader, timeout)
+    def wait_leader(self, timeout=10.0, nodes=None):
+        return wait_for(f'one leader that {nodes or "all running nodes"} name',
+                        lambda: self.find_leader(nodes), timeout)
 
     def wait_ready(self, nodes=None, timeout=10.0):
         def ready():

@@ -145,8 +145,8 @@ class Connection:
 class Api:
     """Requests to one node over one kept connection."""
 
-    def __init__(self, port, timeout=5.0):
-        self.port, self.timeout, self.connection = port, timeout, None
+    def __init__(self, port, timeout=5.0, host='127.0.0.1'):
+        self.port, self.host, self.timeout, self.connection = port, host, timeout, None
 
     def close(self):
         if self.connection:
@@ -156,9 +156,9 @@ class Api:
     def request(self, method, target, body=None, headers=(), timeout=None):
         timeout = timeout or self.timeout
         if self.connection is None:
-            self.connection = Connection(self.port, timeout)
+            self.connection = Connection(self.port, timeout, self.host)
         try:
-            data = request_bytes(method, target, body, headers, host=f'127.0.0.1:{self.port}')
+            data = request_bytes(method, target, body, headers, host=f'{self.host}:{self.port}')
             self.connection.send(data, timeout)
             reply = self.connection.read(method, timeout)
         except Broken:

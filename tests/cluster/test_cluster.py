@@ -6,23 +6,44 @@ import argparse
 import os
 import sys
 
-import cases_faults  # noqa: F401  (importing registers the cases)
+import cases_disks  # noqa: F401  (importing registers the cases)
+import cases_faults  # noqa: F401
+import cases_handover  # noqa: F401
 import cases_identity  # noqa: F401
+import cases_once  # noqa: F401
+import cases_overload  # noqa: F401
+import cases_partitions  # noqa: F401
+import cases_reads  # noqa: F401
+import cases_rolling  # noqa: F401
 import cases_serving  # noqa: F401
-from runner import CASES, run
+import cases_snapshots  # noqa: F401
+import world
+from runner import CASES, SKIPPED, run
+
+GROUPS = ['disks', 'faults', 'handover', 'identity', 'once', 'overload', 'partitions', 'reads',
+          'rolling', 'serving', 'snapshots']
+IN_A_WORLD = {'disks', 'handover', 'partitions'}  # of their own: namespaces, mounts
+
+
+def group_of(case):
+    return case[1].__module__.removeprefix('cases_')
 
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument('binary')
     parser.add_argument('--only', action='append', default=[], help='part of a case\'s name')
-    parser.add_argument('--group', choices=['faults', 'identity', 'serving'])
+    parser.add_argument('--group', choices=GROUPS)
     options = parser.parse_args()
     if not os.access(options.binary, os.X_OK):
         print(f'{options.binary} is not there: build it first (scripts/test.sh does)')
         return 2
-    if options.group:
-        CASES[:] = [c for c in CASES if c[1].__module__ == f'cases_{options.group}']
+    CASES[:] = [c for c in CASES if options.group in (None, group_of(c))]
+    if any(group_of(c) in IN_A_WORLD for c in CASES) and not world.enter():
+        print(world.LACKING)
+        CASES[:] = [c for c in CASES if group_of(c) not in IN_A_WORLD]
+        if not CASES:
+            return SKIPPED
     return run(options.only, os.path.abspath(options.binary))
 
 

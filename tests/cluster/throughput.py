@@ -52,9 +52,18 @@ def writes(leader, script, rounds, seconds):
 
 
 def reads(leader, follower, rounds, seconds):
+    levels = ('linearizable', 'lease', 'stale')
     for name, node in (('leader', leader), ('follower', follower)):
-        rates = [load(node.url, 64, seconds, path='/kv/key1')[1] for _ in range(rounds)]
-        print(f'linearizable reads/s, 64 clients, {name:<8} {median(rates):>6.0f}')
+        many, one = {level: [] for level in levels}, {level: [] for level in levels}
+        for _ in range(rounds):
+            for level in levels:
+                path = f'/kv/key1?consistency={level}'
+                many[level].append(load(node.url, 64, seconds, path=path)[1])
+                one[level].append(load(node.url, 1, seconds, path=path)[1])
+        for level in levels:
+            print(f'{level} reads/s, 64 clients, {name:<8}'.ljust(44) +
+                  f'{median(many[level]):>9.0f}   one client: '
+                  f'{1e6 / median(one[level]):.0f} us a read')
 
 
 def syncs(nodes, leader, script, seconds):
@@ -115,19 +124,24 @@ def main():
     parser.add_argument('binary')
     parser.add_argument('--rounds', type=int, default=5)
     parser.add_argument('--seconds', type=int, default=4)
+    parser.add_argument('--reads', action='store_true', help='only the reads')
     options = parser.parse_args()
     binary = os.path.abspath(options.binary)
-    start_up(binary, options.rounds)
+    if not options.reads:
+        start_up(binary, options.rounds)
     with tempfile.NamedTemporaryFile('w', suffix='.lua') as script, Cluster(binary, 3) as cluster:
         script.write(PUT)
         script.flush()
         cluster.wait_ready()
-        idle(cluster.nodes, 10)
         leader = cluster.wait_leader()
         follower = next(node for node in cluster.nodes if node is not leader)
-        writes(leader, script.name, options.rounds, options.seconds)
+        if not options.reads:
+            idle(cluster.nodes, 10)
+            writes(leader, script.name, options.rounds, options.seconds)
+        leader.api().put('key1', 'x' * 256)
         reads(leader, follower, options.rounds, options.seconds)
-        syncs(cluster.nodes, leader, script.name, options.seconds)
+        if not options.reads:
+            syncs(cluster.nodes, leader, script.name, options.seconds)
     return 0
 
 

@@ -40,6 +40,8 @@ def take_in(op, reply):
         op.outcome = 'unknown'
     else:
         op.outcome = 'failed'
+    if op.kind == 'get':
+        op.note = reply.headers.get('vesper-consistency', '')
     if op.outcome in ('failed', 'unknown'):
         op.note = f'{reply.status} {reply.code}'
 
@@ -100,8 +102,11 @@ class Client(threading.Thread):
     def run(self):
         try:
             while not self.load.stopping.is_set():
-                op = perform(self.api, self.next_op(), self.load.timeout + 1 * SLOW,
-                             f'?timeout={int(self.load.timeout * 1000)}ms')
+                op = self.next_op()
+                query = f'?timeout={int(self.load.timeout * 1000)}ms'
+                if op.kind == 'get' and self.load.read_query:
+                    query += '&' + self.load.read_query
+                perform(self.api, op, self.load.timeout + 1 * SLOW, query)
                 self.ops.append(op)
                 if op.outcome == 'ok':
                     self.last[op.key] = op.revision
@@ -116,8 +121,9 @@ class Client(threading.Thread):
 class Workload:
     """with Workload(cluster, seed) as load: ...   Clients spread over all nodes, until the end."""
 
-    def __init__(self, cluster, seed, clients=6, keys=8, timeout=5.0):
+    def __init__(self, cluster, seed, clients=6, keys=8, timeout=5.0, read_query=''):
         self.cluster, self.seed, self.keys, self.timeout = cluster, seed, keys, timeout
+        self.read_query = read_query  # of the clients' reads, such as consistency=lease
         self.stopping = threading.Event()
         self.extra = []
         self.clients = [Client(self, i, cluster.nodes[i % len(cluster.nodes)], seed * 1000 + i)
@@ -215,7 +221,7 @@ def reversed_until(ops, since):
 def pipelined_reads(node, keys):
     ops = [Op('get', key, invoked=time.monotonic_ns(), client='final', node=node.id)
            for key in keys]
-    connection = Connection(node.port, 5 * SLOW)
+    connection = Connection(node.port, 5 * SLOW, node.host)
     try:
         connection.send(b''.join(request_bytes('GET', f'/kv/{escape_key(key)}') for key in keys))
         for op in ops:

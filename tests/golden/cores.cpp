@@ -30,7 +30,10 @@ Cores::Cores(const Options& options) : options_(options) {
   const Disk disk = founded_disk();
   for (Server& server : servers_) server.disk = disk;
   safety_.assume_committed(disk.entries);
-  for (Server& server : servers_) start(server.id);
+  for (Server& server : servers_) {
+    if (options_.founded) start_long_ago(server.id);
+    else start(server.id);
+  }
   if (!options_.connected) return;
   for (Server& server : servers_) connect_all(server.id);
 }
@@ -62,8 +65,9 @@ void Cores::turn(ServerId id, std::vector<raft::Event> events) {
   execute(server);
   std::vector<Subject> subjects;
   for (const Server& s : servers_) subjects.push_back({s.id, s.incarnation, s.raft.get(), &s.disk});
-  safety_.turned(subjects, id.value);
+  safety_.turned(subjects, id.value, now_);
   if (automatic_sync_) sync(id);
+  if (!server.done.empty()) turn(id, std::exchange(server.done, {}));
 }
 
 void Cores::execute(Server& server) {
@@ -87,6 +91,7 @@ void Cores::execute(Server& server) {
                              gated.envelope.to.value, describe(gated.envelope.message)));
     server.gated.push_back(std::move(gated));
   }
+  use_snapshots(server, output);
   if (output.committed_last.value > 0)
     write_down(Trace::brief, fmt::format("{} commits {}..{}", id, output.committed_first.value,
                                          output.committed_last.value));
@@ -96,10 +101,50 @@ void Cores::execute(Server& server) {
     if (entry.type == raft::EntryType::command) server.applied.emplace_back(entry.payload().view());
   }
   for (const raft::ReadReady& read : output.reads) {
-    write_down(Trace::brief, fmt::format("{} may answer read {} once it has applied {}", id,
-                                         read.id, read.index.value));
+    write_down(Trace::brief,
+               fmt::format("{} may answer read {} once it has applied {}{}", id, read.id,
+                           read.index.value, read.lease ? ", by the lease" : ""));
     server.reads.push_back(read);
   }
+}
+
+// Its files are as fast as they are silent: each chunk is read, or stored, by the next turn.
+void Cores::use_snapshots(Server& server, const raft::Output& output) {
+  for (const raft::ReadChunk& read : output.read_chunks)
+    server.done.push_back(raft::ChunkRead{read.to, read.last_index, read.chunk,
+                                          SharedBytes::copy_of(fmt::format("{}", read.chunk))});
+  if (output.install) {
+    write_down(Trace::brief, fmt::format("{} installs the snapshot at {}", server.id.value,
+                                         output.install->last_index.value));
+    server.applied = contents_.at(output.install->last_index);
+  }
+  for (const raft::StoreChunk& store : output.store_chunks) {
+    const raft::Snapshot& snapshot = store.snapshot;
+    write_down(Trace::all,
+               fmt::format("{} stores chunk {} of {} of the snapshot at {}", server.id.value,
+                           store.chunk + 1, snapshot.chunks(), snapshot.last_index.value));
+    server.done.push_back(
+        raft::ChunkStored{snapshot.last_index, snapshot.checksum, store.chunk + 1});
+    if (store.chunk + 1 < snapshot.chunks()) continue;
+    server.disk.snapshots.push_back(snapshot);
+    server.done.push_back(raft::SnapshotStored{snapshot});
+  }
+}
+
+void Cores::snapshot(ServerId id, std::uint64_t chunks) {
+  Server& server = at(id);
+  const raft::Raft& raft = *server.raft;
+  raft::Snapshot snapshot;
+  snapshot.last_index = std::min(raft.commit_index(), raft.durable_index());
+  snapshot.last_term = raft.log().term_at(snapshot.last_index).value();
+  snapshot.configuration = raft.configuration();
+  snapshot.chunk_bytes = 10;
+  snapshot.content_bytes = chunks * 10 - 5;
+  snapshot.checksum = snapshot.last_index.value;
+  VESPER_ASSERT(snapshot.last_index == raft.commit_index());  // what is in applied
+  contents_[snapshot.last_index] = server.applied;
+  server.disk.snapshots.push_back(snapshot);
+  turn(id, {raft::SnapshotStored{snapshot}});
 }
 
 void Cores::sync(ServerId id, std::size_t limit) {
@@ -229,6 +274,7 @@ void Cores::crash(ServerId id, std::size_t keep_unsynced) {
   server.gated.clear();
   server.raft.reset();
   server.reads.clear();
+  server.done.clear();
   server.applied.clear();
   safety_.forget(id);
   for (const Server& other : servers_) drop({other.id, id});
@@ -242,12 +288,40 @@ void Cores::start(ServerId id) {
   config.incarnation = server.incarnation;
   config.seed = options_.seed * 1'000'003 + (id.value + 1) * 1009 + ++server.boots;
   const Disk& disk = server.disk;
-  raft::Durable durable{disk.hard_state, disk.commit_index, disk.entries, disk.last_write};
+  raft::Durable durable = recover(disk);
+  const raft::Index from = durable.snapshot.last_index;
+  if (from.value > 0) server.applied = contents_.at(from);
   server.raft = std::make_unique<raft::Raft>(std::move(config), std::move(durable), now_);
-  for (raft::Index i(1); i <= disk.commit_index; i = i.next())
-    if (disk.entries[i.value - 1].type == raft::EntryType::command)
-      server.applied.emplace_back(disk.entries[i.value - 1].payload().view());
+  for (raft::Index i = from.next(); i <= server.raft->commit_index(); i = i.next())
+    if (const raft::Entry& entry = server.raft->log().at(i); entry.type == raft::EntryType::command)
+      server.applied.emplace_back(entry.payload().view());
   turn(id, {});
+}
+
+// As node/recovery does: the newest snapshot, and the log where it leads there.
+raft::Durable Cores::recover(const Disk& disk) const {
+  raft::Durable durable{disk.hard_state, disk.commit_index, disk.entries, disk.last_write};
+  durable.base = disk.base;
+  if (disk.snapshots.empty()) return durable;
+  durable.snapshot = disk.snapshots.back();
+  const raft::Index last = durable.snapshot.last_index;
+  Disk log = disk;
+  log.snapshots.clear();
+  durable.commit_index = std::max(durable.commit_index, last);
+  if (last == disk.base.index || log.term_at(last) == durable.snapshot.last_term) return durable;
+  durable.replaces_log = true;
+  durable.entries.clear();
+  durable.base = {last, durable.snapshot.last_term, durable.snapshot.configuration.cluster_id};
+  durable.commit_index = last;
+  if (durable.hard_state.current_term < durable.snapshot.last_term)
+    durable.hard_state = {durable.snapshot.last_term, std::nullopt};
+  return durable;
+}
+
+void Cores::start_long_ago(ServerId id) {
+  const Instant now = std::exchange(now_, now_ - raft::kMaxLease * 11 / 10);
+  start(id);
+  now_ = now;
 }
 
 void Cores::wipe(ServerId id) {

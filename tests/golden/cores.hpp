@@ -48,6 +48,7 @@ class Cores {
     std::deque<raft::Gated> gated;
     raft::Output output;
     std::vector<raft::ReadReady> reads;
+    std::vector<raft::Event> done;     // what its snapshot files have to say, in the next turn
     std::vector<std::string> applied;  // payloads of commands, since the last start
     bool alive() const { return raft != nullptr; }
   };
@@ -74,6 +75,11 @@ class Cores {
   Queue& queue(Link link) { return queues_[link]; }
   const std::map<Link, Queue>& queues() const { return queues_; }
 
+  // A snapshot of all that is committed there, in so many chunks, is stored at once.
+  void snapshot(raft::ServerId id, std::uint64_t chunks);
+  // What the disk of a server that is down has of its newest snapshot is unreadable.
+  void damage(raft::ServerId id) { at(id).disk.snapshots.pop_back(); }
+
   // Disks. With automatic sync every turn ends with its write synced.
   void automatic_sync(bool on) { automatic_sync_ = on; }
   void sync(raft::ServerId id, std::size_t limit = SIZE_MAX);
@@ -81,7 +87,8 @@ class Cores {
   // Processes and connections.
   void crash(raft::ServerId id, std::size_t keep_unsynced = 0);
   void start(raft::ServerId id);
-  void wipe(raft::ServerId id);  // down, then an empty disk of a new incarnation
+  void start_long_ago(raft::ServerId id);  // what it may have promised before is over
+  void wipe(raft::ServerId id);            // down, then an empty disk of a new incarnation
   void connect(raft::ServerId a, raft::ServerId b);
   void connect_all(raft::ServerId id);
   void peer_gone(raft::ServerId gone);  // all that are up learn it
@@ -111,6 +118,8 @@ class Cores {
   static constexpr Instant kStart{1'000'000'000};
 
   void execute(Server& server);
+  void use_snapshots(Server& server, const raft::Output& output);
+  raft::Durable recover(const Disk& disk) const;
   void post(Server& from, const raft::Envelope& envelope);
   void take(Link link, std::size_t limit, std::vector<raft::Event>& events);
   void write_down(Trace level, const std::string& line);
@@ -119,6 +128,7 @@ class Cores {
 
   Options options_;
   std::vector<Server> servers_;
+  std::map<raft::Index, std::vector<std::string>> contents_;  // of snapshots, by their last index
   std::map<Link, Queue> queues_;
   std::map<Link, bool> cut_;
   std::map<Link, bool> held_;

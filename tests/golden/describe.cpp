@@ -19,6 +19,7 @@ const char* why(raft::VoteRefusal refusal) {
     case raft::VoteRefusal::log_behind: return "refused: log behind";
     case raft::VoteRefusal::already_voted: return "refused: already voted";
     case raft::VoteRefusal::other_cluster: return "refused: other cluster";
+    case raft::VoteRefusal::promised: return "refused: promised";
   }
   VESPER_UNREACHABLE();
 }
@@ -63,7 +64,9 @@ struct Words {
   }
   std::string operator()(const raft::Heartbeat& m) const {
     return fmt::format("heartbeat term {}, commit {}, round {}{}", m.term.value,
-                       m.leader_commit.value, m.round, m.writes_blocked ? ", writes blocked" : "");
+                       m.leader_commit.value, m.round,
+                       (m.lease_ms > 0 ? fmt::format(", lease {} ms", m.lease_ms) : "") +
+                           (m.writes_blocked ? ", writes blocked" : ""));
   }
   std::string operator()(const raft::HeartbeatReply& m) const {
     return fmt::format("heartbeat ok term {}, round {}, received {}{}", m.term.value, m.round,
@@ -73,10 +76,11 @@ struct Words {
     return fmt::format("timeout now term {}", m.term.value);
   }
   std::string operator()(const raft::ReadIndexRequest& m) const {
-    return fmt::format("read? term {}, id {}", m.term.value, m.id);
+    return fmt::format("read? term {}, id {}{}", m.term.value, m.id, m.lease ? ", lease" : "");
   }
   std::string operator()(const raft::ReadIndexReply& m) const {
-    return fmt::format("read ok term {}, id {}, index {}", m.term.value, m.id, m.read_index.value);
+    return fmt::format("read ok term {}, id {}, index {}{}", m.term.value, m.id, m.read_index.value,
+                       m.lease ? ", lease" : "");
   }
   std::string operator()(const raft::InstallSnapshot& m) const {
     const std::string which = position(m.snapshot.last_index, m.snapshot.last_term);
@@ -145,16 +149,18 @@ std::string describe(const raft::Entry& entry) {
 }
 
 std::string describe(const raft::Write& write) {
-  return fmt::format("term {}, vote {}, commit {}, keep {}{}", write.hard_state.current_term.value,
-                     name_of(write.hard_state.voted_for), write.commit_index.value,
-                     write.keep_through.value, describe_entries(write.entries));
+  return fmt::format(
+      "term {}, vote {}, commit {}, keep {}{}{}", write.hard_state.current_term.value,
+      name_of(write.hard_state.voted_for), write.commit_index.value, write.keep_through.value,
+      write.base.index.value > 0 ? fmt::format(" behind {}", write.base.index.value) : "",
+      describe_entries(write.entries));
 }
 
 std::string describe_state(const Cores::Server& server) {
   if (!server.alive())
     return fmt::format("{} down, disk: term {}, vote {}, last {}", server.id.value,
                        server.disk.hard_state.current_term.value,
-                       name_of(server.disk.hard_state.voted_for), server.disk.entries.size());
+                       name_of(server.disk.hard_state.voted_for), server.disk.last_index().value);
   const raft::Raft& raft = *server.raft;
   return fmt::format(
       "{} {}, term {}, vote {}, leader {}, last {}, durable {}, commit {}, applied {}",
@@ -164,7 +170,8 @@ std::string describe_state(const Cores::Server& server) {
       raft.commit_index().value, joined(server.applied));
 }
 
-std::optional<std::string> property(const Cores::Server& server, const std::string& name) {
+std::optional<std::string> property(const Cores::Server& server, const std::string& name,
+                                    Instant now) {
   if (!server.alive()) {
     if (name == "role") return "down";
     return std::nullopt;
@@ -176,13 +183,23 @@ std::optional<std::string> property(const Cores::Server& server, const std::stri
   if (name == "leader") return name_of(raft.leader());
   if (name == "last") return position(raft.log().last_index(), raft.log().last_term());
   if (name == "durable") return fmt::format("{}", raft.durable_index().value);
+  if (name == "first") return fmt::format("{}", raft.log().first_index().value);
+  if (name == "snapshot") return fmt::format("{}", raft.snapshot().last_index.value);
   if (name == "commit") return fmt::format("{}", raft.commit_index().value);
   if (name == "applied") return joined(server.applied);
   std::vector<std::string> words;
   if (name == "log") {
-    for (raft::Index i(1); i <= raft.log().last_index(); i = i.next())
+    for (raft::Index i = raft.log().first_index(); i <= raft.log().last_index(); i = i.next())
       words.push_back(fmt::format("{}", raft.log().at(i).term.value));
     return joined(words);
+  }
+  if (name == "lease") {  // the index that a read must see
+    const auto index = raft.lease_index(now);
+    return index ? fmt::format("{}", index->value) : "none";
+  }
+  if (name == "staleness") {
+    const auto as_of = raft.fresh_as_of();
+    return as_of ? fmt::format("{}ms", (now - *as_of).ms()) : "unknown";
   }
   if (name == "reads") {
     for (const raft::ReadReady& read : server.reads)

@@ -12,6 +12,7 @@ std::string describe(const raft::Entry& entry);  // index@term:what
 std::string describe(const raft::Write& write);
 std::string describe_state(const Cores::Server& server);  // one line
 // One word of a server's state, for `expect`; nothing: no such property.
-std::optional<std::string> property(const Cores::Server& server, const std::string& name);
+std::optional<std::string> property(const Cores::Server& server, const std::string& name,
+                                    Instant now);
 
 }  // namespace vesper::golden

@@ -8,16 +8,40 @@ using raft::Index;
 
 void Disk::carry_out(raft::Write write) {
   VESPER_ASSERT(write.number == last_write.next());
-  VESPER_ASSERT(write.keep_through.value <= entries.size());
+  const bool cuts = write.base.index > base.index;
+  const bool afresh = cuts && write.keep_through == write.base.index;
   last_write = write.number;
   hard_state = write.hard_state;
   commit_index = write.commit_index;
-  entries.resize(write.keep_through.value);
+  if (afresh) {
+    entries.clear();
+    base = write.base;
+  }
+  VESPER_ASSERT(write.keep_through <= last_index());
+  entries.resize(write.keep_through.value - base.index.value);
+  if (cuts && !afresh) {
+    entries.erase(
+        entries.begin(),
+        entries.begin() + static_cast<std::ptrdiff_t>(write.base.index.value - base.index.value));
+    base = write.base;
+  }
   for (raft::Entry& entry : write.entries) {
-    VESPER_ASSERT(entry.index.value == entries.size() + 1);
+    VESPER_ASSERT(entry.index == last_index().next());
     entries.push_back(std::move(entry));
   }
-  VESPER_ASSERT(commit_index.value <= entries.size());
+  VESPER_ASSERT(commit_index <= last_index());
+}
+
+std::optional<raft::Term> Disk::term_at(Index index) const {
+  if (index > base.index && index <= last_index())
+    return entries[index.value - base.index.value - 1].term;
+  for (const raft::Snapshot& snapshot : snapshots)
+    if (snapshot.last_index == index) return snapshot.last_term;
+  return std::nullopt;
+}
+
+Index Disk::durable_index() const {
+  return snapshots.empty() ? last_index() : std::max(last_index(), snapshots.back().last_index);
 }
 
 void Safety::fail(std::string what) {
@@ -47,12 +71,16 @@ void Safety::sent(const Subject& from, raft::ServerId to, const raft::Message& m
   }
   const auto* ack = std::get_if<raft::AppendReply>(&message);
   if (ack != nullptr && ack->success && disk.hard_state.current_term == ack->term &&
-      disk.entries.size() < ack->match_index.value)
+      disk.durable_index() < ack->match_index)
     fail(fmt::format("L10: server {} acknowledges up to {}, its disk holds {}", from.id.value,
-                     ack->match_index.value, disk.entries.size()));
+                     ack->match_index.value, disk.durable_index().value));
+  const auto* done = std::get_if<raft::InstallSnapshotReply>(&message);
+  if (done != nullptr && done->done && disk.durable_index() < done->match_index)
+    fail(fmt::format("L10: server {} needs no snapshot up to {}, its disk holds {}", from.id.value,
+                     done->match_index.value, disk.durable_index().value));
 }
 
-void Safety::turned(const std::vector<Subject>& subjects, std::size_t at) {
+void Safety::turned(const std::vector<Subject>& subjects, std::size_t at, Instant now) {
   const Subject& subject = subjects[at];
   raft::Term& durable = durable_term_[subject.incarnation];
   if (subject.disk->hard_state.current_term < durable)
@@ -60,6 +88,7 @@ void Safety::turned(const std::vector<Subject>& subjects, std::size_t at) {
   durable = subject.disk->hard_state.current_term;
   if (subject.raft == nullptr) return;
   check_leader(subject);
+  check_lease(subjects, subject, now);
   check_monotone(subject);
   check_commits(subjects, subject);
   check_log_matching(subjects, subject);
@@ -77,9 +106,26 @@ void Safety::check_leader(const Subject& subject) {
   for (std::size_t i = 0; i < committed_.size(); ++i) {
     const Index index(i + 1);
     if (committed_[i].term >= subject.raft->current_term()) break;
-    if (log.term_at(index) != committed_[i].term)
+    if (index >= log.base_index() && log.term_at(index) != committed_[i].term)
       return fail(fmt::format("L7: the leader of term {}, server {}, lacks committed entry {}",
                               it->first.value, subject.id.value, index.value));
+  }
+}
+
+// Nobody else has been elected, nor committed anything, while a lease is held.
+void Safety::check_lease(const std::vector<Subject>& subjects, const Subject& subject,
+                         Instant now) {
+  for (const Subject& holder : subjects) {
+    if (holder.raft == nullptr) continue;
+    const auto index = holder.raft->lease_index(now);
+    if (!index) continue;
+    if (index->value < committed_.size())
+      fail(fmt::format("server {} holds a lease at {}, {} entries are committed", holder.id.value,
+                       index->value, committed_.size()));
+    if (subject.raft->is_leader() && subject.raft->current_term() > holder.raft->current_term())
+      fail(fmt::format("server {} leads term {} while server {} holds a lease of term {}",
+                       subject.id.value, subject.raft->current_term().value, holder.id.value,
+                       holder.raft->current_term().value));
   }
 }
 
@@ -92,15 +138,20 @@ void Safety::check_monotone(const Subject& subject) {
   if (!fresh && raft.commit_index() < seen.commit_index)
     fail(fmt::format("L9: the commit index of server {} falls", subject.id.value));
   if (!fresh && raft.is_leader() && raft.current_term() == seen.term &&
-      raft.log().size() < seen.log_size)
+      raft.log().last_index() < seen.last_index)
     fail(fmt::format("E6: leader {} deletes its own entries", subject.id.value));
-  seen = Seen{raft.current_term(), raft.commit_index(), raft.is_leader() ? raft.log().size() : 0};
+  seen = Seen{raft.current_term(), raft.commit_index(),
+              raft.is_leader() ? raft.log().last_index() : Index(0)};
 }
 
 // L8, and that an entry is durable on a majority by the time that anybody calls it committed.
 void Safety::check_commits(const std::vector<Subject>& subjects, const Subject& subject) {
   const raft::Raft& raft = *subject.raft;
-  for (Index i(1); i <= raft.commit_index(); i = i.next()) {
+  // S1: only what is committed gets into a snapshot.
+  if (raft.log().base_index() > committed())
+    return fail(fmt::format("S1: the log of server {} begins at {}, {} are committed",
+                            subject.id.value, raft.log().base_index().value, committed().value));
+  for (Index i = raft.log().first_index(); i <= raft.commit_index(); i = i.next()) {
     const raft::Entry& entry = raft.log().at(i);
     if (i.value <= committed_.size()) {
       const Fact& fact = committed_[i.value - 1];
@@ -112,8 +163,9 @@ void Safety::check_commits(const std::vector<Subject>& subjects, const Subject& 
     committed_.push_back({entry.term, std::string(entry.bytes.view())});
     std::size_t durable = 0;
     for (const Subject& other : subjects) {
-      const auto& entries = other.disk->entries;
-      if (entries.size() >= i.value && entries[i.value - 1].term == entry.term) ++durable;
+      const bool in_snapshot =
+          !other.disk->snapshots.empty() && other.disk->snapshots.back().last_index >= i;
+      if (in_snapshot || other.disk->term_at(i) == entry.term) ++durable;
     }
     if (durable < raft.configuration().majority())
       fail(fmt::format("L10: server {} commits entry {}, which is durable on {} servers",
@@ -128,8 +180,9 @@ void Safety::check_log_matching(const std::vector<Subject>& subjects, const Subj
     if (other.raft == nullptr || other.id == subject.id) continue;
     const raft::Log& theirs = other.raft->log();
     Index i = std::min(mine.last_index(), theirs.last_index());
-    while (i.value > 0 && mine.at(i).term != theirs.at(i).term) i = Index(i.value - 1);
-    for (; i.value > 0; i = Index(i.value - 1))
+    const Index base = std::max(mine.base_index(), theirs.base_index());
+    while (i > base && mine.at(i).term != theirs.at(i).term) i = Index(i.value - 1);
+    for (; i > base; i = Index(i.value - 1))
       if (mine.at(i).term != theirs.at(i).term || !(mine.at(i).bytes == theirs.at(i).bytes))
         return fail(
             fmt::format("L1: the logs of servers {} and {} differ at {} under a later match",

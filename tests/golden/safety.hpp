@@ -3,6 +3,7 @@
 #pragma once
 
 #include <map>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -14,10 +15,17 @@ namespace vesper::golden {
 struct Disk {
   raft::HardState hard_state;
   raft::Index commit_index;
-  std::vector<raft::Entry> entries;
+  std::vector<raft::Entry> entries;  // behind base.index
   raft::WriteNumber last_write;
+  raft::LogBase base;
+  std::vector<raft::Snapshot> snapshots;  // the newest last
 
   void carry_out(raft::Write write);
+  raft::Index last_index() const { return raft::Index(base.index.value + entries.size()); }
+  // Of the entry there, or of the snapshot that ends there; nothing where neither is.
+  std::optional<raft::Term> term_at(raft::Index index) const;
+  // Everything up to here survives, as entries or in a snapshot.
+  raft::Index durable_index() const;
 };
 
 // One server as it is judged.
@@ -35,7 +43,7 @@ class Safety {
   // A message leaves: does the sender's disk hold what it promises? (E2, E4, L10)
   void sent(const Subject& from, raft::ServerId to, const raft::Message& message);
   // A turn of subjects[at] has ended.
-  void turned(const std::vector<Subject>& subjects, std::size_t at);
+  void turned(const std::vector<Subject>& subjects, std::size_t at, Instant now);
   // Its process has ended; what only memory held is gone.
   void forget(raft::ServerId id) { seen_.erase(id); }
 
@@ -51,11 +59,12 @@ class Safety {
   struct Seen {
     raft::Term term;
     raft::Index commit_index;
-    std::size_t log_size = 0;
+    raft::Index last_index;  // of a leader
   };
 
   void fail(std::string what);
   void check_leader(const Subject& subject);
+  void check_lease(const std::vector<Subject>& subjects, const Subject& subject, Instant now);
   void check_commits(const std::vector<Subject>& subjects, const Subject& subject);
   void check_monotone(const Subject& subject);
   void check_log_matching(const std::vector<Subject>& subjects, const Subject& subject);

@@ -101,7 +101,8 @@ void Script::dispatch(const Words& words) {
 
 // cluster N [option...]: N servers whose log begins with a Bootstrap entry; all are connected
 // fresh N [option...]: N servers with empty disks
-//   options: unconnected, seed=N, window=MESSAGES, append_bytes=N, window_bytes=N
+//   options: unconnected, seed=N, window=MESSAGES, append_bytes=N, window_bytes=N,
+//   tail=ENTRIES and kept_bytes=N of the log behind a snapshot, chunks=N unacknowledged
 bool Script::build(const Words& words) {
   if (words[0] != "cluster" && words[0] != "fresh") return false;
   Options options;
@@ -121,6 +122,9 @@ bool Script::build(const Words& words) {
     else if (name == "window") options.tuning.max_inflight_messages = value;
     else if (name == "append_bytes") options.tuning.max_append_bytes = value;
     else if (name == "window_bytes") options.tuning.max_inflight_bytes = value;
+    else if (name == "tail") options.tuning.log_tail_entries = value;
+    else if (name == "kept_bytes") options.tuning.log_kept_bytes = value;
+    else if (name == "chunks") options.tuning.snapshot_window = value;
     else fail("no such option: " + words[i]);
   }
   cores_ = std::make_unique<Cores>(options);
@@ -129,7 +133,9 @@ bool Script::build(const Words& words) {
 }
 
 // propose ID [for=ORIGIN] PAYLOAD...: one turn      read ID: numbered from 1 on
-// deliver | deliver to ID | deliver A->B [N]: what waits, once     settle: until nothing waits
+// lease-read ID: by the lease that is held there; else a read that takes the leader's
+// deliver | deliver to ID | deliver A->B [N]: what waits, once
+// settle [ROUNDS]: until nothing waits
 // drop A->B | drop KIND...: KIND as the trace begins, "append ok"
 // duplicate A->B, reverse A->B: the queue     forge A->B ...: see there
 bool Script::messages(const Words& words) {
@@ -152,6 +158,8 @@ bool Script::messages(const Words& words) {
     cores_->turn(id, {std::move(propose)});
   } else if (name == "read") {
     cores_->turn(server(argument), {raft::ReadIndex{++next_read_}});
+  } else if (name == "lease-read") {
+    lease_read(server(argument));
   } else if (name == "deliver" && argument.empty()) {
     cores_->deliver_round();
   } else if (name == "deliver" && argument == "to" && words.size() > 2) {
@@ -159,7 +167,7 @@ bool Script::messages(const Words& words) {
   } else if (name == "deliver") {
     cores_->deliver_link(link(argument), words.size() > 2 ? number(words[2]) : SIZE_MAX);
   } else if (name == "settle") {
-    cores_->settle();
+    cores_->settle(words.size() > 1 ? static_cast<int>(number(argument)) : 100);
   } else if (name == "drop") {
     if (is_link(argument)) cores_->drop(link(argument));
     else drop_kind(words);
@@ -178,6 +186,14 @@ bool Script::messages(const Words& words) {
   return true;
 }
 
+void Script::lease_read(raft::ServerId id) {
+  cores_->turn(id, {raft::LeaseRead{}});
+  if (!cores_->at(id).alive()) return fail("down");
+  if (const auto index = cores_->at(id).raft->lease_index(cores_->now()))
+    say(fmt::format("{} holds a lease: may answer once it has applied {}", id.value, index->value));
+  else cores_->turn(id, {raft::ReadIndex{++next_read_, true}});
+}
+
 void Script::drop_kind(const Words& words) {
   const std::string kind = join(words, 1);
   for (const auto& [at, queue] : cores_->queues()) {
@@ -192,7 +208,9 @@ void Script::drop_kind(const Words& words) {
 }
 
 // forge A->B heartbeat TERM | vote TERM INDEX LOGTERM | pre-vote TERM INDEX LOGTERM
-//            | append TERM PREV PREVTERM COMMIT [ENTRYTERM...]: A never said so
+//            | append TERM PREV PREVTERM COMMIT [ENTRYTERM...]
+//            | snapshot? TERM INDEX INDEXTERM | snapshot TERM INDEX INDEXTERM CHUNK (of three)
+// A never said so
 void Script::forge(const Words& words) {
   if (words.size() < 4) return fail("forge what?");
   const Link to = link(words[1]);
@@ -212,6 +230,14 @@ void Script::forge(const Words& words) {
     for (std::size_t i = 4; i < n.size(); ++i)
       append.entries.push_back(test_entry(raft::Index(n[1] + i - 3), raft::Term(n[i])));
     message = std::move(append);
+  } else if (words[2] == "snapshot?" || words[2] == "snapshot") {
+    raft::InstallSnapshot m{term, {}, n[3], {}};
+    m.snapshot.last_index = raft::Index(n[1]);
+    m.snapshot.last_term = raft::Term(n[2]);
+    m.snapshot.chunk_bytes = 10;
+    m.snapshot.content_bytes = 25;
+    if (words[2] == "snapshot") m.data = SharedBytes::copy_of("forged");
+    message = std::move(m);
   } else {
     return fail("forge what? " + words[2]);
   }
@@ -253,8 +279,10 @@ bool Script::network(const Words& words) {
 // crash ID [keep N]: unsynced writes are lost, but for the first N     wipe ID: the disk, too
 // restart ID: and it is connected with all     start ID: without
 // sync ID [N]: writes become durable           autosync on|off: at the end of each turn
-// disk ID log TERM... [term T] [vote V]: another log; the first entry stays the Bootstrap
+// disk ID log TERM... [term T] [vote V]: another log; the first entry stays the Bootstrap, and what
+//   was promised is over
 // advance TIME: deadlines fire, nothing is delivered     run TIME: messages take a millisecond
+// snapshot ID [CHUNKS]: of what is committed there, stored at once    damage ID: its newest is gone
 // campaign ID: its deadline comes              elect ID: and all is delivered, unseen
 // transfer ID [TO]: ID is asked to hand over    space ID BYTES|enough: left for its log
 bool Script::processes(const Words& words) {
@@ -279,6 +307,10 @@ bool Script::processes(const Words& words) {
     cores_->advance(duration(argument));
   } else if (name == "run") {
     cores_->run(duration(argument));
+  } else if (name == "snapshot") {
+    cores_->snapshot(server(argument), words.size() > 2 ? number(words[2]) : 3);
+  } else if (name == "damage") {
+    cores_->damage(server(argument));
   } else if (name == "campaign") {
     cores_->campaign(server(argument));
   } else if (name == "transfer") {
@@ -314,7 +346,7 @@ void Script::set_disk(const Words& words) {
     else fail("disk: what is " + words[i]);
   }
   const Trace before = std::exchange(cores_->trace, Trace::off);
-  cores_->start(id);
+  cores_->start_long_ago(id);
   cores_->connect_all(id);
   cores_->trace = before;
 }
@@ -333,7 +365,8 @@ bool Script::views(const Words& words) {
   } else if (name == "log") {
     const Cores::Server& s = cores_->at(server(argument));
     std::string text = argument + ":";
-    for (raft::Index i(1); s.alive() && i <= s.raft->log().last_index(); i = i.next())
+    const raft::Index first = s.alive() ? s.raft->log().first_index() : raft::Index(1);
+    for (raft::Index i = first; s.alive() && i <= s.raft->log().last_index(); i = i.next())
       text += " " + describe(s.raft->log().at(i));
     say(text);
   } else if (name == "flight") {
@@ -350,6 +383,8 @@ bool Script::views(const Words& words) {
 }
 
 // expect ID[,ID...] PROPERTY VALUE...: role term vote leader last durable commit applied log reads
+//   first snapshot
+//   lease (INDEX or none) staleness (of what is committed here: 50ms or unknown)
 // expect flight N
 void Script::expect(const Words& words) {
   if (words.size() < 3) return fail("expect what?");
@@ -361,7 +396,7 @@ void Script::expect(const Words& words) {
   std::string ids = words[1] + ",";
   for (std::size_t comma; (comma = ids.find(',')) != std::string::npos; ids.erase(0, comma + 1)) {
     const std::string id = ids.substr(0, comma);
-    const auto found = property(cores_->at(server(id)), words[2]);
+    const auto found = property(cores_->at(server(id)), words[2], cores_->now());
     const std::string wanted = join(words, 3);
     if (found != wanted)
       fail(fmt::format("EXPECTED {} {} {}, it is {}", id, words[2], wanted,

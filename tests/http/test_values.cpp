@@ -137,3 +137,16 @@ TEST_CASE("what is no list of entity tags is refused") {
   const auto commas = std::string("7").append(1000, ',');
   CHECK(tags({commas}) == "bad");
 }
+
+TEST_CASE("a value is as it is, or the content of an RFC 8941 string") {
+  CHECK(unquote("abc") == "abc");
+  CHECK(unquote("a\"b") == "a\"b");
+  CHECK(unquote("") == "");
+  CHECK(unquote("\"abc\"") == "abc");
+  CHECK(unquote("\"\"") == "");
+  CHECK(unquote("\"a b\"") == "a b");
+  CHECK(unquote("\"a\\\"b\\\\c\"") == "a\"b\\c");
+  for (const char* bad : {"\"", "\"abc", "\"abc\\\"", "\"abc\"d", "\"a\";b", "\"\\a\"", "\"\\",
+                          "\"a\tb\"", "\"\x7f\"", "\"\xc3\xa9\""})
+    CHECK_FALSE(unquote(bad));
+}

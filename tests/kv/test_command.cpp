@@ -55,6 +55,51 @@ TEST_CASE("the byte form is the one that is documented") {
         std::string("\x01\x02\x06\x00\x01\x05\0\0\0\0\0\0\0\x01\x00\x01\x00k", 18));
 }
 
+TEST_CASE(
+    "a request's token and fingerprint go through the byte form, which is the documented one") {
+  const RequestId id{"to", {0x0102, 0x0304}};
+  const std::string bytes = encode_put("k", "v", false, {}, id);
+  CHECK(bytes ==
+        std::string("\x01\x01\x08\x02to\x02\x01\0\0\0\0\0\0\x04\x03\0\0\0\0\0\0\x01\0k\x01\0\0\0v",
+                    30));
+  const auto command = decode(bytes);
+  REQUIRE(command.ok());
+  CHECK(command->keyed);
+  CHECK(command->token.view() == "to");
+  CHECK(command->fingerprint == id.fingerprint);
+  CHECK_FALSE(decode(encode_remove("k", {}))->keyed);
+  CHECK(decode(encode_remove("k", both(), RequestId{std::string(255, '~'), {}})).ok());
+}
+
+TEST_CASE("a token that is empty, or no visible ASCII, is refused") {
+  for (const char bad : {'\0', ' ', '\x7f', '\x80', '\t'}) {
+    std::string bytes = encode_remove("k", {}, RequestId{"t", {}});
+    bytes[4] = bad;
+    CHECK(decode(bytes).error().what ==
+          "command: its token is not 1 to 255 bytes of visible ASCII");
+  }
+  std::string empty = encode_remove("k", {}, RequestId{"t", {}});
+  empty.erase(4, 1);
+  empty[3] = 0;
+  CHECK_FALSE(decode(empty).ok());
+}
+
+TEST_CASE("a fingerprint is of everything that makes the request, and the same for good") {
+  const Id128 one = fingerprint_of("PUT", "/kv/a", {}, "body");
+  CHECK(to_hex(one) == "34abc2607a1bd49de18e68567fab8e2e");
+  CHECK(fingerprint_of("PUT", "/kv/a", {}, "body") == one);
+  CHECK(fingerprint_of("DELETE", "/kv/a", {}, "body") != one);
+  CHECK(fingerprint_of("PUT", "/kv/b", {}, "body") != one);
+  CHECK(fingerprint_of("PUT", "/kv/a", {}, "bodY") != one);
+  CHECK(fingerprint_of("PUT", "/kv/a", both(), "body") != one);
+  CHECK(fingerprint_of("PUT/", "kv/a", {}, "body") != one);
+  Conditions only, other;
+  only.if_match = Match{true, {}};
+  other.if_none_match = Match{true, {}};
+  CHECK(fingerprint_of("PUT", "/kv/a", only, "body") !=
+        fingerprint_of("PUT", "/kv/a", other, "body"));
+}
+
 TEST_CASE("key and value share the payload's buffer") {
   const auto payload = SharedBytes::copy_of(encode_put("key", "value", false, {}));
   const auto command = decode_command(payload);
@@ -65,7 +110,8 @@ TEST_CASE("key and value share the payload's buffer") {
 
 TEST_CASE("every command that is cut short is refused, and so are bytes behind its end") {
   for (const std::string& bytes :
-       {encode_put("key", "value", false, both()), encode_remove("key", both())}) {
+       {encode_put("key", "value", false, both()), encode_remove("key", both()),
+        encode_put("key", "value", false, both(), RequestId{"token", {1, 2}})}) {
     for (std::size_t size = 0; size < bytes.size(); ++size) {
       CAPTURE(size);
       CHECK_FALSE(decode(std::string_view(bytes).substr(0, size)).ok());
@@ -88,7 +134,7 @@ TEST_CASE("unknown operations and flags are refused, never skipped") {
     bytes[1] = op;
     CHECK_FALSE(decode(bytes).ok());
   }
-  for (int bit = 3; bit < 8; ++bit) {
+  for (int bit = 4; bit < 8; ++bit) {
     std::string bytes = encode_put("k", "v", false, {});
     bytes[2] = static_cast<char>(1 << bit);
     CHECK_FALSE(decode(bytes).ok());

@@ -11,11 +11,11 @@ using namespace vesper;
 namespace {
 
 void put(kv::Store& store, std::string_view key, std::string_view value, bool json = false) {
-  REQUIRE(store.apply(SharedBytes::copy_of(kv::encode_put(key, value, json, {}))).ok());
+  REQUIRE(store.apply(SharedBytes::copy_of(kv::encode_put(key, value, json, {})), {}).ok());
 }
 
 void remove(kv::Store& store, std::string_view key) {
-  REQUIRE(store.apply(SharedBytes::copy_of(kv::encode_remove(key, {}))).ok());
+  REQUIRE(store.apply(SharedBytes::copy_of(kv::encode_remove(key, {})), {}).ok());
 }
 
 std::string all(kv::Store& store) {
@@ -122,10 +122,40 @@ TEST_CASE("an export that is given up leaves nothing behind") {
     for (int i = 0; i < 100; ++i) remove(store, "k" + std::to_string(i));
   }
   int sweeps = 1;
-  while (!store.sweep(10)) ++sweeps;
+  while (!store.sweep(10, SIZE_MAX)) ++sweeps;
   CHECK(sweeps >= 10);
   put(store, "a", "b");
   CHECK(import_in(all(store), 5).ok());
+}
+
+TEST_CASE("a store that is taken apart goes in slices of keys and of bytes") {
+  kv::Store store;
+  for (int i = 0; i < 20; ++i) put(store, "k" + std::to_string(i), std::string(100'000, 'v'));
+  store.retire();
+  int sweeps = 1;
+  while (!store.sweep(1000, 250'000)) ++sweeps;
+  CHECK(sweeps == 7);
+}
+
+TEST_CASE("large values are put together as they come, whatever stands before and behind") {
+  kv::Store store;
+  put(store, "a", "small");
+  put(store, "b", std::string(3'000'000, 'x'), true);
+  put(store, "c", std::string(65'536, 'y'));
+  put(store, "d", "small");
+  const std::string content = all(store);
+  for (const std::size_t piece : {std::size_t{1000}, std::size_t{253'952}, content.size()}) {
+    auto copy = import_in(content, piece);
+    REQUIRE(copy.ok());
+    CHECK((*copy)->digest() == store.digest());
+    CHECK((*copy)->recomputed_digest() == store.digest());
+    CHECK((*copy)->bytes() == store.bytes());
+    CHECK(all(**copy) == content);
+  }
+  std::string damaged = content;
+  damaged[damaged.size() / 2] = '?';
+  CHECK_FALSE(import_in(damaged, 253'952).ok());
+  CHECK_FALSE(import_in(content.substr(0, 2'000'000), 253'952).ok());
 }
 
 TEST_CASE("every flipped bit and every missing byte is found") {

@@ -13,7 +13,7 @@ using Kind = WriteResult::Kind;
 namespace {
 
 WriteResult run(Store& store, const std::string& bytes) {
-  const auto result = store.apply(SharedBytes::copy_of(bytes));
+  const auto result = store.apply(SharedBytes::copy_of(bytes), LogTime());
   REQUIRE(result.ok());
   return *result;
 }
@@ -53,7 +53,8 @@ Conditions if_absent() {
 
 bool same(const WriteResult& a, const WriteResult& b) {
   return a.kind == b.kind && a.revision == b.revision && a.create_revision == b.create_revision &&
-         a.version == b.version && a.current_revision == b.current_revision;
+         a.version == b.version && a.current_revision == b.current_revision &&
+         a.replayed == b.replayed;
 }
 
 }  // namespace
@@ -149,8 +150,8 @@ TEST_CASE("a command that cannot be decoded is an error and changes nothing") {
   Store store;
   put(store, "a", "x");
   const Id128 before = store.digest();
-  CHECK_FALSE(store.apply(SharedBytes::copy_of("\x02\x01\x00")).ok());
-  CHECK_FALSE(store.apply(SharedBytes()).ok());
+  CHECK_FALSE(store.apply(SharedBytes::copy_of("\x02\x01\x00"), LogTime()).ok());
+  CHECK_FALSE(store.apply(SharedBytes(), LogTime()).ok());
   CHECK(store.revision() == 2);
   CHECK(store.digest() == before);
 }
@@ -198,7 +199,7 @@ TEST_CASE("a digest is the same on every machine and for good") {
 TEST_CASE("an entry that came alone is shared, not copied") {
   Store store;
   const auto payload = SharedBytes::copy_of(encode_put("a", std::string(5000, 'x'), false, {}));
-  REQUIRE(store.apply(payload).ok());
+  REQUIRE(store.apply(payload, LogTime()).ok());
   CHECK(store.find("a")->value.data() >= payload.data());
   CHECK(store.find("a")->value.data() < payload.data() + payload.size());
 }
@@ -207,7 +208,7 @@ TEST_CASE("a small command does not keep the large batch alive that it came in")
   Store store;
   const std::string bytes = encode_put("a", "small", false, {});
   const auto batch = SharedBytes::copy_of(bytes + std::string(100'000, 'x'));
-  REQUIRE(store.apply(batch.slice(0, bytes.size())).ok());
+  REQUIRE(store.apply(batch.slice(0, bytes.size()), LogTime()).ok());
   CHECK(store.find("a")->value.view() == "small");
   CHECK(store.find("a")->value.buffer_size() < 100);
 }
@@ -321,7 +322,7 @@ TEST_CASE("any sequence of commands leaves the store equal to the plain model") 
       CHECK(same(run(store, bytes), expected));
       // The twin reads the same command out of the middle of a larger buffer.
       const auto batch = SharedBytes::copy_of("head" + bytes + std::string(3000, 't'));
-      const auto twins = twin.apply(batch.slice(4, bytes.size()));
+      const auto twins = twin.apply(batch.slice(4, bytes.size()), LogTime());
       REQUIRE(twins.ok());
       CHECK(same(*twins, expected));
       CHECK(store.digest() == twin.digest());

@@ -1,6 +1,7 @@
 // What a node of its own remembers over restarts: snapshot and log, damaged ones included.
 #include <doctest/doctest.h>
 
+#include <map>
 #include <memory>
 #include <string>
 #include <vector>
@@ -21,12 +22,16 @@ struct Solo final : node::Transport, node::Clients {
   node::Recovery recovery;
   std::unique_ptr<node::Node> node;
   std::size_t answered = 0;
+  kv::WriteResult last;
   std::uint64_t boots = 0, requests = 0;
+  std::map<std::string, std::uint64_t> confirmed;  // key: the number in the value answered last
 
   void send(raft::ServerId, const node::PeerMessage&, bool) override {}
-  void reply(const node::Ticket&, node::Reply reply) override {
-    CHECK(std::holds_alternative<kv::WriteResult>(reply));
+  void reply(const node::Ticket& ticket, node::Reply reply) override {
+    REQUIRE(std::holds_alternative<kv::WriteResult>(reply));
+    last = std::get<kv::WriteResult>(reply);
     ++answered;
+    confirmed["k" + std::to_string(ticket.request % 50)] = ticket.request;
   }
 
   Result<void> start() {
@@ -65,18 +70,43 @@ struct Solo final : node::Transport, node::Clients {
       }
     }
   }
+  void post_write() {
+    ++requests;
+    node->post(node::ClientWrite{
+        {1, requests},
+        SharedBytes::copy_of(kv::encode_put("k" + std::to_string(requests % 50),
+                                            "value " + std::to_string(requests), false, {})),
+        now + seconds(5)});
+  }
+  // One write and some turns; false when the power is gone, or the storage failed with it.
+  bool write_until_dark() {
+    post_write();
+    for (int i = 0; i < 10; ++i) {
+      node->post(node::DeadlinePassed{});
+      if (!node->turn(now).ok() || !fs.powered()) return false;
+      if (auto done = fs.run_one()) node->post(node::DiskDone{std::move(*done)});
+      now = now + microseconds(200);
+    }
+    return true;
+  }
   void write(int count) {
     for (int i = 0; i < count; ++i) {
-      ++requests;
-      node->post(node::ClientWrite{
-          {1, requests},
-          SharedBytes::copy_of(kv::encode_put("k" + std::to_string(requests % 50),
-                                              "value " + std::to_string(requests), false, {})),
-          now + seconds(5)});
+      post_write();
       if (i % 7 == 0) run(milliseconds(2));
     }
     run();
     CHECK(answered == requests);
+  }
+  // One with a token: what it was told.
+  kv::WriteResult keyed(int n) {
+    const std::string key = "keyed" + std::to_string(n);
+    const kv::RequestId id{"token-" + std::to_string(n), {1, static_cast<std::uint64_t>(n)}};
+    const auto command =
+        n % 3 == 0 ? kv::encode_remove(key, {}, id) : kv::encode_put(key, "value", false, {}, id);
+    node->post(node::ClientWrite{{1, ++requests}, SharedBytes::copy_of(command), now + seconds(5)});
+    const std::size_t before = answered;
+    while (answered == before) run(milliseconds(2));
+    return last;
   }
   std::vector<std::string> snapshots() {
     std::vector<std::string> found;
@@ -158,6 +188,34 @@ TEST_CASE("F50: both damaged is refused, naming file and offset") {
   CHECK(what(solo.start()).find(newest + " at offset ") == 0);
 }
 
+TEST_CASE("S2, S6: a crash at any step of snapshots and cuts loses nothing that was answered") {
+  for (std::uint64_t step = 0;; ++step) {
+    CAPTURE(step);
+    Solo solo;
+    solo.fs = MemFs(step + 1);
+    prepare(solo);
+    solo.fs.cut_power_at(solo.fs.steps() + step);
+    // Half a snapshot's distance at a time: positions, taking, storing, cutting, removing.
+    const std::uint64_t taken = solo.node->counters().snapshots_taken;
+    while (solo.write_until_dark() && solo.node->counters().snapshots_taken < taken + 2) {
+    }
+    const bool whole = solo.fs.powered();
+    solo.fs.lose_power(step % 2 == 0 ? MemFs::Loss::random : MemFs::Loss::all);
+    const auto started = solo.start();
+    REQUIRE_MESSAGE(started.ok(), what(started));
+    solo.run();
+    for (const auto& [key, number] : solo.confirmed) {
+      const kv::Item* item = solo.node->store().find(key);
+      REQUIRE(item != nullptr);
+      CHECK(std::stoull(std::string(item->value.view().substr(6))) >= number);
+    }
+    CHECK(solo.node->store().digest() == solo.node->store().recomputed_digest());
+    CHECK(solo.node->status(solo.now).snapshots <= 3);
+    if (whole) break;
+    REQUIRE(step < 2000);
+  }
+}
+
 TEST_CASE(
     "L10: one that the log does not lead to is not passed over: it was acknowledged, perhaps") {
   Solo solo;
@@ -178,4 +236,41 @@ TEST_CASE("F40: a disk without space for snapshots goes on, and takes them when 
   solo.run(seconds(2));
   solo.write(100);
   CHECK(solo.node->counters().snapshots_taken > taken);
+}
+
+TEST_CASE(
+    "K1: a request that was decided is answered the same after a restart from snapshot and log") {
+  Solo solo;
+  prepare(solo);
+  std::vector<kv::WriteResult> told;
+  for (int n = 0; n < 60; ++n) {  // more than one snapshot's worth
+    told.push_back(solo.keyed(n));
+    CHECK_FALSE(told.back().replayed);
+  }
+  solo.run();
+  const std::uint64_t revision = solo.node->store().revision();
+  for (const auto loss : {MemFs::Loss::all, MemFs::Loss::none}) {
+    solo.fs.lose_power(loss);
+    REQUIRE(solo.start().ok());
+    CHECK(solo.node->raft().snapshot().last_index > raft::Index(300));
+    solo.run();
+    for (int n = 0; n < 60; ++n) {
+      CAPTURE(n);
+      const kv::WriteResult again = solo.keyed(n);
+      const kv::WriteResult& first = told[static_cast<std::size_t>(n)];
+      CHECK(again.replayed);
+      CHECK(again.kind == first.kind);
+      CHECK(again.revision == first.revision);
+      CHECK(again.create_revision == first.create_revision);
+      CHECK(again.version == first.version);
+      CHECK(again.current_revision == first.current_revision);
+    }
+    CHECK(solo.node->store().revision() == revision);
+    CHECK(solo.node->counters().writes_replayed == 60);
+  }
+  // K2: by log time, which went on from where it was.
+  solo.run(seconds(600));
+  CHECK_FALSE(solo.keyed(1).replayed);
+  CHECK(solo.node->store().revision() == revision + 1);
+  CHECK(solo.node->store().digest() == solo.node->store().recomputed_digest());
 }

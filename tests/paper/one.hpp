@@ -58,7 +58,8 @@ class One {
     durable.hard_state = {Term(setup.term), setup.voted_for};
     if (setup.term == 0 && !setup.log.empty())
       durable.hard_state.current_term = Term(setup.log.back());
-    raft_.emplace(std::move(config), std::move(durable), kStart);
+    // What it may have promised before its start is over.
+    raft_.emplace(std::move(config), std::move(durable), kStart - kMaxLease * 11 / 10);
     turn({});
   }
 

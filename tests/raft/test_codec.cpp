@@ -38,11 +38,12 @@ std::vector<Message> one_of_each() {
       AppendEntries{Term(1), Index(0), Term(0), Index(0), LogTime(0), {}},
       AppendReply{Term(9), true, Index(8), Index(0), Index(0), Term(0)},
       AppendReply{Term(9), false, Index(0), Index(7), Index(6), Term(5)},
-      Heartbeat{Term(9), Index(8), LogTime(7), 6, true},
-      HeartbeatReply{Term(9), 8, Index(7), DiskHealth::full},
+      VoteReply{Term(9), Term(9), false, VoteRefusal::promised},
+      Heartbeat{Term(9), Index(8), LogTime(7), 6, 100, 5, milliseconds(4), true},
+      HeartbeatReply{Term(9), 8, Index(7), 6, DiskHealth::full},
       TimeoutNow{Term(9)},
-      ReadIndexRequest{Term(9), 8},
-      ReadIndexReply{Term(9), 8, Index(7)},
+      ReadIndexRequest{Term(9), 8, true},
+      ReadIndexReply{Term(9), 8, Index(7), true},
       InstallSnapshot{Term(9), snapshot(), 0, {}},
       InstallSnapshot{Term(9), snapshot(), 6, SharedBytes::copy_of("chunk")},
       InstallSnapshotReply{Term(9), Index(8), 7, true, Index(8), 0, false},
@@ -143,7 +144,7 @@ TEST_CASE("flags and refusals out of their range are refused") {
   vote[9] = 2;
   CHECK_FALSE(decode_message(vote).ok());
   std::string reply = bytes_of(one_of_each()[2]);
-  reply[18] = 6;
+  reply[18] = 7;
   CHECK_FALSE(decode_message(reply).ok());
 }
 
@@ -163,6 +164,18 @@ TEST_CASE("a log time out of range is refused: who went on from it would overflo
     m.log_time = time;
     CHECK_FALSE(decode_message(bytes_of(m)).ok());
     CHECK_FALSE(decode_message(bytes_of(Heartbeat{Term(9), Index(8), time, 6})).ok());
+  }
+}
+
+TEST_CASE("a lease that no restart would wait out is refused, and an age out of range") {
+  Heartbeat m{Term(9), Index(8), LogTime(7), 6, 100, 5, kMaxAge};
+  CHECK(decode_message(bytes_of(m)).ok());
+  m.lease_ms = 101;
+  CHECK_FALSE(decode_message(bytes_of(m)).ok());
+  m.lease_ms = 0;
+  for (const Duration age : {nanoseconds(-1), kMaxAge + nanoseconds(1), nanoseconds(INT64_MAX)}) {
+    m.age = age;
+    CHECK_FALSE(decode_message(bytes_of(m)).ok());
   }
 }
 

@@ -39,9 +39,10 @@ class Run {
 
   // Nothing, or what was wrong.
   std::string run(int steps) {
-    for (int i = 0; i < steps && cores_.violation().empty(); ++i) {
+    for (int i = 0; i < steps && cores_.violation().empty() && wrong_.empty(); ++i) {
       step();
       check_reads();
+      check_freshness();
     }
     if (cores_.violation().empty()) recover();
     return wrong_.empty() ? cores_.violation() : wrong_;
@@ -50,6 +51,8 @@ class Run {
   std::size_t leaders() const { return cores_.safety().leaders(); }
   std::uint64_t committed() const { return cores_.safety().committed().value; }
   std::size_t reads() const { return answered_; }
+  std::size_t by_lease() const { return by_lease_; }
+  std::size_t bounds() const { return bounds_; }
 
  private:
   static golden::Options options(std::uint64_t seed, std::uint32_t servers, bool founded) {
@@ -123,13 +126,40 @@ class Run {
     const ServerId id = anybody();
     if (!cores_.at(id).alive()) return;
     read_floor_.push_back(cores_.safety().committed());
-    cores_.turn(id, {raft::ReadIndex{read_floor_.size() - 1}});
+    const bool lease = below(2) == 0;
+    if (lease) cores_.turn(id, {raft::LeaseRead{}});
+    if (const auto index = cores_.at(id).raft->lease_index(cores_.now()); lease && index) {
+      ++by_lease_;
+      if (*index < read_floor_.back()) wrong_ = "a lease read is older than what was committed";
+      return;
+    }
+    cores_.turn(id, {raft::ReadIndex{read_floor_.size() - 1, lease}});
+  }
+
+  // What a server believes to be as fresh as an instant has everything that was committed before.
+  void check_freshness() {
+    const raft::Index committed = cores_.safety().committed();
+    if (history_.empty() || history_.back().second < committed)
+      history_.emplace_back(cores_.now(), committed);
+    const Cores::Server& server = cores_.at(anybody());
+    if (!server.alive()) return;
+    const auto as_of = server.raft->fresh_as_of();
+    if (!as_of) return;
+    ++bounds_;
+    auto at = history_.rbegin();
+    while (at != history_.rend() && at->first >= *as_of) ++at;
+    if (at != history_.rend() && server.raft->commit_index() < at->second)
+      wrong_ =
+          fmt::format("server {} has committed {}, it says that this was all {} us ago, {} was",
+                      server.id.value, server.raft->commit_index().value,
+                      (cores_.now() - *as_of).ns / 1000, at->second.value);
   }
 
   void check_reads() {
     for (Cores::Server& server : cores_.servers()) {
       for (const raft::ReadReady& ready : server.reads) {
         ++answered_;
+        if (ready.lease) ++by_lease_;
         if (ready.index < read_floor_[ready.id])
           wrong_ = fmt::format("K3, K4: read {} at {} is older than {}", ready.id,
                                ready.index.value, read_floor_[ready.id].value);
@@ -182,7 +212,8 @@ class Run {
   Cores cores_;
   std::vector<raft::Index> read_floor_;
   std::uint64_t proposed_ = 0;
-  std::size_t answered_ = 0;
+  std::size_t answered_ = 0, by_lease_ = 0, bounds_ = 0;
+  std::vector<std::pair<Instant, raft::Index>> history_;  // what was committed when
   std::string wrong_;
 };
 
@@ -194,7 +225,7 @@ std::uint64_t seeds() {
 void run_all(std::uint32_t servers, bool founded) {
   std::size_t leaders = 0;
   std::uint64_t committed = 0;
-  std::size_t reads = 0;
+  std::size_t reads = 0, by_lease = 0, bounds = 0;
   for (std::uint64_t seed = 1; seed <= seeds(); ++seed) {
     Run run(seed, servers, founded);
     const std::string wrong = run.run(2000 * static_cast<int>(servers));
@@ -204,13 +235,18 @@ void run_all(std::uint32_t servers, bool founded) {
     leaders += run.leaders();
     committed += run.committed();
     reads += run.reads();
+    by_lease += run.by_lease();
+    bounds += run.bounds();
   }
   // A run in which nothing happens proves nothing.
   CHECK(leaders > seeds() * 3);
   CHECK(committed > seeds() * 50);
   CHECK(reads > seeds() * 10);
+  CHECK(by_lease > seeds());
+  CHECK(bounds > seeds() * 100);
   MESSAGE(servers << " servers, " << seeds() << " seeds: " << leaders << " leaders, " << committed
-                  << " entries, " << reads << " reads");
+                  << " entries, " << reads << " reads, " << by_lease << " by a lease, " << bounds
+                  << " bounds of staleness");
 }
 
 }  // namespace

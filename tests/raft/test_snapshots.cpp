@@ -44,7 +44,7 @@ struct Core {
   Output output;                 // of the last turn
   std::optional<Write> written;  // by it
 
-  Core(std::uint32_t self, Durable durable)
+  Core(std::uint32_t self, Durable durable, std::size_t kept_bytes = 1u << 20)
       : raft(
             [&] {
               Config config;
@@ -52,6 +52,7 @@ struct Core {
               config.incarnation = kIncarnations[self];
               config.initial_voters = configuration().voters;
               config.log_tail_entries = 2;
+              config.log_kept_bytes = kept_bytes;
               return config;
             }(),
             std::move(durable), now) {}
@@ -209,6 +210,95 @@ TEST_CASE("the log is kept for a follower that is receiving the snapshot before 
   CHECK(leader.sent<AppendEntries>(1).at(0).prev_log_index == Index(18));
 }
 
+namespace {
+
+// Server 1 has the snapshot at 18, there are entries up to `last`, and a snapshot of those.
+Index behind_the_snapshot(Core& leader) {
+  leader.lead();
+  refuse_down(leader);
+  leader.receive(1, progress(leader, 0, true));
+  for (std::uint64_t i = 1; i <= 10; ++i)
+    leader.turn(Propose{
+        {{Origin{ServerId(0), BootId(1), i}, SharedBytes::copy_of(std::string(100, 'x'))}}});
+  const Index last = leader.raft.log().last_index();
+  leader.receive(
+      2, AppendReply{.term = leader.raft.current_term(), .success = true, .match_index = last});
+  leader.turn(SnapshotStored{snapshot_at(last.value, leader.raft.current_term().value)});
+  InstallSnapshotReply done = progress(leader, 0, false);
+  done.done = true;
+  done.match_index = Index(18);
+  leader.receive(1, done);
+  return last;
+}
+
+void acknowledge(Core& leader, std::uint64_t index) {
+  leader.receive(
+      1, AppendReply{
+             .term = leader.raft.current_term(), .success = true, .match_index = Index(index)});
+}
+
+}  // namespace
+
+TEST_CASE("S10: what a follower needs behind its snapshot is kept until it is near the tail") {
+  Core leader(0, compacted());
+  const Index last = behind_the_snapshot(leader);
+  leader.turn(DeadlinePassed{});
+  CHECK(leader.raft.log().base_index() <= Index(18));
+  acknowledge(leader, 22);
+  CHECK(leader.raft.log().base_index() == Index(22));
+  acknowledge(leader, last.value - 1);
+  CHECK(leader.raft.log().base_index() == Index(last.value - 2));
+}
+
+TEST_CASE("S10: nothing is kept for a follower that is silent for long, or for too many bytes") {
+  Core leader(0, compacted());
+  const Index last = behind_the_snapshot(leader);
+  for (int i = 0; i < 20; ++i) {
+    leader.now = leader.now + seconds(1);
+    leader.receive(2, HeartbeatReply{leader.raft.current_term(), 1, last});
+  }
+  CHECK(leader.raft.log().base_index() == Index(last.value - 2));
+  Core poor(0, compacted(), 500);
+  CHECK(behind_the_snapshot(poor) == last);
+  CHECK(poor.raft.log().bytes() <= 500);
+}
+
+TEST_CASE("the question goes the way of the chunks, and only its first answer counts") {
+  Core leader(0, compacted());
+  leader.lead();
+  refuse_down(leader);
+  CHECK(leader.output.send_now.back().bulk);
+  leader.receive(1, progress(leader, 2, true));
+  REQUIRE(leader.output.read_chunks.size() == 4);
+  leader.receive(1, progress(leader, 2, true));
+  CHECK(leader.output.read_chunks.empty());
+}
+
+TEST_CASE("S5: a chunk of a snapshot that nobody asked about is dropped") {
+  Core follower(1, lagging());
+  follower.receive(0, chunk(0, snapshot_at(40, 4)));
+  CHECK(follower.output.store_chunks.empty());
+  follower.receive(0, InstallSnapshot{Term(4), snapshot_at(40, 4), 0, {}});
+  follower.receive(0, chunk(0, snapshot_at(44, 4)));
+  CHECK(follower.output.store_chunks.empty());
+  follower.receive(0, InstallSnapshot{Term(4), snapshot_at(30, 4), 0, {}});  // was delayed
+  follower.receive(0, chunk(0, snapshot_at(40, 4)));
+  CHECK(follower.output.store_chunks.size() == 1);
+}
+
+TEST_CASE("a log is cut in slices of entries and of bytes") {
+  Log log({});
+  for (std::uint64_t i = 1; i <= 10; ++i)
+    log.append(make_entry(Index(i), Term(1), EntryType::command, LogTime(0), Origin{},
+                          std::string(1000, 'x')));
+  log.compact(Index(10), 3, SIZE_MAX);
+  CHECK(log.base_index() == Index(3));
+  log.compact(Index(10), 100, 1500);
+  CHECK(log.base_index() == Index(5));
+  log.compact(Index(7), 100, SIZE_MAX);
+  CHECK(log.base_index() == Index(7));
+}
+
 TEST_CASE("chunks are taken in order, once; another snapshot begins anew") {
   Core follower(1, lagging());
   const Snapshot first = snapshot_at(40, 4);
@@ -232,6 +322,7 @@ TEST_CASE("chunks are taken in order, once; another snapshot begins anew") {
 TEST_CASE("S3: only when it is stored does a snapshot replace the log, in the next Write") {
   Core follower(1, lagging());
   const Snapshot snapshot = snapshot_at(40, 4);
+  follower.receive(0, InstallSnapshot{Term(4), snapshot, 0, {}});
   for (std::uint64_t i = 0; i < 10; ++i) {
     follower.receive(0, chunk(i, snapshot));
     REQUIRE(follower.output.store_chunks.size() == 1);
@@ -309,12 +400,22 @@ TEST_CASE(
   Core server(1, std::move(d));
   server.turn(SnapshotStored{snapshot_at(8, 2)});
   CHECK(server.raft.log().base_index() == Index(6));
+  // The commit index, so that a restart finds the log beyond the snapshot; the disk's log still
+  // begins at its first entry.
   REQUIRE(server.written);
-  CHECK(server.written->base.index == Index(0));  // the disk's log still begins at its first entry
+  CHECK(server.written->base.index == Index(0));
   CHECK(server.written->commit_index == Index(12));
   server.turn(SnapshotStored{snapshot_at(11, 2)});
   CHECK(server.raft.log().base_index() == Index(9));
   REQUIRE(server.written);
   CHECK(server.written->base.index == Index(8));
   CHECK(server.written->keep_through == Index(12));
+}
+
+TEST_CASE("who hears of its leader by a snapshot knows that the leader has committed it") {
+  Core follower(1, lagging());
+  follower.receive(0, InstallSnapshot{Term(4), snapshot_at(18, 3), 0, {}});
+  REQUIRE(follower.raft.leader() == ServerId(0));
+  CHECK(follower.raft.leader_commit_heard() == Index(18));
+  CHECK(follower.raft.commit_index() == Index(5));
 }

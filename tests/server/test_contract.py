@@ -128,14 +128,65 @@ def test_conditions_are_decided_when_the_write_is(binary, directory):
         assert problem(put("x", ("If-Match", "a,,")), 400, "invalid_field")["field"] == "If-Match"
         many = ", ".join('"%d"' % i for i in range(17))
         problem(put("x", ("If-Match", many)), 400, "invalid_field")
-        problem(put("x", ("Idempotency-Key", "k")), 400, "invalid_field")
-        assert s.request("GET", "/kv/c", None, [("Idempotency-Key", "k")])[0] == 200
+
+
+def test_a_read_says_what_it_was(binary, directory):
+    with Running(binary, directory) as s:
+        s.request("PUT", "/kv/k", "v")
+        for method, target, headers, status in (
+                ("GET", "/kv/k?", [], 200), ("HEAD", "/kv/k?", [], 200),
+                ("GET", "/kv/k?raw&", [], 200),
+                ("GET", "/kv/none?", [], 404), ("GET", "/kv/k?", [("If-None-Match", '"2"')], 304),
+                ("GET", "/kv/k?", [("If-Match", '"9"')], 412)):
+            for level in ("linearizable", "lease", "stale"):
+                got = s.request(method, target + "consistency=" + level, None, headers)
+                assert got[0] == status, got
+                # Alone, a node is its own majority.
+                assert got[1]["vesper-consistency"] in (level, "linearizable"), got
+                assert got[1]["vesper-revision"] == "2"
+                assert ("vesper-staleness-ms" in got[1]) == (level == "stale"), got
+            got = s.request(method, target.rstrip("?&"), None, headers)
+            assert got[1]["vesper-consistency"] == "linearizable", got
+        assert s.request("GET", "/kv/k?consistency=stale&max_staleness=1ms")[0] in (200, 503)
+        both = "/kv/k?consistency=stale&max_staleness=1s&min_revision=2"
+        assert s.request("GET", both)[0] == 200
+        assert "vesper-consistency" not in s.request("PUT", "/kv/k", "v")[1]
+        late = s.request("GET", "/kv/k?min_revision=9&timeout=50ms")
+        problem(late, 503, "timeout")
+        assert "vesper-consistency" not in late[1] and late[1]["retry-after"] == "1"
+
+
+def test_read_levels_are_checked(binary, directory):
+    with Running(binary, directory) as s:
+        for query, parameter in (
+                ("consistency=", "consistency"), ("consistency=Stale", "consistency"),
+                ("consistency=stale&consistency=stale", "consistency"),
+                ("consistency=strong", "consistency"), ("max_staleness=200ms", "max_staleness"),
+                ("max_staleness=200ms&consistency=lease", "max_staleness"),
+                ("consistency=linearizable&max_staleness=1s", "max_staleness"),
+                ("consistency=stale&max_staleness=", "max_staleness"),
+                ("consistency=stale&max_staleness=0ms", "max_staleness"),
+                ("consistency=stale&max_staleness=200", "max_staleness"),
+                ("min_revision=", "min_revision"), ("min_revision=0", "min_revision"),
+                ("min_revision=-1", "min_revision"), ("min_revision=1.0", "min_revision"),
+                ("min_revision=01", "min_revision"), ("min_revision=%2B1", "min_revision"),
+                ("min_revision=9007199254740992", "min_revision"),
+                ("min_revision=99999999999999999999", "min_revision")):
+            value = problem(s.request("GET", "/kv/k?" + query), 400, "invalid_parameter")
+            assert value["parameter"] == parameter, (query, value)
+        most = "/kv/k?min_revision=9007199254740991&timeout=20ms"
+        problem(s.request("GET", most), 503, "timeout")
+        for name in ("consistency=stale", "max_staleness=1s", "min_revision=1"):
+            for method, body in (("PUT", "v"), ("DELETE", None)):
+                value = problem(s.request(method, "/kv/k?" + name, body), 400, "invalid_parameter")
+                assert value["parameter"] == name.split("=")[0]
+            problem(s.request("GET", "/request?" + name), 400, "invalid_parameter")
 
 
 def test_what_is_not_named_is_refused_in_the_order_of_the_checks(binary, directory):
     with Running(binary, directory) as s:
-        value = problem(s.request("GET", "/kv/k?consistency=stale"), 400, "invalid_parameter")
-        assert value["parameter"] == "consistency"
+        value = problem(s.request("GET", "/kv/k?colour=red"), 400, "invalid_parameter")
+        assert value["parameter"] == "colour"
         problem(s.request("GET", "/kv/k?raw&raw"), 400, "invalid_parameter")
         problem(s.request("GET", "/kv/k?raw=2"), 400, "invalid_parameter")
         problem(s.request("PUT", "/kv/k?raw", "v"), 400, "invalid_parameter")
@@ -440,7 +491,8 @@ def test_status_probes_and_metrics_are_well_formed(binary, directory):
         assert re.fullmatch("[0-9a-f]{32}", status["cluster"])
         assert status["leader"] == status["address"] == "http://127.0.0.1:%d" % s.port
         assert status["members"] == [{"id": 0, "address": status["address"], "voter": True}]
-        assert status["log"]["compacted"] is False
+        assert status["log"]["compacted"] is False and status["log"]["first_index"] == 1
+        assert status["snapshot"] is None and status["receiving_snapshot"] is None
         assert s.request("GET", "/livez")[2] == b"ok\n"
         assert s.request("GET", "/readyz?verbose")[2] == (
             b"[+]log ok\n[+]leader ok\n[+]applied ok\n[+]running ok\n")

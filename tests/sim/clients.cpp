@@ -29,6 +29,8 @@ Outcome outcome_of(const kv::WriteResult& result) {
     case kv::WriteResult::Kind::removed: outcome.kind = Outcome::Kind::removed; break;
     case kv::WriteResult::Kind::absent: outcome.kind = Outcome::Kind::absent; break;
     case kv::WriteResult::Kind::precondition_failed: outcome.kind = Outcome::Kind::failed; break;
+    case kv::WriteResult::Kind::key_reused:  // no write here has a token
+    case kv::WriteResult::Kind::table_full: VESPER_UNREACHABLE();
   }
   outcome.revision = result.revision;
   outcome.create_revision = result.create_revision;
@@ -111,7 +113,9 @@ void World::ask(Client& client, Operation operation) {
   if (operation.kind == Operation::Kind::get) {
     std::string key = operation.key;
     client.open[ticket.request] = history_.invoke(std::move(operation), 0);
-    return post(h, node::ClientRead{ticket, std::move(key), deadline});
+    node::ReadOptions options;
+    if (plan_.leases && chance(client.random, 50)) options.level = node::ReadLevel::lease;
+    return post(h, node::ClientRead{ticket, std::move(key), deadline, options});
   }
   const std::string command = command_of(operation);
   client.open[ticket.request] = history_.invoke(std::move(operation), checksum64(command));

@@ -160,7 +160,12 @@ void World::count(Host& h) {
   tally_.count(Count::snapshots_failed, now.snapshots_failed - before.snapshots_failed);
   tally_.count(Count::snapshot_chunks_sent, now.snapshot_chunks_sent - before.snapshot_chunks_sent);
   tally_.count(Count::transfers_resumed, now.transfers_resumed - before.transfers_resumed);
-  tally_.count(Count::reads, now.reads - before.reads);
+  const auto reads = [&](node::ReadLevel level) {
+    const auto i = static_cast<std::size_t>(level);
+    return now.reads[i] - before.reads[i];
+  };
+  tally_.count(Count::reads, reads(node::ReadLevel::linearizable));
+  tally_.count(Count::reads_by_lease, reads(node::ReadLevel::lease));
   tally_.count(Count::writes_proposed_again, now.writes_retried - before.writes_retried);
   if (h.node->raft().is_leader() && now.leader_changes != before.leader_changes)
     tally_.count(Count::leaders);

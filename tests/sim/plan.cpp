@@ -97,6 +97,7 @@ Plan make_plan(const Options& options) {
     plan.rates.push_back(plan.has(FaultKind::skew) ? rate : kMillion);
     slowest = std::min(slowest, plan.rates.back());
   }
+  plan.leases = !plan.has(FaultKind::jump) && (off != 0 || !plan.has(FaultKind::skew));
 
   plan.wal = small_wal();
   const bool often = chance(40);

@@ -73,6 +73,7 @@ struct Plan {
   Duration disk_max;
   Duration client_gap_max;
   std::vector<std::int64_t> rates;  // of clocks, in millionths
+  bool leases = false;              // clocks keep to what leases assume: reads may take one
   Duration settle;                  // within this after the last fault all must be well
   node::Limits limits;
   storage::WalOptions wal;

@@ -83,6 +83,33 @@ std::string why(const Result<std::string>& result) {
   return result.ok() ? "" : result.error().what;
 }
 
+std::string hex_lines(std::string_view bytes) {
+  std::string text;
+  for (std::size_t at = 0; at < bytes.size(); ++at) {
+    if (at % 16 == 0) text += (at == 0 ? "" : "\n") + to_hex(std::uint64_t{at}).substr(12) + " ";
+    text += " " + to_hex(std::uint64_t{static_cast<unsigned char>(bytes[at])}).substr(14);
+  }
+  return text + "\n";
+}
+
+// The worked example of docs/disk-format.md.
+constexpr const char* kExample =
+    "0000  56 45 53 50 52 53 4e 50 01 00 00 00 38 00 00 00\n"
+    "0010  02 00 00 00 00 00 00 00 77 00 00 00 00 00 00 00\n"
+    "0020  0c 00 00 00 00 00 00 00 64 00 00 00 00 00 00 00\n"
+    "0030  ab 5d e3 4a a9 f6 8d de 76 43 48 4b 30 00 00 00\n"
+    "0040  00 00 00 00 00 00 00 00 0b 00 00 00 28 b5 2f fd\n"
+    "0050  20 0b 59 00 00 65 6c 65 76 65 6e 20 6d 6f 72 65\n"
+    "0060  20 4d 9e 51 d0 66 c0 81 76 45 4e 44 87 00 00 00\n"
+    "0070  01 00 00 00 00 00 00 00 0c 00 00 00 00 00 00 00\n"
+    "0080  03 00 00 00 00 00 00 00 05 00 00 00 00 00 00 00\n"
+    "0090  d2 04 00 00 00 00 00 00 64 00 00 00 0b 00 00 00\n"
+    "00a0  00 00 00 00 23 b9 7f d3 ca cd 73 11 37 00 00 00\n"
+    "00b0  01 01 00 00 00 00 00 00 00 02 00 00 00 00 00 00\n"
+    "00c0  00 01 00 00 00 00 00 00 00 09 00 00 00 00 00 00\n"
+    "00d0  00 12 00 00 00 68 74 74 70 3a 2f 2f 31 32 37 2e\n"
+    "00e0  30 2e 30 2e 31 3a 31 b3 2c 20 fb d3 88 9a 59\n";
+
 }  // namespace
 
 TEST_CASE("what is written is read back") {
@@ -96,6 +123,20 @@ TEST_CASE("what is written is read back") {
   const auto content = read_back(fs, 12);
   REQUIRE(content.ok());
   CHECK(*content == content_of(12));
+}
+
+TEST_CASE("the bytes of version 1 are those that docs/disk-format.md shows") {
+  MemFs fs;
+  SnapshotFiles files(fs, kOwner);
+  const std::string content = "eleven more";
+  files.begin(Writer::taken, raft::Index(12), 100);
+  files.append(Writer::taken, storage::encode_chunk(raft::Index(12), 0, content));
+  run(fs, files);
+  raft::Snapshot snapshot = identity(12, content);
+  snapshot.chunk_bytes = 100;
+  files.finish(Writer::taken, snapshot);
+  run(fs, files);
+  CHECK(hex_lines(fs.content("snapshot-000000000000000c")) == kExample);
 }
 
 TEST_CASE("S2, S6: a crash at any step leaves the whole snapshot or none, and no leavings") {
@@ -211,6 +252,16 @@ TEST_CASE("chunks are read for followers; one that is damaged is not sent") {
   files.read(raft::Index(6), 0, 1);  // never was there
   outcomes = run(fs, files);
   CHECK(outcomes[0].read->record.empty());
+}
+
+TEST_CASE("what is asked for again before it was answered is read once") {
+  MemFs fs;
+  SnapshotFiles files(fs, kOwner);
+  REQUIRE(write(fs, files, Writer::taken, 5));
+  for (int i = 0; i < 50; ++i) files.read(raft::Index(5), 1, 77);
+  files.read(raft::Index(5), 1, 78);
+  files.read(raft::Index(5), 2, 77);
+  CHECK(run(fs, files).size() == 3);
 }
 
 TEST_CASE("what the log no longer leads on from is removed, but what is in use") {

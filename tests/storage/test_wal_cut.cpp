@@ -48,6 +48,31 @@ std::size_t segments(MemFs& fs) {
 
 }  // namespace
 
+TEST_CASE("frames do not wait for all the segments that a long log leaves behind") {
+  Cutting log;
+  REQUIRE(log.machine.open().ok());
+  for (int i = 0; i < 60; ++i) {
+    log.append(4);
+    REQUIRE(log.machine.run().ok());
+  }
+  REQUIRE(segments(log.fs) >= 10);
+  log.cut(230);
+  int removed_in_a_row = 0, most = 0;
+  for (int i = 0; i < 40; ++i) {
+    log.append(1);
+    log.machine.wal->flush(log.machine.now);
+    if (log.fs.jobs() == 0) continue;
+    const bool removes = std::holds_alternative<storage::Remove>(log.fs.next_job().work);
+    removed_in_a_row = removes ? removed_in_a_row + 1 : 0;
+    most = std::max(most, removed_in_a_row);
+    const auto done = log.fs.run_one();
+    REQUIRE(log.machine.wal->on_done(*done, log.machine.now).ok());
+  }
+  CHECK(most == 1);
+  REQUIRE(log.machine.run_quiet().ok());
+  CHECK(segments(log.fs) <= 6);
+}
+
 TEST_CASE("segments below the log's beginning go, once that is durable, the oldest first") {
   Cutting log;
   REQUIRE(log.machine.open().ok());

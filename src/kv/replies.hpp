@@ -1,0 +1,116 @@
+// What became of the writes that came with a token, so that one that comes again gets the same
+// answer and is not carried out again (thesis 6.3, K1). Part of the replicated state: what is in
+// here, and when it is forgotten, follows from the log alone, its stamps included.
+#pragma once
+
+#include <cstdint>
+#include <map>
+#include <string>
+#include <string_view>
+
+#include "base/bytes.hpp"
+#include "base/result.hpp"
+#include "base/time.hpp"
+#include "kv/item.hpp"
+
+namespace vesper::kv {
+
+// The stamp of an entry of the log: nanoseconds of the cluster's one clock, from 0. Never falls.
+using LogTime = StrongId<struct LogTimeTag, std::int64_t>;
+
+// Equal on all servers for good: they decide what becomes of a write.
+inline constexpr std::size_t kMaxReplies = 100'000;     // more tokens are refused
+inline constexpr Duration kReplyKept = seconds(600);    // of log time, after the decision
+inline constexpr std::size_t kForgottenPerCommand = 4;  // at most, so that no apply is long
+
+// What became of one write. Only put and removed have changed anything.
+struct WriteResult {
+  // The numbers are those of the byte form, see below.
+  enum class Kind : std::uint8_t {
+    put = 1,
+    removed = 2,
+    absent = 3,
+    precondition_failed = 4,
+    // Never kept: the write was not decided.
+    key_reused = 5,  // its token stands for another request
+    table_full = 6,  // its token is new, and there is no room for one
+  };
+  Kind kind = Kind::absent;
+  std::uint64_t revision = 0;  // the store's after the write: of put and removed, its own
+  // Of a put, the key's afterwards; else 0.
+  std::uint64_t create_revision = 0;
+  std::uint64_t version = 0;
+  std::uint64_t current_revision = 0;  // the key's afterwards; 0 where it is absent
+  bool replayed = false;               // decided earlier, by another command of the same token
+};
+
+struct KeptReply {
+  std::string token;
+  Id128 fingerprint;
+  LogTime decided;
+  WriteResult result;
+};
+
+class Replies {
+ public:
+  std::size_t size() const { return kept_.size(); }
+  bool full() const { return size() >= kMaxReplies; }
+
+  // Forgets a few of those whose time is over: with every command, before anything is asked, so
+  // that there is room for one more unless all have time left (K2). As a command keeps one at most,
+  // what is over is forgotten faster than it comes.
+  void forget(LogTime now) {
+    if (!kept_.empty() && is_over(kept_.begin()->second, now)) forget_some(now);
+  }
+  // Null where the token is new, or its reply has had its time. Good until the next change.
+  const KeptReply* find(std::string_view token, LogTime now) const;
+  // False, and nothing is kept, where find() finds the token at `reply.decided`. Requires !full().
+  bool keep(KeptReply reply);
+
+  // The sum of their digests; and from scratch, for tests.
+  Id128 digest() const { return sum_; }
+  Id128 recomputed_digest() const;
+
+  // For a snapshot, in the order of the decisions, as it is at begin_export() whatever is kept and
+  // forgotten meanwhile. The next one's byte form; false where there is none. The caller counts.
+  void begin_export();
+  bool export_next(ByteWriter& w);
+  void end_export();
+
+  // As of Store; `max` is lowered by what was done.
+  bool sweep(std::size_t& max);
+  void retire();
+
+ private:
+  // Numbered as they were decided. The numbers are this server's own, their order is everybody's.
+  using ByNumber = std::map<std::uint64_t, KeptReply>;
+
+  static bool is_over(const KeptReply& reply, LogTime now) {
+    return now.value - reply.decided.value >= kReplyKept.ns;
+  }
+  void forget_some(LogTime now);
+  void remove(ByNumber::iterator at);
+
+  ByNumber kept_;
+  std::map<std::string_view, ByNumber::iterator> by_token_;  // the tokens are those in kept_
+  std::uint64_t next_number_ = 1;
+  Id128 sum_;
+
+  // Of the export under way: what is from export_at_ to below export_end_ has not been given out.
+  // Replies do not change, so only one that is forgotten before its turn is put aside.
+  std::uint64_t export_at_ = 0, export_end_ = 0;
+  ByNumber images_;
+  ByNumber dead_;         // put aside for an export that ended early
+  bool retired_ = false;  // all of it is to be taken apart
+};
+
+// The byte form in a snapshot, over which the digest goes, too. Little-endian:
+//
+//   u8 length, token   u64 fingerprint.high   u64 fingerprint.low   i64 decided   u8 kind
+//   u64 revision   u64 create_revision   u64 version   u64 current_revision
+void write_reply(ByteWriter& w, const KeptReply& reply);
+// Checks everything that can be told from the reply alone. With bytes missing, r.ok() is false and
+// the reply means nothing.
+Result<KeptReply> read_reply(ByteReader& r);
+
+}  // namespace vesper::kv

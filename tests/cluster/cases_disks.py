@@ -1,0 +1,170 @@
+"""Disks that fill up, stall or fail under load, and processes that die at every call: nothing
+acknowledged is lost, and the cluster goes on while a majority of its disks does."""
+
+import os
+import random
+import re
+import signal
+import time
+
+from disks import DISK, Injected, Pour, SmallDisks, fill_up, is_full, make_space, verified
+from harness import LONG, SLOW, Cluster, wait_for
+from http_api import Broken, NotSent
+from runner import case, expect, expect_equal
+from workload import Workload
+
+ROUNDS = 4 if LONG else 1
+SOME = 1000 if LONG else 200
+
+
+@case('a follower with a full disk is not missed, and catches up when there is space')
+def _(binary):
+    with SmallDisks(binary, 3, DISK) as cluster, Workload(cluster, 5001) as load:
+        load.wait_acknowledged(SOME)
+        for turn in range(ROUNDS):
+            leader, victim = cluster.wait_leader(), cluster.followers()[turn % 2]
+            fill_up(victim)
+            Pour(leader, turn).until('its disk being full', lambda v=victim: is_full(v))
+            load.wait_acknowledged(SOME)
+            make_space(victim)
+            load.wait_acknowledged(SOME)
+            wait_for('it to use the space', lambda v=victim: not is_full(v))
+            cluster.wait_ready()
+        verified(load)
+        load.expect_no_errors_where_up()
+
+
+@case('a follower whose disk stalls slows nobody')
+def _(binary):
+    with Cluster(binary, 3) as cluster, Workload(cluster, 5005) as load:
+        load.wait_acknowledged(SOME)
+        leader = cluster.wait_leader()
+        term = leader.status()['term']
+        for turn in range(ROUNDS):
+            with Injected(cluster.followers()[turn % 2], 'fdatasync:delay_enter=3s'):
+                load.wait_acknowledged(SOME)
+                begin = time.monotonic_ns()
+                load.wait_acknowledged(SOME)
+                slow = max((op.completed - op.invoked) / 1e9 for op in load.acknowledged(begin))
+                expect(slow < 1 * SLOW, f'a write took {slow:.2f} s')
+            cluster.wait_ready()
+        expect_equal(leader.status()['term'], term, 'the term')
+        verified(load)
+        load.expect_no_errors_where_up()
+
+
+@case('a disk that fails ends the process with exit code 12, and the others go on')
+def _(binary):
+    with Cluster(binary, 3) as cluster, Workload(cluster, 5006) as load:
+        load.wait_acknowledged(SOME)
+        for call in ('fdatasync', 'pwritev'):
+            for victim in (cluster.wait_leader(), cluster.followers()[0]):
+                victim.begin_down()
+                before = len(victim.log_text())
+                with Injected(victim, f'{call}:error=EIO'):
+                    expect_equal(victim.reap(10), 12, f'exit code after a failed {call}')
+                said = victim.log_text()[before:]
+                expect(re.search(r'E n\d .*Input/output error', said), f'it said:\n{said}')
+                load.wait_acknowledged(SOME)
+                cluster.restart(victim)
+        verified(load)
+        load.expect_no_errors_where_up()
+
+
+@case('a disk that cannot be read at the start is refused with exit code 11, by file and offset')
+def _(binary):
+    with Cluster(binary, 1) as cluster:
+        node = cluster.nodes[0]
+        for n in range(20):
+            expect_equal(node.api().put(f'k{n}', 'v').status, 200, 'a write')
+        node.kill()
+        log = sorted(name for name in os.listdir(node.dir) if name != 'LOCK')[0]
+        path = os.path.join(node.dir, log)
+        node.prefix = ['strace', '-f', '-qq', '-o', '/dev/null', '-P', path,
+                       '-e', 'inject=pread64:error=EIO:when=1']
+        node.start()
+        expect_equal(node.reap(10), 11, 'exit code')
+        said = node.log_text().splitlines()[-1]
+        expect(log in said and 'offset' in said, f'it said: {said}')
+        node.prefix = []
+        cluster.restart(node)
+        expect_equal(node.api().get('k19').json()['value'], 'v', 'a value')
+
+
+WRITES = 'pwrite64,pwritev,fdatasync,fsync,ftruncate,renameat,renameat2,unlinkat,mkdir'
+
+
+def killed_at(cluster, number, write):
+    """Starts the one node so that it dies at this call that changes its disk; `write` as long as
+    it lives. Did it die of that?"""
+    node = cluster.nodes[0]
+    # One thread of the pool, so that the calls have one order.
+    node.prefix = ['env', 'UV_THREADPOOL_SIZE=1', 'strace', '-f', '-qq', '-o', '/dev/null', '-e',
+                   f'trace={WRITES}', '-e', f'inject={WRITES}:signal=KILL:when={number}']
+    node.start()
+    api, died = node.api(), False
+    try:
+        wait_for('the node to answer or to die',
+                 lambda: node.process.poll() is not None or node.is_ready())
+        write(api)
+        # Not strace: its end would let the node go.
+        os.kill(int(run_pid(node)), signal.SIGKILL)
+    except (NotSent, Broken):
+        died = True
+    finally:
+        api.close()
+    node.reap(10)
+    node.prefix = []
+    return died
+
+
+def run_pid(node):
+    """Of the node itself, the child of strace."""
+    with open(f'/proc/{node.process.pid}/task/{node.process.pid}/children', encoding='ascii') as f:
+        return f.read().split()[0]
+
+
+def kill_everywhere(binary, numbers, flags=(), size=100, count=20, fresh=False):
+    """One node, killed at each of these calls; after each, all that it acknowledged is there."""
+    with Cluster(binary, 1, flags=flags, start=False) as cluster:
+        node, rng = cluster.nodes[0], random.Random(count)
+        known, died = {}, 0  # key -> what it may hold
+
+        def write(api):
+            for n in range(count):
+                key, value = f'k{n % 8}', rng.randbytes(size).hex()
+                known.setdefault(key, {None}).add(value)
+                if api.put(key, value).status == 200:
+                    known[key] = {value}
+        for number in numbers:
+            if fresh and os.path.exists(node.dir):
+                node.wipe()
+                known.clear()
+            died += killed_at(cluster, number, write)
+            cluster.restart(node)
+            api = node.api()
+            for key, values in known.items():
+                got = api.get(key)
+                found = got.json()['value'] if got.status == 200 else None
+                expect(found in values, f'killed at call {number}: {key} is {str(found)[:20]}, '
+                       f'not one of {[str(value)[:20] for value in values]}')
+                known[key] = {found}
+            api.close()
+            expect_equal(node.terminate(), 0, 'exit code')
+        expect(died > len(numbers) // 2, f'only {died} of {len(numbers)} were killed')
+
+
+@case('killed at each call of its first start, a node starts again and has what it acknowledged')
+def _(binary):
+    kill_everywhere(binary, range(1, 25 if LONG else 13), count=40, fresh=True)
+
+
+@case('killed at any call of restarts and small writes, a node has what it acknowledged')
+def _(binary):
+    kill_everywhere(binary, range(1, 30, 1 if LONG else 3), count=40)
+
+
+@case('killed at any call while its log gets new segments, a node has what it acknowledged')
+def _(binary):
+    kill_everywhere(binary, range(1, 160, 1 if LONG else 16),
+                    size=256 << 10, count=60)

@@ -1,0 +1,87 @@
+"""A leader whose disk is full or stalls hands over; where the disks of a majority are full, writes
+are refused by name until there is space."""
+
+import time
+
+from disks import DISK, Injected, Pour, SmallDisks, fill_up, is_full, make_space, verified
+from harness import LONG, SLOW, Cluster, wait_for
+from runner import case, expect, expect_equal
+from workload import Workload
+
+ROUNDS = 4 if LONG else 1
+SOME = 1000 if LONG else 200
+
+
+@case('a leader with a full disk hands over, and the cluster goes on')
+def _(binary):
+    with SmallDisks(binary, 3, DISK) as cluster, Workload(cluster, 5002) as load:
+        load.wait_acknowledged(SOME)
+        for turn in range(ROUNDS):
+            leader = cluster.wait_leader()
+            fill_up(leader)
+            Pour(cluster.followers()[0], turn).until('its disk being full',
+                                                     lambda n=leader: is_full(n))
+            wait_for('another one to lead', lambda n=leader: cluster.find_leader() not in (None, n))
+            load.wait_acknowledged(SOME)
+            make_space(leader)
+            wait_for('it to use the space', lambda n=leader: not is_full(n))
+            cluster.wait_ready()
+        verified(load)
+        load.expect_no_errors_where_up()
+
+
+@case('with the disks of a majority full writes get 507 and reads go on, until there is space')
+def _(binary):
+    with SmallDisks(binary, 3, DISK) as cluster, Workload(cluster, 5003) as load:
+        load.wait_acknowledged(SOME)
+        for turn in range(ROUNDS):
+            full = cluster.nodes[turn % 2:turn % 2 + 2]
+            for node in cluster.nodes:  # 507 is no error here
+                node.begin_down()
+            for node in full:
+                fill_up(node)
+            refused_for_space(cluster, turn)
+            for node in cluster.nodes:
+                expect_equal(node.api().get('pour/1').status, 200, 'a linearizable read')
+            make_space(full[0])
+            # By itself: nobody asks it to.
+            load.wait_acknowledged(SOME)
+            make_space(full[1])
+            wait_for('it to use the space', lambda n=full[1]: not is_full(n))
+            cluster.wait_ready()
+            load.wait_acknowledged(SOME)
+        verified(load)
+        load.expect_no_errors_where_up()
+
+
+def refused_for_space(cluster, seed):
+    """Writes until the log has no room; every node then says 507, and why."""
+    pours = [Pour(node, 10 * seed + node.id) for node in cluster.nodes]
+    deadline = time.monotonic() + 15 * SLOW
+    while True:
+        replies = [pour(1) for pour in pours]
+        if all(reply is not None and reply.status == 507 for reply in replies):
+            break
+        # 504: in a log, and nobody can tell whether a majority has it yet.
+        expect(all(r is None or r.status in (507, 504) for r in replies), lambda: f'{replies}')
+        expect(time.monotonic() < deadline, lambda: f'no 507 from every node: {replies}')
+    expect_equal([reply.code for reply in replies], ['disk_full'] * 3, f'{replies}')
+
+
+@case('a leader whose disk stalls hands over, and delays nobody for longer than that takes')
+def _(binary):
+    with Cluster(binary, 3) as cluster, Workload(cluster, 5004) as load:
+        load.wait_acknowledged(SOME)
+        for _ in range(ROUNDS):
+            old = cluster.wait_leader()
+            with Injected(old, 'fdatasync:delay_enter=3s'):
+                begin = time.monotonic_ns()
+                wait_for('another one to lead',
+                         lambda old=old: cluster.find_leader() not in (None, old), 5)
+                took = (time.monotonic_ns() - begin) / 1e9
+                expect(took < 1.5 * SLOW, f'{took:.2f} s until another one led')
+                load.wait_acknowledged(SOME)
+            cluster.wait_ready()
+            load.wait_acknowledged(SOME)
+        verified(load)
+        load.expect_no_errors_where_up()

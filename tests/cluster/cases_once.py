@@ -1,0 +1,252 @@
+"""Exactly once (thesis 6.3): a write that is repeated under its Idempotency-Key, at whatever node,
+over whatever happens in between, is carried out once and always answered the same."""
+
+import json
+import signal
+import subprocess
+import threading
+import time
+
+from cases_serving import MIB
+from harness import LONG, SLOW, Cluster, wait_for
+from http_api import Broken, NotSent
+from runner import case, expect, expect_equal
+
+ROUNDS = 8 if LONG else 3
+SOME = 300 if LONG else 80  # decided writes between two faults
+
+
+def told(reply):
+    """What is the same in every answer to a request."""
+    return reply.status, reply.body, reply.headers.get('etag'), reply.headers['vesper-revision']
+
+
+class Writer:
+    """Writes one key of its own, each write under a new token and repeated at the next node until
+    it is decided. As nobody else writes the key, the n-th write makes version n, or one was lost or
+    carried out twice."""
+
+    def __init__(self, cluster, number):
+        self.cluster, self.number = cluster, number
+        self.decided = self.repeated = self.replayed = 0
+        self.answers = []  # (token, value, what was told)
+        self.error = None
+        self.stop = False
+        self.thread = threading.Thread(target=self.run)
+
+    def run(self):
+        try:
+            while not self.stop:
+                self.write()
+        except Exception as error:  # pylint: disable=broad-except
+            self.error = error
+
+    def ask(self, node, token, value):
+        api = node.api(2.0 * SLOW)
+        try:
+            return api.put(f'once/{self.number}', value, '?timeout=1s',
+                           headers={'Idempotency-Key': token})
+        except NotSent:
+            return None
+        except Broken:
+            self.repeated += 1
+            return None
+        finally:
+            api.close()
+
+    def write(self):
+        n = self.decided + 1
+        token, value = f'w{self.number}-{n}', f'value {n}'
+        turn = self.number
+        while True:
+            reply = self.ask(self.cluster.nodes[turn % len(self.cluster.nodes)], token, value)
+            turn += 1
+            if reply is None:
+                time.sleep(0.002)
+            elif reply.status == 504:
+                self.repeated += 1
+            elif reply.status not in (429, 503):
+                break
+            if self.stop and reply is None:
+                return
+        expect_equal(reply.status, 200, f'{reply}')
+        expect_equal(reply.json()['version'], n, f'version after write {n} of {token}: {reply}')
+        self.replayed += reply.headers.get('vesper-replayed') == 'true'
+        self.answers.append((token, value, told(reply)))
+        self.decided = n
+
+
+class Writers:
+    def __init__(self, cluster, count, kind=Writer):
+        self.all = [kind(cluster, i) for i in range(count)]
+
+    def __enter__(self):
+        for writer in self.all:
+            writer.thread.start()
+        return self
+
+    def __exit__(self, kind, *_):
+        for writer in self.all:
+            writer.stop = True
+        for writer in self.all:
+            writer.thread.join()
+        if kind is None:
+            self.total('decided')
+
+    def total(self, what):
+        for writer in self.all:
+            if writer.error:
+                raise writer.error
+        return sum(getattr(writer, what) for writer in self.all)
+
+    def wait_decided(self, more):
+        goal = self.total('decided') + more
+        wait_for(f'{goal} decided writes', lambda: self.total('decided') >= goal, 20)
+
+
+def ask_again(cluster, writers):
+    """Every write once more, at every node: told the same, and nothing changes."""
+    before = cluster.wait_equal()['revision']
+    for node in cluster.nodes:
+        api = node.api()
+        for writer in writers.all:
+            for token, value, answer in writer.answers:
+                reply = api.put(f'once/{writer.number}', value, headers={'Idempotency-Key': token})
+                expect_equal(told(reply), answer, f'the answer to {token} by {node}')
+                expect_equal(reply.headers.get('vesper-replayed'), 'true', f'{reply}')
+        api.close()
+    expect_equal(cluster.wait_equal()['revision'], before, 'revision after all were repeated')
+
+
+@case('leaders are killed between writes and answers: repeated elsewhere, each write counts once')
+def _(binary):
+    with Cluster(binary, 3) as cluster:
+        with Writers(cluster, 12) as writers:
+            for _ in range(ROUNDS):
+                writers.wait_decided(SOME)
+                victim = cluster.wait_leader()
+                victim.kill()
+                writers.wait_decided(SOME)
+                cluster.restart(victim)
+            # Until some were caught between: that is what this is about.
+            for _ in range(20):
+                if writers.total('replayed') > 0:
+                    break
+                victim = cluster.wait_leader()
+                victim.kill()
+                cluster.restart(victim)
+                writers.wait_decided(SOME)
+        expect(writers.total('repeated') > 0, 'no write was caught by a kill')
+        expect(writers.total('replayed') > 0, 'no repeated write had been carried out')
+        ask_again(cluster, writers)
+
+
+class Commands(Writer):
+    """The same by `vesper put`, which draws tokens and repeats by itself."""
+
+    def write(self):
+        n = self.decided + 1
+        urls = [node.url for node in self.cluster.nodes]
+        first = self.number % len(urls)
+        endpoints = ','.join(urls[first:] + urls[:first])
+        done = subprocess.run(
+            [self.cluster.binary, 'put', f'once/{self.number}', f'value {n}', '-o', 'json',
+             '--timeout', f'{int(10 * SLOW)}s', '--endpoints', endpoints],
+            capture_output=True, check=False, timeout=30 * SLOW)
+        expect_equal(done.returncode, 0, f'exit code of put {n}: {done.stderr}')
+        expect_equal(json.loads(done.stdout)['version'], n, f'version after put {n}')
+        self.decided = n
+
+
+@case('`vesper put` under killed and frozen leaders: never an unknown outcome, each counts once')
+def _(binary):
+    with Cluster(binary, 3) as cluster, Writers(cluster, 4, Commands) as writers:
+        for turn in range(2 * ROUNDS):
+            writers.wait_decided(SOME // 4)
+            victim = cluster.wait_leader()
+            if turn % 2 == 0:
+                victim.kill()
+            else:
+                victim.pause()
+            writers.wait_decided(SOME // 8)
+            if turn % 2 == 0:
+                cluster.restart(victim)
+            else:
+                victim.resume()
+                cluster.wait_ready()
+
+
+@case('nodes freeze and wake under writes that are repeated elsewhere: each counts once')
+def _(binary):
+    with Cluster(binary, 3) as cluster:
+        with Writers(cluster, 9) as writers:
+            for turn in range(ROUNDS):
+                writers.wait_decided(SOME)
+                victim = cluster.wait_leader() if turn % 2 == 0 else cluster.followers()[0]
+                victim.pause()
+                writers.wait_decided(SOME // 4)
+                victim.resume()
+                cluster.wait_ready()
+        ask_again(cluster, writers)
+
+
+@case('all nodes are killed at once, again and again: what was decided is told the same')
+def _(binary):
+    with Cluster(binary, 3) as cluster:
+        with Writers(cluster, 6) as writers:
+            for _ in range(ROUNDS):
+                writers.wait_decided(SOME)
+                for node in cluster.nodes:
+                    node.process.send_signal(signal.SIGKILL)
+                for node in cluster.nodes:
+                    expect_equal(node.reap(10), -9, 'exit code')
+                cluster.restart(*cluster.nodes)
+        ask_again(cluster, writers)
+
+
+@case('replies travel in a snapshot, to a node that was away and over a restart of all')
+def _(binary):
+    with Cluster(binary, 3) as cluster:
+        away = cluster.followers()[0]
+        away.kill()
+        with Writers(cluster, 3) as writers:
+            writers.wait_decided(SOME)
+        api = cluster.wait_leader().api(20 * SLOW)
+        for n in range(11):  # above the 64 MiB after which a snapshot is taken and the log is cut
+            expect_equal(api.put('large', bytes([n]) * (8 * MIB)).status, 200, 'a large value')
+        wait_for('a snapshot on both', lambda: all(
+            'snapshot taken' in node.log_text() for node in cluster.serving()), 20)
+        cluster.restart(away)
+        wait_for('a snapshot received', lambda: 'snapshot received' in away.log_text(), 20)
+        ask_again(cluster, writers)
+        for node in cluster.nodes:
+            node.kill()
+        cluster.restart(*cluster.nodes)
+        ask_again(cluster, writers)
+
+
+@case('one token at all nodes at once is carried out once, and told to all')
+def _(binary):
+    with Cluster(binary, 3) as cluster:
+        for turn in range(10 * ROUNDS):
+            replies = []
+            barrier = threading.Barrier(9)
+
+            def ask(node, turn=turn, replies=replies, barrier=barrier):
+                api = node.api()
+                barrier.wait()
+                replies.append(api.put('k', f'{turn}', headers={
+                    'Idempotency-Key': f'"turn-{turn}"', 'If-Match': '*'} if turn else {
+                    'Idempotency-Key': f'"turn-{turn}"'}))
+                api.close()
+            threads = [threading.Thread(target=ask, args=(cluster.nodes[i % 3],))
+                       for i in range(9)]
+            for thread in threads:
+                thread.start()
+            for thread in threads:
+                thread.join()
+            expect_equal(len({told(reply) for reply in replies}), 1, f'answers: {replies}')
+            expect_equal(replies[0].json()['version'], turn + 1, f'{replies[0]}')
+            first = [r for r in replies if 'vesper-replayed' not in r.headers]
+            expect_equal(len(first), 1, f'answers that are no replays: {replies}')
+        cluster.wait_equal()

@@ -1,0 +1,175 @@
+"""Followers that were away while the log was cut: they catch up by snapshot while load runs,
+whoever is killed meanwhile, and however often."""
+
+import random
+import re
+
+from cases_disks import kill_everywhere
+from harness import LONG, SLOW, Cluster, wait_for
+from runner import case, expect, expect_equal
+from workload import Workload
+
+ROUNDS = 10 if LONG else 3
+SOME = 500 if LONG else 100
+MIB = 1 << 20
+# Snapshots every few megabytes and hardly any log behind them, so that who was away needs one.
+FLAGS = ['--snapshot-bytes', str(2 * MIB), '--log-tail-bytes', '65536', '--log-tail-entries', '100']
+
+
+class Scene:
+    """with Scene(binary, seed) as scene: ...   A cluster with some MiB stored, and clients."""
+
+    def __init__(self, binary, seed, mib=16):
+        self.cluster = Cluster(binary, 3, flags=FLAGS)
+        self.load = Workload(self.cluster, seed)
+        self.rng, self.mib = random.Random(seed), mib
+
+    def __enter__(self):
+        self.cluster.__enter__()
+        self.fill(self.mib)
+        self.load.__enter__()
+        self.load.wait_acknowledged(SOME)
+        return self
+
+    def __exit__(self, kind, error, trace):
+        try:
+            self.load.__exit__(kind, error, trace)
+            if error is None:
+                self.load.verify()
+                self.load.expect_no_errors_where_up()
+        except BaseException as failed:
+            self.cluster.__exit__(type(failed), failed, failed.__traceback__)
+            raise
+        self.cluster.__exit__(kind, error, trace)
+
+    def fill(self, mib, keys=10**6):
+        """Bytes that do not compress, under keys of their own or over a few old ones."""
+        api = self.cluster.wait_leader().api(20)
+        for n in range(4 * mib):
+            put = api.put(f'fill/{n % keys}', self.rng.randbytes(MIB // 4), timeout=20 * SLOW)
+            expect_equal(put.status, 200, f'{put}')
+        api.close()
+
+    def cut_log(self, away):
+        """Until the log has no entry left that `away` has not seen: then only a snapshot helps."""
+        leader = self.cluster.wait_leader(nodes=[n for n in self.cluster.nodes if n is not away])
+        last = self.last_index[away]
+        while leader.status()['log']['first_index'] <= last + 1:
+            self.fill(4, keys=16)
+        self.load.wait_acknowledged(SOME)
+
+    def take_down(self, node):
+        # What a follower that dies soon after a transfer would need is kept for it for a while: let
+        # the leader see first, at its next snapshot, that this one is done.
+        self.fill(6, keys=16)
+        self.last_index = {node: node.status()['last_index']}
+        node.kill()
+        self.cut_log(node)
+
+
+    def same_snapshot(self, nodes):
+        """Until these have the same newest snapshot: one that comes while the one before is still
+        being written is left out, so that they may differ."""
+        while True:
+            wait_for('no snapshot to be under way',
+                     lambda: not any(node.status()['taking_snapshot'] for node in nodes))
+            if len({node.status()['snapshot']['index'] for node in nodes}) == 1:
+                return
+            self.fill(1, keys=16)
+
+
+def metric(node, name):
+    text = node.api().request('GET', '/metrics').body.decode()
+    return float(re.search(rf'^vesper_{name} (\S+)$', text, re.MULTILINE).group(1))
+
+
+def receiving(node):
+    """Chunks that it has of a snapshot that is on its way, or None."""
+    view = node.status()
+    found = view and view['receiving_snapshot']
+    return found['chunks'] if found else None
+
+
+def installs(node):
+    return node.log_text().count('replace state and log')
+
+
+@case('a follower that was away while the log was cut catches up by snapshot, load running')
+def _(binary):
+    with Scene(binary, 4001) as scene:
+        term = scene.cluster.wait_leader().status()['term']
+        for turn in range(ROUNDS):
+            away = scene.cluster.followers()[turn % 2]
+            before = installs(away)
+            scene.take_down(away)
+            scene.cluster.restart(away)
+            expect_equal(installs(away), before + 1, 'snapshots installed')
+            scene.load.wait_acknowledged(SOME)
+        leader = scene.cluster.wait_leader()
+        expect(leader.status()['term'] <= term + 1, 'leaders changed while snapshots were sent')
+
+
+@case('the receiver is killed while a snapshot comes, again and again: at last it has it')
+def _(binary):
+    with Scene(binary, 4002) as scene:
+        away = scene.cluster.followers()[0]
+        before, half = installs(away), 0
+        scene.take_down(away)
+        for turn in range(ROUNDS + 2):
+            away.start()
+            least = 1 + 9 * turn
+            wait_for('chunks to come, or the whole snapshot',
+                     lambda least=least: installs(away) > before or (receiving(away) or 0) >= least)
+            half += installs(away) == before
+            away.kill()
+        expect(half > 0, 'it was not killed in the middle of a transfer')
+        scene.cluster.restart(away)
+        expect(installs(away) > before, 'no snapshot was installed')
+
+
+@case('the leader is killed while it sends a snapshot: the next one goes on where the follower is')
+def _(binary):
+    with Scene(binary, 4003) as scene:
+        resumed = 0
+        for _ in range(ROUNDS):
+            away = scene.cluster.followers()[0]
+            before = installs(away)
+            scene.take_down(away)
+            scene.same_snapshot(scene.cluster.serving())
+            leader = scene.cluster.wait_leader()
+            next_one = next(node for node in scene.cluster.serving() if node is not leader)
+            away.start()
+            wait_for('chunks to come',
+                     lambda: installs(away) > before or (receiving(away) or 0) > 3)
+            leader.kill()
+            # The next leader and the receiver are the majority now: it votes with what it has.
+            scene.load.wait_acknowledged(SOME)
+            wait_for('the snapshot to be installed', lambda: installs(away) > before, 20)
+            resumed += metric(next_one, 'snapshot_transfers_resumed_total')
+            scene.cluster.restart(leader)
+        expect(resumed > 0, 'not one transfer went on where it was')
+
+
+@case('everything is killed while a snapshot comes: what was half received is no state')
+def _(binary):
+    with Scene(binary, 4004) as scene:
+        half = 0
+        for _ in range(ROUNDS):
+            away = scene.cluster.followers()[0]
+            before = installs(away)
+            scene.take_down(away)
+            away.start()
+            wait_for('chunks to come',
+                     lambda: installs(away) > before or (receiving(away) or 0) > 3)
+            for node in scene.cluster.nodes:
+                node.kill()
+            half += installs(away) == before
+            scene.cluster.restart(*scene.cluster.nodes)
+            scene.load.wait_acknowledged(SOME)
+        expect(half > 0, 'nothing was killed in the middle of a transfer')
+
+
+@case('killed at any call while it takes snapshots, a node has what it acknowledged')
+def _(binary):
+    kill_everywhere(binary, range(1, 120, 1 if LONG else 8), ['--snapshot-bytes', str(MIB)],
+                    size=128 << 10, count=16)

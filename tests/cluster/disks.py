@@ -1,0 +1,122 @@
+"""Disks that are small, sick or failing, for real processes: file systems in memory, and system
+calls that strace delays or lets fail."""
+
+import os
+import random
+import signal
+import subprocess
+
+from harness import SLOW, Cluster, running, wait_for
+from runner import expect
+from world import run
+
+MIB = 1 << 20
+# Of each node. A segment of the log is 16 MiB: three of them fit in beside the snapshots.
+DISK = 96
+
+
+class Injected:
+    """with Injected(node, 'fdatasync:error=EIO'): ...   strace's inject on a running node, all
+    threads; what it does ends with the block."""
+
+    def __init__(self, node, *rules):
+        self.node = node
+        names = ','.join(rule.split(':')[0] for rule in rules)
+        self.command = ['strace', '-f', '-qq', '-o', '/dev/null', '-e', f'trace={names}']
+        for rule in rules:
+            self.command += ['-e', f'inject={rule}']
+
+    def __enter__(self):
+        pid = self.node.process.pid
+        self.tracer = subprocess.Popen([*self.command, '-p', str(pid)], stdin=subprocess.DEVNULL,
+                                       stderr=subprocess.PIPE)
+        running[self.tracer.pid] = self.tracer
+        wait_for(f'strace to hold all threads of {self.node}', lambda: self.holds_all(pid))
+        return self
+
+    def holds_all(self, pid):
+        expect(self.tracer.poll() is None, lambda: f'strace: {self.tracer.stderr.read().decode()}')
+        for thread in os.listdir(f'/proc/{pid}/task'):
+            with open(f'/proc/{pid}/task/{thread}/status', encoding='ascii') as f:
+                if 'TracerPid:\t0\n' in f.read():
+                    return False
+        return True
+
+    def __exit__(self, *_):
+        if self.tracer.poll() is None:
+            self.tracer.send_signal(signal.SIGINT)
+            try:
+                self.tracer.wait(5)
+            except subprocess.TimeoutExpired:  # in the middle of a long delay
+                self.tracer.kill()
+                self.tracer.wait()
+        self.tracer.stderr.close()
+        running.pop(self.tracer.pid)
+
+
+class SmallDisks(Cluster):
+    """A cluster whose data directories are file systems of their own, `mib` MiB each."""
+
+    def __init__(self, binary, count, mib, **more):
+        super().__init__(binary, count, start=False, **more)
+        for node in self.nodes:
+            os.mkdir(node.dir)
+            run('mount', '-t', 'tmpfs', '-o', f'size={mib}m', 'none', node.dir)
+
+    def __enter__(self):
+        self.start_at_once = True
+        return super().__enter__()
+
+    def end(self, error):
+        for node in self.nodes:
+            run('umount', '--lazy', node.dir)
+        super().end(error)
+
+
+def fill_up(node):
+    """Something else takes all the space that is left."""
+    with open(os.path.join(node.dir, 'ballast'), 'wb', buffering=0) as f:
+        try:
+            while True:
+                f.write(bytes(64 << 10))
+        except OSError:
+            pass
+
+
+def make_space(node):
+    os.remove(os.path.join(node.dir, 'ballast'))
+
+
+def is_full(node):
+    view = node.status()
+    return view is not None and view['log']['disk_full']
+
+
+def verified(load):
+    load.__exit__(None, None, None)
+    load.verify()
+
+
+class Pour:
+    """Writes large values, over a few keys, through one node: so that logs need new segments."""
+
+    def __init__(self, node, seed):
+        self.api, self.rng, self.count = node.api(10), random.Random(seed), 0
+
+    def __call__(self, mib):
+        """What became of them; it stops at the first refusal."""
+        for _ in range(4 * mib):
+            self.count += 1
+            reply = self.api.put(f'pour/{self.count % 16}', self.rng.randbytes(MIB // 4),
+                                 '?timeout=5s', timeout=8 * SLOW)
+            if reply.status != 200:
+                return reply
+        return None
+
+    def until(self, what, condition):
+        for _ in range(40):
+            if condition():
+                return
+            refused = self(2)
+            expect(refused is None, f'refused before {what}: {refused}')
+        expect(False, f'80 MiB were written without {what}')

@@ -1,0 +1,380 @@
+// Exactly once (thesis 6.3): a token is decided once, its reply is given again, kept and forgotten
+// by log time, and goes with the store into digest and snapshot.
+#include <doctest/doctest.h>
+
+#include <map>
+#include <string>
+#include <vector>
+
+#include "base/prng.hpp"
+#include "kv/snapshot.hpp"
+
+using namespace vesper;
+using namespace vesper::kv;
+using Kind = WriteResult::Kind;
+
+namespace {
+
+constexpr std::int64_t kSecond = 1'000'000'000;
+constexpr LogTime at(std::int64_t s) {
+  return LogTime(s * kSecond);
+}
+
+RequestId request(std::string token, std::uint64_t what = 1) {
+  return {std::move(token), {what, what + 1}};
+}
+
+WriteResult run(Store& store, const std::string& bytes, LogTime now) {
+  const auto result = store.apply(SharedBytes::copy_of(bytes), now);
+  REQUIRE(result.ok());
+  return *result;
+}
+
+WriteResult put(Store& store, std::string_view key, const RequestId& id, LogTime now,
+                std::string_view value = "v", const Conditions& conditions = {}) {
+  return run(store, encode_put(key, value, false, conditions, id), now);
+}
+
+WriteResult remove(Store& store, std::string_view key, const RequestId& id, LogTime now) {
+  return run(store, encode_remove(key, {}, id), now);
+}
+
+WriteResult plain(Store& store, LogTime now) {
+  return run(store, encode_put("plain", "v", false, {}), now);
+}
+
+Conditions if_absent() {
+  Conditions conditions;
+  conditions.if_none_match = Match{true, {}};
+  return conditions;
+}
+
+std::string all(Store& store) {
+  Export exported(store);
+  std::string content;
+  while (!exported.read(content, SIZE_MAX, 1000)) {
+  }
+  return content;
+}
+
+Result<std::unique_ptr<Store>> import_in(std::string_view content, std::size_t piece) {
+  Import import;
+  for (std::size_t i = 0; i < content.size(); i += piece)
+    if (auto added = import.add(content.substr(i, piece)); !added) return added.error();
+  return import.finish();
+}
+
+std::string error_of(std::string_view content) {
+  auto done = import_in(content, 7);
+  return done ? "" : done.error().what;
+}
+
+}  // namespace
+
+TEST_CASE("K1: a request that comes again is answered the same and changes nothing") {
+  Store store;
+  const WriteResult first = put(store, "a", request("t1"), at(1));
+  CHECK(first.kind == Kind::put);
+  CHECK_FALSE(first.replayed);
+  plain(store, at(2));
+  put(store, "a", request("t2"), at(2), "other");
+  const Id128 digest = store.digest();
+  const WriteResult again = put(store, "a", request("t1"), at(3));
+  CHECK(again.replayed);
+  CHECK(again.kind == Kind::put);
+  CHECK(again.revision == 2);
+  CHECK(again.create_revision == 2);
+  CHECK(again.version == 1);
+  CHECK(again.current_revision == 2);
+  CHECK(store.find("a")->value.view() == "other");
+  CHECK(store.revision() == 4);
+  CHECK(store.digest() == digest);
+  CHECK(store.replies().size() == 2);
+}
+
+TEST_CASE("a failed condition and a delete of nothing are decided, too") {
+  Store store;
+  put(store, "a", request("t0"), at(0));
+  const WriteResult failed = put(store, "a", request("t1"), at(1), "v", if_absent());
+  CHECK(failed.kind == Kind::precondition_failed);
+  const WriteResult nothing = remove(store, "b", request("t2"), at(1));
+  CHECK(nothing.kind == Kind::absent);
+  remove(store, "a", request("t3"), at(2));
+  put(store, "b", request("t4"), at(2));
+  CHECK(store.revision() == 4);
+  // Both would come out otherwise now.
+  const WriteResult still = put(store, "a", request("t1"), at(3), "v", if_absent());
+  CHECK(still.replayed);
+  CHECK(still.kind == Kind::precondition_failed);
+  CHECK(still.revision == 2);
+  CHECK(still.current_revision == 2);
+  const WriteResult none = remove(store, "b", request("t2"), at(3));
+  CHECK(none.replayed);
+  CHECK(none.kind == Kind::absent);
+  CHECK(none.revision == 2);
+  CHECK(store.find("b") != nullptr);
+}
+
+TEST_CASE("a token that stands for something else is refused and keeps its reply") {
+  Store store;
+  put(store, "a", request("t", 1), at(1));
+  const Id128 digest = store.digest();
+  const WriteResult reused = put(store, "b", request("t", 2), at(2));
+  CHECK(reused.kind == Kind::key_reused);
+  CHECK(reused.revision == 2);
+  CHECK_FALSE(reused.replayed);
+  CHECK(store.find("b") == nullptr);
+  CHECK(store.digest() == digest);
+  CHECK(put(store, "a", request("t", 1), at(3)).replayed);
+}
+
+TEST_CASE("K2: a reply is kept for its time after the decision, and not prolonged by a replay") {
+  Store store;
+  put(store, "a", request("t"), at(10));
+  CHECK(put(store, "a", request("t"), LogTime(at(610).value - 1)).replayed);
+  const WriteResult anew = put(store, "a", request("t"), at(610));
+  CHECK_FALSE(anew.replayed);
+  CHECK(anew.revision == 3);
+  // And also for another request.
+  CHECK(put(store, "b", request("t", 9), at(1210)).kind == Kind::put);
+  CHECK(store.replies().size() == 1);
+  CHECK(store.digest() == store.recomputed_digest());
+}
+
+TEST_CASE("what is over is forgotten by whatever is applied, a few at a time") {
+  Store store;
+  for (int i = 0; i < 10; ++i) put(store, "a", request("t" + std::to_string(i)), at(i));
+  plain(store, at(603));
+  CHECK(store.replies().size() == 6);
+  plain(store, at(603));
+  CHECK(store.replies().size() == 6);
+  // One whose turn to be forgotten has not come, but that is over, is not found all the same.
+  CHECK_FALSE(put(store, "a", request("t9"), at(700)).replayed);
+  CHECK(store.replies().size() == 2);
+  plain(store, at(700));
+  CHECK(store.replies().size() == 1);
+  CHECK(put(store, "a", request("t9"), at(701)).replayed);
+  CHECK(store.digest() == store.recomputed_digest());
+}
+
+TEST_CASE("K2: a full table refuses new tokens, forgets none early, and has room when time is up") {
+  Store store;
+  for (std::size_t i = 0; i < kMaxReplies; ++i)
+    REQUIRE(put(store, "a", request("t" + std::to_string(i)), at(i == 0 ? 0 : 1)).kind ==
+            Kind::put);
+  const std::uint64_t revision = store.revision();
+  const Id128 digest = store.digest();
+  const WriteResult refused = put(store, "b", request("new"), at(599));
+  CHECK(refused.kind == Kind::table_full);
+  CHECK(refused.revision == revision);
+  CHECK(put(store, "b", request("new"), at(599)).kind == Kind::table_full);
+  CHECK(store.revision() == revision);
+  CHECK(store.digest() == digest);
+  CHECK(store.find("b") == nullptr);
+  // What is known is answered, what has no token is carried out.
+  CHECK(put(store, "a", request("t0"), at(599)).replayed);
+  CHECK(put(store, "a", request("t0", 7), at(599)).kind == Kind::key_reused);
+  CHECK(plain(store, at(599)).kind == Kind::put);
+  // One has had its time, so there is room for one.
+  CHECK(put(store, "b", request("new"), at(600)).kind == Kind::put);
+  CHECK(store.replies().size() == kMaxReplies);
+  CHECK(put(store, "b", request("newer"), at(600)).kind == Kind::table_full);
+  // All have: there is room whatever comes, though they go a few at a time.
+  for (int i = 0; i < 1000; ++i)
+    REQUIRE(put(store, "b", request("late" + std::to_string(i)), at(601)).kind == Kind::put);
+  CHECK(store.replies().size() == kMaxReplies - 3000);
+
+  // It is taken apart in slices.
+  store.retire();
+  int slices = 1;
+  while (!store.sweep(1000, SIZE_MAX)) ++slices;
+  CHECK(slices >= static_cast<int>(kMaxReplies - 3000) / 1000);
+  CHECK(store.replies().size() == 0);
+}
+
+TEST_CASE("a snapshot has the replies, in their order, and no section without any") {
+  Store store;
+  plain(store, at(1));
+  const std::string bare = all(store);
+  CHECK(bare.substr(bare.size() - 4) == std::string(4, '\0'));
+  CHECK(bare.find("token-") == std::string::npos);
+  put(store, "a", request("token-z"), at(2));
+  put(store, "a", request("token-a"), at(2), "v", if_absent());
+  remove(store, "a", request("token-m"), at(3));
+  remove(store, "a", request("token-b"), at(3));
+  const std::string content = all(store);
+  CHECK(content.find("token-z") < content.find("token-a"));
+  for (const std::size_t piece : {std::size_t{1}, std::size_t{13}, content.size()}) {
+    auto copy = import_in(content, piece);
+    REQUIRE(copy.ok());
+    Store& twin = **copy;
+    CHECK(twin.digest() == store.digest());
+    CHECK(twin.recomputed_digest() == store.digest());
+    CHECK(twin.replies().size() == 4);
+    CHECK(all(twin) == content);
+    for (const char* token : {"token-z", "token-a", "token-m", "token-b"})
+      CHECK(run(twin, encode_remove("x", {}, request(token)), at(4)).replayed);
+  }
+}
+
+TEST_CASE("damage in a snapshot's replies is found") {
+  Store store;
+  put(store, "a", request("one"), at(2));
+  put(store, "a", request("two"), at(3), "v", if_absent());
+  const std::string content = all(store);
+  for (std::size_t i = 0; i < content.size(); ++i) {
+    CHECK_FALSE(import_in(content.substr(0, i), 9).ok());
+    for (int bit = 0; bit < 8; ++bit) {
+      std::string damaged = content;
+      damaged[i] = static_cast<char>(static_cast<unsigned char>(damaged[i]) ^ (1u << bit));
+      CHECK_FALSE(import_in(damaged, 9).ok());
+    }
+  }
+  // What the digest would not tell from the truth, were it forged, too.
+  const std::size_t one = content.find("\3one"), two = content.find("\3two");
+  const std::size_t size = two - one;
+  std::string swapped = content;
+  swapped.replace(one, 2 * size, content.substr(two, size) + content.substr(one, size));
+  CHECK(error_of(swapped) == "the reply to 'one' is out of order");
+  std::string twice = content;
+  twice.replace(two, size, content.substr(one, size));
+  CHECK(error_of(twice) == "the reply to 'one' is out of order");
+  std::string blank = content;
+  blank[one + 1] = ' ';
+  CHECK(error_of(blank) == "' ne' is no token of a request");
+  std::string many = content;
+  many[one - 8 + 3] = 1;
+  CHECK(error_of(many).find("replies, at most 100000 are kept") != std::string::npos);
+  std::string kind = content;
+  kind[one + 4 + 16 + 8] = static_cast<char>(Kind::key_reused);
+  CHECK(error_of(kind) == "the reply to 'one' is malformed");
+}
+
+TEST_CASE("an export gives out the replies as they were at its mark, whatever comes meanwhile") {
+  for (std::uint64_t seed = 1; seed <= 200; ++seed) {
+    CAPTURE(seed);
+    Prng random(seed);
+    Store store;
+    std::int64_t clock = 0;
+    const auto something = [&] {
+      clock += random.between(0, 90);
+      const std::string key = "k" + std::to_string(random.between(0, 5));
+      const RequestId id = request("t" + std::to_string(random.between(0, 40)));
+      if (random.between(0, 3) == 0) plain(store, at(clock));
+      else if (random.between(0, 3) == 0) remove(store, key, id, at(clock));
+      else put(store, key, id, at(clock));
+    };
+    for (std::int64_t n = random.between(0, 80); n > 0; --n) something();
+    const std::string expected = all(store);
+    Export exported(store);
+    std::string content;
+    std::size_t limit = 0;
+    do {
+      for (std::int64_t n = random.between(0, 4); n > 0; --n) something();
+      limit = content.size() + static_cast<std::size_t>(random.between(1, 60));
+    } while (!exported.read(content, limit, static_cast<std::size_t>(random.between(1, 3))));
+    CHECK(content == expected);
+    CHECK(store.digest() == store.recomputed_digest());
+    CHECK(import_in(content, 31).ok());
+  }
+}
+
+TEST_CASE("an export that is given up leaves no replies behind") {
+  Store store;
+  for (int i = 0; i < 100; ++i) put(store, "a", request("t" + std::to_string(i)), at(0));
+  {
+    Export exported(store);
+    for (int i = 0; i < 25; ++i) plain(store, at(600));
+    CHECK(store.replies().size() == 0);
+  }
+  int sweeps = 1;
+  while (!store.sweep(10, SIZE_MAX)) ++sweeps;
+  CHECK(sweeps >= 10);
+}
+
+namespace {
+
+// As plain as can be: what the table is compared with.
+struct Model {
+  struct Kept {
+    std::uint64_t what;
+    std::int64_t decided;
+    WriteResult result;
+  };
+  std::map<std::string, Kept> kept;
+};
+
+}  // namespace
+
+TEST_CASE("any sequence of requests, repeats and pauses is decided as the plain model says") {
+  for (std::uint64_t seed = 1; seed <= 60; ++seed) {
+    CAPTURE(seed);
+    Prng random(seed);
+    auto store = std::make_unique<Store>();
+    Store unkeyed;  // gets only what is to be carried out
+    Model model;
+    std::int64_t clock = 0;
+    for (int step = 0; step < 400; ++step) {
+      CAPTURE(step);
+      clock += random.between(0, 3) == 0 ? random.between(0, 200) : 0;
+      const std::string token = "t" + std::to_string(random.between(0, 30));
+      const auto what = static_cast<std::uint64_t>(random.between(0, 5) == 0 ? 2 : 1);
+      const std::string key(1, static_cast<char>(random.between('a', 'd')));
+      const bool is_put = random.between(0, 2) != 0;
+      const Conditions conditions = random.between(0, 2) == 0 ? if_absent() : Conditions{};
+      const auto bytes = [&](const std::optional<RequestId>& id) {
+        return is_put ? encode_put(key, "v", false, conditions, id)
+                      : encode_remove(key, conditions, id);
+      };
+      const WriteResult got = run(*store, bytes(request(token, what)), at(clock));
+      const auto known = model.kept.find(token);
+      if (known != model.kept.end() && clock - known->second.decided < 600) {
+        if (known->second.what != what) {
+          CHECK(got.kind == Kind::key_reused);
+        } else {
+          CHECK(got.replayed);
+          CHECK(got.kind == known->second.result.kind);
+          CHECK(got.revision == known->second.result.revision);
+          CHECK(got.version == known->second.result.version);
+          CHECK(got.create_revision == known->second.result.create_revision);
+          CHECK(got.current_revision == known->second.result.current_revision);
+        }
+      } else {
+        const WriteResult expected = run(unkeyed, bytes({}), at(clock));
+        CHECK_FALSE(got.replayed);
+        CHECK(got.kind == expected.kind);
+        CHECK(got.revision == expected.revision);
+        CHECK(got.version == expected.version);
+        model.kept[token] = {what, clock, got};
+      }
+      CHECK(store->revision() == unkeyed.revision());
+      // Now and then the store goes on as what comes out of its snapshot.
+      if (random.between(0, 49) == 0) {
+        auto copy = import_in(all(*store), 64);
+        REQUIRE(copy.ok());
+        CHECK((*copy)->digest() == store->digest());
+        store = std::move(*copy);
+      }
+    }
+    CHECK(store->digest() == store->recomputed_digest());
+  }
+}
+
+TEST_CASE("the digest sees every field of a reply") {
+  const auto digest = [](std::string token, std::uint64_t what, std::int64_t time) {
+    Store store;
+    remove(store, "x", request(std::move(token), what), at(time));
+    return store.digest();
+  };
+  const Id128 one = digest("t", 1, 1);
+  CHECK(digest("u", 1, 1) != one);
+  CHECK(digest("t", 2, 1) != one);
+  CHECK(digest("t", 1, 2) != one);
+  Store failed;
+  Conditions exists;
+  exists.if_match = Match{true, {}};
+  run(failed, encode_remove("x", exists, request("t", 1)), at(1));
+  CHECK(failed.digest() != one);
+  // The same on every machine and for good.
+  CHECK(to_hex(one) == "57700249dd586ff494ccfbfb32a78524");
+}

@@ -1,0 +1,262 @@
+// Leases and the bound of a stale read's age, server by server: what is promised for how long, what
+// counts as promised, and what an echo proves.
+#include "paper/one.hpp"
+
+using namespace vesper::paper;
+using vesper::Duration;
+using vesper::milliseconds;
+using vesper::seconds;
+using vesper::SharedBytes;
+
+namespace {
+
+Heartbeat asking(std::uint64_t term, std::uint32_t lease_ms) {
+  Heartbeat m = heartbeat(term);
+  m.lease_ms = lease_ms;
+  return m;
+}
+
+// The newest heartbeat that went to a server, answered.
+HeartbeatReply answer(const Heartbeat& m, std::uint64_t received = 2, std::uint64_t stamp = 0) {
+  return {m.term, m.round, Index(received), stamp};
+}
+
+// Of three; its no-op is committed.
+One leader(Config tuning = {}) {
+  One one({.tuning = tuning});
+  one.become_leader();
+  one.acknowledge(k1, 2);
+  REQUIRE(one.raft().commit_index() == Index(2));
+  return one;
+}
+
+// Asks for a lease and returns the heartbeats that do, to k1 and k2.
+std::vector<Heartbeat> ask(One& one) {
+  one.turn({LeaseRead{}, ReadIndex{1}});
+  return {one.one<Heartbeat>(k1), one.one<Heartbeat>(k2)};
+}
+
+bool holds(const One& one) {
+  return one.raft().lease_index(one.now()).has_value();
+}
+
+}  // namespace
+
+TEST_CASE("lease: who answers votes for nobody for 1.1 times as long, from receipt") {
+  for (const std::uint32_t lease_ms : {1u, 10u, 100u}) {
+    One one;
+    one.receive(k1, asking(1, lease_ms));
+    one.turn({PeerGone{k1}});  // stickiness is over
+    one.wait(milliseconds(lease_ms) * 11 / 10 - Duration{1});
+    one.receive(k2, pre_vote(2, 1, 1));
+    CHECK(one.one<VoteReply>(k2).refusal == VoteRefusal::promised);
+    one.receive(k2, vote(2, 1, 1));
+    CHECK(one.one<VoteReply>(k2).refusal == VoteRefusal::promised);
+    CHECK(one.raft().current_term() == Term(1));
+    one.wait(Duration{1});
+    one.receive_and_sync(k2, vote(2, 1, 1));
+    CHECK(one.one<VoteReply>(k2).granted());
+  }
+}
+
+TEST_CASE("lease: a promise is not shortened by a heartbeat that asks for less") {
+  One one;
+  one.receive(k1, asking(1, 100));
+  one.receive(k1, asking(1, 10));
+  one.receive(k1, asking(1, 0));
+  CHECK(one.raft().promised_until() == one.now() + milliseconds(110));
+}
+
+TEST_CASE("lease: without one nobody waits for a failover") {
+  One one;
+  one.receive(k1, heartbeat(1));
+  one.turn({PeerGone{k1}});
+  one.receive(k2, pre_vote(2, 1, 1));
+  CHECK(one.one<VoteReply>(k2).granted());
+}
+
+TEST_CASE(
+    "lease: after a start nobody votes for 110 ms, but a disk without a term, and a server alone") {
+  const auto start = [](std::vector<std::uint64_t> log, std::uint64_t term, std::uint32_t voters) {
+    Config config;
+    config.self = k0;
+    Durable durable;
+    durable.hard_state.current_term = Term(term);
+    Configuration configuration{{1, 1}, {}};
+    for (std::uint32_t i = 0; i < voters; ++i)
+      configuration.voters.push_back({ServerId(i), "http://s", incarnation_of(ServerId(i))});
+    config.initial_voters = configuration.voters;
+    if (!log.empty())
+      durable.entries.push_back(make_entry(Index(1), Term(1), EntryType::bootstrap, {}, {},
+                                           encode_bootstrap(configuration)));
+    return Raft(config, durable, kStart).promised_until();
+  };
+  CHECK(start({1}, 1, 3) == kStart + milliseconds(110));
+  CHECK(start({}, 1, 3) == kStart + milliseconds(110));  // answered heartbeats, has no entries yet
+  CHECK(start({}, 0, 3) <= kStart);
+  CHECK(start({1}, 1, 1) <= kStart);
+}
+
+TEST_CASE("lease: the leader counts 0.9 times as long, from when the heartbeat left") {
+  One one = leader();
+  const auto asked = ask(one);
+  CHECK(asked[0].lease_ms == 100);
+  one.wait(milliseconds(40));
+  one.receive(k1, answer(asked[0]));
+  CHECK(holds(one));
+  one.wait(milliseconds(50) - Duration{1});
+  CHECK(holds(one));
+  one.wait(Duration{1});
+  CHECK_FALSE(holds(one));
+  one.receive(k2, answer(asked[1]));  // no more than the first answer says
+  CHECK_FALSE(holds(one));
+}
+
+TEST_CASE("lease: nothing is held by answers to heartbeats that asked for nothing") {
+  One one = leader();
+  one.turn({ReadIndex{1}});
+  const Heartbeat asked = one.one<Heartbeat>(k1);
+  CHECK(asked.lease_ms == 0);
+  one.receive(k1, answer(asked));
+  one.receive(k2, answer(asked));
+  CHECK_FALSE(holds(one));
+}
+
+TEST_CASE("lease: all heartbeats of a round ask for the same") {
+  One one = leader();
+  ask(one);
+  one.acknowledge(k2, 2);
+  // A commit for k1's write is told by a heartbeat of the round before.
+  one.turn({Propose{{{{k1, BootId(1), 1}, SharedBytes::copy_of("x")}}}});
+  one.sync();
+  one.acknowledge(k2, 3);
+  const Heartbeat told = one.one<Heartbeat>(k1);
+  CHECK(told.leader_commit == Index(3));
+  CHECK(told.lease_ms == 100);
+}
+
+TEST_CASE("lease: the answer of a disk that is not registered counts for nothing") {
+  One one;
+  one.turn({PeerUp{k2, Incarnation(999), true}});  // is what the leader knows of k2
+  one.become_leader();
+  one.acknowledge(k1, 2);
+  const auto asked = ask(one);
+  one.turn({Received{k2, Incarnation(999), answer(asked[1])}});
+  CHECK_FALSE(holds(one));
+  one.turn({Received{k1, Incarnation(999), answer(asked[0])}});
+  CHECK_FALSE(holds(one));
+  one.receive(k1, answer(asked[0]));
+  CHECK(holds(one));
+}
+
+TEST_CASE("lease: it is asked for within a second of a lease read, and as long as was set") {
+  Config tuning;
+  tuning.max_lease = milliseconds(30);
+  One one = leader(tuning);
+  one.turn({ReadIndex{1}});
+  CHECK(one.one<Heartbeat>(k1).lease_ms == 0);
+  const Heartbeat first = one.one<Heartbeat>(k1);
+  one.receive(k1, answer(first));
+  CHECK(ask(one)[0].lease_ms == 30);
+  tuning.max_lease = Duration{};
+  One none = leader(tuning);
+  CHECK(ask(none)[0].lease_ms == 0);
+}
+
+TEST_CASE("lease: a leader that steps down does not vote before its own promise is over") {
+  One one = leader();
+  ask(one);
+  one.wait(milliseconds(50));
+  one.receive_and_sync(k1, append(3, 2, 2));
+  CHECK_FALSE(one.is<Leader>());
+  CHECK_FALSE(holds(one));
+  one.turn({PeerGone{k1}});
+  one.wait(milliseconds(59));
+  one.receive(k2, vote(4, 9, 3));
+  CHECK(one.one<VoteReply>(k2).refusal == VoteRefusal::promised);
+}
+
+TEST_CASE("lease: a candidate that promised meanwhile does not vote for itself") {
+  One one;
+  one.receive(k1, asking(1, 100));
+  one.turn({PeerGone{k1}});
+  one.wait_for_deadline();  // within 15 ms
+  CHECK(one.is<Follower>());
+  CHECK(one.sent<VoteRequest>(k2).empty());
+  const auto began = one.raft().promised_until();
+  one.wait_for_deadline();
+  CHECK(one.now() >= began);
+  CHECK(one.is<PreCandidate>());
+}
+
+TEST_CASE("staleness: an echo proves what the leader knew when it got the answer") {
+  One one;
+  one.receive(k1, heartbeat(1));
+  const auto stamp = one.one<HeartbeatReply>(k1).stamp;
+  const auto answered = one.now();
+  CHECK_FALSE(one.raft().fresh_as_of().has_value());
+  one.wait(seconds(5));  // the next one waited in a socket
+  Heartbeat m = heartbeat(1);
+  m.echo = stamp;
+  m.age = milliseconds(9);
+  one.receive(k1, m);
+  CHECK(one.raft().fresh_as_of() == answered - milliseconds(11));
+}
+
+TEST_CASE("staleness: nobody's echo but one's own is believed, and none from the future") {
+  One one;
+  One other({.seed = 2});
+  one.receive(k1, heartbeat(1));
+  other.receive(k1, heartbeat(1));
+  Heartbeat m = heartbeat(1);
+  for (const std::uint64_t echo :
+       {std::uint64_t{0}, std::uint64_t{1}, UINT64_MAX, other.one<HeartbeatReply>(k1).stamp,
+        one.one<HeartbeatReply>(k1).stamp + 1}) {
+    m.echo = echo;
+    one.receive(k1, m);
+    CHECK_FALSE(one.raft().fresh_as_of().has_value());
+  }
+}
+
+TEST_CASE("staleness: the state is as fresh as the leader's word once it has what that speaks of") {
+  One one;
+  one.receive(k1, heartbeat(1));
+  Heartbeat m = heartbeat(1, 3);
+  m.echo = one.one<HeartbeatReply>(k1).stamp;
+  const auto answered = one.now();
+  one.receive(k1, m);
+  CHECK_FALSE(one.raft().fresh_as_of().has_value());
+  // A later word does not put it off.
+  one.wait(milliseconds(50));
+  m.leader_commit = Index(9);
+  m.echo = one.one<HeartbeatReply>(k1).stamp;
+  one.receive(k1, m);
+  one.receive(k1, append(1, 1, 1, {1, 1}, 3));
+  CHECK(one.raft().commit_index() == Index(3));
+  CHECK(one.raft().fresh_as_of() == answered);
+}
+
+TEST_CASE("staleness: a leader knows when a majority last followed it, from its first commit on") {
+  One one;
+  one.become_leader();
+  const Heartbeat first = one.one<Heartbeat>(k1);
+  const auto sent = one.now();
+  one.wait(milliseconds(20));
+  one.receive(k1, answer(first, 1, 77));
+  CHECK_FALSE(one.raft().fresh_as_of().has_value());
+  one.acknowledge(k1, 2);
+  CHECK(one.raft().fresh_as_of() == sent);
+  // Told with the answer that the follower knows again.
+  one.wait(milliseconds(20));
+  one.turn({ReadIndex{1}});
+  CHECK(one.one<Heartbeat>(k1).echo == 77);
+  CHECK(one.one<Heartbeat>(k1).age == milliseconds(20));
+  CHECK(one.one<Heartbeat>(k2).echo == 0);  // has answered nothing
+  // And remembered when it no longer leads.
+  const auto again = one.now();
+  one.receive(k1, answer(one.one<Heartbeat>(k1), 2, 78));
+  one.wait(milliseconds(20));
+  one.receive(k1, heartbeat(3));
+  CHECK_FALSE(one.is<Leader>());
+  CHECK(one.raft().fresh_as_of() == again);
+}
