@@ -78,8 +78,9 @@ MUTANTS = (
            "    if (here && *here == entry.term && index.value % 7 != 0) {\n"
            "      equal = index;\n      continue;\n    }\n    if (false) {", 300),
     Mutant("a heartbeat commits what this leader has not proven", "L4", RAFT + "follower.cpp",
-           "m.log_time)) return;\n  commit_to(std::min(m.leader_commit, proven_index_));",
-           "m.log_time)) return;\n  commit_to(std::min(m.leader_commit, log_.last_index()));", 300),
+           "  promise(m.lease_ms);\n  commit_to(std::min(m.leader_commit, proven_index_));",
+           "  promise(m.lease_ms);\n  commit_to(std::min(m.leader_commit, log_.last_index()));",
+           300),
     Mutant("what an older leader has proven counts for the next", "L4", RAFT + "raft.cpp",
            "  proven_index_ = commit_index_;\n}", "  proven_index_ = std::min(proven_index_, "
            "log_.last_index());\n}", 300),
@@ -138,7 +139,8 @@ MUTANTS = (
            "  if (commit_index_ < leader.term_start) return;\n",
            "  if (leader.gathering.empty() || !leader.reading.empty()) return;\n", 300),
     Mutant("a read does not wait until its index is applied", "K5", NODE + "requests.cpp",
-           "read->index = ready.index;\n    }\n"
+           "read->index = ready.index;\n      if (!ready.lease) read->request.options.level = "
+           "ReadLevel::linearizable;\n    }\n"
            "    if (ready.index > applied_index_) unapplied_.emplace_back(ready.index, "
            "connection);\n    else advance(connection);",
            "read->index = raft::Index(1);\n    }\n    advance(connection);", 300),
