@@ -97,8 +97,12 @@ void World::observe(Host& h, bool whole) {
 
 void World::feed(const raft::Entry& entry) {
   tally_.count(Count::entries_committed);
+  // The clocks of these worlds are hardly fast, and time in which nobody ran does not count.
+  if (plan_.leases && entry.time.value > (now_ - kBegin).ns / 10 * 11 + seconds(1).ns)
+    return fail(fmt::format("K2: entry {} has a stamp of {} ms, {} ms have passed",
+                            entry.index.value, entry.time.value / 1'000'000, (now_ - kBegin).ms()));
   if (entry.type == raft::EntryType::command)
-    return check(history_.committed(checksum64(entry.payload().view())));
+    return check(history_.committed(checksum64(entry.payload().view()), entry.time.value));
   raft::Configuration configuration;
   for (std::size_t i = 0; i < hosts_.size(); ++i)
     configuration.voters.push_back({raft::ServerId(static_cast<std::uint32_t>(i)), "", {}});
@@ -140,6 +144,12 @@ void World::compare_store(const Host& h) {
     if (here != history_.at_end(key))
       fail(fmt::format("C: server {} holds another '{}' than the model", h.number(), key));
   });
+  const kv::LogTime now(history_.stamp());
+  history_.for_each_kept([&](const std::string& token, std::uint64_t revision) {
+    const kv::KeptReply* reply = store.replies().find(token, now);
+    if (reply == nullptr || reply->result.revision != revision)
+      fail(fmt::format("K1: server {} does not know what became of '{}'", h.number(), token));
+  });
 }
 
 void World::count(Host& h) {
@@ -166,6 +176,7 @@ void World::count(Host& h) {
   };
   tally_.count(Count::reads, reads(node::ReadLevel::linearizable));
   tally_.count(Count::reads_by_lease, reads(node::ReadLevel::lease));
+  tally_.count(Count::reads_stale, reads(node::ReadLevel::stale));
   tally_.count(Count::writes_proposed_again, now.writes_retried - before.writes_retried);
   if (h.node->raft().is_leader() && now.leader_changes != before.leader_changes)
     tally_.count(Count::leaders);

@@ -399,6 +399,7 @@ bool World::settled() {
 
 void World::judge_end() {
   check(history_.judge_connections());
+  tally_.count(Count::tokens_forgotten, history_.forgotten());
   for (const auto& h : hosts_)
     if (h->up() && h->node && !failure_) compare_store(*h);
 }
