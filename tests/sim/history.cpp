@@ -72,6 +72,7 @@ Outcome History::apply_once(const Operation& operation, std::int64_t stamp) {
     forgotten_ += at != tokens_.end();
     const Outcome outcome = apply(operation);
     tokens_[operation.token] = {operation.body, stamp, outcome};
+    decided_.push_back(operation.token);
     return outcome;
   }
   if (at->second.body != operation.body) return {Outcome::Kind::reused, revision_, 0, 0, 0, false};

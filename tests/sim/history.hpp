@@ -85,11 +85,13 @@ class History {
   std::uint64_t revision() const { return revision_; }
   std::size_t keys() const { return present_; }
   Seen at_end(std::string_view key) const;
-  // visit(token, revision of its answer), of those whose answers have to be kept.
+  // visit(token, revision of its answer), of those whose answers have to be kept: the newest.
   template <typename Visit>
-  void for_each_kept(Visit&& visit) const {
-    for (const auto& [name, token] : tokens_)
-      if (!over(token, stamp_)) visit(name, token.outcome.revision);
+  void for_newest_kept(std::size_t most, Visit&& visit) const {
+    for (auto at = decided_.rbegin(); at != decided_.rend() && most > 0; ++at, --most) {
+      const Token& token = tokens_.at(*at);
+      if (!over(token, stamp_)) visit(*at, token.outcome.revision);
+    }
   }
   std::int64_t stamp() const { return stamp_; }           // of the entry committed last
   std::uint64_t forgotten() const { return forgotten_; }  // tokens that came again too late
@@ -148,7 +150,8 @@ class History {
 
   std::vector<Tracked> operations_;
   std::unordered_map<std::uint64_t, Written> written_;  // by command
-  std::map<std::string, Token> tokens_;
+  std::unordered_map<std::string, Token> tokens_;
+  std::vector<std::string> decided_;  // tokens, in that order
   std::map<std::string, std::vector<Version>, std::less<>> versions_;
   std::uint64_t revision_ = 1;
   std::size_t present_ = 0;

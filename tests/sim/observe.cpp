@@ -11,6 +11,7 @@ namespace vesper::sim {
 namespace {
 
 constexpr std::uint64_t kCompareEvery = 256;  // turns of a host
+constexpr std::size_t kTokensCompared = 32;
 
 LogView view_of(const raft::Log& log) {
   const raft::Index base = log.base_index();
@@ -145,7 +146,7 @@ void World::compare_store(const Host& h) {
       fail(fmt::format("C: server {} holds another '{}' than the model", h.number(), key));
   });
   const kv::LogTime now(history_.stamp());
-  history_.for_each_kept([&](const std::string& token, std::uint64_t revision) {
+  history_.for_newest_kept(kTokensCompared, [&](const std::string& token, std::uint64_t revision) {
     const kv::KeptReply* reply = store.replies().find(token, now);
     if (reply == nullptr || reply->result.revision != revision)
       fail(fmt::format("K1: server {} does not know what became of '{}'", h.number(), token));
