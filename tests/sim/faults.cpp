@@ -136,7 +136,10 @@ void World::inject_process(FaultKind kind) {
     } else {
       tally_.count(power ? Count::fault_power : Count::fault_crash);
       crash(h, power);
-      after(between(faults_, milliseconds(1), seconds(3)), Restart{i});
+      // Some are back before anybody's lease or patience has ended.
+      const bool quick = chance(faults_, 35);
+      if (quick && chance(faults_, 40)) excite();
+      after(between(faults_, milliseconds(1), quick ? milliseconds(40) : seconds(3)), Restart{i});
     }
   }
 }

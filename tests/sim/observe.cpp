@@ -58,6 +58,9 @@ void World::observe_vote(Host& h, std::size_t to, const node::PeerMessage& messa
   const auto* vote = m == nullptr ? nullptr : std::get_if<raft::VoteReply>(m);
   if (vote == nullptr || vote->pre_vote || !vote->granted()) return;
   check(safety_.votes(h.number(), h.incarnation().value, vote->for_term.value, to));
+  // A vote is forgotten, if it is, before anything else is written.
+  if (faulty_ && plan_.has(FaultKind::power) && one_in(faults_, 30))
+    after(between(faults_, {}, milliseconds(3)), Kill{h.number(), h.boot, chance(faults_, 70)});
 }
 
 // E12: where a turn begins with a leader that was heard lately, no vote is given in it.

@@ -389,6 +389,8 @@ bool World::settled() {
     const raft::Raft& raft = h->node->raft();
     if (!raft.leader() || (leader && *leader != *raft.leader())) return false;
     leader = raft.leader();
+    // Q5: with a disk that never answers nobody leads.
+    if (host(leader->value).stalled_until == kNever) return false;
     if (raft.commit_index() != raft.log().last_index()) return false;
     const Id128 here = h->node->store().digest();
     if (digest && *digest != here) return false;
