@@ -73,7 +73,7 @@ class Scene:
         while True:
             wait_for('no snapshot to be under way',
                      lambda: not any(node.status()['taking_snapshot'] for node in nodes))
-            if len({node.status()['snapshot']['index'] for node in nodes}) == 1:
+            if len({node.status().get('snapshot', {}).get('index') for node in nodes}) == 1:
                 return
             self.fill(1, keys=16)
 
@@ -86,7 +86,7 @@ def metric(node, name):
 def receiving(node):
     """Chunks that it has of a snapshot that is on its way, or None."""
     view = node.status()
-    found = view and view['receiving_snapshot']
+    found = view and view.get('receiving_snapshot')
     return found['chunks'] if found else None
 
 
