@@ -216,6 +216,7 @@ void Raft::advance_term(Term term, std::string_view reason) {
   dirty_ = true;
   term_write_ = pending_write();
   leader_blocks_writes_ = false;
+  room_wanted_ = 0;  // another leader's next entry may be smaller
   proven_index_ = commit_index_;
 }
 
