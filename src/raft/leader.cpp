@@ -293,6 +293,7 @@ void Raft::leader_end_of_turn() {
   for (auto& [id, progress] : leader.progress) {
     replicate_to(id, progress);
     if (progress.waits_for_commit && progress.told_commit < commit_index_) {
+      promise(leader.sent.back().lease_ms);  // it asks for the round's promise again, from now on
       send(id, heartbeat_to(progress, blocked), WriteNumber(0));
       progress.told_commit = commit_index_;
     }
