@@ -292,11 +292,14 @@ void Node::on_shutdown() {
     refuse_line(connection, Refusal::shutting_down);
   for (const auto& expired : writes_.give_up_unsent())
     end_write(expired.ticket, Refusal::shutting_down);
+  for (const PendingTransfer& pending : std::exchange(transfers_, {}))
+    clients_.reply(pending.request.ticket, Refusal::shutting_down);
 }
 
 Instant Node::next_deadline() const {
   Instant next = std::min({output_.deadline, wal_.deadline(), writes_.next_expiry(), read_expiry_});
-  const bool forwarding = raft_.leader().has_value() && !raft_.is_leader() && !stopping_;
+  const bool forwarding =
+      raft_.leader().has_value() && !raft_.is_leader() && !stopping_ && !raft_.writes_blocked();
   if (forwarding && stream_.term == raft_.current_term() && stream_.last_sent > stream_.accepted)
     next = std::min(next, stream_.retry_at);
   if (reads_.asking) next = std::min(next, reads_.ask_again_at);
