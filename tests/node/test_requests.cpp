@@ -24,11 +24,11 @@ struct Follower final : node::Transport, node::Clients {
   Instant now{seconds(1).ns};
   node::Recovery recovery;
   std::unique_ptr<node::Node> node;
-  std::size_t forwards = 0;
+  std::size_t forwards = 0, acknowledgements = 0;
   std::vector<std::pair<std::uint64_t, node::Reply>> replies;  // by request
 
-  Follower() {
-    auto recovered = node::recover(fs, kSelf, kOwn, storage::WalOptions{});
+  explicit Follower(const storage::WalOptions& options = {}) {
+    auto recovered = node::recover(fs, kSelf, kOwn, options);
     REQUIRE(recovered.ok());
     recovery = std::move(recovered.value());
     const raft::Configuration voters{
@@ -48,6 +48,8 @@ struct Follower final : node::Transport, node::Clients {
   }
   void send(raft::ServerId, const node::PeerMessage& message, bool) override {
     if (std::holds_alternative<node::Forward>(message)) ++forwards;
+    const auto* own = std::get_if<raft::Message>(&message);
+    if (own != nullptr && std::holds_alternative<raft::AppendReply>(*own)) ++acknowledgements;
   }
   void reply(const node::Ticket& ticket, node::Reply reply) override {
     replies.emplace_back(ticket.request, std::move(reply));
@@ -107,4 +109,25 @@ TEST_CASE("a hand-over that somebody waits for is refused when the node stops") 
   follower.settle();
   REQUIRE(follower.replies.size() == 1);
   CHECK(std::get<node::Refusal>(follower.replies[0].second) == node::Refusal::shutting_down);
+}
+
+TEST_CASE("an acknowledgement that waits for space waits once, however often it is asked for") {
+  storage::WalOptions options;
+  options.segment_bytes = 8192;
+  options.first_segment_bytes = 4096;
+  options.slice_bytes = 4096;
+  Follower follower(options);
+  follower.fs.set_capacity(follower.fs.used());
+  raft::AppendEntries m{kTerm, raft::Index(1), kTerm, {}, {}, {}};
+  m.entries.push_back(raft::make_entry(raft::Index(2), kTerm, raft::EntryType::command, {}, {},
+                                       kv::encode_put("large", std::string(6000, 'v'), false, {})));
+  const std::size_t before = follower.acknowledgements;
+  follower.receive(m);
+  for (int i = 0; i < 50; ++i)
+    follower.receive(raft::AppendEntries{kTerm, raft::Index(2), kTerm, {}, {}, {}});
+  CHECK(follower.acknowledgements == before);
+  follower.fs.set_capacity(UINT64_MAX);
+  follower.now = follower.now + seconds(1);
+  follower.settle();
+  CHECK(follower.acknowledgements == before + 1);
 }
