@@ -1,8 +1,8 @@
 #!/usr/bin/env bash
 # Installs what is missing, builds and runs every test; the last line is "N passed, N failed", the
-# exit code 0 only if none failed. Counted are test cases. The tests of the rooms that take bytes in
-# (suite sanitized) run with the address and undefined-behaviour sanitizers, all others in the release
-# build.
+# exit code 0 only if none failed. Counted are test cases. The tests of the rooms that take bytes
+# in (suite sanitized) run with the address and undefined-behaviour sanitizers, all others in the
+# release build.
 #
 #   scripts/test.sh              the above; a quarter of an hour at most
 #   scripts/test.sh --full       everything in both builds, slow cases, too
