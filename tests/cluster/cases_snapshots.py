@@ -127,7 +127,8 @@ def _(binary):
         expect(installs(away) > before, 'no snapshot was installed')
 
 
-@case('the leader is killed while it sends a snapshot: the next one goes on where the follower is')
+@case('the leader is killed while it sends a snapshot: the next one goes on where the follower is',
+      slow=True)
 def _(binary):
     with Scene(binary, 4003) as scene:
         resumed = 0
@@ -150,7 +151,8 @@ def _(binary):
         expect(resumed > 0, 'not one transfer went on where it was')
 
 
-@case('everything is killed while a snapshot comes: what was half received is no state')
+@case('everything is killed while a snapshot comes: what was half received is no state',
+      slow=True)
 def _(binary):
     with Scene(binary, 4004) as scene:
         half = 0
