@@ -10,7 +10,7 @@ set -euo pipefail
 source "$(dirname "${BASH_SOURCE[0]}")/lib/common.sh"
 source "$(dirname "${BASH_SOURCE[0]}")/lib/packages.sh"
 
-round=2000  # seeds; about a minute on two cores
+round=1000  # seeds; half a minute on two cores
 
 main() {
   if is_in --help "$@" || is_in -h "$@"; then

@@ -274,7 +274,9 @@ Instant Raft::leader_heard_at() const {
 }
 
 Index Raft::leader_commit_heard() const {
-  return is_leader() ? commit_index_ : leader_commit_heard_;
+  const auto* leader = std::get_if<Leader>(&role_);
+  // A new leader does not know what is committed before it has committed itself (§8).
+  return leader == nullptr ? leader_commit_heard_ : std::max(commit_index_, leader->term_start);
 }
 
 void Raft::on_peer_up(const PeerUp& peer) {

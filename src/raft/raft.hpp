@@ -100,8 +100,9 @@ class Raft {
   DiskHealth disk_health() const;
   // A voter under this incarnation, so that its vote and acknowledgements count.
   bool counts(ServerId id, Incarnation incarnation) const;
-  // When the current leader was last heard (of a leader: when a majority last was), and the
-  // highest commit index that it had told by then. Never: Instant{} and 0.
+  // When the current leader was last heard (of a leader: when a majority last was), and the highest
+  // commit index that it had told by then (of a leader: what it has to commit to know what is
+  // committed). Never: Instant{} and 0.
   Instant leader_heard_at() const;
   Index leader_commit_heard() const;
   // The index that a read must see, while this server holds a lease at `now`.

@@ -21,8 +21,8 @@ constexpr std::uint64_t kMostBehind = 1024;
 
 DiskHealth Raft::disk_health() const {
   if (disk_space_.full) return DiskHealth::full;
-  const bool stalled =
-      !outstanding_.empty() && now_ - outstanding_.front().handed_out_at > config_.election_timeout * 2;
+  const bool stalled = !outstanding_.empty() &&
+                       now_ - outstanding_.front().handed_out_at > config_.election_timeout * 2;
   return stalled ? DiskHealth::stalled : DiskHealth::ok;
 }
 
@@ -50,7 +50,8 @@ bool Raft::writes_blocked() const {
   std::size_t there = self_counts() ? 1 : 0;
   std::size_t with_space = self_counts() && !disk_space_.full ? 1 : 0;
   for (const auto& [id, progress] : leader->progress) {
-    if (!counts(id, progress.incarnation) || now_ - progress.heard_at > config_.election_timeout * 2)
+    if (!counts(id, progress.incarnation) ||
+        now_ - progress.heard_at > config_.election_timeout * 2)
       continue;
     ++there;
     if (progress.disk != DiskHealth::full) ++with_space;

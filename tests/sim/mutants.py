@@ -29,10 +29,13 @@ class Mutant(NamedTuple):
 
 MUTANTS = (
     # ---- elections
-    Mutant("a vote is not persisted", "E2", RAFT + "follower.cpp",
+    Mutant("a vote is not persisted", "E2", RAFT + "raft.cpp",
+           "  write.hard_state = hard_state_;\n",
+           "  write.hard_state = {hard_state_.current_term, std::nullopt};\n", 300),
+    Mutant("a vote in a term that was open already is not persisted", "E2", RAFT + "follower.cpp",
            "      hard_state_.voted_for = from;\n      dirty_ = true;\n"
            "      term_write_ = pending_write();\n",
-           "      hard_state_.voted_for = from;\n", 300),
+           "      hard_state_.voted_for = from;\n", 3000),
     Mutant("messages do not wait until their term is durable", "E3", RAFT + "raft.cpp",
            "needs <= persisted_ && term_write_ <= persisted_hard_state_",
            "needs <= persisted_", 300),
@@ -41,8 +44,6 @@ MUTANTS = (
            "if (false)", 300),
     Mutant("a vote for a shorter log", "E5", RAFT + "follower.cpp",
            "  return last_index >= log_.last_index();\n", "  return true;\n", 300),
-    Mutant("a candidate counts its own vote before it is durable", "E2", RAFT + "candidate.cpp",
-           "persisted_hard_state_ >= candidate.own_vote ? 1 : 0", "1", 300),
     Mutant("half is a majority", "E1", RAFT + "types.hpp",
            "return voters.size() / 2 + 1;", "return std::max<std::size_t>(1, voters.size() / 2);",
            300),
@@ -77,8 +78,9 @@ MUTANTS = (
            "    if (here && *here == entry.term && index.value % 7 != 0) {\n"
            "      equal = index;\n      continue;\n    }\n    if (false) {", 300),
     Mutant("a heartbeat commits what this leader has not proven", "L4", RAFT + "follower.cpp",
-           "m.log_time)) return;\n  commit_to(std::min(m.leader_commit, proven_index_));",
-           "m.log_time)) return;\n  commit_to(std::min(m.leader_commit, log_.last_index()));", 300),
+           "  promise(m.lease_ms);\n  commit_to(std::min(m.leader_commit, proven_index_));",
+           "  promise(m.lease_ms);\n  commit_to(std::min(m.leader_commit, log_.last_index()));",
+           300),
     Mutant("what an older leader has proven counts for the next", "L4", RAFT + "raft.cpp",
            "  proven_index_ = commit_index_;\n}", "  proven_index_ = std::min(proven_index_, "
            "log_.last_index());\n}", 300),
@@ -111,16 +113,15 @@ MUTANTS = (
            "  snapshot.last_index = raft_.commit_index();\n", 300),
     Mutant("a snapshot has what was written after it began", "S9", KV + "store.cpp",
            "  if (exists) {\n    keep_for_export(*at);\n", "  if (exists) {\n", 300),
-    Mutant("a delayed snapshot of what is committed is taken", "S4", RAFT + "snapshots.cpp",
-           "  if (snapshot.last_index <= commit_index_) return send_done(from, snapshot);  // S4\n",
-           "", 300),
     Mutant("a snapshot that the log does not lead to is passed over", "L10",
            NODE + "recovery.cpp",
            "      if (index > log.commit_index) return std::move(loaded).error();\n", "", 3000),
     Mutant("the page cache is believed after a failed sync", "L10", STORAGE + "wal_recovery.cpp",
            "  if (auto written = write_last_frame_again(); !written) return written;\n", "", 300),
-    Mutant("a received snapshot leaves the conflicting log in place", "S3", RAFT + "snapshots.cpp",
-           "  write_from_ = last.next();\n  dirty_ = true;\n", "", 300),
+    Mutant("a restart keeps a log that contradicts a received snapshot", "S3",
+           NODE + "recovery.cpp",
+           "  if (term_at(log, snapshot.last_index) == snapshot.last_term) {\n",
+           "  if (term_at(log, snapshot.last_index)) {\n", 1000),
     Mutant("a snapshot is complete without its last chunk", "S5", NODE + "snapshots.cpp",
            "receiving.taken_in + 1 == receiving.snapshot.chunks()",
            "receiving.taken_in + 2 == receiving.snapshot.chunks()", 300),
@@ -130,15 +131,16 @@ MUTANTS = (
     Mutant("an answer to an older round confirms a read", "K4", RAFT + "leader.cpp",
            "progress.acked_round >= leader.reading.round", "progress.acked_round > 0", 300),
     Mutant("a read joins the round that is under way", "K4", RAFT + "leader.cpp",
-           "    leader->gathering.local.push_back(id);\n",
-           "    (leader->reading.empty() ? leader->gathering : leader->reading)"
-           ".local.push_back(id);\n", 300),
+           "leader->gathering.remote.emplace_back(from, m.id);",
+           "(leader->reading.empty() ? leader->gathering : leader->reading)"
+           ".remote.emplace_back(from, m.id);", 300),
     Mutant("a new leader reads before it has committed in its term", "K3", RAFT + "leader.cpp",
            "  if (leader.gathering.empty() || !leader.reading.empty()) return;\n"
            "  if (commit_index_ < leader.term_start) return;\n",
            "  if (leader.gathering.empty() || !leader.reading.empty()) return;\n", 300),
     Mutant("a read does not wait until its index is applied", "K5", NODE + "requests.cpp",
-           "read->index = ready.index;\n    }\n"
+           "read->index = ready.index;\n      if (!ready.lease) read->request.options.level = "
+           "ReadLevel::linearizable;\n    }\n"
            "    if (ready.index > applied_index_) unapplied_.emplace_back(ready.index, "
            "connection);\n    else advance(connection);",
            "read->index = raft::Index(1);\n    }\n    advance(connection);", 300),

@@ -1,6 +1,7 @@
 // What the world tells its checkers: everything that leaves a server, and what a server is after
 // each turn.
 #include <algorithm>
+#include <cerrno>
 
 #include "base/checksum.hpp"
 #include "raft/entry.hpp"
@@ -56,13 +57,20 @@ void World::observe_vote(Host& h, std::size_t to, const node::PeerMessage& messa
   const auto* vote = m == nullptr ? nullptr : std::get_if<raft::VoteReply>(m);
   if (vote == nullptr || vote->pre_vote || !vote->granted()) return;
   check(safety_.votes(h.number(), h.incarnation().value, vote->for_term.value, to));
-  if (h.sticks_to.value != 0 && vote->for_term > h.sticks_to)
-    fail(fmt::format("E12: server {} votes in term {} while it hears the leader of term {}",
-                     h.number(), vote->for_term.value, h.sticks_to.value));
+}
+
+// E12: where a turn begins with a leader that was heard lately, no vote is given in it.
+void World::observe_stickiness(Host& h) {
+  const raft::HardState& now = h.node->raft().hard_state();
+  if (h.sticks_to.value == 0 || now.current_term <= h.sticks_to) return;
+  if (!now.voted_for || *now.voted_for == h.id) return;
+  fail(fmt::format("E12: server {} votes in term {} while it hears the leader of term {}",
+                   h.number(), now.current_term.value, h.sticks_to.value));
 }
 
 void World::observe(Host& h, bool whole) {
   const raft::Raft& raft = h.node->raft();
+  observe_stickiness(h);
   const raft::Log& log = raft.log();
   const std::size_t who = h.number();
   const bool leads = raft.is_leader();
@@ -141,6 +149,11 @@ void World::count(Host& h) {
     // Between an installed snapshot and the Write that cuts the log.
     if (faulty_ && plan_.has(FaultKind::crash) && chance(faults_, 15))
       after(between(faults_, {}, plan_.disk_max), Kill{h.number(), h.boot, chance(faults_, 50)});
+    // And now and then the file that it left cannot be read.
+    if (faulty_ && plan_.has(FaultKind::ioerror) && chance(faults_, 10)) {
+      h.failing = true;
+      h.disk.fail(test::MemFs::Call::read, static_cast<std::uint64_t>(faults_.between(0, 8)), EIO);
+    }
   }
   tally_.count(Count::snapshots_taken, now.snapshots_taken - before.snapshots_taken);
   tally_.count(Count::snapshots_installed, now.snapshots_installed - before.snapshots_installed);

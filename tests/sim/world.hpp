@@ -186,6 +186,7 @@ class World {
   void observe(Host& h, bool whole);
   void feed(const raft::Entry& entry);
   void observe_restart(Host& h);
+  void observe_stickiness(Host& h);
   void observe_send(Host& h, const node::PeerMessage& message);
   void observe_vote(Host& h, std::size_t to, const node::PeerMessage& message);
   void count(Host& h);
