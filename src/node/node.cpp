@@ -47,6 +47,7 @@ Node::Node(raft::Config config, raft::BootId boot, Limits limits, Recovery& reco
       configuration_(recovery.durable.snapshot.configuration),
       raft_(std::move(config), std::move(recovery.durable), now),
       now_(now) {
+  VESPER_ASSERT(limits_.entries_per_turn > 0);
   VESPER_ASSERT(limits_.snapshot_bytes > 0);
   VESPER_ASSERT(limits_.snapshot_entries > 0);
   VESPER_ASSERT(limits_.snapshot_chunk_bytes > 0);
@@ -65,6 +66,7 @@ Result<void> Node::replay() {
 
 Result<Instant> Node::turn(Instant now) {
   now_ = now;
+  may_apply_ = limits_.entries_per_turn;
   ++counters_.turns;
   draining_.swap(mailbox_);
   counters_.posts += draining_.size();
@@ -227,11 +229,21 @@ Result<void> Node::flush() {
   output_.clear();
   output_.deadline = deadline;
   watch_leadership();
-  while (applied_index_ < raft_.commit_index())
-    if (auto done = apply(raft_.log().at(applied_index_.next())); !done) return done;
+  if (auto done = apply_committed(); !done) return done;
   for (const raft::ReadReady& ready : reads) on_read_ready(ready);
   advance_applied_reads();
   advance_awaited_revisions();
+  return {};
+}
+
+// As much of it as a turn may take; the rest is for the next one. Where the log brings a follower
+// up to date there may be any number of entries.
+Result<void> Node::apply_committed() {
+  while (applied_index_ < raft_.commit_index() && may_apply_ > 0) {
+    --may_apply_;
+    if (auto done = apply(raft_.log().at(applied_index_.next())); !done) return done;
+  }
+  if (applied_index_ < raft_.commit_index()) turn_again_ = true;
   return {};
 }
 

@@ -12,6 +12,7 @@ namespace vesper::raft {
 namespace {
 
 constexpr std::size_t kRoundsRemembered = 64;
+constexpr std::size_t kSentPerTurn = 2u << 20;  // bytes of entries to one follower
 
 }  // namespace
 
@@ -100,9 +101,12 @@ void Raft::replicate_to(ServerId id, Progress& progress) {
     if (!progress.probe_sent) send_append(id, progress);
     return;
   }
+  // Not all of a large window in one turn: what is in flight is acknowledged, and brings the rest.
+  const std::size_t at_most =
+      std::min(config_.max_inflight_bytes, progress.in_flight_bytes + kSentPerTurn);
   while (progress.next_index <= log_.last_index() &&
          progress.in_flight.size() < config_.max_inflight_messages &&
-         progress.in_flight_bytes < config_.max_inflight_bytes) {
+         progress.in_flight_bytes < at_most) {
     send_append(id, progress);
   }
 }

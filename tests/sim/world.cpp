@@ -390,6 +390,7 @@ bool World::settled() {
     if (!raft.leader() || (leader && *leader != *raft.leader())) return false;
     leader = raft.leader();
     if (raft.commit_index() != raft.log().last_index()) return false;
+    if (h->node->applied_index() != raft.commit_index()) return false;
     const Id128 here = h->node->store().digest();
     if (digest && *digest != here) return false;
     digest = here;
