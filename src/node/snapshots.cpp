@@ -58,7 +58,7 @@ void Node::pump_taking() {
   } else if (!taking.chunk.empty()) {
     taking.sum.add(taking.chunk);
     taking.snapshot.content_bytes += taking.chunk.size();
-    files_.append(kTaken, storage::encode_chunk(taking.snapshot.last_index, taking.next_chunk++,
+    files_.append(kTaken, storage::encode_chunk(files_.zstd(), taking.snapshot.last_index, taking.next_chunk++,
                                                 taking.chunk));
     taking.chunk.clear();
   } else if (raft_.durable_index() >= taking.snapshot.last_index) {
@@ -123,7 +123,7 @@ void Node::pump_receiving() {
   SharedBytes record = std::move(receiving.waiting.front());
   receiving.waiting.pop_front();
   auto content =
-      storage::decode_chunk(record.view(), receiving.snapshot.last_index, receiving.taken_in);
+      storage::decode_chunk(files_.zstd(), record.view(), receiving.snapshot.last_index, receiving.taken_in);
   if (!content) return fail_receiving(content.error().what);
   const bool last = receiving.taken_in + 1 == receiving.snapshot.chunks();
   receiving.content_bytes += content->size();

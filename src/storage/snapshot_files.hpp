@@ -61,6 +61,7 @@ class SnapshotReader {
   std::uint64_t at_ = 0;  // of the next record; 0: the head
   std::uint64_t content_ = 0;
   Checksum64 sum_;
+  Zstd zstd_;
 };
 
 class SnapshotFiles {
@@ -124,6 +125,9 @@ class SnapshotFiles {
   // Nothing is started any more: the process ends.
   void stop() { stopped_ = true; }
 
+  // For the chunks of its writers.
+  Zstd& zstd() { return zstd_; }
+
   // In the order in which they were stored.
   const std::vector<StoredSnapshot>& stored() const { return stored_; }
   const StoredSnapshot* find(raft::Index index) const;
@@ -168,6 +172,7 @@ class SnapshotFiles {
   Writing writers_[2];
   std::deque<Task> queue_;  // the front is in flight
   JobId in_flight_;
+  Zstd zstd_;
   bool stopped_ = false;
   std::uint64_t next_job_ = kFirstJob;
 };

@@ -5,7 +5,6 @@
 #include "base/bytes.hpp"
 #include "base/checksum.hpp"
 #include "raft/codec.hpp"
-#include "storage/compress.hpp"
 
 namespace vesper::storage {
 namespace {
@@ -104,7 +103,7 @@ Result<SnapshotHead> decode_snapshot_head(std::string_view bytes) {
   return head;
 }
 
-SharedBytes encode_chunk(raft::Index last_index, std::uint64_t number, std::string_view content) {
+SharedBytes encode_chunk(Zstd& zstd, raft::Index last_index, std::uint64_t number, std::string_view content) {
   VESPER_ASSERT(!content.empty());
   VESPER_ASSERT(content.size() <= raft::kMaxChunk);
   std::string record;
@@ -113,11 +112,11 @@ SharedBytes encode_chunk(raft::Index last_index, std::uint64_t number, std::stri
   w.u32(0);
   w.u64(number);
   w.u32(static_cast<std::uint32_t>(content.size()));
-  compress(content, record);
+  zstd.compress(content, record);
   return close_record(record, last_index);
 }
 
-Result<std::string> decode_chunk(std::string_view record, raft::Index last_index,
+Result<std::string> decode_chunk(Zstd& zstd, std::string_view record, raft::Index last_index,
                                  std::uint64_t number) {
   std::uint64_t found = 0;
   const auto body = open_record(record, kChunkMagic, last_index, found);
@@ -127,7 +126,7 @@ Result<std::string> decode_chunk(std::string_view record, raft::Index last_index
   const std::size_t size = r.u32();
   if (!r.ok() || size == 0 || size > raft::kMaxChunk)
     return Error{fmt::format("chunk {}: {} bytes of content are out of bounds", number, size)};
-  return decompress(r.bytes(r.remaining()), size);
+  return zstd.decompress(r.bytes(r.remaining()), size);
 }
 
 SharedBytes encode_end(const raft::Snapshot& snapshot) {

@@ -17,6 +17,7 @@
 
 #include "base/result.hpp"
 #include "raft/types.hpp"
+#include "storage/compress.hpp"
 
 namespace vesper::storage {
 
@@ -47,9 +48,9 @@ std::string encode_snapshot_head(const SnapshotHead& head);
 Result<SnapshotHead> decode_snapshot_head(std::string_view bytes);
 
 // Compresses. Requires 1 to raft::kMaxChunk bytes of content.
-SharedBytes encode_chunk(raft::Index last_index, std::uint64_t number, std::string_view content);
+SharedBytes encode_chunk(Zstd& zstd, raft::Index last_index, std::uint64_t number, std::string_view content);
 // The content of a whole record. Everything is checked and bounded.
-Result<std::string> decode_chunk(std::string_view record, raft::Index last_index,
+Result<std::string> decode_chunk(Zstd& zstd, std::string_view record, raft::Index last_index,
                                  std::uint64_t number);
 
 SharedBytes encode_end(const raft::Snapshot& snapshot);

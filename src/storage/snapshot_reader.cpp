@@ -60,7 +60,7 @@ Result<std::string> SnapshotReader::next() {
   if (!record) return record.error();
   if (record->size() < start->length) return error("damaged: the file ends in a record");
   if (start->end) return finish(*record);
-  auto content = decode_chunk(*record, index_, stored_.offsets.size());
+  auto content = decode_chunk(zstd_, *record, index_, stored_.offsets.size());
   if (!content) return error(fmt::format("damaged: {}", content.error().what));
   if (content_ != stored_.offsets.size() * std::uint64_t{head_.chunk_bytes})
     return error("damaged: the chunk before this one is too short");

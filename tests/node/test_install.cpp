@@ -50,9 +50,10 @@ struct Sent {
     snapshot.chunk_bytes = 400;
     snapshot.content_bytes = content.size();
     snapshot.checksum = checksum64(content);
+    storage::Zstd zstd;
     for (std::size_t at = 0; at < content.size(); at += 400)
       chunks.push_back(
-          storage::encode_chunk(snapshot.last_index, at / 400, content.substr(at, 400)));
+          storage::encode_chunk(zstd, snapshot.last_index, at / 400, content.substr(at, 400)));
   }
 };
 

@@ -1,5 +1,7 @@
 // Clients as programs are: each has a connection to one server, sends requests on it, some at once,
 // tries again elsewhere what was refused, and remembers what it saw. Every answer is judged.
+#include <algorithm>
+
 #include "base/checksum.hpp"
 #include "kv/command.hpp"
 #include "sim/world.hpp"
@@ -17,9 +19,11 @@ std::optional<kv::Match> match_of(const std::optional<Expectation>& expectation)
 
 std::string command_of(const Operation& operation) {
   const kv::Conditions conditions{match_of(operation.if_match), match_of(operation.if_none_match)};
+  std::optional<kv::RequestId> request;
+  if (!operation.token.empty()) request = kv::RequestId{operation.token, {7, operation.body}};
   if (operation.kind == Operation::Kind::remove)
-    return kv::encode_remove(operation.key, conditions);
-  return kv::encode_put(operation.key, operation.value, operation.json, conditions);
+    return kv::encode_remove(operation.key, conditions, request);
+  return kv::encode_put(operation.key, operation.value, operation.json, conditions, request);
 }
 
 Outcome outcome_of(const kv::WriteResult& result) {
@@ -29,14 +33,24 @@ Outcome outcome_of(const kv::WriteResult& result) {
     case kv::WriteResult::Kind::removed: outcome.kind = Outcome::Kind::removed; break;
     case kv::WriteResult::Kind::absent: outcome.kind = Outcome::Kind::absent; break;
     case kv::WriteResult::Kind::precondition_failed: outcome.kind = Outcome::Kind::failed; break;
-    case kv::WriteResult::Kind::key_reused:  // no write here has a token
-    case kv::WriteResult::Kind::table_full: VESPER_UNREACHABLE();
+    case kv::WriteResult::Kind::key_reused: outcome.kind = Outcome::Kind::reused; break;
+    case kv::WriteResult::Kind::table_full: VESPER_UNREACHABLE();  // never so many
   }
   outcome.revision = result.revision;
   outcome.create_revision = result.create_revision;
   outcome.version = result.version;
   outcome.current_revision = result.current_revision;
+  outcome.replayed = result.replayed;
   return outcome;
+}
+
+node::ReadOptions options_of(const Operation& operation) {
+  node::ReadOptions options;
+  if (operation.level == Operation::Level::lease) options.level = node::ReadLevel::lease;
+  if (operation.level == Operation::Level::stale) options.level = node::ReadLevel::stale;
+  if (operation.max_staleness) options.max_staleness = nanoseconds(*operation.max_staleness);
+  options.min_revision = operation.min_revision;
+  return options;
 }
 
 Seen seen_of(const node::ReadResult& result) {
@@ -67,7 +81,10 @@ Operation World::invent(Client& client) {
   operation.key = fmt::format("k{}", chance(random, 40) ? 0 : random.between(1, kKeys - 1));
   operation.invoked = (now_ - kBegin).ns;
   const std::int64_t dice = random.between(1, 100);
-  if (dice <= 30) return operation;  // get
+  if (dice <= 30) {
+    choose_read(client, operation);
+    return operation;
+  }
   operation.kind = dice <= 80 ? Operation::Kind::put : Operation::Kind::remove;
   const std::uint64_t nonce = kNonce + ++values_;
   if (operation.kind == Operation::Kind::put) {
@@ -93,7 +110,51 @@ Operation World::invent(Client& client) {
     // If-None-Match: * says no more of a delete than that it never deletes.
     operation.if_none_match = Expectation{false, {nonce}};
   }
+  if (chance(random, 45)) {
+    operation.token = fmt::format("t{}", values_);
+    operation.body = values_;
+  }
   return operation;
+}
+
+// What programs do with a token: they ask again until they know, some at two servers at once, some
+// long after they knew; and some, by mistake, use it for something else.
+void World::ask_keyed(Client& client, Operation operation) {
+  Prng& random = client.random;
+  client.keyed.push_back(operation);
+  if (client.keyed.size() > 6) client.keyed.pop_front();
+  if (chance(random, 12)) {
+    const auto other = random.between(0, static_cast<std::int64_t>(plan_.clients) - 1);
+    retry(clients_[static_cast<std::size_t>(other)], operation);
+  }
+  if (chance(random, 6)) {
+    Operation another = operation;
+    another.kind = Operation::Kind::put;
+    another.value = fmt::format("r{}", ++values_);
+    another.json = false;
+    another.body = values_;
+    retry(client, std::move(another));
+  }
+  ask(client, std::move(operation));
+}
+
+// Next time, there or elsewhere.
+void World::retry(Client& client, Operation operation) {
+  if (client.again.size() < 4) client.again.push_back(std::move(operation));
+}
+
+void World::choose_read(Client& client, Operation& operation) {
+  using Level = Operation::Level;
+  Prng& random = client.random;
+  const std::int64_t dice = random.between(1, 100);
+  if (dice <= 25) operation.level = Level::stale;
+  else if (dice <= 60 && plan_.leases) operation.level = Level::lease;
+  if (operation.level == Level::stale && chance(random, 40))
+    operation.max_staleness = milliseconds(random.between(1, 400)).ns;
+  // Read your writes, wherever you are; now and then somewhat more than that.
+  if (chance(random, 20))
+    operation.min_revision =
+        client.highest + static_cast<std::uint64_t>(chance(random, 30) ? random.between(1, 3) : 0);
 }
 
 void World::ask(Client& client, Operation operation) {
@@ -111,11 +172,9 @@ void World::ask(Client& client, Operation operation) {
                                                  : "delete",
         operation.key, operation.value.substr(0, 20));
   if (operation.kind == Operation::Kind::get) {
-    std::string key = operation.key;
+    node::ClientRead read{ticket, operation.key, deadline, options_of(operation)};
     client.open[ticket.request] = history_.invoke(std::move(operation), 0);
-    node::ReadOptions options;
-    if (plan_.leases && chance(client.random, 50)) options.level = node::ReadLevel::lease;
-    return post(h, node::ClientRead{ticket, std::move(key), deadline, options});
+    return post(h, std::move(read));
   }
   const std::string command = command_of(operation);
   client.open[ticket.request] = history_.invoke(std::move(operation), checksum64(command));
@@ -155,10 +214,22 @@ void World::client_step(std::size_t c) {
     return ask(client, std::move(operation));
   }
   if (chance(client.random, 2)) ask_transfer(client);
-  if (client.again) return ask(client, *std::exchange(client.again, std::nullopt));
+  if (!client.again.empty()) {
+    Operation operation = std::move(client.again.front());
+    client.again.pop_front();
+    return ask(client, std::move(operation));
+  }
+  if (!client.keyed.empty() && chance(client.random, 6)) {
+    const auto old = client.random.between(0, static_cast<std::int64_t>(client.keyed.size()) - 1);
+    return ask(client, client.keyed[static_cast<std::size_t>(old)]);
+  }
   // Now and then several requests at once, as a pipelining client sends them.
   const std::int64_t burst = chance(client.random, 20) ? client.random.between(2, 8) : 1;
-  for (std::int64_t n = 0; n < burst; ++n) ask(client, invent(client));
+  for (std::int64_t n = 0; n < burst; ++n) {
+    Operation operation = invent(client);
+    if (operation.token.empty()) ask(client, std::move(operation));
+    else ask_keyed(client, std::move(operation));
+  }
 }
 
 // For the moments in which a leader falls and does not know it yet: everybody reads and writes the
@@ -177,13 +248,24 @@ void World::poke(std::size_t c) {
   if (chance(client.random, 50)) {
     operation.kind = Operation::Kind::put;
     operation.value = fmt::format("v{}", ++values_);
+  } else {
+    choose_read(client, operation);
   }
   ask(client, std::move(operation));
 }
 
+// With a token it can be found out what became of it.
+void World::give_up(Client& client, std::size_t operation) {
+  const Operation& asked = history_.operation(operation);
+  if (!asked.token.empty() && chance(client.random, 75)) retry(client, asked);
+}
+
 // Whoever asked will never know.
 void World::forget(Client& client) {
-  for (const auto& [request, operation] : client.open) history_.unknown(operation);
+  for (const auto& [request, operation] : client.open) {
+    history_.unknown(operation);
+    give_up(client, operation);
+  }
   client.open.clear();
   client.transfers.clear();
   client.connection = 0;
@@ -234,10 +316,16 @@ void World::on_answer(Client& client, const node::Ticket& ticket, std::size_t op
           static_cast<int>(*refusal));
     if (*refusal == node::Refusal::outcome_unknown) {
       tally_.count(Count::unknown_outcomes);
-      return history_.unknown(operation);
+      history_.unknown(operation);
+      return give_up(client, operation);
     }
     tally_.count(Count::refused);
-    if (chance(client.random, 50)) client.again = asked;
+    if (*refusal == node::Refusal::too_stale) {
+      tally_.count(Count::too_stale);
+      if (!asked.max_staleness) fail("K8: too stale for a read that sets no limit");
+    } else if (chance(client.random, 50)) {
+      retry(client, asked);
+    }
     check(history_.refused(operation));
     // Elsewhere, perhaps, they know better.
     if (chance(client.random, 50) && client.open.empty()) hang_up(client);
@@ -245,18 +333,36 @@ void World::on_answer(Client& client, const node::Ticket& ticket, std::size_t op
   }
   tally_.count(Count::answered);
   ++client.served;
+  const std::int64_t now = (now_ - kBegin).ns;
   if (const auto* read = std::get_if<node::ReadResult>(&reply)) {
     trace("client {}.{} reads at revision {}", ticket.connection, ticket.request, read->revision);
     if (read->item) client.revisions[asked.key] = read->item->revision;
-    return check(history_.read(operation, seen_of(*read), read->revision));
+    client.highest = std::max(client.highest, read->revision);
+    if (asked.min_revision > 0) tally_.count(Count::reads_from_revision);
+    if (asked.level != Operation::Level::stale && read->level == node::ReadLevel::stale)
+      return fail("K8: a stale read that nobody asked for");
+    return check(history_.read(operation, seen_of(*read), read->revision, now,
+                               age_of(host(client.host), *read)));
   }
   const auto& written = std::get<kv::WriteResult>(reply);
-  trace("client {}.{} has written at revision {}", ticket.connection, ticket.request,
-        written.revision);
-  client.revisions[asked.key] = written.current_revision;
+  trace("client {}.{} has written at revision {}{}", ticket.connection, ticket.request,
+        written.revision, written.replayed ? ", earlier" : "");
   Outcome outcome = outcome_of(written);
+  if (outcome.replayed) tally_.count(Count::writes_replayed);
+  if (outcome.kind == Outcome::Kind::reused) tally_.count(Count::tokens_reused);
+  else if (!outcome.replayed) client.revisions[asked.key] = written.current_revision;
+  client.highest = std::max(client.highest, written.revision);
   if (options_.plant && tally_.of(Count::answered) > 20) ++outcome.revision;
-  check(history_.wrote(operation, outcome));
+  check(history_.wrote(operation, outcome, now));
+}
+
+// The instant that a stale read names, where clocks keep to what is assumed of them.
+std::optional<Age> World::age_of(const Host& h, const node::ReadResult& read) const {
+  if (!read.staleness) return std::nullopt;
+  Age age{read.staleness->ns, std::nullopt};
+  if (plan_.leases)
+    age.as_of = (now_ - kBegin).ns - h.clock.in_world(*read.staleness).ns;
+  return age;
 }
 
 }  // namespace vesper::sim

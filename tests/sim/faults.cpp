@@ -102,7 +102,11 @@ void World::inject_process(FaultKind kind) {
     Host& h = host(i);
     if (kind == FaultKind::jump) {
       tally_.count(Count::fault_jump);
-      const Duration forward = between(faults_, milliseconds(5), seconds(3));
+      // Now and then beyond what answers are kept for.
+      const bool leap = chance(faults_, 15);
+      if (leap) tally_.count(Count::fault_leap);
+      const Duration forward = leap ? between(faults_, seconds(590), seconds(700))
+                                    : between(faults_, milliseconds(5), seconds(3));
       trace("the clock of server {} jumps by {} ms", i, forward.ms());
       h.clock.jump(forward);
       if (h.up()) schedule_turn(h);
@@ -132,7 +136,10 @@ void World::inject_process(FaultKind kind) {
     } else {
       tally_.count(power ? Count::fault_power : Count::fault_crash);
       crash(h, power);
-      after(between(faults_, milliseconds(1), seconds(3)), Restart{i});
+      // Some are back before anybody's lease or patience has ended.
+      const bool quick = chance(faults_, 35);
+      if (quick && chance(faults_, 40)) excite();
+      after(between(faults_, milliseconds(1), quick ? milliseconds(40) : seconds(3)), Restart{i});
     }
   }
 }

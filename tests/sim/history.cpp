@@ -5,19 +5,22 @@
 #include <algorithm>
 
 namespace vesper::sim {
-
 std::string History::name(const Tracked& tracked) {
   static constexpr const char* kNames[] = {"put", "delete", "get"};
   const Operation& o = tracked.what;
-  return fmt::format("{} {} '{}' (connection {}, request {}, at {:.3f} ms)",
-                     kNames[static_cast<int>(o.kind)], o.key, o.value.substr(0, 20), o.connection,
-                     o.request, static_cast<double>(o.invoked) / 1e6);
+  return fmt::format("{} {} '{}'{} (connection {}, request {}, at {:.3f} ms)",
+                     kNames[static_cast<int>(o.kind)], o.key, o.value.substr(0, 20),
+                     o.token.empty() ? "" : " as " + o.token, o.connection, o.request,
+                     static_cast<double>(o.invoked) / 1e6);
 }
 
 std::size_t History::invoke(Operation operation, std::uint64_t command) {
-  // What was refused and is asked again has the same bytes: the last one counts.
-  if (operation.kind != Operation::Kind::get) by_command_[command] = operations_.size();
-  Tracked tracked{std::move(operation), End::open, false, {}, floor_, 0};
+  Tracked tracked{std::move(operation), command, End::open, 0, floor_, 0, 0};
+  if (tracked.what.kind != Operation::Kind::get) {
+    Written& written = written_[command];
+    if (written.attempts++ == 0) written.first = operations_.size();
+    tracked.since = written.applied.size();
+  }
   operations_.push_back(std::move(tracked));
   return operations_.size() - 1;
 }
@@ -46,7 +49,7 @@ Outcome History::apply(const Operation& operation) {
     if (!before.present) return outcome;
     versions.push_back({++revision_, Seen{}});
     --present_;
-    return {Outcome::Kind::removed, revision_, 0, 0, 0};
+    return {Outcome::Kind::removed, revision_, 0, 0, 0, false};
   }
   ++revision_;
   Seen after{true, operation.value, operation.json, revision_, revision_, 1};
@@ -56,19 +59,44 @@ Outcome History::apply(const Operation& operation) {
   } else {
     ++present_;
   }
-  outcome = {Outcome::Kind::put, revision_, after.create_revision, after.version, revision_};
+  outcome = {Outcome::Kind::put, revision_, after.create_revision, after.version, revision_, false};
   versions.push_back({revision_, std::move(after)});
   return outcome;
 }
 
-Wrong History::committed(std::uint64_t command) {
-  const auto at = by_command_.find(command);
-  if (at == by_command_.end()) return "a command that nobody asked for is committed";
-  Tracked& tracked = operations_[at->second];
-  if (tracked.applied) return fmt::format("K1: applied twice: {}", name(tracked));
-  tracked.applied = true;
-  tracked.outcome = apply(tracked.what);
-  if (tracked.end == End::refused) return fmt::format("refused and yet applied: {}", name(tracked));
+// The first of a token is carried out; what comes later gets its answer, for ten minutes.
+Outcome History::apply_once(const Operation& operation, std::int64_t stamp) {
+  if (operation.token.empty()) return apply(operation);
+  const auto at = tokens_.find(operation.token);
+  if (at == tokens_.end() || over(at->second, stamp)) {
+    forgotten_ += at != tokens_.end();
+    const Outcome outcome = apply(operation);
+    tokens_[operation.token] = {operation.body, stamp, outcome};
+    decided_.push_back(operation.token);
+    return outcome;
+  }
+  if (at->second.body != operation.body) return {Outcome::Kind::reused, revision_, 0, 0, 0, false};
+  Outcome again = at->second.outcome;
+  again.replayed = true;
+  return again;
+}
+
+Wrong History::committed(std::uint64_t command, std::int64_t stamp) {
+  const auto at = written_.find(command);
+  if (at == written_.end()) return "a command that nobody asked for is committed";
+  Written& written = at->second;
+  const Tracked& first = operations_[written.first];
+  if (stamp < stamp_)
+    return fmt::format("K2: log time falls from {} to {}: {}", stamp_, stamp, name(first));
+  stamp_ = stamp;
+  const std::size_t times = written.applied.size() + 1;
+  if (times > written.attempts)
+    return fmt::format("K1: applied twice: {} times, asked for {} times: {}", times,
+                       written.attempts, name(first));
+  if (times + written.refused > written.attempts)
+    return fmt::format("refused and yet applied: {}", name(first));
+  const Outcome outcome = apply_once(first.what, stamp);
+  written.applied.push_back({outcome, revision_, false});
   return std::nullopt;
 }
 
@@ -76,33 +104,77 @@ Wrong History::committed(std::uint64_t command) {
 Wrong History::sees(Tracked& tracked, std::uint64_t revision, bool effect) {
   tracked.end = End::ok;
   tracked.seen = revision;
+  tracked.seen_at_most = std::max(tracked.seen_at_most, revision);
   if (revision < tracked.floor || (effect && revision == tracked.floor))
     return fmt::format("stale: saw revision {} after {} had been told to somebody: {}", revision,
                        tracked.floor, name(tracked));
-  floor_ = std::max(floor_, revision);
   return std::nullopt;
 }
 
-Wrong History::wrote(std::size_t operation, const Outcome& outcome) {
-  Tracked& tracked = operations_[operation];
-  if (tracked.end != End::open) return fmt::format("answered twice: {}", name(tracked));
-  if (!tracked.applied)
-    return fmt::format("L11: acknowledged and not committed: {}", name(tracked));
-  if (outcome != tracked.outcome)
-    return fmt::format("wrong outcome (kind {}, revision {}; right: kind {}, revision {}): {}",
-                       static_cast<int>(outcome.kind), outcome.revision,
-                       static_cast<int>(tracked.outcome.kind), tracked.outcome.revision,
-                       name(tracked));
-  const bool effect = outcome.kind == Outcome::Kind::put || outcome.kind == Outcome::Kind::removed;
-  return sees(tracked, outcome.revision, effect);
+void History::tell(std::uint64_t revision, std::int64_t now) {
+  if (revision <= floor_) return;
+  floor_ = revision;
+  told_.push_back({now, revision});
 }
 
-Wrong History::read(std::size_t operation, const Seen& seen, std::uint64_t revision) {
+Wrong History::wrote(std::size_t operation, const Outcome& outcome, std::int64_t now) {
+  Tracked& tracked = operations_[operation];
+  if (tracked.end != End::open) return fmt::format("answered twice: {}", name(tracked));
+  std::vector<Applied>& applied = written_[tracked.command].applied;
+  // One of those that came into the log since it was asked for, and that nobody else was told of.
+  Applied* mine = nullptr;
+  const Applied* other = nullptr;
+  std::uint64_t least = UINT64_MAX;
+  for (std::size_t i = tracked.since; i < applied.size(); ++i) {
+    if (!applied[i].told) other = &applied[i];
+    if (applied[i].outcome != outcome) continue;
+    least = std::min(least, applied[i].at);
+    tracked.seen_at_most = applied[i].at;
+    if (mine == nullptr && !applied[i].told) mine = &applied[i];
+  }
+  if (mine == nullptr && other == nullptr)
+    return fmt::format("L11: acknowledged and not committed: {}", name(tracked));
+  if (mine == nullptr)
+    return fmt::format("wrong outcome (kind {}, revision {}{}; right: kind {}, revision {}{}): {}",
+                       static_cast<int>(outcome.kind), outcome.revision,
+                       outcome.replayed ? ", again" : "", static_cast<int>(other->outcome.kind),
+                       other->outcome.revision, other->outcome.replayed ? ", again" : "",
+                       name(tracked));
+  mine->told = true;
+  const bool effect = !outcome.replayed && (outcome.kind == Outcome::Kind::put ||
+                                            outcome.kind == Outcome::Kind::removed);
+  auto wrong = sees(tracked, least, effect);
+  tell(outcome.revision, now);
+  return wrong;
+}
+
+// What it misses was told to nobody before the instant that it names.
+Wrong History::judge_stale(const Tracked& tracked, std::uint64_t revision, const Age& age) const {
+  if (tracked.what.max_staleness && age.staleness > *tracked.what.max_staleness)
+    return fmt::format("K8: {} ns old, no more than {} were wanted: {}", age.staleness,
+                       *tracked.what.max_staleness, name(tracked));
+  if (!age.as_of) return std::nullopt;
+  const auto before = [](const Told& told, std::int64_t when) { return told.when < when; };
+  const auto behind = std::lower_bound(told_.begin(), told_.end(), *age.as_of, before);
+  if (behind == told_.begin() || std::prev(behind)->revision <= revision) return std::nullopt;
+  return fmt::format(
+      "K8: read at revision {} and {:.3f} ms old at most, but {} had been told at "
+      "{:.3f} ms, before {:.3f} ms: {}",
+      revision, static_cast<double>(age.staleness) / 1e6, std::prev(behind)->revision,
+      static_cast<double>(std::prev(behind)->when) / 1e6, static_cast<double>(*age.as_of) / 1e6,
+      name(tracked));
+}
+
+Wrong History::read(std::size_t operation, const Seen& seen, std::uint64_t revision,
+                    std::int64_t now, const std::optional<Age>& age) {
   Tracked& tracked = operations_[operation];
   if (tracked.end != End::open) return fmt::format("answered twice: {}", name(tracked));
   if (revision > revision_)
     return fmt::format("read at revision {}, committed is {}: {}", revision, revision_,
                        name(tracked));
+  if (revision < tracked.what.min_revision)
+    return fmt::format("min_revision: read at revision {}, {} was the least: {}", revision,
+                       tracked.what.min_revision, name(tracked));
   Seen right;
   if (const auto at = versions_.find(tracked.what.key); at != versions_.end())
     for (auto v = at->second.rbegin(); v != at->second.rend(); ++v)
@@ -114,14 +186,27 @@ Wrong History::read(std::size_t operation, const Seen& seen, std::uint64_t revis
     return fmt::format("wrong at revision {}: read '{}' of revision {}, right is '{}' of {}: {}",
                        revision, seen.value.substr(0, 20), seen.revision, right.value.substr(0, 20),
                        right.revision, name(tracked));
-  return sees(tracked, revision, false);
+  if (tracked.what.level == Operation::Level::stale) {
+    tracked.floor = 0;
+    if (age)
+      if (auto wrong = judge_stale(tracked, revision, *age)) return wrong;
+    if (!age && tracked.what.max_staleness)
+      return fmt::format("K8: nobody knows how old this is: {}", name(tracked));
+  }
+  auto wrong = sees(tracked, revision, false);
+  tell(revision, now);
+  return wrong;
 }
 
 Wrong History::refused(std::size_t operation) {
   Tracked& tracked = operations_[operation];
   if (tracked.end != End::open) return fmt::format("answered twice: {}", name(tracked));
   tracked.end = End::refused;
-  if (tracked.applied) return fmt::format("applied and yet refused: {}", name(tracked));
+  if (tracked.what.kind == Operation::Kind::get) return std::nullopt;
+  Written& written = written_[tracked.command];
+  ++written.refused;
+  if (written.applied.size() + written.refused > written.attempts)
+    return fmt::format("applied and yet refused: {}", name(tracked));
   return std::nullopt;
 }
 
@@ -140,7 +225,7 @@ Wrong History::judge_connections() const {
     const Tracked& tracked = operations_[i];
     if (tracked.end != End::ok) continue;
     Last& before = last[tracked.what.connection];
-    if (tracked.seen < before.seen)
+    if (tracked.seen_at_most < before.seen)
       return fmt::format("order: {} took effect before {}, which its connection sent first",
                          name(tracked), name(operations_[before.operation]));
     before = {tracked.seen, i};

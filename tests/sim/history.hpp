@@ -3,7 +3,7 @@
 //
 // Why that is linearizability: every answer agrees with the model at one point of that one order
 // (of a write its own point, of a read the revision that it names), and no point lies before one
-// that had been answered when the operation was invoked.
+// that had been answered when the operation was invoked. Stale reads are held to what they promise.
 #pragma once
 
 #include <cstdint>
@@ -25,8 +25,9 @@ struct Expectation {
 };
 
 struct Outcome {
-  enum class Kind { put, removed, absent, failed } kind = Kind::absent;
+  enum class Kind { put, removed, absent, failed, reused } kind = Kind::absent;
   std::uint64_t revision = 0, create_revision = 0, version = 0, current_revision = 0;
+  bool replayed = false;  // decided by an earlier request of the same token
   bool operator==(const Outcome&) const = default;
 };
 
@@ -43,26 +44,39 @@ struct Operation {
   std::string key, value;
   bool json = false;
   std::optional<Expectation> if_match, if_none_match;
+  std::string token;       // of a write that may come again; empty: none
+  std::uint64_t body = 0;  // what the token stands for
+  enum class Level { linearizable, lease, stale } level = Level::linearizable;
+  std::uint64_t min_revision = 0;            // of a read
+  std::optional<std::int64_t> max_staleness;  // ns, of a stale read
   std::uint64_t connection = 0, request = 0;
   std::int64_t invoked = 0;  // ns, for the message
+};
+
+// A stale read's own word: at most so old. `as_of` is that instant in the world's time, where its
+// clock can be trusted to say so.
+struct Age {
+  std::int64_t staleness = 0;
+  std::optional<std::int64_t> as_of;
 };
 
 class History {
  public:
   // Of an operation, in the order of invocation. `command`: a hash of a write's bytes, by which it
-  // is known in the log; unique.
+  // is known in the log. The same bytes again are another attempt at the same write.
   std::size_t invoke(Operation operation, std::uint64_t command);
 
   const Operation& operation(std::size_t i) const { return operations_[i].what; }
 
-  // How it ended. Once at most for each.
-  Wrong wrote(std::size_t operation, const Outcome& outcome);
-  Wrong read(std::size_t operation, const Seen& seen, std::uint64_t revision);
+  // How it ended. Once at most for each. `now`: the world's time, which never falls.
+  Wrong wrote(std::size_t operation, const Outcome& outcome, std::int64_t now = 0);
+  Wrong read(std::size_t operation, const Seen& seen, std::uint64_t revision, std::int64_t now = 0,
+             const std::optional<Age>& age = std::nullopt);
   Wrong refused(std::size_t operation);  // certainly not applied
   void unknown(std::size_t operation);
 
-  // The next command of the committed log.
-  Wrong committed(std::uint64_t command);
+  // The next command of the committed log, with the stamp of its entry.
+  Wrong committed(std::uint64_t command, std::int64_t stamp = 0);
 
   // At the end: one connection's operations took effect in their order.
   Wrong judge_connections() const;
@@ -71,33 +85,80 @@ class History {
   std::uint64_t revision() const { return revision_; }
   std::size_t keys() const { return present_; }
   Seen at_end(std::string_view key) const;
+  // visit(token, revision of its answer), of those whose answers have to be kept: the newest.
+  template <typename Visit>
+  void for_newest_kept(std::size_t most, Visit&& visit) const {
+    for (auto at = decided_.rbegin(); at != decided_.rend() && most > 0; ++at, --most) {
+      const Token& token = tokens_.at(*at);
+      if (!over(token, stamp_)) visit(*at, token.outcome.revision);
+    }
+  }
+  std::int64_t stamp() const { return stamp_; }           // of the entry committed last
+  std::uint64_t forgotten() const { return forgotten_; }  // tokens that came again too late
 
  private:
   enum class End { open, ok, refused, unknown };
   struct Tracked {
     Operation what;
+    std::uint64_t command = 0;
     End end = End::open;
-    bool applied = false;
-    Outcome outcome;          // of the model, when applied
+    std::size_t since = 0;    // of a write: how often its bytes had been committed at invocation
     std::uint64_t floor = 0;  // the highest revision that anybody had been told at invocation
-    std::uint64_t seen = 0;   // when ok: the revision at its point
+    // When ok: the revision at its point. Equal answers to the same bytes leave open which of some
+    // entries was its own.
+    std::uint64_t seen = 0, seen_at_most = 0;
+  };
+  // What became of one entry of the log.
+  struct Applied {
+    Outcome outcome;
+    std::uint64_t at = 0;  // the model's revision then
+    bool told = false;     // to whom asked: each entry answers one attempt at most
+  };
+  // Writes of the same bytes. Without a token each attempt but the last was refused.
+  struct Written {
+    std::size_t first = 0;  // of the operations
+    std::size_t attempts = 0, refused = 0;
+    std::vector<Applied> applied;
+  };
+  // K1: what a token stands for, and the answer that it has.
+  struct Token {
+    std::uint64_t body = 0;
+    std::int64_t decided = 0;
+    Outcome outcome;
   };
   struct Version {
     std::uint64_t at = 0;  // the store's revision
     Seen seen;
   };
+  struct Told {
+    std::int64_t when = 0;
+    std::uint64_t revision = 0;
+  };
 
+  static constexpr std::int64_t kAnswersKept = 600'000'000'000;  // of log time: ten minutes
+
+  static bool over(const Token& token, std::int64_t stamp) {
+    return stamp - token.decided >= kAnswersKept;
+  }
   Outcome apply(const Operation& operation);
+  Outcome apply_once(const Operation& operation, std::int64_t stamp);
   Wrong sees(Tracked& tracked, std::uint64_t revision, bool effect);
+  void tell(std::uint64_t revision, std::int64_t now);
+  Wrong judge_stale(const Tracked& tracked, std::uint64_t revision, const Age& age) const;
   static bool names(const Expectation& expectation, const Seen& seen);
   static std::string name(const Tracked& tracked);
 
   std::vector<Tracked> operations_;
-  std::unordered_map<std::uint64_t, std::size_t> by_command_;
+  std::unordered_map<std::uint64_t, Written> written_;  // by command
+  std::unordered_map<std::string, Token> tokens_;
+  std::vector<std::string> decided_;  // tokens, in that order
   std::map<std::string, std::vector<Version>, std::less<>> versions_;
   std::uint64_t revision_ = 1;
   std::size_t present_ = 0;
   std::uint64_t floor_ = 1;
+  std::vector<Told> told_;  // when the floor rose
+  std::int64_t stamp_ = 0;
+  std::uint64_t forgotten_ = 0;
 };
 
 }  // namespace vesper::sim

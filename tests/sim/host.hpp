@@ -28,6 +28,8 @@ class Clock {
     if (local == kNever) return kNever;
     return world_ + scaled(local - local_, kMillion, rate_) + nanoseconds(1);
   }
+  // How long the world takes for so much of its time.
+  Duration in_world(Duration local) const { return scaled(local, kMillion, rate_); }
   void jump(Duration forward) { local_ = local_ + forward; }
 
  private:

@@ -104,12 +104,12 @@ bool parse(int argc, char** argv, Arguments& out) {
   return false;
 }
 
-void usage() {
+void usage(std::FILE* to) {
   std::string names;
   for (std::size_t i = 0; i < kFaultKinds; ++i)
     names += fmt::format("{}{}", i % 11 == 0 ? (i == 0 ? "      " : "\n      ") : " ",
                          name_of(static_cast<FaultKind>(i)));
-  std::fprintf(stderr, "%s%s\n", std::string(kUsage).c_str(), names.c_str());
+  std::fprintf(to, "%s%s\n", std::string(kUsage).c_str(), names.c_str());
 }
 
 struct Summary {
@@ -173,8 +173,13 @@ void tell_failure(const Arguments& arguments, const Report& report, std::FILE* t
 
 int main(int argc, char** argv) {
   Arguments arguments;
+  for (int i = 1; i < argc; ++i)
+    if (std::string_view(argv[i]) == "--help" || std::string_view(argv[i]) == "-h") {
+      usage(stdout);
+      return 0;
+    }
   if (!parse(argc, argv, arguments)) {
-    usage();
+    usage(stderr);
     return 2;
   }
   vesper::log::init(vesper::log::Level::error, "");  // worlds trace what they do themselves

@@ -25,6 +25,7 @@ class Mutant(NamedTuple):
     text: str  # occurs exactly once
     replacement: str
     seeds: int  # found within these, from seed 1 on
+    more: tuple = ()  # (file, text, replacement) where one edit does not make the bug
 
 
 MUTANTS = (
@@ -167,6 +168,67 @@ MUTANTS = (
     Mutant("a hand-over to a server that lacks entries", "K11", RAFT + "transfer.cpp",
            "it == leader.progress.end() || it->second.match_index != log_.last_index()",
            "it == leader.progress.end()", 300),
+    # ---- requests that come again
+    Mutant("a snapshot lacks the answers to tokens", "K1", KV + "snapshot.cpp",
+           "section_ == kKeys && replies_ > 0", "section_ == kKeys && replies_ > kMaxReplies", 300,
+           ((KV + "store.cpp", "  return plus(plus(sum_, replies_.digest()), "
+             "digest_of(revision_));\n", "  return plus(sum_, digest_of(revision_));\n"),
+            (KV + "store.cpp", "plus(digest_of(revision_), replies_.recomputed_digest())",
+             "digest_of(revision_)"))),
+    Mutant("answers to tokens are forgotten early", "K2", KV + "replies.hpp",
+           "kReplyKept = seconds(600);", "kReplyKept = seconds(5);", 300),
+    Mutant("a token is not looked up at apply", "K1", KV + "store.cpp",
+           "  if (!command.keyed) return decide(", "  if (true) return decide(", 300),
+    Mutant("a token stands for whatever comes with it", "K1", KV + "store.cpp",
+           "    if (kept->fingerprint == command.fingerprint) {\n", "    if (true) {\n", 300),
+    Mutant("an answer is kept by the clock of who applies", "K2", KV + "store.cpp",
+           "  KeptReply reply{std::string(command.token.view()), command.fingerprint, now, {}};\n",
+           "  KeptReply reply{std::string(command.token.view()), command.fingerprint, LogTime(0), "
+           "{}};\n", 1000),
+    # ---- leases, stale reads
+    Mutant("a follower promises nothing for a lease", "K7", RAFT + "follower.cpp",
+           "  promise(m.lease_ms);\n", "", 3000),
+    Mutant("a vote is given within a promise", "K7", RAFT + "follower.cpp",
+           "  if (promised()) return VoteRefusal::promised;  // whoever asks, and whatever for\n", "",
+           3000),
+    Mutant("a promise is not waited out after a restart", "K7", RAFT + "lease.cpp",
+           "if (current_term().value > 0 && majority() > 1) promised_until_", "if (false) "
+           "promised_until_", 3000),
+    Mutant("a lease counts from when the answer comes", "K7", RAFT + "lease.cpp",
+           "std::max(progress.lease_until, at->lease_end());",
+           "std::max(progress.lease_until, now_ + milliseconds(at->lease_ms) * 9 / 10);", 3000),
+    Mutant("a hand-over breaks the promises of a lease", "K7", RAFT + "follower.cpp",
+           "  if (promised()) return VoteRefusal::promised;  // whoever asks, and whatever for\n",
+           "  if (promised() && !m.transfer) return VoteRefusal::promised;\n", 3000,
+           ((RAFT + "follower.cpp", "    VESPER_ASSERT(!promised());\n", ""),
+            (RAFT + "transfer.cpp", "leader.hand_over->sent || now_ < leases_over_at()",
+             "leader.hand_over->sent"),
+            (RAFT + "transfer.cpp", " || !self_counts() || promised()) return;",
+             " || !self_counts()) return;"))),
+    Mutant("a new leader reads by lease before it has committed in its term", "K3",
+           RAFT + "lease.cpp", "leader == nullptr || commit_index_ < leader->term_start",
+           "leader == nullptr", 3000),
+    Mutant("a stale read leaves out how old the leader's word is", "K8", RAFT + "lease.cpp",
+           " - m.age * 11 / 9;", ";", 3000),
+    Mutant("a stale read counts as fresh what is not applied yet", "K8", RAFT + "lease.cpp",
+           "  if (m.leader_commit <= commit_index_)\n", "  if (true)\n", 300),
+    Mutant("max_staleness is not looked at", "K8", NODE + "requests.cpp",
+           "(!result.staleness || *result.staleness > *most)", "!result.staleness", 300),
+    Mutant("min_revision is not waited for", "K8", NODE + "requests.cpp",
+           "  if (store_->revision() >= options.min_revision) return true;\n",
+           "  return true;\n", 300),
+    # ---- full disks
+    Mutant("a hard state ahead of entries counts as entries", "L10", STORAGE + "wal.cpp",
+           "  persisted_ = written_.write_number;  // one frame", "  persisted_ = "
+           "in_flight_hard_state_;  // one frame", 1000),
+    Mutant("an envelope waits for its entries only", "E2", RAFT + "output.hpp",
+           "    return after <= persisted && after_hard_state <= hard_state;\n",
+           "    return after <= persisted;\n", 300),
+    Mutant("507 for a write that is in a log", "L18", NODE + "forwarding.cpp",
+           "  for (std::size_t i = next_unsent_; i < writes_.size(); ++i) {\n    Write& write = "
+           "writes_[i];\n    if (write.decided) continue;\n    if (write.waits) "
+           "given_up", "  for (std::size_t i = 0; i < writes_.size(); ++i) {\n    Write& write = "
+           "writes_[i];\n    if (write.decided) continue;\n    if (write.waits) given_up", 1000),
     # ---- liveness
     Mutant("a hand-over that comes to nothing is never given up", "K11", RAFT + "transfer.cpp",
            "leader.hand_over && now_ >= leader.hand_over->deadline", "false", 300),
@@ -186,18 +248,22 @@ MUTANTS = (
 )
 
 
+def edits(mutant):
+    return ((mutant.file, mutant.text, mutant.replacement), *mutant.more)
+
+
 def problems(root):
     """Mutants whose text does not stand exactly once in their file."""
     for mutant in MUTANTS:
-        path = os.path.join(root, mutant.file)
-        try:
-            with open(path, encoding="utf-8") as source:
-                count = source.read().count(mutant.text)
-        except OSError as error:
-            yield f"{mutant.name}: {error}"
-            continue
-        if count != 1:
-            yield f"{mutant.name}: its text stands {count} times in {mutant.file}"
+        for file, text, _ in edits(mutant):
+            try:
+                with open(os.path.join(root, file), encoding="utf-8") as source:
+                    count = source.read().count(text)
+            except OSError as error:
+                yield f"{mutant.name}: {error}"
+                continue
+            if count != 1:
+                yield f"{mutant.name}: its text stands {count} times in {file}"
     names = [mutant.name for mutant in MUTANTS]
     for name in sorted({name for name in names if names.count(name) > 1}):
         yield f"{name}: twice in the list"
@@ -229,12 +295,15 @@ def build(folder, jobs):
 
 def judge(folder, mutant, jobs):
     """How many seeds it took (None: not found within its number), and what was said."""
-    path = os.path.join(folder, mutant.file)
-    with open(path, encoding="utf-8") as source:
-        original = source.read()
+    originals = {}
     try:
-        with open(path, "w", encoding="utf-8") as source:
-            source.write(original.replace(mutant.text, mutant.replacement))
+        for file, text, replacement in edits(mutant):
+            path = os.path.join(folder, file)
+            with open(path, encoding="utf-8") as source:
+                now = source.read()
+            originals.setdefault(path, now)
+            with open(path, "w", encoding="utf-8") as source:
+                source.write(now.replace(text, replacement))
         built = build(folder, jobs)
         if built.returncode != 0:
             return None, "does not compile: " + built.stdout[-400:]
@@ -247,8 +316,9 @@ def judge(folder, mutant, jobs):
             return None, f"not found in {mutant.seeds} seeds"
         return int(found.group(1)), found.group(2)
     finally:
-        with open(path, "w", encoding="utf-8") as source:
-            source.write(original)
+        for path, original in originals.items():
+            with open(path, "w", encoding="utf-8") as source:
+                source.write(original)
 
 
 def run(root, names, jobs, kept):

@@ -11,6 +11,7 @@ namespace vesper::sim {
 namespace {
 
 constexpr std::uint64_t kCompareEvery = 256;  // turns of a host
+constexpr std::size_t kTokensCompared = 32;
 
 LogView view_of(const raft::Log& log) {
   const raft::Index base = log.base_index();
@@ -57,6 +58,9 @@ void World::observe_vote(Host& h, std::size_t to, const node::PeerMessage& messa
   const auto* vote = m == nullptr ? nullptr : std::get_if<raft::VoteReply>(m);
   if (vote == nullptr || vote->pre_vote || !vote->granted()) return;
   check(safety_.votes(h.number(), h.incarnation().value, vote->for_term.value, to));
+  // A vote is forgotten, if it is, before anything else is written.
+  if (faulty_ && plan_.has(FaultKind::power) && one_in(faults_, 30))
+    after(between(faults_, {}, milliseconds(3)), Kill{h.number(), h.boot, chance(faults_, 70)});
 }
 
 // E12: where a turn begins with a leader that was heard lately, no vote is given in it.
@@ -97,8 +101,12 @@ void World::observe(Host& h, bool whole) {
 
 void World::feed(const raft::Entry& entry) {
   tally_.count(Count::entries_committed);
+  // The clocks of these worlds are hardly fast, and time in which nobody ran does not count.
+  if (plan_.leases && entry.time.value > (now_ - kBegin).ns / 10 * 11 + seconds(1).ns)
+    return fail(fmt::format("K2: entry {} has a stamp of {} ms, {} ms have passed",
+                            entry.index.value, entry.time.value / 1'000'000, (now_ - kBegin).ms()));
   if (entry.type == raft::EntryType::command)
-    return check(history_.committed(checksum64(entry.payload().view())));
+    return check(history_.committed(checksum64(entry.payload().view()), entry.time.value));
   raft::Configuration configuration;
   for (std::size_t i = 0; i < hosts_.size(); ++i)
     configuration.voters.push_back({raft::ServerId(static_cast<std::uint32_t>(i)), "", {}});
@@ -140,6 +148,12 @@ void World::compare_store(const Host& h) {
     if (here != history_.at_end(key))
       fail(fmt::format("C: server {} holds another '{}' than the model", h.number(), key));
   });
+  const kv::LogTime now(history_.stamp());
+  history_.for_newest_kept(kTokensCompared, [&](const std::string& token, std::uint64_t revision) {
+    const kv::KeptReply* reply = store.replies().find(token, now);
+    if (reply == nullptr || reply->result.revision != revision)
+      fail(fmt::format("K1: server {} does not know what became of '{}'", h.number(), token));
+  });
 }
 
 void World::count(Host& h) {
@@ -166,6 +180,7 @@ void World::count(Host& h) {
   };
   tally_.count(Count::reads, reads(node::ReadLevel::linearizable));
   tally_.count(Count::reads_by_lease, reads(node::ReadLevel::lease));
+  tally_.count(Count::reads_stale, reads(node::ReadLevel::stale));
   tally_.count(Count::writes_proposed_again, now.writes_retried - before.writes_retried);
   if (h.node->raft().is_leader() && now.leader_changes != before.leader_changes)
     tally_.count(Count::leaders);

@@ -52,6 +52,12 @@ class Simulator(unittest.TestCase):
         self.assertIn("wrong outcome", again.stdout)
         self.assertIn("asks server", again.stdout)
 
+    def test_help_is_what_was_asked_for(self):
+        ran = run("--help")
+        self.assertEqual((ran.returncode, ran.stderr), (0, ""))
+        self.assertIn("--seeds N", ran.stdout)
+        self.assertIn("partition", ran.stdout)
+
     def test_arguments_that_make_no_sense_end_with_2(self):
         for arguments in (["--seeds"], ["--seeds", "x"], ["--seeds", "0"], ["--seeds", "-1"],
                           ["--nonsense"], ["--jobs", "0"], ["--servers", "4"], ["extra"],

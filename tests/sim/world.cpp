@@ -389,6 +389,8 @@ bool World::settled() {
     const raft::Raft& raft = h->node->raft();
     if (!raft.leader() || (leader && *leader != *raft.leader())) return false;
     leader = raft.leader();
+    // Q5: with a disk that never answers nobody leads.
+    if (host(leader->value).stalled_until == kNever) return false;
     if (raft.commit_index() != raft.log().last_index()) return false;
     if (h->node->applied_index() != raft.commit_index()) return false;
     const Id128 here = h->node->store().digest();
@@ -400,6 +402,7 @@ bool World::settled() {
 
 void World::judge_end() {
   check(history_.judge_connections());
+  tally_.count(Count::tokens_forgotten, history_.forgotten());
   for (const auto& h : hosts_)
     if (h->up() && h->node && !failure_) compare_store(*h);
 }

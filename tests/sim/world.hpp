@@ -5,6 +5,7 @@
 
 #include <fmt/core.h>
 
+#include <deque>
 #include <map>
 #include <memory>
 #include <string>
@@ -130,7 +131,9 @@ class World {
     std::map<std::uint64_t, std::optional<raft::ServerId>> transfers;  // by request: to whom
     std::map<std::uint64_t, std::size_t> open;                         // request -> operation
     std::map<std::string, std::uint64_t> revisions;                    // seen last
-    std::optional<Operation> again;  // was refused: tried once more elsewhere
+    std::uint64_t highest = 1;                                         // of the store, likewise
+    std::deque<Operation> again;  // was refused, or nobody knows: asked once more
+    std::deque<Operation> keyed;  // the last with tokens
     // A read and a write were served.
     bool satisfied() const { return served >= 2 && open.empty(); }
   };
@@ -212,6 +215,11 @@ class World {
   bool connect(Client& client);
   Operation invent(Client& client);
   void ask(Client& client, Operation operation);
+  void ask_keyed(Client& client, Operation operation);
+  void retry(Client& client, Operation operation);
+  void choose_read(Client& client, Operation& operation);
+  void give_up(Client& client, std::size_t operation);
+  std::optional<Age> age_of(const Host& h, const node::ReadResult& read) const;
   void on_reply(Host& h, const node::Ticket& ticket, node::Reply& reply);
   void ask_transfer(Client& client);
   void on_transferred(Client& client, const node::Ticket& ticket, const node::Reply& reply);

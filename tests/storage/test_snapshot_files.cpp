@@ -56,7 +56,7 @@ bool write(MemFs& fs, SnapshotFiles& files, Writer w, std::uint64_t index) {
   files.begin(w, raft::Index(index), 10);
   for (std::size_t at = 0; at < content.size(); at += 10) {
     if (!files.ready(w)) return false;
-    files.append(w, storage::encode_chunk(raft::Index(index), at / 10, content.substr(at, 10)));
+    files.append(w, storage::encode_chunk(files.zstd(), raft::Index(index), at / 10, content.substr(at, 10)));
     run(fs, files);
   }
   if (!files.ready(w)) return false;
@@ -130,7 +130,7 @@ TEST_CASE("the bytes of version 1 are those that docs/disk-format.md shows") {
   SnapshotFiles files(fs, kOwner);
   const std::string content = "eleven more";
   files.begin(Writer::taken, raft::Index(12), 100);
-  files.append(Writer::taken, storage::encode_chunk(raft::Index(12), 0, content));
+  files.append(Writer::taken, storage::encode_chunk(files.zstd(), raft::Index(12), 0, content));
   run(fs, files);
   raft::Snapshot snapshot = identity(12, content);
   snapshot.chunk_bytes = 100;
@@ -211,7 +211,7 @@ TEST_CASE("F40: without space a snapshot is given up, what was stays, and the ne
   REQUIRE(write(fs, files, Writer::taken, 5));
   fs.set_capacity(fs.used() + 60);
   files.begin(Writer::taken, raft::Index(9), 10);
-  files.append(Writer::taken, storage::encode_chunk(raft::Index(9), 0, "0123456789"));
+  files.append(Writer::taken, storage::encode_chunk(files.zstd(), raft::Index(9), 0, "0123456789"));
   bool failed = false;
   for (const auto& outcome : run(fs, files)) failed |= outcome.failed == Writer::taken;
   CHECK(failed);
@@ -240,7 +240,7 @@ TEST_CASE("chunks are read for followers; one that is damaged is not sent") {
   auto outcomes = run(fs, files);
   REQUIRE(outcomes.size() == 1);
   CHECK(outcomes[0].read->token == 77);
-  const auto content = storage::decode_chunk(outcomes[0].read->record.view(), raft::Index(5), 1);
+  const auto content = storage::decode_chunk(files.zstd(), outcomes[0].read->record.view(), raft::Index(5), 1);
   REQUIRE(content.ok());
   CHECK(*content == content_of(5).substr(10, 10));
   fs.flip_bit(storage::snapshot_name(raft::Index(5)), files.find(raft::Index(5))->offsets[2] + 20,
