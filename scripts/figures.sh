@@ -1,19 +1,21 @@
 #!/usr/bin/env bash
-# Measures the figures of README on this machine: failover under load (kill -9, SIGSTOP),
-# throughput, syncs per write, what an idle node costs. Takes about ten minutes; --quick takes one.
+# Measures the figures of README on this machine: throughput, syncs per write, what an idle node
+# costs; time to a new leader (kill -9, SIGSTOP, a stalled disk, a hand-over); with a million keys
+# the loop's longest turn while a snapshot is taken, a restart, a follower that catches up. Takes
+# about six minutes; --quick takes one and a half, with a tenth of the keys.
 #
 #   scripts/figures.sh [--quick]
 set -euo pipefail
 source "$(dirname "${BASH_SOURCE[0]}")/lib/common.sh"
 source "$(dirname "${BASH_SOURCE[0]}")/lib/packages.sh"
 
-kills=100 freezes=20 rounds=5
+kills=40 freezes=10 stalls=5 transfers=20 rounds=3 keys=1000000
 case "${1:-}" in
   -h | --help)
     print_manual
     exit
     ;;
-  --quick) kills=20 freezes=5 rounds=1 ;;
+  --quick) kills=10 freezes=3 stalls=2 transfers=5 rounds=1 keys=100000 ;;
   '') ;;
   *) usage_error "'$1' is no option here" ;;
 esac
@@ -21,5 +23,8 @@ esac
 need_packages build demo test figures
 configure build
 build build vesper
-python3 "$root/tests/cluster/throughput.py" "$root/build/vesper" --rounds "$rounds"
-python3 "$root/tests/cluster/figures.py" "$root/build/vesper" --kills "$kills" --freezes "$freezes"
+python3 "$root/tests/cluster/throughput.py" "$root/build/vesper" --rounds "$rounds" --seconds 2
+python3 "$root/tests/cluster/figures.py" "$root/build/vesper" --kills "$kills" \
+  --freezes "$freezes" --stalls "$stalls" --transfers "$transfers"
+python3 "$root/tests/cluster/snapshot_figures.py" "$root/build/vesper" --keys "$keys" \
+  --rounds "$rounds"

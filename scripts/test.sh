@@ -1,11 +1,12 @@
 #!/usr/bin/env bash
 # Installs what is missing, builds and runs every test; the last line is "N passed, N failed", the
-# exit code 0 only if none failed. Counted are test cases; those that run once more with the
-# address and undefined-behaviour sanitizers count once more.
+# exit code 0 only if none failed. Counted are test cases. The tests of the rooms that take bytes
+# in (suite sanitized) run with the address and undefined-behaviour sanitizers, all others in the
+# release build.
 #
-#   scripts/test.sh              release build: everything; with sanitizers: not the cluster tests
-#   scripts/test.sh --full       the cluster tests with sanitizers, too
-#   scripts/test.sh --quick      release build only
+#   scripts/test.sh              the above; a quarter of an hour at most
+#   scripts/test.sh --full       everything in both builds, slow cases, too
+#   scripts/test.sh --quick      everything, slow cases left out, in the release build only
 #   scripts/test.sh NAME...      only the tests of these names (meson test -C build --list)
 #
 # What a test printed: build/meson-logs/testlog.txt, build-asan/meson-logs/testlog.txt.
@@ -41,7 +42,7 @@ run_tests() {
   shift
   log=$root/$folder/meson-logs/testlog.json
   rm -f "$log"
-  (cd "$root" && meson test -C "$folder" --no-rebuild --print-errorlogs "$@" "${names[@]}") ||
+  (cd "$root" && meson test -C "$folder" --print-errorlogs "$@" "${names[@]}") ||
     code=$?
   [[ -f $log ]] ||
     die "no test ran in $folder/ (meson test ended with code $code)" \
@@ -56,11 +57,10 @@ run_tests() {
 }
 
 sanitizer_tests() {
-  local options=(--no-suite layout --no-suite scripts)
-  [[ $full == yes ]] || options+=(--no-suite cluster)
-  step "the same with the address and undefined-behaviour sanitizers (build-asan/)"
+  local options=(--suite sanitized)
+  [[ $full == no ]] || options=(--no-suite layout --no-suite scripts)
+  step "with the address and undefined-behaviour sanitizers (build-asan/)"
   configure build-asan --buildtype=debug -Doptimization=1 -Db_sanitize=address,undefined
-  build build-asan
   ASAN_OPTIONS=${ASAN_OPTIONS:-detect_stack_use_after_return=1:strict_string_checks=1} \
     UBSAN_OPTIONS=${UBSAN_OPTIONS:-halt_on_error=1:print_stacktrace=1} \
     run_tests build-asan --timeout-multiplier 4 "${options[@]}"
@@ -71,8 +71,10 @@ main() {
   need_packages build test
   step "release build (build/)"
   configure build
-  build build
-  run_tests build
+  local options=()
+  [[ $full == yes || $quick == yes || ${#names[@]} != 0 ]] || options=(--no-suite sanitized)
+  [[ $full == no ]] || export VESPER_FULL=1
+  run_tests build "${options[@]}"
   if [[ $quick == no && ${#names[@]} == 0 ]]; then sanitizer_tests; fi
   ((failed == 0)) ||
     say "The output of what failed is above and in build*/meson-logs/testlog.txt."

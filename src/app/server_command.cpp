@@ -2,6 +2,9 @@
 #include "app/server_command.hpp"
 
 #include <fmt/core.h>
+#ifdef __GLIBC__
+#include <malloc.h>
+#endif
 
 #include <algorithm>
 #include <filesystem>
@@ -48,6 +51,14 @@ Result<std::string> read_key(const std::string& path) {
     return Error{fmt::format("{}: a key of {} bytes, at least {} are expected", path, key->size(),
                              kMinKeyBytes)};
   return key;
+}
+
+// One heap for all threads. The state is built on a worker thread at boot and lives on the loop's;
+// glibc's heaps of other threads grow a page at a time, each with a system call.
+void use_one_heap() {
+#ifdef __GLIBC__
+  mallopt(M_ARENA_MAX, 1);
+#endif
 }
 
 template <typename T, typename U>
@@ -118,6 +129,7 @@ int run_server(const ServerOptions& given) {
     complain(options.error().what);
     return kExitUsage;
   }
+  use_one_heap();
   log::init(*level, fmt::format("n{}", given.id));
   server::Server node(std::move(options).value());
   return static_cast<int>(node.run());

@@ -19,6 +19,16 @@ std::size_t bucket_of(std::size_t entries, std::size_t buckets) {
   return bucket;
 }
 
+// An acknowledgement that waits for the disk is asked for again and again where there is no space.
+bool says_the_same(const raft::Gated& a, const raft::Gated& b) {
+  const auto* one = std::get_if<raft::AppendReply>(&a.envelope.message);
+  const auto* other = std::get_if<raft::AppendReply>(&b.envelope.message);
+  return one != nullptr && other != nullptr && one->success && other->success &&
+         a.envelope.to == b.envelope.to && one->term == other->term &&
+         one->match_index == other->match_index && a.after == b.after &&
+         a.after_hard_state == b.after_hard_state;
+}
+
 }  // namespace
 
 Node::Node(raft::Config config, raft::BootId boot, Limits limits, Recovery& recovery,
@@ -37,6 +47,7 @@ Node::Node(raft::Config config, raft::BootId boot, Limits limits, Recovery& reco
       configuration_(recovery.durable.snapshot.configuration),
       raft_(std::move(config), std::move(recovery.durable), now),
       now_(now) {
+  VESPER_ASSERT(limits_.entries_per_turn > 0);
   VESPER_ASSERT(limits_.snapshot_bytes > 0);
   VESPER_ASSERT(limits_.snapshot_entries > 0);
   VESPER_ASSERT(limits_.snapshot_chunk_bytes > 0);
@@ -55,6 +66,7 @@ Result<void> Node::replay() {
 
 Result<Instant> Node::turn(Instant now) {
   now_ = now;
+  may_apply_ = limits_.entries_per_turn;
   ++counters_.turns;
   draining_.swap(mailbox_);
   counters_.posts += draining_.size();
@@ -196,7 +208,8 @@ Result<void> Node::flush() {
     }
     wal_.write(std::move(*output_.write));
   }
-  for (raft::Gated& gated : output_.send_after) gated_.push_back(std::move(gated));
+  for (raft::Gated& gated : output_.send_after)
+    if (gated_.empty() || !says_the_same(gated_.back(), gated)) gated_.push_back(std::move(gated));
   // Writes are durable in order, but an envelope may hang on an older one than its neighbour.
   const raft::WriteNumber persisted = raft_.persisted();
   const raft::WriteNumber hard_state = raft_.persisted_hard_state();
@@ -216,11 +229,21 @@ Result<void> Node::flush() {
   output_.clear();
   output_.deadline = deadline;
   watch_leadership();
-  while (applied_index_ < raft_.commit_index())
-    if (auto done = apply(raft_.log().at(applied_index_.next())); !done) return done;
+  if (auto done = apply_committed(); !done) return done;
   for (const raft::ReadReady& ready : reads) on_read_ready(ready);
   advance_applied_reads();
   advance_awaited_revisions();
+  return {};
+}
+
+// As much of it as a turn may take; the rest is for the next one. Where the log brings a follower
+// up to date there may be any number of entries.
+Result<void> Node::apply_committed() {
+  while (applied_index_ < raft_.commit_index() && may_apply_ > 0) {
+    --may_apply_;
+    if (auto done = apply(raft_.log().at(applied_index_.next())); !done) return done;
+  }
+  if (applied_index_ < raft_.commit_index()) turn_again_ = true;
   return {};
 }
 
@@ -292,11 +315,14 @@ void Node::on_shutdown() {
     refuse_line(connection, Refusal::shutting_down);
   for (const auto& expired : writes_.give_up_unsent())
     end_write(expired.ticket, Refusal::shutting_down);
+  for (const PendingTransfer& pending : std::exchange(transfers_, {}))
+    clients_.reply(pending.request.ticket, Refusal::shutting_down);
 }
 
 Instant Node::next_deadline() const {
   Instant next = std::min({output_.deadline, wal_.deadline(), writes_.next_expiry(), read_expiry_});
-  const bool forwarding = raft_.leader().has_value() && !raft_.is_leader() && !stopping_;
+  const bool forwarding =
+      raft_.leader().has_value() && !raft_.is_leader() && !stopping_ && !raft_.writes_blocked();
   if (forwarding && stream_.term == raft_.current_term() && stream_.last_sent > stream_.accepted)
     next = std::min(next, stream_.retry_at);
   if (reads_.asking) next = std::min(next, reads_.ask_again_at);

@@ -27,6 +27,7 @@ struct Limits {
   std::size_t inflight_requests = 100'000;  // of clients, writes and reads
   std::size_t forward_window = 8u << 20;    // bytes forwarded and not yet decided (or one write)
   std::size_t unsynced_bytes = 32u << 20;   // queued for the disk; above: peers are not read
+  std::size_t entries_per_turn = 1024;      // applied in one; the rest in those that follow
   // A snapshot is taken whenever so much has been added to the log. The same on every node, or a
   // transfer is not resumed from another one.
   std::uint64_t snapshot_bytes = 64u << 20;
@@ -106,6 +107,7 @@ class Node {
   const Counters& counters() const { return counters_; }
   const raft::Raft& raft() const { return raft_; }
   const kv::Store& store() const { return *store_; }
+  raft::Index applied_index() const { return applied_index_; }  // what store() has come to
 
   // May this peer, as its handshake names it, speak to Raft? Nothing, or why not.
   std::optional<std::string> refuse_peer(raft::ServerId id, raft::Incarnation incarnation,
@@ -116,6 +118,7 @@ class Node {
   Result<void> handle(Post post);
   void step(raft::Event event) { raft_.step(now_, std::move(event), output_); }
   Result<void> flush();
+  Result<void> apply_committed();
   Result<void> apply(const raft::Entry& entry);
   Result<void> apply_command(const raft::Entry& entry);
   void count(const kv::WriteResult& answer);
@@ -207,6 +210,7 @@ class Node {
   std::vector<std::unique_ptr<kv::Store>> retired_;  // replaced, being taken apart
   Instant snapshot_retry_at_, receive_retry_at_;
   bool receive_failed_ = false;  // Raft is to be told
+  std::size_t may_apply_ = 0;    // entries in what is left of this turn
   bool turn_again_ = false;      // there is more to do though nothing happens
   bool replaying_ = true;        // until replay() has ended: no jobs yet
 

@@ -12,6 +12,7 @@ namespace vesper::raft {
 namespace {
 
 constexpr std::size_t kRoundsRemembered = 64;
+constexpr std::size_t kSentPerTurn = 2u << 20;  // bytes of entries to one follower
 
 }  // namespace
 
@@ -100,9 +101,12 @@ void Raft::replicate_to(ServerId id, Progress& progress) {
     if (!progress.probe_sent) send_append(id, progress);
     return;
   }
+  // Not all of a large window in one turn: what is in flight is acknowledged, and brings the rest.
+  const std::size_t at_most =
+      std::min(config_.max_inflight_bytes, progress.in_flight_bytes + kSentPerTurn);
   while (progress.next_index <= log_.last_index() &&
          progress.in_flight.size() < config_.max_inflight_messages &&
-         progress.in_flight_bytes < config_.max_inflight_bytes) {
+         progress.in_flight_bytes < at_most) {
     send_append(id, progress);
   }
 }
@@ -293,6 +297,7 @@ void Raft::leader_end_of_turn() {
   for (auto& [id, progress] : leader.progress) {
     replicate_to(id, progress);
     if (progress.waits_for_commit && progress.told_commit < commit_index_) {
+      promise(leader.sent.back().lease_ms);  // it asks for the round's promise again, from now on
       send(id, heartbeat_to(progress, blocked), WriteNumber(0));
       progress.told_commit = commit_index_;
     }

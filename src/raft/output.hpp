@@ -62,8 +62,8 @@ struct Output {
   // The state is replaced by that of this snapshot, before anything committed is applied: it was
   // received, and SnapshotStored has just been stepped.
   std::optional<Snapshot> install;
-  // Newly committed entries, [committed_first, committed_last]; both 0: none. Applied at once,
-  // whatever the local disk does: a majority has them.
+  // Newly committed entries, [committed_first, committed_last]; both 0: none. They may be
+  // applied whatever the local disk does: a majority has them.
   Index committed_first;
   Index committed_last;
   std::vector<ReadReady> reads;

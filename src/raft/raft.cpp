@@ -216,6 +216,7 @@ void Raft::advance_term(Term term, std::string_view reason) {
   dirty_ = true;
   term_write_ = pending_write();
   leader_blocks_writes_ = false;
+  room_wanted_ = 0;  // another leader's next entry may be smaller
   proven_index_ = commit_index_;
 }
 
@@ -274,7 +275,9 @@ Instant Raft::leader_heard_at() const {
 }
 
 Index Raft::leader_commit_heard() const {
-  return is_leader() ? commit_index_ : leader_commit_heard_;
+  const auto* leader = std::get_if<Leader>(&role_);
+  // A new leader does not know what is committed before it has committed itself (§8).
+  return leader == nullptr ? leader_commit_heard_ : std::max(commit_index_, leader->term_start);
 }
 
 void Raft::on_peer_up(const PeerUp& peer) {

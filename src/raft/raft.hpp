@@ -2,6 +2,7 @@
 // that can wait, fail or surprise lives around it (docs/architecture.md).
 #pragma once
 
+#include <algorithm>
 #include <map>
 #include <string_view>
 
@@ -100,8 +101,9 @@ class Raft {
   DiskHealth disk_health() const;
   // A voter under this incarnation, so that its vote and acknowledgements count.
   bool counts(ServerId id, Incarnation incarnation) const;
-  // When the current leader was last heard (of a leader: when a majority last was), and the
-  // highest commit index that it had told by then. Never: Instant{} and 0.
+  // When the current leader was last heard (of a leader: when a majority last was), and the highest
+  // commit index that it had told by then (of a leader: what it has to commit to know what is
+  // committed). Never: Instant{} and 0.
   Instant leader_heard_at() const;
   Index leader_commit_heard() const;
   // The index that a read must see, while this server holds a lease at `now`.
@@ -197,7 +199,9 @@ class Raft {
   // transfer.cpp
   void on_disk_space(const DiskSpace& space);
   bool has_room(std::size_t bytes);
-  bool out_of_room() const { return disk_space_.full && disk_space_.room <= kRoomPerEntry; }
+  bool out_of_room() const {
+    return disk_space_.full && disk_space_.room < std::max(room_wanted_, kRoomPerEntry + 1);
+  }
   bool is_fit(const Voter& voter) const;
   void on_transfer_leadership(const TransferLeadership& transfer);
   Instant leases_over_at() const;
@@ -277,6 +281,7 @@ class Raft {
   Duration round_base_;  // a vote round lasts [this, 2 * this]; doubles up to the normal timeout
   bool leader_blocks_writes_ = false;
   DiskSpace disk_space_;
+  std::uint64_t room_wanted_ = 0;  // by the leader's next entry, which did not fit; 0: by none
   bool leader_gone_ = false;  // its process is known to be gone: stickiness no longer protects it
   LogTime time_base_;         // the cluster's clock at time_base_at_
   Instant time_base_at_;

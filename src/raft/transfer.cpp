@@ -31,6 +31,7 @@ void Raft::on_disk_space(const DiskSpace& space) {
     output_->notes.push_back(space.full ? "no space for more log -> take what still fits, vote on"
                                         : "space for the log again -> take entries");
   disk_space_ = space;
+  if (!space.full) room_wanted_ = 0;
 }
 
 // Whether the log may grow by an entry of so many bytes. A leader's own entries are its node's
@@ -38,7 +39,10 @@ void Raft::on_disk_space(const DiskSpace& space) {
 bool Raft::has_room(std::size_t bytes) {
   if (!disk_space_.full) return true;
   const std::uint64_t needed = bytes + kRoomPerEntry;
-  if (needed > disk_space_.room) return false;
+  if (needed > disk_space_.room) {
+    room_wanted_ = needed;
+    return false;
+  }
   disk_space_.room -= needed;
   return true;
 }

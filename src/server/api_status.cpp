@@ -102,10 +102,8 @@ void write_log(const node::Status& status, const storage::Wal* wal, json::Writer
 }
 
 void write_snapshot(Context& context, const node::Status& status, json::Writer& json) {
-  json.key("snapshot");
-  if (status.snapshot_index.value == 0) {
-    json.null();
-  } else {
+  if (status.snapshot_index.value != 0) {
+    json.key("snapshot");
     json.begin_object();
     json.key("index");
     json.number(status.snapshot_index.value);
@@ -119,8 +117,8 @@ void write_snapshot(Context& context, const node::Status& status, json::Writer& 
   }
   json.key("taking_snapshot");
   json.boolean(status.taking_snapshot);
+  if (status.receiving_of == 0) return;
   json.key("receiving_snapshot");
-  if (status.receiving_of == 0) return json.null();
   json.begin_object();
   json.key("chunks");
   json.number(status.receiving_chunks);

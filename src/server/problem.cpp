@@ -50,11 +50,11 @@ Problem refused(node::Refusal refusal) {
               .detail = "this node is shutting down; nothing was applied",
               .hint = "use another node"};
     case node::Refusal::timeout:
-      return {
-          .status = 503,
-          .code = "timeout",
-          .detail = "no majority confirmed the read in time, or min_revision is not reached here",
-          .hint = "try again, or give it more time with ?timeout="};
+      return {.status = 503,
+              .code = "timeout",
+              .detail =
+                  "no majority confirmed it, nobody took over, or min_revision is not reached here",
+              .hint = "try again, or give it more time with ?timeout="};
     case node::Refusal::too_stale:
       return {.status = 503,
               .code = "too_stale",

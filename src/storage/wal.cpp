@@ -321,7 +321,7 @@ void Wal::append_frame(std::size_t count, bool rotate) {
   written_.hard_state = frame.hard_state;
   written_.commit_index = frame.commit_index;
   written_.last_index = last;
-  written_.base = queue_.base;
+  if (cuts) written_.base = queue_.base;
   in_flight_hard_state_ = queue_.number;
   in_flight_entries_ = count;
   in_flight_seal_ = false;

@@ -132,7 +132,7 @@ class Wal {
 
   Wal(Fs& fs, WalOptions options, raft::ServerId self, WalTail tail);
 
-  bool has_queued() const { return queue_.number > written_.write_number; }
+  bool has_queued() const { return queue_.number > written_.write_number || cut_waits(); }
   std::uint64_t room_here(bool for_entries) const;
   std::uint64_t room_next(bool for_entries) const;
   bool next_fits(std::uint64_t frame_room) const;

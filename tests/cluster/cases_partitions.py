@@ -224,7 +224,8 @@ def _(binary):
             scene.serves()
 
 
-@case('a star: only its hub sees a majority, so the hub leads')
+@case('a star: only its hub sees a majority, so the hub leads',
+      slow=True)
 def _(binary):
     with Scene(binary, 5, 1010) as scene:
         for _ in range(ROUNDS):
@@ -245,7 +246,8 @@ def descriptors(node):
     return len(os.listdir(f'/proc/{node.process.pid}/fd'))
 
 
-@case('a peer that vanishes without a word leaves nothing behind, however often')
+@case('a peer that vanishes without a word leaves nothing behind, however often',
+      slow=True)
 def _(binary):
     with Scene(binary, 3, 1011) as scene:
         cluster = scene.cluster
@@ -265,7 +267,8 @@ def _(binary):
                      lambda node=node: descriptors(node) <= before[node] + 4, 5)
 
 
-@case('a link that flaps five times a second costs no term')
+@case('a link that flaps five times a second costs no term',
+      slow=True)
 def _(binary):
     with Scene(binary, 3, 1012) as scene:
         leader = scene.cluster.wait_leader()

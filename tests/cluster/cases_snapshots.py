@@ -73,7 +73,7 @@ class Scene:
         while True:
             wait_for('no snapshot to be under way',
                      lambda: not any(node.status()['taking_snapshot'] for node in nodes))
-            if len({node.status()['snapshot']['index'] for node in nodes}) == 1:
+            if len({node.status().get('snapshot', {}).get('index') for node in nodes}) == 1:
                 return
             self.fill(1, keys=16)
 
@@ -86,7 +86,7 @@ def metric(node, name):
 def receiving(node):
     """Chunks that it has of a snapshot that is on its way, or None."""
     view = node.status()
-    found = view and view['receiving_snapshot']
+    found = view and view.get('receiving_snapshot')
     return found['chunks'] if found else None
 
 
@@ -127,7 +127,8 @@ def _(binary):
         expect(installs(away) > before, 'no snapshot was installed')
 
 
-@case('the leader is killed while it sends a snapshot: the next one goes on where the follower is')
+@case('the leader is killed while it sends a snapshot: the next one goes on where the follower is',
+      slow=True)
 def _(binary):
     with Scene(binary, 4003) as scene:
         resumed = 0
@@ -150,7 +151,8 @@ def _(binary):
         expect(resumed > 0, 'not one transfer went on where it was')
 
 
-@case('everything is killed while a snapshot comes: what was half received is no state')
+@case('everything is killed while a snapshot comes: what was half received is no state',
+      slow=True)
 def _(binary):
     with Scene(binary, 4004) as scene:
         half = 0

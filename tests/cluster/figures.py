@@ -1,7 +1,10 @@
 """Measures what README claims about failover, on this machine: figures.py BINARY
 
-Kills and freezes the leader of a three-node cluster under load, again and again; prints how long it
-took until a write that was sent after the fault was acknowledged, and judges the whole history."""
+The leader of a three-node cluster under load is killed, frozen, given a disk that stalls (strace
+delays its fdatasync) or asked to hand over, again and again; prints how long it took until a write
+that was sent after that was acknowledged, and judges the whole history. Of a stall: until another
+node leads; of a hand-over: until the answer to POST /cluster/transfer, which comes when the new
+leader has committed."""
 
 import argparse
 import os
@@ -10,12 +13,14 @@ import statistics
 import sys
 import time
 
+from disks import Injected
 from harness import Cluster, wait_for
 from runner import Failed
 from workload import Workload
 
 FAULTS_A_CLUSTER = 20
 FAULTS = {'kill': signal.SIGKILL, 'freeze': signal.SIGSTOP}
+STALL = 'fdatasync:delay_enter=3s'
 
 
 def fault(cluster, load, kind, between):
@@ -41,12 +46,49 @@ def fault(cluster, load, kind, between):
     return (first - begin) / 1e6
 
 
+def led_by_another(cluster, load, begin, old):
+    """Milliseconds from `begin` until another node leads in its own view."""
+    wait_for('another one to lead', lambda: cluster.find_leader() not in (None, old), 20)
+    took = (time.monotonic_ns() - begin) / 1e6
+    load.wait_acknowledged(20)
+    return took
+
+
+def stall(cluster, load, between):
+    leader = cluster.wait_leader()
+    load.wait_acknowledged(between, timeout=30)
+    with Injected(leader, STALL):
+        took = led_by_another(cluster, load, time.monotonic_ns(), leader)
+    cluster.wait_ready(timeout=30)
+    return took
+
+
+def transfer(cluster, load, between):
+    leader = cluster.wait_leader()
+    load.wait_acknowledged(between, timeout=30)
+    begin = time.monotonic_ns()
+    reply = leader.api().request('POST', '/cluster/transfer')
+    took = (time.monotonic_ns() - begin) / 1e6
+    if reply.status != 200:
+        raise Failed(f'transfer: {reply}')
+    load.wait_acknowledged(20)
+    return took
+
+
+def once(cluster, load, kind, between):
+    if kind == 'stall':
+        return stall(cluster, load, between)
+    if kind == 'transfer':
+        return transfer(cluster, load, between)
+    return fault(cluster, load, kind, between)
+
+
 def measure(binary, kind, count, seed, between):
     with Cluster(binary, 3) as cluster, Workload(cluster, seed, clients=9) as load:
         load.wait_acknowledged(100)
         took = []
         for n in range(count):
-            took.append(fault(cluster, load, kind, between))
+            took.append(once(cluster, load, kind, between))
             print(f'\r{kind} {n + 1}/{count}: {took[-1]:.0f} ms   ', end='', file=sys.stderr)
         print(file=sys.stderr)
         load.__exit__(None, None, None)
@@ -60,12 +102,15 @@ def main():
     parser.add_argument('binary')
     parser.add_argument('--kills', type=int, default=100)
     parser.add_argument('--freezes', type=int, default=5)
+    parser.add_argument('--stalls', type=int, default=5)
+    parser.add_argument('--transfers', type=int, default=20)
     parser.add_argument('--between', type=int, default=300,
                         help='acknowledged writes before the next fault')
     parser.add_argument('--seed', type=int, default=1)
     options = parser.parse_args()
     print(f'{"leader":<8} {"times":>5} {"median":>8} {"of 20":>8} {"90 %":>8} {"most":>8}')
-    for kind, count in (('kill', options.kills), ('freeze', options.freezes)):
+    for kind, count in (('kill', options.kills), ('freeze', options.freezes),
+                        ('stall', options.stalls), ('transfer', options.transfers)):
         if count == 0:
             continue
         took, writes, ops = [], 0, 0

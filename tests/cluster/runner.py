@@ -1,5 +1,6 @@
 """A runner of a screenful: named cases, one line each, `N passed, N failed` at the end."""
 
+import os
 import sys
 import time
 import traceback
@@ -16,9 +17,10 @@ class Failed(AssertionError):
     """A claim that did not hold; the text says what was seen."""
 
 
-def case(name):
-    """Registers a function under the claim that it tests."""
+def case(name, slow=False):
+    """Registers a function under the claim that it tests. A slow one waits for VESPER_FULL=1."""
     def register(function):
+        function.slow = slow
         CASES.append((name, function))
         return function
     return register
@@ -42,6 +44,8 @@ def run(only=(), *args):
             continue
         begin = time.monotonic()
         try:
+            if function.slow and not only and os.environ.get('VESPER_FULL') != '1':
+                raise Skipped('slow, scripts/test.sh --full runs it')
             function(*args)
         except Skipped as reason:
             skipped += 1

@@ -13,6 +13,7 @@ import sys
 import tempfile
 import time
 
+from cases_overload import offer
 from harness import Cluster, Node, wait_for
 
 PUT = '''
@@ -64,6 +65,19 @@ def reads(leader, follower, rounds, seconds):
             print(f'{level} reads/s, 64 clients, {name:<8}'.ljust(44) +
                   f'{median(many[level]):>9.0f}   one client: '
                   f'{1e6 / median(one[level]):.0f} us a read')
+
+
+def overload(leader, rounds, seconds):
+    """Ten times the clients, each with sixteen writes at once; in turn with 64 clients."""
+    peaks, goods, refusals = [], [], []
+    for _ in range(rounds):
+        peaks.append(offer(leader, 64, 1, seconds)[0])
+        good, refused = offer(leader, 640, 16, seconds)
+        goods.append(good)
+        refusals.append(refused)
+    shares = [good / peak for good, peak in zip(goods, peaks)]
+    print(f'goodput under overload, writes/s  {median(goods):>9.0f}   '
+          f'{median(shares):.2f} times that of 64 clients, {median(refusals):.0f} refused/s')
 
 
 def syncs(nodes, leader, script, seconds):
@@ -141,6 +155,7 @@ def main():
         leader.api().put('key1', 'x' * 256)
         reads(leader, follower, options.rounds, options.seconds)
         if not options.reads:
+            overload(leader, options.rounds, options.seconds)
             syncs(cluster.nodes, leader, script.name, options.seconds)
     return 0
 

@@ -203,3 +203,9 @@ TEST_CASE("§8: a read is answered after a majority has confirmed the leader, an
   CHECK(one.output().reads[0].id == 7);
   CHECK(one.output().reads[0].index == Index(2));
 }
+
+TEST_CASE("§8: a new leader has not caught up before it has committed in its term") {
+  One one;
+  one.become_leader();
+  CHECK(one.raft().leader_commit_heard() > one.raft().commit_index());
+}

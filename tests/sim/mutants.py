@@ -189,8 +189,8 @@ MUTANTS = (
     Mutant("a follower promises nothing for a lease", "K7", RAFT + "follower.cpp",
            "  promise(m.lease_ms);\n", "", 1000),
     Mutant("a vote is given within a promise", "K7", RAFT + "follower.cpp",
-           "  if (promised()) return VoteRefusal::promised;  // whoever asks, and whatever for\n", "",
-           3000),
+           "  if (promised()) return VoteRefusal::promised;  // whoever asks, and whatever for\n",
+           "", 1000),
     Mutant("a promise is not waited out after a restart", "K7", RAFT + "lease.cpp",
            "if (current_term().value > 0 && majority() > 1) promised_until_", "if (false) "
            "promised_until_", 1000),

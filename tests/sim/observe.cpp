@@ -90,7 +90,7 @@ void World::observe(Host& h, bool whole) {
   check(safety_.in_term(who, raft.current_term().value, leads));
   if (!whole || failure_) return;
   const Id128 digest = h.node->store().digest();
-  check(safety_.applied(who, raft.commit_index().value, {digest.high, digest.low}));
+  check(safety_.applied(who, h.node->applied_index().value, {digest.high, digest.low}));
   mix(digest.low);
   if (h.turns % kCompareEvery == 0) {
     check(safety_.compare_all(who, hash_at));
@@ -136,7 +136,7 @@ void World::compare_store(const Host& h) {
   tally_.count(Count::digests_recomputed);
   if (store.recomputed_digest() != store.digest())
     return fail(fmt::format("C: server {}: its digest is not that of its items", h.number()));
-  if (h.node->raft().commit_index().value != safety_.committed().size()) return;
+  if (h.node->applied_index().value != safety_.committed().size()) return;
   tally_.count(Count::stores_compared);
   if (store.revision() != history_.revision() || store.size() != history_.keys())
     return fail(fmt::format("C: server {} has revision {} and {} keys, right is {} and {}",

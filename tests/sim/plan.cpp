@@ -104,6 +104,8 @@ Plan make_plan(const Options& options) {
   const bool often = chance(40);
   plan.limits.snapshot_entries =
       static_cast<std::uint64_t>(often ? between(5, 100) : between(100, 800));
+  // Few enough that what a turn commits is now and then applied in several.
+  if (often) plan.limits.entries_per_turn = 1 + plan.limits.snapshot_entries % 5;
   plan.limits.snapshot_bytes =
       static_cast<std::uint64_t>(often ? between(2'000, 40'000) : between(40'000, 300'000));
   plan.limits.snapshot_chunk_bytes =

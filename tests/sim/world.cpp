@@ -392,6 +392,7 @@ bool World::settled() {
     // Q5: with a disk that never answers nobody leads.
     if (host(leader->value).stalled_until == kNever) return false;
     if (raft.commit_index() != raft.log().last_index()) return false;
+    if (h->node->applied_index() != raft.commit_index()) return false;
     const Id128 here = h->node->store().digest();
     if (digest && *digest != here) return false;
     digest = here;

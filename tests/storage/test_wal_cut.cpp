@@ -103,6 +103,33 @@ TEST_CASE("segments below the log's beginning go, once that is durable, the olde
   REQUIRE(log.machine.run().ok());
 }
 
+TEST_CASE("a cut of entries that are still on their way to the disk waits for them") {
+  Cutting log;
+  REQUIRE(log.machine.open().ok());
+  log.append(40);  // several frames
+  log.cut(30);
+  // What is durable names a beginning that a recovery finds, after every frame.
+  for (bool more = true; more;) {
+    const auto turn = log.machine.turn();
+    REQUIRE(turn.ok());
+    more = *turn;
+    MemFs copy = log.fs;
+    copy.lose_power(MemFs::Loss::all);
+    Machine other{.fs = copy};
+    const raft::Index base = log.machine.wal->durable_base();
+    const auto opened = other.open();
+    REQUIRE_MESSAGE(opened.ok(), error_of(opened));
+    CHECK(other.found.base.index >= base);
+  }
+  CHECK(log.machine.wal->durable_base() == raft::Index(30));
+  CHECK(log.machine.wal->persisted() == raft::WriteNumber(log.number));
+  REQUIRE(log.machine.run_quiet().ok());
+  log.fs.lose_power(MemFs::Loss::all);
+  const auto opened = log.machine.open();
+  REQUIRE_MESSAGE(opened.ok(), error_of(opened));
+  CHECK(log.machine.found.base.index == raft::Index(30));
+}
+
 TEST_CASE("S3: a log that a snapshot replaces is dropped whole, whatever its length") {
   for (const std::uint64_t index : {std::uint64_t{7}, std::uint64_t{10}, std::uint64_t{500}}) {
     Cutting log;

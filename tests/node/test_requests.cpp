@@ -1,0 +1,133 @@
+// What becomes of clients' requests on a follower when the cluster cannot serve them.
+#include <doctest/doctest.h>
+
+#include <memory>
+#include <utility>
+#include <vector>
+
+#include "kv/command.hpp"
+#include "node/node.hpp"
+#include "raft/entry.hpp"
+#include "support/mem_fs.hpp"
+
+using namespace vesper;
+
+namespace {
+
+constexpr raft::ServerId kLeader{0}, kSelf{1};
+constexpr raft::Incarnation kLeaders{1}, kOwn{7};
+constexpr raft::Term kTerm{2};
+
+// Follows kLeader, which has sent it the Bootstrap entry.
+struct Follower final : node::Transport, node::Clients {
+  test::MemFs fs;
+  Instant now{seconds(1).ns};
+  node::Recovery recovery;
+  std::unique_ptr<node::Node> node;
+  std::size_t forwards = 0, acknowledgements = 0;
+  std::vector<std::pair<std::uint64_t, node::Reply>> replies;  // by request
+
+  explicit Follower(const storage::WalOptions& options = {}) {
+    auto recovered = node::recover(fs, kSelf, kOwn, options);
+    REQUIRE(recovered.ok());
+    recovery = std::move(recovered.value());
+    const raft::Configuration voters{
+        {5, 5}, {{kLeader, "http://a:1", kLeaders}, {kSelf, "http://b:1", kOwn}}};
+    raft::Config config;
+    config.self = kSelf;
+    config.incarnation = kOwn;
+    config.initial_voters = voters.voters;
+    node = std::make_unique<node::Node>(config, raft::BootId(9), node::Limits{}, recovery, *this,
+                                        *this, now);
+    REQUIRE(node->replay().ok());
+    raft::AppendEntries first{kTerm, {}, {}, {}, {}, {}};
+    first.entries.push_back(raft::make_entry(raft::Index(1), kTerm, raft::EntryType::bootstrap, {},
+                                             {}, raft::encode_bootstrap(voters)));
+    receive(std::move(first));
+    heartbeat(false);
+  }
+  void send(raft::ServerId, const node::PeerMessage& message, bool) override {
+    if (std::holds_alternative<node::Forward>(message)) ++forwards;
+    const auto* own = std::get_if<raft::Message>(&message);
+    if (own != nullptr && std::holds_alternative<raft::AppendReply>(*own)) ++acknowledgements;
+  }
+  void reply(const node::Ticket& ticket, node::Reply reply) override {
+    replies.emplace_back(ticket.request, std::move(reply));
+  }
+  Instant turn() {
+    const auto deadline = node->turn(now);
+    REQUIRE(deadline.ok());
+    return *deadline;
+  }
+  void receive(raft::Message message) {
+    node->post(node::FromPeer{kLeader, kLeaders, std::move(message)});
+    settle();
+  }
+  void settle() {
+    for (int i = 0; i < 40; ++i) {
+      now = now + microseconds(10);
+      turn();
+      if (auto done = fs.run_one()) node->post(node::DiskDone{std::move(*done)});
+    }
+  }
+  void heartbeat(bool blocked) {
+    raft::Heartbeat m{kTerm, raft::Index(1)};
+    m.writes_blocked = blocked;
+    receive(m);
+  }
+  void write(std::uint64_t request) {
+    node->post(node::ClientWrite{
+        {1, request}, SharedBytes::copy_of(kv::encode_put("k", "v", false, {})), now + seconds(5)});
+    settle();
+  }
+};
+
+}  // namespace
+
+TEST_CASE("while writes are blocked, what was forwarded waits without keeping the loop busy") {
+  Follower follower;
+  follower.write(1);
+  REQUIRE(follower.forwards == 1);  // and the leader says nothing: its disk is full
+  for (int i = 0; i < 20; ++i) {
+    follower.heartbeat(true);
+    follower.now = follower.now + milliseconds(50);
+    CHECK(follower.turn() > follower.now);
+  }
+  CHECK(follower.forwards <= 2);
+  CHECK(follower.replies.empty());  // it may be in the leader's log
+  // It is sent again when there is space.
+  follower.heartbeat(false);
+  CHECK(follower.forwards >= 2);
+}
+
+TEST_CASE("a hand-over that somebody waits for is refused when the node stops") {
+  Follower follower;
+  follower.node->post(node::ClientTransfer{{1, 1}, raft::ServerId(1), follower.now + seconds(5)});
+  follower.settle();
+  REQUIRE(follower.replies.empty());
+  follower.node->post(node::Shutdown{});
+  follower.settle();
+  REQUIRE(follower.replies.size() == 1);
+  CHECK(std::get<node::Refusal>(follower.replies[0].second) == node::Refusal::shutting_down);
+}
+
+TEST_CASE("an acknowledgement that waits for space waits once, however often it is asked for") {
+  storage::WalOptions options;
+  options.segment_bytes = 8192;
+  options.first_segment_bytes = 4096;
+  options.slice_bytes = 4096;
+  Follower follower(options);
+  follower.fs.set_capacity(follower.fs.used());
+  raft::AppendEntries m{kTerm, raft::Index(1), kTerm, {}, {}, {}};
+  m.entries.push_back(raft::make_entry(raft::Index(2), kTerm, raft::EntryType::command, {}, {},
+                                       kv::encode_put("large", std::string(6000, 'v'), false, {})));
+  const std::size_t before = follower.acknowledgements;
+  follower.receive(m);
+  for (int i = 0; i < 50; ++i)
+    follower.receive(raft::AppendEntries{kTerm, raft::Index(2), kTerm, {}, {}, {}});
+  CHECK(follower.acknowledgements == before);
+  follower.fs.set_capacity(UINT64_MAX);
+  follower.now = follower.now + seconds(1);
+  follower.settle();
+  CHECK(follower.acknowledgements == before + 1);
+}
