@@ -327,7 +327,8 @@ void World::wipe() {
 // ---- their ends ---------------------------------------------------------------------------
 
 void World::begin(Spell spell, Duration lasts) {
-  if (!spell.cuts.empty() && chance(faults_, 40)) excite();
+  const bool loses = spell.kind == FaultKind::loss || spell.kind == FaultKind::delay;
+  if ((loses || !spell.cuts.empty()) && chance(faults_, 40)) excite();
   spells_.push_back(std::move(spell));
   after(lasts, Undo{spells_.size() - 1});
 }

@@ -115,7 +115,12 @@ Plan make_plan(const Options& options) {
   if (chance(40)) plan.raft.max_append_bytes = static_cast<std::size_t>(between(1, 300));
   if (chance(30)) plan.raft.max_inflight_messages = static_cast<std::size_t>(between(1, 4));
   if (chance(30)) plan.raft.bulk_bytes = static_cast<std::size_t>(between(50, 2'000));
+  // Where elections are quicker than leases end, promises alone protect those (thesis 6.4.1).
   const Duration longest = plan.raft.election_timeout * 2;
+  if (chance(30)) {
+    plan.raft.election_timeout = milliseconds(between(45, 100));
+    plan.raft.heartbeat_interval = plan.raft.election_timeout / 3;
+  }
   plan.settle = nanoseconds(longest.ns * kSettleTimeouts / slowest * kMillion);
   return plan;
 }
