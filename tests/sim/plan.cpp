@@ -116,7 +116,7 @@ Plan make_plan(const Options& options) {
   if (chance(30)) plan.raft.max_inflight_messages = static_cast<std::size_t>(between(1, 4));
   if (chance(30)) plan.raft.bulk_bytes = static_cast<std::size_t>(between(50, 2'000));
   // Where elections are quicker than leases end, promises alone protect those (thesis 6.4.1).
-  const std::int64_t timeout = chance(25) ? between(45, 100) : chance(30) ? between(150, 400) : 150;
+  const std::int64_t timeout = chance(25) ? between(30, 90) : chance(30) ? between(150, 400) : 150;
   plan.raft.election_timeout = milliseconds(timeout);
   plan.raft.heartbeat_interval = plan.raft.election_timeout / 3;
   const Duration longest = milliseconds(std::max<std::int64_t>(timeout, 150)) * 2;
