@@ -79,6 +79,8 @@ Plan make_plan(const Options& options) {
     if (chance(55)) plan.kinds |= 1u << i;
   if (!chance(20)) plan.kinds &= ~(1u << static_cast<unsigned>(FaultKind::churn));
   if (!chance(40)) plan.kinds &= ~(1u << static_cast<unsigned>(FaultKind::core));
+  // Where clocks jump, nothing is asked of leases and of the age of stale reads.
+  if (!chance(50)) plan.kinds &= ~(1u << static_cast<unsigned>(FaultKind::jump));
   if (!options.flips) plan.kinds &= ~(1u << static_cast<unsigned>(FaultKind::flip));
   plan.kinds &= ~options.without;
 
