@@ -304,9 +304,12 @@ void World::flip() {
   after(milliseconds(100), Restart{i});
 }
 
-// A lost disk leaves a voter less for good. Not before all are registered: see docs/raft.md.
+// A lost disk leaves a voter less for good. Not before all are registered, and all know of their
+// cluster: else who knows of none and who has lost it might found another (docs/raft.md).
 bool World::may_wipe() {
   if (lost_hosts_ + 1 > (hosts_.size() - 1) / 2) return false;
+  for (const auto& h : hosts_)
+    if (!h->founded) return false;
   return std::all_of(registered_.begin(), registered_.end(), [](bool known) { return known; });
 }
 

@@ -50,6 +50,7 @@ struct Host final : node::Transport, node::Clients, storage::Fs {
   // Of its life.
   bool wiped = false;          // came back with another incarnation: counts for nothing
   bool gone_for_good = false;  // its data was refused
+  bool founded = false;        // it has had the Bootstrap committed
   bool outside = false;        // not of the core that has to go on at the end
   // Of its disk.
   Instant stalled_until;

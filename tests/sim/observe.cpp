@@ -88,6 +88,7 @@ void World::observe(Host& h, bool whole) {
   for (std::size_t i = committed; i < safety_.committed().size() && !failure_; ++i)
     feed(log.at(raft::Index(i + 1)));
   check(safety_.in_term(who, raft.current_term().value, leads));
+  h.founded |= raft.commit_index().value > 0;
   if (!whole || failure_) return;
   const Id128 digest = h.node->store().digest();
   check(safety_.applied(who, h.node->applied_index().value, {digest.high, digest.low}));
