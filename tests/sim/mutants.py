@@ -104,7 +104,7 @@ MUTANTS = (
            "raft::WriteNumber persisted() const { return written_.write_number; }", 300),
     Mutant("the tail in the page cache is not synced after a crash", "L10",
            STORAGE + "wal_recovery.cpp",
-           "  if (auto synced = fs_.sync(last.name); !synced) return synced;\n", "", 300),
+           "  if (auto synced = fs_.sync(last.name); !synced) return synced;\n", "", 1500),
     Mutant("a rename without the fsync of the directory", "L10", "tests/support/mem_fs.cpp",
            "  if (auto renamed = rename(job.from, job.to); !renamed) return renamed;\n"
            "  return sync_directory();",
