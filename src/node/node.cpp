@@ -81,7 +81,7 @@ Result<Instant> Node::turn(Instant now) {
     pump_transfers();
     pump_writes();
     pump_reads();
-    step(raft::EndOfTurn{});
+    step(raft::EndOfTurn{applied_index_});
     if (auto done = flush(); !done) return std::move(done).error();
   } while (wants_another_round());
   wal_.flush(now_);

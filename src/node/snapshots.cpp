@@ -58,8 +58,8 @@ void Node::pump_taking() {
   } else if (!taking.chunk.empty()) {
     taking.sum.add(taking.chunk);
     taking.snapshot.content_bytes += taking.chunk.size();
-    files_.append(kTaken, storage::encode_chunk(files_.zstd(), taking.snapshot.last_index, taking.next_chunk++,
-                                                taking.chunk));
+    files_.append(kTaken, storage::encode_chunk(files_.zstd(), taking.snapshot.last_index,
+                                                taking.next_chunk++, taking.chunk));
     taking.chunk.clear();
   } else if (raft_.durable_index() >= taking.snapshot.last_index) {
     // Not above what this disk has of the log: what others know by a majority is not ours yet.
@@ -122,8 +122,8 @@ void Node::pump_receiving() {
   if (!files_.ready(kReceived)) return;
   SharedBytes record = std::move(receiving.waiting.front());
   receiving.waiting.pop_front();
-  auto content =
-      storage::decode_chunk(files_.zstd(), record.view(), receiving.snapshot.last_index, receiving.taken_in);
+  auto content = storage::decode_chunk(files_.zstd(), record.view(), receiving.snapshot.last_index,
+                                       receiving.taken_in);
   if (!content) return fail_receiving(content.error().what);
   const bool last = receiving.taken_in + 1 == receiving.snapshot.chunks();
   receiving.content_bytes += content->size();

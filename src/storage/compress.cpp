@@ -41,8 +41,8 @@ Result<std::string> Zstd::decompress(std::string_view bytes, std::size_t size) {
   if (contexts_->in == nullptr) contexts_->in.reset(ZSTD_createDCtx());
   VESPER_ASSERT(contexts_->in != nullptr);
   std::string out(size, '\0');
-  const std::size_t got = ZSTD_decompressDCtx(contexts_->in.get(), out.data(), out.size(),
-                                              bytes.data(), bytes.size());
+  const std::size_t got =
+      ZSTD_decompressDCtx(contexts_->in.get(), out.data(), out.size(), bytes.data(), bytes.size());
   if (ZSTD_isError(got) != 0) return Error{fmt::format("zstd: {}", ZSTD_getErrorName(got))};
   if (got != size) return Error{fmt::format("zstd: {} bytes, {} expected", got, size)};
   return out;

@@ -177,7 +177,8 @@ void SnapshotFiles::read_done(Task& task, const JobDone& done, Outcome& out) {
       if (stored.snapshot.last_index == out.read->snapshot) stored.damaged = true;
   };
   if (!done.result) return bad(done.result.error().what);
-  if (const auto content = decode_chunk(zstd_, done.bytes.view(), out.read->snapshot, out.read->chunk);
+  if (const auto content =
+          decode_chunk(zstd_, done.bytes.view(), out.read->snapshot, out.read->chunk);
       !content)
     return bad(content.error().what);
   out.read->record = done.bytes;

@@ -103,7 +103,8 @@ Result<SnapshotHead> decode_snapshot_head(std::string_view bytes) {
   return head;
 }
 
-SharedBytes encode_chunk(Zstd& zstd, raft::Index last_index, std::uint64_t number, std::string_view content) {
+SharedBytes encode_chunk(Zstd& zstd, raft::Index last_index, std::uint64_t number,
+                         std::string_view content) {
   VESPER_ASSERT(!content.empty());
   VESPER_ASSERT(content.size() <= raft::kMaxChunk);
   std::string record;

@@ -48,7 +48,8 @@ std::string encode_snapshot_head(const SnapshotHead& head);
 Result<SnapshotHead> decode_snapshot_head(std::string_view bytes);
 
 // Compresses. Requires 1 to raft::kMaxChunk bytes of content.
-SharedBytes encode_chunk(Zstd& zstd, raft::Index last_index, std::uint64_t number, std::string_view content);
+SharedBytes encode_chunk(Zstd& zstd, raft::Index last_index, std::uint64_t number,
+                         std::string_view content);
 // The content of a whole record. Everything is checked and bounded.
 Result<std::string> decode_chunk(Zstd& zstd, std::string_view record, raft::Index last_index,
                                  std::uint64_t number);

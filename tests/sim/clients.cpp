@@ -360,8 +360,7 @@ void World::on_answer(Client& client, const node::Ticket& ticket, std::size_t op
 std::optional<Age> World::age_of(const Host& h, const node::ReadResult& read) const {
   if (!read.staleness) return std::nullopt;
   Age age{read.staleness->ns, std::nullopt};
-  if (plan_.leases)
-    age.as_of = (now_ - kBegin).ns - h.clock.in_world(*read.staleness).ns;
+  if (plan_.leases) age.as_of = (now_ - kBegin).ns - h.clock.in_world(*read.staleness).ns;
   return age;
 }
 

@@ -47,7 +47,7 @@ struct Operation {
   std::string token;       // of a write that may come again; empty: none
   std::uint64_t body = 0;  // what the token stands for
   enum class Level { linearizable, lease, stale } level = Level::linearizable;
-  std::uint64_t min_revision = 0;            // of a read
+  std::uint64_t min_revision = 0;             // of a read
   std::optional<std::int64_t> max_staleness;  // ns, of a stale read
   std::uint64_t connection = 0, request = 0;
   std::int64_t invoked = 0;  // ns, for the message

@@ -56,7 +56,8 @@ bool write(MemFs& fs, SnapshotFiles& files, Writer w, std::uint64_t index) {
   files.begin(w, raft::Index(index), 10);
   for (std::size_t at = 0; at < content.size(); at += 10) {
     if (!files.ready(w)) return false;
-    files.append(w, storage::encode_chunk(files.zstd(), raft::Index(index), at / 10, content.substr(at, 10)));
+    files.append(w, storage::encode_chunk(files.zstd(), raft::Index(index), at / 10,
+                                          content.substr(at, 10)));
     run(fs, files);
   }
   if (!files.ready(w)) return false;
@@ -240,7 +241,8 @@ TEST_CASE("chunks are read for followers; one that is damaged is not sent") {
   auto outcomes = run(fs, files);
   REQUIRE(outcomes.size() == 1);
   CHECK(outcomes[0].read->token == 77);
-  const auto content = storage::decode_chunk(files.zstd(), outcomes[0].read->record.view(), raft::Index(5), 1);
+  const auto content =
+      storage::decode_chunk(files.zstd(), outcomes[0].read->record.view(), raft::Index(5), 1);
   REQUIRE(content.ok());
   CHECK(*content == content_of(5).substr(10, 10));
   fs.flip_bit(storage::snapshot_name(raft::Index(5)), files.find(raft::Index(5))->offsets[2] + 20,
