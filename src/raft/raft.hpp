@@ -181,7 +181,14 @@ class Raft {
   void on_lease_read();
   std::uint32_t lease_to_ask() const;
   Instant lease_until() const;
-  Heartbeat heartbeat_to(const Progress& progress, bool writes_blocked) const;
+  // What the heartbeats of one turn have in common.
+  struct RoundFacts {
+    bool writes_blocked = false;
+    std::optional<Instant> confirmed;
+  };
+  RoundFacts round_facts() const { return {writes_blocked(), confirmed_at()}; }
+  Heartbeat heartbeat_to(const Progress& progress, const RoundFacts& facts) const;
+  void remember_freshness();
   void on_heartbeat_answered(Progress& progress, const HeartbeatReply& m);
   std::optional<Instant> confirmed_at() const;
   void learn_freshness(const Heartbeat& m);
