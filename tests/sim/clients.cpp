@@ -237,7 +237,8 @@ void World::client_step(std::size_t c) {
 void World::excite() {
   for (std::size_t c = 0; c < clients_.size(); ++c)
     for (std::int64_t n = clients_[c].random.between(3, 8); n > 0; --n)
-      after(between(clients_[c].random, {}, milliseconds(700)), Poke{c});
+      after(between(clients_[c].random, {}, milliseconds(chance(faults_, 50) ? 120 : 700)),
+            Poke{c});
 }
 
 void World::poke(std::size_t c) {
@@ -250,6 +251,8 @@ void World::poke(std::size_t c) {
     operation.value = fmt::format("v{}", ++values_);
   } else {
     choose_read(client, operation);
+    if (plan_.leases && chance(client.random, 50)) operation.level = Operation::Level::lease;
+    if (operation.level == Operation::Level::lease) operation.max_staleness.reset();
   }
   ask(client, std::move(operation));
 }

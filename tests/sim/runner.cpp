@@ -1,6 +1,7 @@
 #include "sim/runner.hpp"
 
 #include <fmt/core.h>
+#include <malloc.h>
 #include <poll.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -57,6 +58,9 @@ void write_all(int fd, const char* data, std::size_t size) {
 }
 
 [[noreturn]] void child(Options options, Range range, int to) {
+  // What one world gives back the next one takes: not by way of the kernel.
+  ::mallopt(M_MMAP_THRESHOLD, 64 << 20);
+  ::mallopt(M_TRIM_THRESHOLD, 256 << 20);
   for (std::uint64_t seed = range.first; seed < range.end; ++seed) {
     ::alarm(options.trace ? 0 : kSecondsEach);
     options.seed = seed;

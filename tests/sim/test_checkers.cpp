@@ -77,6 +77,27 @@ Seen value(const char* text, std::uint64_t revision, std::uint64_t create, std::
   return {true, text, false, revision, create, version};
 }
 
+constexpr std::int64_t kSecond = 1'000'000'000;
+
+Operation keyed(const char* value, std::uint64_t body, std::uint64_t connection = 1) {
+  Operation operation = put("k", value, connection);
+  operation.token = "t";
+  operation.body = body;
+  return operation;
+}
+
+Outcome again(Outcome outcome) {
+  outcome.replayed = true;
+  return outcome;
+}
+
+Operation stale(std::optional<std::int64_t> most = std::nullopt) {
+  Operation operation = get("k");
+  operation.level = Operation::Level::stale;
+  operation.max_staleness = most;
+  return operation;
+}
+
 }  // namespace
 
 TEST_CASE("E1: two leaders of one term are seen") {
@@ -344,6 +365,87 @@ TEST_CASE("requests of one connection that took effect in another order are seen
   REQUIRE_FALSE(history.wrote(b, created(2)));
   REQUIRE_FALSE(history.wrote(a, {Outcome::Kind::put, 3, 2, 2, 3}));
   CHECK(says(history.judge_connections(), "order"));
+}
+
+TEST_CASE("K1: a token that comes again is answered with what it has, and changes nothing") {
+  History history;
+  const auto a = history.invoke(keyed("a", 1), 1);
+  const auto b = history.invoke(keyed("a", 1, 2), 1);
+  REQUIRE_FALSE(history.committed(1));
+  REQUIRE_FALSE(history.committed(1, kSecond));
+  CHECK(history.revision() == 2);
+  SUBCASE("the same answer") {
+    CHECK_FALSE(history.wrote(b, again(created(2))));
+    CHECK_FALSE(history.wrote(a, created(2)));
+    CHECK(says(history.committed(1, kSecond), "K1"));
+  }
+  SUBCASE("two first answers") {
+    CHECK_FALSE(history.wrote(a, created(2)));
+    CHECK(says(history.wrote(b, created(2)), "wrong outcome"));
+  }
+  SUBCASE("another answer") {
+    CHECK(says(history.wrote(b, again(created(3))), "wrong outcome"));
+  }
+  SUBCASE("one that was not asked for any more") {
+    CHECK(says(history.refused(a), "refused"));
+  }
+}
+
+TEST_CASE("K2: a token is new again after ten minutes of log time and not before") {
+  History history;
+  history.invoke(keyed("a", 1), 1);
+  REQUIRE_FALSE(history.committed(1));
+  const auto b = history.invoke(keyed("a", 1), 1);
+  SUBCASE("not before") {
+    REQUIRE_FALSE(history.committed(1, 600 * kSecond - 1));
+    CHECK_FALSE(history.wrote(b, again(created(2))));
+  }
+  SUBCASE("after") {
+    REQUIRE_FALSE(history.committed(1, 600 * kSecond));
+    CHECK_FALSE(history.wrote(b, {Outcome::Kind::put, 3, 2, 2, 3, false}));
+    CHECK(says(history.committed(1, kSecond), "K2"));
+  }
+}
+
+TEST_CASE("K1: a token that stands for something else is refused and changes nothing") {
+  History history;
+  history.invoke(keyed("a", 1), 1);
+  const auto b = history.invoke(keyed("b", 2), 2);
+  REQUIRE_FALSE(history.committed(1));
+  REQUIRE_FALSE(history.committed(2));
+  CHECK(history.revision() == 2);
+  CHECK_FALSE(history.wrote(b, {Outcome::Kind::reused, 2, 0, 0, 0, false}));
+}
+
+TEST_CASE("K8: a stale read misses nothing that was told before the instant it names") {
+  History history;
+  const auto a = history.invoke(put("k", "a"), 1);
+  REQUIRE_FALSE(history.committed(1));
+  REQUIRE_FALSE(history.wrote(a, created(2), 100));
+  const auto b = history.invoke(stale(), 0);
+  SUBCASE("told later") {
+    CHECK_FALSE(history.read(b, {}, 1, 200, Age{100, 100}));
+  }
+  SUBCASE("told before") {
+    CHECK(says(history.read(b, {}, 1, 200, Age{99, 101}), "K8"));
+  }
+  SUBCASE("nothing is known") {
+    CHECK_FALSE(history.read(b, {}, 1, 200));
+  }
+  SUBCASE("older than wanted, or nobody knows") {
+    const auto c = history.invoke(stale(50), 0);
+    CHECK(says(history.read(c, {}, 1, 200, Age{51, std::nullopt}), "K8"));
+    const auto d = history.invoke(stale(50), 0);
+    CHECK(says(history.read(d, {}, 1, 200), "K8"));
+  }
+}
+
+TEST_CASE("a read below the revision that it asked for is seen") {
+  History history;
+  Operation least = get("k");
+  least.min_revision = 2;
+  const auto a = history.invoke(least, 0);
+  CHECK(says(history.read(a, {}, 1), "min_revision"));
 }
 
 TEST_CASE("a command that nobody asked for is seen") {
