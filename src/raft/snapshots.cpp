@@ -106,6 +106,7 @@ Index Raft::kept_for_followers(Index to) {
 }
 
 void Raft::compact_log(Index applied) {
+  log_.sweep(kCompactedPerTurn, kCompactedBytesPerTurn);
   Index to = std::min({compact_to_, snapshot_.last_index, applied});
   if (to <= log_.base_index()) return;
   to = kept_for_followers(to);
