@@ -15,8 +15,6 @@ Loop& self(void* data) {
 
 Loop::Loop() : read_buffer_(new char[kReadBuffer]) {
   VESPER_ASSERT(uv_loop_init(&loop_) == 0);
-  // Else the time of a poll could not be told from that of its callbacks.
-  VESPER_ASSERT(uv_loop_configure(&loop_, UV_METRICS_IDLE_TIME) == 0);
   uv_prepare_init(&loop_, &prepare_);
   uv_check_init(&loop_, &check_);
   uv_idle_init(&loop_, &idle_);
@@ -71,12 +69,20 @@ void Loop::before_poll() {
   arm(at);
 }
 
+uv_buf_t Loop::read_buffer() {
+  awake();
+  return uv_buf_init(read_buffer_.get(), kReadBuffer);
+}
+
+// libuv could tell how long it polled, but then polls twice. All that takes long begins with a read
+// or in turn().
+void Loop::awake() {
+  if (awake_since_ == Instant{}) awake_since_ = now();
+}
+
 void Loop::measure(Instant at) {
-  const Duration idle = nanoseconds(static_cast<std::int64_t>(uv_metrics_idle_time(&loop_)));
-  if (measured_at_ != Instant{} && events_.turned)
-    events_.turned((at - measured_at_) - (idle - idle_before_));
-  measured_at_ = at;
-  idle_before_ = idle;
+  if (awake_since_ != Instant{} && events_.turned) events_.turned(at - awake_since_);
+  awake_since_ = Instant{};
 }
 
 // The timer is only there to wake the poll. It is set again when it would be late, or so early that
@@ -95,6 +101,7 @@ void Loop::arm(Instant at) {
 }
 
 void Loop::after_poll() {
+  awake();
   const bool passed = deadline_passed_;
   deadline_passed_ = false;
   if (passed) deadline_ = kNever;

@@ -50,7 +50,7 @@ class Loop {
 
   uv_loop_t* raw() { return &loop_; }
   // Where reads land: one buffer for all streams of the loop, good until the callback returns.
-  uv_buf_t read_buffer() { return uv_buf_init(read_buffer_.get(), kReadBuffer); }
+  uv_buf_t read_buffer();
 
  private:
   static constexpr unsigned kReadBuffer = 128u << 10;
@@ -58,6 +58,7 @@ class Loop {
   void before_poll();
   void after_poll();
   void arm(Instant now);
+  void awake();
   void measure(Instant now);
 
   uv_loop_t loop_;
@@ -70,8 +71,7 @@ class Loop {
   Instant deadline_ = kNever;
   Instant armed_ = kNever;  // what timer_ is set to
   bool deadline_passed_ = false;
-  Instant measured_at_;   // before the poll of the turn that is being measured
-  Duration idle_before_;  // of all polls before that one
+  Instant awake_since_;  // Instant{}: not since the last poll
   std::unique_ptr<char[]> read_buffer_;
 };
 

@@ -68,6 +68,7 @@ Result<Instant> Node::turn(Instant now) {
   now_ = now;
   may_apply_ = limits_.entries_per_turn;
   ++counters_.turns;
+  report_disk_space();  // before this turn's entries: the log knows of those up to the last one
   draining_.swap(mailbox_);
   counters_.posts += draining_.size();
   for (Post& post : draining_)
@@ -76,12 +77,11 @@ Result<Instant> Node::turn(Instant now) {
   expire();
   pump_snapshots();
   // What is applied may decide writes and let others go; they leave in the same turn.
-  report_disk_space();
   do {
     pump_transfers();
     pump_writes();
     pump_reads();
-    step(raft::EndOfTurn{});
+    step(raft::EndOfTurn{applied_index_});
     if (auto done = flush(); !done) return std::move(done).error();
   } while (wants_another_round());
   wal_.flush(now_);

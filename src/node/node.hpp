@@ -134,7 +134,7 @@ class Node {
   // transfers.cpp
   struct PendingTransfer {
     ClientTransfer request;
-    raft::Term since;  // the term in which it was asked for
+    std::optional<raft::ServerId> from;  // who led when it was asked for; nobody was known
   };
   bool arrived(const PendingTransfer& pending) const;
   void on_client_transfer(ClientTransfer transfer);

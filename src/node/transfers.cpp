@@ -16,17 +16,17 @@ void Node::on_client_transfer(ClientTransfer transfer) {
   if (transfers_.size() >= kMostTransfers)
     return clients_.reply(transfer.ticket, Refusal::overloaded);
   transfers_ask_at_ = now_;
-  transfers_.push_back({std::move(transfer), raft_.current_term()});
+  transfers_.push_back({std::move(transfer), raft_.leader()});
 }
 
 void Node::on_transfer_asked(const TransferAsked& asked) {
   if (raft_.current_term() == asked.term) step(raft::TransferLeadership{asked.to});
 }
 
-// Whether the one who leads is the one who was to. Requires a leader.
+// Whether the one who leads is the one who was to, or another one than before. Requires a leader.
 bool Node::arrived(const PendingTransfer& pending) const {
   return pending.request.to ? pending.request.to == raft_.leader()
-                            : raft_.current_term() > pending.since;
+                            : pending.from && pending.from != raft_.leader();
 }
 
 // A transfer is done when this node has applied an entry of the new leader's term: by then that has
@@ -48,6 +48,8 @@ void Node::pump_transfers() {
   finish_transfers();
   const auto leader = raft_.leader();
   if (!leader || now_ < transfers_ask_at_) return;
+  for (PendingTransfer& pending : transfers_)
+    if (!pending.from) pending.from = leader;
   const auto next = std::find_if(transfers_.begin(), transfers_.end(),
                                  [&](const PendingTransfer& p) { return !arrived(p); });
   if (next == transfers_.end() && !handing_over_) return;

@@ -95,8 +95,12 @@ struct ReceiveFailed {};
 // The deadline of the last Output may have passed.
 struct DeadlinePassed {};
 
+inline constexpr Index kAllApplied{UINT64_MAX};  // of the committed entries
+
 // Everything that one turn of the loop brought has been stepped: batches leave now.
-struct EndOfTurn {};
+struct EndOfTurn {
+  Index applied = kAllApplied;  // the log is not cut beyond it
+};
 
 using Event = std::variant<Received, Persisted, Propose, ReadIndex, LeaseRead, PeerUp, PeerGone,
                            SnapshotStored, ChunkRead, ChunkStored, ReceiveFailed, DiskSpace,

@@ -223,11 +223,11 @@ void Raft::send_heartbeats() {
   // The leader is one of those that promise, and bound by it when it no longer leads.
   promise(leader.sent.back().lease_ms);
   leader.own_lease_until = std::max(leader.own_lease_until, leader.sent.back().lease_end());
-  const bool blocked = writes_blocked();
+  const RoundFacts facts = round_facts();
   for (auto& [id, progress] : leader.progress) {
     progress.told_commit = commit_index_;
     progress.waits_for_commit = false;
-    send(id, heartbeat_to(progress, blocked), WriteNumber(0));
+    send(id, heartbeat_to(progress, facts), WriteNumber(0));
   }
 }
 
@@ -293,12 +293,11 @@ void Raft::leader_deadline() {
 void Raft::leader_end_of_turn() {
   auto& leader = std::get<Leader>(role_);
   maybe_start_read_round();
-  const bool blocked = writes_blocked();
   for (auto& [id, progress] : leader.progress) {
     replicate_to(id, progress);
     if (progress.waits_for_commit && progress.told_commit < commit_index_) {
       promise(leader.sent.back().lease_ms);  // it asks for the round's promise again, from now on
-      send(id, heartbeat_to(progress, blocked), WriteNumber(0));
+      send(id, heartbeat_to(progress, round_facts()), WriteNumber(0));
       progress.told_commit = commit_index_;
     }
     progress.waits_for_commit = false;

@@ -15,17 +15,17 @@ namespace {
 // The largest value that a majority of the counting servers reaches; Instant{}: none does.
 class Majority {
  public:
-  void add(Instant value) { values_[size_++] = value; }
+  void add(Instant value) { values_[size_++] = value.ns; }
   Instant reaches(std::size_t majority) {
     if (size_ < majority) return Instant{};
     const auto begin = values_.begin();
     const auto at = begin + static_cast<std::ptrdiff_t>(majority - 1);
     std::nth_element(begin, at, begin + static_cast<std::ptrdiff_t>(size_), std::greater<>());
-    return *at;
+    return Instant{*at};
   }
 
  private:
-  std::array<Instant, kMaxServers> values_{};
+  std::array<std::int64_t, kMaxServers> values_;  // the first size_ of them
   std::size_t size_ = 0;
 };
 
@@ -92,13 +92,13 @@ std::optional<Index> Raft::lease_index(Instant now) const {
 
 // All heartbeats of a round ask for the same promise, also those that only tell a commit: an answer
 // does not say which of them it answers.
-Heartbeat Raft::heartbeat_to(const Progress& progress, bool writes_blocked) const {
+Heartbeat Raft::heartbeat_to(const Progress& progress, const RoundFacts& facts) const {
   const auto& leader = std::get<Leader>(role_);
   Heartbeat m{current_term(), commit_index_, log_time(now_), leader.round};
   m.lease_ms = leader.sent.back().lease_ms;
-  m.writes_blocked = writes_blocked;
-  if (const auto confirmed = confirmed_at()) {
-    const Duration age = std::max(Duration{}, progress.stamped_at - *confirmed);
+  m.writes_blocked = facts.writes_blocked;
+  if (facts.confirmed) {
+    const Duration age = std::max(Duration{}, progress.stamped_at - *facts.confirmed);
     if (age <= kMaxAge) {
       m.echo = progress.stamp;
       m.age = age;
@@ -121,9 +121,11 @@ void Raft::on_heartbeat_answered(Progress& progress, const HeartbeatReply& m) {
   progress.heard_at = std::max(progress.heard_at, at->sent_at);
   progress.acked_at = std::max(progress.acked_at, at->sent_at);
   progress.lease_until = std::max(progress.lease_until, at->lease_end());
-  // Remembered beyond the leadership.
-  if (const auto confirmed = confirmed_at())
-    fresh_as_of_ = std::max(fresh_as_of_.value_or(*confirmed), *confirmed);
+}
+
+// What a leader knew of its state's freshness holds when it no longer leads, too.
+void Raft::remember_freshness() {
+  if (is_leader()) fresh_as_of_ = fresh_as_of();
 }
 
 // ---- how fresh the state is ---------------------------------------------------------------

@@ -50,9 +50,17 @@ void Log::compact(Index index, std::size_t max, std::size_t max_bytes) {
 
 void Log::reset(Base base) {
   VESPER_ASSERT(base.index > base_.index);
+  if (dead_.empty()) dead_.swap(entries_);  // hardly ever again before the last one is swept
   entries_.clear();
   bytes_ = 0;
   base_ = base;
+}
+
+void Log::sweep(std::size_t max, std::size_t max_bytes) {
+  for (std::size_t bytes = 0; max > 0 && bytes < max_bytes && !dead_.empty(); --max) {
+    bytes += dead_.front().bytes.size();
+    dead_.pop_front();
+  }
 }
 
 std::optional<Index> Log::last_at_most(Index index, Term term) const {

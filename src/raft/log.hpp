@@ -43,6 +43,8 @@ class Log {
   void compact(Index index, std::size_t max, std::size_t max_bytes);
   // §7: the log is replaced by a snapshot.
   void reset(Base base);
+  // Takes apart up to so much of what a reset left: all at once would be felt.
+  void sweep(std::size_t max, std::size_t max_bytes);
 
   // The last index at or below `index` whose term is not above `term`; nothing where that lies
   // below the base. Where two logs differ, this skips a whole term at a time (§5.3, fast
@@ -54,6 +56,7 @@ class Log {
 
  private:
   std::deque<Entry> entries_;
+  std::deque<Entry> dead_;  // of before a reset
   Base base_;
   std::uint64_t bytes_ = 0;
 };

@@ -68,7 +68,7 @@ void Raft::step(Instant now, Event event, Output& output) {
     void operator()(DiskSpace& e) { raft.on_disk_space(e); }
     void operator()(TransferLeadership& e) { raft.on_transfer_leadership(e); }
     void operator()(DeadlinePassed&) { raft.on_deadline(); }
-    void operator()(EndOfTurn&) { raft.on_end_of_turn(); }
+    void operator()(EndOfTurn& e) { raft.on_end_of_turn(e.applied); }
   };
   std::visit(Dispatch{*this}, event);
   output.deadline = next_deadline();
@@ -209,6 +209,7 @@ bool Raft::counts(ServerId id, Incarnation incarnation) const {
 
 void Raft::advance_term(Term term, std::string_view reason) {
   VESPER_ASSERT(term > current_term());  // E3
+  remember_freshness();
   if (is_leader())
     output_->notes.push_back(
         fmt::format("{} > {}: {} -> step down", name(term), name(current_term()), reason));
@@ -221,6 +222,7 @@ void Raft::advance_term(Term term, std::string_view reason) {
 }
 
 void Raft::become_follower(std::optional<ServerId> leader) {
+  remember_freshness();
   if (leader.has_value())
     output_->notes.push_back(
         fmt::format("server {} leads {} -> follow", leader->value, name(current_term())));
@@ -344,11 +346,11 @@ Instant Raft::next_deadline() const {
   return std::visit(Next{now_, leases_over_at()}, role_);
 }
 
-void Raft::on_end_of_turn() {
+void Raft::on_end_of_turn(Index applied) {
   if (is_leader()) leader_end_of_turn();
   make_write();
   if (receiving_ && receiving_->snapshot.last_index <= commit_index_) receiving_.reset();
-  compact_log();
+  compact_log(applied);
   check_invariants();
 }
 

@@ -125,7 +125,7 @@ class Raft {
   void on_peer_up(const PeerUp& peer);
   void on_peer_gone(ServerId id);
   void on_deadline();
-  void on_end_of_turn();
+  void on_end_of_turn(Index applied);
   void advance_term(Term term, std::string_view reason);
   void become_follower(std::optional<ServerId> leader);
   void send(ServerId to, Message message, WriteNumber needs, bool bulk = false);
@@ -149,7 +149,7 @@ class Raft {
   void install(const Snapshot& snapshot);
   void plan_compaction();
   Index kept_for_followers(Index to);
-  void compact_log();
+  void compact_log(Index applied);
   Duration transfer_patience() const { return config_.election_timeout * kTransferPatience; }
   void send_snapshot(ServerId id, Progress& progress);
   void begin_transfer(ServerId id, Progress& progress);
@@ -181,7 +181,14 @@ class Raft {
   void on_lease_read();
   std::uint32_t lease_to_ask() const;
   Instant lease_until() const;
-  Heartbeat heartbeat_to(const Progress& progress, bool writes_blocked) const;
+  // What the heartbeats of one turn have in common.
+  struct RoundFacts {
+    bool writes_blocked = false;
+    std::optional<Instant> confirmed;
+  };
+  RoundFacts round_facts() const { return {writes_blocked(), confirmed_at()}; }
+  Heartbeat heartbeat_to(const Progress& progress, const RoundFacts& facts) const;
+  void remember_freshness();
   void on_heartbeat_answered(Progress& progress, const HeartbeatReply& m);
   std::optional<Instant> confirmed_at() const;
   void learn_freshness(const Heartbeat& m);

@@ -105,8 +105,9 @@ Index Raft::kept_for_followers(Index to) {
   return to;
 }
 
-void Raft::compact_log() {
-  Index to = std::min(compact_to_, snapshot_.last_index);
+void Raft::compact_log(Index applied) {
+  log_.sweep(kCompactedPerTurn, kCompactedBytesPerTurn);
+  Index to = std::min({compact_to_, snapshot_.last_index, applied});
   if (to <= log_.base_index()) return;
   to = kept_for_followers(to);
   // What this turn commits is not applied yet.

@@ -51,6 +51,9 @@ bool Raft::has_room(std::size_t bytes) {
 bool Raft::writes_blocked() const {
   const auto* leader = std::get_if<Leader>(&role_);
   if (leader == nullptr) return leader_blocks_writes_;
+  const auto is_full = [](const auto& at) { return at.second.disk == DiskHealth::full; };
+  if (!disk_space_.full && std::none_of(leader->progress.begin(), leader->progress.end(), is_full))
+    return false;
   std::size_t there = self_counts() ? 1 : 0;
   std::size_t with_space = self_counts() && !disk_space_.full ? 1 : 0;
   for (const auto& [id, progress] : leader->progress) {
