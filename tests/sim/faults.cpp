@@ -374,7 +374,7 @@ void World::choose_core() {
     trace("server {} stays behind ({})", i, shape);
     if (shape == 0) crash(h, false);
     if (shape == 1 && h.up()) h.paused = true;
-    if (shape == 2) h.slowness = milliseconds(faults_.between(5, 50));
+    if (shape == 2) h.slowness = milliseconds(faults_.between(5, 20));
     if (shape == 3) h.stalled_until = kNever;
     for (std::size_t j = 0; j < hosts_.size(); ++j) {
       if (j == i) continue;
