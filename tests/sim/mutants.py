@@ -118,9 +118,9 @@ MUTANTS = (
            "receiving.taken_in + 2 == receiving.snapshot.chunks()", 300),
     # ---- clients
     Mutant("a read without the round of heartbeats", "K4", RAFT + "leader.cpp",
-           "  if (confirmed < majority()) return;\n", "", 300),
+           "  if (confirmed < majority()) return;\n", "", 1000),
     Mutant("an answer to an older round confirms a read", "K4", RAFT + "leader.cpp",
-           "progress.acked_round >= leader.reading.round", "progress.acked_round > 0", 300),
+           "progress.acked_round >= leader.reading.round", "progress.acked_round > 0", 1000),
     Mutant("a read joins the round that is under way", "K4", RAFT + "leader.cpp",
            "leader->gathering.remote.emplace_back(from, m.id);",
            "(leader->reading.empty() ? leader->gathering : leader->reading)"
