@@ -77,7 +77,7 @@ struct Heartbeat {
 // How a server's disk does, as far as its leader should know.
 enum class DiskHealth : std::uint8_t {
   ok = 0,
-  stalled = 1,  // a write has been under way for longer than the longest election timeout
+  stalled = 1,  // no write has ended for longer than the longest election timeout, though some wait
   full = 2,     // there is no space for more log
 };
 

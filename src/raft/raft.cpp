@@ -127,6 +127,7 @@ void Raft::on_persisted(const Persisted& persisted) {
   if (std::holds_alternative<Candidate>(role_)) count_votes();
   if (number <= persisted_) return;
   persisted_ = number;
+  persisted_at_ = now_;
   std::size_t done = 0;
   while (done < outstanding_.size() && outstanding_[done].number <= number) {
     durable_index_ = std::max(durable_index_, outstanding_[done].last_index);

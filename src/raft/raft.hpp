@@ -257,6 +257,7 @@ class Raft {
   WriteNumber last_write_;                // handed out last
   WriteNumber persisted_;
   WriteNumber persisted_hard_state_;  // >= persisted_
+  Instant persisted_at_;              // when persisted_ rose last
   Index durable_index_;               // the log up to here is on this disk
   WriteNumber term_write_;            // makes current_term (and voted_for) durable
   bool dirty_ = false;                // something waits for the next Write

@@ -19,11 +19,13 @@ constexpr std::uint64_t kMostBehind = 1024;
 
 // ---- disks --------------------------------------------------------------------------------
 
+// Stalled is a disk that finishes nothing, not one that has much to do: a Write may wait for
+// others.
 DiskHealth Raft::disk_health() const {
   if (disk_space_.full) return DiskHealth::full;
-  const bool stalled = !outstanding_.empty() &&
-                       now_ - outstanding_.front().handed_out_at > config_.election_timeout * 2;
-  return stalled ? DiskHealth::stalled : DiskHealth::ok;
+  if (outstanding_.empty()) return DiskHealth::ok;
+  const Instant idle_since = std::max(outstanding_.front().handed_out_at, persisted_at_);
+  return now_ - idle_since > config_.election_timeout * 2 ? DiskHealth::stalled : DiskHealth::ok;
 }
 
 void Raft::on_disk_space(const DiskSpace& space) {
