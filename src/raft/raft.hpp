@@ -262,7 +262,6 @@ class Raft {
   WriteNumber term_write_;            // makes current_term (and voted_for) durable
   bool dirty_ = false;                // something waits for the next Write
   Index write_from_;                  // first entry that the next Write must carry
-  Index keep_through_;                // of the next Write
 
   Snapshot snapshot_;  // the newest stored here
   LogBase disk_base_;  // where the log on the disk begins; <= snapshot_.last_index

@@ -3,6 +3,7 @@
 // which forgets unsynced bytes. No format and no policy in here.
 #pragma once
 
+#include <cerrno>
 #include <cstdint>
 #include <string>
 #include <string_view>
@@ -73,6 +74,11 @@ struct JobDone {
   Duration took;        // from submit to completion, the queue of the thread pool included
   SharedBytes bytes;    // of a Read
 };
+
+// The one failure of a job that is not fatal where nothing has been promised yet.
+inline bool out_of_space(int code) {
+  return code == ENOSPC || code == EDQUOT;
+}
 
 // One directory. Names have no slash in them. Whoever made an Fs has made sure that the directory
 // exists and holds its lock (the file LOCK) until the Fs is destroyed.

@@ -3,18 +3,9 @@
 #include <fmt/core.h>
 
 #include <algorithm>
-#include <cerrno>
 #include <utility>
 
 namespace vesper::storage {
-namespace {
-
-bool out_of_space(int code) {
-  return code == ENOSPC || code == EDQUOT;
-}
-
-}  // namespace
-
 Result<std::vector<raft::Index>> SnapshotFiles::open() {
   auto names = fs_.list();
   if (!names) return std::move(names).error();

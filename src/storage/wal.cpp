@@ -1,7 +1,6 @@
 #include "storage/wal.hpp"
 
 #include <algorithm>
-#include <cerrno>
 #include <utility>
 
 #include "base/log.hpp"
@@ -26,10 +25,6 @@ std::uint64_t with_reserve(std::uint64_t bytes) {
 
 std::uint64_t minus(std::uint64_t a, std::uint64_t b) {
   return a > b ? a - b : 0;
-}
-
-bool out_of_space(int code) {
-  return code == ENOSPC || code == EDQUOT;
 }
 
 void check_options(const WalOptions& options) {
