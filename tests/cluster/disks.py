@@ -31,15 +31,23 @@ class Injected:
         self.tracer = subprocess.Popen([*self.command, '-p', str(pid)], stdin=subprocess.DEVNULL,
                                        stderr=subprocess.PIPE)
         running[self.tracer.pid] = self.tracer
-        wait_for(f'strace to hold all threads of {self.node}', lambda: self.holds_all(pid))
+        wait_for(f'strace to hold all threads of {self.node}, or its end',
+                 lambda: self.holds_all(pid) or self.node.process.poll() is not None)
         return self
 
     def holds_all(self, pid):
-        expect(self.tracer.poll() is None, lambda: f'strace: {self.tracer.stderr.read().decode()}')
-        for thread in os.listdir(f'/proc/{pid}/task'):
-            with open(f'/proc/{pid}/task/{thread}/status', encoding='ascii') as f:
-                if 'TracerPid:\t0\n' in f.read():
-                    return False
+        if self.tracer.poll() is not None:
+            # One thread that is held already may have met the injected error and ended the node.
+            expect(self.node.process.poll() is not None,
+                   lambda: f'strace: {self.tracer.stderr.read().decode()}')
+            return True
+        try:
+            for thread in os.listdir(f'/proc/{pid}/task'):
+                with open(f'/proc/{pid}/task/{thread}/status', encoding='ascii') as f:
+                    if 'TracerPid:\t0\n' in f.read():
+                        return False
+        except (FileNotFoundError, ProcessLookupError):  # a thread, or all, ended meanwhile
+            return False
         return True
 
     def __exit__(self, *_):
