@@ -106,6 +106,7 @@ void Loop::after_poll() {
   deadline_passed_ = false;
   if (passed) deadline_ = kNever;
   if (events_.turn) events_.turn(passed);
+  heap_.cover();
 }
 
 }  // namespace vesper::io

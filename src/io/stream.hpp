@@ -90,7 +90,6 @@ class Stream {
   Delegate<void, int> on_connected_;
   Handle* handle_;  // null when closed; freed by its close callback
   std::vector<Chunk> gathered_;
-  std::size_t flying_before_ = 0;  // bytes of the write under way when it began
   bool writing_ = false;
   bool finishing_ = false;
   bool finished_ = false;

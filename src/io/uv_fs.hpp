@@ -9,6 +9,7 @@
 #include <vector>
 
 #include "io/delegate.hpp"
+#include "io/heap.hpp"
 #include "io/loop.hpp"
 #include "io/timer.hpp"
 #include "storage/fs.hpp"
@@ -67,6 +68,7 @@ class UvFs final : public storage::Fs {
   const std::string directory_;
   const int directory_fd_;
   const int lock_fd_;  // holds the flock as long as it is open
+  Heap heap_;          // of the thread that recovers
   const Delegate<void, storage::JobDone> done_;
   std::vector<std::pair<std::string, int>> open_files_;  // few, the latest last
   std::deque<Submitted> queue_;                          // the front is under way

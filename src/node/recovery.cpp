@@ -30,9 +30,9 @@ Result<Loaded> load(storage::Fs& fs, storage::SnapshotOwner owner, raft::Index i
 }
 
 std::optional<raft::Term> term_at(const storage::Recovered& log, raft::Index index) {
-  if (index == log.base.index) return log.base.term;
-  if (index < log.base.index) return std::nullopt;
-  const std::uint64_t position = index.value - log.base.index.value - 1;
+  if (index == log.kept.index) return log.kept.term;
+  if (index < log.kept.index) return std::nullopt;
+  const std::uint64_t position = index.value - log.kept.index.value - 1;
   if (position >= log.entries.size()) return std::nullopt;
   return log.entries[position].term;
 }
@@ -52,6 +52,7 @@ Result<void> join(const raft::Snapshot& snapshot, storage::Recovered& log, Recov
   if (term_at(log, snapshot.last_index) == snapshot.last_term) {
     durable.commit_index = std::max(durable.commit_index, snapshot.last_index);
     durable.entries = std::move(log.entries);
+    durable.kept = log.kept;
     return {};
   }
   if (snapshot.last_index <= log.commit_index)
@@ -59,7 +60,7 @@ Result<void> join(const raft::Snapshot& snapshot, storage::Recovered& log, Recov
                              snapshot.last_term.value)};
   out.notes.push_back(
       fmt::format("the log ends at {} and does not lead to {} -> it is replaced by the snapshot",
-                  log.base.index.value + log.entries.size(), name));
+                  log.kept.index.value + log.entries.size(), name));
   durable.replaces_log = true;
   durable.base = {snapshot.last_index, snapshot.last_term, cluster};
   durable.commit_index = snapshot.last_index;
@@ -68,13 +69,35 @@ Result<void> join(const raft::Snapshot& snapshot, storage::Recovered& log, Recov
   return {};
 }
 
+// Up to where the newest snapshot, if it is intact, makes the log superfluous.
+Result<raft::Index> unneeded(storage::Fs& fs, std::size_t tail) {
+  auto names = fs.list();
+  if (!names) return std::move(names).error();
+  raft::Index newest(0);
+  for (const std::string& name : *names)
+    if (const auto index = storage::parse_snapshot_name(name)) newest = std::max(newest, *index);
+  return raft::Index(newest.value - std::min<std::uint64_t>(newest.value, tail));
+}
+
+// Reads the log again, all of it.
+Result<void> read_whole(storage::Fs& fs, raft::ServerId self, const storage::WalOptions& options,
+                        storage::Recovered& log, Recovery& out) {
+  out.wal.reset();
+  auto wal = storage::Wal::open(fs, self, log.incarnation, options, log);
+  if (!wal) return std::move(wal).error();
+  out.wal = std::move(wal.value());
+  return {};
+}
+
 }  // namespace
 
 Result<Recovery> recover(storage::Fs& fs, raft::ServerId self, raft::Incarnation fresh,
-                         const storage::WalOptions& options) {
+                         const storage::WalOptions& options, std::size_t tail) {
   Recovery out;
+  const auto superfluous = unneeded(fs, tail);
+  if (!superfluous) return superfluous.error();
   storage::Recovered log;
-  auto wal = storage::Wal::open(fs, self, fresh, options, log);
+  auto wal = storage::Wal::open(fs, self, fresh, options, log, *superfluous);
   if (!wal) return std::move(wal).error();
   out.wal = std::move(wal.value());
   out.incarnation = log.incarnation;
@@ -97,7 +120,11 @@ Result<Recovery> recover(storage::Fs& fs, raft::ServerId self, raft::Incarnation
       // there: then it had been committed, and was written to the log.
       if (index > log.commit_index) return std::move(loaded).error();
       out.notes.push_back(fmt::format("{} -> not used", loaded.error().what));
-      if (!damage) damage = std::move(loaded).error();
+      if (!damage) {
+        damage = std::move(loaded).error();
+        if (auto read = read_whole(fs, self, options, log, out); !read)
+          return std::move(read).error();
+      }
       continue;
     }
     const raft::Snapshot snapshot = loaded->stored.snapshot;

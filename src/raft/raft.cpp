@@ -9,15 +9,21 @@
 #include "raft/entry.hpp"
 
 namespace vesper::raft {
+namespace {
+
+Log::Base log_base(const Durable& durable) {
+  const LogBase& base = durable.begins();
+  const bool is_snapshot = base.index == durable.snapshot.last_index;
+  return {base.index, base.term, is_snapshot ? durable.snapshot.log_time : LogTime(0)};
+}
+
+}  // namespace
 
 Raft::Raft(Config config, Durable durable, Instant now)
     : config_(std::move(config)),
       prng_(config_.seed),
       hard_state_(durable.hard_state),
-      log_({durable.base.index, durable.base.term,
-            durable.base.index == durable.snapshot.last_index ? durable.snapshot.log_time
-                                                              : LogTime(0)},
-           std::move(durable.entries)),
+      log_(log_base(durable), std::move(durable.entries)),
       commit_index_(durable.commit_index),
       proven_index_(durable.commit_index),
       last_write_(durable.last_write),

@@ -41,13 +41,16 @@ struct Config {
 struct Durable {
   HardState hard_state;
   Index commit_index;
-  std::vector<Entry> entries;  // behind base.index, contiguous
+  std::vector<Entry> entries;  // behind begins().index, contiguous
   WriteNumber last_write;
   LogBase base;
+  LogBase kept;       // entries up to here were left on the disk: nobody needs them in memory
   Snapshot snapshot;  // the newest intact one; base.index <= its last_index <= commit_index
   // The log on the disk does not reach the snapshot, or contradicts it: it is given up, and the
   // next Write says so. entries is empty then, base and hard_state are what it will say.
   bool replaces_log = false;
+
+  const LogBase& begins() const { return kept.index > base.index ? kept : base; }
 };
 
 // Fast failover and fast start (docs/raft.md).

@@ -76,6 +76,7 @@ Exit Server::run() {
 
 std::optional<Exit> Server::start() {
   std::signal(SIGPIPE, SIG_IGN);
+  io::Heap::prepare();
   // One thread for the disk, one for names: libuv lets names take half of the pool at most.
   ::setenv("UV_THREADPOOL_SIZE", "2", 0);
   const HostPort listen = listen_address(options_);
@@ -114,7 +115,7 @@ std::optional<Exit> Server::start() {
 
 void Server::recover() {
   auto recovered = node::recover(*fs_, raft::ServerId(options_.id), raft::Incarnation(random_id()),
-                                 storage::WalOptions{});
+                                 storage::WalOptions{}, options_.log_tail_entries);
   if (!recovered) {
     recovery_error_ = recovered.error();
     return;

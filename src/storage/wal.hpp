@@ -36,8 +36,9 @@ struct WalOptions {
 struct Recovered {
   raft::HardState hard_state;
   raft::Index commit_index;          // never above the last entry
-  std::vector<raft::Entry> entries;  // behind base.index, without gaps
+  std::vector<raft::Entry> entries;  // behind kept.index, without gaps
   raft::LogBase base;                // where the log begins
+  raft::LogBase kept;                // where `entries` do: there, or at what open() was told
   raft::WriteNumber last_write;      // the next Write is numbered one more
   Id128 cluster_id;                  // of the Bootstrap entry; none in a log without one
   raft::Incarnation incarnation;     // of the directory
@@ -62,9 +63,11 @@ class Wal {
   // Recovers what the directory holds, or makes the first segment in an empty one with `fresh` as
   // its incarnation (random, not 0). Blocks; boot only. The error says which file, where in it and
   // what is wrong; nothing has been changed then, but where making a new segment failed. `fs`
-  // outlives the Wal.
+  // outlives the Wal. Entries up to `unneeded` are read and judged, but not given out; where the log
+  // ends before that, Recovered::kept is its end, and its term may be 0: not known.
   static Result<std::unique_ptr<Wal>> open(Fs& fs, raft::ServerId self, raft::Incarnation fresh,
-                                           WalOptions options, Recovered& out);
+                                           WalOptions options, Recovered& out,
+                                           raft::Index unneeded = raft::Index(0));
 
   Wal(const Wal&) = delete;
   Wal& operator=(const Wal&) = delete;

@@ -87,7 +87,8 @@ Result<WalSegment> make_segment(Fs& fs, std::uint64_t bytes, SegmentHead& head) 
 
 class Recovery {
  public:
-  Recovery(Fs& fs, raft::ServerId self, Recovered& out) : fs_(fs), self_(self), out_(out) {}
+  Recovery(Fs& fs, raft::ServerId self, Recovered& out, raft::Index unneeded)
+      : fs_(fs), self_(self), out_(out), unneeded_(unneeded) {}
 
   Result<WalTail> run(raft::Incarnation fresh, const WalOptions& options);
 
@@ -102,8 +103,19 @@ class Recovery {
   Result<void> apply(const Segment& segment, const FrameHeader& frame, std::string_view entries);
   const char* inconsistency(const FrameHeader& frame, const raft::LogBase& base) const;
   Result<void> check_beginning();
+  void forget_behind(raft::Index index, bool before_it_too);
   Result<void> apply_entries(const Segment& segment, const FrameHeader& frame,
                              std::string_view bytes);
+  Result<void> pass_over_entries(const Segment& segment, const FrameHeader& frame,
+                                 std::string_view bytes);
+  Result<void> check_entry(const Segment& segment, const FrameHeader& frame,
+                           const raft::Entry& entry, raft::Index expected, raft::Term before) const;
+  raft::Index last_index() const {
+    return raft::Index(start_.value - 1 + skipped_ + out_.entries.size());
+  }
+  raft::Term last_term() const {
+    return out_.entries.empty() ? skipped_term_ : out_.entries.back().term;
+  }
   Result<void> begin_fresh(raft::Incarnation fresh, const WalOptions& options);
   Result<void> write_last_frame_again();
   Result<void> go_on(const WalOptions& options);
@@ -111,12 +123,17 @@ class Recovery {
   Fs& fs_;
   const raft::ServerId self_;
   Recovered& out_;
+  const raft::Index unneeded_;
   std::vector<Segment> segments_;
   bool spare_there_ = false;
   bool snapshots_there_ = false;
   // Where reading stands.
   WalState state_;
-  raft::Index start_{1};  // of out_.entries[0], where there is one
+  // Entries from start_ on have been read. The first skipped_ of them were passed over, all of them
+  // at most unneeded_; those behind them are out_.entries.
+  raft::Index start_{1};
+  std::uint64_t skipped_ = 0;
+  raft::Term skipped_term_;  // of the last of them; 0: not known
   std::uint64_t offset_ = 0;
   std::uint64_t last_frame_ = 0;  // offset of the last one in the segment being read; 0: none yet
   std::uint64_t chain_ = 0;
@@ -297,25 +314,33 @@ Result<void> Recovery::apply(const Segment& segment, const FrameHeader& frame,
   }
   if (const char* wrong = inconsistency(frame, base)) return damage(segment, offset_, wrong);
   const bool afresh = frame.kind == FrameKind::cut && frame.keep_through == base.index;
-  if (afresh || frame.keep_through.next() <= start_) {
-    out_.entries.clear();
-    start_ = frame.keep_through.next();
-  } else {
-    out_.entries.resize(static_cast<std::size_t>(frame.keep_through.next().value - start_.value));
-  }
+  forget_behind(frame.keep_through, afresh);
   if (frame.kind == FrameKind::cut) state_.cluster_id = base.cluster_id;
   state_.base = {base.index, base.term, {}};
   if (auto applied = apply_entries(segment, frame, entries); !applied) return applied;
   state_.write_number = frame.write_number;
   state_.hard_state = frame.hard_state;
   state_.commit_index = frame.commit_index;
-  state_.last_index = raft::Index(start_.value - 1 + out_.entries.size());
+  state_.last_index = last_index();
   if (state_.last_index.value == 0) state_.cluster_id = {};
   return {};
 }
 
+// What was read of the log ends with `index` now; with `before_it_too` it begins behind it.
+void Recovery::forget_behind(raft::Index index, bool before_it_too) {
+  if (before_it_too || index < start_) start_ = index.next();
+  const std::uint64_t left = index.next().value - start_.value;
+  if (left < skipped_) {
+    skipped_ = left;
+    skipped_term_ = raft::Term(0);
+  }
+  out_.entries.resize(static_cast<std::size_t>(left - skipped_));
+}
+
 Result<void> Recovery::apply_entries(const Segment& segment, const FrameHeader& frame,
                                      std::string_view bytes) {
+  const raft::Index last(frame.keep_through.value + frame.entry_count);
+  if (frame.entry_count > 0 && last <= unneeded_) return pass_over_entries(segment, frame, bytes);
   // One buffer for the entries of a frame, without header and padding.
   const SharedBytes buffer = SharedBytes::copy_of(bytes);
   std::size_t at = 0;
@@ -323,18 +348,55 @@ Result<void> Recovery::apply_entries(const Segment& segment, const FrameHeader& 
     Result<raft::Entry> entry = raft::decode_entry(buffer.slice(at, buffer.size() - at));
     if (!entry) return damage(segment, offset_, entry.error().what);
     at += entry->bytes.size();
-    const raft::Term before = out_.entries.empty() ? raft::Term(0) : out_.entries.back().term;
-    const raft::Index expected(start_.value + out_.entries.size());
-    if (entry->index != expected || entry->term < before ||
-        entry->term > frame.hard_state.current_term)
-      return damage(
-          segment, offset_,
-          fmt::format("entry {} of term {} cannot follow entry {} of term {}", entry->index.value,
-                      entry->term.value, expected.value - 1, before.value));
+    const auto checked = check_entry(segment, frame, *entry, last_index().next(), last_term());
+    if (!checked) return checked;
     if (entry->index == raft::Index(1)) state_.cluster_id = cluster_id_of(*entry);
     out_.entries.push_back(std::move(*entry));
   }
   if (at != buffer.size()) return damage(segment, offset_, "there are bytes behind its entries");
+  return {};
+}
+
+Result<void> Recovery::check_entry(const Segment& segment, const FrameHeader& frame,
+                                   const raft::Entry& entry, raft::Index expected,
+                                   raft::Term before) const {
+  if (entry.index == expected && entry.term >= before &&
+      entry.term <= frame.hard_state.current_term)
+    return {};
+  return damage(segment, offset_,
+                fmt::format("entry {} of term {} cannot follow entry {} of term {}",
+                            entry.index.value, entry.term.value, expected.value - 1, before.value));
+}
+
+// Nobody needs the entries of this frame: they are in a snapshot. Its checksum has been checked;
+// of the entries the last one is read, whose term may be where the log kept in memory begins.
+Result<void> Recovery::pass_over_entries(const Segment& segment, const FrameHeader& frame,
+                                         std::string_view bytes) {
+  std::size_t first = 0;
+  std::size_t at = 0;
+  std::size_t length = 0;
+  for (std::uint32_t i = 0; i < frame.entry_count; ++i) {
+    at += length;
+    length = raft::entry_length(bytes.substr(at));
+    if (length == 0 || length > bytes.size() - at)
+      return damage(segment, offset_, "an entry's length is out of bounds");
+    if (i == 0) first = length;
+  }
+  if (at + length != bytes.size())
+    return damage(segment, offset_, "there are bytes behind its entries");
+  if (frame.keep_through == raft::Index(0)) {
+    const auto entry = raft::decode_entry(SharedBytes::copy_of(bytes.substr(0, first)));
+    if (!entry) return damage(segment, offset_, entry.error().what);
+    state_.cluster_id = cluster_id_of(*entry);
+  }
+  const auto entry = raft::decode_entry(SharedBytes::copy_of(bytes.substr(at, length)));
+  if (!entry) return damage(segment, offset_, entry.error().what);
+  const raft::Index last(frame.keep_through.value + frame.entry_count);
+  if (auto checked = check_entry(segment, frame, *entry, last, last_term()); !checked)
+    return checked;
+  out_.entries.clear();
+  skipped_ = last.value - start_.value + 1;
+  skipped_term_ = entry->term;
   return {};
 }
 
@@ -459,8 +521,12 @@ Result<void> Recovery::check_beginning() {
         fmt::format("{} is missing: the log begins with entry {}, the first one in {} is {}",
                     segment_name(segments_.front().number - 1), first.value, segments_.front().name,
                     start_.value)};
-  const std::uint64_t useless =
-      std::min<std::uint64_t>(first.value - start_.value, out_.entries.size());
+  out_.kept = state_.base;
+  const raft::Index keep_from = std::max(state_.base.index, std::min(unneeded_, last_index()));
+  const std::uint64_t useless = std::min<std::uint64_t>(
+      keep_from.value - (start_.value - 1) - skipped_, out_.entries.size());
+  if (keep_from > state_.base.index)
+    out_.kept = {keep_from, useless > 0 ? out_.entries[useless - 1].term : skipped_term_, {}};
   out_.entries.erase(out_.entries.begin(),
                      out_.entries.begin() + static_cast<std::ptrdiff_t>(useless));
   return {};
@@ -482,7 +548,7 @@ Result<WalTail> Recovery::run(raft::Incarnation fresh, const WalOptions& options
   if (!segments_.empty())
     out_.notes.push_back(fmt::format(
         "log read: {} entries behind index {}, term {}, commit index {}, {} segments",
-        out_.entries.size(), state_.base.index.value, state_.hard_state.current_term.value,
+        last_index().value - state_.base.index.value, state_.base.index.value, state_.hard_state.current_term.value,
         state_.commit_index.value, tail_.files.size()));
   out_.hard_state = state_.hard_state;
   out_.commit_index = state_.commit_index;
@@ -496,9 +562,9 @@ Result<WalTail> Recovery::run(raft::Incarnation fresh, const WalOptions& options
 }  // namespace
 
 Result<WalTail> recover_wal(Fs& fs, raft::ServerId self, raft::Incarnation fresh,
-                            const WalOptions& options, Recovered& out) {
+                            const WalOptions& options, Recovered& out, raft::Index unneeded) {
   out = {};
-  return Recovery(fs, self, out).run(fresh, options);
+  return Recovery(fs, self, out, unneeded).run(fresh, options);
 }
 
 }  // namespace vesper::storage

@@ -84,7 +84,7 @@ struct Follower final : node::Transport, node::Clients {
     options.segment_bytes = 8192;
     options.first_segment_bytes = 4096;
     options.slice_bytes = 4096;
-    auto recovered = node::recover(fs, kSelf, kOwn, options);
+    auto recovered = node::recover(fs, kSelf, kOwn, options, raft::Config{}.log_tail_entries);
     if (!recovered) return std::move(recovered).error();
     recovery = std::move(recovered.value());
     raft::Config config;

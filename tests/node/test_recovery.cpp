@@ -15,6 +15,8 @@ using test::MemFs;
 
 namespace {
 
+constexpr std::size_t kTail = 5;
+
 // A cluster of one, driven by hand.
 struct Solo final : node::Transport, node::Clients {
   MemFs fs;
@@ -41,14 +43,14 @@ struct Solo final : node::Transport, node::Clients {
     options.segment_bytes = 8192;
     options.first_segment_bytes = 4096;
     options.slice_bytes = 4096;
-    auto recovered = node::recover(fs, raft::ServerId(0), raft::Incarnation(7), options);
+    auto recovered = node::recover(fs, raft::ServerId(0), raft::Incarnation(7), options, kTail);
     if (!recovered) return std::move(recovered).error();
     recovery = std::move(recovered.value());
     raft::Config config;
     config.self = raft::ServerId(0);
     config.incarnation = recovery.incarnation;
     config.initial_voters.push_back({raft::ServerId(0), "http://127.0.0.1:1", {}});
-    config.log_tail_entries = 5;
+    config.log_tail_entries = kTail;
     node::Limits limits;
     limits.snapshot_entries = 40;
     limits.snapshot_chunk_bytes = 100;
@@ -141,6 +143,10 @@ TEST_CASE("S8: a restart from snapshot and log gives the state that was") {
     solo.fs.lose_power(loss);
     REQUIRE(solo.start().ok());
     CHECK_FALSE(solo.node->raft().snapshot().is_none());
+    // Of the log on the disk, which leads from the snapshot before this one, a tail is kept.
+    const raft::Index newest = solo.node->raft().snapshot().last_index;
+    CHECK(solo.recovery.durable.base.index < raft::Index(newest.value - kTail));
+    CHECK(solo.node->status(solo.now).log_first_index == raft::Index(newest.value - kTail + 1));
     solo.run();
     CHECK(solo.node->store().digest() == digest);
     CHECK(solo.node->store().recomputed_digest() == digest);

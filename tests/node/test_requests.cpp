@@ -28,7 +28,7 @@ struct Follower final : node::Transport, node::Clients {
   std::vector<std::pair<std::uint64_t, node::Reply>> replies;  // by request
 
   explicit Follower(const storage::WalOptions& options = {}) {
-    auto recovered = node::recover(fs, kSelf, kOwn, options);
+    auto recovered = node::recover(fs, kSelf, kOwn, options, raft::Config{}.log_tail_entries);
     REQUIRE(recovered.ok());
     recovery = std::move(recovered.value());
     const raft::Configuration voters{

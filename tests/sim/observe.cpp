@@ -118,8 +118,8 @@ void World::feed(const raft::Entry& entry) {
 
 void World::observe_restart(Host& h) {
   const raft::Durable& durable = h.recovery.durable;
-  const std::uint64_t base = durable.base.index.value;
-  const LogView view{base, durable.base.term.value, base + durable.entries.size()};
+  const std::uint64_t base = durable.begins().index.value;
+  const LogView view{base, durable.begins().term.value, base + durable.entries.size()};
   const auto entry = [&](std::uint64_t i) -> const raft::Entry& {
     return durable.entries[i - base - 1];
   };

@@ -93,7 +93,8 @@ void World::not_started(Host& h, const Error& error) {
 void World::start(Host& h) {
   VESPER_ASSERT(!h.up());
   if (h.gone_for_good) return;
-  auto recovered = node::recover(h, h.id, raft::Incarnation(hosts_random_.next() | 1), plan_.wal);
+  auto recovered = node::recover(h, h.id, raft::Incarnation(hosts_random_.next() | 1), plan_.wal,
+                                 plan_.raft.log_tail_entries);
   if (!recovered) return not_started(h, recovered.error());
   tally_.count(Count::starts);
   h.boot = ++boots_;

@@ -1,4 +1,5 @@
 // What the log does while nothing is broken: order, merging, rotation, seals, a full disk.
+#include <algorithm>
 #include <cerrno>
 
 #include "storage/wal_harness.hpp"
@@ -438,4 +439,44 @@ TEST_CASE("the cluster id is that of the first entry, also when another one repl
   REQUIRE(machine.open().ok());
   CHECK(machine.found.cluster_id == Id128{8, 8});
   CHECK(model.judge(machine.found, model.number()) == "");
+}
+
+TEST_CASE("entries that nobody needs are left out, and what remains is what it was") {
+  for (std::uint64_t seed = 0; seed < 20; ++seed) {
+    MemFs fs(seed);
+    Machine machine{.fs = fs};
+    Model model;
+    Prng random(seed);
+    REQUIRE(machine.open().ok());
+    for (int i = 0; i < 30; ++i) {
+      machine.wal->write(model.random(random));
+      if (random.between(0, 2) == 0) REQUIRE(machine.run().ok());
+    }
+    REQUIRE(machine.run_quiet().ok());
+    REQUIRE(machine.open().ok());
+    const storage::Recovered whole = machine.found;
+    const std::uint64_t last = whole.entries.size();
+    for (std::uint64_t unneeded = 0; unneeded <= last + 2; ++unneeded) {
+      CAPTURE(seed);
+      CAPTURE(unneeded);
+      storage::Recovered found;
+      const auto opened =
+          storage::Wal::open(fs, kSelf, kFresh, small_options(), found, raft::Index(unneeded));
+      REQUIRE_MESSAGE(opened.ok(), opened.error().what);
+      const std::uint64_t kept = std::min(unneeded, last);
+      REQUIRE(found.kept.index == raft::Index(kept));
+      REQUIRE(found.entries.size() == last - kept);
+      for (std::uint64_t i = kept; i < last; ++i)
+        CHECK(found.entries[i - kept].bytes == whole.entries[i].bytes);
+      const raft::Term term = kept == 0 ? raft::Term(0) : whole.entries[kept - 1].term;
+      const bool not_known = unneeded > last && found.kept.term == raft::Term(0);
+      CHECK((not_known || found.kept.term == term));
+      CHECK(found.base.index == raft::Index(0));
+      CHECK(found.hard_state == whole.hard_state);
+      CHECK(found.commit_index == whole.commit_index);
+      CHECK(found.last_write == whole.last_write);
+      CHECK(found.cluster_id == whole.cluster_id);
+      CHECK((*opened)->persisted() == whole.last_write);
+    }
+  }
 }

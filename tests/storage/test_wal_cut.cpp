@@ -1,4 +1,6 @@
 // A log that begins behind a snapshot (§7): where it begins is as durable as what is in it.
+#include <algorithm>
+
 #include "storage/wal_harness.hpp"
 
 using namespace vesper;
@@ -128,6 +130,30 @@ TEST_CASE("a cut of entries that are still on their way to the disk waits for th
   const auto opened = log.machine.open();
   REQUIRE_MESSAGE(opened.ok(), error_of(opened));
   CHECK(log.machine.found.base.index == raft::Index(30));
+}
+
+TEST_CASE("of a log that was cut, what nobody needs is left out from there on") {
+  Cutting log;
+  REQUIRE(log.machine.open().ok());
+  for (int i = 0; i < 20; ++i) {
+    log.append(4);
+    REQUIRE(log.machine.run().ok());
+  }
+  log.cut(50);
+  REQUIRE(log.machine.run_quiet().ok());
+  for (const std::uint64_t unneeded : {0u, 30u, 50u, 51u, 79u, 80u, 90u}) {
+    CAPTURE(unneeded);
+    storage::Recovered found;
+    const auto opened =
+        storage::Wal::open(log.fs, kSelf, kFresh, small_options(), found, raft::Index(unneeded));
+    REQUIRE_MESSAGE(opened.ok(), opened.error().what);
+    const std::uint64_t kept = std::clamp<std::uint64_t>(unneeded, 50, 80);
+    CHECK(found.base.index == raft::Index(50));
+    CHECK(found.kept.index == raft::Index(kept));
+    CHECK(found.kept.term == raft::Term(1));
+    REQUIRE(found.entries.size() == 80 - kept);
+    if (kept < 80) CHECK(found.entries[0].index == raft::Index(kept + 1));
+  }
 }
 
 TEST_CASE("S3: a log that a snapshot replaces is dropped whole, whatever its length") {
