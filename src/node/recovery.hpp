@@ -23,8 +23,8 @@ struct Recovery {
 // A damaged snapshot is passed over where the log still leads on from the one before it (F50).
 // Refused, naming file and offset: what Wal::open refuses; a log that begins behind every intact
 // snapshot (F54); a snapshot of another node or cluster, or one that contradicts what is committed
-// in the log. Of the entries that are in the newest snapshot, Durable has the last `tail` (raft::Config
-// says how many Raft keeps) where that one is intact. `fs` outlives what comes back.
+// in the log. Of the entries that are in the newest snapshot, Durable has the last `tail`
+// (raft::Config says how many Raft keeps) where that one is intact. `fs` outlives what comes back.
 Result<Recovery> recover(storage::Fs& fs, raft::ServerId self, raft::Incarnation fresh,
                          const storage::WalOptions& options, std::size_t tail);
 

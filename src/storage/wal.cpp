@@ -41,8 +41,7 @@ void check_options(const WalOptions& options) {
 }  // namespace
 
 Result<std::unique_ptr<Wal>> Wal::open(Fs& fs, raft::ServerId self, raft::Incarnation fresh,
-                                       WalOptions options, Recovered& out,
-                                       raft::Index unneeded) {
+                                       WalOptions options, Recovered& out, raft::Index unneeded) {
   check_options(options);
   Result<WalTail> tail = recover_wal(fs, self, fresh, options, out, unneeded);
   if (!tail) return std::move(tail).error();

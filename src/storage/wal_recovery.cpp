@@ -523,8 +523,8 @@ Result<void> Recovery::check_beginning() {
                     start_.value)};
   out_.kept = state_.base;
   const raft::Index keep_from = std::max(state_.base.index, std::min(unneeded_, last_index()));
-  const std::uint64_t useless = std::min<std::uint64_t>(
-      keep_from.value - (start_.value - 1) - skipped_, out_.entries.size());
+  const std::uint64_t useless =
+      std::min<std::uint64_t>(keep_from.value - (start_.value - 1) - skipped_, out_.entries.size());
   if (keep_from > state_.base.index)
     out_.kept = {keep_from, useless > 0 ? out_.entries[useless - 1].term : skipped_term_, {}};
   out_.entries.erase(out_.entries.begin(),
@@ -548,8 +548,8 @@ Result<WalTail> Recovery::run(raft::Incarnation fresh, const WalOptions& options
   if (!segments_.empty())
     out_.notes.push_back(fmt::format(
         "log read: {} entries behind index {}, term {}, commit index {}, {} segments",
-        last_index().value - state_.base.index.value, state_.base.index.value, state_.hard_state.current_term.value,
-        state_.commit_index.value, tail_.files.size()));
+        last_index().value - state_.base.index.value, state_.base.index.value,
+        state_.hard_state.current_term.value, state_.commit_index.value, tail_.files.size()));
   out_.hard_state = state_.hard_state;
   out_.commit_index = state_.commit_index;
   out_.last_write = state_.write_number;

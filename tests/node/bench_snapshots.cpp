@@ -40,9 +40,8 @@ struct Solo final : node::Transport, node::Clients {
   void start() {
     node.reset();
     recovery = {};
-    auto recovered =
-        node::recover(fs, raft::ServerId(0), raft::Incarnation(7), storage::WalOptions{},
-                      raft::Config{}.log_tail_entries);
+    auto recovered = node::recover(fs, raft::ServerId(0), raft::Incarnation(7),
+                                   storage::WalOptions{}, raft::Config{}.log_tail_entries);
     VESPER_ASSERT(recovered.ok());
     recovery = std::move(recovered.value());
     raft::Config config;
