@@ -174,25 +174,28 @@ void Stream::fail(int status) {
   if (events_.failed) events_.failed(-status);
 }
 
-void Stream::close() {
-  if (handle_ == nullptr) return;
+// Nothing of it reaches the owner from here on. Null when closed already.
+uv_tcp_t* Stream::let_go() {
+  if (handle_ == nullptr) return nullptr;
   Handle* handle = std::exchange(handle_, nullptr);
   handle->owner = nullptr;
   gathered_.clear();
   writing_ = false;
-  uv_close(reinterpret_cast<uv_handle_t*>(&handle->tcp),
-           [](uv_handle_t* raw) { delete static_cast<Handle*>(raw->data); });
+  return &handle->tcp;
+}
+
+void Stream::on_closed(uv_handle_t* raw) {
+  delete static_cast<Handle*>(raw->data);
+}
+
+void Stream::close() {
+  if (uv_tcp_t* tcp = let_go()) uv_close(reinterpret_cast<uv_handle_t*>(tcp), on_closed);
 }
 
 void Stream::reset() {
-  if (handle_ == nullptr) return;
-  Handle* handle = std::exchange(handle_, nullptr);
-  handle->owner = nullptr;
-  gathered_.clear();
-  writing_ = false;
-  const uv_close_cb on_closed = [](uv_handle_t* raw) { delete static_cast<Handle*>(raw->data); };
-  if (uv_tcp_close_reset(&handle->tcp, on_closed) != 0)
-    uv_close(reinterpret_cast<uv_handle_t*>(&handle->tcp), on_closed);
+  uv_tcp_t* tcp = let_go();
+  if (tcp != nullptr && uv_tcp_close_reset(tcp, on_closed) != 0)
+    uv_close(reinterpret_cast<uv_handle_t*>(tcp), on_closed);
 }
 
 Address Stream::peer() const {

@@ -84,6 +84,8 @@ class Stream {
   void on_written(int status);
   void fail(int status);
   void after_drain();
+  uv_tcp_t* let_go();
+  static void on_closed(uv_handle_t* raw);
 
   Loop& loop_;
   StreamEvents events_;

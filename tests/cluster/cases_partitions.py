@@ -7,38 +7,22 @@ import time
 
 from harness import LONG, SLOW, wait_for
 from runner import case, expect, expect_equal
-from workload import Workload
+from workload import Scene
 from world import PartedCluster, both_ways
 
 ROUNDS = 6 if LONG else 2
 SOME = 1000 if LONG else 300  # acknowledged writes in each state of the network
 
 
-class Scene:
-    """with Scene(binary, 5, seed) as scene: ...   A cluster, a network, clients at every node."""
+class Parted(Scene):
+    """with Parted(binary, 5, seed) as scene: ...   A cluster, a network, clients at every node."""
 
     def __init__(self, binary, count, seed):
-        self.cluster = PartedCluster(binary, count)
-        self.load = Workload(self.cluster, seed, clients=2 * count)
-        self.slowest = 0.0
+        super().__init__(PartedCluster(binary, count), seed, SOME, clients=2 * count)
 
-    def __enter__(self):
-        self.cluster.__enter__()
-        self.load.__enter__()
-        self.load.wait_acknowledged(SOME)
-        return self
-
-    def __exit__(self, kind, error, trace):
-        try:
-            self.load.__exit__(kind, error, trace)
-            if error is None:
-                self.load.verify()
-                self.load.expect_no_errors_where_up()
-                expect(self.cluster.switch.dropped() > 0, 'not one packet was dropped')
-        except BaseException as failed:
-            self.cluster.__exit__(type(failed), failed, failed.__traceback__)
-            raise
-        self.cluster.__exit__(kind, error, trace)
+    def verify(self):
+        super().verify()
+        expect(self.cluster.switch.dropped() > 0, 'not one packet was dropped')
 
     def cut(self, cuts, without=(), losses=()):
         """From now on `without` cannot be expected to serve."""
@@ -68,7 +52,7 @@ class Scene:
 
 @case('an isolated leader is replaced, and answers nothing that is not so')
 def _(binary):
-    with Scene(binary, 3, 1001) as scene:
+    with Parted(binary, 3, 1001) as scene:
         for _ in range(ROUNDS):
             old = scene.cluster.wait_leader()
             rest = scene.cluster.others(old)
@@ -97,7 +81,7 @@ def leads(node):
 
 @case('an isolated follower is not missed, and disturbs nobody when it is back')
 def _(binary):
-    with Scene(binary, 3, 1002) as scene:
+    with Parted(binary, 3, 1002) as scene:
         for turn in range(ROUNDS):
             leader = scene.cluster.wait_leader()
             term = scene.term(leader)
@@ -113,7 +97,7 @@ def _(binary):
 
 @case('five nodes in two halves: the larger one goes on, wherever the leader was')
 def _(binary):
-    with Scene(binary, 5, 1003) as scene:
+    with Parted(binary, 5, 1003) as scene:
         for turn in range(ROUNDS):
             leader = scene.cluster.wait_leader()
             others = scene.cluster.others(leader)
@@ -128,7 +112,7 @@ def _(binary):
 
 @case('a ring, in which each of five nodes sees another majority, keeps its leader')
 def _(binary):
-    with Scene(binary, 5, 1004) as scene:
+    with Parted(binary, 5, 1004) as scene:
         nodes = scene.cluster.nodes
         for _ in range(ROUNDS):
             leader = scene.cluster.wait_leader()
@@ -147,7 +131,7 @@ def _(binary):
 
 @case('one link cut between leader and follower: the leader stays, the term does not rise')
 def _(binary):
-    with Scene(binary, 3, 1005) as scene:
+    with Parted(binary, 3, 1005) as scene:
         for turn in range(ROUNDS):
             leader = scene.cluster.wait_leader()
             term = scene.term(leader)
@@ -163,7 +147,7 @@ def _(binary):
 
 @case('a leader that hears nobody steps down and is silent, another one takes over')
 def _(binary):
-    with Scene(binary, 3, 1006) as scene:
+    with Parted(binary, 3, 1006) as scene:
         for _ in range(ROUNDS):
             old = scene.cluster.wait_leader()
             rest = scene.cluster.others(old)
@@ -176,7 +160,7 @@ def _(binary):
 
 @case('a leader whom nobody hears is replaced')
 def _(binary):
-    with Scene(binary, 3, 1007) as scene:
+    with Parted(binary, 3, 1007) as scene:
         for _ in range(ROUNDS):
             old = scene.cluster.wait_leader()
             rest = scene.cluster.others(old)
@@ -189,7 +173,7 @@ def _(binary):
 
 @case('a fifth of the packets lost, of one direction and then of all: slower, but right')
 def _(binary):
-    with Scene(binary, 3, 1008) as scene:
+    with Parted(binary, 3, 1008) as scene:
         nodes = scene.cluster.nodes
         leader = scene.cluster.wait_leader()
         everybody = both_ways(nodes, nodes)
@@ -205,7 +189,7 @@ def _(binary):
 
 @case('five nodes of which one alone sees both halves: the leader stays')
 def _(binary):
-    with Scene(binary, 5, 1009) as scene:
+    with Parted(binary, 5, 1009) as scene:
         for turn in range(ROUNDS):
             leader = scene.cluster.wait_leader()
             others = scene.cluster.others(leader)
@@ -227,7 +211,7 @@ def _(binary):
 @case('a star: only its hub sees a majority, so the hub leads',
       slow=True)
 def _(binary):
-    with Scene(binary, 5, 1010) as scene:
+    with Parted(binary, 5, 1010) as scene:
         for _ in range(ROUNDS):
             leader = scene.cluster.wait_leader()
             rim = scene.cluster.others(leader)
@@ -249,7 +233,7 @@ def descriptors(node):
 @case('a peer that vanishes without a word leaves nothing behind, however often',
       slow=True)
 def _(binary):
-    with Scene(binary, 3, 1011) as scene:
+    with Parted(binary, 3, 1011) as scene:
         cluster = scene.cluster
         before = {node: descriptors(node) for node in cluster.nodes}
         for turn in range(3 * ROUNDS):
@@ -270,7 +254,7 @@ def _(binary):
 @case('a link that flaps five times a second costs no term',
       slow=True)
 def _(binary):
-    with Scene(binary, 3, 1012) as scene:
+    with Parted(binary, 3, 1012) as scene:
         leader = scene.cluster.wait_leader()
         victim = scene.cluster.followers()[0]
         term = scene.term(leader)
@@ -282,7 +266,7 @@ def _(binary):
 
 @case('a leader that is cut off five times a second is replaced a few times at most')
 def _(binary):
-    with Scene(binary, 3, 1013) as scene:
+    with Parted(binary, 3, 1013) as scene:
         leader = scene.cluster.wait_leader()
         term = scene.term(leader)
         flap(scene, both_ways([leader], scene.cluster.others(leader)), scene.cluster.nodes)

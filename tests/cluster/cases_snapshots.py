@@ -7,7 +7,7 @@ import re
 from cases_disks import kill_everywhere
 from harness import LONG, SLOW, Cluster, wait_for
 from runner import case, expect, expect_equal
-from workload import Workload
+from workload import Scene
 
 ROUNDS = 10 if LONG else 3
 SOME = 500 if LONG else 100
@@ -16,31 +16,15 @@ MIB = 1 << 20
 FLAGS = ['--snapshot-bytes', str(2 * MIB), '--log-tail-bytes', '65536', '--log-tail-entries', '100']
 
 
-class Scene:
-    """with Scene(binary, seed) as scene: ...   A cluster with some MiB stored, and clients."""
+class Filled(Scene):
+    """with Filled(binary, seed) as scene: ...   A cluster with some MiB stored, and clients."""
 
     def __init__(self, binary, seed, mib=16):
-        self.cluster = Cluster(binary, 3, flags=FLAGS)
-        self.load = Workload(self.cluster, seed)
+        super().__init__(Cluster(binary, 3, flags=FLAGS), seed, SOME)
         self.rng, self.mib = random.Random(seed), mib
 
-    def __enter__(self):
-        self.cluster.__enter__()
+    def prepare(self):
         self.fill(self.mib)
-        self.load.__enter__()
-        self.load.wait_acknowledged(SOME)
-        return self
-
-    def __exit__(self, kind, error, trace):
-        try:
-            self.load.__exit__(kind, error, trace)
-            if error is None:
-                self.load.verify()
-                self.load.expect_no_errors_where_up()
-        except BaseException as failed:
-            self.cluster.__exit__(type(failed), failed, failed.__traceback__)
-            raise
-        self.cluster.__exit__(kind, error, trace)
 
     def fill(self, mib, keys=10**6):
         """Bytes that do not compress, under keys of their own or over a few old ones."""
@@ -65,7 +49,6 @@ class Scene:
         self.last_index = {node: node.status()['last_index']}
         node.kill()
         self.cut_log(node)
-
 
     def same_snapshot(self, nodes):
         """Until these have the same newest snapshot: one that comes while the one before is still
@@ -96,7 +79,7 @@ def installs(node):
 
 @case('a follower that was away while the log was cut catches up by snapshot, load running')
 def _(binary):
-    with Scene(binary, 4001) as scene:
+    with Filled(binary, 4001) as scene:
         term = scene.cluster.wait_leader().status()['term']
         for turn in range(ROUNDS):
             away = scene.cluster.followers()[turn % 2]
@@ -111,7 +94,7 @@ def _(binary):
 
 @case('the receiver is killed while a snapshot comes, again and again: at last it has it')
 def _(binary):
-    with Scene(binary, 4002) as scene:
+    with Filled(binary, 4002) as scene:
         away = scene.cluster.followers()[0]
         before, half = installs(away), 0
         scene.take_down(away)
@@ -130,7 +113,7 @@ def _(binary):
 @case('the leader is killed while it sends a snapshot: the next one goes on where the follower is',
       slow=True)
 def _(binary):
-    with Scene(binary, 4003) as scene:
+    with Filled(binary, 4003) as scene:
         resumed = 0
         for _ in range(ROUNDS):
             away = scene.cluster.followers()[0]
@@ -154,7 +137,7 @@ def _(binary):
 @case('everything is killed while a snapshot comes: what was half received is no state',
       slow=True)
 def _(binary):
-    with Scene(binary, 4004) as scene:
+    with Filled(binary, 4004) as scene:
         half = 0
         for _ in range(ROUNDS):
             away = scene.cluster.followers()[0]

@@ -3,6 +3,7 @@
 Each client is a thread with one node (it never changes, so that a test can say whose clients saw
 an error) and a seed; every value that is written is unique."""
 
+import contextlib
 import json
 import random
 import threading
@@ -231,3 +232,40 @@ def pipelined_reads(node, keys):
     finally:
         connection.close()
     return ops
+
+
+class Scene:
+    """with Scene(cluster, seed, some) as scene: ...   A cluster and clients on it, `some` of whose
+    writes have been acknowledged when it begins. At its end the history is judged, unless it failed
+    before; the cluster is told how it ended."""
+
+    def __init__(self, cluster, seed, some, **more):
+        self.cluster = cluster
+        self.load = Workload(cluster, seed, **more)
+        self.some = some
+
+    def prepare(self):
+        """Before the clients come."""
+
+    def __enter__(self):
+        with contextlib.ExitStack() as stack:
+            stack.enter_context(self.cluster)
+            self.prepare()
+            stack.push(self.judge)
+            stack.enter_context(self.load)
+            self.load.wait_acknowledged(self.some)
+            self.stack = stack.pop_all()
+        return self
+
+    def __exit__(self, *ended):
+        return self.stack.__exit__(*ended)
+
+    def judge(self, kind, error, trace):
+        """After the last client has gone, and before the cluster has."""
+        del kind, trace
+        if error is None:
+            self.verify()
+
+    def verify(self):
+        self.load.verify()
+        self.load.expect_no_errors_where_up()
