@@ -202,10 +202,13 @@ bool Wal::spare_wanted() const {
 }
 
 // Whether less of the spare is allocated than of the last three quarters of the segment is used:
-// at this pace it is ready just before it is needed.
+// at this pace it is ready just before it is needed. After a full disk it is behind at any pace, so
+// that the node says soon that it has space again.
 bool Wal::spare_behind() const {
   const std::uint64_t begin = segment_.bytes / 4;
-  if (spare_ready() || segment_.offset < begin) return false;
+  if (spare_ready()) return false;
+  if (disk_full_) return true;
+  if (segment_.offset < begin) return false;
   const std::uint64_t end = segment_.bytes - reserve_of(segment_.bytes);
   return (segment_.offset - begin) * spare_.target >= spare_.allocated * (end - begin);
 }

@@ -101,3 +101,27 @@ TEST_CASE("a full disk gets its space back by a cut, though entries wait") {
   CHECK_FALSE(machine.wal->disk_full());
   CHECK(machine.wal->persisted().value == number);
 }
+
+TEST_CASE("a disk that was full is tried again in time, though all that comes still fits") {
+  MemFs fs;
+  Machine machine{.fs = fs};
+  Model model;
+  storage::WalOptions options = options_with_reserve();
+  options.retry_after = milliseconds(300);
+  REQUIRE(machine.open(options).ok());
+  // Most of the next segment can be allocated: for long it is not needed.
+  fs.set_capacity(16 * 1024 + 13'000);
+  const auto write = [&] {
+    machine.wal->write(model.append());
+    REQUIRE(machine.run().ok());
+  };
+  for (int i = 0; i < 8; ++i) write();
+  REQUIRE(machine.run_quiet().ok());
+  REQUIRE(machine.wal->disk_full());
+  fs.set_capacity(UINT64_MAX);
+  for (int i = 0; i < 8; ++i) {  // never quiet
+    machine.now = machine.now + milliseconds(60);
+    write();
+  }
+  CHECK_FALSE(machine.wal->disk_full());
+}
