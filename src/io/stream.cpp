@@ -1,6 +1,8 @@
 #include "io/stream.hpp"
 
 #include <fmt/core.h>
+#include <netinet/tcp.h>
+#include <sys/socket.h>
 
 #include <algorithm>
 #include <cerrno>
@@ -39,6 +41,18 @@ void Stream::connect(const Address& address, Delegate<void, int> done) {
                                       owner->on_connected_(-result);
                                     });
   if (status != 0) done(-status);
+}
+
+void Stream::fail_after(Duration unacknowledged) {
+#ifdef TCP_USER_TIMEOUT
+  uv_os_fd_t fd = -1;
+  if (handle_ == nullptr || uv_fileno(reinterpret_cast<uv_handle_t*>(&handle_->tcp), &fd) != 0)
+    return;
+  const auto ms = static_cast<unsigned>(unacknowledged.ms());
+  setsockopt(fd, IPPROTO_TCP, TCP_USER_TIMEOUT, &ms, sizeof ms);
+#else
+  static_cast<void>(unacknowledged);
+#endif
 }
 
 void Stream::read_start() {

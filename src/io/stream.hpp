@@ -39,6 +39,10 @@ class Stream {
   // `done` gets 0 or an errno. There is no deadline in here: close() abandons the attempt.
   void connect(const Address& address, Delegate<void, int> done);
 
+  // What was sent and is not acknowledged for this long ends the connection, ETIMEDOUT (RFC 5482).
+  // Behind connect(); no more than a wish where the system does not know it.
+  void fail_after(Duration unacknowledged);
+
   void read_start();
   void read_stop();
 

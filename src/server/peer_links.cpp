@@ -16,10 +16,15 @@
 namespace vesper::server {
 namespace {
 
-constexpr Duration kConnectTimeout = seconds(1);
+constexpr Duration kResolveTimeout = seconds(1);
+// In election timeouts, which are long beside a round trip. TCP asks again after one second at the
+// soonest where it has no answer to its first packet, and twice as late each time where it has none
+// to a later one: after a partition of ten seconds that would be another ten.
+constexpr std::int64_t kConnectTimeout = 2;
+constexpr std::int64_t kUnacknowledged = 8;
 constexpr Duration kGreetTimeout = seconds(2);
 constexpr Duration kMinBackoff = milliseconds(50);
-constexpr Duration kMaxBackoff = seconds(1);
+constexpr Duration kMaxBackoff = milliseconds(500);
 // A link that ended earlier than this counts as a failed dial, so that a peer that hangs up behind
 // each handshake is not dialled in a tight loop.
 constexpr Duration kStable = milliseconds(500);
@@ -48,7 +53,7 @@ OutLink::~OutLink() = default;
 void OutLink::dial() {
   if (state_ != State::waiting) return;
   state_ = State::resolving;
-  timer_.start(kConnectTimeout);
+  timer_.start(kResolveTimeout);
   const HostPort& address = peers_.find(to_)->address;
   lookup_.start(
       address.host, address.port,
@@ -64,6 +69,8 @@ void OutLink::on_resolved(Result<std::vector<io::Address>> addresses) {
 
 void OutLink::connect_next() {
   state_ = State::connecting;
+  const Duration patience = peers_.context_.options().election_timeout;
+  timer_.start(patience * kConnectTimeout);
   drop_stream();
   stream_ = std::make_unique<io::Stream>(peers_.loop_);
   stream_->set_events({io::Delegate<void, std::string_view>::to<&OutLink::on_bytes>(this),
@@ -72,6 +79,7 @@ void OutLink::connect_next() {
                        io::Delegate<void>::to<&OutLink::on_drained>(this)});
   stream_->connect(addresses_[next_address_++],
                    io::Delegate<void, int>::to<&OutLink::on_connected>(this));
+  if (stream_ != nullptr) stream_->fail_after(patience * kUnacknowledged);
 }
 
 void OutLink::on_connected(int code) {
@@ -187,7 +195,9 @@ void OutLink::on_timer() {
   switch (state_) {
     case State::waiting: return dial();
     case State::resolving: return end("its name was not resolved in time");
-    case State::connecting: return end("no answer to the connection attempt");
+    case State::connecting:
+      if (next_address_ < addresses_.size()) return connect_next();
+      return end("no answer to the connection attempt");
     case State::greeting: return end("no answer to the handshake");
     case State::up:
       if (!stuck_watch_) return;

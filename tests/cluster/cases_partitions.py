@@ -171,6 +171,19 @@ def _(binary):
             scene.serves()
 
 
+@case('after seconds of silence nobody waits until TCP tries again')
+def _(binary):
+    # It waits twice as long each time: three seconds after the first time, for three more.
+    with Parted(binary, 3, 1014) as scene:
+        old = scene.cluster.wait_leader()
+        scene.cut([(old, node) for node in scene.cluster.others(old)], [old])
+        end = time.monotonic() + 3.3
+        while time.monotonic() < end:
+            scene.serves()
+        scene.heal()
+        scene.serves()
+
+
 @case('a fifth of the packets lost, of one direction and then of all: slower, but right')
 def _(binary):
     with Parted(binary, 3, 1008) as scene:

@@ -51,6 +51,7 @@ def rolling_restart(binary, count, seed, rounds=ROUNDS):
         for client in roaming:
             client.start()
         load.wait_acknowledged(SOME)
+        load.calm_until = time.monotonic_ns()
         for _ in range(rounds):
             for node in cluster.nodes:
                 expect_equal(node.terminate(), 0, f'exit code of {node}')
@@ -69,16 +70,19 @@ def rolling_restart(binary, count, seed, rounds=ROUNDS):
         return load, roaming
 
 
-def delays(load):
+def delays(load, until=None):
     """Milliseconds that writes took at nodes that stayed up meanwhile, longest first."""
     nodes = {node.id: node for node in load.cluster.nodes}
     return sorted(((op.completed - op.invoked) / 1e6 for op in load.ops()
                    if op.kind != 'get' and op.outcome == 'ok' and
+                   (until is None or op.completed < until) and
                    not nodes[op.node].was_down(op.invoked, op.completed)), reverse=True)
 
 
 @case('five nodes are restarted one by one under load: no write fails, none waits for an election')
 def _(binary):
     load, _ = rolling_restart(binary, 5, 2001)
-    took = delays(load)
-    expect(took[0] < 150 * SLOW, f'the slowest writes, of {len(took)}: {took[:5]} ms')
+    took, calm = delays(load), delays(load, load.calm_until)
+    # 150 ms is the shortest election timeout; a crowded machine is slow without a restart, too.
+    expect(took[0] < 150 * SLOW + calm[0],
+           f'the slowest writes, of {len(took)}: {took[:5]} ms; before: {calm[:5]} ms')
