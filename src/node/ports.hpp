@@ -67,6 +67,7 @@ enum class Refusal : std::uint8_t {
   shutting_down,    // certainly not applied
   disk_full,        // certainly not applied
   timeout,          // reads and transfers only
+  unreached,        // reads only: min_revision is not applied here yet
   too_stale,        // reads only: older than max_staleness, or how old is not known
   outcome_unknown,  // writes only: in some log, fate unknown
 };

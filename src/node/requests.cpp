@@ -372,7 +372,7 @@ void Node::expire_reads() {
         const auto& read = std::get<WaitingRead>(waiting);
         // With its index known it waits for no leader, but for a revision.
         const bool unreached = read.index && store_->revision() < read.request.options.min_revision;
-        refused.emplace_back(read.request.ticket, unreached ? Refusal::timeout : read_refusal);
+        refused.emplace_back(read.request.ticket, unreached ? Refusal::unreached : read_refusal);
       }
       return true;
     });

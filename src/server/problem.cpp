@@ -52,9 +52,14 @@ Problem refused(node::Refusal refusal) {
     case node::Refusal::timeout:
       return {.status = 503,
               .code = "timeout",
-              .detail =
-                  "no majority confirmed it, nobody took over, or min_revision is not reached here",
+              .detail = "no majority confirmed it in time, or nobody took over",
               .hint = "try again, or give it more time with ?timeout="};
+    case node::Refusal::unreached:
+      return {.status = 503,
+              .code = "timeout",
+              .detail = "min_revision is not reached on this node",
+              .hint = "is it a Vesper-Revision of this cluster? then give it more time with "
+                      "?timeout=, or use another node"};
     case node::Refusal::too_stale:
       return {.status = 503,
               .code = "too_stale",
