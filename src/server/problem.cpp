@@ -58,8 +58,9 @@ Problem refused(node::Refusal refusal) {
       return {.status = 503,
               .code = "timeout",
               .detail = "min_revision is not reached on this node",
-              .hint = "is it a Vesper-Revision of this cluster? then give it more time with "
-                      "?timeout=, or use another node"};
+              .hint =
+                  "is it a Vesper-Revision of this cluster? then give it more time with "
+                  "?timeout=, or use another node"};
     case node::Refusal::too_stale:
       return {.status = 503,
               .code = "too_stale",
