@@ -18,6 +18,16 @@ std::uintptr_t end_of_heap() {
   return reinterpret_cast<std::uintptr_t>(sbrk(0));
 }
 
+std::uintptr_t round_up(std::uintptr_t address) {
+  return (address + kPage - 1) / kPage * kPage;
+}
+
+// A kernel without large pages refuses, and that is all.
+void advise(std::uintptr_t from, std::uintptr_t to, int advice) {
+  from = round_up(from);
+  if (from < to) madvise(reinterpret_cast<void*>(from), to - from, advice);
+}
+
 }  // namespace
 
 void Heap::prepare() {
@@ -35,11 +45,13 @@ void Heap::cover() {
   const std::uintptr_t end = end_of_heap();
   if (end == end_) return;
   // What was given back and taken again in between has small pages: the last steps are done anew.
-  const std::uintptr_t from = std::max(begin_, std::min(end_, end - 2 * kStep));
+  advise(std::max(begin_, std::min(end_, end - 2 * kStep)), end, MADV_HUGEPAGE);
   end_ = end;
-  const std::uintptr_t first = (from + kPage - 1) / kPage * kPage;
-  // A kernel without large pages refuses, and that is all.
-  if (first < end) madvise(reinterpret_cast<void*>(first), end - first, MADV_HUGEPAGE);
+}
+
+void Heap::settle() {
+  end_ = end_of_heap();
+  advise(begin_, end_, MADV_NOHUGEPAGE);
 }
 
 }  // namespace vesper::io

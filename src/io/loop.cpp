@@ -106,7 +106,6 @@ void Loop::after_poll() {
   deadline_passed_ = false;
   if (passed) deadline_ = kNever;
   if (events_.turn) events_.turn(passed);
-  heap_.cover();
 }
 
 }  // namespace vesper::io

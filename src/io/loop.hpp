@@ -8,7 +8,6 @@
 
 #include "base/time.hpp"
 #include "io/delegate.hpp"
-#include "io/heap.hpp"
 
 namespace vesper::io {
 
@@ -74,7 +73,6 @@ class Loop {
   bool deadline_passed_ = false;
   Instant awake_since_;  // Instant{}: not since the last poll
   std::unique_ptr<char[]> read_buffer_;
-  Heap heap_;
 };
 
 }  // namespace vesper::io

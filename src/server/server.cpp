@@ -16,6 +16,7 @@ namespace {
 
 constexpr std::size_t kQuickExitKeys = 100'000;
 // How long a node that shuts down goes on serving who is connected, at most.
+constexpr std::size_t kReplay = 4096;  // entries applied between two looks at the heap
 constexpr Duration kDrain = milliseconds(250);
 
 // Never 0, which means "none".
@@ -127,10 +128,14 @@ void Server::recover() {
   limits.snapshot_entries = options_.snapshot_entries;
   node_ = std::make_unique<node::Node>(raft_config(options_, recovered_.incarnation), boot_, limits,
                                        recovered_, peers_, front_, loop_.now());
-  if (auto replayed = node_->replay(); !replayed) recovery_error_ = replayed.error();
+  while (node_->is_replaying() && !recovery_error_) {
+    fs_->heap().cover();
+    if (auto replayed = node_->replay(kReplay); !replayed) recovery_error_ = replayed.error();
+  }
 }
 
 void Server::on_recovered() {
+  fs_->heap().settle();
   for (const std::string& note : recovered_.notes) log::info("{}", note);
   if (recovery_error_) {
     log::error("{}", recovery_error_->what);
