@@ -17,6 +17,9 @@ namespace {
 
 // A host that is up takes a connection within a few round trips.
 constexpr Duration kConnectTimeout = seconds(1);
+// What a write needs to be worth sending once more, where a server has refused it: in less its word
+// may come too late, and who has been told "not applied" would be told "unknown".
+constexpr Duration kLeastForWrite = milliseconds(200);
 // Between two rounds over all endpoints, doubling.
 constexpr Duration kFirstPause = milliseconds(50);
 constexpr Duration kLongestPause = milliseconds(400);
@@ -40,7 +43,8 @@ Duration share_of(Duration left, bool repeatable, bool has_others) {
 
 // The server gives up a little before we do, so that its word reaches us.
 std::int64_t server_wait_ms(Duration share) {
-  const Duration wait = share - std::min(milliseconds(200), share / 10);
+  const Duration back = std::max(share / 10, std::min(milliseconds(50), share / 2));
+  const Duration wait = share - std::min(milliseconds(200), back);
   return std::clamp(wait.ms(), kLeastWaitMs, kMostWaitMs);
 }
 
@@ -70,7 +74,7 @@ class ClusterCall {
       const Attempt round = go_round();
       if (round.decided || !(round.connected || may_be_applied_)) break;
       const Instant next = monotonic_now() + pause;
-      if (next >= finish_by_) break;
+      if (!is_worth_asking(next)) break;
       sleep_until(next);
       pause = std::min(pause * 2, kLongestPause);
     }
@@ -84,11 +88,16 @@ class ClusterCall {
   }
 
  private:
+  bool is_worth_asking(Instant at) const {
+    const bool refused = call_.is_write && outcome_.reply.status != 0 && !may_be_applied_;
+    return finish_by_ - at > (refused ? kLeastForWrite : Duration{});
+  }
+
   Attempt go_round() {
     Attempt round;
     for (const HostPort& server : endpoints_) {
       const Instant now = monotonic_now();
-      if (now >= finish_by_) break;
+      if (!is_worth_asking(now)) break;
       const Attempt attempt = ask(server, now);
       round.connected |= attempt.connected;
       round.decided = attempt.decided;

@@ -115,9 +115,11 @@ Result<HostPort> parse_host_port(std::string_view text) {
 
 Result<HostPort> ClusterFile::find(std::uint64_t id) const {
   if (id < servers.size()) return servers[static_cast<std::size_t>(id)];
-  return Error{fmt::format("{}: found {} servers, so an id from 0 to {} was expected, not {}",
-                           escaped(name, 4096), servers.size(), servers.size() - 1, id),
-               0};
+  return Error{
+      fmt::format("{}:{}: found server {} there as the last one, an id from 0 to {} was "
+                  "expected, not {}",
+                  escaped(name, 4096), last_line, servers.size() - 1, servers.size() - 1, id),
+      0};
 }
 
 Result<ClusterFile> parse_cluster_file(std::string_view text, std::string_view name) {
@@ -150,6 +152,7 @@ Result<ClusterFile> parse_cluster_file(std::string_view text, std::string_view n
       return at_line(name, number, "one more server", fmt::format("at most {}", raft::kMaxServers));
     file.servers.push_back(std::move(*server));
     lines.push_back(number);
+    file.last_line = number;
   }
   if (file.servers.empty())
     return at_line(name, number == 0 ? 1 : number, "no server",

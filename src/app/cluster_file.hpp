@@ -30,6 +30,7 @@ Result<HostPort> parse_host_port(std::string_view text);
 struct ClusterFile {
   std::string name;               // as the user gave it, for errors
   std::vector<HostPort> servers;  // the id of a server is its place here; 1 to raft::kMaxServers
+  std::size_t last_line = 0;      // where the last of them stands, from 1
 
   // The server with that id, or an error that names the file and the ids there are.
   Result<HostPort> find(std::uint64_t id) const;

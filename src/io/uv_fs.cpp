@@ -164,7 +164,6 @@ Result<std::uint64_t> UvFs::size(const std::string& file) {
 Result<SharedBytes> UvFs::read(const std::string& file, std::uint64_t offset, std::size_t length) {
   const auto fd = descriptor(file, false);
   if (!fd) return fd.error();
-  heap_.cover();  // what was read before has been put together meanwhile
   std::size_t filled = 0;
   bool failed = false;
   const SharedBytes bytes = SharedBytes::make(length, [&](char* out) {

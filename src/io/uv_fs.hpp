@@ -9,7 +9,6 @@
 #include <vector>
 
 #include "io/delegate.hpp"
-#include "io/heap.hpp"
 #include "io/loop.hpp"
 #include "io/timer.hpp"
 #include "storage/fs.hpp"
@@ -38,9 +37,6 @@ class UvFs final : public storage::Fs {
   Result<void> rename(const std::string& from, const std::string& to) override;
   Result<void> remove(const std::string& file) override;
   Result<void> sync_directory() override;
-
-  // Covered by every read of a recovery.
-  Heap& heap() { return heap_; }
 
   void submit(storage::Job job) override;
   bool idle() const { return queue_.empty(); }
@@ -71,7 +67,6 @@ class UvFs final : public storage::Fs {
   const std::string directory_;
   const int directory_fd_;
   const int lock_fd_;  // holds the flock as long as it is open
-  Heap heap_;
   const Delegate<void, storage::JobDone> done_;
   std::vector<std::pair<std::string, int>> open_files_;  // few, the latest last
   std::deque<Submitted> queue_;                          // the front is under way

@@ -56,11 +56,11 @@ Node::Node(raft::Config config, raft::BootId boot, Limits limits, Recovery& reco
   reads_.asked_id = boot_.value << 32;
 }
 
-Result<void> Node::replay(std::size_t max) {
-  for (; max > 0 && applied_index_ < raft_.commit_index(); --max) {
+Result<void> Node::replay() {
+  while (applied_index_ < raft_.commit_index()) {
     if (auto done = apply(raft_.log().at(applied_index_.next())); !done) return done;
   }
-  replaying_ = applied_index_ < raft_.commit_index();
+  replaying_ = false;
   return {};
 }
 

@@ -85,10 +85,8 @@ class Node {
   Node(raft::Config config, raft::BootId boot, Limits limits, Recovery& recovery,
        Transport& transport, Clients& clients, Instant now);
 
-  // Applies what the log on this disk already knows to be committed, `max` entries of it at most.
-  // Called until is_replaying() says no, before the first turn.
-  Result<void> replay(std::size_t max = SIZE_MAX);
-  bool is_replaying() const { return replaying_; }
+  // Applies what the log on this disk already knows to be committed. Once, before the first turn.
+  Result<void> replay();
 
   void post(Post post) { mailbox_.push_back(std::move(post)); }
   bool has_posts() const { return !mailbox_.empty(); }
@@ -214,7 +212,7 @@ class Node {
   bool receive_failed_ = false;  // Raft is to be told
   std::size_t may_apply_ = 0;    // entries in what is left of this turn
   bool turn_again_ = false;      // there is more to do though nothing happens
-  bool replaying_ = true;        // until replay() has applied all of it: no jobs yet
+  bool replaying_ = true;        // until replay() has ended: no jobs yet
 
   PendingWrites writes_;
   ForwardStream stream_;

@@ -159,6 +159,12 @@ void Connection::on_head(std::string_view rest) {
       reading_.active = false;
       input_ = Input::dropped;
     }
+  } else if (has_body && expects && exchange.answered()) {
+    // Likewise.
+    exchange.close = true;
+    reading_.active = false;
+    input_ = Input::dropped;
+    front_.mark(*this);
   } else if (has_body && expects) {
     reading_.wants_continue = true;
     front_.mark(*this);

@@ -22,6 +22,7 @@ constexpr Duration kResolveTimeout = seconds(1);
 // to a later one: after a partition of ten seconds that would be another ten.
 constexpr std::int64_t kConnectTimeout = 2;
 constexpr std::int64_t kUnacknowledged = 8;
+constexpr Duration kLeastPatience = seconds(1);  // TCP's own first retries are due by then
 constexpr Duration kGreetTimeout = seconds(2);
 constexpr Duration kMinBackoff = milliseconds(50);
 constexpr Duration kMaxBackoff = milliseconds(500);
@@ -79,7 +80,7 @@ void OutLink::connect_next() {
                        io::Delegate<void>::to<&OutLink::on_drained>(this)});
   stream_->connect(addresses_[next_address_++],
                    io::Delegate<void, int>::to<&OutLink::on_connected>(this));
-  if (stream_ != nullptr) stream_->fail_after(patience * kUnacknowledged);
+  if (stream_ != nullptr) stream_->fail_after(std::max(patience * kUnacknowledged, kLeastPatience));
 }
 
 void OutLink::on_connected(int code) {
@@ -195,9 +196,7 @@ void OutLink::on_timer() {
   switch (state_) {
     case State::waiting: return dial();
     case State::resolving: return end("its name was not resolved in time");
-    case State::connecting:
-      if (next_address_ < addresses_.size()) return connect_next();
-      return end("no answer to the connection attempt");
+    case State::connecting: return end("no answer to the connection attempt");
     case State::greeting: return end("no answer to the handshake");
     case State::up:
       if (!stuck_watch_) return;

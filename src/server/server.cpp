@@ -16,7 +16,6 @@ namespace {
 
 constexpr std::size_t kQuickExitKeys = 100'000;
 // How long a node that shuts down goes on serving who is connected, at most.
-constexpr std::size_t kReplay = 4096;  // entries applied between two looks at the heap
 constexpr Duration kDrain = milliseconds(250);
 
 // Never 0, which means "none".
@@ -77,7 +76,6 @@ Exit Server::run() {
 
 std::optional<Exit> Server::start() {
   std::signal(SIGPIPE, SIG_IGN);
-  io::Heap::prepare();
   // One thread for the disk, one for names: libuv lets names take half of the pool at most.
   ::setenv("UV_THREADPOOL_SIZE", "2", 0);
   const HostPort listen = listen_address(options_);
@@ -128,14 +126,10 @@ void Server::recover() {
   limits.snapshot_entries = options_.snapshot_entries;
   node_ = std::make_unique<node::Node>(raft_config(options_, recovered_.incarnation), boot_, limits,
                                        recovered_, peers_, front_, loop_.now());
-  while (node_->is_replaying() && !recovery_error_) {
-    fs_->heap().cover();
-    if (auto replayed = node_->replay(kReplay); !replayed) recovery_error_ = replayed.error();
-  }
+  if (auto replayed = node_->replay(); !replayed) recovery_error_ = replayed.error();
 }
 
 void Server::on_recovered() {
-  fs_->heap().settle();
   for (const std::string& note : recovered_.notes) log::info("{}", note);
   if (recovery_error_) {
     log::error("{}", recovery_error_->what);

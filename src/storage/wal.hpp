@@ -27,7 +27,7 @@ struct WalOptions {
   std::uint64_t segment_bytes = 16u << 20;       // of a normal segment
   std::uint64_t first_segment_bytes = 1u << 20;  // made at boot, while somebody waits
   std::uint64_t slice_bytes = 1u << 20;          // zero-filled in one job: what an append waits for
-  std::uint64_t frame_bytes = 8u << 20;  // of entries in one frame; a larger entry goes alone
+  std::uint64_t frame_bytes = 2u << 20;  // of entries in one frame; a larger entry goes alone
   Duration seal_after = milliseconds(100);
   Duration retry_after = seconds(1);  // when the disk is full
 };

@@ -548,7 +548,7 @@ Result<WalTail> Recovery::run(raft::Incarnation fresh, const WalOptions& options
   if (!segments_.empty())
     out_.notes.push_back(fmt::format(
         "log read: {} entries behind index {}, term {}, commit index {}, {} segments",
-        last_index().value - state_.base.index.value, state_.base.index.value,
+        state_.last_index.value - state_.base.index.value, state_.base.index.value,
         state_.hard_state.current_term.value, state_.commit_index.value, tail_.files.size()));
   out_.hard_state = state_.hard_state;
   out_.commit_index = state_.commit_index;

@@ -31,7 +31,7 @@ TEST_CASE("an id is the place of a line among those that count") {
   CHECK(file.value().find(0).value().url() == "http://a:1");
   CHECK(file.value().find(2).value().url() == "http://c:3");
   CHECK(file.value().find(3).error().what ==
-        "list: found 3 servers, so an id from 0 to 2 was expected, not 3");
+        "list:8: found server 2 there as the last one, an id from 0 to 2 was expected, not 3");
   CHECK_FALSE(file.value().find(UINT64_MAX));
 }
 

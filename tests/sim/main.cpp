@@ -145,14 +145,15 @@ void print_json(const Summary& s) {
   std::printf("%s}}\n", out.c_str());
 }
 
-void print_text(const Summary& s) {
+// What differs from run to run goes to `speed`.
+void print_text(const Summary& s, std::FILE* speed) {
   for (std::size_t i = 0; i < kCounts; ++i)
     std::printf("%-24s %llu\n", std::string(kCountNames[i]).c_str(),
                 static_cast<unsigned long long>(s.tally.counts[i]));
-  std::printf("%.0f s simulated in %.1f s: %.0f times real time, %.0f events/s\n", s.simulated,
-              s.wall, s.speed(), s.events_per_second());
-  std::printf("%.1f s of processor: %.0f times real time, %.0f events/s on one core\n", s.cpu,
-              s.simulated / s.cpu, static_cast<double>(s.tally.of(Count::events)) / s.cpu);
+  std::fprintf(speed, "%.0f s simulated in %.1f s: %.0f times real time, %.0f events/s\n",
+               s.simulated, s.wall, s.speed(), s.events_per_second());
+  std::fprintf(speed, "%.1f s of processor: %.0f times real time, %.0f events/s on one core\n",
+               s.cpu, s.simulated / s.cpu, static_cast<double>(s.tally.of(Count::events)) / s.cpu);
   std::printf("trace %016llx\n", static_cast<unsigned long long>(s.trace));
   std::printf("%llu passed, %llu failed\n",
               static_cast<unsigned long long>(s.seeds - s.failures.size()),
@@ -208,6 +209,6 @@ int main(int argc, char** argv) {
     summary.cpu = static_cast<double>(used.ru_utime.tv_sec + used.ru_stime.tv_sec) +
                   static_cast<double>(used.ru_utime.tv_usec + used.ru_stime.tv_usec) / 1e6;
   if (arguments.json) print_json(summary);
-  else print_text(summary);
+  else print_text(summary, arguments.options.trace ? stderr : stdout);
   return summary.failures.empty() ? 0 : 1;
 }
