@@ -110,14 +110,10 @@ std::vector<PendingWrites::Expired> PendingWrites::expire(Instant now) {
       next_expiry_ = std::min(next_expiry_, write.deadline);
       continue;
     }
-    const bool sent = write.sent.value != 0;
-    expired.push_back({write.ticket, sent, write.command.size()});
-    if (sent) {
-      write.waits = false;
-      --waiting_;
-    } else {
-      decided(write);
-    }
+    expired.push_back({write.ticket, write.sent.value != 0, write.command.size()});
+    // K1: one that was sent may be in a log. It is not sent again for its term either: whoever has
+    // been told "unknown" may have repeated it long ago, and the key may be forgotten by then.
+    decided(write);
   }
   trim();
   return expired;

@@ -260,7 +260,10 @@ void Node::send_forwards(raft::ServerId leader) {
     std::size_t budget = limits_.forward_window;
     for (;;) {
       auto writes = writes_.sent_after(term, previous, kForwardBytes);
-      if (writes.empty()) break;
+      if (writes.empty()) {
+        if (previous == stream_.accepted) stream_.last_sent = previous;  // all were given up
+        break;
+      }
       std::size_t bytes = 0;
       for (const Forward::Write& write : writes) bytes += write.command.size();
       const std::uint64_t last = writes.back().sequence;

@@ -121,6 +121,8 @@ bool Connection::upgrade(std::string_view rest) {
   const http::RequestHead& head = parser_.request();
   if (head.path != "/raft" || !http::list_contains(head.upgrade, kPeerProtocol)) return false;
   if (!exchanges_.empty() || head.framing != http::BodyFraming::none) return false;
+  if (stream_->queued() != 0) return false;
+  front_.output_bytes_ -= std::exchange(reported_output_, 0);
   gone_ = true;
   stream_->read_stop();
   front_.peers_.accept(std::move(stream_), head, rest);

@@ -74,6 +74,7 @@ TEST_CASE("an expired write is gone when it was not sent, and unknown when it wa
   // The sent one is still in somebody's log: seen, but answered to nobody; and never sent again.
   CHECK_FALSE(writes.applied(1));
   CHECK(writes.waiting() == 1);
+  CHECK(writes.sent_after(raft::Term(3), 0, 1000).empty());
   CHECK(sequences(writes.take_unsent(raft::Term(3), 1000)) == Sequences{3});
 }
 
