@@ -152,11 +152,11 @@ Result<ClusterFile> parse_cluster_file(std::string_view text, std::string_view n
       return at_line(name, number, "one more server", fmt::format("at most {}", raft::kMaxServers));
     file.servers.push_back(std::move(*server));
     lines.push_back(number);
-    file.last_line = number;
   }
   if (file.servers.empty())
     return at_line(name, number == 0 ? 1 : number, "no server",
                    fmt::format("at least one line {}", kExpected));
+  file.last_line = lines.back();
   return file;
 }
 

@@ -8,7 +8,7 @@ void PendingWrites::add(const Ticket& ticket, SharedBytes command, Instant deadl
   bytes_ += command.size();
   ++waiting_;
   next_expiry_ = std::min(next_expiry_, deadline);
-  writes_.push_back(Write{ticket, std::move(command), deadline, {}, true, false});
+  writes_.push_back(Write{ticket, std::move(command), deadline, {}, false});
 }
 
 void PendingWrites::decided(Write& write) {
@@ -17,8 +17,7 @@ void PendingWrites::decided(Write& write) {
   bytes_ -= write.command.size();
   if (write.sent.value != 0) sent_bytes_ -= write.command.size();
   write.command = SharedBytes();
-  if (write.waits) --waiting_;
-  write.waits = false;
+  --waiting_;
 }
 
 void PendingWrites::trim() {
@@ -35,11 +34,9 @@ std::optional<Ticket> PendingWrites::applied(std::uint64_t sequence) {
     return std::nullopt;
   Write& write = writes_[sequence - first_sequence_];
   if (write.decided || write.sent.value == 0) return std::nullopt;
-  const bool waits = write.waits;
   const Ticket ticket = write.ticket;
   decided(write);
   trim();
-  if (!waits) return std::nullopt;
   return ticket;
 }
 
@@ -49,10 +46,6 @@ std::size_t PendingWrites::decide(raft::Term term) {
   for (std::size_t i = 0; i < sent_end; ++i) {
     Write& write = writes_[i];
     if (write.decided || write.sent >= term) continue;
-    if (!write.waits) {
-      decided(write);
-      continue;
-    }
     sent_bytes_ -= write.command.size();
     write.sent = raft::Term(0);
     next_unsent_ = std::min(next_unsent_, i);
@@ -105,7 +98,7 @@ std::vector<PendingWrites::Expired> PendingWrites::expire(Instant now) {
   if (now < next_expiry_) return expired;
   next_expiry_ = kNever;
   for (Write& write : writes_) {
-    if (write.decided || !write.waits) continue;
+    if (write.decided) continue;
     if (write.deadline > now) {
       next_expiry_ = std::min(next_expiry_, write.deadline);
       continue;
@@ -124,7 +117,7 @@ std::vector<PendingWrites::Expired> PendingWrites::hide(raft::Term term) {
   for (std::size_t i = 0; i < next_unsent_; ++i) {
     Write& write = writes_[i];
     if (write.decided || write.sent > term) continue;
-    if (write.waits) hidden.push_back({write.ticket, true, write.command.size()});
+    hidden.push_back({write.ticket, true, write.command.size()});
     decided(write);
   }
   trim();
@@ -136,7 +129,7 @@ std::vector<PendingWrites::Expired> PendingWrites::give_up_unsent() {
   for (std::size_t i = next_unsent_; i < writes_.size(); ++i) {
     Write& write = writes_[i];
     if (write.decided) continue;
-    if (write.waits) given_up.push_back({write.ticket, false, write.command.size()});
+    given_up.push_back({write.ticket, false, write.command.size()});
     decided(write);
   }
   trim();

@@ -29,11 +29,11 @@ class PendingWrites {
   // Sequences count from 1 in the order of the calls.
   void add(const Ticket& ticket, SharedBytes command, Instant deadline);
 
-  // The own write `sequence` was applied. Whom to answer, where anybody still waits.
+  // The own write `sequence` was applied. Whom to answer; nobody where it was decided already.
   std::optional<Ticket> applied(std::uint64_t sequence);
 
   // The first entry of `term` was applied: what was sent for a term below it and not seen is
-  // unsent again (a write that nobody waits for any more is forgotten). How many.
+  // unsent again. How many.
   std::size_t decide(raft::Term term);
 
   // The next unsent writes in order, at least one and up to max_bytes together, marked as sent for
@@ -45,12 +45,11 @@ class PendingWrites {
   std::vector<Forward::Write> sent_after(raft::Term term, std::uint64_t accepted,
                                          std::size_t max_bytes) const;
 
-  // Takes out what is due at `now`: unsent writes are gone for good, sent ones stay until they are
-  // decided but have nobody to answer.
+  // Takes out what is due at `now`, for good: a sent one may still be applied, and is not sent
+  // again.
   std::vector<Expired> expire(Instant now);
   // A snapshot took the place of the log up to an entry of `term`: what became of the writes that
-  // were sent for it or an older one may be hidden in there. They end as unknown; gives those that
-  // somebody waits for.
+  // were sent for it or an older one may be hidden in there. They end as unknown.
   std::vector<Expired> hide(raft::Term term);
   // Takes out every unsent write.
   std::vector<Expired> give_up_unsent();
@@ -59,7 +58,7 @@ class PendingWrites {
   // At or before the first deadline; kNever when there is none.
   Instant next_expiry() const { return next_expiry_; }
 
-  bool empty() const { return waiting_ == 0; }  // nobody waits
+  bool empty() const { return waiting_ == 0; }  // all are decided
   bool has_unsent() const { return next_unsent_ < writes_.size(); }
   // A write of a term below `term` is undecided.
   bool undecided_before(raft::Term term) const;
@@ -73,8 +72,7 @@ class PendingWrites {
     SharedBytes command;
     Instant deadline = kNever;
     raft::Term sent;       // 0: unsent
-    bool waits = true;     // somebody waits for the answer
-    bool decided = false;  // applied, or given up before it was sent
+    bool decided = false;  // applied or given up: nobody waits for it any more
   };
   std::uint64_t sequence_of(std::size_t position) const { return first_sequence_ + position; }
   void decided(Write& write);

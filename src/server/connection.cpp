@@ -122,7 +122,7 @@ bool Connection::upgrade(std::string_view rest) {
   if (head.path != "/raft" || !http::list_contains(head.upgrade, kPeerProtocol)) return false;
   if (!exchanges_.empty() || head.framing != http::BodyFraming::none) return false;
   if (stream_->queued() != 0) return false;
-  front_.output_bytes_ -= std::exchange(reported_output_, 0);
+  report_output();
   gone_ = true;
   stream_->read_stop();
   front_.peers_.accept(std::move(stream_), head, rest);
@@ -149,27 +149,24 @@ void Connection::on_head(std::string_view rest) {
   reading_.body.clear();
   reading_.wants_continue = false;
   reading_.dropping = problem.has_value() || exchange.answered() || !exchange.keep_body;
+  bool last = false;  // what follows is not read as a request
   if (problem) {
     const bool too_long =
         head.framing == http::BodyFraming::length && head.content_length > exchange.body_limit;
     exchange.outcome = std::move(*problem);
     front_.mark(*this);
-    // Nobody can tell whether a body follows an answer in place of a 100; and one that is too long
-    // is not waited for.
-    if (exchange.close || (has_body && (expects || too_long))) {
-      exchange.close = true;
-      reading_.active = false;
-      input_ = Input::dropped;
-    }
-  } else if (has_body && expects && exchange.answered()) {
-    // Likewise.
+    last = exchange.close || (has_body && too_long);  // a body that is too long is not waited for
+  }
+  if (has_body && expects) {
+    // Nobody can tell whether a body follows an answer in place of a 100.
+    last |= exchange.answered();
+    reading_.wants_continue = !exchange.answered();
+    front_.mark(*this);
+  }
+  if (last) {
     exchange.close = true;
     reading_.active = false;
     input_ = Input::dropped;
-    front_.mark(*this);
-  } else if (has_body && expects) {
-    reading_.wants_continue = true;
-    front_.mark(*this);
   }
 }
 

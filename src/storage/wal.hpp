@@ -63,7 +63,7 @@ class Wal {
   // Recovers what the directory holds, or makes the first segment in an empty one with `fresh` as
   // its incarnation (random, not 0). Blocks; boot only. The error says which file, where in it and
   // what is wrong; nothing has been changed then, but where making a new segment failed. `fs`
-  // outlives the Wal. Entries up to `unneeded` are read and judged, but not given out; where the
+  // outlives the Wal. Entries up to `unneeded` are judged by their frame, not given out; where the
   // log ends before that, Recovered::kept is its end, and its term may be 0: not known.
   static Result<std::unique_ptr<Wal>> open(Fs& fs, raft::ServerId self, raft::Incarnation fresh,
                                            WalOptions options, Recovered& out,

@@ -27,6 +27,14 @@ struct Cutting {
     last = keep + count;
     return write;
   }
+  // Opens it and appends four entries `times`, each time to the disk.
+  void fill(int times) {
+    REQUIRE(machine.open().ok());
+    for (int i = 0; i < times; ++i) {
+      append(4);
+      REQUIRE(machine.run().ok());
+    }
+  }
   void append(std::uint64_t count) { machine.wal->write(next(last, count, last + count)); }
   void cut(std::uint64_t index) {
     base = {raft::Index(index), raft::Term(1), kCluster};
@@ -52,11 +60,7 @@ std::size_t segments(MemFs& fs) {
 
 TEST_CASE("frames do not wait for all the segments that a long log leaves behind") {
   Cutting log;
-  REQUIRE(log.machine.open().ok());
-  for (int i = 0; i < 60; ++i) {
-    log.append(4);
-    REQUIRE(log.machine.run().ok());
-  }
+  log.fill(60);
   REQUIRE(segments(log.fs) >= 10);
   log.cut(230);
   int removed_in_a_row = 0, most = 0;
@@ -77,11 +81,7 @@ TEST_CASE("frames do not wait for all the segments that a long log leaves behind
 
 TEST_CASE("segments below the log's beginning go, once that is durable, the oldest first") {
   Cutting log;
-  REQUIRE(log.machine.open().ok());
-  for (int i = 0; i < 20; ++i) {
-    log.append(4);
-    REQUIRE(log.machine.run().ok());
-  }
+  log.fill(20);
   const std::size_t before = segments(log.fs);
   REQUIRE(before >= 4);
   log.cut(50);
@@ -134,11 +134,7 @@ TEST_CASE("a cut of entries that are still on their way to the disk waits for th
 
 TEST_CASE("of a log that was cut, what nobody needs is left out from there on") {
   Cutting log;
-  REQUIRE(log.machine.open().ok());
-  for (int i = 0; i < 20; ++i) {
-    log.append(4);
-    REQUIRE(log.machine.run().ok());
-  }
+  log.fill(20);
   log.cut(50);
   REQUIRE(log.machine.run_quiet().ok());
   for (const std::uint64_t unneeded : {0u, 30u, 50u, 51u, 79u, 80u, 90u}) {
@@ -226,11 +222,7 @@ TEST_CASE(
 
 TEST_CASE("F53: a log whose first segment is missing though it is needed is refused by name") {
   Cutting log;
-  REQUIRE(log.machine.open().ok());
-  for (int i = 0; i < 20; ++i) {
-    log.append(4);
-    REQUIRE(log.machine.run().ok());
-  }
+  log.fill(20);
   log.cut(50);
   REQUIRE(log.machine.run_quiet().ok());
   const auto names = log.fs.list();
