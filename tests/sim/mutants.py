@@ -198,9 +198,9 @@ MUTANTS = (
            "    return after <= persisted;\n", 300),
     Mutant("507 for a write that is in a log", "L18", NODE + "forwarding.cpp",
            "  for (std::size_t i = next_unsent_; i < writes_.size(); ++i) {\n    Write& write = "
-           "writes_[i];\n    if (write.decided) continue;\n    if (write.waits) "
-           "given_up", "  for (std::size_t i = 0; i < writes_.size(); ++i) {\n    Write& write = "
-           "writes_[i];\n    if (write.decided) continue;\n    if (write.waits) given_up", 1000),
+           "writes_[i];\n    if (write.decided) continue;\n    given_up",
+           "  for (std::size_t i = 0; i < writes_.size(); ++i) {\n    Write& write = "
+           "writes_[i];\n    if (write.decided) continue;\n    given_up", 1000),
     # ---- liveness
     Mutant("a hand-over that comes to nothing is never given up", "K11", RAFT + "transfer.cpp",
            "leader.hand_over && now_ >= leader.hand_over->deadline", "false", 300),
