@@ -3,7 +3,8 @@ are refused by name until there is space."""
 
 import time
 
-from disks import DISK, Injected, Pour, SmallDisks, fill_up, is_full, make_space, verified
+from disks import (DISK, Injected, Pour, SmallDisks, fill_up, has_spare, is_full, make_space,
+                   verified)
 from harness import LONG, SLOW, Cluster, wait_for
 from runner import case, expect, expect_equal
 from workload import Workload
@@ -32,26 +33,30 @@ def _(binary):
 
 @case('with the disks of a majority full writes get 507 and reads go on, until there is space')
 def _(binary):
-    with SmallDisks(binary, 3, DISK) as cluster, Workload(cluster, 5003) as load:
-        load.wait_acknowledged(SOME)
-        for turn in range(ROUNDS):
-            full = cluster.nodes[turn % 2:turn % 2 + 2]
-            for node in cluster.nodes:  # 507 is no error here
-                node.begin_down()
-            for node in full:
-                fill_up(node)
-            refused_for_space(cluster, turn)
-            for node in cluster.nodes:
-                expect_equal(node.api().get('pour/1').status, 200, 'a linearizable read')
-            make_space(full[0])
-            # By itself: nobody asks it to.
+    with SmallDisks(binary, 3, DISK) as cluster:
+        # All begin with equal room. What is committed by way of a node with more, a full one cannot
+        # take in, nor read.
+        wait_for('the next segments', lambda: all(map(has_spare, cluster.nodes)))
+        with Workload(cluster, 5003) as load:
             load.wait_acknowledged(SOME)
-            make_space(full[1])
-            wait_for('it to use the space', lambda n=full[1]: not is_full(n))
-            cluster.wait_ready()
-            load.wait_acknowledged(SOME)
-        verified(load)
-        load.expect_no_errors_where_up()
+            for turn in range(ROUNDS):
+                full = cluster.nodes[turn % 2:turn % 2 + 2]
+                for node in cluster.nodes:  # 507 is no error here
+                    node.begin_down()
+                for node in full:
+                    fill_up(node)
+                refused_for_space(cluster, turn)
+                for node in cluster.nodes:
+                    expect_equal(node.api().get('pour/1').status, 200, 'a linearizable read')
+                make_space(full[0])
+                # By itself: nobody asks it to.
+                load.wait_acknowledged(SOME)
+                make_space(full[1])
+                wait_for('it to use the space', lambda n=full[1]: not is_full(n))
+                cluster.wait_ready()
+                load.wait_acknowledged(SOME)
+            verified(load)
+            load.expect_no_errors_where_up()
 
 
 def refused_for_space(cluster, seed):

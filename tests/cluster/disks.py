@@ -91,6 +91,12 @@ def fill_up(node):
             pass
 
 
+def has_spare(node):
+    """Is the next segment of its log there, whole?"""
+    path = os.path.join(node.dir, 'spare')
+    return os.path.exists(path) and os.path.getsize(path) >= 16 * MIB
+
+
 def make_space(node):
     os.remove(os.path.join(node.dir, 'ballast'))
 
