@@ -2,12 +2,9 @@
 #include "app/call.hpp"
 
 #include <fmt/core.h>
-#include <unistd.h>
 
 #include <algorithm>
 #include <array>
-#include <cerrno>
-#include <cstring>
 
 #include "base/bytes.hpp"
 #include "json/document.hpp"
@@ -189,7 +186,7 @@ void complain_of_reply(const Outcome& outcome, const ProblemBody& problem) {
   const std::string code = problem.code.empty() ? fmt::format("status {}", status) : problem.code;
   if (problem.detail.empty()) complain(escaped(code, 1000));
   else complain(fmt::format("{} ({})", escaped(problem.detail, 1000), escaped(code, 100)));
-  if (!problem.hint.empty()) fmt::print(stderr, "hint: {}\n", escaped(problem.hint, 1000));
+  if (!problem.hint.empty()) hint(escaped(problem.hint, 1000));
 }
 
 }  // namespace
@@ -215,7 +212,7 @@ int report(const Outcome& outcome, bool is_write, bool as_json) {
     const bool is_last_word = outcome.kind != Outcome::Kind::unknown;
     if (is_last_word && exit_code == kExitOk) return exit_code;
     if (!is_last_word) problem.hint.clear();
-    if (as_json && !problem.code.empty()) fmt::print(stderr, "{}", outcome.reply.body);
+    if (as_json && !problem.code.empty()) print_error(outcome.reply.body);
     else complain_of_reply(outcome, problem);
     if (is_last_word) return exit_code;
   } else {
@@ -223,35 +220,18 @@ int report(const Outcome& outcome, bool is_write, bool as_json) {
   }
   switch (outcome.kind) {
     case Outcome::Kind::unknown:
-      fmt::print(stderr,
-                 "hint: the write was sent, and nobody has said what became of it: read the key to "
-                 "see whether it took effect\n");
+      hint(
+          "the write was sent, and nobody has said what became of it: read the key to see whether "
+          "it "
+          "took effect");
       return kExitUnknown;
     case Outcome::Kind::unavailable:
-      fmt::print(stderr,
-                 "hint: is the cluster up? --endpoints or VESPER_ENDPOINTS say where it is\n");
+      hint("is the cluster up? --endpoints or VESPER_ENDPOINTS say where it is");
       return kExitUnavailable;
     case Outcome::Kind::bad_reply:
     case Outcome::Kind::reply: break;
   }
   return kExitError;
-}
-
-int print(std::string_view bytes) {
-  while (!bytes.empty()) {
-    const ssize_t wrote = write(STDOUT_FILENO, bytes.data(), bytes.size());
-    if (wrote >= 0) {
-      bytes.remove_prefix(static_cast<std::size_t>(wrote));
-    } else if (errno != EINTR) {
-      complain(fmt::format("stdout: {}", std::strerror(errno)));
-      return kExitError;
-    }
-  }
-  return kExitOk;
-}
-
-void complain(std::string_view line) {
-  fmt::print(stderr, "vesper: {}\n", line);
 }
 
 }  // namespace vesper::app

@@ -8,19 +8,10 @@
 
 #include "app/cluster_file.hpp"
 #include "app/http_client.hpp"
+#include "app/stdio.hpp"
 #include "base/time.hpp"
 
 namespace vesper::app {
-
-enum ExitCode : int {
-  kExitOk = 0,
-  kExitError = 1,
-  kExitUsage = 2,
-  kExitNotFound = 3,
-  kExitPrecondition = 4,
-  kExitUnavailable = 5,  // nothing was applied
-  kExitUnknown = 6,      // a write whose fate is unknown
-};
 
 struct Call {
   std::string_view method;
@@ -58,10 +49,5 @@ int report(const Outcome& outcome, bool is_write, bool as_json);
 
 // The exit code for a problem body's status and code word.
 int exit_code_of(int status, std::string_view code, bool is_write);
-
-// Writes all of it to stdout; kExitOk, or kExitError with a line on stderr.
-int print(std::string_view bytes);
-// One line "vesper: ..." to stderr.
-void complain(std::string_view line);
 
 }  // namespace vesper::app

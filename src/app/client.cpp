@@ -52,9 +52,11 @@ int print_answer(const Exchange& exchange, bool is_write) {
     return is_write ? kExitUnknown : kExitError;
   }
   line += '\n';
-  if (const int code = print(line)) return code;
-  if (reply.status == 200) return exit_code_of_reply(document.root(), is_write);
-  return exit_code_of(reply.status, document.root().find("code").string().value_or(""), is_write);
+  const int code = reply.status == 200
+                       ? exit_code_of_reply(document.root(), is_write)
+                       : exit_code_of(reply.status,
+                                      document.root().find("code").string().value_or(""), is_write);
+  return print(line, code, is_write && code == kExitOk ? kTookEffect : "");
 }
 
 }  // namespace
@@ -67,7 +69,7 @@ int run_client(const ClientOptions& options) {
   }
   if (!json::is_utf8(options.key) || !json::is_utf8(options.value.value_or(""))) {
     complain("key and value have to be UTF-8");
-    fmt::print(stderr, "hint: vesper put takes any bytes\n");
+    hint("vesper put takes any bytes");
     return kExitUsage;
   }
   const bool is_write = options.value.has_value();

@@ -4,6 +4,7 @@
 #include <arpa/inet.h>
 #include <fcntl.h>
 #include <fmt/core.h>
+#include <poll.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -184,6 +185,11 @@ Result<std::string> read_file(const std::string& path, std::size_t limit) {
     const ssize_t got = read(fd, bytes.data() + had, kStep);
     bytes.resize(had + static_cast<std::size_t>(std::max<ssize_t>(got, 0)));
     if (got < 0 && errno == EINTR) continue;
+    if (got < 0 && errno == EAGAIN) {  // another process made the shared description non-blocking
+      pollfd until{fd, POLLIN, 0};
+      poll(&until, 1, -1);
+      continue;
+    }
     if (got < 0) result = failed();
     else if (bytes.size() > limit)
       result = Error{fmt::format("{}: more than {} bytes", name, limit), 0};

@@ -12,7 +12,7 @@ int run_delete(const DeleteOptions& options) {
   const auto outcome = call_kv(options.cluster, options.key, std::move(call));
   if (!outcome) return kExitUsage;
   if (const int code = report(*outcome, true, format == OutputFormat::json)) return code;
-  return print_reply(*outcome, format, {"deleted", "revision"}, "deleted");
+  return print_reply(*outcome, format, {"deleted", "revision"}, "deleted", kTookEffect);
 }
 
 }  // namespace vesper::app

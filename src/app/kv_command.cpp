@@ -60,8 +60,9 @@ std::string make_table(const std::vector<std::vector<std::string>>& rows) {
 }
 
 int print_reply(const Outcome& outcome, OutputFormat format,
-                const std::vector<std::string_view>& columns, std::string_view raw) {
-  if (format == OutputFormat::json) return print(outcome.reply.body);
+                const std::vector<std::string_view>& columns, std::string_view raw,
+                std::string_view lost_hint) {
+  if (format == OutputFormat::json) return print(outcome.reply.body, kExitOk, lost_hint);
   json::Document document;
   const auto problem = document.parse(outcome.reply.body);
   const json::Value root = document.root();
@@ -69,7 +70,7 @@ int print_reply(const Outcome& outcome, OutputFormat format,
     complain(fmt::format("{}: a reply without \"{}\"", outcome.detail, raw));
     return kExitError;
   }
-  if (format == OutputFormat::raw) return print(cell(root.find(raw)) + "\n");
+  if (format == OutputFormat::raw) return print(cell(root.find(raw)) + "\n", kExitOk, lost_hint);
   std::vector<std::vector<std::string>> rows(2);
   for (const std::string_view name : columns) {
     json::Value value = root.find(name);
@@ -77,7 +78,7 @@ int print_reply(const Outcome& outcome, OutputFormat format,
     rows[0].emplace_back(name);
     rows[1].push_back(cell(value));
   }
-  return print(make_table(rows));
+  return print(make_table(rows), kExitOk, lost_hint);
 }
 
 }  // namespace vesper::app

@@ -27,8 +27,9 @@ std::string cell(const json::Value& value);
 std::string make_table(const std::vector<std::vector<std::string>>& rows);
 
 // Prints a reply of 200: json as it came, table as `columns` (members of the reply, headed by their
-// names), raw as the one member `raw`. Returns the exit code.
+// names), raw as the one member `raw`. `lost_hint` as for print(). Returns the exit code.
 int print_reply(const Outcome& outcome, OutputFormat format,
-                const std::vector<std::string_view>& columns, std::string_view raw);
+                const std::vector<std::string_view>& columns, std::string_view raw,
+                std::string_view lost_hint = {});
 
 }  // namespace vesper::app

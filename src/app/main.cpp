@@ -1,6 +1,7 @@
 // main: which command it is. No logic here.
 #include "app/commands.hpp"
 #include "app/server_command.hpp"
+#include "app/stdio.hpp"
 
 namespace {
 
@@ -20,5 +21,6 @@ struct Run {
 }  // namespace
 
 int main(int argc, char** argv) {
+  prepare_standard_descriptors();
   return std::visit(Run(), parse_options(argc, argv));
 }

@@ -172,7 +172,7 @@ void define(CLI::App& app, std::string_view command, Raw& raw) {
 
 int usage_error(std::string_view what, std::string_view command) {
   complain(what);
-  fmt::print(stderr, "hint: vesper {}{}--help\n", command, command.empty() ? "" : " ");
+  hint(fmt::format("vesper {}{}--help", command, command.empty() ? "" : " "));
   return kExitUsage;
 }
 

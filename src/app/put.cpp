@@ -35,7 +35,7 @@ int run_put(const PutOptions& options) {
   if (!outcome) return kExitUsage;
   if (const int code = report(*outcome, true, format == OutputFormat::json)) return code;
   return print_reply(*outcome, format, {"key", "revision", "create_revision", "version"},
-                     "revision");
+                     "revision", kTookEffect);
 }
 
 }  // namespace vesper::app

@@ -227,12 +227,12 @@ int run_status(const StatusOptions& options) {
   StatusCommand command(cluster.timeout);
   command.ask(endpoints.value());
   const OutputFormat format = cluster.output.value_or(OutputFormat::table);
+  const int code = command.leader() != nullptr ? kExitOk : kExitUnavailable;
   const int printed = print(
-      format == OutputFormat::json ? command.json() : command.table(format == OutputFormat::table));
-  if (printed != kExitOk) return printed;
-  if (command.leader() != nullptr) return kExitOk;
-  complain(command.any_reachable() ? "no leader serves" : "no node answers");
-  return kExitUnavailable;
+      format == OutputFormat::json ? command.json() : command.table(format == OutputFormat::table),
+      code);
+  if (code != kExitOk) complain(command.any_reachable() ? "no leader serves" : "no node answers");
+  return printed;
 }
 
 }  // namespace vesper::app
