@@ -148,7 +148,7 @@ class Streams(Cli):
 
     def test_a_write_that_took_effect_and_could_not_be_printed_says_so(self):
         for arguments, code, prints in self.table:
-            if code == 0 and prints:
+            if code == 0 and "--help" not in arguments:
                 with self.subTest(arguments=arguments):
                     _, _, err = self.broken(full, "stdout", arguments)
                     is_write = arguments[0] in ("put", "delete") or arguments[-1] == "v"
