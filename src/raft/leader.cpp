@@ -129,13 +129,13 @@ void Raft::send_append(ServerId id, Progress& progress) {
   // What follows something large goes behind it, or it would arrive first and be refused.
   const bool bulk = bytes > config_.bulk_bytes || progress.bulk_until > progress.match_index;
   if (bytes > config_.bulk_bytes) progress.bulk_until = last;
+  if (progress.state == Progress::State::probe || progress.in_flight.empty()) progress.news(now_);
+  progress.in_flight.push_back({last, bytes});
+  progress.in_flight_bytes += bytes;
   if (progress.state == Progress::State::probe) {
     progress.probe_sent = true;
-    progress.progress_at = now_;
+    progress.probe_last = last;
   } else {
-    if (progress.in_flight.empty()) progress.progress_at = now_;
-    progress.in_flight.push_back({last, bytes});
-    progress.in_flight_bytes += bytes;
     progress.next_index = last.next();
   }
   progress.told_commit = commit_index_;
@@ -162,11 +162,14 @@ void Raft::acknowledge(Progress& progress, Index match_index) {
 void Raft::on_append_reply(ServerId from, Incarnation incarnation, const AppendReply& m) {
   Progress* progress = progress_of(from, incarnation);
   if (progress == nullptr) return;
-  progress->progress_at = now_;
+  progress->news(now_);
   if (m.success) {
     if (m.match_index > log_.last_index()) return;  // claims what was never sent
+    // An acknowledgement of what was sent before the probe says nothing of the probe.
+    const bool probed =
+        progress->state == Progress::State::probe && m.match_index.next() >= progress->next_index;
     acknowledge(*progress, m.match_index);
-    if (progress->state == Progress::State::probe ||
+    if (probed ||
         (progress->transfer && progress->match_index >= progress->transfer->snapshot.last_index))
       progress->become_replicate();
     return advance_commit();
@@ -176,7 +179,8 @@ void Raft::on_append_reply(ServerId from, Incarnation incarnation, const AppendR
   if (m.prev_log_index <= progress->match_index) return;
   if (progress->state == Progress::State::snapshot) return;
   if (progress->state == Progress::State::probe &&
-      m.prev_log_index.value + 1 != progress->next_index.value)
+      m.prev_log_index.next() != progress->next_index &&
+      m.prev_log_index != progress->sent_through())
     return;
   const auto agree = log_.last_at_most(std::min(m.hint_index, m.prev_log_index), m.hint_term);
   progress->received_index = progress->match_index;
@@ -242,32 +246,40 @@ void Raft::on_heartbeat_reply(ServerId from, Incarnation incarnation, const Hear
   on_heartbeat_answered(progress, m);
   if (m.received_index > progress.received_index && m.received_index <= log_.last_index()) {
     progress.received_index = m.received_index;
-    progress.progress_at = now_;
+    progress.news(now_);
   }
   maybe_finish_read_round();
 }
 
-// The transport resends nothing; what was lost shows in that nothing comes of it.
-void Raft::resend_stalled() {
+// The transport resends nothing. What was lost shows in that nothing comes of it; what waits in a
+// slow link or for a slow disk looks the same, and is not sent again: the follower is asked.
+void Raft::ask_stalled() {
   auto& leader = std::get<Leader>(role_);
   for (auto& [id, progress] : leader.progress) {
     if (now_ - progress.progress_at < config_.heartbeat_interval * 4) continue;
-    // Sent again from what is known to have arrived. Where all of it has, the empty message asks
-    // for the acknowledgement that was lost.
+    progress.progress_at = now_;
     if (progress.transfer) {
       // A follower that is silent for long gets the newest when it comes back; nothing is kept for
       // it until then.
       const bool given_up = now_ - progress.kept_at.value_or(Instant{}) >= transfer_patience();
       if (progress.transfer->unreadable || given_up) progress.become_snapshot(snapshot_);
+      progress.transfer->asked = progress.transfer->answered = false;
+    } else if (progress.probe_sent || progress.sent_through() > progress.match_index) {
+      ask_arrival(id, progress);
     }
-    if (progress.transfer) progress.transfer->asked = progress.transfer->answered = false;
-    const bool probing = progress.state == Progress::State::probe && progress.probe_sent;
-    if (probing) progress.probe_sent = false;
-    if (progress.state == Progress::State::replicate &&
-        progress.match_index.next() < progress.next_index)
-      progress.become_probe(std::max(progress.match_index, progress.received_index).next());
-    progress.progress_at = now_;
   }
+}
+
+// An empty AppendEntries behind everything that was sent, on the same channel. A refusal proves
+// that something before it was lost (on_append_reply goes back to what has arrived), a success is
+// the acknowledgement of all of it.
+void Raft::ask_arrival(ServerId id, Progress& progress) {
+  const Index last = progress.sent_through();
+  const auto term = log_.term_at(last);
+  if (!term) return;  // compacted meanwhile: a snapshot is next (replicate_to)
+  progress.arrival_asked = true;
+  AppendEntries m{current_term(), last, *term, commit_index_, log_time(now_), {}};
+  send(id, std::move(m), WriteNumber(0), progress.bulk_until > progress.match_index);
 }
 
 // Thesis 6.2 (E11): a leader that hears no majority for an election timeout steps down and is
@@ -285,7 +297,7 @@ void Raft::leader_deadline() {
   check_quorum();
   if (!is_leader()) return;
   leader.next_heartbeat = now_ + config_.heartbeat_interval;
-  resend_stalled();
+  ask_stalled();
   review_hand_over();
   send_heartbeats();
 }

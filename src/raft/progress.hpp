@@ -2,6 +2,7 @@
 // bounds what is under way to it.
 #pragma once
 
+#include <algorithm>
 #include <deque>
 #include <optional>
 
@@ -30,6 +31,8 @@ struct Progress {
   Index received_index;     // proven to be there, durable or not; >= match_index
   Incarnation incarnation;  // whose acknowledgements these are; 0: none came yet
   bool probe_sent = false;
+  Index probe_last;            // with probe_sent: the last entry of that message
+  bool arrival_asked = false;  // nothing came of what was sent for long, and the follower was asked
 
   struct InFlight {
     Index last_index;
@@ -39,7 +42,7 @@ struct Progress {
   // From the beginning of a transfer until it is no further behind than the log's tail: when it
   // last came forward (S10).
   std::optional<Instant> kept_at;
-  std::deque<InFlight> in_flight;  // replicate only; last_index ascending
+  std::deque<InFlight> in_flight;  // last_index ascending; of a probe at most one
   std::size_t in_flight_bytes = 0;
   Index bulk_until;  // something large up to here is under way: what follows goes the same way
 
@@ -62,12 +65,23 @@ struct Progress {
     in_flight.clear();
     in_flight_bytes = 0;
   }
+  // What has been sent ends here; as far as is known, none of it is lost.
+  Index sent_through() const {
+    if (state != State::probe) return Index(next_index.value - 1);
+    return probe_sent ? probe_last : match_index;
+  }
+  // The probe may still be under way, when an earlier message is acknowledged: it is not sent
+  // again.
   void become_replicate() {
+    const Index sent = probe_sent ? probe_last : match_index;
     state = State::replicate;
     transfer.reset();
-    next_index = std::max(match_index, received_index).next();
-    in_flight.clear();
-    in_flight_bytes = 0;
+    probe_sent = false;
+    next_index = std::max({match_index, received_index, sent}).next();
+  }
+  void news(Instant now) {
+    progress_at = now;
+    arrival_asked = false;
   }
   void become_snapshot(const Snapshot& snapshot) {
     become_probe(next_index);

@@ -306,7 +306,7 @@ void Raft::on_peer_up(const PeerUp& peer) {
       else
         progress.become_probe(progress.match_index.value == 0 ? progress.next_index
                                                               : progress.match_index.next());
-      progress.progress_at = now_;
+      progress.news(now_);
     }
     register_voters();
   }

@@ -236,7 +236,8 @@ class Raft {
   void check_quorum();
   void maybe_start_read_round();
   void maybe_finish_read_round();
-  void resend_stalled();
+  void ask_stalled();
+  void ask_arrival(ServerId id, Progress& progress);
   void leader_deadline();
   void leader_end_of_turn();
 

@@ -135,7 +135,7 @@ void Raft::send_snapshot(ServerId id, Progress& progress) {
   Progress::Transfer& transfer = *progress.transfer;
   if (!transfer.asked) {
     transfer.asked = true;
-    progress.progress_at = now_;
+    progress.news(now_);
     return send(id, InstallSnapshot{current_term(), transfer.snapshot, 0, {}}, WriteNumber(0),
                 true);
   }
@@ -176,7 +176,7 @@ void Raft::on_install_snapshot_reply(ServerId from, Incarnation incarnation,
   if (progress == nullptr) return;
   if (m.done) {
     if (m.match_index > log_.last_index()) return;
-    progress->progress_at = now_;
+    progress->news(now_);
     acknowledge(*progress, m.match_index);
     if (progress->state != Progress::State::replicate) {
       // Where the log has gone on meanwhile, a newer snapshot begins.
@@ -190,7 +190,7 @@ void Raft::on_install_snapshot_reply(ServerId from, Incarnation incarnation,
     return;
   Progress::Transfer& transfer = *progress->transfer;
   if (m.next_chunk > transfer.snapshot.chunks()) return;
-  progress->progress_at = now_;
+  progress->news(now_);
   progress->kept_at = now_;
   if (m.asked && transfer.answered) return;  // asked twice: chunks are under way again
   if (!m.asked) {

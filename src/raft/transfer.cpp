@@ -84,7 +84,7 @@ bool Raft::is_fit(const Voter& voter) const {
   if (it == leader.progress.end()) return false;
   const Progress& progress = it->second;
   return counts(voter.id, progress.incarnation) && progress.disk == DiskHealth::ok &&
-         progress.state == Progress::State::replicate &&
+         progress.state == Progress::State::replicate && !progress.arrival_asked &&
          progress.next_index.value + kMostBehind > log_.last_index().value &&
          now_ - progress.heard_at <= config_.election_timeout;
 }

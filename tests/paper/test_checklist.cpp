@@ -392,6 +392,89 @@ TEST_CASE("L17: a window that was sent is not sent again before something is kno
   CHECK(one.sent<AppendEntries>(k1).empty());
 }
 
+// Heartbeats are answered, and say that nothing has come since.
+std::vector<AppendEntries> beats(One& one, int count, std::uint64_t received) {
+  std::vector<AppendEntries> sent;
+  for (; count > 0; --count) {
+    one.wait_for_deadline();
+    for (AppendEntries& m : one.sent<AppendEntries>(k1)) sent.push_back(std::move(m));
+    const Leader& leader = std::get<Leader>(one.raft().role());
+    one.receive(k1, HeartbeatReply{Term(2), leader.round, Index(received)});
+    for (AppendEntries& m : one.sent<AppendEntries>(k1)) sent.push_back(std::move(m));
+  }
+  return sent;
+}
+
+TEST_CASE("L16: entries that are slow to arrive are asked about, and not sent again") {
+  One one;
+  one.become_leader();
+  one.acknowledge(k1, 2);
+  one.propose(3);
+  one.propose(2);
+  const std::vector<AppendEntries> asked = beats(one, 17, 2);
+  CHECK(asked.size() == 4);  // every four heartbeats, since the question may be lost, too
+  for (const AppendEntries& m : asked) {
+    CHECK(m.entries.empty());
+    CHECK(m.prev_log_index == Index(7));
+  }
+  // A refusal proves the loss.
+  one.receive(k1, AppendReply{.term = Term(2),
+                              .prev_log_index = Index(7),
+                              .hint_index = Index(4),
+                              .hint_term = Term(2)});
+  const auto again = one.one<AppendEntries>(k1);
+  CHECK(again.prev_log_index == Index(4));
+  CHECK(again.entries.size() == 3);
+}
+
+TEST_CASE("L16: the question about what is slow goes after it, on the same connection") {
+  Config tuning;
+  tuning.bulk_bytes = 100;
+  One one({.tuning = tuning});
+  one.become_leader();
+  one.acknowledge(k1, 2);
+  one.propose(1, 1000);
+  std::size_t asked = 0;
+  for (int beat = 0; beat < 6; ++beat) {
+    one.wait_for_deadline();
+    for (const Envelope& envelope : one.output().send_now) {
+      if (envelope.to != k1 || !std::holds_alternative<AppendEntries>(envelope.message)) continue;
+      CHECK(envelope.bulk);
+      ++asked;
+    }
+    const Leader& leader = std::get<Leader>(one.raft().role());
+    one.receive(k1, HeartbeatReply{Term(2), leader.round, Index(2)});
+  }
+  CHECK(asked == 1);
+}
+
+TEST_CASE("L16: a probe that is slow to arrive is not sent again before it is refused") {
+  One one;
+  one.become_leader();
+  one.acknowledge(k2, 2);
+  one.turn({PeerUp{k1, incarnation_of(k1), true}});
+  CHECK(one.one<AppendEntries>(k1).entries.size() == 1);
+  for (const AppendEntries& m : beats(one, 17, 1)) CHECK(m.entries.empty());
+  one.receive(k1, AppendReply{.term = Term(2),
+                              .prev_log_index = Index(2),
+                              .hint_index = Index(1),
+                              .hint_term = Term(1)});
+  CHECK(one.one<AppendEntries>(k1).entries.size() == 1);
+}
+
+TEST_CASE("L17: an old acknowledgement does not bring a probe again that is under way") {
+  One one;
+  one.become_leader();
+  one.acknowledge(k1, 2);
+  one.propose(3);
+  one.turn({PeerUp{k1, incarnation_of(k1), true}});
+  CHECK(one.one<AppendEntries>(k1).entries.size() == 3);
+  one.acknowledge(k1, 3);
+  CHECK(one.sent<AppendEntries>(k1).empty());
+  one.propose();
+  CHECK(one.one<AppendEntries>(k1).prev_log_index == Index(5));
+}
+
 TEST_CASE("L19: a heartbeat's commit index does not pass what the follower is proven to have") {
   One one({.log = {1, 2, 2, 2}, .term = 5});
   one.receive_and_sync(k1, append(5, 2, 2));
