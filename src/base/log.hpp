@@ -4,6 +4,7 @@
 
 #include <fmt/core.h>
 
+#include <cstdint>
 #include <string_view>
 #include <utility>
 
@@ -11,10 +12,17 @@ namespace vesper::log {
 
 enum class Level { debug, info, warn, error };
 
-// `node` stands in each line, "n0" for server 0; empty for the command-line tools.
+// `node` stands in each line, "n0" for server 0; empty for the command-line tools. From then on no
+// line waits for the reader of stderr: what it does not take is kept up to a bound, then dropped
+// and counted. The lines that follow begin with one that says how many were dropped.
 void init(Level least, std::string_view node);
 bool enabled(Level level);
 void write(Level level, std::string_view line);
+
+bool waiting();  // lines are kept for the reader; flush() is due every now and then
+void flush();
+void finish();            // before the process ends: up to 100 ms for what is kept
+std::uint64_t dropped();  // lines, ever
 
 template <typename... Args>
 void debug(fmt::format_string<Args...> format, Args&&... args) {

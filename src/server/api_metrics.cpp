@@ -3,6 +3,7 @@
 
 #include <iterator>
 
+#include "base/log.hpp"
 #include "server/api.hpp"
 
 namespace vesper::server {
@@ -189,6 +190,8 @@ void render_metrics(Context& context, Answer& answer) {
     disk_metrics(*context.wal(), context.metrics.fsync, page);
   }
   loop_metrics(context.metrics, context.now(), page);
+  page.single("log_lines_dropped_total", "counter", "Log lines that stderr did not take.",
+              log::dropped());
   page.family("requests_total", "counter", "Requests answered, by route and status.");
   for (const auto& [key, count] : context.metrics.requests)
     page.sample(count, fmt::format("route=\"{}\",status=\"{}\"", to_string(key.first), key.second));

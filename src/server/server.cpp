@@ -4,7 +4,6 @@
 #include <unistd.h>
 
 #include <csignal>
-#include <cstdio>
 #include <cstdlib>
 #include <utility>
 
@@ -17,6 +16,8 @@ namespace {
 constexpr std::size_t kQuickExitKeys = 100'000;
 // How long a node that shuts down goes on serving who is connected, at most.
 constexpr Duration kDrain = milliseconds(250);
+// How often a reader of the log that was stuck is tried again.
+constexpr Duration kLogRetry = milliseconds(50);
 
 // Never 0, which means "none".
 std::uint64_t random_id() {
@@ -55,22 +56,27 @@ Server::Server(Options options)
       front_(loop_, context_, peers_),
       shutdown_timer_(loop_, io::Delegate<void>::to<&Server::on_shutdown_deadline>(this)),
       drain_timer_(loop_, io::Delegate<void>::to<&Server::begin_shutdown>(this)),
+      log_timer_(loop_, io::Delegate<void>::to<&Server::on_log_due>(this)),
       recovery_(loop_, io::Delegate<void>::to<&Server::recover>(this),
                 io::Delegate<void>::to<&Server::on_recovered>(this)) {}
 
 Server::~Server() = default;
 
 Exit Server::run() {
-  if (const auto refused = start()) return *refused;
+  if (const auto refused = start()) {
+    log::finish();
+    return *refused;
+  }
   loop_.run();
   // Nor must a large store, taken apart key by key for nobody.
   const bool large = node_ != nullptr && node_->store().size() > kQuickExitKeys;
   if (large || recovery_.busy() || (fs_ != nullptr && !fs_->idle()) || peers_.lingers()) {
     // A disk or a name server that does not answer must not keep the process: what was promised is
     // on the disk already.
-    std::fflush(nullptr);
+    log::finish();
     ::_exit(static_cast<int>(exit_));
   }
+  log::finish();
   return exit_;
 }
 
@@ -150,6 +156,7 @@ bool Server::busy() {
 
 void Server::on_turn(bool deadline_passed) {
   if (stopped_) return;
+  if (log::waiting() && !log_timer_.active()) log_timer_.start(kLogRetry);
   context_.set_now(loop_.now());
   if (node::Node* node = context_.node()) {
     // Behind what the sockets brought.
@@ -230,6 +237,10 @@ void Server::on_foreign_data(Id128 ours, Id128 theirs) {
   log::error("the data directory {} is of cluster {}, most servers of the list are of cluster {}",
              options_.data_dir, to_hex(ours), to_hex(theirs));
   stop(Exit::data_directory);
+}
+
+void Server::on_log_due() {
+  log::flush();
 }
 
 void Server::stop(Exit code) {

@@ -54,6 +54,7 @@ class Server {
   bool drained() const;
   void on_shutdown_deadline();
   void on_foreign_data(Id128 ours, Id128 theirs);
+  void on_log_due();
   void stop(Exit code);
 
   const Options options_;
@@ -63,6 +64,7 @@ class Server {
   Peers peers_;
   Front front_;
   io::Timer shutdown_timer_, drain_timer_;
+  io::Timer log_timer_;  // while log lines wait
   std::unique_ptr<io::UvFs> fs_;
   node::Recovery recovered_;  // the log and the snapshots, which the node uses
   std::unique_ptr<node::Node> node_;
