@@ -18,6 +18,7 @@ struct Found {
   std::size_t transfer_encodings = 0;
   std::size_t expects = 0;
   bool connection_close = false;
+  bool connection_keep_alive = false;
   bool connection_upgrade = false;
   bool continue_100 = false;
 };
@@ -42,6 +43,7 @@ Found look_through(const Fields& fields) {
       case 10:
         if (!equal_ignoring_case(field.name, "connection")) break;
         found.connection_close |= list_contains(field.value, "close");
+        found.connection_keep_alive |= list_contains(field.value, "keep-alive");
         found.connection_upgrade |= list_contains(field.value, "upgrade");
         break;
       case 14:
@@ -119,9 +121,9 @@ std::optional<ParseError> interpret_request(RequestHead& head) {
           find_framing(head.fields, found, head.minor_version, head.framing, head.content_length))
     return error;
   head.has_content_length = found.content_lengths > 0;
-  // HTTP/1.0 is closed after each answer, whatever its Connection says: its keep-alive was never
-  // standardised.
-  head.keep_alive = head.minor_version == 1 && !found.connection_close;
+  // RFC 9112 §9.3: HTTP/1.0 persists only where it asks for it.
+  head.keep_alive =
+      !found.connection_close && (head.minor_version == 1 || found.connection_keep_alive);
   if (head.minor_version == 1 && found.expects > 0)
     head.expectation =
         found.expects == 1 && found.continue_100 ? Expectation::continue_100 : Expectation::other;

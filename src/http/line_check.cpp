@@ -1,5 +1,8 @@
 #include "http/line_check.hpp"
 
+#include <algorithm>
+
+#include "base/assert.hpp"
 #include "http/grammar.hpp"
 #include "http/target.hpp"
 
@@ -7,22 +10,56 @@ namespace vesper::http {
 
 namespace {
 
-// Cuts CRLF off. A bare LF is no line end (RFC 9112 §2.2 would allow it; two readers that differ
-// about it are how requests are smuggled).
-bool cut_line_end(std::string_view& line) {
-  if (!line.ends_with("\r\n")) return false;
-  line.remove_suffix(2);
-  return true;
+constexpr std::string_view kScheme = "http://";
+
+// What has come of a line: its text, and its line end or the begin of one.
+struct Line {
+  std::string_view text;
+  std::string_view end;  // from the first CR or LF on
+
+  bool over() const { return !end.empty(); }
+};
+
+// `from`: the bytes before it were checked, so that no CR is among them but the last.
+Line split_line(std::string_view line, std::size_t from) {
+  std::size_t end = line.find('\r', from > 0 ? from - 1 : 0);
+  if (end == line.npos && line.ends_with('\n')) end = line.size() - 1;
+  if (end == line.npos) return {line, {}};
+  return {line.substr(0, end), line.substr(end)};
 }
 
-// "HTTP/1.0" or "HTTP/1.1" gives the minor version; another version of the same form is 505.
-std::optional<ParseError> check_version(std::string_view text, std::uint8_t& minor) {
-  const bool has_form = text.size() == 8 && text.starts_with("HTTP/") && is_digit(text[5]) &&
-                        text[6] == '.' && is_digit(text[7]);
-  if (!has_form) return malformed("the request line does not end with a space and HTTP/1.1");
-  if (text[5] != '1' || text[7] > '1')
-    return ParseError{505, "http_version", "only HTTP/1.1 and HTTP/1.0 are spoken here", 0};
-  minor = static_cast<std::uint8_t>(text[7] - '0');
+// The bytes from `from` on, as far as there are any.
+std::string_view tail(std::string_view text, std::size_t from) {
+  return text.substr(std::min(from, text.size()));
+}
+
+// CRLF alone ends a line. RFC 9112 §2.2 would allow a bare LF; two readers that differ about it are
+// how requests are smuggled.
+std::optional<ParseError> check_line_end(std::string_view end) {
+  if (end == "\r\n" || end == "\r" || end.empty()) return std::nullopt;
+  if (end.front() == '\r') return malformed("a carriage return without a line feed");
+  return malformed("a line ends without a carriage return");
+}
+
+// Cuts CRLF off a line that check_line_end has seen.
+std::string_view without_line_end(std::string_view line) {
+  VESPER_ASSERT(line.ends_with("\r\n"));
+  return line.substr(0, line.size() - 2);
+}
+
+// "HTTP/1.0" or "HTTP/1.1" of which `text` has come so far; all of it where the line is `over`.
+// Another version of the same form is 505.
+std::optional<ParseError> check_version_so_far(std::string_view text, bool over) {
+  constexpr std::string_view kForm = "HTTP/d.d";
+  constexpr ParseError kNone = malformed("the request line does not end with a space and HTTP/1.1");
+  for (std::size_t i = 0; i < text.size(); ++i) {
+    if (i == kForm.size()) return kNone;
+    const bool fits = kForm[i] == 'd' ? is_digit(text[i]) : text[i] == kForm[i];
+    if (!fits) return kNone;
+    if ((i == 5 && text[i] != '1') || (i == 7 && text[i] > '1'))
+      return ParseError{505, "http_version", "only HTTP/1.1 and HTTP/1.0 are spoken here", 0};
+  }
+  if (over && text.size() < kForm.size()) return kNone;
   return std::nullopt;
 }
 
@@ -33,11 +70,18 @@ void set_path_and_query(std::string_view text, RequestHead& head) {
   head.has_query = parts.has_query;
 }
 
+// RFC 9112 §3.2: the four forms of a target, by how it begins. `whole`: no more of it comes.
+std::optional<ParseError> check_target_begin(Method method, std::string_view target, bool whole) {
+  if (target.empty() || target.front() == '/' || method == Method::connect) return std::nullopt;
+  if (target == "*") return std::nullopt;
+  const std::string_view expected = kScheme.substr(0, whole ? kScheme.size() : target.size());
+  if (!equal_ignoring_case(target.substr(0, expected.size()), expected))
+    return malformed("the request target is neither a path nor an http:// address");
+  return std::nullopt;
+}
+
 // http://authority[/path][?query] (RFC 9112 §3.2.2).
 std::optional<ParseError> check_absolute_target(RequestHead& head) {
-  constexpr std::string_view kScheme = "http://";
-  if (!equal_ignoring_case(head.target.substr(0, kScheme.size()), kScheme))
-    return malformed("the request target is neither a path nor an http:// address");
   const std::string_view rest = head.target.substr(kScheme.size());
   const std::size_t end = rest.find_first_of("/?");
   head.authority = rest.substr(0, end);
@@ -49,17 +93,14 @@ std::optional<ParseError> check_absolute_target(RequestHead& head) {
   return std::nullopt;
 }
 
-// RFC 9112 §3.2: the four forms of a target.
+// What follows from a target that check_target_begin and the classes of bytes let through.
 std::optional<ParseError> check_target(RequestHead& head) {
-  if (head.target.empty()) return malformed("two spaces, or no target, in the request line");
-  if (!all_of_class(head.target, grammar::kTargetByte))
-    return malformed("a byte in the request target has to be percent-encoded");
-  if (head.target.front() == '/' && head.method != Method::connect) {
-    set_path_and_query(head.target, head);
-    return std::nullopt;
-  }
   if (head.method == Method::connect) {  // answered like any method that is not served
     if (!parse_authority(head.target)) return malformed("the target of CONNECT is not host:port");
+    return std::nullopt;
+  }
+  if (head.target.front() == '/') {
+    set_path_and_query(head.target, head);
     return std::nullopt;
   }
   if (head.target == "*") {
@@ -70,70 +111,99 @@ std::optional<ParseError> check_target(RequestHead& head) {
   return check_absolute_target(head);
 }
 
-}  // namespace
-
-std::optional<ParseError> check_method_prefix(std::string_view line, std::size_t from,
-                                              bool empty_line_seen) {
-  for (std::size_t i = from; i < line.size(); ++i) {
-    const char c = line[i];
-    if (line.front() == '\r' && !empty_line_seen) {
-      if (i == 0) continue;
-      if (i == 1 && c == '\n') return std::nullopt;
-      return malformed("a carriage return without a line feed");
-    }
-    if (c == ' ') {
-      if (i == 0) return malformed("a space before the method");
-      return std::nullopt;  // what follows is looked at when the line is whole
-    }
-    if (i == 0 && c == '\x16') return malformed("this looks like TLS; this port speaks plain HTTP");
-    if (!is_token_byte(c)) return malformed("this does not begin like an HTTP request");
+// `whole`: the space behind it is there.
+std::optional<ParseError> check_method(std::string_view method, std::size_t from, bool whole) {
+  for (std::size_t i = from; i < method.size(); ++i) {
+    if (i == 0 && method[i] == '\x16')
+      return malformed("this looks like TLS; this port speaks plain HTTP");
+    if (!is_token_byte(method[i])) return malformed("this does not begin like an HTTP request");
     if (i == kMaxMethod)
       return ParseError{501, "not_implemented", "no method has so long a name", 0};
   }
+  if (whole && method.empty()) return malformed("a space before the method");
   return std::nullopt;
 }
 
-std::optional<ParseError> check_request_line(std::string_view line, std::size_t max_target,
-                                             RequestHead& head) {
-  if (!cut_line_end(line)) return malformed("a line ends without a carriage return");
+}  // namespace
+
+std::optional<ParseError> check_request_line_so_far(std::string_view line, std::size_t from,
+                                                    std::size_t max_target, bool empty_line_seen) {
+  const Line parts = split_line(line, from);
+  if (parts.text.empty() && parts.end.starts_with('\r') && !empty_line_seen)
+    return check_line_end(parts.end);
+  const std::size_t space = parts.text.find(' ');
+  const std::string_view method = parts.text.substr(0, space);
+  if (from <= method.size())
+    if (auto error = check_method(method, from, space != line.npos)) return error;
+  if (space == line.npos) {
+    if (parts.over()) return malformed("this does not begin like an HTTP request");
+    return std::nullopt;
+  }
+  const std::string_view rest = parts.text.substr(space + 1);
+  const std::size_t end = rest.find(' ');
+  const std::string_view target = rest.substr(0, end);
+  const bool whole = end != rest.npos || parts.over();
+  if (end == 0) return malformed("two spaces, or no target, in the request line");
+  if (auto error = check_target_begin(method_from(method), target, whole)) return error;
+  const std::size_t target_from = from > space + 1 ? from - (space + 1) : 0;
+  if (!all_of_class(tail(target.substr(0, max_target), target_from), grammar::kTargetByte))
+    return malformed("a byte in the request target has to be percent-encoded");
+  if (target.size() > max_target)
+    return ParseError{414, "uri_too_long", "the request target is too long", max_target};
+  if (end == rest.npos) {
+    if (parts.over()) return malformed("the request line names no HTTP version");
+    return std::nullopt;
+  }
+  if (auto error = check_version_so_far(rest.substr(end + 1), parts.over())) return error;
+  return check_line_end(parts.end);
+}
+
+std::optional<ParseError> check_request_line(std::string_view line, RequestHead& head) {
+  line = without_line_end(line);
   const std::size_t space = line.find(' ');
   head.method_text = line.substr(0, space);
   head.method = method_from(head.method_text);
   line.remove_prefix(space + 1);
   const std::size_t end = line.find(' ');
   head.target = line.substr(0, end);
-  if (head.target.size() > max_target)
-    return ParseError{414, "uri_too_long", "the request target is too long", max_target};
-  if (end == std::string_view::npos) return malformed("the request line names no HTTP version");
-  if (auto error = check_version(line.substr(end + 1), head.minor_version)) return error;
+  head.minor_version = static_cast<std::uint8_t>(line.back() - '0');
   return check_target(head);
 }
 
+std::optional<ParseError> check_status_line_so_far(std::string_view line, std::size_t from) {
+  const Line parts = split_line(line, from);
+  if (!all_of_class(tail(parts.text, from), grammar::kFieldByte))
+    return malformed("a control character in the status line");
+  return check_line_end(parts.end);
+}
+
 std::optional<ParseError> check_status_line(std::string_view line, ResponseHead& head) {
-  if (!cut_line_end(line)) return malformed("a line ends without a carriage return");
+  line = without_line_end(line);
   if (line.size() < 12) return malformed("the status line is too short");
-  if (auto error = check_version(line.substr(0, 8), head.minor_version)) return error;
+  if (auto error = check_version_so_far(line.substr(0, 8), true)) return error;
+  head.minor_version = static_cast<std::uint8_t>(line[7] - '0');
   if (line[8] != ' ' || !is_digit(line[9]) || !is_digit(line[10]) || !is_digit(line[11]))
     return malformed("the status line has no status of three digits");
   head.status = (line[9] - '0') * 100 + (line[10] - '0') * 10 + (line[11] - '0');
   if (head.status < 100 || head.status > 599) return malformed("the status is not 100 to 599");
   if (line.size() > 12 && line[12] != ' ') return malformed("no space behind the status");
-  if (!all_of_class(line.substr(12), grammar::kFieldByte))
-    return malformed("a control character in the status line");
   return std::nullopt;
 }
 
-std::optional<ParseError> check_field_line(std::string_view line) {
-  if (!cut_line_end(line)) return malformed("a line ends without a carriage return");
-  if (line.empty()) return std::nullopt;
-  if (line.front() == ' ' || line.front() == '\t')
+std::optional<ParseError> check_field_line_so_far(std::string_view line, std::size_t from) {
+  const Line parts = split_line(line, from);
+  if (parts.text.starts_with(' ') || parts.text.starts_with('\t'))
     return malformed("a header field is continued on a second line");
-  const std::size_t colon = line.find(':');
-  if (colon == std::string_view::npos) return malformed("a header line without a colon");
-  if (!is_token(line.substr(0, colon))) return malformed("a header field's name is not a token");
-  if (!all_of_class(line.substr(colon + 1), grammar::kFieldByte))
+  const std::size_t colon = parts.text.find(':');
+  const std::string_view name = parts.text.substr(0, colon);
+  if (colon == 0 || !all_of_class(tail(name, from), grammar::kTokenByte))
+    return malformed("a header field's name is not a token");
+  if (colon == line.npos) {
+    if (parts.over() && !name.empty()) return malformed("a header line without a colon");
+  } else if (!all_of_class(tail(parts.text, std::max(from, colon + 1)), grammar::kFieldByte)) {
     return malformed("a control character in a header field's value");
-  return std::nullopt;
+  }
+  return check_line_end(parts.end);
 }
 
 }  // namespace vesper::http

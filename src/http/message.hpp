@@ -53,7 +53,7 @@ struct RequestHead {
   std::string_view authority;  // host[:port]: of an absolute target, else of Host; checked for its
                                // grammar; empty only in HTTP/1.0
   std::uint8_t minor_version = 1;  // HTTP/1.<0 or 1>
-  bool keep_alive = true;          // false: HTTP/1.0 or Connection: close
+  bool keep_alive = true;  // false: Connection: close, or HTTP/1.0 without Connection: keep-alive
   BodyFraming framing = BodyFraming::none;
   bool has_content_length = false;   // true also with Content-Length: 0, whose framing is `none`
   std::uint64_t content_length = 0;  // of framing `length`

@@ -3,6 +3,7 @@
 #include <llhttp.h>
 
 #include <algorithm>
+#include <charconv>
 #include <utility>
 
 #include "base/assert.hpp"
@@ -17,8 +18,6 @@ namespace {
 // A buffer that one large head has made larger than this is given back afterwards, so that ten
 // thousand idle connections do not keep it.
 constexpr std::size_t kKeptBuffer = 8 * 1024;
-// 64 bits of a chunk's size; more digits could only be padding.
-constexpr std::uint8_t kMaxChunkDigits = 16;
 
 }  // namespace
 
@@ -137,7 +136,7 @@ Step Parser::parse(std::string_view input, std::size_t& consumed) {
     case Phase::chunk_size:
     case Phase::chunk_data:
     case Phase::chunk_data_end:
-    case Phase::last_chunk_end: return parse_body(input, consumed);
+    case Phase::trailer: return parse_body(input, consumed);
   }
   VESPER_UNREACHABLE();
 }
@@ -158,7 +157,7 @@ Step Parser::finish() {
     case Phase::chunk_size:
     case Phase::chunk_data:
     case Phase::chunk_data_end:
-    case Phase::last_chunk_end: break;
+    case Phase::trailer: break;
   }
   return fail(malformed("the connection ended in the middle of a message"));
 }
@@ -172,6 +171,7 @@ Step Parser::end_message() {
 void Parser::begin_message() {
   if (buffer_.capacity() > kKeptBuffer) buffer_ = std::string();
   buffer_.clear();
+  trailer_line_ = std::string();
   line_start_ = 0;
   field_lines_ = 0;
   empty_line_seen_ = false;
@@ -217,12 +217,9 @@ Step Parser::parse_head(std::string_view input, std::size_t& consumed) {
         rest.substr(0, line_feed == rest.npos ? rest.npos : line_feed + 1);
     buffer_.append(piece);
     consumed += piece.size();
-    const std::string_view line = std::string_view(buffer_).substr(line_start_);
-    if (phase_ == Phase::first_line && kind_ == Kind::request &&
-        line.substr(0, had).find(' ') == line.npos)
-      if (const auto error = check_method_prefix(line, had, empty_line_seen_)) return fail(*error);
+    if (const auto error = check_line(had)) return fail(*error);
     if (line_feed == rest.npos) {
-      if (line.size() == room) return fail(line_too_long());
+      if (had + piece.size() == room) return fail(line_too_long());
       continue;
     }
     bool head_complete = false;
@@ -232,7 +229,15 @@ Step Parser::parse_head(std::string_view input, std::size_t& consumed) {
   return Step::need_more;
 }
 
-// The line that ends the buffer is whole.
+// The line that ends the buffer, of which `had` bytes were checked before.
+std::optional<ParseError> Parser::check_line(std::size_t had) const {
+  const std::string_view line = std::string_view(buffer_).substr(line_start_);
+  if (phase_ == Phase::fields) return check_field_line_so_far(line, had);
+  if (kind_ == Kind::response) return check_status_line_so_far(line, had);
+  return check_request_line_so_far(line, had, limits_.max_target, empty_line_seen_);
+}
+
+// The line that ends the buffer is whole and checked.
 std::optional<ParseError> Parser::take_line(bool& head_complete) {
   const std::string_view line = std::string_view(buffer_).substr(line_start_);
   if (phase_ == Phase::first_line) {
@@ -242,7 +247,7 @@ std::optional<ParseError> Parser::take_line(bool& head_complete) {
       return std::nullopt;
     }
     // The views are made again when the head is complete: the buffer may move until then.
-    auto error = kind_ == Kind::request ? check_request_line(line, limits_.max_target, request_)
+    auto error = kind_ == Kind::request ? check_request_line(line, request_)
                                         : check_status_line(line, response_);
     if (error) return error;
     phase_ = Phase::fields;
@@ -254,7 +259,6 @@ std::optional<ParseError> Parser::take_line(bool& head_complete) {
       if (++field_lines_ > limits_.max_header_fields)
         return ParseError{431, "headers_too_large", "too many header fields",
                           limits_.max_header_fields};
-      if (auto error = check_field_line(line)) return error;
     }
   }
   line_start_ = buffer_.size();
@@ -266,7 +270,7 @@ Step Parser::complete_head() {
   const std::string_view fields = std::string_view(buffer_).substr(fields_start_);
   Machine& machine = *machine_;
   if (kind_ == Kind::request) {
-    const auto error = check_request_line(first_line, limits_.max_target, request_);
+    const auto error = check_request_line(first_line, request_);
     VESPER_ASSERT(!error);
     // A request's body depends on its fields alone, whatever the method. llhttp knows a fixed set
     // of methods and treats some in its own way, so it gets the same plain line for all of them.
@@ -300,8 +304,8 @@ void Parser::enter_body(BodyFraming framing, std::uint64_t length) {
     case BodyFraming::chunked:
       phase_ = Phase::chunk_size;
       remaining_ = 0;
-      chunk_digits_ = 0;
-      carriage_return_seen_ = false;
+      chunk_line_ = ChunkLine();
+      dropped_bytes_ = 0;
       break;
     case BodyFraming::until_close: phase_ = Phase::close_body; break;
   }
@@ -319,8 +323,8 @@ Step Parser::parse_body(std::string_view input, std::size_t& consumed) {
         return give_body(rest.substr(0, std::min<std::uint64_t>(remaining_, rest.size())),
                          consumed);
       case Phase::chunk_size: step = parse_chunk_size(rest, consumed); break;
-      case Phase::chunk_data_end:
-      case Phase::last_chunk_end: step = parse_chunk_line_end(rest, consumed); break;
+      case Phase::chunk_data_end: step = parse_chunk_data_end(rest, consumed); break;
+      case Phase::trailer: step = parse_trailer(rest, consumed); break;
       case Phase::message_over: return end_message();
       case Phase::before_line:
       case Phase::first_line:
@@ -349,48 +353,85 @@ Step Parser::give_body(std::string_view part, std::size_t& consumed) {
   return Step::body;
 }
 
-// chunk-size CRLF, without the extensions that RFC 9112 §7.1.1 lets a recipient refuse.
+// chunk-size [ chunk-ext ] CRLF.
 Step Parser::parse_chunk_size(std::string_view input, std::size_t& consumed) {
-  std::size_t taken = 0;
-  bool complete = false;
-  while (taken < input.size() && !complete) {
-    const char c = input[taken++];
-    if (carriage_return_seen_) {
-      if (c != '\n') return fail(malformed("a carriage return without a line feed"));
-      complete = true;
-    } else if (const int digit = hex_value(c); digit >= 0) {
-      if (++chunk_digits_ > kMaxChunkDigits) return fail(malformed("a chunk's size is too long"));
-      remaining_ = remaining_ * 16 + static_cast<unsigned>(digit);
-    } else if (c == '\r' && chunk_digits_ > 0) {
-      carriage_return_seen_ = true;
-    } else {
-      return fail(malformed(c == ';' ? "chunk extensions are not understood"
-                                     : "a chunk's size is not a plain hexadecimal number"));
+  for (const char c : input) {
+    ++consumed;
+    switch (chunk_line_.take(c)) {
+      case ChunkLine::Verdict::more: break;
+      case ChunkLine::Verdict::complete: return begin_chunk();
+      case ChunkLine::Verdict::wrong: return fail(malformed(chunk_line_.detail()));
     }
+    if (chunk_line_.in_extension() && ++dropped_bytes_ > limits_.max_header_bytes)
+      return fail({431, "headers_too_large", "the extensions of the chunks are too long",
+                   limits_.max_header_bytes});
   }
-  if (!machine_->feed(input.substr(0, taken))) return disagree();
-  consumed += taken;
-  if (!complete) return Step::need_more;
-  if (!machine_->chunk_header || machine_->llhttp.content_length != remaining_) return disagree();
-  phase_ = remaining_ > 0 ? Phase::chunk_data : Phase::last_chunk_end;
-  carriage_return_seen_ = false;
-  chunk_digits_ = 0;
   return Step::need_more;
 }
 
-// The CRLF behind a chunk's data, or behind the last chunk: trailers are refused.
-Step Parser::parse_chunk_line_end(std::string_view input, std::size_t& consumed) {
-  const bool last = phase_ == Phase::last_chunk_end;
-  const char expected = carriage_return_seen_ ? '\n' : '\r';
-  if (input.front() != expected)
-    return fail(malformed(last ? "trailer fields are not understood, or a line end is missing"
-                               : "a chunk is longer than its size"));
+// llhttp gets the size alone: it never sees what is dropped.
+Step Parser::begin_chunk() {
+  remaining_ = chunk_line_.size();
+  chunk_line_ = ChunkLine();
+  char line[18];
+  char* end = std::to_chars(line, line + 16, remaining_, 16).ptr;
+  *end++ = '\r';
+  *end++ = '\n';
+  if (!machine_->feed({line, static_cast<std::size_t>(end - line)})) return disagree();
+  if (!machine_->chunk_header || machine_->llhttp.content_length != remaining_) return disagree();
+  if (remaining_ > 0) {
+    phase_ = Phase::chunk_data;
+    dropped_bytes_ -= std::min<std::uint64_t>(dropped_bytes_, remaining_);
+  } else {
+    phase_ = Phase::trailer;
+    dropped_bytes_ = trailer_fields_ = 0;
+  }
+  return Step::need_more;
+}
+
+// The CRLF behind a chunk's data.
+Step Parser::parse_chunk_data_end(std::string_view input, std::size_t& consumed) {
+  if (input.front() != (carriage_return_seen_ ? '\n' : '\r'))
+    return fail(malformed("a chunk is longer than its size"));
   if (!machine_->feed(input.substr(0, 1))) return disagree();
   ++consumed;
   carriage_return_seen_ = !carriage_return_seen_;
   if (carriage_return_seen_) return Step::need_more;
-  if (machine_->message_complete != last) return disagree();
-  phase_ = last ? Phase::message_over : Phase::chunk_size;
+  if (machine_->message_complete) return disagree();
+  phase_ = Phase::chunk_size;
+  return Step::need_more;
+}
+
+// Trailer fields are checked as header fields are, and dropped. RFC 9110 §6.5.1: a recipient must
+// not merge a trailer field that it does not know to be safe into the header section.
+Step Parser::parse_trailer(std::string_view input, std::size_t& consumed) {
+  const std::size_t had = trailer_line_.size();
+  const std::size_t room = limits_.max_header_bytes - dropped_bytes_ + 2;
+  const std::string_view rest = input.substr(0, room - had);
+  const std::size_t line_feed = rest.find('\n');
+  const std::string_view piece = rest.substr(0, line_feed == rest.npos ? rest.npos : line_feed + 1);
+  trailer_line_.append(piece);
+  consumed += piece.size();
+  if (const auto error = check_field_line_so_far(trailer_line_, had)) return fail(*error);
+  if (line_feed != rest.npos) return take_trailer_line();
+  if (trailer_line_.size() < room) return Step::need_more;
+  return fail(
+      {431, "headers_too_large", "the trailer fields are too long", limits_.max_header_bytes});
+}
+
+Step Parser::take_trailer_line() {
+  if (trailer_line_ == "\r\n") {
+    if (!machine_->feed(trailer_line_) || !machine_->message_complete) return disagree();
+    phase_ = Phase::message_over;
+    return Step::need_more;
+  }
+  dropped_bytes_ += trailer_line_.size();
+  trailer_line_.clear();
+  if (dropped_bytes_ > limits_.max_header_bytes)
+    return fail(
+        {431, "headers_too_large", "the trailer fields are too long", limits_.max_header_bytes});
+  if (++trailer_fields_ > limits_.max_header_fields)
+    return fail({431, "headers_too_large", "too many trailer fields", limits_.max_header_fields});
   return Step::need_more;
 }
 

@@ -9,14 +9,17 @@
 #include <string>
 #include <string_view>
 
+#include "http/chunk_line.hpp"
 #include "http/message.hpp"
 
 namespace vesper::http {
 
 struct Limits {
-  std::size_t max_target = 32 * 1024;        // bytes of the request target: 414
-  std::size_t max_header_bytes = 16 * 1024;  // bytes of all field lines, line ends included: 431
-  std::size_t max_header_fields = 100;       // 431
+  std::size_t max_target = 32 * 1024;  // bytes of the request target: 414
+  // Bytes of all field lines, line ends included: 431. As many again of trailer fields, and of
+  // chunks' extensions beside one for each byte of the chunks' data.
+  std::size_t max_header_bytes = 16 * 1024;
+  std::size_t max_header_fields = 100;  // 431; as many again of trailer fields
 };
 
 enum class Step : std::uint8_t {
@@ -75,7 +78,7 @@ class Parser {
     chunk_size,
     chunk_data,
     chunk_data_end,
-    last_chunk_end,
+    trailer,
     message_over,  // message_end is to be reported
     closed,        // input is ignored
     failed,
@@ -84,11 +87,15 @@ class Parser {
   Step parse_head(std::string_view input, std::size_t& consumed);
   Step parse_body(std::string_view input, std::size_t& consumed);
   Step parse_chunk_size(std::string_view input, std::size_t& consumed);
-  Step parse_chunk_line_end(std::string_view input, std::size_t& consumed);
+  Step begin_chunk();
+  Step parse_chunk_data_end(std::string_view input, std::size_t& consumed);
+  Step parse_trailer(std::string_view input, std::size_t& consumed);
+  Step take_trailer_line();
   Step give_body(std::string_view part, std::size_t& consumed);
   Step end_message();
   Step complete_head();
   void begin_message();
+  std::optional<ParseError> check_line(std::size_t had) const;
   std::optional<ParseError> take_line(bool& head_complete);
   std::size_t line_room() const;
   ParseError line_too_long() const;
@@ -102,7 +109,10 @@ class Parser {
   bool empty_line_seen_ = false;  // one empty line before a request line is skipped
   bool to_head_ = false;
   bool carriage_return_seen_ = false;  // in the line between chunks
-  std::uint8_t chunk_digits_ = 0;
+  ChunkLine chunk_line_;
+  std::string trailer_line_;       // so far; never above the limits
+  std::size_t dropped_bytes_ = 0;  // of extensions beyond the data, then of trailer fields
+  std::size_t trailer_fields_ = 0;
   std::uint64_t remaining_ = 0;   // bytes of the body, or of the chunk, still to come
   std::string buffer_;            // the head so far, never above the limits
   std::size_t line_start_ = 0;    // in buffer_: where the line begins that is being read

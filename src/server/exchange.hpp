@@ -24,10 +24,11 @@ struct Exchange {
   std::uint64_t sequence = 0;  // within its connection; the ticket's `request`
   Route route = Route::none;
   http::Method method = http::Method::get;
-  bool close = false;      // the connection ends behind the answer
-  bool raw = false;        // /kv?raw
-  bool verbose = false;    // /readyz?verbose
-  std::string_view allow;  // the methods of its path; static text
+  bool close = false;        // the connection ends behind the answer
+  bool is_http_1_0 = false;  // its reply has to say that the connection does not end
+  bool raw = false;          // /kv?raw
+  bool verbose = false;      // /readyz?verbose
+  std::string_view allow;    // the methods of its path; static text
   Instant started;
   Duration timeout;
   std::string key;

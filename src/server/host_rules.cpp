@@ -9,6 +9,12 @@
 namespace vesper::server {
 namespace {
 
+// A name with one dot at its end is the same name (RFC 1034 §3.1).
+std::string_view without_root_dot(std::string_view name) {
+  if (name.size() > 1 && name.ends_with('.')) name.remove_suffix(1);
+  return name;
+}
+
 bool is_ipv4(const std::string& host) {
   in_addr address{};
   return ::inet_pton(AF_INET, host.c_str(), &address) == 1;
@@ -37,12 +43,12 @@ bool same_origin(std::string_view origin, std::string_view host) {
 bool host_allowed(const Options& options, std::string_view authority) {
   const auto parsed = http::parse_authority(authority);
   if (!parsed) return false;
-  const std::string host(parsed->host);
+  const std::string host(without_root_dot(parsed->host));
   if (parsed->is_ipv6 || is_ipv4(host) || host.find('.') == std::string::npos) return true;
   for (const HostPort& listed : options.list)
     if (http::equal_ignoring_case(listed.host, host)) return true;
   for (const std::string& allowed : options.allow_hosts)
-    if (allowed == "*" || http::equal_ignoring_case(allowed, host)) return true;
+    if (allowed == "*" || http::equal_ignoring_case(without_root_dot(allowed), host)) return true;
   return false;
 }
 

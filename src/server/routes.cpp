@@ -127,6 +127,11 @@ std::optional<Problem> check_route(Context& context, const http::RequestHead& he
   VESPER_UNREACHABLE();
 }
 
+// OPTIONS of a probe has the status that GET would have: load balancers probe with it.
+bool is_probe(Route route) {
+  return route == Route::livez || route == Route::readyz;
+}
+
 bool uses_node(Route route) {
   return route == Route::kv || route == Route::request || route == Route::transfer;
 }
@@ -152,6 +157,7 @@ const char* to_string(Route route) {
 std::optional<Problem> judge(Context& context, const http::RequestHead& head, Exchange& exchange) {
   exchange.method = head.method;
   exchange.close = !head.keep_alive;
+  exchange.is_http_1_0 = head.minor_version == 0;
   exchange.started = context.now();
   exchange.timeout = context.options().request_timeout;
   exchange.body_limit = json::kMaxBody;  // what is read and dropped
@@ -169,7 +175,7 @@ std::optional<Problem> judge(Context& context, const http::RequestHead& head, Ex
                    .detail = "a page of another origin may not write here"};
   if (auto problem = find_route(head, exchange)) return problem;
   if (auto problem = check_method(head, exchange)) return problem;
-  if (head.method == http::Method::options) {
+  if (head.method == http::Method::options && !is_probe(exchange.route)) {
     exchange.outcome = Local{};
     return std::nullopt;
   }
@@ -210,10 +216,12 @@ void render_problem(const Problem& problem, Answer& answer) {
 
 void render_local(Context& context, const Exchange& exchange, Answer& answer) {
   if (exchange.method == http::Method::options) {
-    answer.status = 204;
-    answer.content_type = {};
     answer.allow = exchange.allow;
-    return;
+    if (!is_probe(exchange.route)) {
+      answer.status = 204;
+      answer.content_type = {};
+      return;
+    }
   }
   switch (exchange.route) {
     case Route::status: return render_status(context, answer);
@@ -276,6 +284,7 @@ void append_answer(Context& context, const Exchange& exchange, const Answer& ans
   if (answer.retry) out += "Retry-After: 1\r\n";
   if (answer.replayed) out += "Vesper-Replayed: true\r\n";
   if (exchange.close) out += "Connection: close\r\n";
+  else if (exchange.is_http_1_0) out += "Connection: keep-alive\r\n";
   if (!answer.content_type.empty()) {
     http::append_field(out, "Content-Type", answer.content_type);
     http::append_field(out, "Content-Length", answer.body.size() + answer.shared.size());

@@ -43,6 +43,20 @@ constexpr Row kGood[] = {
      "PUT /a HTTP/1.1\r\nHost: h\r\nTransfer-Encoding: chunked\r\n\r\n"
      "A\r\n\r\n0\r\n\r\n\r\nx\r\n0\r\n\r\n",
      "PUT /a @h chunked [\r\n0\r\n\r\n\r\nx] end; "},
+    {"extensions of chunks are dropped (RFC 9112 7.1.1)",
+     "PUT /a HTTP/1.1\r\nHost: h\r\nTransfer-Encoding: chunked\r\n\r\n"
+     "5;a\r\nhello\r\n1 ; b=c;d = \"e;\\\"\xc3\xa4\" ;f\r\n!\r\n0;g=h\r\n\r\n"
+     "GET /2 HTTP/1.1\r\nHost: h\r\n\r\n",
+     "PUT /a @h chunked [hello!] end; GET /2 @h end; "},
+    {"trailer fields are dropped (RFC 9112 7.1.2)",
+     "PUT /a HTTP/1.1\r\nHost: h\r\nTransfer-Encoding: chunked\r\n\r\n1\r\nx\r\n0\r\n"
+     "A: b\r\nC:\r\n\r\nGET /2 HTTP/1.1\r\nHost: h\r\n\r\n",
+     "PUT /a @h chunked [x] end; GET /2 @h end; "},
+    {"trailer fields change neither the body nor the connection",
+     "PUT /a HTTP/1.1\r\nHost: h\r\nTransfer-Encoding: chunked\r\n\r\n1\r\nx\r\n0\r\n"
+     "Content-Length: 5\r\nTransfer-Encoding: gzip\r\nHost: i\r\nConnection: close\r\n\r\n"
+     "GET /2 HTTP/1.1\r\nHost: h\r\n\r\n",
+     "PUT /a @h chunked [x] end; GET /2 @h end; "},
     {"two requests in one",
      "GET /1 HTTP/1.1\r\nHost: h\r\n\r\nPUT /2 HTTP/1.1\r\nHost: i\r\nContent-Length: 1\r\n\r\nx"
      "GET /3 HTTP/1.1\r\nHost: j\r\n\r\n",
@@ -66,9 +80,14 @@ constexpr Row kGood[] = {
      "GET /1 @h end; "},
     {"HTTP/1.0 needs no Host and closes", "GET /1 HTTP/1.0\r\n\r\nGET /2 HTTP/1.0\r\n\r\n",
      "GET /1 @ 1.0 close end; "},
-    {"HTTP/1.0 closes whatever it says",
-     "PUT /1 HTTP/1.0\r\nHost: h\r\nConnection: keep-alive\r\nContent-Length: 1\r\n\r\nx",
-     "PUT /1 @h 1.0 close len=1 [x] end; "},
+    {"HTTP/1.0 stays where it asks for it",
+     "PUT /1 HTTP/1.0\r\nConnection: Keep-Alive\r\nContent-Length: 1\r\n\r\nx"
+     "GET /2 HTTP/1.0\r\nConnection: x, keep-alive\r\n\r\nGET /3 HTTP/1.0\r\n\r\nbad",
+     "PUT /1 @ 1.0 len=1 [x] end; GET /2 @ 1.0 end; GET /3 @ 1.0 close end; "},
+    {"HTTP/1.0 that says both closes",
+     "GET /1 HTTP/1.0\r\nConnection: keep-alive, close\r\n\r\nbad", "GET /1 @ 1.0 close end; "},
+    {"a Keep-Alive that Connection does not name is none",
+     "GET /1 HTTP/1.0\r\nKeep-Alive: timeout=5\r\n\r\nbad", "GET /1 @ 1.0 close end; "},
     {"100-continue",
      "PUT /1 HTTP/1.1\r\nHost: h\r\nExpect: 100-Continue\r\nContent-Length: 1\r\n\r\nx",
      "PUT /1 @h len=1 100? [x] end; "},
@@ -193,6 +212,22 @@ TEST_CASE("nothing of an earlier request shows in the next one") {
   CHECK(tracer.full().ends_with("\nHost=i\n/c\n"));
 }
 
+TEST_CASE("a trailer field never becomes a header field") {
+  Parser parser(Parser::Kind::request);
+  const auto input =
+      "PUT / HTTP/1.1\r\nHost: h\r\nTransfer-Encoding: chunked\r\n\r\n"
+      "0\r\nIf-Match: \"1\"\r\n\r\n"sv;
+  std::size_t at = 0;
+  for (const Step expected : {Step::head, Step::message_end}) {
+    std::size_t consumed = 0;
+    REQUIRE(parser.parse(input.substr(at), consumed) == expected);
+    CHECK(parser.request().fields.size() == 2);
+    CHECK(parser.request().fields[1].value == "chunked");
+    at += consumed;
+  }
+  CHECK(at == input.size());
+}
+
 TEST_CASE("the end of the connection is clean between messages only") {
   struct End {
     std::string_view input;
@@ -207,6 +242,8 @@ TEST_CASE("the end of the connection is clean between messages only") {
       {"GET / HTTP/1.1\r\nHost: h\r\n\r", Step::error},
       {"PUT / HTTP/1.1\r\nHost: h\r\nContent-Length: 2\r\n\r\nx", Step::error},
       {"PUT / HTTP/1.1\r\nHost: h\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n", Step::error},
+      {"PUT / HTTP/1.1\r\nHost: h\r\nTransfer-Encoding: chunked\r\n\r\n0\r\nA: b\r\n", Step::error},
+      {"PUT / HTTP/1.1\r\nHost: h\r\nTransfer-Encoding: chunked\r\n\r\n0;a", Step::error},
   };
   for (const End& end : kEnds) {
     CAPTURE(end.input);

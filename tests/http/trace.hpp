@@ -58,6 +58,7 @@ class Tracer {
   }
 
   Parser& parser() { return parser_; }
+  bool failed() const { return failed_; }
   // "PUT /a?b @host len=3 [abc] end; 400 malformed; ": what the tables of the tests expect.
   const std::string& brief() const { return brief_; }
   // Also every field and the error's sentence.

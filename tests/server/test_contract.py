@@ -1,5 +1,5 @@
 """What docs/http-api.md promises of one node's HTTP, over raw sockets: order of checks, codes,
-framing, pipelining, limits, refusals and what becomes of the connection."""
+shapes, pipelining, probes, browsers, the end. Framing and bodies are in test_framing.py."""
 
 import json
 import os
@@ -222,9 +222,11 @@ def test_browsers_of_other_origins_are_kept_away(binary, directory):
             with s.connect() as c:
                 c.send("GET /livez HTTP/1.1\r\nHost: %s\r\n\r\n" % value)
                 return c.read_reply()
-        for ok in ("127.0.0.1", "[::1]:80", "localhost:1", "node7", "KV.example.org", "10.0.0.1"):
+        for ok in ("127.0.0.1", "[::1]:80", "localhost:1", "node7", "KV.example.org", "10.0.0.1",
+                   "localhost.", "localhost.:80", "kv.example.org.:5000"):
             assert host(ok)[0] == 200, ok
-        problem(host("evil.example.com"), 421, "host_not_allowed")
+        for other in ("evil.example.com", "evil.example.com.", "kv.example.org..", ".", ".."):
+            problem(host(other), 421, "host_not_allowed")
         put = lambda *h: s.request("PUT", "/kv/o", "v", h)
         problem(put(("Origin", "http://evil.example.com")), 403, "cross_origin")
         problem(put(("Origin", "null")), 403, "cross_origin")
@@ -320,118 +322,6 @@ def test_a_client_that_reads_nothing_is_not_read_either(binary, directory):
             assert s.request("GET", "/livez")[0] == 200
 
 
-def test_expect_100_gets_its_100_only_when_the_head_is_fine(binary, directory):
-    with Running(binary, directory) as s:
-        with s.connect() as c:
-            c.send("PUT /kv/e HTTP/1.1\r\nHost: a\r\nContent-Length: 5\r\n"
-                   "Expect: 100-continue\r\n\r\n")
-            assert c.read_reply()[0] == 100
-            c.send("hello")
-            assert c.read_reply()[0] == 200
-            c.send_request("GET", "/kv/e?raw")
-            assert c.read_reply()[2] == b"hello"
-        for target, status in (("/kv/e?x=1", 400), ("/kv/", 400)):
-            with s.connect() as c:
-                c.send("PUT %s HTTP/1.1\r\nHost: a\r\nContent-Length: 5\r\n"
-                       "Expect: 100-continue\r\n\r\n" % target)
-                got, fields, _ = c.read_reply()
-                assert got == status and fields["connection"] == "close"
-                assert c.at_end()
-        with s.connect() as c:
-            c.send("PUT /kv/e HTTP/1.1\r\nHost: a\r\nContent-Length: 5\r\nExpect: tea\r\n\r\n")
-            problem(c.read_reply(), 417, "expectation_failed")
-
-
-def test_a_refusal_keeps_the_connection_and_drops_the_body(binary, directory):
-    with Running(binary, directory) as s, s.connect() as c:
-        c.send_request("PUT", "/kv/r?bad=1", b"x" * 200_000)
-        c.send_request("GET", "/livez")
-        assert c.read_reply()[0] == 400
-        assert c.read_reply()[0] == 200
-
-
-def test_a_body_above_the_limit_is_refused_and_the_answer_is_read(binary, directory):
-    with Running(binary, directory) as s:
-        for head in ("Content-Length: 50000000\r\n\r\n", "Transfer-Encoding: chunked\r\n\r\n"):
-            with s.connect() as c:
-                c.send("PUT /kv/big HTTP/1.1\r\nHost: a\r\n" + head)
-                part = b"x" * (1 << 20)
-                for _ in range(40):
-                    c.send(b"%x\r\n%s\r\n" % (len(part), part) if "chunked" in head else part)
-                reply = c.read_reply()
-                assert problem(reply, 413, "value_too_large")["limit"] == 8 << 20
-                assert reply[1]["connection"] == "close" and c.at_end()
-        assert s.request("PUT", "/kv/big", b"x" * (8 << 20))[0] == 200
-        assert len(s.request("GET", "/kv/big?raw")[2]) == 8 << 20
-        assert json.loads(s.request("GET", "/kv/big")[2])["value"] == "x" * (8 << 20)
-        with s.connect() as c:
-            c.send_request("GET", "/kv/" + "k" * 40_000)
-            problem(c.read_reply(), 414, "uri_too_long")
-        with s.connect() as c:
-            c.send_request("GET", "/livez", None, [("X-Long", "y" * 20_000)])
-            problem(c.read_reply(), 431, "headers_too_large")
-
-
-def test_a_framing_error_is_answered_and_nothing_behind_it(binary, directory):
-    hostile = [
-        "GET /livez HTTP/1.1\r\n\r\n",
-        "GET /livez HTTP/1.1\r\nHost: a\r\nHost: b\r\n\r\n",
-        "PUT /kv/a HTTP/1.1\r\nHost: a\r\nContent-Length: 1\r\nTransfer-Encoding: chunked\r\n\r\n",
-        "PUT /kv/a HTTP/1.1\r\nHost: a\r\nContent-Length: 1\r\nContent-Length: 2\r\n\r\n",
-        "PUT /kv/a HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\nzz\r\n",
-        "GET /livez HTTP/1.1\nHost: a\n\n",
-        "GET /\x00 HTTP/1.1\r\nHost: a\r\n\r\n",
-        "\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03" + "a" * 100,
-    ]
-    with Running(binary, directory) as s:
-        for text in hostile:
-            with s.connect() as c:
-                c.send(text.encode("latin-1") + b"GET /livez HTTP/1.1\r\nHost: a\r\n\r\n" * 3)
-                status, fields, body = c.read_reply()
-                assert 400 <= status < 600 and fields["connection"] == "close", (text, status)
-                assert json.loads(body)["code"]
-                assert c.at_end(), text
-        problem_505 = s.connect()
-        problem_505.send("GET / HTTP/2.0\r\nHost: a\r\n\r\n")
-        problem(problem_505.read_reply(), 505, "http_version")
-        problem_505.socket.close()
-
-
-def test_http_1_0_and_connection_close_end_behind_the_answer(binary, directory):
-    with Running(binary, directory) as s:
-        for text in ("GET /livez HTTP/1.0\r\n\r\n",
-                     "GET /livez HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n"):
-            with s.connect() as c:
-                c.send(text)
-                status, fields, body = c.read_reply()
-                assert status == 200 and fields["connection"] == "close" and c.at_end()
-
-
-def test_a_half_closed_client_gets_its_answers(binary, directory):
-    with Running(binary, directory) as s, s.connect() as c:
-        for i in range(10):
-            c.send_request("PUT", "/kv/half", "v%d" % i)
-        c.socket.shutdown(socket.SHUT_WR)
-        for i in range(10):
-            assert c.read_reply()[0] == 200
-        assert c.at_end()
-
-
-def test_slow_clients_are_let_go(binary, directory):
-    flags = ["--header-timeout", "1s", "--body-timeout", "1s", "--idle-timeout", "2s"]
-    with Running(binary, directory, flags) as s:
-        with s.connect() as head, s.connect() as body, s.connect() as idle, s.connect() as fresh:
-            head.send("GET /livez HTTP/1.1\r\nHos")
-            body.send("PUT /kv/s HTTP/1.1\r\nHost: a\r\nContent-Length: 10\r\n\r\nabc")
-            idle.send_request("GET", "/livez")
-            assert idle.read_reply()[0] == 200
-            reply = head.read_reply()
-            problem(reply, 408, "request_timeout")
-            assert head.at_end()
-            problem(body.read_reply(), 408, "request_timeout")
-            assert body.at_end() and fresh.at_end() and idle.at_end()
-
-
 def admitted(server):
     """A connection that was served, once those that have just ended no longer count."""
     end = time.monotonic() + 5
@@ -502,6 +392,37 @@ def test_status_probes_and_metrics_are_well_formed(binary, directory):
         check_metrics(text)
         assert 'vesper_requests_total{route="kv",status="200"} 1' in text
         assert 'vesper_role{role="leader"} 1' in text
+
+
+def test_options_of_a_probe_has_the_status_of_its_get(binary, directory):
+    ready = Server(binary, directory, free_ports(1)).start()
+    try:
+        for target in ("/livez", "/readyz", "/readyz?verbose"):
+            with ready.connect() as c:  # as HAProxy checks
+                c.send("OPTIONS %s HTTP/1.0\r\n\r\n" % target)
+                status, fields, _ = c.read_reply()
+                assert status == 200 and fields["allow"] == "GET, HEAD, OPTIONS", (target, fields)
+        problem(ready.request("OPTIONS", "/readyz?x"), 400, "invalid_parameter")
+        assert ready.request("OPTIONS", "/status")[0] == 204
+    finally:
+        assert ready.stop() == 0
+    alone = Server(binary, directory, free_ports(3), list_name="three.txt",
+                   flags=["--data-dir", os.path.join(directory, "alone")]).start(wait=False)
+    try:
+        end = time.monotonic() + 10
+        while True:
+            try:
+                assert alone.request("OPTIONS", "/livez")[0] == 200
+                break
+            except OSError:
+                assert time.monotonic() < end, alone.log_text()
+                time.sleep(0.01)
+        got = alone.request("GET", "/readyz")
+        status, fields, _ = alone.request("OPTIONS", "/readyz")
+        assert got[0] == status == 503 and fields["allow"] == "GET, HEAD, OPTIONS", fields
+        assert fields["retry-after"] == "1", fields
+    finally:
+        alone.stop()
 
 
 def check_metrics(text):
