@@ -241,12 +241,14 @@ void World::excite() {
             Poke{c});
 }
 
-void World::poke(std::size_t c) {
-  Client& client = clients_[c];
+void World::poke(const Poke& poke) {
+  Client& client = clients_[poke.client];
   if (!faulty_ || (client.connection == 0 && !connect(client))) return;
   Operation operation;
   operation.key = "k0";
-  if (chance(client.random, 50)) {
+  if (poke.lease) {
+    operation.level = Operation::Level::lease;
+  } else if (chance(client.random, 50)) {
     operation.kind = Operation::Kind::put;
     operation.value = fmt::format("v{}", ++values_);
   } else {
@@ -344,6 +346,7 @@ void World::on_answer(Client& client, const node::Ticket& ticket, std::size_t op
     if (asked.min_revision > 0) tally_.count(Count::reads_from_revision);
     if (asked.level != Operation::Level::stale && read->level == node::ReadLevel::stale)
       return fail("K8: a stale read that nobody asked for");
+    observe_read(host(client.host), asked, *read);
     return check(history_.read(operation, seen_of(*read), read->revision, now,
                                age_of(host(client.host), *read)));
   }

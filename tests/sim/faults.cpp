@@ -49,7 +49,7 @@ void World::next_fault() {
       FaultKind::partition, FaultKind::oneway, FaultKind::reset,    FaultKind::loss,
       FaultKind::duplicate, FaultKind::delay,  FaultKind::stall,    FaultKind::ioerror,
       FaultKind::full,      FaultKind::wipe,   FaultKind::shutdown, FaultKind::churn,
-      FaultKind::jump,      FaultKind::flip};
+      FaultKind::jump,      FaultKind::flip,   FaultKind::ambush};
   std::vector<FaultKind> here;
   for (const FaultKind kind : kInjected)
     if (plan_.has(kind)) here.push_back(kind);
@@ -69,6 +69,7 @@ void World::inject(FaultKind kind) {
     case FaultKind::shutdown:
     case FaultKind::churn:
     case FaultKind::jump: return inject_process(kind);
+    case FaultKind::ambush: return ambush();
     case FaultKind::partition:
     case FaultKind::oneway:
     case FaultKind::reset:
@@ -326,6 +327,7 @@ void World::wipe() {
   h.disk = test::MemFs(faults_.next());
   h.disk.lie_after_failed_syncs();
   safety_.wiped(i);
+  leases_.wiped(i);
   after(between(faults_, {}, seconds(1)), Restart{i});
 }
 

@@ -42,6 +42,16 @@ class Clock {
   std::int64_t rate_ = kMillion;
 };
 
+// What was posted to a server, as far as it proves something to a checker once its turn comes.
+struct Overheard {
+  enum class Kind { lease_asked, heartbeat_answered, index_told } kind;
+  std::size_t from = 0;
+  raft::Term term;
+  std::uint64_t round = 0;
+  Duration lease;
+  Instant followed;  // index_told: a majority had followed the leader up to then
+};
+
 struct Host final : node::Transport, node::Clients, storage::Fs {
   World* world = nullptr;
   raft::ServerId id;
@@ -65,6 +75,8 @@ struct Host final : node::Transport, node::Clients, storage::Fs {
   bool turn_scheduled = false, disk_scheduled = false;
   Instant wake_at = kNever;  // in the world's time
   std::vector<node::Post> while_paused;
+  std::vector<Overheard> overheard;
+  raft::HardState voted;                                      // as of the end of its last turn
   std::vector<std::pair<node::Ticket, node::Reply>> replies;  // of the turn under way
   static constexpr std::int64_t kUnlimited = INT64_MAX;
   std::int64_t effects_left = kUnlimited;

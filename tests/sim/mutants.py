@@ -118,13 +118,17 @@ MUTANTS = (
            "receiving.taken_in + 2 == receiving.snapshot.chunks()", 300),
     # ---- clients
     Mutant("a read without the round of heartbeats", "K4", RAFT + "leader.cpp",
-           "  if (confirmed < majority()) return;\n", "", 1000),
+           "  if (confirmed < majority()) return;\n", "", 300),
     Mutant("an answer to an older round confirms a read", "K4", RAFT + "leader.cpp",
-           "progress.acked_round >= leader.reading.round", "progress.acked_round > 0", 1000),
+           "progress.acked_round >= leader.reading.round", "progress.acked_round > 0", 300),
     Mutant("a read joins the round that is under way", "K4", RAFT + "leader.cpp",
            "leader->gathering.remote.emplace_back(from, m.id);",
            "(leader->reading.empty() ? leader->gathering : leader->reading)"
-           ".remote.emplace_back(from, m.id);", 1500),
+           ".remote.emplace_back(from, m.id);", 300),
+    Mutant("a read that is asked again has the id that it had", "K4", NODE + "requests.cpp",
+           "  step(raft::ReadIndex{++reads_.asked_id, lease});\n",
+           "  if (lease || reads_.asked_id % 2 == 0) ++reads_.asked_id;\n"
+           "  step(raft::ReadIndex{reads_.asked_id, lease});\n", 300),
     Mutant("a new leader reads before it has committed in its term", "K3", RAFT + "leader.cpp",
            "  if (leader.gathering.empty() || !leader.reading.empty()) return;\n"
            "  if (commit_index_ < leader.term_start) return;\n",
@@ -173,12 +177,26 @@ MUTANTS = (
            "  KeptReply reply{std::string(command.token.view()), command.fingerprint, LogTime(0), "
            "{}};\n", 1000),
     # ---- leases, stale reads
+    # Without the assertions that would see them first.
     Mutant("a vote is given within a promise", "K7", RAFT + "follower.cpp",
            "  if (promised()) return VoteRefusal::promised;  // whoever asks, and whatever for\n",
-           "", 3000),
+           "", 300, ((RAFT + "follower.cpp", "    VESPER_ASSERT(!promised());\n", ""),)),
+    Mutant("a follower promises nothing", "K7", RAFT + "follower.cpp",
+           "  promise(m.lease_ms);\n", "", 300),
+    Mutant("a promise is forgotten at a restart", "K7", RAFT + "lease.cpp",
+           "  if (current_term().value > 0 && majority() > 1) promised_until_ = now_ + kMaxLease * "
+           "11 / 10;\n", "", 300),
     Mutant("a lease counts from when the answer comes", "K7", RAFT + "lease.cpp",
            "std::max(progress.lease_until, at->lease_end());",
-           "std::max(progress.lease_until, now_ + milliseconds(at->lease_ms) * 9 / 10);", 3000),
+           "std::max(progress.lease_until, now_ + milliseconds(at->lease_ms) * 9 / 10);", 1000,
+           ((RAFT + "leader.cpp", "std::max(leader.own_lease_until, "
+             "leader.sent.back().lease_end());", "kNever;"),
+            (RAFT + "invariants.cpp", " || leader->own_lease_until <= promised_until_",
+             " || true"))),
+    Mutant("a lease lasts longer than the promises that it rests on", "K7", RAFT + "role.hpp",
+           "milliseconds(lease_ms) * 9 / 10;", "milliseconds(lease_ms) * 13 / 10;", 1000,
+           ((RAFT + "invariants.cpp", " || leader->own_lease_until <= promised_until_",
+             " || true"),)),
     Mutant("a new leader reads by lease before it has committed in its term", "K3",
            RAFT + "lease.cpp", "leader == nullptr || commit_index_ < leader->term_start",
            "leader == nullptr", 3000),

@@ -40,6 +40,7 @@ void World::transmit(Host& from, std::size_t to, const node::PeerMessage& messag
                   l.epoch,
                   target.boot,
                   from.incarnation(),
+                  followed_by(from, message),
                   {}};
   if (!spare_bytes_.empty()) {
     deliver.bytes = std::move(spare_bytes_.back());
@@ -75,6 +76,7 @@ void World::deliver(Deliver& message) {
     auto decoded = node::decode(message.bytes);
     if (!decoded) return fail(fmt::format("codec: {}", decoded.error().what));
     if (asks_for_transfer(*decoded)) to.excused = true;
+    overhear(to, message, *decoded);
     post(to, node::FromPeer{raft::ServerId(message.from), message.incarnation,
                             std::move(decoded.value())});
   } else {

@@ -42,6 +42,7 @@ void World::observe_send(Host& h, const node::PeerMessage& message) {
     return check(safety_.leads(who, append->term.value));
   if (const auto* now = std::get_if<raft::TimeoutNow>(m))
     return check(safety_.leads(who, now->term.value));
+  observe_heartbeat(h, *m);
   if (const auto* heartbeat = std::get_if<raft::Heartbeat>(m))
     return check(safety_.leads(who, heartbeat->term.value));
   if (const auto* reply = std::get_if<raft::AppendReply>(m)) {
@@ -75,6 +76,7 @@ void World::observe_stickiness(Host& h) {
 void World::observe(Host& h, bool whole) {
   const raft::Raft& raft = h.node->raft();
   observe_stickiness(h);
+  observe_leases(h);
   const raft::Log& log = raft.log();
   const std::size_t who = h.number();
   const bool leads = raft.is_leader();

@@ -13,7 +13,7 @@ namespace {
 constexpr std::array<std::string_view, kFaultKinds> kNames = {
     "crash",    "power", "torn",      "effects", "pause", "slow",    "partition", "oneway",
     "reset",    "loss",  "duplicate", "delay",   "stall", "ioerror", "full",      "wipe",
-    "shutdown", "churn", "skew",      "jump",    "core",  "flip"};
+    "shutdown", "churn", "skew",      "jump",    "core",  "flip",    "ambush"};
 
 constexpr std::int64_t kMillion = 1'000'000;
 // Q1 to Q5 of the checklist in one bound: the longest election timeout, so many times.

@@ -38,6 +38,7 @@ enum class FaultKind : std::uint8_t {
   jump,      // clocks jump forward
   core,      // a minority never comes back
   flip,      // a bit of synced data, only with --flips
+  ambush,    // a leader keeps a bare majority, which is killed and is back at once
   kEnd
 };
 inline constexpr std::size_t kFaultKinds = static_cast<std::size_t>(FaultKind::kEnd);

@@ -34,7 +34,9 @@ World::World(Options options)
       hosts_random_(options.seed * 8 + 5),
       delay_max_(plan_.delay_max),
       registered_(plan_.servers, false),
-      safety_(plan_.servers) {
+      safety_(plan_.servers),
+      leases_(plan_.servers),
+      reads_(plan_.servers) {
   for (std::size_t i = 0; i < plan_.servers; ++i) {
     hosts_.push_back(std::make_unique<Host>());
     Host& h = *hosts_.back();
@@ -104,6 +106,8 @@ void World::start(Host& h) {
   if (h.recovery.durable.replaces_log) tally_.count(Count::logs_replaced_at_start);
   if (!h.recovery.durable.snapshot.is_none()) tally_.count(Count::starts_from_snapshot);
   observe_restart(h);
+  reads_.starts(h.number());
+  h.voted = h.recovery.durable.hard_state;
   h.counted = {};
   h.turns = 0;
   h.node = std::make_unique<node::Node>(config_of(h), raft::BootId(h.boot), plan_.limits,
@@ -124,6 +128,8 @@ void World::stop_process(Host& h) {
   h.boot = 0;
   h.paused = h.stopping = false;
   h.while_paused.clear();
+  h.overheard.clear();
+  leases_.ends(h.number());
   h.replies.clear();
   h.turn_scheduled = h.disk_scheduled = false;
   h.wake_at = kNever;
@@ -199,6 +205,7 @@ void World::turn(Host& h) {
   if (dies) h.effects_left = faults_.between(0, 5);
   const Instant local = h.clock.read(now_);
   const raft::Raft& raft = h.node->raft();
+  take_in(h, local);
   const bool hears = raft.leader() && !raft.is_leader() && !h.excused &&
                      local - raft.leader_heard_at() < raft.config().election_timeout;
   h.sticks_to = hears ? raft.current_term() : raft::Term(0);
@@ -289,7 +296,7 @@ struct World::Dispatch {
     if (w.link(a.from, a.to).epoch == a.epoch) w.reset(a.from, a.to);
   }
   void operator()(const ClientStep& a) const { w.client_step(a.client); }
-  void operator()(const Poke& a) const { w.poke(a.client); }
+  void operator()(const Poke& a) const { w.poke(a); }
   void operator()(const NextFault&) const { w.next_fault(); }
   void operator()(const Restart& a) const {
     Host& h = w.host(a.host);
@@ -310,6 +317,9 @@ struct World::Dispatch {
   }
   void operator()(const Strike& a) const {
     if (w.faulty_ && w.host(a.host).boot == a.boot) w.strike(w.host(a.host));
+  }
+  void operator()(const Spring& a) const {
+    if (w.faulty_ && w.host(a.host).boot == a.boot) w.spring(w.host(a.host));
   }
   void operator()(const Undo& a) const {
     if (w.faulty_) w.undo(a.fault);
@@ -404,6 +414,7 @@ bool World::settled() {
 void World::judge_end() {
   check(history_.judge_connections());
   tally_.count(Count::tokens_forgotten, history_.forgotten());
+  tally_.count(Count::promises, leases_.promises());
   for (const auto& h : hosts_)
     if (h->up() && h->node && !failure_) compare_store(*h);
 }

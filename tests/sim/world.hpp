@@ -17,7 +17,9 @@
 #include "sim/event_queue.hpp"
 #include "sim/history.hpp"
 #include "sim/host.hpp"
+#include "sim/leases.hpp"
 #include "sim/plan.hpp"
+#include "sim/reads.hpp"
 #include "sim/safety.hpp"
 #include "sim/tally.hpp"
 
@@ -47,6 +49,7 @@ class World {
     std::uint32_t from, to;
     std::uint64_t epoch, to_boot;
     raft::Incarnation incarnation;
+    Instant followed;  // of an answer to a follower's read: what its leader could know
     std::string bytes;
   };
   struct Turn {
@@ -74,6 +77,7 @@ class World {
   };
   struct Poke {
     std::size_t client;
+    bool lease = false;  // reads by lease
   };
   struct NextFault {};
   struct Restart {
@@ -95,12 +99,16 @@ class World {
     std::size_t host;
     std::uint64_t boot;
   };
+  struct Spring {
+    std::size_t host;
+    std::uint64_t boot;
+  };
   struct Undo {
     std::size_t fault;
   };
   struct Poll {};
   using Action = std::variant<Deliver, Turn, Disk, Wake, Dial, Reset, ClientStep, Poke, NextFault,
-                              Restart, Resume, Shut, Kill, Strike, Undo, Poll>;
+                              Restart, Resume, Shut, Kill, Strike, Spring, Undo, Poll>;
   struct Dispatch;
 
   // The connection that `from` has dialled and speaks on.
@@ -192,6 +200,14 @@ class World {
   void observe_stickiness(Host& h);
   void observe_send(Host& h, const node::PeerMessage& message);
   void observe_vote(Host& h, std::size_t to, const node::PeerMessage& message);
+  // witness.cpp: what leases and reads rest on
+  void observe_heartbeat(Host& h, const raft::Message& message);
+  Instant followed_by(const Host& h, const node::PeerMessage& message) const;
+  void overhear(Host& h, const Deliver& message, const node::PeerMessage& decoded);
+  void take_in(Host& h, Instant local);
+  void observe_leases(Host& h);
+  void observe_read(Host& h, const Operation& asked, const node::ReadResult& read);
+
   void count(Host& h);
   void compare_store(const Host& h);
 
@@ -210,7 +226,7 @@ class World {
 
   // clients.cpp
   void client_step(std::size_t c);
-  void poke(std::size_t c);
+  void poke(const Poke& poke);
   void excite();
   bool connect(Client& client);
   Operation invent(Client& client);
@@ -245,6 +261,8 @@ class World {
   void wipe();
   bool may_wipe();
   void strike(Host& h);
+  void ambush();
+  void spring(Host& h);
   std::size_t pick_host();
   std::vector<std::size_t> pick_hosts();
   std::optional<std::size_t> leader();
@@ -273,6 +291,8 @@ class World {
   std::vector<bool> registered_;  // voters whose incarnation is in the committed log
   std::map<raft::Term, std::size_t> counted_leaders_;
   Safety safety_;
+  Leases leases_;
+  ReadRounds reads_;
   History history_;
   Tally tally_;
   Wrong failure_;

@@ -1,0 +1,46 @@
+// The moments in which leases and promises have to hold: a leader is left with a bare majority, and
+// those of it that have promised are killed and back at once, while reads by lease are in the air.
+#include <algorithm>
+
+#include "sim/world.hpp"
+
+namespace vesper::sim {
+
+void World::ambush() {
+  const auto leads = leader();
+  if (!leads || hosts_.size() == 1) return;
+  tally_.count(Count::fault_ambush);
+  std::vector<std::size_t> others;
+  for (std::size_t i = 0; i < hosts_.size(); ++i)
+    if (i != *leads) others.push_back(i);
+  for (std::size_t i = others.size(); i > 1; --i)
+    std::swap(
+        others[i - 1],
+        others[static_cast<std::size_t>(faults_.between(0, static_cast<std::int64_t>(i) - 1))]);
+  const std::size_t loyal = hosts_.size() / 2;
+  Spell spell{FaultKind::ambush, {}, {}, false};
+  for (std::size_t i = loyal; i < others.size(); ++i) {
+    cut(spell, *leads, others[i]);
+    cut(spell, others[i], *leads);
+  }
+  const Duration patience = plan_.raft.election_timeout * 3;
+  const Instant strikes = now_ + between(faults_, milliseconds(5), patience);
+  trace("ambush: server {} keeps a bare majority", *leads);
+  for (std::size_t i = 0; i < loyal; ++i)
+    at(strikes + between(faults_, {}, milliseconds(2)), Spring{others[i], host(others[i]).boot});
+  if (plan_.leases)
+    for (std::size_t c = 0; c < clients_.size(); ++c)
+      for (std::int64_t n = faults_.between(3, 10); n > 0; --n)
+        at(std::max(now_, strikes + between(faults_, milliseconds(-60), milliseconds(120))),
+           Poke{c, true});
+  spells_.push_back(std::move(spell));
+  at(strikes + between(faults_, milliseconds(100), milliseconds(700)), Undo{spells_.size() - 1});
+}
+
+void World::spring(Host& h) {
+  trace("server {} is caught", h.number());
+  crash(h, chance(faults_, 20));
+  after(between(faults_, milliseconds(1), milliseconds(6)), Restart{h.number()});
+}
+
+}  // namespace vesper::sim

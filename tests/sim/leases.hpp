@@ -1,0 +1,65 @@
+// Judges promises and leases (docs/raft.md, "Leases") by what servers say to each other. It knows
+// numbers only and shares no code with what it judges. Durations and instants are in ns, by the
+// clock of the server that they belong to.
+#pragma once
+
+#include <cstdint>
+#include <deque>
+#include <optional>
+#include <string>
+#include <vector>
+
+namespace vesper::sim {
+
+using Wrong = std::optional<std::string>;  // what is, or nothing
+
+class Leases {
+ public:
+  explicit Leases(std::size_t servers) : servers_(servers) {}
+
+  // A heartbeat that asks for a lease leaves its leader, which promises, too.
+  void asks(std::size_t server, std::uint64_t term, std::int64_t lease, std::int64_t local);
+  // A server takes such a heartbeat in.
+  void hears(std::size_t server, std::uint64_t term, std::uint64_t round, std::int64_t lease,
+             std::int64_t local);
+  // Its answer leaves: from here on the promise counts, and it began when the heartbeat was taken
+  // in.
+  Wrong answers(std::size_t server, std::uint64_t term, std::uint64_t round);
+  // A server votes, perhaps for itself: never within a promise to the leader of an older term.
+  Wrong votes(std::size_t server, std::uint64_t term, std::int64_t local);
+  // The process ends. Its promises outlive it.
+  void ends(std::size_t server) { servers_[server].heard.clear(); }
+  // The disk is lost, and its votes count nowhere from now on.
+  void wiped(std::size_t server) { servers_[server] = {}; }
+
+  // Somebody leads this term. True where it is a newer one than any before.
+  bool elected(std::uint64_t term) {
+    if (term <= newest_) return false;
+    newest_ = term;
+    return true;
+  }
+  // A server that leads `term` has a lease at this instant. From the instant at which a later
+  // leader is elected on, none may: a majority has promised not to elect it before.
+  Wrong holds(std::size_t server, std::uint64_t term) const;
+
+  std::uint64_t promises() const { return promises_; }
+
+ private:
+  struct Heard {
+    std::uint64_t term, round;
+    std::int64_t until;
+    std::int64_t since;
+  };
+  struct Server {
+    std::deque<Heard> heard;        // the newest, of one term
+    std::uint64_t promised_to = 0;  // the newest term among its promises
+    std::int64_t promised_until = INT64_MIN;
+    std::uint64_t voted_term = 0;
+    std::int64_t voted_at = INT64_MIN;
+  };
+  std::vector<Server> servers_;
+  std::uint64_t newest_ = 0;
+  std::uint64_t promises_ = 0;
+};
+
+}  // namespace vesper::sim

@@ -1,0 +1,63 @@
+#include "sim/reads.hpp"
+
+#include <fmt/core.h>
+
+#include <algorithm>
+#include <array>
+#include <functional>
+
+#include "base/assert.hpp"
+
+namespace vesper::sim {
+namespace {
+
+constexpr std::size_t kMostServers = 8;
+
+}  // namespace
+
+void ReadRounds::sent(std::size_t leader, std::uint64_t term, std::uint64_t round,
+                      std::int64_t now) {
+  Server& s = servers_[leader];
+  if (s.term != term) {
+    s.term = term;
+    s.sent.clear();
+    s.answered.assign(servers_.size(), 0);
+  }
+  if (s.sent.size() <= round) s.sent.resize(round + 1, now);
+}
+
+void ReadRounds::answered(std::size_t leader, std::size_t by, std::uint64_t term,
+                          std::uint64_t round) {
+  Server& s = servers_[leader];
+  if (s.term != term || round >= s.sent.size()) return;
+  s.answered[by] = std::max(s.answered[by], s.sent[round]);
+}
+
+std::int64_t ReadRounds::followed_until(std::size_t leader, std::uint64_t term,
+                                        std::int64_t now) const {
+  const Server& s = servers_[leader];
+  const std::size_t others = servers_.size() / 2;  // that make a majority with the leader
+  if (others == 0) return now;
+  if (s.term != term) return 0;
+  VESPER_ASSERT(s.answered.size() <= kMostServers);
+  std::array<std::int64_t, kMostServers> answered{};
+  std::copy(s.answered.begin(), s.answered.end(), answered.begin());
+  const auto at = answered.begin() + static_cast<std::ptrdiff_t>(others - 1);
+  std::nth_element(answered.begin(), at, answered.end(), std::greater<>());
+  return *at;
+}
+
+void ReadRounds::learns(std::size_t server, std::int64_t followed) {
+  servers_[server].followed = std::max(servers_[server].followed, followed);
+}
+
+Wrong ReadRounds::reads(std::size_t server, std::int64_t asked) const {
+  const std::int64_t followed = servers_[server].followed;
+  if (followed >= asked) return std::nullopt;
+  return fmt::format(
+      "K4: server {} answers a read that was asked at {:.3f} ms, and of a majority that followed "
+      "its leader it knows up to {:.3f} ms only",
+      server, static_cast<double>(asked) / 1e6, static_cast<double>(followed) / 1e6);
+}
+
+}  // namespace vesper::sim

@@ -1,0 +1,118 @@
+// The checkers of leases and of read rounds judge what is known: each right course passes, and of
+// each wrong one they say what is wrong.
+#include <doctest/doctest.h>
+
+#include "sim/leases.hpp"
+#include "sim/reads.hpp"
+
+using namespace vesper::sim;
+
+namespace {
+
+bool says(const Wrong& wrong, const char* rule) {
+  return wrong && wrong->find(rule) != std::string::npos;
+}
+
+// Server 1 has taken in, at 1,000 of its clock, a heartbeat of term 2 that asked for a lease of
+// 100.
+Leases promised() {
+  Leases leases(3);
+  leases.hears(1, 2, 7, 100, 1'000);
+  CHECK_FALSE(leases.answers(1, 2, 7));
+  return leases;
+}
+
+}  // namespace
+
+TEST_CASE("K7: a vote within a promise is seen, also after a restart") {
+  Leases leases = promised();
+  SUBCASE("within it") {
+    CHECK(says(leases.votes(1, 3, 1'109), "K7"));
+  }
+  SUBCASE("after it") {
+    CHECK_FALSE(leases.votes(1, 3, 1'110));
+  }
+  SUBCASE("a restart changes nothing") {
+    leases.ends(1);
+    CHECK(says(leases.votes(1, 3, 1'109), "K7"));
+  }
+  SUBCASE("of the leader itself") {
+    leases.asks(0, 2, 100, 5'000);
+    CHECK(says(leases.votes(0, 3, 5'109), "K7"));
+    CHECK_FALSE(leases.votes(0, 4, 5'110));
+  }
+  SUBCASE("a disk that is lost has promised nothing that counts") {
+    leases.wiped(1);
+    CHECK_FALSE(leases.votes(1, 3, 1'050));
+  }
+}
+
+TEST_CASE("K7: a promise counts when its answer leaves, from when its heartbeat was taken in") {
+  Leases leases(3);
+  leases.hears(1, 2, 7, 100, 1'000);
+  SUBCASE("no answer left") {
+    CHECK_FALSE(leases.votes(1, 3, 1'050));
+  }
+  SUBCASE("an answer that leaves after the vote that breaks it") {
+    CHECK_FALSE(leases.votes(1, 3, 1'050));
+    CHECK(says(leases.answers(1, 2, 7), "K7"));
+  }
+  SUBCASE("the same round again does not lengthen it") {
+    leases.hears(1, 2, 7, 100, 1'060);
+    CHECK_FALSE(leases.answers(1, 2, 7));
+    CHECK_FALSE(leases.votes(1, 3, 1'120));
+  }
+  SUBCASE("an answer to a heartbeat that asked for nothing promises nothing") {
+    CHECK_FALSE(leases.answers(1, 2, 8));
+    CHECK_FALSE(leases.votes(1, 3, 1'050));
+  }
+}
+
+TEST_CASE("K7: a lease of an older term beside a newer leader is seen") {
+  Leases leases(3);
+  CHECK(leases.elected(2));
+  CHECK_FALSE(leases.elected(2));
+  CHECK_FALSE(leases.holds(0, 2));
+  CHECK(leases.elected(3));
+  CHECK(says(leases.holds(0, 2), "K7"));
+  CHECK_FALSE(leases.holds(1, 3));
+}
+
+TEST_CASE("K4: a read needs a majority that answered a heartbeat which left after it came") {
+  ReadRounds rounds(5);
+  rounds.sent(0, 2, 1, 100);
+  rounds.sent(0, 2, 2, 200);
+  rounds.answered(0, 1, 2, 1);
+  rounds.answered(0, 2, 2, 2);
+  CHECK(rounds.followed_until(0, 2, 250) == 100);
+  rounds.learns(0, rounds.followed_until(0, 2, 250));
+  CHECK_FALSE(rounds.reads(0, 100));
+  CHECK(says(rounds.reads(0, 101), "K4"));
+  SUBCASE("an answer to an older round says nothing of a newer one") {
+    rounds.answered(0, 3, 2, 1);
+    CHECK(rounds.followed_until(0, 2, 250) == 100);
+    rounds.answered(0, 3, 2, 2);
+    CHECK(rounds.followed_until(0, 2, 250) == 200);
+  }
+  SUBCASE("a round that is sent again counts from the first time") {
+    rounds.sent(0, 2, 2, 300);
+    rounds.answered(0, 3, 2, 2);
+    CHECK(rounds.followed_until(0, 2, 350) == 200);
+  }
+  SUBCASE("answers of another term count for nothing") {
+    rounds.answered(0, 3, 1, 2);
+    CHECK(rounds.followed_until(0, 2, 250) == 100);
+    CHECK(rounds.followed_until(0, 3, 250) == 0);
+  }
+  SUBCASE("a follower knows what a leader's answer told it, and forgets it with its process") {
+    rounds.learns(4, 150);
+    CHECK_FALSE(rounds.reads(4, 150));
+    rounds.starts(4);
+    CHECK(says(rounds.reads(4, 150), "K4"));
+  }
+}
+
+TEST_CASE("K4: a server alone is its own majority") {
+  ReadRounds rounds(1);
+  CHECK(rounds.followed_until(0, 1, 70) == 70);
+}

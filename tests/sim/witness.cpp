@@ -1,0 +1,102 @@
+// What the world tells the checkers of leases and of read rounds. It sees every message leave, and
+// what was posted to a server when its turn takes it in.
+#include <algorithm>
+
+#include "sim/world.hpp"
+
+namespace vesper::sim {
+
+void World::observe_heartbeat(Host& h, const raft::Message& message) {
+  const std::size_t who = h.number();
+  if (const auto* m = std::get_if<raft::Heartbeat>(&message)) {
+    reads_.sent(who, m->term.value, m->round, now_.ns);
+    if (m->lease_ms > 0)
+      leases_.asks(who, m->term.value, milliseconds(m->lease_ms).ns, h.clock.read(now_).ns);
+  } else if (const auto* reply = std::get_if<raft::HeartbeatReply>(&message)) {
+    check(leases_.answers(who, reply->term.value, reply->round));
+  }
+}
+
+// Of what leaves: what a follower's read may rest on.
+Instant World::followed_by(const Host& h, const node::PeerMessage& message) const {
+  const auto* m = std::get_if<raft::Message>(&message);
+  const auto* told = m == nullptr ? nullptr : std::get_if<raft::ReadIndexReply>(m);
+  if (told == nullptr || told->lease) return {};
+  return Instant{reads_.followed_until(h.number(), told->term.value, now_.ns)};
+}
+
+void World::overhear(Host& h, const Deliver& message, const node::PeerMessage& decoded) {
+  if (!h.up()) return;
+  using Kind = Overheard::Kind;
+  const auto* m = std::get_if<raft::Message>(&decoded);
+  if (m == nullptr) return;
+  if (const auto* asks = std::get_if<raft::Heartbeat>(m)) {
+    if (asks->lease_ms == 0) return;
+    h.overheard.push_back({Kind::lease_asked,
+                           message.from,
+                           asks->term,
+                           asks->round,
+                           milliseconds(asks->lease_ms),
+                           {}});
+  } else if (const auto* answer = std::get_if<raft::HeartbeatReply>(m)) {
+    // An answer from a disk that was lost since counts for nothing.
+    if (host(message.from).incarnation() == message.incarnation && host(message.from).wiped) return;
+    h.overheard.push_back(
+        {Kind::heartbeat_answered, message.from, answer->term, answer->round, {}, {}});
+  } else if (message.followed != Instant{}) {
+    h.overheard.push_back({Kind::index_told, message.from, {}, 0, {}, message.followed});
+  }
+}
+
+// At the beginning of a turn, which takes all of it in.
+void World::take_in(Host& h, Instant local) {
+  if (h.overheard.empty()) return;
+  const std::size_t who = h.number();
+  for (const Overheard& heard : h.overheard) {
+    switch (heard.kind) {
+      case Overheard::Kind::lease_asked:
+        leases_.hears(who, heard.term.value, heard.round, heard.lease.ns, local.ns);
+        break;
+      case Overheard::Kind::heartbeat_answered:
+        reads_.answered(who, heard.from, heard.term.value, heard.round);
+        break;
+      case Overheard::Kind::index_told: reads_.learns(who, heard.followed.ns); break;
+    }
+  }
+  h.overheard.clear();
+  const raft::Raft& raft = h.node->raft();
+  if (raft.is_leader())
+    reads_.learns(who, reads_.followed_until(who, raft.current_term().value, now_.ns));
+}
+
+// After a turn: votes respect promises, and leases end before another leader is elected. The second
+// is asked where clocks keep to what leases assume.
+void World::observe_leases(Host& h) {
+  const raft::Raft& raft = h.node->raft();
+  const raft::HardState& now = raft.hard_state();
+  if (now != h.voted) {
+    if (now.voted_for)
+      check(leases_.votes(h.number(), now.current_term.value, h.clock.read(now_).ns));
+    h.voted = now;
+  }
+  if (!raft.is_leader() || !plan_.leases) return;
+  const auto judge = [&](const Host& other) {
+    if (!other.node || !other.node->raft().is_leader()) return;
+    if (other.node->raft().lease_index(other.clock.read(now_)))
+      check(leases_.holds(other.number(), other.node->raft().current_term().value));
+  };
+  if (!leases_.elected(raft.current_term().value)) return judge(h);
+  for (const auto& other : hosts_) judge(*other);
+}
+
+// The answer names what it rests on: a lease, which observe_leases() judges, or a round.
+void World::observe_read(Host& h, const Operation& asked, const node::ReadResult& read) {
+  if (read.level != node::ReadLevel::linearizable) return;
+  const raft::Raft& raft = h.node->raft();
+  if (raft.is_leader())
+    reads_.learns(h.number(),
+                  reads_.followed_until(h.number(), raft.current_term().value, now_.ns));
+  check(reads_.reads(h.number(), (kBegin + nanoseconds(asked.invoked)).ns));
+}
+
+}  // namespace vesper::sim
