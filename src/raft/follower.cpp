@@ -10,7 +10,7 @@ namespace vesper::raft {
 
 // A message of current_term that only its leader sends. There is one leader a term (E1); a second
 // one, from a server that has lost its vote with its disk or from a forger, is not believed.
-bool Raft::hear_leader(ServerId from, Index leader_commit, LogTime log_time) {
+bool Raft::hear_leader(ServerId from, Index leader_commit, std::optional<LogTime> log_time) {
   const std::optional<ServerId> known = leader();
   if (known && *known != from) {
     output_->notes.push_back(fmt::format("server {} claims {}, which server {} leads -> ignored",
@@ -19,15 +19,18 @@ bool Raft::hear_leader(ServerId from, Index leader_commit, LogTime log_time) {
   }
   auto* follower = std::get_if<Follower>(&role_);
   round_base_ = config_.election_timeout;
-  if (follower == nullptr || !follower->leader) become_follower(from);
+  const bool is_new = follower == nullptr || !follower->leader;
+  if (is_new) become_follower(from);
   else follower->election_deadline = now_ + random_election_timeout();
   ever_heard_leader_ = true;
   leader_gone_ = false;
   leader_heard_at_ = now_;
   leader_commit_heard_ = std::max(leader_commit_heard_, leader_commit);
-  // One clock for the cluster: what the leader says replaces what we extrapolated.
-  time_base_ = log_time;
-  time_base_at_ = now_;
+  // One clock for the cluster: what the leader says replaces what we extrapolated. Where a new one
+  // does not say it, what an earlier one said may be beyond the new one's clock.
+  const Instant runs_until = now_ + config_.election_timeout * 2;
+  if (log_time) set_clock(*log_time, runs_until);
+  else if (is_new) set_clock(log_.last_time(), runs_until);
   return true;
 }
 

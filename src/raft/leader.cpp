@@ -36,6 +36,7 @@ void Raft::become_leader() {
   }
   leader.next_heartbeat = now_ + config_.heartbeat_interval;
   leader.term_start = log_.last_index().next();
+  start_clock();
   output_->notes.push_back(fmt::format("a majority voted for me -> leader of {} from index {}",
                                        name(current_term()), leader.term_start.value));
   role_ = std::move(leader);
@@ -44,7 +45,7 @@ void Raft::become_leader() {
   round_base_ = config_.election_timeout;
 
   // §8: a leader commits an entry of its own term first. In an empty log it is the Bootstrap.
-  const LogTime stamp(std::max(log_.last_time().value, log_time(now_).value));
+  const LogTime stamp = log_time(now_);
   if (log_.empty()) {
     Configuration founded{{prng_.next(), prng_.next() | 1}, config_.initial_voters};
     // A majority has voted, so that a majority counts from the first entry on.
@@ -64,10 +65,8 @@ void Raft::become_leader() {
 void Raft::on_propose(Propose propose) {
   VESPER_ASSERT(is_leader());
   VESPER_ASSERT(!std::get<Leader>(role_).hand_over);
-  // The leader's clock stamps entries; it never goes back along the log.
-  const std::int64_t clock = log_time(now_).value;
+  const LogTime stamp = log_time(now_);
   for (Proposal& proposal : propose.proposals) {
-    const LogTime stamp(std::max(log_.last_time().value, clock));
     append(make_entry(log_.last_index().next(), current_term(), EntryType::command, stamp,
                       proposal.origin, proposal.payload.view()));
   }
@@ -85,9 +84,9 @@ void Raft::register_voters() {
     if (it->second.incarnation.value == 0) continue;
     output_->notes.push_back(fmt::format("server {} is new here -> register incarnation {}",
                                          voter.id.value, to_hex(it->second.incarnation.value)));
-    const LogTime stamp(std::max(log_.last_time().value, log_time(now_).value));
-    append(make_entry(log_.last_index().next(), current_term(), EntryType::registration, stamp,
-                      Origin{}, encode_registration(voter.id, it->second.incarnation)));
+    append(make_entry(log_.last_index().next(), current_term(), EntryType::registration,
+                      log_time(now_), Origin{},
+                      encode_registration(voter.id, it->second.incarnation)));
   }
 }
 
@@ -213,6 +212,7 @@ void Raft::advance_commit() {
     if (const auto it = leader.progress.find(origin.server); it != leader.progress.end())
       it->second.waits_for_commit = true;
   }
+  set_clock(log_time(now_), time_runs_until_);  // if it stood, it goes on from there
   commit_to(candidate);
   register_voters();
 }
@@ -296,6 +296,7 @@ void Raft::leader_deadline() {
   if (now_ < leader.next_heartbeat) return;
   check_quorum();
   if (!is_leader()) return;
+  set_clock(log_time(now_), leader_heard_at() + config_.election_timeout * 2);
   leader.next_heartbeat = now_ + config_.heartbeat_interval;
   ask_stalled();
   review_hand_over();

@@ -35,6 +35,7 @@ Raft::Raft(Config config, Durable durable, Instant now)
       disk_base_(durable.base),
       round_base_(config_.election_timeout),
       time_base_at_(now),
+      time_runs_until_(now),
       started_at_(now),
       now_(now) {
   VESPER_ASSERT(commit_index_ <= log_.last_index());
@@ -267,8 +268,31 @@ Duration Raft::random_election_timeout() {
   return nanoseconds(prng_.between(round_base_.ns, 2 * round_base_.ns));
 }
 
+// A leader's clock stands still until it has committed in its term, and while its oldest undecided
+// entry waits for longer than kMostUndecided. It never falls: undecided entries are of its own term
+// once it has committed in it, and their stamps are not below time_base_.
 LogTime Raft::log_time(Instant now) const {
-  return LogTime(time_base_.value + (now - time_base_at_).ns);
+  const auto* leader = std::get_if<Leader>(&role_);
+  if (leader != nullptr && commit_index_ < leader->term_start) return time_base_;
+  const LogTime time(time_base_.value + (std::min(now, time_runs_until_) - time_base_at_).ns);
+  if (leader == nullptr || commit_index_ == log_.last_index()) return time;
+  const LogTime undecided = log_.at(commit_index_.next()).time;
+  return std::min(time, LogTime(undecided.value + kMostUndecided.ns));
+}
+
+void Raft::set_clock(LogTime time, Instant runs_until) {
+  time_base_ = time;
+  time_base_at_ = now_;
+  time_runs_until_ = std::max(now_, runs_until);
+}
+
+// A new leader goes on from the last stamp that it received, and begins within kMostUndecided of
+// its oldest undecided entry: another leader may have gone further without that entry.
+void Raft::start_clock() {
+  LogTime start = time_base_;
+  if (commit_index_ < log_.last_index())
+    start = std::min(start, LogTime(log_.at(commit_index_.next()).time.value + kMostUndecided.ns));
+  set_clock(std::max(start, log_.last_time()), now_ + config_.election_timeout * 2);
 }
 
 Instant Raft::leader_heard_at() const {

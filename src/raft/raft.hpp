@@ -16,6 +16,10 @@ namespace vesper::raft {
 
 inline constexpr Duration kLeaseWanted = seconds(1);  // leases are asked for, after a lease read
 
+// The cluster's clock runs at most this far beyond the stamp of the oldest entry that is not
+// committed. An entry is so decided within this of its stamp (docs/raft.md, "Log time").
+inline constexpr Duration kMostUndecided = seconds(1);
+
 struct Config {
   ServerId self;
   Incarnation incarnation;
@@ -115,7 +119,8 @@ class Raft {
   Instant promised_until() const { return promised_until_; }
   // Everything that anybody was told before this instant is within commit_index().
   std::optional<Instant> fresh_as_of() const;
-  LogTime log_time(Instant now) const;  // the cluster's clock, as this node extrapolates it
+  // The cluster's clock: a leader's own, or as a follower extrapolates what its leader said.
+  LogTime log_time(Instant now) const;
 
   // Asserts what must hold after every step (raft/invariants.cpp).
   void check_invariants() const;
@@ -137,6 +142,8 @@ class Raft {
   void recompute_configuration();
   void commit_to(Index index);
   void make_write();
+  void set_clock(LogTime time, Instant runs_until);
+  void start_clock();
   Instant next_deadline() const;
   WriteNumber pending_write() const { return dirty_ ? last_write_.next() : last_write_; }
   WriteNumber write_of(Index index) const;  // the Write that makes the log up to index durable
@@ -172,7 +179,7 @@ class Raft {
   void on_read_index_reply(const ReadIndexReply& m);
   void on_vote_request(ServerId from, const VoteRequest& m);
   VoteRefusal judge_vote(const VoteRequest& m) const;
-  bool hear_leader(ServerId from, Index leader_commit, LogTime log_time);
+  bool hear_leader(ServerId from, Index leader_commit, std::optional<LogTime> log_time);
   bool leader_is_fresh() const;
   bool log_up_to_date(Index last_index, Term last_term) const;
 
@@ -296,6 +303,7 @@ class Raft {
   bool leader_gone_ = false;  // its process is known to be gone: stickiness no longer protects it
   LogTime time_base_;         // the cluster's clock at time_base_at_
   Instant time_base_at_;
+  Instant time_runs_until_;  // by then nothing has shown that anything could be decided
 
   // Leases, and how fresh what is committed here is known to be (lease.cpp).
   Instant promised_until_;

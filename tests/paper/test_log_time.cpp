@@ -1,0 +1,189 @@
+// The cluster's one clock (docs/raft.md, "Log time"): it runs while entries can be decided, and an
+// entry is decided within a second of its stamp.
+#include "paper/one.hpp"
+
+using namespace vesper;
+using namespace vesper::paper;
+
+namespace {
+
+constexpr std::int64_t kMs = 1'000'000;
+
+LogTime at(Duration since_start) {
+  return LogTime(since_start.ns);
+}
+
+Heartbeat heartbeat_at(std::uint64_t term, Duration log_time) {
+  Heartbeat m = heartbeat(term);
+  m.log_time = at(log_time);
+  return m;
+}
+
+LogTime clock(const One& one) {
+  return one.raft().log_time(one.now());
+}
+
+// Time passes for a leader that server 1 answers.
+void lead_for(One& one, Duration duration) {
+  const Instant end = one.now() + duration;
+  while (one.now() < end) {
+    one.wait_for_deadline();
+    if (const auto beats = one.sent<Heartbeat>(k1); !beats.empty())
+      one.receive(k1, HeartbeatReply{one.raft().current_term(), beats.back().round, Index(1)});
+    one.sync();
+  }
+  REQUIRE(one.raft().is_leader());
+}
+
+// It leads, and its first entry, index 2, is committed.
+One leading(Setup setup = {}) {
+  One one(std::move(setup));
+  one.become_leader();
+  if (one.servers() > 1) one.acknowledge(k1, 2);
+  REQUIRE(one.raft().commit_index() == Index(2));
+  return one;
+}
+
+}  // namespace
+
+TEST_CASE("the clock runs while a majority answers and all is committed") {
+  One one = leading();
+  const LogTime before = clock(one);
+  lead_for(one, seconds(700));
+  CHECK(clock(one).value - before.value >= seconds(699).ns);
+  one.propose();
+  CHECK(one.raft().log().at(Index(3)).time.value - before.value >= seconds(699).ns);
+}
+
+TEST_CASE("the clock stops a second after the oldest entry that is not committed") {
+  One one = leading();
+  one.propose();
+  const LogTime stamp = one.raft().log().at(Index(3)).time;
+  lead_for(one, milliseconds(500));
+  CHECK(clock(one).value - stamp.value >= 450 * kMs);
+  lead_for(one, seconds(606));  // heartbeats are answered; no disk but its own takes entries
+  CHECK(clock(one).value == stamp.value + seconds(1).ns);
+  one.propose();
+  CHECK(one.raft().log().at(Index(4)).time.value == stamp.value + seconds(1).ns);
+
+  SUBCASE("and goes on from there when that one is committed") {
+    one.acknowledge(k1, 4);
+    CHECK(clock(one).value == stamp.value + seconds(1).ns);
+    lead_for(one, seconds(5));
+    CHECK(clock(one).value - stamp.value >= seconds(6).ns);
+    CHECK(clock(one).value - stamp.value <= seconds(6).ns + 100 * kMs);
+  }
+  SUBCASE("up to a second after the next one that is not") {
+    one.acknowledge(k1, 3);
+    lead_for(one, seconds(5));
+    CHECK(clock(one).value == stamp.value + seconds(2).ns);
+  }
+  SUBCASE("and every message says so") {
+    lead_for(one, milliseconds(50));
+    one.wait_for_deadline();
+    CHECK(one.one<Heartbeat>(k1).log_time.value == stamp.value + seconds(1).ns);
+  }
+}
+
+TEST_CASE("a new leader goes on from the last stamp that it received") {
+  One one;
+  one.receive(k1, heartbeat_at(1, seconds(5)));
+  one.wait(seconds(606));  // without a leader
+  one.become_leader();
+  CHECK(one.raft().log().at(Index(2)).time == at(seconds(5)));
+  one.acknowledge(k1, 2);
+  one.wait(milliseconds(7));
+  one.propose();
+  CHECK(one.raft().log().at(Index(3)).time.value == seconds(5).ns + 7 * kMs);
+}
+
+TEST_CASE("a leader that comes back goes on from where its own clock was") {
+  One one = leading();
+  lead_for(one, seconds(3));
+  const LogTime before = clock(one);
+  one.receive(k2, VoteReply{Term(9), Term(9), false, VoteRefusal::old_term});  // steps down
+  one.sync();
+  one.wait(seconds(606));
+  one.become_leader();
+  const LogTime stamp = one.raft().log().at(one.raft().log().last_index()).time;
+  CHECK(stamp.value <= before.value);
+  CHECK(stamp.value >= before.value - 100 * kMs);
+}
+
+TEST_CASE("the clock of a new leader stands still until it has committed in its term") {
+  One one;
+  one.receive(k1, heartbeat_at(1, seconds(5)));
+  one.become_leader();
+  lead_for(one, seconds(30));
+  CHECK(clock(one) == at(seconds(5)));
+  one.propose();
+  CHECK(one.raft().log().at(Index(3)).time == at(seconds(5)));
+  one.acknowledge(k1, 2);
+  one.wait(milliseconds(20));
+  CHECK(clock(one).value == seconds(5).ns + 20 * kMs);
+}
+
+// Another leader, of a term between, may have gone further without it: then that entry was decided
+// by nobody, and this leader decides it now.
+TEST_CASE("a new leader begins within a second of its oldest entry that is not committed") {
+  One one({.log = {1, 1}});  // both at 0; the second is not known to be committed
+  one.receive(k1, heartbeat_at(1, seconds(700)));
+  one.become_leader();
+  CHECK(one.raft().log().at(Index(3)).time == at(seconds(1)));
+}
+
+TEST_CASE("a process that was stopped does not count that time") {
+  SUBCASE("leading alone") {
+    One one = leading({.servers = 1});
+    lead_for(one, seconds(2));
+    const LogTime before = clock(one);
+    one.wait(seconds(660));
+    one.propose();
+    const LogTime stamp = one.raft().log().at(Index(3)).time;
+    CHECK(stamp.value - before.value <= 400 * kMs);
+    one.sync();
+    lead_for(one, seconds(2));
+    CHECK(clock(one).value - stamp.value >= 1900 * kMs);
+  }
+  SUBCASE("leading others, and old answers come first") {
+    One one = leading();
+    lead_for(one, seconds(2));
+    const LogTime before = clock(one);
+    one.wait_for_deadline();
+    const std::uint64_t round = one.one<Heartbeat>(k1).round;
+    one.wait(seconds(660));
+    one.receive(k1, HeartbeatReply{one.raft().current_term(), round, Index(2)});
+    one.propose();
+    CHECK(one.raft().log().at(Index(3)).time.value - before.value <= 400 * kMs);
+    one.acknowledge(k1, 3);
+    CHECK(clock(one).value - before.value <= 400 * kMs);
+  }
+}
+
+TEST_CASE("a snapshot takes back what another leader said of the clock") {
+  One one;
+  one.receive(k1, heartbeat_at(1, seconds(700)));
+  InstallSnapshot m{.term = Term(2)};
+  m.snapshot.last_index = Index(9);
+  m.snapshot.last_term = Term(2);
+  m.snapshot.log_time = at(seconds(3));
+  m.snapshot.chunk_bytes = 10;
+  m.snapshot.content_bytes = 5;
+  one.receive_and_sync(k2, m);
+  CHECK(clock(one).value <= seconds(1).ns);
+  one.receive(k2, heartbeat_at(2, seconds(4)));
+  CHECK(clock(one) == at(seconds(4)));
+  SUBCASE("and nothing where its own leader has said it") {
+    one.receive_and_sync(k2, m);
+    CHECK(clock(one) == at(seconds(4)));
+  }
+}
+
+TEST_CASE("a follower follows the clock for as long as it hears a leader") {
+  One one;
+  one.receive(k1, heartbeat_at(1, seconds(5)));
+  one.wait(milliseconds(40));
+  CHECK(clock(one).value == seconds(5).ns + 40 * kMs);
+  one.wait(seconds(20));
+  CHECK(clock(one).value <= seconds(5).ns + 300 * kMs);
+}
