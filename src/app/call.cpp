@@ -107,7 +107,7 @@ class ClusterCall {
     const Duration share = share_of(finish_by_ - now, repeatable_, endpoints_.size() > 1);
     const Instant finish_by = repeatable_ ? now + share : finish_by_;
     const std::array exchanges{std::make_unique<Exchange>(server, request_of(server, call_, share),
-                                                          now + kConnectTimeout, finish_by)};
+                                                          kConnectTimeout, finish_by)};
     vesper::app::run(exchanges);
     Exchange& exchange = *exchanges[0];
     const bool sent_write = call_.is_write && exchange.sent();

@@ -77,7 +77,7 @@ int run_client(const ClientOptions& options) {
   const std::array exchanges{std::make_unique<Exchange>(
       server.value(),
       make_request(server.value(), is_write ? "PUT" : "GET", "/request", true, body_of(options)),
-      finish_by, finish_by)};
+      options.timeout, finish_by)};
   run(exchanges);
   const Exchange& exchange = *exchanges[0];
   if (exchange.end() == Exchange::End::reply) return print_answer(exchange, is_write);

@@ -3,7 +3,6 @@
 
 #include <fcntl.h>
 #include <fmt/core.h>
-#include <netdb.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
 #include <poll.h>
@@ -56,55 +55,51 @@ std::string make_request(const HostPort& server, std::string_view method, std::s
   return out;
 }
 
-Exchange::Exchange(const HostPort& server, std::string request, Instant connect_by,
+Exchange::Exchange(const HostPort& server, std::string request, Duration connect_within,
                    Instant finish_by)
     : server_(server),
       request_(std::move(request)),
-      connect_by_(std::min(connect_by, finish_by)),
-      finish_by_(finish_by) {}
+      connect_within_(connect_within),
+      finish_by_(finish_by),
+      connect_by_(finish_by) {}
 
 Exchange::~Exchange() {
   if (fd_ >= 0) close(fd_);
-  if (addresses_ != nullptr) freeaddrinfo(addresses_);
 }
 
 void Exchange::finish(End end, std::string detail) {
   end_ = end;
   detail_ = std::move(detail);
+  lookup_.stop();
   if (fd_ >= 0) close(fd_);
   fd_ = -1;
 }
 
 void Exchange::start() {
-  addrinfo hints{};
-  hints.ai_family = AF_UNSPEC;
-  hints.ai_socktype = SOCK_STREAM;
-  hints.ai_flags = AI_NUMERICSERV;
-  const int code =
-      getaddrinfo(server_.host.c_str(), std::to_string(server_.port).c_str(), &hints, &addresses_);
-  if (code != 0) {
-    finish(End::not_connected, gai_strerror(code));
-    return;
-  }
-  next_address_ = addresses_;
+  lookup_.start(server_.host, server_.port);
+  if (!is_resolving()) on_resolved();
+}
+
+void Exchange::on_resolved() {
+  if (lookup_.addresses().empty()) return finish(End::not_connected, lookup_.error());
+  connect_by_ = std::min(finish_by_, monotonic_now() + connect_within_);
   connect_next();
 }
 
 // The next of the addresses that the name stands for ("localhost" has two).
 void Exchange::connect_next() {
   int code = ECONNREFUSED;
-  while (next_address_ != nullptr) {
-    const addrinfo& address = *next_address_;
-    next_address_ = address.ai_next;
+  while (next_address_ < lookup_.addresses().size()) {
+    const NameLookup::Address& address = lookup_.addresses()[next_address_++];
     if (fd_ >= 0) close(fd_);
-    fd_ = socket(address.ai_family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+    fd_ = socket(address.storage.ss_family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
     if (fd_ < 0) {
       code = errno;
       continue;
     }
     const int one = 1;
     setsockopt(fd_, IPPROTO_TCP, TCP_NODELAY, &one, sizeof(one));
-    if (connect(fd_, address.ai_addr, address.ai_addrlen) == 0) {
+    if (connect(fd_, address.raw(), address.size) == 0) {
       connected_ = true;
       return;
     }
@@ -120,7 +115,7 @@ void Exchange::check_connected() {
   if (getsockopt(fd_, SOL_SOCKET, SO_ERROR, &code, &size) != 0) code = errno;
   if (code == 0) {
     connected_ = true;
-  } else if (next_address_ != nullptr) {
+  } else if (next_address_ < lookup_.addresses().size()) {
     connect_next();
   } else {
     finish(End::not_connected, std::strerror(code));
@@ -128,11 +123,17 @@ void Exchange::check_connected() {
 }
 
 short Exchange::wanted_events() const {
+  if (is_resolving()) return POLLIN;
   if (!connected_ || (can_send_ && !sent())) return POLLIN | POLLOUT;
   return POLLIN;
 }
 
 void Exchange::on_ready(short events) {
+  if (is_resolving()) {
+    lookup_.on_readable();
+    if (!is_resolving()) on_resolved();
+    return;
+  }
   if (!connected_) {
     check_connected();
     if (!connected_) return;
@@ -144,7 +145,9 @@ void Exchange::on_ready(short events) {
 
 void Exchange::on_deadline() {
   if (connected_) finish(End::broken, "no answer in time");
-  else finish(End::not_connected, "no connection in time");
+  else
+    finish(End::not_connected,
+           is_resolving() ? "the name was not resolved in time" : "no connection in time");
 }
 
 void Exchange::send_some() {
@@ -213,7 +216,7 @@ void run(std::span<const std::unique_ptr<Exchange>> exchanges) {
     for (const auto& exchange : exchanges) {
       if (exchange->end_ != Exchange::End::none) continue;
       waiting.push_back(exchange.get());
-      polled.push_back({exchange->fd_, exchange->wanted_events(), 0});
+      polled.push_back({exchange->polled_fd(), exchange->wanted_events(), 0});
       deadline = std::min(deadline, exchange->deadline());
     }
     if (waiting.empty()) return;

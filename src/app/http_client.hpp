@@ -8,10 +8,9 @@
 #include <string_view>
 
 #include "app/cluster_file.hpp"
+#include "app/name_lookup.hpp"
 #include "base/time.hpp"
 #include "http/parser.hpp"
-
-struct addrinfo;
 
 namespace vesper::app {
 
@@ -39,8 +38,9 @@ class Exchange {
     bad_reply,      // what came is no HTTP, or too large
   };
 
-  // `connect_by` and `finish_by` are deadlines; resolving a name is not bounded by them.
-  Exchange(const HostPort& server, std::string request, Instant connect_by, Instant finish_by);
+  // A connection has to stand within `connect_within` of when the name was resolved, and everything
+  // is over at `finish_by`.
+  Exchange(const HostPort& server, std::string request, Duration connect_within, Instant finish_by);
   ~Exchange();
   Exchange(const Exchange&) = delete;
   Exchange& operator=(const Exchange&) = delete;
@@ -56,6 +56,7 @@ class Exchange {
   friend void run(std::span<const std::unique_ptr<Exchange>> exchanges);
 
   void start();
+  void on_resolved();
   void connect_next();
   void check_connected();
   void send_some();
@@ -65,14 +66,17 @@ class Exchange {
   Instant deadline() const { return connected_ ? finish_by_ : connect_by_; }
   void on_ready(short events);
   void on_deadline();
+  int polled_fd() const { return is_resolving() ? lookup_.fd() : fd_; }
   short wanted_events() const;
+  bool is_resolving() const { return lookup_.fd() >= 0; }
 
   HostPort server_;
   std::string request_;
-  Instant connect_by_;
+  const Duration connect_within_;
   Instant finish_by_;
-  addrinfo* addresses_ = nullptr;  // owned
-  addrinfo* next_address_ = nullptr;
+  Instant connect_by_;
+  NameLookup lookup_;
+  std::size_t next_address_ = 0;
   int fd_ = -1;
   bool connected_ = false;
   bool can_send_ = true;  // false: the other side takes no more, but may have answered

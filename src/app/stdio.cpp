@@ -32,7 +32,7 @@ int write_all(int fd, std::string_view bytes) {
 }  // namespace
 
 void prepare_standard_descriptors() {
-  // A closed pipe behind stdout ends in an exit code of the table, not in a signal.
+  // A closed pipe as stdout leads to an exit code of the table, not in a signal.
   std::signal(SIGPIPE, SIG_IGN);
   for (int fd = STDIN_FILENO; fd <= STDERR_FILENO; ++fd) {
     if (fcntl(fd, F_GETFD) != -1) continue;

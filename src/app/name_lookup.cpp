@@ -1,0 +1,95 @@
+#include "app/name_lookup.hpp"
+
+#include <fcntl.h>
+#include <netdb.h>
+#include <sys/prctl.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <cerrno>
+#include <csignal>
+#include <cstring>
+
+namespace vesper::app {
+namespace {
+
+constexpr std::size_t kMaxAddresses = 32;
+
+// A code of getaddrinfo; the addresses are appended to `records`, each an Address.
+int resolve(const std::string& host, std::uint16_t port, int flags, std::string& records) {
+  addrinfo hints{};
+  hints.ai_family = AF_UNSPEC;
+  hints.ai_socktype = SOCK_STREAM;
+  hints.ai_flags = AI_NUMERICSERV | flags;
+  addrinfo* found = nullptr;
+  const int code = getaddrinfo(host.c_str(), std::to_string(port).c_str(), &hints, &found);
+  if (code != 0) return code;
+  std::size_t count = 0;
+  for (const addrinfo* one = found; one != nullptr && count < kMaxAddresses; one = one->ai_next) {
+    NameLookup::Address address;
+    address.size = one->ai_addrlen;
+    std::memcpy(&address.storage, one->ai_addr, one->ai_addrlen);
+    records.append(reinterpret_cast<const char*>(&address), sizeof address);
+    ++count;
+  }
+  freeaddrinfo(found);
+  return 0;
+}
+
+[[noreturn]] void resolve_in_child(const std::string& host, std::uint16_t port, int out) {
+  prctl(PR_SET_PDEATHSIG, SIGKILL);
+  std::string records;
+  const int code = resolve(host, port, 0, records);
+  records.insert(0, reinterpret_cast<const char*>(&code), sizeof code);
+  // Less than a pipe holds: written at once, or the reader is gone.
+  const ssize_t wrote = write(out, records.data(), records.size());
+  _exit(wrote == static_cast<ssize_t>(records.size()) ? 0 : 1);
+}
+
+}  // namespace
+
+void NameLookup::start(const std::string& host, std::uint16_t port) {
+  std::string records;
+  if (resolve(host, port, AI_NUMERICHOST, records) == 0) return take(0, records);
+  int ends[2];
+  if (pipe2(ends, O_CLOEXEC) != 0) return take(EAI_SYSTEM, {});
+  child_ = fork();
+  if (child_ == 0) resolve_in_child(host, port, ends[1]);
+  close(ends[1]);
+  fd_ = ends[0];
+  if (child_ > 0) return;
+  stop();
+  take(EAI_SYSTEM, {});
+}
+
+void NameLookup::on_readable() {
+  char buffer[4096];
+  const ssize_t got = read(fd_, buffer, sizeof buffer);
+  if (got > 0) received_.append(buffer, static_cast<std::size_t>(got));
+  if (got > 0 || (got < 0 && errno == EINTR)) return;
+  stop();
+  int code = EAI_FAIL;  // the child was ended
+  if (received_.size() >= sizeof code) std::memcpy(&code, received_.data(), sizeof code);
+  take(code, received_.size() > sizeof code ? received_.substr(sizeof code) : std::string());
+}
+
+void NameLookup::stop() {
+  if (fd_ >= 0) close(fd_);
+  fd_ = -1;
+  if (child_ <= 0) return;
+  kill(child_, SIGKILL);
+  while (waitpid(child_, nullptr, 0) < 0 && errno == EINTR) continue;
+  child_ = -1;
+}
+
+void NameLookup::take(int code, const std::string& records) {
+  for (std::size_t at = 0; at + sizeof(Address) <= records.size(); at += sizeof(Address)) {
+    Address& address = addresses_.emplace_back();
+    std::memcpy(&address, records.data() + at, sizeof address);
+  }
+  if (code == EAI_SYSTEM) error_ = std::strerror(errno);
+  else if (code != 0) error_ = gai_strerror(code);
+  else if (addresses_.empty()) error_ = "no address";
+}
+
+}  // namespace vesper::app
