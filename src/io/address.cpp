@@ -5,8 +5,10 @@
 #include <netdb.h>
 #include <netinet/in.h>
 
+#include <cerrno>
 #include <cstring>
 #include <optional>
+#include <string_view>
 #include <utility>
 
 namespace vesper::io {
@@ -29,12 +31,30 @@ addrinfo hints() {
   return wanted;
 }
 
+// RFC 1035 §2.3.4: labels of 1 to 63 bytes, 253 in all. What is longer no resolver will ever know.
+bool can_be_a_name(std::string_view host) {
+  if (host.ends_with('.')) host.remove_suffix(1);
+  if (host.empty() || host.size() > 253) return false;
+  while (true) {
+    const std::size_t dot = host.find('.');
+    const std::size_t label = dot == host.npos ? host.size() : dot;
+    if (label == 0 || label > 63) return false;
+    if (dot == host.npos) return true;
+    host.remove_prefix(dot + 1);
+  }
+}
+
+Error not_resolved(const std::string& host, int status) {
+  return {fmt::format("cannot resolve {}: {}", host, uv_strerror(status)),
+          status == UV_EINVAL || status == UV_ENAMETOOLONG ? EINVAL : EAGAIN};
+}
+
 Result<std::vector<Address>> collect(const std::string& host, const addrinfo* found) {
   std::vector<Address> addresses;
   for (; found != nullptr; found = found->ai_next)
     if (found->ai_family == AF_INET || found->ai_family == AF_INET6)
       addresses.emplace_back(found->ai_addr);
-  if (addresses.empty()) return Error{fmt::format("{} has no IP address", host)};
+  if (addresses.empty()) return Error{fmt::format("{} has no IP address", host), EAGAIN};
   return addresses;
 }
 
@@ -72,20 +92,9 @@ std::string Address::to_string() const {
   return fmt::format("{}:{}", text, port());
 }
 
-Result<std::vector<Address>> resolve(const std::string& host, std::uint16_t port) {
-  if (const auto address = literal(host, port)) return std::vector<Address>{*address};
-  const addrinfo wanted = hints();
-  addrinfo* found = nullptr;
-  const std::string service = std::to_string(port);
-  const int status = ::getaddrinfo(host.c_str(), service.c_str(), &wanted, &found);
-  if (status != 0) return Error{fmt::format("cannot resolve {}: {}", host, ::gai_strerror(status))};
-  auto addresses = collect(host, found);
-  ::freeaddrinfo(found);
-  return addresses;
-}
-
 struct Lookup::Request {
   uv_getaddrinfo_t raw;
+  Loop& loop;
   Lookup* owner;
   std::string host;
   Delegate<void, Result<std::vector<Address>>> done;
@@ -98,18 +107,22 @@ void Lookup::start(const std::string& host, std::uint16_t port,
     done(std::vector<Address>{*address});
     return;
   }
-  request_ = new Request{{}, this, host, done};
+  if (!can_be_a_name(host)) {
+    done(Error{fmt::format("{} is no host name: its labels have 1 to 63 bytes", host), EINVAL});
+    return;
+  }
+  request_ = new Request{{}, loop_, this, host, done};
+  ++loop_.lookups_;
   request_->raw.data = request_;
   const addrinfo wanted = hints();
   const std::string service = std::to_string(port);
   const uv_getaddrinfo_cb on_answer = [](uv_getaddrinfo_t* raw, int status, addrinfo* found) {
     std::unique_ptr<Request> request(static_cast<Request*>(raw->data));
+    --request->loop.lookups_;
     if (request->owner != nullptr) {
       request->owner->request_ = nullptr;
       if (status == 0) request->done(collect(request->host, found));
-      else
-        request->done(
-            Error{fmt::format("cannot resolve {}: {}", request->host, uv_strerror(status))});
+      else request->done(not_resolved(request->host, status));
     }
     uv_freeaddrinfo(found);
   };
@@ -117,15 +130,15 @@ void Lookup::start(const std::string& host, std::uint16_t port,
                                     service.c_str(), &wanted);
   if (status == 0) return;
   delete std::exchange(request_, nullptr);
-  done(Error{fmt::format("cannot resolve {}: {}", host, uv_strerror(status))});
+  --loop_.lookups_;
+  done(not_resolved(host, status));
 }
 
-bool Lookup::cancel() {
-  if (request_ == nullptr) return false;
+void Lookup::cancel() {
+  if (request_ == nullptr) return;
   request_->owner = nullptr;
-  const int status = uv_cancel(reinterpret_cast<uv_req_t*>(&request_->raw));
+  uv_cancel(reinterpret_cast<uv_req_t*>(&request_->raw));
   request_ = nullptr;
-  return status != 0;
 }
 
 }  // namespace vesper::io

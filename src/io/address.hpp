@@ -29,10 +29,7 @@ class Address {
   sockaddr_storage storage_{};
 };
 
-// Blocking, for boot: a literal costs nothing, a name is asked for. At least one address.
-Result<std::vector<Address>> resolve(const std::string& host, std::uint16_t port);
-
-// The same without blocking. Destroying it drops the answer.
+// The addresses of a name, at least one, without blocking. Destroying it drops the answer.
 class Lookup {
  public:
   explicit Lookup(Loop& loop) : loop_(loop) {}
@@ -40,11 +37,13 @@ class Lookup {
   Lookup(const Lookup&) = delete;
   Lookup& operator=(const Lookup&) = delete;
 
-  // `done` may be called from within start() where `host` is a literal.
+  // `done` may be called from within start(), for one when `host` is an IP address. An error with
+  // code EINVAL is final: no resolver will ever know this name. After any other (EAGAIN), it may
+  // later.
   void start(const std::string& host, std::uint16_t port,
              Delegate<void, Result<std::vector<Address>>> done);
-  // True: a thread of the pool is still at it and cannot be stopped, though nobody will be told.
-  bool cancel();
+  // No call of `done`. A thread of the pool may still be at it (Loop::awaits_resolver).
+  void cancel();
 
  private:
   struct Request;

@@ -1,5 +1,6 @@
 #include "io/loop.hpp"
 
+#include <csignal>
 #include <ctime>
 
 #include "base/assert.hpp"
@@ -21,7 +22,9 @@ Loop::Loop() : read_buffer_(new char[kReadBuffer]) {
   uv_timer_init(&loop_, &timer_);
   uv_signal_init(&loop_, &sigterm_);
   uv_signal_init(&loop_, &sigint_);
-  prepare_.data = check_.data = timer_.data = sigterm_.data = sigint_.data = this;
+  uv_signal_init(&loop_, &sighup_);
+  prepare_.data = check_.data = timer_.data = this;
+  sigterm_.data = sigint_.data = sighup_.data = this;
   uv_prepare_start(&prepare_, [](uv_prepare_t* handle) { self(handle->data).before_poll(); });
   uv_check_start(&check_, [](uv_check_t* handle) { self(handle->data).after_poll(); });
 }
@@ -30,7 +33,8 @@ Loop::~Loop() {
   for (uv_handle_t* handle :
        {reinterpret_cast<uv_handle_t*>(&prepare_), reinterpret_cast<uv_handle_t*>(&check_),
         reinterpret_cast<uv_handle_t*>(&idle_), reinterpret_cast<uv_handle_t*>(&timer_),
-        reinterpret_cast<uv_handle_t*>(&sigterm_), reinterpret_cast<uv_handle_t*>(&sigint_)})
+        reinterpret_cast<uv_handle_t*>(&sigterm_), reinterpret_cast<uv_handle_t*>(&sigint_),
+        reinterpret_cast<uv_handle_t*>(&sighup_)})
     uv_close(handle, nullptr);
   // Runs the close callbacks of streams that were destroyed before, too, and waits for work that
   // the thread pool still has.
@@ -45,6 +49,9 @@ void Loop::watch_signals() {
   };
   uv_signal_start(&sigterm_, on_signal, SIGTERM);
   uv_signal_start(&sigint_, on_signal, SIGINT);
+  struct sigaction hangup {};
+  const bool ignored = sigaction(SIGHUP, nullptr, &hangup) == 0 && hangup.sa_handler == SIG_IGN;
+  if (!ignored) uv_signal_start(&sighup_, on_signal, SIGHUP);
 }
 
 Instant Loop::now() const {

@@ -284,11 +284,11 @@ std::uint64_t OutLink::bytes_out() const {
   return bytes_before_ + (stream_ == nullptr ? 0 : stream_->bytes_out());
 }
 
-bool OutLink::close() {
+void OutLink::close() {
   drop_stream();
   timer_.stop();
   state_ = State::closed;
-  return lookup_.cancel();
+  lookup_.cancel();
 }
 
 // ---- in

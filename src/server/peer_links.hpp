@@ -39,8 +39,8 @@ class OutLink {
   bool send(const node::PeerMessage& message);
   void flush();
   std::uint64_t bytes_out() const;
-  // For good: the process ends. True: its name is still being asked for, on a thread.
-  bool close();
+  // For good: the process ends.
+  void close();
 
  private:
   friend class Peers;

@@ -51,8 +51,8 @@ void Peers::start(raft::Incarnation incarnation) {
 void Peers::stop() {
   stopped_ = true;
   for (Peer& peer : peers_) {
-    lingers_ |= peer.control->close();
-    lingers_ |= peer.bulk->close();
+    peer.control->close();
+    peer.bulk->close();
   }
   for (const auto& link : std::exchange(in_links_, {})) link->stream_->close();
 }
@@ -323,10 +323,13 @@ void Peers::update_gauges() {
   for (const auto& link : in_links_) gauges.peer_bytes_in += link->bytes_in();
 }
 
+bool needs_loopback(const Options& options) {
+  return options.peer_key.empty() && !options.insecure_peers && options.list.size() > 1;
+}
+
 std::optional<std::string> refuse_open_peers(const Options& options,
-                                             const std::vector<io::Address>& listen) {
-  if (!options.peer_key.empty() || options.insecure_peers || options.list.size() < 2)
-    return std::nullopt;
+                                             const std::vector<io::Address>& listen,
+                                             std::span<const std::vector<io::Address>> listed) {
   const std::string_view advice =
       "without a peer key anybody who reaches it could take part in the cluster; give all servers "
       "the same --peer-key-file, or allow it with --insecure-peers";
@@ -334,13 +337,11 @@ std::optional<std::string> refuse_open_peers(const Options& options,
     if (!address.is_loopback())
       return fmt::format("this server would listen on {}, which is no loopback address: {}",
                          address.to_string(), advice);
-  for (const HostPort& listed : options.list) {
-    const auto addresses = io::resolve(listed.host, listed.port);
-    if (!addresses) return addresses.error().what;
-    for (const io::Address& address : *addresses)
+  for (std::size_t id = 0; id < listed.size(); ++id)
+    for (const io::Address& address : listed[id])
       if (!address.is_loopback())
-        return fmt::format("{} of the list is no loopback address: {}", url_of(listed), advice);
-  }
+        return fmt::format("{} of the list is no loopback address: {}", url_of(options.list[id]),
+                           advice);
   return std::nullopt;
 }
 

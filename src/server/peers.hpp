@@ -4,6 +4,7 @@
 #include <map>
 #include <memory>
 #include <optional>
+#include <span>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -31,8 +32,6 @@ class Peers final : public node::Transport {
   void start(raft::Incarnation incarnation);
   // No more messages and no more dials.
   void stop();
-  // After stop(): some name is still being asked for, which nobody can cut short.
-  bool lingers() const { return lingers_; }
 
   void send(raft::ServerId to, const node::PeerMessage& message, bool bulk) override;
 
@@ -98,7 +97,6 @@ class Peers final : public node::Transport {
   std::uint64_t list_hash_;
   bool met_own_ = false;  // some peer took us in since the start
   bool stopped_ = false;
-  bool lingers_ = false;
   bool paused_ = false;
   std::vector<Peer> peers_;  // in id order, this node left out
   std::vector<std::unique_ptr<InLink>> in_links_;
@@ -109,9 +107,12 @@ class Peers final : public node::Transport {
   std::uint64_t bytes_in_before_ = 0;
 };
 
-// Refuses to go on without a key where strangers can reach the peers' port: the addresses of the
-// list and where this node listens. Nothing: all is well, or it was allowed.
+// Without a key, every address of the list and where this node listens must be loopback.
+bool needs_loopback(const Options& options);
+// Why this server must not start, if strangers could reach the peers' port. `listen`: where it
+// would listen; `listed`: the addresses of the list, in its order. Requires needs_loopback().
 std::optional<std::string> refuse_open_peers(const Options& options,
-                                             const std::vector<io::Address>& listen);
+                                             const std::vector<io::Address>& listen,
+                                             std::span<const std::vector<io::Address>> listed);
 
 }  // namespace vesper::server

@@ -5,7 +5,9 @@
 
 #include <csignal>
 #include <cstdlib>
+#include <span>
 #include <utility>
+#include <vector>
 
 #include "base/log.hpp"
 #include "server/crypto.hpp"
@@ -51,6 +53,7 @@ Server::Server(Options options)
     : options_(std::move(options)),
       boot_(random_id()),
       context_(options_, loop_.now()),
+      names_(loop_, io::Delegate<void>::to<&Server::on_names>(this)),
       peers_(loop_, context_, boot_,
              io::Delegate<void, Id128, Id128>::to<&Server::on_foreign_data>(this)),
       front_(loop_, context_, peers_),
@@ -63,14 +66,11 @@ Server::Server(Options options)
 Server::~Server() = default;
 
 Exit Server::run() {
-  if (const auto refused = start()) {
-    log::finish();
-    return *refused;
-  }
-  loop_.run();
+  start();
+  loop_.run();  // no turn, if something was refused: stop() has been called
   // Nor must a large store, taken apart key by key for nobody.
   const bool large = node_ != nullptr && node_->store().size() > kQuickExitKeys;
-  if (large || recovery_.busy() || (fs_ != nullptr && !fs_->idle()) || peers_.lingers()) {
+  if (large || recovery_.busy() || (fs_ != nullptr && !fs_->idle()) || loop_.awaits_resolver()) {
     // A disk or a name server that does not answer must not keep the process: what was promised is
     // on the disk already.
     log::finish();
@@ -80,22 +80,39 @@ Exit Server::run() {
   return exit_;
 }
 
-std::optional<Exit> Server::start() {
+void Server::start() {
   std::signal(SIGPIPE, SIG_IGN);
   // One thread for the disk, one for names: libuv lets names take half of the pool at most.
   ::setenv("UV_THREADPOOL_SIZE", "2", 0);
-  const HostPort listen = listen_address(options_);
-  const auto addresses = io::resolve(listen.host, listen.port);
-  if (!addresses) {
-    log::error("{}", addresses.error().what);
-    return Exit::address;
+  loop_.set_events({io::Delegate<bool>::to<&Server::busy>(this),
+                    io::Delegate<void, bool>::to<&Server::on_turn>(this),
+                    io::Delegate<void, Duration>::to<&Server::on_turned>(this),
+                    io::Delegate<void, int>::to<&Server::on_signal>(this)});
+  loop_.watch_signals();
+  std::vector<HostPort> wanted{listen_address(options_)};
+  if (needs_loopback(options_))
+    wanted.insert(wanted.end(), options_.list.begin(), options_.list.end());
+  names_.start(std::move(wanted));
+}
+
+void Server::on_names() {
+  if (const auto& error = names_.error()) {
+    log::error("{}", error->what);
+    return stop(names_.addresses().empty() ? Exit::address : Exit::usage);
   }
-  if (const auto refusal = refuse_open_peers(options_, *addresses)) {
-    log::error("{}", *refusal);
-    return Exit::usage;
+  if (const auto refused = begin_to_serve()) stop(*refused);
+}
+
+std::optional<Exit> Server::begin_to_serve() {
+  const std::span<const std::vector<io::Address>> addresses = names_.addresses();
+  if (needs_loopback(options_)) {
+    if (const auto refusal = refuse_open_peers(options_, addresses[0], addresses.subspan(1))) {
+      log::error("{}", *refusal);
+      return Exit::usage;
+    }
   }
   // The port before the data: a second server on the same port touches nothing.
-  if (auto listening = front_.listen(*addresses); !listening) {
+  if (auto listening = front_.listen(addresses[0]); !listening) {
     log::error("{}", listening.error().what);
     return Exit::address;
   }
@@ -106,14 +123,9 @@ std::optional<Exit> Server::start() {
     return Exit::data_directory;
   }
   fs_ = std::move(fs).value();
-  loop_.set_events({io::Delegate<bool>::to<&Server::busy>(this),
-                    io::Delegate<void, bool>::to<&Server::on_turn>(this),
-                    io::Delegate<void, Duration>::to<&Server::on_turned>(this),
-                    io::Delegate<void, int>::to<&Server::on_signal>(this)});
-  loop_.watch_signals();
   front_.open();
   recovery_.start();
-  log::info("vesper {} listens on {}, data in {}", VESPER_VERSION, url_of(listen),
+  log::info("vesper {} listens on {}, data in {}", VESPER_VERSION, url_of(listen_address(options_)),
             options_.data_dir);
   return std::nullopt;
 }
@@ -197,6 +209,7 @@ void Server::on_signal(int number) {
   context_.set_now(loop_.now());
   log::info("signal {} -> shut down", number);
   context_.set_draining();
+  if (fs_ == nullptr) return stop(Exit::ok);  // it was never open to anyone
   front_.begin_drain();
   if (context_.node() != nullptr) context_.post(node::HandOver{});
   drain_timer_.start(kDrain);
@@ -221,8 +234,9 @@ void Server::begin_shutdown() {
 
 void Server::check_shutdown() {
   if (!context_.shutting_down()) {
-    if (drained()) begin_shutdown();
-    return;
+    if (!drained()) return;
+    begin_shutdown();
+    if (context_.node() != nullptr) return;  // which learns of it in the next turn
   }
   node::Node* node = context_.node();
   if (front_.settled() && (node == nullptr || node->drained())) stop(Exit::ok);
@@ -247,6 +261,7 @@ void Server::stop(Exit code) {
   if (stopped_) return;
   stopped_ = true;
   exit_ = code;
+  names_.stop();
   peers_.stop();
   loop_.stop();
 }

@@ -14,13 +14,14 @@
 #include "server/front.hpp"
 #include "server/options.hpp"
 #include "server/peers.hpp"
+#include "server/startup_names.hpp"
 #include "storage/wal.hpp"
 
 namespace vesper::server {
 
 // What `vesper server` exits with (docs/http-api.md).
 enum class Exit : int {
-  ok = 0,               // after SIGTERM or SIGINT
+  ok = 0,               // after SIGTERM, SIGINT or SIGHUP
   usage = 2,            // among others: peers open to strangers
   address = 10,         // in use, or not ours
   data_directory = 11,  // locked, another cluster's or id's, damaged
@@ -39,7 +40,9 @@ class Server {
   Exit run();
 
  private:
-  std::optional<Exit> start();
+  void start();
+  void on_names();
+  std::optional<Exit> begin_to_serve();
   bool busy();
   void on_turn(bool deadline_passed);
   void on_turned(Duration busy);
@@ -61,6 +64,7 @@ class Server {
   const raft::BootId boot_;
   io::Loop loop_;
   Context context_;
+  StartupNames names_;
   Peers peers_;
   Front front_;
   io::Timer shutdown_timer_, drain_timer_;

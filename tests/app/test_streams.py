@@ -14,7 +14,7 @@ SECONDS = 30
 
 
 def closed_pipe():
-    """The writing end of a pipe that nobody reads any more."""
+    """The writing end of a pipe without a reader."""
     reader, writer = os.pipe()
     os.close(reader)
     return writer
@@ -47,7 +47,7 @@ class Streams(Cli):
         success = self.fake(reply(200, {"code": "success"})).url
         fail = self.fake(reply(200, {"code": "fail", "payload": {"key": "k"}})).url
         hangs_up = self.fake(lambda r, c: None).url
-        nobody = refused_url()
+        down = refused_url()
         bad_list = os.path.join(self.folder.name, "bad.txt")
         with open(bad_list, "w", encoding="ascii") as file:
             file.write("ftp://x\n")
@@ -58,28 +58,28 @@ class Streams(Cli):
             (["get", "k", "-o", "json", *short, ok], 0, True),
             (["get", "k", "-o", "table", *short, ok], 0, True),
             (["get", "k", *short, missing], 3, False),
-            (["get", "k", *short, nobody], 5, False),
+            (["get", "k", *short, down], 5, False),
             (["put", "k", "v", *short, ok], 0, True),
             (["put", "k", "v", "-o", "json", *short, ok], 0, True),
             (["put", "k", "v", *short, changed], 4, False),
             (["put", "k", "v", *short, unknown], 6, False),
             (["put", "k", "v", "-o", "json", *short, unknown], 6, False),
-            (["put", "k", "v", *short, nobody], 5, False),
+            (["put", "k", "v", *short, down], 5, False),
             (["put", "k", "--file", "/nowhere", *short, ok], 1, False),
             (["delete", "k", *short, deleted], 0, True),
             (["delete", "k", *short, unknown], 6, False),
             (["status", *short, leads], 0, True),
             (["status", "--json", *short, leads], 0, True),
             (["status", *short, follows], 5, True),
-            (["status", *short, nobody], 5, True),
+            (["status", *short, down], 5, True),
             (["cluster", "transfer", *short, moved], 0, True),
-            (["cluster", "transfer", *short, nobody], 5, False),
+            (["cluster", "transfer", *short, down], 5, False),
             (["client", success, "k", "v"], 0, True),
             (["client", fail, "k"], 3, True),
             (["client", unknown, "k", "v"], 6, True),
             (["client", hangs_up, "k", "v"], 6, False),
-            (["client", nobody, "k"], 5, False),
-            (["client", nobody, b"\xff"], 2, False),
+            (["client", down, "k"], 5, False),
+            (["client", down, b"\xff"], 2, False),
             (["server", "0", bad_list], 2, False),
             (["server", "0", bad_list, "--log-level", "loud"], 2, False),
             ([], 2, False),
@@ -161,13 +161,13 @@ class Streams(Cli):
         self.assertIn("standard input", err)
 
     def test_no_socket_takes_the_place_of_a_closed_descriptor(self):
-        # Were it otherwise, the value would go to the server behind the request, or to nobody.
+        # Were it otherwise, the value would go to the server after the request, or nowhere.
         seen = []
         fake = self.fake(lambda r, c: seen.append(r) or reply(200, b"x" * 100000))
         self.assertEqual(self.run_with(["get", "k", "--endpoints", fake.url], stdin=None), 1)
         self.assertEqual(len(seen), 1)
 
-    def test_a_pipe_that_somebody_made_non_blocking_is_waited_for(self):
+    def test_a_pipe_that_another_process_made_non_blocking_is_waited_for(self):
         reader, writer = os.pipe()
         os.set_blocking(writer, False)
         value = bytes(range(256)) * 4096

@@ -2,11 +2,13 @@
 #include <doctest/doctest.h>
 #include <fcntl.h>
 #include <sys/socket.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #include <csignal>
 #include <string>
 
+#include "base/assert.hpp"
 #include "base/log_output.hpp"
 
 using vesper::log::LogOutput;
@@ -141,7 +143,7 @@ TEST_CASE("a full disk drops lines, and when there is space a line says how many
   output.write(line(1));
   CHECK(output.dropped() == 2);
 
-  // The same descriptor, as if there was space: what is behind it is another file.
+  // The same descriptor, now of another file, as if there was space.
   char path[] = "/tmp/vesper-log-XXXXXX";
   const int file = ::mkstemp(path);
   REQUIRE(file >= 0);
@@ -180,4 +182,22 @@ TEST_CASE(
   output.finish();  // comes back
   CHECK(output.waiting());
   CHECK(drain(ends, output) == expected);
+}
+
+TEST_CASE("a failed assertion ends the process though its message finds no reader") {
+  Ends ends(Ends::Kind::pipe);
+  LogOutput output(ends.writer(), notice);
+  output.stop_blocking();
+  while (!output.waiting()) output.write(line(0));
+  const pid_t child = ::fork();
+  if (child == 0) {
+    ::dup2(ends.writer(), STDERR_FILENO);
+    std::signal(SIGABRT, SIG_DFL);  // doctest's own writes a report
+    VESPER_ASSERT(child != 0);
+  }
+  int status = 0;
+  for (int i = 0; i < 500 && ::waitpid(child, &status, WNOHANG) == 0; ++i) ::usleep(10'000);
+  const bool aborted = WIFSIGNALED(status) && WTERMSIG(status) == SIGABRT;
+  if (!aborted) ::kill(child, SIGKILL);
+  CHECK(aborted);
 }
