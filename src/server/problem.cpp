@@ -44,6 +44,10 @@ Problem refused(node::Refusal refusal) {
               .code = "disk_full",
               .detail = "the disks of too many nodes are full; nothing was applied",
               .hint = "free space there: the cluster goes on by itself"};
+    case node::Refusal::no_other_member:
+      return {.status = 409,
+              .code = "no_other_member",
+              .detail = "this cluster has one member: nobody else can lead"};
     case node::Refusal::shutting_down:
       return {.status = 503,
               .code = "shutting_down",

@@ -27,6 +27,13 @@ class Transfer(Cli):
         result = self.vesper("cluster", "transfer", "--timeout", "300ms", endpoints=[fake.url])
         self.expect(result, 5)
 
+    def test_a_cluster_of_one_is_an_error(self):
+        fake = self.fake(problem(409, "no_other_member"))
+        result = self.vesper("cluster", "transfer", endpoints=[fake.url])
+        self.expect(result, 1)
+        self.assertEqual(len(fake.requests), 1, "it is asked once")
+        self.assertIn("why not", result.err)
+
     def test_an_unknown_member_is_an_error(self):
         fake = self.fake(problem(400, "invalid_parameter"))
         self.expect(self.vesper("cluster", "transfer", "7", endpoints=[fake.url]), 1)

@@ -18,6 +18,9 @@ constexpr raft::ServerId kLeader{0}, kSelf{1};
 constexpr raft::Incarnation kLeaders{1}, kOwn{7};
 constexpr raft::Term kTerm{2};
 
+const raft::Configuration kTwo{{5, 5},
+                               {{kLeader, "http://a:1", kLeaders}, {kSelf, "http://b:1", kOwn}}};
+
 // Follows kLeader, which has sent it the Bootstrap entry.
 struct Follower final : node::Transport, node::Clients {
   test::MemFs fs;
@@ -27,12 +30,11 @@ struct Follower final : node::Transport, node::Clients {
   std::size_t forwards = 0, acknowledgements = 0;
   std::vector<std::pair<std::uint64_t, node::Reply>> replies;  // by request
 
-  explicit Follower(const storage::WalOptions& options = {}) {
+  explicit Follower(const storage::WalOptions& options = {},
+                    const raft::Configuration& voters = kTwo) {
     auto recovered = node::recover(fs, kSelf, kOwn, options, raft::Config{}.log_tail_entries);
     REQUIRE(recovered.ok());
     recovery = std::move(recovered.value());
-    const raft::Configuration voters{
-        {5, 5}, {{kLeader, "http://a:1", kLeaders}, {kSelf, "http://b:1", kOwn}}};
     raft::Config config;
     config.self = kSelf;
     config.incarnation = kOwn;
@@ -109,6 +111,22 @@ TEST_CASE("a hand-over that somebody waits for is refused when the node stops") 
   follower.settle();
   REQUIRE(follower.replies.size() == 1);
   CHECK(std::get<node::Refusal>(follower.replies[0].second) == node::Refusal::shutting_down);
+}
+
+TEST_CASE("in a cluster of one a transfer is refused at once, unless it asks for that one") {
+  const raft::Configuration one{{5, 5}, {{kSelf, "http://b:1", kOwn}}};
+  Follower alone({}, one);
+  for (const auto to : {std::optional<raft::ServerId>(), std::optional(kLeader)}) {
+    alone.replies.clear();
+    alone.node->post(node::ClientTransfer{{1, 1}, to, alone.now + seconds(5)});
+    alone.turn();
+    REQUIRE(alone.replies.size() == 1);
+    CHECK(std::get<node::Refusal>(alone.replies[0].second) == node::Refusal::no_other_member);
+  }
+  alone.replies.clear();
+  alone.node->post(node::ClientTransfer{{1, 2}, kSelf, alone.now + seconds(5)});
+  alone.turn();
+  CHECK(alone.replies.empty());  // it waits until it leads
 }
 
 TEST_CASE("an acknowledgement that waits for space waits once, however often it is asked for") {

@@ -56,9 +56,17 @@ def test_a_transfer_names_the_leader_and_refuses_what_it_does_not_know(binary, d
         problem(reply, 405, "method_not_allowed")
         assert reply[1]["allow"] == "POST, OPTIONS", reply[1]
         problem(s.request("POST", "/cluster"), 404, "no_such_path")
-        # There is nobody to hand over to.
-        problem(s.request("POST", "/cluster/transfer?timeout=100ms"), 503, "timeout")
         assert s.request("PUT", "/kv/a", "2")[0] == 200
+
+
+def test_a_transfer_in_a_cluster_of_one_is_refused_at_once(binary, directory):
+    with Running(binary, directory) as s:
+        begun = time.monotonic()
+        value = problem(s.request("POST", "/cluster/transfer"), 409, "no_other_member")
+        assert time.monotonic() - begun < 1, "it waited for somebody to take over"
+        assert "retry_after_ms" not in value and value["detail"], value
+        assert s.request("POST", "/cluster/transfer?to=0")[0] == 200, "it leads already"
+        assert s.request("PUT", "/kv/a", "1")[0] == 200, "it went on leading"
 
 
 def test_a_put_a_get_and_a_delete_have_the_shapes_of_the_contract(binary, directory):

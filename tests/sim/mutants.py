@@ -159,6 +159,8 @@ MUTANTS = (
     Mutant("a leader that hands over goes on taking writes", "K11", RAFT + "transfer.cpp",
            "leader == nullptr || leader->hand_over || writes_blocked()",
            "leader == nullptr || writes_blocked()", 300),
+    Mutant("a transfer is refused as in a cluster of one", "K11", NODE + "transfers.cpp",
+           "voters.size() == 1 && ", "", 300),
     # ---- requests that come again
     Mutant("a snapshot lacks the answers to tokens", "K1", KV + "snapshot.cpp",
            "section_ == kKeys && replies_ > 0", "section_ == kKeys && replies_ > kMaxReplies", 300,
