@@ -53,7 +53,9 @@ Result<std::string> canonical_ipv6(std::string_view host) {
 
 // A name or an IPv4 address.
 Result<std::string> check_host(std::string_view host) {
-  const std::string name = lower(host);
+  std::string name = lower(host);
+  // RFC 1034 §3.1: the dot is the root, and the name the same without it. /etc/hosts knows none.
+  if (name.ends_with('.')) name.pop_back();
   if (name.empty()) return Error{"no host", 0};
   if (name.size() > 253) return Error{"a host name has at most 253 bytes (RFC 1035 §2.3.4)", 0};
   if (name.size() > kMaxName || !std::all_of(name.begin(), name.end(), is_name_byte))
@@ -66,6 +68,11 @@ Result<std::string> check_host(std::string_view host) {
   if (numeric && inet_pton(AF_INET, name.c_str(), &address) != 1)
     return Error{fmt::format("\"{}\" is no IPv4 address", escaped(host)), 0};
   return name;
+}
+
+// Addresses to listen on that nobody can connect to from elsewhere.
+bool is_unspecified(const HostPort& server) {
+  return server.host == "0.0.0.0" || server.host == "::" || server.host == "::ffff:0.0.0.0";
 }
 
 Error at_line(std::string_view name, std::size_t line, std::string_view found,
@@ -143,6 +150,9 @@ Result<ClusterFile> parse_cluster_file(std::string_view text, std::string_view n
     auto server = parse_host_port(authority);
     if (!server)
       return at_line(name, number, fmt::format("{}: {}", found, server.error().what), kExpected);
+    if (is_unspecified(*server))
+      return at_line(name, number, fmt::format("{}, which means every interface", found),
+                     "an address under which the others reach it; --listen takes this one");
     const auto twin = std::find(file.servers.begin(), file.servers.end(), *server);
     if (twin != file.servers.end()) {
       const auto first = lines[static_cast<std::size_t>(twin - file.servers.begin())];

@@ -11,8 +11,8 @@
 
 namespace vesper::app {
 
-// Where a server listens. Two that mean the same host and port in other spellings (case, the forms
-// of IPv6) are equal.
+// Where a server listens. Two that mean the same host and port in other spellings (case, a dot at
+// the end, the forms of IPv6) are equal.
 struct HostPort {
   std::string host;        // lower case, IPv6 in its canonical form and without brackets; not empty
   std::uint16_t port = 0;  // 1 to 65535

@@ -94,6 +94,30 @@ TEST_CASE("anything else is refused with its line, what was found and what was e
   CHECK(refused(std::string("http://a:1\nhttp://a\0:1", 22)).rfind("list:2: found", 0) == 0);
 }
 
+TEST_CASE("a name with one dot at its end is the same name") {
+  CHECK(urls_of("http://localhost.:5000\nhttp://Node-1.example.org.:1") ==
+        "http://localhost:5000 http://node-1.example.org:1 ");
+  CHECK(refused("http://a:1\nhttp://a.:1").rfind("list:2: found", 0) == 0);
+  CHECK(parse_endpoint("localhost.:5000").value().url() == "http://localhost:5000");
+  for (const char* line : {"http://.:1", "http://a..:1", "http://..:1", "http://1.2.3.:1"}) {
+    CAPTURE(line);
+    CHECK(refused(line).rfind("list:1: found \"", 0) == 0);
+  }
+}
+
+TEST_CASE("an address that means every interface is refused, with the flag that takes it") {
+  for (const char* line : {"http://0.0.0.0:5000", "http://[::]:5000", "http://[0:0::0]:5000",
+                           "http://[::ffff:0.0.0.0]:5000", "http://0.0.0.0.:5000"}) {
+    CAPTURE(line);
+    const std::string what = refused("http://a:1\n" + std::string(line));
+    CHECK(what.rfind("list:2: found \"" + std::string(line) + "\"", 0) == 0);
+    CHECK(what.find("--listen") != std::string::npos);
+  }
+  CHECK(urls_of("http://0.0.0.1:1\nhttp://[::1]:1") == "http://0.0.0.1:1 http://[::1]:1 ");
+  CHECK(parse_host_port("0.0.0.0:5000").ok());  // --listen takes it
+  CHECK(parse_host_port("[::]:5000").ok());
+}
+
 TEST_CASE("a list without a server, or with too many, is refused") {
   CHECK(refused("") == "list:1: found no server, expected at least one line http://host:port");
   CHECK(refused("# only\n\n").rfind("list:2: found no server", 0) == 0);
