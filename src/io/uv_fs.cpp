@@ -56,6 +56,16 @@ Result<void> make_directories(const std::string& path) {
   return {};
 }
 
+// An flock belongs to the inode: neither removing a name nor making another file of that name gets
+// around it. It ends when the descriptor is closed, at the latest with the process.
+Result<void> lock(int fd, const std::string& path, const std::string& directory) {
+  if (::flock(fd, LOCK_EX | LOCK_NB) == 0) return {};
+  if (errno != EWOULDBLOCK) return system_error("cannot lock", path, errno);
+  return Error{
+      fmt::format("the data directory {} is locked: another vesper server uses it", directory),
+      EWOULDBLOCK};
+}
+
 }  // namespace
 
 Result<std::unique_ptr<UvFs>> UvFs::open(Loop& loop, const std::string& directory,
@@ -63,31 +73,21 @@ Result<std::unique_ptr<UvFs>> UvFs::open(Loop& loop, const std::string& director
   if (auto made = make_directories(directory); !made) return made.error();
   const int directory_fd = ::open(directory.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC);
   if (directory_fd < 0) return system_error("cannot open the data directory", directory, errno);
-  const int lock_fd = ::openat(directory_fd, "LOCK", O_RDWR | O_CREAT | O_CLOEXEC, kFileMode);
-  if (lock_fd < 0) {
-    const int code = errno;
+  auto locked = lock(directory_fd, directory, directory);
+  if (locked && ::faccessat(directory_fd, ".", W_OK | X_OK, AT_EACCESS) != 0)
+    locked = system_error("cannot write to the data directory", directory, errno);
+  if (!locked) {
     ::close(directory_fd);
-    return system_error("cannot write to the data directory: open", directory + "/LOCK", code);
+    return std::move(locked).error();
   }
-  if (::flock(lock_fd, LOCK_EX | LOCK_NB) != 0) {
-    const int code = errno;
-    ::close(lock_fd);
-    ::close(directory_fd);
-    if (code == EWOULDBLOCK)
-      return Error{
-          fmt::format("the data directory {} is locked: another vesper server uses it", directory),
-          code};
-    return system_error("cannot lock", directory + "/LOCK", code);
-  }
-  return std::unique_ptr<UvFs>(new UvFs(loop, directory, directory_fd, lock_fd, done));
+  return std::unique_ptr<UvFs>(new UvFs(loop, directory, directory_fd, done));
 }
 
-UvFs::UvFs(Loop& loop, std::string directory, int directory_fd, int lock_fd,
+UvFs::UvFs(Loop& loop, std::string directory, int directory_fd,
            Delegate<void, storage::JobDone> done)
     : loop_(loop),
       directory_(std::move(directory)),
       directory_fd_(directory_fd),
-      lock_fd_(lock_fd),
       done_(done),
       background_(loop, Delegate<void>::to<&UvFs::work>(this),
                   Delegate<void>::to<&UvFs::worked>(this)) {}
@@ -95,7 +95,6 @@ UvFs::UvFs(Loop& loop, std::string directory, int directory_fd, int lock_fd,
 UvFs::~UvFs() {
   VESPER_ASSERT(idle());
   for (const auto& [name, fd] : open_files_) ::close(fd);
-  ::close(lock_fd_);
   ::close(directory_fd_);
 }
 
@@ -110,6 +109,11 @@ Result<int> UvFs::descriptor(const std::string& file, bool create) {
   const int flags = O_RDWR | O_CLOEXEC | (create ? O_CREAT : 0);
   const int fd = retry([&] { return ::openat(directory_fd_, file.c_str(), flags, kFileMode); });
   if (fd < 0) return failure("open", file);
+  // The files, too: they may have been moved into another directory while a server runs.
+  if (auto locked = lock(fd, directory_ + "/" + file, directory_); !locked) {
+    ::close(fd);
+    return std::move(locked).error();
+  }
   if (open_files_.size() == kOpenFiles) {
     ::close(open_files_.front().second);
     open_files_.erase(open_files_.begin());

@@ -17,8 +17,8 @@ namespace vesper::io {
 
 class UvFs final : public storage::Fs {
  public:
-  // Makes the directory where it is missing, its parents too, and locks it. Errors are for the
-  // user: not writable, no directory, locked by another process. `done` is called for each job, on
+  // Makes the directory if it is missing, its parents too, and locks it. Errors are for the user:
+  // not writable, no directory, locked by another process. `done` is called for each job, on
   // the loop's thread.
   static Result<std::unique_ptr<UvFs>> open(Loop& loop, const std::string& directory,
                                             Delegate<void, storage::JobDone> done);
@@ -42,10 +42,9 @@ class UvFs final : public storage::Fs {
   bool idle() const { return queue_.empty(); }
 
  private:
-  UvFs(Loop& loop, std::string directory, int directory_fd, int lock_fd,
-       Delegate<void, storage::JobDone> done);
+  UvFs(Loop& loop, std::string directory, int directory_fd, Delegate<void, storage::JobDone> done);
 
-  // The descriptor of a file, opened when first asked for.
+  // The descriptor of a file, opened and locked when first asked for.
   Result<int> descriptor(const std::string& file, bool create);
   void forget(const std::string& file);
   Error failure(const char* call, const std::string& file) const;
@@ -65,8 +64,7 @@ class UvFs final : public storage::Fs {
 
   Loop& loop_;
   const std::string directory_;
-  const int directory_fd_;
-  const int lock_fd_;  // holds the flock as long as it is open
+  const int directory_fd_;  // holds the flock as long as it is open
   const Delegate<void, storage::JobDone> done_;
   std::vector<std::pair<std::string, int>> open_files_;  // few, the latest last
   std::deque<Submitted> queue_;                          // the front is under way

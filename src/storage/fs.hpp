@@ -81,7 +81,7 @@ inline bool out_of_space(int code) {
 }
 
 // One directory. Names have no slash in them. Whoever made an Fs has made sure that the directory
-// exists and holds its lock (the file LOCK) until the Fs is destroyed.
+// exists and holds its lock until the Fs is destroyed.
 //
 // Errors carry the errno in `code` and name the call and the full path in `what`.
 class Fs {
@@ -90,7 +90,7 @@ class Fs {
 
   // Boot only: these block. What they change is durable only after the sync named with them.
 
-  // Names of all regular files, in byte order, LOCK included. Subdirectories are left out.
+  // Names of all regular files, in byte order. Subdirectories are left out.
   virtual Result<std::vector<std::string>> list() = 0;
   // Length in bytes.
   virtual Result<std::uint64_t> size(const std::string& file) = 0;

@@ -13,6 +13,8 @@ namespace vesper::storage {
 namespace {
 
 constexpr std::size_t kWindow = 1u << 20;
+// Earlier builds locked a file of this name. It means nothing now.
+constexpr std::string_view kOldLock = "LOCK";
 // Far above what any log reaches; below it, arithmetic on write numbers never wraps.
 constexpr raft::WriteNumber kMaxWriteNumber{std::uint64_t{1} << 62};
 
@@ -155,7 +157,7 @@ Result<void> Recovery::list() {
       spare_there_ = true;
     } else if (parse_snapshot_name(name)) {
       snapshots_there_ = true;  // read by storage/snapshot_files
-    } else if (name != "LOCK" && !is_snapshot_temporary(name)) {
+    } else if (name != kOldLock && !is_snapshot_temporary(name)) {
       out_.notes.push_back(fmt::format(
           "{} in the data directory is no file of the log -> left alone", escaped(name)));
     }

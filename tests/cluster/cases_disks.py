@@ -78,7 +78,7 @@ def _(binary):
         for n in range(20):
             expect_equal(node.api().put(f'k{n}', 'v').status, 200, 'a write')
         node.kill()
-        log = sorted(name for name in os.listdir(node.dir) if name != 'LOCK')[0]
+        log = sorted(name for name in os.listdir(node.dir) if name.startswith('wal-'))[0]
         path = os.path.join(node.dir, log)
         node.prefix = ['strace', '-f', '-qq', '-o', '/dev/null', '-P', path,
                        '-e', 'inject=pread64:error=EIO:when=1']

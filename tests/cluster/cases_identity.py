@@ -38,6 +38,44 @@ def _(binary):
         expect_equal(node.api().put('name', 'b').status, 200, 'the first server goes on')
 
 
+@case('neither removing files nor moving them lets a second server write the same log')
+def _(binary):
+    with Cluster(binary, 1) as cluster:
+        node = cluster.nodes[0]
+        api = node.api()
+        expect_equal(api.put('name', 'a').status, 200, 'a write')
+
+        def second(folder):
+            port = free_ports(1)[0]
+            refused([binary, 'server', '0', cluster.list, '--data-dir', folder,
+                     '--listen', f'127.0.0.1:{port}'], 11, r'locked: another vesper server')
+
+        for name in os.listdir(node.dir):  # a lock of an earlier build
+            if name == 'LOCK':
+                os.remove(os.path.join(node.dir, name))
+        second(node.dir)
+        # The directory under another name, and its files in another directory.
+        moved = node.dir + '-moved'
+        os.rename(node.dir, moved)
+        second(moved)
+        os.mkdir(node.dir)
+        linked = node.dir + '-linked'
+        os.mkdir(linked)
+        for name in os.listdir(moved):
+            os.link(os.path.join(moved, name), os.path.join(linked, name))
+        second(linked)
+        # A file LOCK that somebody holds says nothing: it is not what is locked.
+        os.rmdir(node.dir)
+        os.rename(moved, node.dir)
+        expect_equal(api.put('name', 'b').status, 200, 'the first server goes on')
+        node.kill()
+        for path in (node.dir, linked):
+            open(os.path.join(path, 'LOCK'), 'wb').close()
+        cluster.restart(node)
+        expect_equal(node.api().get('name').json()['value'], 'b', 'the value')
+        expect('LOCK' not in node.log_text(), 'an old LOCK file is mentioned')
+
+
 @case('a second server on the same port is refused with exit code 10')
 def _(binary):
     with Cluster(binary, 1) as cluster:
