@@ -5,6 +5,7 @@
 #include <fmt/core.h>
 #include <sys/file.h>
 #include <sys/stat.h>
+#include <sys/statvfs.h>
 #include <sys/uio.h>
 #include <unistd.h>
 
@@ -245,9 +246,10 @@ void UvFs::worked() {
   queue_.pop_front();
   Result<void> outcome = std::exchange(outcome_, Result<void>());
   SharedBytes bytes = std::exchange(read_bytes_, SharedBytes());
+  const std::uint64_t free_bytes = std::exchange(free_bytes_, storage::JobDone::kUnknown);
   if (!queue_.empty()) background_.start();
   done_(storage::JobDone{finished.job.id, std::move(outcome), loop_.now() - finished.at,
-                         std::move(bytes)});
+                         std::move(bytes), free_bytes});
 }
 
 Result<void> UvFs::carry_out(const storage::Append& append) {
@@ -275,7 +277,28 @@ Result<void> UvFs::carry_out(const storage::Append& append) {
   return {};
 }
 
+// Nothing if the file system does not say.
+std::optional<storage::Space> UvFs::space() const {
+  struct statvfs info {};
+  if (::fstatvfs(directory_fd_, &info) != 0) return std::nullopt;
+  // Some blocks are for the superuser only.
+  const std::uint64_t blocks = ::geteuid() == 0 ? info.f_bfree : info.f_bavail;
+  return storage::Space{blocks * info.f_frsize, info.f_blocks * info.f_frsize};
+}
+
 Result<void> UvFs::carry_out(const storage::Allocate& allocate) {
+  const auto before = space();
+  auto done = before && !storage::has_space(allocate, *before)
+                  ? system_error("allocate", directory_ + "/" + allocate.file, ENOSPC)
+                  : write_zeros(allocate);
+  if (done || !storage::out_of_space(done.error().code)) return done;
+  forget(allocate.file);
+  ::unlinkat(directory_fd_, allocate.file.c_str(), 0);
+  if (const auto after = space()) free_bytes_ = after->free;
+  return done;
+}
+
+Result<void> UvFs::write_zeros(const storage::Allocate& allocate) {
   if (allocate.offset == 0) forget(allocate.file);
   const auto fd = descriptor(allocate.file, allocate.offset == 0);
   if (!fd) return fd.error();

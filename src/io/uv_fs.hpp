@@ -4,6 +4,7 @@
 
 #include <deque>
 #include <memory>
+#include <optional>
 #include <string>
 #include <utility>
 #include <vector>
@@ -53,6 +54,8 @@ class UvFs final : public storage::Fs {
   void worked();
   Result<void> carry_out(const storage::Append& append);
   Result<void> carry_out(const storage::Allocate& allocate);
+  Result<void> write_zeros(const storage::Allocate& allocate);
+  std::optional<storage::Space> space() const;
   Result<void> carry_out(const storage::Rename& rename);
   Result<void> carry_out(const storage::Remove& remove);
   Result<void> carry_out(const storage::Read& wanted);
@@ -66,10 +69,11 @@ class UvFs final : public storage::Fs {
   const std::string directory_;
   const int directory_fd_;  // holds the flock as long as it is open
   const Delegate<void, storage::JobDone> done_;
-  std::vector<std::pair<std::string, int>> open_files_;  // few, the latest last
-  std::deque<Submitted> queue_;                          // the front is under way
-  SharedBytes read_bytes_;                               // likewise, of a Read
-  Result<void> outcome_;                                 // of the front, between work and worked
+  std::vector<std::pair<std::string, int>> open_files_;    // few, the latest last
+  std::deque<Submitted> queue_;                            // the front is under way
+  SharedBytes read_bytes_;                                 // likewise, of a Read
+  std::uint64_t free_bytes_ = storage::JobDone::kUnknown;  // likewise, of an Allocate
+  Result<void> outcome_;                                   // of the front, between work and worked
   Background background_;
 };
 

@@ -82,6 +82,7 @@ Exit Server::run() {
 
 void Server::start() {
   std::signal(SIGPIPE, SIG_IGN);
+  std::signal(SIGXFSZ, SIG_IGN);  // the write fails with EFBIG, which is a full disk
   // One thread for the disk, one for names: libuv lets names take half of the pool at most.
   ::setenv("UV_THREADPOOL_SIZE", "2", 0);
   loop_.set_events({io::Delegate<bool>::to<&Server::busy>(this),

@@ -3,6 +3,7 @@
 // which forgets unsynced bytes. No format and no policy in here.
 #pragma once
 
+#include <algorithm>
 #include <cerrno>
 #include <cstdint>
 #include <string>
@@ -31,13 +32,31 @@ struct Append {
 
 // Writes `size` zero bytes at `offset` (real blocks: written, not a hole), then syncs file and size
 // (fsync). Offset 0 creates the file, or empties the one of that name, and syncs the directory
-// behind it. A file is allocated in slices, so that an append can come between two of them; a
-// slice that failed may be submitted again.
+// after that. A file is allocated in slices, so that an append can come between two of them.
+//
+// A slice for which there is no space removes the whole file, because a part of it is of no use and
+// other programs may need the bytes.
 struct Allocate {
   std::string file;
   std::uint64_t offset = 0;
   std::uint64_t size = 0;
+  // Beside this file so much has to stay free: bytes, and a percentage of the file system. Else
+  // there is no space (ENOSPC). 0 and 0: the last byte may be taken.
+  std::uint64_t leave_bytes = 0;
+  std::uint64_t leave_percent = 0;
 };
+
+// Bytes of a file system.
+struct Space {
+  std::uint64_t free = 0;
+  std::uint64_t total = 0;
+};
+
+inline bool has_space(const Allocate& wanted, Space space) {
+  const std::uint64_t share = space.total / 100 * wanted.leave_percent;
+  return space.free >= wanted.size &&
+         space.free + wanted.offset >= std::max(wanted.leave_bytes, share);
+}
 
 // Renames (replacing `to` where it exists), then syncs the directory. An implementation that keeps
 // descriptors open by name lets them follow.
@@ -73,11 +92,16 @@ struct JobDone {
   Result<void> result;  // Error::code is the errno, Error::what names call and file
   Duration took;        // from submit to completion, the queue of the thread pool included
   SharedBytes bytes;    // of a Read
+  // Of an Allocate that failed: what the file system has free, the removed file included; kUnknown
+  // if it does not say.
+  static constexpr std::uint64_t kUnknown = UINT64_MAX;
+  std::uint64_t free_bytes = kUnknown;
 };
 
-// The one failure of a job that is not fatal where nothing has been promised yet.
+// The one failure of a job that is not fatal if nothing has been promised yet. EFBIG is the limit
+// on the size of a file that a process may have (ulimit -f).
 inline bool out_of_space(int code) {
-  return code == ENOSPC || code == EDQUOT;
+  return code == ENOSPC || code == EDQUOT || code == EFBIG;
 }
 
 // One directory. Names have no slash in them. Whoever made an Fs has made sure that the directory

@@ -122,22 +122,25 @@ void Wal::flush(Instant now) {
     return;
   }
   const bool may_allocate = now >= retry_at_;
+  const bool may_make_ahead = now >= (disk_full_ ? retry_at_ : ahead_at_);
   // A frame may wait for one removal, but not for as many as a log that was long leaves behind.
   const bool removes = removal_due();
   if (removes && !(has_queued() && last_ == Doing::remove)) return start_removal();
   if (has_queued()) {
     // A spare that falls behind the segment's use goes first, but no frame waits for two slices
     // unless it needs them.
-    if (may_allocate && last_ != Doing::slice && spare_behind()) start_slice();
+    if (may_make_ahead && last_ != Doing::slice && spare_behind()) start_slice(Need::ahead);
     else if (start_frame()) return;
     else if (removes) start_removal();
-    else if (may_allocate) start_slice();
+    else if (may_allocate) start_slice(Need::now);
     return;
   }
   const bool quiet = finishing_ || now >= *quiet_since_ + options_.seal_after;
   if (quiet && seal_wanted()) append_seal();
-  else if (may_allocate && !finishing_ && spare_wanted() && (quiet || spare_behind()))
-    start_slice();
+  else if (finishing_ && spare_.allocated > 0)
+    submit(Doing::drop, Remove{std::string(kSpareName)});  // other programs may need the bytes
+  else if (may_make_ahead && !finishing_ && spare_wanted() && (quiet || spare_behind()))
+    start_slice(Need::ahead);
 }
 
 Instant Wal::deadline() const {
@@ -145,15 +148,16 @@ Instant Wal::deadline() const {
   if (!quiet_since_ || publish_due_ || removal_due()) return Instant{};
   if (has_queued()) return fits_here() || fits_next() || goes_ahead() ? Instant{} : retry_at_;
   const Instant quiet_at = finishing_ ? Instant{} : *quiet_since_ + options_.seal_after;
-  Instant at = seal_wanted() ? quiet_at : kNever;
+  Instant at = seal_wanted() || (finishing_ && spare_.allocated > 0) ? quiet_at : kNever;
   if (!finishing_ && spare_wanted())
-    at = std::min(at, std::max(retry_at_, spare_behind() ? Instant{} : quiet_at));
+    at = std::min(
+        at, std::max(disk_full_ ? retry_at_ : ahead_at_, spare_behind() ? Instant{} : quiet_at));
   return at;
 }
 
 bool Wal::idle() const {
   if (in_flight_.value != 0 || publish_due_ || has_queued()) return false;
-  return !finishing_ || !seal_wanted();
+  return !finishing_ || (!seal_wanted() && spare_.allocated == 0);
 }
 
 // For one frame, padding included, in this segment and in the next (0 until that one is ready).
@@ -248,11 +252,19 @@ bool Wal::start_frame() {
     return true;
   }
   // The next segment holds at least the next entry, however large.
-  const std::uint64_t least = queue_.entries.empty() ? 0 : queue_.entries.front().bytes.size();
-  spare_.target =
-      std::max(spare_.target,
-               with_reserve(kSector + sectors(kFrameHeader + kCutBytes + least) + kSealReserve));
+  spare_.target = std::max(spare_.target, with_reserve(kSector + least_frame() + kSealReserve));
   return false;
+}
+
+std::uint64_t Wal::least_frame() const {
+  const std::uint64_t least = queue_.entries.empty() ? 0 : queue_.entries.front().bytes.size();
+  return sectors(kFrameHeader + kCutBytes + least);
+}
+
+// What the next segment needs at least.
+std::uint64_t Wal::small_segment() const {
+  return std::max(std::min(options_.first_segment_bytes, options_.segment_bytes),
+                  with_reserve(kSector + least_frame() + kSealReserve));
 }
 
 // Submits the first `count` entries of the queue with the newest hard state, in this segment or, in
@@ -351,9 +363,20 @@ void Wal::start_removal() {
   submit(Doing::remove, Remove{segment_name(files_.front().number)});
 }
 
-void Wal::start_slice() {
-  const std::uint64_t size = std::min(options_.slice_bytes, spare_.target - spare_.allocated);
-  submit(Doing::slice, Allocate{std::string(kSpareName), spare_.allocated, size});
+// Ahead of need a segment has its full size, and leaves space for other programs. One that is
+// needed takes what there is, and where that is little it is small.
+void Wal::start_slice(Need need) {
+  slice_need_ = disk_full_ ? Need::now : need;
+  const bool ahead = slice_need_ == Need::ahead;
+  if (spare_.allocated == 0 && scarce_)
+    spare_.target = ahead ? options_.segment_bytes : small_segment();
+  Allocate slice{std::string(kSpareName), spare_.allocated,
+                 std::min(options_.slice_bytes, spare_.target - spare_.allocated)};
+  if (ahead) {
+    slice.leave_bytes = options_.leave_spares * spare_.target;
+    slice.leave_percent = options_.leave_percent;
+  }
+  submit(Doing::slice, std::move(slice));
 }
 
 void Wal::submit(Doing doing, Work work) {
@@ -404,6 +427,10 @@ Result<void> Wal::on_done(const JobDone& done, Instant now) {
       --stats_.segments;
       files_.pop_front();
       break;
+    case Doing::drop:
+      stats_.file_bytes -= spare_.allocated;
+      spare_ = {0, options_.segment_bytes};
+      break;
     case Doing::slice:
     case Doing::nothing: VESPER_UNREACHABLE();
   }
@@ -433,24 +460,43 @@ Result<void> Wal::slice_done(const JobDone& done, Instant now) {
     const std::uint64_t size = std::min(options_.slice_bytes, spare_.target - spare_.allocated);
     spare_.allocated += size;
     stats_.file_bytes += size;
+    if (slice_need_ == Need::ahead) scarce_ = false;
     if (!spare_ready()) return {};
     if (disk_full_) log::info("there is space for the next segment again -> going on");
     disk_full_ = false;
     return {};
   }
   const Error& error = done.result.error();
-  if (!out_of_space(error.code)) {
-    failed_ = true;
-    return Error{
-        fmt::format("the next segment of the log cannot be made: {} -> stopping", error.what),
-        error.code};
+  if (out_of_space(error.code)) {
+    slice_refused(done, now);
+    return {};
+  }
+  failed_ = true;
+  return Error{
+      fmt::format("the next segment of the log cannot be made: {} -> stopping", error.what),
+      error.code};
+}
+
+// The spare is gone. The disk is full when a small one, which is enough, does not fit either:
+// tried, or by what the file system says is free.
+void Wal::slice_refused(const JobDone& done, Instant now) {
+  const bool was_small = spare_.target <= small_segment();
+  stats_.file_bytes -= spare_.allocated;
+  spare_ = {0, options_.segment_bytes};
+  ahead_at_ = now + options_.retry_after;
+  if (done.free_bytes >= small_segment() && !(slice_need_ == Need::now && was_small)) {
+    if (!scarce_)
+      log::info("little space is left ({}) -> segments of the log are made when they are needed",
+                done.result.error().what);
+    scarce_ = true;
+    return;
   }
   if (!disk_full_)
     log::warn("no space for the next segment of the log ({}) -> trying again every {} ms",
-              error.what, options_.retry_after.ms());
+              done.result.error().what, options_.retry_after.ms());
+  scarce_ = true;
   disk_full_ = true;
   retry_at_ = now + options_.retry_after;
-  return {};
 }
 
 }  // namespace vesper::storage

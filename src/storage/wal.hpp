@@ -24,12 +24,17 @@ namespace vesper::storage {
 
 // The defaults are for production; tests make everything small. Byte counts are multiples of 512.
 struct WalOptions {
-  std::uint64_t segment_bytes = 16u << 20;       // of a normal segment
-  std::uint64_t first_segment_bytes = 1u << 20;  // made at boot, while somebody waits
-  std::uint64_t slice_bytes = 1u << 20;          // zero-filled in one job: what an append waits for
+  std::uint64_t segment_bytes = 16u << 20;  // of a normal segment
+  // Made while somebody waits: at boot, and when there is no space for a normal one ahead of need.
+  std::uint64_t first_segment_bytes = 1u << 20;
+  std::uint64_t slice_bytes = 1u << 20;  // zero-filled in one job: what an append waits for
   std::uint64_t frame_bytes = 2u << 20;  // of entries in one frame; a larger entry goes alone
   Duration seal_after = milliseconds(100);
-  Duration retry_after = seconds(1);  // when the disk is full
+  Duration retry_after = seconds(1);  // when the disk is full, or space is scarce
+  // A segment that nobody waits for yet leaves so much free: a share of the disk, and a multiple of
+  // its size.
+  std::uint64_t leave_percent = 10;
+  std::uint64_t leave_spares = 2;
 };
 
 // What a data directory remembers.
@@ -84,14 +89,14 @@ class Wal {
   // failed write or fsync nobody knows what the disk holds, and the page cache lies.
   Result<void> on_done(const JobDone& done, Instant now);
 
-  // From now on: queued Writes go out, the last frame is sealed at once, no spare is made ready.
+  // From now on: queued Writes go out, the last frame is sealed at once, the spare is removed.
   void finish() { finishing_ = true; }
 
   // Every Write up to and including this one survives a power loss.
   raft::WriteNumber persisted() const { return persisted_; }
   // Likewise of term and vote: ahead of persisted() where entries wait for space.
   raft::WriteNumber persisted_hard_state() const { return persisted_hard_state_; }
-  // Nothing queued, nothing in flight; after finish(): sealed, too.
+  // Nothing queued, nothing in flight; after finish(): sealed, too, and no spare is left.
   bool idle() const;
   // When flush() has something to do though nothing happened; kNever while a job is in flight.
   Instant deadline() const;
@@ -99,8 +104,8 @@ class Wal {
   raft::Index durable_base() const { return durable_base_; }
   // Bytes of entries queued or in flight.
   std::uint64_t queued_bytes() const { return queued_bytes_ + in_flight_bytes_; }
-  // The next segment cannot be allocated (ENOSPC, EDQUOT). What room() says is left; flush() tries
-  // again every WalOptions::retry_after.
+  // Not even a small next segment can be allocated. What room() says is left; flush() tries again
+  // every WalOptions::retry_after.
   bool disk_full() const { return disk_full_; }
   // Bytes of entries that can still be taken without a new segment, those queued left out.
   std::uint64_t room() const;
@@ -131,7 +136,10 @@ class Wal {
     std::uint64_t allocated = 0;
     std::uint64_t target = 0;
   };
-  enum class Doing : std::uint8_t { nothing, append, rotate, publish, slice, remove };
+  enum class Doing : std::uint8_t { nothing, append, rotate, publish, slice, remove, drop };
+  // Why a slice of the spare is made: a frame waits for it (or would, the disk being full), or one
+  // soon will.
+  enum class Need : std::uint8_t { now, ahead };
 
   Wal(Fs& fs, WalOptions options, raft::ServerId self, WalTail tail);
 
@@ -156,11 +164,14 @@ class Wal {
     return queue_.base.index > written_.base.index && queue_.base.index <= queue_.keep_through;
   }
   std::size_t frame_lead() const { return kFrameHeader + (cut_waits() ? kCutBytes : 0); }
-  void start_slice();
+  std::uint64_t least_frame() const;
+  std::uint64_t small_segment() const;
+  void start_slice(Need need);
   void start_removal();
   void submit(Doing doing, Work work);
   void frame_durable(Instant now);
   Result<void> slice_done(const JobDone& done, Instant now);
+  void slice_refused(const JobDone& done, Instant now);
 
   Fs& fs_;
   const WalOptions options_;
@@ -193,7 +204,10 @@ class Wal {
   Duration in_flight_took_;
 
   std::optional<Instant> quiet_since_;  // nothing before the first flush()
-  Instant retry_at_;
+  Need slice_need_ = Need::ahead;       // of the slice in flight
+  Instant ahead_at_;                    // no slice is made ahead of need before
+  Instant retry_at_;                    // nor any other while the disk is full
+  bool scarce_ = false;                 // there is no space for a spare ahead of need
   bool disk_full_ = false;
   bool finishing_ = false;
   bool failed_ = false;

@@ -7,7 +7,8 @@ import re
 import signal
 import time
 
-from disks import DISK, Injected, Pour, SmallDisks, fill_up, is_full, make_space, verified
+from disks import (DISK, MIB, Injected, Pour, RealDisk, SmallDisks, fill_up, free_bytes, has_spare,
+                   is_full, make_space, verified)
 from harness import LONG, SLOW, Cluster, wait_for
 from http_api import Broken, NotSent
 from runner import case, expect, expect_equal
@@ -69,6 +70,79 @@ def _(binary):
                 cluster.restart(victim)
         verified(load)
         load.expect_no_errors_where_up()
+
+
+@case('a disk that becomes read-only ends the process with exit code 12, a start on it with 11')
+def _(binary):
+    with Cluster(binary, 3, start=False) as cluster, RealDisk(cluster.nodes[1], 64) as disk:
+        victim = cluster.nodes[1]
+        cluster.start()
+        with Workload(cluster, 5007) as load:
+            load.wait_acknowledged(SOME)
+            victim.begin_down()
+            before = len(victim.log_text())
+            disk.become_read_only()
+            expect_equal(victim.reap(10), 12, 'exit code')
+            said = victim.log_text()[before:]
+            expect_equal(len(re.findall(r' E n1 .*Read-only file system', said)), 1,
+                         f'times that it says so in:\n{said}\nthat')
+            load.wait_acknowledged(SOME)
+            victim.start()
+            expect_equal(victim.reap(10), 11, 'exit code of a start')
+            said = victim.log_text().splitlines()[-1]
+            expect('Read-only file system' in said, f'it said: {said}')
+            load.wait_acknowledged(SOME)
+            verified(load)
+            load.expect_no_errors_where_up()
+
+
+@case('a node leaves the last bytes of a shared disk to others, and keeps none when it has ended')
+def _(binary):
+    with SmallDisks(binary, 1, DISK) as cluster:
+        node = cluster.nodes[0]
+        wait_for('the next segment', lambda: has_spare(node))
+        expect_equal(node.terminate(), 0, 'exit code')
+        expect('spare' not in os.listdir(node.dir), os.listdir(node.dir))
+        # Less than twice a segment is left, and the node does not make one in advance.
+        fill_up(node, leave=30 * MIB)
+        cluster.restart(node)
+        refused = Pour(node, 5009)(4)
+        expect(refused is None, f'refused: {refused}')
+        expect(free_bytes(node) > 24 * MIB, f'{free_bytes(node)} bytes are free')
+        # To the last byte it goes on, in small segments; those that do not fit are given back.
+        fill_up(node, leave=3 * MIB + MIB // 2)
+        refused = Pour(node, 5010)(8)
+        expect(refused is not None and refused.status in (504, 507), f'{refused}')
+        expect(is_full(node), 'it does not say that its disk is full')
+        expect('spare' not in os.listdir(node.dir), os.listdir(node.dir))
+        expect(free_bytes(node) >= MIB // 4, f'{free_bytes(node)} bytes are free')
+        make_space(node)
+        wait_for('it to use the space', lambda: not is_full(node))
+        cluster.wait_ready()
+
+
+@case('a limit on the size of files is a full disk: what fits is used, and snapshots are given up')
+def _(binary):
+    with Cluster(binary, 3, flags=['--snapshot-bytes', str(4 * MIB)]) as cluster:
+        victim = cluster.followers()[0]
+        victim.kill()
+        victim.prefix = ['prlimit', f'--fsize={2 * MIB}', '--']
+        cluster.restart(victim)
+        refused = Pour(cluster.wait_leader(), 5008)(12)
+        expect(refused is None, f'refused: {refused}')
+        cluster.wait_equal()
+        wait_for('a snapshot that does not fit to be given up', lambda: failed_snapshots(victim))
+        expect(max(os.path.getsize(os.path.join(victim.dir, name))
+                   for name in os.listdir(victim.dir)) <= 2 * MIB, os.listdir(victim.dir))
+        expect_equal(victim.terminate(), 0, 'exit code')
+        victim.prefix = []
+        cluster.restart(victim)
+        cluster.wait_equal()
+
+
+def failed_snapshots(node):
+    text = node.api().request('GET', '/metrics').body.decode()
+    return int(re.search(r'^vesper_snapshots_failed_total (\d+)$', text, re.M).group(1))
 
 
 @case('a disk that cannot be read at the start is refused with exit code 11, by file and offset')

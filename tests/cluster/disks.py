@@ -3,11 +3,12 @@ calls that strace delays or lets fail."""
 
 import os
 import random
+import shutil
 import signal
 import subprocess
 
 from harness import SLOW, Cluster, running, wait_for
-from runner import expect
+from runner import Skipped, expect
 from world import run
 
 MIB = 1 << 20
@@ -81,11 +82,45 @@ class SmallDisks(Cluster):
         super().end(error)
 
 
-def fill_up(node):
-    """Something else takes all the space that is left."""
-    with open(os.path.join(node.dir, 'ballast'), 'wb', buffering=0) as f:
+class RealDisk:
+    """with RealDisk(node, mib) as disk: ...   The data directory of a node that is down becomes an
+    ext4 of its own, which can fail as a whole."""
+
+    def __init__(self, node, mib):
+        self.node, self.image = node, node.dir + '.img'
+        if not shutil.which('mkfs.ext4', path=os.environ['PATH'] + ':/usr/sbin:/sbin'):
+            raise Skipped('needs mkfs.ext4')
+        with open(self.image, 'wb') as f:
+            f.truncate(mib * MIB)
+        run('mkfs.ext4', '-q', self.image)
+        os.makedirs(node.dir, exist_ok=True)
         try:
-            while True:
+            run('mount', '-o', 'loop,errors=remount-ro', self.image, node.dir)
+        except AssertionError as error:
+            raise Skipped(f'needs the right to mount a file: {error}') from None
+
+    def __enter__(self):
+        return self
+
+    def become_read_only(self):
+        """In mid-flight, as after an error of the device: what is open for writing, too."""
+        run('mount', '-o', 'remount,abort', self.node.dir)
+
+    def __exit__(self, *_):
+        run('umount', '--lazy', self.node.dir)
+
+
+def free_bytes(node):
+    """On the file system of its data."""
+    space = os.statvfs(node.dir)
+    return space.f_bfree * space.f_frsize
+
+
+def fill_up(node, leave=0):
+    """Something else takes all the space that is left, or all but so much of it."""
+    with open(os.path.join(node.dir, 'ballast'), 'ab', buffering=0) as f:
+        try:
+            while leave == 0 or free_bytes(node) > leave:
                 f.write(bytes(64 << 10))
         except OSError:
             pass

@@ -221,6 +221,9 @@ MUTANTS = (
            "writes_[i];\n    if (write.decided) continue;\n    given_up",
            "  for (std::size_t i = 0; i < writes_.size(); ++i) {\n    Write& write = "
            "writes_[i];\n    if (write.decided) continue;\n    given_up", 1000),
+    Mutant("a spare is kept after a shutdown", "F39", STORAGE + "wal.cpp",
+           "  return !finishing_ || (!seal_wanted() && spare_.allocated == 0);\n",
+           "  return !finishing_ || !seal_wanted();\n", 300),
     # ---- liveness
     Mutant("a hand-over that comes to nothing is never given up", "K11", RAFT + "transfer.cpp",
            "leader.hand_over && now_ >= leader.hand_over->deadline", "false", 300),

@@ -230,6 +230,8 @@ void World::turn(Host& h) {
 void World::after_turn(Host& h, Instant deadline) {
   if (h.stopping && h.node->drained()) {
     trace("server {} has shut down", h.number());
+    if (h.disk.exists("spare"))
+      fail(fmt::format("server {} shut down and keeps space that it does not use", h.number()));
     for (const Client& client : clients_)
       if (client.host == h.number() && !client.open.empty())
         fail(fmt::format("server {} shut down and owes client {} an answer", h.number(),

@@ -210,7 +210,12 @@ TEST_CASE("F40: without space a snapshot is given up, what was stays, and the ne
   MemFs fs;
   SnapshotFiles files(fs, kOwner);
   REQUIRE(write(fs, files, Writer::taken, 5));
-  fs.set_capacity(fs.used() + 60);
+  SUBCASE("the disk is full") {
+    fs.set_capacity(fs.used() + 60);
+  }
+  SUBCASE("files may not become so large") {
+    fs.set_file_limit(60);
+  }
   files.begin(Writer::taken, raft::Index(9), 10);
   files.append(Writer::taken, storage::encode_chunk(files.zstd(), raft::Index(9), 0, "0123456789"));
   bool failed = false;
@@ -220,17 +225,20 @@ TEST_CASE("F40: without space a snapshot is given up, what was stays, and the ne
   CHECK_FALSE(fs.exists(std::string(storage::kTakenTemporary)));
   CHECK(read_back(fs, 5).ok());
   fs.set_capacity(UINT64_MAX);
+  fs.set_file_limit(UINT64_MAX);
   CHECK(write(fs, files, Writer::taken, 9));
 }
 
 TEST_CASE("an error other than lack of space is fatal") {
-  MemFs fs;
-  SnapshotFiles files(fs, kOwner);
-  files.begin(Writer::taken, raft::Index(9), 10);
-  fs.fail(MemFs::Call::sync, 0, EIO);
-  const auto done = fs.run_one();
-  REQUIRE(done);
-  CHECK_FALSE(files.on_done(*done).ok());
+  for (const int error : {EIO, EROFS}) {
+    MemFs fs;
+    SnapshotFiles files(fs, kOwner);
+    files.begin(Writer::taken, raft::Index(9), 10);
+    fs.fail(MemFs::Call::sync, 0, error);
+    const auto done = fs.run_one();
+    REQUIRE(done);
+    CHECK_FALSE(files.on_done(*done).ok());
+  }
 }
 
 TEST_CASE("chunks are read for followers; one that is damaged is not sent") {

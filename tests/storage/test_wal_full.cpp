@@ -102,6 +102,137 @@ TEST_CASE("a full disk gets its space back by a cut, though entries wait") {
   CHECK(machine.wal->persisted().value == number);
 }
 
+TEST_CASE(
+    "a spare leaves a tenth of the disk and twice its size free, and what is needed is made") {
+  MemFs fs;
+  Machine machine{.fs = fs};
+  Model model;
+  storage::WalOptions options = small_options();
+  std::uint64_t least_free = 0;
+  SUBCASE("twice its size") {
+    fs.set_capacity(30'000);
+    least_free = 2 * options.segment_bytes;
+  }
+  SUBCASE("a tenth of the disk") {
+    fs.set_capacity(200'000);
+    fs.put("ballast", std::string(178'000, 'b'));
+    least_free = 20'000;
+  }
+  REQUIRE(machine.open(options).ok());
+  const auto free_bytes = [&] { return fs.space().free + fs.content("spare").size(); };
+  while (free_bytes() + options.segment_bytes >= least_free) {
+    machine.now = machine.now + options.retry_after;
+    REQUIRE(machine.run_quiet().ok());
+    CHECK(fs.exists("spare") == (free_bytes() >= least_free));
+    const std::uint64_t segments = machine.wal->stats().segments;
+    // Until the next one is used, and so much of it that a spare is wanted.
+    for (int more = 6; more > 0; more -= machine.wal->stats().segments > segments ? 1 : 0) {
+      machine.wal->write(model.append(300));
+      REQUIRE(machine.run().ok());
+    }
+  }
+  // Small ones, and to the last byte where frames wait for it.
+  while (!machine.wal->disk_full()) {
+    CHECK(machine.wal->persisted().value == model.number());
+    machine.wal->write(model.append(300));
+    REQUIRE(machine.run().ok());
+  }
+  CHECK(free_bytes() < options.first_segment_bytes);
+  CHECK_FALSE(fs.exists("spare"));
+}
+
+TEST_CASE("a spare for which there is no more space is given back, all of it") {
+  MemFs fs;
+  Machine machine{.fs = fs};
+  Model model;
+  storage::WalOptions options = small_options();
+  options.segment_bytes = 64 * 1024;
+  REQUIRE(machine.open(options).ok());
+  machine.wal->write(model.append(1500));  // so much that a part of the spare is made
+  REQUIRE(machine.run().ok());
+  const std::uint64_t part = fs.content("spare").size();
+  REQUIRE(part > 0);
+  REQUIRE(part < options.segment_bytes);
+  fs.put("ballast", "b");
+  fs.set_capacity(fs.used() + 1000);
+  REQUIRE(machine.run_quiet().ok());
+  CHECK_FALSE(fs.exists("spare"));
+  CHECK(machine.wal->stats().file_bytes == options.first_segment_bytes);
+}
+
+TEST_CASE("a disk that fills up under a log which waits gets a small segment, or gives all back") {
+  MemFs fs;
+  Machine machine{.fs = fs};
+  Model model;
+  storage::WalOptions options = small_options();
+  options.segment_bytes = 64 * 1024;
+  REQUIRE(machine.open(options).ok());
+  // By quota: the file system says that there is space.
+  fs.set_file_limit(options.first_segment_bytes);
+  for (int i = 0; i < 20; ++i) machine.wal->write(model.append(300));
+  REQUIRE(machine.run().ok());
+  CHECK_FALSE(machine.wal->disk_full());
+  CHECK(machine.wal->persisted().value == model.number());
+  CHECK(machine.wal->stats().segments > 2);
+  fs.set_file_limit(options.first_segment_bytes - 1);
+  for (int i = 0; i < 20; ++i) machine.wal->write(model.append(300));
+  REQUIRE(machine.run().ok());
+  CHECK(machine.wal->disk_full());
+  CHECK_FALSE(fs.exists("spare"));
+}
+
+TEST_CASE("a log that has ended leaves no spare") {
+  MemFs fs;
+  Machine machine{.fs = fs};
+  Model model;
+  REQUIRE(machine.open().ok());
+  machine.wal->write(model.append());
+  REQUIRE(machine.run_quiet().ok());
+  REQUIRE(fs.exists("spare"));
+  machine.wal->write(model.append());
+  machine.wal->finish();
+  REQUIRE(machine.run().ok());
+  CHECK(machine.wal->idle());
+  CHECK_FALSE(fs.exists("spare"));
+  CHECK(machine.wal->persisted().value == model.number());
+}
+
+TEST_CASE("a limit on the size of files is a full disk, and the log goes on when it is lifted") {
+  MemFs fs;
+  Machine machine{.fs = fs};
+  Model model;
+  storage::WalOptions options = options_with_reserve();
+  REQUIRE(machine.open(options).ok());
+  fs.set_file_limit(16 * 1024 - 1);  // one byte less than a segment
+  while (!machine.wal->disk_full() || machine.wal->persisted().value == model.number()) {
+    machine.wal->write(model.append(1000));
+    REQUIRE(machine.run().ok());
+    machine.now = machine.now + milliseconds(100);
+  }
+  fs.set_file_limit(UINT64_MAX);
+  machine.now = machine.now + options.retry_after;
+  REQUIRE(machine.run().ok());
+  CHECK_FALSE(machine.wal->disk_full());
+  CHECK(machine.wal->persisted().value == model.number());
+}
+
+TEST_CASE("a disk that cannot be written any more ends the log, which is never tried again") {
+  MemFs fs;
+  Machine machine{.fs = fs};
+  REQUIRE(machine.open(options_with_reserve()).ok());
+  REQUIRE(machine.run_quiet().ok());
+  Model model;
+  for (int i = 0; i < 4; ++i) machine.wal->write(model.append(1000));
+  REQUIRE(machine.run().ok());
+  fs.fail(MemFs::Call::write, 1, EROFS);  // the frame is written, a slice of the spare is not
+  machine.wal->write(model.append(1000));
+  const Result<void> ran = machine.run_quiet();
+  REQUIRE_FALSE(ran.ok());
+  CHECK(ran.error().code == EROFS);
+  CHECK(ran.error().what.find("next segment of the log cannot be made") != std::string::npos);
+  CHECK(machine.wal->deadline() == kNever);
+}
+
 TEST_CASE("a disk that was full is tried again in time, though all that comes still fits") {
   MemFs fs;
   Machine machine{.fs = fs};

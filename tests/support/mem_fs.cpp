@@ -83,12 +83,18 @@ Result<void> MemFs::write(const std::string& file, std::uint64_t offset, std::st
   const std::uint64_t grow =
       offset + bytes.size() > inode.now.size() ? offset + bytes.size() - inode.now.size() : 0;
   const bool full = grow > 0 && used() + grow > capacity_;
+  const bool too_long = offset + bytes.size() > file_limit_;
   if (full) bytes = bytes.substr(0, bytes.size() / 2);
+  if (too_long) {
+    if (offset >= file_limit_) return Error{fmt::format("pwrite {}: file too large", file), EFBIG};
+    bytes = bytes.substr(0, static_cast<std::size_t>(file_limit_ - offset));
+  }
   const auto end = static_cast<std::size_t>(offset) + bytes.size();
   if (inode.now.size() < end) inode.now.resize(end, '\0');
   inode.now.replace(static_cast<std::size_t>(offset), bytes.size(), bytes);
   for (std::uint64_t s = offset / kSector; s * kSector < end; ++s) inode.dirty.insert(s);
   if (full) return Error{fmt::format("pwrite {}: no space left on device", file), ENOSPC};
+  if (too_long) return Error{fmt::format("pwrite {}: file too large", file), EFBIG};
   return {};
 }
 
@@ -184,9 +190,11 @@ std::optional<storage::JobDone> MemFs::run_one() {
   const storage::Job job = std::move(*chosen);
   jobs_.erase(chosen);
   read_bytes_ = {};
+  free_bytes_ = storage::JobDone::kUnknown;
   Result<void> result = std::visit([this](const auto& work) { return run(work); }, job.work);
   if (!powered_) return std::nullopt;
-  return storage::JobDone{job.id, std::move(result), microseconds(100), std::move(read_bytes_)};
+  return storage::JobDone{job.id, std::move(result), microseconds(100), std::move(read_bytes_),
+                          free_bytes_};
 }
 
 Result<void> MemFs::run(const storage::Append& job) {
@@ -210,7 +218,24 @@ Result<void> MemFs::empty_file(const std::string& file) {
   return {};
 }
 
+storage::Space MemFs::space() const {
+  constexpr std::uint64_t kUnlimited = std::uint64_t{1} << 60;
+  const std::uint64_t total = std::min(capacity_, kUnlimited);
+  return {total - std::min(total, used()), total};
+}
+
 Result<void> MemFs::run(const storage::Allocate& job) {
+  auto done = storage::has_space(job, space())
+                  ? allocate(job)
+                  : Error{fmt::format("allocate {}: no space left on device", job.file), ENOSPC};
+  if (done || !powered_ || !storage::out_of_space(done.error().code)) return done;
+  if (names_.contains(job.file))
+    if (auto removed = remove(job.file); !removed) return removed;
+  free_bytes_ = space().free;
+  return done;
+}
+
+Result<void> MemFs::allocate(const storage::Allocate& job) {
   if (job.offset == 0)
     if (auto emptied = empty_file(job.file); !emptied) return emptied;
   const std::string zeros(static_cast<std::size_t>(job.size), '\0');

@@ -77,8 +77,12 @@ class MemFs final : public storage::Fs {
   void lie_after_failed_syncs() { lies_ = true; }
   // Bytes of all files; a write that needs more fails with ENOSPC, half done.
   void set_capacity(std::uint64_t bytes) { capacity_ = bytes; }
+  // As `ulimit -f`: a write ends at this offset of a file; one that begins there, or behind it,
+  // fails with EFBIG, whether the file is that long already or not.
+  void set_file_limit(std::uint64_t bytes) { file_limit_ = bytes; }
 
   std::uint64_t used() const;
+  storage::Space space() const;
 
   // Editing the files of a stopped node. These are synced at once.
   bool exists(const std::string& file) const { return names_.contains(file); }
@@ -104,6 +108,7 @@ class MemFs final : public storage::Fs {
   Result<void> enter(Call call, const std::string& file, bool changes);
   Result<void> run(const storage::Append& job);
   Result<void> run(const storage::Allocate& job);
+  Result<void> allocate(const storage::Allocate& job);
   Result<void> run(const storage::Rename& job);
   Result<void> run(const storage::Remove& job);
   Result<void> run(const storage::Read& job);
@@ -120,10 +125,12 @@ class MemFs final : public storage::Fs {
   std::vector<DirectoryChange> unsynced_changes_;
   std::deque<storage::Job> jobs_;
   SharedBytes read_bytes_;  // of the job under way
+  std::uint64_t free_bytes_ = storage::JobDone::kUnknown;
   std::uint64_t steps_ = 0;
   std::uint64_t cut_at_ = UINT64_MAX;
   bool powered_ = true;
   std::uint64_t capacity_ = UINT64_MAX;
+  std::uint64_t file_limit_ = UINT64_MAX;
   struct Failure {
     std::uint64_t after;
     int error;
