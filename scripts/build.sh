@@ -1,8 +1,8 @@
 #!/usr/bin/env bash
 # Installs what is missing and builds the release binary, build/vesper. Quick when nothing changed.
 set -euo pipefail
-source "$(dirname "${BASH_SOURCE[0]}")/lib/common.sh"
-source "$(dirname "${BASH_SOURCE[0]}")/lib/packages.sh"
+source "$(dirname "$(readlink -f "${BASH_SOURCE[0]}")")/lib/common.sh"
+source "$(dirname "$(readlink -f "${BASH_SOURCE[0]}")")/lib/packages.sh"
 
 case "${1:-}" in
   '') ;;

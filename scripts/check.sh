@@ -5,8 +5,8 @@
 #   scripts/check.sh          format, layout, scripts
 #   scripts/check.sh --full   clang-tidy as well, and every test with sanitizers, too: minutes
 set -euo pipefail
-source "$(dirname "${BASH_SOURCE[0]}")/lib/common.sh"
-source "$(dirname "${BASH_SOURCE[0]}")/lib/packages.sh"
+source "$(dirname "$(readlink -f "${BASH_SOURCE[0]}")")/lib/common.sh"
+source "$(dirname "$(readlink -f "${BASH_SOURCE[0]}")")/lib/packages.sh"
 
 bad=()
 

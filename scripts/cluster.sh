@@ -14,11 +14,12 @@
 #   --data DIR    default: vesper-data beside the list; holds N/, N.log and N.pid
 #
 # N is the 0-based number of a node in the list. What is done already is no error: starting what
-# runs, stopping what does not. Exit code 0, 1 on failure, 2 on wrong usage; status: that of
-# `vesper status`, 0 while a leader serves, else 5.
+# runs, stopping what does not. A node of the list that runs with another data folder is named, and
+# is an error: stop ends only what --data says. Exit code 0, 1 on failure, 2 on wrong usage; status:
+# that of `vesper status`, 0 while a leader serves, else 5.
 set -euo pipefail
-source "$(dirname "${BASH_SOURCE[0]}")/lib/common.sh"
-source "$(dirname "${BASH_SOURCE[0]}")/lib/nodes.sh"
+source "$(dirname "$(readlink -f "${BASH_SOURCE[0]}")")/lib/common.sh"
+source "$(dirname "$(readlink -f "${BASH_SOURCE[0]}")")/lib/nodes.sh"
 
 command=''
 nodes=()
@@ -50,9 +51,13 @@ parse() {
 
 # signal_nodes SIGNAL DONE: every named node has to run, before the first one is touched.
 signal_nodes() {
-  local id pids=()
+  local id other pids=()
   for id in "${nodes[@]}"; do
-    pids[id]=$(node_pid "$id") || die "node $id does not run" "Start it: $0 start $id"
+    if pids[id]=$(node_pid "$id"); then continue; fi
+    if other=$(elsewhere "$id"); then
+      die "node $id of $list runs elsewhere: $other" "Name that folder with --data DIR."
+    fi
+    die "node $id does not run" "Start it: $0 start $id"
   done
   for id in "${nodes[@]}"; do
     kill "-$1" "${pids[id]}"
@@ -67,11 +72,13 @@ kill_nodes() {
 }
 
 show_status() {
-  local id pid state
+  local id pid state other
   [[ -x $vesper ]] || die "$vesper is not there" "Build it: scripts/build.sh"
   for id in "${!urls[@]}"; do
     if ! pid=$(node_pid "$id"); then
       state=down
+      if listens "$id"; then state="not of this list and folder, but something listens there"; fi
+      if other=$(elsewhere "$id"); then state="up elsewhere: $other"; fi
     elif is_paused "$pid"; then
       state="paused, pid $pid"
     else
@@ -127,7 +134,10 @@ main() {
       start_nodes "${nodes[@]}"
       say "$(running_nodes) of ${#urls[@]} nodes run; data and logs: $data"
       ;;
-    stop) stop_nodes "${nodes[@]}" ;;
+    stop)
+      stop_nodes "${nodes[@]}"
+      ((left_running == 0)) || exit 1
+      ;;
     restart)
       stop_nodes "${nodes[@]}"
       start_nodes "${nodes[@]}"

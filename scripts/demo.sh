@@ -8,9 +8,9 @@
 #   scripts/demo.sh --list FILE   other nodes; data is kept in vesper-data beside the list
 #   scripts/demo.sh --fresh       removes the data of an earlier run first; without it, it is used
 set -euo pipefail
-source "$(dirname "${BASH_SOURCE[0]}")/lib/common.sh"
-source "$(dirname "${BASH_SOURCE[0]}")/lib/packages.sh"
-source "$(dirname "${BASH_SOURCE[0]}")/lib/nodes.sh"
+source "$(dirname "$(readlink -f "${BASH_SOURCE[0]}")")/lib/common.sh"
+source "$(dirname "$(readlink -f "${BASH_SOURCE[0]}")")/lib/packages.sh"
+source "$(dirname "$(readlink -f "${BASH_SOURCE[0]}")")/lib/nodes.sh"
 
 once=no
 fresh=no

@@ -6,8 +6,8 @@
 #   scripts/deps.sh check fuzz   what these scripts need: build demo test check fuzz figures
 #   scripts/deps.sh --list       prints the names of all of them and installs nothing
 set -euo pipefail
-source "$(dirname "${BASH_SOURCE[0]}")/lib/common.sh"
-source "$(dirname "${BASH_SOURCE[0]}")/lib/packages.sh"
+source "$(dirname "$(readlink -f "${BASH_SOURCE[0]}")")/lib/common.sh"
+source "$(dirname "$(readlink -f "${BASH_SOURCE[0]}")")/lib/packages.sh"
 
 purposes=(build demo test check fuzz figures)
 case "${1:-}" in

@@ -6,8 +6,8 @@
 #
 #   scripts/figures.sh [--quick]
 set -euo pipefail
-source "$(dirname "${BASH_SOURCE[0]}")/lib/common.sh"
-source "$(dirname "${BASH_SOURCE[0]}")/lib/packages.sh"
+source "$(dirname "$(readlink -f "${BASH_SOURCE[0]}")")/lib/common.sh"
+source "$(dirname "$(readlink -f "${BASH_SOURCE[0]}")")/lib/packages.sh"
 
 kills=40 freezes=10 stalls=5 transfers=20 rounds=3 keys=1000000
 case "${1:-}" in

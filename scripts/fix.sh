@@ -1,8 +1,8 @@
 #!/usr/bin/env bash
 # Puts right what can be put right without thinking: the format of every C++ file of the tree.
 set -euo pipefail
-source "$(dirname "${BASH_SOURCE[0]}")/lib/common.sh"
-source "$(dirname "${BASH_SOURCE[0]}")/lib/packages.sh"
+source "$(dirname "$(readlink -f "${BASH_SOURCE[0]}")")/lib/common.sh"
+source "$(dirname "$(readlink -f "${BASH_SOURCE[0]}")")/lib/packages.sh"
 
 case "${1:-}" in
   '') ;;

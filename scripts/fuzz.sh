@@ -9,8 +9,8 @@
 #
 # An input that breaks a target is written to build-fuzz/crashes/ with the command that repeats it.
 set -euo pipefail
-source "$(dirname "${BASH_SOURCE[0]}")/lib/common.sh"
-source "$(dirname "${BASH_SOURCE[0]}")/lib/packages.sh"
+source "$(dirname "$(readlink -f "${BASH_SOURCE[0]}")")/lib/common.sh"
+source "$(dirname "$(readlink -f "${BASH_SOURCE[0]}")")/lib/packages.sh"
 
 # targets: the names of the targets, without fuzz_.
 targets() {

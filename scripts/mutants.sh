@@ -7,8 +7,8 @@
 #   scripts/mutants.sh               all of them
 #   scripts/mutants.sh vote read     those with "vote" or "read" in their names
 set -euo pipefail
-source "$(dirname "${BASH_SOURCE[0]}")/lib/common.sh"
-source "$(dirname "${BASH_SOURCE[0]}")/lib/packages.sh"
+source "$(dirname "$(readlink -f "${BASH_SOURCE[0]}")")/lib/common.sh"
+source "$(dirname "$(readlink -f "${BASH_SOURCE[0]}")")/lib/packages.sh"
 
 main() {
   if is_in --help "$@" || is_in -h "$@"; then

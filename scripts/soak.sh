@@ -7,8 +7,8 @@
 #   scripts/soak.sh 8          eight hours; 0.1 is six minutes
 #   scripts/soak.sh 8 100000   from seed 100000 on
 set -euo pipefail
-source "$(dirname "${BASH_SOURCE[0]}")/lib/common.sh"
-source "$(dirname "${BASH_SOURCE[0]}")/lib/packages.sh"
+source "$(dirname "$(readlink -f "${BASH_SOURCE[0]}")")/lib/common.sh"
+source "$(dirname "$(readlink -f "${BASH_SOURCE[0]}")")/lib/packages.sh"
 
 round=1000  # seeds; half a minute on two cores
 

@@ -11,8 +11,8 @@
 #
 # What a test printed: build/meson-logs/testlog.txt, build-asan/meson-logs/testlog.txt.
 set -euo pipefail
-source "$(dirname "${BASH_SOURCE[0]}")/lib/common.sh"
-source "$(dirname "${BASH_SOURCE[0]}")/lib/packages.sh"
+source "$(dirname "$(readlink -f "${BASH_SOURCE[0]}")")/lib/common.sh"
+source "$(dirname "$(readlink -f "${BASH_SOURCE[0]}")")/lib/packages.sh"
 
 full=no
 quick=no

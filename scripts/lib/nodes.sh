@@ -4,17 +4,18 @@
 # the node that its pid file claims.
 
 vesper=${VESPER:-$root/build/vesper} # VESPER: another binary, for tests
-list=''                              # absolute path of the list in use
+list=''                              # absolute path of the list in use, without links
 data=''                              # folder of data, logs and pid files
 urls=()                              # urls[id], as the list names them
 declare -A started=()                # started[id]: pid, of the nodes that this shell started
+left_running=0                       # nodes that stop_nodes was to stop and could not
 
 # read_list FILE [DATA-FOLDER]: fills the variables above. The binary checks the list more strictly;
 # here only what the scripts themselves need is looked at.
 read_list() {
   local line number=0 url_form='^http://(\[[0-9A-Fa-f:.]+\]|[^][/:[:space:]]+):[0-9]+$'
   [[ -r $1 ]] || die "the list $1 cannot be read" "Name another one with --list FILE."
-  list=$(cd "$(dirname "$1")" && pwd)/$(basename "$1")
+  list=$(readlink -f -- "$1")
   data=${2:-$(dirname "$list")/vesper-data}
   urls=()
   while IFS= read -r line || [[ -n $line ]]; do
@@ -47,25 +48,73 @@ need_id() {
   fi
 }
 
-# is_node PID ID: is that process node ID of this list? A pid file may be older than the machine's
-# last restart, and its number may belong to somebody else by now.
+# path_of PID PATH: a path in the arguments of a process, as seen from here.
+path_of() { if [[ $2 == /* ]]; then printf '%s' "$2"; else printf '%s' "/proc/$1/cwd/$2"; fi; }
+
+# is_node PID ID: is that process node ID of this list, whatever path names it? A pid file may be
+# older than the machine's last restart, and its number may belong to another process by now.
 is_node() {
-  local words i
+  local words i named
   [[ $1 =~ ^[1-9][0-9]*$ ]] || return 1
   mapfile -d '' -t words 2>/dev/null <"/proc/$1/cmdline" || return 1
   for ((i = 0; i + 3 < ${#words[@]}; i++)); do
     [[ ${words[i]##*/} == "${vesper##*/}" && ${words[i + 1]} == server &&
-      ${words[i + 2]} == "$2" && ${words[i + 3]} == "$list" ]] && return 0
+      ${words[i + 2]} == "$2" ]] || continue
+    named=$(path_of "$1" "${words[i + 3]}")
+    [[ $named == "$list" || $named -ef $list ]] && return 0
   done
   return 1
 }
 
-# node_pid ID: prints the pid of the running node, or fails.
+# data_of PID ID: the data folder of a process that is_node has accepted.
+data_of() {
+  local words i folder=''
+  mapfile -d '' -t words 2>/dev/null <"/proc/$1/cmdline" || return 1
+  for ((i = 0; i < ${#words[@]}; i++)); do
+    case ${words[i]} in
+      --data-dir) folder=${words[i + 1]:-} ;;
+      --data-dir=*) folder=${words[i]#*=} ;;
+      server) [[ -n $folder ]] || folder=$(dirname "${words[i + 2]:-}")/vesper-data/$2 ;;
+    esac
+  done
+  readlink -m -- "$(path_of "$1" "$folder")"
+}
+
+# node_pids ID: the processes that are node ID of this list, wherever their data is.
+node_pids() {
+  local file pid
+  while IFS= read -r file; do
+    pid=${file#/proc/}
+    pid=${pid%/cmdline}
+    if is_node "$pid" "$1"; then printf '%s\n' "$pid"; fi
+  done < <(grep -lszxF server /proc/[0-9]*/cmdline)
+}
+
+# node_pid ID: prints the pid of the running node, or fails. Without its pid file, a node is known
+# by its list, id and data folder.
 node_pid() {
   local pid file
   file=$(pid_file "$1")
-  [[ -r $file ]] && read -r pid <"$file" && is_node "$pid" "$1" && printf '%s' "$pid"
+  if [[ -r $file ]] && read -r pid <"$file" && is_node "$pid" "$1"; then
+    printf '%s' "$pid"
+    return 0 # a bare return would have the code from before the trap when called in one
+  fi
+  for pid in $(node_pids "$1"); do
+    [[ $(data_of "$pid" "$1") == "$(readlink -m -- "$data/$1")" ]] && printf '%s' "$pid" && return 0
+  done
+  return 1
 } 2>/dev/null
+
+# elsewhere ID: says which process runs node ID with another data folder, or fails.
+elsewhere() {
+  local pid
+  for pid in $(node_pids "$1"); do
+    [[ $(data_of "$pid" "$1") == "$(readlink -m -- "$data/$1")" ]] && continue
+    printf 'process %s, with its data in %s' "$pid" "$(data_of "$pid" "$1")"
+    return 0
+  done
+  return 1
+}
 
 is_paused() {
   local state
@@ -106,6 +155,10 @@ explain_exit() {
 
 # need_free_port ID: said before anything is started. The server checks it, too (exit code 10).
 need_free_port() {
+  local other
+  if other=$(elsewhere "$1"); then
+    die "node $1 of $list runs already: $other" "Name that folder with --data DIR."
+  fi
   if listens "$1"; then
     die "${urls[$1]} is in use$(port_holder "$1"), so node $1 cannot start there" \
       "Stop that program, or take another list: --list FILE." \
@@ -204,16 +257,24 @@ start_nodes() {
 }
 
 # stop_nodes ID...: SIGTERM, and SIGKILL for what is still there after 5 s. A paused process must go
-# on to see its SIGTERM.
+# on to see its SIGTERM. Warns of nodes that run and are not stopped: left_running counts them.
 stop_nodes() {
-  local id pid tries
+  local id pid tries other
   local -A pids=()
+  left_running=0
   for id in "$@"; do
     # A child of this shell may be too young to look like a node yet.
     if pid=${started[$id]:-} && [[ -n $pid ]] || pid=$(node_pid "$id"); then
       pids[$id]=$pid
       kill -TERM "$pid" 2>/dev/null || true
       kill -CONT "$pid" 2>/dev/null || true
+    elif other=$(elsewhere "$id"); then
+      warn "node $id of $list is not stopped: it runs as $other"
+      left_running=$((left_running + 1))
+    elif listens "$id"; then
+      warn "nothing is stopped at ${urls[$id]}: what listens there$(port_holder "$id")" \
+        "is no node of $list that can be seen from here"
+      left_running=$((left_running + 1))
     fi
   done
   for id in "${!pids[@]}"; do
@@ -226,5 +287,7 @@ stop_nodes() {
       kill -KILL "${pids[$id]}" 2>/dev/null || true
     fi
     rm -f "$(pid_file "$id")"
+    say "node $id stopped (pid ${pids[$id]})"
   done
+  ((${#pids[@]} + left_running > 0)) || say "no node of $list runs"
 }

@@ -44,9 +44,9 @@ class Cluster(unittest.TestCase):
         self.env = dict(os.environ, VESPER=binary)
         self.addCleanup(self.cluster, "stop")
 
-    def script(self, name, *arguments):
+    def script(self, name, *arguments, list=None):
         return subprocess.run(
-            [os.path.join(SCRIPTS, name), *arguments, "--list", self.list], env=self.env,
+            [os.path.join(SCRIPTS, name), *arguments, "--list", list or self.list], env=self.env,
             cwd=self.folder, stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=60)
 
     def cluster(self, *arguments, code=None):
@@ -146,6 +146,77 @@ class Cluster(unittest.TestCase):
             file.write("ftp://x\n")
         self.assertIn("list.txt:6", self.cluster("start", code=1).stderr)
         self.assertFalse(os.path.exists(self.data))
+
+    def test_a_script_runs_through_a_symbolic_link(self):
+        away = os.path.join(self.folder, "away")
+        os.mkdir(away)
+        for name in sorted(os.listdir(SCRIPTS)):
+            if not name.endswith(".sh"):
+                continue
+            link, second = os.path.join(self.folder, name), os.path.join(away, name[:-3])
+            os.symlink(os.path.abspath(os.path.join(SCRIPTS, name)), link)
+            os.symlink(os.path.join("..", name), second)
+            for script in (link, second):
+                done = subprocess.run([script, "--help"], cwd=away, stdin=subprocess.DEVNULL,
+                                      capture_output=True, text=True, timeout=60, check=False)
+                self.assertEqual((done.returncode, done.stderr), (0, ""), script)
+                self.assertNotEqual(done.stdout, "")
+        done = subprocess.run([os.path.join(away, "cluster"), "start", "--list", self.list],
+                              env=self.env, capture_output=True, text=True, timeout=60, check=False)
+        self.assertEqual(done.returncode, 0, done.stdout + done.stderr)
+
+    def test_the_same_list_by_another_path_is_the_same_cluster(self):
+        self.cluster("start", code=0)
+        pids = [self.pid(node) for node in range(3)]
+        away = os.path.join(self.folder, "away")
+        os.mkdir(away)
+        link = os.path.join(away, "link.txt")
+        os.symlink(self.list, link)
+        for path in (link, "list.txt", "./away/../list.txt", self.folder + "//list.txt"):
+            done = self.script("cluster.sh", "start", list=path)
+            self.assertEqual(done.returncode, 0, done.stdout + done.stderr)
+            self.assertEqual(done.stdout.count("already runs"), 3, path)
+            self.assertEqual(self.script("cluster.sh", "status", list=path).stdout.count("up, pid"),
+                             3, path)
+        self.assertEqual(self.script("cluster.sh", "kill", "0", list=link).returncode, 0)
+        self.assertTrue(self.gone(pids[0]))
+        done = self.script("cluster.sh", "stop", list="list.txt")
+        self.assertEqual(done.returncode, 0)
+        self.assertTrue(all(self.gone(pid) for pid in pids))
+        self.assertEqual(os.listdir(away), ["link.txt"])
+
+    def test_a_node_that_was_started_by_hand_is_found_by_list_id_and_folder(self):
+        os.makedirs(self.data)
+        node = subprocess.Popen([self.env["VESPER"], "server", "1", "list.txt", "--data-dir",
+                                 "vesper-data/1"], cwd=self.folder, stdin=subprocess.DEVNULL)
+        self.addCleanup(node.wait)
+        self.addCleanup(node.kill)
+        self.assertIn("node 1 already runs", self.cluster("start", code=0).stdout)
+        os.remove(os.path.join(self.data, "2.pid"))
+        self.assertEqual(self.cluster("stop", code=0).stdout.count("stopped"), 3)
+        self.assertIsNotNone(node.wait(5))
+
+    def test_stop_is_not_silent_about_nodes_that_it_does_not_stop(self):
+        self.assertIn("no node of", self.cluster("stop", code=0).stdout)
+        self.cluster("start", code=0)
+        pid = self.pid(0)
+        other = os.path.join(self.folder, "other data")
+        where = f"process {pid}, with its data in {self.data}/0"
+        for command in (["stop"], ["stop", "0"], ["kill", "0"], ["start"]):
+            done = self.cluster(*command, "--data", other, code=1)
+            self.assertIn(where, done.stderr, command)
+        self.assertIn(where, self.cluster("status", "--data", other).stdout)
+        self.assertTrue(self.alive(pid))
+        self.assertFalse(os.path.exists(other))
+        # A copy of the list is another list; that something listens is still seen.
+        copy = os.path.join(self.folder, "copy.txt")
+        with open(self.list, "rb") as source, open(copy, "wb") as target:
+            target.write(source.read())
+        done = self.script("cluster.sh", "stop", list=copy)
+        self.assertEqual(done.returncode, 1)
+        for port in self.ports:
+            self.assertIn(f"nothing is stopped at http://127.0.0.1:{port}", done.stderr)
+        self.assertTrue(self.alive(pid))
 
     def test_the_tour_ends_well_and_leaves_no_process(self):
         done = self.script("demo.sh", "--once")
