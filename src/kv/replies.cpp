@@ -49,7 +49,7 @@ void write_reply(ByteWriter& w, const KeptReply& reply) {
   w.bytes(reply.token);
   w.u64(reply.fingerprint.high);
   w.u64(reply.fingerprint.low);
-  w.i64(reply.decided.value);
+  w.i64(reply.asked_at.value);
   w.u8(static_cast<std::uint8_t>(reply.result.kind));
   w.u64(reply.result.revision);
   w.u64(reply.result.create_revision);
@@ -62,7 +62,7 @@ Result<KeptReply> read_reply(ByteReader& r) {
   reply.token = r.bytes(r.u8());
   reply.fingerprint.high = r.u64();
   reply.fingerprint.low = r.u64();
-  reply.decided = LogTime(r.i64());
+  reply.asked_at = LogTime(r.i64());
   reply.result.kind = static_cast<Kind>(r.u8());
   reply.result.revision = r.u64();
   reply.result.create_revision = r.u64();
@@ -71,7 +71,7 @@ Result<KeptReply> read_reply(ByteReader& r) {
   if (!r.ok()) return reply;
   if (!is_token(reply.token))
     return Error{fmt::format("'{}' is no token of a request", escaped(reply.token))};
-  if (reply.decided.value < 0 || reply.decided.value > kMaxLogTime)
+  if (reply.asked_at.value < 0 || reply.asked_at.value > kMaxLogTime)
     return Error{
         fmt::format("the time of the reply to '{}' is out of range", escaped(reply.token))};
   if (!well_formed(reply.result))
@@ -96,22 +96,38 @@ bool Replies::keep(KeptReply reply) {
   VESPER_ASSERT(!full());
   auto hint = by_token_.lower_bound(reply.token);
   if (hint != by_token_.end() && hint->first == reply.token) {
-    if (!is_over(hint->second->second, reply.decided)) return false;
+    if (!is_over(hint->second->second, reply.asked_at)) return false;
     remove((hint++)->second);  // its turn to be forgotten has not come
   }
   // Stamps do not fall. Whoever says otherwise does not upset the order in which we forget.
-  if (!kept_.empty()) reply.decided = std::max(reply.decided, kept_.rbegin()->second.decided);
+  if (!kept_.empty()) reply.asked_at = std::max(reply.asked_at, kept_.rbegin()->second.asked_at);
   sum_ = plus(sum_, digest_of(reply));
   const auto at = kept_.emplace_hint(kept_.end(), next_number_++, std::move(reply));
   by_token_.emplace_hint(hint, at->second.token, at);
   return true;
 }
 
+// It goes to the end of the order, as if it had been decided now.
+void Replies::refresh(std::string_view token, LogTime now) {
+  const auto found = by_token_.find(token);
+  VESPER_ASSERT(found != by_token_.end());
+  const auto at = found->second;
+  const LogTime newest = std::max(now, kept_.rbegin()->second.asked_at);
+  if (at->second.asked_at == newest) return;
+  sum_ = minus(sum_, digest_of(at->second));
+  if (is_to_be_exported(at->first)) images_.emplace(at->first, at->second);
+  auto node = kept_.extract(at);
+  node.key() = next_number_++;
+  node.mapped().asked_at = newest;
+  found->second = kept_.insert(kept_.end(), std::move(node));
+  sum_ = plus(sum_, digest_of(found->second->second));
+}
+
 void Replies::remove(ByNumber::iterator at) {
   sum_ = minus(sum_, digest_of(at->second));
   by_token_.erase(at->second.token);
   auto node = kept_.extract(at);
-  if (node.key() >= export_at_ && node.key() < export_end_) images_.insert(std::move(node));
+  if (is_to_be_exported(node.key())) images_.insert(std::move(node));
 }
 
 Id128 Replies::recomputed_digest() const {

@@ -21,6 +21,7 @@ using LogTime = StrongId<struct LogTimeTag, std::int64_t>;
 // Equal on all servers for good: they decide what becomes of a write.
 inline constexpr std::size_t kMaxReplies = 100'000;     // more tokens are refused
 inline constexpr Duration kReplyKept = seconds(600);    // of log time, after the decision
+inline constexpr Duration kMostUndecided = seconds(1);  // from an entry's stamp to its decision
 inline constexpr std::size_t kForgottenPerCommand = 4;  // at most, so that no apply is long
 
 // What became of one write. Only put and removed have changed anything.
@@ -47,7 +48,7 @@ struct WriteResult {
 struct KeptReply {
   std::string token;
   Id128 fingerprint;
-  LogTime decided;
+  LogTime asked_at;  // the stamp of the last command that got this reply: its time begins again
   WriteResult result;
 };
 
@@ -64,15 +65,18 @@ class Replies {
   }
   // Null where the token is new, or its reply has had its time. Good until the next change.
   const KeptReply* find(std::string_view token, LogTime now) const;
-  // False, and nothing is kept, where find() finds the token at `reply.decided`. Requires !full().
+  // False, and nothing is kept, where find() finds the token at `reply.asked_at`. Requires !full().
   bool keep(KeptReply reply);
+  // The reply was asked for again at `now`. Requires that find() finds the token.
+  void refresh(std::string_view token, LogTime now);
 
   // The sum of their digests; and from scratch, for tests.
   Id128 digest() const { return sum_; }
   Id128 recomputed_digest() const;
 
-  // For a snapshot, in the order of the decisions, as it is at begin_export() whatever is kept and
-  // forgotten meanwhile. The next one's byte form; false where there is none. The caller counts.
+  // For a snapshot, in the order of asked_at, as it is at begin_export() whatever is kept,
+  // refreshed and forgotten meanwhile. The next one's byte form; false where there is none. The
+  // caller counts.
   void begin_export();
   bool export_next(ByteWriter& w);
   void end_export();
@@ -82,14 +86,18 @@ class Replies {
   void retire();
 
  private:
-  // Numbered as they were decided. The numbers are this server's own, their order is everybody's.
+  // Numbered in the order of asked_at. The numbers are this server's own, their order is
+  // everybody's.
   using ByNumber = std::map<std::uint64_t, KeptReply>;
 
   static bool is_over(const KeptReply& reply, LogTime now) {
-    return now.value - reply.decided.value >= kReplyKept.ns;
+    return now.value - reply.asked_at.value >= kReplyKept.ns + kMostUndecided.ns;
   }
   void forget_some(LogTime now);
   void remove(ByNumber::iterator at);
+  bool is_to_be_exported(std::uint64_t number) const {
+    return number >= export_at_ && number < export_end_;
+  }
 
   ByNumber kept_;
   std::map<std::string_view, ByNumber::iterator> by_token_;  // the tokens are those in kept_
@@ -97,7 +105,7 @@ class Replies {
   Id128 sum_;
 
   // Of the export under way: what is from export_at_ to below export_end_ has not been given out.
-  // Replies do not change, so only one that is forgotten before its turn is put aside.
+  // One that is forgotten or refreshed before its turn is put aside as it was.
   std::uint64_t export_at_ = 0, export_end_ = 0;
   ByNumber images_;
   ByNumber dead_;         // put aside for an export that ended early
@@ -106,7 +114,7 @@ class Replies {
 
 // The byte form in a snapshot, over which the digest goes, too. Little-endian:
 //
-//   u8 length, token   u64 fingerprint.high   u64 fingerprint.low   i64 decided   u8 kind
+//   u8 length, token   u64 fingerprint.high   u64 fingerprint.low   i64 asked_at   u8 kind
 //   u64 revision   u64 create_revision   u64 version   u64 current_revision
 void write_reply(ByteWriter& w, const KeptReply& reply);
 // Checks everything that can be told from the reply alone. With bytes missing, r.ok() is false and

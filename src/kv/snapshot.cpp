@@ -330,8 +330,8 @@ Result<bool> Import::take_reply(std::string_view& in) {
   auto reply = read_reply(r);
   if (!reply) return std::move(reply).error();
   if (!r.ok()) return false;
-  const bool in_order = reply->result.revision <= store_->revision_ && reply->decided >= latest_;
-  latest_ = reply->decided;
+  const bool in_order = reply->result.revision <= store_->revision_ && reply->asked_at >= latest_;
+  latest_ = reply->asked_at;
   if (!in_order || !store_->replies_.keep(*reply))
     return Error{fmt::format("the reply to '{}' is out of order", escaped(reply->token))};
   in.remove_prefix(r.offset());

@@ -1,13 +1,13 @@
 // The state of a store as a stream of bytes, given out and taken in little by little: neither the
 // size of the store nor what is written meanwhile stops the loop. Little-endian:
 //
-//   u32 format = 1   u64 revision   u64 digest.high   u64 digest.low
+//   u32 format = 2   u64 revision   u64 digest.high   u64 digest.low
 //   sections, each u32 kind, u64 count, then `count` items; kind 0 (no count) ends the content
 //
 //   section 1, the keys in their order, each: u16 length, key   u8 flags (1: json)   u64 revision
 //   u64 create_revision   u64 version   u32 length, value
 //
-//   section 2, replies in the order of their decisions, at most kMaxReplies: kv/replies.hpp has the
+//   section 2, replies in the order of asked_at, at most kMaxReplies: kv/replies.hpp has the
 //   form; missing where there are none
 //
 // A kind that this build does not know is refused by name: what it means would be lost. Nothing in
@@ -24,7 +24,7 @@
 
 namespace vesper::kv {
 
-inline constexpr std::uint32_t kSnapshotFormat = 1;
+inline constexpr std::uint32_t kSnapshotFormat = 2;
 
 // The content of `store` as it is when this is made, whatever is applied while it is given out: a
 // key that is overwritten or removed before its turn is kept as it was, once; one that is made

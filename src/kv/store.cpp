@@ -70,6 +70,7 @@ Result<WriteResult> Store::apply(const SharedBytes& payload, LogTime now) {
     if (kept->fingerprint == command.fingerprint) {
       WriteResult result = kept->result;
       result.replayed = true;
+      replies_.refresh(command.token.view(), now);
       return result;
     }
     refused.kind = WriteResult::Kind::key_reused;

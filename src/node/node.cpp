@@ -9,6 +9,10 @@
 #include "raft/entry.hpp"
 
 namespace vesper::node {
+
+// What is kept for a time after the decision of an entry is measured from the entry's stamp.
+static_assert(kv::kMostUndecided == raft::kMostUndecided);
+
 namespace {
 
 constexpr Duration kShutdownPatience = milliseconds(400);  // for writes that are in some log

@@ -78,7 +78,6 @@ TEST_CASE("K1: a request that comes again is answered the same and changes nothi
   CHECK_FALSE(first.replayed);
   plain(store, at(2));
   put(store, "a", request("t2"), at(2), "other");
-  const Id128 digest = store.digest();
   const WriteResult again = put(store, "a", request("t1"), at(3));
   CHECK(again.replayed);
   CHECK(again.kind == Kind::put);
@@ -88,7 +87,7 @@ TEST_CASE("K1: a request that comes again is answered the same and changes nothi
   CHECK(again.current_revision == 2);
   CHECK(store.find("a")->value.view() == "other");
   CHECK(store.revision() == 4);
-  CHECK(store.digest() == digest);
+  CHECK(store.digest() == store.recomputed_digest());
   CHECK(store.replies().size() == 2);
 }
 
@@ -128,25 +127,70 @@ TEST_CASE("a token that stands for something else is refused and keeps its reply
   CHECK(put(store, "a", request("t", 1), at(3)).replayed);
 }
 
-TEST_CASE("K2: a reply is kept for its time after the decision, and not prolonged by a replay") {
+// The second that an entry may wait for its decision comes on top.
+constexpr std::int64_t kKept = 601;
+
+TEST_CASE("K2: a reply is kept for ten minutes after an entry that was decided late") {
   Store store;
   put(store, "a", request("t"), at(10));
-  CHECK(put(store, "a", request("t"), LogTime(at(610).value - 1)).replayed);
-  const WriteResult anew = put(store, "a", request("t"), at(610));
-  CHECK_FALSE(anew.replayed);
-  CHECK(anew.revision == 3);
-  // And also for another request.
-  CHECK(put(store, "b", request("t", 9), at(1210)).kind == Kind::put);
-  CHECK(store.replies().size() == 1);
+  CHECK(kReplyKept == seconds(600));
+  SUBCASE("not shorter") {
+    CHECK(put(store, "a", request("t"), LogTime(at(11 + 600).value - 1)).replayed);
+  }
+  SUBCASE("nor longer") {
+    const WriteResult anew = put(store, "a", request("t"), at(11 + 600));
+    CHECK_FALSE(anew.replayed);
+    CHECK(anew.revision == 3);
+    // And also for another request.
+    CHECK(put(store, "b", request("t", 9), at(11 + 600 + kKept)).kind == Kind::put);
+    CHECK(store.replies().size() == 1);
+  }
   CHECK(store.digest() == store.recomputed_digest());
+}
+
+TEST_CASE("K2: a replay keeps the reply for its whole time again") {
+  Store store;
+  put(store, "a", request("t"), at(10));
+  put(store, "a", request("u"), at(20));
+  const Id128 before = store.digest();
+  CHECK(put(store, "a", request("t"), at(500)).replayed);
+  CHECK(store.digest() != before);
+  CHECK(store.digest() == store.recomputed_digest());
+  // Another request of this token is no replay.
+  CHECK(put(store, "a", request("t", 9), at(900)).kind == Kind::key_reused);
+  CHECK(store.replies().size() == 1);  // that of u is over
+  CHECK(put(store, "a", request("t"), LogTime(at(500 + kKept).value - 1)).replayed);
+  CHECK(put(store, "a", request("t"), at(500 + 2 * kKept - 1)).revision == 2);
+  CHECK_FALSE(put(store, "a", request("t"), at(500 + 3 * kKept)).replayed);
+  CHECK(store.digest() == store.recomputed_digest());
+}
+
+TEST_CASE("replies are forgotten in the order in which they were asked for last") {
+  Store store;
+  for (int i = 0; i < 10; ++i) put(store, "a", request("t" + std::to_string(i)), at(i));
+  CHECK(put(store, "a", request("t0"), at(100)).replayed);
+  const std::string content = all(store);
+  CHECK(content.find("\2t0") > content.find("\2t9"));
+  auto copy = import_in(content, 9);
+  REQUIRE(copy.ok());
+  for (Store* store_or_copy : {&store, copy->get()}) {
+    for (int i = 0; i < 3; ++i) plain(*store_or_copy, at(9 + kKept));
+    CHECK(store_or_copy->replies().size() == 1);
+    CHECK(put(*store_or_copy, "a", request("t0"), at(9 + kKept)).replayed);
+  }
+  CHECK(store.digest() == (*copy)->digest());
+  // A second replay of the same instant changes nothing.
+  const Id128 digest = store.digest();
+  CHECK(put(store, "a", request("t0"), at(9 + kKept)).replayed);
+  CHECK(store.digest() == digest);
 }
 
 TEST_CASE("what is over is forgotten by whatever is applied, a few at a time") {
   Store store;
   for (int i = 0; i < 10; ++i) put(store, "a", request("t" + std::to_string(i)), at(i));
-  plain(store, at(603));
+  plain(store, at(604));
   CHECK(store.replies().size() == 6);
-  plain(store, at(603));
+  plain(store, at(604));
   CHECK(store.replies().size() == 6);
   // One whose turn to be forgotten has not come, but that is over, is not found all the same.
   CHECK_FALSE(put(store, "a", request("t9"), at(700)).replayed);
@@ -172,16 +216,16 @@ TEST_CASE("K2: a full table refuses new tokens, forgets none early, and has room
   CHECK(store.digest() == digest);
   CHECK(store.find("b") == nullptr);
   // What is known is answered, what has no token is carried out.
-  CHECK(put(store, "a", request("t0"), at(599)).replayed);
-  CHECK(put(store, "a", request("t0", 7), at(599)).kind == Kind::key_reused);
+  CHECK(put(store, "a", request("t1"), at(599)).replayed);
+  CHECK(put(store, "a", request("t1", 7), at(599)).kind == Kind::key_reused);
   CHECK(plain(store, at(599)).kind == Kind::put);
   // One has had its time, so there is room for one.
-  CHECK(put(store, "b", request("new"), at(600)).kind == Kind::put);
+  CHECK(put(store, "b", request("new"), at(kKept)).kind == Kind::put);
   CHECK(store.replies().size() == kMaxReplies);
-  CHECK(put(store, "b", request("newer"), at(600)).kind == Kind::table_full);
+  CHECK(put(store, "b", request("newer"), at(kKept)).kind == Kind::table_full);
   // All have: there is room whatever comes, though they go a few at a time.
   for (int i = 0; i < 1000; ++i)
-    REQUIRE(put(store, "b", request("late" + std::to_string(i)), at(601)).kind == Kind::put);
+    REQUIRE(put(store, "b", request("late" + std::to_string(i)), at(1 + kKept)).kind == Kind::put);
   CHECK(store.replies().size() == kMaxReplies - 3000);
 
   // It is taken apart in slices.
@@ -284,7 +328,7 @@ TEST_CASE("an export that is given up leaves no replies behind") {
   for (int i = 0; i < 100; ++i) put(store, "a", request("t" + std::to_string(i)), at(0));
   {
     Export exported(store);
-    for (int i = 0; i < 25; ++i) plain(store, at(600));
+    for (int i = 0; i < 25; ++i) plain(store, at(kKept));
     CHECK(store.replies().size() == 0);
   }
   int sweeps = 1;
@@ -298,7 +342,7 @@ namespace {
 struct Model {
   struct Kept {
     std::uint64_t what;
-    std::int64_t decided;
+    std::int64_t asked;  // when it was asked for last
     WriteResult result;
   };
   std::map<std::string, Kept> kept;
@@ -328,7 +372,7 @@ TEST_CASE("any sequence of requests, repeats and pauses is decided as the plain 
       };
       const WriteResult got = run(*store, bytes(request(token, what)), at(clock));
       const auto known = model.kept.find(token);
-      if (known != model.kept.end() && clock - known->second.decided < 600) {
+      if (known != model.kept.end() && clock - known->second.asked < kKept) {
         if (known->second.what != what) {
           CHECK(got.kind == Kind::key_reused);
         } else {
@@ -338,6 +382,7 @@ TEST_CASE("any sequence of requests, repeats and pauses is decided as the plain 
           CHECK(got.version == known->second.result.version);
           CHECK(got.create_revision == known->second.result.create_revision);
           CHECK(got.current_revision == known->second.result.current_revision);
+          known->second.asked = clock;
         }
       } else {
         const WriteResult expected = run(unkeyed, bytes({}), at(clock));

@@ -174,6 +174,13 @@ TEST_CASE("every flipped bit and every missing byte is found") {
   CHECK(error_of(content + "x").find("behind its end") != std::string::npos);
 }
 
+TEST_CASE("content of an older version, which kept replies otherwise, is refused by name") {
+  kv::Store store;
+  std::string content = all(store);
+  content[0] = 1;
+  CHECK(error_of(content) == "its content has format 1, this build knows 2");
+}
+
 TEST_CASE("a section of a newer version is refused by name") {
   kv::Store store;
   std::string content = all(store);

@@ -199,11 +199,13 @@ void World::ask_transfer(Client& client) {
 void World::client_step(std::size_t c) {
   Client& client = clients_[c];
   if (client.probe ? client.satisfied() : !faulty_) return;
-  const Duration most = client.probe ? milliseconds(100) : plan_.client_gap_max;
+  const Duration most = client.probe ? milliseconds(100)
+                        : hanging_   ? seconds(10)
+                                     : plan_.client_gap_max;
   after(between(client.random, milliseconds(5), most), ClientStep{c});
-  if (client.probe && !client.open.empty()) return;
+  if (lull_ || (client.probe && !client.open.empty())) return;
   client.served = 0;
-  if (client.connection != 0 && chance(client.random, 4)) hang_up(client);
+  if (client.connection != 0 && chance(client.random, hanging_ ? 40 : 4)) hang_up(client);
   if (client.connection == 0 && !connect(client)) return;
   if (client.probe) {
     Operation operation;

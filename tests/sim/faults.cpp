@@ -43,6 +43,7 @@ std::vector<std::size_t> World::pick_hosts() {
 void World::next_fault() {
   if (!faulty_) return;
   after(between(faults_, milliseconds(200), plan_.fault_gap_max), NextFault{});
+  if (hanging_) return;
   // Those of these kinds happen by themselves; skew is for life.
   static constexpr FaultKind kInjected[] = {
       FaultKind::crash,     FaultKind::power,  FaultKind::pause,    FaultKind::slow,
@@ -85,6 +86,7 @@ void World::inject(FaultKind kind) {
     case FaultKind::effects:
     case FaultKind::skew:
     case FaultKind::core:
+    case FaultKind::hang:
     case FaultKind::kEnd: return;
   }
 }
@@ -110,6 +112,7 @@ void World::inject_process(FaultKind kind) {
                                     : between(faults_, milliseconds(5), seconds(3));
       trace("the clock of server {} jumps by {} ms", i, forward.ms());
       h.clock.jump(forward);
+      log_clock_.jumps(forward.ns);
       if (h.up()) schedule_turn(h);
       continue;
     }
@@ -346,6 +349,7 @@ void World::undo(std::size_t fault) {
   for (const auto& [a, b] : spell.cuts) --link(a, b).cuts;
   if (!spell.cuts.empty()) trace("partition ends");
   if (spell.kind == FaultKind::churn) --churning_;
+  if (spell.kind == FaultKind::hang) end_hang(spell);
   if (spell.kind == FaultKind::loss) loss_percent_ = 0;
   if (spell.kind == FaultKind::duplicate) duplicate_percent_ = 0;
   if (spell.kind == FaultKind::delay) delay_max_ = plan_.delay_max;

@@ -64,24 +64,28 @@ Outcome History::apply(const Operation& operation) {
   return outcome;
 }
 
-// The first of a token is carried out; what comes later gets its answer, for ten minutes.
-Outcome History::apply_once(const Operation& operation, std::int64_t stamp) {
+// The first of a token is carried out; what comes within ten minutes of the last one gets its
+// answer.
+Outcome History::apply_once(const Operation& operation) {
   if (operation.token.empty()) return apply(operation);
   const auto at = tokens_.find(operation.token);
-  if (at == tokens_.end() || over(at->second, stamp)) {
+  if (at == tokens_.end() || over(at->second, stamp_, passed_)) {
     forgotten_ += at != tokens_.end();
     const Outcome outcome = apply(operation);
-    tokens_[operation.token] = {operation.body, stamp, outcome};
+    tokens_[operation.token] = {operation.body, stamp_, passed_, outcome};
     decided_.push_back(operation.token);
     return outcome;
   }
   if (at->second.body != operation.body) return {Outcome::Kind::reused, revision_, 0, 0, 0, false};
+  kept_over_outages_ += passed_.now - at->second.asked.now >= kAnswersKept;
+  at->second.stamp = stamp_;
+  at->second.asked = passed_;
   Outcome again = at->second.outcome;
   again.replayed = true;
   return again;
 }
 
-Wrong History::committed(std::uint64_t command, std::int64_t stamp) {
+Wrong History::committed(std::uint64_t command, std::int64_t stamp, const Passed& passed) {
   const auto at = written_.find(command);
   if (at == written_.end()) return "a command that nobody asked for is committed";
   Written& written = at->second;
@@ -89,13 +93,14 @@ Wrong History::committed(std::uint64_t command, std::int64_t stamp) {
   if (stamp < stamp_)
     return fmt::format("K2: log time falls from {} to {}: {}", stamp_, stamp, name(first));
   stamp_ = stamp;
+  passed_ = passed;
   const std::size_t times = written.applied.size() + 1;
   if (times > written.attempts)
     return fmt::format("K1: applied twice: {} times, asked for {} times: {}", times,
                        written.attempts, name(first));
   if (times + written.refused > written.attempts)
     return fmt::format("refused and yet applied: {}", name(first));
-  const Outcome outcome = apply_once(first.what, stamp);
+  const Outcome outcome = apply_once(first.what);
   written.applied.push_back({outcome, revision_, false});
   return std::nullopt;
 }

@@ -14,9 +14,9 @@
 #include <unordered_map>
 #include <vector>
 
-namespace vesper::sim {
+#include "sim/log_clock.hpp"
 
-using Wrong = std::optional<std::string>;  // what is, or nothing
+namespace vesper::sim {
 
 // If-Match or If-None-Match: any, or one of these revisions.
 struct Expectation {
@@ -75,8 +75,10 @@ class History {
   Wrong refused(std::size_t operation);  // certainly not applied
   void unknown(std::size_t operation);
 
-  // The next command of the committed log, with the stamp of its entry.
-  Wrong committed(std::uint64_t command, std::int64_t stamp = 0);
+  // The next command of the committed log, with the stamp of its entry. Whether the answer of its
+  // token has to be known, or to be forgotten, the time that has passed says; between the two only,
+  // the stamps do.
+  Wrong committed(std::uint64_t command, std::int64_t stamp = 0, const Passed& passed = {});
 
   // At the end: one connection's operations took effect in their order.
   Wrong judge_connections() const;
@@ -90,11 +92,18 @@ class History {
   void for_newest_kept(std::size_t most, Visit&& visit) const {
     for (auto at = decided_.rbegin(); at != decided_.rend() && most > 0; ++at, --most) {
       const Token& token = tokens_.at(*at);
-      if (!over(token, stamp_)) visit(*at, token.outcome.revision);
+      if (!over(token, stamp_, passed_)) visit(*at, token.outcome.revision);
     }
+  }
+  // When the token's answer was decided or asked for last; null where it never was.
+  const Passed* asked(const std::string& token) const {
+    const auto at = tokens_.find(token);
+    return at == tokens_.end() ? nullptr : &at->second.asked;
   }
   std::int64_t stamp() const { return stamp_; }           // of the entry committed last
   std::uint64_t forgotten() const { return forgotten_; }  // tokens that came again too late
+  // Tokens that came again after ten minutes, in which too little could be decided.
+  std::uint64_t kept_over_outages() const { return kept_over_outages_; }
 
  private:
   enum class End { open, ok, refused, unknown };
@@ -123,7 +132,8 @@ class History {
   // K1: what a token stands for, and the answer that it has.
   struct Token {
     std::uint64_t body = 0;
-    std::int64_t decided = 0;
+    std::int64_t stamp = 0;  // of the entry that asked last
+    Passed asked;            // when it was committed
     Outcome outcome;
   };
   struct Version {
@@ -135,13 +145,16 @@ class History {
     std::uint64_t revision = 0;
   };
 
-  static constexpr std::int64_t kAnswersKept = 600'000'000'000;  // of log time: ten minutes
+  static constexpr std::int64_t kAnswersKept = 600'000'000'000;  // after the decision: ten minutes
+  static constexpr std::int64_t kStampsKept = kAnswersKept + LogClock::kMostUndecided;
 
-  static bool over(const Token& token, std::int64_t stamp) {
-    return stamp - token.decided >= kAnswersKept;
+  static bool over(const Token& token, std::int64_t stamp, const Passed& passed) {
+    if (passed.at_most - token.asked.at_most < kAnswersKept) return false;
+    if (passed.at_least - token.asked.at_least >= kStampsKept) return true;
+    return stamp - token.stamp >= kStampsKept;
   }
   Outcome apply(const Operation& operation);
-  Outcome apply_once(const Operation& operation, std::int64_t stamp);
+  Outcome apply_once(const Operation& operation);
   Wrong sees(Tracked& tracked, std::uint64_t revision, bool effect);
   void tell(std::uint64_t revision, std::int64_t now);
   Wrong judge_stale(const Tracked& tracked, std::uint64_t revision, const Age& age) const;
@@ -158,7 +171,8 @@ class History {
   std::uint64_t floor_ = 1;
   std::vector<Told> told_;  // when the floor rose
   std::int64_t stamp_ = 0;
-  std::uint64_t forgotten_ = 0;
+  Passed passed_;
+  std::uint64_t forgotten_ = 0, kept_over_outages_ = 0;
 };
 
 }  // namespace vesper::sim

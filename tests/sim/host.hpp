@@ -62,6 +62,7 @@ struct Host final : node::Transport, node::Clients, storage::Fs {
   bool gone_for_good = false;  // its data was refused
   bool founded = false;        // it has had the Bootstrap committed
   bool outside = false;        // not of the core that has to go on at the end
+  bool hangs = false;          // for minutes: nothing brings it back
   // Of its disk.
   Instant stalled_until;
   bool failing = false;  // a call has been told to fail

@@ -178,6 +178,27 @@ MUTANTS = (
            "  KeptReply reply{std::string(command.token.view()), command.fingerprint, now, {}};\n",
            "  KeptReply reply{std::string(command.token.view()), command.fingerprint, LogTime(0), "
            "{}};\n", 1000),
+    Mutant("answers to tokens are kept for ten minutes of their entries' stamps", "K2",
+           KV + "replies.hpp", "kReplyKept.ns + kMostUndecided.ns", "kReplyKept.ns", 1000),
+    Mutant("an answer that is given again is not kept for longer", "K2", KV + "store.cpp",
+           "      replies_.refresh(command.token.view(), now);\n", "", 1000),
+    # ---- the cluster's clock
+    Mutant("the clock runs while nothing commits", "K2", RAFT + "raft.cpp",
+           "  return std::min(time, LogTime(undecided.value + kMostUndecided.ns));\n",
+           "  return std::max(time, undecided);\n", 300),
+    Mutant("a clock that stood makes up for it", "K2", RAFT + "leader.cpp",
+           "  set_clock(log_time(now_), time_runs_until_);  // if it stood, it goes on from "
+           "there\n",
+           "", 300),
+    Mutant("a new leader extrapolates over leaderless time", "K2", RAFT + "raft.cpp",
+           "  LogTime start = time_base_;\n",
+           "  LogTime start(time_base_.value + (now_ - time_base_at_).ns);\n", 300),
+    Mutant("a leader counts the time for which it was stopped", "K2", RAFT + "raft.cpp",
+           "(std::min(now, time_runs_until_) - time_base_at_).ns);", "(now - time_base_at_).ns);",
+           1000),
+    Mutant("the clock runs only when something commits", "K2", RAFT + "leader.cpp",
+           "  set_clock(log_time(now_), leader_heard_at() + config_.election_timeout * 2);\n",
+           "", 1000),
     # ---- leases, stale reads
     # Without the assertions that would see them first.
     Mutant("a vote is given within a promise", "K7", RAFT + "follower.cpp",

@@ -13,7 +13,7 @@ namespace {
 constexpr std::array<std::string_view, kFaultKinds> kNames = {
     "crash",    "power", "torn",      "effects", "pause", "slow",    "partition", "oneway",
     "reset",    "loss",  "duplicate", "delay",   "stall", "ioerror", "full",      "wipe",
-    "shutdown", "churn", "skew",      "jump",    "core",  "flip",    "ambush"};
+    "shutdown", "churn", "skew",      "jump",    "core",  "flip",    "ambush",    "hang"};
 
 constexpr std::int64_t kMillion = 1'000'000;
 // Q1 to Q5 of the checklist in one bound: the longest election timeout, so many times.
@@ -26,6 +26,13 @@ storage::WalOptions small_wal() {
   options.first_segment_bytes = 16u << 10;
   options.slice_bytes = 16u << 10;
   return options;
+}
+
+// Ten minutes cost as much as fifty worlds: few have them, and no short timeouts.
+bool draw_hang(Prng& random, const Options& options, Plan& plan) {
+  if (random.between(1, 100) > 4 || options.leaves_out(FaultKind::hang)) return false;
+  plan.kinds |= 1u << static_cast<unsigned>(FaultKind::hang);
+  return true;
 }
 
 }  // namespace
@@ -76,7 +83,7 @@ Plan make_plan(const Options& options) {
 
   // Each world has some of the kinds: what always happens together hides what happens alone.
   for (std::size_t i = 0; i < kFaultKinds; ++i)
-    if (chance(55)) plan.kinds |= 1u << i;
+    if (static_cast<FaultKind>(i) != FaultKind::hang && chance(55)) plan.kinds |= 1u << i;
   if (!chance(20)) plan.kinds &= ~(1u << static_cast<unsigned>(FaultKind::churn));
   if (!chance(40)) plan.kinds &= ~(1u << static_cast<unsigned>(FaultKind::core));
   // Where clocks jump, nothing is asked of leases and of the age of stale reads.
@@ -118,7 +125,8 @@ Plan make_plan(const Options& options) {
   if (chance(30)) plan.raft.max_inflight_messages = static_cast<std::size_t>(between(1, 4));
   if (chance(30)) plan.raft.bulk_bytes = static_cast<std::size_t>(between(50, 2'000));
   // Where elections are quicker than leases end, promises alone protect those (thesis 6.4.1).
-  const std::int64_t timeout = chance(25) ? between(30, 90) : chance(30) ? between(150, 400) : 150;
+  const std::int64_t quick = chance(25) ? between(30, 90) : chance(30) ? between(150, 400) : 150;
+  const std::int64_t timeout = draw_hang(random, options, plan) ? std::max(quick, 150l) : quick;
   plan.raft.election_timeout = milliseconds(timeout);
   plan.raft.heartbeat_interval = plan.raft.election_timeout / 3;
   const Duration longest = milliseconds(std::max<std::int64_t>(timeout, 150)) * 2;

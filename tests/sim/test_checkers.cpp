@@ -391,19 +391,104 @@ TEST_CASE("K1: a token that comes again is answered with what it has, and change
   }
 }
 
-TEST_CASE("K2: a token is new again after ten minutes of log time and not before") {
+TEST_CASE("K2: a token is new again after ten minutes in which something could be decided") {
   History history;
   history.invoke(keyed("a", 1), 1);
-  REQUIRE_FALSE(history.committed(1));
+  REQUIRE_FALSE(history.committed(1, kSecond));
   const auto b = history.invoke(keyed("a", 1), 1);
-  SUBCASE("not before") {
-    REQUIRE_FALSE(history.committed(1, 600 * kSecond - 1));
+  const Outcome anew{Outcome::Kind::put, 3, 2, 2, 3, false};
+  SUBCASE("whatever the stamps say: not before") {
+    REQUIRE_FALSE(history.committed(1, 900 * kSecond, {0, 0, 600 * kSecond - 1}));
+    CHECK(says(history.wrote(b, anew), "wrong outcome"));
+  }
+  SUBCASE("whatever the stamps say: certainly after") {
+    REQUIRE_FALSE(history.committed(1, kSecond, {0, 601 * kSecond, 700 * kSecond}));
+    CHECK(says(history.wrote(b, again(created(2))), "wrong outcome"));
+  }
+  SUBCASE("between the two the stamps decide, which have a second more: kept") {
+    REQUIRE_FALSE(history.committed(1, 602 * kSecond - 1, {0, 0, 600 * kSecond}));
     CHECK_FALSE(history.wrote(b, again(created(2))));
   }
-  SUBCASE("after") {
-    REQUIRE_FALSE(history.committed(1, 600 * kSecond));
-    CHECK_FALSE(history.wrote(b, {Outcome::Kind::put, 3, 2, 2, 3, false}));
+  SUBCASE("between the two the stamps decide, which have a second more: forgotten") {
+    REQUIRE_FALSE(history.committed(1, 602 * kSecond, {0, 0, 600 * kSecond}));
+    CHECK_FALSE(history.wrote(b, anew));
+    CHECK(history.forgotten() == 1);
     CHECK(says(history.committed(1, kSecond), "K2"));
+  }
+  SUBCASE("each answer that is given again begins the ten minutes again") {
+    history.invoke(keyed("a", 1), 1);
+    REQUIRE_FALSE(history.committed(1, 500 * kSecond, {0, 500 * kSecond, 500 * kSecond}));
+    REQUIRE_FALSE(history.committed(1, 1000 * kSecond, {0, 1000 * kSecond, 1000 * kSecond}));
+    CHECK_FALSE(history.wrote(b, again(created(2))));
+    CHECK(history.forgotten() == 0);
+  }
+}
+
+TEST_CASE("K2: a clock that ran while nothing could be decided is seen") {
+  LogClock clock(1'000'000, 1'100'000, kSecond / 3);
+  const auto leads = [&](std::int64_t now, bool all_committed, bool committed_more) {
+    clock.leads({now, 1, all_committed, committed_more, false});
+  };
+  leads(0, false, true);
+  REQUIRE_FALSE(clock.commits(1, 5 * kSecond));
+  SUBCASE("with leaders that have all committed it runs as fast as the fastest clock") {
+    for (std::int64_t now = 0; now <= 100 * kSecond; now += kSecond / 20) leads(now, true, false);
+    CHECK(clock.passed().at_most == 110 * kSecond);
+    SUBCASE("not faster") {
+      CHECK(says(clock.commits(1, (5 + 1 + 110) * kSecond + 1), "K2"));
+    }
+    SUBCASE("and a second before its commit") {
+      CHECK_FALSE(clock.commits(1, (5 + 1 + 110) * kSecond));
+    }
+  }
+  SUBCASE("while an entry waits it does not") {
+    for (std::int64_t now = 0; now <= 100 * kSecond; now += kSecond / 20) leads(now, false, false);
+    leads(100 * kSecond, true, true);
+    CHECK(clock.passed().at_most == kSecond / 3 + kSecond);
+    CHECK(says(clock.commits(1, 8 * kSecond), "K2: the cluster's clock ran"));
+  }
+  SUBCASE("nor without a leader, though clocks jump") {
+    clock.jumps(650 * kSecond);
+    leads(9 * kSecond, false, true);
+    CHECK(clock.passed().at_most == kSecond / 3 + kSecond);
+    CHECK(says(clock.commits(2, 8 * kSecond), "K2: the cluster's clock ran"));
+  }
+  SUBCASE("it never falls behind what it was, for a term that begins earlier") {
+    leads(kSecond, false, true);
+    CHECK_FALSE(clock.commits(2, 5 * kSecond));
+    leads(2 * kSecond, false, true);
+    CHECK_FALSE(clock.commits(2, 5 * kSecond));
+    leads(3 * kSecond, false, true);
+    CHECK(says(clock.commits(2, 5 * kSecond + 5 * kSecond), "K2"));
+  }
+}
+
+TEST_CASE("K2: a clock that stands still though all is well is seen") {
+  LogClock clock(900'000, 1'000'000, 100 * kSecond);
+  const auto leads = [&](std::int64_t now, std::uint64_t term, bool all_committed, bool healthy) {
+    clock.leads({now, term, all_committed, false, healthy});
+  };
+  clock.leads({0, 1, true, true, true});
+  REQUIRE_FALSE(clock.commits(1, 5 * kSecond));
+  SUBCASE("for all of it") {
+    leads(100 * kSecond, 1, true, true);
+    CHECK(says(clock.commits(1, 95 * kSecond - 1), "K2: the cluster's clock stood still"));
+  }
+  SUBCASE("by the slowest clock") {
+    leads(100 * kSecond, 1, true, true);
+    CHECK_FALSE(clock.commits(1, 95 * kSecond));
+    CHECK(clock.passed().at_least == 90 * kSecond);
+  }
+  SUBCASE("what an unhealthy cluster, an undecided entry or another term takes does not count") {
+    leads(10 * kSecond, 1, true, false);
+    leads(20 * kSecond, 1, true, true);
+    leads(30 * kSecond, 1, false, true);
+    leads(40 * kSecond, 1, true, true);
+    CHECK_FALSE(clock.commits(1, 5 * kSecond));
+    leads(50 * kSecond, 1, true, true);
+    leads(60 * kSecond, 2, true, true);
+    CHECK_FALSE(clock.commits(2, 5 * kSecond));
+    CHECK(clock.passed().at_least == 0);
   }
 }
 

@@ -1,5 +1,6 @@
 #include "sim/world.hpp"
 
+#include <algorithm>
 #include <cerrno>
 #include <cstdio>
 
@@ -36,7 +37,10 @@ World::World(Options options)
       registered_(plan_.servers, false),
       safety_(plan_.servers),
       leases_(plan_.servers),
-      reads_(plan_.servers) {
+      reads_(plan_.servers),
+      log_clock_(*std::min_element(plan_.rates.begin(), plan_.rates.end()),
+                 *std::max_element(plan_.rates.begin(), plan_.rates.end()),
+                 plan_.raft.election_timeout.ns * 2) {
   for (std::size_t i = 0; i < plan_.servers; ++i) {
     hosts_.push_back(std::make_unique<Host>());
     Host& h = *hosts_.back();
@@ -201,7 +205,7 @@ void World::turn(Host& h) {
     h.node->post(node::DeadlinePassed{});
     h.wake_at = kNever;
   }
-  const bool dies = faulty_ && plan_.has(FaultKind::effects) && one_in(faults_, 3000);
+  const bool dies = faulty_ && !hanging_ && plan_.has(FaultKind::effects) && one_in(faults_, 3000);
   if (dies) h.effects_left = faults_.between(0, 5);
   const Instant local = h.clock.read(now_);
   const raft::Raft& raft = h.node->raft();
@@ -264,7 +268,7 @@ void World::run_disk(Host& h) {
   if (h.disk.jobs() == 0) return;
   if (h.stalled_until > now_) return schedule_disk(h);
   const bool snapshot = h.disk.next_job().id.value >> 63 != 0;
-  if (faulty_ && plan_.has(FaultKind::torn) && one_in(faults_, snapshot ? 200 : 2000))
+  if (faulty_ && !hanging_ && plan_.has(FaultKind::torn) && one_in(faults_, snapshot ? 200 : 2000))
     return crash_in_job(h);
   if (auto done = h.disk.run_one()) {
     tally_.count(Count::disk_jobs);
@@ -299,13 +303,17 @@ struct World::Dispatch {
   }
   void operator()(const ClientStep& a) const { w.client_step(a.client); }
   void operator()(const Poke& a) const { w.poke(a); }
+  void operator()(const Insist& a) const { w.insist(a); }
+  void operator()(const Hang&) const { w.hang(); }
+  void operator()(const Lull&) const { w.lull(); }
   void operator()(const NextFault&) const { w.next_fault(); }
   void operator()(const Restart& a) const {
     Host& h = w.host(a.host);
-    if (!h.up() && (w.faulty_ || !h.outside)) w.start(h);
+    if (!h.up() && !h.hangs && (w.faulty_ || !h.outside)) w.start(h);
   }
   void operator()(const Resume& a) const {
-    if (w.faulty_ || !w.host(a.host).outside) w.resume(w.host(a.host));
+    Host& h = w.host(a.host);
+    if (!h.hangs && (w.faulty_ || !h.outside)) w.resume(h);
   }
   void operator()(const Shut& a) const {
     Host& h = w.host(a.host);
@@ -342,6 +350,7 @@ Wrong World::run() {
   for (std::size_t c = 0; c < clients_.size(); ++c)
     after(between(clients_[c].random, {}, milliseconds(300)), ClientStep{c});
   after(between(faults_, {}, seconds(1)), NextFault{});
+  if (plan_.has(FaultKind::hang)) after(between(faults_, {}, plan_.faults), Hang{});
   while (!queue_.empty() && !failure_) {
     if (faulty_ && queue_.next_at() >= quiet_at_) become_quiet();
     now_ = std::max(now_, queue_.next_at());
@@ -416,6 +425,7 @@ bool World::settled() {
 void World::judge_end() {
   check(history_.judge_connections());
   tally_.count(Count::tokens_forgotten, history_.forgotten());
+  tally_.count(Count::tokens_kept_over_outages, history_.kept_over_outages());
   tally_.count(Count::promises, leases_.promises());
   for (const auto& h : hosts_)
     if (h->up() && h->node && !failure_) compare_store(*h);

@@ -18,6 +18,7 @@
 #include "sim/history.hpp"
 #include "sim/host.hpp"
 #include "sim/leases.hpp"
+#include "sim/log_clock.hpp"
 #include "sim/plan.hpp"
 #include "sim/reads.hpp"
 #include "sim/safety.hpp"
@@ -79,6 +80,12 @@ class World {
     std::size_t client;
     bool lease = false;  // reads by lease
   };
+  struct Insist {
+    std::size_t client;
+    bool fresh;  // a new keyed write, else one that was asked for before
+  };
+  struct Hang {};
+  struct Lull {};
   struct NextFault {};
   struct Restart {
     std::size_t host;
@@ -107,8 +114,9 @@ class World {
     std::size_t fault;
   };
   struct Poll {};
-  using Action = std::variant<Deliver, Turn, Disk, Wake, Dial, Reset, ClientStep, Poke, NextFault,
-                              Restart, Resume, Shut, Kill, Strike, Spring, Undo, Poll>;
+  using Action =
+      std::variant<Deliver, Turn, Disk, Wake, Dial, Reset, ClientStep, Poke, Insist, Hang, Lull,
+                   NextFault, Restart, Resume, Shut, Kill, Strike, Spring, Undo, Poll>;
   struct Dispatch;
 
   // The connection that `from` has dialled and speaks on.
@@ -261,6 +269,13 @@ class World {
   void wipe();
   bool may_wipe();
   void strike(Host& h);
+  // hangs.cpp
+  void hang();
+  void lull();
+  void end_hang(const Spell& spell);
+  void insist(const Insist& what);
+  bool is_healthy();
+  std::vector<std::size_t> draw_hosts(std::size_t n);
   void ambush();
   void spring(Host& h);
   std::size_t pick_host();
@@ -281,8 +296,12 @@ class World {
   std::int64_t loss_percent_ = 0, duplicate_percent_ = 0;
   Duration delay_max_;
   std::vector<Spell> spells_;
-  std::size_t churning_ = 0;    // spells of churn
-  std::size_t lost_hosts_ = 0;  // wiped or refused: of the minority that may be
+  std::size_t churning_ = 0;           // spells of churn
+  bool hanging_ = false;               // for minutes: no other fault begins
+  bool lull_ = false;                  // nor does anybody ask for anything
+  std::optional<Operation> insisted_;  // what is asked for at the end of the lull
+  Duration left_;                      // of the time for which its answer is kept, as it begins
+  std::size_t lost_hosts_ = 0;         // wiped or refused: of the minority that may be
   std::vector<Client> clients_;
   std::uint64_t connections_ = 0;
   std::uint64_t values_ = 0;
@@ -293,6 +312,7 @@ class World {
   Safety safety_;
   Leases leases_;
   ReadRounds reads_;
+  LogClock log_clock_;
   History history_;
   Tally tally_;
   Wrong failure_;
