@@ -17,6 +17,7 @@ namespace vesper::server {
 namespace {
 
 constexpr Duration kResolveTimeout = seconds(1);
+constexpr Duration kResolveAgainTimeout = milliseconds(250);  // of a name that had an address
 // In election timeouts, which are long beside a round trip. TCP asks again after one second at the
 // soonest where it has no answer to its first packet, and twice as late each time where it has none
 // to a later one: after a partition of ten seconds that would be another ten.
@@ -54,7 +55,7 @@ OutLink::~OutLink() = default;
 void OutLink::dial() {
   if (state_ != State::waiting) return;
   state_ = State::resolving;
-  timer_.start(kResolveTimeout);
+  timer_.start(addresses_.empty() ? kResolveTimeout : kResolveAgainTimeout);
   const HostPort& address = peers_.find(to_)->address;
   lookup_.start(
       address.host, address.port,
@@ -62,8 +63,16 @@ void OutLink::dial() {
 }
 
 void OutLink::on_resolved(Result<std::vector<io::Address>> addresses) {
-  if (!addresses) return end(addresses.error().what);
+  if (!addresses) return not_resolved(addresses.error().what);
   addresses_ = std::move(addresses).value();
+  next_address_ = 0;
+  connect_next();
+}
+
+// A resolver that is down must not keep apart what was connected: dials where the peer was.
+void OutLink::not_resolved(std::string why) {
+  lookup_.cancel();
+  if (addresses_.empty()) return end(std::move(why));
   next_address_ = 0;
   connect_next();
 }
@@ -195,7 +204,7 @@ void OutLink::on_failed(int code) {
 void OutLink::on_timer() {
   switch (state_) {
     case State::waiting: return dial();
-    case State::resolving: return end("its name was not resolved in time");
+    case State::resolving: return not_resolved("its name was not resolved in time");
     case State::connecting: return end("no answer to the connection attempt");
     case State::greeting: return end("no answer to the handshake");
     case State::up:

@@ -47,6 +47,7 @@ class OutLink {
   enum class State : std::uint8_t { waiting, resolving, connecting, greeting, up, closed };
 
   void on_resolved(Result<std::vector<io::Address>> addresses);
+  void not_resolved(std::string why);
   void connect_next();
   void on_connected(int code);
   void on_bytes(std::string_view bytes);
@@ -70,8 +71,8 @@ class OutLink {
   const Channel channel_;
   State state_ = State::waiting;
   io::Lookup lookup_;
-  io::Timer timer_;  // the next dial, a deadline of the dial, or of stuck output
-  std::vector<io::Address> addresses_;
+  io::Timer timer_;                     // the next dial, a deadline of the dial, or of stuck output
+  std::vector<io::Address> addresses_;  // of the last answer
   std::size_t next_address_ = 0;
   std::unique_ptr<io::Stream> stream_;
   std::unique_ptr<http::Parser> parser_;  // while greeting

@@ -113,6 +113,18 @@ def named(binary, directory, hosts, node=0, flags=()):
     return Server(binary, directory, ports, node, flags)
 
 
+def with_hosts(binary, directory):
+    """A program that runs `binary` with a hosts file of its own."""
+    hosts, program = os.path.join(directory, "hosts"), os.path.join(directory, "with_hosts")
+    with open(hosts, "w", encoding="ascii") as f:
+        f.write("127.0.0.1 a.test b.test c.test\n")
+    with open(program, "w", encoding="ascii") as f:
+        f.write("#!/bin/sh\nexec unshare --mount sh -c 'mount --bind %s /etc/hosts && "
+                "exec %s \"$@\"' - \"$@\"\n" % (hosts, binary))
+    os.chmod(program, 0o755)
+    return program
+
+
 def logged(server, text):
     assert server.process.poll() is None, server.log_text()
     return text in server.log_text()
@@ -175,6 +187,28 @@ def test_signals_are_honoured_while_the_own_name_is_not_known(binary, directory)
                 wait(lambda: logged(server, line))
                 ends(server, sig=sig)
             assert not os.path.exists(os.path.join(folder, "vesper-data"))
+
+
+def test_a_peer_is_dialled_where_it_was_while_the_resolver_is_dead(binary, directory):
+    with Resolver(a=LOOPBACK, b=LOOPBACK, c=LOOPBACK) as resolver:
+        first = named(binary, directory, ["a.test", "b.test", "c.test"])
+        servers = [first] + [Server(binary, directory, first.ports, i) for i in (1, 2)]
+        for s in servers:
+            s.start(wait=False)
+        try:
+            for s in servers:
+                s.wait_ready(30)
+            for answer in (NO_ANSWER, BROKEN, UNKNOWN):
+                for name in "abc":
+                    resolver.set(name, answer)
+                servers[2].process.kill()
+                servers[2].process.wait()
+                # It has a hosts file and needs no resolver, the two others do.
+                servers[2] = Server(with_hosts(binary, directory), directory, first.ports, 2)
+                servers[2].start()
+        finally:
+            for s in servers:
+                s.stop()
 
 
 def test_what_can_never_be_a_name_is_refused_at_once(binary, directory):
