@@ -21,6 +21,8 @@ constexpr std::size_t kMaxNodes = 256;
 struct Node {
   HostPort server;
   std::optional<std::uint64_t> id;  // its own word, else another node's
+  std::string cluster;              // likewise; empty: none is known
+  bool is_hearsay = false;          // another node named it, the user did not
   bool reachable = false;
   std::string body;    // of GET /status
   std::string detail;  // why it is not reachable
@@ -44,6 +46,7 @@ class StatusCommand {
       for (std::size_t i = asked; i < known; ++i) add_members_of(*nodes_[i]);
       asked = known;
     }
+    drop_old_addresses();
     std::stable_sort(nodes_.begin(), nodes_.end(), [](const auto& a, const auto& b) {
       return a->id.value_or(UINT64_MAX) < b->id.value_or(UINT64_MAX);
     });
@@ -136,16 +139,39 @@ class StatusCommand {
     }
     node.reachable = true;
     node.id = node.member("id").uint64();
+    node.cluster = node.member("cluster").string().value_or("");
   }
 
   void add_members_of(const Node& teller) {
     for (const auto& member : teller.member("members")) {
       const auto address = member.value.find("address").string();
       const auto server = parse_endpoint(address.value_or(""));
-      if (!server) continue;
+      const auto id = member.value.find("id").uint64();
+      if (!server || (id && answers_elsewhere(*id, teller.cluster))) continue;
+      const std::size_t known = nodes_.size();
       Node* node = add(server.value());
-      if (node != nullptr && !node->id) node->id = member.value.find("id").uint64();
+      if (node == nullptr) continue;
+      if (nodes_.size() > known) node->is_hearsay = true;
+      if (node->id) continue;
+      node->id = id;
+      node->cluster = teller.cluster;
     }
+  }
+
+  // A node whose list is old names a server where it was. It is shown where it answered.
+  void drop_old_addresses() {
+    std::vector<std::unique_ptr<Node>> all = std::move(nodes_), old;
+    nodes_.clear();
+    for (auto& node : all)
+      (node->is_hearsay && !node->reachable && node->id ? old : nodes_).push_back(std::move(node));
+    for (auto& node : old)
+      if (!answers_elsewhere(*node->id, node->cluster)) nodes_.push_back(std::move(node));
+  }
+
+  bool answers_elsewhere(std::uint64_t id, const std::string& cluster) const {
+    return std::any_of(nodes_.begin(), nodes_.end(), [&](const auto& node) {
+      return node->reachable && node->id == id && node->cluster == cluster;
+    });
   }
 
   std::vector<std::string> row(const Node& node) const {
@@ -165,9 +191,14 @@ class StatusCommand {
             uptime(node.number("uptime_ms"))};
   }
 
-  // The id where we know whose address it is.
+  // The id, if the node itself or another one says which server has that address.
   std::string leader_cell(const Node& node) const {
-    const auto server = parse_endpoint(node.member("leader").string().value_or(""));
+    const auto address = node.member("leader").string();
+    for (const auto& member : node.member("members"))
+      if (const auto id = member.value.find("id").uint64();
+          address && id && member.value.find("address").string() == address)
+        return std::to_string(*id);
+    const auto server = parse_endpoint(address.value_or(""));
     for (const auto& other : nodes_)
       if (server && other->server == server.value() && other->id) return std::to_string(*other->id);
     return cell(node.member("leader"));

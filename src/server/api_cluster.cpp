@@ -1,6 +1,8 @@
 // /cluster/transfer: leadership moves to another node (thesis 3.10).
 #include <fmt/core.h>
 
+#include <algorithm>
+
 #include "http/values.hpp"
 #include "json/writer.hpp"
 #include "server/api.hpp"
@@ -14,10 +16,12 @@ std::optional<Problem> check_transfer(const Context& context, const http::Reques
       if (auto problem = read_timeout(parameter, exchange)) return problem;
     } else if (parameter.name == "to") {
       const auto id = http::parse_decimal(parameter.value);
-      if (!id || *id >= raft::kMaxServers ||
-          context.address_of(raft::ServerId(static_cast<std::uint32_t>(*id))).empty())
+      const auto members = context.members();
+      const auto member = std::find_if(members.begin(), members.end(),
+                                       [&](auto known) { return known.value == id; });
+      if (member == members.end())
         return invalid_parameter("to", "to is the id of a member, see \"members\" in /status");
-      exchange.to = raft::ServerId(static_cast<std::uint32_t>(*id));
+      exchange.to = *member;
     } else {
       return unknown_parameter(parameter);
     }

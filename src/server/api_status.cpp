@@ -13,27 +13,29 @@
 namespace vesper::server {
 namespace {
 
-void write_members(const Context& context, const raft::Configuration* configuration,
-                   json::Writer& json) {
-  const auto member = [&](std::uint32_t id, std::string_view address) {
+void write_members(const Context& context, json::Writer& json) {
+  json.key("members");
+  json.begin_array();
+  for (const raft::ServerId id : context.members()) {
     json.begin_object();
     json.key("id");
-    json.number(id);
+    json.number(id.value);
     json.key("address");
-    json.string(address);
+    json.string(context.address_of(id));
     json.key("voter");
     json.boolean(true);
     json.end_object();
-  };
-  json.key("members");
-  json.begin_array();
-  if (configuration != nullptr && !configuration->voters.empty()) {
-    for (const raft::Voter& voter : configuration->voters) member(voter.id.value, voter.address);
-  } else {
-    for (std::uint32_t id = 0; id < context.options().list.size(); ++id)
-      member(id, url_of(context.options().list[id]));
   }
   json.end_array();
+  const auto mismatch = context.list_mismatch();
+  if (!mismatch) return;
+  json.key("list_mismatch");
+  json.begin_object();
+  json.key("log_voters");
+  json.number(mismatch->log_voters);
+  json.key("list_servers");
+  json.number(mismatch->list_servers);
+  json.end_object();
 }
 
 void write_limits(const Options& options, json::Writer& json) {
@@ -175,7 +177,7 @@ void render_status(Context& context, Answer& answer) {
   json.number(status.keys);
   json.key("store_bytes");
   json.number(status.store_bytes);
-  write_members(context, node != nullptr ? &node->raft().configuration() : nullptr, json);
+  write_members(context, json);
   write_log(status, context.wal(), json);
   write_snapshot(context, status, json);
   write_limits(context.options(), json);

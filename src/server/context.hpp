@@ -7,6 +7,7 @@
 #include <optional>
 #include <string>
 #include <string_view>
+#include <vector>
 
 #include "base/time.hpp"
 #include "http/values.hpp"
@@ -23,6 +24,16 @@ struct Gauges {
   std::uint64_t client_bytes_in = 0, client_bytes_out = 0;
   std::uint64_t peer_bytes_in = 0, peer_bytes_out = 0;
   std::uint64_t peer_messages_dropped = 0;
+};
+
+// The log's voters are not the servers of this node's list.
+struct ListMismatch {
+  std::size_t log_voters = 0, list_servers = 0;
+  std::vector<std::uint32_t> unlisted;  // voters that the list lacks: this node does not dial them
+  std::vector<std::uint32_t> no_members;  // servers of the list that are no voters
+
+  bool operator==(const ListMismatch&) const = default;
+  std::string to_string() const;  // for people
 };
 
 class Context {
@@ -51,9 +62,15 @@ class Context {
   void set_draining() { draining_ = true; }
   void set_shutting_down() { draining_ = shutting_down_ = true; }
 
-  // This node's address as the list has it, and another's: the log's voters know better than the
-  // list once there are any. Empty for an id that nobody knows.
+  // The ids of the members: the log's voters, or the servers of the list until there are any.
+  std::vector<raft::ServerId> members() const;
+  // Where a server is reached, as a URL. The log says who is a member, the list where it is found:
+  // this node dials the list's address, and so can a client. The address in the log is that of the
+  // day when the cluster was founded; it stands for a member that the list does not name. Empty for
+  // an id in neither.
   std::string address_of(raft::ServerId id) const;
+  // Nothing while the list names exactly the members, or no log is known.
+  std::optional<ListMismatch> list_mismatch() const;
   std::optional<raft::ServerId> leader() const;
 
   // The fields that every reply carries, as text; good until the next call.

@@ -195,10 +195,20 @@ void Server::run_node() {
     return stop(Exit::storage_failed);
   }
   loop_.set_deadline(*deadline);
+  warn_of_list();
   const storage::WalStats& stats = recovered_.wal->stats();
   if (stats.frames == frames_seen_) return;
   frames_seen_ = stats.frames;
   context_.metrics.fsync.observe(stats.last_took);
+}
+
+// Once, as soon as the log says who its voters are: read at the start, or received later.
+void Server::warn_of_list() {
+  const std::size_t voters = node_->raft().configuration().voters.size();
+  if (voters == voters_seen_) return;
+  voters_seen_ = voters;
+  if (const auto mismatch = context_.list_mismatch())
+    log::warn("{} -> the log decides who is a member", mismatch->to_string());
 }
 
 void Server::on_disk_done(storage::JobDone done) {

@@ -52,6 +52,7 @@ class Server {
   void recover();
   void on_recovered();
   void run_node();
+  void warn_of_list();
   void check_shutdown();
   void begin_shutdown();
   bool drained() const;
@@ -75,6 +76,7 @@ class Server {
   std::optional<Error> recovery_error_;
   io::Background recovery_;
   std::uint64_t frames_seen_ = 0;
+  std::size_t voters_seen_ = 0;  // of the log
   bool stopped_ = false;
   Exit exit_ = Exit::ok;
 };

@@ -10,6 +10,7 @@ import cases_disks  # noqa: F401  (importing registers the cases)
 import cases_faults  # noqa: F401
 import cases_handover  # noqa: F401
 import cases_identity  # noqa: F401
+import cases_lists  # noqa: F401
 import cases_once  # noqa: F401
 import cases_overload  # noqa: F401
 import cases_partitions  # noqa: F401
@@ -20,8 +21,8 @@ import cases_snapshots  # noqa: F401
 import world
 from runner import CASES, SKIPPED, run
 
-GROUPS = ['disks', 'faults', 'handover', 'identity', 'once', 'overload', 'partitions', 'reads',
-          'rolling', 'serving', 'snapshots']
+GROUPS = ['disks', 'faults', 'handover', 'identity', 'lists', 'once', 'overload', 'partitions',
+          'reads', 'rolling', 'serving', 'snapshots']
 IN_A_WORLD = {'disks', 'handover', 'partitions'}  # of their own: namespaces, mounts
 
 

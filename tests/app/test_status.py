@@ -1,0 +1,161 @@
+#!/usr/bin/env python3
+"""`vesper status`: which nodes are asked, what is shown of each, and the exit codes."""
+import json
+import time
+import unittest
+
+from cli_case import Cli
+from fake_server import problem, refused_url, reply
+
+
+class Status(Cli):
+    @staticmethod
+    def body(fakes, i, role, leader=0, lag=0):
+        """What GET /status of the i-th says."""
+        urls = [fake.url for fake in fakes]
+        return {
+            "id": i,
+            "address": urls[i],
+            "version": "0.1.0",
+            "cluster": "00",
+            "role": role,
+            "term": 3,
+            "leader": None if leader is None else urls[leader],
+            "revision": 12,
+            "last_index": 40,
+            "commit_index": 40,
+            "applied_index": 40 - i * lag,
+            "digest": "00",
+            "uptime_ms": 3_723_000,
+            "members": [{"id": j, "address": url, "voter": True} for j, url in enumerate(urls)],
+            "limits": {},
+        }
+
+    def cluster(self, roles, leader=0, lag=0):
+        fakes = [self.fake(None) for _ in roles]
+        for i, (role, fake) in enumerate(zip(roles, fakes)):
+            body = self.body(fakes, i, role, leader, lag)
+            fake.answer = (
+                lambda r, c, body=body: reply(200, body)
+                if r.target == "/status"
+                else problem(404, "no_such_path")
+            )
+        return fakes
+
+    def test_all_members_are_found_from_one_endpoint(self):
+        fakes = self.cluster(["leader", "follower", "follower"], lag=2)
+        result = self.vesper("status", endpoints=[fakes[2].url])
+        self.assertEqual((result.code, result.err), (0, ""))
+        lines = [line.split() for line in result.out.decode().splitlines()]
+        self.assertEqual(
+            lines[0],
+            [
+                "ID",
+                "ADDRESS",
+                "ROLE",
+                "TERM",
+                "LEADER",
+                "LAST",
+                "COMMIT",
+                "APPLIED",
+                "LAG",
+                "UPTIME",
+            ],
+        )
+        self.assertEqual(
+            lines[1], ["0", fakes[0].url, "leader", "3", "0", "40", "40", "40", "0", "1h02m"]
+        )
+        self.assertEqual(
+            lines[3], ["2", fakes[2].url, "follower", "3", "0", "40", "40", "36", "4", "1h02m"]
+        )
+
+    def test_nodes_that_are_down_or_frozen_are_shown_and_cost_one_timeout(self):
+        fakes = self.cluster(["leader", "follower", "follower", "follower"])
+        fakes[1].close()
+        self.fakes.remove(fakes[1])
+        for i in (2, 3):
+            fakes[i].answer = lambda r, c: time.sleep(20)
+        result = self.vesper("status", "--timeout", "2s", endpoints=[fakes[0].url])
+        self.assertEqual(result.code, 0)
+        lines = result.out.decode().splitlines()
+        self.assertRegex(lines[2], r"^1 .*unreachable .*refused")
+        self.assertRegex(lines[3], r"^2 .*unreachable .*no answer in time")
+        self.assertLess(result.seconds, 3.9)
+
+    def test_no_leader_and_no_node_end_with_5(self):
+        fakes = self.cluster(["follower", "candidate"], leader=None)
+        result = self.vesper("status", endpoints=[fakes[0].url])
+        self.assertEqual((result.code, len(result.out.splitlines())), (5, 3))
+        self.assertIn("no leader", result.err)
+        result = self.vesper("status", endpoints=[refused_url()])
+        self.assertEqual((result.code, len(result.out.splitlines())), (5, 2))
+
+    def test_json_is_for_scripts(self):
+        fakes = self.cluster(["follower", "leader"], leader=1)
+        down = refused_url()
+        for flag in (["--json"], ["-o", "json"]):
+            result = self.vesper("status", *flag, endpoints=[down, fakes[0].url])
+            self.assertEqual((result.code, len(result.out.splitlines())), (0, 1))
+            report = json.loads(result.out)
+            self.assertEqual(report["leader"], fakes[1].url)
+            self.assertEqual([node["reachable"] for node in report["nodes"]], [True, True, False])
+            self.assertEqual(report["nodes"][1]["status"]["role"], "leader")
+            self.assertEqual(report["nodes"][2]["address"], down)
+
+    def test_what_answers_and_is_no_vesper_is_not_taken_for_a_node(self):
+        for answer in (
+            reply(200, "<html>"),
+            reply(200, {"ok": True}),
+            reply(404, {}),
+            b"hello\r\n",
+        ):
+            result = self.vesper("status", endpoints=[self.fake(answer).url])
+            self.assertEqual(result.code, 5)
+            self.assertIn(b"unreachable", result.out)
+
+    def test_raw_has_no_header_and_tabs(self):
+        fakes = self.cluster(["leader"])
+        result = self.vesper("status", "-o", "raw", endpoints=[fakes[0].url])
+        self.assertEqual(result.out.decode().split("\t")[:3], ["0", fakes[0].url, "leader"])
+
+    def test_a_member_that_moved_is_shown_where_it_is_found(self):
+        # The first one's list is older than the leader's move, or it announces the log's address.
+        fakes = self.cluster(["follower", "leader", "follower"], leader=1)
+        stale = self.body(fakes, 0, "follower", leader=1)
+        stale["leader"] = stale["members"][1]["address"] = refused_url()
+        # One that is nowhere stands behind it in what is named.
+        gone = {"id": 3, "address": refused_url(), "voter": True}
+        stale["members"].append(gone)
+        fakes[0].answer = lambda r, c: reply(200, stale)
+        for endpoints in ([fake.url for fake in fakes], [fakes[0].url]):
+            result = self.vesper("status", "-o", "raw", endpoints=endpoints)
+            self.assertEqual((result.code, result.err), (0, ""))
+            rows = [line.split("\t")[:5] for line in result.out.decode().splitlines()]
+            self.assertEqual(
+                rows,
+                [
+                    ["0", fakes[0].url, "follower", "3", "1"],
+                    ["1", fakes[1].url, "leader", "3", "1"],
+                    ["2", fakes[2].url, "follower", "3", "1"],
+                    ["3", gone["address"], "unreachable", "-", "-"],
+                ],
+            )
+
+    def test_an_endpoint_that_does_not_answer_is_shown_though_its_server_is_found_elsewhere(self):
+        fakes = self.cluster(["leader"])
+        down = refused_url()
+        result = self.vesper("status", "-o", "raw", endpoints=[down, fakes[0].url])
+        self.assertEqual((result.code, len(result.out.splitlines())), (0, 2))
+
+    def test_servers_of_two_clusters_are_shown_apart(self):
+        ours, theirs = self.cluster(["leader", "follower"]), self.cluster(["leader", "follower"])
+        for i, role in enumerate(["leader", "follower"]):
+            body = self.body(theirs, i, role)
+            body["cluster"] = "ff"
+            theirs[i].answer = lambda r, c, body=body: reply(200, body)
+        result = self.vesper("status", "-o", "raw", endpoints=[ours[0].url, theirs[0].url])
+        self.assertEqual((result.code, len(result.out.splitlines())), (0, 4))
+
+
+if __name__ == "__main__":
+    unittest.main()

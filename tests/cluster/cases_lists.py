@@ -1,0 +1,137 @@
+"""Lists that changed between two starts: the log says who is a member, the list where it is."""
+
+import json
+import subprocess
+
+from harness import SLOW, Cluster, free_ports, wait_for
+from http_api import Broken, NotSent
+from runner import case, expect, expect_equal
+
+
+def move(cluster, node):
+    """Gives a node that is down another port, and writes it into the list."""
+    node.port = free_ports(1)[0]
+    node.url = f'http://{node.host}:{node.port}'
+    cluster.write_list()
+
+
+def leads(node):
+    """Asks for it, where it does not lead yet."""
+    try:
+        return node.api().request('POST', f'/cluster/transfer?to={node.id}').status == 200
+    except (NotSent, Broken):
+        return False
+
+
+def vesper_status(cluster):
+    done = subprocess.run([cluster.binary, 'status', '--json'], cwd=cluster.dir,
+                          capture_output=True, timeout=30 * SLOW, check=False)
+    return done.returncode, json.loads(done.stdout)
+
+
+def announced_leader(node):
+    return node.api().request('GET', '/').headers.get('vesper-leader')
+
+
+@case('a member that moved is announced under the address of the list, not under that of the log')
+def _(binary):
+    with Cluster(binary, 3) as cluster:
+        expect_equal(cluster.nodes[0].api().put('name', 'a').status, 200, 'a write')
+        cluster.wait_equal()
+        for node in cluster.nodes:
+            node.kill()
+        for node in cluster.nodes[:2]:
+            move(cluster, node)
+        cluster.restart(*cluster.nodes)
+        for node in cluster.nodes:
+            # Each in turn leads, so that each is announced as the leader.
+            moved = cluster.nodes[2].api().request('POST', f'/cluster/transfer?to={node.id}')
+            expect_equal((moved.status, moved.json()['leader']), (200, node.url), 'a transfer')
+            expect(cluster.wait_leader() is node, 'who leads')
+            for teller in cluster.nodes:
+                expect_equal(announced_leader(teller), node.url, f'Vesper-Leader of {teller}')
+                status = teller.status()
+                expect_equal(status['address'], teller.url, 'its own address')
+                expect_equal([member['address'] for member in status['members']],
+                             [n.url for n in cluster.nodes], f'members of {teller}')
+            code, report = vesper_status(cluster)
+            expect_equal((code, report['leader']), (0, node.url), 'vesper status')
+            expect_equal([(n['id'], n['reachable']) for n in report['nodes']],
+                         [(0, True), (1, True), (2, True)], 'the nodes of vesper status')
+
+
+@case('a node whose list is older than a move announces what its own list says')
+def _(binary):
+    with Cluster(binary, 3) as cluster:
+        expect_equal(cluster.nodes[0].api().put('name', 'a').status, 200, 'a write')
+        cluster.wait_equal()
+        for node in cluster.nodes[:2]:
+            node.kill()
+        before = cluster.nodes[0].url
+        move(cluster, cluster.nodes[0])
+        moved, other, stale = cluster.nodes
+        moved.start()
+        other.start()
+        # The stale node does not find the one that moved, so that it cannot lead it.
+        wait_for('another one to lead', lambda: leads(other))
+        cluster.wait_ready()
+        expect_equal(stale.status()['members'][0]['address'], before, 'by its own list')
+        expect_equal(moved.status()['address'], moved.url, 'of itself it says where it listens')
+        code, report = vesper_status(cluster)
+        expect_equal(code, 0, 'vesper status')
+        expect_equal([n['id'] for n in report['nodes']], [0, 1, 2], 'one row for each node')
+        expect(all(n['reachable'] for n in report['nodes']), f'{report}')
+
+
+def restart_with(cluster, listed):
+    """All running nodes again, with a list of those."""
+    for node in cluster.nodes:
+        if node.process is not None:
+            node.kill()
+    with open(cluster.list, 'w', encoding='ascii') as f:
+        f.writelines(url + '\n' for url in listed)
+    before = {node: len(node.log_text()) for node in cluster.nodes}
+    for node in cluster.nodes[:len(listed)]:
+        node.start()
+    cluster.wait_ready()
+    return before
+
+
+def warnings(node, since):
+    return [line for line in node.log_text()[since[node]:].splitlines() if ' voters' in line]
+
+
+@case('a list that is shorter or longer than the log is said at the start and in /status')
+def _(binary):
+    with Cluster(binary, 5) as cluster:
+        expect_equal(cluster.nodes[0].api().put('name', 'a').status, 200, 'a write')
+        cluster.wait_equal()
+        five = [node.url for node in cluster.nodes]
+        for node in cluster.nodes:
+            expect('list_mismatch' not in node.status(), f'{node} has the list of its log')
+            expect('voters, the list' not in node.log_text(), f'{node} warns of nothing')
+        others = [f'http://127.0.0.1:{port}' for port in free_ports(2)]
+        for listed, said, short in ((five[:3], 'the log has 5 voters, the list names 3', '3, 4'),
+                                    (five + others, 'the log has 5 voters, the list names 7',
+                                     '5, 6')):
+            since = restart_with(cluster, listed)
+            for node in cluster.serving():
+                expect_equal(node.status().get('list_mismatch'),
+                             {'log_voters': 5, 'list_servers': len(listed)}, f'/status of {node}')
+                lines = warnings(node, since)
+                expect_equal(len(lines), 1, f'lines of {node}: {lines}')
+                expect(' W ' in lines[0] and said in lines[0] and short in lines[0], lines[0])
+        restart_with(cluster, five)
+        for node in cluster.nodes:
+            expect('list_mismatch' not in node.status(), f'{node} has the list of its log again')
+
+
+@case('a transfer to a server of the list that is no member is refused')
+def _(binary):
+    with Cluster(binary, 3) as cluster:
+        expect_equal(cluster.nodes[0].api().put('name', 'a').status, 200, 'a write')
+        cluster.wait_equal()
+        three = [node.url for node in cluster.nodes]
+        restart_with(cluster, three + [f'http://127.0.0.1:{free_ports(1)[0]}'])
+        reply = cluster.nodes[0].api().request('POST', '/cluster/transfer?to=3')
+        expect_equal((reply.status, reply.code), (400, 'invalid_parameter'), f'{reply}')
