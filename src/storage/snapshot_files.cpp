@@ -12,8 +12,6 @@ Result<std::vector<raft::Index>> SnapshotFiles::open() {
   std::vector<raft::Index> found;
   for (const std::string& name : *names) {
     if (const auto index = parse_snapshot_name(name)) found.push_back(*index);
-    if (!is_snapshot_temporary(name)) continue;
-    if (auto removed = fs_.remove(name); !removed) return std::move(removed).error();
   }
   // After a kill -9 a rename may not be durable yet. It is before anything is built upon it.
   if (auto synced = fs_.sync_directory(); !synced) return std::move(synced).error();

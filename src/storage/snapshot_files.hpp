@@ -34,6 +34,10 @@ struct SnapshotOwner {
   raft::Incarnation incarnation;
 };
 
+// Boot, before anything in the directory is changed: refuses a snapshot of another node,
+// incarnation or version of the format. Damage is left to SnapshotReader.
+Result<void> check_owner(Fs& fs, SnapshotOwner owner, raft::Index index);
+
 // Boot: reads one snapshot from front to back; blocks. Every error names file and offset.
 class SnapshotReader {
  public:
@@ -45,6 +49,7 @@ class SnapshotReader {
   const StoredSnapshot& stored() const { return stored_; }
 
  private:
+  friend Result<void> check_owner(Fs& fs, SnapshotOwner owner, raft::Index index);
   Result<void> read_head();
   Result<std::string_view> view(std::size_t length);
   Result<std::string> finish(std::string_view record);
@@ -74,8 +79,8 @@ class SnapshotFiles {
   SnapshotFiles(const SnapshotFiles&) = delete;
   SnapshotFiles& operator=(const SnapshotFiles&) = delete;
 
-  // Boot; blocks. Removes what was never finished (F57) and gives the indexes of the others, newest
-  // first. Errors as in Fs.
+  // Boot; blocks. Gives the indexes of the snapshots, newest first. What was never finished is gone
+  // by then: Wal::open removes it. Errors as in Fs.
   Result<std::vector<raft::Index>> open();
   // Boot: this one was read back, or (nothing) could not be.
   void add(StoredSnapshot stored) { stored_.push_back(std::move(stored)); }

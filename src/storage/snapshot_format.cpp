@@ -85,10 +85,12 @@ Result<SnapshotHead> decode_snapshot_head(std::string_view bytes) {
     return Error{"its head is damaged: the checksum does not match"};
   // Behind the checksum, so that damage is not reported as a newer version.
   if (version != kSnapshotVersion)
-    return Error{fmt::format(
-        "it has format version {}, this build knows {}: it was written by another version of "
-        "Vesper, use that one",
-        version, kSnapshotVersion)};
+    return Error{
+        fmt::format(
+            "it has format version {}, this build knows {}: it was written by another version of "
+            "Vesper, use that one",
+            version, kSnapshotVersion),
+        kNotOurs};
   r = ByteReader(covered);
   r.bytes(16);
   SnapshotHead head;

@@ -11,6 +11,7 @@
 // the same on every disk and between nodes.
 #pragma once
 
+#include <cerrno>
 #include <optional>
 #include <string>
 #include <string_view>
@@ -44,6 +45,8 @@ struct SnapshotHead {
 };
 
 std::string encode_snapshot_head(const SnapshotHead& head);
+// Error::code of a whole head of an unknown version, or of another server.
+inline constexpr int kNotOurs = ENOTSUP;
 // Of the first bytes of a file. Errors: no snapshot, damaged, of an unknown version.
 Result<SnapshotHead> decode_snapshot_head(std::string_view bytes);
 

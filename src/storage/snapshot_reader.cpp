@@ -36,16 +36,24 @@ Result<void> SnapshotReader::read_head() {
   const auto bytes = view(kSnapshotHead);
   if (!bytes) return bytes.error();
   const auto head = decode_snapshot_head(*bytes);
-  if (!head) return error(head.error().what);
+  if (!head) return Error{error(head.error().what).what, head.error().code};
   head_ = *head;
   if (head_.server != owner_.server || head_.incarnation != owner_.incarnation)
-    return error(fmt::format("it belongs to node {} of incarnation {}, this is node {} of {}",
-                             head_.server.value, to_hex(head_.incarnation.value),
-                             owner_.server.value, to_hex(owner_.incarnation.value)));
+    return Error{error(fmt::format("it belongs to node {} of incarnation {}, this is node {} of {}",
+                                   head_.server.value, to_hex(head_.incarnation.value),
+                                   owner_.server.value, to_hex(owner_.incarnation.value)))
+                     .what,
+                 kNotOurs};
   if (head_.last_index != index_)
     return error(fmt::format("it says that it is {}: it was renamed or copied",
                              snapshot_name(head_.last_index)));
   at_ = kSnapshotHead;
+  return {};
+}
+
+Result<void> check_owner(Fs& fs, SnapshotOwner owner, raft::Index index) {
+  auto read = SnapshotReader(fs, owner, index).read_head();
+  if (!read && read.error().code == kNotOurs) return read;
   return {};
 }
 

@@ -7,12 +7,14 @@
 #include <utility>
 
 #include "base/checksum.hpp"
-#include "storage/snapshot_format.hpp"
+#include "storage/snapshot_files.hpp"
 
 namespace vesper::storage {
 namespace {
 
 constexpr std::size_t kWindow = 1u << 20;
+// A head, one frame without entries, its seal: a term and a vote.
+constexpr std::uint64_t kLeastSegment = 3 * kSector;
 // Earlier builds locked a file of this name. It means nothing now.
 constexpr std::string_view kOldLock = "LOCK";
 // Far above what any log reaches; below it, arithmetic on write numbers never wraps.
@@ -73,15 +75,35 @@ Error damage(const Segment& segment, std::uint64_t offset, std::string_view what
   return Error{fmt::format("{} at offset {}: damaged: {}", segment.name, offset, what)};
 }
 
-// A new segment with nothing but its head, under its name only when it is durable.
-Result<WalSegment> make_segment(Fs& fs, std::uint64_t bytes, SegmentHead& head) {
+Result<void> write_spare(Fs& fs, std::uint64_t bytes, SegmentHead& head) {
   head.file_bytes = bytes;
   std::string content = encode_head(head);
   content.resize(static_cast<std::size_t>(bytes), '\0');
   const std::string spare(kSpareName);
+  if (auto written = fs.write(spare, 0, content); !written) return written;
+  return fs.sync(spare);
+}
+
+// A new segment with nothing but its head, under its name only when it is durable. On a disk that
+// is nearly full it is smaller than `bytes`: terms and votes need little, and with them a server
+// helps the others until there is space for entries.
+Result<WalSegment> make_segment(Fs& fs, std::uint64_t bytes, SegmentHead& head) {
+  const std::string spare(kSpareName);
   const std::string name = segment_name(head.number);
-  if (auto done = fs.write(spare, 0, content); !done) return std::move(done).error();
-  if (auto done = fs.sync(spare); !done) return std::move(done).error();
+  auto made = write_spare(fs, bytes, head);
+  while (!made && out_of_space(made.error().code)) {
+    const Error error = made.error();
+    if (auto removed = fs.remove(spare); !removed && removed.error().code != ENOENT)
+      return std::move(removed).error();
+    if (bytes == kLeastSegment)
+      return Error{fmt::format("no space for {}, of which {} bytes are needed at least: {} -> free "
+                               "some space and start again",
+                               name, bytes, error.what),
+                   error.code};
+    bytes = std::max(kLeastSegment, bytes / 4 / kSector * kSector);
+    made = write_spare(fs, bytes, head);
+  }
+  if (!made) return std::move(made).error();
   if (auto done = fs.rename(spare, name); !done) return std::move(done).error();
   if (auto done = fs.sync_directory(); !done) return std::move(done).error();
   return WalSegment{head.number, bytes, kSector};
@@ -127,8 +149,8 @@ class Recovery {
   Recovered& out_;
   const raft::Index unneeded_;
   std::vector<Segment> segments_;
-  bool spare_there_ = false;
-  bool snapshots_there_ = false;
+  std::vector<std::string> temporaries_;  // what was never finished
+  std::vector<raft::Index> snapshots_;
   // Where reading stands.
   WalState state_;
   // Entries from start_ on have been read. The first skipped_ of them were passed over, all of them
@@ -153,18 +175,18 @@ Result<void> Recovery::list() {
       Result<std::uint64_t> size = fs_.size(name);
       if (!size) return std::move(size).error();
       segments_.push_back(Segment{name, *number, *size, {}});
-    } else if (name == kSpareName) {
-      spare_there_ = true;
-    } else if (parse_snapshot_name(name)) {
-      snapshots_there_ = true;  // read by storage/snapshot_files
-    } else if (name != kOldLock && !is_snapshot_temporary(name)) {
+    } else if (name == kSpareName || is_snapshot_temporary(name)) {
+      temporaries_.push_back(name);
+    } else if (const auto index = parse_snapshot_name(name)) {
+      snapshots_.push_back(*index);
+    } else if (name != kOldLock) {
       out_.notes.push_back(fmt::format(
           "{} in the data directory is no file of the log -> left alone", escaped(name)));
     }
   }
   std::sort(segments_.begin(), segments_.end(),
             [](const Segment& a, const Segment& b) { return a.number < b.number; });
-  if (segments_.empty() && snapshots_there_)
+  if (segments_.empty() && !snapshots_.empty())
     return Error{
         fmt::format("{} is missing, but snapshots are there: without its log this node "
                     "does not know how it voted",
@@ -537,14 +559,17 @@ Result<void> Recovery::check_beginning() {
 Result<WalTail> Recovery::run(raft::Incarnation fresh, const WalOptions& options) {
   if (auto listed = list(); !listed) return std::move(listed).error();
   if (auto read = read_heads(); !read) return std::move(read).error();
+  for (const raft::Index index : snapshots_)
+    if (auto ours = check_owner(fs_, {self_, segments_.front().head.incarnation}, index); !ours)
+      return std::move(ours).error();
   for (std::size_t i = 0; i < segments_.size(); ++i) {
     const Segment* next = i + 1 < segments_.size() ? &segments_[i + 1] : nullptr;
     if (auto read = read_segment(segments_[i], next); !read) return std::move(read).error();
   }
   if (auto checked = check_beginning(); !checked) return std::move(checked).error();
-  if (spare_there_)
-    if (auto removed = fs_.remove(std::string(kSpareName)); !removed)
-      return std::move(removed).error();
+  // F57. Before anything is written, because it may need their space.
+  for (const std::string& name : temporaries_)
+    if (auto removed = fs_.remove(name); !removed) return std::move(removed).error();
   const auto begun = segments_.empty() ? begin_fresh(fresh, options) : go_on(options);
   if (!begun) return begun.error();
   if (!segments_.empty())

@@ -9,6 +9,7 @@ import time
 
 from disks import (DISK, MIB, Injected, Pour, RealDisk, SmallDisks, fill_up, free_bytes, has_spare,
                    is_full, make_space, verified)
+from cases_identity import find_in_files, tear
 from harness import LONG, SLOW, Cluster, wait_for
 from http_api import Broken, NotSent
 from runner import case, expect, expect_equal
@@ -119,6 +120,24 @@ def _(binary):
         make_space(node)
         wait_for('it to use the space', lambda: not is_full(node))
         cluster.wait_ready()
+
+
+@case('a torn tail on a full disk: what was never finished makes room, and the node starts')
+def _(binary):
+    with SmallDisks(binary, 1, DISK) as cluster:
+        node = cluster.nodes[0]
+        expect_equal(node.api().put('name', 'last-one').status, 200, 'a write')
+        node.kill()
+        path, _ = find_in_files(node.dir, b'last-one')
+        tear(path)
+        for name in set(os.listdir(node.dir)) & {'spare'}:
+            os.remove(os.path.join(node.dir, name))
+        with open(os.path.join(node.dir, 'received.tmp'), 'wb') as f:
+            f.write(bytes(64 << 10))
+        fill_up(node)
+        cluster.restart(node)
+        expect('received.tmp' not in os.listdir(node.dir), os.listdir(node.dir))
+        expect_equal(node.api().get('name').json()['value'], 'last-one', 'the value')
 
 
 @case('a limit on the size of files is a full disk: what fits is used, and snapshots are given up')

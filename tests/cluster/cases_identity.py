@@ -222,13 +222,19 @@ def _(binary):
             expect_equal(node.api().put(f'k{turn}', value).status, 200, 'a write')
             node.kill()
             path, _ = find_in_files(node.dir, value.encode())
-            with open(path, 'r+b') as f:
-                end = len(f.read().rstrip(b'\0'))
-                f.seek(end + 16)  # a checksum may well end in zeros
-                f.write(b'\xa5' * 40)
+            tear(path)
             cluster.restart(node)
         for turn in range(3):
             expect_equal(node.api().get(f'k{turn}').json()['value'], f'last-one-{turn}', 'a value')
+
+
+def tear(path):
+    """Half a frame behind the last one of a segment. Frames begin at multiples of 512; what stands
+    before the next one is padding, which nobody reads."""
+    with open(path, 'r+b') as f:
+        end = len(f.read().rstrip(b'\0'))
+        f.seek((end + 511) // 512 * 512 + 16)
+        f.write(b'\xa5' * 40)
 
 
 def find_in_files(folder, needle):

@@ -245,6 +245,8 @@ MUTANTS = (
     Mutant("a spare is kept after a shutdown", "F39", STORAGE + "wal.cpp",
            "  return !finishing_ || (!seal_wanted() && spare_.allocated == 0);\n",
            "  return !finishing_ || !seal_wanted();\n", 300),
+    Mutant("only a segment of full size will do at a start", "F39", STORAGE + "wal_recovery.cpp",
+           "    if (bytes == kLeastSegment)\n", "    if (true)\n", 1000),
     # ---- liveness
     Mutant("a hand-over that comes to nothing is never given up", "K11", RAFT + "transfer.cpp",
            "leader.hand_over && now_ >= leader.hand_over->deadline", "false", 300),

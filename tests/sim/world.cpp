@@ -8,6 +8,7 @@ namespace vesper::sim {
 namespace {
 
 constexpr Duration kShutdownPatience = seconds(1);  // then the process ends with what is left
+constexpr std::uint64_t kLeastSegment = 3 * 512;    // docs/disk-format.md
 constexpr Duration kPollEvery = milliseconds(10);
 
 }  // namespace
@@ -80,7 +81,8 @@ raft::Config World::config_of(const Host& h) {
 
 void World::not_started(Host& h, const Error& error) {
   h.recovery = {};
-  const bool expected = h.failing || h.full;
+  // A full disk lets a server start as long as a term and a vote fit.
+  const bool expected = h.failing || (h.full && h.disk.space().free < kLeastSegment);
   h.disk.kill();
   if (h.failing) h.disk.mend();
   h.failing = false;

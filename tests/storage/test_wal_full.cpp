@@ -1,6 +1,8 @@
 // What a full disk lets through: terms, votes and cuts go ahead of the entries that wait.
 #include <cerrno>
 
+#include "base/checksum.hpp"
+#include "storage/snapshot_format.hpp"
 #include "storage/wal_harness.hpp"
 
 using namespace vesper;
@@ -255,4 +257,112 @@ TEST_CASE("a disk that was full is tried again in time, though all that comes st
     write();
   }
   CHECK_FALSE(machine.wal->disk_full());
+}
+
+namespace {
+
+// A log of a few entries whose last write a crash tore, and no byte of the disk is free.
+struct TornOnFullDisk {
+  MemFs fs;
+  Model model;
+
+  TornOnFullDisk() {
+    Machine machine{.fs = fs};
+    REQUIRE(machine.open(options_with_reserve()).ok());
+    for (int i = 0; i < 3; ++i) machine.wal->write(model.append(500));
+    REQUIRE(machine.run().ok());
+    fs.kill();
+    fs.drop("spare");
+    std::string segment = fs.content(storage::segment_name(1));
+    const std::size_t end = segment.find_last_not_of('\0') / 512 * 512 + 512;
+    segment.replace(end + 16, 40, 40, 'x');
+    fs.put(storage::segment_name(1), segment);
+    fs.set_capacity(fs.used());
+  }
+  void leave(std::uint64_t bytes) { fs.set_capacity(fs.used() + bytes); }
+};
+
+}  // namespace
+
+TEST_CASE("a torn tail on a full disk: what was never finished makes room for the log") {
+  for (const char* name : {"spare", "snapshot.tmp", "received.tmp"}) {
+    CAPTURE(name);
+    TornOnFullDisk torn;
+    torn.fs.put(name, std::string(20'000, 'x'));
+    torn.leave(0);
+    Machine machine{.fs = torn.fs};
+    CHECK(error_of(machine.open(options_with_reserve())) == "");
+    CHECK_FALSE(torn.fs.exists(name));
+    CHECK(machine.found.entries.size() == 3);
+  }
+}
+
+TEST_CASE("a torn tail on a full disk: a minimal segment is enough to vote, and to go on later") {
+  for (const std::uint64_t bytes : {1536u, 1537u, 3000u, 4096u, 10000u}) {
+    CAPTURE(bytes);
+    TornOnFullDisk torn;
+    torn.leave(bytes);
+    Machine machine{.fs = torn.fs};
+    const storage::WalOptions options = options_with_reserve();
+    REQUIRE(error_of(machine.open(options)) == "");
+    torn.model.restart(machine.found);
+    const raft::HardState vote{raft::Term(7), raft::ServerId(1)};
+    machine.wal->write(torn.model.write(vote, 3, {}, 0));
+    REQUIRE(machine.run_quiet().ok());
+    CHECK(machine.wal->persisted().value == torn.model.number());
+    CHECK(machine.wal->disk_full());
+    torn.fs.lose_power(MemFs::Loss::all);
+    REQUIRE(machine.open(options).ok());
+    CHECK(machine.found.hard_state == vote);
+    torn.fs.set_capacity(UINT64_MAX);
+    machine.wal->write(torn.model.append(1000));
+    machine.now = machine.now + options.retry_after;
+    REQUIRE(machine.run_quiet().ok());
+    CHECK(machine.wal->persisted().value == torn.model.number());
+  }
+}
+
+TEST_CASE("a torn tail on a full disk: without space for even that the start is refused by name") {
+  TornOnFullDisk torn;
+  torn.leave(1535);
+  const std::string before = torn.fs.content(storage::segment_name(1));
+  Machine machine{.fs = torn.fs};
+  const std::string error = error_of(machine.open(options_with_reserve()));
+  CHECK(error.find("no space for wal-0000000000000002, of which 1536 bytes are needed") == 0);
+  CHECK(torn.fs.content(storage::segment_name(1)) == before);
+  CHECK_FALSE(torn.fs.exists("spare"));
+  torn.leave(1536);
+  CHECK(machine.open(options_with_reserve()).ok());
+}
+
+TEST_CASE("what is refused by name is left as it is, to the last temporary") {
+  TornOnFullDisk torn;
+  torn.leave(UINT32_MAX);
+  raft::ServerId owner = kSelf;
+  raft::Incarnation incarnation = kFresh;
+  char version = 1;
+  const char* expected = "";
+  SUBCASE("a snapshot of a newer version") {
+    version = 2;
+    expected = "format version 2";
+  }
+  SUBCASE("a snapshot of another node") {
+    owner = raft::ServerId(1);
+    expected = "belongs to node 1";
+  }
+  SUBCASE("a snapshot of another incarnation") {
+    incarnation = raft::Incarnation(5);
+    expected = "of incarnation 0000000000000005";
+  }
+  std::string head = storage::encode_snapshot_head({owner, incarnation, raft::Index(2), 100});
+  head[8] = version;
+  const std::uint64_t sum = checksum64(std::string_view(head).substr(0, head.size() - 8));
+  for (std::size_t i = 0; i < 8; ++i) head[head.size() - 8 + i] = static_cast<char>(sum >> (8 * i));
+  torn.fs.put(storage::snapshot_name(raft::Index(2)), head);
+  for (const char* name : {"spare", "snapshot.tmp", "received.tmp"}) torn.fs.put(name, "left");
+  const std::uint64_t steps = torn.fs.steps();
+  Machine machine{.fs = torn.fs};
+  const std::string error = error_of(machine.open(options_with_reserve()));
+  CHECK_MESSAGE(error.find(expected) != std::string::npos, error);
+  CHECK(torn.fs.steps() == steps);
 }
