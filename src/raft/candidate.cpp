@@ -2,6 +2,7 @@
 #include <fmt/core.h>
 
 #include <algorithm>
+#include <utility>
 
 #include "raft/raft.hpp"
 
@@ -90,18 +91,19 @@ void Raft::ask_votes(bool pre_vote) {
   if (founded) request.cluster_id = configuration_.cluster_id;
   if (const auto* candidate = std::get_if<Candidate>(&role_))
     request.transfer = candidate->transfer;
-  auto* pre = std::get_if<PreCandidate>(&role_);
-  const bool again = pre != nullptr && !pre->leader_fresh.empty();
+  AskAgain& again =
+      pre_vote ? std::get<PreCandidate>(role_).again : std::get<Candidate>(role_).again;
+  const std::vector<ServerId> only = std::exchange(again, {}).voters;
   for (const Voter& voter : configuration_.voters) {
     if (voter.id == config_.self) continue;
-    if (again && !std::binary_search(pre->leader_fresh.begin(), pre->leader_fresh.end(), voter.id))
-      continue;
+    if (!only.empty() && !std::binary_search(only.begin(), only.end(), voter.id)) continue;
     send(voter.id, request, WriteNumber(0));
   }
-  if (pre != nullptr) {
-    pre->leader_fresh.clear();
-    pre->ask_again_at = kNever;
-  }
+}
+
+void Raft::ask_again(AskAgain& again, ServerId voter) {
+  insert_sorted(again.voters, voter);
+  again.at = std::min(again.at, now_ + kAskAgain);
 }
 
 void Raft::on_vote_reply(ServerId from, Incarnation incarnation, const VoteReply& m) {
@@ -112,11 +114,12 @@ void Raft::on_vote_reply(ServerId from, Incarnation incarnation, const VoteReply
     if (m.granted()) {
       insert_sorted(pre->granted, from);
     } else if (m.refusal == VoteRefusal::leader_fresh || m.refusal == VoteRefusal::promised) {
-      insert_sorted(pre->leader_fresh, from);
-      pre->ask_again_at = std::min(pre->ask_again_at, now_ + kAskAgain);
+      ask_again(pre->again, from);
     }
   } else if (auto* candidate = std::get_if<Candidate>(&role_)) {
-    if (m.pre_vote || m.for_term != current_term() || !m.granted()) return;
+    if (m.pre_vote || m.for_term != current_term()) return;
+    if (m.refusal == VoteRefusal::promised) ask_again(candidate->again, from);
+    if (!m.granted()) return;
     candidate->granted.emplace(from, incarnation);
   } else {
     return;

@@ -355,19 +355,32 @@ void Raft::on_deadline() {
   if (is_leader()) return leader_deadline();
   if (auto* pre = std::get_if<PreCandidate>(&role_)) {
     if (now_ >= pre->round_deadline) return campaign();
-    if (now_ >= pre->ask_again_at) ask_votes(true);
+    if (now_ >= pre->again.at) ask_votes(true);
     return;
+  }
+  if (auto* candidate = std::get_if<Candidate>(&role_)) {
+    if (now_ >= candidate->round_deadline) return campaign();
+    if (now_ >= candidate->again.at) ask_votes(false);
+    return;
+  }
+  auto& follower = std::get<Follower>(role_);
+  if (now_ >= follower.take_over_at) {
+    follower.take_over_at = kNever;
+    // A promise made since then is one to a leader that has given the hand-over up.
+    if (!promised()) return take_over();
   }
   if (now_ >= next_deadline()) campaign();
 }
 
 Instant Raft::next_deadline() const {
   struct Next {
-    Instant operator()(const Follower& r) const { return r.election_deadline; }
-    Instant operator()(const PreCandidate& r) const {
-      return std::min(r.round_deadline, r.ask_again_at);
+    Instant operator()(const Follower& r) const {
+      return std::min(r.election_deadline, r.take_over_at);
     }
-    Instant operator()(const Candidate& r) const { return r.round_deadline; }
+    Instant operator()(const PreCandidate& r) const {
+      return std::min(r.round_deadline, r.again.at);
+    }
+    Instant operator()(const Candidate& r) const { return std::min(r.round_deadline, r.again.at); }
     Instant operator()(const Leader& r) const {
       const bool waits = r.hand_over && !r.hand_over->sent && leases_over_at > now;
       return waits ? std::min(r.next_heartbeat, leases_over_at) : r.next_heartbeat;

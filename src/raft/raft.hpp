@@ -63,7 +63,7 @@ inline constexpr Duration kFastStartMin = milliseconds(10);
 inline constexpr Duration kFastStartMax = milliseconds(60);
 inline constexpr Duration kFastRound = milliseconds(20);  // first vote round: [this, 2 * this]
 inline constexpr Duration kHoldBack = milliseconds(30);   // of one's own, after a granted pre-vote
-inline constexpr Duration kAskAgain = milliseconds(10);   // after "leader fresh"
+inline constexpr Duration kAskAgain = milliseconds(10);   // those that refused for the time being
 
 // What an entry may cost on a full disk beyond its bytes, and the least room for a leader's work.
 inline constexpr std::uint64_t kRoomPerEntry = 1024;
@@ -207,10 +207,10 @@ class Raft {
   // candidate.cpp
   void maybe_fast_start();
   void campaign();  // a pre-vote round, then an election
-  void become_pre_candidate(Duration round_timeout);
   void become_candidate(bool transfer);
   void on_vote_reply(ServerId from, Incarnation incarnation, const VoteReply& m);
   void ask_votes(bool pre_vote);
+  void ask_again(AskAgain& again, ServerId voter);
   void count_votes();
 
   // transfer.cpp
@@ -225,6 +225,7 @@ class Raft {
   void maybe_send_timeout_now();
   void review_hand_over();
   void on_timeout_now(ServerId from);
+  void take_over();
 
   // leader.cpp
   void become_leader();

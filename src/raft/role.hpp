@@ -15,14 +15,20 @@ namespace vesper::raft {
 struct Follower {
   std::optional<ServerId> leader;  // of current_term, once it was heard
   Instant election_deadline;
+  Instant take_over_at = kNever;  // the leader hands over, and this server's promise ends then
+};
+
+// Voters that refused for the time being, and when they are asked again.
+struct AskAgain {
+  std::vector<ServerId> voters;  // in id order
+  Instant at = kNever;
 };
 
 // Thesis 9.6: asks whether an election could be won, before it disturbs anybody with a new term.
 struct PreCandidate {
-  std::vector<ServerId> granted;       // in id order, self included where it counts
-  std::vector<ServerId> leader_fresh;  // refused for the leader that they hear; asked again
+  std::vector<ServerId> granted;  // in id order, self included where it counts
   Instant round_deadline;
-  Instant ask_again_at = kNever;
+  AskAgain again;  // those that hear a leader, or are bound by a promise
 };
 
 struct Candidate {
@@ -30,6 +36,7 @@ struct Candidate {
   WriteNumber own_vote;                     // counts once it is Persisted
   bool transfer = false;                    // the leader asked for it
   Instant round_deadline;
+  AskAgain again;  // those that are bound by a promise
 };
 
 // Thesis 6.4: one round of heartbeats confirms leadership for all reads that came before it.

@@ -12,6 +12,9 @@ namespace {
 // How long a heartbeat may have travelled that asked for a lease: who promised begins to count
 // then.
 constexpr Duration kPromiseSlack = milliseconds(5);
+// How much longer than the leader's own promise those of others may last by its clock, where
+// theirs are as slow as leases allow (docs/raft.md).
+constexpr Duration kPromiseSkew = kMaxLease * 11 / 10 * 2 / 9;
 // Entries not even sent yet: more would not arrive before a hand-over is given up.
 constexpr std::uint64_t kMostBehind = 1024;
 
@@ -102,11 +105,12 @@ void Raft::on_transfer_leadership(const TransferLeadership& transfer) {
   }
   if (best == nullptr) return;
   output_->notes.push_back(fmt::format("hand {} over to {}", name(current_term()), name(best->id)));
-  leader->hand_over =
-      HandOver{best->id, false, std::max(now_, promised_until_) + config_.election_timeout};
+  const Instant all_free = std::max(now_, promised_until_ + kPromiseSkew);
+  leader->hand_over = HandOver{best->id, false, all_free + config_.election_timeout};
 }
 
-// The leader's own promise began when it asked the others for theirs.
+// The leader's own promise began when it asked the others for theirs. By other clocks theirs may
+// last a little longer: its successor and the voters wait for that.
 Instant Raft::leases_over_at() const {
   return promised_until_ == Instant{} ? Instant{} : promised_until_ + kPromiseSlack;
 }
@@ -138,10 +142,17 @@ void Raft::review_hand_over() {
 // ---- the other side -----------------------------------------------------------------------
 
 void Raft::on_timeout_now(ServerId from) {
-  const auto* follower = std::get_if<Follower>(&role_);
-  if (follower == nullptr || follower->leader != from || !self_counts() || promised()) return;
-  output_->notes.push_back(
-      fmt::format("{} hands {} over -> campaign at once", name(from), name(current_term())));
+  auto* follower = std::get_if<Follower>(&role_);
+  if (follower == nullptr || follower->leader != from || !self_counts()) return;
+  output_->notes.push_back(fmt::format("{} hands {} over -> campaign {}", name(from),
+                                       name(current_term()),
+                                       promised() ? "when the promise to it ends" : "at once"));
+  // The leader knows by its own clock only when this promise ends, and says so once.
+  if (promised()) follower->take_over_at = promised_until_;
+  else take_over();
+}
+
+void Raft::take_over() {
   round_base_ = std::min(kFastRound, config_.election_timeout);
   become_candidate(true);
 }

@@ -260,3 +260,64 @@ TEST_CASE("staleness: a leader knows when a majority last followed it, from its 
   CHECK_FALSE(one.is<Leader>());
   CHECK(one.raft().fresh_as_of() == again);
 }
+
+// ---- a hand-over while promises last ------------------------------------------------------
+
+TEST_CASE("lease: a server that is told to take over within its promise does so when that ends") {
+  One one;
+  one.receive(k1, asking(1, 100));
+  one.wait(milliseconds(50));
+  one.receive(k1, TimeoutNow{Term(1)});
+  CHECK(one.is<Follower>());
+  CHECK(one.output().deadline == kStart + milliseconds(110));
+  SUBCASE("whatever it hears of its leader meanwhile") {
+    one.wait(milliseconds(40));
+    one.receive(k1, heartbeat(1));
+    one.wait_for_deadline();
+    CHECK(one.now() == kStart + milliseconds(110));
+    CHECK(one.raft().current_term() == Term(2));
+    one.sync();
+    CHECK(one.one<VoteRequest>(k2).transfer);
+  }
+  SUBCASE("twice told, it campaigns once") {
+    one.receive(k1, TimeoutNow{Term(1)});
+    one.wait_for_deadline();
+    one.receive(k1, TimeoutNow{Term(1)});
+    CHECK(one.raft().current_term() == Term(2));
+  }
+  SUBCASE("but not when its leader has gone on and asked for a new promise") {
+    one.receive(k1, asking(1, 100));
+    one.wait_for_deadline();
+    CHECK(one.is<Follower>());
+    one.wait(milliseconds(50));
+    one.receive(k1, heartbeat(1));
+    CHECK(one.output().deadline > one.now() + milliseconds(149));
+    CHECK(one.raft().current_term() == Term(1));
+  }
+  SUBCASE("and not for the leader of an older term") {
+    one.receive(k2, heartbeat(2));
+    one.wait(milliseconds(60));
+    one.turn({DeadlinePassed{}});
+    CHECK(one.is<Follower>());
+    CHECK(one.raft().current_term() == Term(2));
+  }
+}
+
+TEST_CASE("lease: a candidate asks those again that were bound by a promise") {
+  One one({.servers = 5});
+  one.receive(k1, heartbeat(1));
+  one.receive(k1, TimeoutNow{Term(1)});
+  one.sync();
+  REQUIRE(one.is<Candidate>());
+  one.receive(k2, VoteReply{Term(1), Term(2), false, VoteRefusal::promised});
+  one.receive(k3, VoteReply{Term(1), Term(2), false, VoteRefusal::log_behind});
+  one.wait(kAskAgain);
+  one.turn({DeadlinePassed{}});
+  CHECK(one.one<VoteRequest>(k2).term == Term(2));
+  CHECK(one.one<VoteRequest>(k2).transfer);
+  CHECK(one.sent<VoteRequest>(k3).empty());
+  CHECK(one.sent<VoteRequest>(k4).empty());
+  one.vote_for_it(k1);
+  one.vote_for_it(k2);
+  CHECK(one.raft().is_leader());
+}

@@ -63,7 +63,7 @@ Seen seen_of(const node::ReadResult& result) {
 }  // namespace
 
 bool World::connect(Client& client) {
-  if (!client.probe) {
+  if (!client.probe && !client.mover) {
     client.host = static_cast<std::size_t>(
         client.random.between(0, static_cast<std::int64_t>(hosts_.size()) - 1));
   }
@@ -186,7 +186,7 @@ void World::ask_transfer(Client& client) {
   Host& h = host(client.host);
   const node::Ticket ticket{client.connection, client.next_request++};
   std::optional<raft::ServerId> to;
-  if (chance(client.random, 60))
+  if (!client.mover && chance(client.random, 60))
     to = raft::ServerId(static_cast<std::uint32_t>(
         client.random.between(0, static_cast<std::int64_t>(hosts_.size()) - 1)));
   tally_.count(Count::transfers_asked);
@@ -198,6 +198,11 @@ void World::ask_transfer(Client& client) {
 
 void World::client_step(std::size_t c) {
   Client& client = clients_[c];
+  if (client.mover) {
+    if (moved_) return;
+    after(between(client.random, milliseconds(5), milliseconds(40)), ClientStep{c});
+    return move_step(client);
+  }
   if (client.probe ? client.satisfied() : !faulty_) return;
   const Duration most = client.probe ? milliseconds(100)
                         : hanging_   ? seconds(10)
@@ -314,6 +319,7 @@ void World::on_transferred(Client& client, const node::Ticket& ticket, const nod
     return fail("K11: a transfer was refused as in a cluster of one");
   if (done == nullptr) return;
   tally_.count(Count::transfers_done);
+  if (client.mover && !std::exchange(moved_, true)) tally_.count(Count::hand_overs_in_the_calm);
   if (to && *to != done->leader) return fail("K11: leadership went to another server than asked");
   check(safety_.leads(done->leader.value, done->term.value));
 }

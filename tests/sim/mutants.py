@@ -156,6 +156,10 @@ MUTANTS = (
            "end_write(hidden.ticket, Refusal::no_leader)", 300),
     Mutant("a delete does not count as a revision", "K12", KV + "store.cpp",
            "  ++revision_;\n  keep_for_export(*at);\n", "  keep_for_export(*at);\n", 300),
+    Mutant("a server that is bound when it is to take over does nothing", "K11",
+           RAFT + "transfer.cpp",
+           "  if (promised()) follower->take_over_at = promised_until_;\n  else take_over();\n",
+           "  if (!promised()) take_over();\n", 600),
     Mutant("a leader that hands over goes on taking writes", "K11", RAFT + "transfer.cpp",
            "leader == nullptr || leader->hand_over || writes_blocked()",
            "leader == nullptr || writes_blocked()", 300),
@@ -209,6 +213,17 @@ MUTANTS = (
     Mutant("a promise is forgotten at a restart", "K7", RAFT + "lease.cpp",
            "  if (current_term().value > 0 && majority() > 1) promised_until_ = now_ + kMaxLease * "
            "11 / 10;\n", "", 300),
+    Mutant("a hand-over breaks promises", "K7", RAFT + "follower.cpp",
+           "  if (promised()) return VoteRefusal::promised;  // whoever asks, and whatever for\n",
+           "  if (promised() && !m.transfer) return VoteRefusal::promised;\n", 300,
+           ((RAFT + "follower.cpp", "    VESPER_ASSERT(!promised());\n", ""),
+            (RAFT + "transfer.cpp", " || now_ < leases_over_at()) return;", ") return;"),
+            (RAFT + "transfer.cpp", "  if (promised()) follower->take_over_at = promised_until_;\n"
+             "  else take_over();\n", "  take_over();\n"),
+            (RAFT + "candidate.cpp", "  if (put_off_by_promise()) return;  // one's own vote",
+             "  if (!transfer && put_off_by_promise()) return;  // one's own vote"),
+            (RAFT + "invariants.cpp", "    VESPER_ASSERT(!std::holds_alternative<PreCandidate>"
+             "(role_));\n    VESPER_ASSERT(!std::holds_alternative<Candidate>(role_));\n", ""))),
     Mutant("a lease counts from when the answer comes", "K7", RAFT + "lease.cpp",
            "std::max(progress.lease_until, at->lease_end());",
            "std::max(progress.lease_until, now_ + milliseconds(at->lease_ms) * 9 / 10);", 1000,

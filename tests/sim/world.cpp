@@ -357,7 +357,8 @@ Wrong World::run() {
     if (faulty_ && queue_.next_at() >= quiet_at_) become_quiet();
     now_ = std::max(now_, queue_.next_at());
     if (!faulty_ && now_ > quiet_at_ + plan_.settle)
-      fail(fmt::format("liveness: not well {} ms after the last fault", plan_.settle.ms()));
+      fail(fmt::format("liveness: {} {} ms after the last fault",
+                       moved_ ? "not well" : "no hand-over has succeeded", plan_.settle.ms()));
     else step();
     if (!faulty_ && queue_.empty()) break;
   }
@@ -388,6 +389,7 @@ void World::become_quiet() {
     clients_.back().probe = true;
     after(between(network_, {}, milliseconds(100)), ClientStep{clients_.size() - 1});
   }
+  want_hand_over();
   after(kPollEvery, Poll{});
 }
 
@@ -401,6 +403,7 @@ void World::poll() {
 }
 
 bool World::settled() {
+  if (!moved_) return false;
   for (const Client& client : clients_) {
     if (client.probe && !client.satisfied()) return false;
     if (!client.open.empty() && !host(client.host).outside) return false;

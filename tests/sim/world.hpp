@@ -143,6 +143,7 @@ class World {
     std::uint64_t connection = 0;  // 0: none
     std::uint64_t next_request = 1;
     bool probe = false;      // asks at the end, until it is answered
+    bool mover = false;      // asks for transfers at the end, until one is done
     std::size_t served = 0;  // of the requests asked last
     std::map<std::uint64_t, std::optional<raft::ServerId>> transfers;  // by request: to whom
     std::map<std::uint64_t, std::size_t> open;                         // request -> operation
@@ -199,6 +200,8 @@ class World {
   void become_quiet();
   void poll();
   bool settled();
+  void want_hand_over();
+  void move_step(Client& client);
   void judge_end();
 
   // observe.cpp: what the checkers are told
@@ -307,6 +310,7 @@ class World {
   std::uint64_t values_ = 0;
   bool faulty_ = true;
   Instant quiet_at_;
+  bool moved_ = true;             // false: a hand-over has to succeed in the calm
   std::vector<bool> registered_;  // voters whose incarnation is in the committed log
   std::map<raft::Term, std::size_t> counted_leaders_;
   Safety safety_;
