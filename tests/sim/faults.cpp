@@ -50,7 +50,7 @@ void World::next_fault() {
       FaultKind::partition, FaultKind::oneway, FaultKind::reset,    FaultKind::loss,
       FaultKind::duplicate, FaultKind::delay,  FaultKind::stall,    FaultKind::ioerror,
       FaultKind::full,      FaultKind::wipe,   FaultKind::shutdown, FaultKind::churn,
-      FaultKind::jump,      FaultKind::flip,   FaultKind::ambush};
+      FaultKind::jump,      FaultKind::flip,   FaultKind::ambush,   FaultKind::stretch};
   std::vector<FaultKind> here;
   for (const FaultKind kind : kInjected)
     if (plan_.has(kind)) here.push_back(kind);
@@ -71,6 +71,7 @@ void World::inject(FaultKind kind) {
     case FaultKind::churn:
     case FaultKind::jump: return inject_process(kind);
     case FaultKind::ambush: return ambush();
+    case FaultKind::stretch: return begin_stretches();
     case FaultKind::partition:
     case FaultKind::oneway:
     case FaultKind::reset:
@@ -350,6 +351,7 @@ void World::undo(std::size_t fault) {
   if (!spell.cuts.empty()) trace("partition ends");
   if (spell.kind == FaultKind::churn) --churning_;
   if (spell.kind == FaultKind::hang) end_hang(spell);
+  if (spell.kind == FaultKind::stretch) --stretching_;
   if (spell.kind == FaultKind::loss) loss_percent_ = 0;
   if (spell.kind == FaultKind::duplicate) duplicate_percent_ = 0;
   if (spell.kind == FaultKind::delay) delay_max_ = plan_.delay_max;

@@ -82,6 +82,11 @@ MUTANTS = (
            "  promise(m.lease_ms);\n  commit_to(std::min(m.leader_commit, proven_index_));",
            "  promise(m.lease_ms);\n  commit_to(std::min(m.leader_commit, log_.last_index()));",
            300),
+    Mutant("an AppendEntries commits beyond its last entry", "L4", RAFT + "follower.cpp",
+           "  proven_index_ = std::max(proven_index_, *last_new);\n"
+           "  commit_to(std::min(m.leader_commit, proven_index_));\n",
+           "  proven_index_ = std::max(proven_index_, *last_new);\n"
+           "  commit_to(std::min(m.leader_commit, log_.last_index()));\n", 300),
     Mutant("what an older leader has proven counts for the next", "L4", RAFT + "raft.cpp",
            "  proven_index_ = commit_index_;\n}", "  proven_index_ = std::min(proven_index_, "
            "log_.last_index());\n}", 300),

@@ -17,6 +17,12 @@ bool asks_for_transfer(const node::PeerMessage& message) {
   return request != nullptr && request->transfer;
 }
 
+bool is_chunk(const node::PeerMessage& message) {
+  const auto* m = std::get_if<raft::Message>(&message);
+  const auto* chunk = m == nullptr ? nullptr : std::get_if<raft::InstallSnapshot>(m);
+  return chunk != nullptr && !chunk->data.empty();
+}
+
 }  // namespace
 
 void World::transmit(Host& from, std::size_t to, const node::PeerMessage& message, bool bulk) {
@@ -48,6 +54,7 @@ void World::transmit(Host& from, std::size_t to, const node::PeerMessage& messag
     deliver.bytes.clear();
   }
   node::encode(message, deliver.bytes);
+  if (is_chunk(message)) remember_chunk(from.number(), deliver);
   mix(checksum64(deliver.bytes));
   if (options_.messages) trace("{} -> {}: {}", from.number(), to, describe(message));
   if (duplicate_percent_ > 0 && chance(network_, duplicate_percent_)) {

@@ -77,6 +77,7 @@ void World::observe(Host& h, bool whole) {
   const raft::Raft& raft = h.node->raft();
   observe_stickiness(h);
   observe_leases(h);
+  note_led(h);
   const raft::Log& log = raft.log();
   const std::size_t who = h.number();
   const bool leads = raft.is_leader();
@@ -108,6 +109,7 @@ void World::observe(Host& h, bool whole) {
 
 void World::feed(const raft::Entry& entry) {
   tally_.count(Count::entries_committed);
+  remember(entry);
   check(log_clock_.commits(entry.term.value, entry.time.value));
   if (entry.type == raft::EntryType::command)
     return check(history_.committed(checksum64(entry.payload().view()), entry.time.value,

@@ -11,9 +11,9 @@ namespace vesper::sim {
 namespace {
 
 constexpr std::array<std::string_view, kFaultKinds> kNames = {
-    "crash",    "power", "torn",      "effects", "pause", "slow",    "partition", "oneway",
-    "reset",    "loss",  "duplicate", "delay",   "stall", "ioerror", "full",      "wipe",
-    "shutdown", "churn", "skew",      "jump",    "core",  "flip",    "ambush",    "hang"};
+    "crash", "power",     "torn",  "effects", "pause",   "slow", "partition", "oneway",   "reset",
+    "loss",  "duplicate", "delay", "stall",   "ioerror", "full", "wipe",      "shutdown", "churn",
+    "skew",  "jump",      "core",  "flip",    "ambush",  "hang", "stretch"};
 
 constexpr std::int64_t kMillion = 1'000'000;
 // Q1 to Q5 of the checklist in one bound: the longest election timeout, so many times.

@@ -40,6 +40,7 @@ enum class FaultKind : std::uint8_t {
   flip,      // a bit of synced data, only with --flips
   ambush,    // a leader keeps a bare majority, which is killed and is back at once
   hang,      // for minutes: servers, their disks or links; or nobody asks for anything
+  stretch,   // leaders send other stretches of their logs, too
   kEnd
 };
 inline constexpr std::size_t kFaultKinds = static_cast<std::size_t>(FaultKind::kEnd);

@@ -30,6 +30,7 @@ void World::overhear(Host& h, const Deliver& message, const node::PeerMessage& d
   using Kind = Overheard::Kind;
   const auto* m = std::get_if<raft::Message>(&decoded);
   if (m == nullptr) return;
+  count_situations(h, *m);
   if (const auto* asks = std::get_if<raft::Heartbeat>(m)) {
     if (asks->lease_ms == 0) return;
     h.overheard.push_back({Kind::lease_asked,

@@ -17,6 +17,7 @@ void Host::send(raft::ServerId to, const node::PeerMessage& message, bool bulk) 
   if (!lives()) return;
   world->observe_send(*this, message);
   world->transmit(*this, to.value, message, bulk);
+  world->stretch(*this, to.value, message);
 }
 
 void Host::reply(const node::Ticket& ticket, node::Reply reply) {
@@ -135,6 +136,7 @@ void World::stop_process(Host& h) {
   h.paused = h.stopping = false;
   h.while_paused.clear();
   h.overheard.clear();
+  h.offered = {};
   leases_.ends(h.number());
   h.replies.clear();
   h.turn_scheduled = h.disk_scheduled = false;

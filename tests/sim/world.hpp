@@ -279,6 +279,15 @@ class World {
   void insist(const Insist& what);
   bool is_healthy();
   std::vector<std::size_t> draw_hosts(std::size_t n);
+  // stretches.cpp
+  void begin_stretches();
+  void remember(const raft::Entry& entry);
+  void note_led(const Host& h);
+  void stretch(Host& from, std::size_t to, const node::PeerMessage& message);
+  void send_stretch(Host& from, std::size_t to);
+  void remember_chunk(std::size_t from, const Deliver& chunk);
+  void repeat_chunk(std::size_t from, std::size_t to);
+  void count_situations(Host& h, const raft::Message& message);
   void ambush();
   void spring(Host& h);
   std::size_t pick_host();
@@ -299,12 +308,17 @@ class World {
   std::int64_t loss_percent_ = 0, duplicate_percent_ = 0;
   Duration delay_max_;
   std::vector<Spell> spells_;
-  std::size_t churning_ = 0;           // spells of churn
-  bool hanging_ = false;               // for minutes: no other fault begins
-  bool lull_ = false;                  // nor does anybody ask for anything
-  std::optional<Operation> insisted_;  // what is asked for at the end of the lull
-  Duration left_;                      // of the time for which its answer is kept, as it begins
-  std::size_t lost_hosts_ = 0;         // wiped or refused: of the minority that may be
+  std::size_t churning_ = 0;            // spells of churn
+  bool hanging_ = false;                // for minutes: no other fault begins
+  bool lull_ = false;                   // nor does anybody ask for anything
+  std::optional<Operation> insisted_;   // what is asked for at the end of the lull
+  Duration left_;                       // of the time for which its answer is kept, as it begins
+  std::size_t lost_hosts_ = 0;          // wiped or refused: of the minority that may be
+  std::size_t stretching_ = 0;          // of stretches
+  std::deque<raft::Entry> remembered_;  // the newest that are committed
+  std::pair<raft::Term, raft::Index> led_from_;          // where the newest leader's log began then
+  std::deque<std::pair<raft::Index, raft::Index>> led_;  // of it: where its log ended, its commit
+  std::map<std::pair<std::size_t, std::size_t>, std::deque<Deliver>> chunks_;  // the last sent
   std::vector<Client> clients_;
   std::uint64_t connections_ = 0;
   std::uint64_t values_ = 0;
