@@ -64,6 +64,6 @@ int main() {
           [&](std::size_t i) { apply(plain[i], 2); });
   measure("apply, known tokens", kWrites, [&](std::size_t i) { apply(keyed[i], 3); });
   measure("apply, new tokens while old ones are forgotten", kWrites,
-          [&](std::size_t i) { apply(keyed[kWrites + i], 601); });
+          [&](std::size_t i) { apply(keyed[kWrites + i], 604); });
   std::printf("%zu replies are kept\n", store.replies().size());
 }
