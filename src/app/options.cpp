@@ -37,7 +37,7 @@ struct Raw {
   std::string data_dir;
   std::string listen;
   std::string peer_key_file;
-  std::array<std::string, 14> settings;  // of `server`, in the order of kSettings
+  std::array<std::string, 15> settings;  // of `server`, in the order of kSettings
 };
 
 // Limits and timeouts of `server`. Exactly one of the two places is set.
@@ -74,6 +74,8 @@ constexpr Setting kSettings[] = {
     {"--heartbeat", "of a leader (default 50ms)", nullptr, &ServerOptions::heartbeat},
     {"--max-lease", "that this node asks for when it leads (default 100ms, the most; 0: none)",
      nullptr, &ServerOptions::max_lease},
+    {"--found-after", "a majority waits for silent nodes before it founds a cluster (default 5s)",
+     nullptr, &ServerOptions::found_after},
 };
 
 static_assert(std::size(kSettings) == std::tuple_size_v<decltype(Raw::settings)>);

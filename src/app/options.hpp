@@ -68,7 +68,7 @@ struct ServerOptions {
   std::optional<std::uint64_t> max_connections, max_value, max_inflight;
   std::optional<std::uint64_t> snapshot_bytes, snapshot_entries, log_tail_bytes, log_tail_entries;
   std::optional<Duration> request_timeout, header_timeout, body_timeout, idle_timeout;
-  std::optional<Duration> election_timeout, heartbeat, max_lease;
+  std::optional<Duration> election_timeout, heartbeat, max_lease, found_after;
 };
 
 // The command was answered by parse_options() itself, or could not be understood.

@@ -101,6 +101,7 @@ Result<server::Options> to_options(const ServerOptions& given) {
   apply(given.heartbeat, options.heartbeat);
   options.max_lease = std::min(options.max_lease, options.election_timeout);
   apply(given.max_lease, options.max_lease);
+  apply(given.found_after, options.found_after);
   if (options.max_value > kv::kMaxValue)
     return Error{fmt::format("--max-value {}: at most {}", options.max_value, kv::kMaxValue)};
   if (options.request_timeout < server::kMinTimeout ||

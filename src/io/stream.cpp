@@ -55,6 +55,18 @@ void Stream::fail_after(Duration unacknowledged) {
 #endif
 }
 
+void Stream::keep_alive() {
+  uv_os_fd_t fd = -1;
+  if (handle_ == nullptr || uv_fileno(reinterpret_cast<uv_handle_t*>(&handle_->tcp), &fd) != 0)
+    return;
+  uv_tcp_keepalive(&handle_->tcp, 1, 1);
+#if defined(TCP_KEEPINTVL) && defined(TCP_KEEPCNT)
+  const int interval = 1, count = 3;
+  setsockopt(fd, IPPROTO_TCP, TCP_KEEPINTVL, &interval, sizeof interval);
+  setsockopt(fd, IPPROTO_TCP, TCP_KEEPCNT, &count, sizeof count);
+#endif
+}
+
 void Stream::read_start() {
   if (handle_ == nullptr) return;
   uv_read_start(

@@ -42,6 +42,9 @@ class Stream {
   // What was sent and is not acknowledged for this long ends the connection, ETIMEDOUT (RFC 5482).
   // Behind connect(); no more than a wish where the system does not know it.
   void fail_after(Duration unacknowledged);
+  // TCP asks an idle connection once a second whether its other end lives. When nothing answers,
+  // the connection fails (ETIMEDOUT) after four seconds, or after what fail_after() says.
+  void keep_alive();
 
   void read_start();
   void read_stop();

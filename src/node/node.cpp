@@ -103,6 +103,10 @@ Result<void> Node::handle(Post post) {
       node.on_peer_up(p);
       return {};
     }
+    Result<void> operator()(PeerSaid& p) {
+      node.step(raft::PeerSaid{p.id, p.state});
+      return {};
+    }
     Result<void> operator()(PeerGone& p) {
       node.step(raft::PeerGone{p.id});
       return {};
@@ -194,7 +198,7 @@ void Node::on_forward_reply(const ForwardReply& reply) {
 }
 
 void Node::on_peer_up(const PeerUp& peer) {
-  step(raft::PeerUp{peer.id, peer.incarnation, peer.has_cluster});
+  step(raft::PeerUp{peer.id, peer.incarnation, peer.state});
   // What was under way on the connection before this one is lost.
   if (raft_.leader() == peer.id && stream_.last_sent > stream_.accepted) stream_.retry_at = now_;
 }
@@ -361,6 +365,7 @@ Status Node::status(Instant now) const {
   status.revision = store_->revision();
   status.digest = store_->digest();
   status.cluster_id = configuration_.cluster_id;
+  status.cluster_seen = raft_.cluster_seen();
   status.leader_fresh = status.leader.has_value() &&
                         now - raft_.leader_heard_at() <= raft_.config().election_timeout * 2;
   status.caught_up = applied_index_ >= raft_.leader_commit_heard() && applied_index_.value > 0;
@@ -384,21 +389,31 @@ Status Node::status(Instant now) const {
   return status;
 }
 
-std::optional<std::string> Node::refuse_peer(raft::ServerId id, raft::Incarnation incarnation,
+std::optional<PeerRefusal> Node::refuse_peer(raft::ServerId id, raft::Incarnation incarnation,
                                              Id128 cluster_id) const {
-  const raft::Configuration& configuration = raft_.configuration();
-  if (!cluster_id.is_none() && !configuration_.cluster_id.is_none() &&
-      cluster_id != configuration_.cluster_id)
-    return fmt::format("server {} is of cluster {}, this one is of cluster {}", id.value,
-                       to_hex(cluster_id), to_hex(configuration_.cluster_id));
-  const raft::Voter* voter = configuration.find(id);
-  if (voter == nullptr) return fmt::format("server {} is not a member here", id.value);
-  if (!configuration.cluster_id.is_none() && voter->incarnation.value != 0 &&
-      voter->incarnation != incarnation)
-    return fmt::format(
-        "server {} comes with incarnation {}, registered is {}: its data directory "
-        "was wiped or replaced",
-        id.value, to_hex(incarnation.value), to_hex(voter->incarnation.value));
+  // By what is committed: an entry that may still be dropped, here or there, must not keep two
+  // servers apart that need each other to decide it.
+  const bool founded = !configuration_.cluster_id.is_none();
+  const Id128 ours = configuration_.cluster_id;
+  if (founded && !cluster_id.is_none() && cluster_id != ours)
+    return PeerRefusal{
+        fmt::format("server {} is of cluster {}, this one is of cluster {}", id.value,
+                    to_hex(cluster_id), to_hex(ours)),
+        "check the lists and the data directories: servers of two clusters never mix"};
+  const auto& voters = founded ? configuration_.voters : raft_.config().initial_voters;
+  const auto voter = std::find_if(voters.begin(), voters.end(),
+                                  [&](const raft::Voter& known) { return known.id == id; });
+  if (voter == voters.end())
+    return PeerRefusal{
+        fmt::format("server {} is not a member {}", id.value,
+                    founded ? "of cluster " + to_hex(ours) : std::string("of this server's list")),
+        "the members of a cluster are those of the list that it was founded with"};
+  if (founded && voter->incarnation.value != 0 && voter->incarnation != incarnation)
+    return PeerRefusal{
+        fmt::format("server {} comes with incarnation {}, registered is {}: its data directory "
+                    "was wiped or replaced",
+                    id.value, to_hex(incarnation.value), to_hex(voter->incarnation.value)),
+        "start it with the data directory that it had; an empty one is not taken in"};
   return std::nullopt;
 }
 

@@ -44,6 +44,7 @@ struct Status {
   std::uint64_t revision = 0;
   Id128 digest;
   Id128 cluster_id;                              // none before the Bootstrap entry is committed
+  std::optional<Id128> cluster_seen;             // another one, of a server of the list
   bool leader_fresh = false;                     // heard a leader within an election timeout
   bool caught_up = false;                        // applied what that leader had then committed
   std::uint64_t log_entries = 0, log_bytes = 0;  // in memory
@@ -110,7 +111,7 @@ class Node {
   raft::Index applied_index() const { return applied_index_; }  // what store() has come to
 
   // May this peer, as its handshake names it, speak to Raft? Nothing, or why not.
-  std::optional<std::string> refuse_peer(raft::ServerId id, raft::Incarnation incarnation,
+  std::optional<PeerRefusal> refuse_peer(raft::ServerId id, raft::Incarnation incarnation,
                                          Id128 cluster_id) const;
 
  private:

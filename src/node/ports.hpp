@@ -9,7 +9,7 @@
 #include <vector>
 
 #include "kv/store.hpp"
-#include "raft/message.hpp"
+#include "raft/event.hpp"
 #include "storage/fs.hpp"
 
 namespace vesper::node {
@@ -108,6 +108,12 @@ class Clients {
   virtual void reply(const Ticket& ticket, Reply reply) = 0;
 };
 
+// Why a peer may not speak to Raft, and what its operator can do about it.
+struct PeerRefusal {
+  std::string detail;
+  std::string hint;
+};
+
 // What the world posts into the mailbox.
 struct FromPeer {
   raft::ServerId from;
@@ -117,7 +123,11 @@ struct FromPeer {
 struct PeerUp {
   raft::ServerId id;
   raft::Incarnation incarnation;
-  bool has_cluster = false;
+  raft::PeerState state;
+};
+struct PeerSaid {
+  raft::ServerId id;
+  std::optional<raft::PeerState> state;  // nothing: it is still reading its log
 };
 struct PeerGone {
   raft::ServerId id;
@@ -149,7 +159,7 @@ struct DeadlinePassed {};
 struct HandOver {};  // lead no longer, if somebody else can; goes on serving
 struct Shutdown {};  // refuse what is new, answer what is in flight
 
-using Post = std::variant<FromPeer, PeerUp, PeerGone, ClientWrite, ClientRead, ClientTransfer,
-                          ClientGone, DiskDone, DeadlinePassed, HandOver, Shutdown>;
+using Post = std::variant<FromPeer, PeerUp, PeerSaid, PeerGone, ClientWrite, ClientRead,
+                          ClientTransfer, ClientGone, DiskDone, DeadlinePassed, HandOver, Shutdown>;
 
 }  // namespace vesper::node

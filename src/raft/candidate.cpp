@@ -16,20 +16,23 @@ void insert_sorted(std::vector<ServerId>& ids, ServerId id) {
 
 }  // namespace
 
-// Fast start: who has heard no leader since its start and reaches a majority need not wait for a
-// timeout that protects nobody.
+// The voters that this server has a connection to, itself included.
+std::size_t Raft::reached() const {
+  return static_cast<std::size_t>(std::count_if(
+      configuration_.voters.begin(), configuration_.voters.end(), [&](const Voter& voter) {
+        const auto it = peers_.find(voter.id);
+        return voter.id == config_.self || (it != peers_.end() && it->second.up);
+      }));
+}
+
+// Fast start: a server that has heard no leader since its start, and reaches a majority, need not
+// wait for a timeout that protects no leader. A server with an empty log also has to know that
+// there is nothing to wait for.
 void Raft::maybe_fast_start() {
   auto* follower = std::get_if<Follower>(&role_);
   if (follower == nullptr || ever_heard_leader_ || round_base_ != config_.election_timeout) return;
-  std::size_t reached = 0;
-  for (const Voter& voter : configuration_.voters) {
-    if (voter.id == config_.self) {
-      ++reached;
-    } else if (const auto it = peers_.find(voter.id); it != peers_.end() && it->second.up) {
-      ++reached;
-    }
-  }
-  if (reached < majority()) return;
+  if (reached() < majority()) return;
+  if (log_.empty() && !founding_.is_unanimous()) return;
   round_base_ = std::min(kFastRound, config_.election_timeout);
   const Instant soon =
       now_ + (majority() == 1 ? Duration{}
@@ -38,12 +41,11 @@ void Raft::maybe_fast_start() {
 }
 
 void Raft::campaign() {
-  bool cluster_in_sight = false;
-  for (const auto& [id, peer] : peers_) cluster_in_sight |= peer.up && peer.has_cluster;
-  if (!self_counts() || (log_.empty() && cluster_in_sight) ||
-      disk_health() == DiskHealth::stalled) {
-    // Not a voter, or not under this incarnation, or to be taken into a cluster that exists; or
-    // with a disk that could not keep its vote.
+  const bool waits = log_.empty() && !founding_.is_allowed(now_);
+  if (waits) say_who_is_missing();
+  if (!self_counts() || waits || disk_health() == DiskHealth::stalled) {
+    // Not a voter, or not under this incarnation; or a cluster may exist already; or the disk could
+    // not keep the vote.
     become_follower(std::nullopt);
     return;
   }
@@ -59,6 +61,26 @@ void Raft::campaign() {
   role_ = std::move(pre);
   ask_votes(true);
   count_votes();
+}
+
+// While a majority could found a cluster: once a second, which servers it waits for and how long.
+void Raft::say_who_is_missing() {
+  const Instant until = founding_.waits_until();
+  if (until == kNever) return;
+  const std::int64_t left = (until - now_).ns / seconds(1).ns + 1;
+  if (left == founding_said_) return;
+  founding_said_ = left;
+  std::string names;
+  for (const ServerId id : founding_.missing()) {
+    const auto& listed = config_.initial_voters;
+    const auto at = std::find_if(listed.begin(), listed.end(),
+                                 [&](const Voter& voter) { return voter.id == id; });
+    names += fmt::format("{}server {} ({})", names.empty() ? "" : ", ", id.value, at->address);
+  }
+  output_->notes.push_back(
+      fmt::format("no word from {} that it holds no data -> found a cluster without it in {} s; if "
+                  "it has the data of a cluster, start it before",
+                  names, left));
 }
 
 void Raft::become_candidate(bool transfer) {
@@ -87,8 +109,7 @@ void Raft::ask_votes(bool pre_vote) {
   request.pre_vote = pre_vote;
   request.last_log_index = log_.last_index();
   request.last_log_term = log_.last_term();
-  const bool founded = commit_index_.value > 0;  // index 1 is the Bootstrap entry
-  if (founded) request.cluster_id = configuration_.cluster_id;
+  request.cluster_id = configuration_.cluster_id;
   if (const auto* candidate = std::get_if<Candidate>(&role_))
     request.transfer = candidate->transfer;
   AskAgain& again =
@@ -111,6 +132,9 @@ void Raft::on_vote_reply(ServerId from, Incarnation incarnation, const VoteReply
   if (m.term > current_term() || !counts(from, incarnation)) return;
   if (auto* pre = std::get_if<PreCandidate>(&role_)) {
     if (!m.pre_vote || m.for_term != current_term().next()) return;
+    // A server with a log refuses a server without one: it may be the last that has the cluster.
+    if (log_.empty() && m.refusal == VoteRefusal::log_behind)
+      founding_.on_sign_of_a_log(from, now_);
     if (m.granted()) {
       insert_sorted(pre->granted, from);
     } else if (m.refusal == VoteRefusal::leader_fresh || m.refusal == VoteRefusal::promised) {

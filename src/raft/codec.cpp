@@ -138,7 +138,7 @@ VoteReply read_vote_reply(ByteReader& r) {
   m.for_term = Term(r.u64());
   m.pre_vote = read_flag(r);
   const std::uint8_t refusal = r.u8();
-  if (refusal > static_cast<std::uint8_t>(VoteRefusal::promised)) r.fail();
+  if (refusal > static_cast<std::uint8_t>(VoteRefusal::founding_waits)) r.fail();
   m.refusal = static_cast<VoteRefusal>(refusal);
   return m;
 }

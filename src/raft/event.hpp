@@ -55,11 +55,27 @@ struct TransferLeadership {
 // A read came that a lease would answer: a leader asks for leases from now on, for a while.
 struct LeaseRead {};
 
+// What a server says of itself in every handshake, also in one that it refuses.
+struct PeerState {
+  Id128 cluster_id;  // of its committed Bootstrap entry; none before
+  Term term;         // its current term
+  Index last_index;  // of its log; 0: empty
+
+  bool operator==(const PeerState&) const = default;
+};
+
 // A connection to the peer stands, and its handshake has passed.
 struct PeerUp {
   ServerId id;
   Incarnation incarnation;
-  bool has_cluster = false;  // it knows a committed Bootstrap entry
+  PeerState state;
+};
+
+// The peer has said what it holds, but no connection to it stands: it refused, or it has dialled.
+// Nothing: it is still reading its log.
+struct PeerSaid {
+  ServerId id;
+  std::optional<PeerState> state;
 };
 
 // The peer's process is known to be gone: its connections ended, and a new one was refused or
@@ -102,8 +118,8 @@ struct EndOfTurn {
   Index applied = kAllApplied;  // the log is not cut beyond it
 };
 
-using Event = std::variant<Received, Persisted, Propose, ReadIndex, LeaseRead, PeerUp, PeerGone,
-                           SnapshotStored, ChunkRead, ChunkStored, ReceiveFailed, DiskSpace,
-                           TransferLeadership, DeadlinePassed, EndOfTurn>;
+using Event = std::variant<Received, Persisted, Propose, ReadIndex, LeaseRead, PeerUp, PeerSaid,
+                           PeerGone, SnapshotStored, ChunkRead, ChunkStored, ReceiveFailed,
+                           DiskSpace, TransferLeadership, DeadlinePassed, EndOfTurn>;
 
 }  // namespace vesper::raft

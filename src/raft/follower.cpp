@@ -125,25 +125,34 @@ bool Raft::log_up_to_date(Index last_index, Term last_term) const {  // §5.4.1
   return last_index >= log_.last_index();
 }
 
-VoteRefusal Raft::judge_vote(const VoteRequest& m) const {
+VoteRefusal Raft::judge_vote(ServerId from, const VoteRequest& m) const {
   // Asking under an old term, or, before the term was ever opened, under one that is.
   if (m.term < current_term() || (m.pre_vote && m.term == current_term()))
     return VoteRefusal::old_term;
   if (!m.transfer && leader_is_fresh()) return VoteRefusal::leader_fresh;
   if (promised()) return VoteRefusal::promised;  // whoever asks, and whatever for
-  if (log_.empty() && m.cluster_id.is_none()) {
-    // A server that knows no cluster helps to found one only where none is in sight. For the leader
-    // of a cluster that stands it may vote: whether that counts, the candidate's log says (C10).
-    bool cluster_in_sight = false;
-    for (const auto& [id, peer] : peers_) cluster_in_sight |= peer.up && peer.has_cluster;
-    if (cluster_in_sight) return VoteRefusal::other_cluster;
-  }
+  if (log_.empty())
+    if (const auto refusal = judge_founding_vote(from, m); refusal != VoteRefusal::none)
+      return refusal;
   if (!log_up_to_date(m.last_log_index, m.last_log_term)) return VoteRefusal::log_behind;
   return VoteRefusal::none;
 }
 
+// The vote of a server that has no log. For a candidate of a cluster it may vote: whether that
+// counts, the candidate's log says (C10). It helps to found a cluster only if it may found one
+// itself, and in no term in which it may have voted before it lost its disk (E4).
+VoteRefusal Raft::judge_founding_vote(ServerId from, const VoteRequest& m) const {
+  if (!m.cluster_id.is_none())
+    return founding_.may_join(m.cluster_id) ? VoteRefusal::none : VoteRefusal::other_cluster;
+  if (founding_.cluster_seen({})) return VoteRefusal::other_cluster;
+  if (!founding_.is_allowed(now_)) return VoteRefusal::founding_waits;
+  const bool again = m.term == current_term() && hard_state_.voted_for == from;
+  return m.term > founding_.term_floor() || again ? VoteRefusal::none : VoteRefusal::old_term;
+}
+
 void Raft::on_vote_request(ServerId from, const VoteRequest& m) {
-  VoteReply reply{.for_term = m.term, .pre_vote = m.pre_vote, .refusal = judge_vote(m)};
+  if (log_.empty() && m.last_log_index.value > 0) founding_.on_sign_of_a_log(from, now_);
+  VoteReply reply{.for_term = m.term, .pre_vote = m.pre_vote, .refusal = judge_vote(from, m)};
   if (m.pre_vote) {  // E9: nothing changes, but that one's own campaign is held back
     if (reply.granted()) {
       const Instant later = now_ + kHoldBack;

@@ -19,7 +19,8 @@ constexpr std::size_t kSentPerTurn = 2u << 20;  // bytes of entries to one follo
 void Raft::become_leader() {
   // Under which incarnation a voter is known here: the one that it voted with, whatever became of
   // its connection since; else the one that it is connected with.
-  std::map<ServerId, Incarnation> known = std::get<Candidate>(role_).granted;
+  const std::map<ServerId, Incarnation> voted = std::get<Candidate>(role_).granted;
+  std::map<ServerId, Incarnation> known = voted;
   for (const auto& [id, peer] : peers_)
     if (peer.up) known.emplace(id, peer.incarnation);
   known[config_.self] = config_.incarnation;
@@ -48,9 +49,11 @@ void Raft::become_leader() {
   const LogTime stamp = log_time(now_);
   if (log_.empty()) {
     Configuration founded{{prng_.next(), prng_.next() | 1}, config_.initial_voters};
-    // A majority has voted, so that a majority counts from the first entry on.
+    // A majority has voted, so that a majority counts from the first entry on. Of the others, those
+    // that live: a connection to a dead machine may stand for long.
     for (Voter& voter : founded.voters)
-      if (const auto it = known.find(voter.id); it != known.end()) voter.incarnation = it->second;
+      if (voter.id == config_.self || voted.contains(voter.id) || answered_lately(voter.id))
+        voter.incarnation = known.at(voter.id);
     append(make_entry(Index(1), current_term(), EntryType::bootstrap, stamp, Origin{},
                       encode_bootstrap(founded)));
     output_->notes.push_back(
@@ -72,6 +75,13 @@ void Raft::on_propose(Propose propose) {
   }
 }
 
+// A connection may outlive the machine at its other end: what counts is that it sends something.
+bool Raft::answered_lately(ServerId id) const {
+  const auto it = peers_.find(id);
+  return it != peers_.end() && it->second.up && it->second.incarnation.value != 0 &&
+         now_ - it->second.heard_at <= config_.election_timeout * 2;
+}
+
 // A voter that was unknown at the bootstrap is registered with the incarnation that it came
 // with. C2: not before an entry of this term is committed.
 void Raft::register_voters() {
@@ -80,8 +90,7 @@ void Raft::register_voters() {
   const std::vector<Voter> voters = configuration_.voters;
   for (const Voter& voter : voters) {
     const auto it = peers_.find(voter.id);
-    if (voter.incarnation.value != 0 || it == peers_.end() || !it->second.up) continue;
-    if (it->second.incarnation.value == 0) continue;
+    if (voter.incarnation.value != 0 || !answered_lately(voter.id)) continue;
     output_->notes.push_back(fmt::format("server {} is new here -> register incarnation {}",
                                          voter.id.value, to_hex(it->second.incarnation.value)));
     append(make_entry(log_.last_index().next(), current_term(), EntryType::registration,
@@ -244,6 +253,9 @@ void Raft::on_heartbeat_reply(ServerId from, Incarnation incarnation, const Hear
   if (m.round >= progress.acked_round) progress.disk = m.disk;
   progress.acked_round = std::max(progress.acked_round, m.round);
   on_heartbeat_answered(progress, m);
+  if (const Voter* voter = configuration_.find(from);
+      voter != nullptr && voter->incarnation.value == 0)
+    register_voters();
   if (m.received_index > progress.received_index && m.received_index <= log_.last_index()) {
     progress.received_index = m.received_index;
     progress.news(now_);

@@ -16,7 +16,7 @@ struct VoteRequest {
   bool pre_vote = false;
   Index last_log_index;
   Term last_log_term;
-  Id128 cluster_id;       // of the candidate's committed Bootstrap entry, or none
+  Id128 cluster_id;       // of the candidate's Bootstrap entry, committed or not; none: no entry
   bool transfer = false;  // the leader itself asked for this election (thesis 3.10)
 };
 
@@ -27,7 +27,8 @@ enum class VoteRefusal : std::uint8_t {
   log_behind = 3,    // §5.4.1
   already_voted = 4,
   other_cluster = 5,
-  promised = 6,  // a leader may hold a lease that this vote would break
+  promised = 6,        // a leader may hold a lease that this vote would break
+  founding_waits = 7,  // the voter does not know yet that no cluster exists (raft/founding.hpp)
 };
 
 struct VoteReply {

@@ -33,6 +33,7 @@ Raft::Raft(Config config, Durable durable, Instant now)
       term_write_(durable.last_write),
       snapshot_(std::move(durable.snapshot)),
       disk_base_(durable.base),
+      founding_(config_.self, config_.initial_voters, config_.found_after, now),
       round_base_(config_.election_timeout),
       time_base_at_(now),
       time_runs_until_(now),
@@ -67,6 +68,7 @@ void Raft::step(Instant now, Event event, Output& output) {
     void operator()(ReadIndex& e) { raft.on_read_index(e); }
     void operator()(LeaseRead&) { raft.on_lease_read(); }
     void operator()(PeerUp& e) { raft.on_peer_up(e); }
+    void operator()(PeerSaid& e) { raft.on_peer_said(e.id, e.state); }
     void operator()(PeerGone& e) { raft.on_peer_gone(e.id); }
     void operator()(SnapshotStored& e) { raft.on_snapshot_stored(e.snapshot); }
     void operator()(ChunkRead& e) { raft.on_chunk_read(e); }
@@ -90,6 +92,9 @@ void Raft::on_received(Received received) {
                                          from == config_.self ? "myself" : name(from), name(term)));
     return;
   }
+  if (const auto peer = peers_.find(from);
+      peer != peers_.end() && peer->second.incarnation == received.incarnation)
+    peer->second.heard_at = now_;
   on_message(from, received.incarnation, std::move(received.message));
 }
 
@@ -314,7 +319,9 @@ Index Raft::leader_commit_heard() const {
 }
 
 void Raft::on_peer_up(const PeerUp& peer) {
-  peers_[peer.id] = Peer{true, peer.has_cluster, peer.incarnation};
+  peers_[peer.id] = Peer{true, peer.incarnation, now_};
+  founding_.on_reachable(peer.id, true, now_);
+  on_peer_said(peer.id, peer.state);
   if (auto* leader = std::get_if<Leader>(&role_)) {
     // Whatever was under way on the connection before this one is lost.
     if (const auto it = leader->progress.find(peer.id); it != leader->progress.end()) {
@@ -337,9 +344,24 @@ void Raft::on_peer_up(const PeerUp& peer) {
   maybe_fast_start();
 }
 
+// What a server holds matters to a server that has nothing: whether it may found a cluster, and in
+// which terms it may have voted before it lost its disk.
+void Raft::on_peer_said(ServerId id, const std::optional<PeerState>& state) {
+  founding_.on_said(id, state, now_);
+  if (!log_.empty() || !state || state->term > kMaxTerm || state->term <= current_term()) return;
+  advance_term(state->term, "a server of the list has a higher term");
+  become_follower(std::nullopt);
+}
+
+PeerState Raft::peer_state() const {
+  const bool founded = commit_index_.value > 0;  // index 1 is the Bootstrap entry
+  return {founded ? configuration_.cluster_id : Id128{}, current_term(), log_.last_index()};
+}
+
 // E9 and E12 as amended by fast failover: a leader whose process is gone protects nobody.
 void Raft::on_peer_gone(ServerId id) {
   peers_[id].up = false;
+  founding_.on_reachable(id, false, now_);
   auto* follower = std::get_if<Follower>(&role_);
   if (follower == nullptr || follower->leader != id) return;
   leader_gone_ = true;

@@ -8,6 +8,7 @@
 
 #include "base/prng.hpp"
 #include "raft/event.hpp"
+#include "raft/founding.hpp"
 #include "raft/log.hpp"
 #include "raft/output.hpp"
 #include "raft/role.hpp"
@@ -28,8 +29,9 @@ struct Config {
   std::uint64_t seed = 0;             // of timeouts, and of the cluster id if this node bootstraps
   Duration election_timeout = milliseconds(150);  // drawn from [this, 2 * this] (§5.6, §9.3)
   Duration heartbeat_interval = milliseconds(50);
-  Duration max_lease = kMaxLease;             // at most that; 0: none is asked for
-  std::size_t max_append_bytes = 1u << 20;    // entries in one AppendEntries (or one entry)
+  Duration max_lease = kMaxLease;           // at most that; 0: none is asked for
+  Duration found_after = seconds(5);        // a majority waits for silent servers before it founds
+  std::size_t max_append_bytes = 1u << 20;  // entries in one AppendEntries (or one entry)
   std::size_t max_inflight_bytes = 8u << 20;  // unacknowledged to one follower (or one entry)
   std::size_t max_inflight_messages = 128;    // likewise
   std::size_t bulk_bytes = 64u << 10;         // an AppendEntries above this goes the slow way
@@ -108,6 +110,12 @@ class Raft {
   DiskHealth disk_health() const;
   // A voter under this incarnation, so that its vote and acknowledgements count.
   bool counts(ServerId id, Incarnation incarnation) const;
+  // A cluster that some server of the list belongs to, and that is not this server's own.
+  std::optional<Id128> cluster_seen() const {
+    return founding_.cluster_seen(configuration_.cluster_id);
+  }
+  const Founding& founding() const { return founding_; }
+  PeerState peer_state() const;  // what this server says in handshakes
   // When the current leader was last heard (of a leader: when a majority last was), and the highest
   // commit index that it had told by then (of a leader: what it has to commit to know what is
   // committed). Never: Instant{} and 0.
@@ -131,6 +139,7 @@ class Raft {
   void on_message(ServerId from, Incarnation incarnation, Message message);
   void on_persisted(const Persisted& persisted);
   void on_peer_up(const PeerUp& peer);
+  void on_peer_said(ServerId id, const std::optional<PeerState>& state);
   void on_peer_gone(ServerId id);
   void on_deadline();
   void on_end_of_turn(Index applied);
@@ -178,7 +187,8 @@ class Raft {
   void on_heartbeat(ServerId from, const Heartbeat& m);
   void on_read_index_reply(const ReadIndexReply& m);
   void on_vote_request(ServerId from, const VoteRequest& m);
-  VoteRefusal judge_vote(const VoteRequest& m) const;
+  VoteRefusal judge_vote(ServerId from, const VoteRequest& m) const;
+  VoteRefusal judge_founding_vote(ServerId from, const VoteRequest& m) const;
   bool hear_leader(ServerId from, Index leader_commit, std::optional<LogTime> log_time);
   bool leader_is_fresh() const;
   bool log_up_to_date(Index last_index, Term last_term) const;
@@ -206,6 +216,8 @@ class Raft {
 
   // candidate.cpp
   void maybe_fast_start();
+  void say_who_is_missing();
+  std::size_t reached() const;
   void campaign();  // a pre-vote round, then an election
   void become_candidate(bool transfer);
   void on_vote_reply(ServerId from, Incarnation incarnation, const VoteReply& m);
@@ -237,6 +249,7 @@ class Raft {
   void on_read_index_request(ServerId from, const ReadIndexRequest& m);
   void on_read_index(const ReadIndex& read);
   void register_voters();
+  bool answered_lately(ServerId id) const;
   void replicate_to(ServerId id, Progress& progress);
   void send_append(ServerId id, Progress& progress);
   void send_heartbeats();
@@ -290,10 +303,12 @@ class Raft {
   // What is known of peers and of the leader, whatever the role.
   struct Peer {
     bool up = false;
-    bool has_cluster = false;
     Incarnation incarnation;
+    Instant heard_at;  // when it last proved that it lives, under this incarnation
   };
   std::map<ServerId, Peer> peers_;
+  Founding founding_;
+  std::int64_t founding_said_ = -1;  // seconds left, as the log line said last; -1: none was said
   bool ever_heard_leader_ = false;
   Instant leader_heard_at_;  // valid when ever_heard_leader_
   Index leader_commit_heard_;

@@ -38,6 +38,8 @@ void render_livez(Answer& answer);
 void render_readyz(Context& context, const Exchange& exchange, Answer& answer);
 // Since the entry that the newest snapshot ends with, by the cluster's clock; 0 without one.
 Duration snapshot_age(Context& context);
+// What a server without data says when a cluster exists: in its log and in /readyz.
+std::string why_not_in_cluster(Id128 seen);
 
 // /cluster/transfer
 std::optional<Problem> check_transfer(const Context& context, const http::RequestHead& head,

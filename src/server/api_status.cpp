@@ -154,6 +154,10 @@ void render_status(Context& context, Answer& answer) {
     json.key("cluster");
     json.string(to_hex(status.cluster_id));
   }
+  if (status.cluster_seen) {
+    json.key("cluster_seen");
+    json.string(to_hex(*status.cluster_seen));
+  }
   json.key("role");
   json.string(node != nullptr ? status.role : "follower");
   json.key("term");
@@ -202,17 +206,60 @@ std::optional<Problem> check_readyz(const Query& query, Exchange& exchange) {
   return std::nullopt;
 }
 
+std::string why_not_in_cluster(Id128 seen) {
+  return fmt::format(
+      "cluster {} exists, and this server has no data: it founds no other cluster and stays "
+      "unready; "
+      "if its disk was lost or --data-dir is wrong, stop it and start it with its own data; if it "
+      "is "
+      "new, the cluster's members are those that it was founded with",
+      to_hex(seen));
+}
+
+namespace {
+
+// Why this server belongs to no cluster yet.
+std::string why_no_cluster(const node::Node& node, Instant now) {
+  const raft::Founding& founding = node.raft().founding();
+  if (const auto seen = node.raft().cluster_seen()) return why_not_in_cluster(*seen);
+  std::string missing;
+  for (const raft::ServerId id : founding.missing())
+    missing += fmt::format("{}{}", missing.empty() ? "" : ", ", id.value);
+  if (missing.empty()) return "the cluster is being founded";
+  const Instant until = founding.waits_until();
+  if (until == kNever)
+    return fmt::format(
+        "no majority of the list is there to found a cluster; no word from server {}", missing);
+  return fmt::format(
+      "no word from server {} that it holds no data; a cluster is founded without it "
+      "in {} ms",
+      missing, std::max(until - now, Duration{}).ms());
+}
+
+std::string why_no_leader(const node::Node* node, Instant now) {
+  const std::string why = "heard no leader within an election timeout";
+  if (node == nullptr) return why;
+  if (node->raft().peer_state().cluster_id.is_none())
+    return fmt::format("{}: {}", why, why_no_cluster(*node, now));
+  const auto seen = node->raft().cluster_seen();
+  if (!seen) return why;
+  return fmt::format("{}: servers of the list belong to another cluster, {}", why, to_hex(*seen));
+}
+
+}  // namespace
+
 void render_readyz(Context& context, const Exchange& exchange, Answer& answer) {
   struct Check {
     std::string_view name;
     bool ok;
-    std::string_view reason;
+    std::string reason;
   };
-  const bool read = context.node() != nullptr;
-  const node::Status status = read ? context.node()->status(context.now()) : node::Status{};
+  const node::Node* node = context.node();
+  const bool read = node != nullptr;
+  const node::Status status = read ? node->status(context.now()) : node::Status{};
   const Check checks[] = {
       {"log", read, "still reading the log"},
-      {"leader", status.leader_fresh, "heard no leader within an election timeout"},
+      {"leader", status.leader_fresh, why_no_leader(node, context.now())},
       {"applied", status.caught_up, "has not applied what the leader had committed"},
       {"running", !context.draining(), "shutting down"},
   };

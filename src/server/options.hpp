@@ -46,6 +46,8 @@ struct Options {
   Duration election_timeout = milliseconds(150);  // drawn from [this, 2 * this]
   Duration heartbeat = milliseconds(50);
   Duration max_lease = raft::kMaxLease;  // that this node asks for when it leads; 0: none
+  // A majority of a new list waits so long for servers that say nothing before it founds a cluster.
+  Duration found_after = seconds(5);
 
   std::string peer_key;  // the key file's content; empty: no key
   bool insecure_peers = false;

@@ -11,6 +11,8 @@ namespace vesper::server {
 namespace {
 
 constexpr std::string_view kNoCluster = "none";
+constexpr const char* kCheckIds =
+    "check the ids that the servers were started with, and their lists";
 constexpr std::string_view kKeyedWord = "hmac-sha256";
 constexpr std::string_view kUnkeyedWord = "none";
 
@@ -45,6 +47,19 @@ class HelloReader {
     if (!value) fail(name, "is not 32 hex digits");
     return value.value_or(Id128{});
   }
+  std::uint64_t count(std::string_view name, std::uint64_t most) {
+    const auto value = http::parse_decimal(text(name));
+    if (!value || *value > most) fail(name, "is no number in its range");
+    return wrong_ ? 0 : *value;
+  }
+  raft::PeerState state() {
+    raft::PeerState state;
+    if (fields_.count("Vesper-Cluster") != 1 || text("Vesper-Cluster") != kNoCluster)
+      state.cluster_id = hex128("Vesper-Cluster");
+    state.term = raft::Term(count("Vesper-Term", raft::kMaxTerm.value));
+    state.last_index = raft::Index(count("Vesper-Last-Index", raft::kMaxIndex.value));
+    return state;
+  }
   void fail(std::string_view name, std::string_view what) {
     if (!wrong_) wrong_ = Error{fmt::format("{} {}", name, what)};
   }
@@ -61,8 +76,10 @@ void append_transcript(std::string& out, const Hello& hello) {
   writer.u32(hello.protocol_min);
   writer.u32(hello.protocol_max);
   writer.u32(hello.feature_level);
-  writer.u64(hello.cluster_id.high);
-  writer.u64(hello.cluster_id.low);
+  writer.u64(hello.state.cluster_id.high);
+  writer.u64(hello.state.cluster_id.low);
+  writer.u64(hello.state.term.value);
+  writer.u64(hello.state.last_index.value);
   writer.u32(hello.from.value);
   writer.u32(hello.to.value);
   writer.u64(hello.incarnation.value);
@@ -84,8 +101,7 @@ void append_hello(std::string& out, const Hello& hello) {
   http::append_field(out, "Vesper-Protocol",
                      fmt::format("{}-{}", hello.protocol_min, hello.protocol_max));
   http::append_field(out, "Vesper-Features", hello.feature_level);
-  http::append_field(out, "Vesper-Cluster",
-                     hello.cluster_id.is_none() ? kNoCluster : to_hex(hello.cluster_id));
+  append_state(out, hello.state);
   http::append_field(out, "Vesper-From", hello.from.value);
   http::append_field(out, "Vesper-To", hello.to.value);
   http::append_field(out, "Vesper-Incarnation", to_hex(hello.incarnation.value));
@@ -94,6 +110,20 @@ void append_hello(std::string& out, const Hello& hello) {
   http::append_field(out, "Vesper-Channel", to_string(hello.channel));
   http::append_field(out, "Vesper-Auth", hello.keyed ? kKeyedWord : kUnkeyedWord);
   http::append_field(out, "Vesper-Nonce", to_hex(hello.nonce));
+}
+
+void append_state(std::string& out, const raft::PeerState& state) {
+  http::append_field(out, "Vesper-Cluster",
+                     state.cluster_id.is_none() ? kNoCluster : to_hex(state.cluster_id));
+  http::append_field(out, "Vesper-Term", state.term.value);
+  http::append_field(out, "Vesper-Last-Index", state.last_index.value);
+}
+
+std::optional<raft::PeerState> read_state(const http::Fields& fields) {
+  HelloReader reader(fields);
+  const raft::PeerState state = reader.state();
+  if (reader.wrong()) return std::nullopt;
+  return state;
 }
 
 Result<Hello> read_hello(const http::Fields& fields) {
@@ -107,8 +137,7 @@ Result<Hello> read_hello(const http::Fields& fields) {
                            ? 0
                            : reader.parse_number("Vesper-Protocol", range.substr(dash + 1));
   hello.feature_level = reader.number("Vesper-Features");
-  if (fields.count("Vesper-Cluster") != 1 || reader.text("Vesper-Cluster") != kNoCluster)
-    hello.cluster_id = reader.hex128("Vesper-Cluster");
+  hello.state = reader.state();
   hello.from = raft::ServerId(reader.number("Vesper-From"));
   hello.to = raft::ServerId(reader.number("Vesper-To"));
   hello.incarnation = raft::Incarnation(reader.hex64("Vesper-Incarnation"));
@@ -139,26 +168,34 @@ std::uint64_t hash_of(const std::vector<HostPort>& list) {
   return sum.digest();
 }
 
-std::optional<std::string> refuse_hello(const Hello& ours, const Hello& theirs,
-                                        const node::Node& node) {
+std::optional<node::PeerRefusal> refuse_hello(const Hello& ours, const Hello& theirs,
+                                              const node::Node& node) {
   const std::uint32_t from = theirs.from.value;
   if (theirs.protocol_min > ours.protocol_max || theirs.protocol_max < ours.protocol_min)
-    return fmt::format("server {} speaks versions {}-{} of the peer protocol, this one {}-{}", from,
-                       theirs.protocol_min, theirs.protocol_max, ours.protocol_min,
-                       ours.protocol_max);
+    return node::PeerRefusal{
+        fmt::format("server {} speaks versions {}-{} of the peer protocol, this one {}-{}", from,
+                    theirs.protocol_min, theirs.protocol_max, ours.protocol_min, ours.protocol_max),
+        "run versions of vesper that speak a common one"};
   if (theirs.from == ours.from)
-    return fmt::format("it calls itself server {}, which is this one", from);
+    return node::PeerRefusal{fmt::format("it calls itself server {}, which is this one", from),
+                             kCheckIds};
   if (theirs.to != ours.from)
-    return fmt::format("server {} means server {}, this one is server {}", from, theirs.to.value,
-                       ours.from.value);
+    return node::PeerRefusal{fmt::format("server {} means server {}, this one is server {}", from,
+                                         theirs.to.value, ours.from.value),
+                             kCheckIds};
   if (theirs.keyed != ours.keyed)
-    return fmt::format("server {} runs {} a peer key, this one {} one", from,
-                       theirs.keyed ? "with" : "without", ours.keyed ? "with" : "without");
+    return node::PeerRefusal{
+        fmt::format("server {} runs {} a peer key, this one {} one", from,
+                    theirs.keyed ? "with" : "without", ours.keyed ? "with" : "without"),
+        "give all servers the same --peer-key-file"};
   if (theirs.list_hash != ours.list_hash &&
-      (theirs.cluster_id.is_none() || ours.cluster_id.is_none()))
-    return fmt::format(
-        "server {} has another list of servers, and there is no cluster yet that both know", from);
-  return node.refuse_peer(theirs.from, theirs.incarnation, theirs.cluster_id);
+      (theirs.state.cluster_id.is_none() || ours.state.cluster_id.is_none()))
+    return node::PeerRefusal{
+        fmt::format("server {} has another list of servers, and there is no cluster yet that both "
+                    "know",
+                    from),
+        "give all servers the same list"};
+  return node.refuse_peer(theirs.from, theirs.incarnation, theirs.state.cluster_id);
 }
 
 Agreement agree(std::string_view key, const Hello& dialler, const Hello& acceptor) {

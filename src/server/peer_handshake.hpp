@@ -30,7 +30,7 @@ struct Hello {
   std::uint32_t protocol_min = kProtocolMin;
   std::uint32_t protocol_max = kProtocolMax;
   std::uint32_t feature_level = kFeatureLevel;
-  Id128 cluster_id;  // of the committed Bootstrap entry, or none
+  raft::PeerState state;
   raft::ServerId from, to;
   raft::Incarnation incarnation;
   raft::BootId boot;
@@ -41,6 +41,10 @@ struct Hello {
 };
 
 void append_hello(std::string& out, const Hello& hello);
+// What a refusal says beside its reason.
+void append_state(std::string& out, const raft::PeerState& state);
+// Of a refusal. Nothing: the peer is still reading its log, or its fields are malformed.
+std::optional<raft::PeerState> read_state(const http::Fields& fields);
 // Every field is there once and well formed; otherwise what is wrong.
 Result<Hello> read_hello(const http::Fields& fields);
 
@@ -49,8 +53,8 @@ std::uint64_t hash_of(const std::vector<HostPort>& list);
 
 // Why `theirs` must not speak to us, as far as words go; a key proves itself later. `ours` is what
 // we answered or would answer. Nothing: it may.
-std::optional<std::string> refuse_hello(const Hello& ours, const Hello& theirs,
-                                        const node::Node& node);
+std::optional<node::PeerRefusal> refuse_hello(const Hello& ours, const Hello& theirs,
+                                              const node::Node& node);
 
 // What both sides derive from the two hellos. With a key: the acceptor's proof, sent with its
 // hello, and the secret of the frames, whose first one is the dialler's proof. Without one there is

@@ -34,11 +34,18 @@ constexpr std::size_t kControlQueue = 8u << 20;
 constexpr std::size_t kBulkQueue = 16u << 20;
 constexpr std::size_t kMaxRefusal = 4096;
 
-std::string detail_of(const std::string& body) {
+std::string member_of(const std::string& body, std::string_view name, std::string_view otherwise) {
   json::Document document;
   if (!document.parse(body))
-    if (const auto detail = document.root().find("detail").string()) return escaped(*detail, 300);
-  return "no reason was given";
+    if (const auto text = document.root().find(name).string()) return escaped(*text, 300);
+  return std::string(otherwise);
+}
+
+// A machine that loses power says nothing. Its kernel stops acknowledging: what was sent, or, on an
+// idle connection, what TCP asks by itself.
+void notice_a_dead_machine(io::Stream& stream, Duration election_timeout) {
+  stream.fail_after(std::max(election_timeout * kUnacknowledged, kLeastPatience));
+  stream.keep_alive();
 }
 
 }  // namespace
@@ -89,7 +96,7 @@ void OutLink::connect_next() {
                        io::Delegate<void>::to<&OutLink::on_drained>(this)});
   stream_->connect(addresses_[next_address_++],
                    io::Delegate<void, int>::to<&OutLink::on_connected>(this));
-  if (stream_ != nullptr) stream_->fail_after(std::max(patience * kUnacknowledged, kLeastPatience));
+  if (stream_ != nullptr) notice_a_dead_machine(*stream_, patience);
 }
 
 void OutLink::on_connected(int code) {
@@ -134,7 +141,7 @@ void OutLink::on_bytes(std::string_view bytes) {
         refusal_.append(
             parser_->body().substr(0, kMaxRefusal - std::min(kMaxRefusal, refusal_.size())));
         break;
-      case http::Step::message_end: return refused(detail_of(refusal_));
+      case http::Step::message_end: return on_refusal();
       case http::Step::error: return refused("its answer is no HTTP");
     }
   }
@@ -145,8 +152,17 @@ void OutLink::on_refusal_head() {
   const http::Fields& fields = parser_->response().fields;
   if (const http::Field* boot = fields.find("Vesper-Boot"))
     if (const auto id = parse_hex64(boot->value)) peers_.met_boot(to_, raft::BootId(*id));
-  if (const http::Field* cluster = fields.find("Vesper-Cluster"))
-    if (const auto id = parse_hex128(cluster->value)) peers_.met_cluster(to_, *id);
+  // A server that is starting has no state to tell yet, and may have a cluster.
+  const auto state = read_state(fields);
+  if (state || refusal_status_ == 503) peers_.said_unproven(to_, state);
+}
+
+void OutLink::on_refusal() {
+  if (refusal_status_ == 503) return end("it is starting or stopping");
+  const std::string detail = member_of(refusal_, "detail", "no reason was given");
+  peers_.refused_by(to_, detail, member_of(refusal_, "hint", ""));
+  last_logged_ = fmt::format("refused: {}", detail);  // it has been said
+  refused(detail);
 }
 
 void OutLink::on_answer() {
@@ -157,7 +173,7 @@ void OutLink::on_answer() {
     return refused(
         fmt::format("server {} answers, on {}", theirs_.from.value, to_string(theirs_.channel)));
   if (auto why = refuse_hello(ours_, theirs_, *peers_.context_.node()))
-    return refused(std::move(*why));
+    return refused(std::move(why->detail));
   const std::string& key = peers_.context_.options().peer_key;
   const Agreement agreement = agree(key, ours_, theirs_);
   if (!key.empty()) {
@@ -192,8 +208,7 @@ void OutLink::refused(std::string detail) {
 }
 
 void OutLink::on_ended() {
-  if (state_ == State::greeting && refusal_status_ == 503) return end("it is starting or stopping");
-  if (state_ == State::greeting && refusal_status_ != 0) return refused(detail_of(refusal_));
+  if (state_ == State::greeting && refusal_status_ != 0) return on_refusal();
   end("the peer closed it");
 }
 
@@ -311,6 +326,7 @@ InLink::InLink(Peers& peers, std::unique_ptr<io::Stream> stream, Hello ours, Hel
       ours_(ours),
       theirs_(theirs),
       reader_(std::make_unique<FrameReader>(secret)) {
+  notice_a_dead_machine(*stream_, peers.context_.options().election_timeout);
   listen_to_stream();
 }
 

@@ -59,6 +59,7 @@ class OutLink {
   void greet();
   void on_answer();
   void on_refusal_head();
+  void on_refusal();
   void accepted();
   void refused(std::string detail);
   // Why it ended goes to the log once.

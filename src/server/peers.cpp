@@ -18,13 +18,8 @@ constexpr std::size_t kMaxStrangers = 64;  // that are remembered, to log each o
 
 }  // namespace
 
-Peers::Peers(io::Loop& loop, Context& context, raft::BootId boot,
-             io::Delegate<void, Id128, Id128> foreign)
-    : loop_(loop),
-      context_(context),
-      boot_(boot),
-      foreign_(foreign),
-      list_hash_(hash_of(context.options().list)) {
+Peers::Peers(io::Loop& loop, Context& context, raft::BootId boot)
+    : loop_(loop), context_(context), boot_(boot), list_hash_(hash_of(context.options().list)) {
   const Options& options = context.options();
   for (std::uint32_t id = 0; id < options.list.size(); ++id) {
     if (id == options.id) continue;
@@ -66,8 +61,7 @@ Peers::Peer* Peers::find(raft::ServerId id) {
 Hello Peers::hello_to(raft::ServerId to, Channel channel) const {
   Hello hello;
   const Options& options = context_.options();
-  if (node::Node* node = context_.node())
-    hello.cluster_id = node->status(context_.now()).cluster_id;
+  if (node::Node* node = context_.node()) hello.state = node->raft().peer_state();
   hello.from = raft::ServerId(options.id);
   hello.to = to;
   hello.incarnation = incarnation_;
@@ -119,11 +113,10 @@ void Peers::link_up(OutLink& link) {
 }
 
 void Peers::announce(Peer& peer, const Hello& theirs) {
-  met_own_ = true;
   peer.announced = true;
   peer.announced_incarnation = theirs.incarnation;
-  peer.announced_cluster = !theirs.cluster_id.is_none();
-  context_.post(node::PeerUp{peer.id, theirs.incarnation, peer.announced_cluster});
+  peer.last_refusal.clear();
+  context_.post(node::PeerUp{peer.id, theirs.incarnation, theirs.state});
 }
 
 void Peers::link_ended(OutLink& link) {
@@ -144,18 +137,27 @@ void Peers::met_boot(raft::ServerId id, raft::BootId boot) {
   peer->boot = boot;
 }
 
-// Somebody started this server on another cluster's data directory. One peer that says so may be
-// the one that is wrong; a majority of the list is the cluster, so that there is nothing to do
-// here.
-void Peers::met_cluster(raft::ServerId id, Id128 theirs) {
-  const Id128 ours = context_.node()->status(context_.now()).cluster_id;
-  if (met_own_ || ours.is_none() || theirs.is_none() || theirs == ours) return;
-  find(id)->foreign_cluster = theirs;
-  const auto agreeing = std::count_if(peers_.begin(), peers_.end(), [&](const Peer& peer) {
-    return peer.foreign_cluster == theirs;
-  });
-  if (static_cast<std::size_t>(agreeing) < context_.options().list.size() / 2 + 1) return;
-  foreign_(ours, theirs);
+// A refusal is not signed, nor is a dialler's first word. Such a word may keep this server from
+// founding a cluster, and no more: it brings no term, and it proves no log empty.
+void Peers::said_unproven(raft::ServerId id, std::optional<raft::PeerState> state) {
+  if (find(id) == nullptr) return;
+  if (state && state->cluster_id.is_none() && state->last_index.value == 0) return;
+  if (state) state->term = raft::Term(0);
+  context_.post(node::PeerSaid{id, state});
+}
+
+// An operator has to act: once for each peer and reason.
+void Peers::refused_by(raft::ServerId id, std::string_view detail, std::string_view hint) {
+  Peer& peer = *find(id);
+  if (peer.last_refusal == detail) return;
+  peer.last_refusal = detail;
+  log::error("refused by server {} ({}): {}{}{}", id.value, url_of(peer.address), detail,
+             hint.empty() ? "" : "; ", hint);
+}
+
+bool Peers::is_refused() const {
+  return std::any_of(peers_.begin(), peers_.end(),
+                     [](const Peer& peer) { return !peer.last_refusal.empty(); });
 }
 
 void Peers::gone(Peer& peer) {
@@ -176,11 +178,11 @@ void Peers::in_proven(InLink& link) {
       old.push_back(other.get());
   for (InLink* other : old) other->close();
   met_boot(theirs.from, theirs.boot);
+  context_.post(node::PeerSaid{theirs.from, theirs.state});
   log::debug("{} link from server {} stands", to_string(theirs.channel), theirs.from.value);
   if (peer.control->up()) {
-    const bool news = peer.announced_incarnation != theirs.incarnation ||
-                      peer.announced_cluster != !theirs.cluster_id.is_none();
-    if (theirs.channel == Channel::control && news && !theirs.cluster_id.is_none())
+    const bool another = peer.announced_incarnation != theirs.incarnation;
+    if (theirs.channel == Channel::control && another && !theirs.state.cluster_id.is_none())
       announce(peer, theirs);
   } else {
     peer.control->dial();  // it lives: no need to wait out our backoff
@@ -235,11 +237,14 @@ std::optional<Peers::Refusal> Peers::judge_dialler(const io::Stream& stream,
                    fmt::format("the handshake is malformed: {}", hello.error().what)};
   theirs = *hello;
   ours = hello_to(theirs.from, theirs.channel);
+  // With a key this waits for the proof: a stranger must not keep the cluster from being founded.
+  if (options.peer_key.empty()) said_unproven(theirs.from, theirs.state);
   if (auto why = refuse_hello(ours, theirs, *context_.node()))
-    return Refusal{403, "peer_refused", std::move(*why)};
+    return Refusal{403, "peer_refused", std::move(why->detail), std::move(why->hint)};
   if (find(theirs.from) == nullptr)
     return Refusal{403, "peer_refused",
-                   fmt::format("server {} is not in the list of this one", theirs.from.value)};
+                   fmt::format("server {} is not in the list of this one", theirs.from.value),
+                   "give all servers the same list"};
   for (const auto& link : in_links_)
     if (link->proven() && link->theirs().from == theirs.from &&
         link->theirs().incarnation != theirs.incarnation)
@@ -247,7 +252,8 @@ std::optional<Peers::Refusal> Peers::judge_dialler(const io::Stream& stream,
                      fmt::format("another process calls itself server {}: incarnation {} is "
                                  "connected, {} dials",
                                  theirs.from.value, to_hex(link->theirs().incarnation.value),
-                                 to_hex(theirs.incarnation.value))};
+                                 to_hex(theirs.incarnation.value)),
+                     "stop one of the two; a machine that is gone is forgotten within seconds"};
   return std::nullopt;
 }
 
@@ -258,7 +264,7 @@ void Peers::accept(std::unique_ptr<io::Stream> stream, const http::RequestHead& 
     if (refusal->status == 403 || refusal->status == 400)
       log_refusal(theirs.from.value, theirs.boot.value != 0,
                   fmt::format("{} ({})", refusal->detail, stream->peer().to_string()));
-    return refuse(std::move(stream), *refusal, ours.cluster_id);
+    return refuse(std::move(stream), *refusal);
   }
   const std::string& key = context_.options().peer_key;
   const Agreement agreement = agree(key, theirs, ours);
@@ -277,8 +283,9 @@ void Peers::accept(std::unique_ptr<io::Stream> stream, const http::RequestHead& 
   if (!rest.empty()) link.take(rest);
 }
 
-void Peers::refuse(std::unique_ptr<io::Stream> stream, const Refusal& refusal, Id128 cluster_id) {
+void Peers::refuse(std::unique_ptr<io::Stream> stream, const Refusal& refusal) {
   Problem problem{.status = refusal.status, .code = refusal.code, .detail = refusal.detail};
+  problem.hint = refusal.hint;
   std::string body;
   append_problem(body, problem);
   std::string& out = stream->text();
@@ -286,7 +293,8 @@ void Peers::refuse(std::unique_ptr<io::Stream> stream, const Refusal& refusal, I
   out += context_.standard_fields();
   // Another boot at the same address means that the one before is gone.
   http::append_field(out, "Vesper-Boot", to_hex(boot_.value));
-  if (!cluster_id.is_none()) http::append_field(out, "Vesper-Cluster", to_hex(cluster_id));
+  // Who is refused learns what is here: a server without data must not found a second cluster.
+  if (const node::Node* node = context_.node()) append_state(out, node->raft().peer_state());
   out += "Connection: close\r\nContent-Type: application/problem+json\r\n";
   http::append_field(out, "Content-Length", body.size());
   http::end_head(out);

@@ -20,10 +20,7 @@ namespace vesper::server {
 
 class Peers final : public node::Transport {
  public:
-  // `foreign`: a majority of the list is of another cluster than the data directory; called with
-  // both ids, once at most.
-  Peers(io::Loop& loop, Context& context, raft::BootId boot,
-        io::Delegate<void, Id128, Id128> foreign);
+  Peers(io::Loop& loop, Context& context, raft::BootId boot);
   ~Peers() override;
   Peers(const Peers&) = delete;
   Peers& operator=(const Peers&) = delete;
@@ -40,6 +37,9 @@ class Peers final : public node::Transport {
   void accept(std::unique_ptr<io::Stream> stream, const http::RequestHead& head,
               std::string_view rest);
 
+  // Some peer refuses this server, for what it is or how it was started.
+  bool is_refused() const;
+
   // End of a turn: one write for each link; frames are read again or not.
   void flush();
   bool busy() const { return !ended_.empty(); }
@@ -54,11 +54,10 @@ class Peers final : public node::Transport {
     HostPort address;
     std::unique_ptr<OutLink> control, bulk;
     raft::BootId boot;       // of its process, when last met
-    Id128 foreign_cluster;   // what its refusal named, where it is not ours
     bool announced = false;  // PeerUp was posted, and no PeerGone since
     raft::Incarnation announced_incarnation;
-    bool announced_cluster = false;
-    std::string last_logged;  // of what it wanted here
+    std::string last_logged;   // of what it wanted here
+    std::string last_refusal;  // of this server, by it; "": it took this server in since
   };
 
   bool drop_unproven();
@@ -71,7 +70,8 @@ class Peers final : public node::Transport {
   void link_ended(OutLink& link);
   void dial_refused(OutLink& link);
   void met_boot(raft::ServerId id, raft::BootId boot);
-  void met_cluster(raft::ServerId id, Id128 theirs);
+  void said_unproven(raft::ServerId id, std::optional<raft::PeerState> state);
+  void refused_by(raft::ServerId id, std::string_view detail, std::string_view hint);
   void in_proven(InLink& link);
   void in_ended(InLink& link);
   void received(const InLink& link, node::PeerMessage message);
@@ -83,19 +83,18 @@ class Peers final : public node::Transport {
     int status = 403;
     std::string_view code;
     std::string detail;
+    std::string hint;
   };
   std::optional<Refusal> judge_dialler(const io::Stream& stream, const http::RequestHead& head,
                                        Hello& ours, Hello& theirs);
-  void refuse(std::unique_ptr<io::Stream> stream, const Refusal& refusal, Id128 cluster_id);
+  void refuse(std::unique_ptr<io::Stream> stream, const Refusal& refusal);
   void log_refusal(std::uint32_t from, bool known, const std::string& detail);
 
   io::Loop& loop_;
   Context& context_;
   raft::Incarnation incarnation_;
   const raft::BootId boot_;
-  const io::Delegate<void, Id128, Id128> foreign_;
   std::uint64_t list_hash_;
-  bool met_own_ = false;  // some peer took us in since the start
   bool stopped_ = false;
   bool paused_ = false;
   std::vector<Peer> peers_;  // in id order, this node left out

@@ -10,6 +10,7 @@
 #include <vector>
 
 #include "base/log.hpp"
+#include "server/api.hpp"
 #include "server/crypto.hpp"
 
 namespace vesper::server {
@@ -44,6 +45,7 @@ raft::Config raft_config(const Options& options, raft::Incarnation incarnation) 
   config.log_tail_bytes = options.log_tail_bytes;
   config.log_tail_entries = options.log_tail_entries;
   config.max_lease = options.max_lease;
+  config.found_after = options.found_after;
   return config;
 }
 
@@ -54,8 +56,7 @@ Server::Server(Options options)
       boot_(random_id()),
       context_(options_, loop_.now()),
       names_(loop_, io::Delegate<void>::to<&Server::on_names>(this)),
-      peers_(loop_, context_, boot_,
-             io::Delegate<void, Id128, Id128>::to<&Server::on_foreign_data>(this)),
+      peers_(loop_, context_, boot_),
       front_(loop_, context_, peers_),
       shutdown_timer_(loop_, io::Delegate<void>::to<&Server::on_shutdown_deadline>(this)),
       drain_timer_(loop_, io::Delegate<void>::to<&Server::begin_shutdown>(this)),
@@ -194,6 +195,7 @@ void Server::run_node() {
     log::error("{} -> stop", deadline.error().what);
     return stop(Exit::storage_failed);
   }
+  say_which_cluster_was_seen();
   loop_.set_deadline(*deadline);
   warn_of_list();
   const storage::WalStats& stats = recovered_.wal->stats();
@@ -258,10 +260,27 @@ void Server::on_shutdown_deadline() {
   stop(Exit::ok);
 }
 
-void Server::on_foreign_data(Id128 ours, Id128 theirs) {
-  log::error("the data directory {} is of cluster {}, most servers of the list are of cluster {}",
-             options_.data_dir, to_hex(ours), to_hex(theirs));
-  stop(Exit::data_directory);
+// A server without data that joins a living cluster has its log within moments. If it has not, or
+// if it is refused, an operator has to know. A server with data goes on, whatever others say.
+void Server::say_which_cluster_was_seen() {
+  const raft::Raft& raft = node_->raft();
+  const auto seen = raft.cluster_seen();
+  if (seen != cluster_seen_) {
+    cluster_seen_ = seen;
+    cluster_seen_at_ = context_.now();
+    cluster_said_ = false;
+  }
+  if (!seen || cluster_said_) return;
+  const Id128 own = raft.peer_state().cluster_id;
+  const bool waits = own.is_none() && !peers_.is_refused();
+  if (waits && context_.now() - cluster_seen_at_ < options_.found_after) return;
+  cluster_said_ = true;
+  if (own.is_none()) log::error("{}", why_not_in_cluster(*seen));
+  else
+    log::error(
+        "servers of the list belong to cluster {}, this one to cluster {}: it keeps its {} entries "
+        "and goes on; check the lists and the --data-dir of both",
+        to_hex(*seen), to_hex(own), raft.log().last_index().value);
 }
 
 void Server::on_log_due() {

@@ -57,8 +57,8 @@ class Server {
   void begin_shutdown();
   bool drained() const;
   void on_shutdown_deadline();
-  void on_foreign_data(Id128 ours, Id128 theirs);
   void on_log_due();
+  void say_which_cluster_was_seen();
   void stop(Exit code);
 
   const Options options_;
@@ -76,7 +76,10 @@ class Server {
   std::optional<Error> recovery_error_;
   io::Background recovery_;
   std::uint64_t frames_seen_ = 0;
-  std::size_t voters_seen_ = 0;  // of the log
+  std::size_t voters_seen_ = 0;        // of the log
+  std::optional<Id128> cluster_seen_;  // of which the log has spoken, or is to speak
+  Instant cluster_seen_at_;
+  bool cluster_said_ = false;
   bool stopped_ = false;
   Exit exit_ = Exit::ok;
 };

@@ -1,10 +1,11 @@
-"""Who may take part: locks, ports, foreign and wiped disks, and the files where they are meant
-to be. What is refused is refused by name, and nothing else suffers."""
+"""Who may take part: locks, ports, foreign and wiped disks, new clusters, and the files where they
+are meant to be. What is refused is refused by name, and nothing else suffers."""
 
 import os
 import re
 import shutil
 import subprocess
+import time
 
 from harness import SLOW, Cluster, free_ports, running, wait_for
 from runner import case, expect, expect_equal
@@ -99,34 +100,146 @@ def _(binary):
         expect_equal(first.api().get('name').json()['value'], 'a', 'the value')
 
 
-@case('the data directory of another cluster is refused by name, and both clusters stay whole')
+def says(node, level, pattern):
+    """Does a line of its log, of this level, match?"""
+    return any(re.search(rf'\b{level}\b.*(?:{pattern})', line) for line in
+               node.log_text().splitlines())
+
+
+def expect_unready(node, *words):
+    """/readyz says no, and why."""
+    reply = node.api().request('GET', '/readyz?verbose')
+    said = reply.body.decode()
+    expect(reply.status == 503 and all(word in said for word in words), f'{reply.status} {said}')
+
+
+def named_cluster(node):
+    """The cluster that it says it has seen and is not of, or None."""
+    view = node.status()
+    return view and view.get('cluster_seen')
+
+
+@case('a server with the data of another cluster goes on, says so, and both clusters stay whole')
 def _(binary):
     with Cluster(binary, 3) as cluster, Cluster(binary, 3) as foreign:
         expect_equal(cluster.nodes[0].api().put('name', 'ours').status, 200, 'a write')
         expect_equal(foreign.nodes[0].api().put('name', 'theirs').status, 200, 'a write')
         ours, theirs = cluster.nodes[0], foreign.nodes[0]
         term = cluster.wait_leader().status()['term']
+        names = [c.nodes[1].status()['cluster'] for c in (cluster, foreign)]
+        entries = foreign.wait_equal()['last_index']
         ours.kill()
         theirs.kill()
-        moved = os.path.join(cluster.dir, 'moved')
+        own, moved = ours.dir, os.path.join(cluster.dir, 'moved')
         shutil.copytree(theirs.dir, moved)
-        log = os.path.join(cluster.dir, 'stranger.log')
-        args = [binary, 'server', '0', cluster.list, '--data-dir', moved]
-        with open(log, 'wb') as out:
-            stranger = subprocess.Popen(args, stdin=subprocess.DEVNULL, stdout=out, stderr=out)
-        running[stranger.pid] = stranger
-
-        wait_for('the stranger to end', lambda: stranger.poll() is not None, 5)
-        running.pop(stranger.pid)
-        with open(log, encoding='utf-8', errors='replace') as f:
-            said = f.read()
-        expect_equal(stranger.returncode, 11, f'exit code; it said:\n{said}')
-        expect(re.search(r'cluster', said, re.I), f'no word about the cluster in:\n{said}')
+        ours.dir = moved
+        ours.start()
+        wait_for('the stranger to name the cluster', lambda: named_cluster(ours) == names[0], 5)
+        expect_equal(ours.status()['cluster'], names[1], 'the cluster of its data')
+        wait_for('an error line', lambda: says(ours, 'E', f'{names[0]}.*{names[1]}'), 5)
+        expect_unready(ours, names[0])
+        expect(ours.status()['last_index'] >= entries, 'what it holds')
+        expect_equal(cluster.nodes[1].api().put('other', 'x').status, 200, 'the two others go on')
+        ours.kill()
+        ours.dir = own
         cluster.restart(ours)
         foreign.restart(theirs)
         expect_equal(ours.api().get('name').json()['value'], 'ours', 'the value')
         expect_equal(theirs.api().get('name').json()['value'], 'theirs', 'the value')
         expect_equal(cluster.wait_leader().status()['term'] >= term, True, 'terms never fall')
+
+
+def expect_no_second_cluster(empty, keeper, before):
+    """Servers without data, while `keeper` has the cluster's: they found nothing and say why."""
+    name = before['cluster']
+    for node in empty:
+        wait_for(f'{node} to name the cluster', lambda n=node: named_cluster(n) == name)
+        wait_for(f'{node} to say so as an error', lambda n=node: says(n, 'E', name))
+        view = node.status()
+        expect('cluster' not in view and view['leader'] is None, f'{view}')
+        expect_unready(node, name, '--data-dir')
+        expect_equal(node.api().put('new', 'x', '?timeout=300ms').status, 503, 'a write')
+    expect(keeper.process.poll() is None, f'{keeper} has ended')
+    view = keeper.status()
+    expect(view['cluster'] == name and view['last_index'] >= before['last_index'], f'{view}')
+
+
+@case('two of three lose their disks: they found no second cluster, in whatever order they start')
+def _(binary):
+    for empty_first in (False, True):
+        with Cluster(binary, 3, ['--found-after', '1s']) as cluster:
+            keeper, *empty = cluster.nodes
+            expect_equal(keeper.api().put('name', 'kept').status, 200, 'a write')
+            cluster.wait_equal()
+            before = keeper.status()
+            for node in cluster.nodes if empty_first else empty:
+                node.kill()
+            for node in empty:
+                node.wipe()
+                node.start()
+            if empty_first:
+                for node in empty:
+                    wait_for('it to say who is missing',
+                             lambda n=node: f'no word from server 0 ({keeper.url})' in n.log_text())
+                keeper.start()
+            expect_no_second_cluster(empty, keeper, before)
+            # Nor when they are started again while it is there.
+            for node in empty:
+                node.kill()
+                node.start()
+            expect_no_second_cluster(empty, keeper, before)
+
+
+@case('a cluster of one whose list grows keeps its data, and the new servers found none beside it')
+def _(binary):
+    for restarted in (False, True):
+        with Cluster(binary, 3, ['--found-after', '1s'], start=False) as cluster:
+            first, *new = cluster.nodes
+            whole = cluster.nodes
+            cluster.nodes = [first]
+            cluster.write_list()
+            cluster.start()
+            expect_equal(first.api().put('name', 'kept').status, 200, 'a write')
+            before = first.status()
+            cluster.nodes = whole
+            cluster.write_list()
+            if restarted:
+                first.kill()
+                first.start()
+            for node in new:
+                node.start()
+            expect_no_second_cluster(new, first, before)
+            cluster.wait_ready([first])
+            expect_equal(first.api().put('name', 'kept').status, 200, 'it serves')
+
+
+@case('a new cluster waits for a server that says nothing, counts down, and then does without it')
+def _(binary):
+    with Cluster(binary, 3, ['--found-after', '2s'], start=False) as cluster:
+        late = cluster.nodes[2]
+        begun = time.monotonic()
+        for node in cluster.nodes[:2]:
+            node.start()
+        wait_for('the first line', lambda: f'no word from server 2 ({late.url})'
+                 in cluster.nodes[0].log_text())
+        expect_unready(cluster.nodes[0], 'no word from server 2')
+        cluster.wait_ready(cluster.nodes[:2])
+        expect(time.monotonic() - begun >= 2, 'founded before the time was over')
+        for left in (2, 1):
+            expect(any(f'without it in {left} s' in node.log_text() for node in cluster.nodes[:2]),
+                   f'no line says {left} s')
+        cluster.restart(late)
+        expect_equal(late.api().put('name', 'a').status, 200, 'the late one is taken in')
+
+
+@case('servers that have all said that they have nothing do not wait')
+def _(binary):
+    with Cluster(binary, 5, ['--found-after', '1h'], start=False) as cluster:
+        begun = time.monotonic()
+        for node in cluster.nodes:
+            node.start()
+        cluster.wait_ready()
+        expect(time.monotonic() - begun < 2 * SLOW, 'it took too long')
 
 
 @case('a wiped disk is refused by name, does not count as a vote, and the others go on')

@@ -333,11 +333,14 @@ void Cores::wipe(ServerId id) {
 void Cores::connect(ServerId a, ServerId b) {
   const auto up = [&](ServerId here, ServerId there) {
     if (!at(here).alive() || !at(there).alive() || is_cut({here, there})) return;
-    const bool has_cluster = at(there).raft->commit_index().value > 0;
-    turn(here, {raft::PeerUp{there, at(there).incarnation, has_cluster}});
+    turn(here, {raft::PeerUp{there, at(there).incarnation, at(there).raft->peer_state()}});
   };
   up(a, b);
   up(b, a);
+}
+
+void Cores::refused(ServerId a, ServerId by) {
+  if (at(a).alive() && at(by).alive()) turn(a, {raft::PeerSaid{by, at(by).raft->peer_state()}});
 }
 
 void Cores::connect_all(ServerId id) {

@@ -90,6 +90,7 @@ class Cores {
   void start_long_ago(raft::ServerId id);  // what it may have promised before is over
   void wipe(raft::ServerId id);            // down, then an empty disk of a new incarnation
   void connect(raft::ServerId a, raft::ServerId b);
+  void refused(raft::ServerId a, raft::ServerId by);
   void connect_all(raft::ServerId id);
   void peer_gone(raft::ServerId gone);  // all that are up learn it
 

@@ -20,6 +20,7 @@ const char* why(raft::VoteRefusal refusal) {
     case raft::VoteRefusal::already_voted: return "refused: already voted";
     case raft::VoteRefusal::other_cluster: return "refused: other cluster";
     case raft::VoteRefusal::promised: return "refused: promised";
+    case raft::VoteRefusal::founding_waits: return "refused: founding waits";
   }
   VESPER_UNREACHABLE();
 }

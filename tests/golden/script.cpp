@@ -102,7 +102,8 @@ void Script::dispatch(const Words& words) {
 // cluster N [option...]: N servers whose log begins with a Bootstrap entry; all are connected
 // fresh N [option...]: N servers with empty disks
 //   options: unconnected, seed=N, window=MESSAGES, append_bytes=N, window_bytes=N,
-//   tail=ENTRIES and kept_bytes=N of the log behind a snapshot, chunks=N unacknowledged
+//   tail=ENTRIES and kept_bytes=N of the log behind a snapshot, chunks=N unacknowledged,
+//   found_after_ms=N
 bool Script::build(const Words& words) {
   if (words[0] != "cluster" && words[0] != "fresh") return false;
   Options options;
@@ -125,6 +126,8 @@ bool Script::build(const Words& words) {
     else if (name == "tail") options.tuning.log_tail_entries = value;
     else if (name == "kept_bytes") options.tuning.log_kept_bytes = value;
     else if (name == "chunks") options.tuning.snapshot_window = value;
+    else if (name == "found_after_ms")
+      options.tuning.found_after = milliseconds(static_cast<std::int64_t>(value));
     else fail("no such option: " + words[i]);
   }
   cores_ = std::make_unique<Cores>(options);
@@ -247,6 +250,7 @@ void Script::forge(const Words& words) {
 // partition A B | C D: sides; who is not named is alone     cut A->B     heal
 // hold A->B, release A->B: deliver, settle and run pass a held link over
 // connect A B: both learn that they reach each other     peer-gone ID [at ID]: all learn it, or one
+// refused A by B: A learns what B holds, and that is all
 bool Script::network(const Words& words) {
   const std::string& name = words[0];
   const std::string argument = words.size() > 1 ? words[1] : "";
@@ -267,6 +271,8 @@ bool Script::network(const Words& words) {
     cores_->release(link(argument));
   } else if (name == "connect" && words.size() > 2) {
     cores_->connect(server(argument), server(words[2]));
+  } else if (name == "refused" && words.size() > 3) {
+    cores_->refused(server(argument), server(words[3]));
   } else if (name == "peer-gone") {
     if (words.size() > 3) cores_->turn(server(words[3]), {raft::PeerGone{server(argument)}});
     else cores_->peer_gone(server(argument));

@@ -30,6 +30,7 @@ struct Setup {
   std::optional<ServerId> voted_for = {};
   std::uint64_t seed = 1;
   Config tuning = {};
+  bool alone = false;  // with an empty log: the others have not said that theirs is empty, too
 };
 
 // The server under test is number 0.
@@ -60,7 +61,11 @@ class One {
       durable.hard_state.current_term = Term(setup.log.back());
     // What it may have promised before its start is over.
     raft_.emplace(std::move(config), std::move(durable), kStart - kMaxLease * 11 / 10);
-    turn({});
+    std::vector<Event> said;
+    if (setup.log.empty() && !setup.alone)
+      for (std::uint32_t i = 1; i < setup.servers; ++i)
+        said.push_back(PeerSaid{ServerId(i), PeerState{}});
+    turn(std::move(said));
   }
 
   // One turn. What it sends now is in sent(), what waits for the disk in waiting().

@@ -232,12 +232,11 @@ TEST_CASE("C10: votes and acknowledgements of another incarnation do not count")
   CHECK(one.raft().commit_index() == Index(2));
 }
 
-TEST_CASE(
-    "an empty log votes for who leads a cluster on, and for no founder while one is in sight") {
+TEST_CASE("an empty log votes for the leader of the cluster that it saw, and for no founder") {
   VoteRequest founder = vote(2, 0, 0);
   founder.cluster_id = {};
   One one({.log = {}});
-  one.turn({PeerUp{k1, incarnation_of(k1), true}});
+  one.turn({PeerUp{k1, incarnation_of(k1), {.cluster_id = {1, 1}}}});
   one.receive_and_sync(k2, founder);
   CHECK(one.one<VoteReply>(k2).refusal == VoteRefusal::other_cluster);
   one.receive_and_sync(k1, vote(2, 3, 1));

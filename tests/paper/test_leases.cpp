@@ -137,7 +137,7 @@ TEST_CASE("lease: all heartbeats of a round ask for the same") {
 
 TEST_CASE("lease: the answer of a disk that is not registered counts for nothing") {
   One one;
-  one.turn({PeerUp{k2, Incarnation(999), true}});  // is what the leader knows of k2
+  one.turn({PeerUp{k2, Incarnation(999), {}}});  // is what the leader knows of k2
   one.become_leader();
   one.acknowledge(k1, 2);
   const auto asked = ask(one);

@@ -176,7 +176,7 @@ TEST_CASE("§8: a leader commits a no-op of its own term first") {
 
 TEST_CASE("§8: in an empty log that entry is the Bootstrap, and names who votes") {
   One one({.log = {}});
-  one.turn({PeerUp{k1, incarnation_of(k1), false}});
+  one.turn({PeerUp{k1, incarnation_of(k1), {}}});
   one.become_leader();
   const Entry& first = one.raft().log().at(Index(1));
   REQUIRE(first.type == EntryType::bootstrap);

@@ -144,7 +144,7 @@ TEST_CASE("flags and refusals out of their range are refused") {
   vote[9] = 2;
   CHECK_FALSE(decode_message(vote).ok());
   std::string reply = bytes_of(one_of_each()[2]);
-  reply[18] = 7;
+  reply[18] = 8;
   CHECK_FALSE(decode_message(reply).ok());
 }
 

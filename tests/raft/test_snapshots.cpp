@@ -73,7 +73,7 @@ struct Core {
     turn(Received{ServerId(from), kIncarnations[from], std::move(message)});
   }
   void lead() {
-    for (std::uint32_t i = 1; i < 3; ++i) turn(PeerUp{ServerId(i), kIncarnations[i], true});
+    for (std::uint32_t i = 1; i < 3; ++i) turn(PeerUp{ServerId(i), kIncarnations[i], {}});
     now = now + seconds(1);
     turn(DeadlinePassed{});
     receive(1, VoteReply{raft.current_term(), raft.current_term().next(), true, VoteRefusal::none});
@@ -181,7 +181,7 @@ TEST_CASE("S5: a transfer goes on where the follower is, after a reset and from 
   REQUIRE_FALSE(leader.output.read_chunks.empty());
   CHECK(leader.output.read_chunks[0].chunk == 7);
   CHECK(leader.raft.transfers_resumed() == 1);
-  leader.turn(PeerUp{ServerId(1), kIncarnations[1], true});
+  leader.turn(PeerUp{ServerId(1), kIncarnations[1], {}});
   CHECK(leader.sent<InstallSnapshot>(1).size() == 1);
   CHECK(leader.output.read_chunks.empty());
   leader.receive(1, progress(leader, 8, true));

@@ -13,7 +13,7 @@ namespace {
 
 Hello sample() {
   Hello hello;
-  hello.cluster_id = Id128{1, 2};
+  hello.state = {Id128{1, 2}, raft::Term(12), raft::Index(13)};
   hello.from = raft::ServerId(3);
   hello.to = raft::ServerId(4);
   hello.incarnation = raft::Incarnation(5);
@@ -51,17 +51,18 @@ TEST_CASE("a hello is read back as it was written") {
   REQUIRE(hello.ok());
   CHECK(fields_of(*hello) == fields_of(sample()));
   Hello fresh = sample();
-  fresh.cluster_id = {};
+  fresh.state = {};
   const auto again = round_trip(fields_of(fresh));
   REQUIRE(again.ok());
-  CHECK(again->cluster_id.is_none());
+  CHECK(again->state == raft::PeerState{});
 }
 
 TEST_CASE("a field that is missing, repeated or malformed is named") {
   const std::string good = fields_of(sample());
-  for (const char* name : {"Vesper-Protocol", "Vesper-Features", "Vesper-Cluster", "Vesper-From",
-                           "Vesper-To", "Vesper-Incarnation", "Vesper-Boot", "Vesper-List",
-                           "Vesper-Channel", "Vesper-Auth", "Vesper-Nonce"}) {
+  for (const char* name :
+       {"Vesper-Protocol", "Vesper-Features", "Vesper-Cluster", "Vesper-Term", "Vesper-Last-Index",
+        "Vesper-From", "Vesper-To", "Vesper-Incarnation", "Vesper-Boot", "Vesper-List",
+        "Vesper-Channel", "Vesper-Auth", "Vesper-Nonce"}) {
     const auto missing = round_trip(without(good, name));
     REQUIRE(!missing.ok());
     CHECK(missing.error().what.find(name) != std::string::npos);

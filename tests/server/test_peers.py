@@ -16,7 +16,8 @@ from harness import Server, free_ports
 
 HELLO = {
     "Vesper-Protocol": "1-1", "Vesper-Features": "1", "Vesper-Cluster": "none",
-    "Vesper-From": "1", "Vesper-To": "0", "Vesper-Incarnation": "00000000000000aa",
+    "Vesper-Term": "0", "Vesper-Last-Index": "0", "Vesper-From": "1", "Vesper-To": "0",
+    "Vesper-Incarnation": "00000000000000aa",
     "Vesper-Boot": "00000000000000bb", "Vesper-List": "0000000000000000",
     "Vesper-Channel": "control", "Vesper-Auth": "none", "Vesper-Nonce": "0" * 31 + "1",
 }
@@ -133,7 +134,7 @@ def test_servers_with_one_key_meet_and_one_with_another_does_not(binary, directo
         with open(os.path.join(directory, name), "w") as f:
             f.write(text)
     key = ["--peer-key-file", os.path.join(directory, "key")]
-    servers = cluster(binary, directory, 3, key)
+    servers = cluster(binary, directory, 3, key + ["--found-after", "300ms"])
     servers[2].flags = ["--peer-key-file", os.path.join(directory, "other")]
     start_all(servers[:2])
     servers[2].start(wait=False)
@@ -163,8 +164,9 @@ class PaperPeer:
     def __init__(self, port):
         self.listener = socket.create_server(("127.0.0.1", port))
         self.listener.settimeout(10)
-        self.hello = {"Protocol": "1-1", "Features": "1", "Cluster": "none", "From": "1",
-                      "To": "0", "Incarnation": "%016x" % 0xaa, "Boot": "%016x" % 0xbb,
+        self.hello = {"Protocol": "1-1", "Features": "1", "Cluster": "none", "Term": "0",
+                      "Last-index": "0", "From": "1", "To": "0",
+                      "Incarnation": "%016x" % 0xaa, "Boot": "%016x" % 0xbb,
                       "Auth": "hmac-sha256", "Nonce": "%032x" % 12345}
 
     @staticmethod
@@ -175,8 +177,9 @@ class PaperPeer:
             cluster = 0 if h["Cluster"] == "none" else int(h["Cluster"], 16)
             nonce = int(h["Nonce"], 16)
             mask = (1 << 64) - 1
-            packed += struct.pack("<IIIQQIIQQQBBQQ", int(low), int(high), int(h["Features"]),
-                                  cluster >> 64, cluster & mask, int(h["From"]), int(h["To"]),
+            packed += struct.pack("<IIIQQQQIIQQQBBQQ", int(low), int(high), int(h["Features"]),
+                                  cluster >> 64, cluster & mask, int(h["Term"]),
+                                  int(h["Last-index"]), int(h["From"]), int(h["To"]),
                                   int(h["Incarnation"], 16), int(h["Boot"], 16),
                                   int(h["List"], 16), h["Channel"] == "bulk", 1,
                                   nonce >> 64, nonce & mask)
@@ -259,7 +262,7 @@ def test_a_peer_written_from_the_document_is_understood(binary, directory):
             assert (kind, body) == (1, b""), "the dialler's proof"
             links[theirs["Channel"]] = (c, key)
         assert sorted(links) == ["bulk", "control"]
-        # Two of two are reached, so that it asks for a pre-vote: for term 1, with an empty log.
+        # The other one has said that its log is empty, so it asks for a pre-vote in term 1.
         kind, body = peer.read_frame(*links["control"], 1)
         asked = struct.unpack("<BQBQQQQB", body)
         assert kind == 2 and asked == (1, 1, 1, 0, 0, 0, 0, 0), asked

@@ -314,7 +314,7 @@ void World::on_transferred(Client& client, const node::Ticket& ticket, const nod
   const auto* done = std::get_if<node::TransferResult>(&reply);
   trace("client {}.{}: transfer {}", ticket.connection, ticket.request,
         done != nullptr ? "done" : "refused");
-  if (done == nullptr && hosts_.size() > 1 &&
+  if (done == nullptr && voters_ > 1 &&
       std::get<node::Refusal>(reply) == node::Refusal::no_other_member)
     return fail("K11: a transfer was refused as in a cluster of one");
   if (done == nullptr) return;

@@ -50,7 +50,8 @@ void World::next_fault() {
       FaultKind::partition, FaultKind::oneway, FaultKind::reset,    FaultKind::loss,
       FaultKind::duplicate, FaultKind::delay,  FaultKind::stall,    FaultKind::ioerror,
       FaultKind::full,      FaultKind::wipe,   FaultKind::shutdown, FaultKind::churn,
-      FaultKind::jump,      FaultKind::flip,   FaultKind::ambush,   FaultKind::stretch};
+      FaultKind::jump,      FaultKind::lists,  FaultKind::flip,     FaultKind::ambush,
+      FaultKind::stretch};
   std::vector<FaultKind> here;
   for (const FaultKind kind : kInjected)
     if (plan_.has(kind)) here.push_back(kind);
@@ -83,6 +84,7 @@ void World::inject(FaultKind kind) {
     case FaultKind::full:
     case FaultKind::flip: return inject_disk(kind);
     case FaultKind::wipe: return wipe();
+    case FaultKind::lists: return change_list();
     case FaultKind::torn:
     case FaultKind::effects:
     case FaultKind::skew:
@@ -292,7 +294,7 @@ void World::inject_disk(FaultKind kind) {
 void World::flip() {
   const std::size_t i = pick_host();
   Host& h = host(i);
-  if (h.wiped || h.outside || lost_hosts_ + 1 > (hosts_.size() - 1) / 2) return;
+  if (h.wiped || h.outside || !minority_left()) return;
   ++lost_hosts_;
   h.outside = true;
   tally_.count(Count::fault_flip);
@@ -307,32 +309,6 @@ void World::flip() {
     h.disk.flip_bit(file, at, static_cast<unsigned>(faults_.between(0, 7)));
   }
   after(milliseconds(100), Restart{i});
-}
-
-// A lost disk leaves a voter less for good. Not before all are registered, and all know of their
-// cluster: else who knows of none and who has lost it might found another (docs/raft.md).
-bool World::may_wipe() {
-  if (lost_hosts_ + 1 > (hosts_.size() - 1) / 2) return false;
-  for (const auto& h : hosts_)
-    if (!h->founded) return false;
-  return std::all_of(registered_.begin(), registered_.end(), [](bool known) { return known; });
-}
-
-void World::wipe() {
-  const std::size_t i = pick_host();
-  Host& h = host(i);
-  if (h.wiped || h.outside || !may_wipe()) return;
-  tally_.count(Count::fault_wipe);
-  trace("server {} loses its disk", i);
-  crash(h, true);
-  ++lost_hosts_;
-  h.wiped = true;
-  h.failing = h.full = false;
-  h.disk = test::MemFs(faults_.next());
-  h.disk.lie_after_failed_syncs();
-  safety_.wiped(i);
-  leases_.wiped(i);
-  after(between(faults_, {}, seconds(1)), Restart{i});
 }
 
 // ---- their ends ---------------------------------------------------------------------------
@@ -367,14 +343,13 @@ void World::undo(std::size_t fault) {
 
 // Q5: a minority that stays dead, cut off, slow or sick, and the others have to go on.
 void World::choose_core() {
-  std::size_t room = (hosts_.size() - 1) / 2;
-  room -= std::min(room, lost_hosts_);
-  if (room == 0) return;
+  const std::size_t room = (voters() - 1) / 2;
+  if (room == 0 || !minority_left()) return;
   tally_.count(Count::core_worlds);
   for (std::int64_t n = faults_.between(1, static_cast<std::int64_t>(room)); n > 0; --n) {
     const std::size_t i = pick_host();
     Host& h = host(i);
-    if (h.outside || h.wiped) continue;
+    if (h.outside || h.wiped || !minority_left()) continue;
     h.outside = true;
     tally_.count(Count::fault_core);
     Spell spell{FaultKind::partition, {}, {}, false};

@@ -58,9 +58,11 @@ struct Host final : node::Transport, node::Clients, storage::Fs {
   Clock clock;
   test::MemFs disk{1};
   // Of its life.
-  bool wiped = false;          // came back with another incarnation: counts for nothing
+  bool wiped = false;          // its disk is not the one that is registered, or it is no voter
   bool gone_for_good = false;  // its data was refused
-  bool founded = false;        // it has had the Bootstrap committed
+  raft::Incarnation born;      // of its directory; 0: empty
+  Id128 holds;                 // the cluster whose Bootstrap entry is durable on its disk
+  std::size_t listed = 0;      // servers in the list that its process was started with
   bool outside = false;        // not of the core that has to go on at the end
   bool hangs = false;          // for minutes: nothing brings it back
   // Of its disk.

@@ -116,7 +116,11 @@ void World::on_dial(const Dial& dialled) {
     return dial(from, to, again);
   }
   if (b.stopping || !handshake(a, b)) {
-    if (!b.stopping) meet(from, to);
+    if (!b.stopping) {
+      meet(from, to);
+      say_state(from, b, false);
+      say_state(to, a, false);
+    }
     return dial(from, to, again * 4);
   }
   meet(from, to);
@@ -128,25 +132,24 @@ void World::on_dial(const Dial& dialled) {
   announce(from, to);
   // The other side has proven itself by dialling.
   meet(to, from);
-  Link& back = link(to, from);
-  if (!back.up) {
-    dial(to, from, between(network_, {}, milliseconds(2)));
-  } else if (const bool cluster = !a.node->status(now_).cluster_id.is_none();
-             cluster && !back.announced_cluster) {
-    announce(to, from);
-  }
+  say_state(to, a, true);
+  if (!link(to, from).up) dial(to, from, between(network_, {}, milliseconds(2)));
 }
 
 bool World::handshake(Host& a, Host& b) {
   const Id128 of_a = a.node->status(now_).cluster_id;
   const Id128 of_b = b.node->status(now_).cluster_id;
+  if (!lists_agree(a, b)) {
+    tally_.count(Count::peers_refused);
+    return false;
+  }
   auto refusal = b.node->refuse_peer(a.id, a.incarnation(), of_a);
   if (!refusal) refusal = a.node->refuse_peer(b.id, b.incarnation(), of_b);
   if (!refusal) return true;
   tally_.count(Count::peers_refused);
   if (!a.wiped && !b.wiped)
     fail(fmt::format("servers {} and {} do not take each other: {}", a.number(), b.number(),
-                     *refusal));
+                     refusal->detail));
   return false;
 }
 
@@ -166,9 +169,8 @@ void World::announce(std::size_t who, std::size_t other) {
   Link& l = link(who, other);
   Host& b = host(other);
   l.announced = true;
-  l.announced_cluster = !b.node->status(now_).cluster_id.is_none();
   tally_.count(Count::peers_up);
-  post(host(who), node::PeerUp{b.id, b.incarnation(), l.announced_cluster});
+  post(host(who), node::PeerUp{b.id, b.incarnation(), b.node->raft().peer_state()});
 }
 
 void World::gone(std::size_t who, std::size_t other) {

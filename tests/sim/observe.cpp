@@ -26,7 +26,7 @@ std::uint64_t hash_of(const raft::Entry& entry) {
 
 void World::observe_send(Host& h, const node::PeerMessage& message) {
   const auto* m = std::get_if<raft::Message>(&message);
-  if (m == nullptr) return;
+  if (m == nullptr || founds_another(h)) return;  // observe() judges that
   const std::size_t who = h.number();
   const std::uint64_t incarnation = h.incarnation().value;
   const std::uint64_t now_term = h.node->raft().current_term().value;
@@ -59,6 +59,7 @@ void World::observe_vote(Host& h, std::size_t to, const node::PeerMessage& messa
   const auto* vote = m == nullptr ? nullptr : std::get_if<raft::VoteReply>(m);
   if (vote == nullptr || vote->pre_vote || !vote->granted()) return;
   check(safety_.votes(h.number(), h.incarnation().value, vote->for_term.value, to));
+  ballots_[{vote->for_term, to}].push_back(h.number());
   // A vote is forgotten, if it is, before anything else is written.
   if (faulty_ && plan_.has(FaultKind::power) && one_in(faults_, 30))
     after(between(faults_, {}, milliseconds(3)), Kill{h.number(), h.boot, chance(faults_, 70)});
@@ -76,11 +77,17 @@ void World::observe_stickiness(Host& h) {
 void World::observe(Host& h, bool whole) {
   const raft::Raft& raft = h.node->raft();
   observe_stickiness(h);
+  if (founds_another(h)) return judge_second_founding(h);
   observe_leases(h);
   note_led(h);
   const raft::Log& log = raft.log();
   const std::size_t who = h.number();
   const bool leads = raft.is_leader();
+  if (leads && voters_ == 0) {
+    safety_.set_voters(raft.configuration().voters.size());
+    reads_.set_voters(raft.configuration().voters.size());
+  }
+  if (raft.durable_index().value > 0) h.holds = raft.configuration().cluster_id;
   const auto term_at = [&](std::uint64_t i) { return log.at(raft::Index(i)).term.value; };
   const auto hash_at = [&](std::uint64_t i) { return hash_of(log.at(raft::Index(i))); };
   check(safety_.follow(who, view_of(log), leads, term_at, hash_at));
@@ -95,7 +102,6 @@ void World::observe(Host& h, bool whole) {
   for (std::size_t i = committed; i < safety_.committed().size() && !failure_; ++i)
     feed(log.at(raft::Index(i + 1)));
   check(safety_.in_term(who, raft.current_term().value, leads));
-  h.founded |= raft.commit_index().value > 0;
   if (!whole || failure_) return;
   const Id128 digest = h.node->store().digest();
   check(safety_.applied(who, h.node->applied_index().value, {digest.high, digest.low}));
@@ -114,12 +120,7 @@ void World::feed(const raft::Entry& entry) {
   if (entry.type == raft::EntryType::command)
     return check(history_.committed(checksum64(entry.payload().view()), entry.time.value,
                                     log_clock_.passed()));
-  raft::Configuration configuration;
-  for (std::size_t i = 0; i < hosts_.size(); ++i)
-    configuration.voters.push_back({raft::ServerId(static_cast<std::uint32_t>(i)), "", {}});
-  raft::apply_configuration(entry, configuration);
-  for (const raft::Voter& voter : configuration.voters)
-    if (voter.incarnation.value != 0) registered_[voter.id.value] = true;
+  learn_configuration(entry);
 }
 
 void World::observe_restart(Host& h) {

@@ -11,11 +11,12 @@ namespace vesper::sim {
 namespace {
 
 constexpr std::array<std::string_view, kFaultKinds> kNames = {
-    "crash", "power",     "torn",  "effects", "pause",   "slow", "partition", "oneway",   "reset",
-    "loss",  "duplicate", "delay", "stall",   "ioerror", "full", "wipe",      "shutdown", "churn",
-    "skew",  "jump",      "core",  "flip",    "ambush",  "hang", "stretch"};
+    "crash", "power",     "torn",  "effects", "pause",   "slow",   "partition", "oneway",   "reset",
+    "loss",  "duplicate", "delay", "stall",   "ioerror", "full",   "wipe",      "shutdown", "churn",
+    "skew",  "jump",      "core",  "lists",   "flip",    "ambush", "hang",      "stretch"};
 
 constexpr std::int64_t kMillion = 1'000'000;
+constexpr std::array<std::size_t, 8> kSizes = {1, 3, 3, 3, 3, 5, 5, 7};
 // Q1 to Q5 of the checklist in one bound: the longest election timeout, so many times.
 constexpr std::int64_t kSettleTimeouts = 20;
 
@@ -33,6 +34,13 @@ bool draw_hang(Prng& random, const Options& options, Plan& plan) {
   if (random.between(1, 100) > 4 || options.leaves_out(FaultKind::hang)) return false;
   plan.kinds |= 1u << static_cast<unsigned>(FaultKind::hang);
   return true;
+}
+
+void draw_founding(Prng& random, Plan& plan) {
+  const auto chance = [&](std::int64_t percent) { return random.between(1, 100) <= percent; };
+  if (!chance(15)) plan.kinds &= ~(1u << static_cast<unsigned>(FaultKind::lists));
+  plan.lose_majority = chance(20);
+  plan.raft.found_after = chance(20) ? seconds(5) : milliseconds(random.between(50, 1'500));
 }
 
 }  // namespace
@@ -71,11 +79,10 @@ Plan make_plan(const Options& options) {
   };
   const auto chance = [&](std::int64_t percent) { return random.between(1, 100) <= percent; };
   Plan plan;
-  static constexpr std::array<std::size_t, 8> kSizes = {1, 3, 3, 3, 3, 5, 5, 7};
   plan.servers = kSizes[static_cast<std::size_t>(between(0, 7))];
   if (options.servers) plan.servers = *options.servers;
-  plan.clients = static_cast<std::size_t>(between(1, 6));
-  if (options.clients) plan.clients = std::min(plan.clients, *options.clients);
+  plan.clients =
+      std::min(static_cast<std::size_t>(between(1, 6)), options.clients.value_or(SIZE_MAX));
   plan.faults = seconds(between(10, 30));
   if (options.seconds)
     plan.faults = seconds(std::min(plan.faults.ns / seconds(1).ns, *options.seconds));
@@ -129,8 +136,9 @@ Plan make_plan(const Options& options) {
   const std::int64_t timeout = draw_hang(random, options, plan) ? std::max(quick, 150l) : quick;
   plan.raft.election_timeout = milliseconds(timeout);
   plan.raft.heartbeat_interval = plan.raft.election_timeout / 3;
+  draw_founding(random, plan);
   const Duration longest = milliseconds(std::max<std::int64_t>(timeout, 150)) * 2;
-  plan.settle = nanoseconds(longest.ns * kSettleTimeouts / slowest * kMillion);
+  plan.settle = (longest * kSettleTimeouts + plan.raft.found_after) / slowest * kMillion;
   return plan;
 }
 

@@ -37,6 +37,7 @@ enum class FaultKind : std::uint8_t {
   skew,      // clocks of different speed
   jump,      // clocks jump forward
   core,      // a minority never comes back
+  lists,     // the list of servers grows and shrinks between restarts
   flip,      // a bit of synced data, only with --flips
   ambush,    // a leader keeps a bare majority, which is killed and is back at once
   hang,      // for minutes: servers, their disks or links; or nobody asks for anything
@@ -68,10 +69,11 @@ std::optional<FaultKind> fault_kind(std::string_view name);
 struct Plan {
   std::size_t servers = 3;
   std::size_t clients = 1;
-  Duration faults;          // how long faults and clients go on
-  Duration fault_gap_max;   // between two faults
-  std::uint32_t kinds = 0;  // a bit for each FaultKind that happens here
-  bool in_order = true;     // connections keep the order of messages, as TCP does
+  Duration faults;             // how long faults and clients go on
+  Duration fault_gap_max;      // between two faults
+  std::uint32_t kinds = 0;     // a bit for each FaultKind that happens here
+  bool lose_majority = false;  // of the disks: the cluster cannot go on, and no other may begin
+  bool in_order = true;        // connections keep the order of messages, as TCP does
   Duration delay_max;
   Duration disk_max;
   Duration client_gap_max;

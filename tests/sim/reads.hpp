@@ -15,7 +15,10 @@ using Wrong = std::optional<std::string>;  // what is, or nothing
 
 class ReadRounds {
  public:
-  explicit ReadRounds(std::size_t servers) : servers_(servers) {}
+  explicit ReadRounds(std::size_t servers) : servers_(servers), voters_(servers) {}
+
+  // How many servers vote, before any of them leads.
+  void set_voters(std::size_t voters) { voters_ = voters; }
 
   // A leader sends a heartbeat of this round, perhaps not for the first time.
   void sent(std::size_t leader, std::uint64_t term, std::uint64_t round, std::int64_t now);
@@ -39,6 +42,7 @@ class ReadRounds {
     std::int64_t followed = 0;           // what its reads may rest on
   };
   std::vector<Server> servers_;
+  std::size_t voters_;
 };
 
 }  // namespace vesper::sim

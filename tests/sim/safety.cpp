@@ -131,7 +131,7 @@ Wrong Safety::commits_first(std::size_t server, std::uint64_t term, std::uint64_
     const auto at = mirrors_[i].acked.find(term);
     if (at != mirrors_[i].acked.end() && at->second >= index) ++have;
   }
-  if (have < mirrors_.size() / 2 + 1)
+  if (have < voters_ / 2 + 1)
     return fmt::format("L10: server {} commits {} in term {}, which only {} have on disk", server,
                        index, term, have);
   committed_.push_back(mirror.entries[index - mirror.base_index - 1]);

@@ -33,7 +33,10 @@ class Safety {
     bool operator==(const Digest&) const = default;
   };
 
-  explicit Safety(std::size_t servers) : mirrors_(servers) {}
+  explicit Safety(std::size_t servers) : mirrors_(servers), voters_(servers) {}
+
+  // How many servers vote, before anything is committed.
+  void set_voters(std::size_t voters) { voters_ = voters; }
 
   // ---- what a server says to others. Called when it leaves.
 
@@ -114,6 +117,7 @@ class Safety {
                       std::uint64_t durable);
 
   std::vector<Mirror> mirrors_;
+  std::size_t voters_;
   std::vector<std::vector<Fact>> facts_;  // by index
   std::vector<Known> committed_;
   std::vector<std::uint64_t> commit_terms_;  // of the leader that committed it

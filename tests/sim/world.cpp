@@ -36,7 +36,9 @@ World::World(Options options)
       faults_(options.seed * 8 + 4),
       hosts_random_(options.seed * 8 + 5),
       delay_max_(plan_.delay_max),
-      registered_(plan_.servers, false),
+      registered_(plan_.servers),
+      list_(plan_.servers),
+      reached_since_(plan_.servers * plan_.servers, kNever),
       safety_(plan_.servers),
       leases_(plan_.servers),
       reads_(plan_.servers),
@@ -74,7 +76,7 @@ raft::Config World::config_of(const Host& h) {
   config.self = h.id;
   config.incarnation = h.incarnation();
   config.seed = hosts_random_.next();
-  for (std::size_t v = 0; v < hosts_.size(); ++v)
+  for (std::size_t v = 0; v < h.listed; ++v)
     config.initial_voters.push_back(
         {raft::ServerId(static_cast<std::uint32_t>(v)), fmt::format("http://s{}", v), {}});
   return config;
@@ -102,12 +104,17 @@ void World::not_started(Host& h, const Error& error) {
 void World::start(Host& h) {
   VESPER_ASSERT(!h.up());
   if (h.gone_for_good) return;
+  // It is not in the list: the command line refuses its id.
+  if (h.number() >= list_)
+    return after(between(faults_, milliseconds(50), seconds(1)), Restart{h.number()});
+  h.listed = list_;
   auto recovered = node::recover(h, h.id, raft::Incarnation(hosts_random_.next() | 1), plan_.wal,
                                  plan_.raft.log_tail_entries);
   if (!recovered) return not_started(h, recovered.error());
   tally_.count(Count::starts);
   h.boot = ++boots_;
   h.recovery = std::move(recovered.value());
+  h.born = h.recovery.incarnation;
   mix(h.boot);
   for (const std::string& note : h.recovery.notes) trace("server {} found: {}", h.number(), note);
   if (h.recovery.durable.replaces_log) tally_.count(Count::logs_replaced_at_start);
@@ -125,7 +132,7 @@ void World::start(Host& h) {
         h.node->raft().current_term().value, h.node->raft().log().first_index().value,
         h.node->raft().log().last_index().value, h.node->raft().commit_index().value);
   schedule_turn(h);
-  for (std::size_t j = 0; j < hosts_.size(); ++j)
+  for (std::size_t j = 0; j < h.listed; ++j)
     if (j != h.number()) dial(h.number(), j, between(network_, {}, milliseconds(5)));
 }
 
@@ -339,6 +346,7 @@ struct World::Dispatch {
     if (w.faulty_) w.undo(a.fault);
   }
   void operator()(const Poll&) const { w.poll(); }
+  void operator()(const Sample&) const { w.sample(); }
 };
 
 void World::step() {
@@ -355,9 +363,16 @@ Wrong World::run() {
     after(between(clients_[c].random, {}, milliseconds(300)), ClientStep{c});
   after(between(faults_, {}, seconds(1)), NextFault{});
   if (plan_.has(FaultKind::hang)) after(between(faults_, {}, plan_.faults), Hang{});
+  if (plan_.has(FaultKind::lists)) {
+    // Some begin with fewer servers than there will be.
+    if (chance(faults_, 50))
+      list_ = static_cast<std::size_t>(faults_.between(1, static_cast<std::int64_t>(list_)));
+    sample();
+  }
   while (!queue_.empty() && !failure_) {
     if (faulty_ && queue_.next_at() >= quiet_at_) become_quiet();
     now_ = std::max(now_, queue_.next_at());
+    if (!faulty_ && now_ > quiet_at_ + plan_.settle && doomed_) break;
     if (!faulty_ && now_ > quiet_at_ + plan_.settle)
       fail(fmt::format("liveness: {} {} ms after the last fault",
                        moved_ ? "not well" : "no hand-over has succeeded", plan_.settle.ms()));
@@ -374,6 +389,14 @@ void World::become_quiet() {
   trace("quiet from now on");
   for (std::size_t s = 0; s < spells_.size(); ++s) undo(s);
   faulty_ = false;
+  // In the end all servers have the same list, which names all of them.
+  list_ = hosts_.size();
+  for (auto& h : hosts_)
+    if (h->up() && h->listed != list_) {
+      crash(*h, false);
+      h->disk.mend();
+      start(*h);
+    }
   plan_.in_order = true;  // Q: a fair network
   if (plan_.has(FaultKind::core)) choose_core();
   for (auto& h : hosts_) {

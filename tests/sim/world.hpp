@@ -8,6 +8,7 @@
 #include <deque>
 #include <map>
 #include <memory>
+#include <set>
 #include <string>
 #include <utility>
 #include <variant>
@@ -114,17 +115,17 @@ class World {
     std::size_t fault;
   };
   struct Poll {};
+  struct Sample {};
   using Action =
       std::variant<Deliver, Turn, Disk, Wake, Dial, Reset, ClientStep, Poke, Insist, Hang, Lull,
-                   NextFault, Restart, Resume, Shut, Kill, Strike, Spring, Undo, Poll>;
+                   NextFault, Restart, Resume, Shut, Kill, Strike, Spring, Undo, Poll, Sample>;
   struct Dispatch;
 
   // The connection that `from` has dialled and speaks on.
   struct Link {
     bool up = false;
     bool dialling = false;
-    bool announced = false;  // PeerUp was posted, and no PeerGone since
-    bool announced_cluster = false;
+    bool announced = false;      // PeerUp was posted, and no PeerGone since
     std::uint64_t met_boot = 0;  // of the other process
     std::uint64_t epoch = 0;     // what was sent on an older connection is lost
     Instant last_delivery[2];    // of control and bulk
@@ -256,6 +257,21 @@ class World {
   void hang_up(Client& client);
   void connections_lost(const Host& h);
 
+  // founding.cpp: lost disks and lists that change, and that no second cluster comes of them
+  void wipe();
+  bool lose_disk(Host& h);
+  bool another_holds_the_cluster(const Host& h) const;
+  void change_list();
+  bool lists_agree(const Host& a, const Host& b) const;
+  void learn_configuration(const raft::Entry& entry);
+  void count_as_lost(Host& h);
+  std::size_t voters() const { return voters_ != 0 ? voters_ : hosts_.size(); }
+  bool minority_left() const;
+  void sample();
+  bool founds_another(const Host& h);
+  void judge_second_founding(const Host& h);
+  void say_state(std::size_t to, const Host& of, bool proven);
+
   // faults.cpp
   void next_fault();
   void inject(FaultKind kind);
@@ -269,8 +285,6 @@ class World {
   void begin(Spell spell, Duration lasts);
   void undo(std::size_t fault);
   void flip();
-  void wipe();
-  bool may_wipe();
   void strike(Host& h);
   // hangs.cpp
   void hang();
@@ -324,8 +338,18 @@ class World {
   std::uint64_t values_ = 0;
   bool faulty_ = true;
   Instant quiet_at_;
-  bool moved_ = true;             // false: a hand-over has to succeed in the calm
-  std::vector<bool> registered_;  // voters whose incarnation is in the committed log
+  bool moved_ = true;  // false: a hand-over has to succeed in the calm
+  // Of the committed log: the cluster, how many voters it has, and under which incarnations.
+  Id128 cluster_;
+  std::size_t voters_ = 0;
+  std::vector<raft::Incarnation> registered_;
+  std::size_t list_ = 0;        // lines of the operator's list now
+  std::set<Id128> begun_;       // clusters that were begun before one was committed ...
+  std::uint64_t begun_in_ = 0;  // ... and the last of their terms
+  bool doomed_ = false;         // too many disks are lost for anything but safety
+  std::map<std::pair<raft::Term, std::size_t>, std::vector<std::size_t>> ballots_;  // who voted
+  std::vector<Instant> reached_since_;  // by pair: messages could pass both ways; kNever: not now
+  bool sampling_ = false;
   std::map<raft::Term, std::size_t> counted_leaders_;
   Safety safety_;
   Leases leases_;

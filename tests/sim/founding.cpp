@@ -1,0 +1,196 @@
+// Disks that are lost and lists that grow and shrink, at any moment; and the judge of what may
+// never come of that: a second cluster, while a server that could be reached has the first one's
+// data.
+#include <algorithm>
+
+#include "base/checksum.hpp"
+#include "raft/entry.hpp"
+#include "sim/world.hpp"
+
+namespace vesper::sim {
+namespace {
+
+constexpr Duration kSampleEvery = milliseconds(10);
+// Dials come at least once a second; a process may be slow; its clock may run at half speed.
+constexpr Duration kDialSlack = seconds(2);
+
+}  // namespace
+
+// ---- what is known of the committed configuration ------------------------------------------
+
+void World::learn_configuration(const raft::Entry& entry) {
+  raft::Configuration configuration;
+  for (std::size_t i = 0; i < registered_.size(); ++i)
+    configuration.voters.push_back(
+        {raft::ServerId(static_cast<std::uint32_t>(i)), "", registered_[i]});
+  raft::apply_configuration(entry, configuration);
+  if (entry.type == raft::EntryType::bootstrap) {
+    cluster_ = configuration.cluster_id;
+    voters_ = configuration.voters.size();
+  }
+  for (const raft::Voter& voter : configuration.voters) {
+    registered_[voter.id.value] = voter.incarnation;
+    // Its disk was lost on the way here.
+    Host& h = host(voter.id.value);
+    if (voter.incarnation.value != 0 && voter.incarnation != h.born) count_as_lost(h);
+  }
+  // Those that came with a longer list are no voters of this cluster.
+  for (const auto& h : hosts_)
+    if (h->number() >= voters_) h->wiped = true;
+}
+
+// Whether one more voter may be lost. Before it is registered a voter counts for nothing, and it is
+// registered by a leader only.
+bool World::minority_left() const {
+  if (voters_ == 0) return lost_hosts_ + 1 <= (hosts_.size() - 1) / 2;
+  std::size_t count = 0;
+  for (std::size_t i = 0; i < voters_; ++i)
+    count += registered_[i].value != 0 && !hosts_[i]->wiped && !hosts_[i]->outside;
+  return count > voters_ / 2 + 1;
+}
+
+void World::count_as_lost(Host& h) {
+  if (h.wiped) return;
+  if (!minority_left() && !std::exchange(doomed_, true)) {
+    tally_.count(Count::majorities_wiped);
+    trace("too many disks are lost: the cluster cannot go on");
+    if (!sampling_) sample();
+  }
+  h.wiped = true;
+  ++lost_hosts_;
+}
+
+// ---- faults -------------------------------------------------------------------------------
+
+bool World::another_holds_the_cluster(const Host& h) const {
+  return std::any_of(hosts_.begin(), hosts_.end(), [&](const auto& other) {
+    return other.get() != &h && !cluster_.is_none() && other->holds == cluster_;
+  });
+}
+
+// Whether the disk may be lost; and what that means for the rest of this world.
+bool World::lose_disk(Host& h) {
+  if (h.outside || h.gone_for_good) return false;
+  if (voters_ == 0) {
+    // A founder may need this server's acknowledgement under the incarnation that voted for it.
+    const bool begun = std::any_of(hosts_.begin(), hosts_.end(), [](const auto& other) {
+      return !other->holds.is_none() ||
+             (other->node && other->node->raft().current_term().value > 0);
+    });
+    if (!begun) return true;
+    if (!plan_.lose_majority) return false;
+    doomed_ = true;
+    if (!sampling_) sample();
+    return true;
+  }
+  if (h.holds == cluster_ && !another_holds_the_cluster(h)) return false;
+  const bool counts = h.number() < voters_ && registered_[h.number()].value != 0 && !h.wiped;
+  if (!counts) return true;
+  if (!minority_left() && !plan_.lose_majority) return false;
+  count_as_lost(h);
+  return true;
+}
+
+void World::wipe() {
+  // Some lose several at once, as when volumes are not mounted.
+  for (const std::size_t i : plan_.lose_majority ? pick_hosts() : std::vector{pick_host()}) {
+    Host& h = host(i);
+    if (!lose_disk(h)) continue;
+    tally_.count(Count::fault_wipe);
+    trace("server {} loses its disk", i);
+    crash(h, true);
+    h.born = {};
+    h.holds = {};
+    h.failing = h.full = false;
+    h.disk = test::MemFs(faults_.next());
+    h.disk.lie_after_failed_syncs();
+    safety_.wiped(i);
+    leases_.wiped(i);
+    after(between(faults_, {}, seconds(1)), Restart{i});
+  }
+}
+
+// The operator edits the list; a server goes by the one that it was started with.
+void World::change_list() {
+  tally_.count(Count::fault_lists);
+  list_ = static_cast<std::size_t>(faults_.between(1, static_cast<std::int64_t>(hosts_.size())));
+  trace("the list names {} servers from now on", list_);
+  for (const auto& h : hosts_) {
+    if (!h->up() || chance(faults_, 50)) continue;
+    crash(*h, false);
+    after(between(faults_, {}, seconds(1)), Restart{h->number()});
+  }
+}
+
+bool World::lists_agree(const Host& a, const Host& b) const {
+  if (a.number() >= b.listed || b.number() >= a.listed) return false;
+  const bool both_know = !a.node->raft().peer_state().cluster_id.is_none() &&
+                         !b.node->raft().peer_state().cluster_id.is_none();
+  return a.listed == b.listed || both_know;
+}
+
+// What a handshake tells, refused or not. An unproven word can only keep a server from founding.
+void World::say_state(std::size_t to, const Host& of, bool proven) {
+  if (of.number() >= host(to).listed) return;
+  raft::PeerState state = of.node->raft().peer_state();
+  if (!proven && state.cluster_id.is_none() && state.last_index.value == 0) return;
+  if (!proven) state.term = raft::Term(0);
+  post(host(to), node::PeerSaid{of.id, state});
+}
+
+// ---- the judge ----------------------------------------------------------------------------
+
+void World::sample() {
+  sampling_ = true;
+  const std::size_t n = hosts_.size();
+  for (std::size_t a = 0; a < n; ++a)
+    for (std::size_t b = 0; b < n; ++b) {
+      const Host& dials = host(a);
+      const Host& answers = host(b);
+      const bool reached = a != b && dials.serves() && answers.serves() && !dials.stopping &&
+                           !answers.stopping && b < dials.listed && linked(a, b);
+      Instant& since = reached_since_[a * n + b];
+      if (!reached) since = kNever;
+      else if (since == kNever) since = now_;
+    }
+  after(kSampleEvery, Sample{});
+}
+
+// It leads from an empty log since there is a cluster. What was begun before, by another founder,
+// may live on in a log until a leader of the cluster truncates it; L3 and L7 judge that.
+bool World::founds_another(const Host& h) {
+  const raft::Raft& raft = h.node->raft();
+  const Id128 here = raft.configuration().cluster_id;
+  if (here.is_none() || here == cluster_ || begun_.contains(here)) return false;
+  if (!cluster_.is_none()) return raft.is_leader();
+  // Where disks were lost before anything was committed, the founder of a term may not be known to
+  // its voters any more: then another one may lead it.
+  const std::uint64_t term = raft.current_term().value;
+  if (doomed_ && raft.is_leader() && term <= begun_in_) return true;
+  begun_.insert(here);
+  begun_in_ = std::max(begun_in_, term);
+  return false;
+}
+
+void World::judge_second_founding(const Host& h) {
+  const raft::Term term = h.node->raft().current_term();
+  std::vector<std::size_t> founders = ballots_[{term, h.number()}];
+  founders.push_back(h.number());
+  const Duration bound = plan_.raft.found_after * 2 + kDialSlack;
+  for (const std::size_t founder : founders)
+    for (const auto& other : hosts_) {
+      if (other->holds.is_none() || (!cluster_.is_none() && other->holds != cluster_)) continue;
+      const Instant since = reached_since_[founder * hosts_.size() + other->number()];
+      if (since != kNever && now_ - since > bound)
+        return fail(
+            fmt::format("F1: server {} founds a second cluster in term {}; founder {} could "
+                        "reach server {}, which has the first one's data, for {} ms",
+                        h.number(), term.value, founder, other->number(), (now_ - since).ms()));
+    }
+  // No one could have known. What two clusters do is no longer this checker's affair.
+  tally_.count(Count::second_foundings);
+  trace("server {} founds a second cluster: no data of the first could be reached", h.number());
+  queue_ = {};
+}
+
+}  // namespace vesper::sim
