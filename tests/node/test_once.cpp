@@ -36,6 +36,8 @@ class Three {
  public:
   Three() {
     raft::Config config;
+    config.election_timeout = milliseconds(600);  // few turns in ten minutes
+    config.heartbeat_interval = milliseconds(200);
     for (std::uint32_t i = 0; i < 3; ++i)
       config.initial_voters.push_back({raft::ServerId(i), "http://127.0.0.1:1", {}});
     for (std::uint32_t i = 0; i < 3; ++i) {
@@ -55,7 +57,7 @@ class Three {
     for (Member& a : members_)
       for (Member& b : members_)
         if (a.id != b.id) a.node->post(node::PeerUp{b.id, b.recovery.incarnation, false});
-    run(seconds(2));
+    run(seconds(3));
   }
 
   void post(raft::ServerId to, node::Post post) {
@@ -139,7 +141,7 @@ TEST_CASE(
   three.expect_undecided(leader);
   others[0]->frozen = false;
   three.ask(leader);
-  three.run(seconds(3));
+  three.run(seconds(6));
   three.expect_once(leader);
 }
 
@@ -157,7 +159,7 @@ TEST_CASE(
   }
   others[1]->frozen = false;
   three.ask(leader);
-  three.run(seconds(3));
+  three.run(seconds(6));
   three.expect_once(leader);
 }
 
@@ -173,7 +175,7 @@ TEST_CASE("K1: a write that waits ten minutes for the disks of the followers is 
   others[0]->disk_hangs = false;
   three.run(milliseconds(50));
   three.ask(leader);
-  three.run(seconds(3));
+  three.run(seconds(6));
   three.expect_once(leader);
 }
 
