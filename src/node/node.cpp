@@ -233,6 +233,7 @@ Result<void> Node::flush() {
   for (raft::StoreChunk& chunk : output_.store_chunks) on_store_chunk(std::move(chunk));
   const std::vector<raft::ReadReady> reads = std::move(output_.reads);
   for (std::string& note : output_.notes) notes_.push_back(std::move(note));
+  for (std::string& alarm : output_.alarms) alarms_.push_back(std::move(alarm));
   const Instant deadline = output_.deadline;
   output_.clear();
   output_.deadline = deadline;
@@ -369,6 +370,7 @@ Status Node::status(Instant now) const {
   status.leader_fresh = status.leader.has_value() &&
                         now - raft_.leader_heard_at() <= raft_.config().election_timeout * 2;
   status.caught_up = applied_index_ >= raft_.leader_commit_heard() && applied_index_.value > 0;
+  status.regressed = raft_.has_regressed(raft_.config().self);
   status.log_entries = raft_.log().size();
   status.log_bytes = raft_.log().bytes();
   status.log_first_index = raft_.log().first_index();

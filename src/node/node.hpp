@@ -47,6 +47,7 @@ struct Status {
   std::optional<Id128> cluster_seen;             // another one, of a server of the list
   bool leader_fresh = false;                     // heard a leader within an election timeout
   bool caught_up = false;                        // applied what that leader had then committed
+  bool regressed = false;                        // this disk lacks what it has acknowledged
   std::uint64_t log_entries = 0, log_bytes = 0;  // in memory
   raft::Index log_first_index;                   // in memory
   raft::Index snapshot_index;                    // of the newest one stored here; 0: none
@@ -105,6 +106,8 @@ class Node {
   Status status(Instant now) const;
   // Log lines since the last call: facts and what was decided.
   std::vector<std::string> take_notes() { return std::exchange(notes_, {}); }
+  // Likewise, those that somebody has to act on.
+  std::vector<std::string> take_alarms() { return std::exchange(alarms_, {}); }
   const Counters& counters() const { return counters_; }
   const raft::Raft& raft() const { return raft_; }
   const kv::Store& store() const { return *store_; }
@@ -236,7 +239,7 @@ class Node {
 
   bool stopping_ = false;
   raft::Term seen_term_;  // of the leader seen last
-  std::vector<std::string> notes_;
+  std::vector<std::string> notes_, alarms_;
   Counters counters_;
 };
 

@@ -43,9 +43,9 @@ void Raft::maybe_fast_start() {
 void Raft::campaign() {
   const bool waits = log_.empty() && !founding_.is_allowed(now_);
   if (waits) say_who_is_missing();
-  if (!self_counts() || waits || disk_health() == DiskHealth::stalled) {
+  if (!self_counts() || waits || disk_health() == DiskHealth::stalled || regressed_) {
     // Not a voter, or not under this incarnation; or a cluster may exist already; or the disk could
-    // not keep the vote.
+    // not keep the vote, or did not keep what this server promised.
     become_follower(std::nullopt);
     return;
   }

@@ -74,6 +74,9 @@ struct Encode {
     w.u64(m.echo);
     w.i64(m.age.ns);
     w.u8(m.writes_blocked ? 1 : 0);
+    w.u64(m.acknowledged.value);
+    w.u64(m.acknowledged_term.value);
+    w.u64(m.acknowledged_by.value);
   }
   void operator()(const HeartbeatReply& m) {
     w.u8(kHeartbeatReply);
@@ -138,7 +141,7 @@ VoteReply read_vote_reply(ByteReader& r) {
   m.for_term = Term(r.u64());
   m.pre_vote = read_flag(r);
   const std::uint8_t refusal = r.u8();
-  if (refusal > static_cast<std::uint8_t>(VoteRefusal::founding_waits)) r.fail();
+  if (refusal > static_cast<std::uint8_t>(VoteRefusal::regressed)) r.fail();
   m.refusal = static_cast<VoteRefusal>(refusal);
   return m;
 }
@@ -189,6 +192,9 @@ Message read_heartbeat(ByteReader& r) {
   m.age = nanoseconds(r.i64());
   if (m.age < Duration{} || m.age > kMaxAge) r.fail();
   m.writes_blocked = read_flag(r);
+  m.acknowledged = Index(r.u64());
+  m.acknowledged_term = Term(r.u64());
+  m.acknowledged_by = Incarnation(r.u64());
   return m;
 }
 
@@ -239,7 +245,7 @@ Result<Message> read_small(std::uint8_t kind, ByteReader& r) {
       m.received_index = Index(r.u64());
       m.stamp = r.u64();
       const std::uint8_t disk = r.u8();
-      if (disk > static_cast<std::uint8_t>(DiskHealth::full)) r.fail();
+      if (disk > static_cast<std::uint8_t>(DiskHealth::regressed)) r.fail();
       m.disk = static_cast<DiskHealth>(disk);
       return Message{m};
     }

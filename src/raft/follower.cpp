@@ -35,7 +35,7 @@ bool Raft::hear_leader(ServerId from, Index leader_commit, std::optional<LogTime
 }
 
 void Raft::on_append_entries(ServerId from, AppendEntries m) {
-  if (!hear_leader(from, m.leader_commit, m.log_time)) return;
+  if (!hear_leader(from, m.leader_commit, m.log_time) || regressed_) return;
   // Below the base all is committed, in a snapshot, and the same in every leader's log.
   const Index base = log_.base_index();
   const auto term_here = log_.term_at(m.prev_log_index);
@@ -93,7 +93,7 @@ std::optional<Index> Raft::take_entries(ServerId from, std::vector<Entry>& entri
 }
 
 void Raft::on_heartbeat(ServerId from, const Heartbeat& m) {
-  if (!hear_leader(from, m.leader_commit, m.log_time)) return;
+  if (!hear_leader(from, m.leader_commit, m.log_time) || notice_regress(from, m)) return;
   promise(m.lease_ms);
   commit_to(std::min(m.leader_commit, proven_index_));
   learn_freshness(m);
@@ -126,6 +126,7 @@ bool Raft::log_up_to_date(Index last_index, Term last_term) const {  // §5.4.1
 }
 
 VoteRefusal Raft::judge_vote(ServerId from, const VoteRequest& m) const {
+  if (regressed_) return VoteRefusal::regressed;
   // Asking under an old term, or, before the term was ever opened, under one that is.
   if (m.term < current_term() || (m.pre_vote && m.term == current_term()))
     return VoteRefusal::old_term;
@@ -168,7 +169,7 @@ void Raft::on_vote_request(ServerId from, const VoteRequest& m) {
   }
   // E12: while a leader is fresh, or may hold a lease, the candidate's term is not believed either.
   if (reply.refusal == VoteRefusal::leader_fresh || reply.refusal == VoteRefusal::promised ||
-      reply.refusal == VoteRefusal::old_term) {
+      reply.refusal == VoteRefusal::old_term || reply.refusal == VoteRefusal::regressed) {
     reply.term = current_term();
     return send(from, reply, WriteNumber(0));
   }

@@ -103,6 +103,7 @@ void Raft::register_voters() {
 
 // L15, L16: contiguous entries, bounded in bytes and messages, here and under way.
 void Raft::replicate_to(ServerId id, Progress& progress) {
+  if (progress.regressed) return;
   if (progress.next_index <= log_.base_index() && !progress.transfer) begin_transfer(id, progress);
   if (progress.state == Progress::State::snapshot) return send_snapshot(id, progress);
   if (progress.state == Progress::State::probe) {
@@ -206,7 +207,8 @@ void Raft::advance_commit() {
     if (voter.id == config_.self) {
       if (self_counts()) matches.push_back(durable_index_);
     } else if (const auto it = leader.progress.find(voter.id);
-               it != leader.progress.end() && counts(voter.id, it->second.incarnation)) {
+               it != leader.progress.end() && !it->second.regressed &&
+               counts(voter.id, it->second.incarnation)) {
       matches.push_back(it->second.match_index);
     }
   }
@@ -250,6 +252,8 @@ void Raft::on_heartbeat_reply(ServerId from, Incarnation incarnation, const Hear
   Progress* const known = progress_of(from, incarnation);
   if (known == nullptr) return;
   Progress& progress = *known;
+  if (m.disk == DiskHealth::regressed) return on_regressed(from, progress);
+  progress.regressed = false;  // its newest disk came back
   if (m.round >= progress.acked_round) progress.disk = m.disk;
   progress.acked_round = std::max(progress.acked_round, m.round);
   on_heartbeat_answered(progress, m);

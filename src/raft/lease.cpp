@@ -97,6 +97,9 @@ Heartbeat Raft::heartbeat_to(const Progress& progress, const RoundFacts& facts) 
   Heartbeat m{current_term(), commit_index_, log_time(now_), leader.round};
   m.lease_ms = leader.sent.back().lease_ms;
   m.writes_blocked = facts.writes_blocked;
+  m.acknowledged = progress.match_index;
+  m.acknowledged_term = log_.term_at(progress.match_index).value_or(Term(0));
+  m.acknowledged_by = progress.incarnation;
   if (facts.confirmed) {
     const Duration age = std::max(Duration{}, progress.stamped_at - *facts.confirmed);
     if (age <= kMaxAge) {

@@ -29,6 +29,7 @@ enum class VoteRefusal : std::uint8_t {
   other_cluster = 5,
   promised = 6,        // a leader may hold a lease that this vote would break
   founding_waits = 7,  // the voter does not know yet that no cluster exists (raft/founding.hpp)
+  regressed = 8,       // the voter's disk has gone back: it may have voted already
 };
 
 struct VoteReply {
@@ -73,6 +74,11 @@ struct Heartbeat {
   std::uint64_t echo = 0;
   Duration age;                 // never negative
   bool writes_blocked = false;  // no writes are taken: too many disks are full
+  // What the receiver has acknowledged to this leader, in this term, as durable under that
+  // incarnation. Index 0: nothing. Term 0: not known any more.
+  Index acknowledged;
+  Term acknowledged_term;
+  Incarnation acknowledged_by;
 };
 
 // How a server's disk does, as far as its leader should know.
@@ -80,6 +86,7 @@ enum class DiskHealth : std::uint8_t {
   ok = 0,
   stalled = 1,  // no write has ended for longer than the longest election timeout, though some wait
   full = 2,     // there is no space for more log
+  regressed = 3,  // it lacks entries that were acknowledged (raft/regress.cpp)
 };
 
 struct HeartbeatReply {

@@ -67,8 +67,9 @@ struct Output {
   Index committed_first;
   Index committed_last;
   std::vector<ReadReady> reads;
-  std::vector<std::string> notes;  // log lines: "fact -> decision"
-  Instant deadline = kNever;       // when DeadlinePassed wants to be stepped
+  std::vector<std::string> notes;   // log lines: "fact -> decision"
+  std::vector<std::string> alarms;  // likewise, for somebody to act on
+  Instant deadline = kNever;        // when DeadlinePassed wants to be stepped
 
   void clear() {
     send_now.clear();
@@ -80,6 +81,7 @@ struct Output {
     committed_first = committed_last = Index(0);
     reads.clear();
     notes.clear();
+    alarms.clear();
   }
 };
 

@@ -56,6 +56,7 @@ struct Progress {
   std::uint64_t acked_round = 0;     // newest heartbeat round that it has answered
   Index told_commit;                 // newest commit index that was sent to it
   bool waits_for_commit = false;     // an entry that it asked for has been committed
+  bool regressed = false;            // it lacks entries up to match_index: counts for nothing
 
   void become_probe(Index next) {
     state = State::probe;

@@ -108,6 +108,9 @@ class Raft {
   // committed.
   bool writes_blocked() const;
   DiskHealth disk_health() const;
+  // This server, or as far as this leader knows another one, lacks entries that it has
+  // acknowledged.
+  bool has_regressed(ServerId id) const;
   // A voter under this incarnation, so that its vote and acknowledgements count.
   bool counts(ServerId id, Incarnation incarnation) const;
   // A cluster that some server of the list belongs to, and that is not this server's own.
@@ -192,6 +195,11 @@ class Raft {
   bool hear_leader(ServerId from, Index leader_commit, std::optional<LogTime> log_time);
   bool leader_is_fresh() const;
   bool log_up_to_date(Index last_index, Term last_term) const;
+
+  // regress.cpp
+  bool lacks_acknowledged(const Heartbeat& m) const;
+  bool notice_regress(ServerId from, const Heartbeat& m);
+  void on_regressed(ServerId from, Progress& progress);
 
   // lease.cpp
   void promise(std::uint32_t lease_ms);
@@ -314,6 +322,8 @@ class Raft {
   Index leader_commit_heard_;
   Duration round_base_;  // a vote round lasts [this, 2 * this]; doubles up to the normal timeout
   bool leader_blocks_writes_ = false;
+  bool regressed_ =
+      false;  // this disk lacks entries that were acknowledged; until the process ends
   DiskSpace disk_space_;
   std::uint64_t room_wanted_ = 0;  // by the leader's next entry, which did not fit; 0: by none
   bool leader_gone_ = false;  // its process is known to be gone: stickiness no longer protects it

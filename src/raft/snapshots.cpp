@@ -214,7 +214,7 @@ void Raft::on_install_snapshot_reply(ServerId from, Incarnation incarnation,
 
 void Raft::on_install_snapshot(ServerId from, InstallSnapshot m) {
   // It may have travelled for long, and says no time.
-  if (!hear_leader(from, m.snapshot.last_index, std::nullopt)) return;
+  if (!hear_leader(from, m.snapshot.last_index, std::nullopt) || regressed_) return;
   const Snapshot& snapshot = m.snapshot;
   if (snapshot.last_term > m.term) return;  // no leader sends that
   if (snapshot.last_index > commit_index_ &&

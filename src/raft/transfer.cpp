@@ -25,6 +25,7 @@ constexpr std::uint64_t kMostBehind = 1024;
 // Stalled is a disk that finishes nothing, not one that has much to do: a Write may wait for
 // others.
 DiskHealth Raft::disk_health() const {
+  if (regressed_) return DiskHealth::regressed;
   if (disk_space_.full) return DiskHealth::full;
   if (outstanding_.empty()) return DiskHealth::ok;
   const Instant idle_since = std::max(outstanding_.front().handed_out_at, persisted_at_);
@@ -153,6 +154,7 @@ void Raft::on_timeout_now(ServerId from) {
 }
 
 void Raft::take_over() {
+  if (regressed_) return;
   round_base_ = std::min(kFastRound, config_.election_timeout);
   become_candidate(true);
 }

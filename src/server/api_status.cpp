@@ -13,7 +13,7 @@
 namespace vesper::server {
 namespace {
 
-void write_members(const Context& context, json::Writer& json) {
+void write_members(const Context& context, const raft::Raft* raft, json::Writer& json) {
   json.key("members");
   json.begin_array();
   for (const raft::ServerId id : context.members()) {
@@ -24,6 +24,10 @@ void write_members(const Context& context, json::Writer& json) {
     json.string(context.address_of(id));
     json.key("voter");
     json.boolean(true);
+    if (raft != nullptr && raft->has_regressed(id)) {
+      json.key("regressed");
+      json.boolean(true);
+    }
     json.end_object();
   }
   json.end_array();
@@ -181,7 +185,7 @@ void render_status(Context& context, Answer& answer) {
   json.number(status.keys);
   json.key("store_bytes");
   json.number(status.store_bytes);
-  write_members(context, json);
+  write_members(context, node != nullptr ? &node->raft() : nullptr, json);
   write_log(status, context.wal(), json);
   write_snapshot(context, status, json);
   write_limits(context.options(), json);
@@ -259,6 +263,8 @@ void render_readyz(Context& context, const Exchange& exchange, Answer& answer) {
   const node::Status status = read ? node->status(context.now()) : node::Status{};
   const Check checks[] = {
       {"log", read, "still reading the log"},
+      {"data", !status.regressed,
+       "the data directory is an older copy: it lacks entries that this server has acknowledged"},
       {"leader", status.leader_fresh, why_no_leader(node, context.now())},
       {"applied", status.caught_up, "has not applied what the leader had committed"},
       {"running", !context.draining(), "shutting down"},

@@ -191,6 +191,7 @@ void Server::on_turned(Duration busy) {
 void Server::run_node() {
   const auto deadline = node_->turn(context_.now());
   for (const std::string& note : node_->take_notes()) log::info("{}", note);
+  for (const std::string& alarm : node_->take_alarms()) log::error("{}", alarm);
   if (!deadline) {
     log::error("{} -> stop", deadline.error().what);
     return stop(Exit::storage_failed);

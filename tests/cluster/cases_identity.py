@@ -276,6 +276,60 @@ def _(binary):
             wiped.reap(1)
 
 
+@case('an older copy of a data directory takes no part, and both sides say so')
+def _(binary):
+    with Cluster(binary, 3) as cluster:
+        def write(first, count):
+            for n in range(first, first + count):
+                expect_equal(leader.api().put(f'k{n}', 'v').status, 200, f'write {n}')
+        leader = cluster.wait_leader()
+        victim, other = cluster.followers()
+        term = leader.status()['term']
+        write(0, 20)
+        victim.kill()
+        older, newest = victim.dir + '-older', victim.dir + '-newest'
+        shutil.copytree(victim.dir, older)
+        cluster.restart(victim)
+        other.kill()
+        write(20, 20)  # acknowledged by the leader and the victim
+        cluster.restart(other)
+        victim.kill()
+        os.rename(victim.dir, newest)
+        os.rename(older, victim.dir)
+        before = {node: len(node.log_text()) for node in cluster.nodes}
+        victim.start()
+
+        def says(node):
+            return re.search(rf' E n{node.id} .*older copy.*', node.log_text()[before[node]:])
+        wait_for('the victim to say so', lambda: says(victim))
+        wait_for('the leader to say so', lambda: says(leader))
+        for node in (victim, leader):
+            expect(re.search('empty', says(node).group(0)), f'no hint in: {says(node).group(0)}')
+            flags = [member.get('regressed') for member in node.status()['members']]
+            expect_equal(flags, [True if n is victim else None for n in cluster.nodes],
+                         f'regressed members at {node}')
+        ready = victim.api().request('GET', '/readyz?verbose')
+        expect_equal(ready.status, 503, 'readyz')
+        expect(b'[-]data ' in ready.body, ready.body)
+        expect_equal(leader.status()['term'], term, 'the term')
+        # The others go on. A majority only together with the older copy is none.
+        write(40, 10)
+        other.kill()
+        reply = leader.api().put('name', 'a', '?timeout=1s')
+        expect(reply.status in (503, 504), f'acknowledged with an older copy: {reply}')
+        other.start()
+        cluster.wait_ready([leader, other])
+        victim.kill()
+        shutil.rmtree(victim.dir)
+        os.rename(newest, victim.dir)
+        cluster.restart(victim)
+        cluster.wait_equal()
+        for node in cluster.nodes:
+            expect(all('regressed' not in m for m in node.status()['members']), node.status())
+        for n in range(50):
+            expect_equal(victim.api().get(f'k{n}').json()['value'], 'v', f'k{n}')
+
+
 @case('without --data-dir the data lies beside the list, whatever the current directory')
 def _(binary):
     with Cluster(binary, 1, start=False) as cluster:

@@ -77,6 +77,8 @@ void Cores::execute(Server& server) {
   const std::uint32_t id = server.id.value;
   for (const std::string& note : output.notes)
     write_down(Trace::brief, fmt::format("{}: {}", id, note));
+  for (const std::string& alarm : output.alarms)
+    write_down(Trace::brief, fmt::format("{}: ALARM {}", id, alarm));
   for (const raft::Envelope& envelope : output.send_now) post(server, envelope);
   if (output.write) {
     write_down(Trace::all, fmt::format("{} writes #{}: {}", id, output.write->number.value,

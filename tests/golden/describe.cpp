@@ -21,6 +21,7 @@ const char* why(raft::VoteRefusal refusal) {
     case raft::VoteRefusal::other_cluster: return "refused: other cluster";
     case raft::VoteRefusal::promised: return "refused: promised";
     case raft::VoteRefusal::founding_waits: return "refused: founding waits";
+    case raft::VoteRefusal::regressed: return "refused: regressed";
   }
   VESPER_UNREACHABLE();
 }
@@ -30,6 +31,7 @@ const char* disk(raft::DiskHealth health) {
     case raft::DiskHealth::ok: return "";
     case raft::DiskHealth::stalled: return ", disk stalled";
     case raft::DiskHealth::full: return ", disk full";
+    case raft::DiskHealth::regressed: return ", regressed";
   }
   VESPER_UNREACHABLE();
 }

@@ -345,6 +345,7 @@ void Script::set_disk(const Words& words) {
   for (; i < words.size() && parse(words[i]); ++i)
     disk.entries.push_back(
         test_entry(raft::Index(disk.entries.size() + 1), raft::Term(number(words[i]))));
+  disk.commit_index = std::min(disk.commit_index, disk.entries.back().index);  // an older copy
   disk.hard_state = {disk.entries.back().term, std::nullopt};
   for (; i + 1 < words.size(); i += 2) {
     if (words[i] == "term") disk.hard_state.current_term = raft::Term(number(words[i + 1]));

@@ -39,8 +39,10 @@ std::vector<Message> one_of_each() {
       AppendReply{Term(9), true, Index(8), Index(0), Index(0), Term(0)},
       AppendReply{Term(9), false, Index(0), Index(7), Index(6), Term(5)},
       VoteReply{Term(9), Term(9), false, VoteRefusal::promised},
-      Heartbeat{Term(9), Index(8), LogTime(7), 6, 100, 5, milliseconds(4), true},
+      Heartbeat{Term(9), Index(8), LogTime(7), 6, 100, 5, milliseconds(4), true, Index(3), Term(2),
+                Incarnation(1)},
       HeartbeatReply{Term(9), 8, Index(7), 6, DiskHealth::full},
+      HeartbeatReply{Term(9), 0, Index(0), 0, DiskHealth::regressed},
       TimeoutNow{Term(9)},
       ReadIndexRequest{Term(9), 8, true},
       ReadIndexReply{Term(9), 8, Index(7), true},
@@ -144,7 +146,7 @@ TEST_CASE("flags and refusals out of their range are refused") {
   vote[9] = 2;
   CHECK_FALSE(decode_message(vote).ok());
   std::string reply = bytes_of(one_of_each()[2]);
-  reply[18] = 8;
+  reply[18] = 9;
   CHECK_FALSE(decode_message(reply).ok());
 }
 

@@ -1,0 +1,59 @@
+// A disk that went back in time under the same incarnation: an older copy of a data directory was
+// restored, or the tail of the log was lost. With each heartbeat the leader says what the follower
+// has acknowledged to it. A follower that lacks this takes no part any more, and both say so
+// (docs/raft.md, "A disk that goes back").
+#include <fmt/core.h>
+
+#include "raft/raft.hpp"
+
+namespace vesper::raft {
+
+// What was acknowledged in this term stays in the log for the whole term: only its leader
+// truncates, and never what matches its own log. So neither delays nor restarts make this true.
+bool Raft::lacks_acknowledged(const Heartbeat& m) const {
+  if (m.acknowledged.value == 0 || m.acknowledged_by != config_.incarnation) return false;
+  if (m.acknowledged > log_.last_index()) return true;
+  const auto here = log_.term_at(m.acknowledged);
+  return here && here->value != 0 && m.acknowledged_term.value != 0 && *here != m.acknowledged_term;
+}
+
+// True if this server takes no part. It stays so until the process ends: which votes and promises
+// the disk has lost, nobody knows.
+bool Raft::notice_regress(ServerId from, const Heartbeat& m) {
+  if (!regressed_ && lacks_acknowledged(m)) {
+    regressed_ = true;
+    output_->alarms.push_back(fmt::format(
+        "the log ends at {}, but this server has acknowledged entry {} to the leader of {}: its "
+        "data "
+        "directory is an older copy, or its disk has lost what was synced -> take no part. Stop "
+        "this "
+        "server and put the newest data directory back; if there is none, give it an empty one",
+        log_.last_index().value, m.acknowledged.value, name(current_term())));
+  }
+  // Round 0 confirms nothing: neither leadership, nor a lease.
+  if (regressed_)
+    send(from, HeartbeatReply{.term = current_term(), .disk = DiskHealth::regressed},
+         WriteNumber(0));
+  return regressed_;
+}
+
+void Raft::on_regressed(ServerId from, Progress& progress) {
+  progress.disk = DiskHealth::regressed;
+  if (std::exchange(progress.regressed, true)) return;
+  output_->alarms.push_back(fmt::format(
+      "{} lacks entries that it has acknowledged, up to {}: its data directory is an older copy, "
+      "or "
+      "its disk has lost what was synced -> it counts for nothing. Stop it and put its newest data "
+      "directory back; if there is none, give it an empty one",
+      name(from), progress.match_index.value));
+}
+
+bool Raft::has_regressed(ServerId id) const {
+  if (id == config_.self) return regressed_;
+  const auto* leader = std::get_if<Leader>(&role_);
+  if (leader == nullptr) return false;
+  const auto it = leader->progress.find(id);
+  return it != leader->progress.end() && it->second.regressed;
+}
+
+}  // namespace vesper::raft
