@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # Breaks Vesper on purpose, one deliberate bug at a time (tests/sim/mutants.py has the list), in a
-# copy of the tree, and lets the simulator look for each. Prints the table of docs/testing.md; exit
+# copy of the tree, and lets the simulator look for each. Writes their rows in docs/testing.md; exit
 # code 0 only if every bug was found within its number of seeds. Takes a quarter of an hour on two
 # cores.
 #

@@ -1,8 +1,10 @@
 """Deliberate bugs, one at a time, and within how many seeds the simulator has to find each.
 
-mutants.py check --root DIR             every text stands exactly once in the tree (a cheap test)
-mutants.py run --root DIR [NAME...]     builds and runs each in a copy of the tree, prints a table
+mutants.py check --root DIR             every text stands exactly once in the tree, and the table in
+                                        docs/testing.md has a row for each (a cheap test)
+mutants.py run --root DIR [NAME...]     builds and runs each in a copy of the tree and writes its row
                                         (scripts/mutants.sh; --jobs N, --build DIR to keep it)
+mutants.py rows --root DIR              gives each its row in the table, "not run" if it had none
 """
 import argparse
 import filecmp
@@ -307,6 +309,56 @@ def problems(root):
         yield f"{name}: twice in the list"
 
 
+# ---- the table in docs/testing.md
+
+TABLE = "docs/testing.md"
+BEGIN, END = "<!-- deliberate bugs -->\n", "<!-- end of deliberate bugs -->\n"
+HEAD = "| broken | rule | found at seed | by |\n|---|---|---|---|\n"
+
+
+def cells(line):
+    return [cell.strip() for cell in line.strip().strip("|").split("|")]
+
+
+def read_table(root):
+    """The text before and after the table, and its rows: name -> (rule, seed, found by)."""
+    with open(os.path.join(root, TABLE), encoding="utf-8") as page:
+        before, rest = page.read().split(BEGIN)
+    table, after = rest.split(END)
+    rows = [cells(line) for line in table.splitlines()[2:]]
+    return before, {row[0]: tuple(row[1:]) for row in rows}, after
+
+
+def write_table(root, found):
+    """`found`: name -> (seed, by), of those that were run. The others keep their rows."""
+    before, rows, after = read_table(root)
+    lines = []
+    for mutant in MUTANTS:
+        old = rows.get(mutant.name, (mutant.rule, "not run", ""))
+        seed, by = found.get(mutant.name, old[1:])
+        lines.append(f"| {mutant.name} | {mutant.rule} | {seed} | {by} |\n")
+    with open(os.path.join(root, TABLE), "w", encoding="utf-8") as page:
+        page.write(before + BEGIN + HEAD + "".join(lines) + END + after)
+
+
+def table_problems(root):
+    listed = [mutant.name for mutant in MUTANTS]
+    shown = list(read_table(root)[1])
+    if listed != shown:
+        odd = sorted(set(listed) ^ set(shown)) or ["their order"]
+        yield (f"{TABLE} does not show the bugs of this list: {', '.join(odd)}; "
+               "run scripts/mutants.sh with their names")
+
+
+def found_by(said):
+    """What saw a bug, in a word or two."""
+    if "ssert" in said:
+        return "an assertion"
+    if "does not start" in said:
+        return "a log that is refused at a start"
+    return re.split(r"[:(]", said)[0].strip()
+
+
 def copy_changed(source, target):
     """Only what differs, and with the time of now: ninja believes times."""
     if os.path.exists(target) and filecmp.cmp(source, target, shallow=False):
@@ -362,6 +414,7 @@ def judge(folder, mutant, jobs):
 def run(root, names, jobs, kept):
     folder = kept or tempfile.mkdtemp(prefix="vesper-mutants-")
     missed = 0
+    found = {}
     try:
         make_copy(root, folder)
         if not os.path.exists(os.path.join(folder, "build", "build.ninja")):
@@ -376,11 +429,14 @@ def run(root, names, jobs, kept):
             began = time.monotonic()
             seed, said = judge(folder, mutant, jobs)
             missed += seed is None
+            found[mutant.name] = ("not found", "") if seed is None else (seed, found_by(said))
             said = said.replace("|", "/")[:90]
             print(f"| {mutant.name} | {mutant.rule} | {seed if seed is not None else 'not'} "
                   f"| {said} |", flush=True)
             print(f"{mutant.name}: {time.monotonic() - began:.0f} s", file=sys.stderr)
     finally:
+        if found:
+            write_table(root, found)
         if not kept:
             shutil.rmtree(folder, ignore_errors=True)
     return 1 if missed else 0
@@ -389,7 +445,7 @@ def run(root, names, jobs, kept):
 def main():
     parser = argparse.ArgumentParser(description=__doc__,
                                      formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("what", choices=("check", "run"))
+    parser.add_argument("what", choices=("check", "run", "rows"))
     parser.add_argument("names", nargs="*", help="parts of names")
     parser.add_argument("--root", required=True)
     parser.add_argument("--jobs", type=int, default=os.cpu_count() or 1)
@@ -397,7 +453,9 @@ def main():
     arguments = parser.parse_intermixed_args()
     if arguments.what == "run":
         return run(arguments.root, arguments.names, arguments.jobs, arguments.build)
-    found = list(problems(arguments.root))
+    if arguments.what == "rows":
+        return write_table(arguments.root, {})
+    found = [*problems(arguments.root), *table_problems(arguments.root)]
     for problem in found:
         print(problem)
     print(f"{len(MUTANTS)} mutants, {len(found)} of them do not fit the tree")
