@@ -3,6 +3,7 @@
 #include <cerrno>
 
 #include "sim/world.hpp"
+#include "storage/wal_format.hpp"
 
 namespace vesper::sim {
 
@@ -290,18 +291,39 @@ void World::inject_disk(FaultKind kind) {
   }
 }
 
-// Damage to what was synced, while nobody looks. That it is noticed is asked, and no more.
+// Up to where damage to a segment is always noticed: its last frame, if it is the log's last, looks
+// torn (docs/disk-format.md).
+static std::uint64_t noticed_up_to(test::MemFs& disk, const std::string& file,
+                                   raft::Incarnation incarnation) {
+  const std::string bytes = disk.content(file);
+  const auto number = storage::parse_segment_name(file);
+  if (!number) return bytes.size();
+  const auto files = disk.list();
+  for (const std::string& other : files.value())
+    if (storage::parse_segment_name(other).value_or(0) > *number) return bytes.size();
+  for (std::uint64_t at = bytes.size() / storage::kSector * storage::kSector; at > 0;) {
+    at -= storage::kSector;
+    if (storage::decode_frame_header(std::string_view(bytes).substr(at), incarnation, *number, at))
+      return at;
+  }
+  return 0;
+}
+
+// Damage to what was synced, while nobody looks. That it is noticed is asked, and no more. It costs
+// a voter as a lost disk does, so it does not come before that may happen, either.
 void World::flip() {
   const std::size_t i = pick_host();
   Host& h = host(i);
-  if (h.wiped || h.outside || !minority_left()) return;
+  const bool counts = i < voters_ && registered_[i].value != 0;
+  if (!h.up() || !counts || h.wiped || h.outside || !minority_left()) return;
   ++lost_hosts_;
   h.outside = true;
   tally_.count(Count::fault_flip);
+  const raft::Incarnation incarnation = h.incarnation();
   crash(h, false);
   const auto files = h.disk.list();
   for (const std::string& file : files.value()) {
-    const std::uint64_t size = h.disk.content(file).size();
+    const std::uint64_t size = noticed_up_to(h.disk, file, incarnation);
     if (size == 0 || chance(faults_, 50)) continue;
     const auto at = static_cast<std::uint64_t>(
         faults_.between(0, static_cast<std::int64_t>(std::min<std::uint64_t>(size, 4'000)) - 1));

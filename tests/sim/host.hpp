@@ -79,8 +79,9 @@ struct Host final : node::Transport, node::Clients, storage::Fs {
   Instant wake_at = kNever;  // in the world's time
   std::vector<node::Post> while_paused;
   std::vector<Overheard> overheard;
-  raft::Index offered;    // the newest snapshot that a leader asked about
-  raft::HardState voted;  // as of the end of its last turn
+  bool job_failed = false;  // of its disk, in this process
+  raft::Index offered;      // the newest snapshot that a leader asked about
+  raft::HardState voted;    // as of the end of its last turn
   std::vector<std::pair<node::Ticket, node::Reply>> replies;  // of the turn under way
   static constexpr std::int64_t kUnlimited = INT64_MAX;
   std::int64_t effects_left = kUnlimited;

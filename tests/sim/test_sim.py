@@ -38,6 +38,14 @@ class Simulator(unittest.TestCase):
         for kind in ("leaders", "operations", "faults", "entries_committed", "starts"):
             self.assertGreater(summary["events"][kind], 0, kind)
 
+    def test_situations_that_are_rare_by_themselves_are_made(self):
+        ran = run("--seeds", "200", "--json")
+        self.assertEqual(ran.returncode, 0, ran.stderr)
+        events = json.loads(ran.stdout)["events"]
+        for kind in ("promises", "fault_ambush", "stretches", "hand_overs_in_the_calm",
+                     "snapshots_replaced", "snapshots_fallen_back"):
+            self.assertGreater(events[kind], 0, kind)
+
     def test_a_failure_is_shrunk_and_replayed_by_the_command_that_is_printed(self):
         ran = run("--seeds", "1", "--first", "3", "--plant")
         self.assertEqual(ran.returncode, 1)

@@ -108,8 +108,7 @@ void World::start(Host& h) {
   if (h.number() >= list_)
     return after(between(faults_, milliseconds(50), seconds(1)), Restart{h.number()});
   h.listed = list_;
-  auto recovered = node::recover(h, h.id, raft::Incarnation(hosts_random_.next() | 1), plan_.wal,
-                                 plan_.raft.log_tail_entries);
+  auto recovered = recover(h);
   if (!recovered) return not_started(h, recovered.error());
   tally_.count(Count::starts);
   h.boot = ++boots_;
@@ -143,6 +142,7 @@ void World::stop_process(Host& h) {
   h.paused = h.stopping = false;
   h.while_paused.clear();
   h.overheard.clear();
+  h.job_failed = false;
   h.offered = {};
   leases_.ends(h.number());
   h.replies.clear();
@@ -183,7 +183,9 @@ void World::crash_in_job(Host& h) {
 // Exit code 12, and whoever supervises the process starts it again.
 void World::storage_failed(Host& h, const Error& error) {
   trace("server {} ends: {}", h.number(), error.what);
-  if (!h.failing) return fail(fmt::format("server {} ends: {}", h.number(), error.what));
+  // Perhaps it failed before the calm, and is noticed in it.
+  if (!h.failing && !h.job_failed)
+    return fail(fmt::format("server {} ends: {}", h.number(), error.what));
   tally_.count(Count::exits_storage);
   h.disk.mend();
   h.failing = false;
@@ -284,6 +286,7 @@ void World::run_disk(Host& h) {
   if (auto done = h.disk.run_one()) {
     tally_.count(Count::disk_jobs);
     mix(done->id.value);
+    h.job_failed |= !done->result;
     post(h, node::DiskDone{std::move(*done)});
   }
   schedule_disk(h);

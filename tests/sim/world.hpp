@@ -185,6 +185,7 @@ class World {
   // world.cpp: hosts and the run
   void start(Host& h);
   raft::Config config_of(const Host& h);
+  Result<node::Recovery> recover(Host& h);  // damage.cpp
   void not_started(Host& h, const Error& error);
   void stop_process(Host& h);
   void resume(Host& h);
