@@ -8,7 +8,7 @@ import time
 from harness import LONG, SLOW, wait_for
 from runner import case, expect, expect_equal
 from workload import Scene
-from world import PartedCluster, both_ways
+from world import PartedCluster, both_ways, run
 
 ROUNDS = 6 if LONG else 2
 SOME = 1000 if LONG else 300  # acknowledged writes in each state of the network
@@ -287,6 +287,43 @@ def _(binary):
         changes = max(scene.term(node) for node in scene.cluster.nodes) - term
         expect(changes <= 6, f'{changes} terms within three seconds')
         scene.serves()
+
+
+@case('a machine that dies without a word does not keep its successor out')
+def _(binary):
+    # No cluster yet: before its incarnation is registered, only the old connection stands for it.
+    flags = ['--found-after', '1h', '--log-level', 'debug']
+    with PartedCluster(binary, 3, flags=flags, start=False) as cluster:
+        first, last, dead = cluster.nodes
+        inside(cluster, dead, 'echo 1 >/proc/sys/net/ipv4/tcp_orphan_retries')
+        for node in (first, dead):
+            node.start()
+        wait_for('it to listen', first.status)
+        wait_for('two of three to meet', lambda: 'no word from server 1 ' in first.api().request(
+            'GET', '/readyz?verbose').body.decode())
+        cluster.change(both_ways([dead], [first, last]))
+        dead.kill()
+        # Its kernel must not say it later, either: the machine is dead.
+        wait_for('its sockets to be forgotten', lambda: not sockets_of(cluster, dead))
+        expect('is gone' not in first.log_text(), 'the end of the process was seen')
+        dead.wipe()
+        cluster.heal()
+        before = len(first.log_text())
+        dead.start()
+        wait_for('the successor to be let in',
+                 lambda: 'control link from server 2 stands' in first.log_text()[before:], 8)
+        last.start()
+        cluster.wait_ready()
+        expect_equal(dead.api().put('name', 'a').status, 200, 'a write at the successor')
+
+
+def inside(cluster, node, script):
+    """What a shell in the node's network prints."""
+    return run(*cluster.switch.enter(node.id), 'sh', '-c', script)
+
+
+def sockets_of(cluster, node):
+    return inside(cluster, node, 'cat /proc/net/tcp').splitlines()[1:]
 
 
 def flap(scene, cuts, without):

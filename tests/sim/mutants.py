@@ -62,6 +62,17 @@ MUTANTS = (
            "  role_ = std::move(pre);\n  ask_votes(true);\n",
            "  role_ = std::move(pre);\n  ask_votes(true);\n"
            "  hard_state_.current_term = current_term().next();\n", 300),
+    # ---- founding
+    Mutant("a cluster that was named in a refusal is forgotten", "F1", RAFT + "founding.cpp",
+           "  if (!state->cluster_id.is_none()) see(state->cluster_id);\n", "", 3000),
+    Mutant("a server that saw a cluster helps to found another", "F1", RAFT + "follower.cpp",
+           "  if (founding_.cluster_seen({})) return VoteRefusal::other_cluster;\n"
+           "  if (!founding_.is_allowed(now_)) return VoteRefusal::founding_waits;\n", "", 3000,
+           ((RAFT + "candidate.cpp", "log_.empty() && !founding_.is_allowed(now_)", "false"),)),
+    Mutant("a majority founds without waiting for the others", "F1", RAFT + "founding.cpp",
+           "  return waits_since_ + patience_;\n", "  return waits_since_;\n", 3000,
+           ((RAFT + "founding.cpp", "  if (!state->cluster_id.is_none()) "
+             "see(state->cluster_id);\n", ""),)),
     # ---- logs
     Mutant("an acknowledgement before the fsync", "L10", RAFT + "follower.cpp",
            "  send(from, reply, write_of(*last_new));\n",
