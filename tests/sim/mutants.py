@@ -277,7 +277,9 @@ MUTANTS = (
            "writes_[i];\n    if (write.decided) continue;\n    given_up", 1000),
     Mutant("a spare is kept after a shutdown", "F39", STORAGE + "wal.cpp",
            "  return !finishing_ || (!seal_wanted() && spare_.allocated == 0);\n",
-           "  return !finishing_ || !seal_wanted();\n", 300),
+           "  return !finishing_ || !seal_wanted();\n", 300,
+           ((STORAGE + "wal.cpp", "  else if (finishing_ && spare_.allocated > 0)\n",
+             "  else if (false)\n"),)),
     Mutant("only a segment of full size will do at a start", "F39", STORAGE + "wal_recovery.cpp",
            "    if (bytes == kLeastSegment)\n", "    if (true)\n", 1000),
     # ---- liveness
