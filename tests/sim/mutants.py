@@ -2,7 +2,7 @@
 
 mutants.py check --root DIR             every text stands exactly once in the tree, and the table in
                                         docs/testing.md has a row for each (a cheap test)
-mutants.py run --root DIR [NAME...]     builds and runs each in a copy of the tree and writes its row
+mutants.py run --root DIR [NAME...]     builds and runs each in a copy of the tree, writes its row
                                         (scripts/mutants.sh; --jobs N, --build DIR to keep it)
 mutants.py rows --root DIR              gives each its row in the table, "not run" if it had none
 """

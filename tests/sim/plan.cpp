@@ -126,7 +126,6 @@ Plan make_plan(const Options& options) {
       static_cast<std::uint64_t>(often ? between(2'000, 40'000) : between(40'000, 300'000));
   plan.limits.snapshot_chunk_bytes =
       static_cast<std::uint32_t>(chance(20) ? between(200, 600) : between(1'000, 8'000));
-  // Without a tail what follows a snapshot may be replaced.
   plan.raft.log_tail_entries = static_cast<std::size_t>(chance(25) ? 0 : between(0, 20));
   // One entry a message: what a leader had begun to send when it fell is then often half of it.
   if (chance(40)) plan.raft.max_append_bytes = static_cast<std::size_t>(between(1, 300));
