@@ -36,6 +36,23 @@ bool draw_hang(Prng& random, const Options& options, Plan& plan) {
   return true;
 }
 
+// Clocks: a little off in most worlds, in some as far as leases allow (1.095 is 21 % faster than
+// 0.905), wildly in others. Returns the rate of the slowest.
+std::int64_t draw_clocks(Prng& random, Plan& plan) {
+  const auto chance = [&](std::int64_t percent) { return random.between(1, 100) <= percent; };
+  const std::int64_t off = chance(15) ? 0 : chance(30) ? 95'000 : 20'000;
+  std::int64_t slowest = kMillion;
+  for (std::size_t i = 0; i < plan.servers; ++i) {
+    const std::int64_t rate = off != 0     ? random.between(kMillion - off, kMillion + off)
+                              : chance(50) ? random.between(kMillion / 2, kMillion)
+                                           : random.between(kMillion, kMillion * 2);
+    plan.rates.push_back(plan.has(FaultKind::skew) ? rate : kMillion);
+    slowest = std::min(slowest, plan.rates.back());
+  }
+  plan.leases = !plan.has(FaultKind::jump) && (off != 0 || !plan.has(FaultKind::skew));
+  return slowest;
+}
+
 void draw_founding(Prng& random, Plan& plan) {
   const auto chance = [&](std::int64_t percent) { return random.between(1, 100) <= percent; };
   if (!chance(15)) plan.kinds &= ~(1u << static_cast<unsigned>(FaultKind::lists));
@@ -103,19 +120,7 @@ Plan make_plan(const Options& options) {
   plan.disk_max = microseconds(between(200, 10'000));
   plan.client_gap_max = milliseconds(between(80, 2'000));
 
-  // Clocks: a little off in most worlds, in some as far as leases allow (1.095 is 21 % faster than
-  // 0.905), wildly in others.
-  const std::int64_t off = chance(15) ? 0 : chance(30) ? 95'000 : 20'000;
-  std::int64_t slowest = kMillion;
-  for (std::size_t i = 0; i < plan.servers; ++i) {
-    const std::int64_t rate = off != 0     ? between(kMillion - off, kMillion + off)
-                              : chance(50) ? between(kMillion / 2, kMillion)
-                                           : between(kMillion, kMillion * 2);
-    plan.rates.push_back(plan.has(FaultKind::skew) ? rate : kMillion);
-    slowest = std::min(slowest, plan.rates.back());
-  }
-  plan.leases = !plan.has(FaultKind::jump) && (off != 0 || !plan.has(FaultKind::skew));
-
+  const std::int64_t slowest = draw_clocks(random, plan);
   plan.wal = small_wal();
   const bool often = chance(40);
   plan.limits.snapshot_entries =
