@@ -24,6 +24,7 @@ struct Encode {
     w.u8(kForward);
     w.u64(m.term.value);
     w.u64(m.boot.value);
+    w.u32(m.attempt);
     w.u64(m.previous);
     w.u32(static_cast<std::uint32_t>(m.writes.size()));
     for (const Forward::Write& write : m.writes) {
@@ -36,6 +37,7 @@ struct Encode {
     w.u8(kForwardReply);
     w.u64(m.term.value);
     w.u64(m.boot.value);
+    w.u32(m.attempt);
     w.u64(m.accepted);
     w.u8(m.gap ? 1 : 0);
   }
@@ -62,6 +64,7 @@ Result<PeerMessage> decode_forward(ByteReader& r) {
   Forward m;
   m.term = raft::Term(r.u64());
   m.boot = raft::BootId(r.u64());
+  m.attempt = r.u32();
   m.previous = r.u64();
   const std::uint32_t count = r.u32();
   if (count > r.remaining() / kLeastWrite) r.fail();
@@ -83,6 +86,7 @@ Result<PeerMessage> decode_forward_reply(ByteReader& r) {
   ForwardReply m;
   m.term = raft::Term(r.u64());
   m.boot = raft::BootId(r.u64());
+  m.attempt = r.u32();
   m.accepted = r.u64();
   m.gap = r.u8() != 0;
   if (!r.ok() || !r.at_end()) return Error{"ForwardReply: its length does not fit its form"};

@@ -178,7 +178,7 @@ void Node::on_forward(raft::ServerId from, const Forward& forward) {
       return;
     }
   }
-  ForwardReply reply{forward.term, forward.boot, 0, false};
+  ForwardReply reply{forward.term, forward.boot, forward.attempt, 0, false};
   raft::Propose propose;
   for (Forward::Write& write : accepted_.accept(from, forward, reply))
     propose.proposals.push_back(
@@ -189,18 +189,25 @@ void Node::on_forward(raft::ServerId from, const Forward& forward) {
 
 void Node::on_forward_reply(const ForwardReply& reply) {
   if (reply.boot != boot_ || reply.term != stream_.term) return;
-  if (reply.gap) {
-    stream_.accepted = reply.accepted;  // the leader's word: everything behind it is missing there
-    stream_.retry_at = now_;
-  } else {
-    stream_.accepted = std::max(stream_.accepted, reply.accepted);
+  // A stream goes back once for each loss: what an earlier attempt lacked has been sent again.
+  if (reply.gap && reply.attempt == stream_.attempt && reply.accepted >= stream_.accepted) {
+    ++stream_.attempt;
+    stream_.goes_back = true;
   }
+  forwards_accepted(reply.accepted);
+}
+
+// While the leader takes some of it, nothing is lost: on a slow link the rest is under way.
+void Node::forwards_accepted(std::uint64_t sequence) {
+  if (sequence <= stream_.accepted) return;
+  stream_.accepted = sequence;
+  stream_.ask_at = now_ + forward_patience();
 }
 
 void Node::on_peer_up(const PeerUp& peer) {
   step(raft::PeerUp{peer.id, peer.incarnation, peer.state});
-  // What was under way on the connection before this one is lost.
-  if (raft_.leader() == peer.id && stream_.last_sent > stream_.accepted) stream_.retry_at = now_;
+  // What was under way on the connection before this one may be lost.
+  if (raft_.leader() == peer.id && stream_.last_sent > stream_.accepted) stream_.ask_at = now_;
 }
 
 // Executes the effects in the order of the fields.
@@ -291,8 +298,7 @@ Result<void> Node::apply_command(const raft::Entry& entry) {
       end_write(*ticket, *result);
     }
     // Only an entry of the stream's own term says how far its leader has accepted.
-    if (entry.term == stream_.term)
-      stream_.accepted = std::max(stream_.accepted, entry.origin.sequence);
+    if (entry.term == stream_.term) forwards_accepted(entry.origin.sequence);
   }
   return {};
 }
@@ -333,7 +339,7 @@ Instant Node::next_deadline() const {
   const bool forwarding =
       raft_.leader().has_value() && !raft_.is_leader() && !stopping_ && !raft_.writes_blocked();
   if (forwarding && stream_.term == raft_.current_term() && stream_.last_sent > stream_.accepted)
-    next = std::min(next, stream_.retry_at);
+    next = std::min(next, stream_.ask_at);
   if (reads_.asking) next = std::min(next, reads_.ask_again_at);
   next = std::min(next, next_transfer_deadline());
   if (turn_again_) next = now_;

@@ -130,6 +130,8 @@ class Node {
   void on_peer_message(FromPeer from);
   void on_forward(raft::ServerId from, const Forward& forward);
   void on_forward_reply(const ForwardReply& reply);
+  void forwards_accepted(std::uint64_t sequence);
+  Duration forward_patience() const { return raft_.config().heartbeat_interval * 4; }
   void on_peer_up(const PeerUp& peer);
   void on_shutdown();
   void watch_leadership();
@@ -180,6 +182,9 @@ class Node {
   void advance(std::uint64_t connection);
   void pump_writes();
   void send_forwards(raft::ServerId leader);
+  void send_forward(raft::ServerId leader, std::uint64_t previous,
+                    std::vector<Forward::Write> writes);
+  void send_forwards_again(raft::ServerId leader);
   void pump_reads();
   void on_read_ready(const raft::ReadReady& ready);
   void advance_applied_reads();

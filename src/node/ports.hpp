@@ -17,6 +17,7 @@ namespace vesper::node {
 // Clients' writes on their way from the node that took them to the leader that it means. Within
 // (origin boot, term) the writes form one stream: `previous` is the sequence of the write before
 // the first one here (0: none), so that the leader accepts without gaps, in order, each once.
+// Without writes it asks whether everything up to `previous` has come.
 struct Forward {
   struct Write {
     std::uint64_t sequence = 0;
@@ -24,15 +25,17 @@ struct Forward {
   };
   raft::Term term;  // whose leader is meant; a leader of another term refuses
   raft::BootId boot;
+  std::uint32_t attempt = 0;  // how often the stream went back before this was sent
   std::uint64_t previous = 0;
   std::vector<Write> writes;
 };
 
-// `accepted`: the last sequence of (boot, term) in the leader's log, 0 for none. What is behind it
-// is to be sent again when `gap` is set.
+// `accepted`: the last sequence of (boot, term) in the leader's log, 0 for none. What was sent
+// after it in this attempt is to be sent again when `gap` is set.
 struct ForwardReply {
   raft::Term term;
   raft::BootId boot;
+  std::uint32_t attempt = 0;  // the Forward's
   std::uint64_t accepted = 0;
   bool gap = false;
 };

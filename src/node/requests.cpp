@@ -241,43 +241,48 @@ void Node::pump_writes() {
 
 void Node::send_forwards(raft::ServerId leader) {
   const raft::Term term = raft_.current_term();
-  const Duration patience = raft_.config().heartbeat_interval * 4;
   if (stream_.term != term) stream_ = ForwardStream{.term = term};
-  const auto send = [&](std::uint64_t previous, std::vector<Forward::Write> writes) {
-    std::size_t bytes = 0;
-    for (const Forward::Write& write : writes) bytes += write.command.size();
-    const std::uint64_t last = writes.back().sequence;
-    if (bytes > kForwardBulk) stream_.bulk_until = std::max(stream_.bulk_until, last);
-    const bool bulk = stream_.bulk_until > stream_.accepted;
-    if (stream_.last_sent <= stream_.accepted) stream_.retry_at = now_ + patience;
-    stream_.last_sent = std::max(stream_.last_sent, last);
-    counters_.writes_forwarded += writes.size();
-    transport_.send(leader, Forward{term, boot_, previous, std::move(writes)}, bulk);
-  };
-  if (stream_.last_sent > stream_.accepted && now_ >= stream_.retry_at) {
-    stream_.retry_at = now_ + patience;
-    std::uint64_t previous = stream_.accepted;
-    std::size_t budget = limits_.forward_window;
-    for (;;) {
-      auto writes = writes_.sent_after(term, previous, kForwardBytes);
-      if (writes.empty()) {
-        if (previous == stream_.accepted) stream_.last_sent = previous;  // all were given up
-        break;
-      }
-      std::size_t bytes = 0;
-      for (const Forward::Write& write : writes) bytes += write.command.size();
-      const std::uint64_t last = writes.back().sequence;
-      send(previous, std::move(writes));
-      if (bytes >= budget) break;
-      budget -= bytes;
-      previous = last;
-    }
+  if (std::exchange(stream_.goes_back, false)) {
+    send_forwards_again(leader);
+  } else if (stream_.last_sent > stream_.accepted && now_ >= stream_.ask_at) {
+    // Lost, or slow to arrive? What waits in a slow link is not sent again behind itself.
+    stream_.ask_at = now_ + forward_patience();
+    send_forward(leader, stream_.last_sent, {});
   }
   while (writes_.has_unsent() && writes_.sent_bytes() < limits_.forward_window) {
     auto writes = writes_.take_unsent(term, kForwardBytes);
     if (writes.empty()) return;  // a write of an older term is undecided
-    send(stream_.last_sent, std::move(writes));
+    send_forward(leader, stream_.last_sent, std::move(writes));
   }
+}
+
+void Node::send_forward(raft::ServerId leader, std::uint64_t previous,
+                        std::vector<Forward::Write> writes) {
+  std::size_t bytes = 0;
+  for (const Forward::Write& write : writes) bytes += write.command.size();
+  const std::uint64_t last = writes.empty() ? previous : writes.back().sequence;
+  if (bytes > kForwardBulk) stream_.bulk_until = std::max(stream_.bulk_until, last);
+  const bool bulk = stream_.bulk_until > stream_.accepted;
+  if (stream_.last_sent <= stream_.accepted) stream_.ask_at = now_ + forward_patience();
+  stream_.last_sent = std::max(stream_.last_sent, last);
+  counters_.writes_forwarded += writes.size();
+  transport_.send(leader,
+                  Forward{stream_.term, boot_, stream_.attempt, previous, std::move(writes)}, bulk);
+}
+
+// Go-back-N: everything after what was accepted.
+void Node::send_forwards_again(raft::ServerId leader) {
+  stream_.ask_at = now_ + forward_patience();
+  std::uint64_t previous = stream_.accepted;
+  for (std::size_t sent = 0; sent < limits_.forward_window;) {
+    auto writes = writes_.sent_after(stream_.term, previous, kForwardBytes);
+    if (writes.empty()) break;
+    const std::uint64_t last = writes.back().sequence;
+    for (const Forward::Write& write : writes) sent += write.command.size();
+    send_forward(leader, previous, std::move(writes));
+    previous = last;
+  }
+  if (previous == stream_.accepted) stream_.last_sent = previous;  // all were given up
 }
 
 // ---- reads --------------------------------------------------------------------------------

@@ -8,7 +8,7 @@ using namespace vesper::node;
 namespace {
 
 Forward sample() {
-  Forward f{raft::Term(7), raft::BootId(3), 11, {}};
+  Forward f{raft::Term(7), raft::BootId(3), 2, 11, {}};
   f.writes.push_back({12, SharedBytes::copy_of("first")});
   f.writes.push_back({15, SharedBytes()});
   return f;
@@ -24,6 +24,7 @@ TEST_CASE("a Forward comes out as it went in") {
   const auto& f = std::get<Forward>(*back);
   CHECK(f.term == raft::Term(7));
   CHECK(f.boot == raft::BootId(3));
+  CHECK(f.attempt == 2);
   CHECK(f.previous == 11);
   REQUIRE(f.writes.size() == 2);
   CHECK(f.writes[0].command.view() == "first");
@@ -32,9 +33,10 @@ TEST_CASE("a Forward comes out as it went in") {
 
 TEST_CASE("a ForwardReply comes out as it went in") {
   std::string bytes;
-  encode(PeerMessage{ForwardReply{raft::Term(7), raft::BootId(3), 12, true}}, bytes);
+  encode(PeerMessage{ForwardReply{raft::Term(7), raft::BootId(3), 2, 12, true}}, bytes);
   const auto back = decode(bytes);
   REQUIRE(back.ok());
+  CHECK(std::get<ForwardReply>(*back).attempt == 2);
   CHECK(std::get<ForwardReply>(*back).accepted == 12);
   CHECK(std::get<ForwardReply>(*back).gap);
 }

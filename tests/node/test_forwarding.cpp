@@ -20,7 +20,7 @@ std::vector<std::uint64_t> sequences(const std::vector<Forward::Write>& writes) 
 using Sequences = std::vector<std::uint64_t>;
 
 Forward forward(std::uint64_t term, std::uint64_t boot, std::uint64_t previous, Sequences writes) {
-  Forward f{raft::Term(term), raft::BootId(boot), previous, {}};
+  Forward f{raft::Term(term), raft::BootId(boot), 0, previous, {}};
   for (const std::uint64_t sequence : writes) f.writes.push_back({sequence, command()});
   return f;
 }

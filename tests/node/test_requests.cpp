@@ -28,6 +28,8 @@ struct Follower final : node::Transport, node::Clients {
   node::Recovery recovery;
   std::unique_ptr<node::Node> node;
   std::size_t forwards = 0, acknowledgements = 0;
+  std::size_t writes_forwarded = 0, questions = 0;
+  node::Forward last_forward;
   std::vector<std::pair<std::uint64_t, node::Reply>> replies;  // by request
 
   explicit Follower(const storage::WalOptions& options = {},
@@ -49,7 +51,12 @@ struct Follower final : node::Transport, node::Clients {
     heartbeat(false);
   }
   void send(raft::ServerId, const node::PeerMessage& message, bool) override {
-    if (std::holds_alternative<node::Forward>(message)) ++forwards;
+    if (const auto* forward = std::get_if<node::Forward>(&message)) {
+      ++forwards;
+      writes_forwarded += forward->writes.size();
+      if (forward->writes.empty()) ++questions;
+      last_forward = *forward;
+    }
     const auto* own = std::get_if<raft::Message>(&message);
     if (own != nullptr && std::holds_alternative<raft::AppendReply>(*own)) ++acknowledgements;
   }
@@ -82,6 +89,18 @@ struct Follower final : node::Transport, node::Clients {
         {1, request}, SharedBytes::copy_of(kv::encode_put("k", "v", false, {})), now + seconds(5)});
     settle();
   }
+  void accepted(std::uint64_t sequence, bool gap, std::uint32_t attempt) {
+    node->post(node::FromPeer{kLeader, kLeaders,
+                              node::ForwardReply{kTerm, raft::BootId(9), attempt, sequence, gap}});
+    settle();
+  }
+  // The leader is heard, and says nothing of what it was sent.
+  void wait(Duration duration) {
+    for (const Instant end = now + duration; now < end;) {
+      now = now + milliseconds(50);
+      heartbeat(false);
+    }
+  }
 };
 
 }  // namespace
@@ -100,6 +119,36 @@ TEST_CASE("while writes are blocked, what was forwarded waits without keeping th
   // It is sent again when there is space.
   follower.heartbeat(false);
   CHECK(follower.forwards >= 2);
+}
+
+TEST_CASE("a forwarded write that is slow to arrive is asked about, and not sent again") {
+  Follower follower;
+  follower.write(1);
+  follower.write(2);
+  follower.write(3);
+  REQUIRE(follower.writes_forwarded == 3);
+  follower.wait(seconds(1));
+  CHECK(follower.writes_forwarded == 3);
+  CHECK(follower.questions >= 4);  // a question may be lost, too
+  CHECK(follower.questions <= 5);
+  CHECK(follower.last_forward.previous == 3);
+  SUBCASE("a gap proves the loss, once however often it is told") {
+    for (int i = 0; i < 5; ++i) follower.accepted(1, true, 0);
+    CHECK(follower.writes_forwarded == 5);
+    CHECK(follower.last_forward.previous == 1);
+    CHECK(follower.last_forward.attempt == 1);
+    follower.accepted(1, true, 1);
+    CHECK(follower.writes_forwarded == 7);
+  }
+  SUBCASE("while the leader takes more of them, it is not asked") {
+    const std::size_t before = follower.questions;
+    for (std::uint64_t sequence = 1; sequence <= 3; ++sequence) {
+      follower.accepted(sequence, false, 0);
+      follower.wait(milliseconds(150));
+    }
+    CHECK(follower.questions == before);
+    CHECK(follower.writes_forwarded == 3);
+  }
 }
 
 TEST_CASE("a hand-over that somebody waits for is refused when the node stops") {

@@ -296,7 +296,7 @@ MUTANTS = (
            "    if (same && now_ < reads_.ask_again_at) return;\n",
            "    if (same) return;\n", 300),
     Mutant("a forward that got lost is never sent again", "Q3", NODE + "requests.cpp",
-           "stream_.last_sent > stream_.accepted && now_ >= stream_.retry_at",
+           "stream_.last_sent > stream_.accepted && now_ >= stream_.ask_at",
            "false", 300),
 )
 
