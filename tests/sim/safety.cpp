@@ -60,8 +60,10 @@ Wrong Safety::drop_behind(std::size_t server, std::uint64_t index, bool leader) 
   if (index < mirror.commit)
     return fmt::format("L3: server {} drops entries behind {}, it had committed {}", server, index,
                        mirror.commit);
+  // A server that was frozen since before the term that committed an entry may still hear a leader
+  // of a term before that one, which lacks the entry.
   for (std::uint64_t i = index + 1; i <= mirror.last() && i <= committed_.size(); ++i)
-    if (committed_[i - 1].term == mirror.term_at(i))
+    if (committed_[i - 1].term == mirror.term_at(i) && mirror.term >= commit_terms_[i - 1])
       return fmt::format("L7: server {} drops entry {}, which is committed", server, i);
   mirror.entries.resize(index - mirror.base_index);
   if (mirror.acknowledged.index > index) mirror.acknowledged = {index, mirror.term_at(index)};

@@ -158,7 +158,17 @@ TEST_CASE("L3: what was committed here and is dropped is seen") {
 TEST_CASE("L7: what is committed elsewhere and is dropped is seen") {
   Safety safety(3);
   commit_all(safety, {0, {1, 1, 1}}, 1);
+  REQUIRE_FALSE(safety.in_term(1, 2, false));
   CHECK(says(follow(safety, 1, {0, {1}}), "L7"));
+}
+
+TEST_CASE("L7: what was dropped before the term that committed it is no loss") {
+  Safety safety(3);
+  // Frozen in term 1, it hears a leader of term 2 before it hears that of term 3.
+  REQUIRE_FALSE(follow(safety, 2, {0, {1, 1}}));
+  REQUIRE_FALSE(safety.in_term(2, 1, false));
+  commit_all(safety, {0, {1, 1, 3}}, 3);
+  CHECK_FALSE(follow(safety, 2, {0, {1}}));
 }
 
 TEST_CASE("L7: a leader that lacks a committed entry is seen") {
