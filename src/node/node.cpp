@@ -23,16 +23,6 @@ std::size_t bucket_of(std::size_t entries, std::size_t buckets) {
   return bucket;
 }
 
-// An acknowledgement that waits for the disk is asked for again and again where there is no space.
-bool says_the_same(const raft::Gated& a, const raft::Gated& b) {
-  const auto* one = std::get_if<raft::AppendReply>(&a.envelope.message);
-  const auto* other = std::get_if<raft::AppendReply>(&b.envelope.message);
-  return one != nullptr && other != nullptr && one->success && other->success &&
-         a.envelope.to == b.envelope.to && one->term == other->term &&
-         one->match_index == other->match_index && a.after == b.after &&
-         a.after_hard_state == b.after_hard_state;
-}
-
 }  // namespace
 
 Node::Node(raft::Config config, raft::BootId boot, Limits limits, Recovery& recovery,
@@ -223,16 +213,11 @@ Result<void> Node::flush() {
     }
     wal_.write(std::move(*output_.write));
   }
-  for (raft::Gated& gated : output_.send_after)
-    if (gated_.empty() || !says_the_same(gated_.back(), gated)) gated_.push_back(std::move(gated));
-  // Writes are durable in order, but an envelope may hang on an older one than its neighbour.
-  const raft::WriteNumber persisted = raft_.persisted();
-  const raft::WriteNumber hard_state = raft_.persisted_hard_state();
-  std::erase_if(gated_, [&](const raft::Gated& gated) {
-    if (!gated.may_leave(persisted, hard_state)) return false;
-    transport_.send(gated.envelope.to, gated.envelope.message, gated.envelope.bulk);
-    return true;
-  });
+  for (raft::Gated& gated : output_.send_after) held_.hold(std::move(gated));
+  held_.release(raft_.persisted(), raft_.persisted_hard_state(),
+                [this](const raft::Envelope& envelope) {
+                  transport_.send(envelope.to, envelope.message, envelope.bulk);
+                });
   for (const raft::ReadChunk& read : output_.read_chunks)
     files_.read(read.last_index, read.chunk, read.to.value);
   // Before a chunk of the next one takes its place.

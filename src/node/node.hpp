@@ -13,6 +13,7 @@
 
 #include "kv/store.hpp"
 #include "node/forwarding.hpp"
+#include "node/held_envelopes.hpp"
 #include "node/lanes.hpp"
 #include "node/ports.hpp"
 #include "node/recovery.hpp"
@@ -112,6 +113,7 @@ class Node {
   const raft::Raft& raft() const { return raft_; }
   const kv::Store& store() const { return *store_; }
   raft::Index applied_index() const { return applied_index_; }  // what store() has come to
+  std::size_t held_envelopes() const { return held_.size(); }   // that wait for the disk
 
   // May this peer, as its handshake names it, speak to Raft? Nothing, or why not.
   std::optional<PeerRefusal> refuse_peer(raft::ServerId id, raft::Incarnation incarnation,
@@ -212,7 +214,7 @@ class Node {
 
   std::vector<Post> mailbox_, draining_;
   raft::Output output_;
-  std::deque<raft::Gated> gated_;  // in the order of their writes
+  HeldEnvelopes held_;
 
   std::unique_ptr<TakingSnapshot> taking_;  // reads *store_: goes first
   std::unique_ptr<ReceivingSnapshot> receiving_;

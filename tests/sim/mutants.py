@@ -270,6 +270,8 @@ MUTANTS = (
     Mutant("an envelope waits for its entries only", "E2", RAFT + "output.hpp",
            "    return after <= persisted && after_hard_state <= hard_state;\n",
            "    return after <= persisted;\n", 300),
+    Mutant("what a hung disk holds back piles up", "bounds", NODE + "held_envelopes.cpp",
+           "    if (kind_of(message) != kind) continue;\n", "    continue;\n", 300),
     Mutant("507 for a write that is in a log", "L18", NODE + "forwarding.cpp",
            "  for (std::size_t i = next_unsent_; i < writes_.size(); ++i) {\n    Write& write = "
            "writes_[i];\n    if (write.decided) continue;\n    given_up",

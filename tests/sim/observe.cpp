@@ -12,6 +12,7 @@ namespace {
 
 constexpr std::uint64_t kCompareEvery = 256;  // turns of a host
 constexpr std::size_t kTokensCompared = 32;
+constexpr std::uint64_t kHeldPerPeer = 10;
 
 LogView view_of(const raft::Log& log) {
   const raft::Index base = log.base_index();
@@ -106,6 +107,7 @@ void World::observe(Host& h, bool whole) {
   const Id128 digest = h.node->store().digest();
   check(safety_.applied(who, h.node->applied_index().value, {digest.high, digest.low}));
   mix(digest.low);
+  check_bounds(h);
   if (h.turns % kCompareEvery == 0) {
     check(safety_.compare_all(who, hash_at));
     compare_store(h);
@@ -136,6 +138,17 @@ void World::observe_restart(Host& h) {
       h.number(), h.incarnation().value, durable.hard_state.current_term.value, voted_for, view,
       [&](std::uint64_t i) { return entry(i).term.value; },
       [&](std::uint64_t i) { return hash_of(entry(i)); }));
+}
+
+// What a hung disk, or one that is full to the last byte, holds back does not grow with time.
+void World::check_bounds(const Host& h) {
+  const raft::Raft& raft = h.node->raft();
+  const std::uint64_t writes = raft.last_write().value - raft.persisted().value;
+  const std::uint64_t most = kHeldPerPeer * hosts_.size() + 2 * writes;
+  tally_.at_least(Count::held_most, h.node->held_envelopes());
+  if (h.node->held_envelopes() > most)
+    fail(fmt::format("bounds: {} messages of server {} wait for {} writes",
+                     h.node->held_envelopes(), h.number(), writes));
 }
 
 // From scratch: the digest, and each item against the model.

@@ -96,6 +96,7 @@ enum class Count : std::uint8_t {
   exits_storage,
   exits_refused,
   leaders_struck,
+  held_most,
   kEnd
 };
 
@@ -190,6 +191,7 @@ inline constexpr auto kCountNames = std::to_array<std::string_view>({
     "exits_storage",
     "exits_refused",
     "leaders_struck",
+    "held_most",
 });
 static_assert(kCountNames.size() == kCounts);
 
@@ -205,7 +207,7 @@ struct Tally {
   void add(const Tally& other) {
     for (std::size_t i = 0; i < kCounts; ++i) {
       const auto kind = static_cast<Count>(i);
-      if (kind == Count::settled_ms_max) at_least(kind, other.counts[i]);
+      if (kind == Count::settled_ms_max || kind == Count::held_most) at_least(kind, other.counts[i]);
       else counts[i] += other.counts[i];
     }
   }

@@ -223,6 +223,7 @@ class World {
 
   void count(Host& h);
   void compare_store(const Host& h);
+  void check_bounds(const Host& h);
 
   // network.cpp
   void transmit(Host& from, std::size_t to, const node::PeerMessage& message, bool bulk);

@@ -1,0 +1,70 @@
+#include "node/held_envelopes.hpp"
+
+namespace vesper::node {
+namespace {
+
+// Messages of one kind supersede each other: the newest says what the sender knows now.
+struct Kind {
+  std::size_t message;  // the alternative of raft::Message
+  bool first, second;   // what else tells messages of one alternative apart
+
+  bool operator==(const Kind&) const = default;
+};
+
+Kind kind_of(const raft::Message& message) {
+  Kind kind{message.index(), false, false};
+  if (const auto* request = std::get_if<raft::VoteRequest>(&message))
+    kind.first = request->pre_vote;
+  if (const auto* vote = std::get_if<raft::VoteReply>(&message)) kind.first = vote->pre_vote;
+  if (const auto* append = std::get_if<raft::AppendReply>(&message)) kind.first = append->success;
+  if (const auto* install = std::get_if<raft::InstallSnapshotReply>(&message)) {
+    kind.first = install->done;
+    kind.second = install->asked;
+  }
+  return kind;
+}
+
+// A pre-vote names the term after the sender's.
+raft::Term senders_term(const raft::Message& message) {
+  const raft::Term term = raft::term_of(message);
+  const auto* request = std::get_if<raft::VoteRequest>(&message);
+  return request != nullptr && request->pre_vote ? raft::Term(term.value - 1) : term;
+}
+
+// A late request must not take the place of a newer one's reply.
+bool is_stale(const raft::Message& message, const raft::Message& held) {
+  if (const auto* vote = std::get_if<raft::VoteReply>(&message))
+    return vote->for_term < std::get<raft::VoteReply>(held).for_term;
+  if (const auto* beat = std::get_if<raft::HeartbeatReply>(&message))
+    return beat->round < std::get<raft::HeartbeatReply>(held).round;
+  if (const auto* append = std::get_if<raft::AppendReply>(&message))
+    return append->match_index < std::get<raft::AppendReply>(held).match_index;
+  return false;
+}
+
+}  // namespace
+
+void HeldEnvelopes::hold(raft::Gated gated) {
+  const raft::ServerId to = gated.envelope.to;
+  const raft::Term term = senders_term(gated.envelope.message);
+  const Kind kind = kind_of(gated.envelope.message);
+  bool older_term = false;
+  for (auto held = held_.rbegin(); held != held_.rend(); ++held) {
+    if (held->envelope.to != to) continue;
+    const raft::Message& message = held->envelope.message;
+    older_term = senders_term(message) != term;
+    if (older_term) break;  // and all before it
+    if (held->after != gated.after || held->after_hard_state != gated.after_hard_state) continue;
+    if (kind_of(message) != kind) continue;
+    if (!is_stale(gated.envelope.message, message)) held->envelope = std::move(gated.envelope);
+    return;
+  }
+  // The peer has left that term, or will when it hears of this one.
+  if (older_term)
+    std::erase_if(held_, [&](const raft::Gated& held) {
+      return held.envelope.to == to && senders_term(held.envelope.message) != term;
+    });
+  held_.push_back(std::move(gated));
+}
+
+}  // namespace vesper::node
