@@ -321,8 +321,8 @@ void Node::on_shutdown() {
 
 Instant Node::next_deadline() const {
   Instant next = std::min({output_.deadline, wal_.deadline(), writes_.next_expiry(), read_expiry_});
-  const bool forwarding =
-      raft_.leader().has_value() && !raft_.is_leader() && !stopping_ && !raft_.writes_blocked();
+  const bool forwarding = raft_.leader().has_value() && !raft_.is_leader() && !stopping_ &&
+                          raft_.write_block() == raft::WriteBlock::none;
   if (forwarding && stream_.term == raft_.current_term() && stream_.last_sent > stream_.accepted)
     next = std::min(next, stream_.ask_at);
   if (reads_.asking) next = std::min(next, reads_.ask_again_at);

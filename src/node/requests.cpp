@@ -9,7 +9,6 @@ namespace {
 
 constexpr std::size_t kForwardBytes = 256u << 10;  // of writes in one Forward (or one write)
 constexpr std::size_t kForwardBulk = 64u << 10;    // a Forward above this goes the slow way
-constexpr std::size_t kProposeBytes = std::size_t{1} << 30;
 
 }  // namespace
 
@@ -222,14 +221,15 @@ void Node::pump_writes() {
   const auto leader = raft_.leader();
   if (!leader || stopping_) return;
   const raft::Term term = raft_.current_term();
-  if (raft_.writes_blocked()) {
+  const raft::WriteBlock block = raft_.write_block();
+  if (block == raft::WriteBlock::full)
     for (const auto& refused : writes_.give_up_unsent())
       end_write(refused.ticket, Refusal::disk_full);
-    return;
-  }
+  // What is in no log stays out of it: it can end as not applied (expire).
+  if (block != raft::WriteBlock::none) return;
   if (!raft_.is_leader()) return send_forwards(*leader);
   if (!can_propose()) return;
-  const auto batch = writes_.take_unsent(term, kProposeBytes);
+  const auto batch = writes_.take_unsent(term, raft_.proposal_room());
   if (batch.empty()) return;
   raft::Propose propose;
   for (const Forward::Write& write : batch)
@@ -401,6 +401,7 @@ bool Node::wants_another_round() const {
   if (!raft_.leader() || stopping_) return false;
   const bool reads = !reads_.asking && !reads_.gathering_lanes.empty();
   if (!writes_.has_unsent() || writes_.undecided_before(raft_.current_term())) return reads;
+  if (raft_.write_block() != raft::WriteBlock::none) return reads;
   return reads || can_propose() ||
          (!raft_.is_leader() && writes_.sent_bytes() < limits_.forward_window);
 }

@@ -73,7 +73,7 @@ struct Encode {
     w.u32(m.lease_ms);
     w.u64(m.echo);
     w.i64(m.age.ns);
-    w.u8(m.writes_blocked ? 1 : 0);
+    w.u8(static_cast<std::uint8_t>(m.write_block));
     w.u64(m.acknowledged.value);
     w.u64(m.acknowledged_term.value);
     w.u64(m.acknowledged_by.value);
@@ -191,7 +191,9 @@ Message read_heartbeat(ByteReader& r) {
   m.echo = r.u64();
   m.age = nanoseconds(r.i64());
   if (m.age < Duration{} || m.age > kMaxAge) r.fail();
-  m.writes_blocked = read_flag(r);
+  const std::uint8_t block = r.u8();
+  if (block > static_cast<std::uint8_t>(WriteBlock::waiting)) r.fail();
+  m.write_block = static_cast<WriteBlock>(block);
   m.acknowledged = Index(r.u64());
   m.acknowledged_term = Term(r.u64());
   m.acknowledged_by = Incarnation(r.u64());

@@ -97,7 +97,7 @@ void Raft::on_heartbeat(ServerId from, const Heartbeat& m) {
   promise(m.lease_ms);
   commit_to(std::min(m.leader_commit, proven_index_));
   learn_freshness(m);
-  leader_blocks_writes_ = m.writes_blocked;
+  leaders_write_block_ = m.write_block;
   HeartbeatReply reply{current_term(), m.round, proven_index_, stamp(), disk_health()};
   send(from, reply, WriteNumber(0));  // promises the term, and no vote for a while
 }

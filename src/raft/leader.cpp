@@ -38,6 +38,8 @@ void Raft::become_leader() {
   leader.next_heartbeat = now_ + config_.heartbeat_interval;
   leader.term_start = log_.last_index().next();
   start_clock();
+  for (Index i = commit_index_.next(); i <= log_.last_index(); i = i.next())
+    leader.uncommitted_bytes += log_.at(i).bytes.size();
   output_->notes.push_back(fmt::format("a majority voted for me -> leader of {} from index {}",
                                        name(current_term()), leader.term_start.value));
   role_ = std::move(leader);

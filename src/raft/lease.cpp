@@ -96,7 +96,7 @@ Heartbeat Raft::heartbeat_to(const Progress& progress, const RoundFacts& facts) 
   const auto& leader = std::get<Leader>(role_);
   Heartbeat m{current_term(), commit_index_, log_time(now_), leader.round};
   m.lease_ms = leader.sent.back().lease_ms;
-  m.writes_blocked = facts.writes_blocked;
+  m.write_block = facts.write_block;
   m.acknowledged = progress.match_index;
   m.acknowledged_term = log_.term_at(progress.match_index).value_or(Term(0));
   m.acknowledged_by = progress.incarnation;

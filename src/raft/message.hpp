@@ -62,6 +62,13 @@ struct AppendReply {
   Term hint_term;
 };
 
+// Why a leader takes no writes.
+enum class WriteBlock : std::uint8_t {
+  none = 0,
+  full = 1,     // so many disks are full that nothing could be committed: writes are refused
+  waiting = 2,  // so many are stalled, or too much is uncommitted: writes wait where they are
+};
+
 // The leader lives, and asks for a sign that it still leads (thesis 6.4 where `round` is new).
 struct Heartbeat {
   Term term;
@@ -72,8 +79,8 @@ struct Heartbeat {
   // How fresh leader_commit is (raft/lease.cpp): a majority is known to have followed this leader
   // `age` before it got the receiver's answer with the stamp `echo`, or later. 0: not known.
   std::uint64_t echo = 0;
-  Duration age;                 // never negative
-  bool writes_blocked = false;  // no writes are taken: too many disks are full
+  Duration age;  // never negative
+  WriteBlock write_block = WriteBlock::none;
   // What the receiver has acknowledged to this leader, in this term, as durable under that
   // incarnation. Index 0: nothing. Term 0: not known any more.
   Index acknowledged;

@@ -163,6 +163,7 @@ void Raft::append(Entry entry) {
   if (write_from_.value == 0) write_from_ = entry.index;
   dirty_ = true;
   apply_configuration(entry, configuration_);
+  if (auto* leader = std::get_if<Leader>(&role_)) leader->uncommitted_bytes += entry.bytes.size();
   log_.append(std::move(entry));
 }
 
@@ -229,7 +230,7 @@ void Raft::advance_term(Term term, std::string_view reason) {
   hard_state_ = HardState{term, std::nullopt};
   dirty_ = true;
   term_write_ = pending_write();
-  leader_blocks_writes_ = false;
+  leaders_write_block_ = WriteBlock::none;
   room_wanted_ = 0;  // another leader's next entry may be smaller
   proven_index_ = commit_index_;
 }
@@ -260,6 +261,9 @@ void Raft::send(ServerId to, Message message, WriteNumber needs, bool bulk) {
 void Raft::commit_to(Index index) {
   if (index <= commit_index_) return;
   VESPER_ASSERT(index <= log_.last_index());
+  if (auto* leader = std::get_if<Leader>(&role_))
+    for (Index i = commit_index_.next(); i <= index; i = i.next())
+      leader->uncommitted_bytes -= log_.at(i).bytes.size();
   if (output_->committed_first.value == 0) output_->committed_first = commit_index_.next();
   output_->committed_last = index;
   commit_index_ = index;

@@ -40,6 +40,8 @@ struct Config {
   std::size_t log_tail_bytes = 16u << 20;
   // Above this nothing more is kept for followers that a snapshot is bringing forward (S10).
   std::size_t log_kept_bytes = 256u << 20;
+  // Of a leader's entries that are not committed: no proposal is taken beyond this (or one entry).
+  std::size_t max_uncommitted_bytes = 64u << 20;
   std::size_t snapshot_window = 4;  // chunks unacknowledged to one follower
 };
 
@@ -102,11 +104,12 @@ class Raft {
   WriteNumber persisted() const { return persisted_; }
   WriteNumber persisted_hard_state() const { return persisted_hard_state_; }
   // This server leads, and Propose may come: not while leadership is being handed over, nor while
-  // its disk, or too many others, are full.
+  // its disk is full or writes are blocked.
   bool takes_proposals() const;
-  // Of this leader, or of the one that is heard: so many disks are full that no write could be
-  // committed.
-  bool writes_blocked() const;
+  // Bytes of entries that a leader may take before too much is uncommitted.
+  std::size_t proposal_room() const;
+  // Of this leader, or of the one that is heard.
+  WriteBlock write_block() const;
   DiskHealth disk_health() const;
   // This server, or as far as this leader knows another one, lacks entries that it has
   // acknowledged.
@@ -211,10 +214,10 @@ class Raft {
   Instant lease_until() const;
   // What the heartbeats of one turn have in common.
   struct RoundFacts {
-    bool writes_blocked = false;
+    WriteBlock write_block = WriteBlock::none;
     std::optional<Instant> confirmed;
   };
-  RoundFacts round_facts() const { return {writes_blocked(), confirmed_at()}; }
+  RoundFacts round_facts() const { return {write_block(), confirmed_at()}; }
   Heartbeat heartbeat_to(const Progress& progress, const RoundFacts& facts) const;
   void remember_freshness();
   void on_heartbeat_answered(Progress& progress, const HeartbeatReply& m);
@@ -321,7 +324,7 @@ class Raft {
   Instant leader_heard_at_;  // valid when ever_heard_leader_
   Index leader_commit_heard_;
   Duration round_base_;  // a vote round lasts [this, 2 * this]; doubles up to the normal timeout
-  bool leader_blocks_writes_ = false;
+  WriteBlock leaders_write_block_ = WriteBlock::none;
   bool regressed_ =
       false;  // this disk lacks entries that were acknowledged; until the process ends
   DiskSpace disk_space_;

@@ -68,7 +68,8 @@ struct SentRound {
 
 struct Leader {
   std::map<ServerId, Progress> progress;  // of every voter but self
-  Index term_start;  // the first entry of this term: no reads before its commit
+  Index term_start;                   // the first entry of this term: no reads before its commit
+  std::size_t uncommitted_bytes = 0;  // of entries behind the commit index
   Instant next_heartbeat;
   std::uint64_t round = 0;     // of the last heartbeat sent
   std::deque<SentRound> sent;  // newest last

@@ -53,28 +53,35 @@ bool Raft::has_room(std::size_t bytes) {
   return true;
 }
 
-// Only where those who are there would be a majority, and those of them with space are none.
-bool Raft::writes_blocked() const {
+std::size_t Raft::proposal_room() const {
+  const std::size_t taken = std::get<Leader>(role_).uncommitted_bytes;
+  return config_.max_uncommitted_bytes - std::min(taken, config_.max_uncommitted_bytes);
+}
+
+// Only if the servers that answer would be a majority, and those of them with a healthy disk are
+// none: what such a leader took could not be committed, and would only grow its log.
+WriteBlock Raft::write_block() const {
   const auto* leader = std::get_if<Leader>(&role_);
-  if (leader == nullptr) return leader_blocks_writes_;
-  const auto is_full = [](const auto& at) { return at.second.disk == DiskHealth::full; };
-  if (!disk_space_.full && std::none_of(leader->progress.begin(), leader->progress.end(), is_full))
-    return false;
-  std::size_t there = self_counts() ? 1 : 0;
-  std::size_t with_space = self_counts() && !disk_space_.full ? 1 : 0;
-  for (const auto& [id, progress] : leader->progress) {
-    if (!counts(id, progress.incarnation) ||
-        now_ - progress.heard_at > config_.election_timeout * 2)
-      continue;
+  if (leader == nullptr) return leaders_write_block_;
+  std::size_t there = 0, with_space = 0, healthy = 0;
+  const auto count = [&](DiskHealth disk) {
     ++there;
-    if (progress.disk != DiskHealth::full) ++with_space;
-  }
-  return there >= majority() && with_space < majority();
+    if (disk != DiskHealth::full) ++with_space;
+    if (disk == DiskHealth::ok) ++healthy;
+  };
+  if (self_counts()) count(disk_health());
+  for (const auto& [id, progress] : leader->progress)
+    if (counts(id, progress.incarnation) &&
+        now_ - progress.heard_at <= config_.election_timeout * 2)
+      count(progress.disk);
+  if (there >= majority() && with_space < majority()) return WriteBlock::full;
+  if (there >= majority() && healthy < majority()) return WriteBlock::waiting;
+  return proposal_room() == 0 ? WriteBlock::waiting : WriteBlock::none;
 }
 
 bool Raft::takes_proposals() const {
   const auto* leader = std::get_if<Leader>(&role_);
-  if (leader == nullptr || leader->hand_over || writes_blocked()) return false;
+  if (leader == nullptr || leader->hand_over || write_block() != WriteBlock::none) return false;
   return !disk_space_.full || disk_space_.room >= kRoomToLead;
 }
 

@@ -69,7 +69,9 @@ struct Words {
     return fmt::format("heartbeat term {}, commit {}, round {}{}", m.term.value,
                        m.leader_commit.value, m.round,
                        (m.lease_ms > 0 ? fmt::format(", lease {} ms", m.lease_ms) : "") +
-                           (m.writes_blocked ? ", writes blocked" : ""));
+                           (m.write_block == raft::WriteBlock::full      ? ", writes blocked"
+                            : m.write_block == raft::WriteBlock::waiting ? ", writes wait"
+                                                                         : ""));
   }
   std::string operator()(const raft::HeartbeatReply& m) const {
     return fmt::format("heartbeat ok term {}, round {}, received {}{}", m.term.value, m.round,

@@ -48,7 +48,7 @@ struct Follower final : node::Transport, node::Clients {
     first.entries.push_back(raft::make_entry(raft::Index(1), kTerm, raft::EntryType::bootstrap, {},
                                              {}, raft::encode_bootstrap(voters)));
     receive(std::move(first));
-    heartbeat(false);
+    heartbeat(raft::WriteBlock::none);
   }
   void send(raft::ServerId, const node::PeerMessage& message, bool) override {
     if (const auto* forward = std::get_if<node::Forward>(&message)) {
@@ -79,9 +79,9 @@ struct Follower final : node::Transport, node::Clients {
       if (auto done = fs.run_one()) node->post(node::DiskDone{std::move(*done)});
     }
   }
-  void heartbeat(bool blocked) {
+  void heartbeat(raft::WriteBlock block) {
     raft::Heartbeat m{kTerm, raft::Index(1)};
-    m.writes_blocked = blocked;
+    m.write_block = block;
     receive(m);
   }
   void write(std::uint64_t request) {
@@ -98,7 +98,7 @@ struct Follower final : node::Transport, node::Clients {
   void wait(Duration duration) {
     for (const Instant end = now + duration; now < end;) {
       now = now + milliseconds(50);
-      heartbeat(false);
+      heartbeat(raft::WriteBlock::none);
     }
   }
 };
@@ -110,15 +110,33 @@ TEST_CASE("while writes are blocked, what was forwarded waits without keeping th
   follower.write(1);
   REQUIRE(follower.forwards == 1);  // and the leader says nothing: its disk is full
   for (int i = 0; i < 20; ++i) {
-    follower.heartbeat(true);
+    follower.heartbeat(raft::WriteBlock::full);
     follower.now = follower.now + milliseconds(50);
     CHECK(follower.turn() > follower.now);
   }
   CHECK(follower.forwards <= 2);
   CHECK(follower.replies.empty());  // it may be in the leader's log
   // It is sent again when there is space.
-  follower.heartbeat(false);
+  follower.heartbeat(raft::WriteBlock::none);
   CHECK(follower.forwards >= 2);
+}
+
+TEST_CASE("what waits for a leader that takes no writes keeps no turn busy, and is in no log") {
+  Follower follower;
+  follower.heartbeat(raft::WriteBlock::waiting);
+  follower.write(1);
+  CHECK(follower.forwards == 0);
+  CHECK(follower.replies.empty());
+  SUBCASE("it goes when the leader takes writes again") {
+    follower.heartbeat(raft::WriteBlock::none);
+    CHECK(follower.writes_forwarded == 1);
+  }
+  SUBCASE("or ends as not applied when its time is over") {
+    follower.now = follower.now + seconds(6);
+    follower.heartbeat(raft::WriteBlock::waiting);
+    REQUIRE(follower.replies.size() == 1);
+    CHECK(std::get<node::Refusal>(follower.replies[0].second) == node::Refusal::overloaded);
+  }
 }
 
 TEST_CASE("a forwarded write that is slow to arrive is asked about, and not sent again") {

@@ -179,8 +179,8 @@ MUTANTS = (
            "  if (promised()) follower->take_over_at = promised_until_;\n  else take_over();\n",
            "  if (!promised()) take_over();\n", 600),
     Mutant("a leader that hands over goes on taking writes", "K11", RAFT + "transfer.cpp",
-           "leader == nullptr || leader->hand_over || writes_blocked()",
-           "leader == nullptr || writes_blocked()", 300),
+           "leader == nullptr || leader->hand_over || write_block()",
+           "leader == nullptr || write_block()", 300),
     Mutant("a transfer is refused as in a cluster of one", "K11", NODE + "transfers.cpp",
            "voters.size() == 1 && ", "", 300),
     # ---- requests that come again
