@@ -54,6 +54,8 @@ struct Progress {
   Instant stamped_at;                // when that came
   Instant progress_at;               // when something came of what was sent; drives resending
   std::uint64_t acked_round = 0;     // newest heartbeat round that it has answered
+  std::uint64_t told_round = 0;      // newest that was sent to it
+  std::size_t owes = 0;              // answers to heartbeats, as far as none was lost
   Index told_commit;                 // newest commit index that was sent to it
   bool waits_for_commit = false;     // an entry that it asked for has been committed
   bool regressed = false;            // it lacks entries up to match_index: counts for nothing

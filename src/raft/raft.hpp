@@ -263,7 +263,10 @@ class Raft {
   bool answered_lately(ServerId id) const;
   void replicate_to(ServerId id, Progress& progress);
   void send_append(ServerId id, Progress& progress);
-  void send_heartbeats();
+  enum class Heartbeats : std::uint8_t { regular, for_reads };
+  void send_heartbeats(Heartbeats which);
+  void send_heartbeat(ServerId id, Progress& progress, const RoundFacts& facts);
+  void repeat_round(ServerId id, Progress& progress);
   void advance_commit();
   void check_quorum();
   void maybe_start_read_round();

@@ -496,6 +496,36 @@ TEST_CASE("K3: no read before an entry of this term is committed") {
   CHECK(one.output().reads[0].index == Index(2));
 }
 
+TEST_CASE("K4: a follower that owes answers gets no heartbeats for reads until it has answered") {
+  One one;
+  one.become_leader();
+  one.acknowledge(k1, 2);
+  const auto round = [&] { return std::get<Leader>(one.raft().role()).round; };
+  std::size_t to_k2 = 0;
+  for (std::uint64_t id = 1; id <= 100; ++id) {
+    one.turn({ReadIndex{id}});
+    CHECK(one.sent<Heartbeat>(k1).size() == 1);
+    to_k2 += one.sent<Heartbeat>(k2).size();
+    one.receive(k1, HeartbeatReply{Term(2), round(), Index(2)});
+    REQUIRE(one.output().reads.size() == 1);
+  }
+  CHECK(to_k2 < 5);
+  SUBCASE("the regular ones go on") {
+    one.wait_for_deadline();
+    CHECK(one.sent<Heartbeat>(k2).size() == 1);
+  }
+  SUBCASE("a round that needs it goes to it when it has answered, and completes") {
+    one.turn({ReadIndex{101}});
+    CHECK(one.sent<Heartbeat>(k2).empty());
+    const std::uint64_t wanted = round();
+    one.receive(k2, HeartbeatReply{Term(2), 3, Index(2)});
+    CHECK(one.output().reads.empty());
+    CHECK(one.one<Heartbeat>(k2).round == wanted);
+    one.receive(k2, HeartbeatReply{Term(2), wanted, Index(2)});
+    CHECK(one.output().reads.size() == 1);
+  }
+}
+
 TEST_CASE("K4: an answer to a heartbeat from before the read confirms nothing") {
   One one;
   one.become_leader();
