@@ -90,7 +90,9 @@ Operation World::invent(Client& client) {
   if (operation.kind == Operation::Kind::put) {
     operation.json = chance(random, 20);
     operation.value = operation.json ? fmt::format("[{}]", values_) : fmt::format("v{}", values_);
-    if (const std::int64_t size = random.between(1, 100); size > 92 && !operation.json)
+    // Where links are narrow, enough to fill them.
+    const std::int64_t small = plan_.has(FaultKind::narrow) ? 70 : 92;
+    if (const std::int64_t size = random.between(1, 100); size > small && !operation.json)
       operation.value.resize(
           static_cast<std::size_t>(random.between(100, size > 99 ? 30'000 : 2'000)), '.');
   }
@@ -221,6 +223,10 @@ void World::client_step(std::size_t c) {
     return ask(client, std::move(operation));
   }
   if (chance(client.random, 2)) ask_transfer(client);
+  if (chance(client.random, 3)) {
+    client.reads_on = client.random.between(50, 300);
+    at(now_, Poke{c, false, true});
+  }
   if (!client.again.empty()) {
     Operation operation = std::move(client.again.front());
     client.again.pop_front();
@@ -253,7 +259,10 @@ void World::poke(const Poke& poke) {
   if (!faulty_ || (client.connection == 0 && !connect(client))) return;
   Operation operation;
   operation.key = "k0";
-  if (poke.lease) {
+  if (poke.reads_on) {
+    if (client.reads_on == 0) return;
+    --client.reads_on;
+  } else if (poke.lease) {
     operation.level = Operation::Level::lease;
   } else if (chance(client.random, 50)) {
     operation.kind = Operation::Kind::put;
@@ -358,6 +367,8 @@ void World::on_answer(Client& client, const node::Ticket& ticket, std::size_t op
     if (asked.level != Operation::Level::stale && read->level == node::ReadLevel::stale)
       return fail("K8: a stale read that nobody asked for");
     observe_read(host(client.host), asked, *read);
+    if (client.reads_on > 0)
+      at(now_, Poke{static_cast<std::size_t>(&client - clients_.data()), false, true});
     return check(history_.read(operation, seen_of(*read), read->revision, now,
                                age_of(host(client.host), *read)));
   }

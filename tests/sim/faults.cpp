@@ -52,7 +52,7 @@ void World::next_fault() {
       FaultKind::duplicate, FaultKind::delay,  FaultKind::stall,    FaultKind::ioerror,
       FaultKind::full,      FaultKind::wipe,   FaultKind::shutdown, FaultKind::churn,
       FaultKind::jump,      FaultKind::lists,  FaultKind::flip,     FaultKind::ambush,
-      FaultKind::stretch};
+      FaultKind::stretch,   FaultKind::narrow};
   std::vector<FaultKind> here;
   for (const FaultKind kind : kInjected)
     if (plan_.has(kind)) here.push_back(kind);
@@ -74,6 +74,7 @@ void World::inject(FaultKind kind) {
     case FaultKind::jump: return inject_process(kind);
     case FaultKind::ambush: return ambush();
     case FaultKind::stretch: return begin_stretches();
+    case FaultKind::narrow:
     case FaultKind::partition:
     case FaultKind::oneway:
     case FaultKind::reset:
@@ -239,6 +240,12 @@ void World::reset_connections() {
 void World::inject_network(FaultKind kind) {
   Spell spell{kind, {}, {}, false};
   if (kind == FaultKind::reset) return reset_connections();
+  if (kind == FaultKind::narrow) {
+    if (!plan_.in_order) return;  // only a stream of bytes has a queue
+    tally_.count(Count::fault_narrow);
+    narrow(spell);
+    return begin(std::move(spell), between(faults_, seconds(1), seconds(6)));
+  }
   if (kind == FaultKind::partition) {
     tally_.count(Count::fault_partition);
     cut_partition(spell);
@@ -336,7 +343,8 @@ void World::flip() {
 // ---- their ends ---------------------------------------------------------------------------
 
 void World::begin(Spell spell, Duration lasts) {
-  const bool loses = spell.kind == FaultKind::loss || spell.kind == FaultKind::delay;
+  const bool loses = spell.kind == FaultKind::loss || spell.kind == FaultKind::delay ||
+                     spell.kind == FaultKind::narrow;
   if ((loses || !spell.cuts.empty()) && chance(faults_, 70)) excite();
   spells_.push_back(std::move(spell));
   after(lasts, Undo{spells_.size() - 1});
@@ -347,6 +355,7 @@ void World::undo(std::size_t fault) {
   if (std::exchange(spell.over, true)) return;
   for (const auto& [a, b] : spell.cuts) --link(a, b).cuts;
   if (!spell.cuts.empty()) trace("partition ends");
+  for (const auto& [a, b] : spell.narrowed) widen(a, b);
   if (spell.kind == FaultKind::churn) --churning_;
   if (spell.kind == FaultKind::hang) end_hang(spell);
   if (spell.kind == FaultKind::stretch) --stretching_;

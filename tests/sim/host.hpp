@@ -90,6 +90,12 @@ struct Host final : node::Transport, node::Clients, storage::Fs {
   // not. Or it has been told that a leader's process is gone, or hands over.
   raft::Term sticks_to;
   bool excused = false;
+  // As a leader, at the end of its last turn, with as much uncommitted as it may have.
+  struct Full {
+    raft::Term term;  // 0: not so
+    raft::Index commit, last;
+  };
+  Full full_log;
   node::Recovery recovery;  // its log and snapshots
   std::unique_ptr<node::Node> node;
   node::Counters counted;  // of which the tally knows

@@ -272,6 +272,24 @@ MUTANTS = (
            "    return after <= persisted;\n", 300),
     Mutant("what a hung disk holds back piles up", "bounds", NODE + "held_envelopes.cpp",
            "    if (kind_of(message) != kind) continue;\n", "    continue;\n", 300),
+    Mutant("a leader takes whatever comes", "bounds", RAFT + "transfer.cpp",
+           "  return proposal_room() == 0 ? WriteBlock::waiting : WriteBlock::none;\n",
+           "  return WriteBlock::none;\n", 300,
+           ((RAFT + "transfer.cpp",
+             "  if (there >= majority() && healthy < majority()) return WriteBlock::waiting;\n",
+             ""),)),
+    Mutant("what is slow to arrive counts as lost", "L16", RAFT + "leader.cpp",
+           "      ask_arrival(id, progress);\n",
+           "      progress.become_probe(std::max(progress.match_index, "
+           "progress.received_index).next());\n", 300),
+    Mutant("an old acknowledgement brings the probe again", "L16", RAFT + "progress.hpp",
+           "    const Index sent = probe_sent ? probe_last : match_index;\n",
+           "    const Index sent = match_index;\n", 300),
+    Mutant("a forward that is slow to arrive counts as lost", "K9", NODE + "requests.cpp",
+           "    send_forward(leader, stream_.last_sent, {});\n",
+           "    send_forwards_again(leader);\n", 300),
+    Mutant("reads send heartbeats to a server that answers none", "bounds", RAFT + "leader.cpp",
+           "which == Heartbeats::regular || progress.owes < kMostOwed", "true", 300),
     Mutant("507 for a write that is in a log", "L18", NODE + "forwarding.cpp",
            "  for (std::size_t i = next_unsent_; i < writes_.size(); ++i) {\n    Write& write = "
            "writes_[i];\n    if (write.decided) continue;\n    given_up",
@@ -299,7 +317,8 @@ MUTANTS = (
            "    if (same) return;\n", 300),
     Mutant("a forward that got lost is never sent again", "Q3", NODE + "requests.cpp",
            "stream_.last_sent > stream_.accepted && now_ >= stream_.ask_at",
-           "false", 300),
+           "false", 300,
+           ((NODE + "requests.cpp", "std::exchange(stream_.goes_back, false)", "false"),)),
 )
 
 

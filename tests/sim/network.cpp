@@ -61,7 +61,8 @@ void World::transmit(Host& from, std::size_t to, const node::PeerMessage& messag
     tally_.count(Count::duplicated);
     after(between(network_, microseconds(50), delay_max_ * 10), deliver);
   }
-  schedule_delivery(l, bulk, std::move(deliver));
+  if (l.rate == 0) schedule_delivery(l, bulk, std::move(deliver));
+  else enqueue(from.number(), to, bulk, std::move(deliver));
 }
 
 void World::schedule_delivery(Link& l, bool bulk, Deliver message) {
@@ -84,6 +85,7 @@ void World::deliver(Deliver& message) {
     if (!decoded) return fail(fmt::format("codec: {}", decoded.error().what));
     if (asks_for_transfer(*decoded)) to.excused = true;
     overhear(to, message, *decoded);
+    overhear_losses(to.number(), message.from, *decoded);
     post(to, node::FromPeer{raft::ServerId(message.from), message.incarnation,
                             std::move(decoded.value())});
   } else {
@@ -170,6 +172,7 @@ void World::announce(std::size_t who, std::size_t other) {
   Host& b = host(other);
   l.announced = true;
   tally_.count(Count::peers_up);
+  resends_.may_go_back(who, other);
   post(host(who), node::PeerUp{b.id, b.incarnation(), b.node->raft().peer_state()});
 }
 
@@ -187,6 +190,7 @@ void World::reset(std::size_t from, std::size_t to) {
   if (!l.up) return;
   l.up = false;
   ++l.epoch;
+  forget_queues(l);
   dial(from, to, between(network_, microseconds(100), milliseconds(3)));
 }
 
@@ -197,6 +201,7 @@ void World::connections_end(Host& h) {
     Link& out = link(h.number(), j);
     out.up = out.dialling = out.announced = false;
     out.met_boot = 0;
+    forget_queues(out);
     const Link& in = link(j, h.number());
     if (in.up && linked(j, h.number()))
       after(between(network_, microseconds(100), milliseconds(3)), Reset{j, h.number(), in.epoch});

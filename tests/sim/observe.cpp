@@ -141,7 +141,7 @@ void World::observe_restart(Host& h) {
 }
 
 // What a hung disk, or one that is full to the last byte, holds back does not grow with time.
-void World::check_bounds(const Host& h) {
+void World::check_bounds(Host& h) {
   const raft::Raft& raft = h.node->raft();
   const std::uint64_t writes = raft.last_write().value - raft.persisted().value;
   const std::uint64_t most = kHeldPerPeer * hosts_.size() + 2 * writes;
@@ -149,6 +149,30 @@ void World::check_bounds(const Host& h) {
   if (h.node->held_envelopes() > most)
     fail(fmt::format("bounds: {} messages of server {} wait for {} writes",
                      h.node->held_envelopes(), h.number(), writes));
+  check_uncommitted(h);
+}
+
+// A leader with as many uncommitted bytes of its own term as it may have takes no command before
+// something is committed.
+void World::check_uncommitted(Host& h) {
+  const raft::Raft& raft = h.node->raft();
+  const raft::Log& log = raft.log();
+  const Host::Full before = std::exchange(h.full_log, {});
+  if (!raft.is_leader()) return;
+  if (before.term == raft.current_term() && before.commit == raft.commit_index())
+    for (raft::Index i = before.last.next(); i <= log.last_index(); i = i.next())
+      if (log.at(i).type == raft::EntryType::command)
+        return fail(fmt::format("bounds: leader {} takes entry {}, though too much is uncommitted",
+                                h.number(), i.value));
+  std::uint64_t bytes = 0;
+  for (raft::Index i = log.last_index();
+       i > raft.commit_index() && log.at(i).term == raft.current_term();
+       i = raft::Index(i.value - 1))
+    bytes += log.at(i).bytes.size();
+  tally_.at_least(Count::uncommitted_most, bytes);
+  if (bytes < plan_.raft.max_uncommitted_bytes) return;
+  tally_.count(Count::turns_full);
+  h.full_log = {raft.current_term(), raft.commit_index(), log.last_index()};
 }
 
 // From scratch: the digest, and each item against the model.

@@ -42,6 +42,7 @@ enum class FaultKind : std::uint8_t {
   ambush,    // a leader keeps a bare majority, which is killed and is back at once
   hang,      // for minutes: servers, their disks or links; or nobody asks for anything
   stretch,   // leaders send other stretches of their logs, too
+  narrow,    // links that carry little, with queues that fill up
   kEnd
 };
 inline constexpr std::size_t kFaultKinds = static_cast<std::size_t>(FaultKind::kEnd);

@@ -93,10 +93,17 @@ enum class Count : std::uint8_t {
   chunks_of_others,
   snapshots_damaged,
   snapshots_fallen_back,
+  fault_narrow,
   exits_storage,
   exits_refused,
   leaders_struck,
   held_most,
+  queued_most,
+  queues_full,
+  uncommitted_most,
+  turns_full,
+  entry_bytes_sent,
+  appends_refused,
   kEnd
 };
 
@@ -188,10 +195,17 @@ inline constexpr auto kCountNames = std::to_array<std::string_view>({
     "chunks_of_others",
     "snapshots_damaged",
     "snapshots_fallen_back",
+    "fault_narrow",
     "exits_storage",
     "exits_refused",
     "leaders_struck",
     "held_most",
+    "queued_most",
+    "queues_full",
+    "uncommitted_most",
+    "turns_full",
+    "entry_bytes_sent",
+    "appends_refused",
 });
 static_assert(kCountNames.size() == kCounts);
 
@@ -207,7 +221,9 @@ struct Tally {
   void add(const Tally& other) {
     for (std::size_t i = 0; i < kCounts; ++i) {
       const auto kind = static_cast<Count>(i);
-      if (kind == Count::settled_ms_max || kind == Count::held_most) at_least(kind, other.counts[i]);
+      if (kind == Count::settled_ms_max || kind == Count::held_most || kind == Count::queued_most ||
+          kind == Count::uncommitted_most)
+        at_least(kind, other.counts[i]);
       else counts[i] += other.counts[i];
     }
   }

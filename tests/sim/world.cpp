@@ -16,6 +16,7 @@ constexpr Duration kPollEvery = milliseconds(10);
 void Host::send(raft::ServerId to, const node::PeerMessage& message, bool bulk) {
   if (!lives()) return;
   world->observe_send(*this, message);
+  world->observe_bytes(*this, to.value, message);
   world->transmit(*this, to.value, message, bulk);
   world->stretch(*this, to.value, message);
 }
@@ -40,6 +41,9 @@ World::World(Options options)
       list_(plan_.servers),
       reached_since_(plan_.servers * plan_.servers, kNever),
       safety_(plan_.servers),
+      resends_(plan_.servers),
+      forwards_(plan_.servers),
+      beats_(plan_.servers),
       leases_(plan_.servers),
       reads_(plan_.servers),
       log_clock_(*std::min_element(plan_.rates.begin(), plan_.rates.end()),
@@ -350,6 +354,7 @@ struct World::Dispatch {
   }
   void operator()(const Poll&) const { w.poll(); }
   void operator()(const Sample&) const { w.sample(); }
+  void operator()(const Pump& a) const { w.pump(a.from, a.to); }
 };
 
 void World::step() {

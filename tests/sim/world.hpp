@@ -22,6 +22,7 @@
 #include "sim/log_clock.hpp"
 #include "sim/plan.hpp"
 #include "sim/reads.hpp"
+#include "sim/resends.hpp"
 #include "sim/safety.hpp"
 #include "sim/tally.hpp"
 
@@ -79,7 +80,8 @@ class World {
   };
   struct Poke {
     std::size_t client;
-    bool lease = false;  // reads by lease
+    bool lease = false;     // reads by lease
+    bool reads_on = false;  // the next of many reads
   };
   struct Insist {
     std::size_t client;
@@ -115,10 +117,13 @@ class World {
     std::size_t fault;
   };
   struct Poll {};
+  struct Pump {
+    std::size_t from, to;
+  };
   struct Sample {};
-  using Action =
-      std::variant<Deliver, Turn, Disk, Wake, Dial, Reset, ClientStep, Poke, Insist, Hang, Lull,
-                   NextFault, Restart, Resume, Shut, Kill, Strike, Spring, Undo, Poll, Sample>;
+  using Action = std::variant<Deliver, Turn, Disk, Wake, Dial, Reset, ClientStep, Poke, Insist,
+                              Hang, Lull, NextFault, Restart, Resume, Shut, Kill, Strike, Spring,
+                              Undo, Poll, Sample, Pump>;
   struct Dispatch;
 
   // The connection that `from` has dialled and speaks on.
@@ -130,6 +135,15 @@ class World {
     std::uint64_t epoch = 0;     // what was sent on an older connection is lost
     Instant last_delivery[2];    // of control and bulk
     std::int64_t cuts = 0;       // faults that keep messages from passing this way
+    std::int64_t rate = 0;       // bytes a second; 0: any number
+    struct Queue {
+      std::deque<Deliver> waiting;
+      std::size_t bytes = 0;
+      std::size_t head_left = 0;  // of the first message
+    };
+    Queue queues[2];         // of control and bulk, while the link is narrow
+    std::size_t served = 0;  // the last of them
+    bool pumping = false;
   };
   // What a fault did and its end undoes.
   struct Spell {
@@ -137,15 +151,17 @@ class World {
     std::vector<std::pair<std::size_t, std::size_t>> cuts;
     std::vector<std::size_t> hosts;
     bool over = false;
+    std::vector<std::pair<std::size_t, std::size_t>> narrowed = {};
   };
   struct Client {
     Prng random{0};
     std::size_t host = 0;
     std::uint64_t connection = 0;  // 0: none
     std::uint64_t next_request = 1;
-    bool probe = false;      // asks at the end, until it is answered
-    bool mover = false;      // asks for transfers at the end, until one is done
-    std::size_t served = 0;  // of the requests asked last
+    bool probe = false;         // asks at the end, until it is answered
+    bool mover = false;         // asks for transfers at the end, until one is done
+    std::size_t served = 0;     // of the requests asked last
+    std::int64_t reads_on = 0;  // asks for as many reads, each when the one before is answered
     std::map<std::uint64_t, std::optional<raft::ServerId>> transfers;  // by request: to whom
     std::map<std::uint64_t, std::size_t> open;                         // request -> operation
     std::map<std::string, std::uint64_t> revisions;                    // seen last
@@ -223,9 +239,19 @@ class World {
 
   void count(Host& h);
   void compare_store(const Host& h);
-  void check_bounds(const Host& h);
+  void check_bounds(Host& h);
+  void check_uncommitted(Host& h);
 
   // network.cpp
+  // bandwidth.cpp
+  void narrow(Spell& spell);
+  void widen(std::size_t from, std::size_t to);
+  void forget_queues(Link& link);
+  void enqueue(std::size_t from, std::size_t to, bool bulk, Deliver message);
+  void pump(std::size_t from, std::size_t to);
+  void observe_bytes(Host& h, std::size_t to, const node::PeerMessage& message);
+  void overhear_losses(std::size_t who, std::size_t from, const node::PeerMessage& message);
+
   void transmit(Host& from, std::size_t to, const node::PeerMessage& message, bool bulk);
   void deliver(Deliver& message);
   void schedule_delivery(Link& link, bool bulk, Deliver message);
@@ -354,6 +380,8 @@ class World {
   bool sampling_ = false;
   std::map<raft::Term, std::size_t> counted_leaders_;
   Safety safety_;
+  Resends resends_, forwards_;
+  Beats beats_;
   Leases leases_;
   ReadRounds reads_;
   LogClock log_clock_;

@@ -1,0 +1,60 @@
+// Judges what is sent again. The transport loses, and Raft resends; but what waits in a slow link,
+// or for a slow disk, is not lost. A sender may go back only when it has learned of a loss: by a
+// refusal, a reported gap, a new connection, or the answer about a snapshot. Knows numbers only.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <vector>
+
+namespace vesper::sim {
+
+using Wrong = std::optional<std::string>;  // what is, or nothing
+
+class Resends {
+ public:
+  explicit Resends(std::size_t servers) : servers_(servers), streams_(servers * servers) {}
+
+  // Entries, or forwarded writes, first to last, leave `from` for `to`. `epoch` names what counts
+  // them: a term, and of which process.
+  Wrong sent(std::size_t from, std::size_t to, std::uint64_t epoch, std::uint64_t first,
+             std::uint64_t last);
+  // `from` is about to learn that something it sent to `to` may be missing there.
+  void may_go_back(std::size_t from, std::size_t to) {
+    streams_[from * servers_ + to].sent_through = 0;
+  }
+
+ private:
+  struct Stream {
+    std::uint64_t epoch = 0;
+    std::uint64_t sent_through = 0;
+  };
+  std::size_t servers_;
+  std::vector<Stream> streams_;
+};
+
+// Judges heartbeats: beside the regular ones, and a few for reads, none go to a server that does
+// not answer. Durations in ns, by the clock of the leader.
+class Beats {
+ public:
+  explicit Beats(std::size_t servers) : servers_(servers), links_(servers * servers) {}
+
+  Wrong sent(std::size_t from, std::size_t to, std::uint64_t epoch, std::uint64_t round,
+             std::int64_t local, std::int64_t interval);
+  // An answer of `by` has come to the leader.
+  void answered(std::size_t leader, std::size_t by) { links_[leader * servers_ + by].rounds = 0; }
+
+ private:
+  struct Link {
+    std::uint64_t epoch = 0;
+    std::uint64_t round = 0;   // the newest
+    std::uint64_t rounds = 0;  // different ones, since it answered last
+    std::int64_t since = 0;
+  };
+  std::size_t servers_;
+  std::vector<Link> links_;
+};
+
+}  // namespace vesper::sim
