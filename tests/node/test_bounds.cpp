@@ -49,7 +49,7 @@ struct Leader final : node::Transport, node::Clients {
                                         *this, now);
     REQUIRE(node->replay().ok());
     for (std::uint32_t i = 1; i < 3; ++i)
-      node->post(node::PeerUp{raft::ServerId(i), incarnation_of(raft::ServerId(i)), false});
+      node->post(node::PeerUp{raft::ServerId(i), incarnation_of(raft::ServerId(i)), {}});
     run(seconds(1));
     REQUIRE(node->raft().is_leader());
     REQUIRE(node->raft().commit_index().value > 0);
