@@ -2,7 +2,9 @@
 own. Nothing is closed or reset: packets vanish. Each time the clients' history is judged, the nodes
 end up equal, and all serve again within two seconds."""
 
+import json
 import os
+import random
 import time
 
 from harness import LONG, SLOW, wait_for
@@ -344,3 +346,28 @@ def cpu(node):
     with open(f'/proc/{node.process.pid}/stat', encoding='ascii', errors='replace') as f:
         fields = f.read().rsplit(')', 1)[1].split()
     return int(fields[11]) + int(fields[12])
+
+
+def sent_to(node):
+    """Bytes that the bridge has passed on to it, of all layers."""
+    shown = json.loads(run('ip', '-s', '-j', 'link', 'show', 'dev', f'port{node.id}'))
+    return shown[0]['stats64']['tx']['bytes']
+
+
+@case('the backlog of a follower behind a slow link travels once, at 1, 4 and 50 MB/s')
+def _(binary):
+    with PartedCluster(binary, 3) as cluster:
+        leader, slow = cluster.wait_leader(), cluster.followers()[0]
+        port, api, rng = f'port{slow.id}', leader.api(10), random.Random(5)
+        for rate, values in ((1, 60), (4, 120), (50, 240)):
+            run('tc', 'qdisc', 'replace', 'dev', port, 'root', 'tbf', 'rate', f'{8 * rate}mbit',
+                'burst', '64kb', 'latency', '60ms')
+            before, log = sent_to(slow), leader.status()['log']['bytes']
+            for n in range(values):
+                expect_equal(api.put(f'k{n % 16}', rng.randbytes(100_000)).status, 200, 'a write')
+            written = leader.status()['log']['bytes'] - log
+            wait_for('the follower to have it all', lambda: slow.status()['last_index'] ==
+                     leader.status()['last_index'], 60)
+            factor = (sent_to(slow) - before) / written
+            # Of that, some 5 % are the headers of packets.
+            expect(factor < 1.1, f'at {rate} MB/s {factor:.2f} times the backlog was sent')
