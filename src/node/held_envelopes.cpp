@@ -17,6 +17,8 @@ Kind kind_of(const raft::Message& message) {
     kind.first = request->pre_vote;
   if (const auto* vote = std::get_if<raft::VoteReply>(&message)) kind.first = vote->pre_vote;
   if (const auto* append = std::get_if<raft::AppendReply>(&message)) kind.first = append->success;
+  if (const auto* beat = std::get_if<raft::HeartbeatReply>(&message))
+    kind.first = beat->disk == raft::DiskHealth::regressed;  // it names no round
   if (const auto* install = std::get_if<raft::InstallSnapshotReply>(&message)) {
     kind.first = install->done;
     kind.second = install->asked;
