@@ -262,9 +262,11 @@ void render_readyz(Context& context, const Exchange& exchange, Answer& answer) {
   const bool read = node != nullptr;
   const node::Status status = read ? node->status(context.now()) : node::Status{};
   const Check checks[] = {
-      {"log", read, "still reading the log"},
-      {"data", !status.regressed,
-       "the data directory is an older copy: it lacks entries that this server has acknowledged"},
+      {"log", read && !status.regressed,
+       status.regressed
+           ? "the data directory is an older copy: it lacks entries that this server has "
+             "acknowledged"
+           : "still reading the log"},
       {"leader", status.leader_fresh, why_no_leader(node, context.now())},
       {"applied", status.caught_up, "has not applied what the leader had committed"},
       {"running", !context.draining(), "shutting down"},

@@ -393,7 +393,7 @@ def test_status_probes_and_metrics_are_well_formed(binary, directory):
         assert "snapshot" not in status and "receiving_snapshot" not in status
         assert s.request("GET", "/livez")[2] == b"ok\n"
         assert s.request("GET", "/readyz?verbose")[2] == (
-            b"[+]log ok\n[+]data ok\n[+]leader ok\n[+]applied ok\n[+]running ok\n")
+            b"[+]log ok\n[+]leader ok\n[+]applied ok\n[+]running ok\n")
         assert json.loads(s.request("GET", "/")[2])["name"] == "vesper"
         s.request("PUT", "/kv/m", "1")
         text = s.request("GET", "/metrics")[2].decode()
