@@ -19,7 +19,7 @@ namespace vesper::kv {
 using LogTime = StrongId<struct LogTimeTag, std::int64_t>;
 
 // Equal on all servers for good: they decide what becomes of a write.
-inline constexpr std::size_t kMaxReplies = 100'000;     // more tokens are refused
+inline constexpr std::size_t kMaxReplies = 100'000;     // more tokens are refused; see Store
 inline constexpr Duration kReplyKept = seconds(600);    // of log time, after the decision
 inline constexpr Duration kMostUndecided = seconds(1);  // from an entry's stamp to its decision
 inline constexpr std::size_t kForgottenPerCommand = 4;  // at most, so that no apply is long
@@ -54,8 +54,11 @@ struct KeptReply {
 
 class Replies {
  public:
+  explicit Replies(std::size_t most) : most_(most) {}
+
   std::size_t size() const { return kept_.size(); }
-  bool full() const { return size() >= kMaxReplies; }
+  std::size_t most() const { return most_; }
+  bool full() const { return size() >= most_; }
 
   // Forgets a few of those whose time is over: with every command, before anything is asked, so
   // that there is room for one more unless all have time left (K2). As a command keeps one at most,
@@ -99,6 +102,7 @@ class Replies {
     return number >= export_at_ && number < export_end_;
   }
 
+  std::size_t most_;
   ByNumber kept_;
   std::map<std::string_view, ByNumber::iterator> by_token_;  // the tokens are those in kept_
   std::uint64_t next_number_ = 1;

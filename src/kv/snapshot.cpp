@@ -28,7 +28,7 @@ struct Store::Mark {
   std::map<SharedBytes, Item, BytesLess> images;
 };
 
-Store::Store() = default;
+Store::Store(std::size_t max_replies) : replies_(max_replies) {}
 Store::~Store() = default;
 
 // Before `record` is overwritten or removed: the first time since the mark, and only where its turn
@@ -241,8 +241,8 @@ Result<bool> Import::take(std::string_view& in) {
       if (kind <= section_) return Error{"its sections are out of order"};
       section_ = kind;
       left_ = r.u64();
-      if (kind == kReplies && left_ > kMaxReplies)
-        return Error{fmt::format("{} replies, at most {} are kept", left_, kMaxReplies)};
+      if (const std::size_t most = store_->replies_.most(); kind == kReplies && left_ > most)
+        return Error{fmt::format("{} replies, at most {} are kept", left_, most)};
       expects_ = left_ > 0 ? Expects::item : Expects::section;
       break;
     }

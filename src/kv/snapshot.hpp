@@ -64,7 +64,8 @@ class Export {
 // so are count, revision and digest.
 class Import {
  public:
-  Import() = default;
+  explicit Import(std::size_t max_replies = kMaxReplies)
+      : store_(std::make_unique<Store>(max_replies)) {}
 
   // The next bytes. An error says what is wrong with them; nothing is to be added behind one.
   Result<void> add(std::string_view content);
@@ -93,7 +94,7 @@ class Import {
     Checksum128 value_sum{kItemSeed};
   };
 
-  std::unique_ptr<Store> store_ = std::make_unique<Store>();
+  std::unique_ptr<Store> store_;
   std::string rest_;  // the beginning of a unit
   Expects expects_ = Expects::head;
   std::unique_ptr<Arriving> arriving_;  // while a value is expected

@@ -31,7 +31,9 @@ inline constexpr std::uint64_t kItemSeed = 0x6b1f0c7de2a94835;
 
 class Store {
  public:
-  Store();
+  // Equal on all servers for good, as all that decides. Another one is for simulated clusters, in
+  // which a table is to be full soon.
+  explicit Store(std::size_t max_replies = kMaxReplies);
   ~Store();
   Store(const Store&) = delete;
   Store& operator=(const Store&) = delete;

@@ -12,9 +12,10 @@ struct Loaded {
   storage::StoredSnapshot stored;
 };
 
-Result<Loaded> load(storage::Fs& fs, storage::SnapshotOwner owner, raft::Index index) {
+Result<Loaded> load(storage::Fs& fs, storage::SnapshotOwner owner, raft::Index index,
+                    std::size_t max_replies) {
   storage::SnapshotReader reader(fs, owner, index);
-  kv::Import import;
+  kv::Import import(max_replies);
   const auto in_file = [&](const Error& error) {
     return Error{fmt::format("{}: {}", storage::snapshot_name(index), error.what)};
   };
@@ -92,7 +93,8 @@ Result<void> read_whole(storage::Fs& fs, raft::ServerId self, const storage::Wal
 }  // namespace
 
 Result<Recovery> recover(storage::Fs& fs, raft::ServerId self, raft::Incarnation fresh,
-                         const storage::WalOptions& options, std::size_t tail) {
+                         const storage::WalOptions& options, std::size_t tail,
+                         std::size_t max_replies) {
   Recovery out;
   const auto superfluous = unneeded(fs, tail);
   if (!superfluous) return superfluous.error();
@@ -114,7 +116,7 @@ Result<Recovery> recover(storage::Fs& fs, raft::ServerId self, raft::Incarnation
   std::optional<Error> damage;
   for (const raft::Index index : *found) {
     if (index < log.base.index) break;  // the log does not go on from there any more
-    auto loaded = load(fs, owner, index);
+    auto loaded = load(fs, owner, index, max_replies);
     if (!loaded) {
       // L10: what was acknowledged by way of it may be in it alone, unless the log is known to lead
       // there: then it had been committed, and was written to the log.
@@ -143,7 +145,7 @@ Result<Recovery> recover(storage::Fs& fs, raft::ServerId self, raft::Incarnation
                     "in the directory: a file snapshot-<index>, {} or above, is missing",
                     log.base.index.value, to_hex(log.base.index.value))};
   }
-  out.store = std::make_unique<kv::Store>();
+  out.store = std::make_unique<kv::Store>(max_replies);
   out.durable.entries = std::move(log.entries);
   return out;
 }

@@ -24,8 +24,10 @@ struct Recovery {
 // Refused, naming file and offset: what Wal::open refuses; a log that begins behind every intact
 // snapshot (F54); a snapshot of another node or cluster, or one that contradicts what is committed
 // in the log. Of the entries that are in the newest snapshot, Durable has the last `tail`
-// (raft::Config says how many Raft keeps) where that one is intact. `fs` outlives what comes back.
+// (raft::Config says how many Raft keeps) where that one is intact. `max_replies`: of Store. `fs`
+// outlives what comes back.
 Result<Recovery> recover(storage::Fs& fs, raft::ServerId self, raft::Incarnation fresh,
-                         const storage::WalOptions& options, std::size_t tail);
+                         const storage::WalOptions& options, std::size_t tail,
+                         std::size_t max_replies = kv::kMaxReplies);
 
 }  // namespace vesper::node

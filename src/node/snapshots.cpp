@@ -80,7 +80,7 @@ void Node::on_store_chunk(raft::StoreChunk chunk) {
   const bool same = receiving_ && receiving_->snapshot == chunk.snapshot;
   if (!same || chunk.chunk == 0) {
     stop_receiving();
-    receiving_ = std::make_unique<ReceivingSnapshot>(chunk.snapshot);
+    receiving_ = std::make_unique<ReceivingSnapshot>(chunk.snapshot, store_->replies().most());
   }
   if (chunk.chunk != receiving_->taken_in + receiving_->waiting.size()) {
     receive_failed_ = true;  // not from its beginning

@@ -27,7 +27,8 @@ struct TakingSnapshot {
 };
 
 struct ReceivingSnapshot {
-  explicit ReceivingSnapshot(raft::Snapshot identity) : snapshot(std::move(identity)) {}
+  ReceivingSnapshot(raft::Snapshot identity, std::size_t max_replies)
+      : snapshot(std::move(identity)), content(max_replies) {}
 
   raft::Snapshot snapshot;
   kv::Import content;
