@@ -34,7 +34,7 @@ Outcome outcome_of(const kv::WriteResult& result) {
     case kv::WriteResult::Kind::absent: outcome.kind = Outcome::Kind::absent; break;
     case kv::WriteResult::Kind::precondition_failed: outcome.kind = Outcome::Kind::failed; break;
     case kv::WriteResult::Kind::key_reused: outcome.kind = Outcome::Kind::reused; break;
-    case kv::WriteResult::Kind::table_full: VESPER_UNREACHABLE();  // never so many
+    case kv::WriteResult::Kind::table_full: outcome.kind = Outcome::Kind::full; break;
   }
   outcome.revision = result.revision;
   outcome.create_revision = result.create_revision;
@@ -378,10 +378,17 @@ void World::on_answer(Client& client, const node::Ticket& ticket, std::size_t op
   Outcome outcome = outcome_of(written);
   if (outcome.replayed) tally_.count(Count::writes_replayed);
   if (outcome.kind == Outcome::Kind::reused) tally_.count(Count::tokens_reused);
+  else if (outcome.kind == Outcome::Kind::full) refused_full(client, asked);
   else if (!outcome.replayed) client.revisions[asked.key] = written.current_revision;
   client.highest = std::max(client.highest, written.revision);
   if (options_.plant && tally_.of(Count::answered) > 20) ++outcome.revision;
   check(history_.wrote(operation, outcome, now));
+}
+
+// The token has not been kept: asked again, it is refused again or carried out.
+void World::refused_full(Client& client, const Operation& asked) {
+  tally_.count(Count::tokens_refused_full);
+  if (chance(client.random, 40)) retry(client, asked);
 }
 
 // The instant that a stale read names, where clocks keep to what is assumed of them.

@@ -11,7 +11,7 @@ namespace vesper::sim {
 Result<node::Recovery> World::recover(Host& h) {
   const auto once = [&] {
     return node::recover(h, h.id, raft::Incarnation(hosts_random_.next() | 1), plan_.wal,
-                         plan_.raft.log_tail_entries);
+                         plan_.raft.log_tail_entries, plan_.max_replies);
   };
   if (!faulty_ || !plan_.has(FaultKind::ioerror) || h.failing || !one_in(faults_, 8)) return once();
   std::vector<std::pair<raft::Index, std::string>> snapshots;

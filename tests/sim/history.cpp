@@ -3,6 +3,7 @@
 #include <fmt/core.h>
 
 #include <algorithm>
+#include <utility>
 
 namespace vesper::sim {
 std::string History::name(const Tracked& tracked) {
@@ -64,12 +65,24 @@ Outcome History::apply(const Operation& operation) {
   return outcome;
 }
 
+bool History::is_full() const {
+  if (tokens_.size() < most_kept_) return false;
+  std::size_t kept = 0;
+  for (const auto& [name, token] : tokens_) kept += !over(token, stamp_, passed_);
+  return kept >= most_kept_;
+}
+
 // The first of a token is carried out; what comes within ten minutes of the last one gets its
-// answer.
+// answer. Where there is no room for it, nothing is carried out, and it stays new.
 Outcome History::apply_once(const Operation& operation) {
   if (operation.token.empty()) return apply(operation);
   const auto at = tokens_.find(operation.token);
   if (at == tokens_.end() || over(at->second, stamp_, passed_)) {
+    if (is_full()) {
+      refuses_ = true;
+      return {Outcome::Kind::full, revision_, 0, 0, 0, false};
+    }
+    room_again_ += std::exchange(refuses_, false);
     forgotten_ += at != tokens_.end();
     const Outcome outcome = apply(operation);
     tokens_[operation.token] = {operation.body, stamp_, passed_, outcome};

@@ -25,7 +25,7 @@ struct Expectation {
 };
 
 struct Outcome {
-  enum class Kind { put, removed, absent, failed, reused } kind = Kind::absent;
+  enum class Kind { put, removed, absent, failed, reused, full } kind = Kind::absent;
   std::uint64_t revision = 0, create_revision = 0, version = 0, current_revision = 0;
   bool replayed = false;  // decided by an earlier request of the same token
   bool operator==(const Outcome&) const = default;
@@ -62,6 +62,9 @@ struct Age {
 
 class History {
  public:
+  // So many tokens, and a new one is refused as long as the time of none of them is over.
+  void keep_at_most(std::size_t tokens) { most_kept_ = tokens; }
+
   // Of an operation, in the order of invocation. `command`: a hash of a write's bytes, by which it
   // is known in the log. The same bytes again are another attempt at the same write.
   std::size_t invoke(Operation operation, std::uint64_t command);
@@ -104,6 +107,8 @@ class History {
   std::uint64_t forgotten() const { return forgotten_; }  // tokens that came again too late
   // Tokens that came again after ten minutes, in which too little could be decided.
   std::uint64_t kept_over_outages() const { return kept_over_outages_; }
+  // How often a new token was taken after others had been refused.
+  std::uint64_t room_again() const { return room_again_; }
 
  private:
   enum class End { open, ok, refused, unknown };
@@ -155,6 +160,7 @@ class History {
   }
   Outcome apply(const Operation& operation);
   Outcome apply_once(const Operation& operation);
+  bool is_full() const;
   Wrong sees(Tracked& tracked, std::uint64_t revision, bool effect);
   void tell(std::uint64_t revision, std::int64_t now);
   Wrong judge_stale(const Tracked& tracked, std::uint64_t revision, const Age& age) const;
@@ -172,7 +178,9 @@ class History {
   std::vector<Told> told_;  // when the floor rose
   std::int64_t stamp_ = 0;
   Passed passed_;
-  std::uint64_t forgotten_ = 0, kept_over_outages_ = 0;
+  std::uint64_t forgotten_ = 0, kept_over_outages_ = 0, room_again_ = 0;
+  std::size_t most_kept_ = 100'000;
+  bool refuses_ = false;  // the last new token was refused
 };
 
 }  // namespace vesper::sim

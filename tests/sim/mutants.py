@@ -192,6 +192,13 @@ MUTANTS = (
              "digest_of(revision_)"))),
     Mutant("answers to tokens are forgotten early", "K2", KV + "replies.hpp",
            "kReplyKept = seconds(600);", "kReplyKept = seconds(5);", 300),
+    Mutant("a full table forgets its oldest answer", "K2", KV + "replies.hpp",
+           "  bool full() const { return size() >= most_; }\n",
+           "  bool full() {\n    if (size() >= most_) remove(kept_.begin());\n"
+           "    return false;\n  }\n", 300),
+    Mutant("a write that a full table refuses is carried out", "K2", KV + "store.cpp",
+           "  if (replies_.full()) {\n",
+           "  if (replies_.full()) {\n    decide(std::move(command));\n", 300),
     Mutant("a token is not looked up at apply", "K1", KV + "store.cpp",
            "  if (!command.keyed) return decide(", "  if (true) return decide(", 300),
     Mutant("a token stands for whatever comes with it", "K1", KV + "store.cpp",

@@ -80,6 +80,13 @@ void draw_bounds(const Options& options, Plan& plan) {
   plan.kinds &= ~options.without;
 }
 
+// A table of answers that is soon full, and that has room again where enough time passes.
+void draw_replies(const Options& options, Plan& plan) {
+  Prng random(~options.seed * 4 + 1);
+  if (random.between(1, 100) <= (plan.has(FaultKind::hang) ? 25 : 15))
+    plan.max_replies = static_cast<std::size_t>(random.between(3, 20));
+}
+
 }  // namespace
 
 std::string_view name_of(FaultKind kind) {
@@ -164,6 +171,7 @@ Plan make_plan(const Options& options) {
   draw_founding(random, plan);
   const Duration longest = milliseconds(std::max<std::int64_t>(timeout, 150)) * 2;
   plan.settle = (longest * kSettleTimeouts + plan.raft.found_after) / slowest * kMillion;
+  draw_replies(options, plan);
   return plan;
 }
 

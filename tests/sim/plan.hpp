@@ -84,6 +84,7 @@ struct Plan {
   node::Limits limits;
   storage::WalOptions wal;
   raft::Config raft;  // but for who it is
+  std::size_t max_replies = kv::kMaxReplies;
 
   bool has(FaultKind kind) const { return (kinds >> static_cast<unsigned>(kind) & 1) != 0; }
 };

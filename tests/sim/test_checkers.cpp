@@ -502,6 +502,36 @@ TEST_CASE("K2: a clock that stands still though all is well is seen") {
   }
 }
 
+TEST_CASE("K2: a full table refuses a new token, keeps nothing of it, and forgets none early") {
+  History history;
+  history.keep_at_most(1);
+  history.invoke(keyed("a", 1), 1);
+  REQUIRE_FALSE(history.committed(1, kSecond));
+  Operation other = keyed("b", 2);
+  other.token = "another";
+  const auto b = history.invoke(other, 2);
+  const auto a = history.invoke(keyed("a", 1, 2), 1);
+  SUBCASE("while its only one has time left") {
+    REQUIRE_FALSE(history.committed(2, 601 * kSecond, {0, 0, 600 * kSecond}));
+    CHECK(history.revision() == 2);
+    SUBCASE("as it has to be") {
+      CHECK_FALSE(history.wrote(b, {Outcome::Kind::full, 2, 0, 0, 0, false}));
+    }
+    SUBCASE("a write that is carried out is seen") {
+      CHECK(says(history.wrote(b, {Outcome::Kind::put, 3, 2, 2, 3, false}), "wrong outcome"));
+    }
+    SUBCASE("and the one that is kept is answered") {
+      REQUIRE_FALSE(history.committed(1, 601 * kSecond, {0, 0, 600 * kSecond}));
+      CHECK_FALSE(history.wrote(a, again(created(2))));
+    }
+  }
+  SUBCASE("and has room when the time of its only one is over") {
+    REQUIRE_FALSE(history.committed(2, 602 * kSecond, {0, 0, 600 * kSecond}));
+    CHECK(history.revision() == 3);
+    CHECK(says(history.wrote(b, {Outcome::Kind::full, 2, 0, 0, 0, false}), "wrong outcome"));
+  }
+}
+
 TEST_CASE("K1: a token that stands for something else is refused and changes nothing") {
   History history;
   history.invoke(keyed("a", 1), 1);

@@ -43,6 +43,7 @@ class Simulator(unittest.TestCase):
         self.assertEqual(ran.returncode, 0, ran.stderr)
         events = json.loads(ran.stdout)["events"]
         for kind in ("promises", "fault_ambush", "stretches", "hand_overs_in_the_calm",
+                     "tokens_refused_full", "full_tables_with_room_again",
                      "snapshots_replaced", "snapshots_fallen_back"):
             self.assertGreater(events[kind], 0, kind)
 

@@ -59,6 +59,7 @@ World::World(Options options)
     h.disk = test::MemFs(hosts_random_.next());
     h.disk.lie_after_failed_syncs();
   }
+  history_.keep_at_most(plan_.max_replies);
   links_.resize(plan_.servers * plan_.servers);
   for (std::size_t c = 0; c < plan_.clients; ++c) {
     clients_.emplace_back();
@@ -464,6 +465,7 @@ void World::judge_end() {
   check(history_.judge_connections());
   tally_.count(Count::tokens_forgotten, history_.forgotten());
   tally_.count(Count::tokens_kept_over_outages, history_.kept_over_outages());
+  tally_.count(Count::full_tables_with_room_again, history_.room_again());
   tally_.count(Count::promises, leases_.promises());
   for (const auto& h : hosts_)
     if (h->up() && h->node && !failure_) compare_store(*h);

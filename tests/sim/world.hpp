@@ -281,6 +281,7 @@ class World {
   void on_transferred(Client& client, const node::Ticket& ticket, const node::Reply& reply);
   void on_answer(Client& client, const node::Ticket& ticket, std::size_t operation,
                  node::Reply& reply);
+  void refused_full(Client& client, const Operation& asked);
   void forget(Client& client);
   void hang_up(Client& client);
   void connections_lost(const Host& h);
