@@ -37,6 +37,33 @@ void World::ambush() {
   at(strikes + between(faults_, milliseconds(100), milliseconds(700)), Undo{spells_.size() - 1});
 }
 
+// A leader that has just let go of its whole log takes writes that it can tell nobody: what the
+// next one sends meets other entries right after the snapshot.
+void World::isolate_compacted(Host& h) {
+  const raft::Raft& raft = h.node->raft();
+  const raft::Index base = raft.log().base_index();
+  if (!raft.is_leader() || base != raft.log().last_index() || h.emptied == base) return;
+  h.emptied = base;
+  if (!faulty_ || hanging_ || !plan_.has(FaultKind::ambush) || hosts_.size() == 1) return;
+  tally_.count(Count::fault_isolated);
+  trace("server {} is alone with a log that is empty after entry {}", h.number(), base.value);
+  Spell spell{FaultKind::ambush, {}, {}, false};
+  for (std::size_t i = 0; i < hosts_.size(); ++i) {
+    if (i == h.number()) continue;
+    cut(spell, h.number(), i);
+    cut(spell, i, h.number());
+  }
+  for (std::size_t c = 0; c < clients_.size(); ++c) {
+    if (clients_[c].connection != 0) hang_up(clients_[c]);
+    clients_[c].host = h.number();
+    clients_[c].connection = ++connections_;
+    after(between(ambushes_, {}, milliseconds(20)), Insist{c, true});
+  }
+  spells_.push_back(std::move(spell));
+  const Duration patience = plan_.raft.election_timeout * 2;
+  after(between(ambushes_, patience, patience * 3), Undo{spells_.size() - 1});
+}
+
 void World::spring(Host& h) {
   trace("server {} is caught", h.number());
   crash(h, chance(faults_, 20));

@@ -81,6 +81,7 @@ struct Host final : node::Transport, node::Clients, storage::Fs {
   std::vector<Overheard> overheard;
   bool job_failed = false;  // of its disk, in this process
   raft::Index offered;      // the newest snapshot that a leader asked about
+  raft::Index emptied;      // it led, and its log ended here, where its snapshot does
   raft::HardState voted;    // as of the end of its last turn
   std::vector<std::pair<node::Ticket, node::Reply>> replies;  // of the turn under way
   static constexpr std::int64_t kUnlimited = INT64_MAX;

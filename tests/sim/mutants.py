@@ -86,6 +86,10 @@ MUTANTS = (
     Mutant("an old message truncates what stands behind it", "L2", RAFT + "follower.cpp",
            "    if (here && *here == entry.term) {\n",
            "    if (here && *here == entry.term && index <= commit_index_) {\n", 300),
+    Mutant("the first entry after a snapshot is never in conflict", "L2", RAFT + "follower.cpp",
+           "    if (here && *here == entry.term) {\n",
+           "    if (here && (*here == entry.term || (base.value > 0 && index == base.next()))) {\n",
+           300),
     Mutant("a committed entry may be truncated", "L3", RAFT + "follower.cpp",
            "    if (here && *here == entry.term) {\n      equal = index;\n      continue;\n    }\n"
            "    if (here && entry.index <= commit_index_) {",

@@ -113,6 +113,7 @@ void World::observe(Host& h, bool whole) {
     compare_store(h);
   }
   count(h);
+  isolate_compacted(h);
 }
 
 void World::feed(const raft::Entry& entry) {

@@ -36,6 +36,7 @@ World::World(Options options)
       disks_(options.seed * 8 + 3),
       faults_(options.seed * 8 + 4),
       hosts_random_(options.seed * 8 + 5),
+      ambushes_(options.seed * 8 + 6),
       delay_max_(plan_.delay_max),
       registered_(plan_.servers),
       list_(plan_.servers),
@@ -148,7 +149,7 @@ void World::stop_process(Host& h) {
   h.while_paused.clear();
   h.overheard.clear();
   h.job_failed = false;
-  h.offered = {};
+  h.offered = h.emptied = {};
   leases_.ends(h.number());
   h.replies.clear();
   h.turn_scheduled = h.disk_scheduled = false;

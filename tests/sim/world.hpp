@@ -332,6 +332,7 @@ class World {
   void repeat_chunk(std::size_t from, std::size_t to);
   void count_situations(Host& h, const raft::Message& message);
   void ambush();
+  void isolate_compacted(Host& h);
   void spring(Host& h);
   std::size_t pick_host();
   std::vector<std::size_t> pick_hosts();
@@ -340,7 +341,7 @@ class World {
 
   Options options_;
   Plan plan_;
-  Prng network_, disks_, faults_, hosts_random_;
+  Prng network_, disks_, faults_, hosts_random_, ambushes_;
   Instant now_ = kBegin;
   std::uint64_t hash_ = 0;
   std::uint64_t boots_ = 0;
