@@ -30,4 +30,49 @@ void World::move_step(Client& client) {
   if (client.transfers.empty()) ask_transfer(client);
 }
 
+// One server is slow, and stays so, while clients write on for a while: it has to catch up.
+void World::load_slow_follower() {
+  std::vector<std::size_t> healthy;
+  for (const auto& h : hosts_)
+    if (!h->outside && !h->wiped && !h->gone_for_good) healthy.push_back(h->number());
+  if ((plan_.slow_disk.ns == 0 && plan_.slow_link == 0) || healthy.size() < 2 || doomed_) return;
+  Prng random(options_.seed * 64 + 49);
+  slow_host_ = healthy[static_cast<std::size_t>(
+      random.between(0, static_cast<std::int64_t>(healthy.size()) - 1))];
+  host(slow_host_).slow_disk = plan_.slow_disk;
+  for (const std::size_t i : healthy)
+    if (i != slow_host_) link(i, slow_host_).rate = plan_.slow_link;
+  trace("server {} is slow in the calm", slow_host_);
+  loaded_until_ = now_ + between(random, milliseconds(500), milliseconds(1'500));
+  for (const std::size_t i : healthy) {
+    clients_.emplace_back();
+    Client& client = clients_.back();
+    client.random = Prng(random.next());
+    client.host = i;
+    client.loader = true;
+    after(between(random, {}, milliseconds(20)), ClientStep{clients_.size() - 1});
+  }
+}
+
+void World::load_step(std::size_t c) {
+  Client& client = clients_[c];
+  if (now_ >= loaded_until_) {
+    if (client.host != slow_host_) return;
+    const Host& slow = host(slow_host_);
+    if (!slow.serves() || slow.node->raft().is_leader()) return;
+    tally_.count(Count::slow_followers);
+    if (slow.node->raft().commit_index().value < safety_.committed().size())
+      tally_.count(Count::slow_followers_behind);
+    return;
+  }
+  after(between(client.random, milliseconds(5), milliseconds(40)), ClientStep{c});
+  if (client.connection == 0 && !connect(client)) return;
+  Operation write;
+  write.kind = Operation::Kind::put;
+  write.key = fmt::format("k{}", client.random.between(0, 7));
+  write.value = fmt::format("v{}", ++values_);
+  write.value.resize(static_cast<std::size_t>(client.random.between(20, 1'000)), '.');
+  ask(client, std::move(write));
+}
+
 }  // namespace vesper::sim

@@ -63,7 +63,7 @@ Seen seen_of(const node::ReadResult& result) {
 }  // namespace
 
 bool World::connect(Client& client) {
-  if (!client.probe && !client.mover) {
+  if (!client.probe && !client.mover && !client.loader) {
     client.host = static_cast<std::size_t>(
         client.random.between(0, static_cast<std::int64_t>(hosts_.size()) - 1));
   }
@@ -200,6 +200,7 @@ void World::ask_transfer(Client& client) {
 
 void World::client_step(std::size_t c) {
   Client& client = clients_[c];
+  if (client.loader) return load_step(c);
   if (client.mover) {
     if (moved_) return;
     after(between(client.random, milliseconds(5), milliseconds(40)), ClientStep{c});

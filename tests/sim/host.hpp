@@ -67,6 +67,7 @@ struct Host final : node::Transport, node::Clients, storage::Fs {
   bool hangs = false;          // for minutes: nothing brings it back
   // Of its disk.
   Instant stalled_until;
+  Duration slow_disk;    // each job takes up to so much longer
   bool failing = false;  // a call has been told to fail
   bool full = false;
   // Of its processor.

@@ -87,6 +87,16 @@ void draw_replies(const Options& options, Plan& plan) {
     plan.max_replies = static_cast<std::size_t>(random.between(3, 20));
 }
 
+// As slow as it may be: a store of many small chunks passes in a second or two all the same.
+void draw_slow_follower(const Options& options, Plan& plan) {
+  Prng random(~options.seed * 4 + 2);
+  if (random.between(1, 100) > 25 || plan.servers == 1 || plan.limits.snapshot_chunk_bytes < 1'000)
+    return;
+  if (random.between(0, 1) == 0)
+    plan.slow_disk = std::min(milliseconds(random.between(5, 20)), plan.raft.election_timeout / 5);
+  else plan.slow_link = random.between(300'000, 800'000);
+}
+
 }  // namespace
 
 std::string_view name_of(FaultKind kind) {
@@ -172,6 +182,7 @@ Plan make_plan(const Options& options) {
   const Duration longest = milliseconds(std::max<std::int64_t>(timeout, 150)) * 2;
   plan.settle = (longest * kSettleTimeouts + plan.raft.found_after) / slowest * kMillion;
   draw_replies(options, plan);
+  draw_slow_follower(options, plan);
   return plan;
 }
 

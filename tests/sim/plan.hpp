@@ -81,6 +81,10 @@ struct Plan {
   std::vector<std::int64_t> rates;  // of clocks, in millionths
   bool leases = false;              // clocks keep to what leases assume: reads may take one
   Duration settle;                  // within this after the last fault all must be well
+  // Or one server is slow in the calm, too, while clients write on: each job of its disk takes up
+  // to so much longer, or its links carry so many bytes a second to it.
+  Duration slow_disk;
+  std::int64_t slow_link = 0;
   node::Limits limits;
   storage::WalOptions wal;
   raft::Config raft;  // but for who it is

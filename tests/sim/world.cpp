@@ -278,7 +278,7 @@ void World::after_turn(Host& h, Instant deadline) {
 void World::schedule_disk(Host& h) {
   if (h.disk_scheduled || h.disk.jobs() == 0) return;
   h.disk_scheduled = true;
-  const Instant done = now_ + between(disks_, microseconds(50), plan_.disk_max);
+  const Instant done = now_ + between(disks_, microseconds(50), plan_.disk_max + h.slow_disk);
   at(std::max(done, h.stalled_until), Disk{h.number(), h.boot});
 }
 
@@ -425,6 +425,7 @@ void World::become_quiet() {
     after(between(network_, {}, milliseconds(100)), ClientStep{clients_.size() - 1});
   }
   want_hand_over();
+  load_slow_follower();
   after(kPollEvery, Poll{});
 }
 
@@ -438,7 +439,7 @@ void World::poll() {
 }
 
 bool World::settled() {
-  if (!moved_) return false;
+  if (!moved_ || now_ < loaded_until_) return false;
   for (const Client& client : clients_) {
     if (client.probe && !client.satisfied()) return false;
     if (!client.open.empty() && !host(client.host).outside) return false;

@@ -160,6 +160,7 @@ class World {
     std::uint64_t next_request = 1;
     bool probe = false;         // asks at the end, until it is answered
     bool mover = false;         // asks for transfers at the end, until one is done
+    bool loader = false;        // writes on in the calm
     std::size_t served = 0;     // of the requests asked last
     std::int64_t reads_on = 0;  // asks for as many reads, each when the one before is answered
     std::map<std::uint64_t, std::optional<raft::ServerId>> transfers;  // by request: to whom
@@ -220,6 +221,8 @@ class World {
   bool settled();
   void want_hand_over();
   void move_step(Client& client);
+  void load_slow_follower();
+  void load_step(std::size_t c);
   void judge_end();
 
   // observe.cpp: what the checkers are told
@@ -368,7 +371,9 @@ class World {
   std::uint64_t values_ = 0;
   bool faulty_ = true;
   Instant quiet_at_;
-  bool moved_ = true;  // false: a hand-over has to succeed in the calm
+  Instant loaded_until_;       // in the calm: some write on,
+  std::size_t slow_host_ = 0;  // and this one is slow
+  bool moved_ = true;          // false: a hand-over has to succeed in the calm
   // Of the committed log: the cluster, how many voters it has, and under which incarnations.
   Id128 cluster_;
   std::size_t voters_ = 0;
