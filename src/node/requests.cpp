@@ -7,6 +7,8 @@
 namespace vesper::node {
 namespace {
 
+// Of writes that go into one Write of the log. A disk shows that it lives when a Write is done.
+constexpr std::size_t kProposeBytes = 4u << 20;
 constexpr std::size_t kForwardBytes = 256u << 10;  // of writes in one Forward (or one write)
 constexpr std::size_t kForwardBulk = 64u << 10;    // a Forward above this goes the slow way
 
@@ -229,7 +231,7 @@ void Node::pump_writes() {
   if (block != raft::WriteBlock::none) return;
   if (!raft_.is_leader()) return send_forwards(*leader);
   if (!can_propose()) return;
-  const auto batch = writes_.take_unsent(term, raft_.proposal_room());
+  const auto batch = writes_.take_unsent(term, std::min(raft_.proposal_room(), kProposeBytes));
   if (batch.empty()) return;
   raft::Propose propose;
   for (const Forward::Write& write : batch)

@@ -11,7 +11,6 @@
 namespace vesper::raft {
 namespace {
 
-constexpr std::size_t kRoundsRemembered = 64;
 constexpr std::size_t kSentPerTurn = 2u << 20;  // bytes of entries to one follower
 // A follower that owes answers to as many heartbeats gets no more for reads' sake. Reads come
 // 30,000 times a second; on a slow link their heartbeats would delay everything else.
@@ -41,8 +40,9 @@ void Raft::become_leader() {
   leader.next_heartbeat = now_ + config_.heartbeat_interval;
   leader.term_start = log_.last_index().next();
   start_clock();
-  for (Index i = commit_index_.next(); i <= log_.last_index(); i = i.next())
-    leader.uncommitted_bytes += log_.at(i).bytes.size();
+  leader.settled = std::min(commit_index_, durable_index_);
+  for (Index i = leader.settled.next(); i <= log_.last_index(); i = i.next())
+    leader.unsettled_bytes += log_.at(i).bytes.size();
   output_->notes.push_back(fmt::format("a majority voted for me -> leader of {} from index {}",
                                        name(current_term()), leader.term_start.value));
   role_ = std::move(leader);
@@ -238,11 +238,10 @@ void Raft::advance_commit() {
 void Raft::send_heartbeats(Heartbeats which) {
   auto& leader = std::get<Leader>(role_);
   ++leader.round;  // K4: never reused, so that an old answer confirms nothing new
-  leader.sent.push_back({leader.round, now_, lease_to_ask()});
-  if (leader.sent.size() > kRoundsRemembered) leader.sent.pop_front();
+  leader.sent.add({leader.round, now_, lease_to_ask()}, which);
   // The leader is one of those that promise, and bound by it when it no longer leads.
-  promise(leader.sent.back().lease_ms);
-  leader.own_lease_until = std::max(leader.own_lease_until, leader.sent.back().lease_end());
+  promise(leader.sent.newest().lease_ms);
+  leader.own_lease_until = std::max(leader.own_lease_until, leader.sent.newest().lease_end());
   const RoundFacts facts = round_facts();
   for (auto& [id, progress] : leader.progress)
     if (which == Heartbeats::regular || progress.owes < kMostOwed)
@@ -259,7 +258,7 @@ void Raft::send_heartbeat(ServerId id, Progress& progress, const RoundFacts& fac
 
 // The newest round's heartbeat to one follower. It asks for the round's promise, from now on.
 void Raft::repeat_round(ServerId id, Progress& progress) {
-  promise(std::get<Leader>(role_).sent.back().lease_ms);
+  promise(std::get<Leader>(role_).sent.newest().lease_ms);
   send_heartbeat(id, progress, round_facts());
 }
 

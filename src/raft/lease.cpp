@@ -95,7 +95,7 @@ std::optional<Index> Raft::lease_index(Instant now) const {
 Heartbeat Raft::heartbeat_to(const Progress& progress, const RoundFacts& facts) const {
   const auto& leader = std::get<Leader>(role_);
   Heartbeat m{current_term(), commit_index_, log_time(now_), leader.round};
-  m.lease_ms = leader.sent.back().lease_ms;
+  m.lease_ms = leader.sent.newest().lease_ms;
   m.write_block = facts.write_block;
   m.acknowledged = progress.match_index;
   m.acknowledged_term = log_.term_at(progress.match_index).value_or(Term(0));
@@ -113,14 +113,12 @@ Heartbeat Raft::heartbeat_to(const Progress& progress, const RoundFacts& facts) 
 // What an answer proves, it proves for the moment at which its heartbeat left: a leader that was
 // frozen does not take old answers for fresh ones.
 void Raft::on_heartbeat_answered(Progress& progress, const HeartbeatReply& m) {
-  const auto& sent = std::get<Leader>(role_).sent;
   if (m.round >= progress.acked_round) {
     progress.stamp = m.stamp;
     progress.stamped_at = now_;
   }
-  const auto at = std::find_if(sent.begin(), sent.end(),
-                               [&](const SentRound& round) { return round.round == m.round; });
-  if (at == sent.end()) return;
+  const SentRound* at = std::get<Leader>(role_).sent.find(m.round);
+  if (at == nullptr) return;
   progress.heard_at = std::max(progress.heard_at, at->sent_at);
   progress.acked_at = std::max(progress.acked_at, at->sent_at);
   progress.lease_until = std::max(progress.lease_until, at->lease_end());

@@ -149,6 +149,7 @@ void Raft::on_persisted(const Persisted& persisted) {
                      outstanding_.begin() + static_cast<std::ptrdiff_t>(done));
   VESPER_ASSERT(durable_index_ <= log_.last_index());
   if (is_leader()) advance_commit();
+  settle();
 }
 
 WriteNumber Raft::write_of(Index index) const {
@@ -163,7 +164,7 @@ void Raft::append(Entry entry) {
   if (write_from_.value == 0) write_from_ = entry.index;
   dirty_ = true;
   apply_configuration(entry, configuration_);
-  if (auto* leader = std::get_if<Leader>(&role_)) leader->uncommitted_bytes += entry.bytes.size();
+  if (auto* leader = std::get_if<Leader>(&role_)) leader->unsettled_bytes += entry.bytes.size();
   log_.append(std::move(entry));
 }
 
@@ -261,13 +262,22 @@ void Raft::send(ServerId to, Message message, WriteNumber needs, bool bulk) {
 void Raft::commit_to(Index index) {
   if (index <= commit_index_) return;
   VESPER_ASSERT(index <= log_.last_index());
-  if (auto* leader = std::get_if<Leader>(&role_))
-    for (Index i = commit_index_.next(); i <= index; i = i.next())
-      leader->uncommitted_bytes -= log_.at(i).bytes.size();
   if (output_->committed_first.value == 0) output_->committed_first = commit_index_.next();
   output_->committed_last = index;
   commit_index_ = index;
   proven_index_ = std::max(proven_index_, index);
+  settle();
+}
+
+// What a leader has both committed and on its own disk no longer counts against the bound.
+void Raft::settle() {
+  auto* leader = std::get_if<Leader>(&role_);
+  if (leader == nullptr) return;
+  const Index settled = std::min(commit_index_, durable_index_);
+  while (leader->settled < settled) {
+    leader->settled = leader->settled.next();
+    leader->unsettled_bytes -= log_.at(leader->settled).bytes.size();
+  }
 }
 
 // ---- time ---------------------------------------------------------------------------------

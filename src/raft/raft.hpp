@@ -40,7 +40,8 @@ struct Config {
   std::size_t log_tail_bytes = 16u << 20;
   // Above this nothing more is kept for followers that a snapshot is bringing forward (S10).
   std::size_t log_kept_bytes = 256u << 20;
-  // Of a leader's entries that are not committed: no proposal is taken beyond this (or one entry).
+  // Of a leader's entries that are not committed, or not on its own disk: no proposal is taken
+  // beyond this (or one entry).
   std::size_t max_uncommitted_bytes = 64u << 20;
   std::size_t snapshot_window = 4;  // chunks unacknowledged to one follower
 };
@@ -106,7 +107,7 @@ class Raft {
   // This server leads, and Propose may come: not while leadership is being handed over, nor while
   // its disk is full or writes are blocked.
   bool takes_proposals() const;
-  // Bytes of entries that a leader may take before too much is uncommitted.
+  // Bytes of entries that a leader may take before too much is uncommitted, or not on its disk.
   std::size_t proposal_room() const;
   // Of this leader, or of the one that is heard.
   WriteBlock write_block() const;
@@ -156,6 +157,7 @@ class Raft {
   void truncate_from(Index index);
   void recompute_configuration();
   void commit_to(Index index);
+  void settle();
   void make_write();
   void set_clock(LogTime time, Instant runs_until);
   void start_clock();
@@ -263,7 +265,6 @@ class Raft {
   bool answered_lately(ServerId id) const;
   void replicate_to(ServerId id, Progress& progress);
   void send_append(ServerId id, Progress& progress);
-  enum class Heartbeats : std::uint8_t { regular, for_reads };
   void send_heartbeats(Heartbeats which);
   void send_heartbeat(ServerId id, Progress& progress, const RoundFacts& facts);
   void repeat_round(ServerId id, Progress& progress);

@@ -9,6 +9,7 @@
 #include <vector>
 
 #include "raft/progress.hpp"
+#include "raft/sent_rounds.hpp"
 
 namespace vesper::raft {
 
@@ -55,24 +56,15 @@ struct HandOver {
   Instant deadline;   // then it is given up
 };
 
-// A heartbeat that left: which promise it asked for, and when.
-struct SentRound {
-  std::uint64_t round = 0;
-  Instant sent_at;
-  std::uint32_t lease_ms = 0;
-
-  // The leader counts nine tenths of what was asked for, from when it was sent; who answers keeps
-  // eleven tenths, from when it came.
-  Instant lease_end() const { return sent_at + milliseconds(lease_ms) * 9 / 10; }
-};
-
 struct Leader {
   std::map<ServerId, Progress> progress;  // of every voter but self
-  Index term_start;                   // the first entry of this term: no reads before its commit
-  std::size_t uncommitted_bytes = 0;  // of entries behind the commit index
+  Index term_start;  // the first entry of this term: no reads before its commit
+  // Of entries after `settled`, which is the last one that is committed and durable here.
+  std::size_t unsettled_bytes = 0;
+  Index settled;
   Instant next_heartbeat;
-  std::uint64_t round = 0;     // of the last heartbeat sent
-  std::deque<SentRound> sent;  // newest last
+  std::uint64_t round = 0;  // of the last heartbeat sent
+  SentRounds sent;
   ReadRound reading;           // in flight
   ReadRound gathering;         // the next one
   Instant lease_wanted_until;  // leases are asked for

@@ -54,7 +54,7 @@ bool Raft::has_room(std::size_t bytes) {
 }
 
 std::size_t Raft::proposal_room() const {
-  const std::size_t taken = std::get<Leader>(role_).uncommitted_bytes;
+  const std::size_t taken = std::get<Leader>(role_).unsettled_bytes;
   return config_.max_uncommitted_bytes - std::min(taken, config_.max_uncommitted_bytes);
 }
 

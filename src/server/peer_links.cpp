@@ -150,8 +150,9 @@ void OutLink::on_bytes(std::string_view bytes) {
 void OutLink::on_refusal_head() {
   refusal_status_ = parser_->response().status;
   const http::Fields& fields = parser_->response().fields;
-  if (const http::Field* boot = fields.find("Vesper-Boot"))
-    if (const auto id = parse_hex64(boot->value)) peers_.met_boot(to_, raft::BootId(*id));
+  const http::Field* boot = fields.find("Vesper-Boot");
+  if (boot == nullptr) return;  // some proxy, not a server of ours
+  if (const auto id = parse_hex64(boot->value)) peers_.met_boot(to_, raft::BootId(*id));
   // A server that is starting has no state to tell yet, and may have a cluster.
   const auto state = read_state(fields);
   if (state || refusal_status_ == 503) peers_.said_unproven(to_, state);
@@ -172,19 +173,30 @@ void OutLink::on_answer() {
   if (theirs_.from != to_ || theirs_.channel != channel_)
     return refused(
         fmt::format("server {} answers, on {}", theirs_.from.value, to_string(theirs_.channel)));
-  if (auto why = refuse_hello(ours_, theirs_, *peers_.context_.node()))
-    return refused(std::move(why->detail));
   const std::string& key = peers_.context_.options().peer_key;
   const Agreement agreement = agree(key, ours_, theirs_);
-  if (!key.empty()) {
-    const http::Field* proof = parser_->response().fields.find("Vesper-Proof");
-    if (proof == nullptr || !equal_in_constant_time(proof->value, hex_of(agreement.acceptor_proof)))
-      return refused(fmt::format("server {} has another peer key", to_.value));
+  const http::Field* proof = parser_->response().fields.find("Vesper-Proof");
+  const bool proven =
+      key.empty() ||
+      (proof != nullptr && equal_in_constant_time(proof->value, hex_of(agreement.acceptor_proof)));
+  if (auto why = refuse_hello(ours_, theirs_, *peers_.context_.node())) {
+    // A server without data believes what we said only when it is proven: then it founds nothing.
+    if (!key.empty() && proven) send_proof(agreement);
+    if (state_ == State::greeting) refused(std::move(why->detail));
+    return;
   }
+  if (!proven) return refused(fmt::format("server {} has another peer key", to_.value));
   peers_.met_boot(to_, theirs_.boot);
   parser_.reset();
   writer_ = std::make_unique<FrameWriter>(agreement.secret);
   accepted();
+}
+
+void OutLink::send_proof(const Agreement& agreement) {
+  FrameWriter writer(agreement.secret);
+  std::string& out = stream_->text();
+  writer.end(out, writer.begin(out), FrameType::proof);
+  stream_->flush();
 }
 
 void OutLink::accepted() {

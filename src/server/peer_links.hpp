@@ -58,6 +58,7 @@ class OutLink {
   void on_timer();
   void greet();
   void on_answer();
+  void send_proof(const Agreement& agreement);
   void on_refusal_head();
   void on_refusal();
   void accepted();

@@ -190,7 +190,7 @@ void World::judge_second_founding(const Host& h) {
   // No one could have known. What two clusters do is no longer this checker's affair.
   tally_.count(Count::second_foundings);
   trace("server {} founds a second cluster: no data of the first could be reached", h.number());
-  queue_ = {};
+  over_ = true;
 }
 
 }  // namespace vesper::sim

@@ -236,6 +236,7 @@ void World::turn(Host& h) {
   h.excused = false;
   // What this turn decided is judged even where nobody will ever hear of it.
   observe(h, static_cast<bool>(deadline));
+  if (over_) return;
   if (!deadline) return storage_failed(h, deadline.error());
   for (auto& [ticket, reply] : std::exchange(h.replies, {})) on_reply(h, ticket, reply);
   const auto notes = h.node->take_notes();
@@ -379,7 +380,7 @@ Wrong World::run() {
       list_ = static_cast<std::size_t>(faults_.between(1, static_cast<std::int64_t>(list_)));
     sample();
   }
-  while (!queue_.empty() && !failure_) {
+  while (!queue_.empty() && !failure_ && !over_) {
     if (faulty_ && queue_.next_at() >= quiet_at_) become_quiet();
     now_ = std::max(now_, queue_.next_at());
     if (!faulty_ && now_ > quiet_at_ + plan_.settle && doomed_) break;
@@ -441,8 +442,9 @@ void World::poll() {
 bool World::settled() {
   if (!moved_ || now_ < loaded_until_) return false;
   for (const Client& client : clients_) {
-    if (client.probe && !client.satisfied()) return false;
-    if (!client.open.empty() && !host(client.host).outside) return false;
+    const Host& h = host(client.host);
+    if (client.probe && !client.satisfied() && !h.wiped) return false;
+    if (!client.open.empty() && !h.outside) return false;
   }
   std::optional<raft::ServerId> leader;
   std::optional<Id128> digest;

@@ -385,6 +385,7 @@ class World {
   std::map<std::pair<raft::Term, std::size_t>, std::vector<std::size_t>> ballots_;  // who voted
   std::vector<Instant> reached_since_;  // by pair: messages could pass both ways; kNever: not now
   bool sampling_ = false;
+  bool over_ = false;  // there are two clusters, and no one could have known
   std::map<raft::Term, std::size_t> counted_leaders_;
   Safety safety_;
   Resends resends_, forwards_;
