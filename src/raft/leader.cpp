@@ -109,7 +109,9 @@ void Raft::register_voters() {
 // L15, L16: contiguous entries, bounded in bytes and messages, here and under way.
 void Raft::replicate_to(ServerId id, Progress& progress) {
   if (progress.regressed) return;
-  if (progress.next_index <= log_.base_index() && !progress.transfer) begin_transfer(id, progress);
+  // A probe under way may still be accepted: what comes after it decides.
+  const Index next = progress.probe_sent ? progress.probe_last.next() : progress.next_index;
+  if (next <= log_.base_index() && !progress.transfer) begin_transfer(id, progress);
   if (progress.state == Progress::State::snapshot) return send_snapshot(id, progress);
   if (progress.state == Progress::State::probe) {
     if (!progress.probe_sent) send_append(id, progress);

@@ -149,6 +149,51 @@ TEST_CASE("a follower whose next entry is gone is asked how far it is with the s
   CHECK(leader.sent<AppendEntries>(1).empty());
 }
 
+TEST_CASE("L16: a probe under way is not given up for a snapshot of its first entries") {
+  Core leader(0, compacted());
+  leader.lead();
+  AppendReply refusal{.term = leader.raft.current_term(), .prev_log_index = Index(20)};
+  refusal.hint_index = Index(17);
+  refusal.hint_term = Term(3);
+  leader.receive(1, refusal);
+  const auto probe = leader.sent<AppendEntries>(1);
+  REQUIRE(probe.size() == 1);
+  CHECK(probe[0].entries.front().index == Index(18));
+  const Index last = probe[0].entries.back().index;
+  REQUIRE(last == leader.raft.log().last_index());
+  leader.receive(
+      2, AppendReply{.term = leader.raft.current_term(), .success = true, .match_index = last});
+  leader.turn(SnapshotStored{snapshot_at(last.value, leader.raft.current_term().value)});
+  leader.turn(DeadlinePassed{});
+  REQUIRE(leader.raft.log().base_index() > Index(18));
+  CHECK(leader.raft.snapshots_in_use().size() == 1);
+  SUBCASE("accepted") {
+    leader.receive(1, AppendReply{.term = leader.raft.current_term(),
+                                  .success = true,
+                                  .match_index = Index(last.value - 1)});
+    CHECK(leader.sent<AppendEntries>(1).empty());
+    CHECK(leader.sent<InstallSnapshot>(1).empty());
+  }
+  SUBCASE("refused") {
+    refusal.prev_log_index = Index(17);
+    refusal.hint_index = Index(16);
+    leader.receive(1, refusal);
+    CHECK(leader.sent<InstallSnapshot>(1).size() == 1);
+  }
+  SUBCASE("overtaken by the log's beginning") {
+    leader.turn(Propose{{{Origin{ServerId(0), BootId(1), 1}, SharedBytes::copy_of("x")},
+                         {Origin{ServerId(0), BootId(1), 2}, SharedBytes::copy_of("x")},
+                         {Origin{ServerId(0), BootId(1), 3}, SharedBytes::copy_of("x")}}});
+    const Index newest = leader.raft.log().last_index();
+    leader.receive(
+        2, AppendReply{.term = leader.raft.current_term(), .success = true, .match_index = newest});
+    leader.turn(SnapshotStored{snapshot_at(newest.value, leader.raft.current_term().value)});
+    leader.turn(DeadlinePassed{});
+    REQUIRE(leader.raft.log().base_index() > last);
+    CHECK(leader.raft.snapshots_in_use().size() == 2);
+  }
+}
+
 TEST_CASE("chunks go in order, a window of them unacknowledged, and then the log goes on") {
   Core leader(0, compacted());
   leader.lead();
