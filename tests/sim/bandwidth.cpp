@@ -91,14 +91,17 @@ void World::observe_bytes(Host& h, std::size_t to, const node::PeerMessage& mess
   if (m == nullptr) return;
   if (const auto* append = std::get_if<raft::AppendEntries>(m)) {
     if (append->entries.empty()) return;
-    for (const raft::Entry& entry : append->entries)
+    for (const raft::Entry& entry : append->entries) {
       tally_.count(Count::entry_bytes_sent, entry.bytes.size());
+      if (!entry.origin.is_none())
+        beats_.wrote(who, entry.origin.server.value, append->term.value, entry.index.value);
+    }
     return check(resends_.sent(who, to, append->term.value, append->entries.front().index.value,
                                append->entries.back().index.value));
   }
   if (const auto* beat = std::get_if<raft::Heartbeat>(m))
-    check(beats_.sent(who, to, beat->term.value, beat->round, h.clock.read(now_).ns,
-                      plan_.raft.heartbeat_interval.ns));
+    check(beats_.sent(who, to, beat->term.value, beat->round, beat->leader_commit.value,
+                      h.clock.read(now_).ns, plan_.raft.heartbeat_interval.ns));
 }
 
 void World::overhear_losses(std::size_t who, std::size_t from, const node::PeerMessage& message) {

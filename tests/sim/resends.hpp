@@ -6,6 +6,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <optional>
+#include <set>
 #include <string>
 #include <vector>
 
@@ -35,14 +36,17 @@ class Resends {
   std::vector<Stream> streams_;
 };
 
-// Judges heartbeats: beside the regular ones, and a few for reads, none go to a server that does
-// not answer. Durations in ns, by the clock of the leader.
+// Judges heartbeats: beside the regular ones, a few for reads, and those that tell a server that a
+// write of its own is committed, none go to a server that does not answer. Durations in ns, by the
+// clock of the leader.
 class Beats {
  public:
   explicit Beats(std::size_t servers) : servers_(servers), links_(servers * servers) {}
 
+  // The leader sends, to anybody, the entry at `index`: a write that `by` has forwarded.
+  void wrote(std::size_t leader, std::size_t by, std::uint64_t epoch, std::uint64_t index);
   Wrong sent(std::size_t from, std::size_t to, std::uint64_t epoch, std::uint64_t round,
-             std::int64_t local, std::int64_t interval);
+             std::uint64_t commit, std::int64_t local, std::int64_t interval);
   // An answer of `by` has come to the leader.
   void answered(std::size_t leader, std::size_t by) { links_[leader * servers_ + by].rounds = 0; }
 
@@ -52,7 +56,14 @@ class Beats {
     std::uint64_t round = 0;   // the newest
     std::uint64_t rounds = 0;  // different ones, since it answered last
     std::int64_t since = 0;
+    std::uint64_t commit = 0;     // the newest that it was told
+    std::set<std::uint64_t> own;  // entries of its own after that
   };
+  Link& link(std::size_t from, std::size_t to, std::uint64_t epoch) {
+    Link& link = links_[from * servers_ + to];
+    if (link.epoch != epoch) link = Link{.epoch = epoch};
+    return link;
+  }
   std::size_t servers_;
   std::vector<Link> links_;
 };

@@ -1,9 +1,10 @@
-// The checkers of leases and of read rounds judge what is known: each right course passes, and of
-// each wrong one they say what is wrong.
+// The checkers of leases, of read rounds and of what is sent judge what is known: each right course
+// passes, and of each wrong one they say what is wrong.
 #include <doctest/doctest.h>
 
 #include "sim/leases.hpp"
 #include "sim/reads.hpp"
+#include "sim/resends.hpp"
 
 using namespace vesper::sim;
 
@@ -115,4 +116,51 @@ TEST_CASE("K4: a read needs a majority that answered a heartbeat which left afte
 TEST_CASE("K4: a server alone is its own majority") {
   ReadRounds rounds(1);
   CHECK(rounds.followed_until(0, 1, 70) == 70);
+}
+
+TEST_CASE("bounds: a server that answers none gets heartbeats for its own writes, few for reads") {
+  Beats beats(3);
+  // Forty rounds of leader 0 to server 2, within one interval; the n-th says that `first` + n is
+  // committed. How many pass.
+  const auto rounds = [&](std::uint64_t epoch, std::uint64_t first) {
+    for (std::uint64_t n = 1; n <= 40; ++n)
+      if (const Wrong wrong = beats.sent(0, 2, epoch, n, first + n, 7, 50)) {
+        CHECK(says(wrong, "bounds"));
+        return n - 1;
+      }
+    return std::uint64_t{40};
+  };
+  const auto writes = [&](std::size_t by, std::uint64_t epoch, std::uint64_t first) {
+    for (std::uint64_t n = 1; n <= 20; ++n) beats.wrote(0, by, epoch, first + n);
+  };
+  SUBCASE("for reads") {
+    CHECK(rounds(4, 100) == 12);
+  }
+  SUBCASE("each of its writes lets one pass") {
+    writes(2, 4, 100);
+    writes(2, 4, 100);  // to another follower
+    CHECK(rounds(4, 100) == 32);
+  }
+  SUBCASE("those of others let none pass") {
+    writes(1, 4, 100);
+    CHECK(rounds(4, 100) == 12);
+  }
+  SUBCASE("what it knows to be committed lets none pass") {
+    CHECK_FALSE(beats.sent(0, 2, 4, 1, 120, 7, 50));
+    writes(2, 4, 100);
+    CHECK(rounds(4, 120) == 12);
+  }
+  SUBCASE("those that are not committed let none pass") {
+    writes(2, 4, 200);
+    CHECK(rounds(4, 100) == 12);
+  }
+  SUBCASE("those of another term let none pass") {
+    writes(2, 3, 100);
+    CHECK(rounds(4, 100) == 12);
+  }
+  SUBCASE("an answer") {
+    CHECK_FALSE(beats.sent(0, 2, 4, 1, 100, 7, 50));
+    beats.answered(0, 2);
+    CHECK(rounds(4, 100) == 13);
+  }
 }
