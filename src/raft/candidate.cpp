@@ -65,6 +65,11 @@ void Raft::campaign() {
 
 // While a majority could found a cluster: once a second, which servers it waits for and how long.
 void Raft::say_who_is_missing() {
+  if (const auto holder = founding_.holder(); holder && founding_said_ != 0) {
+    founding_said_ = 0;
+    output_->notes.push_back(
+        fmt::format("{} has a log -> found no cluster beside it", name(*holder)));
+  }
   const Instant until = founding_.waits_until();
   if (until == kNever) return;
   const std::int64_t left = (until - now_).ns / seconds(1).ns + 1;

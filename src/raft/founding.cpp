@@ -25,20 +25,31 @@ void Founding::see(Id128 cluster) {
 void Founding::on_said(ServerId id, const std::optional<PeerState>& state, Instant now) {
   const auto at = others_.find(id);
   if (at == others_.end()) return;
-  if (!state) return on_sign_of_a_log(id, now);
+  if (!state) return wait_again(at->second, now);
   if (!state->cluster_id.is_none()) see(state->cluster_id);
   term_floor_ = std::max(term_floor_, state->term);
   if (state->last_index.value > 0) return on_sign_of_a_log(id, now);
   at->second.empty = true;
+  at->second.has_log = false;
 }
 
-// A log without a committed Bootstrap entry may still be the last copy of a cluster. Its server
-// campaigns for as long as it lives, and each message starts the wait again.
+// A log without a committed Bootstrap entry may still be the last copy of a cluster.
 void Founding::on_sign_of_a_log(ServerId id, Instant now) {
   const auto at = others_.find(id);
   if (at == others_.end()) return;
-  at->second.empty = false;
+  at->second.has_log = true;
+  wait_again(at->second, now);
+}
+
+void Founding::wait_again(Other& other, Instant now) {
+  other.empty = false;
   if (waits_since_ != kNever) waits_since_ = now;
+}
+
+std::optional<ServerId> Founding::holder() const {
+  for (const auto& [id, other] : others_)
+    if (other.reachable && other.has_log) return id;
+  return std::nullopt;
 }
 
 void Founding::on_reachable(ServerId id, bool reachable, Instant now) {
@@ -46,7 +57,7 @@ void Founding::on_reachable(ServerId id, bool reachable, Instant now) {
   if (at == others_.end()) return;
   at->second.reachable = reachable;
   // What a process has said holds no longer than the process.
-  if (!reachable) at->second.empty = false;
+  if (!reachable) at->second.empty = at->second.has_log = false;
   if (!majority_is_there()) waits_since_ = kNever;
   else if (waits_since_ == kNever) waits_since_ = now;
 }
@@ -72,7 +83,7 @@ bool Founding::is_allowed(Instant now) const {
 }
 
 Instant Founding::waits_until() const {
-  if (!seen_.empty() || waits_since_ == kNever) return kNever;
+  if (!seen_.empty() || waits_since_ == kNever || holder()) return kNever;
   return waits_since_ + patience_;
 }
 

@@ -35,6 +35,8 @@ class Founding {
   bool is_allowed(Instant now) const;
   // True when every other server has said that its log is empty, and no cluster was seen.
   bool is_unanimous() const;
+  // A connected server whose log is not empty: no cluster is founded beside it.
+  std::optional<ServerId> holder() const;
   // While a majority is there and founding waits: until when. kNever: it does not wait for a time.
   Instant waits_until() const;
   // In id order: the servers that have not said that their log is empty.
@@ -46,11 +48,13 @@ class Founding {
  private:
   struct Other {
     bool reachable = false;
-    bool empty = false;  // it said so last, and its process is not known to be gone
+    // What it showed last; neither once its process is known to be gone.
+    bool empty = false, has_log = false;
   };
 
   bool majority_is_there() const;
   void see(Id128 cluster);
+  void wait_again(Other& other, Instant now);
 
   const Duration patience_;
   std::map<ServerId, Other> others_;

@@ -230,6 +230,8 @@ std::string why_no_cluster(const node::Node& node, Instant now) {
   for (const raft::ServerId id : founding.missing())
     missing += fmt::format("{}{}", missing.empty() ? "" : ", ", id.value);
   if (missing.empty()) return "the cluster is being founded";
+  if (const auto holder = founding.holder())
+    return fmt::format("server {} has a log, and no cluster is founded beside it", holder->value);
   const Instant until = founding.waits_until();
   if (until == kNever)
     return fmt::format(

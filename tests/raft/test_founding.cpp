@@ -99,10 +99,24 @@ TEST_CASE("a server that still reads its log, or has one, starts the wait again"
     founding.on_said(id(1), kEmpty, kBegin);
     founding.on_said(id(2), said, kBegin + seconds(4));
     CHECK_FALSE(founding.is_allowed(kBegin + kPatience));
-    founding.on_sign_of_a_log(id(2), kBegin + seconds(8));
+    founding.on_said(id(2), said, kBegin + seconds(8));
     CHECK_FALSE(founding.is_allowed(kBegin + seconds(12)));
     CHECK(founding.is_allowed(kBegin + seconds(13)));
   }
+}
+
+TEST_CASE("no cluster is founded beside a log that can be reached, however long it is silent") {
+  Founding founding = of(3);
+  for (const std::uint32_t other : {1u, 2u}) founding.on_reachable(id(other), true, kBegin);
+  founding.on_said(id(1), kEmpty, kBegin);
+  founding.on_said(id(2), kBegun, kBegin);
+  CHECK(founding.holder() == id(2));
+  CHECK(founding.waits_until() == kNever);
+  CHECK_FALSE(founding.is_allowed(kBegin + seconds(3600)));
+  // Its process is gone, and what it has shown with it.
+  founding.on_reachable(id(2), false, kBegin + seconds(10));
+  CHECK_FALSE(founding.holder().has_value());
+  CHECK(founding.is_allowed(kBegin + seconds(10)));
 }
 
 TEST_CASE("what a stranger to the list says counts for nothing") {

@@ -381,6 +381,8 @@ void World::choose_core() {
     const std::size_t i = pick_host();
     Host& h = host(i);
     if (h.outside || h.wiped || !minority_left()) continue;
+    // No one founds beside a log that can be reached, though its server does nothing with it.
+    if (voters_ == 0 && !h.holds.is_none()) continue;
     h.outside = true;
     tally_.count(Count::fault_core);
     Spell spell{FaultKind::partition, {}, {}, false};
