@@ -70,7 +70,7 @@ Result<std::string> check_host(std::string_view host) {
   return name;
 }
 
-// Addresses to listen on that nobody can connect to from elsewhere.
+// Addresses to listen on that no other machine can connect to.
 bool is_unspecified(const HostPort& server) {
   return server.host == "0.0.0.0" || server.host == "::" || server.host == "::ffff:0.0.0.0";
 }

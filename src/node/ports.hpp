@@ -69,7 +69,7 @@ enum class Refusal : std::uint8_t {
   overloaded,       // certainly not applied
   shutting_down,    // certainly not applied
   disk_full,        // certainly not applied
-  no_other_member,  // transfers only: nobody else votes
+  no_other_member,  // transfers only: no other server votes
   timeout,          // reads and transfers only
   unreached,        // reads only: min_revision is not applied here yet
   too_stale,        // reads only: older than max_staleness, or how old is not known

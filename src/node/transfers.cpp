@@ -13,7 +13,7 @@ constexpr std::size_t kMostTransfers = 64;  // that wait at the same time
 
 void Node::on_client_transfer(ClientTransfer transfer) {
   if (!admit(transfer.ticket, 0)) return;
-  // The only voter leads already, or will: nobody else ever can, so that waiting has no end.
+  // The only voter leads already, or will: no other server ever can, so waiting has no end.
   const auto& voters = raft_.configuration().voters;
   if (voters.size() == 1 && transfer.to != voters.front().id)
     return clients_.reply(transfer.ticket, Refusal::no_other_member);

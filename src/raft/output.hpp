@@ -68,7 +68,7 @@ struct Output {
   Index committed_last;
   std::vector<ReadReady> reads;
   std::vector<std::string> notes;   // log lines: "fact -> decision"
-  std::vector<std::string> alarms;  // likewise, for somebody to act on
+  std::vector<std::string> alarms;  // as notes, for an operator to act on
   Instant deadline = kNever;        // when DeadlinePassed wants to be stepped
 
   void clear() {

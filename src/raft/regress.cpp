@@ -18,7 +18,7 @@ bool Raft::lacks_acknowledged(const Heartbeat& m) const {
 }
 
 // True if this server takes no part. It stays so until the process ends: which votes and promises
-// the disk has lost, nobody knows.
+// the disk has lost is unknown.
 bool Raft::notice_regress(ServerId from, const Heartbeat& m) {
   if (!regressed_ && lacks_acknowledged(m)) {
     regressed_ = true;

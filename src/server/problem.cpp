@@ -47,7 +47,7 @@ Problem refused(node::Refusal refusal) {
     case node::Refusal::no_other_member:
       return {.status = 409,
               .code = "no_other_member",
-              .detail = "this cluster has one member: nobody else can lead"};
+              .detail = "this cluster has one member: no other can lead"};
     case node::Refusal::shutting_down:
       return {.status = 503,
               .code = "shutting_down",

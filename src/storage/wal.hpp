@@ -31,8 +31,8 @@ struct WalOptions {
   std::uint64_t frame_bytes = 2u << 20;  // of entries in one frame; a larger entry goes alone
   Duration seal_after = milliseconds(100);
   Duration retry_after = seconds(1);  // when the disk is full, or space is scarce
-  // A segment that nobody waits for yet leaves so much free: a share of the disk, and a multiple of
-  // its size.
+  // A segment that nothing waits for yet leaves so much free: a share of the disk, and a multiple
+  // of its size.
   std::uint64_t leave_percent = 10;
   std::uint64_t leave_spares = 2;
 };

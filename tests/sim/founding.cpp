@@ -187,7 +187,9 @@ void World::judge_second_founding(const Host& h) {
                         "reach server {}, which has the first one's data, for {} ms",
                         h.number(), term.value, founder, other->number(), (now_ - since).ms()));
     }
-  // No one could have known. What two clusters do is no longer this checker's affair.
+  // No one could have known. What two clusters do is no longer the affair of any judge, nor what
+  // they have done in this turn.
+  failure_.reset();
   tally_.count(Count::second_foundings);
   trace("server {} founds a second cluster: no data of the first could be reached", h.number());
   over_ = true;
