@@ -221,8 +221,7 @@ int report(const Outcome& outcome, bool is_write, bool as_json) {
   switch (outcome.kind) {
     case Outcome::Kind::unknown:
       hint(
-          "the write was sent, and nobody has said what became of it: read the key to see whether "
-          "it "
+          "the write was sent, and no node has said how it ended: read the key to see whether it "
           "took effect");
       return kExitUnknown;
     case Outcome::Kind::unavailable:

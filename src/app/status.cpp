@@ -21,7 +21,7 @@ constexpr std::size_t kMaxNodes = 256;
 struct Node {
   HostPort server;
   std::optional<std::uint64_t> id;  // its own word, else another node's
-  std::string cluster;              // likewise; empty: none is known
+  std::string cluster;              // of the node; empty: none is known
   bool is_hearsay = false;          // another node named it, the user did not
   bool reachable = false;
   std::string body;    // of GET /status

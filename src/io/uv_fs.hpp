@@ -72,7 +72,7 @@ class UvFs final : public storage::Fs {
   std::vector<std::pair<std::string, int>> open_files_;    // few, the latest last
   std::deque<Submitted> queue_;                            // the front is under way
   SharedBytes read_bytes_;                                 // also, of a Read
-  std::uint64_t free_bytes_ = storage::JobDone::kUnknown;  // likewise, of an Allocate
+  std::uint64_t free_bytes_ = storage::JobDone::kUnknown;  // found by an Allocate
   Result<void> outcome_;                                   // of the front, between work and worked
   Background background_;
 };
