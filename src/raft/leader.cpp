@@ -196,7 +196,7 @@ void Raft::on_append_reply(ServerId from, Incarnation incarnation, const AppendR
   if (progress->state == Progress::State::snapshot) return;
   if (progress->state == Progress::State::probe &&
       m.prev_log_index.next() != progress->next_index &&
-      m.prev_log_index != progress->sent_through())
+      m.prev_log_index != progress->asked_behind)
     return;
   const auto agree = log_.last_at_most(std::min(m.hint_index, m.prev_log_index), m.hint_term);
   progress->received_index = progress->match_index;
@@ -317,6 +317,7 @@ void Raft::ask_arrival(ServerId id, Progress& progress) {
   const auto term = log_.term_at(last);
   if (!term) return;  // compacted meanwhile: a snapshot is next (replicate_to)
   progress.arrival_asked = true;
+  progress.asked_behind = last;
   AppendEntries m{current_term(), last, *term, commit_index_, log_time(now_), {}};
   send(id, std::move(m), WriteNumber(0), progress.bulk_until > progress.match_index);
 }

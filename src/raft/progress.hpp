@@ -32,6 +32,8 @@ struct Progress {
   Incarnation incarnation;  // whose acknowledgements these are; 0: none came yet
   bool probe_sent = false;
   Index probe_last;            // with probe_sent: the last entry of that message
+  // Of the empty AppendEntries that asked, since the leader went back last, what has arrived.
+  std::optional<Index> asked_behind;
   bool arrival_asked = false;  // nothing came of what was sent for long, and the follower was asked
 
   struct InFlight {
@@ -65,6 +67,7 @@ struct Progress {
     transfer.reset();
     next_index = next;
     probe_sent = false;
+    asked_behind.reset();
     in_flight.clear();
     in_flight_bytes = 0;
   }

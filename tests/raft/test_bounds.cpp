@@ -35,3 +35,32 @@ TEST_CASE("a leader whose own disk falls behind takes no more, though a majority
   one.sync();
   CHECK(one.raft().takes_proposals());
 }
+
+TEST_CASE("the late answer about what a leader sent before it went back sends nothing again") {
+  One one({.log = {1, 1, 1, 1}});
+  one.become_leader();
+  const Term term = one.raft().current_term();
+  const auto refuse = [&](std::uint64_t prev) {
+    one.receive(k1, AppendReply{.term = term,
+                                .prev_log_index = Index(prev),
+                                .hint_index = Index(2),
+                                .hint_term = Term(1)});
+    return one.sent<AppendEntries>(k1);
+  };
+  // The first message, behind entry 4, is slow to arrive: the leader asks what is there.
+  std::vector<AppendEntries> asked;
+  for (int n = 0; n < 10 && asked.empty(); ++n) {
+    one.wait_for_deadline();
+    asked = one.sent<AppendEntries>(k1);
+    for (const Heartbeat& beat : one.sent<Heartbeat>(k2))
+      one.receive(k2, HeartbeatReply{term, beat.round});
+  }
+  REQUIRE(asked.size() == 1);
+  REQUIRE(asked.front().prev_log_index == Index(5));
+  REQUIRE(asked.front().entries.empty());
+  const auto sent = refuse(4);
+  REQUIRE(sent.size() == 1);
+  CHECK(sent.front().prev_log_index == Index(2));
+  CHECK(sent.front().entries.size() == 3);
+  CHECK(refuse(5).empty());
+}

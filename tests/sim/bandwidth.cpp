@@ -47,7 +47,7 @@ void World::enqueue(std::size_t from, std::size_t to, bool bulk, Deliver message
   const std::size_t size = message.bytes.size();
   if (queue.bytes > limit || (queue.bytes != 0 && queue.bytes + size > limit)) {
     tally_.count(Count::queues_full);
-    return tally_.count(Count::lost);
+    return lose(from, to);
   }
   if (queue.waiting.empty()) queue.head_left = size;
   queue.bytes += size;
@@ -80,7 +80,7 @@ void World::pump(std::size_t from, std::size_t to) {
 
 // ---- what is sent, and why it may be sent again
 
-void World::observe_bytes(Host& h, std::size_t to, const node::PeerMessage& message) {
+void World::observe_bytes(Host& h, std::size_t to, const node::PeerMessage& message, bool bulk) {
   const std::size_t who = h.number();
   if (const auto* forward = std::get_if<node::Forward>(&message)) {
     if (forward->writes.empty()) return;
@@ -91,13 +91,21 @@ void World::observe_bytes(Host& h, std::size_t to, const node::PeerMessage& mess
   if (m == nullptr) return;
   if (const auto* append = std::get_if<raft::AppendEntries>(m)) {
     if (append->entries.empty()) return;
+    std::vector<std::size_t> sizes;
     for (const raft::Entry& entry : append->entries) {
-      tally_.count(Count::entry_bytes_sent, entry.bytes.size());
+      sizes.push_back(entry.bytes.size());
+      tally_.count(Count::entry_bytes_sent, sizes.back());
       if (!entry.origin.is_none())
         beats_.wrote(who, entry.origin.server.value, append->term.value, entry.index.value);
     }
-    return check(resends_.sent(who, to, append->term.value, append->entries.front().index.value,
-                               append->entries.back().index.value));
+    const std::uint64_t first = append->entries.front().index.value;
+    // Only where connections are what TCP makes of them, and the server takes in what comes.
+    if (const Host& target = host(to);
+        target.full || (target.up() && target.node->raft().disk_health() == raft::DiskHealth::full))
+      sent_bytes_.lost(who, to);
+    if (plan_.in_order && !plan_.has(FaultKind::duplicate) && !plan_.has(FaultKind::stretch))
+      check(sent_bytes_.sent(who, to, append->term.value, first, sizes, bulk));
+    return check(resends_.sent(who, to, append->term.value, first, first + sizes.size() - 1));
   }
   if (const auto* beat = std::get_if<raft::Heartbeat>(m))
     check(beats_.sent(who, to, beat->term.value, beat->round, beat->leader_commit.value,
@@ -113,6 +121,8 @@ void World::overhear_losses(std::size_t who, std::size_t from, const node::PeerM
   if (m == nullptr) return;
   if (std::holds_alternative<raft::HeartbeatReply>(*m)) beats_.answered(who, from);
   const auto* reply = std::get_if<raft::AppendReply>(m);
+  if (reply != nullptr && reply->success)
+    sent_bytes_.acknowledged(who, from, reply->term.value, reply->match_index.value);
   if (reply != nullptr && !reply->success) {
     tally_.count(Count::appends_refused);
     resends_.may_go_back(who, from);

@@ -30,6 +30,14 @@ void World::move_step(Client& client) {
   if (client.transfers.empty()) ask_transfer(client);
 }
 
+// A server that waits for a snapshot cannot tell whether the next leader has come into office, and
+// to ask there again would take that snapshot away: each leader sends its own.
+void World::move_elsewhere(Client& client) {
+  hang_up(client);
+  do client.host = (client.host + 1) % hosts_.size();
+  while (host(client.host).outside || host(client.host).wiped || host(client.host).gone_for_good);
+}
+
 // One server is slow, and stays so, while clients write on for a while: it has to catch up.
 void World::load_slow_follower() {
   std::vector<std::size_t> healthy;

@@ -327,7 +327,10 @@ void World::on_transferred(Client& client, const node::Ticket& ticket, const nod
   if (done == nullptr && voters_ > 1 &&
       std::get<node::Refusal>(reply) == node::Refusal::no_other_member)
     return fail("K11: a transfer was refused as in a cluster of one");
-  if (done == nullptr) return;
+  if (done == nullptr) {
+    if (client.mover) move_elsewhere(client);
+    return;
+  }
   tally_.count(Count::transfers_done);
   if (client.mover && !std::exchange(moved_, true)) tally_.count(Count::hand_overs_in_the_calm);
   if (to && *to != done->leader) return fail("K11: leadership went to another server than asked");

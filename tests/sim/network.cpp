@@ -32,15 +32,15 @@ void World::transmit(Host& from, std::size_t to, const node::PeerMessage& messag
   tally_.count(Count::messages);
   Link& l = link(from.number(), to);
   Host& target = host(to);
-  if (!l.up) return tally_.count(Count::lost);
+  if (!l.up) return lose(from.number(), to);
   if (target.boot != l.met_boot) {
     // Nobody is there any more: the first packet is answered by a reset.
     if (linked(from.number(), to))
       after(between(network_, microseconds(50), delay_max_), Reset{from.number(), to, l.epoch});
-    return tally_.count(Count::lost);
+    return lose(from.number(), to);
   }
   if (l.cuts > 0 || (loss_percent_ > 0 && chance(network_, loss_percent_)))
-    return tally_.count(Count::lost);
+    return lose(from.number(), to);
   Deliver deliver{static_cast<std::uint32_t>(from.number()),
                   static_cast<std::uint32_t>(to),
                   l.epoch,
@@ -63,6 +63,11 @@ void World::transmit(Host& from, std::size_t to, const node::PeerMessage& messag
   }
   if (l.rate == 0) schedule_delivery(l, bulk, std::move(deliver));
   else enqueue(from.number(), to, bulk, std::move(deliver));
+}
+
+void World::lose(std::size_t from, std::size_t to) {
+  tally_.count(Count::lost);
+  sent_bytes_.lost(from, to);
 }
 
 void World::schedule_delivery(Link& l, bool bulk, Deliver message) {
@@ -89,7 +94,7 @@ void World::deliver(Deliver& message) {
     post(to, node::FromPeer{raft::ServerId(message.from), message.incarnation,
                             std::move(decoded.value())});
   } else {
-    tally_.count(Count::lost);
+    lose(message.from, message.to);
   }
   if (spare_bytes_.size() < 256) spare_bytes_.push_back(std::move(message.bytes));
 }
@@ -173,6 +178,7 @@ void World::announce(std::size_t who, std::size_t other) {
   l.announced = true;
   tally_.count(Count::peers_up);
   resends_.may_go_back(who, other);
+  sent_bytes_.lost(who, other);
   post(host(who), node::PeerUp{b.id, b.incarnation(), b.node->raft().peer_state()});
 }
 

@@ -9,6 +9,7 @@ namespace {
 
 // For reads, for what an earlier term left undecided, and for the edges of intervals.
 constexpr std::uint64_t kBeside = 12;
+constexpr std::uint64_t kMostPercent = 110;
 
 }  // namespace
 
@@ -21,6 +22,31 @@ Wrong Resends::sent(std::size_t from, std::size_t to, std::uint64_t epoch, std::
                        from, first, std::min(last, stream.sent_through), to);
   stream.sent_through = last;
   return std::nullopt;
+}
+
+Wrong SentBytes::sent(std::size_t from, std::size_t to, std::uint64_t term, std::uint64_t first,
+                      const std::vector<std::size_t>& sizes, bool bulk) {
+  Account& account = accounts_[from * servers_ + to];
+  if (account.term != term) account = {.term = term};
+  // One channel may overtake the other.
+  if (account.bulk && *account.bulk != bulk) account.state = Account::State::closed;
+  account.bulk = bulk;
+  for (std::size_t n = 0; n < sizes.size(); ++n) {
+    account.sent += sizes[n];
+    if (account.indexes.insert(first + n).second) account.needed += sizes[n];
+  }
+  if (account.state != Account::State::open || account.sent <= account.needed * kMostPercent / 100)
+    return std::nullopt;
+  return fmt::format("resends: server {} has sent {} bytes of entries to server {}, {} were needed",
+                     from, account.sent, to, account.needed);
+}
+
+void SentBytes::acknowledged(std::size_t from, std::size_t to, std::uint64_t term,
+                             std::uint64_t match) {
+  Account& account = accounts_[from * servers_ + to];
+  if (account.term != term || account.indexes.empty()) return;
+  if (account.state == Account::State::probing || match >= *account.indexes.rbegin())
+    account = {.term = term, .state = Account::State::open};
 }
 
 void Beats::wrote(std::size_t leader, std::size_t by, std::uint64_t epoch, std::uint64_t index) {

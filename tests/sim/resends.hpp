@@ -36,6 +36,37 @@ class Resends {
   std::vector<Stream> streams_;
 };
 
+// Judges how many bytes of entries a leader sends to a server: as many as that server lacks, and
+// few more. The account opens when the leader has found out, in its term, where the server's log
+// ends. It is closed when something is lost on the way, and opens again when the server has all
+// that it was sent.
+class SentBytes {
+ public:
+  explicit SentBytes(std::size_t servers) : servers_(servers), accounts_(servers * servers) {}
+
+  // Entries from index `first` on, of so many bytes each, leave `from` for `to`, in a term.
+  Wrong sent(std::size_t from, std::size_t to, std::uint64_t term, std::uint64_t first,
+             const std::vector<std::size_t>& sizes, bool bulk);
+  // `to` has acknowledged entries up to `match` in a term.
+  void acknowledged(std::size_t from, std::size_t to, std::uint64_t term, std::uint64_t match);
+  // A message between the two was lost, or their connection, or what one of them knew.
+  void lost(std::size_t a, std::size_t b) {
+    accounts_[a * servers_ + b].state = Account::State::closed;
+    accounts_[b * servers_ + a].state = Account::State::closed;
+  }
+
+ private:
+  struct Account {
+    std::uint64_t term = 0;
+    enum class State : std::uint8_t { probing, open, closed } state = State::probing;
+    std::optional<bool> bulk = {};    // the channel
+    std::set<std::uint64_t> indexes;  // that were sent
+    std::uint64_t needed = 0, sent = 0;
+  };
+  std::size_t servers_;
+  std::vector<Account> accounts_;
+};
+
 // Judges heartbeats: beside the regular ones, a few for reads, and those that tell a server that a
 // write of its own is committed, none go to a server that does not answer. Durations in ns, by the
 // clock of the leader.

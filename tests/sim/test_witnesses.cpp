@@ -164,3 +164,39 @@ TEST_CASE("bounds: a server that answers none gets heartbeats for its own writes
     CHECK(rounds(4, 100) == 13);
   }
 }
+
+TEST_CASE("resends: many more bytes of entries than a server lacks are seen") {
+  SentBytes bytes(3);
+  const std::vector<std::size_t> ten(10, 100);
+  const std::vector<std::size_t> one = {100};
+  // The probe of a new leader finds out where the log ends.
+  CHECK_FALSE(bytes.sent(0, 1, 4, 50, one, false));
+  CHECK_FALSE(bytes.sent(0, 1, 4, 41, one, false));
+  bytes.acknowledged(0, 1, 4, 41);
+  CHECK_FALSE(bytes.sent(0, 1, 4, 42, ten, false));
+  SUBCASE("a tenth more is allowed") {
+    CHECK_FALSE(bytes.sent(0, 1, 4, 51, one, false));
+    CHECK(says(bytes.sent(0, 1, 4, 51, one, false), "resends"));
+  }
+  SUBCASE("each server has its own account") {
+    CHECK_FALSE(bytes.sent(0, 2, 4, 42, ten, false));
+    CHECK(says(bytes.sent(0, 1, 4, 42, ten, false), "resends"));
+  }
+  SUBCASE("after a loss it opens when the server has everything") {
+    bytes.lost(1, 0);
+    CHECK_FALSE(bytes.sent(0, 1, 4, 42, ten, false));
+    bytes.acknowledged(0, 1, 4, 50);
+    CHECK_FALSE(bytes.sent(0, 1, 4, 42, ten, false));
+    bytes.acknowledged(0, 1, 4, 51);
+    CHECK_FALSE(bytes.sent(0, 1, 4, 52, ten, false));
+    CHECK(says(bytes.sent(0, 1, 4, 52, ten, false), "resends"));
+  }
+  SUBCASE("one channel may overtake the other") {
+    CHECK_FALSE(bytes.sent(0, 1, 4, 52, ten, true));
+    CHECK_FALSE(bytes.sent(0, 1, 4, 42, ten, true));
+  }
+  SUBCASE("the next term begins with a probe") {
+    CHECK_FALSE(bytes.sent(0, 1, 5, 42, ten, false));
+    CHECK_FALSE(bytes.sent(0, 1, 5, 42, ten, false));
+  }
+}

@@ -16,7 +16,7 @@ constexpr Duration kPollEvery = milliseconds(10);
 void Host::send(raft::ServerId to, const node::PeerMessage& message, bool bulk) {
   if (!lives()) return;
   world->observe_send(*this, message);
-  world->observe_bytes(*this, to.value, message);
+  world->observe_bytes(*this, to.value, message, bulk);
   world->transmit(*this, to.value, message, bulk);
   world->stretch(*this, to.value, message);
 }
@@ -44,6 +44,7 @@ World::World(Options options)
       safety_(plan_.servers),
       resends_(plan_.servers),
       forwards_(plan_.servers),
+      sent_bytes_(plan_.servers),
       beats_(plan_.servers),
       leases_(plan_.servers),
       reads_(plan_.servers),

@@ -252,9 +252,10 @@ class World {
   void forget_queues(Link& link);
   void enqueue(std::size_t from, std::size_t to, bool bulk, Deliver message);
   void pump(std::size_t from, std::size_t to);
-  void observe_bytes(Host& h, std::size_t to, const node::PeerMessage& message);
+  void observe_bytes(Host& h, std::size_t to, const node::PeerMessage& message, bool bulk);
   void overhear_losses(std::size_t who, std::size_t from, const node::PeerMessage& message);
 
+  void lose(std::size_t from, std::size_t to);
   void transmit(Host& from, std::size_t to, const node::PeerMessage& message, bool bulk);
   void deliver(Deliver& message);
   void schedule_delivery(Link& link, bool bulk, Deliver message);
@@ -281,6 +282,7 @@ class World {
   std::optional<Age> age_of(const Host& h, const node::ReadResult& read) const;
   void on_reply(Host& h, const node::Ticket& ticket, node::Reply& reply);
   void ask_transfer(Client& client);
+  void move_elsewhere(Client& client);
   void on_transferred(Client& client, const node::Ticket& ticket, const node::Reply& reply);
   void on_answer(Client& client, const node::Ticket& ticket, std::size_t operation,
                  node::Reply& reply);
@@ -389,6 +391,7 @@ class World {
   std::map<raft::Term, std::size_t> counted_leaders_;
   Safety safety_;
   Resends resends_, forwards_;
+  SentBytes sent_bytes_;
   Beats beats_;
   Leases leases_;
   ReadRounds reads_;
