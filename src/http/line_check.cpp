@@ -93,6 +93,29 @@ std::optional<ParseError> check_absolute_target(RequestHead& head) {
   return std::nullopt;
 }
 
+// A whole line, as nearly all are: one pass over its bytes says that it is good. Nothing is said of
+// any other line; the checks that know what is wrong, and where, come then.
+bool is_good_request_line(std::string_view line, std::size_t max_target) {
+  constexpr std::string_view kEnd = " HTTP/1.1\r\n";
+  if (!line.ends_with(kEnd)) return false;
+  line.remove_suffix(kEnd.size());
+  const std::size_t space = line.find(' ');
+  if (space == 0 || space > kMaxMethod) return false;
+  const std::string_view target = tail(line, space + 1);
+  return target.starts_with('/') && target.size() <= max_target &&
+         all_of_class(line.substr(0, space), grammar::kTokenByte) &&
+         all_of_class(target, grammar::kTargetByte);
+}
+
+bool is_good_field_line(std::string_view line) {
+  if (!line.ends_with("\r\n")) return false;
+  line.remove_suffix(2);
+  const std::size_t colon = line.find(':');
+  if (colon == 0 || colon == line.npos) return line.empty();
+  return all_of_class(line.substr(0, colon), grammar::kTokenByte) &&
+         all_of_class(line.substr(colon + 1), grammar::kFieldByte);
+}
+
 // What follows from a target that check_target_begin and the classes of bytes let through.
 std::optional<ParseError> check_target(RequestHead& head) {
   if (head.method == Method::connect) {  // answered like any method that is not served
@@ -128,6 +151,7 @@ std::optional<ParseError> check_method(std::string_view method, std::size_t from
 
 std::optional<ParseError> check_request_line_so_far(std::string_view line, std::size_t from,
                                                     std::size_t max_target, bool empty_line_seen) {
+  if (from == 0 && is_good_request_line(line, max_target)) return std::nullopt;
   const Line parts = split_line(line, from);
   if (parts.text.empty() && parts.end.starts_with('\r') && !empty_line_seen)
     return check_line_end(parts.end);
@@ -191,6 +215,7 @@ std::optional<ParseError> check_status_line(std::string_view line, ResponseHead&
 }
 
 std::optional<ParseError> check_field_line_so_far(std::string_view line, std::size_t from) {
+  if (from == 0 && is_good_field_line(line)) return std::nullopt;
   const Line parts = split_line(line, from);
   if (parts.text.starts_with(' ') || parts.text.starts_with('\t'))
     return malformed("a header field is continued on a second line");
