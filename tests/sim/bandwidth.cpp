@@ -99,12 +99,15 @@ void World::observe_bytes(Host& h, std::size_t to, const node::PeerMessage& mess
         beats_.wrote(who, entry.origin.server.value, append->term.value, entry.index.value);
     }
     const std::uint64_t first = append->entries.front().index.value;
-    // Only where connections are what TCP makes of them, and the server takes in what comes.
-    if (const Host& target = host(to);
-        target.full || (target.up() && target.node->raft().disk_health() == raft::DiskHealth::full))
-      sent_bytes_.lost(who, to);
-    if (plan_.in_order && !plan_.has(FaultKind::duplicate) && !plan_.has(FaultKind::stretch))
-      check(sent_bytes_.sent(who, to, append->term.value, first, sizes, bulk));
+    // Judged where connections are what TCP makes of them, and the server takes in what comes.
+    const Wrong wrong = sent_bytes_.sent(who, to, append->term.value, first, sizes, bulk);
+    const Host& target = host(to);
+    const bool full =
+        target.full || (target.up() && target.node->raft().disk_health() == raft::DiskHealth::full);
+    if (!full && plan_.in_order && !plan_.has(FaultKind::duplicate) &&
+        !plan_.has(FaultKind::stretch))
+      check(wrong);
+    else sent_bytes_.lost(who, to);
     return check(resends_.sent(who, to, append->term.value, first, first + sizes.size() - 1));
   }
   if (const auto* beat = std::get_if<raft::Heartbeat>(m))
