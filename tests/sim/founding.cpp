@@ -106,6 +106,8 @@ void World::wipe() {
     h.disk.lie_after_failed_syncs();
     safety_.wiped(i);
     leases_.wiped(i);
+    // Whoever voted for it has not voted for what comes back, whatever term that founds in.
+    std::erase_if(ballots_, [&](const auto& ballot) { return ballot.first.second == i; });
     after(between(faults_, {}, seconds(1)), Restart{i});
   }
 }
