@@ -32,8 +32,7 @@ bool Raft::notice_regress(ServerId from, const Heartbeat& m) {
   }
   // Round 0 confirms nothing: neither leadership, nor a lease.
   if (regressed_)
-    send(from, HeartbeatReply{.term = current_term(), .disk = DiskHealth::regressed},
-         WriteNumber(0));
+    send(from, HeartbeatReply{.term = current_term(), .disk = DiskHealth::regressed}, kTermOnly);
   return regressed_;
 }
 

@@ -8,6 +8,7 @@
 #include <variant>
 #include <vector>
 
+#include "raft/electorate.hpp"
 #include "raft/progress.hpp"
 #include "raft/sent_rounds.hpp"
 
@@ -71,6 +72,23 @@ struct Leader {
   Instant own_lease_until;     // its own promise lasts longer than this
   std::optional<HandOver> hand_over;
   Instant no_hand_over_before;  // one that failed costs a pause: it is not tried without end
+
+  // The largest index that a quorum has durably; `durable`: of this server's own log (L10).
+  std::optional<Index> matched_by_quorum(const Electorate& electorate, Index durable) const;
+  // Since when a quorum has been heard at least; Instant{}: no quorum counts.
+  Instant heard_by_quorum(const Electorate& electorate, Instant now) const;
+  // A quorum has answered, in this term, heartbeats that left at this instant or later.
+  std::optional<Instant> acked_by_quorum(const Electorate& electorate, Instant now) const;
+  // The leader lease ends at this instant; Instant{}: there is none.
+  Instant leased_until(const Electorate& electorate) const;
+  // A quorum has answered a heartbeat of this round or of a later one.
+  bool is_confirmed(std::uint64_t round, const Electorate& electorate) const;
+
+ private:
+  // What a quorum has reached of a member of its progress; `own`: of this server itself.
+  template <typename Value>
+  std::optional<Value> reached(const Electorate& electorate, Value own,
+                               Value Progress::*member) const;
 };
 
 using Role = std::variant<Follower, PreCandidate, Candidate, Leader>;
