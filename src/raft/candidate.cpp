@@ -4,17 +4,10 @@
 #include <algorithm>
 #include <utility>
 
+#include "raft/names.hpp"
 #include "raft/raft.hpp"
 
 namespace vesper::raft {
-namespace {
-
-void insert_sorted(std::vector<ServerId>& ids, ServerId id) {
-  const auto at = std::lower_bound(ids.begin(), ids.end(), id);
-  if (at == ids.end() || *at != id) ids.insert(at, id);
-}
-
-}  // namespace
 
 // Fast start: a server that has heard no leader since its start, and reaches a majority, need not
 // wait for a timeout that protects no leader. A server with an empty log also has to know that
@@ -37,7 +30,8 @@ void Raft::maybe_fast_start() {
 
 void Raft::campaign() {
   const bool waits = log_.empty() && !founding_.is_allowed(now_);
-  if (waits) say_who_is_missing();
+  if (waits)
+    for (std::string& note : founding_.news(now_)) output_->notes.push_back(std::move(note));
   if (!electorate_.self_counts() || waits || disk_health() == DiskHealth::stalled || regressed_) {
     // Not a voter, or not under this incarnation; or a cluster may exist already; or the disk could
     // not keep the vote, or did not keep what this server promised.
@@ -56,31 +50,6 @@ void Raft::campaign() {
   role_ = std::move(pre);
   ask_votes(true);
   count_votes();
-}
-
-// While a majority could found a cluster: once a second, which servers it waits for and how long.
-void Raft::say_who_is_missing() {
-  if (const auto holder = founding_.holder(); holder && founding_said_ != 0) {
-    founding_said_ = 0;
-    output_->notes.push_back(
-        fmt::format("{} has a log -> found no cluster beside it", name(*holder)));
-  }
-  const Instant until = founding_.waits_until();
-  if (until == kNever) return;
-  const std::int64_t left = (until - now_).ns / seconds(1).ns + 1;
-  if (left == founding_said_) return;
-  founding_said_ = left;
-  std::string names;
-  for (const ServerId id : founding_.missing()) {
-    const auto& listed = config_.initial_voters;
-    const auto at = std::find_if(listed.begin(), listed.end(),
-                                 [&](const Voter& voter) { return voter.id == id; });
-    names += fmt::format("{}server {} ({})", names.empty() ? "" : ", ", id.value, at->address);
-  }
-  output_->notes.push_back(
-      fmt::format("no word from {} that it holds no data -> found a cluster without it in {} s; if "
-                  "it has the data of a cluster, start it before",
-                  names, left));
 }
 
 void Raft::become_candidate(bool transfer) {
@@ -122,11 +91,6 @@ void Raft::ask_votes(bool pre_vote) {
   }
 }
 
-void Raft::ask_again(AskAgain& again, ServerId voter) {
-  insert_sorted(again.voters, voter);
-  again.at = std::min(again.at, now_ + kAskAgain);
-}
-
 void Raft::on_vote_reply(ServerId from, Incarnation incarnation, const VoteReply& m) {
   // A higher term has been adopted by now; E10: of a pre-vote only refusals carry one.
   if (m.term > current_term() || !electorate_.counts(from, incarnation)) return;
@@ -138,11 +102,11 @@ void Raft::on_vote_reply(ServerId from, Incarnation incarnation, const VoteReply
     if (m.granted()) {
       insert_sorted(pre->granted, from);
     } else if (m.refusal == VoteRefusal::leader_fresh || m.refusal == VoteRefusal::promised) {
-      ask_again(pre->again, from);
+      pre->again.add(from, now_ + kAskAgain);
     }
   } else if (auto* candidate = std::get_if<Candidate>(&role_)) {
     if (m.pre_vote || m.for_term != current_term()) return;
-    if (m.refusal == VoteRefusal::promised) ask_again(candidate->again, from);
+    if (m.refusal == VoteRefusal::promised) candidate->again.add(from, now_ + kAskAgain);
     if (!m.granted()) return;
     candidate->granted.emplace(from, incarnation);
   } else {

@@ -33,6 +33,8 @@ struct Config {
   // beyond this (or one entry).
   std::size_t max_uncommitted_bytes = 64u << 20;
   std::size_t snapshot_window = 4;  // chunks unacknowledged to one follower
+
+  Duration transfer_patience() const;  // kTransferPatience as a time
 };
 
 // What a restart found on the disk.
@@ -62,5 +64,8 @@ inline constexpr Duration kAskAgain = milliseconds(10);   // those that refused 
 // What a follower needs behind a snapshot is kept for it in the log for so long after it last came
 // forward (S10), in election timeouts.
 inline constexpr std::int64_t kTransferPatience = 100;
+inline Duration Config::transfer_patience() const {
+  return election_timeout * kTransferPatience;
+}
 
 }  // namespace vesper::raft

@@ -4,6 +4,7 @@
 
 #include <algorithm>
 
+#include "raft/names.hpp"
 #include "raft/raft.hpp"
 
 namespace vesper::raft {
@@ -118,11 +119,6 @@ bool Raft::leader_is_fresh() const {
   return contact_.is_fresh(now_, config_.election_timeout);
 }
 
-bool Raft::log_up_to_date(Index last_index, Term last_term) const {  // §5.4.1
-  if (last_term != log_.last_term()) return last_term > log_.last_term();
-  return last_index >= log_.last_index();
-}
-
 VoteRefusal Raft::judge_vote(ServerId from, const VoteRequest& m) const {
   if (regressed_) return VoteRefusal::regressed;
   // Asking under an old term, or, before the term was ever opened, under one that is.
@@ -133,7 +129,7 @@ VoteRefusal Raft::judge_vote(ServerId from, const VoteRequest& m) const {
   if (log_.empty())
     if (const auto refusal = judge_founding_vote(from, m); refusal != VoteRefusal::none)
       return refusal;
-  if (!log_up_to_date(m.last_log_index, m.last_log_term)) return VoteRefusal::log_behind;
+  if (!log_.allows_vote(m.last_log_index, m.last_log_term)) return VoteRefusal::log_behind;
   return VoteRefusal::none;
 }
 

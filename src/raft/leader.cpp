@@ -6,6 +6,7 @@
 #include <functional>
 
 #include "raft/entry.hpp"
+#include "raft/names.hpp"
 #include "raft/raft.hpp"
 
 namespace vesper::raft {
@@ -166,11 +167,6 @@ Progress* Raft::progress_of(ServerId id, Incarnation incarnation) {
   return it->second.incarnation == incarnation ? &it->second : nullptr;
 }
 
-void Raft::acknowledge(Progress& progress, Index match_index) {
-  if (progress.kept_at && match_index > progress.match_index) progress.kept_at = now_;
-  progress.acknowledge(match_index);
-}
-
 void Raft::on_append_reply(ServerId from, Incarnation incarnation, const AppendReply& m) {
   Progress* progress = progress_of(from, incarnation);
   if (progress == nullptr) return;
@@ -180,7 +176,7 @@ void Raft::on_append_reply(ServerId from, Incarnation incarnation, const AppendR
     // An acknowledgement of what was sent before the probe says nothing of the probe.
     const bool probed =
         progress->state == Progress::State::probe && m.match_index.next() >= progress->next_index;
-    acknowledge(*progress, m.match_index);
+    progress->acknowledge(m.match_index, now_);
     if (probed ||
         (progress->transfer && progress->match_index >= progress->transfer->snapshot.last_index))
       progress->become_replicate();
@@ -284,7 +280,8 @@ void Raft::ask_stalled() {
     if (progress.transfer) {
       // A follower that is silent for long gets the newest when it comes back; nothing is kept for
       // it until then.
-      const bool given_up = now_ - progress.kept_at.value_or(Instant{}) >= transfer_patience();
+      const bool given_up =
+          now_ - progress.kept_at.value_or(Instant{}) >= config_.transfer_patience();
       if (progress.transfer->unreadable || given_up) progress.become_snapshot(snapshot_);
       progress.transfer->asked = progress.transfer->answered = false;
     } else if (progress.probe_sent || progress.sent_through() > progress.match_index) {
@@ -306,20 +303,16 @@ void Raft::ask_arrival(ServerId id, Progress& progress) {
   send(id, std::move(m), kTermOnly, progress.bulk_until > progress.match_index);
 }
 
-// Thesis 6.2 (E11): a leader that hears no majority for an election timeout steps down and is
-// silent from then on.
-void Raft::check_quorum() {
-  if (now_ - leader_heard_at() <= config_.election_timeout * 2) return;
-  output_->notes.push_back(fmt::format("no majority heard for {} ms -> step down in {}",
-                                       (config_.election_timeout * 2).ms(), name(current_term())));
-  become_follower(std::nullopt);
-}
-
 void Raft::leader_deadline() {
   auto& leader = std::get<Leader>(role_);
   if (now_ < leader.next_heartbeat) return;
-  check_quorum();
-  if (!is_leader()) return;
+  // Thesis 6.2 (E11): a leader that hears no quorum for two election timeouts steps down, and is
+  // silent from then on.
+  if (const Duration patience = config_.election_timeout * 2; now_ - leader_heard_at() > patience) {
+    output_->notes.push_back(fmt::format("no majority heard for {} ms -> step down in {}",
+                                         patience.ms(), name(current_term())));
+    return become_follower(std::nullopt);
+  }
   clock_.set(log_time(now_), now_, leader_heard_at() + config_.election_timeout * 2);
   leader.next_heartbeat = now_ + config_.heartbeat_interval;
   ask_stalled();

@@ -94,7 +94,8 @@ struct Progress {
     state = State::snapshot;
     transfer = Transfer{.snapshot = snapshot};
   }
-  void acknowledge(Index match) {
+  void acknowledge(Index match, Instant now) {
+    if (kept_at && match > match_index) kept_at = now;
     match_index = std::max(match_index, match);
     received_index = std::max(received_index, match_index);
     next_index = std::max(next_index, match_index.next());

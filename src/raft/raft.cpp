@@ -7,6 +7,7 @@
 #include <algorithm>
 
 #include "raft/entry.hpp"
+#include "raft/names.hpp"
 
 namespace vesper::raft {
 namespace {
@@ -392,7 +393,7 @@ Instant Raft::next_deadline() const {
     }
     Instant now, leases_over_at;
   };
-  return std::visit(Next{now_, leases_over_at()}, role_);
+  return std::visit(Next{now_, promise_.over_elsewhere_at()}, role_);
 }
 
 void Raft::on_end_of_turn(Index applied) {
@@ -401,13 +402,6 @@ void Raft::on_end_of_turn(Index applied) {
   if (receipt_.current() && receipt_.current()->last_index <= commit_index_) receipt_.end();
   compact_log(applied);
   check_invariants();
-}
-
-std::string Raft::name(Term term) {
-  return fmt::format("term {}", term.value);
-}
-std::string Raft::name(ServerId id) {
-  return fmt::format("server {}", id.value);
 }
 
 }  // namespace vesper::raft

@@ -112,8 +112,6 @@ class Raft {
   void start_clock();
   Instant next_deadline() const;
   Duration random_election_timeout();
-  static std::string name(Term term);
-  static std::string name(ServerId id);
 
   // snapshots.cpp
   void on_snapshot_stored(const Snapshot& snapshot);
@@ -122,7 +120,6 @@ class Raft {
   void plan_compaction();
   Index kept_for_followers(Index to);
   void compact_log(Index applied);
-  Duration transfer_patience() const { return config_.election_timeout * kTransferPatience; }
   void send_snapshot(ServerId id, Progress& progress);
   void begin_transfer(ServerId id, Progress& progress);
   void on_chunk_read(const ChunkRead& read);
@@ -144,10 +141,8 @@ class Raft {
   VoteRefusal judge_founding_vote(ServerId from, const VoteRequest& m) const;
   bool hear_leader(ServerId from, Index leader_commit, std::optional<LogTime> log_time);
   bool leader_is_fresh() const;
-  bool log_up_to_date(Index last_index, Term last_term) const;
 
   // regress.cpp
-  bool lacks_acknowledged(const Heartbeat& m) const;
   bool notice_regress(ServerId from, const Heartbeat& m);
   void on_regressed(ServerId from, Progress& progress);
 
@@ -155,11 +150,6 @@ class Raft {
   bool put_off_by_promise();
   void on_lease_read();
   std::uint32_t lease_to_ask() const;
-  // What the heartbeats of one turn have in common.
-  struct RoundFacts {
-    WriteBlock write_block = WriteBlock::none;
-    std::optional<Instant> confirmed;
-  };
   RoundFacts round_facts() const { return {write_block(), confirmed_at()}; }
   Heartbeat heartbeat_to(const Progress& progress, const RoundFacts& facts) const;
   void remember_freshness();
@@ -168,19 +158,16 @@ class Raft {
 
   // candidate.cpp
   void maybe_fast_start();
-  void say_who_is_missing();
   void campaign();  // a pre-vote round, then an election
   void become_candidate(bool transfer);
   void on_vote_reply(ServerId from, Incarnation incarnation, const VoteReply& m);
   void ask_votes(bool pre_vote);
-  void ask_again(AskAgain& again, ServerId voter);
   void count_votes();
 
   // transfer.cpp
   void on_disk_space(const DiskSpace& space);
   bool is_fit(const Voter& voter) const;
   void on_transfer_leadership(const TransferLeadership& transfer);
-  Instant leases_over_at() const;
   void maybe_send_timeout_now();
   void review_hand_over();
   void on_timeout_now(ServerId from);
@@ -189,7 +176,6 @@ class Raft {
   // leader.cpp
   void become_leader();
   Progress* progress_of(ServerId id, Incarnation incarnation);
-  void acknowledge(Progress& progress, Index match_index);
   void on_propose(Propose propose);
   void on_append_reply(ServerId from, Incarnation incarnation, const AppendReply& m);
   void on_heartbeat_reply(ServerId from, Incarnation incarnation, const HeartbeatReply& m);
@@ -204,7 +190,6 @@ class Raft {
   void send_heartbeat(ServerId id, Progress& progress, const RoundFacts& facts);
   void repeat_round(ServerId id, Progress& progress);
   void advance_commit();
-  void check_quorum();
   void maybe_start_read_round();
   void maybe_finish_read_round();
   void ask_stalled();
@@ -231,7 +216,6 @@ class Raft {
 
   Peers peers_;
   LeaderContact contact_;
-  std::int64_t founding_said_ = -1;  // seconds left, as the log line said last; -1: none was said
   Duration round_base_;     // a vote round lasts [this, 2 * this]; doubles up to the normal timeout
   bool regressed_ = false;  // this disk lacks what was acknowledged; until the process ends
   DiskRoom room_;

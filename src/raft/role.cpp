@@ -1,6 +1,18 @@
 #include "raft/role.hpp"
 
+#include <algorithm>
+
 namespace vesper::raft {
+
+void insert_sorted(std::vector<ServerId>& ids, ServerId id) {
+  const auto at = std::lower_bound(ids.begin(), ids.end(), id);
+  if (at == ids.end() || *at != id) ids.insert(at, id);
+}
+
+void AskAgain::add(ServerId voter, Instant when) {
+  insert_sorted(voters, voter);
+  at = std::min(at, when);
+}
 
 template <typename Value>
 std::optional<Value> Leader::reached(const Electorate& electorate, Value own,

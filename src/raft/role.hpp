@@ -14,6 +14,9 @@
 
 namespace vesper::raft {
 
+// Keeps `ids` in order and without duplicates.
+void insert_sorted(std::vector<ServerId>& ids, ServerId id);
+
 struct Follower {
   std::optional<ServerId> leader;  // of current_term, once it was heard
   Instant election_deadline;
@@ -24,6 +27,8 @@ struct Follower {
 struct AskAgain {
   std::vector<ServerId> voters;  // in id order
   Instant at = kNever;
+
+  void add(ServerId voter, Instant when);  // at `when` or earlier
 };
 
 // Thesis 9.6: asks whether an election could be won, before it disturbs anybody with a new term.
@@ -39,6 +44,12 @@ struct Candidate {
   bool transfer = false;                    // the leader asked for it
   Instant round_deadline;
   AskAgain again;  // those that are bound by a promise
+};
+
+// What the heartbeats of one turn have in common.
+struct RoundFacts {
+  WriteBlock write_block = WriteBlock::none;
+  std::optional<Instant> confirmed;  // a quorum has followed this leader at this instant
 };
 
 // Thesis 6.4: one round of heartbeats confirms leadership for all reads that came before it.

@@ -5,6 +5,7 @@
 
 #include <algorithm>
 
+#include "raft/names.hpp"
 #include "raft/raft.hpp"
 
 namespace vesper::raft {
@@ -93,7 +94,7 @@ Index Raft::kept_for_followers(Index to) {
   auto* leader = std::get_if<Leader>(&role_);
   if (leader == nullptr || log_.bytes() > config_.log_kept_bytes) return to;
   for (auto& [id, progress] : leader->progress) {
-    if (!progress.kept_at || now_ - *progress.kept_at >= transfer_patience()) continue;
+    if (!progress.kept_at || now_ - *progress.kept_at >= config_.transfer_patience()) continue;
     const Index needs =
         progress.transfer ? progress.transfer->snapshot.last_index : progress.match_index;
     if (!progress.transfer && needs >= compact_to_) progress.kept_at.reset();
@@ -173,7 +174,7 @@ void Raft::on_install_snapshot_reply(ServerId from, Incarnation incarnation,
   if (m.done) {
     if (m.match_index > log_.last_index()) return;
     progress->news(now_);
-    acknowledge(*progress, m.match_index);
+    progress->acknowledge(m.match_index, now_);
     if (progress->state != Progress::State::replicate) {
       // Where the log has gone on meanwhile, a newer snapshot begins.
       if (progress->match_index >= log_.base_index()) progress->become_replicate();

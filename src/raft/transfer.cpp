@@ -4,14 +4,12 @@
 
 #include <algorithm>
 
+#include "raft/names.hpp"
 #include "raft/raft.hpp"
 
 namespace vesper::raft {
 namespace {
 
-// How long a heartbeat may have travelled that asked for a lease: who promised begins to count
-// then.
-constexpr Duration kPromiseSlack = milliseconds(5);
 // How much longer than the leader's own promise those of others may last by its clock, where
 // theirs are as slow as leases allow (docs/raft.md).
 constexpr Duration kPromiseSkew = kMaxLease * 11 / 10 * 2 / 9;
@@ -101,17 +99,11 @@ void Raft::on_transfer_leadership(const TransferLeadership& transfer) {
   leader->hand_over = HandOver{best->id, false, all_free + config_.election_timeout};
 }
 
-// The leader's own promise began when it asked the others for theirs. By other clocks theirs may
-// last a little longer: its successor and the voters wait for that.
-Instant Raft::leases_over_at() const {
-  return promise_.until() == Instant{} ? Instant{} : promise_.until() + kPromiseSlack;
-}
-
 // K11: once, when its log has all of ours, and nobody is bound by a lease any more: no new one is
 // asked for meanwhile. Its election follows, and ends our term.
 void Raft::maybe_send_timeout_now() {
   auto& leader = std::get<Leader>(role_);
-  if (!leader.hand_over || leader.hand_over->sent || now_ < leases_over_at()) return;
+  if (!leader.hand_over || leader.hand_over->sent || now_ < promise_.over_elsewhere_at()) return;
   const auto it = leader.progress.find(leader.hand_over->to);
   if (it == leader.progress.end() || it->second.match_index != log_.last_index()) return;
   leader.hand_over->sent = true;

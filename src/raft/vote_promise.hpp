@@ -21,8 +21,14 @@ class VotePromise {
 
   bool binds(Instant now) const { return now < until_; }
   Instant until() const { return until_; }  // Instant{}: none was ever given
+  // When the promises that a leader asked for end, by its clock, if they began with its own. By
+  // other clocks they may last a little longer: the successor and its voters wait for that.
+  Instant over_elsewhere_at() const { return until_ == Instant{} ? Instant{} : until_ + kSlack; }
 
  private:
+  // How long the heartbeat that asked for the promise may have travelled.
+  static constexpr Duration kSlack = milliseconds(5);
+
   Instant until_;
 };
 
