@@ -4,46 +4,35 @@
 #include <algorithm>
 #include <utility>
 
+#include "raft/names.hpp"
 #include "raft/raft.hpp"
 
 namespace vesper::raft {
-namespace {
-
-void insert_sorted(std::vector<ServerId>& ids, ServerId id) {
-  const auto at = std::lower_bound(ids.begin(), ids.end(), id);
-  if (at == ids.end() || *at != id) ids.insert(at, id);
-}
-
-}  // namespace
-
-// The voters that this server has a connection to, itself included.
-std::size_t Raft::reached() const {
-  return static_cast<std::size_t>(std::count_if(
-      configuration_.voters.begin(), configuration_.voters.end(), [&](const Voter& voter) {
-        const auto it = peers_.find(voter.id);
-        return voter.id == config_.self || (it != peers_.end() && it->second.up);
-      }));
-}
 
 // Fast start: a server that has heard no leader since its start, and reaches a majority, need not
 // wait for a timeout that protects no leader. A server with an empty log also has to know that
 // there is nothing to wait for.
 void Raft::maybe_fast_start() {
   auto* follower = std::get_if<Follower>(&role_);
-  if (follower == nullptr || ever_heard_leader_ || round_base_ != config_.election_timeout) return;
-  if (reached() < majority()) return;
+  if (follower == nullptr || contact_.ever() || round_base_ != config_.election_timeout) return;
+  const Quorum quorum = electorate_.quorum();
+  if (!quorum.holds([&](const Voter& voter) {
+        return electorate_.is_self(voter.id) || peers_.is_connected(voter.id);
+      }))
+    return;
   if (log_.empty() && !founding_.is_unanimous()) return;
   round_base_ = std::min(kFastRound, config_.election_timeout);
   const Instant soon =
-      now_ + (majority() == 1 ? Duration{}
-                              : nanoseconds(prng_.between(kFastStartMin.ns, kFastStartMax.ns)));
+      now_ + (quorum.is_single() ? Duration{}
+                                 : nanoseconds(prng_.between(kFastStartMin.ns, kFastStartMax.ns)));
   follower->election_deadline = std::min(follower->election_deadline, soon);
 }
 
 void Raft::campaign() {
   const bool waits = log_.empty() && !founding_.is_allowed(now_);
-  if (waits) say_who_is_missing();
-  if (!self_counts() || waits || disk_health() == DiskHealth::stalled || regressed_) {
+  if (waits)
+    for (std::string& note : founding_.news(now_)) output_->notes.push_back(std::move(note));
+  if (!electorate_.self_counts() || waits || disk_health() == DiskHealth::stalled || regressed_) {
     // Not a voter, or not under this incarnation; or a cluster may exist already; or the disk could
     // not keep the vote, or did not keep what this server promised.
     become_follower(std::nullopt);
@@ -63,31 +52,6 @@ void Raft::campaign() {
   count_votes();
 }
 
-// While a majority could found a cluster: once a second, which servers it waits for and how long.
-void Raft::say_who_is_missing() {
-  if (const auto holder = founding_.holder(); holder && founding_said_ != 0) {
-    founding_said_ = 0;
-    output_->notes.push_back(
-        fmt::format("{} has a log -> found no cluster beside it", name(*holder)));
-  }
-  const Instant until = founding_.waits_until();
-  if (until == kNever) return;
-  const std::int64_t left = (until - now_).ns / seconds(1).ns + 1;
-  if (left == founding_said_) return;
-  founding_said_ = left;
-  std::string names;
-  for (const ServerId id : founding_.missing()) {
-    const auto& listed = config_.initial_voters;
-    const auto at = std::find_if(listed.begin(), listed.end(),
-                                 [&](const Voter& voter) { return voter.id == id; });
-    names += fmt::format("{}server {} ({})", names.empty() ? "" : ", ", id.value, at->address);
-  }
-  output_->notes.push_back(
-      fmt::format("no word from {} that it holds no data -> found a cluster without it in {} s; if "
-                  "it has the data of a cluster, start it before",
-                  names, left));
-}
-
 void Raft::become_candidate(bool transfer) {
   if (current_term() >= kMaxTerm) {  // F20: never wraps, never leaves the range
     output_->notes.push_back(fmt::format("{} is the last one -> no election", name(kMaxTerm)));
@@ -97,7 +61,7 @@ void Raft::become_candidate(bool transfer) {
   advance_term(current_term().next(), "own candidacy");
   hard_state_.voted_for = config_.self;
   Candidate candidate;
-  candidate.own_vote = term_write_;
+  candidate.own_vote = writes_.term_write();
   candidate.transfer = transfer;
   candidate.round_deadline = now_ + random_election_timeout();
   if (!transfer)
@@ -114,27 +78,22 @@ void Raft::ask_votes(bool pre_vote) {
   request.pre_vote = pre_vote;
   request.last_log_index = log_.last_index();
   request.last_log_term = log_.last_term();
-  request.cluster_id = configuration_.cluster_id;
+  request.cluster_id = electorate_.configuration().cluster_id;
   if (const auto* candidate = std::get_if<Candidate>(&role_))
     request.transfer = candidate->transfer;
   AskAgain& again =
       pre_vote ? std::get<PreCandidate>(role_).again : std::get<Candidate>(role_).again;
   const std::vector<ServerId> only = std::exchange(again, {}).voters;
-  for (const Voter& voter : configuration_.voters) {
+  for (const Voter& voter : electorate_.configuration().voters) {
     if (voter.id == config_.self) continue;
     if (!only.empty() && !std::binary_search(only.begin(), only.end(), voter.id)) continue;
-    send(voter.id, request, WriteNumber(0));
+    send(voter.id, request, kTermOnly);
   }
-}
-
-void Raft::ask_again(AskAgain& again, ServerId voter) {
-  insert_sorted(again.voters, voter);
-  again.at = std::min(again.at, now_ + kAskAgain);
 }
 
 void Raft::on_vote_reply(ServerId from, Incarnation incarnation, const VoteReply& m) {
   // A higher term has been adopted by now; E10: of a pre-vote only refusals carry one.
-  if (m.term > current_term() || !counts(from, incarnation)) return;
+  if (m.term > current_term() || !electorate_.counts(from, incarnation)) return;
   if (auto* pre = std::get_if<PreCandidate>(&role_)) {
     if (!m.pre_vote || m.for_term != current_term().next()) return;
     // A server with a log refuses a server without one: it may be the last that has the cluster.
@@ -143,11 +102,11 @@ void Raft::on_vote_reply(ServerId from, Incarnation incarnation, const VoteReply
     if (m.granted()) {
       insert_sorted(pre->granted, from);
     } else if (m.refusal == VoteRefusal::leader_fresh || m.refusal == VoteRefusal::promised) {
-      ask_again(pre->again, from);
+      pre->again.add(from, now_ + kAskAgain);
     }
   } else if (auto* candidate = std::get_if<Candidate>(&role_)) {
     if (m.pre_vote || m.for_term != current_term()) return;
-    if (m.refusal == VoteRefusal::promised) ask_again(candidate->again, from);
+    if (m.refusal == VoteRefusal::promised) candidate->again.add(from, now_ + kAskAgain);
     if (!m.granted()) return;
     candidate->granted.emplace(from, incarnation);
   } else {
@@ -158,13 +117,19 @@ void Raft::on_vote_reply(ServerId from, Incarnation incarnation, const VoteReply
 
 void Raft::count_votes() {
   if (const auto* pre = std::get_if<PreCandidate>(&role_)) {
-    if (pre->granted.size() >= majority()) become_candidate(false);
+    const auto granted = [&](const Voter& voter) {
+      return std::binary_search(pre->granted.begin(), pre->granted.end(), voter.id);
+    };
+    if (electorate_.quorum().holds(granted)) become_candidate(false);
     return;
   }
   const auto& candidate = std::get<Candidate>(role_);
   // A candidate's own vote counts when it is durable (E2, E14).
-  const std::size_t own = persisted_hard_state_ >= candidate.own_vote ? 1 : 0;
-  if (candidate.granted.size() + own >= majority()) become_leader();
+  const bool own_counts = writes_.persisted_hard_state() >= candidate.own_vote;
+  const auto granted = [&](const Voter& voter) {
+    return electorate_.is_self(voter.id) ? own_counts : candidate.granted.contains(voter.id);
+  };
+  if (electorate_.quorum().holds(granted)) become_leader();
 }
 
 }  // namespace vesper::raft

@@ -4,6 +4,7 @@
 
 #include <algorithm>
 
+#include "raft/names.hpp"
 #include "raft/raft.hpp"
 
 namespace vesper::raft {
@@ -22,15 +23,12 @@ bool Raft::hear_leader(ServerId from, Index leader_commit, std::optional<LogTime
   const bool is_new = follower == nullptr || !follower->leader;
   if (is_new) become_follower(from);
   else follower->election_deadline = now_ + random_election_timeout();
-  ever_heard_leader_ = true;
-  leader_gone_ = false;
-  leader_heard_at_ = now_;
-  leader_commit_heard_ = std::max(leader_commit_heard_, leader_commit);
+  contact_.heard(now_, leader_commit);
   // One clock for the cluster: what the leader says replaces what we extrapolated. Where a new one
   // does not say it, what an earlier one said may be beyond the new one's clock.
   const Instant runs_until = now_ + config_.election_timeout * 2;
-  if (log_time) set_clock(*log_time, runs_until);
-  else if (is_new) set_clock(log_.last_time(), runs_until);
+  if (log_time) clock_.set(*log_time, now_, runs_until);
+  else if (is_new) clock_.set(log_.last_time(), now_, runs_until);
   return true;
 }
 
@@ -43,7 +41,7 @@ void Raft::on_append_entries(ServerId from, AppendEntries m) {
     AppendReply reply{.term = current_term(), .prev_log_index = m.prev_log_index};
     reply.hint_index = log_.last_at_most(m.prev_log_index, m.prev_log_term).value_or(base);  // L13
     reply.hint_term = log_.term_at(reply.hint_index).value_or(Term(0));
-    if (!out_of_room()) send(from, reply, WriteNumber(0));
+    if (!room_.is_exhausted()) send(from, reply, kTermOnly);
     return;
   }
   const auto last_new = take_entries(from, m.entries, std::max(m.prev_log_index, base));
@@ -52,10 +50,10 @@ void Raft::on_append_entries(ServerId from, AppendEntries m) {
   proven_index_ = std::max(proven_index_, *last_new);
   commit_to(std::min(m.leader_commit, proven_index_));
   // On a full disk an answer would only bring the same entries again, at once.
-  if (out_of_room() && *last_new == m.prev_log_index && !m.entries.empty()) return;
+  if (room_.is_exhausted() && *last_new == m.prev_log_index && !m.entries.empty()) return;
   // L10: the acknowledgement leaves when everything that it covers is durable.
   AppendReply reply{.term = current_term(), .success = true, .match_index = *last_new};
-  send(from, reply, write_of(*last_new));
+  send(from, reply, writes_.covering(*last_new));
 }
 
 // Takes in what is new, as far as there is room, and says up to where the log equals the leader's
@@ -85,7 +83,7 @@ std::optional<Index> Raft::take_entries(ServerId from, std::vector<Entry>& entri
       return std::nullopt;
     }
     if (here) truncate_from(index);
-    if (!has_room(entry.bytes.size())) break;
+    if (!room_.reserve(entry.bytes.size())) break;
     append(std::move(entry));
     equal = index;
   }
@@ -94,19 +92,20 @@ std::optional<Index> Raft::take_entries(ServerId from, std::vector<Entry>& entri
 
 void Raft::on_heartbeat(ServerId from, const Heartbeat& m) {
   if (!hear_leader(from, m.leader_commit, m.log_time) || notice_regress(from, m)) return;
-  promise(m.lease_ms);
+  promise_.give(m.lease_ms, now_);
   commit_to(std::min(m.leader_commit, proven_index_));
-  learn_freshness(m);
-  leaders_write_block_ = m.write_block;
-  HeartbeatReply reply{current_term(), m.round, proven_index_, stamp(), disk_health()};
-  send(from, reply, WriteNumber(0));  // promises the term, and no vote for a while
+  freshness_.learn(m, commit_index_, now_);
+  contact_.write_block = m.write_block;
+  HeartbeatReply reply{current_term(), m.round, proven_index_, freshness_.stamp(now_),
+                       disk_health()};
+  send(from, reply, kTermOnly);  // promises the term, and no vote for a while
 }
 
 // Thesis 6.4. The leader has committed up to read_index; so has this server, as far as proven.
 void Raft::on_read_index_reply(const ReadIndexReply& m) {
   const auto* follower = std::get_if<Follower>(&role_);
   if (follower == nullptr || !follower->leader) return;
-  leader_commit_heard_ = std::max(leader_commit_heard_, m.read_index);
+  contact_.learn_commit(m.read_index);
   commit_to(std::min(m.read_index, proven_index_));
   output_->reads.push_back({m.id, m.read_index, m.lease});
 }
@@ -117,12 +116,7 @@ void Raft::on_read_index_reply(const ReadIndexReply& m) {
 // leader's process is known to be gone.
 bool Raft::leader_is_fresh() const {
   if (is_leader()) return true;
-  return ever_heard_leader_ && !leader_gone_ && now_ - leader_heard_at_ < config_.election_timeout;
-}
-
-bool Raft::log_up_to_date(Index last_index, Term last_term) const {  // §5.4.1
-  if (last_term != log_.last_term()) return last_term > log_.last_term();
-  return last_index >= log_.last_index();
+  return contact_.is_fresh(now_, config_.election_timeout);
 }
 
 VoteRefusal Raft::judge_vote(ServerId from, const VoteRequest& m) const {
@@ -131,11 +125,11 @@ VoteRefusal Raft::judge_vote(ServerId from, const VoteRequest& m) const {
   if (m.term < current_term() || (m.pre_vote && m.term == current_term()))
     return VoteRefusal::old_term;
   if (!m.transfer && leader_is_fresh()) return VoteRefusal::leader_fresh;
-  if (promised()) return VoteRefusal::promised;  // whoever asks, and whatever for
+  if (promise_.binds(now_)) return VoteRefusal::promised;  // whoever asks, and whatever for
   if (log_.empty())
     if (const auto refusal = judge_founding_vote(from, m); refusal != VoteRefusal::none)
       return refusal;
-  if (!log_up_to_date(m.last_log_index, m.last_log_term)) return VoteRefusal::log_behind;
+  if (!log_.allows_vote(m.last_log_index, m.last_log_term)) return VoteRefusal::log_behind;
   return VoteRefusal::none;
 }
 
@@ -165,13 +159,13 @@ void Raft::on_vote_request(ServerId from, const VoteRequest& m) {
       }
     }
     reply.term = current_term();
-    return send(from, reply, WriteNumber(0));
+    return send(from, reply, kTermOnly);
   }
   // E12: while a leader is fresh, or may hold a lease, the candidate's term is not believed either.
   if (reply.refusal == VoteRefusal::leader_fresh || reply.refusal == VoteRefusal::promised ||
       reply.refusal == VoteRefusal::old_term || reply.refusal == VoteRefusal::regressed) {
     reply.term = current_term();
-    return send(from, reply, WriteNumber(0));
+    return send(from, reply, kTermOnly);
   }
   if (m.term > current_term()) {
     advance_term(m.term, "a candidate");
@@ -182,11 +176,10 @@ void Raft::on_vote_request(ServerId from, const VoteRequest& m) {
   if (reply.granted() && hard_state_.voted_for && *hard_state_.voted_for != from)
     reply.refusal = VoteRefusal::already_voted;  // E4
   if (reply.granted()) {
-    VESPER_ASSERT(!promised());
+    VESPER_ASSERT(!promise_.binds(now_));
     if (!hard_state_.voted_for) {
       hard_state_.voted_for = from;
-      dirty_ = true;
-      term_write_ = pending_write();
+      writes_.change_term();
     }
     if (auto* follower = std::get_if<Follower>(&role_))
       follower->election_deadline =
@@ -194,7 +187,7 @@ void Raft::on_vote_request(ServerId from, const VoteRequest& m) {
           nanoseconds(prng_.between(config_.election_timeout.ns, 2 * config_.election_timeout.ns));
   }
   reply.term = current_term();
-  send(from, reply, WriteNumber(0));  // E2: behind the write of term and vote, as every message
+  send(from, reply, kTermOnly);  // E2: behind the write of term and vote, as every message
 }
 
 }  // namespace vesper::raft

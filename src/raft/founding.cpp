@@ -1,20 +1,26 @@
 #include "raft/founding.hpp"
 
+#include <fmt/core.h>
+
 #include <algorithm>
+
+#include "raft/names.hpp"
+#include "raft/quorum.hpp"
 
 namespace vesper::raft {
 
-Founding::Founding(ServerId self, const std::vector<Voter>& listed, Duration patience, Instant now)
-    : patience_(patience) {
-  for (const Voter& server : listed)
+Founding::Founding(ServerId self, std::vector<Voter> listed, Duration patience, Instant now)
+    : patience_(patience), listed_(std::move(listed)) {
+  for (const Voter& server : listed_)
     if (server.id != self) others_[server.id];
   if (majority_is_there()) waits_since_ = now;
 }
 
 bool Founding::majority_is_there() const {
-  std::size_t there = 1;
-  for (const auto& [id, other] : others_) there += other.reachable;
-  return there >= (others_.size() + 1) / 2 + 1;
+  return Quorum(listed_).holds([&](const Voter& server) {
+    const auto other = others_.find(server.id);
+    return other == others_.end() || other->second.reachable;  // this server is there
+  });
 }
 
 void Founding::see(Id128 cluster) {
@@ -92,6 +98,28 @@ std::vector<ServerId> Founding::missing() const {
   for (const auto& [id, other] : others_)
     if (!other.empty) missing.push_back(id);
   return missing;
+}
+
+std::vector<std::string> Founding::news(Instant now) {
+  std::vector<std::string> news;
+  if (const auto at = holder(); at && said_ != 0) {
+    said_ = 0;
+    news.push_back(fmt::format("{} has a log -> found no cluster beside it", name(*at)));
+  }
+  const Instant until = waits_until();
+  if (until == kNever) return news;
+  const std::int64_t left = (until - now).ns / seconds(1).ns + 1;
+  if (left == said_) return news;
+  said_ = left;
+  std::string names;
+  for (const Voter& server : listed_)
+    if (const auto other = others_.find(server.id); other != others_.end() && !other->second.empty)
+      names += fmt::format("{}{} ({})", names.empty() ? "" : ", ", name(server.id), server.address);
+  news.push_back(
+      fmt::format("no word from {} that it holds no data -> found a cluster without it in {} s; if "
+                  "it has the data of a cluster, start it before",
+                  names, left));
+  return news;
 }
 
 }  // namespace vesper::raft

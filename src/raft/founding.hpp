@@ -5,6 +5,7 @@
 
 #include <map>
 #include <optional>
+#include <string>
 #include <vector>
 
 #include "raft/event.hpp"
@@ -15,7 +16,7 @@ class Founding {
  public:
   // `listed`: the servers of this server's list, itself included. `patience`: how long a majority
   // waits for the servers that have said nothing. `now`: of the start of this process.
-  Founding(ServerId self, const std::vector<Voter>& listed, Duration patience, Instant now);
+  Founding(ServerId self, std::vector<Voter> listed, Duration patience, Instant now);
 
   // A peer has said what it holds. Nothing: it is still reading its log.
   void on_said(ServerId id, const std::optional<PeerState>& state, Instant now);
@@ -30,8 +31,8 @@ class Founding {
   // A server without a log may vote for a candidate of this cluster: no other one was seen.
   bool may_join(Id128 cluster) const;
   // True when the process of every other server has said that its log is empty, or when a majority
-  // has been there
-  // for the patience and the others have said nothing. Never after a cluster was seen.
+  // has been there for the patience and the others have said nothing. Never after a cluster was
+  // seen.
   bool is_allowed(Instant now) const;
   // True when every other server has said that its log is empty, and no cluster was seen.
   bool is_unanimous() const;
@@ -41,6 +42,9 @@ class Founding {
   Instant waits_until() const;
   // In id order: the servers that have not said that their log is empty.
   std::vector<ServerId> missing() const;
+  // Log lines about what founding waits for: a server with a log, or, once a second, the silent
+  // ones and how long they are waited for. Nothing that was said already.
+  std::vector<std::string> news(Instant now);
   // A server that lost its disk may have voted in this term or in an earlier one: it does not vote
   // to found in them.
   Term term_floor() const { return term_floor_; }
@@ -57,11 +61,13 @@ class Founding {
   void wait_again(Other& other, Instant now);
 
   const Duration patience_;
+  const std::vector<Voter> listed_;
   std::map<ServerId, Other> others_;
   std::vector<Id128> seen_;  // at most two, so that one differs from any cluster of its own
   Term term_floor_;
   // Since when the wait counts: a majority is there, and no server has shown a log since.
   Instant waits_since_ = kNever;
+  std::int64_t said_ = -1;  // seconds left, as news() said last; 0: a holder; -1: nothing yet
 };
 
 }  // namespace vesper::raft

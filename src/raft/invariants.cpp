@@ -5,25 +5,23 @@ namespace vesper::raft {
 
 void Raft::check_invariants() const {
   VESPER_ASSERT(commit_index_ <= log_.last_index());  // L9
-  VESPER_ASSERT(durable_index_ <= log_.last_index());
+  VESPER_ASSERT(writes_.durable_index() <= log_.last_index());
   VESPER_ASSERT(proven_index_ >= commit_index_);  // L4
   VESPER_ASSERT(proven_index_ <= log_.last_index());
   VESPER_ASSERT(hard_state_.current_term >= log_.last_term());
   VESPER_ASSERT(hard_state_.current_term <= kMaxTerm);
-  VESPER_ASSERT(persisted_ <= last_write_);
-  VESPER_ASSERT(!dirty_);
+  VESPER_ASSERT(!writes_.has_changes());
   // §7: what the log no longer has is in a snapshot, on this disk.
   VESPER_ASSERT(log_.base_index() <= snapshot_.last_index);
   VESPER_ASSERT(disk_base_.index <= snapshot_.last_index);
   VESPER_ASSERT(snapshot_.last_index <= commit_index_);  // S1
-  VESPER_ASSERT(snapshot_.last_index <= durable_index_);
+  VESPER_ASSERT(snapshot_.last_index <= writes_.durable_index());
   VESPER_ASSERT(log_.term_at(snapshot_.last_index) == snapshot_.last_term);
-  if (receiving_) VESPER_ASSERT(receiving_->stored <= receiving_->next);
   if (const auto* candidate = std::get_if<Candidate>(&role_)) {
     VESPER_ASSERT(hard_state_.voted_for == config_.self);
-    VESPER_ASSERT(candidate->own_vote <= last_write_);
+    VESPER_ASSERT(candidate->own_vote <= writes_.last_write());
   }
-  if (promised()) {
+  if (promise_.binds(now_)) {
     // Who promised no vote does not ask for any.
     VESPER_ASSERT(!std::holds_alternative<PreCandidate>(role_));
     VESPER_ASSERT(!std::holds_alternative<Candidate>(role_));
@@ -32,7 +30,8 @@ void Raft::check_invariants() const {
   const auto* leader = std::get_if<Leader>(&role_);
   if (leader == nullptr) return;
   // Its own promise outlasts the lease that it is part of.
-  VESPER_ASSERT(!lease_index(now_) || !self_counts() || leader->own_lease_until <= promised_until_);
+  VESPER_ASSERT(!lease_index(now_) || !electorate_.self_counts() ||
+                leader->own_lease_until <= promise_.until());
   VESPER_ASSERT(hard_state_.voted_for == config_.self);
   VESPER_ASSERT(log_.last_index() >= leader->term_start);  // L6
   VESPER_ASSERT(leader->term_start <= log_.base_index() ||

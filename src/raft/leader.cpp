@@ -6,6 +6,7 @@
 #include <functional>
 
 #include "raft/entry.hpp"
+#include "raft/names.hpp"
 #include "raft/raft.hpp"
 
 namespace vesper::raft {
@@ -23,12 +24,13 @@ void Raft::become_leader() {
   // its connection since; else the one that it is connected with.
   const std::map<ServerId, Incarnation> voted = std::get<Candidate>(role_).granted;
   std::map<ServerId, Incarnation> known = voted;
-  for (const auto& [id, peer] : peers_)
-    if (peer.up) known.emplace(id, peer.incarnation);
+  for (const Voter& voter : electorate_.configuration().voters)
+    if (const auto incarnation = peers_.connected_as(voter.id))
+      known.emplace(voter.id, *incarnation);
   known[config_.self] = config_.incarnation;
 
   Leader leader;
-  for (const Voter& voter : configuration_.voters) {
+  for (const Voter& voter : electorate_.configuration().voters) {
     if (voter.id == config_.self) continue;
     Progress progress;
     progress.next_index = log_.last_index().next();
@@ -40,14 +42,13 @@ void Raft::become_leader() {
   leader.next_heartbeat = now_ + config_.heartbeat_interval;
   leader.term_start = log_.last_index().next();
   start_clock();
-  leader.settled = std::min(commit_index_, durable_index_);
+  leader.settled = std::min(commit_index_, writes_.durable_index());
   for (Index i = leader.settled.next(); i <= log_.last_index(); i = i.next())
     leader.unsettled_bytes += log_.at(i).bytes.size();
   output_->notes.push_back(fmt::format("a majority voted for me -> leader of {} from index {}",
                                        name(current_term()), leader.term_start.value));
   role_ = std::move(leader);
-  ever_heard_leader_ = true;
-  leader_gone_ = false;
+  contact_.is_self();
   round_base_ = config_.election_timeout;
 
   // §8: a leader commits an entry of its own term first. In an empty log it is the Bootstrap.
@@ -57,7 +58,7 @@ void Raft::become_leader() {
     // A majority has voted, so that a majority counts from the first entry on. Of the others, those
     // that live: a connection to a dead machine may stand for long.
     for (Voter& voter : founded.voters)
-      if (voter.id == config_.self || voted.contains(voter.id) || answered_lately(voter.id))
+      if (voter.id == config_.self || voted.contains(voter.id) || answering_as(voter.id))
         voter.incarnation = known.at(voter.id);
     append(make_entry(Index(1), current_term(), EntryType::bootstrap, stamp, Origin{},
                       encode_bootstrap(founded)));
@@ -80,11 +81,8 @@ void Raft::on_propose(Propose propose) {
   }
 }
 
-// A connection may outlive the machine at its other end: what counts is that it sends something.
-bool Raft::answered_lately(ServerId id) const {
-  const auto it = peers_.find(id);
-  return it != peers_.end() && it->second.up && it->second.incarnation.value != 0 &&
-         now_ - it->second.heard_at <= config_.election_timeout * 2;
+std::optional<Incarnation> Raft::answering_as(ServerId id) const {
+  return peers_.answering_as(id, now_ - config_.election_timeout * 2);
 }
 
 // A voter that was unknown at the bootstrap is registered with the incarnation that it came
@@ -92,15 +90,14 @@ bool Raft::answered_lately(ServerId id) const {
 void Raft::register_voters() {
   const auto& leader = std::get<Leader>(role_);
   if (commit_index_ < leader.term_start) return;
-  const std::vector<Voter> voters = configuration_.voters;
+  const std::vector<Voter> voters = electorate_.configuration().voters;
   for (const Voter& voter : voters) {
-    const auto it = peers_.find(voter.id);
-    if (voter.incarnation.value != 0 || !answered_lately(voter.id)) continue;
+    const auto incarnation = answering_as(voter.id);
+    if (voter.incarnation.value != 0 || !incarnation) continue;
     output_->notes.push_back(fmt::format("server {} is new here -> register incarnation {}",
-                                         voter.id.value, to_hex(it->second.incarnation.value)));
+                                         voter.id.value, to_hex(incarnation->value)));
     append(make_entry(log_.last_index().next(), current_term(), EntryType::registration,
-                      log_time(now_), Origin{},
-                      encode_registration(voter.id, it->second.incarnation)));
+                      log_time(now_), Origin{}, encode_registration(voter.id, *incarnation)));
   }
 }
 
@@ -156,7 +153,7 @@ void Raft::send_append(ServerId id, Progress& progress) {
   }
   progress.told_commit = commit_index_;
   progress.waits_for_commit = false;
-  send(id, std::move(m), WriteNumber(0), bulk);
+  send(id, std::move(m), kTermOnly, bulk);
 }
 
 // Where an answer belongs: nowhere when this server does not lead, or when it comes from a disk
@@ -170,11 +167,6 @@ Progress* Raft::progress_of(ServerId id, Incarnation incarnation) {
   return it->second.incarnation == incarnation ? &it->second : nullptr;
 }
 
-void Raft::acknowledge(Progress& progress, Index match_index) {
-  if (progress.kept_at && match_index > progress.match_index) progress.kept_at = now_;
-  progress.acknowledge(match_index);
-}
-
 void Raft::on_append_reply(ServerId from, Incarnation incarnation, const AppendReply& m) {
   Progress* progress = progress_of(from, incarnation);
   if (progress == nullptr) return;
@@ -184,7 +176,7 @@ void Raft::on_append_reply(ServerId from, Incarnation incarnation, const AppendR
     // An acknowledgement of what was sent before the probe says nothing of the probe.
     const bool probed =
         progress->state == Progress::State::probe && m.match_index.next() >= progress->next_index;
-    acknowledge(*progress, m.match_index);
+    progress->acknowledge(m.match_index, now_);
     if (probed ||
         (progress->transfer && progress->match_index >= progress->transfer->snapshot.last_index))
       progress->become_replicate();
@@ -195,8 +187,7 @@ void Raft::on_append_reply(ServerId from, Incarnation incarnation, const AppendR
   if (m.prev_log_index <= progress->match_index) return;
   if (progress->state == Progress::State::snapshot) return;
   if (progress->state == Progress::State::probe &&
-      m.prev_log_index.next() != progress->next_index &&
-      m.prev_log_index != progress->asked_behind)
+      m.prev_log_index.next() != progress->next_index && m.prev_log_index != progress->asked_behind)
     return;
   const auto agree = log_.last_at_most(std::min(m.hint_index, m.prev_log_index), m.hint_term);
   progress->received_index = progress->match_index;
@@ -209,20 +200,9 @@ void Raft::on_append_reply(ServerId from, Incarnation incarnation, const AppendR
 // are committed with them. The leader counts its own log as far as it is durable (L10).
 void Raft::advance_commit() {
   auto& leader = std::get<Leader>(role_);
-  std::vector<Index> matches;
-  for (const Voter& voter : configuration_.voters) {
-    if (voter.id == config_.self) {
-      if (self_counts()) matches.push_back(durable_index_);
-    } else if (const auto it = leader.progress.find(voter.id);
-               it != leader.progress.end() && !it->second.regressed &&
-               counts(voter.id, it->second.incarnation)) {
-      matches.push_back(it->second.match_index);
-    }
-  }
-  if (matches.size() < majority()) return;
-  std::sort(matches.begin(), matches.end(), std::greater<>());
-  const Index candidate = matches[majority() - 1];
-  if (candidate <= commit_index_ || log_.term_at(candidate) != current_term()) return;
+  const auto reached = leader.matched_by_quorum(electorate_, writes_.durable_index());
+  if (!reached || *reached <= commit_index_ || log_.term_at(*reached) != current_term()) return;
+  const Index candidate = *reached;
   // Who waits for its own writes learns in this turn that they are committed.
   for (Index i = commit_index_.next(); i <= candidate; i = i.next()) {
     const Origin& origin = log_.at(i).origin;
@@ -230,7 +210,7 @@ void Raft::advance_commit() {
     if (const auto it = leader.progress.find(origin.server); it != leader.progress.end())
       it->second.waits_for_commit = true;
   }
-  set_clock(log_time(now_), time_runs_until_);  // if it stood, it goes on from there
+  clock_.resume(log_time(now_), now_);  // if it stood, it goes on from there
   commit_to(candidate);
   register_voters();
 }
@@ -242,7 +222,7 @@ void Raft::send_heartbeats(Heartbeats which) {
   ++leader.round;  // K4: never reused, so that an old answer confirms nothing new
   leader.sent.add({leader.round, now_, lease_to_ask()}, which);
   // The leader is one of those that promise, and bound by it when it no longer leads.
-  promise(leader.sent.newest().lease_ms);
+  promise_.give(leader.sent.newest().lease_ms, now_);
   leader.own_lease_until = std::max(leader.own_lease_until, leader.sent.newest().lease_end());
   const RoundFacts facts = round_facts();
   for (auto& [id, progress] : leader.progress)
@@ -255,12 +235,12 @@ void Raft::send_heartbeat(ServerId id, Progress& progress, const RoundFacts& fac
   progress.waits_for_commit = false;
   progress.told_round = std::get<Leader>(role_).round;
   ++progress.owes;
-  send(id, heartbeat_to(progress, facts), WriteNumber(0));
+  send(id, heartbeat_to(progress, facts), kTermOnly);
 }
 
 // The newest round's heartbeat to one follower. It asks for the round's promise, from now on.
 void Raft::repeat_round(ServerId id, Progress& progress) {
-  promise(std::get<Leader>(role_).sent.newest().lease_ms);
+  promise_.give(std::get<Leader>(role_).sent.newest().lease_ms, now_);
   send_heartbeat(id, progress, round_facts());
 }
 
@@ -276,7 +256,7 @@ void Raft::on_heartbeat_reply(ServerId from, Incarnation incarnation, const Hear
   progress.acked_round = std::max(progress.acked_round, m.round);
   progress.owes = m.round >= progress.told_round || progress.owes == 0 ? 0 : progress.owes - 1;
   on_heartbeat_answered(progress, m);
-  if (const Voter* voter = configuration_.find(from);
+  if (const Voter* voter = electorate_.configuration().find(from);
       voter != nullptr && voter->incarnation.value == 0)
     register_voters();
   if (m.received_index > progress.received_index && m.received_index <= log_.last_index()) {
@@ -300,7 +280,8 @@ void Raft::ask_stalled() {
     if (progress.transfer) {
       // A follower that is silent for long gets the newest when it comes back; nothing is kept for
       // it until then.
-      const bool given_up = now_ - progress.kept_at.value_or(Instant{}) >= transfer_patience();
+      const bool given_up =
+          now_ - progress.kept_at.value_or(Instant{}) >= config_.transfer_patience();
       if (progress.transfer->unreadable || given_up) progress.become_snapshot(snapshot_);
       progress.transfer->asked = progress.transfer->answered = false;
     } else if (progress.probe_sent || progress.sent_through() > progress.match_index) {
@@ -319,24 +300,20 @@ void Raft::ask_arrival(ServerId id, Progress& progress) {
   progress.arrival_asked = true;
   progress.asked_behind = last;
   AppendEntries m{current_term(), last, *term, commit_index_, log_time(now_), {}};
-  send(id, std::move(m), WriteNumber(0), progress.bulk_until > progress.match_index);
-}
-
-// Thesis 6.2 (E11): a leader that hears no majority for an election timeout steps down and is
-// silent from then on.
-void Raft::check_quorum() {
-  if (now_ - leader_heard_at() <= config_.election_timeout * 2) return;
-  output_->notes.push_back(fmt::format("no majority heard for {} ms -> step down in {}",
-                                       (config_.election_timeout * 2).ms(), name(current_term())));
-  become_follower(std::nullopt);
+  send(id, std::move(m), kTermOnly, progress.bulk_until > progress.match_index);
 }
 
 void Raft::leader_deadline() {
   auto& leader = std::get<Leader>(role_);
   if (now_ < leader.next_heartbeat) return;
-  check_quorum();
-  if (!is_leader()) return;
-  set_clock(log_time(now_), leader_heard_at() + config_.election_timeout * 2);
+  // Thesis 6.2 (E11): a leader that hears no quorum for two election timeouts steps down, and is
+  // silent from then on.
+  if (const Duration patience = config_.election_timeout * 2; now_ - leader_heard_at() > patience) {
+    output_->notes.push_back(fmt::format("no majority heard for {} ms -> step down in {}",
+                                         patience.ms(), name(current_term())));
+    return become_follower(std::nullopt);
+  }
+  clock_.set(log_time(now_), now_, leader_heard_at() + config_.election_timeout * 2);
   leader.next_heartbeat = now_ + config_.heartbeat_interval;
   ask_stalled();
   review_hand_over();
@@ -361,7 +338,7 @@ void Raft::on_read_index(const ReadIndex& read) {
   if (auto* leader = std::get_if<Leader>(&role_)) {
     leader->gathering.local.push_back(read.id);
   } else if (const auto to = this->leader()) {
-    send(*to, ReadIndexRequest{current_term(), read.id, read.lease}, WriteNumber(0));
+    send(*to, ReadIndexRequest{current_term(), read.id, read.lease}, kTermOnly);
   }
 }
 
@@ -371,7 +348,7 @@ void Raft::on_read_index_request(ServerId from, const ReadIndexRequest& m) {
   if (m.lease) {
     on_lease_read();
     if (const auto index = lease_index(now_))
-      return send(from, ReadIndexReply{current_term(), m.id, *index, true}, WriteNumber(0));
+      return send(from, ReadIndexReply{current_term(), m.id, *index, true}, kTermOnly);
   }
   leader->gathering.remote.emplace_back(from, m.id);
 }
@@ -394,15 +371,11 @@ void Raft::maybe_start_read_round() {
 void Raft::maybe_finish_read_round() {
   auto& leader = std::get<Leader>(role_);
   if (leader.reading.empty()) return;
-  std::size_t confirmed = self_counts() ? 1 : 0;
-  for (const auto& [id, progress] : leader.progress)
-    if (progress.acked_round >= leader.reading.round && counts(id, progress.incarnation))
-      ++confirmed;
-  if (confirmed < majority()) return;
+  if (!leader.is_confirmed(leader.reading.round, electorate_)) return;
   for (const std::uint64_t id : leader.reading.local)
     output_->reads.push_back({id, leader.reading.read_index});
   for (const auto& [to, id] : leader.reading.remote)
-    send(to, ReadIndexReply{current_term(), id, leader.reading.read_index}, WriteNumber(0));
+    send(to, ReadIndexReply{current_term(), id, leader.reading.read_index}, kTermOnly);
   leader.reading = ReadRound{};
 }
 

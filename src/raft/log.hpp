@@ -51,6 +51,12 @@ class Log {
   // backtracking).
   std::optional<Index> last_at_most(Index index, Term term) const;
 
+  // §5.4.1: a log that ends like this is at least as up to date as this one.
+  bool allows_vote(Index last_index, Term last_term) const {
+    if (last_term != this->last_term()) return last_term > this->last_term();
+    return last_index >= this->last_index();
+  }
+
   std::uint64_t bytes() const { return bytes_; }  // of the entries' byte form
   std::size_t size() const { return entries_.size(); }
 

@@ -76,8 +76,8 @@ struct Heartbeat {
   LogTime log_time;
   std::uint64_t round = 0;     // never reused within a term
   std::uint32_t lease_ms = 0;  // who answers votes for nobody for 1.1 times as long; <= kMaxLease
-  // How fresh leader_commit is (raft/lease.cpp): a majority is known to have followed this leader
-  // `age` before it got the receiver's answer with the stamp `echo`, or later. 0: not known.
+  // How fresh leader_commit is (raft/freshness.hpp): a majority is known to have followed this
+  // leader `age` before it got the receiver's answer with the stamp `echo`, or later. 0: not known.
   std::uint64_t echo = 0;
   Duration age;  // never negative
   WriteBlock write_block = WriteBlock::none;

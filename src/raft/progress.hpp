@@ -31,7 +31,7 @@ struct Progress {
   Index received_index;     // proven to be there, durable or not; >= match_index
   Incarnation incarnation;  // whose acknowledgements these are; 0: none came yet
   bool probe_sent = false;
-  Index probe_last;            // with probe_sent: the last entry of that message
+  Index probe_last;  // with probe_sent: the last entry of that message
   // Of the empty AppendEntries that asked, since the leader went back last, what has arrived.
   std::optional<Index> asked_behind;
   bool arrival_asked = false;  // nothing came of what was sent for long, and the follower was asked
@@ -94,7 +94,8 @@ struct Progress {
     state = State::snapshot;
     transfer = Transfer{.snapshot = snapshot};
   }
-  void acknowledge(Index match) {
+  void acknowledge(Index match, Instant now) {
+    if (kept_at && match > match_index) kept_at = now;
     match_index = std::max(match_index, match);
     received_index = std::max(received_index, match_index);
     next_index = std::max(next_index, match_index.next());

@@ -7,6 +7,7 @@
 #include <algorithm>
 
 #include "raft/entry.hpp"
+#include "raft/names.hpp"
 
 namespace vesper::raft {
 namespace {
@@ -22,36 +23,32 @@ Log::Base log_base(const Durable& durable) {
 Raft::Raft(Config config, Durable durable, Instant now)
     : config_(std::move(config)),
       prng_(config_.seed),
+      founding_(config_.self, config_.initial_voters, config_.found_after, now),
       hard_state_(durable.hard_state),
       log_(log_base(durable), std::move(durable.entries)),
+      writes_(durable.last_write, log_.last_index()),
+      electorate_(config_.self, config_.incarnation),
       commit_index_(durable.commit_index),
       proven_index_(durable.commit_index),
-      last_write_(durable.last_write),
-      persisted_(durable.last_write),
-      persisted_hard_state_(durable.last_write),
-      durable_index_(log_.last_index()),
-      term_write_(durable.last_write),
       snapshot_(std::move(durable.snapshot)),
       disk_base_(durable.base),
-      founding_(config_.self, config_.initial_voters, config_.found_after, now),
       round_base_(config_.election_timeout),
-      time_base_at_(now),
-      time_runs_until_(now),
-      started_at_(now),
+      clock_(log_.last_time(), now),
+      freshness_(config_.seed, now),
       now_(now) {
   VESPER_ASSERT(commit_index_ <= log_.last_index());
   VESPER_ASSERT(log_.base_index() <= snapshot_.last_index);
   VESPER_ASSERT(snapshot_.last_index <= commit_index_);
   VESPER_ASSERT(hard_state_.current_term >= log_.last_term());
   if (durable.replaces_log) {
-    dirty_ = true;
-    write_from_ = log_.first_index();
-    term_write_ = pending_write();
+    writes_.rewrite_from(log_.first_index());
+    writes_.change_term();
   }
   if (!snapshot_.is_none()) plan_compaction();
-  time_base_ = log_.last_time();
   recompute_configuration();
-  promise_after_restart();
+  // A server whose disk knows no term has never answered a heartbeat, because an answer waits for
+  // its term. And if one server is the quorum, no other can be elected.
+  if (current_term().value > 0 && !electorate_.quorum().is_single()) promise_.assume(now);
   role_ = Follower{std::nullopt, now_ + random_election_timeout()};
   maybe_fast_start();  // a cluster of one reaches its majority at once
 }
@@ -92,78 +89,81 @@ void Raft::on_received(Received received) {
                                          from == config_.self ? "myself" : name(from), name(term)));
     return;
   }
-  if (const auto peer = peers_.find(from);
-      peer != peers_.end() && peer->second.incarnation == received.incarnation)
-    peer->second.heard_at = now_;
+  peers_.heard(from, received.incarnation, now_);
   on_message(from, received.incarnation, std::move(received.message));
 }
 
-// §5.1: a higher term makes a follower, a lower one is answered with ours and changes nothing
-// (E8). Vote requests are the exception: they are judged before their term is believed (E9, E12).
+// A message of an older term changes nothing. One that only a leader sends gets an answer with the
+// current term, so that the deposed leader steps down (E8).
+struct Raft::AnswerOldTerm {
+  Raft& raft;
+  ServerId from;
+
+  void operator()(const AppendEntries&) const { answer(AppendReply{.term = raft.current_term()}); }
+  void operator()(const Heartbeat&) const { answer(HeartbeatReply{.term = raft.current_term()}); }
+  void operator()(const InstallSnapshot&) const {
+    answer(InstallSnapshotReply{.term = raft.current_term()});
+  }
+  void operator()(const VoteRequest&) const {}
+  void operator()(const VoteReply&) const {}
+  void operator()(const AppendReply&) const {}
+  void operator()(const HeartbeatReply&) const {}
+  void operator()(const ReadIndexRequest&) const {}
+  void operator()(const ReadIndexReply&) const {}
+  void operator()(const TimeoutNow&) const {}
+  void operator()(const InstallSnapshotReply&) const {}
+  void answer(Message message) const { raft.send(from, std::move(message), kTermOnly); }
+};
+
+struct Raft::HandleMessage {
+  Raft& raft;
+  ServerId from;
+  Incarnation incarnation;
+
+  void operator()(VoteRequest& m) const { raft.on_vote_request(from, m); }
+  void operator()(VoteReply& m) const { raft.on_vote_reply(from, incarnation, m); }
+  void operator()(AppendEntries& m) const { raft.on_append_entries(from, std::move(m)); }
+  void operator()(AppendReply& m) const { raft.on_append_reply(from, incarnation, m); }
+  void operator()(Heartbeat& m) const { raft.on_heartbeat(from, m); }
+  void operator()(HeartbeatReply& m) const { raft.on_heartbeat_reply(from, incarnation, m); }
+  void operator()(ReadIndexRequest& m) const { raft.on_read_index_request(from, m); }
+  void operator()(ReadIndexReply& m) const { raft.on_read_index_reply(m); }
+  void operator()(TimeoutNow&) const { raft.on_timeout_now(from); }
+  void operator()(InstallSnapshot& m) const { raft.on_install_snapshot(from, std::move(m)); }
+  void operator()(InstallSnapshotReply& m) const {
+    raft.on_install_snapshot_reply(from, incarnation, m);
+  }
+};
+
+// §5.1: a higher term makes this server a follower; a lower one changes nothing. Vote requests are
+// the exception: they are judged before their term is believed (E9, E12). Replies to them may carry
+// a lower term: a candidate compares the term that they answer (E10).
 void Raft::on_message(ServerId from, Incarnation incarnation, Message message) {
-  if (auto* m = std::get_if<VoteRequest>(&message)) return on_vote_request(from, *m);
   const Term term = term_of(message);
-  if (term > current_term()) {
+  if (term > current_term() && !std::holds_alternative<VoteRequest>(message)) {
     advance_term(term, "a message of a higher term");
     become_follower(std::nullopt);
   }
-  if (auto* m = std::get_if<VoteReply>(&message)) return on_vote_reply(from, incarnation, *m);
-  if (term < current_term()) {
-    if (std::holds_alternative<AppendEntries>(message)) {
-      send(from, AppendReply{.term = current_term()}, WriteNumber(0));
-    } else if (std::holds_alternative<Heartbeat>(message)) {
-      send(from, HeartbeatReply{.term = current_term()}, WriteNumber(0));
-    } else if (std::holds_alternative<InstallSnapshot>(message)) {
-      send(from, InstallSnapshotReply{.term = current_term()}, WriteNumber(0));
-    }
-    return;
-  }
-  if (auto* m = std::get_if<AppendEntries>(&message)) on_append_entries(from, std::move(*m));
-  if (auto* m = std::get_if<AppendReply>(&message)) on_append_reply(from, incarnation, *m);
-  if (auto* m = std::get_if<Heartbeat>(&message)) on_heartbeat(from, *m);
-  if (auto* m = std::get_if<HeartbeatReply>(&message)) on_heartbeat_reply(from, incarnation, *m);
-  if (auto* m = std::get_if<ReadIndexRequest>(&message)) on_read_index_request(from, *m);
-  if (auto* m = std::get_if<ReadIndexReply>(&message)) on_read_index_reply(*m);
-  if (std::holds_alternative<TimeoutNow>(message)) on_timeout_now(from);
-  if (auto* m = std::get_if<InstallSnapshot>(&message)) on_install_snapshot(from, std::move(*m));
-  if (auto* m = std::get_if<InstallSnapshotReply>(&message))
-    on_install_snapshot_reply(from, incarnation, *m);
+  const bool has_own_rule =
+      std::holds_alternative<VoteRequest>(message) || std::holds_alternative<VoteReply>(message);
+  if (term < current_term() && !has_own_rule) std::visit(AnswerOldTerm{*this, from}, message);
+  else std::visit(HandleMessage{*this, from, incarnation}, message);
 }
 
 // ---- durability ---------------------------------------------------------------------------
 
 void Raft::on_persisted(const Persisted& persisted) {
-  const WriteNumber number = persisted.number;
-  persisted_hard_state_ = std::max({persisted_hard_state_, persisted.hard_state, number});
-  VESPER_ASSERT(persisted_hard_state_ <= last_write_);
+  const bool news = writes_.complete(persisted, now_);
   if (std::holds_alternative<Candidate>(role_)) count_votes();
-  if (number <= persisted_) return;
-  persisted_ = number;
-  persisted_at_ = now_;
-  std::size_t done = 0;
-  while (done < outstanding_.size() && outstanding_[done].number <= number) {
-    durable_index_ = std::max(durable_index_, outstanding_[done].last_index);
-    ++done;
-  }
-  outstanding_.erase(outstanding_.begin(),
-                     outstanding_.begin() + static_cast<std::ptrdiff_t>(done));
-  VESPER_ASSERT(durable_index_ <= log_.last_index());
+  if (!news) return;
+  VESPER_ASSERT(writes_.durable_index() <= log_.last_index());
   if (is_leader()) advance_commit();
   settle();
 }
 
-WriteNumber Raft::write_of(Index index) const {
-  if (index <= durable_index_) return WriteNumber(0);
-  for (const Outstanding& write : outstanding_)
-    if (write.last_index >= index) return write.number;
-  VESPER_ASSERT(dirty_);
-  return pending_write();
-}
-
 void Raft::append(Entry entry) {
-  if (write_from_.value == 0) write_from_ = entry.index;
-  dirty_ = true;
-  apply_configuration(entry, configuration_);
+  writes_.append(entry.index);
+  electorate_.append(entry);
   if (auto* leader = std::get_if<Leader>(&role_)) leader->unsettled_bytes += entry.bytes.size();
   log_.append(std::move(entry));
 }
@@ -174,50 +174,34 @@ void Raft::truncate_from(Index index) {
   output_->notes.push_back(fmt::format("entries {}..{} conflict with the leader's of {} -> dropped",
                                        index.value, log_.last_index().value, name(current_term())));
   log_.truncate_from(index);
-  const Index last = log_.last_index();
-  durable_index_ = std::min(durable_index_, last);
-  // L14: what an outstanding write promised of the dropped entries is void; only later writes
-  // can make their successors durable.
-  for (Outstanding& write : outstanding_) write.last_index = std::min(write.last_index, last);
-  if (write_from_.value == 0 || write_from_ > index) write_from_ = index;
-  dirty_ = true;
+  writes_.truncate(index, log_.last_index());
   recompute_configuration();
 }
 
 void Raft::make_write() {
-  if (!dirty_) return;
+  const auto begun = writes_.begin(now_, log_.last_index());
+  if (!begun) return;
   VESPER_ASSERT(!output_->write.has_value());
-  last_write_ = last_write_.next();
   Write write;
-  write.number = last_write_;
+  write.number = begun->number;
   write.hard_state = hard_state_;
   write.commit_index = commit_index_;
   write.base = disk_base_;
-  write.keep_through = write_from_.value == 0 ? log_.last_index() : Index(write_from_.value - 1);
+  write.keep_through = begun->from ? Index(begun->from->value - 1) : log_.last_index();
   for (Index i = write.keep_through.next(); i <= log_.last_index(); i = i.next())
     write.entries.push_back(log_.at(i));
-  outstanding_.push_back({last_write_, log_.last_index(), now_});
   output_->write = std::move(write);
-  dirty_ = false;
-  write_from_ = Index(0);
 }
 
 // ---- configuration ------------------------------------------------------------------------
 
 // C3: a configuration entry that is dropped rolls back to the one before it.
 void Raft::recompute_configuration() {
-  configuration_ =
-      snapshot_.is_none() ? Configuration{{}, config_.initial_voters} : snapshot_.configuration;
+  electorate_.adopt(snapshot_.is_none() ? Configuration{{}, config_.initial_voters}
+                                        : snapshot_.configuration);
   for (Index i = std::max(log_.base_index(), snapshot_.last_index).next(); i <= log_.last_index();
        i = i.next())
-    apply_configuration(log_.at(i), configuration_);
-}
-
-bool Raft::counts(ServerId id, Incarnation incarnation) const {
-  const Voter* voter = configuration_.find(id);
-  if (voter == nullptr) return false;
-  if (configuration_.cluster_id.is_none()) return true;                // before the Bootstrap entry
-  return incarnation.value != 0 && voter->incarnation == incarnation;  // C10
+    electorate_.append(log_.at(i));
 }
 
 // ---- terms and roles ----------------------------------------------------------------------
@@ -229,10 +213,9 @@ void Raft::advance_term(Term term, std::string_view reason) {
     output_->notes.push_back(
         fmt::format("{} > {}: {} -> step down", name(term), name(current_term()), reason));
   hard_state_ = HardState{term, std::nullopt};
-  dirty_ = true;
-  term_write_ = pending_write();
-  leaders_write_block_ = WriteBlock::none;
-  room_wanted_ = 0;  // another leader's next entry may be smaller
+  writes_.change_term();
+  contact_.write_block = WriteBlock::none;
+  room_.forget_wanted();  // another leader's next entry may be smaller
   proven_index_ = commit_index_;
 }
 
@@ -253,9 +236,8 @@ std::optional<ServerId> Raft::leader() const {
 // Every message carries a term, and some promise more: it leaves when all of that is durable.
 void Raft::send(ServerId to, Message message, WriteNumber needs, bool bulk) {
   Envelope envelope{to, std::move(message), bulk};
-  if (needs <= persisted_ && term_write_ <= persisted_hard_state_)
-    output_->send_now.push_back(std::move(envelope));
-  else output_->send_after.push_back({std::move(envelope), needs, term_write_});
+  if (writes_.may_leave(needs)) output_->send_now.push_back(std::move(envelope));
+  else output_->send_after.push_back({std::move(envelope), needs, writes_.term_write()});
 }
 
 // L9: commit_index never falls and never passes the log.
@@ -273,7 +255,7 @@ void Raft::commit_to(Index index) {
 void Raft::settle() {
   auto* leader = std::get_if<Leader>(&role_);
   if (leader == nullptr) return;
-  const Index settled = std::min(commit_index_, durable_index_);
+  const Index settled = std::min(commit_index_, writes_.durable_index());
   while (leader->settled < settled) {
     leader->settled = leader->settled.next();
     leader->unsettled_bytes -= log_.at(leader->settled).bytes.size();
@@ -289,51 +271,38 @@ Duration Raft::random_election_timeout() {
 
 // A leader's clock stands still until it has committed in its term, and while its oldest undecided
 // entry waits for longer than kMostUndecided. It never falls: undecided entries are of its own term
-// once it has committed in it, and their stamps are not below time_base_.
+// once it has committed in it, and their stamps are not below clock_.last_set().
 LogTime Raft::log_time(Instant now) const {
   const auto* leader = std::get_if<Leader>(&role_);
-  if (leader != nullptr && commit_index_ < leader->term_start) return time_base_;
-  const LogTime time(time_base_.value + (std::min(now, time_runs_until_) - time_base_at_).ns);
+  if (leader != nullptr && commit_index_ < leader->term_start) return clock_.last_set();
+  const LogTime time = clock_.at(now);
   if (leader == nullptr || commit_index_ == log_.last_index()) return time;
   const LogTime undecided = log_.at(commit_index_.next()).time;
   return std::min(time, LogTime(undecided.value + kMostUndecided.ns));
 }
 
-void Raft::set_clock(LogTime time, Instant runs_until) {
-  time_base_ = time;
-  time_base_at_ = now_;
-  time_runs_until_ = std::max(now_, runs_until);
-}
-
 // A new leader goes on from the last stamp that it received, and begins within kMostUndecided of
 // its oldest undecided entry: another leader may have gone further without that entry.
 void Raft::start_clock() {
-  LogTime start = time_base_;
+  LogTime start = clock_.last_set();
   if (commit_index_ < log_.last_index())
     start = std::min(start, LogTime(log_.at(commit_index_.next()).time.value + kMostUndecided.ns));
-  set_clock(std::max(start, log_.last_time()), now_ + config_.election_timeout * 2);
+  clock_.set(std::max(start, log_.last_time()), now_, now_ + config_.election_timeout * 2);
 }
 
 Instant Raft::leader_heard_at() const {
   const auto* leader = std::get_if<Leader>(&role_);
-  if (leader == nullptr) return leader_heard_at_;
-  std::vector<Instant> heard;
-  if (self_counts()) heard.push_back(now_);
-  for (const auto& [id, progress] : leader->progress)
-    if (counts(id, progress.incarnation)) heard.push_back(progress.heard_at);
-  if (heard.size() < majority()) return Instant{};
-  std::sort(heard.begin(), heard.end(), std::greater<>());
-  return heard[majority() - 1];
+  return leader == nullptr ? contact_.heard_at() : leader->heard_by_quorum(electorate_, now_);
 }
 
 Index Raft::leader_commit_heard() const {
   const auto* leader = std::get_if<Leader>(&role_);
   // A new leader does not know what is committed before it has committed itself (§8).
-  return leader == nullptr ? leader_commit_heard_ : std::max(commit_index_, leader->term_start);
+  return leader == nullptr ? contact_.commit() : std::max(commit_index_, leader->term_start);
 }
 
 void Raft::on_peer_up(const PeerUp& peer) {
-  peers_[peer.id] = Peer{true, peer.incarnation, now_};
+  peers_.connected(peer.id, peer.incarnation, now_);
   founding_.on_reachable(peer.id, true, now_);
   on_peer_said(peer.id, peer.state);
   if (auto* leader = std::get_if<Leader>(&role_)) {
@@ -369,16 +338,17 @@ void Raft::on_peer_said(ServerId id, const std::optional<PeerState>& state) {
 
 PeerState Raft::peer_state() const {
   const bool founded = commit_index_.value > 0;  // index 1 is the Bootstrap entry
-  return {founded ? configuration_.cluster_id : Id128{}, current_term(), log_.last_index()};
+  return {founded ? electorate_.configuration().cluster_id : Id128{}, current_term(),
+          log_.last_index()};
 }
 
 // E9 and E12 as amended by fast failover: a leader whose process is gone protects nobody.
 void Raft::on_peer_gone(ServerId id) {
-  peers_[id].up = false;
+  peers_.gone(id);
   founding_.on_reachable(id, false, now_);
   auto* follower = std::get_if<Follower>(&role_);
   if (follower == nullptr || follower->leader != id) return;
-  leader_gone_ = true;
+  contact_.lost();
   follower->leader = std::nullopt;
   round_base_ = kFastRound;
   const Instant soon = now_ + nanoseconds(prng_.between(0, kFastFailover.ns));
@@ -403,7 +373,7 @@ void Raft::on_deadline() {
   if (now_ >= follower.take_over_at) {
     follower.take_over_at = kNever;
     // A promise made since then is one to a leader that has given the hand-over up.
-    if (!promised()) return take_over();
+    if (!promise_.binds(now_)) return take_over();
   }
   if (now_ >= next_deadline()) campaign();
 }
@@ -423,22 +393,15 @@ Instant Raft::next_deadline() const {
     }
     Instant now, leases_over_at;
   };
-  return std::visit(Next{now_, leases_over_at()}, role_);
+  return std::visit(Next{now_, promise_.over_elsewhere_at()}, role_);
 }
 
 void Raft::on_end_of_turn(Index applied) {
   if (is_leader()) leader_end_of_turn();
   make_write();
-  if (receiving_ && receiving_->snapshot.last_index <= commit_index_) receiving_.reset();
+  if (receipt_.current() && receipt_.current()->last_index <= commit_index_) receipt_.end();
   compact_log(applied);
   check_invariants();
-}
-
-std::string Raft::name(Term term) {
-  return fmt::format("term {}", term.value);
-}
-std::string Raft::name(ServerId id) {
-  return fmt::format("server {}", id.value);
 }
 
 }  // namespace vesper::raft

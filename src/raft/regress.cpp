@@ -4,23 +4,27 @@
 // (docs/raft.md, "A disk that goes back").
 #include <fmt/core.h>
 
+#include "raft/names.hpp"
 #include "raft/raft.hpp"
 
 namespace vesper::raft {
+namespace {
 
 // What was acknowledged in this term stays in the log for the whole term: only its leader
 // truncates, and never what matches its own log. So neither delays nor restarts make this true.
-bool Raft::lacks_acknowledged(const Heartbeat& m) const {
-  if (m.acknowledged.value == 0 || m.acknowledged_by != config_.incarnation) return false;
-  if (m.acknowledged > log_.last_index()) return true;
-  const auto here = log_.term_at(m.acknowledged);
+bool lacks_acknowledged(const Heartbeat& m, Incarnation self, const Log& log) {
+  if (m.acknowledged.value == 0 || m.acknowledged_by != self) return false;
+  if (m.acknowledged > log.last_index()) return true;
+  const auto here = log.term_at(m.acknowledged);
   return here && here->value != 0 && m.acknowledged_term.value != 0 && *here != m.acknowledged_term;
 }
+
+}  // namespace
 
 // True if this server takes no part. It stays so until the process ends: which votes and promises
 // the disk has lost is unknown.
 bool Raft::notice_regress(ServerId from, const Heartbeat& m) {
-  if (!regressed_ && lacks_acknowledged(m)) {
+  if (!regressed_ && lacks_acknowledged(m, config_.incarnation, log_)) {
     regressed_ = true;
     output_->alarms.push_back(fmt::format(
         "the log ends at {}, but this server has acknowledged entry {} to the leader of {}: its "
@@ -32,8 +36,7 @@ bool Raft::notice_regress(ServerId from, const Heartbeat& m) {
   }
   // Round 0 confirms nothing: neither leadership, nor a lease.
   if (regressed_)
-    send(from, HeartbeatReply{.term = current_term(), .disk = DiskHealth::regressed},
-         WriteNumber(0));
+    send(from, HeartbeatReply{.term = current_term(), .disk = DiskHealth::regressed}, kTermOnly);
   return regressed_;
 }
 

@@ -8,10 +8,14 @@
 #include <variant>
 #include <vector>
 
+#include "raft/electorate.hpp"
 #include "raft/progress.hpp"
 #include "raft/sent_rounds.hpp"
 
 namespace vesper::raft {
+
+// Keeps `ids` in order and without duplicates.
+void insert_sorted(std::vector<ServerId>& ids, ServerId id);
 
 struct Follower {
   std::optional<ServerId> leader;  // of current_term, once it was heard
@@ -23,6 +27,8 @@ struct Follower {
 struct AskAgain {
   std::vector<ServerId> voters;  // in id order
   Instant at = kNever;
+
+  void add(ServerId voter, Instant when);  // at `when` or earlier
 };
 
 // Thesis 9.6: asks whether an election could be won, before it disturbs anybody with a new term.
@@ -38,6 +44,12 @@ struct Candidate {
   bool transfer = false;                    // the leader asked for it
   Instant round_deadline;
   AskAgain again;  // those that are bound by a promise
+};
+
+// What the heartbeats of one turn have in common.
+struct RoundFacts {
+  WriteBlock write_block = WriteBlock::none;
+  std::optional<Instant> confirmed;  // a quorum has followed this leader at this instant
 };
 
 // Thesis 6.4: one round of heartbeats confirms leadership for all reads that came before it.
@@ -71,6 +83,23 @@ struct Leader {
   Instant own_lease_until;     // its own promise lasts longer than this
   std::optional<HandOver> hand_over;
   Instant no_hand_over_before;  // one that failed costs a pause: it is not tried without end
+
+  // The largest index that a quorum has durably; `durable`: of this server's own log (L10).
+  std::optional<Index> matched_by_quorum(const Electorate& electorate, Index durable) const;
+  // Since when a quorum has been heard at least; Instant{}: no quorum counts.
+  Instant heard_by_quorum(const Electorate& electorate, Instant now) const;
+  // A quorum has answered, in this term, heartbeats that left at this instant or later.
+  std::optional<Instant> acked_by_quorum(const Electorate& electorate, Instant now) const;
+  // The leader lease ends at this instant; Instant{}: there is none.
+  Instant leased_until(const Electorate& electorate) const;
+  // A quorum has answered a heartbeat of this round or of a later one.
+  bool is_confirmed(std::uint64_t round, const Electorate& electorate) const;
+
+ private:
+  // What a quorum has reached of a member of its progress; `own`: of this server itself.
+  template <typename Value>
+  std::optional<Value> reached(const Electorate& electorate, Value own,
+                               Value Progress::*member) const;
 };
 
 using Role = std::variant<Follower, PreCandidate, Candidate, Leader>;

@@ -5,6 +5,7 @@
 
 #include <algorithm>
 
+#include "raft/names.hpp"
 #include "raft/raft.hpp"
 
 namespace vesper::raft {
@@ -19,7 +20,7 @@ constexpr std::size_t kCompactedBytesPerTurn = 4u << 20;
 // ---- stored here --------------------------------------------------------------------------
 
 void Raft::on_snapshot_stored(const Snapshot& snapshot) {
-  const bool received = receiving_ && receiving_->snapshot == snapshot;
+  const bool received = receipt_.is(snapshot);
   if (snapshot.last_index > snapshot_.last_index) {
     if (snapshot.last_index <= commit_index_) {
       adopt_snapshot(snapshot);
@@ -35,7 +36,7 @@ void Raft::on_snapshot_stored(const Snapshot& snapshot) {
     }
   }
   if (!received) return;
-  receiving_.reset();
+  receipt_.end();
   if (const auto to = leader(); to && *to != config_.self) send_done(*to, snapshot);
 }
 
@@ -46,10 +47,10 @@ void Raft::adopt_snapshot(const Snapshot& snapshot) {
                 snapshot.last_term);
   if (!snapshot_.is_none())
     disk_base_ = {snapshot_.last_index, snapshot_.last_term, snapshot_.configuration.cluster_id};
-  dirty_ = true;  // and the commit index with it: a recovery may then do without this one
+  writes_.change();  // and the commit index with it: a recovery may then do without this one
   snapshot_ = snapshot;
   // What is in it survives a crash, whether its entries are on this disk or not.
-  durable_index_ = std::max(durable_index_, snapshot.last_index);
+  writes_.cover(snapshot.last_index);
 }
 
 // §7, figure 13, step 7: the log is discarded, and this is the state. S3: atomic, since a recovery
@@ -64,11 +65,8 @@ void Raft::install(const Snapshot& snapshot) {
   if (last > log_.base_index()) log_.reset({last, snapshot.last_term, snapshot.log_time});
   disk_base_ = {last, snapshot.last_term, snapshot.configuration.cluster_id};
   compact_to_ = last;
-  commit_index_ = proven_index_ = durable_index_ = last;
-  // L14: what outstanding Writes promised is void.
-  for (Outstanding& write : outstanding_) write.last_index = std::min(write.last_index, last);
-  write_from_ = last.next();
-  dirty_ = true;
+  commit_index_ = proven_index_ = last;
+  writes_.replace(last);
   output_->committed_first = output_->committed_last = Index(0);
   output_->install = snapshot;
   recompute_configuration();  // S7
@@ -96,7 +94,7 @@ Index Raft::kept_for_followers(Index to) {
   auto* leader = std::get_if<Leader>(&role_);
   if (leader == nullptr || log_.bytes() > config_.log_kept_bytes) return to;
   for (auto& [id, progress] : leader->progress) {
-    if (!progress.kept_at || now_ - *progress.kept_at >= transfer_patience()) continue;
+    if (!progress.kept_at || now_ - *progress.kept_at >= config_.transfer_patience()) continue;
     const Index needs =
         progress.transfer ? progress.transfer->snapshot.last_index : progress.match_index;
     if (!progress.transfer && needs >= compact_to_) progress.kept_at.reset();
@@ -136,8 +134,7 @@ void Raft::send_snapshot(ServerId id, Progress& progress) {
   if (!transfer.asked) {
     transfer.asked = true;
     progress.news(now_);
-    return send(id, InstallSnapshot{current_term(), transfer.snapshot, 0, {}}, WriteNumber(0),
-                true);
+    return send(id, InstallSnapshot{current_term(), transfer.snapshot, 0, {}}, kTermOnly, true);
   }
   if (!transfer.answered) return;
   const std::uint64_t end =
@@ -167,7 +164,7 @@ void Raft::on_chunk_read(const ChunkRead& read) {
     return;
   }
   send(read.to, InstallSnapshot{current_term(), transfer.snapshot, read.chunk, read.data},
-       WriteNumber(0), true);
+       kTermOnly, true);
 }
 
 void Raft::on_install_snapshot_reply(ServerId from, Incarnation incarnation,
@@ -177,7 +174,7 @@ void Raft::on_install_snapshot_reply(ServerId from, Incarnation incarnation,
   if (m.done) {
     if (m.match_index > log_.last_index()) return;
     progress->news(now_);
-    acknowledge(*progress, m.match_index);
+    progress->acknowledge(m.match_index, now_);
     if (progress->state != Progress::State::replicate) {
       // Where the log has gone on meanwhile, a newer snapshot begins.
       if (progress->match_index >= log_.base_index()) progress->become_replicate();
@@ -224,51 +221,35 @@ void Raft::on_install_snapshot(ServerId from, InstallSnapshot m) {
     commit_to(snapshot.last_index);
   }
   if (snapshot.last_index <= commit_index_) return send_done(from, snapshot);  // S4
-  const bool same = receiving_ && receiving_->snapshot == snapshot;
   if (m.data.empty()) {
-    // S5: the same from another leader goes on, another one begins anew; but a leader never goes
-    // back to an earlier one, so that this one was delayed.
-    if (receiving_ && receiving_->term == m.term &&
-        snapshot.last_index < receiving_->snapshot.last_index)
-      return;
-    if (receiving_ && !same)
+    const std::optional<Snapshot> before = receipt_.current();
+    if (!receipt_.offer(m.term, snapshot)) return;
+    if (before && *before != snapshot)
       output_->notes.push_back(fmt::format("snapshot at {} replaces the one at {}",
-                                           snapshot.last_index.value,
-                                           receiving_->snapshot.last_index.value));
-    if (!same) receiving_ = Receiving{.snapshot = snapshot};
-    receiving_->term = m.term;
+                                           snapshot.last_index.value, before->last_index.value));
     return send_progress(from, true);
   }
-  if (!same) return;  // of one that was given up; the leader asks before it begins
-  // In order; what comes twice, too early, or faster than it is stored is dropped.
-  const bool expected = m.chunk == receiving_->next && m.chunk < snapshot.chunks() &&
-                        m.chunk - receiving_->stored < config_.snapshot_window * 2;
-  if (!expected) return;
-  ++receiving_->next;
+  // A chunk of a snapshot that was given up is dropped: the leader asks before it sends.
+  if (!receipt_.take(snapshot, m.chunk, config_.snapshot_window * 2)) return;
   output_->store_chunks.push_back({snapshot, m.chunk, std::move(m.data)});
 }
 
 void Raft::on_chunk_stored(const ChunkStored& stored) {
-  if (!receiving_ || receiving_->snapshot.last_index != stored.last_index ||
-      receiving_->snapshot.checksum != stored.checksum)
-    return;
-  // Of an earlier beginning of the same one: it is being received anew.
-  if (stored.next_chunk > receiving_->next) return;
-  receiving_->stored = std::max(receiving_->stored, stored.next_chunk);
+  if (!receipt_.store(stored)) return;
   if (const auto to = leader(); to && *to != config_.self) send_progress(*to, false);
 }
 
 void Raft::on_receive_failed() {
-  receiving_.reset();
+  receipt_.end();
 }
 
 void Raft::send_progress(ServerId to, bool asked) {
   InstallSnapshotReply reply{.term = current_term()};
-  reply.last_index = receiving_->snapshot.last_index;
-  reply.checksum = receiving_->snapshot.checksum;
-  reply.next_chunk = receiving_->stored;
+  reply.last_index = receipt_.current()->last_index;
+  reply.checksum = receipt_.current()->checksum;
+  reply.next_chunk = receipt_.stored();
   reply.asked = asked;
-  send(to, reply, WriteNumber(0));
+  send(to, reply, kTermOnly);
 }
 
 // L10: what it covers is durable when it leaves, in the log or in a snapshot.
@@ -278,7 +259,7 @@ void Raft::send_done(ServerId to, const Snapshot& snapshot) {
   reply.checksum = snapshot.checksum;
   reply.done = true;
   reply.match_index = commit_index_;
-  send(to, reply, write_of(commit_index_));
+  send(to, reply, writes_.covering(commit_index_));
 }
 
 }  // namespace vesper::raft

@@ -4,14 +4,12 @@
 
 #include <algorithm>
 
+#include "raft/names.hpp"
 #include "raft/raft.hpp"
 
 namespace vesper::raft {
 namespace {
 
-// How long a heartbeat may have travelled that asked for a lease: who promised begins to count
-// then.
-constexpr Duration kPromiseSlack = milliseconds(5);
 // How much longer than the leader's own promise those of others may last by its clock, where
 // theirs are as slow as leases allow (docs/raft.md).
 constexpr Duration kPromiseSkew = kMaxLease * 11 / 10 * 2 / 9;
@@ -22,35 +20,18 @@ constexpr std::uint64_t kMostBehind = 1024;
 
 // ---- disks --------------------------------------------------------------------------------
 
-// Stalled is a disk that finishes nothing, not one that has much to do: a Write may wait for
-// others.
 DiskHealth Raft::disk_health() const {
   if (regressed_) return DiskHealth::regressed;
-  if (disk_space_.full) return DiskHealth::full;
-  if (outstanding_.empty()) return DiskHealth::ok;
-  const Instant idle_since = std::max(outstanding_.front().handed_out_at, persisted_at_);
-  return now_ - idle_since > config_.election_timeout * 2 ? DiskHealth::stalled : DiskHealth::ok;
+  if (room_.is_full()) return DiskHealth::full;
+  return writes_.is_stalled(now_, config_.election_timeout * 2) ? DiskHealth::stalled
+                                                                : DiskHealth::ok;
 }
 
 void Raft::on_disk_space(const DiskSpace& space) {
-  if (space.full != disk_space_.full)
+  if (space.full != room_.is_full())
     output_->notes.push_back(space.full ? "no space for more log -> take what still fits, vote on"
                                         : "space for the log again -> take entries");
-  disk_space_ = space;
-  if (!space.full) room_wanted_ = 0;
-}
-
-// Whether the log may grow by an entry of so many bytes. A leader's own entries are its node's
-// affair, but for those that it needs to lead.
-bool Raft::has_room(std::size_t bytes) {
-  if (!disk_space_.full) return true;
-  const std::uint64_t needed = bytes + kRoomPerEntry;
-  if (needed > disk_space_.room) {
-    room_wanted_ = needed;
-    return false;
-  }
-  disk_space_.room -= needed;
-  return true;
+  room_.update(space);
 }
 
 std::size_t Raft::proposal_room() const {
@@ -62,27 +43,28 @@ std::size_t Raft::proposal_room() const {
 // none: what such a leader took could not be committed, and would only grow its log.
 WriteBlock Raft::write_block() const {
   const auto* leader = std::get_if<Leader>(&role_);
-  if (leader == nullptr) return leaders_write_block_;
-  std::size_t there = 0, with_space = 0, healthy = 0;
-  const auto count = [&](DiskHealth disk) {
-    ++there;
-    if (disk != DiskHealth::full) ++with_space;
-    if (disk == DiskHealth::ok) ++healthy;
+  if (leader == nullptr) return contact_.write_block;
+  const auto answers = [&](const Voter& voter, auto&& is_well) {
+    if (electorate_.is_self(voter.id)) return electorate_.self_counts() && is_well(disk_health());
+    const auto it = leader->progress.find(voter.id);
+    return it != leader->progress.end() && electorate_.counts(voter, it->second.incarnation) &&
+           now_ - it->second.heard_at <= config_.election_timeout * 2 && is_well(it->second.disk);
   };
-  if (self_counts()) count(disk_health());
-  for (const auto& [id, progress] : leader->progress)
-    if (counts(id, progress.incarnation) &&
-        now_ - progress.heard_at <= config_.election_timeout * 2)
-      count(progress.disk);
-  if (there >= majority() && with_space < majority()) return WriteBlock::full;
-  if (there >= majority() && healthy < majority()) return WriteBlock::waiting;
+  const auto quorum_with = [&](auto&& is_well) {
+    return electorate_.quorum().holds([&](const Voter& voter) { return answers(voter, is_well); });
+  };
+  const bool healthy = quorum_with([](DiskHealth disk) { return disk == DiskHealth::ok; });
+  if (!healthy && quorum_with([](DiskHealth) { return true; }))
+    return quorum_with([](DiskHealth disk) { return disk != DiskHealth::full; })
+               ? WriteBlock::waiting
+               : WriteBlock::full;
   return proposal_room() == 0 ? WriteBlock::waiting : WriteBlock::none;
 }
 
 bool Raft::takes_proposals() const {
   const auto* leader = std::get_if<Leader>(&role_);
   if (leader == nullptr || leader->hand_over || write_block() != WriteBlock::none) return false;
-  return !disk_space_.full || disk_space_.room >= kRoomToLead;
+  return room_.has_room_to_lead();
 }
 
 // ---- the leader's side --------------------------------------------------------------------
@@ -94,7 +76,7 @@ bool Raft::is_fit(const Voter& voter) const {
   const auto it = leader.progress.find(voter.id);
   if (it == leader.progress.end()) return false;
   const Progress& progress = it->second;
-  return counts(voter.id, progress.incarnation) && progress.disk == DiskHealth::ok &&
+  return electorate_.counts(voter.id, progress.incarnation) && progress.disk == DiskHealth::ok &&
          progress.state == Progress::State::replicate && !progress.arrival_asked &&
          progress.next_index.value + kMostBehind > log_.last_index().value &&
          now_ - progress.heard_at <= config_.election_timeout;
@@ -105,7 +87,7 @@ void Raft::on_transfer_leadership(const TransferLeadership& transfer) {
   if (leader == nullptr || leader->hand_over || transfer.to == config_.self) return;
   if (now_ < leader->no_hand_over_before) return;
   const Voter* best = nullptr;
-  for (const Voter& voter : configuration_.voters) {
+  for (const Voter& voter : electorate_.configuration().voters) {
     if (voter.id == config_.self || (transfer.to && voter.id != *transfer.to)) continue;
     if (!is_fit(voter)) continue;
     const auto match = [&](const Voter& v) { return leader->progress.at(v.id).match_index; };
@@ -113,25 +95,19 @@ void Raft::on_transfer_leadership(const TransferLeadership& transfer) {
   }
   if (best == nullptr) return;
   output_->notes.push_back(fmt::format("hand {} over to {}", name(current_term()), name(best->id)));
-  const Instant all_free = std::max(now_, promised_until_ + kPromiseSkew);
+  const Instant all_free = std::max(now_, promise_.until() + kPromiseSkew);
   leader->hand_over = HandOver{best->id, false, all_free + config_.election_timeout};
-}
-
-// The leader's own promise began when it asked the others for theirs. By other clocks theirs may
-// last a little longer: its successor and the voters wait for that.
-Instant Raft::leases_over_at() const {
-  return promised_until_ == Instant{} ? Instant{} : promised_until_ + kPromiseSlack;
 }
 
 // K11: once, when its log has all of ours, and nobody is bound by a lease any more: no new one is
 // asked for meanwhile. Its election follows, and ends our term.
 void Raft::maybe_send_timeout_now() {
   auto& leader = std::get<Leader>(role_);
-  if (!leader.hand_over || leader.hand_over->sent || now_ < leases_over_at()) return;
+  if (!leader.hand_over || leader.hand_over->sent || now_ < promise_.over_elsewhere_at()) return;
   const auto it = leader.progress.find(leader.hand_over->to);
   if (it == leader.progress.end() || it->second.match_index != log_.last_index()) return;
   leader.hand_over->sent = true;
-  send(leader.hand_over->to, TimeoutNow{current_term()}, WriteNumber(0));
+  send(leader.hand_over->to, TimeoutNow{current_term()}, kTermOnly);
 }
 
 // With each heartbeat: a hand-over that came to nothing ends, and one that is called for begins.
@@ -151,12 +127,12 @@ void Raft::review_hand_over() {
 
 void Raft::on_timeout_now(ServerId from) {
   auto* follower = std::get_if<Follower>(&role_);
-  if (follower == nullptr || follower->leader != from || !self_counts()) return;
-  output_->notes.push_back(fmt::format("{} hands {} over -> campaign {}", name(from),
-                                       name(current_term()),
-                                       promised() ? "when the promise to it ends" : "at once"));
+  if (follower == nullptr || follower->leader != from || !electorate_.self_counts()) return;
+  output_->notes.push_back(
+      fmt::format("{} hands {} over -> campaign {}", name(from), name(current_term()),
+                  promise_.binds(now_) ? "when the promise to it ends" : "at once"));
   // The leader knows by its own clock only when this promise ends, and says so once.
-  if (promised()) follower->take_over_at = promised_until_;
+  if (promise_.binds(now_)) follower->take_over_at = promise_.until();
   else take_over();
 }
 

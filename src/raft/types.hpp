@@ -22,6 +22,8 @@ using WriteNumber = StrongId<struct WriteNumberTag, std::uint64_t>;  // 1-based;
 using LogTime = StrongId<struct LogTimeTag, std::int64_t>;  // ns of the cluster's one clock, from 0
 
 inline constexpr std::uint32_t kMaxServers = 64;
+// In place of a Write that a message waits for: it waits for none but the one of its term.
+inline constexpr WriteNumber kTermOnly{0};
 // A term above this is refused wherever it comes from: it could only be damage or forgery, and
 // arithmetic on terms never wraps.
 inline constexpr Term kMaxTerm{std::uint64_t{1} << 62};
@@ -121,7 +123,6 @@ struct Configuration {
       if (voter.id == id) return &voter;
     return nullptr;
   }
-  std::size_t majority() const { return voters.size() / 2 + 1; }
 };
 
 // The identity of a snapshot: of the state after the entries 1 to last_index (§7). Equal on every

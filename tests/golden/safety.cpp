@@ -167,7 +167,7 @@ void Safety::check_commits(const std::vector<Subject>& subjects, const Subject& 
           !other.disk->snapshots.empty() && other.disk->snapshots.back().last_index >= i;
       if (in_snapshot || other.disk->term_at(i) == entry.term) ++durable;
     }
-    if (durable < raft.configuration().majority())
+    if (durable < raft.configuration().voters.size() / 2 + 1)
       fail(fmt::format("L10: server {} commits entry {}, which is durable on {} servers",
                        subject.id.value, i.value, durable));
   }

@@ -1,0 +1,102 @@
+// Leases: promises not to vote, and what a leader may conclude from them. And how old the state of
+// a server is at most, for reads that ask nobody. The argument is in docs/raft.md, "Leases" and
+// "Stale reads"; it rests on clocks that run at nearly the same rate, and on nothing else here.
+#include <fmt/core.h>
+
+#include <algorithm>
+
+#include "raft/raft.hpp"
+
+namespace vesper::raft {
+
+// A campaign begins when the promise is over, a little apart from those of others.
+bool Raft::put_off_by_promise() {
+  if (!promise_.binds(now_)) return false;
+  const Duration apart = nanoseconds(prng_.between(0, kFastFailover.ns));
+  output_->notes.push_back(fmt::format("promised no vote for another {} ms -> campaign then",
+                                       (promise_.until() - now_).ms() + 1));
+  role_ = Follower{std::nullopt, promise_.until() + apart};
+  return true;
+}
+
+// ---- the leader's lease -------------------------------------------------------------------
+
+void Raft::on_lease_read() {
+  if (auto* leader = std::get_if<Leader>(&role_)) leader->lease_wanted_until = now_ + kLeaseWanted;
+}
+
+std::uint32_t Raft::lease_to_ask() const {
+  const auto& leader = std::get<Leader>(role_);
+  if (now_ >= leader.lease_wanted_until || leader.hand_over) return 0;
+  return static_cast<std::uint32_t>(std::min(config_.max_lease, kMaxLease).ms());
+}
+
+// `now` was read after the read had come in, and what it returns is the state of the same turn. So
+// however long this process was stopped in between: at `now` no other leader had been elected, and
+// all that was acknowledged by then is at or below commit_index_. That instant is within the read.
+// K3: not before the first commit of the term.
+std::optional<Index> Raft::lease_index(Instant now) const {
+  const auto* leader = std::get_if<Leader>(&role_);
+  if (leader == nullptr || commit_index_ < leader->term_start) return std::nullopt;
+  if (now >= leader->leased_until(electorate_)) return std::nullopt;
+  return commit_index_;
+}
+
+// ---- heartbeats ---------------------------------------------------------------------------
+
+// All heartbeats of a round ask for the same promise, also those that only tell a commit: an answer
+// does not say which of them it answers.
+Heartbeat Raft::heartbeat_to(const Progress& progress, const RoundFacts& facts) const {
+  const auto& leader = std::get<Leader>(role_);
+  Heartbeat m{current_term(), commit_index_, log_time(now_), leader.round};
+  m.lease_ms = leader.sent.newest().lease_ms;
+  m.write_block = facts.write_block;
+  m.acknowledged = progress.match_index;
+  m.acknowledged_term = log_.term_at(progress.match_index).value_or(Term(0));
+  m.acknowledged_by = progress.incarnation;
+  if (facts.confirmed) {
+    const Duration age = std::max(Duration{}, progress.stamped_at - *facts.confirmed);
+    if (age <= kMaxAge) {
+      m.echo = progress.stamp;
+      m.age = age;
+    }
+  }
+  return m;
+}
+
+// What an answer proves, it proves for the moment at which its heartbeat left: a leader that was
+// frozen does not take old answers for fresh ones.
+void Raft::on_heartbeat_answered(Progress& progress, const HeartbeatReply& m) {
+  if (m.round >= progress.acked_round) {
+    progress.stamp = m.stamp;
+    progress.stamped_at = now_;
+  }
+  const SentRound* at = std::get<Leader>(role_).sent.find(m.round);
+  if (at == nullptr) return;
+  progress.heard_at = std::max(progress.heard_at, at->sent_at);
+  progress.acked_at = std::max(progress.acked_at, at->sent_at);
+  progress.lease_until = std::max(progress.lease_until, at->lease_end());
+}
+
+// What a leader knew of its state's freshness holds when it no longer leads, too.
+void Raft::remember_freshness() {
+  if (is_leader()) freshness_.remember(fresh_as_of());
+}
+
+// At this instant a majority had not gone beyond this leader's term: each of them answered, in it,
+// a heartbeat that was sent then or later. So there was no later leader, and what had been
+// acknowledged to anybody is at or below commit_index_ (K3: which knows all that older terms have
+// committed only when an entry of this term is).
+std::optional<Instant> Raft::confirmed_at() const {
+  const auto& leader = std::get<Leader>(role_);
+  if (commit_index_ < leader.term_start) return std::nullopt;
+  return leader.acked_by_quorum(electorate_, now_);
+}
+
+std::optional<Instant> Raft::fresh_as_of() const {
+  const std::optional<Instant> as_of = freshness_.as_of(commit_index_);
+  const std::optional<Instant> confirmed = is_leader() ? confirmed_at() : std::nullopt;
+  return std::max(as_of, confirmed);
+}
+
+}  // namespace vesper::raft

@@ -1,0 +1,64 @@
+#include "raft/role.hpp"
+
+#include <algorithm>
+
+namespace vesper::raft {
+
+void insert_sorted(std::vector<ServerId>& ids, ServerId id) {
+  const auto at = std::lower_bound(ids.begin(), ids.end(), id);
+  if (at == ids.end() || *at != id) ids.insert(at, id);
+}
+
+void AskAgain::add(ServerId voter, Instant when) {
+  insert_sorted(voters, voter);
+  at = std::min(at, when);
+}
+
+template <typename Value>
+std::optional<Value> Leader::reached(const Electorate& electorate, Value own,
+                                     Value Progress::*member) const {
+  return electorate.quorum().reached([&](const Voter& voter) -> std::optional<Value> {
+    if (electorate.is_self(voter.id))
+      return electorate.self_counts() ? std::optional(own) : std::nullopt;
+    const auto at = progress.find(voter.id);
+    if (at == progress.end() || !electorate.counts(voter, at->second.incarnation))
+      return std::nullopt;
+    return at->second.*member;
+  });
+}
+
+std::optional<Index> Leader::matched_by_quorum(const Electorate& electorate, Index durable) const {
+  return electorate.quorum().reached([&](const Voter& voter) -> std::optional<Index> {
+    if (electorate.is_self(voter.id))
+      return electorate.self_counts() ? std::optional(durable) : std::nullopt;
+    const auto at = progress.find(voter.id);
+    if (at == progress.end() || at->second.regressed ||
+        !electorate.counts(voter, at->second.incarnation))
+      return std::nullopt;
+    return at->second.match_index;
+  });
+}
+
+Instant Leader::heard_by_quorum(const Electorate& electorate, Instant now) const {
+  return reached(electorate, now, &Progress::heard_at).value_or(Instant{});
+}
+
+std::optional<Instant> Leader::acked_by_quorum(const Electorate& electorate, Instant now) const {
+  const auto at = reached(electorate, now, &Progress::acked_at);
+  return at == Instant{} ? std::nullopt : at;  // Instant{}: a voter has answered none yet
+}
+
+Instant Leader::leased_until(const Electorate& electorate) const {
+  return reached(electorate, own_lease_until, &Progress::lease_until).value_or(Instant{});
+}
+
+bool Leader::is_confirmed(std::uint64_t round, const Electorate& electorate) const {
+  return electorate.quorum().holds([&](const Voter& voter) {
+    if (electorate.is_self(voter.id)) return electorate.self_counts();
+    const auto at = progress.find(voter.id);
+    return at != progress.end() && at->second.acked_round >= round &&
+           electorate.counts(voter, at->second.incarnation);
+  });
+}
+
+}  // namespace vesper::raft
