@@ -23,14 +23,14 @@ std::string number_bytes(std::uint64_t number) {
 }  // namespace
 
 FrameTagger::FrameTagger(const FrameSecret& secret) : seed_(secret.seed) {
-  if (secret.keyed) hmac_ = std::make_unique<Hmac>(view_of(secret.key));
+  if (secret.keyed) hmac_ = std::make_unique<crypto::Hmac>(crypto::view_of(secret.key));
 }
 
 void FrameTagger::tag(std::uint64_t number, std::string_view header, std::string_view body,
                       char* out) {
   const std::string counted = number_bytes(number);
   if (hmac_ != nullptr) {
-    const Digest digest = hmac_->of({counted, header, body});
+    const crypto::Digest digest = hmac_->of({counted, header, body});
     std::memcpy(out, digest.data(), kFrameTag);
     return;
   }
@@ -120,7 +120,8 @@ Result<bool> FrameReader::next(std::string_view& input, FrameType& type,
     char expected[kFrameTag];
     const std::string_view body = frame.substr(kFrameOverhead);
     tagger_.tag(number_++, frame.substr(0, kFrameHeader), body, expected);
-    if (!equal_in_constant_time({expected, kFrameTag}, frame.substr(kFrameHeader, kFrameTag)))
+    if (!crypto::equal_in_constant_time({expected, kFrameTag},
+                                        frame.substr(kFrameHeader, kFrameTag)))
       return Error{fmt::format("frame {} has a wrong tag", number_ - 1)};
     ByteReader header(frame.substr(4, 4));
     const std::uint8_t raw_type = header.u8();

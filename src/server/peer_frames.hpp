@@ -17,7 +17,7 @@
 #include <string_view>
 
 #include "base/result.hpp"
-#include "server/crypto.hpp"
+#include "crypto/hmac.hpp"
 
 namespace vesper::server {
 
@@ -35,7 +35,7 @@ enum class FrameType : std::uint8_t {
 // What tags are made with; both ends of a connection derive the same.
 struct FrameSecret {
   bool keyed = false;
-  Digest key{};            // keyed
+  crypto::Digest key{};    // keyed
   std::uint64_t seed = 0;  // not keyed
 };
 
@@ -46,7 +46,7 @@ class FrameTagger {
   void tag(std::uint64_t number, std::string_view header, std::string_view body, char* out);
 
  private:
-  std::unique_ptr<Hmac> hmac_;  // keyed only
+  std::unique_ptr<crypto::Hmac> hmac_;  // keyed only
   std::uint64_t seed_;
 };
 

@@ -207,7 +207,7 @@ Agreement agree(std::string_view key, const Hello& dialler, const Hello& accepto
     agreement.secret.seed = checksum64(transcript);
     return agreement;
   }
-  Hmac hmac(key);
+  crypto::Hmac hmac(key);
   agreement.acceptor_proof = hmac.of({"vesper-raft/1 acceptor\n", transcript});
   agreement.secret.keyed = true;
   agreement.secret.key = hmac.of({"vesper-raft/1 frames\n", transcript});

@@ -60,7 +60,7 @@ std::optional<node::PeerRefusal> refuse_hello(const Hello& ours, const Hello& th
 // hello, and the secret of the frames, whose first one is the dialler's proof. Without one there is
 // no proof, only a seed that no other connection has.
 struct Agreement {
-  Digest acceptor_proof{};
+  crypto::Digest acceptor_proof{};
   FrameSecret secret;
 };
 Agreement agree(std::string_view key, const Hello& dialler, const Hello& acceptor);

@@ -8,6 +8,7 @@
 #include <utility>
 
 #include "base/log.hpp"
+#include "crypto/random.hpp"
 #include "http/serializer.hpp"
 #include "json/document.hpp"
 #include "node/codec.hpp"
@@ -176,9 +177,9 @@ void OutLink::on_answer() {
   const std::string& key = peers_.context_.options().peer_key;
   const Agreement agreement = agree(key, ours_, theirs_);
   const http::Field* proof = parser_->response().fields.find("Vesper-Proof");
-  const bool proven =
-      key.empty() ||
-      (proof != nullptr && equal_in_constant_time(proof->value, hex_of(agreement.acceptor_proof)));
+  const bool proven = key.empty() || (proof != nullptr &&
+                                      crypto::equal_in_constant_time(
+                                          proof->value, crypto::hex_of(agreement.acceptor_proof)));
   if (auto why = refuse_hello(ours_, theirs_, *peers_.context_.node())) {
     // A server without data believes what we said only when it is proven: then it founds nothing.
     if (!key.empty() && proven) send_proof(agreement);
@@ -305,7 +306,7 @@ void OutLink::wait() {
   const unsigned doublings = std::min(failures_, 5u);
   const Duration longest = std::min(kMinBackoff * (std::int64_t{1} << doublings), kMaxBackoff);
   // Jitter from our own id space is enough: nobody else dials this peer from here.
-  const auto jitter = static_cast<std::int64_t>(random64() % 512);
+  const auto jitter = static_cast<std::int64_t>(crypto::random64() % 512);
   timer_.start(longest / 2 + longest / 1024 * jitter);
 }
 

@@ -6,6 +6,7 @@
 #include <utility>
 
 #include "base/log.hpp"
+#include "crypto/random.hpp"
 #include "http/serializer.hpp"
 #include "http/values.hpp"
 #include "server/problem.hpp"
@@ -69,7 +70,7 @@ Hello Peers::hello_to(raft::ServerId to, Channel channel) const {
   hello.list_hash = list_hash_;
   hello.channel = channel;
   hello.keyed = !options.peer_key.empty();
-  hello.nonce = random128();
+  hello.nonce = crypto::random128();
   return hello;
 }
 
@@ -273,7 +274,8 @@ void Peers::accept(std::unique_ptr<io::Stream> stream, const http::RequestHead& 
   out += "Connection: Upgrade\r\n";
   http::append_field(out, "Upgrade", kPeerProtocol);
   append_hello(out, ours);
-  if (!key.empty()) http::append_field(out, "Vesper-Proof", hex_of(agreement.acceptor_proof));
+  if (!key.empty())
+    http::append_field(out, "Vesper-Proof", crypto::hex_of(agreement.acceptor_proof));
   http::end_head(out);
   in_links_.push_back(
       std::make_unique<InLink>(*this, std::move(stream), ours, theirs, agreement.secret));

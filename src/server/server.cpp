@@ -10,8 +10,8 @@
 #include <vector>
 
 #include "base/log.hpp"
+#include "crypto/random.hpp"
 #include "server/api.hpp"
-#include "server/crypto.hpp"
 
 namespace vesper::server {
 namespace {
@@ -25,7 +25,7 @@ constexpr Duration kLogRetry = milliseconds(50);
 // Never 0, which means "none".
 std::uint64_t random_id() {
   std::uint64_t id = 0;
-  while (id == 0) id = random64();
+  while (id == 0) id = crypto::random64();
   return id;
 }
 
@@ -39,7 +39,7 @@ raft::Config raft_config(const Options& options, raft::Incarnation incarnation) 
   config.incarnation = incarnation;
   for (std::uint32_t id = 0; id < options.list.size(); ++id)
     config.initial_voters.push_back({raft::ServerId(id), url_of(options.list[id]), {}});
-  config.seed = random64();
+  config.seed = crypto::random64();
   config.election_timeout = options.election_timeout;
   config.heartbeat_interval = options.heartbeat;
   config.log_tail_bytes = options.log_tail_bytes;

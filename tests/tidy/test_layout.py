@@ -35,6 +35,7 @@ class IncludesAreEdgesOfTheTable(unittest.TestCase):
         self.refused("src/raft/x.cpp", '"kv/store.hpp"', "edge")
         self.refused("src/kv/x.cpp", '"raft/types.hpp"', "edge")
         self.refused("src/base/x.cpp", '"raft/types.hpp"', "edge")
+        self.refused("src/crypto/x.cpp", '"io/loop.hpp"', "edge")
         self.refused("src/node/x.cpp", '"io/loop.hpp"', "edge")
         self.refused("src/server/x.cpp", '"app/main.hpp"', "edge")
         self.refused("src/http/x.cpp", "<json/writer.hpp>", "edge")
@@ -70,8 +71,10 @@ class IncludesAreEdgesOfTheTable(unittest.TestCase):
         self.refused("src/server/x.cpp", "<spdlog/spdlog.h>", "library")
         self.refused("src/server/x.cpp", "<CLI/CLI.hpp>", "library")
         self.refused("src/io/x.cpp", "<openssl/hmac.h>", "library")
+        self.refused("src/server/x.cpp", "<openssl/evp.h>", "library")
         self.refused("src/io/x.cpp", "<doctest/doctest.h>", "library")
         self.taken("src/http/parser.cpp", "<llhttp.h>")
+        self.taken("src/crypto/x.cpp", "<openssl/evp.h>")
         self.taken("src/io/x.cpp", "<uv.h>")
         self.taken("src/kv/x.cpp", "<fmt/core.h>")
 

@@ -1,15 +1,13 @@
-// Keyed proofs and random bits. The only user of OpenSSL.
+// Keyed proofs: HMAC-SHA256, and comparing what must not be guessed byte by byte.
 #pragma once
 
 #include <array>
-#include <cstdint>
+#include <cstddef>
 #include <initializer_list>
 #include <string>
 #include <string_view>
 
-#include "base/ids.hpp"
-
-namespace vesper::server {
+namespace vesper::crypto {
 
 inline constexpr std::size_t kDigestBytes = 32;
 using Digest = std::array<char, kDigestBytes>;
@@ -28,7 +26,7 @@ class Hmac {
   Hmac(const Hmac&) = delete;
   Hmac& operator=(const Hmac&) = delete;
 
-  // Over the parts, one behind the other.
+  // Over the concatenated parts.
   Digest of(std::initializer_list<std::string_view> parts);
 
  private:
@@ -39,8 +37,4 @@ class Hmac {
 // In time that depends on the sizes only.
 bool equal_in_constant_time(std::string_view a, std::string_view b);
 
-// From the kernel; blocks only before its generator is ready, early at boot.
-std::uint64_t random64();
-Id128 random128();
-
-}  // namespace vesper::server
+}  // namespace vesper::crypto

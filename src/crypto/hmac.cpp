@@ -1,14 +1,13 @@
-#include "server/crypto.hpp"
+#include "crypto/hmac.hpp"
 
 #include <openssl/core_names.h>
 #include <openssl/crypto.h>
 #include <openssl/evp.h>
 #include <openssl/params.h>
-#include <sys/random.h>
 
 #include "base/assert.hpp"
 
-namespace vesper::server {
+namespace vesper::crypto {
 
 std::string hex_of(const Digest& digest) {
   static constexpr char kDigits[] = "0123456789abcdef";
@@ -66,14 +65,4 @@ bool equal_in_constant_time(std::string_view a, std::string_view b) {
   return a.size() == b.size() && CRYPTO_memcmp(a.data(), b.data(), a.size()) == 0;
 }
 
-std::uint64_t random64() {
-  std::uint64_t bits = 0;
-  VESPER_ASSERT(::getrandom(&bits, sizeof bits, 0) == sizeof bits);
-  return bits;
-}
-
-Id128 random128() {
-  return Id128{random64(), random64()};
-}
-
-}  // namespace vesper::server
+}  // namespace vesper::crypto
