@@ -23,7 +23,7 @@ namespace {
 constexpr std::size_t kMinKeyBytes = 16;
 constexpr std::size_t kMaxKeyBytes = 4096;
 
-server::HostPort to_server(const HostPort& address) {
+vesper::HostPort to_server(const HostPort& address) {
   return {address.host, address.port};
 }
 

@@ -6,7 +6,6 @@
 #include "http/serializer.hpp"
 #include "http/values.hpp"
 #include "server/front.hpp"
-#include "server/peers.hpp"
 #include "server/routes.hpp"
 
 namespace vesper::server {
@@ -119,7 +118,7 @@ void Connection::resume() {
 
 bool Connection::upgrade(std::string_view rest) {
   const http::RequestHead& head = parser_.request();
-  if (head.path != "/raft" || !http::list_contains(head.upgrade, kPeerProtocol)) return false;
+  if (head.path != "/raft" || !http::list_contains(head.upgrade, peer::kPeerProtocol)) return false;
   if (!exchanges_.empty() || head.framing != http::BodyFraming::none) return false;
   if (stream_->queued() != 0) return false;
   report_output();

@@ -8,11 +8,6 @@
 
 namespace vesper::server {
 
-std::string url_of(const HostPort& address) {
-  const bool v6 = address.host.find(':') != std::string::npos;
-  return fmt::format("http://{}{}{}:{}", v6 ? "[" : "", address.host, v6 ? "]" : "", address.port);
-}
-
 Context::Context(const Options& options, Instant now)
     : options_(options), now_(now), started_at_(now) {}
 

@@ -7,7 +7,6 @@
 #include <utility>
 
 #include "base/log.hpp"
-#include "server/peers.hpp"
 
 namespace vesper::server {
 namespace {
@@ -40,7 +39,7 @@ std::size_t connection_limit(const Options& options) {
 
 }  // namespace
 
-Front::Front(io::Loop& loop, Context& context, Peers& peers)
+Front::Front(io::Loop& loop, Context& context, peer::Peers& peers)
     : loop_(loop),
       context_(context),
       peers_(peers),
@@ -150,8 +149,12 @@ bool Front::settled() const {
 }
 
 void Front::update_gauges() {
-  peers_.update_gauges();
+  const peer::Traffic peers = peers_.traffic();
   Gauges& gauges = context_.gauges;
+  gauges.peer_links_up = peers.links_up;
+  gauges.peer_bytes_in = peers.bytes_in;
+  gauges.peer_bytes_out = peers.bytes_out;
+  gauges.peer_messages_dropped = peers.messages_dropped;
   gauges.connections = connections_.size();
   gauges.client_bytes_in = context_.metrics.bytes_in;
   gauges.client_bytes_out = context_.metrics.bytes_out;

@@ -10,17 +10,16 @@
 #include "io/stream.hpp"
 #include "io/timer.hpp"
 #include "node/ports.hpp"
+#include "peer/peers.hpp"
 #include "server/connection.hpp"
 #include "server/context.hpp"
 
 namespace vesper::server {
 
-class Peers;
-
 class Front final : public node::Clients {
  public:
   // `peers` takes over connections that turn out to be a peer's.
-  Front(io::Loop& loop, Context& context, Peers& peers);
+  Front(io::Loop& loop, Context& context, peer::Peers& peers);
   ~Front() override;
   Front(const Front&) = delete;
   Front& operator=(const Front&) = delete;
@@ -64,7 +63,7 @@ class Front final : public node::Clients {
 
   io::Loop& loop_;
   Context& context_;
-  Peers& peers_;
+  peer::Peers& peers_;
   io::Listener listener_;
   io::Timer sweep_;
   std::size_t limit_ = 0;  // of connections, as far as descriptors allow

@@ -11,6 +11,7 @@
 
 #include "base/log.hpp"
 #include "crypto/random.hpp"
+#include "peer/open_peers.hpp"
 #include "server/api.hpp"
 
 namespace vesper::server {
@@ -31,6 +32,15 @@ std::uint64_t random_id() {
 
 HostPort listen_address(const Options& options) {
   return options.listen ? *options.listen : options.list[options.id];
+}
+
+peer::Settings peer_settings(const Options& options, raft::BootId boot) {
+  return {.self = raft::ServerId(options.id),
+          .boot = boot,
+          .list = options.list,
+          .election_timeout = options.election_timeout,
+          .key = options.peer_key,
+          .insecure = options.insecure_peers};
 }
 
 raft::Config raft_config(const Options& options, raft::Incarnation incarnation) {
@@ -56,7 +66,8 @@ Server::Server(Options options)
       boot_(random_id()),
       context_(options_, loop_.now()),
       names_(loop_, io::Delegate<void>::to<&Server::on_names>(this)),
-      peers_(loop_, context_, boot_),
+      refusal_format_(context_),
+      peers_(loop_, peer_settings(options_, boot_), refusal_format_),
       front_(loop_, context_, peers_),
       shutdown_timer_(loop_, io::Delegate<void>::to<&Server::on_shutdown_deadline>(this)),
       drain_timer_(loop_, io::Delegate<void>::to<&Server::begin_shutdown>(this)),
@@ -92,7 +103,7 @@ void Server::start() {
                     io::Delegate<void, int>::to<&Server::on_signal>(this)});
   loop_.watch_signals();
   std::vector<HostPort> wanted{listen_address(options_)};
-  if (needs_loopback(options_))
+  if (peer::needs_loopback(peers_.settings()))
     wanted.insert(wanted.end(), options_.list.begin(), options_.list.end());
   names_.start(std::move(wanted));
 }
@@ -107,8 +118,9 @@ void Server::on_names() {
 
 std::optional<Exit> Server::begin_to_serve() {
   const std::span<const std::vector<io::Address>> addresses = names_.addresses();
-  if (needs_loopback(options_)) {
-    if (const auto refusal = refuse_open_peers(options_, addresses[0], addresses.subspan(1))) {
+  if (peer::needs_loopback(peers_.settings())) {
+    if (const auto refusal =
+            peer::refuse_open_peers(peers_.settings(), addresses[0], addresses.subspan(1))) {
       log::error("{}", *refusal);
       return Exit::usage;
     }
@@ -158,7 +170,7 @@ void Server::on_recovered() {
   if (stopped_ || context_.draining()) return stop(Exit::ok);
   context_.set_now(loop_.now());
   context_.attach(node_.get(), recovered_.wal.get());
-  peers_.start(recovered_.incarnation);
+  peers_.start(*node_, recovered_.incarnation);
   run_node();
 }
 

@@ -10,10 +10,11 @@
 #include "io/timer.hpp"
 #include "io/uv_fs.hpp"
 #include "node/node.hpp"
+#include "peer/peers.hpp"
 #include "server/context.hpp"
 #include "server/front.hpp"
 #include "server/options.hpp"
-#include "server/peers.hpp"
+#include "server/refusal_format.hpp"
 #include "server/startup_names.hpp"
 #include "storage/wal.hpp"
 
@@ -66,7 +67,8 @@ class Server {
   io::Loop loop_;
   Context context_;
   StartupNames names_;
-  Peers peers_;
+  ProblemFormat refusal_format_;
+  peer::Peers peers_;
   Front front_;
   io::Timer shutdown_timer_, drain_timer_;
   io::Timer log_timer_;  // while log lines wait

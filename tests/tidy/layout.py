@@ -10,7 +10,8 @@ import os
 import re
 import sys
 
-ROOMS = ("base", "crypto", "raft", "kv", "storage", "node", "http", "json", "io", "server", "app")
+ROOMS = ("base", "crypto", "raft", "kv", "storage", "node", "http", "json", "io", "peer", "server",
+         "app")
 ALL = frozenset(ROOMS)
 
 # Room -> rooms that it may include, beside itself.
@@ -24,6 +25,7 @@ EDGES = {
     "json": frozenset({"base"}),
     "io": frozenset({"base", "crypto", "storage"}),
     "node": frozenset({"base", "raft", "kv", "storage"}),
+    "peer": frozenset({"base", "crypto", "http", "io", "node", "raft"}),
     "server": ALL - {"app"},
     "app": ALL,
 }

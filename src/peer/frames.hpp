@@ -19,7 +19,7 @@
 #include "base/result.hpp"
 #include "crypto/hmac.hpp"
 
-namespace vesper::server {
+namespace vesper::peer {
 
 inline constexpr std::size_t kFrameHeader = 8;
 inline constexpr std::size_t kFrameTag = 16;
@@ -88,4 +88,4 @@ class FrameReader {
   FrameType assembling_type_ = FrameType::message;
 };
 
-}  // namespace vesper::server
+}  // namespace vesper::peer

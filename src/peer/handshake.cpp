@@ -1,4 +1,4 @@
-#include "server/peer_handshake.hpp"
+#include "peer/handshake.hpp"
 
 #include <fmt/core.h>
 
@@ -7,7 +7,7 @@
 #include "http/serializer.hpp"
 #include "http/values.hpp"
 
-namespace vesper::server {
+namespace vesper::peer {
 namespace {
 
 constexpr std::string_view kNoCluster = "none";
@@ -214,4 +214,4 @@ Agreement agree(std::string_view key, const Hello& dialler, const Hello& accepto
   return agreement;
 }
 
-}  // namespace vesper::server
+}  // namespace vesper::peer

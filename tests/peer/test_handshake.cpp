@@ -4,10 +4,10 @@
 #include <string>
 
 #include "http/parser.hpp"
-#include "server/peer_handshake.hpp"
+#include "peer/handshake.hpp"
 
 using namespace vesper;
-using namespace vesper::server;
+using namespace vesper::peer;
 
 namespace {
 

@@ -7,14 +7,14 @@
 #include <string>
 #include <string_view>
 
+#include "base/host_port.hpp"
 #include "base/result.hpp"
 #include "http/message.hpp"
 #include "node/node.hpp"
+#include "peer/frames.hpp"
 #include "raft/types.hpp"
-#include "server/options.hpp"
-#include "server/peer_frames.hpp"
 
-namespace vesper::server {
+namespace vesper::peer {
 
 inline constexpr std::string_view kPeerProtocol = "vesper-raft/1";
 inline constexpr std::uint32_t kProtocolMin = 1;
@@ -65,4 +65,4 @@ struct Agreement {
 };
 Agreement agree(std::string_view key, const Hello& dialler, const Hello& acceptor);
 
-}  // namespace vesper::server
+}  // namespace vesper::peer

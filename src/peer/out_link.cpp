@@ -1,4 +1,4 @@
-#include "server/peer_links.hpp"
+#include "peer/out_link.hpp"
 
 #include <fmt/core.h>
 
@@ -10,21 +10,17 @@
 #include "base/log.hpp"
 #include "crypto/random.hpp"
 #include "http/serializer.hpp"
-#include "json/document.hpp"
 #include "node/codec.hpp"
-#include "server/peers.hpp"
 
-namespace vesper::server {
+namespace vesper::peer {
 namespace {
 
 constexpr Duration kResolveTimeout = seconds(1);
 constexpr Duration kResolveAgainTimeout = milliseconds(250);  // of a name that had an address
-// In election timeouts, which are long beside a round trip. TCP asks again after one second at the
-// soonest where it has no answer to its first packet, and twice as late each time where it has none
-// to a later one: after a partition of ten seconds that would be another ten.
+// In election timeouts, which are long beside a round trip. TCP repeats its first packet after one
+// second at the soonest, and doubles that each time: after a partition of ten seconds that would be
+// another ten.
 constexpr std::int64_t kConnectTimeout = 2;
-constexpr std::int64_t kUnacknowledged = 8;
-constexpr Duration kLeastPatience = seconds(1);  // TCP's own first retries are due by then
 constexpr Duration kGreetTimeout = seconds(2);
 constexpr Duration kMinBackoff = milliseconds(50);
 constexpr Duration kMaxBackoff = milliseconds(500);
@@ -35,28 +31,15 @@ constexpr std::size_t kControlQueue = 8u << 20;
 constexpr std::size_t kBulkQueue = 16u << 20;
 constexpr std::size_t kMaxRefusal = 4096;
 
-std::string member_of(const std::string& body, std::string_view name, std::string_view otherwise) {
-  json::Document document;
-  if (!document.parse(body))
-    if (const auto text = document.root().find(name).string()) return escaped(*text, 300);
-  return std::string(otherwise);
-}
-
-// A machine that loses power says nothing. Its kernel stops acknowledging: what was sent, or, on an
-// idle connection, what TCP asks by itself.
-void notice_a_dead_machine(io::Stream& stream, Duration election_timeout) {
-  stream.fail_after(std::max(election_timeout * kUnacknowledged, kLeastPatience));
-  stream.keep_alive();
-}
-
 }  // namespace
 
-OutLink::OutLink(Peers& peers, raft::ServerId to, Channel channel)
-    : peers_(peers),
+OutLink::OutLink(const LinkContext& context, raft::ServerId to, HostPort address, Channel channel)
+    : context_(context),
       to_(to),
+      address_(std::move(address)),
       channel_(channel),
-      lookup_(peers.loop_),
-      timer_(peers.loop_, io::Delegate<void>::to<&OutLink::on_timer>(this)) {}
+      lookup_(context.loop),
+      timer_(context.loop, io::Delegate<void>::to<&OutLink::on_timer>(this)) {}
 
 OutLink::~OutLink() = default;
 
@@ -64,9 +47,8 @@ void OutLink::dial() {
   if (state_ != State::waiting) return;
   state_ = State::resolving;
   timer_.start(addresses_.empty() ? kResolveTimeout : kResolveAgainTimeout);
-  const HostPort& address = peers_.find(to_)->address;
   lookup_.start(
-      address.host, address.port,
+      address_.host, address_.port,
       io::Delegate<void, Result<std::vector<io::Address>>>::to<&OutLink::on_resolved>(this));
 }
 
@@ -87,24 +69,24 @@ void OutLink::not_resolved(std::string why) {
 
 void OutLink::connect_next() {
   state_ = State::connecting;
-  const Duration patience = peers_.context_.options().election_timeout;
+  const Duration patience = context_.election_timeout;
   timer_.start(patience * kConnectTimeout);
   drop_stream();
-  stream_ = std::make_unique<io::Stream>(peers_.loop_);
+  stream_ = std::make_unique<io::Stream>(context_.loop);
   stream_->set_events({io::Delegate<void, std::string_view>::to<&OutLink::on_bytes>(this),
                        io::Delegate<void>::to<&OutLink::on_ended>(this),
                        io::Delegate<void, int>::to<&OutLink::on_failed>(this),
                        io::Delegate<void>::to<&OutLink::on_drained>(this)});
   stream_->connect(addresses_[next_address_++],
                    io::Delegate<void, int>::to<&OutLink::on_connected>(this));
-  if (stream_ != nullptr) notice_a_dead_machine(*stream_, patience);
+  if (stream_ != nullptr) detect_dead_machine(*stream_, patience);
 }
 
 void OutLink::on_connected(int code) {
   if (code == 0) return greet();
   if (next_address_ < addresses_.size()) return connect_next();
   // Nobody listens there: the process is gone, which a dial that hangs would not prove.
-  if (code == ECONNREFUSED) peers_.dial_refused(*this);
+  if (code == ECONNREFUSED) context_.events.dial_refused(to_);
   end(fmt::format("cannot connect: {}", std::strerror(code)));
 }
 
@@ -114,10 +96,9 @@ void OutLink::greet() {
   parser_ = std::make_unique<http::Parser>(http::Parser::Kind::response);
   refusal_.clear();
   refusal_status_ = 0;
-  ours_ = peers_.hello_to(to_, channel_);
-  const HostPort& address = peers_.find(to_)->address;
+  ours_ = context_.events.hello_to(to_, channel_);
   std::string& out = stream_->text();
-  http::begin_request(out, "GET", "/raft", url_of(address).substr(std::strlen("http://")));
+  http::begin_request(out, "GET", "/raft", url_of(address_).substr(std::strlen("http://")));
   out += "Connection: Upgrade\r\n";
   http::append_field(out, "Upgrade", kPeerProtocol);
   append_hello(out, ours_);
@@ -153,16 +134,15 @@ void OutLink::on_refusal_head() {
   const http::Fields& fields = parser_->response().fields;
   const http::Field* boot = fields.find("Vesper-Boot");
   if (boot == nullptr) return;  // some proxy, not a server of ours
-  if (const auto id = parse_hex64(boot->value)) peers_.met_boot(to_, raft::BootId(*id));
+  if (const auto id = parse_hex64(boot->value)) context_.events.met_boot(to_, raft::BootId(*id));
   // A server that is starting has no state to tell yet, and may have a cluster.
   const auto state = read_state(fields);
-  if (state || refusal_status_ == 503) peers_.said_unproven(to_, state);
+  if (state || refusal_status_ == 503) context_.events.said_unproven(to_, state);
 }
 
 void OutLink::on_refusal() {
   if (refusal_status_ == 503) return end("it is starting or stopping");
-  const std::string detail = member_of(refusal_, "detail", "no reason was given");
-  peers_.refused_by(to_, detail, member_of(refusal_, "hint", ""));
+  const std::string detail = context_.events.refused_by(to_, refusal_);
   last_logged_ = fmt::format("refused: {}", detail);  // it has been said
   refused(detail);
 }
@@ -174,20 +154,20 @@ void OutLink::on_answer() {
   if (theirs_.from != to_ || theirs_.channel != channel_)
     return refused(
         fmt::format("server {} answers, on {}", theirs_.from.value, to_string(theirs_.channel)));
-  const std::string& key = peers_.context_.options().peer_key;
+  const std::string& key = context_.key;
   const Agreement agreement = agree(key, ours_, theirs_);
   const http::Field* proof = parser_->response().fields.find("Vesper-Proof");
   const bool proven = key.empty() || (proof != nullptr &&
                                       crypto::equal_in_constant_time(
                                           proof->value, crypto::hex_of(agreement.acceptor_proof)));
-  if (auto why = refuse_hello(ours_, theirs_, *peers_.context_.node())) {
+  if (auto why = context_.events.refuse(ours_, theirs_)) {
     // A server without data believes what we said only when it is proven: then it founds nothing.
     if (!key.empty() && proven) send_proof(agreement);
     if (state_ == State::greeting) refused(std::move(why->detail));
     return;
   }
   if (!proven) return refused(fmt::format("server {} has another peer key", to_.value));
-  peers_.met_boot(to_, theirs_.boot);
+  context_.events.met_boot(to_, theirs_.boot);
   parser_.reset();
   writer_ = std::make_unique<FrameWriter>(agreement.secret);
   accepted();
@@ -202,17 +182,17 @@ void OutLink::send_proof(const Agreement& agreement) {
 
 void OutLink::accepted() {
   state_ = State::up;
-  up_since_ = peers_.loop_.now();
+  up_since_ = context_.loop.now();
   timer_.stop();
   stuck_watch_ = false;
   last_logged_.clear();
   std::string& out = stream_->text();
   writer_->end(out, writer_->begin(out), FrameType::proof);
-  peers_.mark(*this);
+  report_output();
   stream_->flush();
   if (state_ != State::up) return;
   log::debug("{} link to server {} stands", to_string(channel_), to_.value);
-  peers_.link_up(*this);
+  context_.events.link_up(*this);
 }
 
 void OutLink::refused(std::string detail) {
@@ -257,11 +237,16 @@ bool OutLink::send(const node::PeerMessage& message) {
     return false;
   }
   writer_->end(out, begun, FrameType::message);
-  peers_.mark(*this);
+  report_output();
   return true;
 }
 
+void OutLink::report_output() {
+  if (!std::exchange(marked_, true)) context_.events.has_output(*this);
+}
+
 void OutLink::flush() {
+  marked_ = false;
   if (state_ != State::up) return;
   stream_->flush();
   if (state_ != State::up || stuck_watch_ || stream_->queued() == 0) return;
@@ -272,7 +257,7 @@ void OutLink::flush() {
 void OutLink::watch_progress() {
   stuck_watch_ = true;
   stuck_bytes_ = stream_->bytes_out();
-  timer_.start(peers_.context_.options().election_timeout * 3);
+  timer_.start(context_.election_timeout * 3);
 }
 
 // Everything went out, so that it is not stuck.
@@ -285,7 +270,7 @@ void OutLink::on_drained() {
 void OutLink::end(std::string why) {
   if (state_ == State::closed) return;
   const bool was_up = state_ == State::up;
-  const bool stable = was_up && peers_.loop_.now() - up_since_ > kStable;
+  const bool stable = was_up && context_.loop.now() - up_since_ > kStable;
   drop_stream();
   lookup_.cancel();
   parser_.reset();
@@ -296,7 +281,7 @@ void OutLink::end(std::string why) {
     last_logged_ = std::move(why);
   }
   failures_ = stable ? 0 : failures_ + 1;
-  if (was_up) peers_.link_ended(*this);
+  if (was_up) context_.events.link_ended(*this);
   if (state_ != State::waiting) return;
   if (stable) dial();  // is it gone, or only the connection?
   else wait();
@@ -314,7 +299,7 @@ void OutLink::drop_stream() {
   if (stream_ == nullptr) return;
   bytes_before_ += stream_->bytes_out();
   stream_->close();
-  peers_.bury(std::move(stream_));
+  context_.events.bury(std::move(stream_));
 }
 
 std::uint64_t OutLink::bytes_out() const {
@@ -328,97 +313,4 @@ void OutLink::close() {
   lookup_.cancel();
 }
 
-// ---- in
-
-InLink::InLink(Peers& peers, std::unique_ptr<io::Stream> stream, Hello ours, Hello theirs,
-               const FrameSecret& secret)
-    : peers_(peers),
-      stream_(std::move(stream)),
-      timer_(peers.loop_, io::Delegate<void>::to<&InLink::on_timer>(this)),
-      refused_(false),
-      ours_(ours),
-      theirs_(theirs),
-      reader_(std::make_unique<FrameReader>(secret)) {
-  notice_a_dead_machine(*stream_, peers.context_.options().election_timeout);
-  listen_to_stream();
-}
-
-InLink::InLink(Peers& peers, std::unique_ptr<io::Stream> stream)
-    : peers_(peers),
-      stream_(std::move(stream)),
-      timer_(peers.loop_, io::Delegate<void>::to<&InLink::on_timer>(this)),
-      refused_(true) {
-  listen_to_stream();
-  stream_->finish();
-}
-
-void InLink::listen_to_stream() {
-  stream_->set_events({io::Delegate<void, std::string_view>::to<&InLink::on_bytes>(this),
-                       io::Delegate<void>::to<&InLink::on_ended>(this),
-                       io::Delegate<void, int>::to<&InLink::on_failed>(this),
-                       {}});
-  stream_->read_start();
-  timer_.start(kGreetTimeout);
-}
-
-void InLink::on_bytes(std::string_view bytes) {
-  if (refused_ || gone_) return;
-  while (true) {
-    FrameType type{};
-    std::string_view body;
-    const auto taken = reader_->next(bytes, type, body);
-    if (!taken) {
-      if (!proven_ && ours_.keyed) return end("it did not prove the peer key");
-      return end(taken.error().what);
-    }
-    if (!*taken) return;
-    if ((type == FrameType::proof) == proven_) return end("frames out of order");
-    if (!proven_) {
-      proven_ = true;
-      timer_.stop();
-      peers_.in_proven(*this);
-      if (gone_) return;
-      continue;
-    }
-    auto message = node::decode(body);
-    if (!message) return end(message.error().what);
-    peers_.received(*this, std::move(message).value());
-  }
-}
-
-void InLink::on_ended() {
-  if (refused_) return end({});
-  end(proven_ || !ours_.keyed
-          ? std::string()
-          : "it ended before it proved the peer key: does it have another one?");
-}
-
-void InLink::on_failed(int) {
-  end({});
-}
-
-void InLink::on_timer() {
-  end(refused_ ? std::string() : "it did not finish the handshake in time");
-}
-
-void InLink::pause(bool paused) {
-  if (paused) stream_->read_stop();
-  else stream_->read_start();
-}
-
-void InLink::end(std::string why) {
-  if (gone_) return;
-  if (!why.empty())
-    log::warn("{} link from server {}: {} -> closed", to_string(theirs_.channel),
-              theirs_.from.value, why);
-  gone_ = true;
-  stream_->close();
-  timer_.stop();
-  peers_.in_ended(*this);
-}
-
-void InLink::close() {
-  end({});
-}
-
-}  // namespace vesper::server
+}  // namespace vesper::peer

@@ -1,4 +1,4 @@
-#include "server/peer_frames.hpp"
+#include "peer/frames.hpp"
 
 #include <fmt/core.h>
 
@@ -8,7 +8,7 @@
 #include "base/bytes.hpp"
 #include "base/checksum.hpp"
 
-namespace vesper::server {
+namespace vesper::peer {
 namespace {
 
 constexpr std::uint8_t kFirst = 1;
@@ -151,4 +151,4 @@ Result<bool> FrameReader::next(std::string_view& input, FrameType& type,
   }
 }
 
-}  // namespace vesper::server
+}  // namespace vesper::peer

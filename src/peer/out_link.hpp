@@ -1,41 +1,41 @@
-// The connections between this node and its peers: OutLink is dialled here and carries our frames,
-// InLink was dialled by a peer and carries its. Who may speak is decided in peer_handshake, what
-// follows from links coming and going in peers.
+// A connection that this server dials to a peer, and that carries its frames: name, connection,
+// handshake, and again when it ends. Who may speak is decided in handshake.hpp, what follows from a
+// link that comes or goes in peers.hpp.
 #pragma once
 
 #include <cstdint>
 #include <memory>
-#include <optional>
 #include <string>
 #include <string_view>
 #include <vector>
 
+#include "base/host_port.hpp"
 #include "http/parser.hpp"
 #include "io/address.hpp"
 #include "io/stream.hpp"
 #include "io/timer.hpp"
 #include "node/ports.hpp"
-#include "server/peer_handshake.hpp"
+#include "peer/handshake.hpp"
+#include "peer/link_events.hpp"
 
-namespace vesper::server {
-
-class Peers;
+namespace vesper::peer {
 
 class OutLink {
  public:
-  OutLink(Peers& peers, raft::ServerId to, Channel channel);
+  OutLink(const LinkContext& context, raft::ServerId to, HostPort address, Channel channel);
   ~OutLink();
   OutLink(const OutLink&) = delete;
   OutLink& operator=(const OutLink&) = delete;
 
-  // At once, where it is not up and not being dialled.
+  // At once, unless it is up or being dialled.
   void dial();
   bool up() const { return state_ == State::up; }
   raft::ServerId to() const { return to_; }
   Channel channel() const { return channel_; }
   const Hello& theirs() const { return theirs_; }  // requires up()
 
-  // Gathers until flush(). False: dropped, since the link is not up or its queue is full.
+  // Gathers until flush(). False: the message is dropped, because the link is not up or its
+  // queue is full.
   bool send(const node::PeerMessage& message);
   void flush();
   std::uint64_t bytes_out() const;
@@ -43,7 +43,6 @@ class OutLink {
   void close();
 
  private:
-  friend class Peers;
   enum class State : std::uint8_t { waiting, resolving, connecting, greeting, up, closed };
 
   void on_resolved(Result<std::vector<io::Address>> addresses);
@@ -56,6 +55,7 @@ class OutLink {
   void on_drained();
   void watch_progress();
   void on_timer();
+  void report_output();
   void greet();
   void on_answer();
   void send_proof(const Agreement& agreement);
@@ -68,8 +68,9 @@ class OutLink {
   void wait();
   void drop_stream();
 
-  Peers& peers_;
+  const LinkContext& context_;
   const raft::ServerId to_;
+  const HostPort address_;
   const Channel channel_;
   State state_ = State::waiting;
   io::Lookup lookup_;
@@ -91,43 +92,4 @@ class OutLink {
   std::uint64_t bytes_before_ = 0;  // of streams that have ended
 };
 
-class InLink {
- public:
-  // The handshake has passed, as far as words go; 101 has been written to the stream.
-  InLink(Peers& peers, std::unique_ptr<io::Stream> stream, Hello ours, Hello theirs,
-         const FrameSecret& secret);
-  // The handshake was refused; the answer has been written.
-  InLink(Peers& peers, std::unique_ptr<io::Stream> stream);
-  InLink(const InLink&) = delete;
-  InLink& operator=(const InLink&) = delete;
-
-  void take(std::string_view bytes) { on_bytes(bytes); }
-  void flush() { stream_->flush(); }
-  void pause(bool paused);
-
-  bool proven() const { return proven_; }
-  bool is_bulk() const { return theirs_.channel == Channel::bulk; }
-  const Hello& theirs() const { return theirs_; }
-  std::uint64_t bytes_in() const { return stream_->bytes_in(); }
-  void close();
-
- private:
-  friend class Peers;
-  void listen_to_stream();
-  void on_bytes(std::string_view bytes);
-  void on_ended();
-  void on_failed(int code);
-  void on_timer();
-  void end(std::string why);
-
-  Peers& peers_;
-  std::unique_ptr<io::Stream> stream_;
-  io::Timer timer_;  // of the proof, or of a refused peer that does not go
-  const bool refused_;
-  bool proven_ = false;
-  bool gone_ = false;
-  Hello ours_, theirs_;
-  std::unique_ptr<FrameReader> reader_;
-};
-
-}  // namespace vesper::server
+}  // namespace vesper::peer

@@ -1,4 +1,4 @@
-#include "server/peers.hpp"
+#include "peer/peers.hpp"
 
 #include <fmt/core.h>
 
@@ -9,9 +9,8 @@
 #include "crypto/random.hpp"
 #include "http/serializer.hpp"
 #include "http/values.hpp"
-#include "server/problem.hpp"
 
-namespace vesper::server {
+namespace vesper::peer {
 namespace {
 
 constexpr std::size_t kMaxInLinks = 4 * raft::kMaxServers;
@@ -19,24 +18,25 @@ constexpr std::size_t kMaxStrangers = 64;  // that are remembered, to log each o
 
 }  // namespace
 
-Peers::Peers(io::Loop& loop, Context& context, raft::BootId boot)
-    : loop_(loop), context_(context), boot_(boot), list_hash_(hash_of(context.options().list)) {
-  const Options& options = context.options();
-  for (std::uint32_t id = 0; id < options.list.size(); ++id) {
-    if (id == options.id) continue;
+Peers::Peers(io::Loop& loop, Settings settings, RefusalFormat& format)
+    : settings_(std::move(settings)),
+      format_(format),
+      list_hash_(hash_of(settings_.list)),
+      link_context_{loop, *this, settings_.key, settings_.election_timeout} {
+  for (std::uint32_t id = 0; id < settings_.list.size(); ++id) {
+    if (id == settings_.self.value) continue;
+    const HostPort& address = settings_.list[id];
     Peer& peer = peers_.emplace_back();
     peer.id = raft::ServerId(id);
-    peer.address = options.list[id];
-  }
-  for (Peer& peer : peers_) {
-    peer.control = std::make_unique<OutLink>(*this, peer.id, Channel::control);
-    peer.bulk = std::make_unique<OutLink>(*this, peer.id, Channel::bulk);
+    peer.control = std::make_unique<OutLink>(link_context_, peer.id, address, Channel::control);
+    peer.bulk = std::make_unique<OutLink>(link_context_, peer.id, address, Channel::bulk);
   }
 }
 
 Peers::~Peers() = default;
 
-void Peers::start(raft::Incarnation incarnation) {
+void Peers::start(node::Node& node, raft::Incarnation incarnation) {
+  node_ = &node;
   incarnation_ = incarnation;
   for (Peer& peer : peers_) {
     peer.control->dial();
@@ -50,7 +50,7 @@ void Peers::stop() {
     peer.control->close();
     peer.bulk->close();
   }
-  for (const auto& link : std::exchange(in_links_, {})) link->stream_->close();
+  for (const auto& link : std::exchange(in_links_, {})) link->abandon();
 }
 
 Peers::Peer* Peers::find(raft::ServerId id) {
@@ -61,38 +61,31 @@ Peers::Peer* Peers::find(raft::ServerId id) {
 
 Hello Peers::hello_to(raft::ServerId to, Channel channel) const {
   Hello hello;
-  const Options& options = context_.options();
-  if (node::Node* node = context_.node()) hello.state = node->raft().peer_state();
-  hello.from = raft::ServerId(options.id);
+  if (node_ != nullptr) hello.state = node_->raft().peer_state();
+  hello.from = settings_.self;
   hello.to = to;
   hello.incarnation = incarnation_;
-  hello.boot = boot_;
+  hello.boot = settings_.boot;
   hello.list_hash = list_hash_;
   hello.channel = channel;
-  hello.keyed = !options.peer_key.empty();
+  hello.keyed = !settings_.key.empty();
   hello.nonce = crypto::random128();
   return hello;
+}
+
+std::optional<node::PeerRefusal> Peers::refuse(const Hello& ours, const Hello& theirs) const {
+  return refuse_hello(ours, theirs, *node_);
 }
 
 void Peers::send(raft::ServerId to, const node::PeerMessage& message, bool bulk) {
   Peer* peer = find(to);
   if (peer == nullptr || stopped_) return;
-  if (!(bulk ? peer->bulk : peer->control)->send(message)) ++context_.gauges.peer_messages_dropped;
-}
-
-void Peers::mark(OutLink& link) {
-  if (link.marked_) return;
-  link.marked_ = true;
-  marked_.push_back(&link);
+  if (!(bulk ? peer->bulk : peer->control)->send(message)) ++messages_dropped_;
 }
 
 void Peers::flush() {
-  for (OutLink* link : std::exchange(marked_, {})) {
-    link->marked_ = false;
-    link->flush();
-  }
-  node::Node* node = context_.node();
-  const bool pause = node != nullptr && node->congested();
+  for (OutLink* link : std::exchange(marked_, {})) link->flush();
+  const bool pause = node_ != nullptr && node_->congested();
   if (pause != paused_) {
     paused_ = pause;
     // Votes and heartbeats go on; what comes with them is bounded by the senders' windows.
@@ -107,7 +100,7 @@ void Peers::bury(std::unique_ptr<io::Stream> stream) {
   buried_.push_back(std::move(stream));
 }
 
-// ---- what links tell
+// ---- what links report
 
 void Peers::link_up(OutLink& link) {
   if (link.channel() == Channel::control) announce(*find(link.to()), link.theirs());
@@ -117,7 +110,7 @@ void Peers::announce(Peer& peer, const Hello& theirs) {
   peer.announced = true;
   peer.announced_incarnation = theirs.incarnation;
   peer.last_refusal.clear();
-  context_.post(node::PeerUp{peer.id, theirs.incarnation, theirs.state});
+  node_->post(node::PeerUp{peer.id, theirs.incarnation, theirs.state});
 }
 
 void Peers::link_ended(OutLink& link) {
@@ -127,8 +120,8 @@ void Peers::link_ended(OutLink& link) {
   if (link.channel() == Channel::control) peer.bulk->dial();
 }
 
-void Peers::dial_refused(OutLink& link) {
-  gone(*find(link.to()));
+void Peers::dial_refused(raft::ServerId id) {
+  gone(*find(id));
 }
 
 void Peers::met_boot(raft::ServerId id, raft::BootId boot) {
@@ -144,16 +137,19 @@ void Peers::said_unproven(raft::ServerId id, std::optional<raft::PeerState> stat
   if (find(id) == nullptr) return;
   if (state && state->cluster_id.is_none() && state->last_index.value == 0) return;
   if (state) state->term = raft::Term(0);
-  context_.post(node::PeerSaid{id, state});
+  node_->post(node::PeerSaid{id, state});
 }
 
-// An operator has to act: once for each peer and reason.
-void Peers::refused_by(raft::ServerId id, std::string_view detail, std::string_view hint) {
+// An operator has to act: logged once for each peer and reason.
+std::string Peers::refused_by(raft::ServerId id, const std::string& body) {
   Peer& peer = *find(id);
-  if (peer.last_refusal == detail) return;
-  peer.last_refusal = detail;
-  log::error("refused by server {} ({}): {}{}{}", id.value, url_of(peer.address), detail,
-             hint.empty() ? "" : "; ", hint);
+  Refusal refusal = format_.read_body(body);
+  if (peer.last_refusal != refusal.detail) {
+    peer.last_refusal = refusal.detail;
+    log::error("refused by server {} ({}): {}{}{}", id.value, url_of(settings_.list[id.value]),
+               refusal.detail, refusal.hint.empty() ? "" : "; ", refusal.hint);
+  }
+  return std::move(refusal.detail);
 }
 
 bool Peers::is_refused() const {
@@ -164,7 +160,7 @@ bool Peers::is_refused() const {
 void Peers::gone(Peer& peer) {
   if (!std::exchange(peer.announced, false)) return;
   log::info("server {} is gone: nobody, or another process, answers there", peer.id.value);
-  context_.post(node::PeerGone{peer.id});
+  node_->post(node::PeerGone{peer.id});
 }
 
 void Peers::in_proven(InLink& link) {
@@ -179,7 +175,7 @@ void Peers::in_proven(InLink& link) {
       old.push_back(other.get());
   for (InLink* other : old) other->close();
   met_boot(theirs.from, theirs.boot);
-  context_.post(node::PeerSaid{theirs.from, theirs.state});
+  node_->post(node::PeerSaid{theirs.from, theirs.state});
   log::debug("{} link from server {} stands", to_string(theirs.channel), theirs.from.value);
   if (peer.control->up()) {
     const bool another = peer.announced_incarnation != theirs.incarnation;
@@ -205,7 +201,7 @@ void Peers::in_ended(InLink& link) {
 }
 
 void Peers::received(const InLink& link, node::PeerMessage message) {
-  context_.post(node::FromPeer{link.theirs().from, link.theirs().incarnation, std::move(message)});
+  node_->post(node::FromPeer{link.theirs().from, link.theirs().incarnation, std::move(message)});
 }
 
 // ---- who dials us
@@ -220,16 +216,14 @@ bool Peers::drop_unproven() {
   return false;
 }
 
-std::optional<Peers::Refusal> Peers::judge_dialler(const io::Stream& stream,
-                                                   const http::RequestHead& head, Hello& ours,
-                                                   Hello& theirs) {
-  const Options& options = context_.options();
+std::optional<Refusal> Peers::refuse_dialler(const io::Stream& stream,
+                                             const http::RequestHead& head, Hello& ours,
+                                             Hello& theirs) {
   if (stopped_) return Refusal{503, "shutting_down", "this server is shutting down"};
-  if (context_.node() == nullptr)
-    return Refusal{503, "starting", "this server is still reading its log"};
+  if (node_ == nullptr) return Refusal{503, "starting", "this server is still reading its log"};
   if (in_links_.size() >= kMaxInLinks && !drop_unproven())
     return Refusal{429, "overloaded", "too many peers"};
-  if (options.peer_key.empty() && !options.insecure_peers && !stream.peer().is_loopback())
+  if (settings_.key.empty() && !settings_.insecure && !stream.peer().is_loopback())
     return Refusal{403, "peer_refused",
                    "without a peer key only peers on the loopback address are taken"};
   const auto hello = read_hello(head.fields);
@@ -239,8 +233,8 @@ std::optional<Peers::Refusal> Peers::judge_dialler(const io::Stream& stream,
   theirs = *hello;
   ours = hello_to(theirs.from, theirs.channel);
   // With a key this waits for the proof: a stranger must not keep the cluster from being founded.
-  if (options.peer_key.empty()) said_unproven(theirs.from, theirs.state);
-  if (auto why = refuse_hello(ours, theirs, *context_.node()))
+  if (settings_.key.empty()) said_unproven(theirs.from, theirs.state);
+  if (auto why = refuse(ours, theirs))
     return Refusal{403, "peer_refused", std::move(why->detail), std::move(why->hint)};
   if (find(theirs.from) == nullptr)
     return Refusal{403, "peer_refused",
@@ -261,13 +255,13 @@ std::optional<Peers::Refusal> Peers::judge_dialler(const io::Stream& stream,
 void Peers::accept(std::unique_ptr<io::Stream> stream, const http::RequestHead& head,
                    std::string_view rest) {
   Hello ours, theirs;
-  if (const auto refusal = judge_dialler(*stream, head, ours, theirs)) {
+  if (const auto refusal = refuse_dialler(*stream, head, ours, theirs)) {
     if (refusal->status == 403 || refusal->status == 400)
       log_refusal(theirs.from.value, theirs.boot.value != 0,
                   fmt::format("{} ({})", refusal->detail, stream->peer().to_string()));
     return refuse(std::move(stream), *refusal);
   }
-  const std::string& key = context_.options().peer_key;
+  const std::string& key = settings_.key;
   const Agreement agreement = agree(key, theirs, ours);
   std::string& out = stream->text();
   http::begin_response(out, 101);
@@ -278,7 +272,7 @@ void Peers::accept(std::unique_ptr<io::Stream> stream, const http::RequestHead& 
     http::append_field(out, "Vesper-Proof", crypto::hex_of(agreement.acceptor_proof));
   http::end_head(out);
   in_links_.push_back(
-      std::make_unique<InLink>(*this, std::move(stream), ours, theirs, agreement.secret));
+      std::make_unique<InLink>(link_context_, std::move(stream), ours, theirs, agreement.secret));
   InLink& link = *in_links_.back();
   if (paused_ && theirs.channel == Channel::bulk) link.pause(true);
   link.flush();
@@ -286,24 +280,22 @@ void Peers::accept(std::unique_ptr<io::Stream> stream, const http::RequestHead& 
 }
 
 void Peers::refuse(std::unique_ptr<io::Stream> stream, const Refusal& refusal) {
-  Problem problem{.status = refusal.status, .code = refusal.code, .detail = refusal.detail};
-  problem.hint = refusal.hint;
   std::string body;
-  append_problem(body, problem);
+  format_.append_body(body, refusal);
   std::string& out = stream->text();
   http::begin_response(out, refusal.status);
-  out += context_.standard_fields();
+  out += format_.standard_fields();
   // Another boot at the same address means that the one before is gone.
-  http::append_field(out, "Vesper-Boot", to_hex(boot_.value));
+  http::append_field(out, "Vesper-Boot", to_hex(settings_.boot.value));
   // Who is refused learns what is here: a server without data must not found a second cluster.
-  if (const node::Node* node = context_.node()) append_state(out, node->raft().peer_state());
+  if (node_ != nullptr) append_state(out, node_->raft().peer_state());
   out += "Connection: close\r\nContent-Type: application/problem+json\r\n";
   http::append_field(out, "Content-Length", body.size());
   http::end_head(out);
   out += body;
   stream->flush();
   if (!stream->is_open() || in_links_.size() >= kMaxInLinks) return bury(std::move(stream));
-  in_links_.push_back(std::make_unique<InLink>(*this, std::move(stream)));
+  in_links_.push_back(std::make_unique<InLink>(link_context_, std::move(stream)));
 }
 
 void Peers::log_refusal(std::uint32_t from, bool known, const std::string& detail) {
@@ -320,39 +312,17 @@ void Peers::log_refusal(std::uint32_t from, bool known, const std::string& detai
   log::warn("peer refused: {}", detail);
 }
 
-void Peers::update_gauges() {
-  Gauges& gauges = context_.gauges;
-  gauges.peer_links_up = 0;
-  gauges.peer_bytes_out = 0;
-  gauges.peer_bytes_in = bytes_in_before_;
+Traffic Peers::traffic() const {
+  Traffic traffic;
+  traffic.messages_dropped = messages_dropped_;
+  traffic.bytes_in = bytes_in_before_;
   for (const Peer& peer : peers_)
     for (const OutLink* link : {peer.control.get(), peer.bulk.get()}) {
-      if (link->up()) ++gauges.peer_links_up;
-      gauges.peer_bytes_out += link->bytes_out();
+      if (link->up()) ++traffic.links_up;
+      traffic.bytes_out += link->bytes_out();
     }
-  for (const auto& link : in_links_) gauges.peer_bytes_in += link->bytes_in();
+  for (const auto& link : in_links_) traffic.bytes_in += link->bytes_in();
+  return traffic;
 }
 
-bool needs_loopback(const Options& options) {
-  return options.peer_key.empty() && !options.insecure_peers && options.list.size() > 1;
-}
-
-std::optional<std::string> refuse_open_peers(const Options& options,
-                                             const std::vector<io::Address>& listen,
-                                             std::span<const std::vector<io::Address>> listed) {
-  const std::string_view advice =
-      "without a peer key anybody who reaches it could take part in the cluster; give all servers "
-      "the same --peer-key-file, or allow it with --insecure-peers";
-  for (const io::Address& address : listen)
-    if (!address.is_loopback())
-      return fmt::format("this server would listen on {}, which is no loopback address: {}",
-                         address.to_string(), advice);
-  for (std::size_t id = 0; id < listed.size(); ++id)
-    for (const io::Address& address : listed[id])
-      if (!address.is_loopback())
-        return fmt::format("{} of the list is no loopback address: {}", url_of(options.list[id]),
-                           advice);
-  return std::nullopt;
-}
-
-}  // namespace vesper::server
+}  // namespace vesper::peer

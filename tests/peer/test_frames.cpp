@@ -5,10 +5,10 @@
 #include <vector>
 
 #include "base/prng.hpp"
-#include "server/peer_frames.hpp"
+#include "peer/frames.hpp"
 
 using namespace vesper;
-using namespace vesper::server;
+using namespace vesper::peer;
 
 namespace {
 
