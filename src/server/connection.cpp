@@ -5,8 +5,7 @@
 
 #include "http/serializer.hpp"
 #include "http/values.hpp"
-#include "server/front.hpp"
-#include "server/routes.hpp"
+#include "server/client_listener.hpp"
 
 namespace vesper::server {
 namespace {
@@ -20,14 +19,14 @@ constexpr std::size_t kKeepBody = 64u << 10;
 
 }  // namespace
 
-Connection::Connection(std::uint64_t id, Front& front, std::unique_ptr<io::Stream> stream,
-                       bool over_limit)
+Connection::Connection(std::uint64_t id, ClientListener& listener,
+                       std::unique_ptr<io::Stream> stream, bool over_limit)
     : id_(id),
-      front_(front),
+      listener_(listener),
       stream_(std::move(stream)),
       parser_(http::Parser::Kind::request),
       over_limit_(over_limit) {
-  last_input_ = message_began_ = output_moved_at_ = front.context_.now();
+  last_input_ = message_began_ = output_moved_at_ = listener.context_.now();
   stream_->set_events({io::Delegate<void, std::string_view>::to<&Connection::on_bytes>(this),
                        io::Delegate<void>::to<&Connection::on_ended>(this),
                        io::Delegate<void, int>::to<&Connection::on_failed>(this),
@@ -38,8 +37,8 @@ Connection::Connection(std::uint64_t id, Front& front, std::unique_ptr<io::Strea
 // ---- input
 
 void Connection::on_bytes(std::string_view bytes) {
-  front_.context_.set_now(front_.loop_.now());
-  last_input_ = front_.context_.now();
+  listener_.context_.set_now(listener_.loop_.now());
+  last_input_ = listener_.context_.now();
   if (input_ == Input::parsed) return feed(bytes);
   dropped_bytes_ += bytes.size();
   if (dropped_bytes_ > kMaxDropped) close();
@@ -57,7 +56,7 @@ void Connection::on_ended() {
     if (!exchanges_.empty() && !exchanges_.back().answered()) exchanges_.pop_back();
   }
   input_ = Input::ended;
-  front_.mark(*this);
+  listener_.mark(*this);
 }
 
 void Connection::on_failed(int) {
@@ -65,12 +64,12 @@ void Connection::on_failed(int) {
 }
 
 void Connection::on_drained() {
-  front_.mark(*this);
+  listener_.mark(*this);
 }
 
 // A pipelining client that does not read its answers is not read, either.
 bool Connection::may_begin_request() const {
-  return front_.turn_has_room() && front_.context_.now() >= held_until_ &&
+  return listener_.turn_has_room() && listener_.context_.now() >= held_until_ &&
          exchanges_.size() < kMaxRequests && posted_bytes_ < kMaxQueued &&
          stream_->queued() < kMaxQueued;
 }
@@ -82,11 +81,11 @@ void Connection::feed(std::string_view bytes) {
         backlog_.append(bytes);
         paused_ = true;
         stream_->read_stop();
-        if (!front_.turn_has_room()) front_.mark(*this);
+        if (!listener_.turn_has_room()) listener_.mark(*this);
         return;
       }
-      ++front_.taken_;
-      message_began_ = front_.context_.now();
+      ++listener_.taken_;
+      message_began_ = listener_.context_.now();
     }
     std::size_t consumed = 0;
     const http::Step step = parser_.parse(bytes, consumed);
@@ -124,25 +123,25 @@ bool Connection::upgrade(std::string_view rest) {
   report_output();
   gone_ = true;
   stream_->read_stop();
-  front_.peers_.accept(std::move(stream_), head, rest);
-  front_.retire(*this);
+  listener_.peers_.accept(std::move(stream_), head, rest);
+  listener_.retire(*this);
   return true;
 }
 
 void Connection::on_head(std::string_view rest) {
   const http::RequestHead& head = parser_.request();
   if (upgrade(rest)) return;
-  Exchange& exchange = exchanges_.emplace_back();
-  exchange.sequence = next_sequence_++;
-  auto problem = judge(front_.context_, head, exchange);
+  api::HttpExchange& exchange = exchanges_.emplace_back();
+  exchange.ticket = {id_, next_sequence_++};
+  auto problem = api::validate(listener_.context_, head, exchange);
   if (over_limit_) {
-    problem = overloaded("this node has as many connections as it takes");
+    problem = api::overloaded("this node has as many connections as it takes");
     exchange.close = true;
   }
   const bool has_body = head.framing != http::BodyFraming::none;
   const bool expects = head.expectation != http::Expectation::none;
   reading_.active = true;
-  reading_.sequence = exchange.sequence;
+  reading_.sequence = exchange.ticket.request;
   reading_.limit = exchange.body_limit;
   reading_.size = 0;
   reading_.body.clear();
@@ -153,14 +152,14 @@ void Connection::on_head(std::string_view rest) {
     const bool too_long =
         head.framing == http::BodyFraming::length && head.content_length > exchange.body_limit;
     exchange.outcome = std::move(*problem);
-    front_.mark(*this);
+    listener_.mark(*this);
     last = exchange.close || (has_body && too_long);  // a body that is too long is not waited for
   }
   if (has_body && expects) {
     // Nobody can tell whether a body follows an answer in place of a 100.
     last |= exchange.answered();
     reading_.wants_continue = !exchange.answered();
-    front_.mark(*this);
+    listener_.mark(*this);
   }
   if (last) {
     exchange.close = true;
@@ -173,60 +172,61 @@ void Connection::on_body(std::string_view part) {
   reading_.wants_continue = false;
   reading_.size += part.size();
   if (reading_.size > reading_.limit) {
-    const Exchange* exchange = find(reading_.sequence);
-    return refuse_reading(exchange != nullptr ? Problem{.status = 413,
-                                                        .code = exchange->too_large,
-                                                        .detail = "the body is too large",
-                                                        .limit = reading_.limit}
-                                              : Problem{});
+    const api::HttpExchange* exchange = find(reading_.sequence);
+    return refuse_reading(exchange != nullptr ? api::Problem{.status = 413,
+                                                             .code = exchange->too_large,
+                                                             .detail = "the body is too large",
+                                                             .limit = reading_.limit}
+                                              : api::Problem{});
   }
   if (reading_.dropping) return;
-  if (!front_.body_room())
-    return refuse_reading(overloaded("too many large requests are being read"));
-  front_.body_bytes_ += part.size();
+  if (!listener_.body_room())
+    return refuse_reading(api::overloaded("too many large requests are being read"));
+  listener_.body_bytes_ += part.size();
   reading_.body.append(part);
 }
 
 void Connection::on_message_end() {
   reading_.active = false;
-  front_.body_bytes_ -= reading_.body.size();
+  listener_.body_bytes_ -= reading_.body.size();
   if (!parser_.request().keep_alive) input_ = Input::dropped;
-  Exchange* exchange = find(reading_.sequence);
+  api::HttpExchange* exchange = find(reading_.sequence);
   if (exchange == nullptr) return;
-  if (exchange->answered()) return front_.mark(*this);
+  if (exchange->answered()) return listener_.mark(*this);
   const std::size_t size = reading_.body.size();
   std::string body = std::exchange(reading_.body, {});
-  run(front_.context_, id_, *exchange, std::move(body));
-  if (exchange->answered()) front_.mark(*this);
+  api::run(listener_.context_, *exchange, std::move(body));
+  if (exchange->answered()) listener_.mark(*this);
   else posted_bytes_ += exchange->posted_bytes = size;
 }
 
 void Connection::on_parse_error(const http::ParseError& error) {
-  Problem problem{.status = error.status, .code = error.code, .detail = std::string(error.detail)};
+  api::Problem problem{
+      .status = error.status, .code = error.code, .detail = std::string(error.detail)};
   if (error.limit != 0) problem.limit = error.limit;
   refuse_reading(std::move(problem));
 }
 
 // ---- answers
 
-Exchange* Connection::find(std::uint64_t sequence) {
-  if (exchanges_.empty() || sequence < exchanges_.front().sequence) return nullptr;
-  const std::uint64_t at = sequence - exchanges_.front().sequence;
+api::HttpExchange* Connection::find(std::uint64_t sequence) {
+  if (exchanges_.empty() || sequence < exchanges_.front().ticket.request) return nullptr;
+  const std::uint64_t at = sequence - exchanges_.front().ticket.request;
   return at < exchanges_.size() ? &exchanges_[at] : nullptr;
 }
 
-void Connection::refuse_reading(Problem problem) {
-  Exchange* exchange = nullptr;
+void Connection::refuse_reading(api::Problem problem) {
+  api::HttpExchange* exchange = nullptr;
   if (!reading_.active) {  // no head, so that there is no exchange yet
     exchange = &exchanges_.emplace_back();
-    exchange->sequence = next_sequence_++;
-    exchange->started = front_.context_.now();
+    exchange->ticket = {id_, next_sequence_++};
+    exchange->started = listener_.context_.now();
   } else {
     exchange = find(reading_.sequence);
   }
   drop_reading();
   input_ = Input::dropped;
-  front_.mark(*this);
+  listener_.mark(*this);
   if (exchange == nullptr) {  // answered and gone; the rest of its body is what was wrong
     finish();
     return;
@@ -237,26 +237,26 @@ void Connection::refuse_reading(Problem problem) {
 
 void Connection::drop_reading() {
   reading_.active = false;
-  front_.body_bytes_ -= reading_.body.size();
+  listener_.body_bytes_ -= reading_.body.size();
   reading_.body = std::string();
 }
 
 void Connection::on_reply(std::uint64_t request, node::Reply reply) {
-  Exchange* exchange = find(request);
+  api::HttpExchange* exchange = find(request);
   if (exchange == nullptr || exchange->answered()) return;
   posted_bytes_ -= exchange->posted_bytes;
   const auto* refusal = std::get_if<node::Refusal>(&reply);
   if (refusal != nullptr && *refusal == node::Refusal::overloaded)
-    held_until_ = front_.context_.now() + kHold;
+    held_until_ = listener_.context_.now() + kHold;
   exchange->outcome = std::move(reply);
-  front_.mark(*this);
+  listener_.mark(*this);
 }
 
 void Connection::answer_ready() {
   while (!exchanges_.empty() && exchanges_.front().answered() && !finishing_) {
     if (stream_->queued() >= kMaxQueued) return;  // on_drained comes back
-    if (!front_.output_room()) {
-      front_.starved_.push_back(id_);
+    if (!listener_.output_room()) {
+      listener_.starved_.push_back(id_);
       return;
     }
     write_answer(exchanges_.front());
@@ -265,28 +265,27 @@ void Connection::answer_ready() {
     if (last) finish();
   }
   if (reading_.wants_continue && !exchanges_.empty() &&
-      exchanges_.front().sequence == reading_.sequence) {
+      exchanges_.front().ticket.request == reading_.sequence) {
     reading_.wants_continue = false;
     http::append_continue(stream_->text());
   }
 }
 
-void Connection::write_answer(Exchange& exchange) {
-  Context& context = front_.context_;
-  if (exchange.route == Route::metrics) front_.update_gauges();
+void Connection::write_answer(api::HttpExchange& exchange) {
+  api::Context& context = listener_.context_;
   if (context.draining() && exchanges_.size() == 1) exchange.close = true;
-  Answer& answer = front_.scratch_;
+  api::Answer& answer = listener_.scratch_;
   answer.clear();
-  render(context, exchange, answer);
-  append_answer(context, exchange, answer, stream_->text());
+  api::render(context, exchange, answer);
+  api::append_answer(context, exchange, answer, stream_->text());
   if (exchange.method != http::Method::head && !answer.shared.empty()) {
     if (answer.shared.size() < kShareAbove) stream_->text().append(answer.shared.view());
     else stream_->send(std::move(answer.shared));
   }
   wrote_ = true;
-  ++context.metrics.requests[{exchange.route, answer.status}];
-  context.metrics.latency[static_cast<std::size_t>(exchange.route)].observe(context.now() -
-                                                                            exchange.started);
+  const std::size_t slot = context.table().slot_of(exchange.endpoint);
+  ++context.metrics.requests[{slot, answer.status}];
+  context.metrics.latency[slot].observe(context.now() - exchange.started);
 }
 
 void Connection::flush() {
@@ -302,16 +301,17 @@ void Connection::flush() {
   // The kernel took it all at once, so that nobody comes back for what is left, or this turn has
   // taken in enough: the next one does, and others have theirs in between. Who waits for an answer
   // or for the end of a hold is marked by that.
-  const bool more = (paused_ && !front_.turn_has_room()) ||
+  const bool more = (paused_ && !listener_.turn_has_room()) ||
                     (!exchanges_.empty() && exchanges_.front().answered());
-  if (more && !finishing_ && stream_->queued() == 0 && front_.output_room()) front_.mark(*this);
+  if (more && !finishing_ && stream_->queued() == 0 && listener_.output_room())
+    listener_.mark(*this);
   if (input_ == Input::ended && !paused_ && settled()) close();
   if (reading_.body.capacity() > kKeepBody && !reading_.active) reading_.body = std::string();
 }
 
 void Connection::report_output() {
   const std::size_t queued = stream_->queued();
-  front_.output_bytes_ += queued - reported_output_;
+  listener_.output_bytes_ += queued - reported_output_;
   reported_output_ = queued;
 }
 
@@ -320,10 +320,12 @@ void Connection::report_output() {
 void Connection::finish() {
   if (finishing_) return;
   finishing_ = true;
-  finished_at_ = front_.context_.now();
-  const bool waiting = std::any_of(exchanges_.begin(), exchanges_.end(),
-                                   [](const Exchange& exchange) { return !exchange.answered(); });
-  if (waiting && front_.context_.node() != nullptr) front_.context_.post(node::ClientGone{id_});
+  finished_at_ = listener_.context_.now();
+  const bool waiting =
+      std::any_of(exchanges_.begin(), exchanges_.end(),
+                  [](const api::HttpExchange& exchange) { return !exchange.answered(); });
+  if (waiting && listener_.context_.node() != nullptr)
+    listener_.context_.post(node::ClientGone{id_});
   exchanges_.clear();
   stream_->finish();
   if (input_ == Input::parsed) input_ = Input::dropped;
@@ -338,12 +340,14 @@ void Connection::close() {
   if (gone_) return;
   gone_ = true;
   drop_reading();
-  const bool waiting = std::any_of(exchanges_.begin(), exchanges_.end(),
-                                   [](const Exchange& exchange) { return !exchange.answered(); });
-  if (waiting && front_.context_.node() != nullptr) front_.context_.post(node::ClientGone{id_});
+  const bool waiting =
+      std::any_of(exchanges_.begin(), exchanges_.end(),
+                  [](const api::HttpExchange& exchange) { return !exchange.answered(); });
+  if (waiting && listener_.context_.node() != nullptr)
+    listener_.context_.post(node::ClientGone{id_});
   stream_->close();
   report_output();
-  front_.retire(*this);
+  listener_.retire(*this);
 }
 
 // ---- time
@@ -354,19 +358,19 @@ void Connection::begin_shutdown() {
     if (stream_->queued() == 0) return close();
     return finish();
   }
-  front_.mark(*this);
+  listener_.mark(*this);
 }
 
 void Connection::sweep() {
-  const Instant now = front_.context_.now();
+  const Instant now = listener_.context_.now();
   report_output();
-  if (paused_ && now >= held_until_) front_.mark(*this);
+  if (paused_ && now >= held_until_) listener_.mark(*this);
   check_output(now);
   if (!gone_) check_input(now);
 }
 
 void Connection::check_output(Instant now) {
-  const Options& options = front_.context_.options();
+  const Options& options = listener_.options_;
   if (finishing_ && now - finished_at_ > options.linger_timeout && stream_->queued() == 0)
     return close();
   const std::size_t queued = stream_->queued();
@@ -381,16 +385,16 @@ void Connection::check_output(Instant now) {
 
 void Connection::check_input(Instant now) {
   if (input_ != Input::parsed || paused_ || finishing_) return;
-  const Options& options = front_.context_.options();
-  const Problem late{.status = 408, .code = "request_timeout"};
+  const Options& options = listener_.options_;
+  const api::Problem late{.status = 408, .code = "request_timeout"};
   if (reading_.active) {
     if (now - last_input_ <= options.body_timeout || reading_.wants_continue) return;
-    Problem problem = late;
+    api::Problem problem = late;
     problem.detail = "the rest of the body did not come";
     refuse_reading(std::move(problem));
   } else if (parser_.in_head()) {
     if (now - message_began_ <= options.header_timeout) return;
-    Problem problem = late;
+    api::Problem problem = late;
     problem.detail = "the rest of the request's head did not come";
     refuse_reading(std::move(problem));
   } else if (settled()) {

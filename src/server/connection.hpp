@@ -1,5 +1,5 @@
 // One client's connection: requests in, answers out, in order, bounded on both sides. What a
-// request means is routes' business.
+// request means is api/'s business.
 #pragma once
 
 #include <cstdint>
@@ -8,20 +8,21 @@
 #include <string>
 #include <string_view>
 
+#include "api/dispatch.hpp"
 #include "http/parser.hpp"
 #include "io/stream.hpp"
 #include "node/ports.hpp"
-#include "server/exchange.hpp"
 
 namespace vesper::server {
 
-class Front;
+class ClientListener;
 
 class Connection {
  public:
   // `over_limit`: it was taken although there are too many, since it may be a peer's; anybody else
   // is told so and let go.
-  Connection(std::uint64_t id, Front& front, std::unique_ptr<io::Stream> stream, bool over_limit);
+  Connection(std::uint64_t id, ClientListener& listener, std::unique_ptr<io::Stream> stream,
+             bool over_limit);
   Connection(const Connection&) = delete;
   Connection& operator=(const Connection&) = delete;
 
@@ -39,7 +40,7 @@ class Connection {
   bool gone() const { return gone_; }
 
  private:
-  friend class Front;
+  friend class ClientListener;
 
   // What becomes of bytes that arrive.
   enum class Input : std::uint8_t {
@@ -72,10 +73,11 @@ class Connection {
   void on_parse_error(const http::ParseError& error);
   bool upgrade(std::string_view rest);
 
-  Exchange* find(std::uint64_t sequence);
-  void refuse_reading(Problem problem);  // the message under way, and end the connection behind it
+  api::HttpExchange* find(std::uint64_t sequence);
+  void refuse_reading(
+      api::Problem problem);  // the message under way, and end the connection behind it
   void answer_ready();
-  void write_answer(Exchange& exchange);
+  void write_answer(api::HttpExchange& exchange);
   void finish();
   void drop_reading();
   void close();
@@ -84,7 +86,7 @@ class Connection {
   void report_output();
 
   const std::uint64_t id_;
-  Front& front_;
+  ClientListener& listener_;
   std::unique_ptr<io::Stream> stream_;
   http::Parser parser_;
   const bool over_limit_;
@@ -93,12 +95,12 @@ class Connection {
   bool paused_ = false;     // backlog_ waits until there is room for more requests
   bool finishing_ = false;  // our half has ended, or will when the output is out
   bool gone_ = false;
-  bool marked_ = false;  // Front will call flush()
+  bool marked_ = false;  // the listener will call flush()
   bool wrote_ = false;   // some request was answered on this connection
   std::string backlog_;
   Reading reading_;
 
-  std::deque<Exchange> exchanges_;  // in order; answered from the front
+  std::deque<api::HttpExchange> exchanges_;  // in order; answered from the front
   std::uint64_t next_sequence_ = 0;
   std::size_t posted_bytes_ = 0;  // bodies handed to the node and not answered
 

@@ -49,8 +49,4 @@ struct Options {
   bool insecure_peers = false;
 };
 
-// The shortest and longest ?timeout=.
-inline constexpr Duration kMinTimeout = milliseconds(10);
-inline constexpr Duration kMaxTimeout = seconds(60);
-
 }  // namespace vesper::server

@@ -1,8 +1,8 @@
 #include "server/refusal_format.hpp"
 
+#include "api/problem.hpp"
 #include "base/bytes.hpp"
 #include "json/document.hpp"
-#include "server/problem.hpp"
 
 namespace vesper::server {
 namespace {
@@ -18,9 +18,9 @@ std::string member_of(const json::Document& document, std::string_view name,
 }  // namespace
 
 void ProblemFormat::append_body(std::string& out, const peer::Refusal& refusal) {
-  Problem problem{.status = refusal.status, .code = refusal.code, .detail = refusal.detail};
+  api::Problem problem{.status = refusal.status, .code = refusal.code, .detail = refusal.detail};
   problem.hint = refusal.hint;
-  append_problem(out, problem);
+  api::append_problem(out, problem);
 }
 
 peer::Refusal ProblemFormat::read_body(std::string_view body) {

@@ -4,21 +4,21 @@
 #include <string>
 #include <string_view>
 
+#include "api/context.hpp"
 #include "peer/settings.hpp"
-#include "server/context.hpp"
 
 namespace vesper::server {
 
 class ProblemFormat final : public peer::RefusalFormat {
  public:
-  explicit ProblemFormat(Context& context) : context_(context) {}
+  explicit ProblemFormat(api::Context& context) : context_(context) {}
 
   const std::string& standard_fields() override { return context_.standard_fields(); }
   void append_body(std::string& out, const peer::Refusal& refusal) override;
   peer::Refusal read_body(std::string_view body) override;
 
  private:
-  Context& context_;
+  api::Context& context_;
 };
 
 }  // namespace vesper::server

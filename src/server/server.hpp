@@ -6,13 +6,14 @@
 #include <optional>
 #include <string>
 
+#include "api/context.hpp"
+#include "api/figures.hpp"
 #include "io/loop.hpp"
 #include "io/timer.hpp"
 #include "io/uv_fs.hpp"
 #include "node/node.hpp"
 #include "peer/peers.hpp"
-#include "server/context.hpp"
-#include "server/front.hpp"
+#include "server/client_listener.hpp"
 #include "server/options.hpp"
 #include "server/refusal_format.hpp"
 #include "server/startup_names.hpp"
@@ -29,7 +30,7 @@ enum class Exit : int {
   storage_failed = 12,  // while running
 };
 
-class Server {
+class Server final : private api::Figures {
  public:
   explicit Server(Options options);
   ~Server();
@@ -41,6 +42,9 @@ class Server {
   Exit run();
 
  private:
+  std::optional<api::DiskFigures> disk() const override;
+  api::TrafficFigures traffic() const override;
+
   void start();
   void on_names();
   std::optional<Exit> begin_to_serve();
@@ -65,11 +69,11 @@ class Server {
   const Options options_;
   const raft::BootId boot_;
   io::Loop loop_;
-  Context context_;
+  api::Context context_;
   StartupNames names_;
   ProblemFormat refusal_format_;
   peer::Peers peers_;
-  Front front_;
+  ClientListener listener_;
   io::Timer shutdown_timer_, drain_timer_;
   io::Timer log_timer_;  // while log lines wait
   std::unique_ptr<io::UvFs> fs_;

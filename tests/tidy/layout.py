@@ -10,8 +10,8 @@ import os
 import re
 import sys
 
-ROOMS = ("base", "crypto", "raft", "kv", "storage", "node", "http", "json", "io", "peer", "server",
-         "app")
+ROOMS = ("base", "crypto", "raft", "kv", "storage", "node", "http", "json", "io", "peer", "api",
+         "server", "app")
 ALL = frozenset(ROOMS)
 
 # Room -> rooms that it may include, beside itself.
@@ -26,6 +26,7 @@ EDGES = {
     "io": frozenset({"base", "crypto", "storage"}),
     "node": frozenset({"base", "raft", "kv", "storage"}),
     "peer": frozenset({"base", "crypto", "http", "io", "node", "raft"}),
+    "api": frozenset({"base", "crypto", "http", "json", "kv", "node"}),
     "server": ALL - {"app"},
     "app": ALL,
 }

@@ -7,22 +7,23 @@
 #include <unordered_map>
 #include <vector>
 
+#include "api/context.hpp"
 #include "io/stream.hpp"
 #include "io/timer.hpp"
 #include "node/ports.hpp"
 #include "peer/peers.hpp"
 #include "server/connection.hpp"
-#include "server/context.hpp"
+#include "server/options.hpp"
 
 namespace vesper::server {
 
-class Front final : public node::Clients {
+class ClientListener final : public node::Clients {
  public:
   // `peers` takes over connections that turn out to be a peer's.
-  Front(io::Loop& loop, Context& context, peer::Peers& peers);
-  ~Front() override;
-  Front(const Front&) = delete;
-  Front& operator=(const Front&) = delete;
+  ClientListener(io::Loop& loop, const Options& options, api::Context& context, peer::Peers& peers);
+  ~ClientListener() override;
+  ClientListener(const ClientListener&) = delete;
+  ClientListener& operator=(const ClientListener&) = delete;
 
   Result<void> listen(const std::vector<io::Address>& addresses);
   // From then on connections are taken; until then they wait in the kernel's queue.
@@ -43,7 +44,11 @@ class Front final : public node::Clients {
   bool empty() const { return connections_.empty(); }
   // After begin_shutdown(): every request is answered and every answer is with the kernel.
   bool settled() const;
-  void update_gauges();  // for /metrics; the peers' too
+  struct Traffic {
+    std::size_t connections = 0;
+    std::uint64_t bytes_in = 0, bytes_out = 0;  // of all connections, ever
+  };
+  Traffic traffic() const;
 
  private:
   friend class Connection;
@@ -56,13 +61,14 @@ class Front final : public node::Clients {
   // What a turn takes in from clients is bounded: what they can offer at once keeps a leader busy
   // for longer than an election timeout, and its heartbeats wait for the turn to end.
   bool turn_has_room() const { return taken_ < kMaxTaken; }
-  bool output_room() const { return output_bytes_ < context_.options().max_output_bytes; }
-  bool body_room() const { return body_bytes_ < context_.options().max_body_bytes; }
+  bool output_room() const { return output_bytes_ < options_.max_output_bytes; }
+  bool body_room() const { return body_bytes_ < options_.max_body_bytes; }
 
   static constexpr std::size_t kMaxTaken = 1024;  // requests in one turn
 
   io::Loop& loop_;
-  Context& context_;
+  const Options& options_;
+  api::Context& context_;
   peer::Peers& peers_;
   io::Listener listener_;
   io::Timer sweep_;
@@ -76,7 +82,7 @@ class Front final : public node::Clients {
   std::size_t taken_ = 0;               // requests since the last turn ended
   std::size_t body_bytes_ = 0;          // of requests being read
   std::size_t output_bytes_ = 0;        // not taken by the kernel
-  Answer scratch_;
+  api::Answer scratch_;
 };
 
 }  // namespace vesper::server

@@ -1,16 +1,20 @@
-// /kv/<key>: put, get and delete, with conditions.
+#include "api/kv.hpp"
+
 #include <fmt/core.h>
 
 #include <utility>
 
+#include "api/answer.hpp"
+#include "api/checks.hpp"
+#include "api/context.hpp"
+#include "api/http_exchange.hpp"
 #include "http/conditions.hpp"
 #include "http/grammar.hpp"
 #include "http/values.hpp"
 #include "json/writer.hpp"
 #include "kv/command.hpp"
-#include "server/api.hpp"
 
-namespace vesper::server {
+namespace vesper::api {
 namespace {
 
 constexpr std::uint64_t kEndOfRevisions = std::uint64_t{1} << 53;
@@ -83,16 +87,16 @@ void render_absent(std::uint64_t revision, Answer& answer) {
                  {.status = 404, .code = "key_not_found", .detail = "there is no such key"});
 }
 
-void render_item(const Exchange& exchange, const kv::Item& item, Answer& answer) {
+void render_item(const KvRequest& request, const kv::Item& item, Answer& answer) {
   answer.etag = item.revision;
-  if (exchange.raw) {
+  if (request.raw) {
     answer.content_type = "application/octet-stream";
     answer.shared = item.value;
     return;
   }
   json::Writer json(answer.body);
   json.begin_object();
-  json.bytes_member("key", exchange.key);
+  json.bytes_member("key", request.key);
   json.bytes_member("value", item.value.view());
   if (item.json) {
     json.key("json");
@@ -108,14 +112,14 @@ void render_item(const Exchange& exchange, const kv::Item& item, Answer& answer)
   answer.body += '\n';
 }
 
-void render_read(const Exchange& exchange, const node::ReadResult& read, Answer& answer) {
+void render_read(const KvRequest& request, const node::ReadResult& read, Answer& answer) {
   answer.revision = read.revision;
   answer.consistency = to_string(read.level);
   if (read.staleness)  // at most: rounded up
     answer.staleness_ms = static_cast<std::uint64_t>((read.staleness->ns + 999'999) / 1'000'000);
   if (!read.item) return render_absent(read.revision, answer);
-  switch (kv::judge(exchange.conditions, &*read.item)) {
-    case kv::Verdict::holds: return render_item(exchange, *read.item, answer);
+  switch (kv::judge(request.conditions, &*read.item)) {
+    case kv::Verdict::holds: return render_item(request, *read.item, answer);
     case kv::Verdict::if_match_failed:
       return render_failed_condition(read.item->revision, read.revision, answer);
     case kv::Verdict::if_none_match_failed:
@@ -126,14 +130,14 @@ void render_read(const Exchange& exchange, const node::ReadResult& read, Answer&
   }
 }
 
-void render_write(const Exchange& exchange, const kv::WriteResult& write, Answer& answer) {
+void render_write(const KvRequest& request, const kv::WriteResult& write, Answer& answer) {
   answer.revision = write.revision;
   json::Writer json(answer.body);
   switch (write.kind) {
     case kv::WriteResult::Kind::put:
       answer.etag = write.revision;
       json.begin_object();
-      json.bytes_member("key", exchange.key);
+      json.bytes_member("key", request.key);
       json.key("revision");
       json.number(write.revision);
       json.key("create_revision");
@@ -152,8 +156,7 @@ void render_write(const Exchange& exchange, const kv::WriteResult& write, Answer
     case kv::WriteResult::Kind::precondition_failed:
       return render_failed_condition(write.current_revision, write.revision, answer);
     case kv::WriteResult::Kind::key_reused:
-    case kv::WriteResult::Kind::table_full:
-      VESPER_UNREACHABLE();  // the caller made problems of them
+    case kv::WriteResult::Kind::table_full: VESPER_UNREACHABLE();  // render_refusal() has answered
   }
   json.end_object();
   answer.body += '\n';
@@ -161,8 +164,34 @@ void render_write(const Exchange& exchange, const kv::WriteResult& write, Answer
 
 }  // namespace
 
+std::string_view to_string(node::ReadLevel level) {
+  switch (level) {
+    case node::ReadLevel::linearizable: return "linearizable";
+    case node::ReadLevel::lease: return "lease";
+    case node::ReadLevel::stale: return "stale";
+  }
+  VESPER_UNREACHABLE();
+}
+
+std::optional<Problem> read_key(std::string_view encoded, HttpExchange& exchange) {
+  std::string& key = exchange.request.emplace<KvRequest>().key;
+  if (!http::percent_decode(encoded, key))
+    return malformed("a % in the key is not followed by two hex digits");
+  if (!key.empty() && key.size() <= kv::kMaxKey) return std::nullopt;
+  Problem problem{.status = 400, .code = "invalid_key"};
+  if (key.empty()) {
+    problem.detail = "the key is empty";
+    problem.hint = "a key is what follows /kv/ and has 1 to 4096 bytes";
+  } else {
+    problem.detail = fmt::format("the key has {} bytes", key.size());
+    problem.limit = kv::kMaxKey;
+  }
+  return problem;
+}
+
 std::optional<Problem> check_kv(const Context& context, const http::RequestHead& head,
-                                const Query& query, Exchange& exchange) {
+                                const Query& query, HttpExchange& exchange) {
+  auto& request = std::get<KvRequest>(exchange.request);
   const bool reads = !exchange.is_write();
   for (const http::QueryParameter& parameter : query) {
     if (parameter.name == "timeout") {
@@ -170,50 +199,52 @@ std::optional<Problem> check_kv(const Context& context, const http::RequestHead&
     } else if (parameter.name == "raw" && reads) {
       const auto flag = http::parse_flag(parameter.value);
       if (!flag) return invalid_parameter("raw", "raw is a flag: ?raw, ?raw=1 or ?raw=0");
-      exchange.raw = *flag;
+      request.raw = *flag;
     } else if (reads && is_read_option(parameter.name)) {
-      if (auto problem = read_option(parameter, exchange.read)) return problem;
+      if (auto problem = read_option(parameter, request.read)) return problem;
     } else {
       return unknown_parameter(parameter);
     }
   }
-  if (exchange.read.max_staleness && exchange.read.level != node::ReadLevel::stale)
+  if (request.read.max_staleness && request.read.level != node::ReadLevel::stale)
     return invalid_parameter("max_staleness", "max_staleness goes with consistency=stale only");
-  if (auto problem = read_condition(head.fields, "If-Match", false, exchange.conditions.if_match))
+  if (auto problem = read_condition(head.fields, "If-Match", false, request.conditions.if_match))
     return problem;
   if (auto problem =
-          read_condition(head.fields, "If-None-Match", true, exchange.conditions.if_none_match))
+          read_condition(head.fields, "If-None-Match", true, request.conditions.if_none_match))
     return problem;
   if (!reads)
-    if (auto problem = read_token(head, exchange)) return problem;
+    if (auto problem = read_idempotency_key(head, request.idempotency_key)) return problem;
   if (exchange.method != http::Method::put) return std::nullopt;
   if (auto problem = check_value_headers(head)) return problem;
   exchange.keep_body = true;
-  exchange.body_limit = context.options().max_value;
+  exchange.body_limit = context.settings().max_value;
   exchange.too_large = "value_too_large";
-  return check_length(head, exchange, true);
+  return check_length(head, exchange, Length::required);
 }
 
-void run_kv(Context& context, std::uint64_t connection, Exchange& exchange, std::string body) {
-  const node::Ticket ticket{connection, exchange.sequence};
+void run_kv(Context& context, HttpExchange& exchange, std::string body) {
+  const auto& request = std::get<KvRequest>(exchange.request);
   const Instant deadline = context.now() + exchange.timeout;
   if (!exchange.is_write()) {
-    context.post(node::ClientRead{ticket, exchange.key, deadline, exchange.read});
+    context.post(node::ClientRead{exchange.ticket, request.key, deadline, request.read});
     return;
   }
-  const auto id = request_id(exchange, "/kv/" + exchange.key, body);
-  const std::string command =
-      exchange.method == http::Method::put
-          ? kv::encode_put(exchange.key, body, false, exchange.conditions, id)
-          : kv::encode_remove(exchange.key, exchange.conditions, id);
-  context.post(node::ClientWrite{ticket, SharedBytes::copy_of(command), deadline});
+  const auto id =
+      request_id(exchange, request.idempotency_key, "/kv/" + request.key, request.conditions, body);
+  const std::string command = exchange.method == http::Method::put
+                                  ? kv::encode_put(request.key, body, false, request.conditions, id)
+                                  : kv::encode_remove(request.key, request.conditions, id);
+  context.post(node::ClientWrite{exchange.ticket, SharedBytes::copy_of(command), deadline});
 }
 
-void render_kv(const Context&, const Exchange& exchange, const node::Reply& reply, Answer& answer) {
-  if (const auto* read = std::get_if<node::ReadResult>(&reply))
-    render_read(exchange, *read, answer);
+void render_kv(Context&, const HttpExchange& exchange, Answer& answer) {
+  const auto& request = std::get<KvRequest>(exchange.request);
+  const node::Reply& reply = exchange.reply();
+  if (render_refusal(reply, request.idempotency_key, answer)) return;
+  if (const auto* read = std::get_if<node::ReadResult>(&reply)) render_read(request, *read, answer);
   else if (const auto* write = std::get_if<kv::WriteResult>(&reply))
-    render_write(exchange, *write, answer);
+    render_write(request, *write, answer);
 }
 
-}  // namespace vesper::server
+}  // namespace vesper::api

@@ -1,20 +1,48 @@
-// Checks that several APIs share. All of them look at heads only.
+#include "api/checks.hpp"
+
 #include <fmt/core.h>
 
+#include "api/answer.hpp"
+#include "api/context.hpp"
+#include "api/http_exchange.hpp"
 #include "http/grammar.hpp"
 #include "http/values.hpp"
 #include "json/text.hpp"
-#include "server/api.hpp"
 
-namespace vesper::server {
+namespace vesper::api {
+namespace {
 
-std::string_view to_string(node::ReadLevel level) {
-  switch (level) {
-    case node::ReadLevel::linearizable: return "linearizable";
-    case node::ReadLevel::lease: return "lease";
-    case node::ReadLevel::stale: return "stale";
+// Of a write that its Idempotency-Key kept from being carried out. Nothing for any other.
+std::optional<Problem> idempotency_problem(const kv::WriteResult& write) {
+  Problem problem;
+  if (write.kind == kv::WriteResult::Kind::key_reused) {
+    problem.status = 422;
+    problem.code = "idempotency_key_reused";
+    problem.detail =
+        "this Idempotency-Key was used for another method, target, body or condition; nothing was "
+        "changed";
+    problem.hint = "draw a new key for each request, keep it only to repeat the same one";
+  } else if (write.kind == kv::WriteResult::Kind::table_full) {
+    problem.status = 429;
+    problem.code = "idempotency_full";
+    problem.detail =
+        "as many keys are remembered as there is room for, none is forgotten early; nothing was "
+        "changed";
+    problem.hint = "try again later, or send writes that may be repeated without a key";
+    problem.limit = kv::kMaxReplies;
+  } else {
+    return std::nullopt;
   }
-  VESPER_UNREACHABLE();
+  problem.revision = write.revision;
+  return problem;
+}
+
+}  // namespace
+
+std::optional<Problem> check_no_parameter(const Context&, const http::RequestHead&,
+                                          const Query& query, HttpExchange&) {
+  if (query.empty()) return std::nullopt;
+  return unknown_parameter(query.front());
 }
 
 Problem unknown_parameter(const http::QueryParameter& parameter) {
@@ -23,7 +51,7 @@ Problem unknown_parameter(const http::QueryParameter& parameter) {
       fmt::format("there is no parameter \"{}\" for this method here", escaped(parameter.name)));
 }
 
-std::optional<Problem> read_timeout(const http::QueryParameter& parameter, Exchange& exchange) {
+std::optional<Problem> read_timeout(const http::QueryParameter& parameter, HttpExchange& exchange) {
   const auto timeout = http::parse_duration(parameter.value);
   if (!timeout || *timeout < kMinTimeout || *timeout > kMaxTimeout)
     return invalid_parameter("timeout", "timeout is a duration from 10ms to 60s, such as 500ms");
@@ -51,69 +79,46 @@ std::optional<Problem> check_value_headers(const http::RequestHead& head) {
   return std::nullopt;
 }
 
-std::optional<Problem> read_token(const http::RequestHead& head, Exchange& exchange) {
+std::optional<Problem> read_idempotency_key(const http::RequestHead& head, std::string& key) {
   constexpr std::string_view name = "Idempotency-Key";
   const http::Field* field = head.fields.find(name);
   if (field == nullptr) return std::nullopt;
   if (head.fields.count(name) > 1) return invalid_header(name, "Idempotency-Key is there twice");
-  auto token = http::unquote(field->value);
-  if (!token || !kv::is_token(*token))
+  auto value = http::unquote(field->value);
+  if (!value || !kv::is_token(*value))
     return invalid_header(name, fmt::format("Idempotency-Key is 1 to {} visible ASCII characters, "
                                             "as they are or as a quoted string",
                                             kv::kMaxToken));
-  exchange.token = std::move(*token);
+  key = std::move(*value);
   return std::nullopt;
 }
 
-std::optional<kv::RequestId> request_id(const Exchange& exchange, std::string_view target,
+std::optional<kv::RequestId> request_id(const HttpExchange& exchange, const std::string& key,
+                                        std::string_view target, const kv::Conditions& conditions,
                                         std::string_view body) {
-  if (exchange.token.empty()) return std::nullopt;
+  if (key.empty()) return std::nullopt;
   const std::string_view method = exchange.method == http::Method::delete_ ? "DELETE"
                                   : exchange.method == http::Method::put   ? "PUT"
                                                                            : "POST";
   // ?timeout= is no part of it: how long an attempt may take does not change what is asked for.
-  return kv::RequestId{exchange.token,
-                       kv::fingerprint_of(method, target, exchange.conditions, body)};
+  return kv::RequestId{key, kv::fingerprint_of(method, target, conditions, body)};
 }
 
-std::optional<Problem> token_problem(const kv::WriteResult& write) {
-  Problem problem;
-  if (write.kind == kv::WriteResult::Kind::key_reused) {
-    problem.status = 422;
-    problem.code = "idempotency_key_reused";
-    problem.detail =
-        "this Idempotency-Key was used for another method, target, body or condition; nothing was "
-        "changed";
-    problem.hint = "draw a new key for each request, keep it only to repeat the same one";
-  } else if (write.kind == kv::WriteResult::Kind::table_full) {
-    problem.status = 429;
-    problem.code = "idempotency_full";
-    problem.detail =
-        "as many keys are remembered as there is room for, none is forgotten early; nothing was "
-        "changed";
-    problem.hint = "try again later, or send writes that may be repeated without a key";
-    problem.limit = kv::kMaxReplies;
-  } else {
-    return std::nullopt;
-  }
-  problem.revision = write.revision;
-  return problem;
-}
-
-Problem too_large(const Exchange& exchange) {
+Problem too_large(const HttpExchange& exchange) {
   Problem problem{.status = 413, .code = exchange.too_large};
   problem.detail = fmt::format("the body is larger than {} bytes", exchange.body_limit);
   problem.limit = exchange.body_limit;
   return problem;
 }
 
-std::optional<Problem> check_length(const http::RequestHead& head, const Exchange& exchange,
-                                    bool length_required) {
+std::optional<Problem> check_length(const http::RequestHead& head, const HttpExchange& exchange,
+                                    Length length) {
   if (head.expectation == http::Expectation::other)
     return Problem{.status = 417,
                    .code = "expectation_failed",
                    .detail = "the only expectation that is understood is 100-continue"};
-  if (head.framing == http::BodyFraming::none && !head.has_content_length && length_required)
+  if (head.framing == http::BodyFraming::none && !head.has_content_length &&
+      length == Length::required)
     return Problem{.status = 411,
                    .code = "length_required",
                    .detail =
@@ -125,4 +130,31 @@ std::optional<Problem> check_length(const http::RequestHead& head, const Exchang
   return std::nullopt;
 }
 
-}  // namespace vesper::server
+void render_problem(const Problem& problem, Answer& answer) {
+  answer.status = problem.status;
+  answer.content_type = "application/problem+json";
+  answer.allow = problem.allow;
+  answer.retry = problem.retry();
+  answer.revision = problem.revision;
+  append_problem(answer.body, problem);
+}
+
+bool render_refusal(const node::Reply& reply, std::string_view idempotency_key, Answer& answer) {
+  if (const auto* refusal = std::get_if<node::Refusal>(&reply)) {
+    Problem problem = refused(*refusal);
+    if (*refusal == node::Refusal::outcome_unknown && !idempotency_key.empty())
+      problem.hint = "send the same request with the same Idempotency-Key again, to any node";
+    render_problem(problem, answer);
+    return true;
+  }
+  const auto* write = std::get_if<kv::WriteResult>(&reply);
+  if (write == nullptr) return false;
+  if (const auto problem = idempotency_problem(*write)) {
+    render_problem(*problem, answer);
+    return true;
+  }
+  answer.replayed = write->replayed;
+  return false;
+}
+
+}  // namespace vesper::api

@@ -1,4 +1,4 @@
-#include "server/problem.hpp"
+#include "api/problem.hpp"
 
 #include <fmt/core.h>
 
@@ -7,7 +7,7 @@
 #include "json/text.hpp"
 #include "json/writer.hpp"
 
-namespace vesper::server {
+namespace vesper::api {
 namespace {
 
 constexpr std::uint64_t kRetryAfterMs = 1000;
@@ -133,4 +133,4 @@ void append_problem(std::string& out, const Problem& problem) {
   out += '\n';
 }
 
-}  // namespace vesper::server
+}  // namespace vesper::api

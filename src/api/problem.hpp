@@ -9,7 +9,7 @@
 
 #include "node/ports.hpp"
 
-namespace vesper::server {
+namespace vesper::api {
 
 struct Problem {
   int status = 500;
@@ -39,4 +39,4 @@ Problem overloaded(std::string detail);
 // Appends the body, one line of JSON.
 void append_problem(std::string& out, const Problem& problem);
 
-}  // namespace vesper::server
+}  // namespace vesper::api

@@ -4,29 +4,15 @@
 
 #include <algorithm>
 #include <array>
+#include <cstddef>
 #include <cstdint>
 #include <map>
 #include <utility>
+#include <vector>
 
 #include "base/time.hpp"
 
-namespace vesper::server {
-
-// The paths that a request can mean; also the labels of the metrics.
-enum class Route : std::uint8_t {
-  none,
-  request,
-  kv,
-  status,
-  livez,
-  readyz,
-  metrics,
-  root,
-  raft,
-  transfer
-};
-inline constexpr std::size_t kRoutes = 10;
-const char* to_string(Route route);
+namespace vesper::api {
 
 class Histogram {
  public:
@@ -76,8 +62,11 @@ class Longest {
 };
 
 struct Metrics {
-  std::map<std::pair<Route, int>, std::uint64_t> requests;  // by route and status
-  std::array<Histogram, kRoutes> latency;                   // from the head to the answer
+  explicit Metrics(std::size_t slots) : latency(slots) {}
+
+  // Slots are those of the endpoint table.
+  std::map<std::pair<std::size_t, int>, std::uint64_t> requests;  // by slot and status
+  std::vector<Histogram> latency;                                 // from the head to the answer
   Histogram fsync;
   Histogram turn;  // of the loop: from the poll's return to the next poll
   Longest longest_turn;
@@ -86,4 +75,4 @@ struct Metrics {
   std::uint64_t bytes_in = 0, bytes_out = 0;  // of connections that have ended
 };
 
-}  // namespace vesper::server
+}  // namespace vesper::api

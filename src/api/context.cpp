@@ -1,4 +1,4 @@
-#include "server/context.hpp"
+#include "api/context.hpp"
 
 #include <fmt/core.h>
 
@@ -6,10 +6,16 @@
 
 #include "http/serializer.hpp"
 
-namespace vesper::server {
+namespace vesper::api {
 
-Context::Context(const Options& options, Instant now)
-    : options_(options), now_(now), started_at_(now) {}
+Context::Context(Settings settings, const Figures& figures, Instant now,
+                 std::span<const Endpoint> rows)
+    : metrics(EndpointTable(rows).slots()),
+      settings_(std::move(settings)),
+      figures_(figures),
+      table_(rows),
+      now_(now),
+      started_at_(now) {}
 
 void Context::post(node::Post post) {
   node_->post(std::move(post));
@@ -20,12 +26,12 @@ std::vector<raft::ServerId> Context::members() const {
   if (node_ != nullptr)
     for (const raft::Voter& voter : node_->raft().configuration().voters) ids.push_back(voter.id);
   if (ids.empty())
-    for (std::uint32_t id = 0; id < options_.list.size(); ++id) ids.emplace_back(id);
+    for (std::uint32_t id = 0; id < settings_.list.size(); ++id) ids.emplace_back(id);
   return ids;
 }
 
 std::string Context::address_of(raft::ServerId id) const {
-  if (id.value < options_.list.size()) return url_of(options_.list[id.value]);
+  if (id.value < settings_.list.size()) return url_of(settings_.list[id.value]);
   if (node_ != nullptr)
     if (const raft::Voter* voter = node_->raft().configuration().find(id)) return voter->address;
   return {};
@@ -35,10 +41,10 @@ std::optional<ListMismatch> Context::list_mismatch() const {
   if (node_ == nullptr) return std::nullopt;
   const raft::Configuration& log = node_->raft().configuration();
   if (log.voters.empty()) return std::nullopt;
-  ListMismatch mismatch{log.voters.size(), options_.list.size(), {}, {}};
+  ListMismatch mismatch{log.voters.size(), settings_.list.size(), {}, {}};
   for (const raft::Voter& voter : log.voters)
-    if (voter.id.value >= options_.list.size()) mismatch.unlisted.push_back(voter.id.value);
-  for (std::uint32_t id = 0; id < options_.list.size(); ++id)
+    if (voter.id.value >= settings_.list.size()) mismatch.unlisted.push_back(voter.id.value);
+  for (std::uint32_t id = 0; id < settings_.list.size(); ++id)
     if (log.find(raft::ServerId(id)) == nullptr) mismatch.no_members.push_back(id);
   if (mismatch.unlisted.empty() && mismatch.no_members.empty()) return std::nullopt;
   return mismatch;
@@ -68,10 +74,10 @@ const std::string& Context::standard_fields() {
   second_ = wall.tv_sec;
   shown_leader_ = current;
   standard_fields_.clear();
-  const std::string id = std::to_string(options_.id);
+  const std::string id = std::to_string(settings_.id);
   const std::string address = current ? address_of(*current) : std::string();
   http::append_standard_fields(standard_fields_, {date_.at(wall.tv_sec), id, address});
   return standard_fields_;
 }
 
-}  // namespace vesper::server
+}  // namespace vesper::api

@@ -3,28 +3,21 @@
 #pragma once
 
 #include <ctime>
-#include <memory>
 #include <optional>
+#include <span>
 #include <string>
 #include <string_view>
 #include <vector>
 
+#include "api/endpoint.hpp"
+#include "api/figures.hpp"
+#include "api/metrics.hpp"
+#include "api/settings.hpp"
 #include "base/time.hpp"
 #include "http/values.hpp"
 #include "node/node.hpp"
-#include "server/metrics.hpp"
-#include "server/options.hpp"
-#include "storage/wal.hpp"
 
-namespace vesper::server {
-
-struct Gauges {
-  std::size_t connections = 0;
-  std::size_t peer_links_up = 0;
-  std::uint64_t client_bytes_in = 0, client_bytes_out = 0;
-  std::uint64_t peer_bytes_in = 0, peer_bytes_out = 0;
-  std::uint64_t peer_messages_dropped = 0;
-};
+namespace vesper::api {
 
 // The log's voters are not the servers of this node's list.
 struct ListMismatch {
@@ -38,9 +31,13 @@ struct ListMismatch {
 
 class Context {
  public:
-  Context(const Options& options, Instant now);
+  // `figures` is asked when a page is written, and outlives the context.
+  Context(Settings settings, const Figures& figures, Instant now,
+          std::span<const Endpoint> rows = endpoints());
 
-  const Options& options() const { return options_; }
+  const Settings& settings() const { return settings_; }
+  const Figures& figures() const { return figures_; }
+  const EndpointTable& table() const { return table_; }
   Instant now() const { return now_; }  // of this turn
   void set_now(Instant now) { now_ = now; }
   Instant started_at() const { return started_at_; }
@@ -48,13 +45,9 @@ class Context {
   // Null until the log has been read.
   node::Node* node() { return node_; }
   const node::Node* node() const { return node_; }
-  const storage::Wal* wal() const { return wal_; }
   // Into the node's mailbox. Requires a node.
   void post(node::Post post);
-  void attach(node::Node* node, const storage::Wal* wal) {
-    node_ = node;
-    wal_ = wal;
-  }
+  void attach(node::Node& node) { node_ = &node; }
   // A shutdown has two steps. Draining: no new connections, what comes on the others is served and
   // each ends behind its next answer. Shutting down: what comes is refused.
   bool draining() const { return draining_; }
@@ -77,14 +70,14 @@ class Context {
   const std::string& standard_fields();
 
   Metrics metrics;
-  Gauges gauges;
 
  private:
-  const Options& options_;
+  const Settings settings_;
+  const Figures& figures_;
+  const EndpointTable table_;
   Instant now_;
   Instant started_at_;
   node::Node* node_ = nullptr;
-  const storage::Wal* wal_ = nullptr;
   bool draining_ = false;
   bool shutting_down_ = false;
 
@@ -94,4 +87,4 @@ class Context {
   std::string standard_fields_;
 };
 
-}  // namespace vesper::server
+}  // namespace vesper::api

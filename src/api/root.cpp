@@ -1,10 +1,11 @@
-// /: what this is and where to go on.
+#include "api/root.hpp"
+
+#include "api/answer.hpp"
 #include "json/writer.hpp"
-#include "server/api.hpp"
 
-namespace vesper::server {
+namespace vesper::api {
 
-void render_root(Answer& answer) {
+void render_root(Context&, const HttpExchange&, Answer& answer) {
   json::Writer json(answer.body);
   json.begin_object();
   json.key("name");
@@ -23,4 +24,4 @@ void render_root(Answer& answer) {
   answer.body += '\n';
 }
 
-}  // namespace vesper::server
+}  // namespace vesper::api

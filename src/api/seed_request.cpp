@@ -1,14 +1,17 @@
-// /request: the seed project's endpoint, whose shapes are the seed's to the letter, so that its
-// client works against any node.
+#include "api/seed_request.hpp"
+
 #include <utility>
 
+#include "api/answer.hpp"
+#include "api/checks.hpp"
+#include "api/context.hpp"
+#include "api/http_exchange.hpp"
 #include "json/problem.hpp"
 #include "json/request.hpp"
 #include "json/writer.hpp"
 #include "kv/command.hpp"
-#include "server/api.hpp"
 
-namespace vesper::server {
+namespace vesper::api {
 namespace {
 
 // The seed's client gives up after one second. What is left of it is for the way there and back.
@@ -21,8 +24,14 @@ Problem from_json(const json::Problem& wrong) {
   return problem;
 }
 
-// {"code":"fail", ...}: `reason` is missing where a GET's key does not exist.
-void render_fail(const Exchange& exchange, bool no_leader, Answer& answer) {
+const std::string& key_of(const HttpExchange& exchange) {
+  return std::get<SeedRequest>(exchange.request).key;
+}
+
+enum class Why : std::uint8_t { no_leader, no_key };
+
+// {"code":"fail", ...}: without a `reason` if a GET's key does not exist.
+void render_fail(const HttpExchange& exchange, Why why, Answer& answer) {
   json::Writer json(answer.body);
   json.begin_object();
   json.key("code");
@@ -31,17 +40,17 @@ void render_fail(const Exchange& exchange, bool no_leader, Answer& answer) {
     json.key("payload");
     json.begin_object();
     json.key("key");
-    json.string(exchange.key);
+    json.string(key_of(exchange));
     json.end_object();
   }
-  if (no_leader) {
+  if (why == Why::no_leader) {
     json.key("reason");
     json.string("no_leader");
   }
   json.end_object();
 }
 
-void render_found(const Exchange& exchange, const kv::Item& item, Answer& answer) {
+void render_found(const HttpExchange& exchange, const kv::Item& item, Answer& answer) {
   json::Writer json(answer.body);
   json.begin_object();
   json.key("code");
@@ -49,7 +58,7 @@ void render_found(const Exchange& exchange, const kv::Item& item, Answer& answer
   json.key("payload");
   json.begin_object();
   json.key("key");
-  json.string(exchange.key);
+  json.string(key_of(exchange));
   if (item.json) {
     json.key("value");
     json.raw(item.value.view());
@@ -62,15 +71,16 @@ void render_found(const Exchange& exchange, const kv::Item& item, Answer& answer
 
 }  // namespace
 
-std::optional<Problem> check_request(const Context&, const http::RequestHead& head,
-                                     const Query& query, Exchange& exchange) {
+std::optional<Problem> check_seed_request(const Context&, const http::RequestHead& head,
+                                          const Query& query, HttpExchange& exchange) {
   if (!query.empty()) return unknown_parameter(query.front());
+  auto& request = exchange.request.emplace<SeedRequest>();
   const bool puts = exchange.method == http::Method::put;
   if (puts) {
     for (const std::string_view name : {"If-Match", "If-None-Match"})
       if (head.fields.find(name) != nullptr)
         return invalid_header(name, "conditions work on /kv only");
-    if (auto problem = read_token(head, exchange)) return problem;
+    if (auto problem = read_idempotency_key(head, request.idempotency_key)) return problem;
   }
   if (head.fields.find("Content-Encoding") != nullptr)
     return Problem{.status = 415,
@@ -81,47 +91,53 @@ std::optional<Problem> check_request(const Context&, const http::RequestHead& he
   exchange.keep_body = true;
   exchange.body_limit = json::kMaxBody;
   exchange.too_large = "body_too_large";
-  return check_length(head, exchange, puts);
+  return check_length(head, exchange, puts ? Length::required : Length::optional);
 }
 
-void run_request(Context& context, std::uint64_t connection, Exchange& exchange, std::string body) {
+void run_seed_request(Context& context, HttpExchange& exchange, std::string body) {
   const bool puts = exchange.method == http::Method::put;
-  json::Request request;
+  json::Request content;
   if (const auto wrong = json::read_request(
-          body, puts ? json::RequestKind::put : json::RequestKind::get, request)) {
+          body, puts ? json::RequestKind::put : json::RequestKind::get, content)) {
     exchange.outcome = from_json(*wrong);
     return;
   }
-  if (puts && request.value.size() > context.options().max_value) {
+  if (puts && content.value.size() > context.settings().max_value) {
     Problem problem{.status = 413,
                     .code = "value_too_large",
                     .detail = "the value is larger than this node takes"};
-    problem.limit = context.options().max_value;
+    problem.limit = context.settings().max_value;
     exchange.outcome = std::move(problem);
     return;
   }
-  exchange.key = std::move(request.key);
-  const node::Ticket ticket{connection, exchange.sequence};
+  auto& request = std::get<SeedRequest>(exchange.request);
+  request.key = std::move(content.key);
   const Instant deadline = context.now() + exchange.timeout;
   if (!puts) {
-    context.post(node::ClientRead{ticket, exchange.key, deadline});
+    context.post(node::ClientRead{exchange.ticket, request.key, deadline});
     return;
   }
-  const std::string command = kv::encode_put(exchange.key, request.value, request.value_is_json, {},
-                                             request_id(exchange, "/request", body));
-  context.post(node::ClientWrite{ticket, SharedBytes::copy_of(command), deadline});
+  const std::string command =
+      kv::encode_put(request.key, content.value, content.value_is_json, {},
+                     request_id(exchange, request.idempotency_key, "/request", {}, body));
+  context.post(node::ClientWrite{exchange.ticket, SharedBytes::copy_of(command), deadline});
 }
 
-void render_request(const Exchange& exchange, const node::Reply& reply, Answer& answer) {
-  if (const auto* refusal = std::get_if<node::Refusal>(&reply)) {
-    // The caller has made problems of the others. A read that no majority confirmed in time found
-    // no leader that leads.
-    VESPER_ASSERT(*refusal == node::Refusal::no_leader || *refusal == node::Refusal::timeout);
-    render_fail(exchange, true, answer);
+void render_seed_request(Context&, const HttpExchange& exchange, Answer& answer) {
+  const node::Reply& reply = exchange.reply();
+  // The seed's endpoint says "no leader" with a 200. A read that no majority confirmed in time
+  // found no leader that leads.
+  const auto* refusal = std::get_if<node::Refusal>(&reply);
+  if (refusal != nullptr &&
+      (*refusal == node::Refusal::no_leader || *refusal == node::Refusal::timeout)) {
+    render_fail(exchange, Why::no_leader, answer);
+  } else if (render_refusal(reply, std::get<SeedRequest>(exchange.request).idempotency_key,
+                            answer)) {
+    return;
   } else if (const auto* read = std::get_if<node::ReadResult>(&reply)) {
     answer.revision = read->revision;
     if (read->item) render_found(exchange, *read->item, answer);
-    else render_fail(exchange, false, answer);
+    else render_fail(exchange, Why::no_key, answer);
   } else if (const auto* write = std::get_if<kv::WriteResult>(&reply)) {
     answer.revision = write->revision;
     answer.body += R"({"code":"success"})";
@@ -129,4 +145,4 @@ void render_request(const Exchange& exchange, const node::Reply& reply, Answer& 
   answer.body += '\n';
 }
 
-}  // namespace vesper::server
+}  // namespace vesper::api

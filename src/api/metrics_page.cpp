@@ -1,12 +1,16 @@
-// /metrics: the Prometheus text format, version 0.0.4. Names are part of the contract.
+#include "api/metrics_page.hpp"
+
 #include <fmt/core.h>
 
 #include <iterator>
 
+#include "api/answer.hpp"
+#include "api/context.hpp"
+#include "api/kv.hpp"
+#include "api/status.hpp"
 #include "base/log.hpp"
-#include "server/api.hpp"
 
-namespace vesper::server {
+namespace vesper::api {
 namespace {
 
 class Page {
@@ -158,23 +162,39 @@ void loop_metrics(Metrics& metrics, Instant now, Page& page) {
               static_cast<double>(metrics.longest_turn.at(now).ns) / 1e9);
 }
 
-void disk_metrics(const storage::Wal& wal, const Histogram& fsync, Page& page) {
+void disk_metrics(const DiskFigures& disk, const Histogram& fsync, Page& page) {
   page.family("fsync_seconds", "histogram", "One write and fdatasync of the log.");
   page.histogram(fsync);
-  const storage::WalStats& stats = wal.stats();
-  page.single("wal_frames_total", "counter", "Frames written to the log.", stats.frames);
-  page.single("wal_seals_total", "counter", "Empty frames that seal a quiet log.", stats.seals);
-  page.single("wal_bytes_total", "counter", "Bytes written to the log.", stats.bytes);
-  page.single("wal_segments", "gauge", "Segment files.", stats.segments);
-  page.single("wal_file_bytes", "gauge", "Bytes of all files of the log.", stats.file_bytes);
-  page.single("wal_queued_bytes", "gauge", "Bytes that wait for the disk.", wal.queued_bytes());
-  page.single("disk_full", "gauge", "1 while no segment can be allocated.",
-              wal.disk_full() ? 1 : 0);
+  page.single("wal_frames_total", "counter", "Frames written to the log.", disk.frames);
+  page.single("wal_seals_total", "counter", "Empty frames that seal a quiet log.", disk.seals);
+  page.single("wal_bytes_total", "counter", "Bytes written to the log.", disk.bytes);
+  page.single("wal_segments", "gauge", "Segment files.", disk.segments);
+  page.single("wal_file_bytes", "gauge", "Bytes of all files of the log.", disk.file_bytes);
+  page.single("wal_queued_bytes", "gauge", "Bytes that wait for the disk.", disk.queued_bytes);
+  page.single("disk_full", "gauge", "1 while no segment can be allocated.", disk.is_full ? 1 : 0);
+}
+
+void traffic_metrics(const TrafficFigures& traffic, const Metrics& metrics, Page& page) {
+  page.single("connections", "gauge", "Open connections of clients.", traffic.connections);
+  page.single("connections_accepted_total", "counter", "Connections of clients, ever.",
+              metrics.connections_accepted);
+  page.single("connections_refused_total", "counter", "Connections above the limit.",
+              metrics.connections_refused);
+  page.family("client_bytes_total", "counter", "Bytes exchanged with clients.");
+  page.sample(traffic.client_bytes_in, "direction=\"in\"");
+  page.sample(traffic.client_bytes_out, "direction=\"out\"");
+  page.family("peer_bytes_total", "counter", "Bytes exchanged with peers.");
+  page.sample(traffic.peer_bytes_in, "direction=\"in\"");
+  page.sample(traffic.peer_bytes_out, "direction=\"out\"");
+  page.single("peer_links_up", "gauge", "Connections that this node dialled and that stand.",
+              traffic.peer_links_up);
+  page.single("peer_messages_dropped_total", "counter", "Messages dropped on full or broken links.",
+              traffic.peer_messages_dropped);
 }
 
 }  // namespace
 
-void render_metrics(Context& context, Answer& answer) {
+void render_metrics(Context& context, const HttpExchange&, Answer& answer) {
   answer.content_type = "text/plain; version=0.0.4; charset=utf-8";
   Page page(answer.body);
   page.family("build_info", "gauge", "Always 1; the version is a label.");
@@ -183,39 +203,26 @@ void render_metrics(Context& context, Answer& answer) {
               static_cast<double>((context.now() - context.started_at()).ms()) / 1e3);
   if (context.node() != nullptr) {
     const node::Status status = context.node()->status(context.now());
-    node_metrics(status, context.options().id, page);
+    node_metrics(status, context.settings().id, page);
     counter_metrics(context.node()->counters(), page);
     snapshot_metrics(status, context.node()->counters(),
                      static_cast<double>(snapshot_age(context).ms()) / 1e3, page);
-    disk_metrics(*context.wal(), context.metrics.fsync, page);
+    if (const auto disk = context.figures().disk())
+      disk_metrics(*disk, context.metrics.fsync, page);
   }
   loop_metrics(context.metrics, context.now(), page);
   page.single("log_lines_dropped_total", "counter", "Log lines that stderr did not take.",
               log::dropped());
   page.family("requests_total", "counter", "Requests answered, by route and status.");
   for (const auto& [key, count] : context.metrics.requests)
-    page.sample(count, fmt::format("route=\"{}\",status=\"{}\"", to_string(key.first), key.second));
+    page.sample(count, fmt::format("route=\"{}\",status=\"{}\"",
+                                   context.table().label_of(key.first), key.second));
   page.family("request_seconds", "histogram", "From the end of a request's head to its answer.");
-  for (std::size_t i = 0; i < kRoutes; ++i)
+  for (std::size_t i = 0; i < context.metrics.latency.size(); ++i)
     if (!context.metrics.latency[i].empty())
       page.histogram(context.metrics.latency[i],
-                     fmt::format("route=\"{}\"", to_string(static_cast<Route>(i))));
-  const Gauges& gauges = context.gauges;
-  page.single("connections", "gauge", "Open connections of clients.", gauges.connections);
-  page.single("connections_accepted_total", "counter", "Connections of clients, ever.",
-              context.metrics.connections_accepted);
-  page.single("connections_refused_total", "counter", "Connections above the limit.",
-              context.metrics.connections_refused);
-  page.family("client_bytes_total", "counter", "Bytes exchanged with clients.");
-  page.sample(gauges.client_bytes_in, "direction=\"in\"");
-  page.sample(gauges.client_bytes_out, "direction=\"out\"");
-  page.family("peer_bytes_total", "counter", "Bytes exchanged with peers.");
-  page.sample(gauges.peer_bytes_in, "direction=\"in\"");
-  page.sample(gauges.peer_bytes_out, "direction=\"out\"");
-  page.single("peer_links_up", "gauge", "Connections that this node dialled and that stand.",
-              gauges.peer_links_up);
-  page.single("peer_messages_dropped_total", "counter", "Messages dropped on full or broken links.",
-              gauges.peer_messages_dropped);
+                     fmt::format("route=\"{}\"", context.table().label_of(i)));
+  traffic_metrics(context.figures().traffic(), context.metrics, page);
 }
 
-}  // namespace vesper::server
+}  // namespace vesper::api

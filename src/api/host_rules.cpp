@@ -1,12 +1,11 @@
-// Which Host and which Origin a request may name: what keeps web pages of others away from a store
-// that needs no password.
+#include "api/host_rules.hpp"
+
 #include <arpa/inet.h>
 
 #include "http/grammar.hpp"
 #include "http/target.hpp"
-#include "server/routes.hpp"
 
-namespace vesper::server {
+namespace vesper::api {
 namespace {
 
 // A name with one dot at its end is the same name (RFC 1034 §3.1).
@@ -20,7 +19,7 @@ bool is_ipv4(const std::string& host) {
   return ::inet_pton(AF_INET, host.c_str(), &address) == 1;
 }
 
-// Origin = scheme "://" authority (RFC 6454 §7); "null" and what is no origin equals nobody's.
+// Origin = scheme "://" authority (RFC 6454 §7); "null" and what is no origin equals no host's.
 bool same_origin(std::string_view origin, std::string_view host) {
   std::uint16_t default_port = 80;
   const std::string_view http = "http://", https = "https://";
@@ -40,14 +39,14 @@ bool same_origin(std::string_view origin, std::string_view host) {
 
 }  // namespace
 
-bool host_allowed(const Options& options, std::string_view authority) {
+bool host_allowed(const Settings& settings, std::string_view authority) {
   const auto parsed = http::parse_authority(authority);
   if (!parsed) return false;
   const std::string host(without_root_dot(parsed->host));
   if (parsed->is_ipv6 || is_ipv4(host) || host.find('.') == std::string::npos) return true;
-  for (const HostPort& listed : options.list)
+  for (const HostPort& listed : settings.list)
     if (http::equal_ignoring_case(listed.host, host)) return true;
-  for (const std::string& allowed : options.allow_hosts)
+  for (const std::string& allowed : settings.allow_hosts)
     if (allowed == "*" || http::equal_ignoring_case(without_root_dot(allowed), host)) return true;
   return false;
 }
@@ -64,4 +63,4 @@ bool cross_origin(const http::RequestHead& head) {
   return false;
 }
 
-}  // namespace vesper::server
+}  // namespace vesper::api

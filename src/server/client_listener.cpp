@@ -1,4 +1,4 @@
-#include "server/front.hpp"
+#include "server/client_listener.hpp"
 
 #include <fmt/core.h>
 #include <sys/resource.h>
@@ -39,26 +39,28 @@ std::size_t connection_limit(const Options& options) {
 
 }  // namespace
 
-Front::Front(io::Loop& loop, Context& context, peer::Peers& peers)
+ClientListener::ClientListener(io::Loop& loop, const Options& options, api::Context& context,
+                               peer::Peers& peers)
     : loop_(loop),
+      options_(options),
       context_(context),
       peers_(peers),
-      listener_(loop, io::Delegate<void>::to<&Front::on_waiting>(this)),
-      sweep_(loop, io::Delegate<void>::to<&Front::on_sweep>(this)),
-      limit_(connection_limit(context.options())) {}
+      listener_(loop, io::Delegate<void>::to<&ClientListener::on_waiting>(this)),
+      sweep_(loop, io::Delegate<void>::to<&ClientListener::on_sweep>(this)),
+      limit_(connection_limit(options)) {}
 
-Front::~Front() = default;
+ClientListener::~ClientListener() = default;
 
-Result<void> Front::listen(const std::vector<io::Address>& addresses) {
+Result<void> ClientListener::listen(const std::vector<io::Address>& addresses) {
   return listener_.listen(addresses, kBacklog);
 }
 
-void Front::open() {
+void ClientListener::open() {
   open_ = true;
   on_waiting();
 }
 
-void Front::on_waiting() {
+void ClientListener::on_waiting() {
   while (open_ && connections_.size() < limit_ + kBeyondLimit) {
     auto stream = std::make_unique<io::Stream>(loop_);
     if (!listener_.accept(*stream)) return;
@@ -66,7 +68,7 @@ void Front::on_waiting() {
   }
 }
 
-void Front::accept_one(std::unique_ptr<io::Stream> stream) {
+void ClientListener::accept_one(std::unique_ptr<io::Stream> stream) {
   context_.set_now(loop_.now());
   const bool over_limit = connections_.size() >= limit_;
   if (over_limit) ++context_.metrics.connections_refused;
@@ -76,18 +78,18 @@ void Front::accept_one(std::unique_ptr<io::Stream> stream) {
   if (!sweep_.active()) sweep_.start(seconds(1), seconds(1));
 }
 
-void Front::reply(const node::Ticket& ticket, node::Reply reply) {
+void ClientListener::reply(const node::Ticket& ticket, node::Reply reply) {
   const auto at = connections_.find(ticket.connection);
   if (at != connections_.end()) at->second->on_reply(ticket.request, std::move(reply));
 }
 
-void Front::mark(Connection& connection) {
+void ClientListener::mark(Connection& connection) {
   if (connection.marked_ || connection.gone_) return;
   connection.marked_ = true;
   marked_.push_back(&connection);
 }
 
-void Front::flush() {
+void ClientListener::flush() {
   taken_ = 0;
   // Connections that are marked meanwhile come in the next turn.
   const std::vector<Connection*> due = std::exchange(marked_, {});
@@ -108,7 +110,7 @@ void Front::flush() {
   on_waiting();  // there is room again
 }
 
-void Front::retire(Connection& connection) {
+void ClientListener::retire(Connection& connection) {
   const auto at = connections_.find(connection.id());
   VESPER_ASSERT(at != connections_.end());
   if (connection.stream_ != nullptr) {
@@ -122,7 +124,7 @@ void Front::retire(Connection& connection) {
   // flush() runs in this turn or the next, and buries.
 }
 
-void Front::on_sweep() {
+void ClientListener::on_sweep() {
   context_.set_now(loop_.now());
   std::vector<Connection*> all;
   all.reserve(connections_.size());
@@ -131,37 +133,33 @@ void Front::on_sweep() {
     if (!connection->gone_) connection->sweep();
 }
 
-void Front::begin_drain() {
+void ClientListener::begin_drain() {
   open_ = false;
   listener_.close();
 }
 
-void Front::begin_shutdown() {
+void ClientListener::begin_shutdown() {
   std::vector<Connection*> all;
   for (const auto& [id, connection] : connections_) all.push_back(connection.get());
   for (Connection* connection : all)
     if (!connection->gone_) connection->begin_shutdown();
 }
 
-bool Front::settled() const {
+bool ClientListener::settled() const {
   return std::all_of(connections_.begin(), connections_.end(),
                      [](const auto& entry) { return entry.second->settled(); });
 }
 
-void Front::update_gauges() {
-  const peer::Traffic peers = peers_.traffic();
-  Gauges& gauges = context_.gauges;
-  gauges.peer_links_up = peers.links_up;
-  gauges.peer_bytes_in = peers.bytes_in;
-  gauges.peer_bytes_out = peers.bytes_out;
-  gauges.peer_messages_dropped = peers.messages_dropped;
-  gauges.connections = connections_.size();
-  gauges.client_bytes_in = context_.metrics.bytes_in;
-  gauges.client_bytes_out = context_.metrics.bytes_out;
+ClientListener::Traffic ClientListener::traffic() const {
+  Traffic traffic;
+  traffic.connections = connections_.size();
+  traffic.bytes_in = context_.metrics.bytes_in;
+  traffic.bytes_out = context_.metrics.bytes_out;
   for (const auto& [id, connection] : connections_) {
-    gauges.client_bytes_in += connection->stream_->bytes_in();
-    gauges.client_bytes_out += connection->stream_->bytes_out();
+    traffic.bytes_in += connection->stream_->bytes_in();
+    traffic.bytes_out += connection->stream_->bytes_out();
   }
+  return traffic;
 }
 
 }  // namespace vesper::server

@@ -1,16 +1,21 @@
-// /cluster/transfer: leadership moves to another node (thesis 3.10).
+#include "api/transfer.hpp"
+
 #include <fmt/core.h>
 
 #include <algorithm>
 
+#include "api/answer.hpp"
+#include "api/checks.hpp"
+#include "api/context.hpp"
+#include "api/http_exchange.hpp"
 #include "http/values.hpp"
 #include "json/writer.hpp"
-#include "server/api.hpp"
 
-namespace vesper::server {
+namespace vesper::api {
 
 std::optional<Problem> check_transfer(const Context& context, const http::RequestHead& head,
-                                      const Query& query, Exchange& exchange) {
+                                      const Query& query, HttpExchange& exchange) {
+  auto& request = exchange.request.emplace<TransferRequest>();
   for (const http::QueryParameter& parameter : query) {
     if (parameter.name == "timeout") {
       if (auto problem = read_timeout(parameter, exchange)) return problem;
@@ -21,20 +26,22 @@ std::optional<Problem> check_transfer(const Context& context, const http::Reques
                                        [&](auto known) { return known.value == id; });
       if (member == members.end())
         return invalid_parameter("to", "to is the id of a member, see \"members\" in /status");
-      exchange.to = *member;
+      request.to = *member;
     } else {
       return unknown_parameter(parameter);
     }
   }
-  return check_length(head, exchange, false);
+  return check_length(head, exchange, Length::optional);
 }
 
-void run_transfer(Context& context, std::uint64_t connection, Exchange& exchange) {
-  context.post(node::ClientTransfer{
-      {connection, exchange.sequence}, exchange.to, context.now() + exchange.timeout});
+void run_transfer(Context& context, HttpExchange& exchange, std::string) {
+  context.post(node::ClientTransfer{exchange.ticket, std::get<TransferRequest>(exchange.request).to,
+                                    context.now() + exchange.timeout});
 }
 
-void render_transfer(const Context& context, const node::TransferResult& result, Answer& answer) {
+void render_transfer(Context& context, const HttpExchange& exchange, Answer& answer) {
+  if (render_refusal(exchange.reply(), {}, answer)) return;
+  const auto& result = std::get<node::TransferResult>(exchange.reply());
   json::Writer json(answer.body);
   json.begin_object();
   json.key("leader");
@@ -45,4 +52,4 @@ void render_transfer(const Context& context, const node::TransferResult& result,
   answer.body += '\n';
 }
 
-}  // namespace vesper::server
+}  // namespace vesper::api

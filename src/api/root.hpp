@@ -1,0 +1,10 @@
+// /: what this is and where to go on.
+#pragma once
+
+#include "api/forward.hpp"
+
+namespace vesper::api {
+
+void render_root(Context& context, const HttpExchange& exchange, Answer& answer);
+
+}  // namespace vesper::api
