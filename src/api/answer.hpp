@@ -1,12 +1,15 @@
-// An answer before it is written: the head's variable parts and the body.
+// An answer before it is written: the head's variable parts and the body, which is whole or a
+// stream.
 #pragma once
 
 #include <cstdint>
+#include <memory>
 #include <optional>
 #include <string>
 #include <string_view>
 #include <utility>
 
+#include "api/body_stream.hpp"
 #include "base/bytes.hpp"
 
 namespace vesper::api {
@@ -22,7 +25,9 @@ struct Answer {
   bool retry = false;
   bool replayed = false;  // the answer to an earlier request with the same Idempotency-Key
   std::string body;
-  SharedBytes shared;  // in place of `body`: a large value as it is
+  // In place of `body`:
+  SharedBytes shared;                  // a large value as it is
+  std::unique_ptr<BodyStream> stream;  // a body that is produced while the client takes it
 
   void clear() {
     std::string buffer = std::move(body);

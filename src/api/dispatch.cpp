@@ -147,7 +147,9 @@ void append_answer(Context& context, const HttpExchange& exchange, const Answer&
   else if (exchange.is_http_1_0) out += "Connection: keep-alive\r\n";
   if (!answer.content_type.empty()) {
     http::append_field(out, "Content-Type", answer.content_type);
-    http::append_field(out, "Content-Length", answer.body.size() + answer.shared.size());
+    if (answer.stream == nullptr)
+      http::append_field(out, "Content-Length", answer.body.size() + answer.shared.size());
+    else if (!exchange.is_http_1_0) out += "Transfer-Encoding: chunked\r\n";
   }
   http::end_head(out);
   if (exchange.method != http::Method::head) out += answer.body;

@@ -23,7 +23,8 @@ void run(Context& context, HttpExchange& exchange, std::string body);
 // Requires exchange.answered().
 void render(Context& context, const HttpExchange& exchange, Answer& answer);
 
-// Appends head and body. The caller appends a `shared` body after it.
+// Appends the head and a `body`. The caller appends a `shared` body after it, or the pieces of a
+// stream: in chunks, except in HTTP/1.0.
 void append_answer(Context& context, const HttpExchange& exchange, const Answer& answer,
                    std::string& out);
 

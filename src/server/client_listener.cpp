@@ -42,12 +42,13 @@ std::size_t connection_limit(const Options& options) {
 ClientListener::ClientListener(io::Loop& loop, const Options& options, api::Context& context,
                                peer::Peers& peers)
     : loop_(loop),
-      options_(options),
       context_(context),
       peers_(peers),
       listener_(loop, io::Delegate<void>::to<&ClientListener::on_waiting>(this)),
       sweep_(loop, io::Delegate<void>::to<&ClientListener::on_sweep>(this)),
-      limit_(connection_limit(options)) {}
+      limit_(connection_limit(options)),
+      budget_(options.max_body_bytes, options.max_output_bytes),
+      connection_context_{loop, options, context, budget_, *this, scratch_} {}
 
 ClientListener::~ClientListener() = default;
 
@@ -74,7 +75,9 @@ void ClientListener::accept_one(std::unique_ptr<io::Stream> stream) {
   if (over_limit) ++context_.metrics.connections_refused;
   ++context_.metrics.connections_accepted;
   const std::uint64_t id = next_id_++;
-  connections_.emplace(id, std::make_unique<Connection>(id, *this, std::move(stream), over_limit));
+  const auto limit = over_limit ? Connection::Limit::exceeded : Connection::Limit::kept;
+  connections_.emplace(
+      id, std::make_unique<Connection>(id, connection_context_, std::move(stream), limit));
   if (!sweep_.active()) sweep_.start(seconds(1), seconds(1));
 }
 
@@ -83,40 +86,40 @@ void ClientListener::reply(const node::Ticket& ticket, node::Reply reply) {
   if (at != connections_.end()) at->second->on_reply(ticket.request, std::move(reply));
 }
 
-void ClientListener::mark(Connection& connection) {
-  if (connection.marked_ || connection.gone_) return;
-  connection.marked_ = true;
-  marked_.push_back(&connection);
+void ClientListener::resume(const node::Ticket& ticket) {
+  const auto at = connections_.find(ticket.connection);
+  if (at != connections_.end()) at->second->resume_body(ticket.request);
+}
+
+void ClientListener::is_peer(std::unique_ptr<io::Stream> stream, const http::RequestHead& head,
+                             std::string_view rest) {
+  peers_.accept(std::move(stream), head, rest);
 }
 
 void ClientListener::flush() {
-  taken_ = 0;
+  budget_.begin_turn();
   // Connections that are marked meanwhile come in the next turn.
   const std::vector<Connection*> due = std::exchange(marked_, {});
   const Instant until = loop_.now() + kAnswering;
   std::size_t at = 0;
-  for (; at < due.size() && loop_.now() < until; ++at) {
-    due[at]->marked_ = false;
-    if (!due[at]->gone_) due[at]->flush();
-  }
+  for (; at < due.size() && loop_.now() < until; ++at)
+    if (!due[at]->gone()) due[at]->flush();
   std::vector<Connection*> late(due.begin() + static_cast<std::ptrdiff_t>(at), due.end());
-  std::erase_if(late, [](const Connection* connection) { return connection->gone_; });
+  std::erase_if(late, [](const Connection* connection) { return connection->gone(); });
   marked_.insert(marked_.begin(), late.begin(), late.end());
-  if (!starved_.empty() && output_room())
+  if (!starved_.empty() && budget_.output_has_room())
     for (const std::uint64_t id : std::exchange(starved_, {}))
-      if (const auto it = connections_.find(id); it != connections_.end()) mark(*it->second);
+      if (const auto it = connections_.find(id); it != connections_.end()) it->second->mark();
   if (graveyard_.empty()) return;
   graveyard_.clear();
   on_waiting();  // there is room again
 }
 
-void ClientListener::retire(Connection& connection) {
+void ClientListener::ended(Connection& connection) {
   const auto at = connections_.find(connection.id());
   VESPER_ASSERT(at != connections_.end());
-  if (connection.stream_ != nullptr) {
-    context_.metrics.bytes_in += connection.stream_->bytes_in();
-    context_.metrics.bytes_out += connection.stream_->bytes_out();
-  }
+  context_.metrics.bytes_in += connection.bytes_in();
+  context_.metrics.bytes_out += connection.bytes_out();
   std::erase(marked_, &connection);  // it may have been marked again while it was flushed
   graveyard_.push_back(std::move(at->second));
   connections_.erase(at);
@@ -130,7 +133,7 @@ void ClientListener::on_sweep() {
   all.reserve(connections_.size());
   for (const auto& [id, connection] : connections_) all.push_back(connection.get());
   for (Connection* connection : all)
-    if (!connection->gone_) connection->sweep();
+    if (!connection->gone()) connection->sweep();
 }
 
 void ClientListener::begin_drain() {
@@ -142,7 +145,7 @@ void ClientListener::begin_shutdown() {
   std::vector<Connection*> all;
   for (const auto& [id, connection] : connections_) all.push_back(connection.get());
   for (Connection* connection : all)
-    if (!connection->gone_) connection->begin_shutdown();
+    if (!connection->gone()) connection->begin_shutdown();
 }
 
 bool ClientListener::settled() const {
@@ -156,8 +159,8 @@ ClientListener::Traffic ClientListener::traffic() const {
   traffic.bytes_in = context_.metrics.bytes_in;
   traffic.bytes_out = context_.metrics.bytes_out;
   for (const auto& [id, connection] : connections_) {
-    traffic.bytes_in += connection->stream_->bytes_in();
-    traffic.bytes_out += connection->stream_->bytes_out();
+    traffic.bytes_in += connection->bytes_in();
+    traffic.bytes_out += connection->bytes_out();
   }
   return traffic;
 }

@@ -1,5 +1,5 @@
-// All connections of clients: accepting within limits, finding who an answer is for, sweeping out
-// what makes no progress.
+// All connections of clients: accepting within limits, finding the one that an answer is for,
+// sweeping out what makes no progress.
 #pragma once
 
 #include <cstdint>
@@ -12,12 +12,14 @@
 #include "io/timer.hpp"
 #include "node/ports.hpp"
 #include "peer/peers.hpp"
+#include "server/budget.hpp"
 #include "server/connection.hpp"
+#include "server/connection_events.hpp"
 #include "server/options.hpp"
 
 namespace vesper::server {
 
-class ClientListener final : public node::Clients {
+class ClientListener final : public node::Clients, private ConnectionEvents {
  public:
   // `peers` takes over connections that turn out to be a peer's.
   ClientListener(io::Loop& loop, const Options& options, api::Context& context, peer::Peers& peers);
@@ -30,6 +32,8 @@ class ClientListener final : public node::Clients {
   void open();
 
   void reply(const node::Ticket& ticket, node::Reply reply) override;
+  // The stream that answers this request has more, or has ended. Harmless when it is gone.
+  void resume(const node::Ticket& ticket);
 
   // End of a turn: one write for each connection that has something to say, as long as the turn's
   // share of time lasts; the others come first in the next one.
@@ -39,7 +43,7 @@ class ClientListener final : public node::Clients {
 
   // No new connections from now on.
   void begin_drain();
-  // Idle connections end, the others behind what they wait for.
+  // Idle connections end, the others after what they wait for. Streams are cut.
   void begin_shutdown();
   bool empty() const { return connections_.empty(); }
   // After begin_shutdown(): every request is answered and every answer is with the kernel.
@@ -51,23 +55,18 @@ class ClientListener final : public node::Clients {
   Traffic traffic() const;
 
  private:
-  friend class Connection;
-
   void on_waiting();
   void accept_one(std::unique_ptr<io::Stream> stream);
   void on_sweep();
-  void mark(Connection& connection);
-  void retire(Connection& connection);
-  // What a turn takes in from clients is bounded: what they can offer at once keeps a leader busy
-  // for longer than an election timeout, and its heartbeats wait for the turn to end.
-  bool turn_has_room() const { return taken_ < kMaxTaken; }
-  bool output_room() const { return output_bytes_ < options_.max_output_bytes; }
-  bool body_room() const { return body_bytes_ < options_.max_body_bytes; }
 
-  static constexpr std::size_t kMaxTaken = 1024;  // requests in one turn
+  // ConnectionEvents
+  void wants_flush(Connection& connection) override { marked_.push_back(&connection); }
+  void starved(const Connection& connection) override { starved_.push_back(connection.id()); }
+  void is_peer(std::unique_ptr<io::Stream> stream, const http::RequestHead& head,
+               std::string_view rest) override;
+  void ended(Connection& connection) override;
 
   io::Loop& loop_;
-  const Options& options_;
   api::Context& context_;
   peer::Peers& peers_;
   io::Listener listener_;
@@ -79,10 +78,9 @@ class ClientListener final : public node::Clients {
   std::vector<Connection*> marked_;
   std::vector<std::unique_ptr<Connection>> graveyard_;  // destroyed when nothing is on the stack
   std::vector<std::uint64_t> starved_;  // have answers, and wait for others' output to drain
-  std::size_t taken_ = 0;               // requests since the last turn ended
-  std::size_t body_bytes_ = 0;          // of requests being read
-  std::size_t output_bytes_ = 0;        // not taken by the kernel
+  Budget budget_;
   api::Answer scratch_;
+  const ConnectionContext connection_context_;
 };
 
 }  // namespace vesper::server
