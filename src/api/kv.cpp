@@ -99,15 +99,11 @@ void render_item(const KvRequest& request, const kv::Item& item, Answer& answer)
   json.bytes_member("key", request.key);
   json.bytes_member("value", item.value.view());
   if (item.json) {
-    json.key("json");
-    json.boolean(true);
+    json.member("json", true);
   }
-  json.key("revision");
-  json.number(item.revision);
-  json.key("create_revision");
-  json.number(item.create_revision);
-  json.key("version");
-  json.number(item.version);
+  json.member("revision", item.revision);
+  json.member("create_revision", item.create_revision);
+  json.member("version", item.version);
   json.end_object();
   answer.body += '\n';
 }
@@ -138,20 +134,15 @@ void render_write(const KvRequest& request, const kv::WriteResult& write, Answer
       answer.etag = write.revision;
       json.begin_object();
       json.bytes_member("key", request.key);
-      json.key("revision");
-      json.number(write.revision);
-      json.key("create_revision");
-      json.number(write.create_revision);
-      json.key("version");
-      json.number(write.version);
+      json.member("revision", write.revision);
+      json.member("create_revision", write.create_revision);
+      json.member("version", write.version);
       break;
     case kv::WriteResult::Kind::removed:
     case kv::WriteResult::Kind::absent:
       json.begin_object();
-      json.key("deleted");
-      json.number(write.kind == kv::WriteResult::Kind::removed ? 1 : 0);
-      json.key("revision");
-      json.number(write.revision);
+      json.member("deleted", write.kind == kv::WriteResult::Kind::removed ? 1u : 0u);
+      json.member("revision", write.revision);
       break;
     case kv::WriteResult::Kind::precondition_failed:
       return render_failed_condition(write.current_revision, write.revision, answer);

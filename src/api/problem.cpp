@@ -95,39 +95,28 @@ Problem overloaded(std::string detail) {
 void append_problem(std::string& out, const Problem& problem) {
   json::Writer json(out);
   json.begin_object();
-  json.key("type");
-  json.string("about:blank");
-  json.key("title");
-  json.string(http::status_phrase(problem.status));
-  json.key("status");
-  json.number(static_cast<std::uint64_t>(problem.status));
-  json.key("detail");
-  json.string(problem.detail);
-  json.key("code");
-  json.string(problem.code);
+  json.member("type", "about:blank");
+  json.member("title", http::status_phrase(problem.status));
+  json.member("status", static_cast<std::uint64_t>(problem.status));
+  json.member("detail", problem.detail);
+  json.member("code", problem.code);
   if (!problem.hint.empty()) {
-    json.key("hint");
-    json.string(problem.hint);
+    json.member("hint", problem.hint);
   }
   if (problem.code == "invalid_parameter") {
-    json.key("parameter");
-    json.string(problem.parameter);
+    json.member("parameter", problem.parameter);
   }
   if (!problem.field.empty()) {
-    json.key("field");
-    json.string(problem.field);
+    json.member("field", problem.field);
   }
   if (problem.limit) {
-    json.key("limit");
-    json.number(*problem.limit);
+    json.member("limit", *problem.limit);
   }
   if (problem.current_revision) {
-    json.key("current_revision");
-    json.number(*problem.current_revision);
+    json.member("current_revision", *problem.current_revision);
   }
   if (problem.retry()) {
-    json.key("retry_after_ms");
-    json.number(kRetryAfterMs);
+    json.member("retry_after_ms", kRetryAfterMs);
   }
   json.end_object();
   out += '\n';

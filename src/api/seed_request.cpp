@@ -34,18 +34,14 @@ enum class Why : std::uint8_t { no_leader, no_key };
 void render_fail(const HttpExchange& exchange, Why why, Answer& answer) {
   json::Writer json(answer.body);
   json.begin_object();
-  json.key("code");
-  json.string("fail");
+  json.member("code", "fail");
   if (exchange.method == http::Method::get) {
-    json.key("payload");
-    json.begin_object();
-    json.key("key");
-    json.string(key_of(exchange));
+    json.begin_object("payload");
+    json.member("key", key_of(exchange));
     json.end_object();
   }
   if (why == Why::no_leader) {
-    json.key("reason");
-    json.string("no_leader");
+    json.member("reason", "no_leader");
   }
   json.end_object();
 }
@@ -53,12 +49,9 @@ void render_fail(const HttpExchange& exchange, Why why, Answer& answer) {
 void render_found(const HttpExchange& exchange, const kv::Item& item, Answer& answer) {
   json::Writer json(answer.body);
   json.begin_object();
-  json.key("code");
-  json.string("success");
-  json.key("payload");
-  json.begin_object();
-  json.key("key");
-  json.string(key_of(exchange));
+  json.member("code", "success");
+  json.begin_object("payload");
+  json.member("key", key_of(exchange));
   if (item.json) {
     json.key("value");
     json.raw(item.value.view());

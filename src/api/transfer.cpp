@@ -44,10 +44,8 @@ void render_transfer(Context& context, const HttpExchange& exchange, Answer& ans
   const auto& result = std::get<node::TransferResult>(exchange.reply());
   json::Writer json(answer.body);
   json.begin_object();
-  json.key("leader");
-  json.string(context.address_of(result.leader));
-  json.key("term");
-  json.number(result.term.value);
+  json.member("leader", context.address_of(result.leader));
+  json.member("term", result.term.value);
   json.end_object();
   answer.body += '\n';
 }
