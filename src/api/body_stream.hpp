@@ -15,8 +15,8 @@ class BodyStream {
  public:
   enum class Next : std::uint8_t {
     bytes,     // at least one byte was appended; ask again
-    waiting,   // nothing more now: whoever has more calls ClientListener::resume() with the
-               // request's ticket
+    waiting,   // nothing more now: when there is, the producer calls ClientListener::resume() with
+               // the request's ticket
     finished,  // complete, with what was appended in this call
     failed,    // it will never be complete; the client sees the connection break
   };

@@ -1,5 +1,5 @@
-// What the handlers of requests see of the server. Owned by the composition root; changes only
-// between turns, but for what the node itself changes.
+// What the handlers of requests see of the server. The composition root owns it. It changes only
+// between turns, except for what the node itself changes.
 #pragma once
 
 #include <ctime>
@@ -48,8 +48,8 @@ class Context {
   // Into the node's mailbox. Requires a node.
   void post(node::Post post);
   void attach(node::Node& node) { node_ = &node; }
-  // A shutdown has two steps. Draining: no new connections, what comes on the others is served and
-  // each ends behind its next answer. Shutting down: what comes is refused.
+  // A shutdown has two steps. Draining: new connections are not taken, requests on the others are
+  // served, and each connection ends after its next answer. Shutting down: requests are refused.
   bool draining() const { return draining_; }
   bool shutting_down() const { return shutting_down_; }
   void set_draining() { draining_ = true; }
@@ -57,10 +57,10 @@ class Context {
 
   // The ids of the members: the log's voters, or the servers of the list until there are any.
   std::vector<raft::ServerId> members() const;
-  // Where a server is reached, as a URL. The log says who is a member, the list where it is found:
-  // this node dials the list's address, and so can a client. The address in the log is that of the
-  // day when the cluster was founded; it stands for a member that the list does not name. Empty for
-  // an id in neither.
+  // The URL at which a server is reached. The log says which servers are members, the list says
+  // what their addresses are: this server dials the list's address, and so can a client. The
+  // address in the log is the one that the cluster was founded with. It is returned for a member
+  // that the list does not name. Empty for an id in neither.
   std::string address_of(raft::ServerId id) const;
   // Nothing while the list names exactly the members, or no log is known.
   std::optional<ListMismatch> list_mismatch() const;

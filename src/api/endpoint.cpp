@@ -90,8 +90,13 @@ EndpointTable::EndpointTable(std::span<const Endpoint> rows) : rows_(rows), labe
 }
 
 const Endpoint* EndpointTable::find(std::string_view path) const {
-  for (const Endpoint& row : rows_)
-    if (row.match == Match::exact ? path == row.path : path.starts_with(row.path)) return &row;
+  for (const Endpoint& row : rows_) {
+    const bool fits =
+        row.match == Match::exact ? path.size() == row.path.size() : path.size() >= row.path.size();
+    // The last byte tells nearly all rows of one size apart.
+    if (!fits || path[row.path.size() - 1] != row.path.back()) continue;
+    if (path.starts_with(row.path)) return &row;
+  }
   return nullptr;
 }
 

@@ -56,7 +56,7 @@ std::span<const Endpoint> endpoints();
 // no endpoint.
 class EndpointTable {
  public:
-  // The rows outlive the table.
+  // The rows outlive the table. No path is empty.
   explicit EndpointTable(std::span<const Endpoint> rows);
 
   // Null: nothing is at this path.

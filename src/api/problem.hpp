@@ -1,4 +1,4 @@
-// Problem bodies (RFC 9457): how every error is told. The codes are the contract's
+// Problem bodies (RFC 9457): the form of every error. The codes are the contract's
 // (docs/http-api.md); programs compare them and never the detail.
 #pragma once
 
@@ -15,7 +15,7 @@ struct Problem {
   int status = 500;
   std::string_view code;  // static text
   std::string detail;     // for people
-  std::string hint;       // a next step, where there is one
+  std::string hint;       // a next step; may be empty
   // Members that only some codes have.
   std::string parameter;
   std::string field;

@@ -1,4 +1,4 @@
-// /: what this is and where to go on.
+// /: what this server is and which paths to try next.
 #pragma once
 
 #include "api/forward.hpp"

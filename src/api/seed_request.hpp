@@ -1,5 +1,5 @@
-// /request: the seed project's endpoint, whose shapes are the seed's to the letter, so that its
-// client works against any node.
+// /request: the seed project's endpoint. Its requests and answers have exactly the seed's shape, so
+// that the seed's client works with any server.
 #pragma once
 
 #include <optional>

@@ -1,4 +1,4 @@
-// May strangers reach the peers' port of a server that has no key?
+// Keeps strangers away from the peers' port of a server that has no key.
 #pragma once
 
 #include <optional>
@@ -11,10 +11,12 @@
 
 namespace vesper::peer {
 
-// Without a key, every address of the list and where this server listens must be loopback.
+// Without a key, every address of the list and every one that this server listens on must be
+// loopback.
 bool needs_loopback(const Settings& settings);
-// Why this server must not start, if strangers could reach the peers' port. `listen`: where it
-// would listen; `listed`: the addresses of the list, in its order. Requires needs_loopback().
+// Why this server must not start. Nothing: no stranger can reach the peers' port. `listen` are the
+// addresses that it would listen on, `listed` those of the list, in its order. Requires
+// needs_loopback().
 std::optional<std::string> refuse_open_peers(const Settings& settings,
                                              const std::vector<io::Address>& listen,
                                              std::span<const std::vector<io::Address>> listed);

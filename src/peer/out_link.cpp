@@ -24,7 +24,7 @@ constexpr std::int64_t kConnectTimeout = 2;
 constexpr Duration kGreetTimeout = seconds(2);
 constexpr Duration kMinBackoff = milliseconds(50);
 constexpr Duration kMaxBackoff = milliseconds(500);
-// A link that ended earlier than this counts as a failed dial, so that a peer that hangs up behind
+// A link that ended earlier than this counts as a failed dial, so that a peer that hangs up after
 // each handshake is not dialled in a tight loop.
 constexpr Duration kStable = milliseconds(500);
 constexpr std::size_t kControlQueue = 8u << 20;
@@ -59,7 +59,8 @@ void OutLink::on_resolved(Result<std::vector<io::Address>> addresses) {
   connect_next();
 }
 
-// A resolver that is down must not keep apart what was connected: dials where the peer was.
+// A resolver that is down must not separate servers that were connected: the link dials the last
+// known address.
 void OutLink::not_resolved(std::string why) {
   lookup_.cancel();
   if (addresses_.empty()) return end(std::move(why));
@@ -290,7 +291,7 @@ void OutLink::end(std::string why) {
 void OutLink::wait() {
   const unsigned doublings = std::min(failures_, 5u);
   const Duration longest = std::min(kMinBackoff * (std::int64_t{1} << doublings), kMaxBackoff);
-  // Jitter from our own id space is enough: nobody else dials this peer from here.
+  // Jitter keeps two servers from dialling each other in step.
   const auto jitter = static_cast<std::int64_t>(crypto::random64() % 512);
   timer_.start(longest / 2 + longest / 1024 * jitter);
 }

@@ -1,6 +1,6 @@
-// A connection that this server dials to a peer, and that carries its frames: name, connection,
-// handshake, and again when it ends. Who may speak is decided in handshake.hpp, what follows from a
-// link that comes or goes in peers.hpp.
+// A connection that this server dials to a peer, and that carries this server's frames. It resolves
+// the name, connects, shakes hands, and dials again when it ends. handshake.hpp decides which peers
+// may speak, peers.hpp what follows when a link comes or goes.
 #pragma once
 
 #include <cstdint>

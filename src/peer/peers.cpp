@@ -115,8 +115,8 @@ void Peers::announce(Peer& peer, const Hello& theirs) {
 
 void Peers::link_ended(OutLink& link) {
   Peer& peer = *find(link.to());
-  // The other one has most likely ended, too, and its turn comes; where it is only this one, it is
-  // dialled again behind this call.
+  // The bulk link has most likely ended, too, and reports that by itself. If only the control link
+  // ended, it is dialled again after this call.
   if (link.channel() == Channel::control) peer.bulk->dial();
 }
 
@@ -167,7 +167,7 @@ void Peers::in_proven(InLink& link) {
   const Hello& theirs = link.theirs();
   Peer& peer = *find(theirs.from);
   peer.last_logged.clear();
-  // The peer has dialled again: what stood before is a half-open rest.
+  // The peer has dialled again: its earlier links are half open.
   std::vector<InLink*> old;
   for (const auto& other : in_links_)
     if (other.get() != &link && other->proven() && other->theirs().from == theirs.from &&
@@ -204,7 +204,7 @@ void Peers::received(const InLink& link, node::PeerMessage message) {
   node_->post(node::FromPeer{link.theirs().from, link.theirs().incarnation, std::move(message)});
 }
 
-// ---- who dials us
+// ---- diallers
 
 // Strangers never keep a peer out: the oldest link that has proven nothing makes room.
 bool Peers::drop_unproven() {

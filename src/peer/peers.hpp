@@ -1,5 +1,5 @@
-// The Transport over sockets: who is connected with whom, what the node is told about it, and who
-// may dial this server.
+// The Transport over sockets: the set of peers, what the node is told about their connections, and
+// which diallers are taken.
 #pragma once
 
 #include <map>
@@ -43,12 +43,12 @@ class Peers final : public node::Transport, private LinkEvents {
 
   void send(raft::ServerId to, const node::PeerMessage& message, bool bulk) override;
 
-  // A client's connection turned out to be a peer's. `head` asks for the upgrade, `rest` came
-  // behind it.
+  // Takes over a connection whose client turned out to be a peer. `head` asks for the upgrade,
+  // `rest` came after it.
   void accept(std::unique_ptr<io::Stream> stream, const http::RequestHead& head,
               std::string_view rest);
 
-  // Some peer refuses this server, for what it is or how it was started.
+  // Does any peer refuse this server?
   bool is_refused() const;
 
   // End of a turn: one write for each link; frames are read again or not.

@@ -12,9 +12,9 @@ namespace {
 
 constexpr std::size_t kMaxRequests = 64;        // of one connection, not answered
 constexpr std::size_t kMaxQueued = 1u << 20;    // bytes of them, and of answers not taken
-constexpr std::size_t kMaxDropped = 64u << 20;  // read behind the last answer
+constexpr std::size_t kMaxDropped = 64u << 20;  // read after the last answer
 constexpr std::size_t kShareAbove = 4096;       // below, a copy is cheaper than a slice
-constexpr Duration kHold = seconds(1);          // what Retry-After asks of who was refused
+constexpr Duration kHold = seconds(1);          // what Retry-After asks for
 constexpr std::size_t kKeepBody = 64u << 10;
 // Of a streamed answer, gathered here and not taken by the kernel.
 constexpr std::size_t kBodyWindow = 64u << 10;

@@ -82,8 +82,8 @@ class Connection {
   bool upgrade(std::string_view rest);
 
   api::HttpExchange* find(std::uint64_t sequence);
-  void refuse_reading(
-      api::Problem problem);  // the message under way, and end the connection behind it
+  // The message under way, and ends the connection after the answer.
+  void refuse_reading(api::Problem problem);
   void answer_ready();
   void write_answer(api::HttpExchange& exchange);
   // Asks the stream for as much as the window has room for. False: it has not ended, or broke.

@@ -18,7 +18,7 @@ namespace vesper::server {
 namespace {
 
 constexpr std::size_t kQuickExitKeys = 100'000;
-// How long a node that shuts down goes on serving who is connected, at most.
+// A server that shuts down goes on serving its connections for up to this long.
 constexpr Duration kDrain = milliseconds(250);
 // How often a reader of the log that was stuck is tried again.
 constexpr Duration kLogRetry = milliseconds(50);
@@ -119,7 +119,8 @@ api::TrafficFigures Server::traffic() const {
 Exit Server::run() {
   start();
   loop_.run();  // no turn, if something was refused: stop() has been called
-  // Nor must a large store, taken apart key by key for nobody.
+  // Skip destructors: freeing a large store only delays the exit, and every promise is already
+  // durable.
   const bool large = node_ != nullptr && node_->store().size() > kQuickExitKeys;
   if (large || recovery_.busy() || (fs_ != nullptr && !fs_->idle()) || loop_.awaits_resolver()) {
     // A disk or a name server that does not answer must not keep the process: what was promised is
@@ -256,7 +257,7 @@ void Server::run_node() {
   context_.metrics.fsync.observe(stats.last_took);
 }
 
-// Once, as soon as the log says who its voters are: read at the start, or received later.
+// Once, as soon as the log says which servers vote: read at the start, or received later.
 void Server::warn_of_list() {
   const std::size_t voters = node_->raft().configuration().voters.size();
   if (voters == voters_seen_) return;

@@ -1,5 +1,5 @@
-// The composition root: makes everything, wires it, runs it, and says how it ended. Who wants to
-// see what is connected to what reads this file and server.cpp.
+// The composition root: makes everything, wires it, runs it, and says how it ended. This file and
+// server.cpp show what is connected to what.
 #pragma once
 
 #include <memory>
@@ -37,8 +37,8 @@ class Server final : private api::Figures {
   Server(const Server&) = delete;
   Server& operator=(const Server&) = delete;
 
-  // Serves until a signal or a failure. Why it ended is in the log, but for a signal. To be called
-  // once.
+  // Serves until a signal or a failure. The log says why it ended, except after a signal. To be
+  // called once.
   Exit run();
 
  private:
