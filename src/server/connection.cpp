@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <utility>
 
+#include "base/assert.hpp"
 #include "http/serializer.hpp"
 #include "http/values.hpp"
 #include "peer/handshake.hpp"
@@ -307,6 +308,8 @@ void Connection::write_answer(api::HttpExchange& exchange) {
   if (!has_body) return answer.stream.reset();
   body_ = std::move(answer.stream);
   body_waits_ = false;
+  // A stream that waits sends nothing, so TCP has to find out that the client's machine is dead.
+  stream_->keep_alive();
   if (input_ == Input::ended) close();  // no one listens to the stream
 }
 
@@ -331,6 +334,8 @@ bool Connection::pump_body() {
     body_waits_ = true;  // unless it is resumed meanwhile
     const api::BodyStream::Next next = body_->next(kBodyWindow - queued, piece);
     if (next != api::BodyStream::Next::waiting) body_waits_ = false;
+    VESPER_ASSERT(piece.size() <= kBodyWindow - queued);
+    VESPER_ASSERT(next != api::BodyStream::Next::bytes || !piece.empty());
     append_piece(piece);
     if (next == api::BodyStream::Next::finished) {
       end_body();
