@@ -83,11 +83,6 @@ void InLink::on_timer() {
   end(refused_ ? std::string() : "it did not finish the handshake in time");
 }
 
-void InLink::pause(bool paused) {
-  if (paused) stream_->read_stop();
-  else stream_->read_start();
-}
-
 void InLink::end(std::string why) {
   if (gone_) return;
   if (!why.empty())

@@ -27,7 +27,9 @@ class InLink {
 
   void take(std::string_view bytes) { on_bytes(bytes); }
   void flush() { stream_->flush(); }
-  void pause(bool paused);
+  // While paused, what the peer sends waits in the kernel.
+  void pause() { stream_->read_stop(); }
+  void resume() { stream_->read_start(); }
 
   bool proven() const { return proven_; }
   bool is_bulk() const { return theirs_.channel == Channel::bulk; }

@@ -89,8 +89,11 @@ void Peers::flush() {
   if (pause != paused_) {
     paused_ = pause;
     // Votes and heartbeats go on; what comes with them is bounded by the senders' windows.
-    for (const auto& link : in_links_)
-      if (link->is_bulk()) link->pause(pause);
+    for (const auto& link : in_links_) {
+      if (!link->is_bulk()) continue;
+      if (pause) link->pause();
+      else link->resume();
+    }
   }
   ended_.clear();
   buried_.clear();
@@ -257,7 +260,7 @@ void Peers::accept(std::unique_ptr<io::Stream> stream, const http::RequestHead& 
   Hello ours, theirs;
   if (const auto refusal = refuse_dialler(*stream, head, ours, theirs)) {
     if (refusal->status == 403 || refusal->status == 400)
-      log_refusal(theirs.from.value, theirs.boot.value != 0,
+      log_refusal(theirs.boot.value != 0 ? std::optional(theirs.from) : std::nullopt,
                   fmt::format("{} ({})", refusal->detail, stream->peer().to_string()));
     return refuse(std::move(stream), *refusal);
   }
@@ -274,7 +277,7 @@ void Peers::accept(std::unique_ptr<io::Stream> stream, const http::RequestHead& 
   in_links_.push_back(
       std::make_unique<InLink>(link_context_, std::move(stream), ours, theirs, agreement.secret));
   InLink& link = *in_links_.back();
-  if (paused_ && theirs.channel == Channel::bulk) link.pause(true);
+  if (paused_ && theirs.channel == Channel::bulk) link.pause();
   link.flush();
   if (!rest.empty()) link.take(rest);
 }
@@ -298,10 +301,10 @@ void Peers::refuse(std::unique_ptr<io::Stream> stream, const Refusal& refusal) {
   in_links_.push_back(std::make_unique<InLink>(link_context_, std::move(stream)));
 }
 
-void Peers::log_refusal(std::uint32_t from, bool known, const std::string& detail) {
+void Peers::log_refusal(std::optional<raft::ServerId> from, const std::string& detail) {
   // The port changes with every dial and would make every line new.
   const std::string reason = detail.substr(0, detail.rfind(':'));
-  if (Peer* peer = known ? find(raft::ServerId(from)) : nullptr) {
+  if (Peer* peer = from ? find(*from) : nullptr) {
     if (peer->last_logged == reason) return;
     peer->last_logged = reason;
   } else {

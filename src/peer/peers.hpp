@@ -89,7 +89,8 @@ class Peers final : public node::Transport, private LinkEvents {
   std::optional<Refusal> refuse_dialler(const io::Stream& stream, const http::RequestHead& head,
                                         Hello& ours, Hello& theirs);
   void refuse(std::unique_ptr<io::Stream> stream, const Refusal& refusal);
-  void log_refusal(std::uint32_t from, bool known, const std::string& detail);
+  // Once for each reason. `from` is nothing if the dialler has not said which server it is.
+  void log_refusal(std::optional<raft::ServerId> from, const std::string& detail);
 
   const Settings settings_;
   RefusalFormat& format_;

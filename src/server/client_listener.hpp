@@ -74,13 +74,13 @@ class ClientListener final : public node::Clients, private ConnectionEvents {
   std::size_t limit_ = 0;  // of connections, as far as descriptors allow
   bool open_ = false;
   std::uint64_t next_id_ = 1;
+  Budget budget_;
+  api::Answer scratch_;
+  const ConnectionContext connection_context_;
   std::unordered_map<std::uint64_t, std::unique_ptr<Connection>> connections_;
   std::vector<Connection*> marked_;
   std::vector<std::unique_ptr<Connection>> graveyard_;  // destroyed when nothing is on the stack
   std::vector<std::uint64_t> starved_;  // have answers, and wait for others' output to drain
-  Budget budget_;
-  api::Answer scratch_;
-  const ConnectionContext connection_context_;
 };
 
 }  // namespace vesper::server
