@@ -8,8 +8,8 @@
 
 #include "app/endpoints.hpp"
 #include "base/bytes.hpp"
+#include "crypto/random.hpp"
 #include "http/target.hpp"
-#include "server/crypto.hpp"
 
 namespace vesper::app {
 
@@ -19,7 +19,7 @@ std::optional<Outcome> call_kv(const ClusterOptions& options, std::string_view k
     return std::nullopt;
   }
   // Drawn anew for each command: what it sends more than once is carried out once.
-  if (call.is_write) call.idempotency_key = to_hex(server::random128());
+  if (call.is_write) call.idempotency_key = to_hex(crypto::random128());
   call.path = "/kv/";
   http::percent_encode_path(key, call.path);
   return call_endpoints(options, call);

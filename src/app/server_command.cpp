@@ -11,6 +11,7 @@
 #include <optional>
 #include <utility>
 
+#include "api/settings.hpp"
 #include "app/call.hpp"
 #include "app/cluster_file.hpp"
 #include "base/log.hpp"
@@ -23,7 +24,7 @@ namespace {
 constexpr std::size_t kMinKeyBytes = 16;
 constexpr std::size_t kMaxKeyBytes = 4096;
 
-server::HostPort to_server(const HostPort& address) {
+vesper::HostPort to_server(const HostPort& address) {
   return {address.host, address.port};
 }
 
@@ -104,8 +105,7 @@ Result<server::Options> to_options(const ServerOptions& given) {
   apply(given.found_after, options.found_after);
   if (options.max_value > kv::kMaxValue)
     return Error{fmt::format("--max-value {}: at most {}", options.max_value, kv::kMaxValue)};
-  if (options.request_timeout < server::kMinTimeout ||
-      options.request_timeout > server::kMaxTimeout)
+  if (options.request_timeout < api::kMinTimeout || options.request_timeout > api::kMaxTimeout)
     return Error{"--request-timeout: from 10ms to 60s"};
   // What is longer than a restart waits for would not be safe; what is longer than an election
   // timeout would put elections off by more than was asked for.

@@ -74,6 +74,21 @@ void end_head(std::string& out) {
   out += "\r\n";
 }
 
+void append_chunk(std::string& out, std::string_view bytes) {
+  VESPER_ASSERT(!bytes.empty());
+  char digits[16];
+  const auto [end, error] = std::to_chars(digits, digits + sizeof(digits), bytes.size(), 16);
+  VESPER_ASSERT(error == std::errc());
+  out.append(digits, end);
+  out += "\r\n";
+  out += bytes;
+  out += "\r\n";
+}
+
+void append_last_chunk(std::string& out) {
+  out += "0\r\n\r\n";
+}
+
 void append_continue(std::string& out) {
   out += "HTTP/1.1 100 Continue\r\n\r\n";
 }

@@ -31,6 +31,11 @@ void append_field(std::string& out, std::string_view name, std::uint64_t value);
 void append_etag(std::string& out, std::uint64_t revision);
 void end_head(std::string& out);
 
+// A piece of a chunked body (RFC 9112 §7.1). Requires at least one byte.
+void append_chunk(std::string& out, std::string_view bytes);
+// The end of a chunked body, without trailers.
+void append_last_chunk(std::string& out);
+
 // The whole interim response (RFC 9110 §15.2.1).
 void append_continue(std::string& out);
 

@@ -2,6 +2,7 @@
 // nothing of its own and does not check nesting: the caller's code is the grammar.
 #pragma once
 
+#include <concepts>
 #include <cstdint>
 #include <string>
 #include <string_view>
@@ -33,6 +34,23 @@ class Writer {
   void null();
   // One complete JSON value, as it is: the caller answers for it.
   void raw(std::string_view json_text);
+
+  // A member: its name and its value.
+  void member(std::string_view name, std::string_view utf8) {
+    key(name);
+    string(utf8);
+  }
+  template <std::unsigned_integral Value>
+  void member(std::string_view name, Value value) {
+    key(name);
+    if constexpr (std::same_as<Value, bool>) boolean(value);
+    else number(value);
+  }
+  // A member whose value is an object, up to the next end_object() of its depth.
+  void begin_object(std::string_view name) {
+    key(name);
+    begin_object();
+  }
 
   // A member whose value is bytes: "name":"text", or "name_base64":"..." where the bytes are no
   // UTF-8.

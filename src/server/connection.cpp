@@ -3,32 +3,34 @@
 #include <algorithm>
 #include <utility>
 
+#include "base/assert.hpp"
 #include "http/serializer.hpp"
 #include "http/values.hpp"
-#include "server/front.hpp"
-#include "server/peers.hpp"
-#include "server/routes.hpp"
+#include "peer/handshake.hpp"
 
 namespace vesper::server {
 namespace {
 
 constexpr std::size_t kMaxRequests = 64;        // of one connection, not answered
 constexpr std::size_t kMaxQueued = 1u << 20;    // bytes of them, and of answers not taken
-constexpr std::size_t kMaxDropped = 64u << 20;  // read behind the last answer
+constexpr std::size_t kMaxDropped = 64u << 20;  // read after the last answer
 constexpr std::size_t kShareAbove = 4096;       // below, a copy is cheaper than a slice
-constexpr Duration kHold = seconds(1);          // what Retry-After asks of who was refused
+constexpr Duration kHold = seconds(1);          // what Retry-After asks for
 constexpr std::size_t kKeepBody = 64u << 10;
+// Of a streamed answer, gathered here and not taken by the kernel.
+constexpr std::size_t kBodyWindow = 64u << 10;
+constexpr std::size_t kLeastPiece = 4u << 10;  // with less room than this it is not asked
 
 }  // namespace
 
-Connection::Connection(std::uint64_t id, Front& front, std::unique_ptr<io::Stream> stream,
-                       bool over_limit)
+Connection::Connection(std::uint64_t id, const ConnectionContext& context,
+                       std::unique_ptr<io::Stream> stream, Limit limit)
     : id_(id),
-      front_(front),
+      context_(context),
       stream_(std::move(stream)),
       parser_(http::Parser::Kind::request),
-      over_limit_(over_limit) {
-  last_input_ = message_began_ = output_moved_at_ = front.context_.now();
+      limit_(limit) {
+  last_input_ = message_began_ = output_moved_at_ = api().now();
   stream_->set_events({io::Delegate<void, std::string_view>::to<&Connection::on_bytes>(this),
                        io::Delegate<void>::to<&Connection::on_ended>(this),
                        io::Delegate<void, int>::to<&Connection::on_failed>(this),
@@ -39,16 +41,17 @@ Connection::Connection(std::uint64_t id, Front& front, std::unique_ptr<io::Strea
 // ---- input
 
 void Connection::on_bytes(std::string_view bytes) {
-  front_.context_.set_now(front_.loop_.now());
-  last_input_ = front_.context_.now();
+  api().set_now(context_.loop.now());
+  last_input_ = api().now();
   if (input_ == Input::parsed) return feed(bytes);
   dropped_bytes_ += bytes.size();
   if (dropped_bytes_ > kMaxDropped) close();
 }
 
 void Connection::on_ended() {
+  if (body_ != nullptr) return close();  // no one listens to the stream
   if (paused_) {
-    // What is left of the input waits in the backlog; its end is seen again behind it.
+    // What is left of the input waits in the backlog; its end is seen again after it.
     input_ = Input::ended;
     return;
   }
@@ -58,7 +61,7 @@ void Connection::on_ended() {
     if (!exchanges_.empty() && !exchanges_.back().answered()) exchanges_.pop_back();
   }
   input_ = Input::ended;
-  front_.mark(*this);
+  mark();
 }
 
 void Connection::on_failed(int) {
@@ -66,12 +69,12 @@ void Connection::on_failed(int) {
 }
 
 void Connection::on_drained() {
-  front_.mark(*this);
+  mark();
 }
 
 // A pipelining client that does not read its answers is not read, either.
 bool Connection::may_begin_request() const {
-  return front_.turn_has_room() && front_.context_.now() >= held_until_ &&
+  return context_.budget.turn_has_room() && api().now() >= held_until_ &&
          exchanges_.size() < kMaxRequests && posted_bytes_ < kMaxQueued &&
          stream_->queued() < kMaxQueued;
 }
@@ -83,11 +86,11 @@ void Connection::feed(std::string_view bytes) {
         backlog_.append(bytes);
         paused_ = true;
         stream_->read_stop();
-        if (!front_.turn_has_room()) front_.mark(*this);
+        if (!context_.budget.turn_has_room()) mark();
         return;
       }
-      ++front_.taken_;
-      message_began_ = front_.context_.now();
+      context_.budget.take_request();
+      message_began_ = api().now();
     }
     std::size_t consumed = 0;
     const http::Step step = parser_.parse(bytes, consumed);
@@ -107,7 +110,7 @@ void Connection::feed(std::string_view bytes) {
   }
 }
 
-void Connection::resume() {
+void Connection::resume_reading() {
   paused_ = false;
   const bool ended = input_ == Input::ended;
   if (ended) input_ = Input::parsed;
@@ -119,31 +122,31 @@ void Connection::resume() {
 
 bool Connection::upgrade(std::string_view rest) {
   const http::RequestHead& head = parser_.request();
-  if (head.path != "/raft" || !http::list_contains(head.upgrade, kPeerProtocol)) return false;
+  if (head.path != "/raft" || !http::list_contains(head.upgrade, peer::kPeerProtocol)) return false;
   if (!exchanges_.empty() || head.framing != http::BodyFraming::none) return false;
   if (stream_->queued() != 0) return false;
   report_output();
   gone_ = true;
   stream_->read_stop();
-  front_.peers_.accept(std::move(stream_), head, rest);
-  front_.retire(*this);
+  context_.events.is_peer(std::move(stream_), head, rest);
+  context_.events.ended(*this);
   return true;
 }
 
 void Connection::on_head(std::string_view rest) {
   const http::RequestHead& head = parser_.request();
   if (upgrade(rest)) return;
-  Exchange& exchange = exchanges_.emplace_back();
-  exchange.sequence = next_sequence_++;
-  auto problem = judge(front_.context_, head, exchange);
-  if (over_limit_) {
-    problem = overloaded("this node has as many connections as it takes");
+  api::HttpExchange& exchange = exchanges_.emplace_back();
+  exchange.ticket = {id_, next_sequence_++};
+  auto problem = api::validate(api(), head, exchange);
+  if (limit_ == Limit::exceeded) {
+    problem = api::overloaded("this node has as many connections as it takes");
     exchange.close = true;
   }
   const bool has_body = head.framing != http::BodyFraming::none;
   const bool expects = head.expectation != http::Expectation::none;
   reading_.active = true;
-  reading_.sequence = exchange.sequence;
+  reading_.sequence = exchange.ticket.request;
   reading_.limit = exchange.body_limit;
   reading_.size = 0;
   reading_.body.clear();
@@ -154,14 +157,14 @@ void Connection::on_head(std::string_view rest) {
     const bool too_long =
         head.framing == http::BodyFraming::length && head.content_length > exchange.body_limit;
     exchange.outcome = std::move(*problem);
-    front_.mark(*this);
+    mark();
     last = exchange.close || (has_body && too_long);  // a body that is too long is not waited for
   }
   if (has_body && expects) {
     // Nobody can tell whether a body follows an answer in place of a 100.
     last |= exchange.answered();
     reading_.wants_continue = !exchange.answered();
-    front_.mark(*this);
+    mark();
   }
   if (last) {
     exchange.close = true;
@@ -174,60 +177,61 @@ void Connection::on_body(std::string_view part) {
   reading_.wants_continue = false;
   reading_.size += part.size();
   if (reading_.size > reading_.limit) {
-    const Exchange* exchange = find(reading_.sequence);
-    return refuse_reading(exchange != nullptr ? Problem{.status = 413,
-                                                        .code = exchange->too_large,
-                                                        .detail = "the body is too large",
-                                                        .limit = reading_.limit}
-                                              : Problem{});
+    const api::HttpExchange* exchange = find(reading_.sequence);
+    return refuse_reading(exchange != nullptr ? api::Problem{.status = 413,
+                                                             .code = exchange->too_large,
+                                                             .detail = "the body is too large",
+                                                             .limit = reading_.limit}
+                                              : api::Problem{});
   }
   if (reading_.dropping) return;
-  if (!front_.body_room())
-    return refuse_reading(overloaded("too many large requests are being read"));
-  front_.body_bytes_ += part.size();
+  if (!context_.budget.body_has_room())
+    return refuse_reading(api::overloaded("too many large requests are being read"));
+  context_.budget.add_body(part.size());
   reading_.body.append(part);
 }
 
 void Connection::on_message_end() {
   reading_.active = false;
-  front_.body_bytes_ -= reading_.body.size();
+  context_.budget.release_body(reading_.body.size());
   if (!parser_.request().keep_alive) input_ = Input::dropped;
-  Exchange* exchange = find(reading_.sequence);
+  api::HttpExchange* exchange = find(reading_.sequence);
   if (exchange == nullptr) return;
-  if (exchange->answered()) return front_.mark(*this);
+  if (exchange->answered()) return mark();
   const std::size_t size = reading_.body.size();
   std::string body = std::exchange(reading_.body, {});
-  run(front_.context_, id_, *exchange, std::move(body));
-  if (exchange->answered()) front_.mark(*this);
+  api::run(api(), *exchange, std::move(body));
+  if (exchange->answered()) mark();
   else posted_bytes_ += exchange->posted_bytes = size;
 }
 
 void Connection::on_parse_error(const http::ParseError& error) {
-  Problem problem{.status = error.status, .code = error.code, .detail = std::string(error.detail)};
+  api::Problem problem{
+      .status = error.status, .code = error.code, .detail = std::string(error.detail)};
   if (error.limit != 0) problem.limit = error.limit;
   refuse_reading(std::move(problem));
 }
 
 // ---- answers
 
-Exchange* Connection::find(std::uint64_t sequence) {
-  if (exchanges_.empty() || sequence < exchanges_.front().sequence) return nullptr;
-  const std::uint64_t at = sequence - exchanges_.front().sequence;
+api::HttpExchange* Connection::find(std::uint64_t sequence) {
+  if (exchanges_.empty() || sequence < exchanges_.front().ticket.request) return nullptr;
+  const std::uint64_t at = sequence - exchanges_.front().ticket.request;
   return at < exchanges_.size() ? &exchanges_[at] : nullptr;
 }
 
-void Connection::refuse_reading(Problem problem) {
-  Exchange* exchange = nullptr;
+void Connection::refuse_reading(api::Problem problem) {
+  api::HttpExchange* exchange = nullptr;
   if (!reading_.active) {  // no head, so that there is no exchange yet
     exchange = &exchanges_.emplace_back();
-    exchange->sequence = next_sequence_++;
-    exchange->started = front_.context_.now();
+    exchange->ticket = {id_, next_sequence_++};
+    exchange->started = api().now();
   } else {
     exchange = find(reading_.sequence);
   }
   drop_reading();
   input_ = Input::dropped;
-  front_.mark(*this);
+  mark();
   if (exchange == nullptr) {  // answered and gone; the rest of its body is what was wrong
     finish();
     return;
@@ -238,94 +242,175 @@ void Connection::refuse_reading(Problem problem) {
 
 void Connection::drop_reading() {
   reading_.active = false;
-  front_.body_bytes_ -= reading_.body.size();
+  context_.budget.release_body(reading_.body.size());
   reading_.body = std::string();
 }
 
 void Connection::on_reply(std::uint64_t request, node::Reply reply) {
-  Exchange* exchange = find(request);
+  api::HttpExchange* exchange = find(request);
   if (exchange == nullptr || exchange->answered()) return;
   posted_bytes_ -= exchange->posted_bytes;
   const auto* refusal = std::get_if<node::Refusal>(&reply);
   if (refusal != nullptr && *refusal == node::Refusal::overloaded)
-    held_until_ = front_.context_.now() + kHold;
+    held_until_ = api().now() + kHold;
   exchange->outcome = std::move(reply);
-  front_.mark(*this);
+  mark();
+}
+
+void Connection::mark() {
+  if (marked_ || gone_) return;
+  marked_ = true;
+  context_.events.wants_flush(*this);
 }
 
 void Connection::answer_ready() {
   while (!exchanges_.empty() && exchanges_.front().answered() && !finishing_) {
-    if (stream_->queued() >= kMaxQueued) return;  // on_drained comes back
-    if (!front_.output_room()) {
-      front_.starved_.push_back(id_);
-      return;
+    if (body_ == nullptr) {
+      if (stream_->queued() >= kMaxQueued) return;  // on_drained comes back
+      if (!context_.budget.output_has_room()) return context_.events.starved(*this);
+      write_answer(exchanges_.front());
+      if (gone_) return;
     }
-    write_answer(exchanges_.front());
-    const bool last = exchanges_.front().close;
-    exchanges_.pop_front();
-    if (last) finish();
+    if (body_ != nullptr && !pump_body()) return;
+    pop_answered();
   }
   if (reading_.wants_continue && !exchanges_.empty() &&
-      exchanges_.front().sequence == reading_.sequence) {
+      exchanges_.front().ticket.request == reading_.sequence) {
     reading_.wants_continue = false;
     http::append_continue(stream_->text());
   }
 }
 
-void Connection::write_answer(Exchange& exchange) {
-  Context& context = front_.context_;
-  if (exchange.route == Route::metrics) front_.update_gauges();
-  if (context.draining() && exchanges_.size() == 1) exchange.close = true;
-  Answer& answer = front_.scratch_;
+void Connection::pop_answered() {
+  const bool last = exchanges_.front().close;
+  exchanges_.pop_front();
+  if (last) finish();
+}
+
+void Connection::write_answer(api::HttpExchange& exchange) {
+  if (api().draining() && exchanges_.size() == 1) exchange.close = true;
+  api::Answer& answer = context_.scratch;
   answer.clear();
-  render(context, exchange, answer);
-  append_answer(context, exchange, answer, stream_->text());
-  if (exchange.method != http::Method::head && !answer.shared.empty()) {
+  api::render(api(), exchange, answer);
+  const bool has_body = exchange.method != http::Method::head;
+  // In HTTP/1.0 only the end of the connection ends a body of unknown length.
+  if (answer.stream != nullptr && has_body && exchange.is_http_1_0) exchange.close = true;
+  api::append_answer(api(), exchange, answer, stream_->text());
+  if (has_body && !answer.shared.empty()) {
     if (answer.shared.size() < kShareAbove) stream_->text().append(answer.shared.view());
     else stream_->send(std::move(answer.shared));
   }
   wrote_ = true;
-  ++context.metrics.requests[{exchange.route, answer.status}];
-  context.metrics.latency[static_cast<std::size_t>(exchange.route)].observe(context.now() -
-                                                                            exchange.started);
+  const std::size_t slot = api().table().slot_of(exchange.endpoint);
+  ++api().metrics.requests[{slot, answer.status}];
+  api().metrics.latency[slot].observe(api().now() - exchange.started);
+  if (answer.stream == nullptr) return;
+  if (!has_body) return answer.stream.reset();
+  body_ = std::move(answer.stream);
+  body_waits_ = false;
+  // A stream that waits sends nothing, so TCP has to find out that the client's machine is dead.
+  stream_->keep_alive();
+  if (input_ == Input::ended) close();  // no one listens to the stream
+}
+
+// ---- answers that are streams
+
+void Connection::resume_body(std::uint64_t request) {
+  if (body_ == nullptr || exchanges_.front().ticket.request != request) return;
+  body_waits_ = false;
+  mark();
+}
+
+bool Connection::pump_body() {
+  while (!body_waits_) {
+    const std::size_t queued = stream_->queued();
+    if (queued + kLeastPiece > kBodyWindow) return false;  // on_drained comes back
+    if (!context_.budget.output_has_room()) {
+      context_.events.starved(*this);
+      return false;
+    }
+    std::string& piece = context_.scratch.body;
+    piece.clear();
+    body_waits_ = true;  // unless it is resumed meanwhile
+    const api::BodyStream::Next next = body_->next(kBodyWindow - queued, piece);
+    if (next != api::BodyStream::Next::waiting) body_waits_ = false;
+    VESPER_ASSERT(piece.size() <= kBodyWindow - queued);
+    VESPER_ASSERT(next != api::BodyStream::Next::bytes || !piece.empty());
+    append_piece(piece);
+    if (next == api::BodyStream::Next::finished) {
+      end_body();
+      return true;
+    }
+    if (next == api::BodyStream::Next::failed) {
+      break_body();
+      return false;
+    }
+  }
+  return false;
+}
+
+void Connection::append_piece(std::string_view piece) {
+  if (piece.empty()) return;  // a chunk without bytes would be the last one
+  if (exchanges_.front().is_http_1_0) stream_->text().append(piece);
+  else http::append_chunk(stream_->text(), piece);
+}
+
+void Connection::end_body() {
+  body_.reset();
+  api::HttpExchange& exchange = exchanges_.front();
+  if (!exchange.is_http_1_0) http::append_last_chunk(stream_->text());
+  if (api().draining() && exchanges_.size() == 1) exchange.close = true;
+}
+
+// The client must not take what it has for the whole: without a last chunk, or in HTTP/1.0 with a
+// reset in place of an end.
+void Connection::break_body() {
+  if (exchanges_.front().is_http_1_0) stream_->reset();
+  close();
 }
 
 void Connection::flush() {
+  marked_ = false;
   answer_ready();
+  if (gone_) return;
   while (paused_ && !finishing_ && may_begin_request()) {
-    resume();
+    resume_reading();
     if (gone_) return;
     answer_ready();
+    if (gone_) return;
   }
   stream_->flush();
   if (gone_) return;  // the write failed
   report_output();
-  // The kernel took it all at once, so that nobody comes back for what is left, or this turn has
-  // taken in enough: the next one does, and others have theirs in between. Who waits for an answer
-  // or for the end of a hold is marked by that.
-  const bool more = (paused_ && !front_.turn_has_room()) ||
-                    (!exchanges_.empty() && exchanges_.front().answered());
-  if (more && !finishing_ && stream_->queued() == 0 && front_.output_room()) front_.mark(*this);
+  // The kernel took it all at once, so that on_drained() will not come, or this turn has taken in
+  // enough: the next turn goes on, and other connections have theirs in between. An answer, a
+  // stream or the end of a hold that is waited for marks the connection itself.
+  const bool has_answer =
+      !exchanges_.empty() && exchanges_.front().answered() && !(body_ != nullptr && body_waits_);
+  const bool more = has_answer || (paused_ && !context_.budget.turn_has_room());
+  if (more && !finishing_ && stream_->queued() == 0 && context_.budget.output_has_room()) mark();
   if (input_ == Input::ended && !paused_ && settled()) close();
   if (reading_.body.capacity() > kKeepBody && !reading_.active) reading_.body = std::string();
 }
 
 void Connection::report_output() {
   const std::size_t queued = stream_->queued();
-  front_.output_bytes_ += queued - reported_output_;
+  context_.budget.report_output(reported_output_, queued);
   reported_output_ = queued;
 }
 
-// Our half ends behind the output; the client's is read on and dropped, so that what it still sends
+// Our half ends after the output. The client's is read on and dropped, so that what it still sends
 // does not turn into a reset that destroys the answer on its way.
 void Connection::finish() {
   if (finishing_) return;
   finishing_ = true;
-  finished_at_ = front_.context_.now();
-  const bool waiting = std::any_of(exchanges_.begin(), exchanges_.end(),
-                                   [](const Exchange& exchange) { return !exchange.answered(); });
-  if (waiting && front_.context_.node() != nullptr) front_.context_.post(node::ClientGone{id_});
+  finished_at_ = api().now();
+  const bool waiting =
+      std::any_of(exchanges_.begin(), exchanges_.end(),
+                  [](const api::HttpExchange& exchange) { return !exchange.answered(); });
+  if (waiting && api().node() != nullptr) api().post(node::ClientGone{id_});
   exchanges_.clear();
+  body_.reset();
   stream_->finish();
   if (input_ == Input::parsed) input_ = Input::dropped;
   if (paused_) {
@@ -338,36 +423,44 @@ void Connection::finish() {
 void Connection::close() {
   if (gone_) return;
   gone_ = true;
+  body_.reset();
   drop_reading();
-  const bool waiting = std::any_of(exchanges_.begin(), exchanges_.end(),
-                                   [](const Exchange& exchange) { return !exchange.answered(); });
-  if (waiting && front_.context_.node() != nullptr) front_.context_.post(node::ClientGone{id_});
+  const bool waiting =
+      std::any_of(exchanges_.begin(), exchanges_.end(),
+                  [](const api::HttpExchange& exchange) { return !exchange.answered(); });
+  if (waiting && api().node() != nullptr) api().post(node::ClientGone{id_});
   stream_->close();
   report_output();
-  front_.retire(*this);
+  context_.events.ended(*this);
 }
 
 // ---- time
 
 void Connection::begin_shutdown() {
   held_until_ = {};  // what it sent meanwhile is answered
+  if (body_ != nullptr) {
+    if (body_->when_cut() == api::BodyStream::Cut::truncated) return break_body();
+    end_body();
+    pop_answered();
+    return mark();
+  }
   if (exchanges_.empty() && !reading_.active && !parser_.in_head() && !paused_) {
     if (stream_->queued() == 0) return close();
     return finish();
   }
-  front_.mark(*this);
+  mark();
 }
 
 void Connection::sweep() {
-  const Instant now = front_.context_.now();
+  const Instant now = api().now();
   report_output();
-  if (paused_ && now >= held_until_) front_.mark(*this);
+  if (paused_ && now >= held_until_) mark();
   check_output(now);
   if (!gone_) check_input(now);
 }
 
 void Connection::check_output(Instant now) {
-  const Options& options = front_.context_.options();
+  const Options& options = context_.options;
   if (finishing_ && now - finished_at_ > options.linger_timeout && stream_->queued() == 0)
     return close();
   const std::size_t queued = stream_->queued();
@@ -382,16 +475,16 @@ void Connection::check_output(Instant now) {
 
 void Connection::check_input(Instant now) {
   if (input_ != Input::parsed || paused_ || finishing_) return;
-  const Options& options = front_.context_.options();
-  const Problem late{.status = 408, .code = "request_timeout"};
+  const Options& options = context_.options;
+  const api::Problem late{.status = 408, .code = "request_timeout"};
   if (reading_.active) {
     if (now - last_input_ <= options.body_timeout || reading_.wants_continue) return;
-    Problem problem = late;
+    api::Problem problem = late;
     problem.detail = "the rest of the body did not come";
     refuse_reading(std::move(problem));
   } else if (parser_.in_head()) {
     if (now - message_began_ <= options.header_timeout) return;
-    Problem problem = late;
+    api::Problem problem = late;
     problem.detail = "the rest of the request's head did not come";
     refuse_reading(std::move(problem));
   } else if (settled()) {

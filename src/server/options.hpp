@@ -6,15 +6,11 @@
 #include <string>
 #include <vector>
 
+#include "base/host_port.hpp"
 #include "base/time.hpp"
 #include "raft/types.hpp"
 
 namespace vesper::server {
-
-struct HostPort {
-  std::string host;  // a name or an address, an IPv6 one without its brackets
-  std::uint16_t port = 0;
-};
 
 struct Options {
   std::uint32_t id = 0;        // this node's line in `list`, from 0
@@ -52,12 +48,5 @@ struct Options {
   std::string peer_key;  // the key file's content; empty: no key
   bool insecure_peers = false;
 };
-
-// "http://host:port", an IPv6 address in brackets.
-std::string url_of(const HostPort& address);
-
-// The shortest and longest ?timeout=.
-inline constexpr Duration kMinTimeout = milliseconds(10);
-inline constexpr Duration kMaxTimeout = seconds(60);
 
 }  // namespace vesper::server

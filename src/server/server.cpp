@@ -9,15 +9,16 @@
 #include <utility>
 #include <vector>
 
+#include "api/probes.hpp"
 #include "base/log.hpp"
-#include "server/api.hpp"
-#include "server/crypto.hpp"
+#include "crypto/random.hpp"
+#include "peer/open_peers.hpp"
 
 namespace vesper::server {
 namespace {
 
 constexpr std::size_t kQuickExitKeys = 100'000;
-// How long a node that shuts down goes on serving who is connected, at most.
+// A server that shuts down goes on serving its connections for up to this long.
 constexpr Duration kDrain = milliseconds(250);
 // How often a reader of the log that was stuck is tried again.
 constexpr Duration kLogRetry = milliseconds(50);
@@ -25,12 +26,35 @@ constexpr Duration kLogRetry = milliseconds(50);
 // Never 0, which means "none".
 std::uint64_t random_id() {
   std::uint64_t id = 0;
-  while (id == 0) id = random64();
+  while (id == 0) id = crypto::random64();
   return id;
 }
 
 HostPort listen_address(const Options& options) {
   return options.listen ? *options.listen : options.list[options.id];
+}
+
+api::Settings api_settings(const Options& options) {
+  return {.id = options.id,
+          .list = options.list,
+          .allow_hosts = options.allow_hosts,
+          .request_timeout = options.request_timeout,
+          .max_value = options.max_value,
+          .max_connections = options.max_connections,
+          .inflight_bytes = options.inflight_bytes,
+          .snapshot_bytes = options.snapshot_bytes,
+          .snapshot_entries = options.snapshot_entries,
+          .log_tail_bytes = options.log_tail_bytes,
+          .log_tail_entries = options.log_tail_entries};
+}
+
+peer::Settings peer_settings(const Options& options, raft::BootId boot) {
+  return {.self = raft::ServerId(options.id),
+          .boot = boot,
+          .list = options.list,
+          .election_timeout = options.election_timeout,
+          .key = options.peer_key,
+          .insecure = options.insecure_peers};
 }
 
 raft::Config raft_config(const Options& options, raft::Incarnation incarnation) {
@@ -39,7 +63,7 @@ raft::Config raft_config(const Options& options, raft::Incarnation incarnation) 
   config.incarnation = incarnation;
   for (std::uint32_t id = 0; id < options.list.size(); ++id)
     config.initial_voters.push_back({raft::ServerId(id), url_of(options.list[id]), {}});
-  config.seed = random64();
+  config.seed = crypto::random64();
   config.election_timeout = options.election_timeout;
   config.heartbeat_interval = options.heartbeat;
   config.log_tail_bytes = options.log_tail_bytes;
@@ -54,10 +78,11 @@ raft::Config raft_config(const Options& options, raft::Incarnation incarnation) 
 Server::Server(Options options)
     : options_(std::move(options)),
       boot_(random_id()),
-      context_(options_, loop_.now()),
+      context_(api_settings(options_), *this, loop_.now()),
       names_(loop_, io::Delegate<void>::to<&Server::on_names>(this)),
-      peers_(loop_, context_, boot_),
-      front_(loop_, context_, peers_),
+      refusal_format_(context_),
+      peers_(loop_, peer_settings(options_, boot_), refusal_format_),
+      listener_(loop_, options_, context_, peers_),
       shutdown_timer_(loop_, io::Delegate<void>::to<&Server::on_shutdown_deadline>(this)),
       drain_timer_(loop_, io::Delegate<void>::to<&Server::begin_shutdown>(this)),
       log_timer_(loop_, io::Delegate<void>::to<&Server::on_log_due>(this)),
@@ -66,10 +91,36 @@ Server::Server(Options options)
 
 Server::~Server() = default;
 
+std::optional<api::DiskFigures> Server::disk() const {
+  if (context_.node() == nullptr) return std::nullopt;  // another thread may be reading the log
+  const storage::Wal& wal = *recovered_.wal;
+  const storage::WalStats& stats = wal.stats();
+  return api::DiskFigures{.frames = stats.frames,
+                          .seals = stats.seals,
+                          .bytes = stats.bytes,
+                          .segments = stats.segments,
+                          .file_bytes = stats.file_bytes,
+                          .queued_bytes = wal.queued_bytes(),
+                          .is_full = wal.disk_full()};
+}
+
+api::TrafficFigures Server::traffic() const {
+  const ClientListener::Traffic clients = listener_.traffic();
+  const peer::Traffic peers = peers_.traffic();
+  return {.connections = clients.connections,
+          .peer_links_up = peers.links_up,
+          .client_bytes_in = clients.bytes_in,
+          .client_bytes_out = clients.bytes_out,
+          .peer_bytes_in = peers.bytes_in,
+          .peer_bytes_out = peers.bytes_out,
+          .peer_messages_dropped = peers.messages_dropped};
+}
+
 Exit Server::run() {
   start();
   loop_.run();  // no turn, if something was refused: stop() has been called
-  // Nor must a large store, taken apart key by key for nobody.
+  // Skip destructors: freeing a large store only delays the exit, and every promise is already
+  // durable.
   const bool large = node_ != nullptr && node_->store().size() > kQuickExitKeys;
   if (large || recovery_.busy() || (fs_ != nullptr && !fs_->idle()) || loop_.awaits_resolver()) {
     // A disk or a name server that does not answer must not keep the process: what was promised is
@@ -92,7 +143,7 @@ void Server::start() {
                     io::Delegate<void, int>::to<&Server::on_signal>(this)});
   loop_.watch_signals();
   std::vector<HostPort> wanted{listen_address(options_)};
-  if (needs_loopback(options_))
+  if (peer::needs_loopback(peers_.settings()))
     wanted.insert(wanted.end(), options_.list.begin(), options_.list.end());
   names_.start(std::move(wanted));
 }
@@ -107,14 +158,15 @@ void Server::on_names() {
 
 std::optional<Exit> Server::begin_to_serve() {
   const std::span<const std::vector<io::Address>> addresses = names_.addresses();
-  if (needs_loopback(options_)) {
-    if (const auto refusal = refuse_open_peers(options_, addresses[0], addresses.subspan(1))) {
+  if (peer::needs_loopback(peers_.settings())) {
+    if (const auto refusal =
+            peer::refuse_open_peers(peers_.settings(), addresses[0], addresses.subspan(1))) {
       log::error("{}", *refusal);
       return Exit::usage;
     }
   }
   // The port before the data: a second server on the same port touches nothing.
-  if (auto listening = front_.listen(addresses[0]); !listening) {
+  if (auto listening = listener_.listen(addresses[0]); !listening) {
     log::error("{}", listening.error().what);
     return Exit::address;
   }
@@ -125,7 +177,7 @@ std::optional<Exit> Server::begin_to_serve() {
     return Exit::data_directory;
   }
   fs_ = std::move(fs).value();
-  front_.open();
+  listener_.open();
   recovery_.start();
   log::info("vesper {} listens on {}, data in {}", VESPER_VERSION, url_of(listen_address(options_)),
             options_.data_dir);
@@ -145,7 +197,7 @@ void Server::recover() {
   limits.snapshot_bytes = options_.snapshot_bytes;
   limits.snapshot_entries = options_.snapshot_entries;
   node_ = std::make_unique<node::Node>(raft_config(options_, recovered_.incarnation), boot_, limits,
-                                       recovered_, peers_, front_, loop_.now());
+                                       recovered_, peers_, listener_, loop_.now());
   if (auto replayed = node_->replay(); !replayed) recovery_error_ = replayed.error();
 }
 
@@ -157,15 +209,15 @@ void Server::on_recovered() {
   }
   if (stopped_ || context_.draining()) return stop(Exit::ok);
   context_.set_now(loop_.now());
-  context_.attach(node_.get(), recovered_.wal.get());
-  peers_.start(recovered_.incarnation);
+  context_.attach(*node_);
+  peers_.start(*node_, recovered_.incarnation);
   run_node();
 }
 
 bool Server::busy() {
   // Through the context: until it is attached there, another thread fills node_.
   const node::Node* node = context_.node();
-  return (node != nullptr && node->has_posts()) || front_.busy() || peers_.busy();
+  return (node != nullptr && node->has_posts()) || listener_.busy() || peers_.busy();
 }
 
 void Server::on_turn(bool deadline_passed) {
@@ -179,7 +231,7 @@ void Server::on_turn(bool deadline_passed) {
   }
   if (stopped_) return;
   peers_.flush();
-  front_.flush();
+  listener_.flush();
   if (context_.draining()) check_shutdown();
 }
 
@@ -205,7 +257,7 @@ void Server::run_node() {
   context_.metrics.fsync.observe(stats.last_took);
 }
 
-// Once, as soon as the log says who its voters are: read at the start, or received later.
+// Once, as soon as the log says which servers vote: read at the start, or received later.
 void Server::warn_of_list() {
   const std::size_t voters = node_->raft().configuration().voters.size();
   if (voters == voters_seen_) return;
@@ -224,7 +276,7 @@ void Server::on_signal(int number) {
   log::info("signal {} -> shut down", number);
   context_.set_draining();
   if (fs_ == nullptr) return stop(Exit::ok);  // it was never open to anyone
-  front_.begin_drain();
+  listener_.begin_drain();
   if (context_.node() != nullptr) context_.post(node::HandOver{});
   drain_timer_.start(kDrain);
   shutdown_timer_.start(options_.shutdown_timeout);
@@ -232,7 +284,7 @@ void Server::on_signal(int number) {
 
 // Who is connected learns of it with the next answer, and a leader hands over meanwhile.
 bool Server::drained() const {
-  if (!front_.empty()) return false;
+  if (!listener_.empty()) return false;
   const raft::Raft* raft = context_.node() != nullptr ? &context_.node()->raft() : nullptr;
   return raft == nullptr || !raft->is_leader() || raft->configuration().voters.size() < 2;
 }
@@ -242,7 +294,7 @@ void Server::begin_shutdown() {
   drain_timer_.stop();
   context_.set_now(loop_.now());
   context_.set_shutting_down();
-  front_.begin_shutdown();
+  listener_.begin_shutdown();
   if (context_.node() != nullptr) context_.post(node::Shutdown{});
 }
 
@@ -253,7 +305,7 @@ void Server::check_shutdown() {
     if (context_.node() != nullptr) return;  // which learns of it in the next turn
   }
   node::Node* node = context_.node();
-  if (front_.settled() && (node == nullptr || node->drained())) stop(Exit::ok);
+  if (listener_.settled() && (node == nullptr || node->drained())) stop(Exit::ok);
 }
 
 void Server::on_shutdown_deadline() {
@@ -276,7 +328,7 @@ void Server::say_which_cluster_was_seen() {
   const bool waits = own.is_none() && !peers_.is_refused();
   if (waits && context_.now() - cluster_seen_at_ < options_.found_after) return;
   cluster_said_ = true;
-  if (own.is_none()) log::error("{}", why_not_in_cluster(*seen));
+  if (own.is_none()) log::error("{}", api::why_not_in_cluster(*seen));
   else
     log::error(
         "servers of the list belong to cluster {}, this one to cluster {}: it keeps its {} entries "

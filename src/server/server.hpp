@@ -1,19 +1,21 @@
-// The composition root: makes everything, wires it, runs it, and says how it ended. Who wants to
-// see what is connected to what reads this file and server.cpp.
+// The composition root: makes everything, wires it, runs it, and says how it ended. This file and
+// server.cpp show what is connected to what.
 #pragma once
 
 #include <memory>
 #include <optional>
 #include <string>
 
+#include "api/context.hpp"
+#include "api/figures.hpp"
 #include "io/loop.hpp"
 #include "io/timer.hpp"
 #include "io/uv_fs.hpp"
 #include "node/node.hpp"
-#include "server/context.hpp"
-#include "server/front.hpp"
+#include "peer/peers.hpp"
+#include "server/client_listener.hpp"
 #include "server/options.hpp"
-#include "server/peers.hpp"
+#include "server/refusal_format.hpp"
 #include "server/startup_names.hpp"
 #include "storage/wal.hpp"
 
@@ -28,18 +30,21 @@ enum class Exit : int {
   storage_failed = 12,  // while running
 };
 
-class Server {
+class Server final : private api::Figures {
  public:
   explicit Server(Options options);
   ~Server();
   Server(const Server&) = delete;
   Server& operator=(const Server&) = delete;
 
-  // Serves until a signal or a failure. Why it ended is in the log, but for a signal. To be called
-  // once.
+  // Serves until a signal or a failure. The log says why it ended, except after a signal. To be
+  // called once.
   Exit run();
 
  private:
+  std::optional<api::DiskFigures> disk() const override;
+  api::TrafficFigures traffic() const override;
+
   void start();
   void on_names();
   std::optional<Exit> begin_to_serve();
@@ -64,10 +69,11 @@ class Server {
   const Options options_;
   const raft::BootId boot_;
   io::Loop loop_;
-  Context context_;
+  api::Context context_;
   StartupNames names_;
-  Peers peers_;
-  Front front_;
+  ProblemFormat refusal_format_;
+  peer::Peers peers_;
+  ClientListener listener_;
   io::Timer shutdown_timer_, drain_timer_;
   io::Timer log_timer_;  // while log lines wait
   std::unique_ptr<io::UvFs> fs_;

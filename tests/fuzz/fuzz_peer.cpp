@@ -7,7 +7,7 @@
 
 #include "base/assert.hpp"
 #include "node/codec.hpp"
-#include "server/peer_frames.hpp"
+#include "peer/frames.hpp"
 
 using namespace vesper;
 
@@ -27,9 +27,9 @@ void read_message(std::string_view bytes) {
 }
 
 void read_frames(std::string_view bytes) {
-  server::FrameReader reader(server::FrameSecret{});
+  peer::FrameReader reader(peer::FrameSecret{});
   std::string_view rest = bytes;
-  server::FrameType type{};
+  peer::FrameType type{};
   std::string_view message;
   while (true) {
     const auto taken = reader.next(rest, type, message);
@@ -39,13 +39,13 @@ void read_frames(std::string_view bytes) {
 }
 
 void travel(std::string_view bytes, std::size_t split) {
-  server::FrameWriter writer(server::FrameSecret{});
+  peer::FrameWriter writer(peer::FrameSecret{});
   std::string out;
   const std::size_t begun = writer.begin(out);
   out += bytes;
-  writer.end(out, begun, server::FrameType::message);
-  server::FrameReader reader(server::FrameSecret{});
-  server::FrameType type{};
+  writer.end(out, begun, peer::FrameType::message);
+  peer::FrameReader reader(peer::FrameSecret{});
+  peer::FrameType type{};
   std::string_view message;
   std::string_view first = std::string_view(out).substr(0, split % (out.size() + 1));
   std::string_view second = std::string_view(out).substr(first.size());

@@ -107,3 +107,14 @@ TEST_CASE("what the serializer writes, the parser reads") {
     CHECK(status_phrase(status) != "Status");
   }
 }
+
+TEST_CASE("a chunked body is read back as it was written") {
+  std::string out;
+  begin_response(out, 200);
+  append_field(out, "Transfer-Encoding", "chunked");
+  end_head(out);
+  append_chunk(out, "a");
+  append_chunk(out, std::string(300, 'b'));
+  append_last_chunk(out);
+  CHECK(out.ends_with("\r\n\r\n1\r\na\r\n12c\r\n" + std::string(300, 'b') + "\r\n0\r\n\r\n"));
+}

@@ -57,3 +57,22 @@ TEST_CASE("bytes that are no UTF-8 become a member with another name") {
   w.end_object();
   CHECK(out == R"({"key":"a","value_base64":"//4=","n":18446744073709551615})");
 }
+
+TEST_CASE("a member is its name and its value, of whichever kind") {
+  std::string out;
+  json::Writer w(out);
+  w.begin_object();
+  w.member("text", "x");
+  w.member("view", std::string_view("y\""));
+  w.member("string", std::string("z"));
+  w.member("number", std::uint64_t{7});
+  w.member("flag", true);
+  w.begin_object("inner");
+  w.member("count", 0u);
+  w.end_object();
+  w.member("last", false);
+  w.end_object();
+  CHECK(
+      out ==
+      R"({"text":"x","view":"y\"","string":"z","number":7,"flag":true,"inner":{"count":0},"last":false})");
+}

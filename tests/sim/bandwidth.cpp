@@ -39,7 +39,7 @@ void World::forget_queues(Link& l) {
   }
 }
 
-// As server/peer_links.cpp: what does not fit is dropped, and a message into an empty queue fits.
+// As peer/out_link.cpp: what does not fit is dropped, and a message into an empty queue fits.
 void World::enqueue(std::size_t from, std::size_t to, bool bulk, Deliver message) {
   Link& l = link(from, to);
   Link::Queue& queue = l.queues[bulk ? 1 : 0];

@@ -1,0 +1,160 @@
+#include "api/checks.hpp"
+
+#include <fmt/core.h>
+
+#include "api/answer.hpp"
+#include "api/context.hpp"
+#include "api/http_exchange.hpp"
+#include "http/grammar.hpp"
+#include "http/values.hpp"
+#include "json/text.hpp"
+
+namespace vesper::api {
+namespace {
+
+// Of a write that its Idempotency-Key kept from being carried out. Nothing for any other.
+std::optional<Problem> idempotency_problem(const kv::WriteResult& write) {
+  Problem problem;
+  if (write.kind == kv::WriteResult::Kind::key_reused) {
+    problem.status = 422;
+    problem.code = "idempotency_key_reused";
+    problem.detail =
+        "this Idempotency-Key was used for another method, target, body or condition; nothing was "
+        "changed";
+    problem.hint = "draw a new key for each request, keep it only to repeat the same one";
+  } else if (write.kind == kv::WriteResult::Kind::table_full) {
+    problem.status = 429;
+    problem.code = "idempotency_full";
+    problem.detail =
+        "as many keys are remembered as there is room for, none is forgotten early; nothing was "
+        "changed";
+    problem.hint = "try again later, or send writes that may be repeated without a key";
+    problem.limit = kv::kMaxReplies;
+  } else {
+    return std::nullopt;
+  }
+  problem.revision = write.revision;
+  return problem;
+}
+
+}  // namespace
+
+std::optional<Problem> check_no_parameter(const Context&, const http::RequestHead&,
+                                          const Query& query, HttpExchange&) {
+  if (query.empty()) return std::nullopt;
+  return unknown_parameter(query.front());
+}
+
+Problem unknown_parameter(const http::QueryParameter& parameter) {
+  return invalid_parameter(
+      parameter.name,
+      fmt::format("there is no parameter \"{}\" for this method here", escaped(parameter.name)));
+}
+
+std::optional<Problem> read_timeout(const http::QueryParameter& parameter, HttpExchange& exchange) {
+  const auto timeout = http::parse_duration(parameter.value);
+  if (!timeout || *timeout < kMinTimeout || *timeout > kMaxTimeout)
+    return invalid_parameter("timeout", "timeout is a duration from 10ms to 60s, such as 500ms");
+  exchange.timeout = *timeout;
+  return std::nullopt;
+}
+
+std::optional<Problem> check_value_headers(const http::RequestHead& head) {
+  if (const http::Field* type = head.fields.find("Content-Type")) {
+    const std::string_view media = type->value.substr(0, type->value.find(';'));
+    const std::string_view multipart = "multipart/form-data";
+    if (http::equal_ignoring_case(media.substr(0, multipart.size()), multipart))
+      return Problem{.status = 415,
+                     .code = "unsupported_encoding",
+                     .detail = "the body of a PUT is the value, not a form",
+                     .hint = "with curl: -T file or --data-binary @file in place of -F"};
+  }
+  if (head.fields.find("Content-Encoding") != nullptr)
+    return Problem{.status = 415,
+                   .code = "unsupported_encoding",
+                   .detail = "Content-Encoding is not supported",
+                   .hint = "send the value as it is to be stored"};
+  if (head.fields.find("Content-Range") != nullptr)
+    return invalid_header("Content-Range", "a value is put as a whole");
+  return std::nullopt;
+}
+
+std::optional<Problem> read_idempotency_key(const http::RequestHead& head, std::string& key) {
+  constexpr std::string_view name = "Idempotency-Key";
+  const http::Field* field = head.fields.find(name);
+  if (field == nullptr) return std::nullopt;
+  if (head.fields.count(name) > 1) return invalid_header(name, "Idempotency-Key is there twice");
+  auto value = http::unquote(field->value);
+  if (!value || !kv::is_token(*value))
+    return invalid_header(name, fmt::format("Idempotency-Key is 1 to {} visible ASCII characters, "
+                                            "as they are or as a quoted string",
+                                            kv::kMaxToken));
+  key = std::move(*value);
+  return std::nullopt;
+}
+
+std::optional<kv::RequestId> request_id(const HttpExchange& exchange, const std::string& key,
+                                        std::string_view target, const kv::Conditions& conditions,
+                                        std::string_view body) {
+  if (key.empty()) return std::nullopt;
+  const std::string_view method = exchange.method == http::Method::delete_ ? "DELETE"
+                                  : exchange.method == http::Method::put   ? "PUT"
+                                                                           : "POST";
+  // ?timeout= is no part of it: how long an attempt may take does not change what is asked for.
+  return kv::RequestId{key, kv::fingerprint_of(method, target, conditions, body)};
+}
+
+Problem too_large(const HttpExchange& exchange) {
+  Problem problem{.status = 413, .code = exchange.too_large};
+  problem.detail = fmt::format("the body is larger than {} bytes", exchange.body_limit);
+  problem.limit = exchange.body_limit;
+  return problem;
+}
+
+std::optional<Problem> check_length(const http::RequestHead& head, const HttpExchange& exchange,
+                                    Length length) {
+  if (head.expectation == http::Expectation::other)
+    return Problem{.status = 417,
+                   .code = "expectation_failed",
+                   .detail = "the only expectation that is understood is 100-continue"};
+  if (head.framing == http::BodyFraming::none && !head.has_content_length &&
+      length == Length::required)
+    return Problem{.status = 411,
+                   .code = "length_required",
+                   .detail =
+                       "a PUT has a body, if only an empty one: neither Content-Length nor "
+                       "Transfer-Encoding: chunked was sent",
+                   .hint = "with curl: -d VALUE, -d '' for an empty one, or -T file"};
+  if (head.framing == http::BodyFraming::length && head.content_length > exchange.body_limit)
+    return too_large(exchange);
+  return std::nullopt;
+}
+
+void render_problem(const Problem& problem, Answer& answer) {
+  answer.status = problem.status;
+  answer.content_type = "application/problem+json";
+  answer.allow = problem.allow;
+  answer.retry = problem.retry();
+  answer.revision = problem.revision;
+  append_problem(answer.body, problem);
+}
+
+bool render_refusal(const node::Reply& reply, std::string_view idempotency_key, Answer& answer) {
+  if (const auto* refusal = std::get_if<node::Refusal>(&reply)) {
+    Problem problem = refused(*refusal);
+    if (*refusal == node::Refusal::outcome_unknown && !idempotency_key.empty())
+      problem.hint = "send the same request with the same Idempotency-Key again, to any node";
+    render_problem(problem, answer);
+    return true;
+  }
+  const auto* write = std::get_if<kv::WriteResult>(&reply);
+  if (write == nullptr) return false;
+  if (const auto problem = idempotency_problem(*write)) {
+    render_problem(*problem, answer);
+    return true;
+  }
+  answer.replayed = write->replayed;
+  return false;
+}
+
+}  // namespace vesper::api

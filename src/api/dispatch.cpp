@@ -1,0 +1,158 @@
+#include "api/dispatch.hpp"
+
+#include <fmt/core.h>
+
+#include <utility>
+
+#include "api/checks.hpp"
+#include "api/host_rules.hpp"
+#include "http/serializer.hpp"
+#include "json/problem.hpp"
+
+namespace vesper::api {
+namespace {
+
+std::optional<Problem> find_endpoint(const EndpointTable& table, const http::RequestHead& head,
+                                     HttpExchange& exchange) {
+  if (head.method == http::Method::connect) return std::nullopt;  // its target is no path
+  exchange.endpoint = table.find(head.path);
+  if (exchange.endpoint != nullptr) {
+    if (exchange.endpoint->match == Match::exact) return std::nullopt;
+    return exchange.endpoint->read_path(head.path.substr(exchange.endpoint->path.size()), exchange);
+  }
+  Problem problem{.status = 404, .code = "no_such_path", .detail = "there is nothing at this path"};
+  if (head.path == "/kv") problem.hint = "a key is at /kv/<key>";
+  else if (head.path == "/raft") problem.hint = "this path is for the cluster's own nodes";
+  else problem.hint = "GET / names the paths";
+  return problem;
+}
+
+std::string_view methods_of(const HttpExchange& exchange) {
+  return exchange.endpoint == nullptr ? kEveryMethod : exchange.endpoint->methods;
+}
+
+bool serves(std::string_view methods, std::string_view method) {
+  while (!methods.empty()) {
+    const std::size_t comma = methods.find(", ");
+    if (methods.substr(0, comma) == method) return true;
+    if (comma == std::string_view::npos) return false;
+    methods.remove_prefix(comma + 2);
+  }
+  return false;
+}
+
+std::optional<Problem> check_method(const http::RequestHead& head, const HttpExchange& exchange) {
+  const std::string_view methods = methods_of(exchange);
+  if (head.method != http::Method::connect && serves(methods, head.method_text))
+    return std::nullopt;
+  Problem problem{.status = 405, .code = "method_not_allowed"};
+  problem.detail = fmt::format("{} is not for this path", escaped(head.method_text));
+  problem.hint = fmt::format("it takes {}", methods);
+  problem.allow = methods;
+  return problem;
+}
+
+std::optional<Problem> read_query(const http::RequestHead& head, Query& query) {
+  const http::QueryOutcome outcome = http::parse_query(head.query, query);
+  switch (outcome.error) {
+    case http::QueryError::none: return std::nullopt;
+    case http::QueryError::bad_percent:
+      return malformed("a % in the query is not followed by two hex digits");
+    case http::QueryError::empty_name: return invalid_parameter("", "a parameter without a name");
+    case http::QueryError::repeated:
+      return invalid_parameter(outcome.name,
+                               fmt::format("\"{}\" is there twice", escaped(outcome.name)));
+    case http::QueryError::too_many: return invalid_parameter(outcome.name, "too many parameters");
+  }
+  VESPER_UNREACHABLE();
+}
+
+// OPTIONS that only asks which methods there are.
+bool asks_for_methods(const HttpExchange& exchange) {
+  return exchange.method == http::Method::options &&
+         exchange.endpoint->options == OptionsReply::names_methods;
+}
+
+}  // namespace
+
+std::optional<Problem> validate(Context& context, const http::RequestHead& head,
+                                HttpExchange& exchange) {
+  exchange.method = head.method;
+  exchange.close = !head.keep_alive;
+  exchange.is_http_1_0 = head.minor_version == 0;
+  exchange.started = context.now();
+  exchange.timeout = context.settings().request_timeout;
+  exchange.body_limit = json::kMaxBody;  // what is read and dropped
+  exchange.too_large = "body_too_large";
+  if (!head.authority.empty() && !host_allowed(context.settings(), head.authority))
+    return Problem{.status = 421,
+                   .code = "host_not_allowed",
+                   .detail = "this node does not go by the name in Host",
+                   .hint = "use its address, or start it with --allow-host NAME"};
+  const bool safe = head.method == http::Method::get || head.method == http::Method::head ||
+                    head.method == http::Method::options;
+  if (!safe && cross_origin(head))
+    return Problem{.status = 403,
+                   .code = "cross_origin",
+                   .detail = "a page of another origin may not write here"};
+  if (auto problem = find_endpoint(context.table(), head, exchange)) return problem;
+  if (auto problem = check_method(head, exchange)) return problem;
+  if (asks_for_methods(exchange)) {
+    exchange.outcome = Local{};
+    return std::nullopt;
+  }
+  Query query;
+  if (auto problem = read_query(head, query)) return problem;
+  if (auto problem = exchange.endpoint->check(context, head, query, exchange)) return problem;
+  if (!exchange.keep_body)
+    if (auto problem = check_length(head, exchange, Length::optional)) return problem;
+  return std::nullopt;
+}
+
+void run(Context& context, HttpExchange& exchange, std::string body) {
+  if (exchange.endpoint->needs == Needs::nothing) exchange.outcome = Local{};
+  else if (context.shutting_down()) exchange.outcome = refused(node::Refusal::shutting_down);
+  else if (context.node() == nullptr) exchange.outcome = starting();
+  else exchange.endpoint->run(context, exchange, std::move(body));
+}
+
+void render(Context& context, const HttpExchange& exchange, Answer& answer) {
+  if (const auto* problem = std::get_if<Problem>(&exchange.outcome))
+    return render_problem(*problem, answer);
+  if (exchange.method == http::Method::options) {
+    answer.allow = exchange.endpoint->methods;
+    if (asks_for_methods(exchange)) {
+      answer.status = 204;
+      answer.content_type = {};
+      return;
+    }
+  }
+  exchange.endpoint->render(context, exchange, answer);
+}
+
+void append_answer(Context& context, const HttpExchange& exchange, const Answer& answer,
+                   std::string& out) {
+  http::begin_response(out, answer.status);
+  out += context.standard_fields();
+  http::append_field(out, "Cache-Control", answer.etag ? "no-cache" : "no-store");
+  if (answer.etag) http::append_etag(out, *answer.etag);
+  if (answer.revision) http::append_field(out, "Vesper-Revision", *answer.revision);
+  if (!answer.consistency.empty())
+    http::append_field(out, "Vesper-Consistency", answer.consistency);
+  if (answer.staleness_ms) http::append_field(out, "Vesper-Staleness-Ms", *answer.staleness_ms);
+  if (!answer.allow.empty()) http::append_field(out, "Allow", answer.allow);
+  if (answer.retry) out += "Retry-After: 1\r\n";
+  if (answer.replayed) out += "Vesper-Replayed: true\r\n";
+  if (exchange.close) out += "Connection: close\r\n";
+  else if (exchange.is_http_1_0) out += "Connection: keep-alive\r\n";
+  if (!answer.content_type.empty()) {
+    http::append_field(out, "Content-Type", answer.content_type);
+    if (answer.stream == nullptr)
+      http::append_field(out, "Content-Length", answer.body.size() + answer.shared.size());
+    else if (!exchange.is_http_1_0) out += "Transfer-Encoding: chunked\r\n";
+  }
+  http::end_head(out);
+  if (exchange.method != http::Method::head) out += answer.body;
+}
+
+}  // namespace vesper::api

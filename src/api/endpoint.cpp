@@ -1,0 +1,103 @@
+#include "api/endpoint.hpp"
+
+#include <algorithm>
+
+#include "api/checks.hpp"
+#include "api/kv.hpp"
+#include "api/metrics_page.hpp"
+#include "api/probes.hpp"
+#include "api/root.hpp"
+#include "api/seed_request.hpp"
+#include "api/status.hpp"
+#include "api/transfer.hpp"
+
+namespace vesper::api {
+namespace {
+
+constexpr std::string_view kReadOnly = "GET, HEAD, OPTIONS";
+
+// In the order in which /metrics names them.
+constexpr Endpoint kEndpoints[] = {
+    {.path = "/request",
+     .methods = "GET, PUT, OPTIONS",
+     .label = "request",
+     .needs = Needs::node,
+     .check = check_seed_request,
+     .run = run_seed_request,
+     .render = render_seed_request},
+    {.path = "/kv/",
+     .match = Match::prefix,
+     .methods = kEveryMethod,
+     .label = "kv",
+     .needs = Needs::node,
+     .read_path = read_key,
+     .check = check_kv,
+     .run = run_kv,
+     .render = render_kv},
+    {.path = "/status",
+     .methods = kReadOnly,
+     .label = "status",
+     .check = check_no_parameter,
+     .render = render_status},
+    {.path = "/livez",
+     .methods = kReadOnly,
+     .label = "livez",
+     .options = OptionsReply::is_get,
+     .check = check_no_parameter,
+     .render = render_livez},
+    {.path = "/readyz",
+     .methods = kReadOnly,
+     .label = "readyz",
+     .options = OptionsReply::is_get,
+     .check = check_readyz,
+     .render = render_readyz},
+    {.path = "/metrics",
+     .methods = kReadOnly,
+     .label = "metrics",
+     .check = check_no_parameter,
+     .render = render_metrics},
+    {.path = "/",
+     .methods = kReadOnly,
+     .label = "root",
+     .check = check_no_parameter,
+     .render = render_root},
+    {.path = "/cluster/transfer",
+     .methods = "POST, OPTIONS",
+     .label = "transfer",
+     .needs = Needs::node,
+     .check = check_transfer,
+     .run = run_transfer,
+     .render = render_transfer},
+    {.path = "*",  // OPTIONS only
+     .methods = kEveryMethod,
+     .label = "root",
+     .check = check_no_parameter,
+     .render = render_root},
+};
+
+}  // namespace
+
+std::span<const Endpoint> endpoints() {
+  return kEndpoints;
+}
+
+EndpointTable::EndpointTable(std::span<const Endpoint> rows) : rows_(rows), labels_{"none"} {
+  for (const Endpoint& row : rows) {
+    const auto known = std::find(labels_.begin() + 1, labels_.end(), row.label);
+    slots_.push_back(static_cast<std::size_t>(known - labels_.begin()));
+    if (known == labels_.end()) labels_.push_back(row.label);
+  }
+}
+
+const Endpoint* EndpointTable::find(std::string_view path) const {
+  for (const Endpoint& row : rows_) {
+    const bool fits =
+        row.match == Match::exact ? path.size() == row.path.size() : path.size() >= row.path.size();
+    // The last byte tells nearly all rows of one size apart.
+    if (!fits || path[row.path.size() - 1] != row.path.back()) continue;
+    if (path.starts_with(row.path)) return &row;
+  }
+  return nullptr;
+}
+
+}  // namespace vesper::api

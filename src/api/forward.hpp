@@ -1,0 +1,17 @@
+// Names that the headers of all resources need.
+#pragma once
+
+#include <vector>
+
+#include "api/problem.hpp"
+#include "http/message.hpp"
+#include "http/target.hpp"
+
+namespace vesper::api {
+
+class Context;
+struct Answer;
+struct HttpExchange;
+using Query = std::vector<http::QueryParameter>;
+
+}  // namespace vesper::api

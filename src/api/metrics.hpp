@@ -1,0 +1,78 @@
+// What the server counts beside the node's own counters, for /metrics. Plain integers: everything
+// is counted on the loop's thread.
+#pragma once
+
+#include <algorithm>
+#include <array>
+#include <cstddef>
+#include <cstdint>
+#include <map>
+#include <utility>
+#include <vector>
+
+#include "base/time.hpp"
+
+namespace vesper::api {
+
+class Histogram {
+ public:
+  static constexpr std::array<std::int64_t, 16> kBoundsUs = {
+      100,    250,     500,     1'000,   2'500,     5'000,     10'000,    25'000,
+      50'000, 100'000, 250'000, 500'000, 1'000'000, 2'500'000, 5'000'000, 10'000'000};
+
+  void observe(Duration duration) {
+    const std::int64_t us = duration.ns / 1'000;
+    std::size_t bucket = 0;
+    while (bucket < kBoundsUs.size() && us > kBoundsUs[bucket]) ++bucket;
+    ++buckets_[bucket];
+    sum_ns_ += duration.ns;
+  }
+  // Observations at most kBoundsUs[i]; the last one has no bound. Not cumulative.
+  const std::array<std::uint64_t, kBoundsUs.size() + 1>& buckets() const { return buckets_; }
+  bool empty() const { return sum_ns_ == 0; }
+  double sum_seconds() const { return static_cast<double>(sum_ns_) / 1e9; }
+
+ private:
+  std::array<std::uint64_t, kBoundsUs.size() + 1> buckets_{};
+  std::int64_t sum_ns_ = 0;
+};
+
+// The longest of the last half minute to minute: a maximum that forgets.
+class Longest {
+ public:
+  void observe(Instant now, Duration duration) {
+    turn_over(now);
+    current_ = std::max(current_, duration);
+  }
+  Duration at(Instant now) {
+    turn_over(now);
+    return std::max(current_, before_);
+  }
+
+ private:
+  static constexpr Duration kWindow = seconds(30);
+  void turn_over(Instant now) {
+    if (now - began_ < kWindow) return;
+    before_ = now - began_ < kWindow * 2 ? current_ : Duration{};
+    current_ = Duration{};
+    began_ = now;
+  }
+  Instant began_;
+  Duration current_, before_;
+};
+
+struct Metrics {
+  explicit Metrics(std::size_t slots) : latency(slots) {}
+
+  // Slots are those of the endpoint table.
+  std::map<std::pair<std::size_t, int>, std::uint64_t> requests;  // by slot and status
+  std::vector<Histogram> latency;                                 // from the head to the answer
+  Histogram fsync;
+  Histogram turn;  // of the loop: from the poll's return to the next poll
+  Longest longest_turn;
+  std::uint64_t connections_accepted = 0;
+  std::uint64_t connections_refused = 0;      // over the limit
+  std::uint64_t bytes_in = 0, bytes_out = 0;  // of connections that have ended
+};
+
+}  // namespace vesper::api

@@ -1,0 +1,228 @@
+#include "api/metrics_page.hpp"
+
+#include <fmt/core.h>
+
+#include <iterator>
+
+#include "api/answer.hpp"
+#include "api/context.hpp"
+#include "api/kv.hpp"
+#include "api/status.hpp"
+#include "base/log.hpp"
+
+namespace vesper::api {
+namespace {
+
+class Page {
+ public:
+  explicit Page(std::string& out) : out_(out) {}
+
+  void family(std::string_view name, std::string_view type, std::string_view help) {
+    name_ = name;
+    fmt::format_to(std::back_inserter(out_), "# HELP vesper_{0} {2}\n# TYPE vesper_{0} {1}\n", name,
+                   type, help);
+  }
+  template <typename Value>
+  void sample(Value value, std::string_view labels = {}, std::string_view suffix = {}) {
+    if (labels.empty())
+      fmt::format_to(std::back_inserter(out_), "vesper_{}{} {}\n", name_, suffix, value);
+    else
+      fmt::format_to(std::back_inserter(out_), "vesper_{}{}{{{}}} {}\n", name_, suffix, labels,
+                     value);
+  }
+  template <typename Value>
+  void single(std::string_view name, std::string_view type, std::string_view help, Value value) {
+    family(name, type, help);
+    sample(value);
+  }
+  void histogram(const Histogram& histogram, std::string_view labels = {}) {
+    const std::string_view comma = labels.empty() ? "" : ",";
+    std::uint64_t count = 0;
+    for (std::size_t i = 0; i < Histogram::kBoundsUs.size(); ++i) {
+      count += histogram.buckets()[i];
+      sample(count,
+             fmt::format("{}{}le=\"{}\"", labels, comma,
+                         static_cast<double>(Histogram::kBoundsUs[i]) / 1e6),
+             "_bucket");
+    }
+    count += histogram.buckets().back();
+    sample(count, fmt::format("{}{}le=\"+Inf\"", labels, comma), "_bucket");
+    sample(histogram.sum_seconds(), labels, "_sum");
+    sample(count, labels, "_count");
+  }
+
+ private:
+  std::string& out_;
+  std::string_view name_;
+};
+
+void node_metrics(const node::Status& status, std::uint32_t id, Page& page) {
+  page.family("role", "gauge", "1 for the role this node has now.");
+  for (const std::string_view role : {"leader", "follower", "candidate", "learner"})
+    page.sample(status.role == role ? 1 : 0, fmt::format("role=\"{}\"", role));
+  page.single("is_leader", "gauge", "1 while this node leads.",
+              status.leader && status.leader->value == id ? 1 : 0);
+  page.single("has_leader", "gauge", "1 while this node knows a leader.", status.leader ? 1 : 0);
+  page.single("term", "gauge", "Current term.", status.term.value);
+  page.single("last_index", "gauge", "Index of the last entry in the log.",
+              status.last_index.value);
+  page.single("commit_index", "gauge", "Highest index known to be committed.",
+              status.commit_index.value);
+  page.single("applied_index", "gauge", "Highest index applied to the store.",
+              status.applied_index.value);
+  page.single("revision", "gauge", "Revision of the store.", status.revision);
+  page.single("keys", "gauge", "Keys in the store.", status.keys);
+  page.single("store_bytes", "gauge", "Bytes of all keys and values.", status.store_bytes);
+  page.single("idempotency_keys", "gauge", "Idempotency-Keys whose replies are kept.",
+              status.idempotency_keys);
+  page.single("log_entries", "gauge", "Entries in the log.", status.log_entries);
+  page.single("log_bytes", "gauge", "Bytes of the log's entries.", status.log_bytes);
+  page.single("log_first_index", "gauge", "Index of the first entry of the log in memory.",
+              status.log_first_index.value);
+  page.single("inflight_requests", "gauge", "Requests of clients that wait for an answer.",
+              status.inflight_requests);
+  page.single("inflight_bytes", "gauge", "Bytes of clients' writes that wait for an answer.",
+              status.inflight_bytes);
+}
+
+void counter_metrics(const node::Counters& counters, Page& page) {
+  page.single("leader_changes_total", "counter", "Leaders seen to take office, this node included.",
+              counters.leader_changes);
+  page.single("elections_total", "counter", "Campaigns that this node began, pre-votes included.",
+              counters.elections_started);
+  page.single("turns_total", "counter", "Turns of the loop that had work.", counters.turns);
+  page.single("entries_applied_total", "counter", "Entries applied to the store.",
+              counters.entries_applied);
+  page.single("writes_proposed_total", "counter", "Clients' writes put into the log here.",
+              counters.writes_proposed);
+  page.single("writes_forwarded_total", "counter", "Clients' writes sent on to a leader.",
+              counters.writes_forwarded);
+  page.single("writes_retried_total", "counter", "Writes proposed again after a change of leader.",
+              counters.writes_retried);
+  page.single("writes_unknown_total", "counter", "Writes whose outcome could not be told.",
+              counters.writes_unknown);
+  page.single("idempotency_replays_total", "counter",
+              "Replies to clients of this node that were given again.", counters.writes_replayed);
+  page.family("idempotency_refused_total", "counter",
+              "Writes of clients of this node that were refused for their Idempotency-Key.");
+  page.sample(counters.tokens_reused, "reason=\"reused\"");
+  page.sample(counters.tokens_refused_full, "reason=\"full\"");
+  page.family("reads_total", "counter", "Reads answered, by what they were.");
+  for (std::size_t level = 0; level < counters.reads.size(); ++level)
+    page.sample(counters.reads[level],
+                fmt::format("consistency=\"{}\"", to_string(static_cast<node::ReadLevel>(level))));
+  page.single("reads_too_stale_total", "counter", "Stale reads refused for max_staleness.",
+              counters.reads_too_stale);
+  page.single("read_rounds_total", "counter", "ReadIndex rounds, each for many reads.",
+              counters.read_rounds);
+  page.family("batch_entries", "histogram", "Entries in one write to the disk.");
+  std::uint64_t count = 0;
+  for (std::size_t i = 0; i < counters.batch_buckets.size(); ++i) {
+    count += counters.batch_buckets[i];
+    const bool last = i + 1 == counters.batch_buckets.size();
+    page.sample(count, last ? "le=\"+Inf\"" : fmt::format("le=\"{}\"", 1u << i), "_bucket");
+  }
+  page.sample(counters.batch_sum, {}, "_sum");
+  page.sample(count, {}, "_count");
+}
+
+void snapshot_metrics(const node::Status& status, const node::Counters& counters, double age,
+                      Page& page) {
+  page.single("snapshot_index", "gauge", "Last entry in the newest snapshot, 0 without one.",
+              status.snapshot_index.value);
+  page.single("snapshot_bytes", "gauge", "Bytes of the newest snapshot's file.",
+              status.snapshot_bytes);
+  page.single("snapshot_age_seconds", "gauge",
+              "Since the newest snapshot's last entry, by the cluster's clock.", age);
+  page.single("snapshots", "gauge", "Snapshots in the data directory.", status.snapshots);
+  page.single("snapshot_taking", "gauge", "1 while a snapshot is being taken.",
+              status.taking_snapshot ? 1 : 0);
+  page.single("snapshot_receiving_chunks", "gauge",
+              "Chunks received of a snapshot that the leader sends.", status.receiving_chunks);
+  page.single("snapshot_receiving_of", "gauge", "Chunks of that snapshot in all, 0 without one.",
+              status.receiving_of);
+  page.single("snapshots_taken_total", "counter", "Snapshots taken here.",
+              counters.snapshots_taken);
+  page.single("snapshots_installed_total", "counter",
+              "Snapshots received that replaced the state of this node.",
+              counters.snapshots_installed);
+  page.single("snapshots_failed_total", "counter", "Snapshots given up: no space.",
+              counters.snapshots_failed);
+  page.single("snapshot_chunks_sent_total", "counter", "Chunks read for followers.",
+              counters.snapshot_chunks_sent);
+  page.single("snapshot_transfers_resumed_total", "counter",
+              "Transfers that went on where the follower was.", counters.transfers_resumed);
+}
+
+void loop_metrics(Metrics& metrics, Instant now, Page& page) {
+  page.family("loop_turn_seconds", "histogram", "One turn of the loop, its wait left out.");
+  page.histogram(metrics.turn);
+  page.single("loop_longest_turn_seconds", "gauge",
+              "The longest turn of the last half minute to minute.",
+              static_cast<double>(metrics.longest_turn.at(now).ns) / 1e9);
+}
+
+void disk_metrics(const DiskFigures& disk, const Histogram& fsync, Page& page) {
+  page.family("fsync_seconds", "histogram", "One write and fdatasync of the log.");
+  page.histogram(fsync);
+  page.single("wal_frames_total", "counter", "Frames written to the log.", disk.frames);
+  page.single("wal_seals_total", "counter", "Empty frames that seal a quiet log.", disk.seals);
+  page.single("wal_bytes_total", "counter", "Bytes written to the log.", disk.bytes);
+  page.single("wal_segments", "gauge", "Segment files.", disk.segments);
+  page.single("wal_file_bytes", "gauge", "Bytes of all files of the log.", disk.file_bytes);
+  page.single("wal_queued_bytes", "gauge", "Bytes that wait for the disk.", disk.queued_bytes);
+  page.single("disk_full", "gauge", "1 while no segment can be allocated.", disk.is_full ? 1 : 0);
+}
+
+void traffic_metrics(const TrafficFigures& traffic, const Metrics& metrics, Page& page) {
+  page.single("connections", "gauge", "Open connections of clients.", traffic.connections);
+  page.single("connections_accepted_total", "counter", "Connections of clients, ever.",
+              metrics.connections_accepted);
+  page.single("connections_refused_total", "counter", "Connections above the limit.",
+              metrics.connections_refused);
+  page.family("client_bytes_total", "counter", "Bytes exchanged with clients.");
+  page.sample(traffic.client_bytes_in, "direction=\"in\"");
+  page.sample(traffic.client_bytes_out, "direction=\"out\"");
+  page.family("peer_bytes_total", "counter", "Bytes exchanged with peers.");
+  page.sample(traffic.peer_bytes_in, "direction=\"in\"");
+  page.sample(traffic.peer_bytes_out, "direction=\"out\"");
+  page.single("peer_links_up", "gauge", "Connections that this node dialled and that stand.",
+              traffic.peer_links_up);
+  page.single("peer_messages_dropped_total", "counter", "Messages dropped on full or broken links.",
+              traffic.peer_messages_dropped);
+}
+
+}  // namespace
+
+void render_metrics(Context& context, const HttpExchange&, Answer& answer) {
+  answer.content_type = "text/plain; version=0.0.4; charset=utf-8";
+  Page page(answer.body);
+  page.family("build_info", "gauge", "Always 1; the version is a label.");
+  page.sample(1, "version=\"" VESPER_VERSION "\"");
+  page.single("uptime_seconds", "gauge", "Since this process started.",
+              static_cast<double>((context.now() - context.started_at()).ms()) / 1e3);
+  if (context.node() != nullptr) {
+    const node::Status status = context.node()->status(context.now());
+    node_metrics(status, context.settings().id, page);
+    counter_metrics(context.node()->counters(), page);
+    snapshot_metrics(status, context.node()->counters(),
+                     static_cast<double>(snapshot_age(context).ms()) / 1e3, page);
+    if (const auto disk = context.figures().disk())
+      disk_metrics(*disk, context.metrics.fsync, page);
+  }
+  loop_metrics(context.metrics, context.now(), page);
+  page.single("log_lines_dropped_total", "counter", "Log lines that stderr did not take.",
+              log::dropped());
+  page.family("requests_total", "counter", "Requests answered, by route and status.");
+  for (const auto& [key, count] : context.metrics.requests)
+    page.sample(count, fmt::format("route=\"{}\",status=\"{}\"",
+                                   context.table().label_of(key.first), key.second));
+  page.family("request_seconds", "histogram", "From the end of a request's head to its answer.");
+  for (std::size_t i = 0; i < context.metrics.latency.size(); ++i)
+    if (!context.metrics.latency[i].empty())
+      page.histogram(context.metrics.latency[i],
+                     fmt::format("route=\"{}\"", context.table().label_of(i)));
+  traffic_metrics(context.figures().traffic(), context.metrics, page);
+}
+
+}  // namespace vesper::api

@@ -1,0 +1,108 @@
+#include "api/probes.hpp"
+
+#include <fmt/core.h>
+
+#include <algorithm>
+
+#include "api/answer.hpp"
+#include "api/checks.hpp"
+#include "api/context.hpp"
+#include "api/http_exchange.hpp"
+#include "http/values.hpp"
+
+namespace vesper::api {
+namespace {
+
+// Why this server belongs to no cluster yet.
+std::string why_no_cluster(const node::Node& node, Instant now) {
+  const raft::Founding& founding = node.raft().founding();
+  if (const auto seen = node.raft().cluster_seen()) return why_not_in_cluster(*seen);
+  std::string missing;
+  for (const raft::ServerId id : founding.missing())
+    missing += fmt::format("{}{}", missing.empty() ? "" : ", ", id.value);
+  if (missing.empty()) return "the cluster is being founded";
+  if (const auto holder = founding.holder())
+    return fmt::format("server {} has a log, and no cluster is founded beside it", holder->value);
+  const Instant until = founding.waits_until();
+  if (until == kNever)
+    return fmt::format(
+        "no majority of the list is there to found a cluster; no word from server {}", missing);
+  return fmt::format(
+      "no word from server {} that it holds no data; a cluster is founded without it "
+      "in {} ms",
+      missing, std::max(until - now, Duration{}).ms());
+}
+
+std::string why_no_leader(const node::Node* node, Instant now) {
+  const std::string why = "heard no leader within an election timeout";
+  if (node == nullptr) return why;
+  if (node->raft().peer_state().cluster_id.is_none())
+    return fmt::format("{}: {}", why, why_no_cluster(*node, now));
+  const auto seen = node->raft().cluster_seen();
+  if (!seen) return why;
+  return fmt::format("{}: servers of the list belong to another cluster, {}", why, to_hex(*seen));
+}
+
+}  // namespace
+
+std::string why_not_in_cluster(Id128 seen) {
+  return fmt::format(
+      "cluster {} exists, and this server has no data: it founds no other cluster and stays "
+      "unready; "
+      "if its disk was lost or --data-dir is wrong, stop it and start it with its own data; if it "
+      "is "
+      "new, the cluster's members are those that it was founded with",
+      to_hex(seen));
+}
+
+void render_livez(Context&, const HttpExchange&, Answer& answer) {
+  answer.content_type = "text/plain";
+  answer.body += "ok\n";
+}
+
+std::optional<Problem> check_readyz(const Context&, const http::RequestHead&, const Query& query,
+                                    HttpExchange& exchange) {
+  auto& request = exchange.request.emplace<ReadyzRequest>();
+  for (const http::QueryParameter& parameter : query) {
+    if (parameter.name != "verbose") return unknown_parameter(parameter);
+    const auto flag = http::parse_flag(parameter.value);
+    if (!flag) return invalid_parameter("verbose", "verbose is a flag: ?verbose or ?verbose=1");
+    request.verbose = *flag;
+  }
+  return std::nullopt;
+}
+
+void render_readyz(Context& context, const HttpExchange& exchange, Answer& answer) {
+  const bool verbose = std::get<ReadyzRequest>(exchange.request).verbose;
+  struct Check {
+    std::string_view name;
+    bool ok;
+    std::string reason;
+  };
+  const node::Node* node = context.node();
+  const bool read = node != nullptr;
+  const node::Status status = read ? node->status(context.now()) : node::Status{};
+  const Check checks[] = {
+      {"log", read && !status.regressed,
+       status.regressed
+           ? "the data directory is an older copy: it lacks entries that this server has "
+             "acknowledged"
+           : "still reading the log"},
+      {"leader", status.leader_fresh, why_no_leader(node, context.now())},
+      {"applied", status.caught_up, "has not applied what the leader had committed"},
+      {"running", !context.draining(), "shutting down"},
+  };
+  bool ready = true;
+  for (const Check& check : checks) {
+    ready = ready && check.ok;
+    if (!verbose) continue;
+    answer.body += check.ok ? fmt::format("[+]{} ok\n", check.name)
+                            : fmt::format("[-]{} {}\n", check.name, check.reason);
+  }
+  if (!verbose) answer.body += ready ? "ok\n" : "not ready, see /readyz?verbose\n";
+  answer.content_type = "text/plain";
+  answer.status = ready ? 200 : 503;
+  answer.retry = !ready;
+}
+
+}  // namespace vesper::api

@@ -1,0 +1,42 @@
+// Problem bodies (RFC 9457): the form of every error. The codes are the contract's
+// (docs/http-api.md); programs compare them and never the detail.
+#pragma once
+
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <string_view>
+
+#include "node/ports.hpp"
+
+namespace vesper::api {
+
+struct Problem {
+  int status = 500;
+  std::string_view code;  // static text
+  std::string detail;     // for people
+  std::string hint;       // a next step; may be empty
+  // Members that only some codes have.
+  std::string parameter;
+  std::string field;
+  std::optional<std::uint64_t> limit;
+  std::optional<std::uint64_t> current_revision;
+  std::string_view allow;  // of a 405
+  // Where the store was read: its revision.
+  std::optional<std::uint64_t> revision;
+
+  // 429 and 503 promise that trying again is safe, and say when.
+  bool retry() const { return status == 429 || status == 503; }
+};
+
+Problem malformed(std::string detail);
+Problem invalid_parameter(std::string_view name, std::string detail);
+Problem invalid_header(std::string_view name, std::string detail);
+Problem refused(node::Refusal refusal);
+Problem starting();
+Problem overloaded(std::string detail);
+
+// Appends the body, one line of JSON.
+void append_problem(std::string& out, const Problem& problem);
+
+}  // namespace vesper::api

@@ -1,0 +1,141 @@
+#include "api/seed_request.hpp"
+
+#include <utility>
+
+#include "api/answer.hpp"
+#include "api/checks.hpp"
+#include "api/context.hpp"
+#include "api/http_exchange.hpp"
+#include "json/problem.hpp"
+#include "json/request.hpp"
+#include "json/writer.hpp"
+#include "kv/command.hpp"
+
+namespace vesper::api {
+namespace {
+
+// The seed's client gives up after one second. What is left of it is for the way there and back.
+constexpr Duration kRequestTimeout = milliseconds(850);
+
+Problem from_json(const json::Problem& wrong) {
+  Problem problem{.status = 400, .code = json::to_string(wrong.code), .detail = wrong.detail};
+  problem.field = wrong.field;
+  if (wrong.limit != 0) problem.limit = wrong.limit;
+  return problem;
+}
+
+const std::string& key_of(const HttpExchange& exchange) {
+  return std::get<SeedRequest>(exchange.request).key;
+}
+
+enum class Why : std::uint8_t { no_leader, no_key };
+
+// {"code":"fail", ...}: without a `reason` if a GET's key does not exist.
+void render_fail(const HttpExchange& exchange, Why why, Answer& answer) {
+  json::Writer json(answer.body);
+  json.begin_object();
+  json.member("code", "fail");
+  if (exchange.method == http::Method::get) {
+    json.begin_object("payload");
+    json.member("key", key_of(exchange));
+    json.end_object();
+  }
+  if (why == Why::no_leader) {
+    json.member("reason", "no_leader");
+  }
+  json.end_object();
+}
+
+void render_found(const HttpExchange& exchange, const kv::Item& item, Answer& answer) {
+  json::Writer json(answer.body);
+  json.begin_object();
+  json.member("code", "success");
+  json.begin_object("payload");
+  json.member("key", key_of(exchange));
+  if (item.json) {
+    json.key("value");
+    json.raw(item.value.view());
+  } else {
+    json.bytes_member("value", item.value.view());
+  }
+  json.end_object();
+  json.end_object();
+}
+
+}  // namespace
+
+std::optional<Problem> check_seed_request(const Context&, const http::RequestHead& head,
+                                          const Query& query, HttpExchange& exchange) {
+  if (!query.empty()) return unknown_parameter(query.front());
+  auto& request = exchange.request.emplace<SeedRequest>();
+  const bool puts = exchange.method == http::Method::put;
+  if (puts) {
+    for (const std::string_view name : {"If-Match", "If-None-Match"})
+      if (head.fields.find(name) != nullptr)
+        return invalid_header(name, "conditions work on /kv only");
+    if (auto problem = read_idempotency_key(head, request.idempotency_key)) return problem;
+  }
+  if (head.fields.find("Content-Encoding") != nullptr)
+    return Problem{.status = 415,
+                   .code = "unsupported_encoding",
+                   .detail = "Content-Encoding is not supported",
+                   .hint = "send the JSON as it is"};
+  exchange.timeout = kRequestTimeout;
+  exchange.keep_body = true;
+  exchange.body_limit = json::kMaxBody;
+  exchange.too_large = "body_too_large";
+  return check_length(head, exchange, puts ? Length::required : Length::optional);
+}
+
+void run_seed_request(Context& context, HttpExchange& exchange, std::string body) {
+  const bool puts = exchange.method == http::Method::put;
+  json::Request content;
+  if (const auto wrong = json::read_request(
+          body, puts ? json::RequestKind::put : json::RequestKind::get, content)) {
+    exchange.outcome = from_json(*wrong);
+    return;
+  }
+  if (puts && content.value.size() > context.settings().max_value) {
+    Problem problem{.status = 413,
+                    .code = "value_too_large",
+                    .detail = "the value is larger than this node takes"};
+    problem.limit = context.settings().max_value;
+    exchange.outcome = std::move(problem);
+    return;
+  }
+  auto& request = std::get<SeedRequest>(exchange.request);
+  request.key = std::move(content.key);
+  const Instant deadline = context.now() + exchange.timeout;
+  if (!puts) {
+    context.post(node::ClientRead{exchange.ticket, request.key, deadline});
+    return;
+  }
+  const std::string command =
+      kv::encode_put(request.key, content.value, content.value_is_json, {},
+                     request_id(exchange, request.idempotency_key, "/request", {}, body));
+  context.post(node::ClientWrite{exchange.ticket, SharedBytes::copy_of(command), deadline});
+}
+
+void render_seed_request(Context&, const HttpExchange& exchange, Answer& answer) {
+  const node::Reply& reply = exchange.reply();
+  // The seed's endpoint says "no leader" with a 200. A read that no majority confirmed in time
+  // found no leader that leads.
+  const auto* refusal = std::get_if<node::Refusal>(&reply);
+  if (refusal != nullptr &&
+      (*refusal == node::Refusal::no_leader || *refusal == node::Refusal::timeout)) {
+    render_fail(exchange, Why::no_leader, answer);
+  } else if (render_refusal(reply, std::get<SeedRequest>(exchange.request).idempotency_key,
+                            answer)) {
+    return;
+  } else if (const auto* read = std::get_if<node::ReadResult>(&reply)) {
+    answer.revision = read->revision;
+    if (read->item) render_found(exchange, *read->item, answer);
+    else render_fail(exchange, Why::no_key, answer);
+  } else if (const auto* write = std::get_if<kv::WriteResult>(&reply)) {
+    answer.revision = write->revision;
+    answer.body += R"({"code":"success"})";
+  }
+  answer.body += '\n';
+}
+
+}  // namespace vesper::api

@@ -1,0 +1,22 @@
+// /request: the seed project's endpoint. Its requests and answers have exactly the seed's shape, so
+// that the seed's client works with any server.
+#pragma once
+
+#include <optional>
+#include <string>
+
+#include "api/forward.hpp"
+
+namespace vesper::api {
+
+struct SeedRequest {
+  std::string key;              // known when the body has been read
+  std::string idempotency_key;  // empty: without one
+};
+
+std::optional<Problem> check_seed_request(const Context& context, const http::RequestHead& head,
+                                          const Query& query, HttpExchange& exchange);
+void run_seed_request(Context& context, HttpExchange& exchange, std::string body);
+void render_seed_request(Context& context, const HttpExchange& exchange, Answer& answer);
+
+}  // namespace vesper::api

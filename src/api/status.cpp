@@ -1,0 +1,142 @@
+#include "api/status.hpp"
+
+#include <algorithm>
+
+#include "api/answer.hpp"
+#include "api/context.hpp"
+#include "http/parser.hpp"
+#include "json/problem.hpp"
+#include "json/writer.hpp"
+#include "kv/item.hpp"
+
+namespace vesper::api {
+namespace {
+
+void write_members(const Context& context, const raft::Raft* raft, json::Writer& json) {
+  json.key("members");
+  json.begin_array();
+  for (const raft::ServerId id : context.members()) {
+    json.begin_object();
+    json.member("id", id.value);
+    json.member("address", context.address_of(id));
+    json.member("voter", true);
+    if (raft != nullptr && raft->has_regressed(id)) {
+      json.member("regressed", true);
+    }
+    json.end_object();
+  }
+  json.end_array();
+  const auto mismatch = context.list_mismatch();
+  if (!mismatch) return;
+  json.begin_object("list_mismatch");
+  json.member("log_voters", mismatch->log_voters);
+  json.member("list_servers", mismatch->list_servers);
+  json.end_object();
+}
+
+void write_limits(const Settings& settings, json::Writer& json) {
+  json.begin_object("limits");
+  json.member("key_bytes", kv::kMaxKey);
+  json.member("value_bytes", settings.max_value);
+  json.member("json_body_bytes", json::kMaxBody);
+  json.member("json_depth", json::kMaxDepth);
+  json.member("target_bytes", http::Limits().max_target);
+  json.member("header_bytes", http::Limits().max_header_bytes);
+  json.member("connections", settings.max_connections);
+  json.member("inflight_bytes", settings.inflight_bytes);
+  json.member("snapshot_bytes", settings.snapshot_bytes);
+  json.member("snapshot_entries", settings.snapshot_entries);
+  json.member("log_tail_bytes", settings.log_tail_bytes);
+  json.member("log_tail_entries", settings.log_tail_entries);
+  json.end_object();
+}
+
+// How long the reply to a request with an Idempotency-Key is kept, and how many are.
+void write_idempotency(const node::Status& status, json::Writer& json) {
+  json.begin_object("idempotency");
+  json.member("kept_ms", static_cast<std::uint64_t>(kv::kReplyKept.ms()));
+  json.member("max", kv::kMaxReplies);
+  json.member("keys", status.idempotency_keys);
+  json.end_object();
+}
+
+void write_log(const node::Status& status, const std::optional<DiskFigures>& disk,
+               json::Writer& json) {
+  json.begin_object("log");
+  json.member("entries", status.log_entries);
+  json.member("bytes", status.log_bytes);
+  json.member("first_index", status.log_first_index.value);
+  json.member("compacted", status.log_first_index.value > 1);
+  if (disk) {
+    json.member("segments", disk->segments);
+    json.member("file_bytes", disk->file_bytes);
+    json.member("disk_full", disk->is_full);
+  }
+  json.end_object();
+}
+
+void write_snapshot(Context& context, const node::Status& status, json::Writer& json) {
+  if (status.snapshot_index.value != 0) {
+    json.begin_object("snapshot");
+    json.member("index", status.snapshot_index.value);
+    json.member("bytes", status.snapshot_bytes);
+    json.member("age_ms", static_cast<std::uint64_t>(snapshot_age(context).ms()));
+    json.member("kept", status.snapshots);
+    json.end_object();
+  }
+  json.member("taking_snapshot", status.taking_snapshot);
+  if (status.receiving_of == 0) return;
+  json.begin_object("receiving_snapshot");
+  json.member("chunks", status.receiving_chunks);
+  json.member("of", status.receiving_of);
+  json.end_object();
+}
+
+}  // namespace
+
+Duration snapshot_age(Context& context) {
+  const node::Node* node = context.node();
+  if (node == nullptr || node->raft().snapshot().is_none()) return {};
+  const raft::LogTime now = node->raft().log_time(context.now());
+  return std::max(nanoseconds(now.value - node->raft().snapshot().log_time.value), Duration{});
+}
+
+void render_status(Context& context, const HttpExchange&, Answer& answer) {
+  node::Node* node = context.node();
+  const node::Status status = node != nullptr ? node->status(context.now()) : node::Status{};
+  const auto leader = context.leader();
+  json::Writer json(answer.body);
+  json.begin_object();
+  json.member("id", context.settings().id);
+  json.member("address", context.address_of(raft::ServerId(context.settings().id)));
+  json.member("version", VESPER_VERSION);
+  if (!status.cluster_id.is_none()) {
+    json.member("cluster", to_hex(status.cluster_id));
+  }
+  if (status.cluster_seen) {
+    json.member("cluster_seen", to_hex(*status.cluster_seen));
+  }
+  json.member("role", node != nullptr ? status.role : "follower");
+  json.member("term", status.term.value);
+  json.key("leader");
+  if (leader) json.string(context.address_of(*leader));
+  else json.null();
+  json.member("revision", node != nullptr ? status.revision : 1);
+  json.member("last_index", status.last_index.value);
+  json.member("commit_index", status.commit_index.value);
+  json.member("applied_index", status.applied_index.value);
+  json.member("digest", to_hex(status.digest));
+  json.member("uptime_ms", static_cast<std::uint64_t>((context.now() - context.started_at()).ms()));
+  json.member("keys", status.keys);
+  json.member("store_bytes", status.store_bytes);
+  write_members(context, node != nullptr ? &node->raft() : nullptr, json);
+  write_log(status, context.figures().disk(), json);
+  write_snapshot(context, status, json);
+  write_limits(context.settings(), json);
+  write_idempotency(status, json);
+  json.end_object();
+  answer.body += '\n';
+  if (node != nullptr) answer.revision = status.revision;
+}
+
+}  // namespace vesper::api

@@ -1,0 +1,21 @@
+// /cluster/transfer: leadership moves to another server (thesis 3.10).
+#pragma once
+
+#include <optional>
+#include <string>
+
+#include "api/forward.hpp"
+#include "node/ports.hpp"
+
+namespace vesper::api {
+
+struct TransferRequest {
+  std::optional<raft::ServerId> to;  // nothing: to any other member
+};
+
+std::optional<Problem> check_transfer(const Context& context, const http::RequestHead& head,
+                                      const Query& query, HttpExchange& exchange);
+void run_transfer(Context& context, HttpExchange& exchange, std::string body);
+void render_transfer(Context& context, const HttpExchange& exchange, Answer& answer);
+
+}  // namespace vesper::api

@@ -1,0 +1,15 @@
+// Random bits of the kernel, for identities and nonces. Consensus and tests draw from
+// base/prng.hpp.
+#pragma once
+
+#include <cstdint>
+
+#include "base/ids.hpp"
+
+namespace vesper::crypto {
+
+// Blocks only until the kernel's generator is ready, early at boot.
+std::uint64_t random64();
+Id128 random128();
+
+}  // namespace vesper::crypto

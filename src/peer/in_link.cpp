@@ -1,0 +1,101 @@
+#include "peer/in_link.hpp"
+
+#include <utility>
+
+#include "base/log.hpp"
+#include "node/codec.hpp"
+
+namespace vesper::peer {
+namespace {
+
+constexpr Duration kGreetTimeout = seconds(2);
+
+}  // namespace
+
+InLink::InLink(const LinkContext& context, std::unique_ptr<io::Stream> stream, Hello ours,
+               Hello theirs, const FrameSecret& secret)
+    : context_(context),
+      stream_(std::move(stream)),
+      timer_(context.loop, io::Delegate<void>::to<&InLink::on_timer>(this)),
+      refused_(false),
+      ours_(ours),
+      theirs_(theirs),
+      reader_(std::make_unique<FrameReader>(secret)) {
+  detect_dead_machine(*stream_, context.election_timeout);
+  listen_to_stream();
+}
+
+InLink::InLink(const LinkContext& context, std::unique_ptr<io::Stream> stream)
+    : context_(context),
+      stream_(std::move(stream)),
+      timer_(context.loop, io::Delegate<void>::to<&InLink::on_timer>(this)),
+      refused_(true) {
+  listen_to_stream();
+  stream_->finish();
+}
+
+void InLink::listen_to_stream() {
+  stream_->set_events({io::Delegate<void, std::string_view>::to<&InLink::on_bytes>(this),
+                       io::Delegate<void>::to<&InLink::on_ended>(this),
+                       io::Delegate<void, int>::to<&InLink::on_failed>(this),
+                       {}});
+  stream_->read_start();
+  timer_.start(kGreetTimeout);
+}
+
+void InLink::on_bytes(std::string_view bytes) {
+  if (refused_ || gone_) return;
+  while (true) {
+    FrameType type{};
+    std::string_view body;
+    const auto taken = reader_->next(bytes, type, body);
+    if (!taken) {
+      if (!proven_ && ours_.keyed) return end("it did not prove the peer key");
+      return end(taken.error().what);
+    }
+    if (!*taken) return;
+    if ((type == FrameType::proof) == proven_) return end("frames out of order");
+    if (!proven_) {
+      proven_ = true;
+      timer_.stop();
+      context_.events.in_proven(*this);
+      if (gone_) return;
+      continue;
+    }
+    auto message = node::decode(body);
+    if (!message) return end(message.error().what);
+    context_.events.received(*this, std::move(message).value());
+  }
+}
+
+void InLink::on_ended() {
+  if (refused_) return end({});
+  end(proven_ || !ours_.keyed
+          ? std::string()
+          : "it ended before it proved the peer key: does it have another one?");
+}
+
+void InLink::on_failed(int) {
+  end({});
+}
+
+void InLink::on_timer() {
+  end(refused_ ? std::string() : "it did not finish the handshake in time");
+}
+
+void InLink::end(std::string why) {
+  if (gone_) return;
+  if (!why.empty())
+    log::warn("{} link from server {}: {} -> closed", to_string(theirs_.channel),
+              theirs_.from.value, why);
+  gone_ = true;
+  stream_->close();
+  timer_.stop();
+  context_.events.in_ended(*this);
+}
+
+void InLink::close() {
+  end({});
+}
+
+}  // namespace vesper::peer

@@ -1,0 +1,31 @@
+#include "peer/open_peers.hpp"
+
+#include <fmt/core.h>
+
+#include <string_view>
+
+namespace vesper::peer {
+
+bool needs_loopback(const Settings& settings) {
+  return settings.key.empty() && !settings.insecure && settings.list.size() > 1;
+}
+
+std::optional<std::string> refuse_open_peers(const Settings& settings,
+                                             const std::vector<io::Address>& listen,
+                                             std::span<const std::vector<io::Address>> listed) {
+  const std::string_view advice =
+      "without a peer key anybody who reaches it could take part in the cluster; give all servers "
+      "the same --peer-key-file, or allow it with --insecure-peers";
+  for (const io::Address& address : listen)
+    if (!address.is_loopback())
+      return fmt::format("this server would listen on {}, which is no loopback address: {}",
+                         address.to_string(), advice);
+  for (std::size_t id = 0; id < listed.size(); ++id)
+    for (const io::Address& address : listed[id])
+      if (!address.is_loopback())
+        return fmt::format("{} of the list is no loopback address: {}", url_of(settings.list[id]),
+                           advice);
+  return std::nullopt;
+}
+
+}  // namespace vesper::peer

@@ -1,0 +1,317 @@
+#include "peer/out_link.hpp"
+
+#include <fmt/core.h>
+
+#include <algorithm>
+#include <cerrno>
+#include <cstring>
+#include <utility>
+
+#include "base/log.hpp"
+#include "crypto/random.hpp"
+#include "http/serializer.hpp"
+#include "node/codec.hpp"
+
+namespace vesper::peer {
+namespace {
+
+constexpr Duration kResolveTimeout = seconds(1);
+constexpr Duration kResolveAgainTimeout = milliseconds(250);  // of a name that had an address
+// In election timeouts, which are long beside a round trip. TCP repeats its first packet after one
+// second at the soonest, and doubles that each time: after a partition of ten seconds that would be
+// another ten.
+constexpr std::int64_t kConnectTimeout = 2;
+constexpr Duration kGreetTimeout = seconds(2);
+constexpr Duration kMinBackoff = milliseconds(50);
+constexpr Duration kMaxBackoff = milliseconds(500);
+// A link that ended earlier than this counts as a failed dial, so that a peer that hangs up after
+// each handshake is not dialled in a tight loop.
+constexpr Duration kStable = milliseconds(500);
+constexpr std::size_t kControlQueue = 8u << 20;
+constexpr std::size_t kBulkQueue = 16u << 20;
+constexpr std::size_t kMaxRefusal = 4096;
+
+}  // namespace
+
+OutLink::OutLink(const LinkContext& context, raft::ServerId to, HostPort address, Channel channel)
+    : context_(context),
+      to_(to),
+      address_(std::move(address)),
+      channel_(channel),
+      lookup_(context.loop),
+      timer_(context.loop, io::Delegate<void>::to<&OutLink::on_timer>(this)) {}
+
+OutLink::~OutLink() = default;
+
+void OutLink::dial() {
+  if (state_ != State::waiting) return;
+  state_ = State::resolving;
+  timer_.start(addresses_.empty() ? kResolveTimeout : kResolveAgainTimeout);
+  lookup_.start(
+      address_.host, address_.port,
+      io::Delegate<void, Result<std::vector<io::Address>>>::to<&OutLink::on_resolved>(this));
+}
+
+void OutLink::on_resolved(Result<std::vector<io::Address>> addresses) {
+  if (!addresses) return not_resolved(addresses.error().what);
+  addresses_ = std::move(addresses).value();
+  next_address_ = 0;
+  connect_next();
+}
+
+// A resolver that is down must not separate servers that were connected: the link dials the last
+// known address.
+void OutLink::not_resolved(std::string why) {
+  lookup_.cancel();
+  if (addresses_.empty()) return end(std::move(why));
+  next_address_ = 0;
+  connect_next();
+}
+
+void OutLink::connect_next() {
+  state_ = State::connecting;
+  const Duration patience = context_.election_timeout;
+  timer_.start(patience * kConnectTimeout);
+  drop_stream();
+  stream_ = std::make_unique<io::Stream>(context_.loop);
+  stream_->set_events({io::Delegate<void, std::string_view>::to<&OutLink::on_bytes>(this),
+                       io::Delegate<void>::to<&OutLink::on_ended>(this),
+                       io::Delegate<void, int>::to<&OutLink::on_failed>(this),
+                       io::Delegate<void>::to<&OutLink::on_drained>(this)});
+  stream_->connect(addresses_[next_address_++],
+                   io::Delegate<void, int>::to<&OutLink::on_connected>(this));
+  if (stream_ != nullptr) detect_dead_machine(*stream_, patience);
+}
+
+void OutLink::on_connected(int code) {
+  if (code == 0) return greet();
+  if (next_address_ < addresses_.size()) return connect_next();
+  // Nobody listens there: the process is gone, which a dial that hangs would not prove.
+  if (code == ECONNREFUSED) context_.events.dial_refused(to_);
+  end(fmt::format("cannot connect: {}", std::strerror(code)));
+}
+
+void OutLink::greet() {
+  state_ = State::greeting;
+  timer_.start(kGreetTimeout);
+  parser_ = std::make_unique<http::Parser>(http::Parser::Kind::response);
+  refusal_.clear();
+  refusal_status_ = 0;
+  ours_ = context_.events.hello_to(to_, channel_);
+  std::string& out = stream_->text();
+  http::begin_request(out, "GET", "/raft", url_of(address_).substr(std::strlen("http://")));
+  out += "Connection: Upgrade\r\n";
+  http::append_field(out, "Upgrade", kPeerProtocol);
+  append_hello(out, ours_);
+  http::end_head(out);
+  stream_->read_start();
+  stream_->flush();
+}
+
+void OutLink::on_bytes(std::string_view bytes) {
+  if (state_ != State::greeting) return end("the peer sent bytes on a connection that is ours");
+  while (true) {
+    std::size_t consumed = 0;
+    const http::Step step = parser_->parse(bytes, consumed);
+    bytes.remove_prefix(consumed);
+    switch (step) {
+      case http::Step::need_more: return;
+      case http::Step::head:
+        if (parser_->response().status == 101) return on_answer();
+        on_refusal_head();
+        break;
+      case http::Step::body:
+        refusal_.append(
+            parser_->body().substr(0, kMaxRefusal - std::min(kMaxRefusal, refusal_.size())));
+        break;
+      case http::Step::message_end: return on_refusal();
+      case http::Step::error: return refused("its answer is no HTTP");
+    }
+  }
+}
+
+void OutLink::on_refusal_head() {
+  refusal_status_ = parser_->response().status;
+  const http::Fields& fields = parser_->response().fields;
+  const http::Field* boot = fields.find("Vesper-Boot");
+  if (boot == nullptr) return;  // some proxy, not a server of ours
+  if (const auto id = parse_hex64(boot->value)) context_.events.met_boot(to_, raft::BootId(*id));
+  // A server that is starting has no state to tell yet, and may have a cluster.
+  const auto state = read_state(fields);
+  if (state || refusal_status_ == 503) context_.events.said_unproven(to_, state);
+}
+
+void OutLink::on_refusal() {
+  if (refusal_status_ == 503) return end("it is starting or stopping");
+  const std::string detail = context_.events.refused_by(to_, refusal_);
+  last_logged_ = fmt::format("refused: {}", detail);  // it has been said
+  refused(detail);
+}
+
+void OutLink::on_answer() {
+  const auto hello = read_hello(parser_->response().fields);
+  if (!hello) return refused(fmt::format("its handshake is malformed: {}", hello.error().what));
+  theirs_ = *hello;
+  if (theirs_.from != to_ || theirs_.channel != channel_)
+    return refused(
+        fmt::format("server {} answers, on {}", theirs_.from.value, to_string(theirs_.channel)));
+  const std::string& key = context_.key;
+  const Agreement agreement = agree(key, ours_, theirs_);
+  const http::Field* proof = parser_->response().fields.find("Vesper-Proof");
+  const bool proven = key.empty() || (proof != nullptr &&
+                                      crypto::equal_in_constant_time(
+                                          proof->value, crypto::hex_of(agreement.acceptor_proof)));
+  if (auto why = context_.events.refuse(ours_, theirs_)) {
+    // A server without data believes what we said only when it is proven: then it founds nothing.
+    if (!key.empty() && proven) send_proof(agreement);
+    if (state_ == State::greeting) refused(std::move(why->detail));
+    return;
+  }
+  if (!proven) return refused(fmt::format("server {} has another peer key", to_.value));
+  context_.events.met_boot(to_, theirs_.boot);
+  parser_.reset();
+  writer_ = std::make_unique<FrameWriter>(agreement.secret);
+  accepted();
+}
+
+void OutLink::send_proof(const Agreement& agreement) {
+  FrameWriter writer(agreement.secret);
+  std::string& out = stream_->text();
+  writer.end(out, writer.begin(out), FrameType::proof);
+  stream_->flush();
+}
+
+void OutLink::accepted() {
+  state_ = State::up;
+  up_since_ = context_.loop.now();
+  timer_.stop();
+  stuck_watch_ = false;
+  last_logged_.clear();
+  std::string& out = stream_->text();
+  writer_->end(out, writer_->begin(out), FrameType::proof);
+  report_output();
+  stream_->flush();
+  if (state_ != State::up) return;
+  log::debug("{} link to server {} stands", to_string(channel_), to_.value);
+  context_.events.link_up(*this);
+}
+
+void OutLink::refused(std::string detail) {
+  failures_ = 16;  // it will not change its mind in a moment
+  end(fmt::format("refused: {}", detail));
+}
+
+void OutLink::on_ended() {
+  if (state_ == State::greeting && refusal_status_ != 0) return on_refusal();
+  end("the peer closed it");
+}
+
+void OutLink::on_failed(int code) {
+  end(std::strerror(code));
+}
+
+void OutLink::on_timer() {
+  switch (state_) {
+    case State::waiting: return dial();
+    case State::resolving: return not_resolved("its name was not resolved in time");
+    case State::connecting: return end("no answer to the connection attempt");
+    case State::greeting: return end("no answer to the handshake");
+    case State::up:
+      if (!stuck_watch_) return;
+      if (stream_->bytes_out() == stuck_bytes_) return end("it takes no bytes -> dial again");
+      return watch_progress();  // slow, but alive
+    case State::closed: return;
+  }
+}
+
+bool OutLink::send(const node::PeerMessage& message) {
+  if (state_ != State::up) return false;
+  const std::size_t queued = stream_->queued();
+  const std::size_t limit = channel_ == Channel::control ? kControlQueue : kBulkQueue;
+  if (queued > limit) return false;
+  std::string& out = stream_->text();
+  const std::size_t begun = writer_->begin(out);
+  node::encode(message, out);
+  const std::size_t size = out.size() - begun - kFrameOverhead;
+  if (size > kMaxMessage || (queued != 0 && queued + size > limit)) {
+    out.resize(begun);
+    return false;
+  }
+  writer_->end(out, begun, FrameType::message);
+  report_output();
+  return true;
+}
+
+void OutLink::report_output() {
+  if (!std::exchange(marked_, true)) context_.events.has_output(*this);
+}
+
+void OutLink::flush() {
+  marked_ = false;
+  if (state_ != State::up) return;
+  stream_->flush();
+  if (state_ != State::up || stuck_watch_ || stream_->queued() == 0) return;
+  watch_progress();
+}
+
+// While something is queued: a link that takes no byte for this long is not coming back.
+void OutLink::watch_progress() {
+  stuck_watch_ = true;
+  stuck_bytes_ = stream_->bytes_out();
+  timer_.start(context_.election_timeout * 3);
+}
+
+// Everything went out, so that it is not stuck.
+void OutLink::on_drained() {
+  if (state_ != State::up) return;
+  stuck_watch_ = false;
+  timer_.stop();
+}
+
+void OutLink::end(std::string why) {
+  if (state_ == State::closed) return;
+  const bool was_up = state_ == State::up;
+  const bool stable = was_up && context_.loop.now() - up_since_ > kStable;
+  drop_stream();
+  lookup_.cancel();
+  parser_.reset();
+  writer_.reset();
+  state_ = State::waiting;
+  if (why != last_logged_) {
+    log::info("{} link to server {}: {}", to_string(channel_), to_.value, why);
+    last_logged_ = std::move(why);
+  }
+  failures_ = stable ? 0 : failures_ + 1;
+  if (was_up) context_.events.link_ended(*this);
+  if (state_ != State::waiting) return;
+  if (stable) dial();  // is it gone, or only the connection?
+  else wait();
+}
+
+void OutLink::wait() {
+  const unsigned doublings = std::min(failures_, 5u);
+  const Duration longest = std::min(kMinBackoff * (std::int64_t{1} << doublings), kMaxBackoff);
+  // Jitter keeps two servers from dialling each other in step.
+  const auto jitter = static_cast<std::int64_t>(crypto::random64() % 512);
+  timer_.start(longest / 2 + longest / 1024 * jitter);
+}
+
+void OutLink::drop_stream() {
+  if (stream_ == nullptr) return;
+  bytes_before_ += stream_->bytes_out();
+  stream_->close();
+  context_.events.bury(std::move(stream_));
+}
+
+std::uint64_t OutLink::bytes_out() const {
+  return bytes_before_ + (stream_ == nullptr ? 0 : stream_->bytes_out());
+}
+
+void OutLink::close() {
+  drop_stream();
+  timer_.stop();
+  state_ = State::closed;
+  lookup_.cancel();
+}
+
+}  // namespace vesper::peer

@@ -1,0 +1,95 @@
+// A connection that this server dials to a peer, and that carries this server's frames. It resolves
+// the name, connects, shakes hands, and dials again when it ends. handshake.hpp decides which peers
+// may speak, peers.hpp what follows when a link comes or goes.
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "base/host_port.hpp"
+#include "http/parser.hpp"
+#include "io/address.hpp"
+#include "io/stream.hpp"
+#include "io/timer.hpp"
+#include "node/ports.hpp"
+#include "peer/handshake.hpp"
+#include "peer/link_events.hpp"
+
+namespace vesper::peer {
+
+class OutLink {
+ public:
+  OutLink(const LinkContext& context, raft::ServerId to, HostPort address, Channel channel);
+  ~OutLink();
+  OutLink(const OutLink&) = delete;
+  OutLink& operator=(const OutLink&) = delete;
+
+  // At once, unless it is up or being dialled.
+  void dial();
+  bool up() const { return state_ == State::up; }
+  raft::ServerId to() const { return to_; }
+  Channel channel() const { return channel_; }
+  const Hello& theirs() const { return theirs_; }  // requires up()
+
+  // Gathers until flush(). False: the message is dropped, because the link is not up or its
+  // queue is full.
+  bool send(const node::PeerMessage& message);
+  void flush();
+  std::uint64_t bytes_out() const;
+  // For good: the process ends.
+  void close();
+
+ private:
+  enum class State : std::uint8_t { waiting, resolving, connecting, greeting, up, closed };
+
+  void on_resolved(Result<std::vector<io::Address>> addresses);
+  void not_resolved(std::string why);
+  void connect_next();
+  void on_connected(int code);
+  void on_bytes(std::string_view bytes);
+  void on_ended();
+  void on_failed(int code);
+  void on_drained();
+  void watch_progress();
+  void on_timer();
+  void report_output();
+  void greet();
+  void on_answer();
+  void send_proof(const Agreement& agreement);
+  void on_refusal_head();
+  void on_refusal();
+  void accepted();
+  void refused(std::string detail);
+  // Why it ended goes to the log once.
+  void end(std::string why);
+  void wait();
+  void drop_stream();
+
+  const LinkContext& context_;
+  const raft::ServerId to_;
+  const HostPort address_;
+  const Channel channel_;
+  State state_ = State::waiting;
+  io::Lookup lookup_;
+  io::Timer timer_;                     // the next dial, a deadline of the dial, or of stuck output
+  std::vector<io::Address> addresses_;  // of the last answer
+  std::size_t next_address_ = 0;
+  std::unique_ptr<io::Stream> stream_;
+  std::unique_ptr<http::Parser> parser_;  // while greeting
+  std::string refusal_;                   // body of a refusal, bounded
+  int refusal_status_ = 0;                // 0: none under way
+  Hello ours_, theirs_;
+  std::unique_ptr<FrameWriter> writer_;  // while up
+  Instant up_since_;
+  unsigned failures_ = 0;
+  bool stuck_watch_ = false;       // the timer looks whether bytes are still taken ...
+  std::uint64_t stuck_bytes_ = 0;  // ... beyond these
+  bool marked_ = false;
+  std::string last_logged_;
+  std::uint64_t bytes_before_ = 0;  // of streams that have ended
+};
+
+}  // namespace vesper::peer

@@ -1,0 +1,168 @@
+#include "server/client_listener.hpp"
+
+#include <fmt/core.h>
+#include <sys/resource.h>
+
+#include <algorithm>
+#include <utility>
+
+#include "base/log.hpp"
+
+namespace vesper::server {
+namespace {
+
+constexpr int kBacklog = 1024;
+constexpr Duration kAnswering = milliseconds(10);  // of one turn
+// Taken beyond the limit for a moment, since a peer's dial looks like any other until its head has
+// been read.
+constexpr std::size_t kBeyondLimit = 16;
+
+// Descriptors that clients must not use up: the log's, the loop's, the peers' four each.
+std::size_t reserved_descriptors(std::size_t nodes) {
+  return 24 + 4 * nodes + kBeyondLimit;
+}
+
+std::size_t connection_limit(const Options& options) {
+  rlimit limit{};
+  if (::getrlimit(RLIMIT_NOFILE, &limit) != 0) return options.max_connections;
+  if (limit.rlim_cur < limit.rlim_max) {
+    limit.rlim_cur = limit.rlim_max;
+    if (::setrlimit(RLIMIT_NOFILE, &limit) != 0) ::getrlimit(RLIMIT_NOFILE, &limit);
+  }
+  const std::size_t reserved = reserved_descriptors(options.list.size());
+  const std::size_t usable = limit.rlim_cur > reserved ? limit.rlim_cur - reserved : 1;
+  if (usable < options.max_connections)
+    log::warn("only {} descriptors are allowed (ulimit -n) -> at most {} connections",
+              limit.rlim_cur, usable);
+  return std::min(usable, options.max_connections);
+}
+
+}  // namespace
+
+ClientListener::ClientListener(io::Loop& loop, const Options& options, api::Context& context,
+                               peer::Peers& peers)
+    : loop_(loop),
+      context_(context),
+      peers_(peers),
+      listener_(loop, io::Delegate<void>::to<&ClientListener::on_waiting>(this)),
+      sweep_(loop, io::Delegate<void>::to<&ClientListener::on_sweep>(this)),
+      limit_(connection_limit(options)),
+      budget_(options.max_body_bytes, options.max_output_bytes),
+      connection_context_{loop, options, context, budget_, *this, scratch_} {}
+
+ClientListener::~ClientListener() = default;
+
+Result<void> ClientListener::listen(const std::vector<io::Address>& addresses) {
+  return listener_.listen(addresses, kBacklog);
+}
+
+void ClientListener::open() {
+  open_ = true;
+  on_waiting();
+}
+
+void ClientListener::on_waiting() {
+  while (open_ && connections_.size() < limit_ + kBeyondLimit) {
+    auto stream = std::make_unique<io::Stream>(loop_);
+    if (!listener_.accept(*stream)) return;
+    accept_one(std::move(stream));
+  }
+}
+
+void ClientListener::accept_one(std::unique_ptr<io::Stream> stream) {
+  context_.set_now(loop_.now());
+  const bool over_limit = connections_.size() >= limit_;
+  if (over_limit) ++context_.metrics.connections_refused;
+  ++context_.metrics.connections_accepted;
+  const std::uint64_t id = next_id_++;
+  const auto limit = over_limit ? Connection::Limit::exceeded : Connection::Limit::kept;
+  connections_.emplace(
+      id, std::make_unique<Connection>(id, connection_context_, std::move(stream), limit));
+  if (!sweep_.active()) sweep_.start(seconds(1), seconds(1));
+}
+
+void ClientListener::reply(const node::Ticket& ticket, node::Reply reply) {
+  const auto at = connections_.find(ticket.connection);
+  if (at != connections_.end()) at->second->on_reply(ticket.request, std::move(reply));
+}
+
+void ClientListener::resume(const node::Ticket& ticket) {
+  const auto at = connections_.find(ticket.connection);
+  if (at != connections_.end()) at->second->resume_body(ticket.request);
+}
+
+void ClientListener::is_peer(std::unique_ptr<io::Stream> stream, const http::RequestHead& head,
+                             std::string_view rest) {
+  peers_.accept(std::move(stream), head, rest);
+}
+
+void ClientListener::flush() {
+  budget_.begin_turn();
+  // Connections that are marked meanwhile come in the next turn.
+  const std::vector<Connection*> due = std::exchange(marked_, {});
+  const Instant until = loop_.now() + kAnswering;
+  std::size_t at = 0;
+  for (; at < due.size() && loop_.now() < until; ++at)
+    if (!due[at]->gone()) due[at]->flush();
+  std::vector<Connection*> late(due.begin() + static_cast<std::ptrdiff_t>(at), due.end());
+  std::erase_if(late, [](const Connection* connection) { return connection->gone(); });
+  marked_.insert(marked_.begin(), late.begin(), late.end());
+  if (!starved_.empty() && budget_.output_has_room())
+    for (const std::uint64_t id : std::exchange(starved_, {}))
+      if (const auto it = connections_.find(id); it != connections_.end()) it->second->mark();
+  if (graveyard_.empty()) return;
+  graveyard_.clear();
+  on_waiting();  // there is room again
+}
+
+void ClientListener::ended(Connection& connection) {
+  const auto at = connections_.find(connection.id());
+  VESPER_ASSERT(at != connections_.end());
+  context_.metrics.bytes_in += connection.bytes_in();
+  context_.metrics.bytes_out += connection.bytes_out();
+  std::erase(marked_, &connection);  // it may have been marked again while it was flushed
+  graveyard_.push_back(std::move(at->second));
+  connections_.erase(at);
+  if (connections_.empty()) sweep_.stop();
+  // flush() runs in this turn or the next, and buries.
+}
+
+void ClientListener::on_sweep() {
+  context_.set_now(loop_.now());
+  std::vector<Connection*> all;
+  all.reserve(connections_.size());
+  for (const auto& [id, connection] : connections_) all.push_back(connection.get());
+  for (Connection* connection : all)
+    if (!connection->gone()) connection->sweep();
+}
+
+void ClientListener::begin_drain() {
+  open_ = false;
+  listener_.close();
+}
+
+void ClientListener::begin_shutdown() {
+  std::vector<Connection*> all;
+  for (const auto& [id, connection] : connections_) all.push_back(connection.get());
+  for (Connection* connection : all)
+    if (!connection->gone()) connection->begin_shutdown();
+}
+
+bool ClientListener::settled() const {
+  return std::all_of(connections_.begin(), connections_.end(),
+                     [](const auto& entry) { return entry.second->settled(); });
+}
+
+ClientListener::Traffic ClientListener::traffic() const {
+  Traffic traffic;
+  traffic.connections = connections_.size();
+  traffic.bytes_in = context_.metrics.bytes_in;
+  traffic.bytes_out = context_.metrics.bytes_out;
+  for (const auto& [id, connection] : connections_) {
+    traffic.bytes_in += connection->bytes_in();
+    traffic.bytes_out += connection->bytes_out();
+  }
+  return traffic;
+}
+
+}  // namespace vesper::server

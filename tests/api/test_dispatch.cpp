@@ -1,0 +1,123 @@
+// From a head to an answer without sockets and without a node: the order of the checks, and what a
+// server says that is still reading its log.
+#include <doctest/doctest.h>
+
+#include <optional>
+#include <string>
+#include <string_view>
+
+#include "api/dispatch.hpp"
+#include "http/parser.hpp"
+
+using namespace vesper;
+using namespace vesper::api;
+
+namespace {
+
+class NoFigures final : public Figures {
+ public:
+  std::optional<DiskFigures> disk() const override { return std::nullopt; }
+  TrafficFigures traffic() const override { return {}; }
+};
+
+Settings settings() {
+  Settings made;
+  made.list = {{"one.example", 5000}, {"::1", 5001}};
+  made.max_value = 100;
+  made.request_timeout = seconds(5);
+  return made;
+}
+
+struct Asked {
+  HttpExchange exchange;
+  Answer answer;
+  std::string text;
+};
+
+// One request without a body, through all of it.
+Asked ask(const std::string& line, const std::string& fields = {}) {
+  const NoFigures figures;
+  Context context(settings(), figures, Instant{1});
+  const std::string text = line + " HTTP/1.1\r\nHost: localhost\r\n" + fields + "\r\n";
+  http::Parser parser(http::Parser::Kind::request);
+  std::size_t consumed = 0;
+  REQUIRE(parser.parse(text, consumed) == http::Step::head);
+  Asked asked;
+  if (auto problem = validate(context, parser.request(), asked.exchange))
+    asked.exchange.outcome = std::move(*problem);
+  if (!asked.exchange.answered()) run(context, asked.exchange, {});
+  REQUIRE(asked.exchange.answered());
+  render(context, asked.exchange, asked.answer);
+  append_answer(context, asked.exchange, asked.answer, asked.text);
+  return asked;
+}
+
+bool says(const Asked& asked, int status, std::string_view code) {
+  return asked.answer.status == status &&
+         asked.answer.body.find("\"code\":\"" + std::string(code) + "\"") != std::string::npos;
+}
+
+}  // namespace
+
+TEST_CASE("the first check that fails answers") {
+  CHECK(says(ask("GET /nowhere"), 404, "no_such_path"));
+  CHECK(says(ask("GET /raft"), 404, "no_such_path"));
+  CHECK(says(ask("GET /kv/"), 400, "invalid_key"));
+  CHECK(says(ask("PATCH /kv/%zz"), 400, "malformed"));  // the path comes before the method
+  CHECK(says(ask("PATCH /kv/a?x"), 405, "method_not_allowed"));
+  CHECK(says(ask("GET /kv/a?x"), 400, "invalid_parameter"));
+  CHECK(says(ask("GET /livez?x"), 400, "invalid_parameter"));
+  CHECK(says(ask("PUT /kv/a", "If-Match: x\r\n"), 400, "invalid_field"));
+  CHECK(says(ask("PUT /kv/a"), 411, "length_required"));
+  CHECK(says(ask("PUT /kv/a", "Content-Length: 101\r\n"), 413, "value_too_large"));
+  CHECK(says(ask("DELETE /kv/a", "Origin: http://elsewhere\r\n"), 403, "cross_origin"));
+}
+
+TEST_CASE("a server that is still reading its log says so where it needs the node") {
+  CHECK(says(ask("GET /kv/a"), 503, "starting"));
+  CHECK(says(ask("POST /cluster/transfer"), 503, "starting"));
+  CHECK(ask("GET /livez").answer.status == 200);
+  CHECK(ask("GET /status").answer.status == 200);
+  CHECK(ask("GET /metrics").answer.status == 200);
+  CHECK(ask("GET /readyz").answer.status == 503);
+  CHECK(ask("GET /readyz?verbose").answer.body.find("[-]log still reading the log\n") !=
+        std::string::npos);
+}
+
+TEST_CASE("OPTIONS names the methods, and answers a probe as GET does") {
+  const Asked kv = ask("OPTIONS /kv/a");
+  CHECK(kv.answer.status == 204);
+  CHECK(kv.answer.allow == "GET, HEAD, PUT, DELETE, OPTIONS");
+  CHECK(kv.text.find("Content-Length") == std::string::npos);
+  CHECK(ask("OPTIONS *").answer.allow == "GET, HEAD, PUT, DELETE, OPTIONS");
+  const Asked probe = ask("OPTIONS /readyz");
+  CHECK(probe.answer.status == 503);
+  CHECK(probe.answer.allow == "GET, HEAD, OPTIONS");
+  CHECK(probe.answer.body == "not ready, see /readyz?verbose\n");
+}
+
+TEST_CASE("CONNECT has no path, and is refused with the methods that there are") {
+  const Asked asked = ask("CONNECT localhost:80");
+  CHECK(says(asked, 405, "method_not_allowed"));
+  CHECK(asked.answer.allow == "GET, HEAD, PUT, DELETE, OPTIONS");
+  CHECK(asked.exchange.endpoint == nullptr);
+}
+
+TEST_CASE("what a resource reads from a request is its own") {
+  const Asked kv = ask("GET /kv/a%20b?raw&consistency=stale&max_staleness=200ms");
+  const auto& request = std::get<KvRequest>(kv.exchange.request);
+  CHECK(request.key == "a b");
+  CHECK(request.raw);
+  CHECK(request.read.level == node::ReadLevel::stale);
+  CHECK(request.read.max_staleness == milliseconds(200));
+  const Asked put = ask("PUT /kv/a", "Content-Length: 0\r\nIdempotency-Key: \"k\"\r\n");
+  CHECK(std::get<KvRequest>(put.exchange.request).idempotency_key == "k");
+  const Asked transfer = ask("POST /cluster/transfer?to=1");
+  CHECK(std::get<TransferRequest>(transfer.exchange.request).to == raft::ServerId(1));
+}
+
+TEST_CASE("HEAD gets the head that GET gets, and no body") {
+  const Asked get = ask("GET /livez"), head = ask("HEAD /livez");
+  CHECK(get.text.ends_with("\r\n\r\nok\n"));
+  CHECK(head.text.ends_with("Content-Length: 3\r\n\r\n"));
+}

@@ -1,0 +1,45 @@
+// The endpoint table: paths, methods, and the slots that metrics are counted in.
+#include <doctest/doctest.h>
+
+#include <iterator>
+#include <set>
+#include <string_view>
+
+#include "api/endpoint.hpp"
+
+using namespace vesper::api;
+
+TEST_CASE("a path finds its row, byte for byte or by its prefix") {
+  const EndpointTable table(endpoints());
+  REQUIRE(table.find("/status") != nullptr);
+  CHECK(table.find("/status")->label == "status");
+  CHECK(table.find("/kv/a/b")->label == "kv");
+  CHECK(table.find("/kv/")->label == "kv");
+  CHECK(table.find("/cluster/transfer")->label == "transfer");
+  for (const char* path : {"", "/kv", "/Status", "/status/", "/statu", "/raft", "//"})
+    CHECK(table.find(path) == nullptr);
+}
+
+TEST_CASE("the slots of metrics follow from the rows, and rows of one label share a slot") {
+  const EndpointTable table(endpoints());
+  const char* labels[] = {"none",   "request", "kv",   "status",  "livez",
+                          "readyz", "metrics", "root", "transfer"};
+  REQUIRE(table.slots() == std::size(labels));
+  for (std::size_t slot = 0; slot < table.slots(); ++slot)
+    CHECK(table.label_of(slot) == labels[slot]);
+  CHECK(table.slot_of(nullptr) == 0);
+  CHECK(table.slot_of(table.find("/")) == table.slot_of(table.find("*")));
+  for (const Endpoint& row : endpoints()) CHECK(table.label_of(table.slot_of(&row)) == row.label);
+}
+
+TEST_CASE("each row is complete") {
+  std::set<std::string_view> paths;
+  for (const Endpoint& row : endpoints()) {
+    CHECK(paths.insert(row.path).second);
+    CHECK((row.check != nullptr));
+    CHECK((row.render != nullptr));
+    CHECK((row.run != nullptr) == (row.needs == Needs::node));
+    CHECK((row.read_path != nullptr) == (row.match == Match::prefix));
+    CHECK(row.methods.ends_with("OPTIONS"));
+  }
+}

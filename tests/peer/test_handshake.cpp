@@ -1,0 +1,98 @@
+// The handshake between peers: what is said is read back, and both sides derive the same.
+#include <doctest/doctest.h>
+
+#include <string>
+
+#include "http/parser.hpp"
+#include "peer/handshake.hpp"
+
+using namespace vesper;
+using namespace vesper::peer;
+
+namespace {
+
+Hello sample() {
+  Hello hello;
+  hello.state = {Id128{1, 2}, raft::Term(12), raft::Index(13)};
+  hello.from = raft::ServerId(3);
+  hello.to = raft::ServerId(4);
+  hello.incarnation = raft::Incarnation(5);
+  hello.boot = raft::BootId(6);
+  hello.list_hash = 7;
+  hello.channel = Channel::bulk;
+  hello.keyed = true;
+  hello.nonce = Id128{8, 9};
+  return hello;
+}
+
+Result<Hello> round_trip(const std::string& fields) {
+  const std::string text = "GET /raft HTTP/1.1\r\nHost: a\r\n" + fields + "\r\n";
+  http::Parser parser(http::Parser::Kind::request);
+  std::size_t consumed = 0;
+  if (parser.parse(text, consumed) != http::Step::head) return Error{"no head"};
+  return read_hello(parser.request().fields);
+}
+
+std::string fields_of(const Hello& hello) {
+  std::string text;
+  append_hello(text, hello);
+  return text;
+}
+
+std::string without(std::string text, const std::string& name) {
+  const std::size_t at = text.find(name);
+  return text.erase(at, text.find("\r\n", at) + 2 - at);
+}
+
+}  // namespace
+
+TEST_CASE("a hello is read back as it was written") {
+  const auto hello = round_trip(fields_of(sample()));
+  REQUIRE(hello.ok());
+  CHECK(fields_of(*hello) == fields_of(sample()));
+  Hello fresh = sample();
+  fresh.state = {};
+  const auto again = round_trip(fields_of(fresh));
+  REQUIRE(again.ok());
+  CHECK(again->state == raft::PeerState{});
+}
+
+TEST_CASE("a field that is missing, repeated or malformed is named") {
+  const std::string good = fields_of(sample());
+  for (const char* name :
+       {"Vesper-Protocol", "Vesper-Features", "Vesper-Cluster", "Vesper-Term", "Vesper-Last-Index",
+        "Vesper-From", "Vesper-To", "Vesper-Incarnation", "Vesper-Boot", "Vesper-List",
+        "Vesper-Channel", "Vesper-Auth", "Vesper-Nonce"}) {
+    const auto missing = round_trip(without(good, name));
+    REQUIRE(!missing.ok());
+    CHECK(missing.error().what.find(name) != std::string::npos);
+    const auto wrong = round_trip(without(good, name) + name + ": ?\r\n");
+    REQUIRE(!wrong.ok());
+    CHECK(wrong.error().what.find(name) != std::string::npos);
+    const std::size_t at = good.find(name);
+    const auto twice = round_trip(good + good.substr(at, good.find("\r\n", at) + 2 - at));
+    REQUIRE(!twice.ok());
+    CHECK(twice.error().what.find(name) != std::string::npos);
+  }
+}
+
+TEST_CASE("both sides derive the same secret, and any other word gives another") {
+  const Hello dialler = sample();
+  Hello acceptor = sample();
+  acceptor.from = dialler.to;
+  acceptor.to = dialler.from;
+  acceptor.nonce = Id128{10, 11};
+  const Agreement agreed = agree("a key of all servers", dialler, acceptor);
+  CHECK(agreed.secret.key == agree("a key of all servers", dialler, acceptor).secret.key);
+  CHECK(agreed.secret.key != agreed.acceptor_proof);
+  Hello changed = dialler;
+  changed.nonce.low ^= 1;
+  CHECK(agreed.secret.key != agree("a key of all servers", changed, acceptor).secret.key);
+  changed = dialler;
+  changed.channel = Channel::control;
+  CHECK(agreed.secret.key != agree("a key of all servers", changed, acceptor).secret.key);
+  CHECK(agreed.secret.key != agree("another key", dialler, acceptor).secret.key);
+  CHECK(agreed.acceptor_proof != agree("another key", dialler, acceptor).acceptor_proof);
+  const Agreement open = agree("", dialler, acceptor);
+  CHECK(open.secret.seed != agree("", changed, acceptor).secret.seed);
+}

@@ -1,0 +1,257 @@
+// Both ends of a link over the loopback, each with an owner that only takes notes: no node, no set
+// of peers.
+#include <arpa/inet.h>
+#include <doctest/doctest.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include <functional>
+#include <memory>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "http/parser.hpp"
+#include "http/serializer.hpp"
+#include "io/timer.hpp"
+#include "peer/in_link.hpp"
+#include "peer/out_link.hpp"
+
+using namespace vesper;
+using namespace vesper::peer;
+
+namespace {
+
+class Notes final : public LinkEvents {
+ public:
+  explicit Notes(std::uint32_t self, bool keyed) : self_(self), keyed_(keyed) {}
+
+  Hello hello_to(raft::ServerId to, Channel channel) const override {
+    Hello hello;
+    hello.from = raft::ServerId(self_);
+    hello.to = to;
+    hello.incarnation = raft::Incarnation(self_ + 1);
+    hello.boot = raft::BootId(self_ + 10);
+    hello.channel = channel;
+    hello.keyed = keyed_;
+    hello.nonce = Id128{self_ + 1, 7};
+    return hello;
+  }
+  std::optional<node::PeerRefusal> refuse(const Hello&, const Hello&) const override {
+    return std::nullopt;
+  }
+  void has_output(OutLink& link) override { marked.push_back(&link); }
+  void link_up(OutLink&) override { ++ups; }
+  void link_ended(OutLink&) override { ++downs; }
+  void dial_refused(raft::ServerId) override { ++dials_refused; }
+  void met_boot(raft::ServerId, raft::BootId boot) override { met = boot; }
+  void said_unproven(raft::ServerId, std::optional<raft::PeerState> state) override {
+    said = state;
+  }
+  std::string refused_by(raft::ServerId, const std::string& body) override {
+    return refusal = body;
+  }
+  void in_proven(InLink&) override { ++proven; }
+  void in_ended(InLink&) override { ++in_ends; }
+  void received(const InLink&, node::PeerMessage message) override {
+    messages.push_back(std::move(message));
+  }
+  void bury(std::unique_ptr<io::Stream> stream) override { buried.push_back(std::move(stream)); }
+
+  std::vector<OutLink*> marked;
+  std::vector<node::PeerMessage> messages;
+  std::vector<std::unique_ptr<io::Stream>> buried;
+  raft::BootId met;
+  std::optional<raft::PeerState> said;
+  std::string refusal;
+  int ups = 0, downs = 0, dials_refused = 0, proven = 0, in_ends = 0;
+
+ private:
+  const std::uint32_t self_;
+  const bool keyed_;
+};
+
+std::uint16_t free_port() {
+  const int fd = ::socket(AF_INET, SOCK_STREAM, 0);
+  sockaddr_in address{};
+  address.sin_family = AF_INET;
+  address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+  socklen_t size = sizeof address;
+  REQUIRE(::bind(fd, reinterpret_cast<const sockaddr*>(&address), size) == 0);
+  REQUIRE(::getsockname(fd, reinterpret_cast<sockaddr*>(&address), &size) == 0);
+  ::close(fd);
+  return ntohs(address.sin_port);
+}
+
+io::Address loopback(std::uint16_t port) {
+  sockaddr_in address{};
+  address.sin_family = AF_INET;
+  address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+  address.sin_port = htons(port);
+  return io::Address(reinterpret_cast<const sockaddr*>(&address));
+}
+
+// Server 0 dials server 1, which answers each handshake, or refuses it.
+class Pair {
+ public:
+  Pair(std::string dialler_key, std::string acceptor_key)
+      : dialler_key_(std::move(dialler_key)), acceptor_key_(std::move(acceptor_key)) {
+    loop_.set_events({io::Delegate<bool>::to<&Pair::busy>(this),
+                      io::Delegate<void, bool>::to<&Pair::on_turn>(this),
+                      {},
+                      {}});
+  }
+  ~Pair() { out.close(); }
+
+  void listen() { REQUIRE(listener_.listen({loopback(port_)}, 8).ok()); }
+  bool until(std::function<bool()> holds) {
+    holds_ = std::move(holds);
+    timed_out_ = false;
+    timer_.start(seconds(10));
+    if (!holds_()) loop_.run();
+    timer_.stop();
+    holds_ = nullptr;
+    return !timed_out_;
+  }
+  InLink& in() { return *in_; }
+
+  const std::string dialler_key_, acceptor_key_;
+  Notes dialler{0, !dialler_key_.empty()}, acceptor{1, !acceptor_key_.empty()};
+  std::string refuse_with;  // not empty: the body of a refusal
+
+ private:
+  bool busy() { return !dialler.marked.empty(); }
+  void on_turn(bool) {
+    for (OutLink* link : std::exchange(dialler.marked, {})) link->flush();
+    if (holds_ && holds_()) loop_.stop();
+  }
+  void on_timer() {
+    timed_out_ = true;
+    loop_.stop();
+  }
+  void on_waiting() {
+    greeted_ = std::make_unique<io::Stream>(loop_);
+    if (!listener_.accept(*greeted_)) return;
+    parser_ = std::make_unique<http::Parser>(http::Parser::Kind::request);
+    greeted_->set_events({io::Delegate<void, std::string_view>::to<&Pair::on_bytes>(this),
+                          io::Delegate<void>::to<&Pair::on_ended>(this),
+                          io::Delegate<void, int>::to<&Pair::on_failed>(this),
+                          {}});
+    greeted_->read_start();
+  }
+  void on_ended() {}
+  void on_failed(int) {}
+  void on_bytes(std::string_view bytes) {
+    std::size_t consumed = 0;
+    REQUIRE(parser_->parse(bytes, consumed) == http::Step::head);
+    const auto theirs = read_hello(parser_->request().fields);
+    REQUIRE(theirs.ok());
+    std::string& text = greeted_->text();
+    if (!refuse_with.empty()) {
+      http::begin_response(text, 403);
+      http::append_field(text, "Vesper-Boot", to_hex(std::uint64_t{11}));
+      append_state(text, raft::PeerState{Id128{1, 2}, raft::Term(3), raft::Index(4)});
+      http::append_field(text, "Content-Length", refuse_with.size());
+      http::end_head(text);
+      text += refuse_with;
+      greeted_->flush();
+      return;
+    }
+    const Hello ours = acceptor.hello_to(theirs->from, theirs->channel);
+    const Agreement agreement = agree(acceptor_key_, *theirs, ours);
+    http::begin_response(text, 101);
+    text += "Connection: Upgrade\r\n";
+    http::append_field(text, "Upgrade", kPeerProtocol);
+    append_hello(text, ours);
+    if (!acceptor_key_.empty())
+      http::append_field(text, "Vesper-Proof", crypto::hex_of(agreement.acceptor_proof));
+    http::end_head(text);
+    in_ = std::make_unique<InLink>(accepted_, std::move(greeted_), ours, *theirs, agreement.secret);
+    in_->flush();
+    if (consumed < bytes.size()) in_->take(bytes.substr(consumed));
+  }
+
+  const std::uint16_t port_ = free_port();
+  io::Loop loop_;
+  io::Listener listener_{loop_, io::Delegate<void>::to<&Pair::on_waiting>(this)};
+  io::Timer timer_{loop_, io::Delegate<void>::to<&Pair::on_timer>(this)};
+  const LinkContext dialling_{loop_, dialler, dialler_key_, milliseconds(150)};
+  const LinkContext accepted_{loop_, acceptor, acceptor_key_, milliseconds(150)};
+  std::unique_ptr<io::Stream> greeted_;
+  std::unique_ptr<http::Parser> parser_;
+  std::unique_ptr<InLink> in_;
+  std::function<bool()> holds_;
+  bool timed_out_ = false;
+
+ public:
+  OutLink out{dialling_, raft::ServerId(1), HostPort{"127.0.0.1", port_}, Channel::control};
+};
+
+node::PeerMessage question(std::uint64_t previous) {
+  node::Forward forward;
+  forward.term = raft::Term(5);
+  forward.boot = raft::BootId(6);
+  forward.previous = previous;
+  return forward;
+}
+
+}  // namespace
+
+TEST_CASE("a link stands after the handshake and carries messages in order") {
+  for (const char* key : {"", "a key of all servers"}) {
+    Pair pair(key, key);
+    pair.listen();
+    CHECK(!pair.out.send(question(1)));  // not up: dropped
+    pair.out.dial();
+    REQUIRE(pair.until([&] { return pair.out.up() && pair.acceptor.proven == 1; }));
+    CHECK(pair.dialler.ups == 1);
+    CHECK(pair.dialler.met == raft::BootId(11));
+    CHECK(pair.in().proven());
+    for (const std::uint64_t previous : {1u, 2u, 3u}) CHECK(pair.out.send(question(previous)));
+    REQUIRE(pair.until([&] { return pair.acceptor.messages.size() == 3; }));
+    for (std::size_t i = 0; i < 3; ++i)
+      CHECK(std::get<node::Forward>(pair.acceptor.messages[i]).previous == i + 1);
+  }
+}
+
+TEST_CASE("servers with different keys do not speak") {
+  Pair pair("a key of one server", "another key of it");
+  pair.listen();
+  pair.out.dial();
+  REQUIRE(pair.until([&] { return pair.acceptor.in_ends == 1; }));
+  CHECK(!pair.out.up());
+  CHECK(pair.dialler.ups == 0);
+  CHECK(pair.acceptor.proven == 0);
+}
+
+TEST_CASE("a refusal is reported with its body, and with the state that no proof covers") {
+  Pair pair("", "");
+  pair.refuse_with = "{\"detail\":\"no\"}\n";
+  pair.listen();
+  pair.out.dial();
+  REQUIRE(pair.until([&] { return !pair.dialler.refusal.empty(); }));
+  CHECK(pair.dialler.refusal == pair.refuse_with);
+  CHECK(pair.dialler.met == raft::BootId(11));
+  REQUIRE(pair.dialler.said.has_value());
+  CHECK(pair.dialler.said->last_index == raft::Index(4));
+  CHECK(!pair.out.up());
+}
+
+TEST_CASE("an address at which no process listens is reported") {
+  Pair pair("", "");
+  pair.out.dial();
+  CHECK(pair.until([&] { return pair.dialler.dials_refused > 0; }));
+}
+
+TEST_CASE("a link that ends is reported and dialled again") {
+  Pair pair("", "");
+  pair.listen();
+  pair.out.dial();
+  REQUIRE(pair.until([&] { return pair.acceptor.proven == 1; }));
+  pair.in().close();
+  CHECK(pair.acceptor.in_ends == 1);
+  REQUIRE(pair.until([&] { return pair.acceptor.proven == 2; }));
+  CHECK(pair.dialler.downs == 1);
+  CHECK(pair.until([&] { return pair.dialler.ups == 2; }));
+}

@@ -1,0 +1,427 @@
+// Answers that are streams, over real sockets of the loopback: bounded memory beside a reader that
+// does not read, an end as soon as the client is gone, producers that wait, and the two forms of
+// HTTP/1.1 and HTTP/1.0.
+#include <arpa/inet.h>
+#include <doctest/doctest.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include <functional>
+#include <memory>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "api/checks.hpp"
+#include "http/parser.hpp"
+#include "io/timer.hpp"
+#include "server/client_listener.hpp"
+#include "server/refusal_format.hpp"
+
+using namespace vesper;
+using namespace vesper::server;
+using api::BodyStream;
+
+namespace {
+
+// What the stream of the test endpoint does, and what became of it.
+struct Script {
+  std::size_t size = 0;         // bytes in all
+  std::size_t pause_after = 0;  // then it waits until it is resumed; 0: it never waits
+  BodyStream::Next end = BodyStream::Next::finished;
+  BodyStream::Cut cut = BodyStream::Cut::complete;
+
+  std::size_t produced = 0;
+  std::size_t largest_room = 0;
+  bool paused = false;
+  bool alive = false;
+  node::Ticket ticket;
+};
+Script script;
+
+char byte_at(std::size_t at) {
+  return static_cast<char>('a' + at % 23);
+}
+
+class Letters final : public BodyStream {
+ public:
+  Letters() { script.alive = true; }
+  ~Letters() override { script.alive = false; }
+
+  Next next(std::size_t room, std::string& out) override {
+    script.largest_room = std::max(script.largest_room, room);
+    std::size_t stop = script.size;
+    if (script.pause_after != 0 && !resumed_) stop = std::min(stop, script.pause_after);
+    for (; room > 0 && script.produced < stop; --room) out += byte_at(script.produced++);
+    if (script.produced == script.size) return script.end;
+    if (script.produced < stop) return Next::bytes;
+    script.paused = resumed_ = true;  // asked again only when it was resumed
+    return Next::waiting;
+  }
+  Cut when_cut() const override { return script.cut; }
+
+ private:
+  bool resumed_ = false;
+};
+
+void render_letters(api::Context&, const api::HttpExchange& exchange, api::Answer& answer) {
+  script.ticket = exchange.ticket;
+  answer.content_type = "text/plain";
+  answer.stream = std::make_unique<Letters>();
+}
+
+void render_word(api::Context&, const api::HttpExchange&, api::Answer& answer) {
+  answer.content_type = "text/plain";
+  answer.body = "word";
+}
+
+constexpr api::Endpoint kRows[] = {
+    {.path = "/letters",
+     .methods = "GET, HEAD",
+     .label = "letters",
+     .check = api::check_no_parameter,
+     .render = render_letters},
+    {.path = "/word",
+     .methods = "GET",
+     .label = "word",
+     .check = api::check_no_parameter,
+     .render = render_word},
+};
+
+class NoFigures final : public api::Figures {
+ public:
+  std::optional<api::DiskFigures> disk() const override { return std::nullopt; }
+  api::TrafficFigures traffic() const override { return {}; }
+};
+
+std::uint16_t free_port() {
+  const int fd = ::socket(AF_INET, SOCK_STREAM, 0);
+  sockaddr_in address{};
+  address.sin_family = AF_INET;
+  address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+  socklen_t size = sizeof address;
+  REQUIRE(::bind(fd, reinterpret_cast<const sockaddr*>(&address), size) == 0);
+  REQUIRE(::getsockname(fd, reinterpret_cast<sockaddr*>(&address), &size) == 0);
+  ::close(fd);
+  return ntohs(address.sin_port);
+}
+
+io::Address loopback(std::uint16_t port) {
+  sockaddr_in address{};
+  address.sin_family = AF_INET;
+  address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+  address.sin_port = htons(port);
+  return io::Address(reinterpret_cast<const sockaddr*>(&address));
+}
+
+// A listener with the test's endpoints, and one client of it. Both live on the test's thread.
+class House {
+ public:
+  House() {
+    script = Script{};
+    loop_.set_events({io::Delegate<bool>::to<&House::busy>(this),
+                      io::Delegate<void, bool>::to<&House::on_turn>(this),
+                      {},
+                      {}});
+    REQUIRE(listener_.listen({loopback(port_)}).ok());
+    listener_.open();
+    client_->set_events({io::Delegate<void, std::string_view>::to<&House::on_bytes>(this),
+                         io::Delegate<void>::to<&House::on_ended>(this),
+                         io::Delegate<void, int>::to<&House::on_failed>(this),
+                         {}});
+    client_->connect(loopback(port_), io::Delegate<void, int>::to<&House::on_connected>(this));
+    until([&] { return connected_; });
+  }
+  ~House() {
+    client_.reset();
+    listener_.begin_drain();
+    until([&] { return listener_.empty(); }, seconds(1));
+  }
+
+  void send(std::string_view text) {
+    client_->text() += text;
+    client_->flush();
+  }
+  void read() { client_->read_start(); }
+  void hang_up() { client_->close(); }
+  void half_close() { client_->finish(); }
+
+  // Runs the loop until it holds. False: it did not within `patience`.
+  bool until(std::function<bool()> holds, Duration patience = seconds(10)) {
+    holds_ = std::move(holds);
+    timed_out_ = false;
+    timer_.start(patience);
+    if (!holds_()) loop_.run();
+    timer_.stop();
+    holds_ = nullptr;
+    return !timed_out_;
+  }
+  void pass(Duration time) {
+    until([] { return false; }, time);
+  }
+  bool waits_for_answer(std::string_view end) {
+    return until([this, end] { return received.ends_with(end) || ended; });
+  }
+
+  ClientListener& listener() { return listener_; }
+  api::Context& context() { return context_; }
+
+  std::string received;
+  bool ended = false, failed = false;
+
+ private:
+  bool busy() { return listener_.busy(); }
+  void on_turn(bool) {
+    context_.set_now(loop_.now());
+    listener_.flush();
+    if (holds_ && holds_()) loop_.stop();
+  }
+  void on_timer() {
+    timed_out_ = true;
+    loop_.stop();
+  }
+  void on_bytes(std::string_view bytes) { received += bytes; }
+  void on_ended() { ended = true; }
+  void on_failed(int) { ended = failed = true; }
+  void on_connected(int code) {
+    CHECK(code == 0);
+    connected_ = true;
+  }
+  Options options() const {
+    Options made;
+    made.list = {{"127.0.0.1", port_}};
+    return made;
+  }
+  api::Settings settings() const {
+    api::Settings made;
+    made.list = options_.list;
+    return made;
+  }
+  peer::Settings peers() const {
+    peer::Settings made;
+    made.list = options_.list;
+    return made;
+  }
+
+  const std::uint16_t port_ = free_port();
+  const Options options_ = options();
+  NoFigures figures_;
+  io::Loop loop_;
+  api::Context context_{settings(), figures_, loop_.now(), kRows};
+  ProblemFormat format_{context_};
+  peer::Peers peers_{loop_, peers(), format_};
+  ClientListener listener_{loop_, options_, context_, peers_};
+  io::Timer timer_{loop_, io::Delegate<void>::to<&House::on_timer>(this)};
+  std::unique_ptr<io::Stream> client_ = std::make_unique<io::Stream>(loop_);
+  std::function<bool()> holds_;
+  bool connected_ = false;
+  bool timed_out_ = false;
+};
+
+struct Response {
+  int status = 0;
+  http::BodyFraming framing = http::BodyFraming::none;
+  std::string body;
+  bool complete = false;
+};
+
+// The responses in what was received; the last one may be incomplete.
+std::vector<Response> responses(std::string_view bytes) {
+  http::Parser parser(http::Parser::Kind::response);
+  std::vector<Response> found;
+  while (!bytes.empty()) {
+    std::size_t consumed = 0;
+    const http::Step step = parser.parse(bytes, consumed);
+    bytes.remove_prefix(consumed);
+    if (step == http::Step::need_more) break;
+    if (step == http::Step::error) FAIL(std::string(parser.error().detail));
+    if (step == http::Step::head)
+      found.push_back({parser.response().status, parser.response().framing, "", false});
+    if (step == http::Step::body) found.back().body += parser.body();
+    if (step == http::Step::message_end) found.back().complete = true;
+  }
+  return found;
+}
+
+std::string letters(std::size_t size) {
+  std::string text;
+  for (std::size_t at = 0; at < size; ++at) text += byte_at(at);
+  return text;
+}
+
+constexpr std::string_view kGet = "GET /letters HTTP/1.1\r\nHost: localhost\r\n\r\n";
+constexpr std::string_view kGetWord = "GET /word HTTP/1.1\r\nHost: localhost\r\n\r\n";
+constexpr std::size_t kLarge = 32u << 20;  // more than the buffers of both sockets hold
+constexpr std::size_t kWindow = 64u << 10;
+
+}  // namespace
+
+TEST_CASE("a stream is chunked in HTTP/1.1, and what was pipelined waits for its end") {
+  House house;
+  script.size = 300'000;
+  house.read();
+  house.send(kGet);
+  house.send(kGetWord);
+  REQUIRE(house.waits_for_answer("word"));
+  const auto found = responses(house.received);
+  REQUIRE(found.size() == 2);
+  CHECK(found[0].status == 200);
+  CHECK(found[0].framing == http::BodyFraming::chunked);
+  CHECK(found[0].complete);
+  CHECK(found[0].body == letters(script.size));
+  CHECK(found[1].body == "word");
+  CHECK(script.largest_room <= kWindow);
+  CHECK(!script.alive);
+  CHECK(!house.ended);
+}
+
+TEST_CASE("a stream of no bytes is an empty body") {
+  House house;
+  house.read();
+  house.send(kGet);
+  REQUIRE(house.waits_for_answer("\r\n0\r\n\r\n"));
+  const auto found = responses(house.received);
+  REQUIRE(found.size() == 1);
+  CHECK(found[0].complete);
+  CHECK(found[0].body.empty());
+}
+
+TEST_CASE("in HTTP/1.0 the end of the connection ends the stream") {
+  House house;
+  script.size = 100'000;
+  house.read();
+  house.send("GET /letters HTTP/1.0\r\nConnection: keep-alive\r\n\r\n");
+  REQUIRE(house.until([&] { return house.ended; }));
+  CHECK(!house.failed);
+  CHECK(house.received.find("Transfer-Encoding") == std::string::npos);
+  CHECK(house.received.find("Content-Length") == std::string::npos);
+  CHECK(house.received.find("\r\nConnection: close\r\n") != std::string::npos);
+  CHECK(house.received.substr(house.received.find("\r\n\r\n") + 4) == letters(script.size));
+}
+
+TEST_CASE("HEAD gets the head of a stream and no byte of it") {
+  House house;
+  script.size = 100'000;
+  house.read();
+  house.send("HEAD /letters HTTP/1.1\r\nHost: localhost\r\n\r\n");
+  house.send(kGetWord);
+  REQUIRE(house.waits_for_answer("word"));
+  CHECK(house.received.find("\r\nTransfer-Encoding: chunked\r\n") != std::string::npos);
+  CHECK(script.produced == 0);
+  CHECK(!script.alive);
+}
+
+TEST_CASE("a client that does not read holds no more than the window, and gets all in the end") {
+  House house;
+  script.size = kLarge;
+  house.send(kGet);
+  const auto produced_nothing_for = [&](Duration time) {
+    const std::size_t before = script.produced;
+    house.pass(time);
+    return script.produced == before;
+  };
+  REQUIRE(house.until([&] { return script.produced > kWindow; }));
+  for (int i = 0; i < 50 && !produced_nothing_for(milliseconds(100)); ++i) {
+  }
+  REQUIRE(script.produced < script.size);
+  // Heads and chunk lines are among what the kernel has taken.
+  CHECK(script.produced <= house.listener().traffic().bytes_out + kWindow);
+  CHECK(script.alive);
+  house.read();
+  REQUIRE(house.waits_for_answer("\r\n0\r\n\r\n"));
+  const auto found = responses(house.received);
+  REQUIRE(found.size() == 1);
+  CHECK(found[0].complete);
+  CHECK((found[0].body == letters(script.size)));
+}
+
+TEST_CASE("a client that hangs up ends its stream at once, also one that waits") {
+  for (const bool half : {false, true}) {
+    House house;
+    script.size = 1000;
+    script.pause_after = 10;
+    house.read();
+    house.send(kGet);
+    REQUIRE(house.until([&] { return script.paused; }));
+    CHECK(script.alive);
+    if (half) house.half_close();
+    else house.hang_up();
+    CHECK(house.until([&] { return !script.alive; }));
+    CHECK(house.until([&] { return house.listener().empty(); }));
+    house.listener().resume(script.ticket);  // it comes too late and is harmless
+    house.pass(milliseconds(10));
+    CHECK(script.produced == 10);
+  }
+}
+
+TEST_CASE("a client that hangs up while it does not read ends its stream") {
+  House house;
+  script.size = kLarge;
+  house.send(kGet);
+  REQUIRE(house.until([&] { return script.produced > kWindow; }));
+  house.pass(milliseconds(100));
+  house.hang_up();
+  CHECK(house.until([&] { return !script.alive; }));
+}
+
+TEST_CASE("a producer that waits is asked again when it is resumed, and not before") {
+  House house;
+  script.size = 1000;
+  script.pause_after = 10;
+  house.read();
+  house.send(kGet);
+  REQUIRE(house.until([&] { return script.paused; }));
+  house.pass(milliseconds(20));
+  CHECK(script.produced == 10);
+  CHECK(!house.listener().busy());
+  CHECK(responses(house.received)[0].body == letters(10));
+  house.listener().resume({script.ticket.connection, script.ticket.request + 1});
+  house.pass(milliseconds(20));
+  CHECK(script.produced == 10);
+  house.listener().resume(script.ticket);
+  REQUIRE(house.waits_for_answer("\r\n0\r\n\r\n"));
+  CHECK(responses(house.received)[0].body == letters(1000));
+}
+
+TEST_CASE("a stream that fails leaves a body that is seen to be incomplete") {
+  House house;
+  script.size = 1000;
+  script.end = BodyStream::Next::failed;
+  house.read();
+  house.send(kGet);
+  REQUIRE(house.until([&] { return house.ended; }));
+  const auto found = responses(house.received);
+  CHECK((found.empty() || !found[0].complete));
+  CHECK(!script.alive);
+}
+
+TEST_CASE("in HTTP/1.0 a stream that fails ends with a reset") {
+  House house;
+  script.size = 1000;
+  script.end = BodyStream::Next::failed;
+  house.read();
+  house.send("GET /letters HTTP/1.0\r\n\r\n");
+  REQUIRE(house.until([&] { return house.ended; }));
+  CHECK(house.failed);
+}
+
+TEST_CASE("a shutdown ends a stream: a complete one with its last chunk, any other without") {
+  for (const auto cut : {BodyStream::Cut::complete, BodyStream::Cut::truncated}) {
+    House house;
+    script.size = 1000;
+    script.pause_after = 10;
+    script.cut = cut;
+    house.read();
+    house.send(kGet);
+    REQUIRE(house.until([&] { return script.paused && !house.received.empty(); }));
+    house.context().set_shutting_down();
+    house.listener().begin_shutdown();
+    CHECK(!script.alive);
+    REQUIRE(house.until([&] { return house.ended; }));
+    const auto found = responses(house.received);
+    REQUIRE(found.size() == 1);
+    CHECK(found[0].complete == (cut == BodyStream::Cut::complete));
+    CHECK(found[0].body == letters(10));
+    CHECK(house.listener().settled());
+  }
+}

@@ -1,0 +1,31 @@
+// The budget that the connections of a server share.
+#include <doctest/doctest.h>
+
+#include "server/budget.hpp"
+
+using vesper::server::Budget;
+
+TEST_CASE("a turn takes so many requests, and the next one begins afresh") {
+  Budget budget(10, 10);
+  std::size_t taken = 0;
+  for (; budget.turn_has_room(); ++taken) budget.take_request();
+  CHECK(taken == 1024);
+  budget.begin_turn();
+  CHECK(budget.turn_has_room());
+}
+
+TEST_CASE("bodies and output have room below their limits, whichever connection uses it") {
+  Budget budget(10, 20);
+  budget.add_body(4);
+  budget.add_body(5);
+  CHECK(budget.body_has_room());
+  budget.add_body(1);
+  CHECK(!budget.body_has_room());
+  budget.release_body(1);
+  CHECK(budget.body_has_room());
+  budget.report_output(0, 15);
+  budget.report_output(0, 5);
+  CHECK(!budget.output_has_room());
+  budget.report_output(15, 14);
+  CHECK(budget.output_has_room());
+}
