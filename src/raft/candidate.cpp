@@ -89,7 +89,7 @@ void Raft::say_who_is_missing() {
 }
 
 void Raft::become_candidate(bool transfer) {
-  if (current_term() >= kMaxTerm) {  // F20: never wraps, never leaves the range
+  if (current_term() >= kMaxTerm) {  // E16: a term never leaves its range
     output_->notes.push_back(fmt::format("{} is the last one -> no election", name(kMaxTerm)));
     return become_follower(std::nullopt);
   }

@@ -287,7 +287,8 @@ class Raft {
   Index commit_index_;           // never falls; <= log_.last_index()
   Index proven_index_;  // equals the current leader's log up to here (L4); >= commit_index_
 
-  // Durability, in write numbers (DESIGN: the ABA of a rewritten suffix).
+  // Durability, in write numbers: an index that is rewritten while its first write is under way
+  // would count as durable too early (L14).
   struct Outstanding {
     WriteNumber number;
     Index last_index;  // of the log after this write; lowered by a later truncation
