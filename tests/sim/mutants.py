@@ -22,7 +22,7 @@ RAFT, NODE, STORAGE, KV = "src/raft/", "src/node/", "src/storage/", "src/kv/"
 
 class Mutant(NamedTuple):
     name: str  # what the bug is
-    rule: str  # a code of docs/rules.md, or "bounds"
+    rule: str  # a code of docs/rules.md, or "bounds" (see there)
     file: str
     text: str  # occurs exactly once
     replacement: str

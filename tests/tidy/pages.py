@@ -1,6 +1,7 @@
-"""Keeps the pages true: a function or test that a page names as `path: name` exists, so does the
-target of a relative link, each page of docs/ says at its top who it is for, README.md lists them
-all, and tests/golden/README.md shows a script that is a test and names every command.
+"""Keeps the pages true. A function or test that a page names as `path: name` exists, and so do the
+targets of relative links and the pages and sections that comments cite. Each page of docs/ says at
+its top who it is for, and README.md lists it. tests/golden/README.md names every command and shows
+a script that is a test.
 
 pages.py --root DIR prints one line a finding and ends with 1 if there is one.
 """
@@ -21,7 +22,8 @@ FOR_WHOM = re.compile(r"# [^\n]+\n\nFor [^\n]+\.\n\n")
 EXAMPLE = re.compile(r"^\[(\w+\.txt)\]\(\w+\.txt\)(?:[^\n]+\n)+\n```\n(.*?)^```",
                      re.MULTILINE | re.DOTALL)
 COMMAND = re.compile(r'\b(?:name|words\[0\]) [!=]= "([a-z_-]+)"')
-MENTION = re.compile(r"\bdocs/[\w-]+\.md\b")
+# In a comment: docs/raft.md, or docs/raft.md, "Leases" for one of its sections.
+MENTION = re.compile(r'\b(docs/[\w-]+\.md)\b(?:, "([^"\n]+)")?')
 
 
 def read(root, path):
@@ -82,6 +84,10 @@ def check_golden(root):
         yield f"{path}: does not explain the command {command}"
 
 
+def has_section(text, name):
+    return re.search(rf"^#+ {re.escape(name)}$", text, re.MULTILINE) is not None
+
+
 def check(root):
     """Every finding in a tree."""
     for path in pages(root):
@@ -89,9 +95,11 @@ def check(root):
     yield from check_docs(root)
     yield from check_golden(root)
     for path, text in rules.texts(root):
-        for page in sorted(set(MENTION.findall(text))):
+        for page, section in sorted(set(MENTION.findall(text))):
             if not os.path.exists(os.path.join(root, page)):
                 yield f"{path}: names {page}, which does not exist"
+            elif section and not has_section(read(root, page), section):
+                yield f'{path}: names the section "{section}", which {page} does not have'
 
 
 def main():

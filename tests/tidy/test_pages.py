@@ -14,7 +14,7 @@ GOOD = {
     "README.md": "# Vesper\n[tour](docs/tour.md), [web](https://x.org/y)\n```\n[no](link)\n```\n",
     "docs/tour.md": "# A tour\n\nFor a newcomer.\n\n"
                     "See `src/a.cpp: Raft::f` and [up](../README.md#x).\n",
-    "src/a.cpp": "// docs/tour.md has more.\nvoid Raft::f() {}\n",
+    "src/a.cpp": "// docs/tour.md, \"A tour\", has more.\nvoid Raft::f() {}\n",
     "tests/golden/README.md": "# Scripts\n\n[x.txt](x.txt) is one;\nthis is it:\n\n"
                               f"```\n{SCRIPT}```\n\n"
                               "`cluster N`: servers. `seed=N`: of a cluster.\n",
@@ -70,6 +70,7 @@ class ThePagesAreTrue(unittest.TestCase):
 
     def test_a_page_that_a_comment_names_and_that_does_not_exist_is_found(self):
         self.found("src/a.cpp", "docs/tour.md", "docs/gone.md", "names docs/gone.md")
+        self.found("src/a.cpp", "A tour", "Tours", 'the section "Tours"')
 
 
 if __name__ == "__main__":

@@ -1,7 +1,9 @@
 """What scripts/golden.sh and scripts/replay.sh promise, with a stand-in for the binaries: what they
-run, what they refuse, and that the code of the program is theirs. Nothing is built here.
+run, what they refuse, and that the code of the program is theirs. Nothing is built here. And that
+the continuous integration of a forge runs what .ci/run runs.
 """
 import os
+import re
 import subprocess
 import tempfile
 import unittest
@@ -71,6 +73,22 @@ class Replay(Tool):
     def test_wrong_usage_is_code_2_and_runs_nothing(self):
         for arguments in ([], ["x"], ["-1"], ["--messages"], ["3x"]):
             self.refused("replay.sh", *arguments)
+
+
+class Integration(unittest.TestCase):
+    def read(self, path):
+        with open(os.path.join(SCRIPTS, "..", path), encoding="utf-8") as file:
+            return file.read()
+
+    def test_the_forge_runs_the_two_commands_of_ci_run_and_nothing_else(self):
+        ours = re.findall(r'^(?:exec )?"\$scripts/(\w+\.sh)"', self.read(".ci/run"), re.MULTILINE)
+        self.assertEqual(ours, ["check.sh", "test.sh"])
+        steps = re.findall(r"^ +- (\w+): (\S+)$", self.read(".github/workflows/ci.yml"),
+                           re.MULTILINE)
+        runs = [f"scripts/{name}" for name in ours]
+        self.assertEqual([word for kind, word in steps if kind == "run"], runs)
+        self.assertEqual([word.split("@")[0] for kind, word in steps if kind != "run"],
+                         ["actions/checkout"])
 
 
 if __name__ == "__main__":
