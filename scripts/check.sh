@@ -1,8 +1,8 @@
 #!/usr/bin/env bash
-# What a change has to pass beside the tests: format, house rules, the scripts' syntax. It never
-# changes a file of the tree (scripts/fix.sh does); seconds.
+# What a change has to pass beside the tests: format, house rules, pages, scripts. It compiles
+# nothing and never changes a file of the tree (scripts/fix.sh does); seconds.
 #
-#   scripts/check.sh          format, layout, scripts
+#   scripts/check.sh          format, tests/tidy, the deliberate bugs, scripts
 #   scripts/check.sh --full   clang-tidy as well, and every test with sanitizers, too: minutes
 set -euo pipefail
 source "$(dirname "$(readlink -f "${BASH_SOURCE[0]}")")/lib/common.sh"
@@ -29,7 +29,12 @@ format() {
   }
 }
 
-layout() { python3 -B "$root/tests/tidy/layout.py" --root "$root"; }
+# judge PROGRAM [ARGUMENT...]: one of the checks that are written in Python.
+judge() {
+  local program=$1
+  shift
+  python3 -B "$root/tests/$program" "$@" --root "$root"
+}
 
 syntax() {
   local file failed=0
@@ -60,7 +65,10 @@ main() {
   esac
   need_packages check
   check format format
-  check layout layout
+  check layout judge tidy/layout.py
+  check rules judge tidy/rules.py
+  check pages judge tidy/pages.py
+  check "deliberate bugs" judge sim/mutants.py check
   check "script syntax" syntax
   check shellcheck lint_scripts
   if [[ $full == yes ]]; then

@@ -1,10 +1,10 @@
 // The writes that this node's clients asked for, from the moment they are taken until their fate
 // is known; and, on a leader, how far each peer's stream of forwarded writes has been accepted.
 //
-// The rule (DESIGN 3): a write that was sent for term T is decided when the origin applies the
-// first entry of a term above T. By then it was seen and answered, or it never will be applied and
-// is sent again, in order. Until all writes of older terms are decided, nothing is sent for a new
-// one: that is what keeps the order.
+// K9: a write that was sent for term T is decided when its origin applies the first entry of a term
+// above T. By then the origin has seen and answered the write, or the write will never be applied
+// and is sent again, in order. Until all writes of older terms are decided, the origin sends
+// nothing for a newer term: this keeps the order.
 #pragma once
 
 #include <cstdint>

@@ -53,7 +53,7 @@ void Raft::campaign() {
 }
 
 void Raft::become_candidate(bool transfer) {
-  if (current_term() >= kMaxTerm) {  // F20: never wraps, never leaves the range
+  if (current_term() >= kMaxTerm) {  // E16: a term never leaves its range
     output_->notes.push_back(fmt::format("{} is the last one -> no election", name(kMaxTerm)));
     return become_follower(std::nullopt);
   }

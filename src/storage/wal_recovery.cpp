@@ -567,7 +567,7 @@ Result<WalTail> Recovery::run(raft::Incarnation fresh, const WalOptions& options
     if (auto read = read_segment(segments_[i], next); !read) return std::move(read).error();
   }
   if (auto checked = check_beginning(); !checked) return std::move(checked).error();
-  // F57. Before anything is written, because it may need their space.
+  // D6: before the first write, because that write may need their space.
   for (const std::string& name : temporaries_)
     if (auto removed = fs_.remove(name); !removed) return std::move(removed).error();
   const auto begun = segments_.empty() ? begin_fresh(fresh, options) : go_on(options);

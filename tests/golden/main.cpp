@@ -97,7 +97,8 @@ bool check_file(const std::filesystem::path& path, bool update) {
   } else if (outcome.text != before) {
     fmt::print("FAILED   {}\n", path.filename().string());
     show_difference(lines_of(before), lines_of(outcome.text));
-    fmt::print("  (VESPER_GOLDEN_UPDATE=1 takes this over; review the diff)\n");
+    fmt::print("  scripts/golden.sh --update {} accepts this; read the diff\n",
+               path.stem().string());
     return false;
   }
   if (!outcome.expectations_met)

@@ -156,7 +156,7 @@ TEST_CASE("S8: a restart from snapshot and log gives the state that was") {
 }
 
 TEST_CASE(
-    "F50: a damaged newest snapshot is passed over, the one before and the log give the same") {
+    "D9: a damaged newest snapshot is passed over, the one before and the log give the same") {
   Solo solo;
   prepare(solo);
   const Id128 digest = solo.node->store().digest();
@@ -173,7 +173,7 @@ TEST_CASE(
   REQUIRE(solo.start().ok());
 }
 
-TEST_CASE("F54: a missing newest snapshot, likewise; all missing is refused") {
+TEST_CASE("D5: a missing newest snapshot, likewise; all missing is refused") {
   Solo solo;
   prepare(solo);
   const Id128 digest = solo.node->store().digest();
@@ -186,7 +186,7 @@ TEST_CASE("F54: a missing newest snapshot, likewise; all missing is refused") {
   CHECK(what(solo.start()).find("the log begins behind entry") != std::string::npos);
 }
 
-TEST_CASE("F50: both damaged is refused, naming file and offset") {
+TEST_CASE("D4, D9: both damaged is refused, naming file and offset") {
   Solo solo;
   prepare(solo);
   for (const std::string& name : solo.snapshots()) solo.fs.flip_bit(name, 150, 2);
@@ -232,7 +232,7 @@ TEST_CASE(
   CHECK(what(solo.start()).find(received + " at offset ") == 0);
 }
 
-TEST_CASE("F40: a disk without space for snapshots goes on, and takes them when there is some") {
+TEST_CASE("D2: a disk without space for snapshots goes on, and takes them when there is some") {
   Solo solo;
   prepare(solo);
   const std::uint64_t taken = solo.node->counters().snapshots_taken;

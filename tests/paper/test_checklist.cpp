@@ -1,5 +1,4 @@
-// Rules that bugs have taught, E: elections, L: logs, K: clients. Numbered as in docs/raft.md and
-// in the comments of src/raft.
+// Rules that bugs have taught. docs/rules.md defines their codes.
 #include "golden/cores.hpp"
 #include "paper/one.hpp"
 

@@ -200,3 +200,32 @@ TEST_CASE("founding: the Bootstrap registers no machine that has been silent for
   one.receive(k2, HeartbeatReply{one.raft().current_term(), 1, Index(0), 1});
   CHECK(one.raft().configuration().voters[2].incarnation == incarnation_of(k2));
 }
+
+TEST_CASE("C2: a leader registers no voter before it has committed in its term") {
+  One one({.log = {}});
+  one.turn({PeerUp{k1, incarnation_of(k1), {}}, PeerUp{k2, incarnation_of(k2), {}}});
+  one.wait(seconds(1));
+  one.become_leader();
+  one.receive(k2, HeartbeatReply{one.raft().current_term(), 1, Index(0), 1});
+  CHECK(one.raft().log().last_index() == Index(1));
+  CHECK(one.raft().configuration().voters[2].incarnation == Incarnation(0));
+  one.acknowledge(k1, 1);
+  CHECK(one.raft().configuration().voters[2].incarnation == incarnation_of(k2));
+}
+
+TEST_CASE("C3: a configuration is in force from its append on, until it is truncated") {
+  const auto bootstrap = [](std::uint64_t term, Id128 cluster) {
+    Configuration founded{cluster, {}};
+    for (const ServerId id : {k0, k1, k2})
+      founded.voters.push_back({id, "http://127.0.0.1:1", incarnation_of(id)});
+    AppendEntries m = append(term, 0, 0);
+    m.entries.push_back(
+        make_entry(Index(1), Term(term), EntryType::bootstrap, {}, {}, encode_bootstrap(founded)));
+    return m;
+  };
+  One one({.log = {}});
+  one.receive(k1, bootstrap(1, {3, 3}));
+  CHECK(one.raft().configuration().cluster_id == Id128{3, 3});
+  one.receive(k2, bootstrap(2, {9, 9}));
+  CHECK(one.raft().configuration().cluster_id == Id128{9, 9});
+}

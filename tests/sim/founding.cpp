@@ -185,7 +185,7 @@ void World::judge_second_founding(const Host& h) {
       const Instant since = reached_since_[founder * hosts_.size() + other->number()];
       if (since != kNever && now_ - since > bound)
         return fail(
-            fmt::format("F1: server {} founds a second cluster in term {}; founder {} could "
+            fmt::format("C11: server {} founds a second cluster in term {}; founder {} could "
                         "reach server {}, which has the first one's data, for {} ms",
                         h.number(), term.value, founder, other->number(), (now_ - since).ms()));
     }

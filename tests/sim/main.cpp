@@ -13,6 +13,7 @@
 #include <vector>
 
 #include "base/log.hpp"
+#include "sim/commit.hpp"
 #include "sim/runner.hpp"
 
 namespace {
@@ -95,7 +96,7 @@ bool parse(int argc, char** argv, Arguments& out) {
     const std::string_view flag = argv[i];
     if (parse_flag(flag, out)) continue;
     if (i + 1 >= argc || !parse_value(flag, argv[++i], out)) {
-      std::fprintf(stderr, "vesper-sim: what is '%s' to mean?\n", argv[i]);
+      std::fprintf(stderr, "vesper-sim: unrecognized argument '%s'\n", argv[i]);
       return false;
     }
   }
@@ -166,7 +167,9 @@ void tell_failure(const Arguments& arguments, const Report& report, std::FILE* t
   Options options = arguments.options;
   options.seed = report.seed;
   if (arguments.shrink) options = shrink(options);
-  std::fprintf(to, "  replay: build/vesper-sim %s --trace\n", arguments_of(options).c_str());
+  const std::string arguments_of_seed = arguments_of(options);
+  std::fprintf(to, "  replay: scripts/replay.sh %s\n  commit: %s\n",
+               arguments_of_seed.c_str() + std::strlen("--seed "), kCommit);
   std::fflush(to);
 }
 

@@ -22,7 +22,7 @@ RAFT, NODE, STORAGE, KV = "src/raft/", "src/node/", "src/storage/", "src/kv/"
 
 class Mutant(NamedTuple):
     name: str  # what the bug is
-    rule: str  # of the checklist: E elections, L logs, S snapshots, K clients, Q liveness
+    rule: str  # a code of docs/rules.md, or "bounds" (see there)
     file: str
     text: str  # occurs exactly once
     replacement: str
@@ -62,13 +62,13 @@ MUTANTS = (
            "  role_ = std::move(pre);\n  ask_votes(true);\n"
            "  hard_state_.current_term = current_term().next();\n", 300),
     # ---- founding
-    Mutant("a cluster that was named in a refusal is forgotten", "F1", RAFT + "founding.cpp",
+    Mutant("a cluster that was named in a refusal is forgotten", "C11", RAFT + "founding.cpp",
            "  if (!state->cluster_id.is_none()) see(state->cluster_id);\n", "", 3000),
-    Mutant("a server that saw a cluster helps to found another", "F1", RAFT + "follower.cpp",
+    Mutant("a server that saw a cluster helps to found another", "C11", RAFT + "follower.cpp",
            "  if (founding_.cluster_seen({})) return VoteRefusal::other_cluster;\n"
            "  if (!founding_.is_allowed(now_)) return VoteRefusal::founding_waits;\n", "", 3000,
            ((RAFT + "candidate.cpp", "log_.empty() && !founding_.is_allowed(now_)", "false"),)),
-    Mutant("a majority founds without waiting for the others", "F1", RAFT + "founding.cpp",
+    Mutant("a majority founds without waiting for the others", "C11", RAFT + "founding.cpp",
            "  return waits_since_ + patience_;\n", "  return waits_since_;\n", 3000,
            ((RAFT + "founding.cpp", "  if (!state->cluster_id.is_none()) "
              "see(state->cluster_id);\n", ""),)),
@@ -251,7 +251,8 @@ MUTANTS = (
            "whatever for\n",
            "  if (promise_.binds(now_) && !m.transfer) return VoteRefusal::promised;\n", 300,
            ((RAFT + "follower.cpp", "    VESPER_ASSERT(!promise_.binds(now_));\n", ""),
-            (RAFT + "transfer.cpp", " || now_ < promise_.over_elsewhere_at()) return;", ") return;"),
+            (RAFT + "transfer.cpp", " || now_ < promise_.over_elsewhere_at()) return;",
+             ") return;"),
             (RAFT + "transfer.cpp", "  if (promise_.binds(now_)) follower->take_over_at = "
              "promise_.until();\n  else take_over();\n", "  take_over();\n"),
             (RAFT + "candidate.cpp", "  if (put_off_by_promise()) return;  // one's own vote",
@@ -311,12 +312,12 @@ MUTANTS = (
            "writes_[i];\n    if (write.decided) continue;\n    given_up",
            "  for (std::size_t i = 0; i < writes_.size(); ++i) {\n    Write& write = "
            "writes_[i];\n    if (write.decided) continue;\n    given_up", 1000),
-    Mutant("a spare is kept after a shutdown", "F39", STORAGE + "wal.cpp",
+    Mutant("a spare is kept after a shutdown", "D1", STORAGE + "wal.cpp",
            "  return !finishing_ || (!seal_wanted() && spare_.allocated == 0);\n",
            "  return !finishing_ || !seal_wanted();\n", 300,
            ((STORAGE + "wal.cpp", "  else if (finishing_ && spare_.allocated > 0)\n",
              "  else if (false)\n"),)),
-    Mutant("only a segment of full size will do at a start", "F39", STORAGE + "wal_recovery.cpp",
+    Mutant("only a segment of full size will do at a start", "D1", STORAGE + "wal_recovery.cpp",
            "    if (bytes == kLeastSegment)\n", "    if (true)\n", 1000),
     # ---- liveness
     Mutant("a hand-over that comes to nothing is never given up", "K11", RAFT + "transfer.cpp",

@@ -18,7 +18,7 @@ constexpr std::array<std::string_view, kFaultKinds> kNames = {
 
 constexpr std::int64_t kMillion = 1'000'000;
 constexpr std::array<std::size_t, 8> kSizes = {1, 3, 3, 3, 3, 5, 5, 7};
-// Q1 to Q5 of the checklist in one bound: the longest election timeout, so many times.
+// One bound for Q1, Q3 and Q5, in units of the longest election timeout.
 constexpr std::int64_t kSettleTimeouts = 20;
 
 // Small, so that a short run sees many segments.

@@ -175,7 +175,7 @@ Wrong Safety::applied(std::size_t server, std::uint64_t index, Digest digest) {
   if (digests_.size() <= index) digests_.resize(index + 64);
   if (!digests_[index]) digests_[index] = digest;
   if (*digests_[index] == digest) return std::nullopt;
-  return fmt::format("C: server {} has another state at index {}", server, index);
+  return fmt::format("L20: server {} has another state at index {}", server, index);
 }
 
 Wrong Safety::judge_restart(std::size_t server, std::uint64_t incarnation, std::uint64_t term,

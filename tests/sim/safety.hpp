@@ -1,6 +1,6 @@
 // Judges what servers do to their logs, terms and votes, from the outside and step by step. It
-// knows numbers and hashes only and shares no code with what it judges. Rules are those of the
-// paper: E elections, L logs, S snapshots.
+// knows numbers and hashes only and shares no code with what it judges. docs/rules.md defines the
+// codes of the rules.
 #pragma once
 
 #include <cstdint>
@@ -66,7 +66,7 @@ class Safety {
                 std::uint64_t durable);
   // E3, L7: behind commits().
   Wrong in_term(std::size_t server, std::uint64_t term, bool leader);
-  // C: equal state at equal index.
+  // L20: equal state at equal index.
   Wrong applied(std::size_t server, std::uint64_t index, Digest digest);
 
   // ---- what a restart found

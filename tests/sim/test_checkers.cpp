@@ -259,11 +259,11 @@ TEST_CASE("S1: a snapshot of what is not committed is seen") {
   CHECK_FALSE(follow(safety, 2, {2, {}, 0, 1}));
 }
 
-TEST_CASE("C: another state at the same index is seen") {
+TEST_CASE("L20: another state at the same index is seen") {
   Safety safety(3);
   CHECK_FALSE(safety.applied(0, 4, {1, 2}));
   CHECK_FALSE(safety.applied(1, 4, {1, 2}));
-  CHECK(says(safety.applied(2, 4, {1, 3}), "C"));
+  CHECK(says(safety.applied(2, 4, {1, 3}), "L20"));
 }
 
 TEST_CASE("a history that is right passes") {

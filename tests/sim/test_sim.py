@@ -52,9 +52,10 @@ class Simulator(unittest.TestCase):
         self.assertEqual(ran.returncode, 1)
         self.assertIn("seed 3: wrong outcome", ran.stdout)
         replay = next(line for line in ran.stdout.splitlines() if "replay:" in line).split()[1:]
-        self.assertEqual(replay[0], "build/vesper-sim")
+        self.assertEqual(replay[:2], ["scripts/replay.sh", "3"])
         self.assertIn("--without", replay)
-        again = run(*replay[1:])
+        self.assertRegex(ran.stdout, r"\n  commit: ([0-9a-f]{12}|unknown)\n")
+        again = run("--seed", *replay[1:], "--trace")
         self.assertEqual(again.returncode, 1)
         self.assertIn("wrong outcome", again.stdout)
         self.assertIn("asks server", again.stdout)

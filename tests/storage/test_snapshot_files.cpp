@@ -160,7 +160,7 @@ TEST_CASE("S2, S6: a crash at any step leaves the whole snapshot or none, and no
   }
 }
 
-TEST_CASE("F50: every flipped bit and every cut is found, and file and offset are named") {
+TEST_CASE("D4: every flipped bit and every cut is found, and file and offset are named") {
   MemFs fs;
   SnapshotFiles files(fs, kOwner);
   REQUIRE(write(fs, files, Writer::taken, 12));
@@ -182,7 +182,7 @@ TEST_CASE("F50: every flipped bit and every cut is found, and file and offset ar
   CHECK(why(read_back(fs, 12)).find("behind its end") != std::string::npos);
 }
 
-TEST_CASE("F58: a snapshot of another node, or under another's name, is refused") {
+TEST_CASE("D7: a snapshot of another node, or under another's name, is refused") {
   MemFs fs;
   SnapshotFiles files(fs, kOwner);
   REQUIRE(write(fs, files, Writer::taken, 12));
@@ -194,7 +194,7 @@ TEST_CASE("F58: a snapshot of another node, or under another's name, is refused"
   CHECK(why(read_back(fs, 13)).find("renamed or copied") != std::string::npos);
 }
 
-TEST_CASE("F62: a newer version is refused by name") {
+TEST_CASE("D8: a newer version is refused by name") {
   std::string head = storage::encode_snapshot_head({raft::ServerId(1), {}, raft::Index(4), 100});
   head[8] = 2;
   const std::uint64_t sum = checksum64(std::string_view(head).substr(0, head.size() - 8));
@@ -204,7 +204,7 @@ TEST_CASE("F62: a newer version is refused by name") {
   CHECK(decoded.error().what.find("format version 2") != std::string::npos);
 }
 
-TEST_CASE("F40: without space a snapshot is given up, what was stays, and the next one works") {
+TEST_CASE("D2: without space a snapshot is given up, what was stays, and the next one works") {
   MemFs fs;
   SnapshotFiles files(fs, kOwner);
   REQUIRE(write(fs, files, Writer::taken, 5));

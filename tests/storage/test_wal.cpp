@@ -371,7 +371,7 @@ TEST_CASE("a failed write or sync in allocated space is fatal and never retried"
     }
 }
 
-TEST_CASE("F42: after a failed sync the next start does not believe the page cache") {
+TEST_CASE("D3: after a failed sync the next start does not believe the page cache") {
   MemFs fs;
   fs.lie_after_failed_syncs();
   Machine machine{.fs = fs};

@@ -220,7 +220,7 @@ TEST_CASE(
   }
 }
 
-TEST_CASE("F53: a log whose first segment is missing though it is needed is refused by name") {
+TEST_CASE("D5: a log whose first segment is missing though it is needed is refused by name") {
   Cutting log;
   log.fill(20);
   log.cut(50);
