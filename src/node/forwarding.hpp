@@ -87,17 +87,6 @@ class PendingWrites {
   Instant next_expiry_ = kNever;  // a lower bound
 };
 
-// The stream of forwards to the leader of one term, on the origin's side.
-struct ForwardStream {
-  raft::Term term;  // 0: none yet
-  std::uint64_t last_sent = 0;
-  std::uint64_t accepted = 0;    // the leader is known to have taken everything up to here
-  std::uint64_t bulk_until = 0;  // something large up to here is under way
-  std::uint32_t attempt = 0;     // rises when the stream goes back to what was accepted
-  bool goes_back = false;        // in this turn
-  Instant ask_at = kNever;       // when the leader is asked about what it has not accepted
-};
-
 // On a leader: how far each peer's stream was accepted in the current term.
 class AcceptedForwards {
  public:

@@ -128,14 +128,15 @@ MUTANTS = (
            "  return sync(job.file);",
            "  return write(job.file, job.offset, bytes);", 300),
     # ---- snapshots
-    Mutant("a snapshot names a later index than its content", "S1", NODE + "snapshots.cpp",
-           "  snapshot.last_index = applied_index_;\n",
+    Mutant("a snapshot names a later index than its content", "S1", NODE + "node.cpp",
+           "  raft::Snapshot snapshot = state_.identity();\n",
+           "  raft::Snapshot snapshot = state_.identity();\n"
            "  snapshot.last_index = raft_.commit_index();\n", 300),
     Mutant("a snapshot has what was written after it began", "S9", KV + "store.cpp",
            "  if (exists) {\n    keep_for_export(*at);\n", "  if (exists) {\n", 300),
     Mutant("the page cache is believed after a failed sync", "L10", STORAGE + "wal_recovery.cpp",
            "  if (auto written = write_last_frame_again(); !written) return written;\n", "", 300),
-    Mutant("a snapshot is complete without its last chunk", "S5", NODE + "snapshots.cpp",
+    Mutant("a snapshot is complete without its last chunk", "S5", NODE + "snapshotter.cpp",
            "receiving.taken_in + 1 == receiving.snapshot.chunks()",
            "receiving.taken_in + 2 == receiving.snapshot.chunks()", 300),
     # ---- clients
@@ -147,20 +148,19 @@ MUTANTS = (
            "leader->gathering.remote.emplace_back(from, m.id);",
            "(leader->reading.empty() ? leader->gathering : leader->reading)"
            ".remote.emplace_back(from, m.id);", 300),
-    Mutant("a read that is asked again has the id that it had", "K4", NODE + "requests.cpp",
-           "  step(raft::ReadIndex{++reads_.asked_id, lease});\n",
-           "  if (lease || reads_.asked_id % 2 == 0) ++reads_.asked_id;\n"
-           "  step(raft::ReadIndex{reads_.asked_id, lease});\n", 300),
+    Mutant("a read that is asked again has the id that it had", "K4", NODE + "read_batcher.cpp",
+           "  return raft::ReadIndex{++asked_id_, lease};\n",
+           "  if (lease || asked_id_ % 2 == 0) ++asked_id_;\n"
+           "  return raft::ReadIndex{asked_id_, lease};\n", 300),
     Mutant("a new leader reads before it has committed in its term", "K3", RAFT + "leader.cpp",
            "  if (leader.gathering.empty() || !leader.reading.empty()) return;\n"
            "  if (commit_index_ < leader.term_start) return;\n",
            "  if (leader.gathering.empty() || !leader.reading.empty()) return;\n", 300),
-    Mutant("a read does not wait until its index is applied", "K5", NODE + "requests.cpp",
-           "read->index = ready.index;\n      if (!ready.lease) read->request.options.level = "
-           "ReadLevel::linearizable;\n    }\n"
-           "    if (ready.index > applied_index_) unapplied_.emplace_back(ready.index, "
-           "connection);\n    else advance(connection);",
-           "read->index = raft::Index(1);\n    }\n    advance(connection);", 300),
+    Mutant("a read does not wait until its index is applied", "K5", NODE + "client_queues.cpp",
+           "    read->index = ready.index;\n    if (!ready.lease) read->request.options.level = "
+           "ReadLevel::linearizable;\n  }\n  if (ready.index <= applied) return true;\n"
+           "  unapplied_.emplace_back(ready.index, connection);\n  return false;\n",
+           "    read->index = raft::Index(1);\n  }\n  return true;\n", 300),
     Mutant("a forwarded write that comes twice is proposed twice", "K9", NODE + "forwarding.cpp",
            "      if (write.sequence <= accepted) continue;\n", "", 300),
     Mutant("a leader takes writes that were meant for another term's", "K9", NODE + "node.cpp",
@@ -171,11 +171,11 @@ MUTANTS = (
            NODE + "forwarding.cpp",
            "  if (undecided_before(term)) return batch;\n", "", 300),
     Mutant("an unknown outcome is reported as a failure", "L18", NODE + "requests.cpp",
-           "end_write(expired.ticket, Refusal::outcome_unknown)",
-           "end_write(expired.ticket, Refusal::no_leader)", 300),
-    Mutant("what a snapshot hides is reported as a failure", "L18", NODE + "snapshots.cpp",
-           "end_write(hidden.ticket, Refusal::outcome_unknown)",
-           "end_write(hidden.ticket, Refusal::no_leader)", 300),
+           "      end_unknown(expired);\n",
+           "      end_write(expired.ticket, Refusal::no_leader);\n", 300),
+    Mutant("what a snapshot hides is reported as a failure", "L18", NODE + "node.cpp",
+           "    end_unknown(hidden);\n",
+           "    end_write(hidden.ticket, Refusal::no_leader);\n", 300),
     Mutant("a delete does not count as a revision", "K12", KV + "store.cpp",
            "  ++revision_;\n  keep_for_export(*at);\n", "  keep_for_export(*at);\n", 300),
     Mutant("a server that is bound when it is to take over does nothing", "K11",
@@ -185,7 +185,7 @@ MUTANTS = (
     Mutant("a leader that hands over goes on taking writes", "K11", RAFT + "transfer.cpp",
            "leader == nullptr || leader->hand_over || write_block()",
            "leader == nullptr || write_block()", 300),
-    Mutant("a transfer is refused as in a cluster of one", "K11", NODE + "transfers.cpp",
+    Mutant("a transfer is refused as in a cluster of one", "K11", NODE + "requests.cpp",
            "voters.size() == 1 && ", "", 300),
     # ---- requests that come again
     Mutant("a snapshot lacks the answers to tokens", "K1", KV + "snapshot.cpp",
@@ -272,8 +272,8 @@ MUTANTS = (
            "  if (m.leader_commit <= commit_index_)\n", "  if (true)\n", 300),
     Mutant("max_staleness is not looked at", "K8", NODE + "requests.cpp",
            "(!result.staleness || *result.staleness > *most)", "!result.staleness", 300),
-    Mutant("min_revision is not waited for", "K8", NODE + "requests.cpp",
-           "  if (store_->revision() >= options.min_revision) return true;\n",
+    Mutant("min_revision is not waited for", "K8", NODE + "client_queues.cpp",
+           "  if (progress.revision >= options.min_revision) return true;\n",
            "  return true;\n", 300),
     # ---- full disks
     Mutant("a hard state ahead of entries counts as entries", "L10", STORAGE + "wal.cpp",
@@ -297,9 +297,9 @@ MUTANTS = (
     Mutant("an old acknowledgement brings the probe again", "L16", RAFT + "progress.hpp",
            "    const Index sent = probe_sent ? probe_last : match_index;\n",
            "    const Index sent = match_index;\n", 300),
-    Mutant("a forward that is slow to arrive counts as lost", "K9", NODE + "requests.cpp",
-           "    send_forward(leader, stream_.last_sent, {});\n",
-           "    send_forwards_again(leader);\n", 300),
+    Mutant("a forward that is slow to arrive counts as lost", "K9", NODE + "forward_stream.cpp",
+           "    send_one(leader, last_sent_, {}, transport, now);\n",
+           "    sent += send_again(leader, writes, transport, now);\n", 300),
     Mutant("reads send heartbeats to a server that answers none", "bounds", RAFT + "leader.cpp",
            "which == Heartbeats::regular || progress.owes < kMostOwed", "true", 300),
     Mutant("507 for a write that is in a log", "L18", NODE + "forwarding.cpp",
@@ -324,13 +324,12 @@ MUTANTS = (
            "    continue;\n", 300),
     Mutant("a candidate that loses its round gives up", "Q1", RAFT + "raft.cpp",
            "    if (now_ >= pre->round_deadline) return campaign();\n", "", 300),
-    Mutant("a read that got lost is never asked again", "Q3", NODE + "requests.cpp",
-           "    if (same && now_ < reads_.ask_again_at) return;\n",
-           "    if (same) return;\n", 300),
-    Mutant("a forward that got lost is never sent again", "Q3", NODE + "requests.cpp",
-           "stream_.last_sent > stream_.accepted && now_ >= stream_.ask_at",
-           "false", 300,
-           ((NODE + "requests.cpp", "std::exchange(stream_.goes_back, false)", "false"),)),
+    Mutant("a read that got lost is never asked again", "Q3", NODE + "read_batcher.cpp",
+           "    if (same && now < ask_again_at_) return std::nullopt;\n",
+           "    if (same) return std::nullopt;\n", 300),
+    Mutant("a forward that got lost is never sent again", "Q3", NODE + "forward_stream.cpp",
+           "is_waiting() && now >= ask_at_", "false", 300,
+           ((NODE + "forward_stream.cpp", "std::exchange(goes_back_, false)", "false"),)),
 )
 
 
