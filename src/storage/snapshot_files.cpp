@@ -199,14 +199,14 @@ void SnapshotFiles::submit(Task task) {
 }
 
 void SnapshotFiles::start_next() {
-  if (in_flight_.value != 0 || queue_.empty() || stopped_) return;
-  in_flight_ = JobId(next_job_++);
-  fs_.submit(Job{in_flight_, std::move(queue_.front().work)});
+  if (in_flight_ || queue_.empty() || stopped_) return;
+  in_flight_ = JobId{JobOwner::snapshots, next_job_++};
+  fs_.submit(Job{*in_flight_, std::move(queue_.front().work)});
 }
 
 Result<SnapshotFiles::Outcome> SnapshotFiles::on_done(const JobDone& done) {
   VESPER_ASSERT(done.id == in_flight_);
-  in_flight_ = JobId(0);
+  in_flight_.reset();
   Task task = std::move(queue_.front());
   queue_.pop_front();
   Outcome out;

@@ -123,10 +123,10 @@ class SnapshotFiles {
     std::optional<ReadDone> read;
     std::string note;
   };
-  bool owns(JobId job) const { return job.value >= kFirstJob; }
+  static bool owns(JobId job) { return job.owner == JobOwner::snapshots; }
   // Requires owns(done.id). An error is fatal, as in Wal::on_done; no space is none.
   Result<Outcome> on_done(const JobDone& done);
-  bool idle() const { return in_flight_.value == 0; }
+  bool idle() const { return !in_flight_; }
   // Nothing is started any more: the process ends.
   void stop() { stopped_ = true; }
 
@@ -140,7 +140,6 @@ class SnapshotFiles {
   std::size_t files() const;
 
  private:
-  static constexpr std::uint64_t kFirstJob = std::uint64_t{1} << 63;
   enum class State : std::uint8_t { idle, making, open, appending, ending, naming, removing };
   struct Writing {
     State state = State::idle;
@@ -176,10 +175,10 @@ class SnapshotFiles {
   std::vector<raft::Index> on_disk_;  // found at boot and not in stored_
   Writing writers_[2];
   std::deque<Task> queue_;  // the front is in flight
-  JobId in_flight_;
+  std::optional<JobId> in_flight_;
   Zstd zstd_;
   bool stopped_ = false;
-  std::uint64_t next_job_ = kFirstJob;
+  std::uint64_t next_job_ = 0;
 };
 
 }  // namespace vesper::storage

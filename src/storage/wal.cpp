@@ -41,7 +41,8 @@ void check_options(const WalOptions& options) {
 }  // namespace
 
 Result<std::unique_ptr<Wal>> Wal::open(Fs& fs, raft::ServerId self, raft::Incarnation fresh,
-                                       WalOptions options, Recovered& out, raft::Index unneeded) {
+                                       WalOptions options, RecoveredLog& out,
+                                       raft::Index unneeded) {
   check_options(options);
   Result<WalTail> tail = recover_wal(fs, self, fresh, options, out, unneeded);
   if (!tail) return std::move(tail).error();
@@ -115,7 +116,7 @@ void Wal::write(raft::Write write) {
 }
 
 void Wal::flush(Instant now) {
-  if (failed_ || in_flight_.value != 0) return;
+  if (failed_ || in_flight_) return;
   if (!quiet_since_) quiet_since_ = now;
   if (publish_due_) {
     submit(Doing::publish, Rename{std::string(kSpareName), segment_name(next_segment_.number)});
@@ -144,7 +145,7 @@ void Wal::flush(Instant now) {
 }
 
 Instant Wal::deadline() const {
-  if (failed_ || in_flight_.value != 0) return kNever;
+  if (failed_ || in_flight_) return kNever;
   if (!quiet_since_ || publish_due_ || removal_due()) return Instant{};
   if (has_queued()) return fits_here() || fits_next() || goes_ahead() ? Instant{} : retry_at_;
   const Instant quiet_at = finishing_ ? Instant{} : *quiet_since_ + options_.seal_after;
@@ -156,7 +157,7 @@ Instant Wal::deadline() const {
 }
 
 bool Wal::idle() const {
-  if (in_flight_.value != 0 || publish_due_ || has_queued()) return false;
+  if (in_flight_ || publish_due_ || has_queued()) return false;
   return !finishing_ || (!seal_wanted() && spare_.allocated == 0);
 }
 
@@ -380,20 +381,18 @@ void Wal::start_slice(Need need) {
 }
 
 void Wal::submit(Doing doing, Work work) {
-  VESPER_ASSERT(in_flight_.value == 0);
+  VESPER_ASSERT(!in_flight_);
   if (const Append* append = std::get_if<Append>(&work))
     for (const SharedBytes& part : append->parts) stats_.bytes += part.size();
-  next_job_ = next_job_.next();
-  in_flight_ = next_job_;
+  in_flight_ = JobId{JobOwner::log, ++last_job_};
   doing_ = doing;
-  fs_.submit(Job{in_flight_, std::move(work)});
+  fs_.submit(Job{*in_flight_, std::move(work)});
 }
 
 Result<void> Wal::on_done(const JobDone& done, Instant now) {
-  VESPER_ASSERT(in_flight_.value != 0);
   VESPER_ASSERT(done.id == in_flight_);
   const Doing doing = std::exchange(doing_, Doing::nothing);
-  in_flight_ = JobId(0);
+  in_flight_.reset();
   last_ = doing;
   if (doing == Doing::slice) return slice_done(done, now);
   if (!done.result) {

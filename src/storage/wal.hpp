@@ -38,7 +38,7 @@ struct WalOptions {
 };
 
 // What a data directory remembers.
-struct Recovered {
+struct RecoveredLog {
   raft::HardState hard_state;
   raft::Index commit_index;          // never above the last entry
   std::vector<raft::Entry> entries;  // behind kept.index, without gaps
@@ -69,16 +69,17 @@ class Wal {
   // its incarnation (random, not 0). Blocks; boot only. The error says which file, where in it and
   // what is wrong; nothing has been changed then, but where making a new segment failed. `fs`
   // outlives the Wal. Entries up to `unneeded` are judged by their frame, not given out; where the
-  // log ends before that, Recovered::kept is its end, and its term may be 0: not known.
+  // log ends before that, RecoveredLog::kept is its end, and its term may be 0: not known.
   static Result<std::unique_ptr<Wal>> open(Fs& fs, raft::ServerId self, raft::Incarnation fresh,
-                                           WalOptions options, Recovered& out,
+                                           WalOptions options, RecoveredLog& out,
                                            raft::Index unneeded = raft::Index(0));
 
   Wal(const Wal&) = delete;
   Wal& operator=(const Wal&) = delete;
 
-  // Queues; no I/O. Numbers go on from Recovered::last_write without gaps; terms and commit index
-  // never fall, and nothing committed is cut (§5.3: a leader never overwrites a committed entry).
+  // Queues; no I/O. Numbers go on from RecoveredLog::last_write without gaps; terms and commit
+  // index never fall, and nothing committed is cut (§5.3: a leader never overwrites a committed
+  // entry).
   void write(raft::Write write);
 
   // Starts the next job when none is in flight and something is due: a frame, a seal, a slice of
@@ -110,8 +111,6 @@ class Wal {
   // Bytes of entries that can still be taken without a new segment, those queued left out.
   std::uint64_t room() const;
   const WalStats& stats() const { return stats_; }
-  // The job in flight, JobId(0) for none: whose completion goes to on_done().
-  JobId in_flight() const { return in_flight_; }
 
  private:
   // Writes that wait, merged: the last one's hard state and commit index, and the entries that
@@ -191,12 +190,12 @@ class Wal {
   Spare spare_;
 
   Doing doing_ = Doing::nothing;
-  Doing last_ = Doing::nothing;  // the job before
-  bool publish_due_ = false;     // the spare holds a synced frame and waits for its name
-  WalSegment next_segment_;      // what the spare becomes then
-  raft::Index next_before_;      // the log's last entry before it
-  JobId in_flight_;
-  JobId next_job_;
+  Doing last_ = Doing::nothing;     // the job before
+  bool publish_due_ = false;        // the spare holds a synced frame and waits for its name
+  WalSegment next_segment_;         // what the spare becomes then
+  raft::Index next_before_;         // the log's last entry before it
+  std::optional<JobId> in_flight_;  // its completion goes to on_done()
+  std::uint64_t last_job_ = 0;
   std::uint64_t queued_bytes_ = 0;
   std::uint64_t in_flight_bytes_ = 0;
   std::uint64_t in_flight_entries_ = 0;

@@ -312,7 +312,7 @@ MUTANTS = (
            "  return !finishing_ || !seal_wanted();\n", 300,
            ((STORAGE + "wal.cpp", "  else if (finishing_ && spare_.allocated > 0)\n",
              "  else if (false)\n"),)),
-    Mutant("only a segment of full size will do at a start", "F39", STORAGE + "wal_recovery.cpp",
+    Mutant("only a segment of full size will do at a start", "F39", STORAGE + "new_segment.cpp",
            "    if (bytes == kLeastSegment)\n", "    if (true)\n", 1000),
     # ---- liveness
     Mutant("a hand-over that comes to nothing is never given up", "K11", RAFT + "transfer.cpp",
