@@ -7,7 +7,7 @@
 #include <string_view>
 
 #include "base/ids.hpp"
-#include "kv/replies.hpp"
+#include "kv/idempotency_table.hpp"
 #include "raft/types.hpp"
 
 namespace vesper::node {
@@ -34,7 +34,7 @@ struct Status {
   std::uint64_t receiving_chunks = 0, receiving_of = 0;  // of a snapshot that the leader sends
   std::size_t keys = 0;
   std::uint64_t store_bytes = 0;
-  std::size_t idempotency_keys = 0;  // whose results are kept
+  std::size_t idempotency_keys = 0;  // with results that are kept
   std::size_t inflight_requests = 0, inflight_bytes = 0;
 };
 

@@ -10,7 +10,7 @@
 #include "http/message.hpp"
 #include "http/target.hpp"
 #include "kv/command.hpp"
-#include "kv/replies.hpp"
+#include "kv/idempotency_table.hpp"
 #include "server/context.hpp"
 #include "server/exchange.hpp"
 
