@@ -119,7 +119,7 @@ bool ClientQueues::may_evaluate(std::uint64_t connection, Queue& queue, const Wa
   return false;
 }
 
-// At most one entry per queue, whose first read waits for `revision`. 0: it waits for none.
+// The first read of the queue waits for `revision`; 0: for none. A queue has one entry at most.
 void ClientQueues::await_revision(std::uint64_t connection, Queue& queue, std::uint64_t revision) {
   if (queue.awaits != 0) awaited_revisions_.erase({queue.awaits, connection});
   queue.awaits = revision;

@@ -37,7 +37,7 @@ class ClientQueues {
   };
   struct Expiry {
     std::vector<Refused> refused;
-    std::vector<std::uint64_t> connections;  // whose queues have become shorter
+    std::vector<std::uint64_t> connections;  // of the requests
   };
 
   // Limits on requests and on bytes of writes, both with those in PendingWrites.
@@ -53,7 +53,7 @@ class ClientQueues {
   [[nodiscard]] Placed add_write(ClientWrite& write);
   // A read that is evaluated when `index` is applied.
   void add_read(ClientRead read, raft::Index index);
-  // A read of a batch, whose index the leader will tell: confirm().
+  // A read of a batch. The leader will tell its index: confirm().
   void add_read_of_batch(ClientRead read, std::uint64_t batch);
 
   // The leader has told the index of the batches before `batch`. True if the connection has to be
@@ -66,9 +66,9 @@ class ClientQueues {
 
   // Releases requests from the front of the connection's queue until one has to wait.
   void release(std::uint64_t connection, const Progress& progress, std::vector<Released>& out);
-  // The same for every connection with a read whose index has been reached.
+  // The same for every connection with a read that waits for an index applied by now.
   void release_applied(const Progress& progress, std::vector<Released>& out);
-  // The same for every connection with a read whose revision has been reached.
+  // The same for every connection with a read that waits for a revision reached by now.
   void release_reached(const Progress& progress, std::vector<Released>& out);
 
   // The connection has ended: its reads are forgotten. Its writes were admitted, and hanging up
@@ -76,7 +76,7 @@ class ClientQueues {
   std::vector<ClientWrite> leave(std::uint64_t connection);
   // Removes every request that waits.
   std::vector<Ticket> clear();
-  // Removes the requests whose deadline has passed. `of_read`: why a read ends that waits for
+  // Removes the requests that are past their deadline. `of_read`: why a read ends that waits for
   // something else than a revision.
   Expiry expire(Instant now, std::uint64_t revision, Refusal of_read);
   // At or before the first deadline; kNever if there is none.
@@ -112,9 +112,9 @@ class ClientQueues {
   Queues queues_;  // a connection without requests here has none
   std::size_t reads_ = 0;
   std::size_t writes_ = 0, write_bytes_ = 0;
-  // Connections whose reads wait until the index is applied.
+  // Connections with reads that wait until the index is applied.
   std::vector<std::pair<raft::Index, std::uint64_t>> unapplied_;
-  // {revision, connection} of each queue whose first read waits for a revision.
+  // {revision, connection} of each queue with a first read that waits for a revision.
   std::set<std::pair<std::uint64_t, std::uint64_t>> awaited_revisions_;
   Instant next_expiry_ = kNever;  // a lower bound
 };

@@ -31,7 +31,7 @@ class ReadBatcher {
   // leader; one without an answer is asked again after `patience`. Both get a new id.
   std::optional<raft::ReadIndex> ask(raft::Term term, std::optional<raft::ServerId> leader,
                                      Instant now, Duration patience);
-  // Connections whose reads the answer is for; none if it answers no question that is open.
+  // Connections with reads that the answer is for; none if it answers no open question.
   std::vector<std::uint64_t> answered(std::uint64_t id);
   // When to ask again; kNever while no question is open.
   Instant deadline() const { return asking_ ? ask_again_at_ : kNever; }

@@ -43,7 +43,7 @@ std::optional<raft::Term> term_at(const storage::RecoveredLog& log, raft::Index 
 Result<void> join(const raft::Snapshot& snapshot, storage::RecoveredLog& log, Recovery& out) {
   const std::string name = storage::snapshot_name(snapshot.last_index);
   const Id128 cluster = snapshot.configuration.cluster_id;
-  // A Bootstrap that was never committed binds nobody.
+  // A Bootstrap that was never committed binds no server.
   const bool bound = log.commit_index.value > 0 || log.base.index.value > 0;
   if (bound && !log.cluster_id.is_none() && log.cluster_id != cluster)
     return Error{fmt::format("{} is of cluster {}, the log of cluster {}", name, to_hex(cluster),

@@ -20,11 +20,11 @@ struct Recovery {
   std::vector<std::string> notes;  // for the log: what was found and what was done about it
 };
 
-// A damaged snapshot is passed over where the log still leads on from the one before it (F50).
-// Refused, naming file and offset: what Wal::open refuses; a log that begins behind every intact
+// A damaged snapshot is passed over if the log still leads on from the one before it (F50).
+// Refused, naming file and offset: what Wal::open refuses; a log that begins after every intact
 // snapshot (F54); a snapshot of another node or cluster, or one that contradicts what is committed
 // in the log. Of the entries that are in the newest snapshot, Durable has the last `tail`
-// (raft::Config says how many Raft keeps) where that one is intact. `max_replies`: of Store. `fs`
+// (raft::Config says how many Raft keeps) if that one is intact. `max_replies`: of Store. `fs`
 // outlives what comes back.
 Result<Recovery> recover(storage::Fs& fs, raft::ServerId self, raft::Incarnation fresh,
                          const storage::WalOptions& options, std::size_t tail,

@@ -23,11 +23,11 @@ class TransferRequests {
   // From now on this process asks to lead no longer.
   void hand_over(Instant now);
 
-  // Requests that `leader`, who has committed in its term, fulfils. Removes them.
+  // Removes the requests that are fulfilled. `leader` has committed an entry of its term.
   std::vector<Ticket> finish(raft::ServerId leader);
   // The question that is due, if there is one. The next one is due after `interval`.
   std::optional<Question> ask(raft::ServerId leader, Instant now, Duration interval);
-  // Removes the requests whose deadline has passed.
+  // Removes the requests that are past their deadline.
   std::vector<Ticket> expire(Instant now);
   // The client has hung up.
   void leave(std::uint64_t connection);

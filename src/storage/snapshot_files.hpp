@@ -23,7 +23,7 @@ namespace vesper::storage {
 // A snapshot under its name, durable.
 struct StoredSnapshot {
   raft::Snapshot snapshot;
-  std::vector<std::uint64_t> offsets;  // of the chunks' records; behind them that of the end
+  std::vector<std::uint64_t> offsets;  // of the chunks' records; after them that of the end
   std::uint64_t file_bytes = 0;
   bool damaged = false;  // a read found it so: not to be used any more
 };
