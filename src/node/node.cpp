@@ -5,7 +5,6 @@
 #include <fmt/core.h>
 
 #include <algorithm>
-#include <iterator>
 #include <type_traits>
 
 #include "kv/command.hpp"
@@ -17,9 +16,10 @@ namespace {
 
 constexpr Duration kShutdownPatience = milliseconds(400);  // for writes that are in some log
 
+// Nearly always there is nothing to append.
 void append(std::vector<std::string>& lines, std::vector<std::string>&& more) {
-  lines.insert(lines.end(), std::make_move_iterator(more.begin()),
-               std::make_move_iterator(more.end()));
+  if (more.empty()) return;
+  for (std::string& line : more) lines.push_back(std::move(line));
 }
 
 }  // namespace
