@@ -23,7 +23,7 @@ ClientQueues::Placed ClientQueues::add_write(ClientWrite& write) {
   return Placed::queued;
 }
 
-void ClientQueues::add_read(ClientRead read, raft::Index index) {
+void ClientQueues::add_read(ClientRead&& read, raft::Index index) {
   next_expiry_ = std::min(next_expiry_, read.deadline);
   ++reads_;
   const std::uint64_t connection = read.ticket.connection;
@@ -31,7 +31,7 @@ void ClientQueues::add_read(ClientRead read, raft::Index index) {
   queues_[connection].line.emplace_back(WaitingRead{std::move(read), 0, index});
 }
 
-void ClientQueues::add_read_of_batch(ClientRead read, std::uint64_t batch) {
+void ClientQueues::add_read_of_batch(ClientRead&& read, std::uint64_t batch) {
   next_expiry_ = std::min(next_expiry_, read.deadline);
   ++reads_;
   const std::uint64_t connection = read.ticket.connection;
@@ -61,47 +61,7 @@ bool ClientQueues::end_write(std::uint64_t connection) {
   return true;
 }
 
-// ---- releasing ----------------------------------------------------------------------------
-
-void ClientQueues::release(std::uint64_t connection, const Progress& progress,
-                           std::vector<Released>& out) {
-  const auto it = queues_.find(connection);
-  if (it == queues_.end()) return;
-  Queue& queue = it->second;
-  await_revision(connection, queue, 0);
-  while (!queue.line.empty()) {
-    if (auto* write = std::get_if<ClientWrite>(&queue.line.front())) {
-      leave_line(*write);
-      ++queue.open_writes;
-      out.emplace_back(std::move(*write));
-    } else {
-      auto& read = std::get<WaitingRead>(queue.line.front());
-      if (!may_evaluate(connection, queue, read, progress)) return;
-      out.emplace_back(std::move(read.request));
-      end_reads(1);
-    }
-    queue.line.pop_front();
-  }
-  drop_if_idle(it);
-}
-
-// K5: a read waits until its index is applied.
-void ClientQueues::release_applied(const Progress& progress, std::vector<Released>& out) {
-  if (unapplied_.empty()) return;
-  const auto waiting = std::exchange(unapplied_, {});
-  for (const auto& [index, connection] : waiting) {
-    if (index > progress.applied) unapplied_.emplace_back(index, connection);
-    else release(connection, progress, out);
-  }
-}
-
-void ClientQueues::release_reached(const Progress& progress, std::vector<Released>& out) {
-  while (!awaited_revisions_.empty() && awaited_revisions_.begin()->first <= progress.revision) {
-    const std::uint64_t connection = awaited_revisions_.begin()->second;
-    awaited_revisions_.erase(awaited_revisions_.begin());
-    release(connection, progress, out);
-  }
-}
+// ---- waiting -----------------------------------------------------------------------------
 
 // Whether the read at the front of a queue has nothing left to wait for. If not, the queue is
 // looked at again when what the read waits for has happened.

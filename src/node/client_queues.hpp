@@ -21,8 +21,6 @@ namespace vesper::node {
 
 class ClientQueues {
  public:
-  // A request that has left its queue: a write goes to PendingWrites, a read is evaluated.
-  using Released = std::variant<ClientWrite, ClientRead>;
   // What this server has applied. Reads are released by it.
   struct Progress {
     raft::Index applied;
@@ -52,9 +50,9 @@ class ClientQueues {
   // it is queued.
   [[nodiscard]] Placed add_write(ClientWrite& write);
   // A read that is evaluated when `index` is applied.
-  void add_read(ClientRead read, raft::Index index);
+  void add_read(ClientRead&& read, raft::Index index);
   // A read of a batch. The leader will tell its index: confirm().
-  void add_read_of_batch(ClientRead read, std::uint64_t batch);
+  void add_read_of_batch(ClientRead&& read, std::uint64_t batch);
 
   // The leader has told the index of the batches before `batch`. True if the connection has to be
   // released now; otherwise release_applied() does it later.
@@ -64,12 +62,17 @@ class ClientQueues {
   // hung up.
   [[nodiscard]] bool end_write(std::uint64_t connection);
 
-  // Releases requests from the front of the connection's queue until one has to wait.
-  void release(std::uint64_t connection, const Progress& progress, std::vector<Released>& out);
+  // Releases requests from the front of the connection's queue until one has to wait. Calls
+  // take(ClientWrite&&) for a write, which goes to PendingWrites, and take(ClientRead&&) for a
+  // read, which is to be evaluated. `take` does not call this object.
+  template <typename Take>
+  void release(std::uint64_t connection, const Progress& progress, Take&& take);
   // The same for every connection with a read that waits for an index applied by now.
-  void release_applied(const Progress& progress, std::vector<Released>& out);
+  template <typename Take>
+  void release_applied(const Progress& progress, Take&& take);
   // The same for every connection with a read that waits for a revision reached by now.
-  void release_reached(const Progress& progress, std::vector<Released>& out);
+  template <typename Take>
+  void release_reached(const Progress& progress, Take&& take);
 
   // The connection has ended: its reads are forgotten. Its writes were admitted, and hanging up
   // does not undo them: they are returned.
@@ -118,5 +121,47 @@ class ClientQueues {
   std::set<std::pair<std::uint64_t, std::uint64_t>> awaited_revisions_;
   Instant next_expiry_ = kNever;  // a lower bound
 };
+
+template <typename Take>
+void ClientQueues::release(std::uint64_t connection, const Progress& progress, Take&& take) {
+  const auto it = queues_.find(connection);
+  if (it == queues_.end()) return;
+  Queue& queue = it->second;
+  await_revision(connection, queue, 0);
+  while (!queue.line.empty()) {
+    if (auto* write = std::get_if<ClientWrite>(&queue.line.front())) {
+      leave_line(*write);
+      ++queue.open_writes;
+      take(std::move(*write));
+    } else {
+      auto& read = std::get<WaitingRead>(queue.line.front());
+      if (!may_evaluate(connection, queue, read, progress)) return;
+      take(std::move(read.request));
+      end_reads(1);
+    }
+    queue.line.pop_front();
+  }
+  drop_if_idle(it);
+}
+
+// K5: a read waits until its index is applied.
+template <typename Take>
+void ClientQueues::release_applied(const Progress& progress, Take&& take) {
+  if (unapplied_.empty()) return;
+  const auto waiting = std::exchange(unapplied_, {});
+  for (const auto& [index, connection] : waiting) {
+    if (index > progress.applied) unapplied_.emplace_back(index, connection);
+    else release(connection, progress, take);
+  }
+}
+
+template <typename Take>
+void ClientQueues::release_reached(const Progress& progress, Take&& take) {
+  while (!awaited_revisions_.empty() && awaited_revisions_.begin()->first <= progress.revision) {
+    const std::uint64_t connection = awaited_revisions_.begin()->second;
+    awaited_revisions_.erase(awaited_revisions_.begin());
+    release(connection, progress, take);
+  }
+}
 
 }  // namespace vesper::node

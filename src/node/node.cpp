@@ -106,7 +106,7 @@ Result<void> Node::handle(Post& post) {
   return std::visit(dispatch, post);
 }
 
-void Node::on(FromPeer from) {
+void Node::on(FromPeer&& from) {
   std::visit([&](auto& message) { on_message(from, std::move(message)); }, from.message);
 }
 
@@ -261,14 +261,15 @@ void Node::work_on_snapshots() {
   counters_.transfers_resumed = raft_.transfers_resumed();
   snapshotter_.begin_turn();
   if (stopping_) return;
-  if (!output_.install) {  // else the received one is about to take effect
+  // Unless the received one is about to take effect.
+  if (snapshotter_.is_receiving() && !output_.install) {
     const bool failed = snapshotter_.pump_receiving(raft_.commit_index());
     append(notes_, snapshotter_.take_notes());
     if (failed) step(raft::ReceiveFailed{});
   }
   const storage::StoredSnapshot* newest = files_.find(raft_.snapshot().last_index);
   if (newest != nullptr && newest->damaged) begin_snapshot();  // it must not be the only one
-  snapshotter_.pump_taking(raft_.durable_index());
+  if (snapshotter_.is_taking()) snapshotter_.pump_taking(raft_.durable_index());
   files_.prune(wal_.durable_base(), raft_.snapshots_in_use());
   snapshotter_.sweep(state_.store());
 }

@@ -79,13 +79,13 @@ class Node {
  private:
   // node.cpp: inputs, one overload for each
   Result<void> handle(Post& post);
-  void on(FromPeer from);
+  void on(FromPeer&& from);
   void on(const PeerUp& peer);
   void on(const PeerSaid& peer);
   void on(const PeerGone& peer);
-  void on(ClientWrite write);
-  void on(ClientRead read);
-  void on(ClientTransfer transfer);
+  void on(ClientWrite&& write);
+  void on(ClientRead&& read);
+  void on(ClientTransfer&& transfer);
   void on(const ClientGone& client);
   Result<void> on(const DiskDone& disk);
   void on(const DeadlinePassed& passed);
@@ -125,7 +125,8 @@ class Node {
   void end_write(const Ticket& ticket, Reply reply);
   void end_unknown(const PendingWrites::Expired& write);
   void advance(std::uint64_t connection);
-  void carry_out_released();
+  void carry_out(ClientWrite&& write);
+  void carry_out(ClientRead&& read);
   void on_reads_ended();
   Reply evaluate(const ClientRead& read);
   void ask_for_transfers();
@@ -152,7 +153,6 @@ class Node {
   Snapshotter snapshotter_;  // reads the store of state_: is destroyed before it
 
   ClientQueues queues_;
-  std::vector<ClientQueues::Released> released_;  // from queues_, not carried out yet
   PendingWrites writes_;
   ForwardStream stream_;
   AcceptedForwards accepted_;

@@ -24,6 +24,10 @@ class ReadBatcher {
   std::uint64_t join(std::uint64_t connection, ReadLevel level);
   // The batch that gathers: those before it have been asked for.
   std::uint64_t gathering() const { return gathering_; }
+  // ask() has no question, at any time.
+  bool is_idle() const {
+    return !asking_ && gathering_connections_.empty() && asking_connections_.empty();
+  }
   // A batch has gathered and no other one is in the way.
   bool has_question() const { return !asking_ && !gathering_connections_.empty(); }
 

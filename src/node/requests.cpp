@@ -24,13 +24,12 @@ bool Node::admit(const Ticket& ticket, std::size_t bytes) {
   return false;
 }
 
-void Node::on(ClientWrite write) {
+void Node::on(ClientWrite&& write) {
   if (!admit(write.ticket, write.command.size())) return;
-  if (queues_.add_write(write) == ClientQueues::Placed::through)
-    writes_.add(write.ticket, std::move(write.command), write.deadline);
+  if (queues_.add_write(write) == ClientQueues::Placed::through) carry_out(std::move(write));
 }
 
-void Node::on(ClientRead read) {
+void Node::on(ClientRead&& read) {
   if (!admit(read.ticket, 0)) return;
   std::optional<raft::Index> index;
   switch (read.options.level) {
@@ -47,7 +46,7 @@ void Node::on(ClientRead read) {
   queues_.add_read_of_batch(std::move(read), batch);
 }
 
-void Node::on(ClientTransfer transfer) {
+void Node::on(ClientTransfer&& transfer) {
   if (!admit(transfer.ticket, 0)) return;
   // The only voter leads already, or will: no other server ever can, so waiting has no end.
   const auto& voters = raft_.configuration().voters;
@@ -60,8 +59,7 @@ void Node::on(ClientTransfer transfer) {
 
 void Node::on(const ClientGone& client) {
   transfers_.leave(client.connection);
-  for (ClientWrite& write : queues_.leave(client.connection))
-    writes_.add(write.ticket, std::move(write.command), write.deadline);
+  for (ClientWrite& write : queues_.leave(client.connection)) carry_out(std::move(write));
   on_reads_ended();
 }
 
@@ -78,22 +76,16 @@ void Node::end_unknown(const PendingWrites::Expired& write) {
   end_write(write.ticket, Refusal::outcome_unknown);
 }
 
-void Node::advance(std::uint64_t connection) {
-  queues_.release(connection, progress(), released_);
-  carry_out_released();
+void Node::carry_out(ClientWrite&& write) {
+  writes_.add(write.ticket, std::move(write.command), write.deadline);
 }
 
-void Node::carry_out_released() {
-  if (released_.empty()) return;
-  for (ClientQueues::Released& request : released_) {
-    if (auto* write = std::get_if<ClientWrite>(&request)) {
-      writes_.add(write->ticket, std::move(write->command), write->deadline);
-    } else {
-      const auto& read = std::get<ClientRead>(request);
-      clients_.reply(read.ticket, evaluate(read));
-    }
-  }
-  released_.clear();
+void Node::carry_out(ClientRead&& read) {
+  clients_.reply(read.ticket, evaluate(read));
+}
+
+void Node::advance(std::uint64_t connection) {
+  queues_.release(connection, progress(), [this](auto&& one) { carry_out(std::move(one)); });
   on_reads_ended();
 }
 
@@ -123,10 +115,10 @@ void Node::answer_reads(const std::vector<raft::ReadReady>& answers) {
     for (const std::uint64_t connection : reads_.answered(ready.id))
       if (queues_.confirm(connection, reads_.gathering(), ready, state_.index()))
         advance(connection);
-  queues_.release_applied(progress(), released_);
-  carry_out_released();
-  queues_.release_reached(progress(), released_);
-  carry_out_released();
+  const auto take = [this](auto&& one) { carry_out(std::move(one)); };
+  queues_.release_applied(progress(), take);
+  queues_.release_reached(progress(), take);
+  on_reads_ended();
 }
 
 // ---- what a turn sends --------------------------------------------------------------------
@@ -175,6 +167,7 @@ void Node::propose_writes() {
 }
 
 void Node::ask_for_reads() {
+  if (reads_.is_idle()) return;
   const auto question =
       reads_.ask(raft_.current_term(), raft_.leader(), now_, raft_.config().heartbeat_interval * 4);
   if (!question) return;

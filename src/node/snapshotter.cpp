@@ -182,7 +182,7 @@ Result<std::vector<raft::Event>> Snapshotter::on_done(const storage::JobDone& do
   if (outcome->read) {
     SnapshotFiles::ReadDone& read = *outcome->read;
     if (!read.record.empty()) ++stats_.chunks_sent;
-    events.push_back(raft::ChunkRead{raft::ServerId(static_cast<std::uint32_t>(read.token)),
+    events.push_back(raft::ChunkRead{raft::ServerId(static_cast<std::uint32_t>(read.asker)),
                                      read.snapshot, read.chunk, std::move(read.record)});
   }
   if (outcome->failed) on_no_space(*outcome->failed, now);

@@ -49,6 +49,8 @@ class Snapshotter {
   // Verifies one chunk and gives it to the disk. True if the snapshot cannot be received: Raft is
   // to be told (ReceiveFailed).
   [[nodiscard]] bool pump_receiving(raft::Index committed);
+  // pump_receiving() has something to look at.
+  bool is_receiving() const { return receiving_ != nullptr || receive_failed_; }
   // The received snapshot is to be the state. Requires that `snapshot` is whole and stored.
   std::unique_ptr<kv::Store> take_received(const raft::Snapshot& snapshot);
   void stop_receiving();

@@ -75,8 +75,8 @@ std::vector<Ticket> TransferRequests::clear() {
   return cleared;
 }
 
-Instant TransferRequests::deadline(std::optional<raft::ServerId> leader,
-                                   raft::ServerId self) const {
+Instant TransferRequests::next_deadline(std::optional<raft::ServerId> leader,
+                                        raft::ServerId self) const {
   Instant next = kNever;
   for (const Request& request : requests_) next = std::min(next, request.asked.deadline);
   if (!leader) return next;

@@ -36,13 +36,16 @@ class TransferRequests {
 
   bool is_idle() const { return requests_.empty() && !handing_over_; }
   // When a request expires or ask() has a question; kNever: never. `self`: this server.
-  Instant deadline(std::optional<raft::ServerId> leader, raft::ServerId self) const;
+  Instant deadline(std::optional<raft::ServerId> leader, raft::ServerId self) const {
+    return is_idle() ? kNever : next_deadline(leader, self);
+  }
 
  private:
   struct Request {
     ClientTransfer asked;
     std::optional<raft::ServerId> from;  // who led then; if no one did, who led first after that
   };
+  Instant next_deadline(std::optional<raft::ServerId> leader, raft::ServerId self) const;
   static bool is_fulfilled(const Request& request, raft::ServerId leader);
 
   std::vector<Request> requests_;

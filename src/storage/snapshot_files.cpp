@@ -139,13 +139,13 @@ Result<void> SnapshotFiles::written(Writer w, const JobDone& done, Outcome& out)
 
 // ---- reading and removing -----------------------------------------------------------------
 
-void SnapshotFiles::read(raft::Index snapshot, std::uint64_t chunk, std::uint64_t token) {
+void SnapshotFiles::read(raft::Index snapshot, std::uint64_t chunk, std::uint64_t asker) {
   // Asked for again before it was answered: a disk that is stuck does not gather questions.
   for (const Task& waiting : queue_)
     if (waiting.doing == Doing::read && waiting.read.snapshot == snapshot &&
-        waiting.read.chunk == chunk && waiting.read.token == token)
+        waiting.read.chunk == chunk && waiting.read.asker == asker)
       return;
-  Task task{Doing::read, Writer::taken, {snapshot, chunk, token, {}}, {}, Read{}};
+  Task task{Doing::read, Writer::taken, {snapshot, chunk, asker, {}}, {}, Read{}};
   const StoredSnapshot* stored = find(snapshot);
   if (stored != nullptr && chunk + 1 < stored->offsets.size()) {
     const std::uint64_t begin = stored->offsets[chunk];

@@ -102,11 +102,11 @@ class SnapshotFiles {
   struct ReadDone {
     raft::Index snapshot;
     std::uint64_t chunk = 0;
-    std::uint64_t token = 0;
+    std::uint64_t asker = 0;
     SharedBytes record;  // verified; empty: cannot be read, or is gone
   };
-  // Answered in Outcome::read. `token` is the asker's.
-  void read(raft::Index snapshot, std::uint64_t chunk, std::uint64_t token);
+  // Answered in Outcome::read. `asker` comes back with it.
+  void read(raft::Index snapshot, std::uint64_t chunk, std::uint64_t asker);
 
   // ---- removing
 

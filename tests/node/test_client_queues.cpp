@@ -19,30 +19,34 @@ node::ClientRead read(std::uint64_t connection, std::uint64_t request,
   return {{connection, request}, "k", deadline, options};
 }
 
-// The request numbers of what was released, in order.
-std::vector<std::uint64_t> requests(std::vector<ClientQueues::Released>& released) {
-  std::vector<std::uint64_t> numbers;
-  for (const auto& one : released)
-    numbers.push_back(std::visit([](const auto& request) { return request.ticket.request; }, one));
-  released.clear();
-  return numbers;
-}
-
 struct Queues {
   ClientQueues queues{3, 25};
-  std::vector<ClientQueues::Released> released;
+  std::vector<std::uint64_t> taken;     // the request numbers of what was released, in order
+  std::vector<node::ReadLevel> levels;  // of the reads
 
+  void take(const node::ClientWrite& write) { taken.push_back(write.ticket.request); }
+  void take(const node::ClientRead& read) {
+    taken.push_back(read.ticket.request);
+    levels.push_back(read.options.level);
+  }
+  auto taker() {
+    return [this](auto&& one) { take(one); };
+  }
   bool passes(node::ClientWrite request) {
     return queues.add_write(request) == ClientQueues::Placed::through;
   }
   std::vector<std::uint64_t> release(std::uint64_t connection,
                                      const ClientQueues::Progress& progress) {
-    queues.release(connection, progress, released);
-    return requests(released);
+    queues.release(connection, progress, taker());
+    return std::exchange(taken, {});
   }
   std::vector<std::uint64_t> release_applied(const ClientQueues::Progress& progress) {
-    queues.release_applied(progress, released);
-    return requests(released);
+    queues.release_applied(progress, taker());
+    return std::exchange(taken, {});
+  }
+  std::vector<std::uint64_t> release_reached(const ClientQueues::Progress& progress) {
+    queues.release_reached(progress, taker());
+    return std::exchange(taken, {});
   }
 };
 
@@ -84,12 +88,9 @@ TEST_CASE("a read of a batch waits for the answer to that batch") {
   q.queues.add_read_of_batch(read(1, 2), 2);
   CHECK(q.release(1, {k6, k6, 1}).empty());
   REQUIRE(q.queues.confirm(1, 2, {7, k6, false}, k6));
-  q.queues.release(1, {k6, k6, 1}, q.released);
-  REQUIRE(q.released.size() == 1);
-  // Without a lease it was confirmed by a round.
-  CHECK(std::get<node::ClientRead>(q.released[0]).options.level == node::ReadLevel::linearizable);
-  q.released.clear();
-  CHECK_FALSE(q.queues.confirm(1, 3, {8, k6, false}, k5));  // not applied yet
+  CHECK(q.release(1, {k6, k6, 1}) == Numbers{1});
+  CHECK(q.levels == std::vector{node::ReadLevel::linearizable});  // by a round, without a lease
+  CHECK_FALSE(q.queues.confirm(1, 3, {8, k6, false}, k5));        // not applied yet
   CHECK(q.release_applied({k6, k6, 1}) == Numbers{2});
   CHECK_FALSE(q.queues.confirm(9, 3, {8, k6, false}, k6));  // it has hung up
 }
@@ -106,10 +107,8 @@ TEST_CASE("a read waits for its revision, and ends as unreached") {
   q.queues.add_read(read(1, 1, {node::ReadLevel::stale, {}, 9}), k5);
   q.queues.add_read(read(2, 1, {node::ReadLevel::stale, {}, 20}, Instant(50)), k5);
   CHECK(q.release_applied({k5, k5, 8}).empty());
-  q.queues.release_reached({k5, k5, 8}, q.released);
-  CHECK(requests(q.released).empty());
-  q.queues.release_reached({k5, k5, 9}, q.released);
-  CHECK(requests(q.released) == Numbers{1});
+  CHECK(q.release_reached({k5, k5, 8}).empty());
+  CHECK(q.release_reached({k5, k5, 9}) == Numbers{1});
 
   CHECK(q.queues.next_expiry() <= Instant(50));
   const auto expiry = q.queues.expire(Instant(50), 9, node::Refusal::timeout);
