@@ -18,7 +18,7 @@
 
 namespace vesper::storage {
 
-// Who submits jobs, and gets their completions.
+// The part that submits a job and gets its completion.
 enum class JobOwner : std::uint8_t { log, snapshots };
 // `number` is chosen by the owner, unique among its jobs of one process.
 struct JobId {
@@ -28,7 +28,7 @@ struct JobId {
   bool operator==(const JobId&) const = default;
 };
 
-// Writes `parts`, one behind the other, at `offset` of an existing file, then syncs its data
+// Writes `parts`, one after the other, at `offset` of an existing file, then syncs its data
 // (pwritev until all is written, fdatasync). `parts` may be more than IOV_MAX, none is empty.
 // Done: the bytes survive a power loss. Failed: what the file holds there is unknown.
 struct Append {

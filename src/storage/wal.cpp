@@ -124,13 +124,13 @@ void Wal::flush(Instant now) {
   }
   const bool may_allocate = now >= retry_at_;
   const bool may_make_ahead = now >= (disk_full_ ? retry_at_ : ahead_at_);
-  // A frame may wait for one removal, but not for as many as a log that was long leaves behind.
+  // A frame may wait for one removal, but not for as many as a long log leaves over.
   const bool removes = removal_due();
   if (removes && !(has_queued() && last_ == Doing::remove)) return start_removal();
   if (has_queued()) {
-    // A spare that falls behind the segment's use goes first, but no frame waits for two slices
+    // A spare that lags the segment's use goes first, but no frame waits for two slices
     // unless it needs them.
-    if (may_make_ahead && last_ != Doing::slice && spare_behind()) start_slice(Need::ahead);
+    if (may_make_ahead && last_ != Doing::slice && spare_lags()) start_slice(Need::ahead);
     else if (start_frame()) return;
     else if (removes) start_removal();
     else if (may_allocate) start_slice(Need::now);
@@ -140,7 +140,7 @@ void Wal::flush(Instant now) {
   if (quiet && seal_wanted()) append_seal();
   else if (finishing_ && spare_.allocated > 0)
     submit(Doing::drop, Remove{std::string(kSpareName)});  // other programs may need the bytes
-  else if (may_make_ahead && !finishing_ && spare_wanted() && (quiet || spare_behind()))
+  else if (may_make_ahead && !finishing_ && spare_wanted() && (quiet || spare_lags()))
     start_slice(Need::ahead);
 }
 
@@ -152,7 +152,7 @@ Instant Wal::deadline() const {
   Instant at = seal_wanted() || (finishing_ && spare_.allocated > 0) ? quiet_at : kNever;
   if (!finishing_ && spare_wanted())
     at = std::min(
-        at, std::max(disk_full_ ? retry_at_ : ahead_at_, spare_behind() ? Instant{} : quiet_at));
+        at, std::max(disk_full_ ? retry_at_ : ahead_at_, spare_lags() ? Instant{} : quiet_at));
   return at;
 }
 
@@ -207,9 +207,9 @@ bool Wal::spare_wanted() const {
 }
 
 // Whether less of the spare is allocated than of the last three quarters of the segment is used:
-// at this pace it is ready just before it is needed. After a full disk it is behind at any pace, so
+// at this pace it is ready just before it is needed. After a full disk it lags at any pace, so
 // that the node says soon that it has space again.
-bool Wal::spare_behind() const {
+bool Wal::spare_lags() const {
   const std::uint64_t begin = segment_.bytes / 4;
   if (spare_ready()) return false;
   if (disk_full_) return true;

@@ -25,7 +25,7 @@ namespace vesper::storage {
 // The defaults are for production; tests make everything small. Byte counts are multiples of 512.
 struct WalOptions {
   std::uint64_t segment_bytes = 16u << 20;  // of a normal segment
-  // Made while somebody waits: at boot, and when there is no space for a normal one ahead of need.
+  // Made while a caller waits: at boot, and when there is no space for a normal one ahead of need.
   std::uint64_t first_segment_bytes = 1u << 20;
   std::uint64_t slice_bytes = 1u << 20;  // zero-filled in one job: what an append waits for
   std::uint64_t frame_bytes = 2u << 20;  // of entries in one frame; a larger entry goes alone
@@ -41,7 +41,7 @@ struct WalOptions {
 struct RecoveredLog {
   raft::HardState hard_state;
   raft::Index commit_index;          // never above the last entry
-  std::vector<raft::Entry> entries;  // behind kept.index, without gaps
+  std::vector<raft::Entry> entries;  // after kept.index, without gaps
   raft::LogBase base;                // where the log begins
   raft::LogBase kept;                // where `entries` do: there, or at what open() was told
   raft::WriteNumber last_write;      // the next Write is numbered one more
@@ -87,7 +87,7 @@ class Wal {
   void flush(Instant now);
 
   // The completion of the job that flush() submitted. An error is fatal and never retried: after a
-  // failed write or fsync nobody knows what the disk holds, and the page cache lies.
+  // failed write or fsync it is unknown what the disk holds, and the page cache lies.
   Result<void> on_done(const JobDone& done, Instant now);
 
   // From now on: queued Writes go out, the last frame is sealed at once, the spare is removed.
@@ -95,7 +95,7 @@ class Wal {
 
   // Every Write up to and including this one survives a power loss.
   raft::WriteNumber persisted() const { return persisted_; }
-  // Likewise of term and vote: ahead of persisted() where entries wait for space.
+  // The same of term and vote: ahead of persisted() while entries wait for space.
   raft::WriteNumber persisted_hard_state() const { return persisted_hard_state_; }
   // Nothing queued, nothing in flight; after finish(): sealed, too, and no spare is left.
   bool idle() const;
@@ -156,9 +156,9 @@ class Wal {
   bool seal_wanted() const;
   bool spare_ready() const { return spare_.allocated == spare_.target; }
   bool spare_wanted() const;
-  bool spare_behind() const;
+  bool spare_lags() const;
   bool removal_due() const;
-  // A cut names what the log already has: where frames lag behind, it waits for them.
+  // A cut names what the log already has: if frames lag, it waits for them.
   bool cut_waits() const {
     return queue_.base.index > written_.base.index && queue_.base.index <= queue_.keep_through;
   }

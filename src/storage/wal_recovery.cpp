@@ -42,6 +42,9 @@ class LogReader {
   Result<WalTail> run(raft::Incarnation fresh, const WalOptions& options);
 
  private:
+  // Whether what was read before an index stays.
+  enum class Before : std::uint8_t { stays, is_forgotten };
+
   Result<void> list();
   Result<void> read_heads();
   Result<void> read_segment(const Segment& segment, const Segment* next);
@@ -51,7 +54,7 @@ class LogReader {
   Result<std::optional<FrameHeader>> read_frame(const Segment& segment, FileWindow& window);
   Result<void> apply(const Segment& segment, const FrameHeader& frame, std::string_view entries);
   Result<void> check_beginning();
-  void forget_behind(raft::Index index, bool before_it_too);
+  void forget_after(raft::Index index, Before before);
   Result<void> apply_entries(const Segment& segment, const FrameHeader& frame,
                              std::string_view bytes);
   Result<void> pass_over_entries(const Segment& segment, const FrameHeader& frame,
@@ -78,7 +81,7 @@ class LogReader {
   // Where reading stands.
   WalState state_;
   // Entries from start_ on have been read. The first skipped_ of them were passed over, all of them
-  // at most unneeded_; those behind them are out_.entries.
+  // at most unneeded_; those after them are out_.entries.
   raft::Index start_{1};
   std::uint64_t skipped_ = 0;
   raft::Term skipped_term_;  // of the last of them; 0: not known
@@ -226,8 +229,8 @@ Result<void> LogReader::apply(const Segment& segment, const FrameHeader& frame,
   }
   if (const char* wrong = inconsistency(frame, base, state_))
     return damage(segment, offset_, wrong);
-  const bool afresh = frame.kind == FrameKind::cut && frame.keep_through == base.index;
-  forget_behind(frame.keep_through, afresh);
+  const bool restarts = frame.kind == FrameKind::cut && frame.keep_through == base.index;
+  forget_after(frame.keep_through, restarts ? Before::is_forgotten : Before::stays);
   if (frame.kind == FrameKind::cut) state_.cluster_id = base.cluster_id;
   state_.base = {base.index, base.term, {}};
   if (auto applied = apply_entries(segment, frame, entries); !applied) return applied;
@@ -239,9 +242,10 @@ Result<void> LogReader::apply(const Segment& segment, const FrameHeader& frame,
   return {};
 }
 
-// What was read of the log ends with `index` now; with `before_it_too` it begins behind it.
-void LogReader::forget_behind(raft::Index index, bool before_it_too) {
-  if (before_it_too || index < start_) start_ = index.next();
+// What was read of the log ends with `index` now; if what is before is forgotten, it begins after
+// it.
+void LogReader::forget_after(raft::Index index, Before before) {
+  if (before == Before::is_forgotten || index < start_) start_ = index.next();
   const std::uint64_t left = index.next().value - start_.value;
   if (left < skipped_) {
     skipped_ = left;
@@ -281,7 +285,7 @@ Result<void> LogReader::check_entry(const Segment& segment, const FrameHeader& f
                             entry.index.value, entry.term.value, expected.value - 1, before.value));
 }
 
-// Nobody needs the entries of this frame: they are in a snapshot. Its checksum has been checked;
+// The entries of this frame are not needed: they are in a snapshot. Its checksum has been checked;
 // of the entries the last one is read, whose term may be where the log kept in memory begins.
 Result<void> LogReader::pass_over_entries(const Segment& segment, const FrameHeader& frame,
                                           std::string_view bytes) {
@@ -323,7 +327,7 @@ Result<void> LogReader::check_end(const Segment& segment, const Segment& next, F
   if (offset_ > end || chain_ != next.head.previous_checksum)
     return damage(segment, offset_,
                   fmt::format("its last frame is not the one that {} follows", next.name));
-  // What was torn stays torn. A whole frame behind the end may have been acknowledged.
+  // What was torn stays torn. A whole frame after the end may have been acknowledged.
   Result<std::optional<FrameHeader>> more = read_frame(segment, window);
   if (!more) return std::move(more).error();
   if (*more)
@@ -391,7 +395,7 @@ Result<void> LogReader::write_last_frame_again() {
 // All is read and judged; only now something is changed.
 Result<void> LogReader::go_on(const WalOptions& options) {
   const Segment& last = segments_.back();
-  // Nor may a rename be built upon that is not yet in the directory.
+  // A rename that is not durable in the directory must not be relied on, either.
   if (auto written = write_last_frame_again(); !written) return written;
   if (auto synced = fs_.sync(last.name); !synced) return synced;
   if (auto synced = fs_.sync_directory(); !synced) return synced;
@@ -401,7 +405,7 @@ Result<void> LogReader::go_on(const WalOptions& options) {
   tail_.sealed = sealed_;
   for (const Segment& segment : segments_)
     tail_.files.push_back({segment.number, segment.size, segment.head.state.last_index});
-  // Bytes behind the allocated size were put there by somebody else: no blocks of ours.
+  // Bytes beyond the allocated size are not ours: another program has put them there.
   tail_.segment = {last.number, std::min(last.size, last.head.file_bytes), offset_};
   if (!torn_) return {};
 
@@ -425,7 +429,7 @@ Result<void> LogReader::go_on(const WalOptions& options) {
   return {};
 }
 
-// Segments are removed only when the log begins behind them: it must not begin behind a gap.
+// Segments are removed only when the log begins after them: it must not begin after a gap.
 Result<void> LogReader::check_beginning() {
   if (segments_.empty()) return {};
   const raft::Index first = state_.base.index.next();
