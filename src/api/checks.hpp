@@ -10,7 +10,7 @@
 #include "api/problem.hpp"
 #include "base/time.hpp"
 #include "kv/command.hpp"
-#include "kv/replies.hpp"
+#include "kv/idempotency_table.hpp"
 #include "node/ports.hpp"
 
 namespace vesper::api {

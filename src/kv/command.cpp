@@ -12,8 +12,8 @@ namespace {
 constexpr std::uint8_t kJson = 1;
 constexpr std::uint8_t kIfMatch = 2;
 constexpr std::uint8_t kIfNoneMatch = 4;
-constexpr std::uint8_t kRequest = 8;
-constexpr std::uint8_t kKnownFlags = kJson | kIfMatch | kIfNoneMatch | kRequest;
+constexpr std::uint8_t kIdempotencyKey = 8;
+constexpr std::uint8_t kKnownFlags = kJson | kIfMatch | kIfNoneMatch | kIdempotencyKey;
 
 constexpr std::uint64_t kFingerprintSeed = 0x2f85c3d1706eb94a;
 
@@ -29,7 +29,7 @@ void write_match(ByteWriter& w, const Match& match) {
   for (const std::uint64_t revision : match.revisions) w.u64(revision);
 }
 
-// False where the bytes are no condition; running out of bytes shows in r.ok().
+// False if the bytes are no condition; running out of bytes shows in r.ok().
 bool read_match(ByteReader& r, std::optional<Match>& out) {
   Match match;
   const std::uint8_t any = r.u8();
@@ -42,17 +42,17 @@ bool read_match(ByteReader& r, std::optional<Match>& out) {
   return true;
 }
 
-// False where the bytes are no token.
-bool read_request(ByteReader& r, const SharedBytes& payload, Command& command) {
+// False if the bytes are no idempotency key.
+bool read_idempotency_key(ByteReader& r, const SharedBytes& payload, Command& command) {
   const std::size_t size = r.u8();
   const std::size_t at = r.offset();
-  const std::string_view token = r.bytes(size);
-  command.keyed = true;
+  const std::string_view key = r.bytes(size);
+  command.has_idempotency_key = true;
   command.fingerprint.high = r.u64();
   command.fingerprint.low = r.u64();
   if (!r.ok()) return true;
-  if (!is_token(token)) return false;
-  command.token = payload.slice(at, size);
+  if (!is_token(key)) return false;
+  command.idempotency_key = payload.slice(at, size);
   return true;
 }
 
@@ -65,16 +65,16 @@ void write_head(ByteWriter& w, Op op, bool json, const Conditions& conditions,
   if (json) flags |= kJson;
   if (conditions.if_match) flags |= kIfMatch;
   if (conditions.if_none_match) flags |= kIfNoneMatch;
-  if (request) flags |= kRequest;
+  if (request) flags |= kIdempotencyKey;
   w.u8(kCommandVersion);
   w.u8(static_cast<std::uint8_t>(op));
   w.u8(flags);
   if (conditions.if_match) write_match(w, *conditions.if_match);
   if (conditions.if_none_match) write_match(w, *conditions.if_none_match);
   if (request) {
-    VESPER_ASSERT(is_token(request->token));
-    w.u8(static_cast<std::uint8_t>(request->token.size()));
-    w.bytes(request->token);
+    VESPER_ASSERT(is_token(request->text));
+    w.u8(static_cast<std::uint8_t>(request->text.size()));
+    w.bytes(request->text);
     w.u64(request->fingerprint.high);
     w.u64(request->fingerprint.low);
   }
@@ -112,7 +112,7 @@ std::string encode_put(std::string_view key, std::string_view value, bool json,
   VESPER_ASSERT(value.size() <= value_limit(json));
   std::string out;
   // Enough for everything but the longest lists, so that a large value is not moved as it grows.
-  out.reserve(64 + (request ? 32 + request->token.size() : 0) + key.size() + value.size());
+  out.reserve(64 + (request ? 32 + request->text.size() : 0) + key.size() + value.size());
   ByteWriter w(out);
   write_head(w, Op::put, json, conditions, request, key);
   w.string(value);
@@ -148,9 +148,9 @@ Result<Command> decode_command(const SharedBytes& payload) {
     return Error{"command: If-Match is malformed"};
   if ((flags & kIfNoneMatch) != 0 && !read_match(r, command.conditions.if_none_match))
     return Error{"command: If-None-Match is malformed"};
-  if ((flags & kRequest) != 0 && !read_request(r, payload, command))
-    return Error{
-        fmt::format("command: its token is not 1 to {} bytes of visible ASCII", kMaxToken)};
+  if ((flags & kIdempotencyKey) != 0 && !read_idempotency_key(r, payload, command))
+    return Error{fmt::format("command: its idempotency key is not 1 to {} bytes of visible ASCII",
+                             kMaxToken)};
 
   const std::size_t key_size = r.u16();
   if (r.ok() && (key_size == 0 || key_size > kMaxKey))

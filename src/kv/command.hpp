@@ -1,11 +1,11 @@
 // The byte form of a client's write, the payload of a log entry of type command. Little-endian:
 //
-//   u8 version = 1   u8 op   u8 flags   [condition] [condition] [request]   u16 length, key
+//   u8 version = 1   u8 op   u8 flags   [condition] [condition] [idempotency key]   u16 length, key
 //   op put only: u32 length, value
 //
-//   op 1 put, 2 remove · flags 1 json, 2 has If-Match, 4 has If-None-Match, 8 has a request;
-//   conditions in that order, each u8 any, u8 count, then u64 revisions; request: u8 length, token,
-//   u64 fingerprint.high, u64 fingerprint.low
+//   op 1 put, 2 remove · flags 1 json, 2 has If-Match, 4 has If-None-Match, 8 has an idempotency
+//   key; conditions in that order, each u8 any, u8 count, then u64 revisions; idempotency key: u8
+//   length, text, u64 fingerprint.high, u64 fingerprint.low
 //
 // One command has exactly one byte form. Nothing in here knows of the store.
 #pragma once
@@ -27,18 +27,17 @@ inline constexpr std::size_t kMaxToken = 255;  // bytes; the shortest has 1
 
 enum class Op : std::uint8_t { put = 1, remove = 2 };
 
-// What makes a write one that is carried out once however often it comes (thesis 6.3): the token
-// that its client has drawn for it, and what the token stands for, so that it is not used for
-// something else.
+// Under which a write is applied once however often it comes (thesis 6.3). Its client has drawn the
+// text; the fingerprint says what the text stands for, so that it is not used for another request.
 struct RequestId {
-  std::string token;  // visible ASCII, 1 to kMaxToken bytes
+  std::string text;   // visible ASCII, 1 to kMaxToken bytes
   Id128 fingerprint;  // fingerprint_of
 };
 bool is_token(std::string_view text);
 
 // Of what a client asked for: method, target (path, and the parameters that change what is done),
 // conditions, body. Fixed for good, since a request may be repeated to a node of another version.
-// Not against forgers: who collides two requests deceives nobody but himself.
+// Not against forgers: a client that collides two requests deceives only itself.
 Id128 fingerprint_of(std::string_view method, std::string_view target, const Conditions& conditions,
                      std::string_view body);
 
@@ -46,24 +45,24 @@ struct Command {
   Op op = Op::put;
   bool json = false;  // put only
   Conditions conditions;
-  bool keyed = false;  // the two below are there
-  SharedBytes token;
+  bool has_idempotency_key = false;  // and with it the two below
+  SharedBytes idempotency_key;
   Id128 fingerprint;
   SharedBytes key;    // 1 to kMaxKey bytes
-  SharedBytes value;  // put only; up to kMaxValue bytes, kMaxJson where json
+  SharedBytes value;  // put only; up to kMaxValue bytes, kMaxJson if json
 };
 
-// Requires key, value, conditions and token within their bounds (kv/item.hpp): whoever takes a
-// request in has checked them.
+// Requires key, value, conditions and idempotency key within their bounds (kv/item.hpp): the caller
+// has validated the request.
 std::string encode_put(std::string_view key, std::string_view value, bool json,
                        const Conditions& conditions,
                        const std::optional<RequestId>& request = std::nullopt);
 std::string encode_remove(std::string_view key, const Conditions& conditions,
                           const std::optional<RequestId>& request = std::nullopt);
 
-// Key, value and token of the result are slices of `payload`. Everything is checked and bounded;
-// what is wrong is named. An error means that the log holds what this build cannot apply: who gets
-// one stops, since a skipped command would make this store differ from the others'.
+// Key, value and idempotency key of the result are slices of `payload`. Everything is checked and
+// bounded; what is wrong is named. An error means that the log holds what this build cannot apply:
+// the node stops, since a skipped command would make its store differ from the others.
 Result<Command> decode_command(const SharedBytes& payload);
 
 }  // namespace vesper::kv

@@ -11,7 +11,7 @@
 namespace vesper::kv {
 namespace {
 
-enum Section : std::uint32_t { kEnd = 0, kKeys = 1, kReplies = 2 };
+enum Section : std::uint32_t { kEnd = 0, kKeys = 1, kResults = 2 };
 constexpr std::uint8_t kJson = 1;
 constexpr std::size_t kHead = 4 + 8 + 16;
 // From here on a value is put together as it arrives; a smaller one waits for its rest.
@@ -19,62 +19,14 @@ constexpr std::size_t kLargeValue = 64u << 10;
 
 }  // namespace
 
-// What an export needs from the store while it goes on. A record of a revision above `revision` was
-// written since: what it was before, if anything, is in `images`.
-struct Store::Mark {
-  std::uint64_t revision = 0;
-  bool begun = false;  // `cursor` is a key
-  SharedBytes cursor;  // all up to here was given out
-  std::map<SharedBytes, Item, BytesLess> images;
-};
-
-Store::Store(std::size_t max_replies) : replies_(max_replies) {}
-Store::~Store() = default;
-
-// Before `record` is overwritten or removed: the first time since the mark, and only where its turn
-// has not come, it is kept.
-void Store::keep_for_export(const Record& record) {
-  if (mark_ == nullptr || record.item.revision > mark_->revision) return;
-  if (mark_->begun && record.key.view() <= mark_->cursor.view()) return;
-  mark_->images.emplace(record.key, record.item);
-}
-
-void Store::give_up_export() {
-  // Most of the time there is nothing left to take over, and never two at once.
-  if (mark_ != nullptr && !mark_->images.empty()) {
-    if (dead_.empty()) dead_ = std::move(mark_->images);
-    else dead_.merge(mark_->images);
-  }
-  mark_.reset();
-  replies_.end_export();
-}
-
-void Store::retire() {
-  give_up_export();
-  replies_.retire();
-  dead_records_ = std::move(records_);
-}
-
-bool Store::sweep(std::size_t max, std::size_t max_bytes) {
-  std::size_t bytes = 0;
-  for (; max > 0 && bytes < max_bytes && !dead_.empty(); --max) {
-    bytes += dead_.begin()->second.value.size();
-    dead_.erase(dead_.begin());
-  }
-  for (; max > 0 && bytes < max_bytes && !dead_records_.empty(); --max) {
-    bytes += dead_records_.begin()->item.value.size();
-    dead_records_.erase(dead_records_.begin());
-  }
-  return replies_.sweep(max) && dead_.empty() && dead_records_.empty();
-}
-
 // ---- out ----------------------------------------------------------------------------------
 
-Export::Export(Store& store) : store_(store), left_(store.size()), replies_(store.replies_.size()) {
+Export::Export(Store& store)
+    : store_(store), left_(store.size()), results_(store.idempotency_.size()) {
   VESPER_ASSERT(store.mark_ == nullptr);
   store.mark_ = std::make_unique<Store::Mark>();
   store.mark_->revision = store.revision();
-  store.replies_.begin_export();
+  store.idempotency_.begin_export();
   ByteWriter w(head_);
   w.u32(kSnapshotFormat);
   w.u64(store.revision());
@@ -106,14 +58,13 @@ bool Export::read(std::string& out, std::size_t limit, std::size_t max_records) 
       return true;
     } else if (left_ == 0) {
       begin_section();
-    } else if (section_ == kReplies ? !next_reply(max_records) : !next_item(at, max_records)) {
+    } else if (section_ == kResults ? !next_result(max_records) : !next_item(at, max_records)) {
       return false;
     }
   }
   return ending_ && head_at_ == head_.size();
 }
 
-// What stands before the next value is written anew.
 ByteWriter Export::begin_head() {
   head_.clear();
   head_at_ = 0;
@@ -122,15 +73,15 @@ ByteWriter Export::begin_head() {
   return ByteWriter(head_);
 }
 
-// The section that is being given out has ended: the next one, or the end. No section without
-// replies, so that who uses none reads and writes what versions without them do.
+// The section that is being given out has ended: the next one, or the end. There is no section
+// without results: a store without idempotency keys has the bytes that versions without them wrote.
 void Export::begin_section() {
   VESPER_ASSERT(store_.mark_->images.empty());
   ByteWriter w = begin_head();
-  if (section_ == kKeys && replies_ > 0) {
-    section_ = kReplies;
-    left_ = replies_;
-    w.u32(kReplies);
+  if (section_ == kKeys && results_ > 0) {
+    section_ = kResults;
+    left_ = results_;
+    w.u32(kResults);
     w.u64(left_);
   } else {
     w.u32(kEnd);
@@ -138,12 +89,12 @@ void Export::begin_section() {
   }
 }
 
-bool Export::next_reply(std::size_t& budget) {
+bool Export::next_result(std::size_t& budget) {
   if (budget == 0) return false;
   --budget;
   --left_;
   ByteWriter w = begin_head();
-  const bool found = store_.replies_.export_next(w);
+  const bool found = store_.idempotency_.export_next(w);
   VESPER_ASSERT(found);
   return true;
 }
@@ -162,7 +113,7 @@ void Export::take(std::string_view key, const Item& item) {
 }
 
 // The next key as it was at the mark: the smaller of what has not been touched since and what was
-// kept. False where the budget ended first.
+// kept. False if the budget ended first.
 bool Export::next_item(Store::Records::iterator& at, std::size_t& budget) {
   Store::Mark& mark = *store_.mark_;
   const auto image = mark.images.begin();
@@ -234,19 +185,19 @@ Result<bool> Import::take(std::string_view& in) {
         expects_ = Expects::nothing;
         break;
       }
-      if (kind != kKeys && kind != kReplies)
+      if (kind != kKeys && kind != kResults)
         return Error{fmt::format(
             "section {} is unknown to this build: a newer version of Vesper wrote it", kind)};
       if (in.size() < 12) return false;
       if (kind <= section_) return Error{"its sections are out of order"};
       section_ = kind;
       left_ = r.u64();
-      if (const std::size_t most = store_->replies_.most(); kind == kReplies && left_ > most)
-        return Error{fmt::format("{} replies, at most {} are kept", left_, most)};
+      if (const std::size_t most = store_->idempotency_.most(); kind == kResults && left_ > most)
+        return Error{fmt::format("{} idempotency keys, at most {} are kept", left_, most)};
       expects_ = left_ > 0 ? Expects::item : Expects::section;
       break;
     }
-    case Expects::item: return section_ == kReplies ? take_reply(in) : take_item(in);
+    case Expects::item: return section_ == kResults ? take_result(in) : take_item(in);
     case Expects::value: return take_value(in);
     case Expects::nothing:
       if (in.empty()) return false;
@@ -325,15 +276,16 @@ void Import::took_one() {
   expects_ = --left_ == 0 ? Expects::section : Expects::item;
 }
 
-Result<bool> Import::take_reply(std::string_view& in) {
+Result<bool> Import::take_result(std::string_view& in) {
   ByteReader r(in);
-  auto reply = read_reply(r);
-  if (!reply) return std::move(reply).error();
+  auto kept = read_kept(r);
+  if (!kept) return std::move(kept).error();
   if (!r.ok()) return false;
-  const bool in_order = reply->result.revision <= store_->revision_ && reply->asked_at >= latest_;
-  latest_ = reply->asked_at;
-  if (!in_order || !store_->replies_.keep(*reply))
-    return Error{fmt::format("the reply to '{}' is out of order", escaped(reply->token))};
+  const bool in_order = kept->result.revision <= store_->revision_ && kept->asked_at >= latest_;
+  latest_ = kept->asked_at;
+  if (!in_order || !store_->idempotency_.keep(*kept))
+    return Error{fmt::format("the result of idempotency key '{}' is out of order",
+                             escaped(kept->idempotency_key))};
   in.remove_prefix(r.offset());
   took_one();
   return true;

@@ -7,8 +7,8 @@
 //   section 1, the keys in their order, each: u16 length, key   u8 flags (1: json)   u64 revision
 //   u64 create_revision   u64 version   u32 length, value
 //
-//   section 2, replies in the order of asked_at, at most kMaxReplies: kv/replies.hpp has the
-//   form; missing where there are none
+//   section 2, results of idempotency keys in the order of asked_at, at most kMaxReplies:
+//   kv/idempotency_table.hpp has the form; missing if there are none
 //
 // A kind that this build does not know is refused by name: what it means would be lost. Nothing in
 // here knows of files, chunks or indexes.
@@ -44,7 +44,7 @@ class Export {
  private:
   ByteWriter begin_head();
   void begin_section();
-  bool next_reply(std::size_t& budget);
+  bool next_result(std::size_t& budget);
   bool next_item(Store::Records::iterator& at, std::size_t& budget);
   void take(std::string_view key, const Item& item);
 
@@ -55,8 +55,8 @@ class Export {
   std::size_t value_at_ = 0;
   std::uint32_t section_ = 1;  // that is being given out
   std::uint64_t left_;         // of it, not yet taken
-  std::uint64_t replies_;
-  bool ending_ = false;  // the end is in head_
+  std::uint64_t results_;      // of idempotency keys, at the mark
+  bool ending_ = false;        // the end is in head_
 };
 
 // Builds a store from the content of another one, in pieces of any size, at a cost that follows the
@@ -67,7 +67,7 @@ class Import {
   explicit Import(std::size_t max_replies = kMaxReplies)
       : store_(std::make_unique<Store>(max_replies)) {}
 
-  // The next bytes. An error says what is wrong with them; nothing is to be added behind one.
+  // The next bytes. An error says what is wrong with them; nothing is to be added after one.
   Result<void> add(std::string_view content);
   // After the last byte: the store, whole and verified.
   Result<std::unique_ptr<Store>> finish();
@@ -76,10 +76,10 @@ class Import {
 
  private:
   enum class Expects : std::uint8_t { head, section, item, value, nothing };
-  // Consumes one unit from `in`; false where its end has not come yet.
+  // Consumes one unit from `in`; false if its end has not come yet.
   Result<bool> take(std::string_view& in);
   Result<bool> take_item(std::string_view& in);
-  Result<bool> take_reply(std::string_view& in);
+  Result<bool> take_result(std::string_view& in);
   bool take_value(std::string_view& in);
   void keep(const SharedBytes& own, std::size_t key_size, Item item, Id128 value_sum);
   void took_one();
@@ -100,7 +100,7 @@ class Import {
   std::unique_ptr<Arriving> arriving_;  // while a value is expected
   std::uint32_t section_ = 0;           // the last one that came
   std::uint64_t left_ = 0;              // items of it
-  LogTime latest_;                      // of the replies so far
+  LogTime latest_;                      // asked_at of the results so far
   Id128 digest_;
 };
 

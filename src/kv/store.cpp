@@ -24,7 +24,7 @@ Id128 digest_of(std::uint64_t revision) {
   return checksum128({fixed, sizeof(fixed)}, kRevisionSeed);
 }
 
-// Makes key and value one buffer of their own where they would keep too large a one alive.
+// Copies key and value into a buffer of their own if they would keep too large a one alive.
 void detach(Command& command) {
   const std::size_t live = command.key.size() + command.value.size();
   if (command.key.buffer_size() <= 2 * live + kSlack) return;
@@ -57,33 +57,35 @@ Id128 digest_of(std::string_view key, const Item& item, Id128 value_sum) {
   return checksum128({fixed, at}, kItemSeed);
 }
 
+Store::Store(std::size_t max_replies) : idempotency_(max_replies) {}
+
 Result<WriteResult> Store::apply(const SharedBytes& payload, LogTime now) {
   Result<Command> decoded = decode_command(payload);
   if (!decoded) return std::move(decoded).error();
   Command& command = *decoded;
-  replies_.forget(now);
-  if (!command.keyed) return decide(std::move(command));
+  idempotency_.forget(now);
+  if (!command.has_idempotency_key) return decide(std::move(command));
   // K1: the same answer again, and nothing is carried out.
   WriteResult refused;
   refused.revision = revision_;
-  if (const KeptReply* kept = replies_.find(command.token.view(), now)) {
+  if (const KeptReply* kept = idempotency_.find(command.idempotency_key.view(), now)) {
     if (kept->fingerprint == command.fingerprint) {
       WriteResult result = kept->result;
       result.replayed = true;
-      replies_.refresh(command.token.view(), now);
+      idempotency_.refresh(command.idempotency_key.view(), now);
       return result;
     }
     refused.kind = WriteResult::Kind::key_reused;
     return refused;
   }
-  if (replies_.full()) {
+  if (idempotency_.full()) {
     refused.kind = WriteResult::Kind::table_full;
     return refused;
   }
-  KeptReply reply{std::string(command.token.view()), command.fingerprint, now, {}};
-  reply.result = decide(std::move(command));
-  const WriteResult result = reply.result;
-  const bool kept = replies_.keep(std::move(reply));
+  KeptReply answer{std::string(command.idempotency_key.view()), command.fingerprint, now, {}};
+  answer.result = decide(std::move(command));
+  const WriteResult result = answer.result;
+  const bool kept = idempotency_.keep(std::move(answer));
   VESPER_ASSERT(kept);
   return result;
 }
@@ -152,13 +154,52 @@ const Item* Store::find(std::string_view key) const {
 }
 
 Id128 Store::digest() const {
-  return plus(plus(sum_, replies_.digest()), digest_of(revision_));
+  return plus(plus(sum_, idempotency_.digest()), digest_of(revision_));
 }
 
 Id128 Store::recomputed_digest() const {
-  Id128 sum = plus(digest_of(revision_), replies_.recomputed_digest());
+  Id128 sum = plus(digest_of(revision_), idempotency_.recomputed_digest());
   for (const Record& record : records_) sum = plus(sum, digest_of(record.key.view(), record.item));
   return sum;
+}
+
+// ---- exports and freeing ------------------------------------------------------------------
+
+// Before `record` is overwritten or removed: an export in progress gets it as it was at the mark,
+// unless it has been given out or was written since.
+void Store::keep_for_export(const Record& record) {
+  if (mark_ == nullptr || record.item.revision > mark_->revision) return;
+  if (mark_->begun && record.key.view() <= mark_->cursor.view()) return;
+  mark_->images.emplace(record.key, record.item);
+}
+
+void Store::give_up_export() {
+  // Usually there are no images left, and never those of two exports.
+  if (mark_ != nullptr && !mark_->images.empty()) {
+    if (dead_.empty()) dead_ = std::move(mark_->images);
+    else dead_.merge(mark_->images);
+  }
+  mark_.reset();
+  idempotency_.end_export();
+}
+
+void Store::retire() {
+  give_up_export();
+  idempotency_.retire();
+  dead_records_ = std::move(records_);
+}
+
+bool Store::sweep(std::size_t max, std::size_t max_bytes) {
+  std::size_t bytes = 0;
+  for (; max > 0 && bytes < max_bytes && !dead_.empty(); --max) {
+    bytes += dead_.begin()->second.value.size();
+    dead_.erase(dead_.begin());
+  }
+  for (; max > 0 && bytes < max_bytes && !dead_records_.empty(); --max) {
+    bytes += dead_records_.begin()->item.value.size();
+    dead_records_.erase(dead_records_.begin());
+  }
+  return idempotency_.sweep(max) && dead_.empty() && dead_records_.empty();
 }
 
 }  // namespace vesper::kv

@@ -1,6 +1,6 @@
-// The state machine: an ordered map of keys, the revision, the replies to requests that may come
-// again, and the digest of it all. Equal commands in equal order, with equal stamps, give equal
-// stores on every node; it knows no log, no clock and no network.
+// The state machine: an ordered map of keys, the revision, the idempotency table, and the digest of
+// it all. Equal commands in equal order, with equal stamps, give equal stores on every node; it
+// knows no log, no clock and no network.
 #pragma once
 
 #include <compare>
@@ -11,7 +11,7 @@
 #include <string_view>
 
 #include "kv/command.hpp"
-#include "kv/replies.hpp"
+#include "kv/idempotency_table.hpp"
 
 namespace vesper::kv {
 
@@ -25,7 +25,7 @@ struct BytesLess {
 // The digest of one item: a keyed checksum over key, value and numbers. Fixed for good, since nodes
 // of different versions compare their digests.
 Id128 digest_of(std::string_view key, const Item& item);
-// The same of an item whose value has this checksum, under kItemSeed.
+// The same, given the checksum of the item's value under kItemSeed.
 Id128 digest_of(std::string_view key, const Item& item, Id128 value_sum);
 inline constexpr std::uint64_t kItemSeed = 0x6b1f0c7de2a94835;
 
@@ -34,29 +34,29 @@ class Store {
   // Equal on all servers for good, as all that decides. Another one is for simulated clusters, in
   // which a table is to be full soon.
   explicit Store(std::size_t max_replies = kMaxReplies);
-  ~Store();
+  ~Store() = default;
   Store(const Store&) = delete;
   Store& operator=(const Store&) = delete;
 
-  // Decides and carries out one committed command (K10: conditions and tokens are judged here and
-  // nowhere earlier). `now` is the stamp of its entry. An error means that it cannot be decoded:
-  // nothing was changed, and the node stops.
+  // Decides and carries out one committed command (K10: conditions and idempotency keys are judged
+  // here and nowhere earlier). `now` is the stamp of its entry. An error means that it cannot be
+  // decoded: nothing was changed, and the node stops.
   Result<WriteResult> apply(const SharedBytes& payload, LogTime now);
 
-  // Null where there is no such key. The pointer is good until the next apply.
+  // Null if there is no such key. The pointer is valid until the next apply.
   const Item* find(std::string_view key) const;
 
   // Counts the writes that took effect: 1 for an empty store, 2 after the first. Never falls.
   std::uint64_t revision() const { return revision_; }
   // Equal on nodes that have applied the same commands. Order-independent over the items: the sum
-  // modulo 2^128 of their digests, those of the replies, and that of the revision. O(1).
+  // modulo 2^128 of their digests, those of the idempotency table, and that of the revision. O(1).
   Id128 digest() const;
   // The same, from scratch, cached digests not believed. O(bytes): for tests and the simulator.
   Id128 recomputed_digest() const;
 
   std::size_t size() const { return records_.size(); }  // keys
   std::uint64_t bytes() const { return bytes_; }        // of all keys and values
-  const Replies& replies() const { return replies_; }
+  const IdempotencyTable& replies() const { return idempotency_; }
 
   // visit(std::string_view key, const Item&), in the order of the keys.
   template <typename Visit>
@@ -64,12 +64,12 @@ class Store {
     for (const Record& record : records_) visit(record.key.view(), record.item);
   }
 
-  // Takes apart what nobody can see any more: pre-images of an export that was given up, and after
-  // retire() everything. At most `max` keys, and no more once their values have come to
-  // `max_bytes`. True when nothing is left. A store of a million keys that went at once would stop
-  // the loop for a tenth of a second.
+  // Frees part of what was discarded: images of an export that was given up, and after retire()
+  // everything. At most `max` keys, and no more once their values have reached `max_bytes`. True
+  // when nothing is left. Freeing a store of a million keys at once would stall the loop for a
+  // tenth of a second.
   bool sweep(std::size_t max, std::size_t max_bytes);
-  // This store has been replaced: it is good for nothing but sweep() from now on.
+  // This store has been replaced: only sweep() may be called from now on.
   void retire();
 
  private:
@@ -88,7 +88,14 @@ class Store {
     bool operator()(std::string_view a, const Record& b) const { return a < b.key.view(); }
   };
   using Records = std::set<Record, ByKey>;
-  struct Mark;  // of the export under way (kv/snapshot.cpp)
+  // What an export needs from the store while it goes on. A record of a revision above `revision`
+  // was written since: what it was before, if anything, is in `images`.
+  struct Mark {
+    std::uint64_t revision = 0;
+    bool begun = false;  // `cursor` is a key
+    SharedBytes cursor;  // all up to here was given out
+    std::map<SharedBytes, Item, BytesLess> images;
+  };
 
   WriteResult decide(Command&& command);
   void keep_for_export(const Record& record);
@@ -100,9 +107,9 @@ class Store {
   std::uint64_t revision_ = 1;
   std::uint64_t bytes_ = 0;
   Id128 sum_;  // of the items' digests
-  Replies replies_;
-  std::unique_ptr<Mark> mark_;                   // null while no export is under way
-  std::map<SharedBytes, Item, BytesLess> dead_;  // pre-images that nobody wants any more
+  IdempotencyTable idempotency_;
+  std::unique_ptr<Mark> mark_;                   // null while no export is in progress
+  std::map<SharedBytes, Item, BytesLess> dead_;  // images of exports that were given up
   Records dead_records_;
 };
 

@@ -104,8 +104,9 @@ std::vector<PendingWrites::Expired> PendingWrites::expire(Instant now) {
       continue;
     }
     expired.push_back({write.ticket, write.sent.value != 0, write.command.size()});
-    // K1: one that was sent may be in a log. It is not sent again for its term either: whoever has
-    // been told "unknown" may have repeated it long ago, and the key may be forgotten by then.
+    // K1: one that was sent may be in a log. It is not sent again for its term either: the client
+    // has been told "unknown" and may have retried it long ago, and the key may be forgotten by
+    // then.
     decided(write);
   }
   trim();

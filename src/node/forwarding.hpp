@@ -1,5 +1,6 @@
-// The writes that this node's clients asked for, from the moment they are taken until their fate
-// is known; and, on a leader, how far each peer's stream of forwarded writes has been accepted.
+// The writes of this node's clients, from admission until their fate is known; and, on a leader,
+// how far it has accepted each peer's stream of forwarded writes. ForwardStream is the origin's
+// side.
 //
 // K9: a write that was sent for term T is decided when its origin applies the first entry of a term
 // above T. By then the origin has seen and answered the write, or the write will never be applied
@@ -29,7 +30,7 @@ class PendingWrites {
   // Sequences count from 1 in the order of the calls.
   void add(const Ticket& ticket, SharedBytes command, Instant deadline);
 
-  // The own write `sequence` was applied. Whom to answer; nobody where it was decided already.
+  // This node's write `sequence` was applied. Its ticket; nothing if it was decided already.
   std::optional<Ticket> applied(std::uint64_t sequence);
 
   // The first entry of `term` was applied: what was sent for a term below it and not seen is
@@ -40,20 +41,20 @@ class PendingWrites {
   // `term`. Empty when there are none, or while a write of an older term is undecided.
   std::vector<Forward::Write> take_unsent(raft::Term term, std::size_t max_bytes);
 
-  // Go-back-N: the writes that were sent for `term` behind `accepted` and are not known to be
+  // Go-back-N: the writes that were sent for `term` after `accepted` and are not known to be
   // applied, up to max_bytes (or one).
   std::vector<Forward::Write> sent_after(raft::Term term, std::uint64_t accepted,
                                          std::size_t max_bytes) const;
 
-  // Takes out what is due at `now`, for good: a sent one may still be applied, and is not sent
-  // again.
+  // Removes the writes that are past their deadline. A sent one may still be applied; it is not
+  // sent again.
   std::vector<Expired> expire(Instant now);
-  // A snapshot took the place of the log up to an entry of `term`: what became of the writes that
-  // were sent for it or an older one may be hidden in there. They end as unknown.
+  // A snapshot took the place of the log up to an entry of `term`. It may hide the fate of writes
+  // that were sent for this term or an older one: they end as unknown.
   std::vector<Expired> hide(raft::Term term);
-  // Takes out every unsent write.
+  // Removes every unsent write.
   std::vector<Expired> give_up_unsent();
-  // Nobody waits longer than this.
+  // No write waits longer than this.
   void cap_deadlines(Instant latest);
   // At or before the first deadline; kNever when there is none.
   Instant next_expiry() const { return next_expiry_; }
@@ -72,7 +73,7 @@ class PendingWrites {
     SharedBytes command;
     Instant deadline = kNever;
     raft::Term sent;       // 0: unsent
-    bool decided = false;  // applied or given up: nobody waits for it any more
+    bool decided = false;  // applied or given up: no client waits for it
   };
   std::uint64_t sequence_of(std::size_t position) const { return first_sequence_ + position; }
   void decided(Write& write);
@@ -87,22 +88,11 @@ class PendingWrites {
   Instant next_expiry_ = kNever;  // a lower bound
 };
 
-// The stream of forwards to the leader of one term, on the origin's side.
-struct ForwardStream {
-  raft::Term term;  // 0: none yet
-  std::uint64_t last_sent = 0;
-  std::uint64_t accepted = 0;    // the leader is known to have taken everything up to here
-  std::uint64_t bulk_until = 0;  // something large up to here is under way
-  std::uint32_t attempt = 0;     // rises when the stream goes back to what was accepted
-  bool goes_back = false;        // in this turn
-  Instant ask_at = kNever;       // when the leader is asked about what it has not accepted
-};
-
 // On a leader: how far each peer's stream was accepted in the current term.
 class AcceptedForwards {
  public:
-  // The writes of `forward` that are new and in order; `reply` says how far that gets. Nothing
-  // new and `gap` set where something before them is missing.
+  // The writes of `forward` that are new and in order; `reply` says up to which one. Nothing, and
+  // `gap` is set, if a write before them is missing.
   std::vector<Forward::Write> accept(raft::ServerId from, const Forward& forward,
                                      ForwardReply& reply);
 

@@ -5,25 +5,33 @@ namespace {
 
 // Messages of one kind supersede each other: the newest says what the sender knows now.
 struct Kind {
-  std::size_t message;  // the alternative of raft::Message
-  bool first, second;   // what else tells messages of one alternative apart
+  std::size_t message = 0;             // the alternative of raft::Message
+  bool first = false, second = false;  // what else tells messages of one alternative apart
 
   bool operator==(const Kind&) const = default;
 };
 
-Kind kind_of(const raft::Message& message) {
-  Kind kind{message.index(), false, false};
-  if (const auto* request = std::get_if<raft::VoteRequest>(&message))
-    kind.first = request->pre_vote;
-  if (const auto* vote = std::get_if<raft::VoteReply>(&message)) kind.first = vote->pre_vote;
-  if (const auto* append = std::get_if<raft::AppendReply>(&message)) kind.first = append->success;
-  if (const auto* beat = std::get_if<raft::HeartbeatReply>(&message))
-    kind.first = beat->disk == raft::DiskHealth::regressed;  // it names no round
-  if (const auto* install = std::get_if<raft::InstallSnapshotReply>(&message)) {
-    kind.first = install->done;
-    kind.second = install->asked;
+// One overload for each message: a new one has to say what tells its kinds apart.
+struct FlagsOf {
+  using Flags = std::pair<bool, bool>;
+  Flags operator()(const raft::VoteRequest& m) const { return {m.pre_vote, false}; }
+  Flags operator()(const raft::VoteReply& m) const { return {m.pre_vote, false}; }
+  Flags operator()(const raft::AppendEntries&) const { return {}; }
+  Flags operator()(const raft::AppendReply& m) const { return {m.success, false}; }
+  Flags operator()(const raft::Heartbeat&) const { return {}; }
+  Flags operator()(const raft::HeartbeatReply& m) const {
+    return {m.disk == raft::DiskHealth::regressed, false};  // it names no round
   }
-  return kind;
+  Flags operator()(const raft::ReadIndexRequest&) const { return {}; }
+  Flags operator()(const raft::ReadIndexReply&) const { return {}; }
+  Flags operator()(const raft::InstallSnapshot&) const { return {}; }
+  Flags operator()(const raft::InstallSnapshotReply& m) const { return {m.done, m.asked}; }
+  Flags operator()(const raft::TimeoutNow&) const { return {}; }
+};
+
+Kind kind_of(const raft::Message& message) {
+  const auto [first, second] = std::visit(FlagsOf{}, message);
+  return {message.index(), first, second};
 }
 
 // A pre-vote names the term after the sender's.
@@ -33,7 +41,7 @@ raft::Term senders_term(const raft::Message& message) {
   return request != nullptr && request->pre_vote ? raft::Term(term.value - 1) : term;
 }
 
-// A late request must not take the place of a newer one's reply.
+// A late request must not take the place of a newer one's reply. `held` is of the same kind.
 bool is_stale(const raft::Message& message, const raft::Message& held) {
   if (const auto* vote = std::get_if<raft::VoteReply>(&message))
     return vote->for_term < std::get<raft::VoteReply>(held).for_term;

@@ -23,7 +23,7 @@ struct Forward {
     std::uint64_t sequence = 0;
     SharedBytes command;
   };
-  raft::Term term;  // whose leader is meant; a leader of another term refuses
+  raft::Term term;  // of the leader that is meant; a leader of another term refuses
   raft::BootId boot;
   std::uint32_t attempt = 0;  // how often the stream went back before this was sent
   std::uint64_t previous = 0;
@@ -40,7 +40,7 @@ struct ForwardReply {
   bool gap = false;
 };
 
-// Somebody asks the leader of `term` to hand over: to `to`, or to whom it finds fit.
+// A server asks the leader of `term` to hand over: to `to`, or to a server that it finds fit.
 struct TransferAsked {
   raft::Term term;
   std::optional<raft::ServerId> to;
@@ -76,11 +76,11 @@ enum class Refusal : std::uint8_t {
   outcome_unknown,  // writes only: in some log, fate unknown
 };
 
-// What a read asks for, and what it got: a lease read is linearizable where no lease was held.
+// What a read asks for, and what it got: a lease read is linearizable if no lease was held.
 enum class ReadLevel : std::uint8_t {
   linearizable,  // confirmed by a round of heartbeats
   lease,         // by the leader's lease: as good as long as clocks run at nearly the same rate
-  stale,         // asks nobody
+  stale,         // asks no server
 };
 
 struct ReadOptions {
@@ -159,7 +159,7 @@ struct DiskDone {
   storage::JobDone done;
 };
 struct DeadlinePassed {};
-struct HandOver {};  // lead no longer, if somebody else can; goes on serving
+struct HandOver {};  // lead no longer, if another server can; goes on serving
 struct Shutdown {};  // refuse what is new, answer what is in flight
 
 using Post = std::variant<FromPeer, PeerUp, PeerSaid, PeerGone, ClientWrite, ClientRead,

@@ -30,7 +30,7 @@ Result<Loaded> load(storage::Fs& fs, storage::SnapshotOwner owner, raft::Index i
   return Loaded{std::move(store.value()), reader.stored()};
 }
 
-std::optional<raft::Term> term_at(const storage::Recovered& log, raft::Index index) {
+std::optional<raft::Term> term_at(const storage::RecoveredLog& log, raft::Index index) {
   if (index == log.kept.index) return log.kept.term;
   if (index < log.kept.index) return std::nullopt;
   const std::uint64_t position = index.value - log.kept.index.value - 1;
@@ -40,10 +40,10 @@ std::optional<raft::Term> term_at(const storage::Recovered& log, raft::Index ind
 
 // A snapshot that the log does not lead to was received, and the crash came before the Write that
 // replaces the log (S3): that Write is made up for.
-Result<void> join(const raft::Snapshot& snapshot, storage::Recovered& log, Recovery& out) {
+Result<void> join(const raft::Snapshot& snapshot, storage::RecoveredLog& log, Recovery& out) {
   const std::string name = storage::snapshot_name(snapshot.last_index);
   const Id128 cluster = snapshot.configuration.cluster_id;
-  // A Bootstrap that was never committed binds nobody.
+  // A Bootstrap that was never committed binds no server.
   const bool bound = log.commit_index.value > 0 || log.base.index.value > 0;
   if (bound && !log.cluster_id.is_none() && log.cluster_id != cluster)
     return Error{fmt::format("{} is of cluster {}, the log of cluster {}", name, to_hex(cluster),
@@ -82,7 +82,7 @@ Result<raft::Index> unneeded(storage::Fs& fs, std::size_t tail) {
 
 // Reads the log again, all of it.
 Result<void> read_whole(storage::Fs& fs, raft::ServerId self, const storage::WalOptions& options,
-                        storage::Recovered& log, Recovery& out) {
+                        storage::RecoveredLog& log, Recovery& out) {
   out.wal.reset();
   auto wal = storage::Wal::open(fs, self, log.incarnation, options, log);
   if (!wal) return std::move(wal).error();
@@ -98,7 +98,7 @@ Result<Recovery> recover(storage::Fs& fs, raft::ServerId self, raft::Incarnation
   Recovery out;
   const auto superfluous = unneeded(fs, tail);
   if (!superfluous) return superfluous.error();
-  storage::Recovered log;
+  storage::RecoveredLog log;
   auto wal = storage::Wal::open(fs, self, fresh, options, log, *superfluous);
   if (!wal) return std::move(wal).error();
   out.wal = std::move(wal.value());

@@ -1,5 +1,5 @@
-// What clients asked for: admission, the order of a connection's requests, forwarding, reads, and
-// deadlines.
+// What clients ask for, on its way through the parts of a node: from the queues to Raft or to the
+// leader, and back as an answer.
 #include <algorithm>
 
 #include "node/node.hpp"
@@ -9,118 +9,91 @@ namespace {
 
 // Of writes that go into one Write of the log. A disk shows that it lives when a Write is done.
 constexpr std::size_t kProposeBytes = 4u << 20;
-constexpr std::size_t kForwardBytes = 256u << 10;  // of writes in one Forward (or one write)
-constexpr std::size_t kForwardBulk = 64u << 10;    // a Forward above this goes the slow way
 
 }  // namespace
 
-// ---- admission and order ------------------------------------------------------------------
+// ---- inputs -------------------------------------------------------------------------------
 
 bool Node::admit(const Ticket& ticket, std::size_t bytes) {
   if (stopping_) {
     clients_.reply(ticket, Refusal::shutting_down);
     return false;
   }
-  const std::size_t requests = writes_.waiting() + waiting_reads_ + held_writes_;
-  const std::size_t held = writes_.bytes() + held_bytes_;
-  if (requests < limits_.inflight_requests && (held == 0 || held + bytes <= limits_.inflight_bytes))
-    return true;
+  if (queues_.has_room(bytes, writes_)) return true;
   clients_.reply(ticket, Refusal::overloaded);
   return false;
 }
 
-void Node::on_client_write(ClientWrite write) {
+void Node::on(ClientWrite&& write) {
   if (!admit(write.ticket, write.command.size())) return;
-  Lane& lane = lanes_[write.ticket.connection];
-  if (lane.line.empty()) return take_write(lane, std::move(write));
-  held_bytes_ += write.command.size();
-  ++held_writes_;
-  read_expiry_ = std::min(read_expiry_, write.deadline);
-  lane.line.emplace_back(std::move(write));
+  if (queues_.add_write(write) == ClientQueues::Placed::through) carry_out(std::move(write));
 }
 
-void Node::on_client_read(ClientRead read) {
+void Node::on(ClientRead&& read) {
   if (!admit(read.ticket, 0)) return;
-  const std::uint64_t connection = read.ticket.connection;
-  Lane& lane = lanes_[connection];
-  read_expiry_ = std::min(read_expiry_, read.deadline);
-  ++waiting_reads_;
-  WaitingRead waiting{std::move(read), 0, std::nullopt};
-  switch (waiting.request.options.level) {
-    case ReadLevel::stale: waiting.index = applied_index_; break;
+  std::optional<raft::Index> index;
+  switch (read.options.level) {
+    case ReadLevel::stale: index = state_.index(); break;
     case ReadLevel::lease:
       // What is asked here is asked with the clock of this turn, which is younger than the read.
       step(raft::LeaseRead{});
-      waiting.index = raft_.lease_index(now_);
+      index = raft_.lease_index(now_);
       break;
     case ReadLevel::linearizable: break;
   }
-  if (waiting.index) {
-    unapplied_.emplace_back(*waiting.index, connection);
-  } else {
-    reads_.gathering_rounds |= waiting.request.options.level == ReadLevel::linearizable;
-    waiting.batch = reads_.gathering;
-    reads_.gathering_lanes.push_back(connection);
-  }
-  lane.line.emplace_back(std::move(waiting));
+  if (index) return queues_.add_read(std::move(read), *index);
+  const std::uint64_t batch = reads_.join(read.ticket.connection, read.options.level);
+  queues_.add_read_of_batch(std::move(read), batch);
 }
 
-void Node::take_write(Lane& lane, ClientWrite write) {
-  ++lane.open_writes;
-  writes_.add(write.ticket, std::move(write.command), write.deadline);
+void Node::on(ClientTransfer&& transfer) {
+  if (!admit(transfer.ticket, 0)) return;
+  // The only voter leads already, or will: no other server ever can, so waiting has no end.
+  const auto& voters = raft_.configuration().voters;
+  if (voters.size() == 1 && transfer.to != voters.front().id)
+    return clients_.reply(transfer.ticket, Refusal::no_other_member);
+  const Ticket ticket = transfer.ticket;
+  if (!transfers_.add(std::move(transfer), raft_.leader(), now_))
+    clients_.reply(ticket, Refusal::overloaded);
 }
+
+void Node::on(const ClientGone& client) {
+  transfers_.leave(client.connection);
+  for (ClientWrite& write : queues_.leave(client.connection)) carry_out(std::move(write));
+  on_reads_ended();
+}
+
+// ---- answers ------------------------------------------------------------------------------
 
 void Node::end_write(const Ticket& ticket, Reply reply) {
-  const auto it = lanes_.find(ticket.connection);
-  if (it == lanes_.end()) return;  // it hung up; its write stands all the same
-  VESPER_ASSERT(it->second.open_writes > 0);
-  --it->second.open_writes;
+  if (!queues_.end_write(ticket.connection)) return;  // it hung up; its write stands all the same
   clients_.reply(ticket, std::move(reply));
   advance(ticket.connection);
 }
 
-// Lets go whatever is at the front of the line and waits for nothing any more.
+void Node::end_unknown(const PendingWrites::Expired& write) {
+  ++counters_.writes_unknown;
+  end_write(write.ticket, Refusal::outcome_unknown);
+}
+
+void Node::carry_out(ClientWrite&& write) {
+  writes_.add(write.ticket, std::move(write.command), write.deadline);
+}
+
+void Node::carry_out(ClientRead&& read) {
+  clients_.reply(read.ticket, evaluate(read));
+}
+
 void Node::advance(std::uint64_t connection) {
-  const auto it = lanes_.find(connection);
-  if (it == lanes_.end()) return;
-  Lane& lane = it->second;
-  await_revision(connection, lane, 0);
-  while (!lane.line.empty()) {
-    if (auto* write = std::get_if<ClientWrite>(&lane.line.front())) {
-      held_bytes_ -= write->command.size();
-      --held_writes_;
-      ClientWrite taken = std::move(*write);
-      lane.line.pop_front();
-      take_write(lane, std::move(taken));
-      continue;
-    }
-    auto& read = std::get<WaitingRead>(lane.line.front());
-    if (!may_answer(connection, lane, read)) return;
-    const Ticket ticket = read.request.ticket;
-    Reply reply = answer(read.request);
-    lane.line.pop_front();
-    end_reads(1);
-    clients_.reply(ticket, std::move(reply));
-  }
-  drop_if_idle(it);
+  queues_.release(connection, progress(), [this](auto&& one) { carry_out(std::move(one)); });
+  on_reads_ended();
 }
 
-// Whether the read at the front of a lane waits for nothing any more; else it will be looked at
-// again when what it waits for has happened.
-bool Node::may_answer(std::uint64_t connection, Lane& lane, const WaitingRead& read) {
-  if (lane.open_writes > 0 || !read.index || *read.index > applied_index_) return false;
-  // How fresh the state is, is known of what is committed: not in the middle of applying it.
-  const ReadOptions& options = read.request.options;
-  if (options.level == ReadLevel::stale && applied_index_ < raft_.commit_index()) {
-    unapplied_.emplace_back(raft_.commit_index(), connection);
-    return false;
-  }
-  if (store_->revision() >= options.min_revision) return true;
-  await_revision(connection, lane, options.min_revision);
-  return false;
+void Node::on_reads_ended() {
+  if (queues_.reads() == 0) reads_.forget_reads();
 }
 
-Reply Node::answer(const ClientRead& read) {
+Reply Node::evaluate(const ClientRead& read) {
   ReadResult result;
   result.level = read.options.level;
   if (result.level == ReadLevel::stale) {
@@ -132,106 +105,58 @@ Reply Node::answer(const ClientRead& read) {
     }
   }
   ++counters_.reads[static_cast<std::size_t>(result.level)];
-  result.revision = store_->revision();
-  if (const kv::Item* item = store_->find(read.key)) result.item = *item;
+  result.revision = state_.store().revision();
+  if (const kv::Item* item = state_.store().find(read.key)) result.item = *item;
   return result;
 }
 
-// One entry a lane, whose first read waits for `revision`. 0: none does.
-void Node::await_revision(std::uint64_t connection, Lane& lane, std::uint64_t revision) {
-  if (lane.awaits != 0) awaited_revisions_.erase({lane.awaits, connection});
-  lane.awaits = revision;
-  if (revision != 0) awaited_revisions_.emplace(revision, connection);
+void Node::answer_reads(const std::vector<raft::ReadReady>& answers) {
+  for (const raft::ReadReady& ready : answers)
+    for (const std::uint64_t connection : reads_.answered(ready.id))
+      if (queues_.confirm(connection, reads_.gathering(), ready, state_.index()))
+        advance(connection);
+  const auto take = [this](auto&& one) { carry_out(std::move(one)); };
+  queues_.release_applied(progress(), take);
+  queues_.release_reached(progress(), take);
+  on_reads_ended();
 }
 
-void Node::advance_awaited_revisions() {
-  while (!awaited_revisions_.empty() && awaited_revisions_.begin()->first <= store_->revision()) {
-    const std::uint64_t connection = awaited_revisions_.begin()->second;
-    awaited_revisions_.erase(awaited_revisions_.begin());
-    advance(connection);
-  }
+// ---- what a turn sends --------------------------------------------------------------------
+
+// A transfer is done when this node has applied an entry of the new leader's term: by then that
+// leader has committed one.
+void Node::ask_for_transfers() {
+  const auto leader = raft_.leader();
+  if (transfers_.is_idle() || !leader) return;
+  const raft::Term term = raft_.current_term();
+  if (state_.term() == term)
+    for (const Ticket& ticket : transfers_.finish(*leader))
+      clients_.reply(ticket, TransferResult{*leader, term});
+  const auto question = transfers_.ask(*leader, now_, raft_.config().heartbeat_interval);
+  if (!question) return;
+  if (raft_.is_leader()) step(raft::TransferLeadership{question->to});
+  else if (question->of_client) transport_.send(*leader, TransferAsked{term, question->to}, false);
 }
 
-// A connection that has nothing here under way costs nothing here.
-void Node::drop_if_idle(Lanes::iterator lane) {
-  if (lane->second.line.empty() && lane->second.open_writes == 0) lanes_.erase(lane);
-}
-
-void Node::end_reads(std::size_t count) {
-  VESPER_ASSERT(waiting_reads_ >= count);
-  waiting_reads_ -= count;
-  if (waiting_reads_ > 0) return;
-  reads_.gathering_lanes.clear();
-  reads_.gathering_rounds = false;
-  reads_.asking_lanes.clear();
-  unapplied_.clear();
-}
-
-void Node::refuse_line(std::uint64_t connection, Refusal why) {
-  const auto it = lanes_.find(connection);
-  if (it == lanes_.end()) return;
-  auto line = std::move(it->second.line);
-  it->second.line.clear();
-  await_revision(connection, it->second, 0);
-  for (auto& waiting : line) {
-    if (auto* write = std::get_if<ClientWrite>(&waiting)) {
-      held_bytes_ -= write->command.size();
-      --held_writes_;
-      clients_.reply(write->ticket, why);
-    } else {
-      end_reads(1);
-      clients_.reply(std::get<WaitingRead>(waiting).request.ticket, why);
-    }
-  }
-  drop_if_idle(it);
-}
-
-void Node::on_client_gone(std::uint64_t connection) {
-  std::erase_if(transfers_, [&](const PendingTransfer& pending) {
-    return pending.request.ticket.connection == connection;
-  });
-  const auto it = lanes_.find(connection);
-  if (it == lanes_.end()) return;
-  for (auto& waiting : it->second.line) {
-    if (auto* write = std::get_if<ClientWrite>(&waiting)) {
-      // It was taken: hanging up does not undo it.
-      held_bytes_ -= write->command.size();
-      --held_writes_;
-      writes_.add(write->ticket, std::move(write->command), write->deadline);
-    } else {
-      end_reads(1);
-    }
-  }
-  await_revision(connection, it->second, 0);
-  lanes_.erase(it);
-}
-
-// ---- writes -------------------------------------------------------------------------------
-
-// Whether this node takes writes into its log. Where it leads and does not, they wait.
-bool Node::can_propose() const {
-  return raft_.takes_proposals() && !stopping_;
-}
-
-void Node::report_disk_space() {
-  const bool full = wal_.disk_full();
-  if (full || disk_was_full_) step(raft::DiskSpace{full, wal_.room()});
-  disk_was_full_ = full;
-}
-
-void Node::pump_writes() {
+// Raft's log takes the writes on a leader, a leader of other servers gets them on a follower. What
+// is in no log while writes are blocked stays out of it: it can end as not applied (expire).
+void Node::send_writes() {
   const auto leader = raft_.leader();
   if (!leader || stopping_) return;
-  const raft::Term term = raft_.current_term();
   const raft::WriteBlock block = raft_.write_block();
   if (block == raft::WriteBlock::full)
     for (const auto& refused : writes_.give_up_unsent())
       end_write(refused.ticket, Refusal::disk_full);
-  // What is in no log stays out of it: it can end as not applied (expire).
   if (block != raft::WriteBlock::none) return;
-  if (!raft_.is_leader()) return send_forwards(*leader);
+  if (raft_.is_leader()) return propose_writes();
+  counters_.writes_forwarded +=
+      stream_.send(*leader, raft_.current_term(), writes_, transport_, now_);
+}
+
+void Node::propose_writes() {
   if (!can_propose()) return;
-  const auto batch = writes_.take_unsent(term, std::min(raft_.proposal_room(), kProposeBytes));
+  const auto batch =
+      writes_.take_unsent(raft_.current_term(), std::min(raft_.proposal_room(), kProposeBytes));
   if (batch.empty()) return;
   raft::Propose propose;
   for (const Forward::Write& write : batch)
@@ -241,105 +166,13 @@ void Node::pump_writes() {
   step(std::move(propose));
 }
 
-void Node::send_forwards(raft::ServerId leader) {
-  const raft::Term term = raft_.current_term();
-  if (stream_.term != term) stream_ = ForwardStream{.term = term};
-  if (std::exchange(stream_.goes_back, false)) {
-    send_forwards_again(leader);
-  } else if (stream_.last_sent > stream_.accepted && now_ >= stream_.ask_at) {
-    // Lost, or slow to arrive? What waits in a slow link is not sent again behind itself.
-    stream_.ask_at = now_ + forward_patience();
-    send_forward(leader, stream_.last_sent, {});
-  }
-  while (writes_.has_unsent() && writes_.sent_bytes() < limits_.forward_window) {
-    auto writes = writes_.take_unsent(term, kForwardBytes);
-    if (writes.empty()) return;  // a write of an older term is undecided
-    send_forward(leader, stream_.last_sent, std::move(writes));
-  }
-}
-
-void Node::send_forward(raft::ServerId leader, std::uint64_t previous,
-                        std::vector<Forward::Write> writes) {
-  std::size_t bytes = 0;
-  for (const Forward::Write& write : writes) bytes += write.command.size();
-  const std::uint64_t last = writes.empty() ? previous : writes.back().sequence;
-  if (bytes > kForwardBulk) stream_.bulk_until = std::max(stream_.bulk_until, last);
-  const bool bulk = stream_.bulk_until > stream_.accepted;
-  if (stream_.last_sent <= stream_.accepted) stream_.ask_at = now_ + forward_patience();
-  stream_.last_sent = std::max(stream_.last_sent, last);
-  counters_.writes_forwarded += writes.size();
-  transport_.send(leader,
-                  Forward{stream_.term, boot_, stream_.attempt, previous, std::move(writes)}, bulk);
-}
-
-// Go-back-N: everything after what was accepted.
-void Node::send_forwards_again(raft::ServerId leader) {
-  stream_.ask_at = now_ + forward_patience();
-  std::uint64_t previous = stream_.accepted;
-  for (std::size_t sent = 0; sent < limits_.forward_window;) {
-    auto writes = writes_.sent_after(stream_.term, previous, kForwardBytes);
-    if (writes.empty()) break;
-    const std::uint64_t last = writes.back().sequence;
-    for (const Forward::Write& write : writes) sent += write.command.size();
-    send_forward(leader, previous, std::move(writes));
-    previous = last;
-  }
-  if (previous == stream_.accepted) stream_.last_sent = previous;  // all were given up
-}
-
-// ---- reads --------------------------------------------------------------------------------
-
-void Node::pump_reads() {
-  const auto leader = raft_.leader();
-  if (reads_.asking) {
-    const bool same = reads_.asked_term == raft_.current_term() && reads_.asked_leader == leader;
-    if (same && now_ < reads_.ask_again_at) return;
-    // K6: what another leader would answer is void; what got lost is asked again, both anew.
-    reads_.asking = false;
-  }
-  if (!leader) return;
-  if (reads_.asking_lanes.empty() && reads_.gathering_lanes.empty()) return;
-  // What was asked before and got no answer is asked again, in a round.
-  const bool lease = !reads_.gathering_rounds && reads_.asking_lanes.empty();
-  reads_.asking_lanes.insert(reads_.asking_lanes.end(), reads_.gathering_lanes.begin(),
-                             reads_.gathering_lanes.end());
-  reads_.gathering_lanes.clear();
-  reads_.gathering_rounds = false;
-  ++reads_.gathering;
-  reads_.asking = true;
-  reads_.asked_term = raft_.current_term();
-  reads_.asked_leader = leader;
-  reads_.ask_again_at = now_ + raft_.config().heartbeat_interval * 4;
+void Node::ask_for_reads() {
+  if (reads_.is_idle()) return;
+  const auto question =
+      reads_.ask(raft_.current_term(), raft_.leader(), now_, raft_.config().heartbeat_interval * 4);
+  if (!question) return;
   ++counters_.read_rounds;
-  step(raft::ReadIndex{++reads_.asked_id, lease});
-}
-
-void Node::on_read_ready(const raft::ReadReady& ready) {
-  if (!reads_.asking || ready.id != reads_.asked_id) return;
-  reads_.asking = false;
-  const std::vector<std::uint64_t> lanes = std::exchange(reads_.asking_lanes, {});
-  for (const std::uint64_t connection : lanes) {
-    const auto it = lanes_.find(connection);
-    if (it == lanes_.end()) continue;
-    for (auto& waiting : it->second.line) {
-      auto* read = std::get_if<WaitingRead>(&waiting);
-      if (read == nullptr || read->index || read->batch >= reads_.gathering) continue;
-      read->index = ready.index;
-      if (!ready.lease) read->request.options.level = ReadLevel::linearizable;
-    }
-    if (ready.index > applied_index_) unapplied_.emplace_back(ready.index, connection);
-    else advance(connection);
-  }
-}
-
-// K5: a read waits until its index is applied.
-void Node::advance_applied_reads() {
-  if (unapplied_.empty()) return;
-  auto waiting = std::exchange(unapplied_, {});
-  for (const auto& [index, connection] : waiting) {
-    if (index > applied_index_) unapplied_.emplace_back(index, connection);
-    else advance(connection);
-  }
+  step(*question);
 }
 
 // ---- deadlines ----------------------------------------------------------------------------
@@ -347,65 +180,25 @@ void Node::advance_applied_reads() {
 void Node::expire() {
   for (const PendingWrites::Expired& expired : writes_.expire(now_)) {
     if (expired.sent) {
-      ++counters_.writes_unknown;
-      end_write(expired.ticket, Refusal::outcome_unknown);
+      end_unknown(expired);
     } else {
       const bool full = raft_.leader() && !writes_.undecided_before(raft_.current_term());
       end_write(expired.ticket, full ? Refusal::overloaded : Refusal::no_leader);
     }
   }
-  if (now_ >= read_expiry_) expire_reads();
-  if (!transfers_.empty()) expire_transfers();
+  if (now_ >= queues_.next_expiry()) expire_queues();
+  if (transfers_.is_idle()) return;
+  const Refusal why = raft_.leader() ? Refusal::timeout : Refusal::no_leader;
+  for (const Ticket& ticket : transfers_.expire(now_)) clients_.reply(ticket, why);
 }
 
-void Node::expire_reads() {
-  read_expiry_ = kNever;
-  const Refusal read_refusal = raft_.leader() ? Refusal::timeout : Refusal::no_leader;
-  std::vector<std::uint64_t> touched;
-  std::vector<std::pair<Ticket, Refusal>> refused;
-  for (auto& [connection, lane] : lanes_) {
-    const std::size_t before = lane.line.size();
-    std::erase_if(lane.line, [&](auto& waiting) {
-      auto* write = std::get_if<ClientWrite>(&waiting);
-      const Instant deadline =
-          write != nullptr ? write->deadline : std::get<WaitingRead>(waiting).request.deadline;
-      if (deadline > now_) {
-        read_expiry_ = std::min(read_expiry_, deadline);
-        return false;
-      }
-      if (write != nullptr) {
-        held_bytes_ -= write->command.size();
-        --held_writes_;
-        refused.emplace_back(write->ticket, Refusal::no_leader);
-      } else {
-        end_reads(1);
-        const auto& read = std::get<WaitingRead>(waiting);
-        // With its index known it waits for no leader, but for a revision.
-        const bool unreached = read.index && store_->revision() < read.request.options.min_revision;
-        refused.emplace_back(read.request.ticket, unreached ? Refusal::unreached : read_refusal);
-      }
-      return true;
-    });
-    if (lane.line.size() != before) touched.push_back(connection);
-  }
-  for (const auto& [ticket, why] : refused) clients_.reply(ticket, why);
-  for (const std::uint64_t connection : touched) advance(connection);
-  // Without a leader these would grow with every read that came and expired.
-  for (auto* lanes : {&reads_.gathering_lanes, &reads_.asking_lanes}) {
-    std::sort(lanes->begin(), lanes->end());
-    lanes->erase(std::unique(lanes->begin(), lanes->end()), lanes->end());
-    std::erase_if(*lanes, [&](std::uint64_t lane) { return !lanes_.contains(lane); });
-  }
-}
-
-// Something that this round let go can leave in this turn.
-bool Node::wants_another_round() const {
-  if (!raft_.leader() || stopping_) return false;
-  const bool reads = !reads_.asking && !reads_.gathering_lanes.empty();
-  if (!writes_.has_unsent() || writes_.undecided_before(raft_.current_term())) return reads;
-  if (raft_.write_block() != raft::WriteBlock::none) return reads;
-  return reads || can_propose() ||
-         (!raft_.is_leader() && writes_.sent_bytes() < limits_.forward_window);
+void Node::expire_queues() {
+  const Refusal of_read = raft_.leader() ? Refusal::timeout : Refusal::no_leader;
+  const auto expiry = queues_.expire(now_, state_.store().revision(), of_read);
+  on_reads_ended();
+  for (const auto& refused : expiry.refused) clients_.reply(refused.ticket, refused.why);
+  for (const std::uint64_t connection : expiry.connections) advance(connection);
+  reads_.tidy([this](std::uint64_t connection) { return !queues_.has(connection); });
 }
 
 }  // namespace vesper::node

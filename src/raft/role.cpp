@@ -52,11 +52,11 @@ Instant Leader::leased_until(const Electorate& electorate) const {
   return reached(electorate, own_lease_until, &Progress::lease_until).value_or(Instant{});
 }
 
-bool Leader::is_confirmed(std::uint64_t round, const Electorate& electorate) const {
+bool Leader::is_confirmed(std::uint64_t wanted, const Electorate& electorate) const {
   return electorate.quorum().holds([&](const Voter& voter) {
     if (electorate.is_self(voter.id)) return electorate.self_counts();
     const auto at = progress.find(voter.id);
-    return at != progress.end() && at->second.acked_round >= round &&
+    return at != progress.end() && at->second.acked_round >= wanted &&
            electorate.counts(voter, at->second.incarnation);
   });
 }

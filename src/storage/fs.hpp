@@ -18,10 +18,17 @@
 
 namespace vesper::storage {
 
-// Chosen by the submitter, unique among its jobs of one process; 0 is no job.
-using JobId = StrongId<struct JobIdTag, std::uint64_t>;
+// The part that submits a job and gets its completion.
+enum class JobOwner : std::uint8_t { log, snapshots };
+// `number` is chosen by the owner, unique among its jobs of one process.
+struct JobId {
+  JobOwner owner = JobOwner::log;
+  std::uint64_t number = 0;
 
-// Writes `parts`, one behind the other, at `offset` of an existing file, then syncs its data
+  bool operator==(const JobId&) const = default;
+};
+
+// Writes `parts`, one after the other, at `offset` of an existing file, then syncs its data
 // (pwritev until all is written, fdatasync). `parts` may be more than IOV_MAX, none is empty.
 // Done: the bytes survive a power loss. Failed: what the file holds there is unknown.
 struct Append {

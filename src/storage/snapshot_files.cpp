@@ -139,13 +139,13 @@ Result<void> SnapshotFiles::written(Writer w, const JobDone& done, Outcome& out)
 
 // ---- reading and removing -----------------------------------------------------------------
 
-void SnapshotFiles::read(raft::Index snapshot, std::uint64_t chunk, std::uint64_t token) {
+void SnapshotFiles::read(raft::Index snapshot, std::uint64_t chunk, std::uint64_t asker) {
   // Asked for again before it was answered: a disk that is stuck does not gather questions.
   for (const Task& waiting : queue_)
     if (waiting.doing == Doing::read && waiting.read.snapshot == snapshot &&
-        waiting.read.chunk == chunk && waiting.read.token == token)
+        waiting.read.chunk == chunk && waiting.read.asker == asker)
       return;
-  Task task{Doing::read, Writer::taken, {snapshot, chunk, token, {}}, {}, Read{}};
+  Task task{Doing::read, Writer::taken, {snapshot, chunk, asker, {}}, {}, Read{}};
   const StoredSnapshot* stored = find(snapshot);
   if (stored != nullptr && chunk + 1 < stored->offsets.size()) {
     const std::uint64_t begin = stored->offsets[chunk];
@@ -199,14 +199,14 @@ void SnapshotFiles::submit(Task task) {
 }
 
 void SnapshotFiles::start_next() {
-  if (in_flight_.value != 0 || queue_.empty() || stopped_) return;
-  in_flight_ = JobId(next_job_++);
-  fs_.submit(Job{in_flight_, std::move(queue_.front().work)});
+  if (in_flight_ || queue_.empty() || stopped_) return;
+  in_flight_ = JobId{JobOwner::snapshots, next_job_++};
+  fs_.submit(Job{*in_flight_, std::move(queue_.front().work)});
 }
 
 Result<SnapshotFiles::Outcome> SnapshotFiles::on_done(const JobDone& done) {
   VESPER_ASSERT(done.id == in_flight_);
-  in_flight_ = JobId(0);
+  in_flight_.reset();
   Task task = std::move(queue_.front());
   queue_.pop_front();
   Outcome out;

@@ -23,7 +23,7 @@ namespace vesper::storage {
 // A snapshot under its name, durable.
 struct StoredSnapshot {
   raft::Snapshot snapshot;
-  std::vector<std::uint64_t> offsets;  // of the chunks' records; behind them that of the end
+  std::vector<std::uint64_t> offsets;  // of the chunks' records; after them that of the end
   std::uint64_t file_bytes = 0;
   bool damaged = false;  // a read found it so: not to be used any more
 };
@@ -102,11 +102,11 @@ class SnapshotFiles {
   struct ReadDone {
     raft::Index snapshot;
     std::uint64_t chunk = 0;
-    std::uint64_t token = 0;
+    std::uint64_t asker = 0;
     SharedBytes record;  // verified; empty: cannot be read, or is gone
   };
-  // Answered in Outcome::read. `token` is the asker's.
-  void read(raft::Index snapshot, std::uint64_t chunk, std::uint64_t token);
+  // Answered in Outcome::read. `asker` comes back with it.
+  void read(raft::Index snapshot, std::uint64_t chunk, std::uint64_t asker);
 
   // ---- removing
 
@@ -123,10 +123,10 @@ class SnapshotFiles {
     std::optional<ReadDone> read;
     std::string note;
   };
-  bool owns(JobId job) const { return job.value >= kFirstJob; }
+  static bool owns(JobId job) { return job.owner == JobOwner::snapshots; }
   // Requires owns(done.id). An error is fatal, as in Wal::on_done; no space is none.
   Result<Outcome> on_done(const JobDone& done);
-  bool idle() const { return in_flight_.value == 0; }
+  bool idle() const { return !in_flight_; }
   // Nothing is started any more: the process ends.
   void stop() { stopped_ = true; }
 
@@ -140,7 +140,6 @@ class SnapshotFiles {
   std::size_t files() const;
 
  private:
-  static constexpr std::uint64_t kFirstJob = std::uint64_t{1} << 63;
   enum class State : std::uint8_t { idle, making, open, appending, ending, naming, removing };
   struct Writing {
     State state = State::idle;
@@ -176,10 +175,10 @@ class SnapshotFiles {
   std::vector<raft::Index> on_disk_;  // found at boot and not in stored_
   Writing writers_[2];
   std::deque<Task> queue_;  // the front is in flight
-  JobId in_flight_;
+  std::optional<JobId> in_flight_;
   Zstd zstd_;
   bool stopped_ = false;
-  std::uint64_t next_job_ = kFirstJob;
+  std::uint64_t next_job_ = 0;
 };
 
 }  // namespace vesper::storage

@@ -15,7 +15,7 @@ constexpr std::string_view kEndMagic = "vEND";
 constexpr std::string_view kNamePrefix = "snapshot-";
 constexpr std::size_t kChecksum = 8;
 
-// Puts the length of a record where it belongs and the checksum behind it.
+// Puts the length of a record where it belongs and the checksum after it.
 SharedBytes close_record(std::string& record, raft::Index last_index) {
   const std::size_t length = record.size() + kChecksum;
   VESPER_ASSERT(length <= kMaxRecord);

@@ -41,7 +41,8 @@ void check_options(const WalOptions& options) {
 }  // namespace
 
 Result<std::unique_ptr<Wal>> Wal::open(Fs& fs, raft::ServerId self, raft::Incarnation fresh,
-                                       WalOptions options, Recovered& out, raft::Index unneeded) {
+                                       WalOptions options, RecoveredLog& out,
+                                       raft::Index unneeded) {
   check_options(options);
   Result<WalTail> tail = recover_wal(fs, self, fresh, options, out, unneeded);
   if (!tail) return std::move(tail).error();
@@ -115,7 +116,7 @@ void Wal::write(raft::Write write) {
 }
 
 void Wal::flush(Instant now) {
-  if (failed_ || in_flight_.value != 0) return;
+  if (failed_ || in_flight_) return;
   if (!quiet_since_) quiet_since_ = now;
   if (publish_due_) {
     submit(Doing::publish, Rename{std::string(kSpareName), segment_name(next_segment_.number)});
@@ -123,13 +124,13 @@ void Wal::flush(Instant now) {
   }
   const bool may_allocate = now >= retry_at_;
   const bool may_make_ahead = now >= (disk_full_ ? retry_at_ : ahead_at_);
-  // A frame may wait for one removal, but not for as many as a log that was long leaves behind.
+  // A frame may wait for one removal, but not for as many as a long log leaves over.
   const bool removes = removal_due();
   if (removes && !(has_queued() && last_ == Doing::remove)) return start_removal();
   if (has_queued()) {
-    // A spare that falls behind the segment's use goes first, but no frame waits for two slices
+    // A spare that lags the segment's use goes first, but no frame waits for two slices
     // unless it needs them.
-    if (may_make_ahead && last_ != Doing::slice && spare_behind()) start_slice(Need::ahead);
+    if (may_make_ahead && last_ != Doing::slice && spare_lags()) start_slice(Need::ahead);
     else if (start_frame()) return;
     else if (removes) start_removal();
     else if (may_allocate) start_slice(Need::now);
@@ -139,24 +140,24 @@ void Wal::flush(Instant now) {
   if (quiet && seal_wanted()) append_seal();
   else if (finishing_ && spare_.allocated > 0)
     submit(Doing::drop, Remove{std::string(kSpareName)});  // other programs may need the bytes
-  else if (may_make_ahead && !finishing_ && spare_wanted() && (quiet || spare_behind()))
+  else if (may_make_ahead && !finishing_ && spare_wanted() && (quiet || spare_lags()))
     start_slice(Need::ahead);
 }
 
 Instant Wal::deadline() const {
-  if (failed_ || in_flight_.value != 0) return kNever;
+  if (failed_ || in_flight_) return kNever;
   if (!quiet_since_ || publish_due_ || removal_due()) return Instant{};
   if (has_queued()) return fits_here() || fits_next() || goes_ahead() ? Instant{} : retry_at_;
   const Instant quiet_at = finishing_ ? Instant{} : *quiet_since_ + options_.seal_after;
   Instant at = seal_wanted() || (finishing_ && spare_.allocated > 0) ? quiet_at : kNever;
   if (!finishing_ && spare_wanted())
     at = std::min(
-        at, std::max(disk_full_ ? retry_at_ : ahead_at_, spare_behind() ? Instant{} : quiet_at));
+        at, std::max(disk_full_ ? retry_at_ : ahead_at_, spare_lags() ? Instant{} : quiet_at));
   return at;
 }
 
 bool Wal::idle() const {
-  if (in_flight_.value != 0 || publish_due_ || has_queued()) return false;
+  if (in_flight_ || publish_due_ || has_queued()) return false;
   return !finishing_ || (!seal_wanted() && spare_.allocated == 0);
 }
 
@@ -206,9 +207,9 @@ bool Wal::spare_wanted() const {
 }
 
 // Whether less of the spare is allocated than of the last three quarters of the segment is used:
-// at this pace it is ready just before it is needed. After a full disk it is behind at any pace, so
+// at this pace it is ready just before it is needed. After a full disk it lags at any pace, so
 // that the node says soon that it has space again.
-bool Wal::spare_behind() const {
+bool Wal::spare_lags() const {
   const std::uint64_t begin = segment_.bytes / 4;
   if (spare_ready()) return false;
   if (disk_full_) return true;
@@ -380,20 +381,18 @@ void Wal::start_slice(Need need) {
 }
 
 void Wal::submit(Doing doing, Work work) {
-  VESPER_ASSERT(in_flight_.value == 0);
+  VESPER_ASSERT(!in_flight_);
   if (const Append* append = std::get_if<Append>(&work))
     for (const SharedBytes& part : append->parts) stats_.bytes += part.size();
-  next_job_ = next_job_.next();
-  in_flight_ = next_job_;
+  in_flight_ = JobId{JobOwner::log, ++last_job_};
   doing_ = doing;
-  fs_.submit(Job{in_flight_, std::move(work)});
+  fs_.submit(Job{*in_flight_, std::move(work)});
 }
 
 Result<void> Wal::on_done(const JobDone& done, Instant now) {
-  VESPER_ASSERT(in_flight_.value != 0);
   VESPER_ASSERT(done.id == in_flight_);
   const Doing doing = std::exchange(doing_, Doing::nothing);
-  in_flight_ = JobId(0);
+  in_flight_.reset();
   last_ = doing;
   if (doing == Doing::slice) return slice_done(done, now);
   if (!done.result) {

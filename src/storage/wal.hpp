@@ -25,7 +25,7 @@ namespace vesper::storage {
 // The defaults are for production; tests make everything small. Byte counts are multiples of 512.
 struct WalOptions {
   std::uint64_t segment_bytes = 16u << 20;  // of a normal segment
-  // Made while somebody waits: at boot, and when there is no space for a normal one ahead of need.
+  // Made while a caller waits: at boot, and when there is no space for a normal one ahead of need.
   std::uint64_t first_segment_bytes = 1u << 20;
   std::uint64_t slice_bytes = 1u << 20;  // zero-filled in one job: what an append waits for
   std::uint64_t frame_bytes = 2u << 20;  // of entries in one frame; a larger entry goes alone
@@ -38,10 +38,10 @@ struct WalOptions {
 };
 
 // What a data directory remembers.
-struct Recovered {
+struct RecoveredLog {
   raft::HardState hard_state;
   raft::Index commit_index;          // never above the last entry
-  std::vector<raft::Entry> entries;  // behind kept.index, without gaps
+  std::vector<raft::Entry> entries;  // after kept.index, without gaps
   raft::LogBase base;                // where the log begins
   raft::LogBase kept;                // where `entries` do: there, or at what open() was told
   raft::WriteNumber last_write;      // the next Write is numbered one more
@@ -69,16 +69,17 @@ class Wal {
   // its incarnation (random, not 0). Blocks; boot only. The error says which file, where in it and
   // what is wrong; nothing has been changed then, but where making a new segment failed. `fs`
   // outlives the Wal. Entries up to `unneeded` are judged by their frame, not given out; where the
-  // log ends before that, Recovered::kept is its end, and its term may be 0: not known.
+  // log ends before that, RecoveredLog::kept is its end, and its term may be 0: not known.
   static Result<std::unique_ptr<Wal>> open(Fs& fs, raft::ServerId self, raft::Incarnation fresh,
-                                           WalOptions options, Recovered& out,
+                                           WalOptions options, RecoveredLog& out,
                                            raft::Index unneeded = raft::Index(0));
 
   Wal(const Wal&) = delete;
   Wal& operator=(const Wal&) = delete;
 
-  // Queues; no I/O. Numbers go on from Recovered::last_write without gaps; terms and commit index
-  // never fall, and nothing committed is cut (§5.3: a leader never overwrites a committed entry).
+  // Queues; no I/O. Numbers go on from RecoveredLog::last_write without gaps; terms and commit
+  // index never fall, and nothing committed is cut (§5.3: a leader never overwrites a committed
+  // entry).
   void write(raft::Write write);
 
   // Starts the next job when none is in flight and something is due: a frame, a seal, a slice of
@@ -86,7 +87,7 @@ class Wal {
   void flush(Instant now);
 
   // The completion of the job that flush() submitted. An error is fatal and never retried: after a
-  // failed write or fsync nobody knows what the disk holds, and the page cache lies.
+  // failed write or fsync it is unknown what the disk holds, and the page cache lies.
   Result<void> on_done(const JobDone& done, Instant now);
 
   // From now on: queued Writes go out, the last frame is sealed at once, the spare is removed.
@@ -94,7 +95,7 @@ class Wal {
 
   // Every Write up to and including this one survives a power loss.
   raft::WriteNumber persisted() const { return persisted_; }
-  // Likewise of term and vote: ahead of persisted() where entries wait for space.
+  // The same of term and vote: ahead of persisted() while entries wait for space.
   raft::WriteNumber persisted_hard_state() const { return persisted_hard_state_; }
   // Nothing queued, nothing in flight; after finish(): sealed, too, and no spare is left.
   bool idle() const;
@@ -110,8 +111,6 @@ class Wal {
   // Bytes of entries that can still be taken without a new segment, those queued left out.
   std::uint64_t room() const;
   const WalStats& stats() const { return stats_; }
-  // The job in flight, JobId(0) for none: whose completion goes to on_done().
-  JobId in_flight() const { return in_flight_; }
 
  private:
   // Writes that wait, merged: the last one's hard state and commit index, and the entries that
@@ -157,9 +156,9 @@ class Wal {
   bool seal_wanted() const;
   bool spare_ready() const { return spare_.allocated == spare_.target; }
   bool spare_wanted() const;
-  bool spare_behind() const;
+  bool spare_lags() const;
   bool removal_due() const;
-  // A cut names what the log already has: where frames lag behind, it waits for them.
+  // A cut names what the log already has: if frames lag, it waits for them.
   bool cut_waits() const {
     return queue_.base.index > written_.base.index && queue_.base.index <= queue_.keep_through;
   }
@@ -191,12 +190,12 @@ class Wal {
   Spare spare_;
 
   Doing doing_ = Doing::nothing;
-  Doing last_ = Doing::nothing;  // the job before
-  bool publish_due_ = false;     // the spare holds a synced frame and waits for its name
-  WalSegment next_segment_;      // what the spare becomes then
-  raft::Index next_before_;      // the log's last entry before it
-  JobId in_flight_;
-  JobId next_job_;
+  Doing last_ = Doing::nothing;     // the job before
+  bool publish_due_ = false;        // the spare holds a synced frame and waits for its name
+  WalSegment next_segment_;         // what the spare becomes then
+  raft::Index next_before_;         // the log's last entry before it
+  std::optional<JobId> in_flight_;  // its completion goes to on_done()
+  std::uint64_t last_job_ = 0;
   std::uint64_t queued_bytes_ = 0;
   std::uint64_t in_flight_bytes_ = 0;
   std::uint64_t in_flight_entries_ = 0;

@@ -45,7 +45,7 @@ std::string segment_name(std::uint64_t number) {
 std::optional<std::uint64_t> parse_segment_name(std::string_view name) {
   if (!name.starts_with(kNamePrefix)) return std::nullopt;
   const auto number = parse_hex64(name.substr(kNamePrefix.size()));
-  // One spelling only: upper-case digits are somebody else's file.
+  // One spelling only: a name with upper-case digits is another program's.
   if (!number || *number == 0 || segment_name(*number) != name) return std::nullopt;
   return number;
 }

@@ -98,7 +98,7 @@ struct FrameHeader {
   raft::WriteNumber durable_number;  // the last one that was durable when the frame was made
   raft::HardState hard_state;
   raft::Index commit_index;
-  raft::Index keep_through;  // the log is cut behind it, then the entries follow
+  raft::Index keep_through;  // the log is cut after it, then the entries follow
   std::uint32_t entry_count = 0;
   std::uint64_t entries_checksum = 0;
   std::uint64_t checksum = 0;  // of the header; set by encode and decode
@@ -112,7 +112,7 @@ std::optional<FrameHeader> decode_frame_header(std::string_view bytes,
                                                raft::Incarnation incarnation, std::uint64_t segment,
                                                std::uint64_t offset);
 
-// A whole frame ready to be written behind `lead` (the head of a new segment, or nothing), padded
+// A whole frame ready to be written after `lead` (the head of a new segment, or nothing), padded
 // to full sectors. Requires `cut` exactly for kind cut. Fills in length, count and checksums of
 // `header`. Small entries are copied together, large ones shared.
 std::vector<SharedBytes> encode_frame(std::string_view lead, FrameHeader& header,

@@ -13,8 +13,8 @@
 namespace vesper::storage {
 
 // Reads what the directory holds into `out` and gives back where to go on. An empty directory gets
-// its first segment, a torn tail is left behind and a new segment made. Errors as in Wal::open.
+// its first segment, a torn tail stays as it is and a new segment is made. Errors as in Wal::open.
 Result<WalTail> recover_wal(Fs& fs, raft::ServerId self, raft::Incarnation fresh,
-                            const WalOptions& options, Recovered& out, raft::Index unneeded);
+                            const WalOptions& options, RecoveredLog& out, raft::Index unneeded);
 
 }  // namespace vesper::storage

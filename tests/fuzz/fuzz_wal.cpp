@@ -83,7 +83,7 @@ storage::WalOptions small_options() {
   return options;
 }
 
-bool open(test::MemFs& fs, storage::Recovered& found, std::unique_ptr<storage::Wal>& wal) {
+bool open(test::MemFs& fs, storage::RecoveredLog& found, std::unique_ptr<storage::Wal>& wal) {
   auto opened = storage::Wal::open(fs, kSelf, kIncarnation, small_options(), found);
   if (!opened) {
     VESPER_ASSERT(!opened.error().what.empty());
@@ -93,7 +93,7 @@ bool open(test::MemFs& fs, storage::Recovered& found, std::unique_ptr<storage::W
   return true;
 }
 
-void check_same(const storage::Recovered& a, const storage::Recovered& b) {
+void check_same(const storage::RecoveredLog& a, const storage::RecoveredLog& b) {
   VESPER_ASSERT(a.hard_state == b.hard_state);
   VESPER_ASSERT(a.commit_index == b.commit_index);
   VESPER_ASSERT(a.last_write == b.last_write);
@@ -104,7 +104,7 @@ void check_same(const storage::Recovered& a, const storage::Recovered& b) {
 }
 
 // One more entry, and it is found.
-void go_on(test::MemFs& fs, storage::Wal& wal, const storage::Recovered& found) {
+void go_on(test::MemFs& fs, storage::Wal& wal, const storage::RecoveredLog& found) {
   raft::Write write;
   write.number = found.last_write.next();
   write.hard_state = found.hard_state;
@@ -143,12 +143,12 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
   test::MemFs fs;
   fs.put(storage::segment_name(1), first);
   if (second_size > 0) fs.put(storage::segment_name(2), second);
-  storage::Recovered found;
+  storage::RecoveredLog found;
   std::unique_ptr<storage::Wal> wal;
   if (!open(fs, found, wal)) return 0;
   VESPER_ASSERT(found.commit_index.value <= found.base.index.value + found.entries.size());
 
-  storage::Recovered again;
+  storage::RecoveredLog again;
   fs.lose_power(test::MemFs::Loss::all);
   VESPER_ASSERT(open(fs, again, wal));
   check_same(found, again);

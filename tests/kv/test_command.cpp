@@ -56,7 +56,8 @@ TEST_CASE("the byte form is the one that is documented") {
 }
 
 TEST_CASE(
-    "a request's token and fingerprint go through the byte form, which is the documented one") {
+    "an idempotency key and its fingerprint go through the byte form, which is the documented "
+    "one") {
   const RequestId id{"to", {0x0102, 0x0304}};
   const std::string bytes = encode_put("k", "v", false, {}, id);
   CHECK(bytes ==
@@ -64,19 +65,19 @@ TEST_CASE(
                     30));
   const auto command = decode(bytes);
   REQUIRE(command.ok());
-  CHECK(command->keyed);
-  CHECK(command->token.view() == "to");
+  CHECK(command->has_idempotency_key);
+  CHECK(command->idempotency_key.view() == "to");
   CHECK(command->fingerprint == id.fingerprint);
-  CHECK_FALSE(decode(encode_remove("k", {}))->keyed);
+  CHECK_FALSE(decode(encode_remove("k", {}))->has_idempotency_key);
   CHECK(decode(encode_remove("k", both(), RequestId{std::string(255, '~'), {}})).ok());
 }
 
-TEST_CASE("a token that is empty, or no visible ASCII, is refused") {
+TEST_CASE("an idempotency key that is empty, or no visible ASCII, is refused") {
   for (const char bad : {'\0', ' ', '\x7f', '\x80', '\t'}) {
     std::string bytes = encode_remove("k", {}, RequestId{"t", {}});
     bytes[4] = bad;
     CHECK(decode(bytes).error().what ==
-          "command: its token is not 1 to 255 bytes of visible ASCII");
+          "command: its idempotency key is not 1 to 255 bytes of visible ASCII");
   }
   std::string empty = encode_remove("k", {}, RequestId{"t", {}});
   empty.erase(4, 1);

@@ -113,7 +113,7 @@ int main(int argc, char** argv) {
   solo.recovery = {};
   const double log = cpu_ms();
   {
-    storage::Recovered found;
+    storage::RecoveredLog found;
     VESPER_ASSERT(
         storage::Wal::open(solo.fs, raft::ServerId(0), raft::Incarnation(7), {}, found).ok());
     std::printf("reading the log alone               %.0f ms (%zu entries)\n", cpu_ms() - log,

@@ -288,12 +288,12 @@ void World::run_disk(Host& h) {
   h.disk_scheduled = false;
   if (h.disk.jobs() == 0) return;
   if (h.stalled_until > now_) return schedule_disk(h);
-  const bool snapshot = h.disk.next_job().id.value >> 63 != 0;
+  const bool snapshot = h.disk.next_job().id.owner == storage::JobOwner::snapshots;
   if (faulty_ && !hanging_ && plan_.has(FaultKind::torn) && one_in(faults_, snapshot ? 200 : 2000))
     return crash_in_job(h);
   if (auto done = h.disk.run_one()) {
     tally_.count(Count::disk_jobs);
-    mix(done->id.value);
+    mix(std::uint64_t{done->id.owner == storage::JobOwner::snapshots} << 63 | done->id.number);
     h.job_failed |= !done->result;
     post(h, node::DiskDone{std::move(*done)});
   }

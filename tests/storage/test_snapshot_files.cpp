@@ -246,7 +246,7 @@ TEST_CASE("chunks are read for followers; one that is damaged is not sent") {
   files.read(raft::Index(5), 1, 77);
   auto outcomes = run(fs, files);
   REQUIRE(outcomes.size() == 1);
-  CHECK(outcomes[0].read->token == 77);
+  CHECK(outcomes[0].read->asker == 77);
   const auto content =
       storage::decode_chunk(files.zstd(), outcomes[0].read->record.view(), raft::Index(5), 1);
   REQUIRE(content.ok());

@@ -30,7 +30,7 @@ TEST_CASE("an empty directory becomes a log with the incarnation that it was giv
   fs.lose_power(MemFs::Loss::all);
   CHECK(fs.exists(storage::segment_name(1)));
   // It keeps it: the next start's random bits are not looked at.
-  storage::Recovered found;
+  storage::RecoveredLog found;
   const auto again = storage::Wal::open(fs, kSelf, raft::Incarnation(99), small_options(), found);
   REQUIRE(again.ok());
   CHECK(found.incarnation == kFresh);
@@ -454,12 +454,12 @@ TEST_CASE("entries that nobody needs are left out, and what remains is what it w
     }
     REQUIRE(machine.run_quiet().ok());
     REQUIRE(machine.open().ok());
-    const storage::Recovered whole = machine.found;
+    const storage::RecoveredLog whole = machine.found;
     const std::uint64_t last = whole.entries.size();
     for (std::uint64_t unneeded = 0; unneeded <= last + 2; ++unneeded) {
       CAPTURE(seed);
       CAPTURE(unneeded);
-      storage::Recovered found;
+      storage::RecoveredLog found;
       const auto opened =
           storage::Wal::open(fs, kSelf, kFresh, small_options(), found, raft::Index(unneeded));
       REQUIRE_MESSAGE(opened.ok(), opened.error().what);

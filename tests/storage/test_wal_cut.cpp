@@ -95,7 +95,7 @@ TEST_CASE("segments below the log's beginning go, once that is durable, the olde
   CHECK_FALSE(log.fs.exists(storage::segment_name(1)));
   log.fs.lose_power(MemFs::Loss::all);
   REQUIRE(log.machine.open().ok());
-  const storage::Recovered& found = log.machine.found;
+  const storage::RecoveredLog& found = log.machine.found;
   CHECK(found.base.index == raft::Index(50));
   CHECK(found.base.term == raft::Term(1));
   CHECK(found.cluster_id == kCluster);
@@ -139,7 +139,7 @@ TEST_CASE("of a log that was cut, what nobody needs is left out from there on") 
   REQUIRE(log.machine.run_quiet().ok());
   for (const std::uint64_t unneeded : {0u, 30u, 50u, 51u, 79u, 80u, 90u}) {
     CAPTURE(unneeded);
-    storage::Recovered found;
+    storage::RecoveredLog found;
     const auto opened =
         storage::Wal::open(log.fs, kSelf, kFresh, small_options(), found, raft::Index(unneeded));
     REQUIRE_MESSAGE(opened.ok(), opened.error().what);
@@ -165,7 +165,7 @@ TEST_CASE("S3: a log that a snapshot replaces is dropped whole, whatever its len
     CHECK(log.machine.wal->persisted() == raft::WriteNumber(log.number));
     log.fs.lose_power(MemFs::Loss::all);
     REQUIRE(log.machine.open().ok());
-    const storage::Recovered& found = log.machine.found;
+    const storage::RecoveredLog& found = log.machine.found;
     CHECK(found.base.index == raft::Index(index));
     CHECK(found.commit_index == raft::Index(index + 2));
     REQUIRE(found.entries.size() == 2);
@@ -208,7 +208,7 @@ TEST_CASE(
     const bool complete = whole;
     log.fs.lose_power(MemFs::Loss::random);
     REQUIRE(log.machine.open().ok());
-    const storage::Recovered& found = log.machine.found;
+    const storage::RecoveredLog& found = log.machine.found;
     const std::uint64_t found_last = found.base.index.value + found.entries.size();
     CHECK(found.base.index.value >= acked_base);
     CHECK(found.base.index <= log.base.index);

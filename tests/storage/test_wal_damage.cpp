@@ -49,7 +49,7 @@ std::vector<std::string> segments(const MemFs& fs) {
   return names;
 }
 
-Result<void> open_copy(const MemFs& fs, storage::Recovered* found = nullptr) {
+Result<void> open_copy(const MemFs& fs, storage::RecoveredLog* found = nullptr) {
   MemFs copy = fs;
   Machine machine{.fs = copy};
   auto opened = machine.open();
@@ -118,7 +118,7 @@ TEST_CASE(
   std::string bytes = whole;
   bytes.replace(sectors_used * storage::kSector, storage::kSector, storage::kSector, '\0');
   fs.put(file, bytes);
-  storage::Recovered found;
+  storage::RecoveredLog found;
   REQUIRE(open_copy(fs, &found).ok());
   CHECK(made.model.judge(found, made.model.number()) == "");
 }
@@ -188,7 +188,7 @@ TEST_CASE("a directory of another node is refused by name, and nothing in it is 
   MemFs fs = made.fs;
   fs.put("spare", "left over");
   const std::uint64_t steps = fs.steps();
-  storage::Recovered found;
+  storage::RecoveredLog found;
   const auto opened = storage::Wal::open(fs, raft::ServerId(4), kFresh, small_options(), found);
   REQUIRE_FALSE(opened.ok());
   CHECK(opened.error().what.find("belongs to node 2, this is node 4") != std::string::npos);
@@ -198,7 +198,7 @@ TEST_CASE("a directory of another node is refused by name, and nothing in it is 
 TEST_CASE("files of two logs in one directory are refused, and both are named") {
   Made one = sealed_log(40);
   MemFs other;
-  storage::Recovered found;
+  storage::RecoveredLog found;
   REQUIRE(storage::Wal::open(other, kSelf, raft::Incarnation(5), small_options(), found).ok());
   storage::SegmentHead head =
       *storage::decode_head(other.content(storage::segment_name(1)).substr(0, 512));

@@ -123,7 +123,7 @@ class Model {
   // Why `found` cannot be what a crash left when `acknowledged` had been reported durable; "" when
   // it can. A batch may reach the disk in several frames: then the entries of a later Write are
   // there in part, with its hard state, and it does not count as written.
-  std::string judge(const storage::Recovered& found, std::uint64_t acknowledged) const {
+  std::string judge(const storage::RecoveredLog& found, std::uint64_t acknowledged) const {
     const std::uint64_t n = found.last_write.value;
     if (n < acknowledged) return "an acknowledged Write is lost";
     if (n > number()) return "a Write that was never made";
@@ -146,7 +146,7 @@ class Model {
   }
 
   // Goes on from what was found.
-  void restart(const storage::Recovered& found) {
+  void restart(const storage::RecoveredLog& found) {
     states_.clear();
     base_ = found.last_write.value;
     states_.push_back(
@@ -170,7 +170,7 @@ struct Machine {
   MemFs& fs;
   Instant now{seconds(1).ns};
   std::unique_ptr<storage::Wal> wal;
-  storage::Recovered found;
+  storage::RecoveredLog found;
 
   Result<void> open(const storage::WalOptions& options = small_options()) {
     wal.reset();

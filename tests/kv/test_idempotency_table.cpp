@@ -279,19 +279,19 @@ TEST_CASE("damage in a snapshot's replies is found") {
   const std::size_t size = two - one;
   std::string swapped = content;
   swapped.replace(one, 2 * size, content.substr(two, size) + content.substr(one, size));
-  CHECK(error_of(swapped) == "the reply to 'one' is out of order");
+  CHECK(error_of(swapped) == "the result of idempotency key 'one' is out of order");
   std::string twice = content;
   twice.replace(two, size, content.substr(one, size));
-  CHECK(error_of(twice) == "the reply to 'one' is out of order");
+  CHECK(error_of(twice) == "the result of idempotency key 'one' is out of order");
   std::string blank = content;
   blank[one + 1] = ' ';
-  CHECK(error_of(blank) == "' ne' is no token of a request");
+  CHECK(error_of(blank) == "' ne' is no idempotency key");
   std::string many = content;
   many[one - 8 + 3] = 1;
-  CHECK(error_of(many).find("replies, at most 100000 are kept") != std::string::npos);
+  CHECK(error_of(many).find("idempotency keys, at most 100000 are kept") != std::string::npos);
   std::string kind = content;
   kind[one + 4 + 16 + 8] = static_cast<char>(Kind::key_reused);
-  CHECK(error_of(kind) == "the reply to 'one' is malformed");
+  CHECK(error_of(kind) == "the result of idempotency key 'one' is malformed");
 }
 
 TEST_CASE("an export gives out the replies as they were at its mark, whatever comes meanwhile") {

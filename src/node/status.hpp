@@ -1,0 +1,63 @@
+// What a node tells of itself: its state at one instant, and counters that only rise.
+#pragma once
+
+#include <array>
+#include <cstdint>
+#include <optional>
+#include <string_view>
+
+#include "base/ids.hpp"
+#include "kv/idempotency_table.hpp"
+#include "raft/types.hpp"
+
+namespace vesper::node {
+
+// What /status, /readyz and /metrics show. This node's own view.
+struct Status {
+  std::string_view role;  // leader follower candidate learner
+  raft::Term term;
+  std::optional<raft::ServerId> leader;
+  raft::Index last_index, commit_index, applied_index;
+  std::uint64_t revision = 0;
+  Id128 digest;
+  Id128 cluster_id;                              // none before the Bootstrap entry is committed
+  std::optional<Id128> cluster_seen;             // another one, of a server of the list
+  bool leader_fresh = false;                     // heard a leader within an election timeout
+  bool caught_up = false;                        // applied what that leader had then committed
+  bool regressed = false;                        // this disk lacks what it has acknowledged
+  std::uint64_t log_entries = 0, log_bytes = 0;  // in memory
+  raft::Index log_first_index;                   // in memory
+  raft::Index snapshot_index;                    // of the newest one stored here; 0: none
+  std::uint64_t snapshot_bytes = 0;              // of its file
+  std::size_t snapshots = 0;                     // files
+  bool taking_snapshot = false;
+  std::uint64_t receiving_chunks = 0, receiving_of = 0;  // of a snapshot that the leader sends
+  std::size_t keys = 0;
+  std::uint64_t store_bytes = 0;
+  std::size_t idempotency_keys = 0;  // with results that are kept
+  std::size_t inflight_requests = 0, inflight_bytes = 0;
+};
+
+struct Counters {
+  std::uint64_t leader_changes = 0;     // leaders seen in office here, self included
+  std::uint64_t elections_started = 0;  // campaigns of this node, pre-votes included
+  std::uint64_t turns = 0, posts = 0;
+  std::uint64_t entries_applied = 0;
+  std::uint64_t writes_proposed = 0, writes_forwarded = 0, writes_retried = 0;
+  std::uint64_t read_rounds = 0;
+  std::array<std::uint64_t, 3> reads{};  // answered, by ReadLevel
+  std::uint64_t reads_too_stale = 0;
+  std::uint64_t writes_unknown = 0;
+  // Of this node's clients: results given again, idempotency keys refused.
+  std::uint64_t writes_replayed = 0, tokens_reused = 0, tokens_refused_full = 0;
+  std::uint64_t snapshots_taken = 0, snapshots_installed = 0, snapshots_failed = 0;
+  std::uint64_t snapshot_chunks_sent = 0, transfers_resumed = 0;
+  // Entries in one Write to the disk: buckets of at most 1, 2, 4, ... 512, and more.
+  std::array<std::uint64_t, 11> batch_buckets{};
+  std::uint64_t batch_sum = 0, batch_count = 0;
+
+  void count_batch(std::size_t entries);
+  void count_result(const kv::WriteResult& result);
+};
+
+}  // namespace vesper::node

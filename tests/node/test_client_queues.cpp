@@ -1,0 +1,169 @@
+// The order of a connection's requests, admission, and who waits for what.
+#include <doctest/doctest.h>
+
+#include "kv/command.hpp"
+#include "node/client_queues.hpp"
+
+using namespace vesper;
+using node::ClientQueues;
+
+namespace {
+
+node::ClientWrite write(std::uint64_t connection, std::uint64_t request,
+                        Instant deadline = Instant(100)) {
+  return {{connection, request}, SharedBytes::copy_of("0123456789"), deadline};
+}
+
+node::ClientRead read(std::uint64_t connection, std::uint64_t request,
+                      node::ReadOptions options = {}, Instant deadline = Instant(100)) {
+  return {{connection, request}, "k", deadline, options};
+}
+
+struct Queues {
+  ClientQueues queues{3, 25};
+  std::vector<std::uint64_t> taken;     // the request numbers of what was released, in order
+  std::vector<node::ReadLevel> levels;  // of the reads
+
+  void take(const node::ClientWrite& write) { taken.push_back(write.ticket.request); }
+  void take(const node::ClientRead& read) {
+    taken.push_back(read.ticket.request);
+    levels.push_back(read.options.level);
+  }
+  auto taker() {
+    return [this](auto&& one) { take(one); };
+  }
+  bool passes(node::ClientWrite request) {
+    return queues.add_write(request) == ClientQueues::Placed::through;
+  }
+  std::vector<std::uint64_t> release(std::uint64_t connection,
+                                     const ClientQueues::Progress& progress) {
+    queues.release(connection, progress, taker());
+    return std::exchange(taken, {});
+  }
+  std::vector<std::uint64_t> release_applied(const ClientQueues::Progress& progress) {
+    queues.release_applied(progress, taker());
+    return std::exchange(taken, {});
+  }
+  std::vector<std::uint64_t> release_reached(const ClientQueues::Progress& progress) {
+    queues.release_reached(progress, taker());
+    return std::exchange(taken, {});
+  }
+};
+
+using Numbers = std::vector<std::uint64_t>;
+constexpr raft::Index k5{5}, k6{6};
+
+}  // namespace
+
+TEST_CASE("a read waits for the writes before it, a write for the read before it") {
+  Queues q;
+  CHECK(q.passes(write(1, 1)));
+  q.queues.add_read(read(1, 2), k5);
+  CHECK_FALSE(q.passes(write(1, 3)));
+  CHECK(q.passes(write(2, 1)));  // another connection does not wait
+  CHECK(q.queues.writes() == 1);
+  CHECK(q.queues.write_bytes() == 10);
+
+  CHECK(q.release_applied({k5, k5, 1}).empty());
+  REQUIRE(q.queues.end_write(1));
+  CHECK(q.release(1, {k5, k5, 1}) == Numbers{2, 3});
+  CHECK(q.queues.reads() == 0);
+  CHECK(q.queues.write_bytes() == 0);
+  REQUIRE(q.queues.end_write(1));
+  CHECK(q.release(1, {k5, k5, 1}).empty());
+  CHECK_FALSE(q.queues.has(1));
+  CHECK_FALSE(q.queues.end_write(1));
+}
+
+TEST_CASE("a read waits until its index is applied") {
+  Queues q;
+  q.queues.add_read(read(1, 1), k6);
+  CHECK(q.release_applied({k5, k6, 1}).empty());
+  CHECK(q.release_applied({k6, k6, 1}) == Numbers{1});
+}
+
+TEST_CASE("a read of a batch waits for the answer to that batch") {
+  Queues q;
+  q.queues.add_read_of_batch(read(1, 1, {node::ReadLevel::lease, {}, 0}), 1);
+  q.queues.add_read_of_batch(read(1, 2), 2);
+  CHECK(q.release(1, {k6, k6, 1}).empty());
+  REQUIRE(q.queues.confirm(1, 2, {7, k6, false}, k6));
+  CHECK(q.release(1, {k6, k6, 1}) == Numbers{1});
+  CHECK(q.levels == std::vector{node::ReadLevel::linearizable});  // by a round, without a lease
+  CHECK_FALSE(q.queues.confirm(1, 3, {8, k6, false}, k5));        // not applied yet
+  CHECK(q.release_applied({k6, k6, 1}) == Numbers{2});
+  CHECK_FALSE(q.queues.confirm(9, 3, {8, k6, false}, k6));  // it has hung up
+}
+
+TEST_CASE("a stale read is not evaluated in the middle of applying") {
+  Queues q;
+  q.queues.add_read(read(1, 1, {node::ReadLevel::stale, {}, 0}), k5);
+  CHECK(q.release_applied({k5, k6, 1}).empty());
+  CHECK(q.release_applied({k6, k6, 1}) == Numbers{1});
+}
+
+TEST_CASE("a read waits for its revision, and ends as unreached") {
+  Queues q;
+  q.queues.add_read(read(1, 1, {node::ReadLevel::stale, {}, 9}), k5);
+  q.queues.add_read(read(2, 1, {node::ReadLevel::stale, {}, 20}, Instant(50)), k5);
+  CHECK(q.release_applied({k5, k5, 8}).empty());
+  CHECK(q.release_reached({k5, k5, 8}).empty());
+  CHECK(q.release_reached({k5, k5, 9}) == Numbers{1});
+
+  CHECK(q.queues.next_expiry() <= Instant(50));
+  const auto expiry = q.queues.expire(Instant(50), 9, node::Refusal::timeout);
+  REQUIRE(expiry.refused.size() == 1);
+  CHECK(expiry.refused[0].why == node::Refusal::unreached);
+  CHECK(expiry.connections == Numbers{2});
+  CHECK(q.queues.next_expiry() == kNever);
+}
+
+TEST_CASE("admission counts what waits here and what was taken") {
+  Queues q;
+  node::PendingWrites taken;
+  CHECK(q.queues.has_room(1000, taken));  // one write, whatever its size
+  taken.add({1, 1}, SharedBytes::copy_of("0123456789"), Instant(100));
+  q.queues.add_read(read(1, 2), k6);
+  CHECK(q.queues.has_room(15, taken));
+  CHECK_FALSE(q.queues.has_room(16, taken));
+  CHECK_FALSE(q.passes(write(1, 3)));
+  CHECK_FALSE(q.queues.has_room(0, taken));  // three requests
+}
+
+TEST_CASE("hanging up forgets reads and keeps admitted writes") {
+  Queues q;
+  q.queues.add_read(read(1, 1), k6);
+  CHECK_FALSE(q.passes(write(1, 2)));
+  const auto writes = q.queues.leave(1);
+  REQUIRE(writes.size() == 1);
+  CHECK(writes[0].ticket.request == 2);
+  CHECK(q.queues.reads() == 0);
+  CHECK(q.queues.writes() == 0);
+  CHECK(q.queues.leave(1).empty());
+  CHECK(q.release_applied({k6, k6, 1}).empty());
+}
+
+TEST_CASE("clear and expire remove requests in order") {
+  Queues q;
+  q.queues.add_read(read(1, 1), k6);
+  CHECK_FALSE(q.passes(write(1, 2)));
+  q.queues.add_read(read(2, 1), k6);
+  SUBCASE("clear") {
+    const auto cleared = q.queues.clear();
+    REQUIRE(cleared.size() == 3);
+    CHECK(cleared[1].request == 2);
+    CHECK(cleared[2].connection == 2);
+  }
+  SUBCASE("expire") {
+    const auto expiry = q.queues.expire(Instant(100), 1, node::Refusal::timeout);
+    REQUIRE(expiry.refused.size() == 3);
+    CHECK(expiry.refused[0].why == node::Refusal::timeout);
+    CHECK(expiry.refused[1].why == node::Refusal::no_leader);  // a write
+    CHECK(expiry.connections == Numbers{1, 2});
+    for (const std::uint64_t connection : expiry.connections)
+      CHECK(q.release(connection, {k5, k5, 1}).empty());
+  }
+  CHECK(q.queues.reads() == 0);
+  CHECK(q.queues.writes() == 0);
+  CHECK_FALSE(q.queues.has(1));
+}
