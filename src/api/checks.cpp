@@ -29,7 +29,7 @@ std::optional<Problem> idempotency_problem(const kv::WriteResult& write) {
         "as many keys are remembered as there is room for, none is forgotten early; nothing was "
         "changed";
     problem.hint = "try again later, or send writes that may be repeated without a key";
-    problem.limit = kv::kMaxReplies;
+    problem.limit = kv::kMaxIdempotencyKeys;
   } else {
     return std::nullopt;
   }
@@ -85,23 +85,24 @@ std::optional<Problem> read_idempotency_key(const http::RequestHead& head, std::
   if (field == nullptr) return std::nullopt;
   if (head.fields.count(name) > 1) return invalid_header(name, "Idempotency-Key is there twice");
   auto value = http::unquote(field->value);
-  if (!value || !kv::is_token(*value))
+  if (!value || !kv::is_idempotency_key(*value))
     return invalid_header(name, fmt::format("Idempotency-Key is 1 to {} visible ASCII characters, "
                                             "as they are or as a quoted string",
-                                            kv::kMaxToken));
+                                            kv::kMaxIdempotencyKey));
   key = std::move(*value);
   return std::nullopt;
 }
 
-std::optional<kv::RequestId> request_id(const HttpExchange& exchange, const std::string& key,
-                                        std::string_view target, const kv::Conditions& conditions,
-                                        std::string_view body) {
+std::optional<kv::IdempotencyKey> request_id(const HttpExchange& exchange, const std::string& key,
+                                             std::string_view target,
+                                             const kv::Conditions& conditions,
+                                             std::string_view body) {
   if (key.empty()) return std::nullopt;
   const std::string_view method = exchange.method == http::Method::delete_ ? "DELETE"
                                   : exchange.method == http::Method::put   ? "PUT"
                                                                            : "POST";
   // ?timeout= is no part of it: how long an attempt may take does not change what is asked for.
-  return kv::RequestId{key, kv::fingerprint_of(method, target, conditions, body)};
+  return kv::IdempotencyKey{key, kv::fingerprint_of(method, target, conditions, body)};
 }
 
 Problem too_large(const HttpExchange& exchange) {
@@ -139,7 +140,8 @@ void render_problem(const Problem& problem, Answer& answer) {
   append_problem(answer.body, problem);
 }
 
-bool render_refusal(const node::Reply& reply, std::string_view idempotency_key, Answer& answer) {
+bool render_refusal(const node::ClientReply& reply, std::string_view idempotency_key,
+                    Answer& answer) {
   if (const auto* refusal = std::get_if<node::Refusal>(&reply)) {
     Problem problem = refused(*refusal);
     if (*refusal == node::Refusal::outcome_unknown && !idempotency_key.empty())

@@ -29,9 +29,10 @@ std::optional<Problem> check_value_headers(const http::RequestHead& head);
 // Reads a write's Idempotency-Key. Without one, `key` stays empty.
 std::optional<Problem> read_idempotency_key(const http::RequestHead& head, std::string& key);
 // What makes a write with an Idempotency-Key the same as another one. Nothing without one.
-std::optional<kv::RequestId> request_id(const HttpExchange& exchange, const std::string& key,
-                                        std::string_view target, const kv::Conditions& conditions,
-                                        std::string_view body);
+std::optional<kv::IdempotencyKey> request_id(const HttpExchange& exchange, const std::string& key,
+                                             std::string_view target,
+                                             const kv::Conditions& conditions,
+                                             std::string_view body);
 // 417, 411, 413: before a byte of the body is read. Every check ends with it.
 enum class Length : std::uint8_t { optional, required };
 std::optional<Problem> check_length(const http::RequestHead& head, const HttpExchange& exchange,
@@ -41,6 +42,7 @@ Problem too_large(const HttpExchange& exchange);
 void render_problem(const Problem& problem, Answer& answer);
 // Renders a refusal, or a write that its Idempotency-Key kept from being carried out. False: the
 // reply is neither. A write that was carried out before is marked as replayed.
-bool render_refusal(const node::Reply& reply, std::string_view idempotency_key, Answer& answer);
+bool render_refusal(const node::ClientReply& reply, std::string_view idempotency_key,
+                    Answer& answer);
 
 }  // namespace vesper::api

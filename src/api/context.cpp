@@ -17,7 +17,7 @@ Context::Context(Settings settings, const Figures& figures, Instant now,
       now_(now),
       started_at_(now) {}
 
-void Context::post(node::Post post) {
+void Context::post(node::Input post) {
   node_->post(std::move(post));
 }
 

@@ -46,7 +46,7 @@ class Context {
   node::Node* node() { return node_; }
   const node::Node* node() const { return node_; }
   // Into the node's mailbox. Requires a node.
-  void post(node::Post post);
+  void post(node::Input post);
   void attach(node::Node& node) { node_ = &node; }
   // A shutdown has two steps. Draining: new connections are not taken, requests on the others are
   // served, and each connection ends after its next answer. Shutting down: requests are refused.

@@ -21,7 +21,7 @@ namespace vesper::api {
 
 struct Waiting {};  // for its body, or for the node
 struct Local {};    // answered from what this process knows, when its turn comes
-using Outcome = std::variant<Waiting, Local, Problem, node::Reply>;
+using Outcome = std::variant<Waiting, Local, Problem, node::ClientReply>;
 
 // What the check of a resource read for its own run and render.
 using ResourceRequest =
@@ -50,7 +50,7 @@ struct HttpExchange {
     return method == http::Method::put || method == http::Method::delete_ ||
            method == http::Method::post;
   }
-  const node::Reply& reply() const { return std::get<node::Reply>(outcome); }
+  const node::ClientReply& reply() const { return std::get<node::ClientReply>(outcome); }
 };
 
 }  // namespace vesper::api

@@ -114,7 +114,7 @@ void render_read(const KvRequest& request, const node::ReadResult& read, Answer&
   if (read.staleness)  // at most: rounded up
     answer.staleness_ms = static_cast<std::uint64_t>((read.staleness->ns + 999'999) / 1'000'000);
   if (!read.item) return render_absent(read.revision, answer);
-  switch (kv::judge(request.conditions, &*read.item)) {
+  switch (kv::evaluate(request.conditions, &*read.item)) {
     case kv::Verdict::holds: return render_item(request, *read.item, answer);
     case kv::Verdict::if_match_failed:
       return render_failed_condition(read.item->revision, read.revision, answer);
@@ -231,7 +231,7 @@ void run_kv(Context& context, HttpExchange& exchange, std::string body) {
 
 void render_kv(Context&, const HttpExchange& exchange, Answer& answer) {
   const auto& request = std::get<KvRequest>(exchange.request);
-  const node::Reply& reply = exchange.reply();
+  const node::ClientReply& reply = exchange.reply();
   if (render_refusal(reply, request.idempotency_key, answer)) return;
   if (const auto* read = std::get_if<node::ReadResult>(&reply)) render_read(request, *read, answer);
   else if (const auto* write = std::get_if<kv::WriteResult>(&reply))

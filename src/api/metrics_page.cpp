@@ -105,8 +105,8 @@ void counter_metrics(const node::Counters& counters, Page& page) {
               "Replies to clients of this node that were given again.", counters.writes_replayed);
   page.family("idempotency_refused_total", "counter",
               "Writes of clients of this node that were refused for their Idempotency-Key.");
-  page.sample(counters.tokens_reused, "reason=\"reused\"");
-  page.sample(counters.tokens_refused_full, "reason=\"full\"");
+  page.sample(counters.idempotency_keys_reused, "reason=\"reused\"");
+  page.sample(counters.idempotency_refused_full, "reason=\"full\"");
   page.family("reads_total", "counter", "Reads answered, by what they were.");
   for (std::size_t level = 0; level < counters.reads.size(); ++level)
     page.sample(counters.reads[level],

@@ -117,7 +117,7 @@ void run_seed_request(Context& context, HttpExchange& exchange, std::string body
 }
 
 void render_seed_request(Context&, const HttpExchange& exchange, Answer& answer) {
-  const node::Reply& reply = exchange.reply();
+  const node::ClientReply& reply = exchange.reply();
   // The seed's endpoint says "no leader" with a 200. A read that no majority confirmed in time
   // found no leader that leads.
   const auto* refusal = std::get_if<node::Refusal>(&reply);

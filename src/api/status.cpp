@@ -54,8 +54,8 @@ void write_limits(const Settings& settings, json::Writer& json) {
 // How long the reply to a request with an Idempotency-Key is kept, and how many are.
 void write_idempotency(const node::Status& status, json::Writer& json) {
   json.begin_object("idempotency");
-  json.member("kept_ms", static_cast<std::uint64_t>(kv::kReplyKept.ms()));
-  json.member("max", kv::kMaxReplies);
+  json.member("kept_ms", static_cast<std::uint64_t>(kv::kIdempotencyKeyKept.ms()));
+  json.member("max", kv::kMaxIdempotencyKeys);
   json.member("keys", status.idempotency_keys);
   json.end_object();
 }

@@ -51,14 +51,14 @@ bool read_idempotency_key(ByteReader& r, const SharedBytes& payload, Command& co
   command.fingerprint.high = r.u64();
   command.fingerprint.low = r.u64();
   if (!r.ok()) return true;
-  if (!is_token(key)) return false;
+  if (!is_idempotency_key(key)) return false;
   command.idempotency_key = payload.slice(at, size);
   return true;
 }
 
 // Everything up to the key, which is the same for every operation.
 void write_head(ByteWriter& w, Op op, bool json, const Conditions& conditions,
-                const std::optional<RequestId>& request, std::string_view key) {
+                const std::optional<IdempotencyKey>& request, std::string_view key) {
   VESPER_ASSERT(!key.empty());
   VESPER_ASSERT(key.size() <= kMaxKey);
   std::uint8_t flags = 0;
@@ -72,7 +72,7 @@ void write_head(ByteWriter& w, Op op, bool json, const Conditions& conditions,
   if (conditions.if_match) write_match(w, *conditions.if_match);
   if (conditions.if_none_match) write_match(w, *conditions.if_none_match);
   if (request) {
-    VESPER_ASSERT(is_token(request->text));
+    VESPER_ASSERT(is_idempotency_key(request->text));
     w.u8(static_cast<std::uint8_t>(request->text.size()));
     w.bytes(request->text);
     w.u64(request->fingerprint.high);
@@ -84,8 +84,8 @@ void write_head(ByteWriter& w, Op op, bool json, const Conditions& conditions,
 
 }  // namespace
 
-bool is_token(std::string_view text) {
-  return !text.empty() && text.size() <= kMaxToken &&
+bool is_idempotency_key(std::string_view text) {
+  return !text.empty() && text.size() <= kMaxIdempotencyKey &&
          std::all_of(text.begin(), text.end(), [](char c) { return c > ' ' && c < 0x7f; });
 }
 
@@ -108,7 +108,7 @@ Id128 fingerprint_of(std::string_view method, std::string_view target, const Con
 }
 
 std::string encode_put(std::string_view key, std::string_view value, bool json,
-                       const Conditions& conditions, const std::optional<RequestId>& request) {
+                       const Conditions& conditions, const std::optional<IdempotencyKey>& request) {
   VESPER_ASSERT(value.size() <= value_limit(json));
   std::string out;
   // Enough for everything but the longest lists, so that a large value is not moved as it grows.
@@ -120,7 +120,7 @@ std::string encode_put(std::string_view key, std::string_view value, bool json,
 }
 
 std::string encode_remove(std::string_view key, const Conditions& conditions,
-                          const std::optional<RequestId>& request) {
+                          const std::optional<IdempotencyKey>& request) {
   std::string out;
   ByteWriter w(out);
   write_head(w, Op::remove, false, conditions, request, key);
@@ -150,7 +150,7 @@ Result<Command> decode_command(const SharedBytes& payload) {
     return Error{"command: If-None-Match is malformed"};
   if ((flags & kIdempotencyKey) != 0 && !read_idempotency_key(r, payload, command))
     return Error{fmt::format("command: its idempotency key is not 1 to {} bytes of visible ASCII",
-                             kMaxToken)};
+                             kMaxIdempotencyKey)};
 
   const std::size_t key_size = r.u16();
   if (r.ok() && (key_size == 0 || key_size > kMaxKey))

@@ -23,17 +23,17 @@ namespace vesper::kv {
 
 inline constexpr std::uint8_t kCommandVersion = 1;
 
-inline constexpr std::size_t kMaxToken = 255;  // bytes; the shortest has 1
+inline constexpr std::size_t kMaxIdempotencyKey = 255;  // bytes; the shortest has 1
 
 enum class Op : std::uint8_t { put = 1, remove = 2 };
 
 // Under which a write is applied once however often it comes (thesis 6.3). Its client has drawn the
 // text; the fingerprint says what the text stands for, so that it is not used for another request.
-struct RequestId {
-  std::string text;   // visible ASCII, 1 to kMaxToken bytes
+struct IdempotencyKey {
+  std::string text;   // visible ASCII, 1 to kMaxIdempotencyKey bytes
   Id128 fingerprint;  // fingerprint_of
 };
-bool is_token(std::string_view text);
+bool is_idempotency_key(std::string_view text);
 
 // Of what a client asked for: method, target (path, and the parameters that change what is done),
 // conditions, body. Fixed for good, since a request may be repeated to a node of another version.
@@ -56,9 +56,9 @@ struct Command {
 // has validated the request.
 std::string encode_put(std::string_view key, std::string_view value, bool json,
                        const Conditions& conditions,
-                       const std::optional<RequestId>& request = std::nullopt);
+                       const std::optional<IdempotencyKey>& request = std::nullopt);
 std::string encode_remove(std::string_view key, const Conditions& conditions,
-                          const std::optional<RequestId>& request = std::nullopt);
+                          const std::optional<IdempotencyKey>& request = std::nullopt);
 
 // Key, value and idempotency key of the result are slices of `payload`. Everything is checked and
 // bounded; what is wrong is named. An error means that the log holds what this build cannot apply:

@@ -18,7 +18,7 @@ using Kind = WriteResult::Kind;
 constexpr std::uint64_t kReplySeed = 0xc47a19e05b3d8f26;
 constexpr std::int64_t kMaxLogTime = std::int64_t{1} << 62;
 
-Id128 digest_of(const KeptReply& kept) {
+Id128 digest_of(const KeptResult& kept) {
   std::string form;
   ByteWriter w(form);
   write_kept(w, kept);
@@ -44,7 +44,7 @@ bool well_formed(const WriteResult& result) {
 
 }  // namespace
 
-void write_kept(ByteWriter& w, const KeptReply& kept) {
+void write_kept(ByteWriter& w, const KeptResult& kept) {
   w.u8(static_cast<std::uint8_t>(kept.idempotency_key.size()));
   w.bytes(kept.idempotency_key);
   w.u64(kept.fingerprint.high);
@@ -57,8 +57,8 @@ void write_kept(ByteWriter& w, const KeptReply& kept) {
   w.u64(kept.result.current_revision);
 }
 
-Result<KeptReply> read_kept(ByteReader& r) {
-  KeptReply kept;
+Result<KeptResult> read_kept(ByteReader& r) {
+  KeptResult kept;
   kept.idempotency_key = r.bytes(r.u8());
   kept.fingerprint.high = r.u64();
   kept.fingerprint.low = r.u64();
@@ -69,7 +69,7 @@ Result<KeptReply> read_kept(ByteReader& r) {
   kept.result.version = r.u64();
   kept.result.current_revision = r.u64();
   if (!r.ok()) return kept;
-  if (!is_token(kept.idempotency_key))
+  if (!is_idempotency_key(kept.idempotency_key))
     return Error{fmt::format("'{}' is no idempotency key", escaped(kept.idempotency_key))};
   if (kept.asked_at.value < 0 || kept.asked_at.value > kMaxLogTime)
     return Error{fmt::format("the time of idempotency key '{}' is out of range",
@@ -80,7 +80,7 @@ Result<KeptReply> read_kept(ByteReader& r) {
   return kept;
 }
 
-const KeptReply* IdempotencyTable::find(std::string_view idempotency_key, LogTime now) const {
+const KeptResult* IdempotencyTable::find(std::string_view idempotency_key, LogTime now) const {
   const auto found = by_key_.find(idempotency_key);
   if (found == by_key_.end() || is_over(found->second->second, now)) return nullptr;
   return &found->second->second;
@@ -93,7 +93,7 @@ void IdempotencyTable::forget_some(LogTime now) {
   }
 }
 
-bool IdempotencyTable::keep(KeptReply kept) {
+bool IdempotencyTable::keep(KeptResult kept) {
   VESPER_ASSERT(!full());
   auto hint = by_key_.lower_bound(kept.idempotency_key);
   if (hint != by_key_.end() && hint->first == kept.idempotency_key) {

@@ -20,8 +20,8 @@ namespace vesper::kv {
 using LogTime = StrongId<struct LogTimeTag, std::int64_t>;
 
 // Equal on all servers for good: they decide the fate of a write.
-inline constexpr std::size_t kMaxReplies = 100'000;     // more keys are refused; see Store
-inline constexpr Duration kReplyKept = seconds(600);    // of log time, after the decision
+inline constexpr std::size_t kMaxIdempotencyKeys = 100'000;    // more keys are refused; see Store
+inline constexpr Duration kIdempotencyKeyKept = seconds(600);  // of log time, after the decision
 inline constexpr Duration kMostUndecided = seconds(1);  // from an entry's stamp to its decision
 inline constexpr std::size_t kForgottenPerCommand = 4;  // at most, so that no apply is long
 
@@ -46,7 +46,7 @@ struct WriteResult {
   bool replayed = false;  // decided earlier, by another command of the same idempotency key
 };
 
-struct KeptReply {
+struct KeptResult {
   std::string idempotency_key;
   Id128 fingerprint;
   LogTime asked_at;  // the stamp of the last command that got this result: its time begins again
@@ -68,9 +68,9 @@ class IdempotencyTable {
     if (!kept_.empty() && is_over(kept_.begin()->second, now)) forget_some(now);
   }
   // Null if the key is new, or the time of its result is over. Valid until the next change.
-  const KeptReply* find(std::string_view idempotency_key, LogTime now) const;
+  const KeptResult* find(std::string_view idempotency_key, LogTime now) const;
   // False, and nothing is kept, if find() finds the key at `kept.asked_at`. Requires !full().
-  bool keep(KeptReply kept);
+  bool keep(KeptResult kept);
   // The result was asked for again at `now`. Requires that find() finds the key.
   void refresh(std::string_view idempotency_key, LogTime now);
 
@@ -92,10 +92,10 @@ class IdempotencyTable {
  private:
   // Numbered in the order of asked_at. The numbers are this server's own, their order is
   // everybody's.
-  using ByNumber = std::map<std::uint64_t, KeptReply>;
+  using ByNumber = std::map<std::uint64_t, KeptResult>;
 
-  static bool is_over(const KeptReply& kept, LogTime now) {
-    return now.value - kept.asked_at.value >= kReplyKept.ns + kMostUndecided.ns;
+  static bool is_over(const KeptResult& kept, LogTime now) {
+    return now.value - kept.asked_at.value >= kIdempotencyKeyKept.ns + kMostUndecided.ns;
   }
   void forget_some(LogTime now);
   void remove(ByNumber::iterator at);
@@ -121,9 +121,9 @@ class IdempotencyTable {
 //
 //   u8 length, key   u64 fingerprint.high   u64 fingerprint.low   i64 asked_at   u8 kind
 //   u64 revision   u64 create_revision   u64 version   u64 current_revision
-void write_kept(ByteWriter& w, const KeptReply& kept);
+void write_kept(ByteWriter& w, const KeptResult& kept);
 // Checks everything that can be checked in one result alone. With bytes missing, r.ok() is false
 // and the result means nothing.
-Result<KeptReply> read_kept(ByteReader& r);
+Result<KeptResult> read_kept(ByteReader& r);
 
 }  // namespace vesper::kv

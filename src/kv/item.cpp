@@ -11,7 +11,7 @@ bool matches(const Match& match, const Item* item) {
          match.revisions.end();
 }
 
-Verdict judge(const Conditions& conditions, const Item* item) {
+Verdict evaluate(const Conditions& conditions, const Item* item) {
   if (conditions.if_match && !matches(*conditions.if_match, item)) return Verdict::if_match_failed;
   if (conditions.if_none_match && matches(*conditions.if_none_match, item))
     return Verdict::if_none_match_failed;

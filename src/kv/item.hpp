@@ -51,9 +51,9 @@ bool matches(const Match& match, const Item* item);
 // RFC 9110 §13.2.2: If-Match is looked at first, both must hold. A read tells the two refusals
 // apart (412 and 304), a write does not.
 enum class Verdict { holds, if_match_failed, if_none_match_failed };
-Verdict judge(const Conditions& conditions, const Item* item);
+Verdict evaluate(const Conditions& conditions, const Item* item);
 inline bool holds(const Conditions& conditions, const Item* item) {
-  return judge(conditions, item) == Verdict::holds;
+  return evaluate(conditions, item) == Verdict::holds;
 }
 
 }  // namespace vesper::kv

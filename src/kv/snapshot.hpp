@@ -7,7 +7,7 @@
 //   section 1, the keys in their order, each: u16 length, key   u8 flags (1: json)   u64 revision
 //   u64 create_revision   u64 version   u32 length, value
 //
-//   section 2, results of idempotency keys in the order of asked_at, at most kMaxReplies:
+//   section 2, results of idempotency keys in the order of asked_at, at most kMaxIdempotencyKeys:
 //   kv/idempotency_table.hpp has the form; missing if there are none
 //
 // A kind that this build does not know is refused by name: what it means would be lost. Nothing in
@@ -64,8 +64,8 @@ class Export {
 // so are count, revision and digest.
 class Import {
  public:
-  explicit Import(std::size_t max_replies = kMaxReplies)
-      : store_(std::make_unique<Store>(max_replies)) {}
+  explicit Import(std::size_t max_idempotency_keys = kMaxIdempotencyKeys)
+      : store_(std::make_unique<Store>(max_idempotency_keys)) {}
 
   // The next bytes. An error says what is wrong with them; nothing is to be added after one.
   Result<void> add(std::string_view content);

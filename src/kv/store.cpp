@@ -57,7 +57,7 @@ Id128 digest_of(std::string_view key, const Item& item, Id128 value_sum) {
   return checksum128({fixed, at}, kItemSeed);
 }
 
-Store::Store(std::size_t max_replies) : idempotency_(max_replies) {}
+Store::Store(std::size_t max_idempotency_keys) : idempotency_(max_idempotency_keys) {}
 
 Result<WriteResult> Store::apply(const SharedBytes& payload, LogTime now) {
   Result<Command> decoded = decode_command(payload);
@@ -68,7 +68,7 @@ Result<WriteResult> Store::apply(const SharedBytes& payload, LogTime now) {
   // K1: the same answer again, and nothing is carried out.
   WriteResult refused;
   refused.revision = revision_;
-  if (const KeptReply* kept = idempotency_.find(command.idempotency_key.view(), now)) {
+  if (const KeptResult* kept = idempotency_.find(command.idempotency_key.view(), now)) {
     if (kept->fingerprint == command.fingerprint) {
       WriteResult result = kept->result;
       result.replayed = true;
@@ -82,7 +82,7 @@ Result<WriteResult> Store::apply(const SharedBytes& payload, LogTime now) {
     refused.kind = WriteResult::Kind::table_full;
     return refused;
   }
-  KeptReply answer{std::string(command.idempotency_key.view()), command.fingerprint, now, {}};
+  KeptResult answer{std::string(command.idempotency_key.view()), command.fingerprint, now, {}};
   answer.result = decide(std::move(command));
   const WriteResult result = answer.result;
   const bool kept = idempotency_.keep(std::move(answer));

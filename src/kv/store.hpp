@@ -33,7 +33,7 @@ class Store {
  public:
   // Equal on all servers for good, as all that decides. Another one is for simulated clusters, in
   // which a table is to be full soon.
-  explicit Store(std::size_t max_replies = kMaxReplies);
+  explicit Store(std::size_t max_idempotency_keys = kMaxIdempotencyKeys);
   ~Store() = default;
   Store(const Store&) = delete;
   Store& operator=(const Store&) = delete;
@@ -56,7 +56,7 @@ class Store {
 
   std::size_t size() const { return records_.size(); }  // keys
   std::uint64_t bytes() const { return bytes_; }        // of all keys and values
-  const IdempotencyTable& replies() const { return idempotency_; }
+  const IdempotencyTable& idempotency_table() const { return idempotency_; }
 
   // visit(std::string_view key, const Item&), in the order of the keys.
   template <typename Visit>

@@ -63,10 +63,10 @@ void ForwardStream::send_one(raft::ServerId leader, std::uint64_t previous,
   for (const Forward::Write& write : writes) bytes += write.command.size();
   const std::uint64_t last = writes.empty() ? previous : writes.back().sequence;
   if (bytes > kForwardBulk) bulk_until_ = std::max(bulk_until_, last);
-  const bool bulk = bulk_until_ > accepted_;
+  const auto channel = bulk_until_ > accepted_ ? raft::Channel::bulk : raft::Channel::control;
   if (!is_waiting()) ask_at_ = now + patience_;
   last_sent_ = std::max(last_sent_, last);
-  transport.send(leader, Forward{term_, boot_, attempt_, previous, std::move(writes)}, bulk);
+  transport.send(leader, Forward{term_, boot_, attempt_, previous, std::move(writes)}, channel);
 }
 
 // Go-back-N: everything after what was accepted.

@@ -54,7 +54,7 @@ bool is_stale(const raft::Message& message, const raft::Message& held) {
 
 }  // namespace
 
-void HeldEnvelopes::hold(raft::Gated gated) {
+void HeldEnvelopes::hold(raft::HeldEnvelope gated) {
   const raft::ServerId to = gated.envelope.to;
   const raft::Term term = senders_term(gated.envelope.message);
   const Kind kind = kind_of(gated.envelope.message);
@@ -71,7 +71,7 @@ void HeldEnvelopes::hold(raft::Gated gated) {
   }
   // The peer has left that term, or will when it hears of this one.
   if (older_term)
-    std::erase_if(held_, [&](const raft::Gated& held) {
+    std::erase_if(held_, [&](const raft::HeldEnvelope& held) {
       return held.envelope.to == to && senders_term(held.envelope.message) != term;
     });
   held_.push_back(std::move(gated));

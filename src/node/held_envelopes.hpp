@@ -15,7 +15,7 @@ namespace vesper::node {
 // transport may do to any message.
 class HeldEnvelopes {
  public:
-  void hold(raft::Gated gated);
+  void hold(raft::HeldEnvelope gated);
   // Calls send(const Envelope&) for each one that may leave, in the order in which they came. Looks
   // only when the numbers have moved: what was held since waits for more than these.
   template <typename Send>
@@ -24,7 +24,7 @@ class HeldEnvelopes {
     persisted_ = persisted;
     hard_state_ = hard_state;
     // Writes are durable in order, but an envelope may wait for an older one than its neighbour.
-    std::erase_if(held_, [&](const raft::Gated& held) {
+    std::erase_if(held_, [&](const raft::HeldEnvelope& held) {
       if (!held.may_leave(persisted, hard_state)) return false;
       send(held.envelope);
       return true;
@@ -33,7 +33,7 @@ class HeldEnvelopes {
   std::size_t size() const { return held_.size(); }
 
  private:
-  std::vector<raft::Gated> held_;
+  std::vector<raft::HeldEnvelope> held_;
   raft::WriteNumber persisted_, hard_state_;  // at the last release
 };
 

@@ -24,7 +24,7 @@ void append(std::vector<std::string>& lines, std::vector<std::string>&& more) {
 
 }  // namespace
 
-Node::Node(raft::Config config, raft::BootId boot, Limits limits, Recovery& recovery,
+Node::Node(raft::Config config, raft::BootId boot, NodeLimits limits, RecoveredNode& recovery,
            Transport& transport, Clients& clients, Instant now)
     : limits_(limits),
       boot_(boot),
@@ -61,7 +61,7 @@ Result<Instant> Node::turn(Instant now) {
   report_disk_space();  // before this turn's entries: the log knows of those up to the last one
   draining_.swap(mailbox_);
   counters_.posts += draining_.size();
-  for (Post& post : draining_)
+  for (Input& post : draining_)
     if (auto done = handle(post); !done) return std::move(done).error();
   draining_.clear();
   expire();
@@ -80,7 +80,7 @@ Result<Instant> Node::turn(Instant now) {
       files_.read(read.last_index, read.chunk, read.to.value);
     install_received();  // before a chunk of the next one takes its place
     for (raft::StoreChunk& chunk : output_.store_chunks)
-      snapshotter_.add_chunk(std::move(chunk), state_.store().replies().most(), now_);
+      snapshotter_.add_chunk(std::move(chunk), state_.store().idempotency_table().most(), now_);
     const std::vector<raft::ReadReady> reads = std::move(output_.reads);
     take_log_lines();
     output_.clear();
@@ -94,7 +94,7 @@ Result<Instant> Node::turn(Instant now) {
 
 // ---- inputs -------------------------------------------------------------------------------
 
-Result<void> Node::handle(Post& post) {
+Result<void> Node::handle(Input& post) {
   const auto dispatch = [this](auto& input) -> Result<void> {
     if constexpr (std::is_void_v<decltype(this->on(std::move(input)))>) {
       this->on(std::move(input));
@@ -110,16 +110,16 @@ void Node::on(FromPeer&& from) {
   std::visit([&](auto& message) { on_message(from, std::move(message)); }, from.message);
 }
 
-void Node::on(const PeerUp& peer) {
+void Node::on(const PeerConnected& peer) {
   step(raft::PeerUp{peer.id, peer.incarnation, peer.state});
   if (raft_.leader() == peer.id) stream_.on_reconnected(now_);
 }
 
-void Node::on(const PeerSaid& peer) {
+void Node::on(const PeerStateHeard& peer) {
   step(raft::PeerSaid{peer.id, peer.state});
 }
 
-void Node::on(const PeerGone& peer) {
+void Node::on(const PeerDisconnected& peer) {
   step(raft::PeerGone{peer.id});
 }
 
@@ -132,7 +132,7 @@ Result<void> Node::on(const DiskDone& disk) {
   return {};
 }
 
-void Node::on(const DeadlinePassed&) {
+void Node::on(const TimerFired&) {
   if (now_ >= output_.deadline) step(raft::DeadlinePassed{});
 }
 
@@ -179,7 +179,7 @@ void Node::on_message(const FromPeer& from, const Forward& forward) {
     propose.proposals.push_back(
         {raft::Origin{from.from, forward.boot, write.sequence}, std::move(write.command)});
   if (!propose.proposals.empty()) step(std::move(propose));
-  transport_.send(from.from, reply, false);
+  transport_.send(from.from, reply, raft::Channel::control);
 }
 
 void Node::on_message(const FromPeer&, const ForwardReply& reply) {
@@ -206,7 +206,7 @@ void Node::write_log() {
 }
 
 void Node::send_held() {
-  for (raft::Gated& gated : output_.send_after) held_.hold(std::move(gated));
+  for (raft::HeldEnvelope& gated : output_.send_after) held_.hold(std::move(gated));
   held_.release(raft_.persisted(), raft_.persisted_hard_state(),
                 [this](const raft::Envelope& envelope) { send(envelope); });
 }

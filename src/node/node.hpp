@@ -25,7 +25,7 @@
 
 namespace vesper::node {
 
-struct Limits {
+struct NodeLimits {
   std::size_t inflight_bytes = 64u << 20;   // of clients' writes admitted and not yet answered
   std::size_t inflight_requests = 100'000;  // of clients, writes and reads
   std::size_t forward_window = 8u << 20;    // bytes forwarded and not yet decided (or one write)
@@ -42,16 +42,16 @@ class Node {
  public:
   // What recover() found: its wal and snapshots outlive the node, its store and durable are moved
   // from.
-  Node(raft::Config config, raft::BootId boot, Limits limits, Recovery& recovery,
+  Node(raft::Config config, raft::BootId boot, NodeLimits limits, RecoveredNode& recovery,
        Transport& transport, Clients& clients, Instant now);
 
   // Applies what the log on this disk already knows to be committed. Once, before the first turn.
   Result<void> replay();
 
-  void post(Post post) { mailbox_.push_back(std::move(post)); }
+  void post(Input post) { mailbox_.push_back(std::move(post)); }
   bool has_posts() const { return !mailbox_.empty(); }
 
-  // Drains the mailbox and executes the effects. Returns when DeadlinePassed wants to be posted
+  // Drains the mailbox and executes the effects. Returns when TimerFired wants to be posted
   // (kNever: not). An error is fatal: the storage failed, or the log holds what this build cannot
   // apply. The process then ends and sends nothing more.
   Result<Instant> turn(Instant now);
@@ -78,17 +78,17 @@ class Node {
 
  private:
   // node.cpp: inputs, one overload for each
-  Result<void> handle(Post& post);
+  Result<void> handle(Input& post);
   void on(FromPeer&& from);
-  void on(const PeerUp& peer);
-  void on(const PeerSaid& peer);
-  void on(const PeerGone& peer);
+  void on(const PeerConnected& peer);
+  void on(const PeerStateHeard& peer);
+  void on(const PeerDisconnected& peer);
   void on(ClientWrite&& write);
   void on(ClientRead&& read);
   void on(ClientTransfer&& transfer);
   void on(const ClientGone& client);
   Result<void> on(const DiskDone& disk);
-  void on(const DeadlinePassed& passed);
+  void on(const TimerFired& passed);
   void on(const HandOver& wanted);
   void on(const Shutdown& wanted);
   // messages of peers, one overload for each
@@ -100,7 +100,7 @@ class Node {
   // node.cpp: effects of a turn
   void step(raft::Event event) { raft_.step(now_, std::move(event), output_); }
   void send(const raft::Envelope& envelope) {
-    transport_.send(envelope.to, envelope.message, envelope.bulk);
+    transport_.send(envelope.to, envelope.message, envelope.channel);
   }
   void write_log();
   void send_held();
@@ -122,13 +122,13 @@ class Node {
     return {state_.index(), raft_.commit_index(), state_.store().revision()};
   }
   bool admit(const Ticket& ticket, std::size_t bytes);
-  void end_write(const Ticket& ticket, Reply reply);
+  void end_write(const Ticket& ticket, ClientReply reply);
   void end_unknown(const PendingWrites::Expired& write);
   void advance(std::uint64_t connection);
   void carry_out(ClientWrite&& write);
   void carry_out(ClientRead&& read);
   void on_reads_ended();
-  Reply evaluate(const ClientRead& read);
+  ClientReply evaluate(const ClientRead& read);
   void ask_for_transfers();
   void send_writes();
   void propose_writes();
@@ -137,7 +137,7 @@ class Node {
   void expire();
   void expire_queues();
 
-  const Limits limits_;
+  const NodeLimits limits_;
   const raft::BootId boot_;
   storage::Wal& wal_;
   storage::SnapshotFiles& files_;
@@ -147,7 +147,7 @@ class Node {
   raft::Raft raft_;
   Instant now_;
 
-  std::vector<Post> mailbox_, draining_;
+  std::vector<Input> mailbox_, draining_;
   raft::Output output_;
   HeldEnvelopes held_;
   Snapshotter snapshotter_;  // reads the store of state_: is destroyed before it

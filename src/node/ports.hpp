@@ -52,8 +52,8 @@ using PeerMessage = std::variant<raft::Message, Forward, ForwardReply, TransferA
 class Transport {
  public:
   virtual ~Transport() = default;
-  // Never blocks, may lose the message. `bulk`: on the connection for large things.
-  virtual void send(raft::ServerId to, const PeerMessage& message, bool bulk) = 0;
+  // Never blocks, may lose the message.
+  virtual void send(raft::ServerId to, const PeerMessage& message, raft::Channel channel) = 0;
 };
 
 // Where an answer goes: a connection, and which of its requests. Connection ids are never reused
@@ -102,13 +102,13 @@ struct TransferResult {
   raft::Term term;
 };
 
-using Reply = std::variant<kv::WriteResult, ReadResult, TransferResult, Refusal>;
+using ClientReply = std::variant<kv::WriteResult, ReadResult, TransferResult, Refusal>;
 
 class Clients {
  public:
   virtual ~Clients() = default;
   // Called once for each request, unless ClientGone was posted before.
-  virtual void reply(const Ticket& ticket, Reply reply) = 0;
+  virtual void reply(const Ticket& ticket, ClientReply reply) = 0;
 };
 
 // Why a peer may not speak to Raft, and what its operator can do about it.
@@ -123,16 +123,16 @@ struct FromPeer {
   raft::Incarnation incarnation;
   PeerMessage message;
 };
-struct PeerUp {
+struct PeerConnected {
   raft::ServerId id;
   raft::Incarnation incarnation;
   raft::PeerState state;
 };
-struct PeerSaid {
+struct PeerStateHeard {
   raft::ServerId id;
   std::optional<raft::PeerState> state;  // nothing: it is still reading its log
 };
-struct PeerGone {
+struct PeerDisconnected {
   raft::ServerId id;
 };
 struct ClientWrite {
@@ -158,11 +158,12 @@ struct ClientGone {
 struct DiskDone {
   storage::JobDone done;
 };
-struct DeadlinePassed {};
+struct TimerFired {};
 struct HandOver {};  // lead no longer, if another server can; goes on serving
 struct Shutdown {};  // refuse what is new, answer what is in flight
 
-using Post = std::variant<FromPeer, PeerUp, PeerSaid, PeerGone, ClientWrite, ClientRead,
-                          ClientTransfer, ClientGone, DiskDone, DeadlinePassed, HandOver, Shutdown>;
+using Input =
+    std::variant<FromPeer, PeerConnected, PeerStateHeard, PeerDisconnected, ClientWrite, ClientRead,
+                 ClientTransfer, ClientGone, DiskDone, TimerFired, HandOver, Shutdown>;
 
 }  // namespace vesper::node

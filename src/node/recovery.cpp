@@ -13,9 +13,9 @@ struct Loaded {
 };
 
 Result<Loaded> load(storage::Fs& fs, storage::SnapshotOwner owner, raft::Index index,
-                    std::size_t max_replies) {
+                    std::size_t max_idempotency_keys) {
   storage::SnapshotReader reader(fs, owner, index);
-  kv::Import import(max_replies);
+  kv::Import import(max_idempotency_keys);
   const auto in_file = [&](const Error& error) {
     return Error{fmt::format("{}: {}", storage::snapshot_name(index), error.what)};
   };
@@ -40,7 +40,7 @@ std::optional<raft::Term> term_at(const storage::RecoveredLog& log, raft::Index 
 
 // A snapshot that the log does not lead to was received, and the crash came before the Write that
 // replaces the log (S3): that Write is made up for.
-Result<void> join(const raft::Snapshot& snapshot, storage::RecoveredLog& log, Recovery& out) {
+Result<void> join(const raft::Snapshot& snapshot, storage::RecoveredLog& log, RecoveredNode& out) {
   const std::string name = storage::snapshot_name(snapshot.last_index);
   const Id128 cluster = snapshot.configuration.cluster_id;
   // A Bootstrap that was never committed binds no server.
@@ -48,7 +48,7 @@ Result<void> join(const raft::Snapshot& snapshot, storage::RecoveredLog& log, Re
   if (bound && !log.cluster_id.is_none() && log.cluster_id != cluster)
     return Error{fmt::format("{} is of cluster {}, the log of cluster {}", name, to_hex(cluster),
                              to_hex(log.cluster_id))};
-  raft::Durable& durable = out.durable;
+  raft::RecoveredState& durable = out.durable;
   durable.snapshot = snapshot;
   if (term_at(log, snapshot.last_index) == snapshot.last_term) {
     durable.commit_index = std::max(durable.commit_index, snapshot.last_index);
@@ -82,7 +82,7 @@ Result<raft::Index> unneeded(storage::Fs& fs, std::size_t tail) {
 
 // Reads the log again, all of it.
 Result<void> read_whole(storage::Fs& fs, raft::ServerId self, const storage::WalOptions& options,
-                        storage::RecoveredLog& log, Recovery& out) {
+                        storage::RecoveredLog& log, RecoveredNode& out) {
   out.wal.reset();
   auto wal = storage::Wal::open(fs, self, log.incarnation, options, log);
   if (!wal) return std::move(wal).error();
@@ -92,10 +92,10 @@ Result<void> read_whole(storage::Fs& fs, raft::ServerId self, const storage::Wal
 
 }  // namespace
 
-Result<Recovery> recover(storage::Fs& fs, raft::ServerId self, raft::Incarnation fresh,
-                         const storage::WalOptions& options, std::size_t tail,
-                         std::size_t max_replies) {
-  Recovery out;
+Result<RecoveredNode> recover(storage::Fs& fs, raft::ServerId self, raft::Incarnation fresh,
+                              const storage::WalOptions& options, std::size_t tail,
+                              std::size_t max_idempotency_keys) {
+  RecoveredNode out;
   const auto superfluous = unneeded(fs, tail);
   if (!superfluous) return superfluous.error();
   storage::RecoveredLog log;
@@ -116,7 +116,7 @@ Result<Recovery> recover(storage::Fs& fs, raft::ServerId self, raft::Incarnation
   std::optional<Error> damage;
   for (const raft::Index index : *found) {
     if (index < log.base.index) break;  // the log does not go on from there any more
-    auto loaded = load(fs, owner, index, max_replies);
+    auto loaded = load(fs, owner, index, max_idempotency_keys);
     if (!loaded) {
       // L10: what was acknowledged by way of it may be in it alone, unless the log is known to lead
       // there: then it had been committed, and was written to the log.
@@ -145,7 +145,7 @@ Result<Recovery> recover(storage::Fs& fs, raft::ServerId self, raft::Incarnation
                     "in the directory: a file snapshot-<index>, {} or above, is missing",
                     log.base.index.value, to_hex(log.base.index.value))};
   }
-  out.store = std::make_unique<kv::Store>(max_replies);
+  out.store = std::make_unique<kv::Store>(max_idempotency_keys);
   out.durable.entries = std::move(log.entries);
   return out;
 }

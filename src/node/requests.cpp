@@ -65,7 +65,7 @@ void Node::on(const ClientGone& client) {
 
 // ---- answers ------------------------------------------------------------------------------
 
-void Node::end_write(const Ticket& ticket, Reply reply) {
+void Node::end_write(const Ticket& ticket, ClientReply reply) {
   if (!queues_.end_write(ticket.connection)) return;  // it hung up; its write stands all the same
   clients_.reply(ticket, std::move(reply));
   advance(ticket.connection);
@@ -93,7 +93,7 @@ void Node::on_reads_ended() {
   if (queues_.reads() == 0) reads_.forget_reads();
 }
 
-Reply Node::evaluate(const ClientRead& read) {
+ClientReply Node::evaluate(const ClientRead& read) {
   ReadResult result;
   result.level = read.options.level;
   if (result.level == ReadLevel::stale) {
@@ -135,7 +135,8 @@ void Node::ask_for_transfers() {
   const auto question = transfers_.ask(*leader, now_, raft_.config().heartbeat_interval);
   if (!question) return;
   if (raft_.is_leader()) step(raft::TransferLeadership{question->to});
-  else if (question->of_client) transport_.send(*leader, TransferAsked{term, question->to}, false);
+  else if (question->of_client)
+    transport_.send(*leader, TransferAsked{term, question->to}, raft::Channel::control);
 }
 
 // Raft's log takes the writes on a leader, a leader of other servers gets them on a follower. What

@@ -61,7 +61,7 @@ void Snapshotter::pump_taking(raft::Index durable) {
 
 // ---- receiving ----------------------------------------------------------------------------
 
-void Snapshotter::add_chunk(raft::StoreChunk chunk, std::size_t max_replies, Instant now) {
+void Snapshotter::add_chunk(raft::StoreChunk chunk, std::size_t max_idempotency_keys, Instant now) {
   busy_ = true;
   if (now < receive_retry_at_) {
     receive_failed_ = true;
@@ -70,7 +70,7 @@ void Snapshotter::add_chunk(raft::StoreChunk chunk, std::size_t max_replies, Ins
   const bool same = receiving_ && receiving_->snapshot == chunk.snapshot;
   if (!same || chunk.chunk == 0) {
     stop_receiving();
-    receiving_ = std::make_unique<Received>(chunk.snapshot, max_replies);
+    receiving_ = std::make_unique<Received>(chunk.snapshot, max_idempotency_keys);
   }
   if (chunk.chunk != receiving_->taken_in + receiving_->waiting.size()) {
     receive_failed_ = true;  // not from its beginning

@@ -44,8 +44,8 @@ class Snapshotter {
 
   // ---- receiving
 
-  // The next chunk of a snapshot that the leader sends. `max_replies`: of a store.
-  void add_chunk(raft::StoreChunk chunk, std::size_t max_replies, Instant now);
+  // The next chunk of a snapshot that the leader sends. `max_idempotency_keys`: of a store.
+  void add_chunk(raft::StoreChunk chunk, std::size_t max_idempotency_keys, Instant now);
   // Verifies one chunk and gives it to the disk. True if the snapshot cannot be received: Raft is
   // to be told (ReceiveFailed).
   [[nodiscard]] bool pump_receiving(raft::Index committed);
@@ -92,8 +92,8 @@ class Snapshotter {
     bool finishing = false;  // the end is being written
   };
   struct Received {
-    Received(raft::Snapshot identity, std::size_t max_replies)
-        : snapshot(std::move(identity)), content(max_replies) {}
+    Received(raft::Snapshot identity, std::size_t max_idempotency_keys)
+        : snapshot(std::move(identity)), content(max_idempotency_keys) {}
 
     raft::Snapshot snapshot;
     kv::Import content;

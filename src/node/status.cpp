@@ -24,8 +24,8 @@ void Counters::count_batch(std::size_t entries) {
 
 void Counters::count_result(const kv::WriteResult& result) {
   if (result.replayed) ++writes_replayed;
-  if (result.kind == kv::WriteResult::Kind::key_reused) ++tokens_reused;
-  if (result.kind == kv::WriteResult::Kind::table_full) ++tokens_refused_full;
+  if (result.kind == kv::WriteResult::Kind::key_reused) ++idempotency_keys_reused;
+  if (result.kind == kv::WriteResult::Kind::table_full) ++idempotency_refused_full;
 }
 
 Status Node::status(Instant now) const {
@@ -59,7 +59,7 @@ Status Node::status(Instant now) const {
   }
   status.keys = store.size();
   status.store_bytes = store.bytes();
-  status.idempotency_keys = store.replies().size();
+  status.idempotency_keys = store.idempotency_table().size();
   status.inflight_requests = writes_.waiting() + queues_.reads() + queues_.writes();
   status.inflight_bytes = writes_.bytes() + queues_.write_bytes();
   return status;

@@ -49,7 +49,7 @@ struct Counters {
   std::uint64_t reads_too_stale = 0;
   std::uint64_t writes_unknown = 0;
   // Of this node's clients: results given again, idempotency keys refused.
-  std::uint64_t writes_replayed = 0, tokens_reused = 0, tokens_refused_full = 0;
+  std::uint64_t writes_replayed = 0, idempotency_keys_reused = 0, idempotency_refused_full = 0;
   std::uint64_t snapshots_taken = 0, snapshots_installed = 0, snapshots_failed = 0;
   std::uint64_t snapshot_chunks_sent = 0, transfers_resumed = 0;
   // Entries in one Write to the disk: buckets of at most 1, 2, 4, ... 512, and more.

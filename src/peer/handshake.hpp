@@ -21,8 +21,7 @@ inline constexpr std::uint32_t kProtocolMin = 1;
 inline constexpr std::uint32_t kProtocolMax = 1;
 inline constexpr std::uint32_t kFeatureLevel = 1;
 
-// control: what must never wait behind something large. bulk: everything else.
-enum class Channel : std::uint8_t { control = 0, bulk = 1 };
+using raft::Channel;
 std::string_view to_string(Channel channel);
 
 // One side's part of the handshake; on the wire, header fields.

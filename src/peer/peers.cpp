@@ -77,10 +77,10 @@ std::optional<node::PeerRefusal> Peers::refuse(const Hello& ours, const Hello& t
   return refuse_hello(ours, theirs, *node_);
 }
 
-void Peers::send(raft::ServerId to, const node::PeerMessage& message, bool bulk) {
+void Peers::send(raft::ServerId to, const node::PeerMessage& message, raft::Channel channel) {
   Peer* peer = find(to);
   if (peer == nullptr || stopped_) return;
-  if (!(bulk ? peer->bulk : peer->control)->send(message)) ++messages_dropped_;
+  if (!(channel == Channel::bulk ? peer->bulk : peer->control)->send(message)) ++messages_dropped_;
 }
 
 void Peers::flush() {
@@ -113,7 +113,7 @@ void Peers::announce(Peer& peer, const Hello& theirs) {
   peer.announced = true;
   peer.announced_incarnation = theirs.incarnation;
   peer.last_refusal.clear();
-  node_->post(node::PeerUp{peer.id, theirs.incarnation, theirs.state});
+  node_->post(node::PeerConnected{peer.id, theirs.incarnation, theirs.state});
 }
 
 void Peers::link_ended(OutLink& link) {
@@ -140,7 +140,7 @@ void Peers::said_unproven(raft::ServerId id, std::optional<raft::PeerState> stat
   if (find(id) == nullptr) return;
   if (state && state->cluster_id.is_none() && state->last_index.value == 0) return;
   if (state) state->term = raft::Term(0);
-  node_->post(node::PeerSaid{id, state});
+  node_->post(node::PeerStateHeard{id, state});
 }
 
 // An operator has to act: logged once for each peer and reason.
@@ -163,7 +163,7 @@ bool Peers::is_refused() const {
 void Peers::gone(Peer& peer) {
   if (!std::exchange(peer.announced, false)) return;
   log::info("server {} is gone: nobody, or another process, answers there", peer.id.value);
-  node_->post(node::PeerGone{peer.id});
+  node_->post(node::PeerDisconnected{peer.id});
 }
 
 void Peers::in_proven(InLink& link) {
@@ -178,7 +178,7 @@ void Peers::in_proven(InLink& link) {
       old.push_back(other.get());
   for (InLink* other : old) other->close();
   met_boot(theirs.from, theirs.boot);
-  node_->post(node::PeerSaid{theirs.from, theirs.state});
+  node_->post(node::PeerStateHeard{theirs.from, theirs.state});
   log::debug("{} link from server {} stands", to_string(theirs.channel), theirs.from.value);
   if (peer.control->up()) {
     const bool another = peer.announced_incarnation != theirs.incarnation;

@@ -41,7 +41,7 @@ class Peers final : public node::Transport, private LinkEvents {
   // No more messages and no more dials.
   void stop();
 
-  void send(raft::ServerId to, const node::PeerMessage& message, bool bulk) override;
+  void send(raft::ServerId to, const node::PeerMessage& message, raft::Channel channel) override;
 
   // Takes over a connection whose client turned out to be a peer. `head` asks for the upgrade,
   // `rest` came after it.

@@ -48,11 +48,11 @@ void Raft::campaign() {
     output_->notes.push_back(fmt::format("no leader in {} -> ask for pre-votes for {}",
                                          name(current_term()), name(current_term().next())));
   role_ = std::move(pre);
-  ask_votes(true);
+  ask_votes(VoteRound::pre_vote);
   count_votes();
 }
 
-void Raft::become_candidate(bool transfer) {
+void Raft::become_candidate(Campaign why) {
   if (current_term() >= kMaxTerm) {  // E16: a term never leaves its range
     output_->notes.push_back(fmt::format("{} is the last one -> no election", name(kMaxTerm)));
     return become_follower(std::nullopt);
@@ -62,17 +62,18 @@ void Raft::become_candidate(bool transfer) {
   hard_state_.voted_for = config_.self;
   Candidate candidate;
   candidate.own_vote = writes_.term_write();
-  candidate.transfer = transfer;
+  candidate.transfer = why == Campaign::hand_over;
   candidate.round_deadline = now_ + random_election_timeout();
-  if (!transfer)
+  if (why == Campaign::own)
     output_->notes.push_back(
         fmt::format("a majority would vote for me -> candidate in {}", name(current_term())));
   role_ = std::move(candidate);
-  ask_votes(false);
+  ask_votes(VoteRound::vote);
   count_votes();
 }
 
-void Raft::ask_votes(bool pre_vote) {
+void Raft::ask_votes(VoteRound round) {
+  const bool pre_vote = round == VoteRound::pre_vote;
   VoteRequest request;
   request.term = pre_vote ? current_term().next() : current_term();
   request.pre_vote = pre_vote;
@@ -120,7 +121,7 @@ void Raft::count_votes() {
     const auto granted = [&](const Voter& voter) {
       return std::binary_search(pre->granted.begin(), pre->granted.end(), voter.id);
     };
-    if (electorate_.quorum().holds(granted)) become_candidate(false);
+    if (electorate_.quorum().holds(granted)) become_candidate(Campaign::own);
     return;
   }
   const auto& candidate = std::get<Candidate>(role_);

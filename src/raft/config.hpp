@@ -38,7 +38,7 @@ struct Config {
 };
 
 // What a restart found on the disk.
-struct Durable {
+struct RecoveredState {
   HardState hard_state;
   Index commit_index;
   std::vector<Entry> entries;  // behind begins().index, contiguous

@@ -58,12 +58,21 @@ std::optional<ServerId> Founding::holder() const {
   return std::nullopt;
 }
 
-void Founding::on_reachable(ServerId id, bool reachable, Instant now) {
+void Founding::on_connected(ServerId id, Instant now) {
   const auto at = others_.find(id);
   if (at == others_.end()) return;
-  at->second.reachable = reachable;
-  // What a process has said holds no longer than the process.
-  if (!reachable) at->second.empty = at->second.has_log = false;
+  at->second.reachable = true;
+  review_majority(now);
+}
+
+void Founding::on_gone(ServerId id, Instant now) {
+  const auto at = others_.find(id);
+  if (at == others_.end()) return;
+  at->second = Other{};
+  review_majority(now);
+}
+
+void Founding::review_majority(Instant now) {
   if (!majority_is_there()) waits_since_ = kNever;
   else if (waits_since_ == kNever) waits_since_ = now;
 }

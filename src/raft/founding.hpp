@@ -22,8 +22,10 @@ class Founding {
   void on_said(ServerId id, const std::optional<PeerState>& state, Instant now);
   // A server whose log is not empty, though it knows no cluster yet, has sent a message.
   void on_sign_of_a_log(ServerId id, Instant now);
-  // The connection to the peer stands, or its process is known to be gone.
-  void on_reachable(ServerId id, bool reachable, Instant now);
+  // A connection to the peer stands.
+  void on_connected(ServerId id, Instant now);
+  // The peer's process is known to be gone. What it has said holds no longer than the process.
+  void on_gone(ServerId id, Instant now);
 
   // The first cluster other than `own` that a server of the list has named. It stays for the life
   // of the process.
@@ -58,6 +60,7 @@ class Founding {
 
   bool majority_is_there() const;
   void see(Id128 cluster);
+  void review_majority(Instant now);
   void wait_again(Other& other, Instant now);
 
   const Duration patience_;

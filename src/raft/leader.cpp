@@ -140,7 +140,7 @@ void Raft::send_append(ServerId id, Progress& progress) {
   }
   const Index last(m.prev_log_index.value + m.entries.size());
   // What follows something large goes behind it, or it would arrive first and be refused.
-  const bool bulk = bytes > config_.bulk_bytes || progress.bulk_until > progress.match_index;
+  const bool is_bulk = bytes > config_.bulk_bytes || progress.bulk_until > progress.match_index;
   if (bytes > config_.bulk_bytes) progress.bulk_until = last;
   if (progress.state == Progress::State::probe || progress.in_flight.empty()) progress.news(now_);
   progress.in_flight.push_back({last, bytes});
@@ -153,7 +153,7 @@ void Raft::send_append(ServerId id, Progress& progress) {
   }
   progress.told_commit = commit_index_;
   progress.waits_for_commit = false;
-  send(id, std::move(m), kTermOnly, bulk);
+  send(id, std::move(m), kTermOnly, is_bulk ? Channel::bulk : Channel::control);
 }
 
 // Where an answer belongs: nowhere when this server does not lead, or when it comes from a disk
@@ -300,7 +300,8 @@ void Raft::ask_arrival(ServerId id, Progress& progress) {
   progress.arrival_asked = true;
   progress.asked_behind = last;
   AppendEntries m{current_term(), last, *term, commit_index_, log_time(now_), {}};
-  send(id, std::move(m), kTermOnly, progress.bulk_until > progress.match_index);
+  send(id, std::move(m), kTermOnly,
+       progress.bulk_until > progress.match_index ? Channel::bulk : Channel::control);
 }
 
 void Raft::leader_deadline() {

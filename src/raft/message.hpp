@@ -143,6 +143,10 @@ struct InstallSnapshotReply {
   bool asked = false;            // not done: answers a message without data
 };
 
+// Between two servers there are two connections. What is large, and what follows it, takes the bulk
+// connection, where it does not delay a heartbeat.
+enum class Channel : std::uint8_t { control = 0, bulk = 1 };
+
 using Message = std::variant<VoteRequest, VoteReply, AppendEntries, AppendReply, Heartbeat,
                              HeartbeatReply, ReadIndexRequest, ReadIndexReply, InstallSnapshot,
                              InstallSnapshotReply, TimeoutNow>;

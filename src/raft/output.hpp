@@ -13,12 +13,12 @@ namespace vesper::raft {
 struct Envelope {
   ServerId to;
   Message message;
-  bool bulk = false;  // large, or behind something large: must not delay a heartbeat
+  Channel channel = Channel::control;
 };
 
 // An envelope that promises what Writes make durable: it leaves when Persisted::number >= after and
 // Persisted::hard_state >= after_hard_state. It keeps the term that it was made with.
-struct Gated {
+struct HeldEnvelope {
   Envelope envelope;
   WriteNumber after;
   WriteNumber after_hard_state;
@@ -56,7 +56,7 @@ struct Output {
   // overlaps the leader's own disk write (thesis 10.2.1).
   std::vector<Envelope> send_now;
   std::optional<Write> write;
-  std::vector<Gated> send_after;
+  std::vector<HeldEnvelope> send_after;
   std::vector<ReadChunk> read_chunks;
   std::vector<StoreChunk> store_chunks;
   // The state is replaced by that of this snapshot, before anything committed is applied: it was

@@ -12,7 +12,7 @@
 namespace vesper::raft {
 namespace {
 
-Log::Base log_base(const Durable& durable) {
+Log::Base log_base(const RecoveredState& durable) {
   const LogBase& base = durable.begins();
   const bool is_snapshot = base.index == durable.snapshot.last_index;
   return {base.index, base.term, is_snapshot ? durable.snapshot.log_time : LogTime(0)};
@@ -20,7 +20,7 @@ Log::Base log_base(const Durable& durable) {
 
 }  // namespace
 
-Raft::Raft(Config config, Durable durable, Instant now)
+Raft::Raft(Config config, RecoveredState durable, Instant now)
     : config_(std::move(config)),
       prng_(config_.seed),
       founding_(config_.self, config_.initial_voters, config_.found_after, now),
@@ -234,8 +234,8 @@ std::optional<ServerId> Raft::leader() const {
 }
 
 // Every message carries a term, and some promise more: it leaves when all of that is durable.
-void Raft::send(ServerId to, Message message, WriteNumber needs, bool bulk) {
-  Envelope envelope{to, std::move(message), bulk};
+void Raft::send(ServerId to, Message message, WriteNumber needs, Channel channel) {
+  Envelope envelope{to, std::move(message), channel};
   if (writes_.may_leave(needs)) output_->send_now.push_back(std::move(envelope));
   else output_->send_after.push_back({std::move(envelope), needs, writes_.term_write()});
 }
@@ -303,7 +303,7 @@ Index Raft::leader_commit_heard() const {
 
 void Raft::on_peer_up(const PeerUp& peer) {
   peers_.connected(peer.id, peer.incarnation, now_);
-  founding_.on_reachable(peer.id, true, now_);
+  founding_.on_connected(peer.id, now_);
   on_peer_said(peer.id, peer.state);
   if (auto* leader = std::get_if<Leader>(&role_)) {
     // Whatever was under way on the connection before this one is lost.
@@ -345,7 +345,7 @@ PeerState Raft::peer_state() const {
 // E9 and E12 as amended by fast failover: a leader whose process is gone protects nobody.
 void Raft::on_peer_gone(ServerId id) {
   peers_.gone(id);
-  founding_.on_reachable(id, false, now_);
+  founding_.on_gone(id, now_);
   auto* follower = std::get_if<Follower>(&role_);
   if (follower == nullptr || follower->leader != id) return;
   contact_.lost();
@@ -361,12 +361,12 @@ void Raft::on_deadline() {
   if (is_leader()) return leader_deadline();
   if (auto* pre = std::get_if<PreCandidate>(&role_)) {
     if (now_ >= pre->round_deadline) return campaign();
-    if (now_ >= pre->again.at) ask_votes(true);
+    if (now_ >= pre->again.at) ask_votes(VoteRound::pre_vote);
     return;
   }
   if (auto* candidate = std::get_if<Candidate>(&role_)) {
     if (now_ >= candidate->round_deadline) return campaign();
-    if (now_ >= candidate->again.at) ask_votes(false);
+    if (now_ >= candidate->again.at) ask_votes(VoteRound::vote);
     return;
   }
   auto& follower = std::get<Follower>(role_);

@@ -25,7 +25,7 @@ namespace vesper::raft {
 
 class Raft {
  public:
-  Raft(Config config, Durable durable, Instant now);
+  Raft(Config config, RecoveredState durable, Instant now);
 
   // Requires: `now` never falls; Persisted only up to the last Write handed out; Propose only
   // while is_leader(). Appends to `output`, which the caller clears after it has executed it.
@@ -102,7 +102,7 @@ class Raft {
   void on_end_of_turn(Index applied);
   void advance_term(Term term, std::string_view reason);
   void become_follower(std::optional<ServerId> leader);
-  void send(ServerId to, Message message, WriteNumber needs, bool bulk = false);
+  void send(ServerId to, Message message, WriteNumber needs, Channel channel = Channel::control);
   void append(Entry entry);
   void truncate_from(Index index);
   void recompute_configuration();
@@ -128,7 +128,7 @@ class Raft {
                                  const InstallSnapshotReply& m);
   void on_chunk_stored(const ChunkStored& stored);
   void on_receive_failed();
-  void send_progress(ServerId to, bool asked);
+  void send_progress(ServerId to, ReceiptReport why);
   void send_done(ServerId to, const Snapshot& snapshot);
 
   // follower.cpp
@@ -159,9 +159,9 @@ class Raft {
   // candidate.cpp
   void maybe_fast_start();
   void campaign();  // a pre-vote round, then an election
-  void become_candidate(bool transfer);
+  void become_candidate(Campaign why);
   void on_vote_reply(ServerId from, Incarnation incarnation, const VoteReply& m);
-  void ask_votes(bool pre_vote);
+  void ask_votes(VoteRound round);
   void count_votes();
 
   // transfer.cpp

@@ -38,6 +38,12 @@ struct PreCandidate {
   AskAgain again;  // those that hear a leader, or are bound by a promise
 };
 
+enum class VoteRound : std::uint8_t { pre_vote, vote };
+enum class Campaign : std::uint8_t {
+  own,        // no leader is heard
+  hand_over,  // the leader asks for it (thesis 3.10): promises to it do not count
+};
+
 struct Candidate {
   std::map<ServerId, Incarnation> granted;  // others', and under which incarnation they voted
   WriteNumber own_vote;                     // counts once it is Persisted

@@ -7,6 +7,12 @@
 
 namespace vesper::raft {
 
+// Why a follower says how far it has come.
+enum class ReceiptReport : std::uint8_t {
+  answer,  // the leader has asked
+  stored,  // chunks have become durable
+};
+
 class SnapshotReceipt {
  public:
   // The leader of `term` asks how far this snapshot has come. False: it was delayed, because a

@@ -134,7 +134,8 @@ void Raft::send_snapshot(ServerId id, Progress& progress) {
   if (!transfer.asked) {
     transfer.asked = true;
     progress.news(now_);
-    return send(id, InstallSnapshot{current_term(), transfer.snapshot, 0, {}}, kTermOnly, true);
+    return send(id, InstallSnapshot{current_term(), transfer.snapshot, 0, {}}, kTermOnly,
+                Channel::bulk);
   }
   if (!transfer.answered) return;
   const std::uint64_t end =
@@ -164,7 +165,7 @@ void Raft::on_chunk_read(const ChunkRead& read) {
     return;
   }
   send(read.to, InstallSnapshot{current_term(), transfer.snapshot, read.chunk, read.data},
-       kTermOnly, true);
+       kTermOnly, Channel::bulk);
 }
 
 void Raft::on_install_snapshot_reply(ServerId from, Incarnation incarnation,
@@ -227,7 +228,7 @@ void Raft::on_install_snapshot(ServerId from, InstallSnapshot m) {
     if (before && *before != snapshot)
       output_->notes.push_back(fmt::format("snapshot at {} replaces the one at {}",
                                            snapshot.last_index.value, before->last_index.value));
-    return send_progress(from, true);
+    return send_progress(from, ReceiptReport::answer);
   }
   // A chunk of a snapshot that was given up is dropped: the leader asks before it sends.
   if (!receipt_.take(snapshot, m.chunk, config_.snapshot_window * 2)) return;
@@ -236,19 +237,20 @@ void Raft::on_install_snapshot(ServerId from, InstallSnapshot m) {
 
 void Raft::on_chunk_stored(const ChunkStored& stored) {
   if (!receipt_.store(stored)) return;
-  if (const auto to = leader(); to && *to != config_.self) send_progress(*to, false);
+  if (const auto to = leader(); to && *to != config_.self)
+    send_progress(*to, ReceiptReport::stored);
 }
 
 void Raft::on_receive_failed() {
   receipt_.end();
 }
 
-void Raft::send_progress(ServerId to, bool asked) {
+void Raft::send_progress(ServerId to, ReceiptReport why) {
   InstallSnapshotReply reply{.term = current_term()};
   reply.last_index = receipt_.current()->last_index;
   reply.checksum = receipt_.current()->checksum;
   reply.next_chunk = receipt_.stored();
-  reply.asked = asked;
+  reply.asked = why == ReceiptReport::answer;
   send(to, reply, kTermOnly);
 }
 

@@ -81,7 +81,7 @@ void ClientListener::accept_one(std::unique_ptr<io::Stream> stream) {
   if (!sweep_.active()) sweep_.start(seconds(1), seconds(1));
 }
 
-void ClientListener::reply(const node::Ticket& ticket, node::Reply reply) {
+void ClientListener::reply(const node::Ticket& ticket, node::ClientReply reply) {
   const auto at = connections_.find(ticket.connection);
   if (at != connections_.end()) at->second->on_reply(ticket.request, std::move(reply));
 }

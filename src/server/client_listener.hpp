@@ -31,7 +31,7 @@ class ClientListener final : public node::Clients, private ConnectionEvents {
   // From then on connections are taken; until then they wait in the kernel's queue.
   void open();
 
-  void reply(const node::Ticket& ticket, node::Reply reply) override;
+  void reply(const node::Ticket& ticket, node::ClientReply reply) override;
   // The stream that answers this request has more, or has ended. Harmless when it is gone.
   void resume(const node::Ticket& ticket);
 

@@ -246,7 +246,7 @@ void Connection::drop_reading() {
   reading_.body = std::string();
 }
 
-void Connection::on_reply(std::uint64_t request, node::Reply reply) {
+void Connection::on_reply(std::uint64_t request, node::ClientReply reply) {
   api::HttpExchange* exchange = find(request);
   if (exchange == nullptr || exchange->answered()) return;
   posted_bytes_ -= exchange->posted_bytes;

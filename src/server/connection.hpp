@@ -30,7 +30,7 @@ class Connection {
 
   std::uint64_t id() const { return id_; }
 
-  void on_reply(std::uint64_t request, node::Reply reply);
+  void on_reply(std::uint64_t request, node::ClientReply reply);
   // The stream that answers this request has more, or has ended.
   void resume_body(std::uint64_t request);
   // Asks for a flush() at the end of the turn.

@@ -192,7 +192,7 @@ void Server::recover() {
     return;
   }
   recovered_ = std::move(recovered).value();
-  node::Limits limits;
+  node::NodeLimits limits;
   limits.inflight_bytes = options_.inflight_bytes;
   limits.snapshot_bytes = options_.snapshot_bytes;
   limits.snapshot_entries = options_.snapshot_entries;
@@ -226,7 +226,7 @@ void Server::on_turn(bool deadline_passed) {
   context_.set_now(loop_.now());
   if (node::Node* node = context_.node()) {
     // Behind what the sockets brought.
-    if (deadline_passed) context_.post(node::DeadlinePassed{});
+    if (deadline_passed) context_.post(node::TimerFired{});
     if (node->has_posts()) run_node();
   }
   if (stopped_) return;

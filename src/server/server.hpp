@@ -77,7 +77,7 @@ class Server final : private api::Figures {
   io::Timer shutdown_timer_, drain_timer_;
   io::Timer log_timer_;  // while log lines wait
   std::unique_ptr<io::UvFs> fs_;
-  node::Recovery recovered_;  // the log and the snapshots, which the node uses
+  node::RecoveredNode recovered_;  // the log and the snapshots, which the node uses
   std::unique_ptr<node::Node> node_;
   std::optional<Error> recovery_error_;
   io::Background recovery_;

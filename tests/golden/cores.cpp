@@ -85,7 +85,7 @@ void Cores::execute(Server& server) {
                                        describe(*output.write)));
     server.unsynced.push_back(std::move(*output.write));
   }
-  for (raft::Gated& gated : output.send_after) {
+  for (raft::HeldEnvelope& gated : output.send_after) {
     if (!automatic_sync_)
       write_down(Trace::all,
                  fmt::format("{} holds until #{} -> {}: {}", id,
@@ -160,7 +160,7 @@ void Cores::sync(ServerId id, std::size_t limit) {
   if (!automatic_sync_)
     write_down(Trace::all, fmt::format("{} synced #{}", id.value, number.value));
   while (!server.gated.empty() && server.gated.front().may_leave(number, number)) {
-    const raft::Gated gated = std::move(server.gated.front());
+    const raft::HeldEnvelope gated = std::move(server.gated.front());
     server.gated.pop_front();
     post(server, gated.envelope);
   }
@@ -290,7 +290,7 @@ void Cores::start(ServerId id) {
   config.incarnation = server.incarnation;
   config.seed = options_.seed * 1'000'003 + (id.value + 1) * 1009 + ++server.boots;
   const Disk& disk = server.disk;
-  raft::Durable durable = recover(disk);
+  raft::RecoveredState durable = recover(disk);
   const raft::Index from = durable.snapshot.last_index;
   if (from.value > 0) server.applied = contents_.at(from);
   server.raft = std::make_unique<raft::Raft>(std::move(config), std::move(durable), now_);
@@ -301,8 +301,8 @@ void Cores::start(ServerId id) {
 }
 
 // As node/recovery does: the newest snapshot, and the log where it leads there.
-raft::Durable Cores::recover(const Disk& disk) const {
-  raft::Durable durable{disk.hard_state, disk.commit_index, disk.entries, disk.last_write};
+raft::RecoveredState Cores::recover(const Disk& disk) const {
+  raft::RecoveredState durable{disk.hard_state, disk.commit_index, disk.entries, disk.last_write};
   durable.base = disk.base;
   if (disk.snapshots.empty()) return durable;
   durable.snapshot = disk.snapshots.back();

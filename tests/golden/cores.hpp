@@ -45,7 +45,7 @@ class Cores {
     std::unique_ptr<raft::Raft> raft;  // null while it is down
     Disk disk;
     std::deque<raft::Write> unsynced;
-    std::deque<raft::Gated> gated;
+    std::deque<raft::HeldEnvelope> gated;
     raft::Output output;
     std::vector<raft::ReadReady> reads;
     std::vector<raft::Event> done;     // what its snapshot files have to say, in the next turn
@@ -120,7 +120,7 @@ class Cores {
 
   void execute(Server& server);
   void use_snapshots(Server& server, const raft::Output& output);
-  raft::Durable recover(const Disk& disk) const;
+  raft::RecoveredState recover(const Disk& disk) const;
   void post(Server& from, const raft::Envelope& envelope);
   void take(Link link, std::size_t limit, std::vector<raft::Event>& events);
   void write_down(Trace level, const std::string& line);

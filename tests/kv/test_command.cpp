@@ -58,7 +58,7 @@ TEST_CASE("the byte form is the one that is documented") {
 TEST_CASE(
     "an idempotency key and its fingerprint go through the byte form, which is the documented "
     "one") {
-  const RequestId id{"to", {0x0102, 0x0304}};
+  const IdempotencyKey id{"to", {0x0102, 0x0304}};
   const std::string bytes = encode_put("k", "v", false, {}, id);
   CHECK(bytes ==
         std::string("\x01\x01\x08\x02to\x02\x01\0\0\0\0\0\0\x04\x03\0\0\0\0\0\0\x01\0k\x01\0\0\0v",
@@ -69,17 +69,17 @@ TEST_CASE(
   CHECK(command->idempotency_key.view() == "to");
   CHECK(command->fingerprint == id.fingerprint);
   CHECK_FALSE(decode(encode_remove("k", {}))->has_idempotency_key);
-  CHECK(decode(encode_remove("k", both(), RequestId{std::string(255, '~'), {}})).ok());
+  CHECK(decode(encode_remove("k", both(), IdempotencyKey{std::string(255, '~'), {}})).ok());
 }
 
 TEST_CASE("an idempotency key that is empty, or no visible ASCII, is refused") {
   for (const char bad : {'\0', ' ', '\x7f', '\x80', '\t'}) {
-    std::string bytes = encode_remove("k", {}, RequestId{"t", {}});
+    std::string bytes = encode_remove("k", {}, IdempotencyKey{"t", {}});
     bytes[4] = bad;
     CHECK(decode(bytes).error().what ==
           "command: its idempotency key is not 1 to 255 bytes of visible ASCII");
   }
-  std::string empty = encode_remove("k", {}, RequestId{"t", {}});
+  std::string empty = encode_remove("k", {}, IdempotencyKey{"t", {}});
   empty.erase(4, 1);
   empty[3] = 0;
   CHECK_FALSE(decode(empty).ok());
@@ -112,7 +112,7 @@ TEST_CASE("key and value share the payload's buffer") {
 TEST_CASE("every command that is cut short is refused, and so are bytes behind its end") {
   for (const std::string& bytes :
        {encode_put("key", "value", false, both()), encode_remove("key", both()),
-        encode_put("key", "value", false, both(), RequestId{"token", {1, 2}})}) {
+        encode_put("key", "value", false, both(), IdempotencyKey{"token", {1, 2}})}) {
     for (std::size_t size = 0; size < bytes.size(); ++size) {
       CAPTURE(size);
       CHECK_FALSE(decode(std::string_view(bytes).substr(0, size)).ok());

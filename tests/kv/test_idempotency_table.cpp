@@ -20,7 +20,7 @@ constexpr LogTime at(std::int64_t s) {
   return LogTime(s * kSecond);
 }
 
-RequestId request(std::string token, std::uint64_t what = 1) {
+IdempotencyKey request(std::string token, std::uint64_t what = 1) {
   return {std::move(token), {what, what + 1}};
 }
 
@@ -30,12 +30,12 @@ WriteResult run(Store& store, const std::string& bytes, LogTime now) {
   return *result;
 }
 
-WriteResult put(Store& store, std::string_view key, const RequestId& id, LogTime now,
+WriteResult put(Store& store, std::string_view key, const IdempotencyKey& id, LogTime now,
                 std::string_view value = "v", const Conditions& conditions = {}) {
   return run(store, encode_put(key, value, false, conditions, id), now);
 }
 
-WriteResult remove(Store& store, std::string_view key, const RequestId& id, LogTime now) {
+WriteResult remove(Store& store, std::string_view key, const IdempotencyKey& id, LogTime now) {
   return run(store, encode_remove(key, {}, id), now);
 }
 
@@ -88,7 +88,7 @@ TEST_CASE("K1: a request that comes again is answered the same and changes nothi
   CHECK(store.find("a")->value.view() == "other");
   CHECK(store.revision() == 4);
   CHECK(store.digest() == store.recomputed_digest());
-  CHECK(store.replies().size() == 2);
+  CHECK(store.idempotency_table().size() == 2);
 }
 
 TEST_CASE("a failed condition and a delete of nothing are decided, too") {
@@ -133,7 +133,7 @@ constexpr std::int64_t kKept = 601;
 TEST_CASE("K2: a reply is kept for ten minutes after an entry that was decided late") {
   Store store;
   put(store, "a", request("t"), at(10));
-  CHECK(kReplyKept == seconds(600));
+  CHECK(kIdempotencyKeyKept == seconds(600));
   SUBCASE("not shorter") {
     CHECK(put(store, "a", request("t"), LogTime(at(11 + 600).value - 1)).replayed);
   }
@@ -143,7 +143,7 @@ TEST_CASE("K2: a reply is kept for ten minutes after an entry that was decided l
     CHECK(anew.revision == 3);
     // And also for another request.
     CHECK(put(store, "b", request("t", 9), at(11 + 600 + kKept)).kind == Kind::put);
-    CHECK(store.replies().size() == 1);
+    CHECK(store.idempotency_table().size() == 1);
   }
   CHECK(store.digest() == store.recomputed_digest());
 }
@@ -158,7 +158,7 @@ TEST_CASE("K2: a replay keeps the reply for its whole time again") {
   CHECK(store.digest() == store.recomputed_digest());
   // Another request of this token is no replay.
   CHECK(put(store, "a", request("t", 9), at(900)).kind == Kind::key_reused);
-  CHECK(store.replies().size() == 1);  // that of u is over
+  CHECK(store.idempotency_table().size() == 1);  // that of u is over
   CHECK(put(store, "a", request("t"), LogTime(at(500 + kKept).value - 1)).replayed);
   CHECK(put(store, "a", request("t"), at(500 + 2 * kKept - 1)).revision == 2);
   CHECK_FALSE(put(store, "a", request("t"), at(500 + 3 * kKept)).replayed);
@@ -175,7 +175,7 @@ TEST_CASE("replies are forgotten in the order in which they were asked for last"
   REQUIRE(copy.ok());
   for (Store* store_or_copy : {&store, copy->get()}) {
     for (int i = 0; i < 3; ++i) plain(*store_or_copy, at(9 + kKept));
-    CHECK(store_or_copy->replies().size() == 1);
+    CHECK(store_or_copy->idempotency_table().size() == 1);
     CHECK(put(*store_or_copy, "a", request("t0"), at(9 + kKept)).replayed);
   }
   CHECK(store.digest() == (*copy)->digest());
@@ -189,21 +189,21 @@ TEST_CASE("what is over is forgotten by whatever is applied, a few at a time") {
   Store store;
   for (int i = 0; i < 10; ++i) put(store, "a", request("t" + std::to_string(i)), at(i));
   plain(store, at(604));
-  CHECK(store.replies().size() == 6);
+  CHECK(store.idempotency_table().size() == 6);
   plain(store, at(604));
-  CHECK(store.replies().size() == 6);
+  CHECK(store.idempotency_table().size() == 6);
   // One whose turn to be forgotten has not come, but that is over, is not found all the same.
   CHECK_FALSE(put(store, "a", request("t9"), at(700)).replayed);
-  CHECK(store.replies().size() == 2);
+  CHECK(store.idempotency_table().size() == 2);
   plain(store, at(700));
-  CHECK(store.replies().size() == 1);
+  CHECK(store.idempotency_table().size() == 1);
   CHECK(put(store, "a", request("t9"), at(701)).replayed);
   CHECK(store.digest() == store.recomputed_digest());
 }
 
 TEST_CASE("K2: a full table refuses new tokens, forgets none early, and has room when time is up") {
   Store store;
-  for (std::size_t i = 0; i < kMaxReplies; ++i)
+  for (std::size_t i = 0; i < kMaxIdempotencyKeys; ++i)
     REQUIRE(put(store, "a", request("t" + std::to_string(i)), at(i == 0 ? 0 : 1)).kind ==
             Kind::put);
   const std::uint64_t revision = store.revision();
@@ -221,19 +221,19 @@ TEST_CASE("K2: a full table refuses new tokens, forgets none early, and has room
   CHECK(plain(store, at(599)).kind == Kind::put);
   // One has had its time, so there is room for one.
   CHECK(put(store, "b", request("new"), at(kKept)).kind == Kind::put);
-  CHECK(store.replies().size() == kMaxReplies);
+  CHECK(store.idempotency_table().size() == kMaxIdempotencyKeys);
   CHECK(put(store, "b", request("newer"), at(kKept)).kind == Kind::table_full);
   // All have: there is room whatever comes, though they go a few at a time.
   for (int i = 0; i < 1000; ++i)
     REQUIRE(put(store, "b", request("late" + std::to_string(i)), at(1 + kKept)).kind == Kind::put);
-  CHECK(store.replies().size() == kMaxReplies - 3000);
+  CHECK(store.idempotency_table().size() == kMaxIdempotencyKeys - 3000);
 
   // It is taken apart in slices.
   store.retire();
   int slices = 1;
   while (!store.sweep(1000, SIZE_MAX)) ++slices;
-  CHECK(slices >= static_cast<int>(kMaxReplies - 3000) / 1000);
-  CHECK(store.replies().size() == 0);
+  CHECK(slices >= static_cast<int>(kMaxIdempotencyKeys - 3000) / 1000);
+  CHECK(store.idempotency_table().size() == 0);
 }
 
 TEST_CASE("a snapshot has the replies, in their order, and no section without any") {
@@ -254,7 +254,7 @@ TEST_CASE("a snapshot has the replies, in their order, and no section without an
     Store& twin = **copy;
     CHECK(twin.digest() == store.digest());
     CHECK(twin.recomputed_digest() == store.digest());
-    CHECK(twin.replies().size() == 4);
+    CHECK(twin.idempotency_table().size() == 4);
     CHECK(all(twin) == content);
     for (const char* token : {"token-z", "token-a", "token-m", "token-b"})
       CHECK(run(twin, encode_remove("x", {}, request(token)), at(4)).replayed);
@@ -303,7 +303,7 @@ TEST_CASE("an export gives out the replies as they were at its mark, whatever co
     const auto something = [&] {
       clock += random.between(0, 90);
       const std::string key = "k" + std::to_string(random.between(0, 5));
-      const RequestId id = request("t" + std::to_string(random.between(0, 40)));
+      const IdempotencyKey id = request("t" + std::to_string(random.between(0, 40)));
       if (random.between(0, 3) == 0) plain(store, at(clock));
       else if (random.between(0, 3) == 0) remove(store, key, id, at(clock));
       else put(store, key, id, at(clock));
@@ -329,7 +329,7 @@ TEST_CASE("an export that is given up leaves no replies behind") {
   {
     Export exported(store);
     for (int i = 0; i < 25; ++i) plain(store, at(kKept));
-    CHECK(store.replies().size() == 0);
+    CHECK(store.idempotency_table().size() == 0);
   }
   int sweeps = 1;
   while (!store.sweep(10, SIZE_MAX)) ++sweeps;
@@ -366,7 +366,7 @@ TEST_CASE("any sequence of requests, repeats and pauses is decided as the plain 
       const std::string key(1, static_cast<char>(random.between('a', 'd')));
       const bool is_put = random.between(0, 2) != 0;
       const Conditions conditions = random.between(0, 2) == 0 ? if_absent() : Conditions{};
-      const auto bytes = [&](const std::optional<RequestId>& id) {
+      const auto bytes = [&](const std::optional<IdempotencyKey>& id) {
         return is_put ? encode_put(key, "v", false, conditions, id)
                       : encode_remove(key, conditions, id);
       };

@@ -137,13 +137,13 @@ TEST_CASE("both conditions must hold, If-Match is judged first") {
   item.revision = 7;
   Conditions conditions = if_match({7});
   conditions.if_none_match = Match{false, {7}};
-  CHECK(judge(conditions, &item) == Verdict::if_none_match_failed);
+  CHECK(evaluate(conditions, &item) == Verdict::if_none_match_failed);
   conditions.if_match = Match{false, {8}};
-  CHECK(judge(conditions, &item) == Verdict::if_match_failed);
+  CHECK(evaluate(conditions, &item) == Verdict::if_match_failed);
   conditions.if_match = Match{true, {}};
   conditions.if_none_match = Match{false, {8}};
-  CHECK(judge(conditions, &item) == Verdict::holds);
-  CHECK(judge(conditions, nullptr) == Verdict::if_match_failed);
+  CHECK(evaluate(conditions, &item) == Verdict::holds);
+  CHECK(evaluate(conditions, nullptr) == Verdict::if_match_failed);
 }
 
 TEST_CASE("a command that cannot be decoded is an error and changes nothing") {

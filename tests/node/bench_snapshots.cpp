@@ -28,14 +28,14 @@ struct Solo final : node::Transport, node::Clients {
   test::MemFs fs;
   Instant now{seconds(1).ns};
   std::uint64_t keys = 0;
-  node::Recovery recovery;
+  node::RecoveredNode recovery;
   std::unique_ptr<node::Node> node;
   std::uint64_t requests = 0;
   double longest = 0, replay_ms = 0;
   std::uint64_t turns = 0;
 
-  void send(raft::ServerId, const node::PeerMessage&, bool) override {}
-  void reply(const node::Ticket&, node::Reply) override {}
+  void send(raft::ServerId, const node::PeerMessage&, raft::Channel) override {}
+  void reply(const node::Ticket&, node::ClientReply) override {}
 
   void start() {
     node.reset();
@@ -48,14 +48,14 @@ struct Solo final : node::Transport, node::Clients {
     config.self = raft::ServerId(0);
     config.incarnation = recovery.incarnation;
     config.initial_voters.push_back({raft::ServerId(0), "http://127.0.0.1:1", {}});
-    node = std::make_unique<node::Node>(config, raft::BootId(1), node::Limits{}, recovery, *this,
-                                        *this, now);
+    node = std::make_unique<node::Node>(config, raft::BootId(1), node::NodeLimits{}, recovery,
+                                        *this, *this, now);
     const double begin = cpu_ms();
     VESPER_ASSERT(node->replay().ok());
     replay_ms = cpu_ms() - begin;
   }
   void turn() {
-    node->post(node::DeadlinePassed{});
+    node->post(node::TimerFired{});
     const double begin = cpu_ms();
     const auto deadline = node->turn(now);
     longest = std::max(longest, cpu_ms() - begin);

@@ -26,12 +26,12 @@ raft::Incarnation incarnation_of(raft::ServerId id) {
 struct Leader final : node::Transport, node::Clients {
   test::MemFs fs;
   Instant now{seconds(1).ns};
-  node::Recovery recovery;
+  node::RecoveredNode recovery;
   std::unique_ptr<node::Node> node;
   raft::DiskHealth disk = raft::DiskHealth::ok;  // of both followers
   bool acknowledges = true;                      // likewise
-  std::vector<node::Post> answers;
-  std::map<std::uint64_t, node::Reply> replies;  // by request
+  std::vector<node::Input> answers;
+  std::map<std::uint64_t, node::ClientReply> replies;  // by request
   std::uint64_t requests = 0;
   Instant deadline;
 
@@ -45,17 +45,17 @@ struct Leader final : node::Transport, node::Clients {
     config.max_uncommitted_bytes = max_uncommitted;
     for (std::uint32_t i = 0; i < 3; ++i)
       config.initial_voters.push_back({raft::ServerId(i), "http://a:1", {}});
-    node = std::make_unique<node::Node>(config, raft::BootId(9), node::Limits{}, recovery, *this,
-                                        *this, now);
+    node = std::make_unique<node::Node>(config, raft::BootId(9), node::NodeLimits{}, recovery,
+                                        *this, *this, now);
     REQUIRE(node->replay().ok());
     for (std::uint32_t i = 1; i < 3; ++i)
-      node->post(node::PeerUp{raft::ServerId(i), incarnation_of(raft::ServerId(i)), {}});
+      node->post(node::PeerConnected{raft::ServerId(i), incarnation_of(raft::ServerId(i)), {}});
     run(seconds(1));
     REQUIRE(node->raft().is_leader());
     REQUIRE(node->raft().commit_index().value > 0);
   }
 
-  void send(raft::ServerId to, const node::PeerMessage& message, bool) override {
+  void send(raft::ServerId to, const node::PeerMessage& message, raft::Channel) override {
     const auto* own = std::get_if<raft::Message>(&message);
     REQUIRE(own != nullptr);
     if (const auto* vote = std::get_if<raft::VoteRequest>(own)) {
@@ -72,15 +72,15 @@ struct Leader final : node::Transport, node::Clients {
   void answer(raft::ServerId from, raft::Message message) {
     answers.push_back(node::FromPeer{from, incarnation_of(from), std::move(message)});
   }
-  void reply(const node::Ticket& ticket, node::Reply reply) override {
+  void reply(const node::Ticket& ticket, node::ClientReply reply) override {
     CHECK(replies.emplace(ticket.request, std::move(reply)).second);
   }
   void run(Duration duration) {
     for (const Instant end = now + duration; now < end;) {
       now = now + milliseconds(1);
-      for (node::Post& post : std::exchange(answers, {})) node->post(std::move(post));
+      for (node::Input& post : std::exchange(answers, {})) node->post(std::move(post));
       while (auto done = fs.run_one()) node->post(node::DiskDone{std::move(*done)});
-      if (now >= deadline) node->post(node::DeadlinePassed{});
+      if (now >= deadline) node->post(node::TimerFired{});
       const auto next = node->turn(now);
       REQUIRE(next.ok());
       deadline = *next;

@@ -16,19 +16,19 @@ struct Stream final : node::Transport {
   node::PendingWrites writes;
   node::ForwardStream stream{kBoot, 100, kPatience};
   std::vector<node::Forward> sent;
-  std::vector<bool> bulk;
+  std::vector<raft::Channel> channels;
   std::uint64_t requests = 0;
 
-  void send(raft::ServerId, const node::PeerMessage& message, bool large) override {
+  void send(raft::ServerId, const node::PeerMessage& message, raft::Channel channel) override {
     sent.push_back(std::get<node::Forward>(message));
-    bulk.push_back(large);
+    channels.push_back(channel);
   }
   void add(std::size_t bytes) {
     writes.add({1, ++requests}, SharedBytes::copy_of(std::string(bytes, 'x')), kNever);
   }
   std::size_t turn(std::int64_t now, raft::Term term = kTerm) {
     sent.clear();
-    bulk.clear();
+    channels.clear();
     return stream.send(kLeader, term, writes, *this, Instant(now));
   }
   void reply(std::uint64_t accepted, bool gap, std::uint32_t attempt, std::int64_t now) {
@@ -112,14 +112,14 @@ TEST_CASE("what follows something large uses the bulk connection, too") {
   Stream s;
   s.add(65u << 10);
   CHECK(s.turn(0) == 1);
-  CHECK(s.bulk == std::vector<bool>{true});
+  CHECK(s.channels == std::vector{raft::Channel::bulk});
   s.writes.give_up_unsent();
   s.stream.on_reconnected(Instant(1));
   s.turn(1);
-  CHECK(s.bulk == std::vector<bool>{true});
+  CHECK(s.channels == std::vector{raft::Channel::bulk});
   s.reply(1, false, 0, 2);
   (void)s.writes.applied(1);
   s.add(10);
   CHECK(s.turn(3) == 1);
-  CHECK(s.bulk == std::vector<bool>{false});
+  CHECK(s.channels == std::vector{raft::Channel::control});
 }

@@ -13,9 +13,9 @@ namespace {
 constexpr raft::ServerId kA{0}, kB{2};
 constexpr raft::Term kTerm{5};
 
-raft::Gated gated(raft::ServerId to, raft::Message message, std::uint64_t after,
-                  std::uint64_t after_hard_state) {
-  return {{to, std::move(message), false},
+raft::HeldEnvelope gated(raft::ServerId to, raft::Message message, std::uint64_t after,
+                         std::uint64_t after_hard_state) {
+  return {{to, std::move(message), raft::Channel::control},
           raft::WriteNumber(after),
           raft::WriteNumber(after_hard_state)};
 }

@@ -61,13 +61,13 @@ struct Sent {
 struct Follower final : node::Transport, node::Clients {
   MemFs fs;
   Instant now{seconds(1).ns};
-  node::Recovery recovery;
+  node::RecoveredNode recovery;
   std::unique_ptr<node::Node> node;
   std::vector<raft::InstallSnapshotReply> replies;
   raft::Index acknowledged;
   std::uint64_t boots = 0;
 
-  void send(raft::ServerId, const node::PeerMessage& message, bool) override {
+  void send(raft::ServerId, const node::PeerMessage& message, raft::Channel) override {
     const auto* raft_message = std::get_if<raft::Message>(&message);
     if (raft_message == nullptr) return;
     if (const auto* m = std::get_if<raft::InstallSnapshotReply>(raft_message))
@@ -75,7 +75,7 @@ struct Follower final : node::Transport, node::Clients {
     if (const auto* m = std::get_if<raft::AppendReply>(raft_message); m != nullptr && m->success)
       acknowledged = m->match_index;
   }
-  void reply(const node::Ticket&, node::Reply) override {}
+  void reply(const node::Ticket&, node::ClientReply) override {}
 
   Result<void> start() {
     node.reset();
@@ -91,7 +91,7 @@ struct Follower final : node::Transport, node::Clients {
     config.self = kSelf;
     config.incarnation = recovery.incarnation;
     config.initial_voters = voters().voters;
-    node = std::make_unique<node::Node>(config, raft::BootId(++boots), node::Limits{}, recovery,
+    node = std::make_unique<node::Node>(config, raft::BootId(++boots), node::NodeLimits{}, recovery,
                                         *this, *this, now);
     return node->replay();
   }

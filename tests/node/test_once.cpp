@@ -22,14 +22,16 @@ struct Member final : node::Transport, node::Clients {
   Three* three = nullptr;
   raft::ServerId id;
   test::MemFs fs{1};
-  node::Recovery recovery;
+  node::RecoveredNode recovery;
   std::unique_ptr<node::Node> node;
   Instant deadline;
   bool frozen = false, disk_hangs = false;
-  std::optional<node::Reply> reply_to_last;
+  std::optional<node::ClientReply> reply_to_last;
 
-  void send(raft::ServerId to, const node::PeerMessage& message, bool) override;
-  void reply(const node::Ticket&, node::Reply reply) override { reply_to_last = std::move(reply); }
+  void send(raft::ServerId to, const node::PeerMessage& message, raft::Channel) override;
+  void reply(const node::Ticket&, node::ClientReply reply) override {
+    reply_to_last = std::move(reply);
+  }
 };
 
 class Three {
@@ -49,18 +51,18 @@ class Three {
       REQUIRE(recovered.ok());
       m.recovery = std::move(recovered.value());
       config.incarnation = m.recovery.incarnation;
-      m.node = std::make_unique<node::Node>(config, raft::BootId(i + 1), node::Limits{}, m.recovery,
-                                            m, m, now_);
+      m.node = std::make_unique<node::Node>(config, raft::BootId(i + 1), node::NodeLimits{},
+                                            m.recovery, m, m, now_);
       REQUIRE(m.node->replay().ok());
       m.deadline = now_;
     }
     for (Member& a : members_)
       for (Member& b : members_)
-        if (a.id != b.id) a.node->post(node::PeerUp{b.id, b.recovery.incarnation, false});
+        if (a.id != b.id) a.node->post(node::PeerConnected{b.id, b.recovery.incarnation, false});
     run(seconds(3));
   }
 
-  void post(raft::ServerId to, node::Post post) {
+  void post(raft::ServerId to, node::Input post) {
     members_[to.value].node->post(std::move(post));
     busy_ = true;
   }
@@ -73,7 +75,7 @@ class Three {
         if (m.frozen) continue;
         if (!m.disk_hangs)
           if (auto done = m.fs.run_one()) post(m.id, node::DiskDone{std::move(*done)});
-        if (now_ >= m.deadline) m.node->post(node::DeadlinePassed{});
+        if (now_ >= m.deadline) m.node->post(node::TimerFired{});
         const auto deadline = m.node->turn(now_);
         REQUIRE(deadline.ok());
         m.deadline = *deadline;
@@ -95,7 +97,7 @@ class Three {
   // The same request, whenever it is asked for.
   void ask(Member& m) {
     m.reply_to_last.reset();
-    const kv::RequestId id{"token", {1, 2}};
+    const kv::IdempotencyKey id{"token", {1, 2}};
     m.node->post(
         node::ClientWrite{{1, ++requests_},
                           SharedBytes::copy_of(kv::encode_put("key", "value", false, {}, id)),
@@ -123,7 +125,7 @@ class Three {
   bool busy_ = false;
 };
 
-void Member::send(raft::ServerId to, const node::PeerMessage& message, bool) {
+void Member::send(raft::ServerId to, const node::PeerMessage& message, raft::Channel) {
   three->post(to, node::FromPeer{id, recovery.incarnation, message});
 }
 

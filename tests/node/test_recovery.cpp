@@ -21,15 +21,15 @@ constexpr std::size_t kTail = 5;
 struct Solo final : node::Transport, node::Clients {
   MemFs fs;
   Instant now{seconds(1).ns};
-  node::Recovery recovery;
+  node::RecoveredNode recovery;
   std::unique_ptr<node::Node> node;
   std::size_t answered = 0;
   kv::WriteResult last;
   std::uint64_t boots = 0, requests = 0;
   std::map<std::string, std::uint64_t> confirmed;  // key: the number in the value answered last
 
-  void send(raft::ServerId, const node::PeerMessage&, bool) override {}
-  void reply(const node::Ticket& ticket, node::Reply reply) override {
+  void send(raft::ServerId, const node::PeerMessage&, raft::Channel) override {}
+  void reply(const node::Ticket& ticket, node::ClientReply reply) override {
     REQUIRE(std::holds_alternative<kv::WriteResult>(reply));
     last = std::get<kv::WriteResult>(reply);
     ++answered;
@@ -51,7 +51,7 @@ struct Solo final : node::Transport, node::Clients {
     config.incarnation = recovery.incarnation;
     config.initial_voters.push_back({raft::ServerId(0), "http://127.0.0.1:1", {}});
     config.log_tail_entries = kTail;
-    node::Limits limits;
+    node::NodeLimits limits;
     limits.snapshot_entries = 40;
     limits.snapshot_chunk_bytes = 100;
     node = std::make_unique<node::Node>(config, raft::BootId(++boots), limits, recovery, *this,
@@ -62,7 +62,7 @@ struct Solo final : node::Transport, node::Clients {
   void run(Duration span = milliseconds(400)) {
     const Instant end = now + span;
     while (now < end) {
-      node->post(node::DeadlinePassed{});
+      node->post(node::TimerFired{});
       const auto deadline = node->turn(now);
       REQUIRE(deadline.ok());
       if (auto done = fs.run_one()) {
@@ -84,7 +84,7 @@ struct Solo final : node::Transport, node::Clients {
   bool write_until_dark() {
     post_write();
     for (int i = 0; i < 10; ++i) {
-      node->post(node::DeadlinePassed{});
+      node->post(node::TimerFired{});
       if (!node->turn(now).ok() || !fs.powered()) return false;
       if (auto done = fs.run_one()) node->post(node::DiskDone{std::move(*done)});
       now = now + microseconds(200);
@@ -102,7 +102,7 @@ struct Solo final : node::Transport, node::Clients {
   // One with a token: what it was told.
   kv::WriteResult keyed(int n) {
     const std::string key = "keyed" + std::to_string(n);
-    const kv::RequestId id{"token-" + std::to_string(n), {1, static_cast<std::uint64_t>(n)}};
+    const kv::IdempotencyKey id{"token-" + std::to_string(n), {1, static_cast<std::uint64_t>(n)}};
     const auto command =
         n % 3 == 0 ? kv::encode_remove(key, {}, id) : kv::encode_put(key, "value", false, {}, id);
     node->post(node::ClientWrite{{1, ++requests}, SharedBytes::copy_of(command), now + seconds(5)});

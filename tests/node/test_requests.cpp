@@ -25,12 +25,12 @@ const raft::Configuration kTwo{{5, 5},
 struct Follower final : node::Transport, node::Clients {
   test::MemFs fs;
   Instant now{seconds(1).ns};
-  node::Recovery recovery;
+  node::RecoveredNode recovery;
   std::unique_ptr<node::Node> node;
   std::size_t forwards = 0, acknowledgements = 0;
   std::size_t writes_forwarded = 0, questions = 0;
   node::Forward last_forward;
-  std::vector<std::pair<std::uint64_t, node::Reply>> replies;  // by request
+  std::vector<std::pair<std::uint64_t, node::ClientReply>> replies;  // by request
 
   explicit Follower(const storage::WalOptions& options = {},
                     const raft::Configuration& voters = kTwo) {
@@ -41,8 +41,8 @@ struct Follower final : node::Transport, node::Clients {
     config.self = kSelf;
     config.incarnation = kOwn;
     config.initial_voters = voters.voters;
-    node = std::make_unique<node::Node>(config, raft::BootId(9), node::Limits{}, recovery, *this,
-                                        *this, now);
+    node = std::make_unique<node::Node>(config, raft::BootId(9), node::NodeLimits{}, recovery,
+                                        *this, *this, now);
     REQUIRE(node->replay().ok());
     raft::AppendEntries first{kTerm, {}, {}, {}, {}, {}};
     first.entries.push_back(raft::make_entry(raft::Index(1), kTerm, raft::EntryType::bootstrap, {},
@@ -50,7 +50,7 @@ struct Follower final : node::Transport, node::Clients {
     receive(std::move(first));
     heartbeat(raft::WriteBlock::none);
   }
-  void send(raft::ServerId, const node::PeerMessage& message, bool) override {
+  void send(raft::ServerId, const node::PeerMessage& message, raft::Channel) override {
     if (const auto* forward = std::get_if<node::Forward>(&message)) {
       ++forwards;
       writes_forwarded += forward->writes.size();
@@ -60,7 +60,7 @@ struct Follower final : node::Transport, node::Clients {
     const auto* own = std::get_if<raft::Message>(&message);
     if (own != nullptr && std::holds_alternative<raft::AppendReply>(*own)) ++acknowledgements;
   }
-  void reply(const node::Ticket& ticket, node::Reply reply) override {
+  void reply(const node::Ticket& ticket, node::ClientReply reply) override {
     replies.emplace_back(ticket.request, std::move(reply));
   }
   Instant turn() {

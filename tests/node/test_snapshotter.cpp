@@ -108,7 +108,7 @@ TEST_CASE("a snapshot that was received is the state that was taken") {
 
   Server follower(0);
   for (const raft::StoreChunk& chunk : chunks) {
-    follower.snapshotter.add_chunk(chunk, kv::kMaxReplies, {});
+    follower.snapshotter.add_chunk(chunk, kv::kMaxIdempotencyKeys, {});
     CHECK(follower.snapshotter.is_busy());
     CHECK_FALSE(follower.snapshotter.pump_receiving(raft::Index(0)));
     follower.run_disk();
@@ -127,18 +127,18 @@ TEST_CASE("a snapshot is received from its beginning, whole, or not at all") {
   Server follower(0);
   Snapshotter& snapshotter = follower.snapshotter;
   SUBCASE("the first chunk is missing") {
-    snapshotter.add_chunk(chunks[1], kv::kMaxReplies, {});
+    snapshotter.add_chunk(chunks[1], kv::kMaxIdempotencyKeys, {});
     CHECK(snapshotter.pump_receiving(raft::Index(0)));
   }
   SUBCASE("a chunk is damaged") {
     chunks[0].data = SharedBytes::copy_of("damaged");
-    snapshotter.add_chunk(chunks[0], kv::kMaxReplies, {});
+    snapshotter.add_chunk(chunks[0], kv::kMaxIdempotencyKeys, {});
     CHECK_FALSE(snapshotter.pump_receiving(raft::Index(0)));
     CHECK(snapshotter.take_notes().size() == 1);
     CHECK(snapshotter.pump_receiving(raft::Index(0)));
   }
   SUBCASE("the log has overtaken it") {
-    snapshotter.add_chunk(chunks[0], kv::kMaxReplies, {});
+    snapshotter.add_chunk(chunks[0], kv::kMaxIdempotencyKeys, {});
     CHECK_FALSE(snapshotter.pump_receiving(snapshot.last_index));
   }
   CHECK_FALSE(snapshotter.pump_receiving(raft::Index(0)));

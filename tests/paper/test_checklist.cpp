@@ -1,6 +1,6 @@
 // Rules that bugs have taught. docs/rules.md defines their codes.
 #include "golden/cores.hpp"
-#include "paper/one.hpp"
+#include "paper/solo_server.hpp"
 
 using namespace vesper::paper;
 using vesper::kNever;
@@ -8,13 +8,13 @@ using vesper::milliseconds;
 using vesper::seconds;
 
 TEST_CASE("E1: a second leader of a term is not believed, by followers or by the first") {
-  One follower;
+  SoloServer follower;
   follower.receive(k1, heartbeat(1));
   follower.receive(k2, append(1, 1, 1, {1}, 2));
   CHECK(follower.sent<AppendReply>(k2).empty());
   CHECK(follower.raft().leader() == k1);
   CHECK(follower.terms() == Terms{1});
-  One leader;
+  SoloServer leader;
   leader.become_leader();
   leader.receive(k2, heartbeat(2));
   CHECK(leader.is<Leader>());
@@ -22,7 +22,7 @@ TEST_CASE("E1: a second leader of a term is not believed, by followers or by the
 }
 
 TEST_CASE("E2: a vote leaves when it is durable, also where the term was known before") {
-  One one({.term = 2});
+  SoloServer one({.term = 2});
   one.receive(k1, vote(2, 1, 1));
   REQUIRE(one.output().write.has_value());
   CHECK(one.output().write->hard_state == HardState{Term(2), k1});
@@ -32,12 +32,12 @@ TEST_CASE("E2: a vote leaves when it is durable, also where the term was known b
 }
 
 TEST_CASE("E2: a candidate's requests and its own vote wait for its disk") {
-  One one;
+  SoloServer one;
   one.become_candidate();
   CHECK(one.sent<VoteRequest>(k1).empty());
   one.sync();
   CHECK(one.one<VoteRequest>(k1).term == Term(2));
-  One early({.servers = 2});
+  SoloServer early({.servers = 2});
   early.become_candidate();
   early.vote_for_it(k1);
   CHECK(early.is<Candidate>());
@@ -46,7 +46,7 @@ TEST_CASE("E2: a candidate's requests and its own vote wait for its disk") {
 }
 
 TEST_CASE("E2: a leader elected by others says nothing before its own term is durable") {
-  One one;
+  SoloServer one;
   one.become_candidate();
   one.vote_for_it(k1);
   one.vote_for_it(k2);
@@ -58,14 +58,14 @@ TEST_CASE("E2: a leader elected by others says nothing before its own term is du
 }
 
 TEST_CASE("E3, E4: term and vote are what the disk says after a restart") {
-  One one({.term = 6, .voted_for = k1});
+  SoloServer one({.term = 6, .voted_for = k1});
   CHECK(one.raft().current_term() == Term(6));
   one.receive(k2, vote(6, 9, 5));
   CHECK(one.one<VoteReply>(k2).refusal == VoteRefusal::already_voted);
 }
 
 TEST_CASE("E7: a vote that is refused does not put one's own election off") {
-  One one({.log = {1, 2}});
+  SoloServer one({.log = {1, 2}});
   const auto deadline = one.output().deadline;
   one.receive(k1, vote(9, 1, 1));
   CHECK(one.raft().current_term() == Term(9));
@@ -81,7 +81,7 @@ TEST_CASE("E8: messages of an old term change nothing") {
                                          ReadIndexReply{Term(1), 1, Index(9)},
                                          VoteReply{Term(1), Term(1), false, {}}};
   for (const Message& message : messages) {
-    One one;
+    SoloServer one;
     one.become_leader();
     const auto terms = one.terms();
     one.receive(k1, message);
@@ -94,7 +94,7 @@ TEST_CASE("E8: messages of an old term change nothing") {
 }
 
 TEST_CASE("E9: a pre-vote changes neither term nor vote, and writes nothing") {
-  One one;
+  SoloServer one;
   one.receive(k1, pre_vote(9, 5, 5));
   const auto reply = one.one<VoteReply>(k1);
   CHECK(reply.granted());
@@ -104,7 +104,7 @@ TEST_CASE("E9: a pre-vote changes neither term nor vote, and writes nothing") {
 }
 
 TEST_CASE("E9: a pre-vote is for a term that is still to come") {
-  One one({.term = 4});
+  SoloServer one({.term = 4});
   one.receive(k1, pre_vote(4, 9, 4));
   CHECK(one.one<VoteReply>(k1).refusal == VoteRefusal::old_term);
   one.receive(k1, pre_vote(5, 9, 4));
@@ -113,7 +113,7 @@ TEST_CASE("E9: a pre-vote is for a term that is still to come") {
 
 TEST_CASE("E9, E12: whoever hears a leader gives no vote, and does not believe the term") {
   for (const bool before : {true, false}) {
-    One one;
+    SoloServer one;
     one.receive(k1, heartbeat(1));
     one.wait(milliseconds(149));
     auto request = vote(9, 5, 5);
@@ -128,7 +128,7 @@ TEST_CASE("E9, E12: whoever hears a leader gives no vote, and does not believe t
 }
 
 TEST_CASE("E12: a leader does not vote another one in") {
-  One one;
+  SoloServer one;
   one.become_leader();
   one.wait(seconds(1));
   one.receive(k1, vote(9, 9, 8));
@@ -137,7 +137,7 @@ TEST_CASE("E12: a leader does not vote another one in") {
 }
 
 TEST_CASE("E12, fast failover: a leader whose process is gone protects nobody") {
-  One one;
+  SoloServer one;
   one.receive(k1, heartbeat(1));
   one.turn({PeerGone{k2}});
   CHECK(one.raft().leader() == k1);
@@ -150,7 +150,7 @@ TEST_CASE("E12, fast failover: a leader whose process is gone protects nobody") 
 }
 
 TEST_CASE("E10: a refused pre-vote of a higher term is adopted, a granted one changes no term") {
-  One one;
+  SoloServer one;
   one.become_pre_candidate();
   one.receive(k1, VoteReply{Term(5), Term(2), true, VoteRefusal::old_term});
   CHECK(one.is<Follower>());
@@ -158,7 +158,7 @@ TEST_CASE("E10: a refused pre-vote of a higher term is adopted, a granted one ch
 }
 
 TEST_CASE("E11: a leader that hears no majority for two election timeouts steps down, silent") {
-  One one({.servers = 5});
+  SoloServer one({.servers = 5});
   one.become_leader();
   const auto start = one.now();
   for (int beat = 0; beat < 20 && one.is<Leader>(); ++beat) {
@@ -174,7 +174,7 @@ TEST_CASE("E11: a leader that hears no majority for two election timeouts steps 
 }
 
 TEST_CASE("E11: an answer proves the leader heard for when its heartbeat left, not for now") {
-  One one;
+  SoloServer one;
   one.become_leader();
   const std::uint64_t old = one.sent<Heartbeat>(k1).front().round;
   one.wait(milliseconds(400));  // frozen
@@ -204,7 +204,7 @@ TEST_CASE("E13: the longer log of a lower term leads in the end, though a higher
 }
 
 TEST_CASE("E14: one server elects itself, and only after its own fsync") {
-  One one({.servers = 1});
+  SoloServer one({.servers = 1});
   one.wait_for_deadline();
   CHECK(one.is<Candidate>());
   one.sync();
@@ -215,7 +215,7 @@ TEST_CASE("E14: one server elects itself, and only after its own fsync") {
 }
 
 TEST_CASE("C10: votes and acknowledgements of another incarnation do not count") {
-  One one;
+  SoloServer one;
   one.become_pre_candidate();
   one.turn({Received{k1, Incarnation(7), VoteReply{Term(1), Term(2), true, {}}}});
   CHECK(one.is<PreCandidate>());
@@ -234,7 +234,7 @@ TEST_CASE("C10: votes and acknowledgements of another incarnation do not count")
 TEST_CASE("an empty log votes for the leader of the cluster that it saw, and for no founder") {
   VoteRequest founder = vote(2, 0, 0);
   founder.cluster_id = {};
-  One one({.log = {}});
+  SoloServer one({.log = {}});
   one.turn({PeerUp{k1, incarnation_of(k1), {.cluster_id = {1, 1}}}});
   one.receive_and_sync(k2, founder);
   CHECK(one.one<VoteReply>(k2).refusal == VoteRefusal::other_cluster);
@@ -243,7 +243,7 @@ TEST_CASE("an empty log votes for the leader of the cluster that it saw, and for
 }
 
 TEST_CASE("L2: an old message that covers a prefix takes nothing back") {
-  One one;
+  SoloServer one;
   one.receive_and_sync(k1, append(2, 1, 1, {2, 2, 2}));
   one.receive(k1, append(2, 1, 1, {2}));
   CHECK(one.terms() == Terms{1, 2, 2, 2});
@@ -251,7 +251,7 @@ TEST_CASE("L2: an old message that covers a prefix takes nothing back") {
 }
 
 TEST_CASE("L3: what contradicts a committed entry is not taken") {
-  One one;
+  SoloServer one;
   one.receive_and_sync(k1, append(2, 1, 1, {2, 2}, 3));
   one.receive_and_sync(k2, append(3, 1, 1, {3, 3}));
   CHECK(one.terms() == Terms{1, 2, 2});
@@ -259,7 +259,7 @@ TEST_CASE("L3: what contradicts a committed entry is not taken") {
 }
 
 TEST_CASE("L4: a follower commits only what this leader's messages have proven to match") {
-  One one({.log = {1, 2, 2}, .term = 3});
+  SoloServer one({.log = {1, 2, 2}, .term = 3});
   one.receive(k1, heartbeat(3, 3));
   CHECK(one.raft().commit_index() == Index(1));
   one.receive(k1, append(3, 1, 1, {2}, 3));
@@ -267,14 +267,14 @@ TEST_CASE("L4: a follower commits only what this leader's messages have proven t
   one.receive(k1, append(3, 3, 2, {}, 3));
   CHECK(one.raft().commit_index() == Index(3));
   // What one leader proved says nothing of the next one's log.
-  One next;
+  SoloServer next;
   next.receive(k1, append(2, 1, 1, {2, 2}));
   next.receive(k2, heartbeat(3, 3));
   CHECK(next.raft().commit_index() == Index(1));
 }
 
 TEST_CASE("L10: a follower acknowledges entries when they are durable, also when they came twice") {
-  One one;
+  SoloServer one;
   one.receive_and_sync(k1, heartbeat(2));
   one.receive(k1, append(2, 1, 1, {2}));
   CHECK(one.sent<AppendReply>(k1).empty());
@@ -287,7 +287,7 @@ TEST_CASE("L10: a follower acknowledges entries when they are durable, also when
 }
 
 TEST_CASE("L10: a leader counts its own entries when they are durable, and others' before") {
-  One one;
+  SoloServer one;
   one.become_leader();
   one.acknowledge(k1, 2);
   one.propose();
@@ -299,7 +299,7 @@ TEST_CASE("L10: a leader counts its own entries when they are durable, and other
 }
 
 TEST_CASE("L12: an acknowledgement that comes late or twice takes nothing back") {
-  One one;
+  SoloServer one;
   one.become_leader();
   one.propose(2);
   one.sync();
@@ -314,7 +314,7 @@ TEST_CASE("L12: an acknowledgement that comes late or twice takes nothing back")
 }
 
 TEST_CASE("L12: an acknowledgement of what was never sent counts for nothing") {
-  One one;
+  SoloServer one;
   one.become_leader();
   one.acknowledge(k1, 99);
   CHECK(one.raft().commit_index() == Index(1));
@@ -323,7 +323,7 @@ TEST_CASE("L12: an acknowledgement of what was never sent counts for nothing") {
 }
 
 TEST_CASE("L14: that a write of an overwritten entry is done says nothing of its successor") {
-  One one;
+  SoloServer one;
   one.receive_and_sync(k1, heartbeat(2));
   one.receive(k1, append(2, 1, 1, {2, 2}));
   const WriteNumber old = one.raft().last_write();
@@ -340,7 +340,7 @@ TEST_CASE("L16: what is under way is bounded in messages and in bytes, and goes 
   Config tuning;
   tuning.max_append_bytes = 150;
   tuning.max_inflight_messages = 3;
-  One one({.tuning = tuning});
+  SoloServer one({.tuning = tuning});
   one.become_leader();
   one.acknowledge(k1, 2);
   one.propose(10);
@@ -351,7 +351,7 @@ TEST_CASE("L16: what is under way is bounded in messages and in bytes, and goes 
   tuning = Config{};
   tuning.max_append_bytes = 200;
   tuning.max_inflight_bytes = 400;
-  One bytes({.tuning = tuning});
+  SoloServer bytes({.tuning = tuning});
   bytes.become_leader();
   bytes.acknowledge(k1, 2);
   bytes.propose(10, 100);
@@ -362,7 +362,7 @@ TEST_CASE("L16: what is under way is bounded in messages and in bytes, and goes 
 }
 
 TEST_CASE("L16: a lost acknowledgement is asked for again") {
-  One one;
+  SoloServer one;
   one.become_leader();
   one.acknowledge(k1, 2);
   one.propose();
@@ -382,7 +382,7 @@ TEST_CASE("L16: a lost acknowledgement is asked for again") {
 }
 
 TEST_CASE("L17: a window that was sent is not sent again before something is known to be lost") {
-  One one;
+  SoloServer one;
   one.become_leader();
   one.acknowledge(k1, 2);
   one.propose();
@@ -391,7 +391,7 @@ TEST_CASE("L17: a window that was sent is not sent again before something is kno
 }
 
 // Heartbeats are answered, and say that nothing has come since.
-std::vector<AppendEntries> beats(One& one, int count, std::uint64_t received) {
+std::vector<AppendEntries> beats(SoloServer& one, int count, std::uint64_t received) {
   std::vector<AppendEntries> sent;
   for (; count > 0; --count) {
     one.wait_for_deadline();
@@ -404,7 +404,7 @@ std::vector<AppendEntries> beats(One& one, int count, std::uint64_t received) {
 }
 
 TEST_CASE("L16: entries that are slow to arrive are asked about, and not sent again") {
-  One one;
+  SoloServer one;
   one.become_leader();
   one.acknowledge(k1, 2);
   one.propose(3);
@@ -428,7 +428,7 @@ TEST_CASE("L16: entries that are slow to arrive are asked about, and not sent ag
 TEST_CASE("L16: the question about what is slow goes after it, on the same connection") {
   Config tuning;
   tuning.bulk_bytes = 100;
-  One one({.tuning = tuning});
+  SoloServer one({.tuning = tuning});
   one.become_leader();
   one.acknowledge(k1, 2);
   one.propose(1, 1000);
@@ -437,7 +437,7 @@ TEST_CASE("L16: the question about what is slow goes after it, on the same conne
     one.wait_for_deadline();
     for (const Envelope& envelope : one.output().send_now) {
       if (envelope.to != k1 || !std::holds_alternative<AppendEntries>(envelope.message)) continue;
-      CHECK(envelope.bulk);
+      CHECK(envelope.channel == Channel::bulk);
       ++asked;
     }
     const Leader& leader = std::get<Leader>(one.raft().role());
@@ -447,7 +447,7 @@ TEST_CASE("L16: the question about what is slow goes after it, on the same conne
 }
 
 TEST_CASE("L16: a probe that is slow to arrive is not sent again before it is refused") {
-  One one;
+  SoloServer one;
   one.become_leader();
   one.acknowledge(k2, 2);
   one.turn({PeerUp{k1, incarnation_of(k1), true}});
@@ -461,7 +461,7 @@ TEST_CASE("L16: a probe that is slow to arrive is not sent again before it is re
 }
 
 TEST_CASE("L17: an old acknowledgement does not bring a probe again that is under way") {
-  One one;
+  SoloServer one;
   one.become_leader();
   one.acknowledge(k1, 2);
   one.propose(3);
@@ -474,14 +474,14 @@ TEST_CASE("L17: an old acknowledgement does not bring a probe again that is unde
 }
 
 TEST_CASE("L19: a heartbeat's commit index does not pass what the follower is proven to have") {
-  One one({.log = {1, 2, 2, 2}, .term = 5});
+  SoloServer one({.log = {1, 2, 2, 2}, .term = 5});
   one.receive_and_sync(k1, append(5, 2, 2));
   one.receive(k1, heartbeat(5, 4));
   CHECK(one.raft().commit_index() == Index(2));
 }
 
 TEST_CASE("K3: no read before an entry of this term is committed") {
-  One one;
+  SoloServer one;
   one.become_leader();
   one.turn({ReadIndex{1}});
   one.receive(k1, HeartbeatReply{Term(2), 1, Index(1)});
@@ -496,7 +496,7 @@ TEST_CASE("K3: no read before an entry of this term is committed") {
 }
 
 TEST_CASE("K4: a follower that owes answers gets no heartbeats for reads until it has answered") {
-  One one;
+  SoloServer one;
   one.become_leader();
   one.acknowledge(k1, 2);
   const auto round = [&] { return std::get<Leader>(one.raft().role()).round; };
@@ -526,7 +526,7 @@ TEST_CASE("K4: a follower that owes answers gets no heartbeats for reads until i
 }
 
 TEST_CASE("K4: an answer to a heartbeat from before the read confirms nothing") {
-  One one;
+  SoloServer one;
   one.become_leader();
   one.acknowledge(k1, 2);
   one.wait_for_deadline();
@@ -538,7 +538,7 @@ TEST_CASE("K4: an answer to a heartbeat from before the read confirms nothing") 
 }
 
 TEST_CASE("K4: a read that comes during a round waits for the next one") {
-  One one;
+  SoloServer one;
   one.become_leader();
   one.acknowledge(k1, 2);
   one.turn({ReadIndex{1}});
@@ -554,7 +554,7 @@ TEST_CASE("K4: a read that comes during a round waits for the next one") {
 }
 
 TEST_CASE("K6: a follower asks the leader of its term, and drops an answer of another one") {
-  One one;
+  SoloServer one;
   one.turn({ReadIndex{1}});
   CHECK(one.sent<ReadIndexRequest>(k1).empty());
   one.receive(k1, heartbeat(1));
@@ -570,7 +570,7 @@ TEST_CASE("K6: a follower asks the leader of its term, and drops an answer of an
 }
 
 TEST_CASE("a leader stamps entries with a clock that never goes back along the log") {
-  One one;
+  SoloServer one;
   Heartbeat ahead = heartbeat(1);
   ahead.log_time = LogTime(5'000'000'000);
   one.receive(k1, ahead);
@@ -584,11 +584,11 @@ TEST_CASE("a leader stamps entries with a clock that never goes back along the l
 }
 
 TEST_CASE("a term out of range is not believed") {
-  One one;
+  SoloServer one;
   one.receive(k1, heartbeat(kMaxTerm.value + 1));
   one.receive(k1, vote(UINT64_MAX, 9, 9));
   CHECK(one.raft().current_term() == Term(1));
-  One last({.term = kMaxTerm.value});
+  SoloServer last({.term = kMaxTerm.value});
   last.become_pre_candidate();
   last.grant_pre_votes();
   CHECK(last.raft().current_term() == kMaxTerm);

@@ -1,11 +1,11 @@
 // Figure 2 of the Raft paper, rule by rule. What we do beside it is in docs/raft.md.
-#include "paper/one.hpp"
+#include "paper/solo_server.hpp"
 
 using namespace vesper::paper;
 using vesper::milliseconds;
 
 TEST_CASE("Figure 2, AppendEntries 1: false if term < currentTerm") {
-  One one({.log = {1, 2}, .term = 5});
+  SoloServer one({.log = {1, 2}, .term = 5});
   one.receive(k1, append(4, 2, 2, {4}));
   const auto reply = one.one<AppendReply>(k1);
   CHECK_FALSE(reply.success);
@@ -15,28 +15,28 @@ TEST_CASE("Figure 2, AppendEntries 1: false if term < currentTerm") {
 }
 
 TEST_CASE("Figure 2, AppendEntries 2: false if the log has no entry at prevLogIndex") {
-  One one({.log = {1, 2}});
+  SoloServer one({.log = {1, 2}});
   one.receive(k1, append(2, 5, 2, {2}));
   CHECK_FALSE(one.one<AppendReply>(k1).success);
   CHECK(one.terms() == Terms{1, 2});
 }
 
 TEST_CASE("Figure 2, AppendEntries 2: false if the entry at prevLogIndex has another term") {
-  One one({.log = {1, 2, 2}, .term = 4});
+  SoloServer one({.log = {1, 2, 2}, .term = 4});
   one.receive(k1, append(4, 3, 3, {4}));
   CHECK_FALSE(one.one<AppendReply>(k1).success);
   CHECK(one.terms() == Terms{1, 2, 2});
 }
 
 TEST_CASE("Figure 2, AppendEntries 3: an entry that conflicts goes, with all that follow it") {
-  One one({.log = {1, 2, 2, 2}, .term = 3});
+  SoloServer one({.log = {1, 2, 2, 2}, .term = 3});
   one.receive_and_sync(k1, append(3, 2, 2, {3}));
   CHECK(one.terms() == Terms{1, 2, 3});
   CHECK(one.one<AppendReply>(k1).match_index == Index(3));
 }
 
 TEST_CASE("Figure 2, AppendEntries 4: entries that are not in the log are appended") {
-  One one({.log = {1, 2}});
+  SoloServer one({.log = {1, 2}});
   one.receive_and_sync(k1, append(2, 1, 1, {2, 2, 2}));
   CHECK(one.terms() == Terms{1, 2, 2, 2});
   const auto reply = one.one<AppendReply>(k1);
@@ -45,7 +45,7 @@ TEST_CASE("Figure 2, AppendEntries 4: entries that are not in the log are append
 }
 
 TEST_CASE("Figure 2, AppendEntries 5: commitIndex = min(leaderCommit, last new entry)") {
-  One one({.log = {1, 2, 2, 2}});
+  SoloServer one({.log = {1, 2, 2, 2}});
   one.receive(k1, append(2, 1, 1, {2}, 9));
   CHECK(one.raft().commit_index() == Index(2));
   one.receive(k1, append(2, 2, 2, {2, 2}, 3));
@@ -53,7 +53,7 @@ TEST_CASE("Figure 2, AppendEntries 5: commitIndex = min(leaderCommit, last new e
 }
 
 TEST_CASE("Figure 2, RequestVote 1: false if term < currentTerm") {
-  One one({.term = 5});
+  SoloServer one({.term = 5});
   one.receive(k1, vote(4, 9, 4));
   const auto reply = one.one<VoteReply>(k1);
   CHECK(reply.refusal == VoteRefusal::old_term);
@@ -62,27 +62,27 @@ TEST_CASE("Figure 2, RequestVote 1: false if term < currentTerm") {
 }
 
 TEST_CASE("Figure 2, RequestVote 2: granted if votedFor is null and the log is up to date") {
-  One one;
+  SoloServer one;
   one.receive_and_sync(k1, vote(2, 1, 1));
   CHECK(one.one<VoteReply>(k1).granted());
   CHECK(one.raft().hard_state() == HardState{Term(2), k1});
 }
 
 TEST_CASE("Figure 2, RequestVote 2: granted again if votedFor is the candidate") {
-  One one({.term = 2, .voted_for = k1});
+  SoloServer one({.term = 2, .voted_for = k1});
   one.receive(k1, vote(2, 1, 1));
   CHECK(one.one<VoteReply>(k1).granted());
 }
 
 TEST_CASE("Figure 2, RequestVote 2: refused if votedFor is another") {
-  One one({.term = 2, .voted_for = k1});
+  SoloServer one({.term = 2, .voted_for = k1});
   one.receive(k2, vote(2, 9, 2));
   CHECK(one.one<VoteReply>(k2).refusal == VoteRefusal::already_voted);
   CHECK(one.raft().hard_state().voted_for == k1);
 }
 
 TEST_CASE("Figure 2, all servers: what is committed is applied in order, each entry once") {
-  One one;
+  SoloServer one;
   one.receive(k1, append(2, 1, 1, {2, 2, 2}, 3));
   CHECK(one.output().committed_first == Index(2));
   CHECK(one.output().committed_last == Index(3));
@@ -102,7 +102,7 @@ TEST_CASE("Figure 2, all servers: a higher term makes a follower of it, whatever
                                          ReadIndexRequest{Term(9), 1},
                                          ReadIndexReply{Term(9), 1, Index(1)}};
   for (const Message& message : messages) {
-    One one;
+    SoloServer one;
     one.become_leader();
     one.receive(k1, message);
     CHECK(one.is<Follower>());
@@ -111,7 +111,7 @@ TEST_CASE("Figure 2, all servers: a higher term makes a follower of it, whatever
 }
 
 TEST_CASE("Figure 2, followers: who hears nothing for an election timeout starts an election") {
-  One one;
+  SoloServer one;
   CHECK(one.is<Follower>());
   one.wait_for_deadline();
   CHECK(one.is<PreCandidate>());
@@ -121,7 +121,7 @@ TEST_CASE(
     "Figure 2, followers: AppendEntries of the current leader and a granted vote put it off") {
   const std::vector<Message> messages = {append(1, 1, 1), heartbeat(1), vote(2, 1, 1)};
   for (const Message& message : messages) {
-    One one;
+    SoloServer one;
     const auto before = one.output().deadline;
     one.wait(milliseconds(149));
     one.receive(k1, message);
@@ -131,7 +131,7 @@ TEST_CASE(
 }
 
 TEST_CASE("Figure 2, candidates: a new term, a vote for itself, a new timeout, a request to all") {
-  One one({.servers = 5});
+  SoloServer one({.servers = 5});
   one.become_candidate();
   CHECK(one.is<Candidate>());
   CHECK(one.raft().hard_state() == HardState{Term(2), k0});
@@ -147,7 +147,7 @@ TEST_CASE("Figure 2, candidates: a new term, a vote for itself, a new timeout, a
 }
 
 TEST_CASE("Figure 2, candidates: votes of a majority make a leader, and of fewer do not") {
-  One one({.servers = 5});
+  SoloServer one({.servers = 5});
   one.become_candidate();
   one.sync();
   one.vote_for_it(k1);
@@ -158,7 +158,7 @@ TEST_CASE("Figure 2, candidates: votes of a majority make a leader, and of fewer
 }
 
 TEST_CASE("Figure 2, candidates: AppendEntries of a leader of its term makes a follower") {
-  One one;
+  SoloServer one;
   one.become_candidate();
   one.receive(k2, append(2, 1, 1));
   CHECK(one.is<Follower>());
@@ -167,7 +167,7 @@ TEST_CASE("Figure 2, candidates: AppendEntries of a leader of its term makes a f
 }
 
 TEST_CASE("Figure 2, candidates: when the timeout passes, a new election") {
-  One one;
+  SoloServer one;
   one.become_candidate();
   one.sync();
   one.wait_for_deadline();
@@ -177,7 +177,7 @@ TEST_CASE("Figure 2, candidates: when the timeout passes, a new election") {
 }
 
 TEST_CASE("Figure 2, leaders: a heartbeat to each server upon election, and again when idle") {
-  One one;
+  SoloServer one;
   one.become_leader();
   CHECK(one.one<Heartbeat>(k1).term == Term(2));
   CHECK(one.one<Heartbeat>(k2).term == Term(2));
@@ -188,7 +188,7 @@ TEST_CASE("Figure 2, leaders: a heartbeat to each server upon election, and agai
 }
 
 TEST_CASE("Figure 2, leaders: a command is appended, and committed before it is answered") {
-  One one;
+  SoloServer one;
   one.become_leader();
   one.acknowledge(k1, 2);
   one.propose();
@@ -200,7 +200,7 @@ TEST_CASE("Figure 2, leaders: a command is appended, and committed before it is 
 }
 
 TEST_CASE("Figure 2, leaders: entries from nextIndex on go to who lacks them") {
-  One one;
+  SoloServer one;
   one.become_leader();
   CHECK(one.one<AppendEntries>(k1).prev_log_index == Index(1));
   CHECK(one.one<AppendEntries>(k1).entries.size() == 1);
@@ -211,7 +211,7 @@ TEST_CASE("Figure 2, leaders: entries from nextIndex on go to who lacks them") {
 }
 
 TEST_CASE("Figure 2, leaders: nextIndex falls after a refusal, and the rest is sent again") {
-  One one({.log = {1, 2, 2, 3}});
+  SoloServer one({.log = {1, 2, 2, 3}});
   one.become_leader();
   AppendReply refusal{.term = Term(4), .prev_log_index = Index(4)};
   refusal.hint_index = Index(2);
@@ -224,7 +224,7 @@ TEST_CASE("Figure 2, leaders: nextIndex falls after a refusal, and the rest is s
 }
 
 TEST_CASE("Figure 2, leaders: N on a majority and of the current term is committed") {
-  One one({.servers = 5});
+  SoloServer one({.servers = 5});
   one.become_leader();
   one.acknowledge(k1, 2);
   CHECK(one.raft().commit_index() == Index(1));

@@ -1,6 +1,6 @@
 // Leases and the bound of a stale read's age, server by server: what is promised for how long, what
 // counts as promised, and what an echo proves.
-#include "paper/one.hpp"
+#include "paper/solo_server.hpp"
 
 using namespace vesper::paper;
 using vesper::Duration;
@@ -22,8 +22,8 @@ HeartbeatReply answer(const Heartbeat& m, std::uint64_t received = 2, std::uint6
 }
 
 // Of three; its no-op is committed.
-One leader(Config tuning = {}) {
-  One one({.tuning = tuning});
+SoloServer leader(Config tuning = {}) {
+  SoloServer one({.tuning = tuning});
   one.become_leader();
   one.acknowledge(k1, 2);
   REQUIRE(one.raft().commit_index() == Index(2));
@@ -31,12 +31,12 @@ One leader(Config tuning = {}) {
 }
 
 // Asks for a lease and returns the heartbeats that do, to k1 and k2.
-std::vector<Heartbeat> ask(One& one) {
+std::vector<Heartbeat> ask(SoloServer& one) {
   one.turn({LeaseRead{}, ReadIndex{1}});
   return {one.one<Heartbeat>(k1), one.one<Heartbeat>(k2)};
 }
 
-bool holds(const One& one) {
+bool holds(const SoloServer& one) {
   return one.raft().lease_index(one.now()).has_value();
 }
 
@@ -44,7 +44,7 @@ bool holds(const One& one) {
 
 TEST_CASE("lease: who answers votes for nobody for 1.1 times as long, from receipt") {
   for (const std::uint32_t lease_ms : {1u, 10u, 100u}) {
-    One one;
+    SoloServer one;
     one.receive(k1, asking(1, lease_ms));
     one.turn({PeerGone{k1}});  // stickiness is over
     one.wait(milliseconds(lease_ms) * 11 / 10 - Duration{1});
@@ -60,7 +60,7 @@ TEST_CASE("lease: who answers votes for nobody for 1.1 times as long, from recei
 }
 
 TEST_CASE("lease: a promise is not shortened by a heartbeat that asks for less") {
-  One one;
+  SoloServer one;
   one.receive(k1, asking(1, 100));
   one.receive(k1, asking(1, 10));
   one.receive(k1, asking(1, 0));
@@ -68,7 +68,7 @@ TEST_CASE("lease: a promise is not shortened by a heartbeat that asks for less")
 }
 
 TEST_CASE("lease: without one nobody waits for a failover") {
-  One one;
+  SoloServer one;
   one.receive(k1, heartbeat(1));
   one.turn({PeerGone{k1}});
   one.receive(k2, pre_vote(2, 1, 1));
@@ -80,7 +80,7 @@ TEST_CASE(
   const auto start = [](std::vector<std::uint64_t> log, std::uint64_t term, std::uint32_t voters) {
     Config config;
     config.self = k0;
-    Durable durable;
+    RecoveredState durable;
     durable.hard_state.current_term = Term(term);
     Configuration configuration{{1, 1}, {}};
     for (std::uint32_t i = 0; i < voters; ++i)
@@ -98,7 +98,7 @@ TEST_CASE(
 }
 
 TEST_CASE("lease: the leader counts 0.9 times as long, from when the heartbeat left") {
-  One one = leader();
+  SoloServer one = leader();
   const auto asked = ask(one);
   CHECK(asked[0].lease_ms == 100);
   one.wait(milliseconds(40));
@@ -113,7 +113,7 @@ TEST_CASE("lease: the leader counts 0.9 times as long, from when the heartbeat l
 }
 
 TEST_CASE("lease: nothing is held by answers to heartbeats that asked for nothing") {
-  One one = leader();
+  SoloServer one = leader();
   one.turn({ReadIndex{1}});
   const Heartbeat asked = one.one<Heartbeat>(k1);
   CHECK(asked.lease_ms == 0);
@@ -123,7 +123,7 @@ TEST_CASE("lease: nothing is held by answers to heartbeats that asked for nothin
 }
 
 TEST_CASE("lease: all heartbeats of a round ask for the same") {
-  One one = leader();
+  SoloServer one = leader();
   ask(one);
   one.acknowledge(k2, 2);
   // A commit for k1's write is told by a heartbeat of the round before.
@@ -136,7 +136,7 @@ TEST_CASE("lease: all heartbeats of a round ask for the same") {
 }
 
 TEST_CASE("lease: the answer of a disk that is not registered counts for nothing") {
-  One one;
+  SoloServer one;
   one.turn({PeerUp{k2, Incarnation(999), {}}});  // is what the leader knows of k2
   one.become_leader();
   one.acknowledge(k1, 2);
@@ -152,19 +152,19 @@ TEST_CASE("lease: the answer of a disk that is not registered counts for nothing
 TEST_CASE("lease: it is asked for within a second of a lease read, and as long as was set") {
   Config tuning;
   tuning.max_lease = milliseconds(30);
-  One one = leader(tuning);
+  SoloServer one = leader(tuning);
   one.turn({ReadIndex{1}});
   CHECK(one.one<Heartbeat>(k1).lease_ms == 0);
   const Heartbeat first = one.one<Heartbeat>(k1);
   one.receive(k1, answer(first));
   CHECK(ask(one)[0].lease_ms == 30);
   tuning.max_lease = Duration{};
-  One none = leader(tuning);
+  SoloServer none = leader(tuning);
   CHECK(ask(none)[0].lease_ms == 0);
 }
 
 TEST_CASE("lease: a leader that steps down does not vote before its own promise is over") {
-  One one = leader();
+  SoloServer one = leader();
   ask(one);
   one.wait(milliseconds(50));
   one.receive_and_sync(k1, append(3, 2, 2));
@@ -177,7 +177,7 @@ TEST_CASE("lease: a leader that steps down does not vote before its own promise 
 }
 
 TEST_CASE("lease: a candidate that promised meanwhile does not vote for itself") {
-  One one;
+  SoloServer one;
   one.receive(k1, asking(1, 100));
   one.turn({PeerGone{k1}});
   one.wait_for_deadline();  // within 15 ms
@@ -190,7 +190,7 @@ TEST_CASE("lease: a candidate that promised meanwhile does not vote for itself")
 }
 
 TEST_CASE("staleness: an echo proves what the leader knew when it got the answer") {
-  One one;
+  SoloServer one;
   one.receive(k1, heartbeat(1));
   const auto stamp = one.one<HeartbeatReply>(k1).stamp;
   const auto answered = one.now();
@@ -204,8 +204,8 @@ TEST_CASE("staleness: an echo proves what the leader knew when it got the answer
 }
 
 TEST_CASE("staleness: nobody's echo but one's own is believed, and none from the future") {
-  One one;
-  One other({.seed = 2});
+  SoloServer one;
+  SoloServer other({.seed = 2});
   one.receive(k1, heartbeat(1));
   other.receive(k1, heartbeat(1));
   Heartbeat m = heartbeat(1);
@@ -219,7 +219,7 @@ TEST_CASE("staleness: nobody's echo but one's own is believed, and none from the
 }
 
 TEST_CASE("staleness: the state is as fresh as the leader's word once it has what that speaks of") {
-  One one;
+  SoloServer one;
   one.receive(k1, heartbeat(1));
   Heartbeat m = heartbeat(1, 3);
   m.echo = one.one<HeartbeatReply>(k1).stamp;
@@ -237,7 +237,7 @@ TEST_CASE("staleness: the state is as fresh as the leader's word once it has wha
 }
 
 TEST_CASE("staleness: a leader knows when a majority last followed it, from its first commit on") {
-  One one;
+  SoloServer one;
   one.become_leader();
   const Heartbeat first = one.one<Heartbeat>(k1);
   const auto sent = one.now();
@@ -264,7 +264,7 @@ TEST_CASE("staleness: a leader knows when a majority last followed it, from its 
 // ---- a hand-over while promises last ------------------------------------------------------
 
 TEST_CASE("lease: a server that is told to take over within its promise does so when that ends") {
-  One one;
+  SoloServer one;
   one.receive(k1, asking(1, 100));
   one.wait(milliseconds(50));
   one.receive(k1, TimeoutNow{Term(1)});
@@ -304,7 +304,7 @@ TEST_CASE("lease: a server that is told to take over within its promise does so 
 }
 
 TEST_CASE("lease: a candidate asks those again that were bound by a promise") {
-  One one({.servers = 5});
+  SoloServer one({.servers = 5});
   one.receive(k1, heartbeat(1));
   one.receive(k1, TimeoutNow{Term(1)});
   one.sync();

@@ -1,6 +1,6 @@
 // The cluster's one clock (docs/raft.md, "Log time"): it runs while entries can be decided, and an
 // entry is decided within a second of its stamp.
-#include "paper/one.hpp"
+#include "paper/solo_server.hpp"
 
 using namespace vesper;
 using namespace vesper::paper;
@@ -19,12 +19,12 @@ Heartbeat heartbeat_at(std::uint64_t term, Duration log_time) {
   return m;
 }
 
-LogTime clock(const One& one) {
+LogTime clock(const SoloServer& one) {
   return one.raft().log_time(one.now());
 }
 
 // Time passes for a leader that server 1 answers.
-void lead_for(One& one, Duration duration) {
+void lead_for(SoloServer& one, Duration duration) {
   const Instant end = one.now() + duration;
   while (one.now() < end) {
     one.wait_for_deadline();
@@ -36,8 +36,8 @@ void lead_for(One& one, Duration duration) {
 }
 
 // It leads, and its first entry, index 2, is committed.
-One leading(Setup setup = {}) {
-  One one(std::move(setup));
+SoloServer leading(Setup setup = {}) {
+  SoloServer one(std::move(setup));
   one.become_leader();
   if (one.servers() > 1) one.acknowledge(k1, 2);
   REQUIRE(one.raft().commit_index() == Index(2));
@@ -47,7 +47,7 @@ One leading(Setup setup = {}) {
 }  // namespace
 
 TEST_CASE("the clock runs while a majority answers and all is committed") {
-  One one = leading();
+  SoloServer one = leading();
   const LogTime before = clock(one);
   lead_for(one, seconds(700));
   CHECK(clock(one).value - before.value >= seconds(699).ns);
@@ -56,7 +56,7 @@ TEST_CASE("the clock runs while a majority answers and all is committed") {
 }
 
 TEST_CASE("the clock stops a second after the oldest entry that is not committed") {
-  One one = leading();
+  SoloServer one = leading();
   one.propose();
   const LogTime stamp = one.raft().log().at(Index(3)).time;
   lead_for(one, milliseconds(500));
@@ -86,7 +86,7 @@ TEST_CASE("the clock stops a second after the oldest entry that is not committed
 }
 
 TEST_CASE("a new leader goes on from the last stamp that it received") {
-  One one;
+  SoloServer one;
   one.receive(k1, heartbeat_at(1, seconds(5)));
   one.wait(seconds(606));  // without a leader
   one.become_leader();
@@ -98,7 +98,7 @@ TEST_CASE("a new leader goes on from the last stamp that it received") {
 }
 
 TEST_CASE("a leader that comes back goes on from where its own clock was") {
-  One one = leading();
+  SoloServer one = leading();
   lead_for(one, seconds(3));
   const LogTime before = clock(one);
   one.receive(k2, VoteReply{Term(9), Term(9), false, VoteRefusal::old_term});  // steps down
@@ -111,7 +111,7 @@ TEST_CASE("a leader that comes back goes on from where its own clock was") {
 }
 
 TEST_CASE("the clock of a new leader stands still until it has committed in its term") {
-  One one;
+  SoloServer one;
   one.receive(k1, heartbeat_at(1, seconds(5)));
   one.become_leader();
   lead_for(one, seconds(30));
@@ -126,7 +126,7 @@ TEST_CASE("the clock of a new leader stands still until it has committed in its 
 // Another leader, of a term between, may have gone further without it: then that entry was decided
 // by nobody, and this leader decides it now.
 TEST_CASE("a new leader begins within a second of its oldest entry that is not committed") {
-  One one({.log = {1, 1}});  // both at 0; the second is not known to be committed
+  SoloServer one({.log = {1, 1}});  // both at 0; the second is not known to be committed
   one.receive(k1, heartbeat_at(1, seconds(700)));
   one.become_leader();
   CHECK(one.raft().log().at(Index(3)).time == at(seconds(1)));
@@ -134,7 +134,7 @@ TEST_CASE("a new leader begins within a second of its oldest entry that is not c
 
 TEST_CASE("a process that was stopped does not count that time") {
   SUBCASE("leading alone") {
-    One one = leading({.servers = 1});
+    SoloServer one = leading({.servers = 1});
     lead_for(one, seconds(2));
     const LogTime before = clock(one);
     one.wait(seconds(660));
@@ -146,7 +146,7 @@ TEST_CASE("a process that was stopped does not count that time") {
     CHECK(clock(one).value - stamp.value >= 1900 * kMs);
   }
   SUBCASE("leading others, and old answers come first") {
-    One one = leading();
+    SoloServer one = leading();
     lead_for(one, seconds(2));
     const LogTime before = clock(one);
     one.wait_for_deadline();
@@ -161,7 +161,7 @@ TEST_CASE("a process that was stopped does not count that time") {
 }
 
 TEST_CASE("a snapshot takes back what another leader said of the clock") {
-  One one;
+  SoloServer one;
   one.receive(k1, heartbeat_at(1, seconds(700)));
   InstallSnapshot m{.term = Term(2)};
   m.snapshot.last_index = Index(9);
@@ -180,7 +180,7 @@ TEST_CASE("a snapshot takes back what another leader said of the clock") {
 }
 
 TEST_CASE("a follower follows the clock for as long as it hears a leader") {
-  One one;
+  SoloServer one;
   one.receive(k1, heartbeat_at(1, seconds(5)));
   one.wait(milliseconds(40));
   CHECK(clock(one).value == seconds(5).ns + 40 * kMs);

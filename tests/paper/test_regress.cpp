@@ -1,6 +1,6 @@
 // A disk that goes back under the same incarnation: what proves it, and that such a server counts
 // for nothing (docs/raft.md, "A disk that goes back").
-#include "paper/one.hpp"
+#include "paper/solo_server.hpp"
 
 using namespace vesper::paper;
 using vesper::milliseconds;
@@ -17,14 +17,14 @@ Heartbeat reminder(std::uint64_t term, std::uint64_t index, std::uint64_t index_
   return m;
 }
 
-HeartbeatReply regressed(const One& one) {
+HeartbeatReply regressed(const SoloServer& one) {
   return {.term = one.raft().current_term(), .disk = DiskHealth::regressed};
 }
 
 }  // namespace
 
 TEST_CASE("a follower that lacks what it acknowledged in this term knows that its disk went back") {
-  One one({.log = {1, 1, 2}, .term = 3});
+  SoloServer one({.log = {1, 1, 2}, .term = 3});
   one.receive_and_sync(k1, reminder(3, 3, 2));
   one.receive_and_sync(k1, reminder(3, 3, 0));  // compacted at the leader
   one.receive_and_sync(k1, reminder(3, 0, 0));
@@ -44,7 +44,7 @@ TEST_CASE("a follower that lacks what it acknowledged in this term knows that it
 }
 
 TEST_CASE("a server whose disk went back takes nothing, promises nothing and does not campaign") {
-  One one({.log = {1, 1}, .term = 3});
+  SoloServer one({.log = {1, 1}, .term = 3});
   one.receive_and_sync(k1, reminder(3, 4, 3));
   REQUIRE(one.raft().has_regressed(k0));
   AppendEntries more{Term(3), Index(2), Term(1), Index(2), {}, {entry_at(3, 3)}};
@@ -69,7 +69,7 @@ TEST_CASE("a server whose disk went back takes nothing, promises nothing and doe
 }
 
 TEST_CASE("what a server acknowledged before its disk went back commits nothing more") {
-  One one({.servers = 3});
+  SoloServer one({.servers = 3});
   one.become_leader();
   one.acknowledge(k1, 2);
   REQUIRE(one.raft().commit_index() == Index(2));
@@ -93,7 +93,7 @@ TEST_CASE("what a server acknowledged before its disk went back commits nothing 
 }
 
 TEST_CASE("a leader tells each follower what it has acknowledged, and under which incarnation") {
-  One one({.servers = 3});
+  SoloServer one({.servers = 3});
   one.become_leader();
   one.acknowledge(k1, 2);
   one.wait(milliseconds(50));
@@ -106,7 +106,7 @@ TEST_CASE("a leader tells each follower what it has acknowledged, and under whic
 }
 
 TEST_CASE("a server whose disk went back confirms no read, and nothing is sent to it") {
-  One one({.servers = 3});
+  SoloServer one({.servers = 3});
   one.become_leader();
   one.acknowledge(k1, 2);
   one.receive(k1, regressed(one));

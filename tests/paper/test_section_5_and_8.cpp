@@ -1,20 +1,20 @@
 // Sections 5.1 to 5.4 and 8 of the Raft paper, where they say more than figure 2.
 #include <set>
 
-#include "paper/one.hpp"
+#include "paper/solo_server.hpp"
 
 using namespace vesper::paper;
 using vesper::Instant;
 using vesper::milliseconds;
 
 TEST_CASE("§5.1: servers begin as followers of nobody") {
-  One one;
+  SoloServer one;
   CHECK(one.is<Follower>());
   CHECK(one.raft().leader() == std::nullopt);
 }
 
 TEST_CASE("§5.1: a request of an old term is refused with the current one") {
-  One one({.term = 7});
+  SoloServer one({.term = 7});
   one.receive(k1, heartbeat(6));
   CHECK(one.one<HeartbeatReply>(k1).term == Term(7));
   one.receive(k1, vote(6, 9, 6));
@@ -23,7 +23,7 @@ TEST_CASE("§5.1: a request of an old term is refused with the current one") {
 }
 
 TEST_CASE("§5.1: the current term is written before a message carries it") {
-  One one;
+  SoloServer one;
   one.receive(k1, heartbeat(5));
   REQUIRE(one.output().write.has_value());
   CHECK(one.output().write->hard_state.current_term == Term(5));
@@ -33,7 +33,7 @@ TEST_CASE("§5.1: the current term is written before a message carries it") {
 }
 
 TEST_CASE("§5.2: each server votes for at most one candidate a term, the first that asks") {
-  One one({.servers = 5});
+  SoloServer one({.servers = 5});
   one.receive_and_sync(k1, vote(2, 1, 1));
   CHECK(one.one<VoteReply>(k1).granted());
   one.receive_and_sync(k2, vote(2, 9, 1));
@@ -43,7 +43,7 @@ TEST_CASE("§5.2: each server votes for at most one candidate a term, the first 
 }
 
 TEST_CASE("§5.2: votes of another term do not count") {
-  One one;
+  SoloServer one;
   one.become_candidate();
   one.sync();
   one.receive(k1, VoteReply{Term(1), Term(1), false, VoteRefusal::none});
@@ -51,7 +51,7 @@ TEST_CASE("§5.2: votes of another term do not count") {
 }
 
 TEST_CASE("§5.2: a candidate does not follow a leader of an old term") {
-  One one({.term = 4});
+  SoloServer one({.term = 4});
   one.become_candidate();
   one.sync();
   one.receive(k1, append(4, 1, 1));
@@ -62,7 +62,7 @@ TEST_CASE("§5.2: a candidate does not follow a leader of an old term") {
 TEST_CASE("§5.2: election timeouts are drawn from [T, 2T], apart for each server and each time") {
   std::set<std::int64_t> seen;
   for (std::uint64_t seed = 1; seed <= 50; ++seed) {
-    One one({.seed = seed});
+    SoloServer one({.seed = seed});
     for (int round = 0; round < 2; ++round) {
       one.receive(k1, heartbeat(1));
       const auto timeout = one.output().deadline - one.now();
@@ -75,7 +75,7 @@ TEST_CASE("§5.2: election timeouts are drawn from [T, 2T], apart for each serve
 }
 
 TEST_CASE("§5.3: several requests are under way at a time once the logs are known to match") {
-  One one;
+  SoloServer one;
   one.become_leader();
   one.acknowledge(k1, 2);
   for (int i = 0; i < 3; ++i) {
@@ -85,7 +85,7 @@ TEST_CASE("§5.3: several requests are under way at a time once the logs are kno
 }
 
 TEST_CASE("§5.3: a follower that lacks entries names its last one") {
-  One one({.log = {1, 1, 2}});
+  SoloServer one({.log = {1, 1, 2}});
   one.receive(k1, append(5, 9, 4));
   const auto reply = one.sent<AppendReply>(k1);
   one.sync();
@@ -97,7 +97,7 @@ TEST_CASE("§5.3: a follower that lacks entries names its last one") {
 }
 
 TEST_CASE("§5.3: a conflicting term is passed over in one step") {
-  One one({.log = {1, 2, 2, 3, 3, 3, 3}, .term = 4});
+  SoloServer one({.log = {1, 2, 2, 3, 3, 3, 3}, .term = 4});
   one.receive(k1, append(4, 6, 2));
   const auto refusal = one.one<AppendReply>(k1);
   CHECK(refusal.hint_index == Index(3));
@@ -105,7 +105,7 @@ TEST_CASE("§5.3: a conflicting term is passed over in one step") {
 }
 
 TEST_CASE("§5.3: a leader goes on with who does not answer, for ever") {
-  One one;
+  SoloServer one;
   one.become_leader();
   for (int beat = 0; beat < 20; ++beat) {
     one.wait_for_deadline();
@@ -131,18 +131,18 @@ TEST_CASE("§5.4.1: a voter denies its vote if its own log is more up-to-date") 
                         Case{1, 3, true}, Case{3, 3, true}, Case{0, 0, false}}) {
     CAPTURE(c.index);
     CAPTURE(c.term);
-    One one({.log = {1, 2, 2}});
+    SoloServer one({.log = {1, 2, 2}});
     one.receive_and_sync(k1, vote(5, c.index, c.term));
     CHECK(one.one<VoteReply>(k1).granted() == c.granted);
     CHECK((one.raft().hard_state().voted_for == k1) == c.granted);
-    One before({.log = {1, 2, 2}});
+    SoloServer before({.log = {1, 2, 2}});
     before.receive(k1, pre_vote(5, c.index, c.term));
     CHECK(before.one<VoteReply>(k1).granted() == c.granted);
   }
 }
 
 TEST_CASE("§5.4.2: an entry of an old term is not committed by counting replicas") {
-  One one({.log = {1, 2, 2}, .term = 4});
+  SoloServer one({.log = {1, 2, 2}, .term = 4});
   one.become_leader();
   one.acknowledge(k1, 3);
   one.acknowledge(k2, 3);
@@ -150,7 +150,7 @@ TEST_CASE("§5.4.2: an entry of an old term is not committed by counting replica
 }
 
 TEST_CASE("§5.4.2: an entry of the current term commits all before it") {
-  One one({.log = {1, 2, 2}, .term = 4});
+  SoloServer one({.log = {1, 2, 2}, .term = 4});
   one.become_leader();
   one.acknowledge(k1, 4);
   CHECK(one.raft().commit_index() == Index(4));
@@ -158,7 +158,7 @@ TEST_CASE("§5.4.2: an entry of the current term commits all before it") {
 }
 
 TEST_CASE("§5.5: a request that comes twice changes nothing the second time") {
-  One one;
+  SoloServer one;
   one.receive_and_sync(k1, append(2, 1, 1, {2, 2}, 2));
   one.receive(k1, append(2, 1, 1, {2, 2}, 2));
   CHECK(one.one<AppendReply>(k1).match_index == Index(3));
@@ -167,7 +167,7 @@ TEST_CASE("§5.5: a request that comes twice changes nothing the second time") {
 }
 
 TEST_CASE("§8: a leader commits a no-op of its own term first") {
-  One one({.log = {1, 2}});
+  SoloServer one({.log = {1, 2}});
   one.become_leader();
   CHECK(one.terms() == Terms{1, 2, 3});
   CHECK(one.raft().log().at(Index(3)).type == EntryType::noop);
@@ -175,7 +175,7 @@ TEST_CASE("§8: a leader commits a no-op of its own term first") {
 }
 
 TEST_CASE("§8: in an empty log that entry is the Bootstrap, and names who votes") {
-  One one({.log = {}});
+  SoloServer one({.log = {}});
   one.turn({PeerUp{k1, incarnation_of(k1), {}}});
   one.become_leader();
   const Entry& first = one.raft().log().at(Index(1));
@@ -189,7 +189,7 @@ TEST_CASE("§8: in an empty log that entry is the Bootstrap, and names who votes
 }
 
 TEST_CASE("§8: a read is answered after a majority has confirmed the leader, and not before") {
-  One one({.servers = 5});
+  SoloServer one({.servers = 5});
   one.become_leader();
   one.acknowledge(k1, 2);
   one.acknowledge(k2, 2);
@@ -205,7 +205,7 @@ TEST_CASE("§8: a read is answered after a majority has confirmed the leader, an
 }
 
 TEST_CASE("§8: a new leader has not caught up before it has committed in its term") {
-  One one;
+  SoloServer one;
   one.become_leader();
   CHECK(one.raft().leader_commit_heard() > one.raft().commit_index());
 }

@@ -1,7 +1,7 @@
 // What a leader remembers of its heartbeats, and what it may take in.
 #include <doctest/doctest.h>
 
-#include "paper/one.hpp"
+#include "paper/solo_server.hpp"
 #include "raft/sent_rounds.hpp"
 
 using namespace vesper;
@@ -24,7 +24,7 @@ TEST_CASE("rounds for reads, however many, do not take the regular ones away") {
 TEST_CASE("a leader whose own disk falls behind takes no more, though a majority commits") {
   Config tuning;
   tuning.max_uncommitted_bytes = 1'000;
-  One one({.tuning = tuning});
+  SoloServer one({.tuning = tuning});
   one.become_leader();
   one.acknowledge(k1, 2);
   one.propose(1, 2'000);
@@ -37,7 +37,7 @@ TEST_CASE("a leader whose own disk falls behind takes no more, though a majority
 }
 
 TEST_CASE("the late answer about what a leader sent before it went back sends nothing again") {
-  One one({.log = {1, 1, 1, 1}});
+  SoloServer one({.log = {1, 1, 1, 1}});
   one.become_leader();
   const Term term = one.raft().current_term();
   const auto refuse = [&](std::uint64_t prev) {

@@ -2,7 +2,7 @@
 // it.
 #include <doctest/doctest.h>
 
-#include "paper/one.hpp"
+#include "paper/solo_server.hpp"
 #include "raft/founding.hpp"
 
 using namespace vesper;
@@ -34,7 +34,7 @@ VoteRequest founder(std::uint64_t term) {
   return request;
 }
 
-VoteRefusal answer_to(One& one, ServerId from, const VoteRequest& request) {
+VoteRefusal answer_to(SoloServer& one, ServerId from, const VoteRequest& request) {
   one.receive_and_sync(from, request);
   return one.one<VoteReply>(from).refusal;
 }
@@ -55,24 +55,24 @@ TEST_CASE("a server founds at once when every other one has said that its log is
   CHECK(founding.is_unanimous());
   CHECK(founding.is_allowed(kBegin));
   // The next process there may have another list and another directory: it has to say so itself.
-  founding.on_reachable(id(2), false, kBegin);
+  founding.on_gone(id(2), kBegin);
   CHECK_FALSE(founding.is_allowed(kBegin));
 }
 
 TEST_CASE("a majority waits for servers that say nothing, and a minority founds nothing") {
   Founding founding = of(5);
-  founding.on_reachable(id(1), true, kBegin);
+  founding.on_connected(id(1), kBegin);
   CHECK(founding.waits_until() == kNever);
   CHECK_FALSE(founding.is_allowed(kBegin + seconds(3600)));
   const Instant there = kBegin + seconds(10);
-  founding.on_reachable(id(2), true, there);
+  founding.on_connected(id(2), there);
   CHECK(founding.waits_until() == there + kPatience);
   CHECK_FALSE(founding.is_allowed(there + kPatience - nanoseconds(1)));
   CHECK(founding.is_allowed(there + kPatience));
   // The wait counts from when the majority is there again.
-  founding.on_reachable(id(2), false, there + seconds(1));
+  founding.on_gone(id(2), there + seconds(1));
   CHECK_FALSE(founding.is_allowed(there + kPatience));
-  founding.on_reachable(id(3), true, there + seconds(4));
+  founding.on_connected(id(3), there + seconds(4));
   CHECK(founding.waits_until() == there + seconds(4) + kPatience);
 }
 
@@ -81,9 +81,9 @@ TEST_CASE("a server that saw a cluster never founds, whatever comes after") {
     Founding founding = of(3);
     founding.on_said(id(1), kEmpty, kBegin);
     founding.on_said(id(2), kFounded, kBegin);
-    if (refused) founding.on_reachable(id(2), false, kBegin);
+    if (refused) founding.on_gone(id(2), kBegin);
     founding.on_said(id(2), kEmpty, kBegin);  // it has lost its disk since
-    founding.on_reachable(id(1), true, kBegin);
+    founding.on_connected(id(1), kBegin);
     CHECK(founding.cluster_seen({}) == kCluster);
     CHECK_FALSE(founding.cluster_seen(kCluster).has_value());
     CHECK_FALSE(founding.is_unanimous());
@@ -95,7 +95,7 @@ TEST_CASE("a server that saw a cluster never founds, whatever comes after") {
 TEST_CASE("a server that still reads its log, or has one, starts the wait again") {
   for (const std::optional<PeerState>& said : {std::optional<PeerState>{}, std::optional{kBegun}}) {
     Founding founding = of(3);
-    founding.on_reachable(id(1), true, kBegin);
+    founding.on_connected(id(1), kBegin);
     founding.on_said(id(1), kEmpty, kBegin);
     founding.on_said(id(2), said, kBegin + seconds(4));
     CHECK_FALSE(founding.is_allowed(kBegin + kPatience));
@@ -107,14 +107,14 @@ TEST_CASE("a server that still reads its log, or has one, starts the wait again"
 
 TEST_CASE("no cluster is founded beside a log that can be reached, however long it is silent") {
   Founding founding = of(3);
-  for (const std::uint32_t other : {1u, 2u}) founding.on_reachable(id(other), true, kBegin);
+  for (const std::uint32_t other : {1u, 2u}) founding.on_connected(id(other), kBegin);
   founding.on_said(id(1), kEmpty, kBegin);
   founding.on_said(id(2), kBegun, kBegin);
   CHECK(founding.holder() == id(2));
   CHECK(founding.waits_until() == kNever);
   CHECK_FALSE(founding.is_allowed(kBegin + seconds(3600)));
   // Its process is gone, and what it has shown with it.
-  founding.on_reachable(id(2), false, kBegin + seconds(10));
+  founding.on_gone(id(2), kBegin + seconds(10));
   CHECK_FALSE(founding.holder().has_value());
   CHECK(founding.is_allowed(kBegin + seconds(10)));
 }
@@ -122,7 +122,7 @@ TEST_CASE("no cluster is founded beside a log that can be reached, however long 
 TEST_CASE("what a stranger to the list says counts for nothing") {
   Founding founding = of(2);
   founding.on_said(id(7), kFounded, kBegin);
-  founding.on_reachable(id(7), true, kBegin);
+  founding.on_connected(id(7), kBegin);
   CHECK_FALSE(founding.cluster_seen({}).has_value());
   CHECK(founding.missing() == std::vector{id(1)});
 }
@@ -130,7 +130,7 @@ TEST_CASE("what a stranger to the list says counts for nothing") {
 // ---- in Raft -------------------------------------------------------------------------------
 
 TEST_CASE("founding: no campaign and no vote before all others have said that they have nothing") {
-  One one({.log = {}, .alone = true});
+  SoloServer one({.log = {}, .alone = true});
   one.turn({PeerUp{k1, incarnation_of(k1), {}}});
   for (int i = 0; i < 5; ++i) one.wait_for_deadline();
   CHECK(one.is<Follower>());
@@ -141,7 +141,7 @@ TEST_CASE("founding: no campaign and no vote before all others have said that th
 
 TEST_CASE(
     "founding: a majority goes ahead after --found-after, and says meanwhile who is missing") {
-  One one({.log = {}, .alone = true});
+  SoloServer one({.log = {}, .alone = true});
   one.turn({PeerUp{k1, incarnation_of(k1), {}}});
   const Instant from = one.now();
   std::vector<std::string> said;
@@ -158,7 +158,7 @@ TEST_CASE(
 }
 
 TEST_CASE("founding: a refusal that names a cluster is enough, and is remembered") {
-  One one({.log = {}});
+  SoloServer one({.log = {}});
   one.turn({PeerSaid{k1, kFounded}});
   one.turn({PeerUp{k1, incarnation_of(k1), {}}, PeerUp{k2, incarnation_of(k2), {}}});
   for (int i = 0; i < 50; ++i) one.wait_for_deadline();
@@ -168,7 +168,7 @@ TEST_CASE("founding: a refusal that names a cluster is enough, and is remembered
 }
 
 TEST_CASE("founding: a refusal because of a log keeps an empty server from founding") {
-  One one({.log = {}});
+  SoloServer one({.log = {}});
   one.turn({PeerUp{k1, incarnation_of(k1), {}}, PeerUp{k2, incarnation_of(k2), {}}});
   one.become_pre_candidate();
   one.receive(k1, VoteReply{Term(0), Term(1), true, VoteRefusal::log_behind});
@@ -176,7 +176,7 @@ TEST_CASE("founding: a refusal because of a log keeps an empty server from found
 }
 
 TEST_CASE("E4: a server that may have lost its disk does not vote in terms that others know") {
-  One one({.log = {}, .alone = true});
+  SoloServer one({.log = {}, .alone = true});
   one.turn({PeerSaid{k1, PeerState{.term = Term(4)}}, PeerSaid{k2, PeerState{}}});
   CHECK(one.raft().current_term() == Term(4));
   CHECK(answer_to(one, k1, founder(4)) == VoteRefusal::old_term);
@@ -186,7 +186,7 @@ TEST_CASE("E4: a server that may have lost its disk does not vote in terms that 
 }
 
 TEST_CASE("founding: the Bootstrap registers no machine that has been silent for long") {
-  One one({.log = {}});
+  SoloServer one({.log = {}});
   one.turn({PeerUp{k1, incarnation_of(k1), {}}, PeerUp{k2, incarnation_of(k2), {}}});
   one.wait(seconds(1));
   one.become_leader();
@@ -202,7 +202,7 @@ TEST_CASE("founding: the Bootstrap registers no machine that has been silent for
 }
 
 TEST_CASE("C2: a leader registers no voter before it has committed in its term") {
-  One one({.log = {}});
+  SoloServer one({.log = {}});
   one.turn({PeerUp{k1, incarnation_of(k1), {}}, PeerUp{k2, incarnation_of(k2), {}}});
   one.wait(seconds(1));
   one.become_leader();
@@ -223,7 +223,7 @@ TEST_CASE("C3: a configuration is in force from its append on, until it is trunc
         make_entry(Index(1), Term(term), EntryType::bootstrap, {}, {}, encode_bootstrap(founded)));
     return m;
   };
-  One one({.log = {}});
+  SoloServer one({.log = {}});
   one.receive(k1, bootstrap(1, {3, 3}));
   CHECK(one.raft().configuration().cluster_id == Id128{3, 3});
   one.receive(k2, bootstrap(2, {9, 9}));

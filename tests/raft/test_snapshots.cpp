@@ -37,14 +37,14 @@ Entry entry(std::uint64_t index, std::uint64_t term) {
   return make_entry(Index(index), Term(term), EntryType::command, LogTime(0), Origin{}, "x");
 }
 
-// One core, its disk always done at once.
+// SoloServer core, its disk always done at once.
 struct Core {
   Instant now{seconds(1).ns};
   Raft raft;
   Output output;                 // of the last turn
   std::optional<Write> written;  // by it
 
-  Core(std::uint32_t self, Durable durable, std::size_t kept_bytes = 1u << 20)
+  Core(std::uint32_t self, RecoveredState durable, std::size_t kept_bytes = 1u << 20)
       : raft(
             [&] {
               Config config;
@@ -65,7 +65,8 @@ struct Core {
     output.write.reset();
     if (!written) return;
     raft.step(now, Persisted{written->number}, output);
-    for (Gated& gated : output.send_after) output.send_now.push_back(std::move(gated.envelope));
+    for (HeldEnvelope& gated : output.send_after)
+      output.send_now.push_back(std::move(gated.envelope));
     output.send_after.clear();
     raft.step(now, EndOfTurn{}, output);
   }
@@ -92,8 +93,8 @@ struct Core {
 };
 
 // Entries 16 to 20 of term 3 behind a snapshot at 18; what was before is gone.
-Durable compacted() {
-  Durable d;
+RecoveredState compacted() {
+  RecoveredState d;
   d.hard_state = {Term(3), {}};
   d.commit_index = Index(20);
   for (std::uint64_t i = 17; i <= 20; ++i) d.entries.push_back(entry(i, 3));
@@ -104,8 +105,8 @@ Durable compacted() {
 }
 
 // Entries 1 to 12 of term 2, the first five committed.
-Durable lagging() {
-  Durable d;
+RecoveredState lagging() {
+  RecoveredState d;
   d.hard_state = {Term(3), {}};
   d.commit_index = Index(5);
   d.entries.push_back(make_entry(Index(1), Term(2), EntryType::bootstrap, LogTime(0), Origin{},
@@ -204,7 +205,7 @@ TEST_CASE("chunks go in order, a window of them unacknowledged, and then the log
   const auto sent = leader.sent<InstallSnapshot>(1);
   REQUIRE(sent.size() == 1);
   CHECK(sent[0].chunk == 0);
-  CHECK(leader.output.send_now.back().bulk);
+  CHECK(leader.output.send_now.back().channel == Channel::bulk);
   CHECK(leader.output.read_chunks.empty());
   leader.receive(1, progress(leader, 2, false));
   REQUIRE(leader.output.read_chunks.size() == 2);
@@ -312,7 +313,7 @@ TEST_CASE("the question goes the way of the chunks, and only its first answer co
   Core leader(0, compacted());
   leader.lead();
   refuse_down(leader);
-  CHECK(leader.output.send_now.back().bulk);
+  CHECK(leader.output.send_now.back().channel == Channel::bulk);
   leader.receive(1, progress(leader, 2, true));
   REQUIRE(leader.output.read_chunks.size() == 4);
   leader.receive(1, progress(leader, 2, true));
@@ -440,7 +441,7 @@ TEST_CASE("S7: the configuration in force is the snapshot's, until an entry chan
 
 TEST_CASE(
     "S2: the log goes only when the snapshot is stored, a tail is kept, the disk keeps more") {
-  Durable d = lagging();
+  RecoveredState d = lagging();
   d.commit_index = Index(12);
   Core server(1, std::move(d));
   server.turn(SnapshotStored{snapshot_at(8, 2)});

@@ -28,7 +28,8 @@ void World::widen(std::size_t from, std::size_t to) {
   l.rate = 0;
   for (std::size_t c = 0; c < 2; ++c)
     for (Deliver& message : std::exchange(l.queues[c].waiting, {}))
-      schedule_delivery(l, c == 1, std::move(message));
+      schedule_delivery(l, c == 1 ? raft::Channel::bulk : raft::Channel::control,
+                        std::move(message));
   forget_queues(l);
 }
 
@@ -40,10 +41,11 @@ void World::forget_queues(Link& l) {
 }
 
 // As peer/out_link.cpp: what does not fit is dropped, and a message into an empty queue fits.
-void World::enqueue(std::size_t from, std::size_t to, bool bulk, Deliver message) {
+void World::enqueue(std::size_t from, std::size_t to, raft::Channel channel, Deliver message) {
   Link& l = link(from, to);
-  Link::Queue& queue = l.queues[bulk ? 1 : 0];
-  const std::size_t limit = plan_.raft.max_inflight_bytes * (bulk ? 2 : 1);
+  Link::Queue& queue = l.queues[channel == raft::Channel::bulk ? 1 : 0];
+  const std::size_t limit =
+      plan_.raft.max_inflight_bytes * (channel == raft::Channel::bulk ? 2 : 1);
   const std::size_t size = message.bytes.size();
   if (queue.bytes > limit || (queue.bytes != 0 && queue.bytes + size > limit)) {
     tally_.count(Count::queues_full);
@@ -73,14 +75,15 @@ void World::pump(std::size_t from, std::size_t to) {
     Deliver message = std::move(queue.waiting.front());
     queue.waiting.pop_front();
     if (!queue.waiting.empty()) queue.head_left = queue.waiting.front().bytes.size();
-    schedule_delivery(l, bulk, std::move(message));
+    schedule_delivery(l, bulk ? raft::Channel::bulk : raft::Channel::control, std::move(message));
   }
   after(nanoseconds(static_cast<std::int64_t>(take) * 1'000'000'000 / l.rate), Pump{from, to});
 }
 
 // ---- what is sent, and why it may be sent again
 
-void World::observe_bytes(Host& h, std::size_t to, const node::PeerMessage& message, bool bulk) {
+void World::observe_bytes(Host& h, std::size_t to, const node::PeerMessage& message,
+                          raft::Channel channel) {
   const std::size_t who = h.number();
   if (const auto* forward = std::get_if<node::Forward>(&message)) {
     if (forward->writes.empty()) return;
@@ -100,7 +103,7 @@ void World::observe_bytes(Host& h, std::size_t to, const node::PeerMessage& mess
     }
     const std::uint64_t first = append->entries.front().index.value;
     // Judged where connections are what TCP makes of them, and the server takes in what comes.
-    const Wrong wrong = sent_bytes_.sent(who, to, append->term.value, first, sizes, bulk);
+    const Violation wrong = sent_bytes_.sent(who, to, append->term.value, first, sizes, channel);
     const Host& target = host(to);
     const bool full =
         target.full || (target.up() && target.node->raft().disk_health() == raft::DiskHealth::full);

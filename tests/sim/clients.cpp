@@ -19,8 +19,8 @@ std::optional<kv::Match> match_of(const std::optional<Expectation>& expectation)
 
 std::string command_of(const Operation& operation) {
   const kv::Conditions conditions{match_of(operation.if_match), match_of(operation.if_none_match)};
-  std::optional<kv::RequestId> request;
-  if (!operation.token.empty()) request = kv::RequestId{operation.token, {7, operation.body}};
+  std::optional<kv::IdempotencyKey> request;
+  if (!operation.token.empty()) request = kv::IdempotencyKey{operation.token, {7, operation.body}};
   if (operation.kind == Operation::Kind::remove)
     return kv::encode_remove(operation.key, conditions, request);
   return kv::encode_put(operation.key, operation.value, operation.json, conditions, request);
@@ -305,7 +305,7 @@ void World::connections_lost(const Host& h) {
   }
 }
 
-void World::on_reply(Host& h, const node::Ticket& ticket, node::Reply& reply) {
+void World::on_reply(Host& h, const node::Ticket& ticket, node::ClientReply& reply) {
   mix(ticket.connection * 1'000'003 + ticket.request);
   for (Client& client : clients_) {
     if (client.connection != ticket.connection || client.host != h.number()) continue;
@@ -319,7 +319,8 @@ void World::on_reply(Host& h, const node::Ticket& ticket, node::Reply& reply) {
 }
 
 // Who is named has been elected in that term, and is the one that was asked for.
-void World::on_transferred(Client& client, const node::Ticket& ticket, const node::Reply& reply) {
+void World::on_transferred(Client& client, const node::Ticket& ticket,
+                           const node::ClientReply& reply) {
   const auto to = client.transfers.extract(ticket.request).mapped();
   const auto* done = std::get_if<node::TransferResult>(&reply);
   trace("client {}.{}: transfer {}", ticket.connection, ticket.request,
@@ -338,7 +339,7 @@ void World::on_transferred(Client& client, const node::Ticket& ticket, const nod
 }
 
 void World::on_answer(Client& client, const node::Ticket& ticket, std::size_t operation,
-                      node::Reply& reply) {
+                      node::ClientReply& reply) {
   const Operation& asked = history_.operation(operation);
   if (const auto* refusal = std::get_if<node::Refusal>(&reply)) {
     trace("client {}.{} is refused ({})", ticket.connection, ticket.request,
@@ -381,7 +382,7 @@ void World::on_answer(Client& client, const node::Ticket& ticket, std::size_t op
         written.revision, written.replayed ? ", earlier" : "");
   Outcome outcome = outcome_of(written);
   if (outcome.replayed) tally_.count(Count::writes_replayed);
-  if (outcome.kind == Outcome::Kind::reused) tally_.count(Count::tokens_reused);
+  if (outcome.kind == Outcome::Kind::reused) tally_.count(Count::idempotency_keys_reused);
   else if (outcome.kind == Outcome::Kind::full) refused_full(client, asked);
   else if (!outcome.replayed) client.revisions[asked.key] = written.current_revision;
   client.highest = std::max(client.highest, written.revision);
@@ -391,7 +392,7 @@ void World::on_answer(Client& client, const node::Ticket& ticket, std::size_t op
 
 // The token has not been kept: asked again, it is refused again or carried out.
 void World::refused_full(Client& client, const Operation& asked) {
-  tally_.count(Count::tokens_refused_full);
+  tally_.count(Count::idempotency_refused_full);
   if (chance(client.random, 40)) retry(client, asked);
 }
 

@@ -8,10 +8,10 @@ namespace vesper::sim {
 
 // What is in the newest snapshot alone is lost with it: then the server says so, and the damage is
 // undone here. Else it starts from the one before.
-Result<node::Recovery> World::recover(Host& h) {
+Result<node::RecoveredNode> World::recover(Host& h) {
   const auto once = [&] {
     return node::recover(h, h.id, raft::Incarnation(hosts_random_.next() | 1), plan_.wal,
-                         plan_.raft.log_tail_entries, plan_.max_replies);
+                         plan_.raft.log_tail_entries, plan_.max_idempotency_keys);
   };
   if (!faulty_ || !plan_.has(FaultKind::ioerror) || h.failing || !one_in(faults_, 8)) return once();
   std::vector<std::pair<raft::Index, std::string>> snapshots;

@@ -137,7 +137,7 @@ void World::say_state(std::size_t to, const Host& of, bool proven) {
   raft::PeerState state = of.node->raft().peer_state();
   if (!proven && state.cluster_id.is_none() && state.last_index.value == 0) return;
   if (!proven) state.term = raft::Term(0);
-  post(host(to), node::PeerSaid{of.id, state});
+  post(host(to), node::PeerStateHeard{of.id, state});
 }
 
 // ---- the judge ----------------------------------------------------------------------------

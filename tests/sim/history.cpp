@@ -98,7 +98,7 @@ Outcome History::apply_once(const Operation& operation) {
   return again;
 }
 
-Wrong History::committed(std::uint64_t command, std::int64_t stamp, const Passed& passed) {
+Violation History::committed(std::uint64_t command, std::int64_t stamp, const Passed& passed) {
   const auto at = written_.find(command);
   if (at == written_.end()) return "a command that nobody asked for is committed";
   Written& written = at->second;
@@ -119,7 +119,7 @@ Wrong History::committed(std::uint64_t command, std::int64_t stamp, const Passed
 }
 
 // No point in the order may lie before one that had been answered when this was invoked.
-Wrong History::sees(Tracked& tracked, std::uint64_t revision, bool effect) {
+Violation History::sees(Tracked& tracked, std::uint64_t revision, bool effect) {
   tracked.end = End::ok;
   tracked.seen = revision;
   tracked.seen_at_most = std::max(tracked.seen_at_most, revision);
@@ -135,7 +135,7 @@ void History::tell(std::uint64_t revision, std::int64_t now) {
   told_.push_back({now, revision});
 }
 
-Wrong History::wrote(std::size_t operation, const Outcome& outcome, std::int64_t now) {
+Violation History::wrote(std::size_t operation, const Outcome& outcome, std::int64_t now) {
   Tracked& tracked = operations_[operation];
   if (tracked.end != End::open) return fmt::format("answered twice: {}", name(tracked));
   std::vector<Applied>& applied = written_[tracked.command].applied;
@@ -167,7 +167,8 @@ Wrong History::wrote(std::size_t operation, const Outcome& outcome, std::int64_t
 }
 
 // What it misses was told to nobody before the instant that it names.
-Wrong History::judge_stale(const Tracked& tracked, std::uint64_t revision, const Age& age) const {
+Violation History::judge_stale(const Tracked& tracked, std::uint64_t revision,
+                               const Age& age) const {
   if (tracked.what.max_staleness && age.staleness > *tracked.what.max_staleness)
     return fmt::format("K8: {} ns old, no more than {} were wanted: {}", age.staleness,
                        *tracked.what.max_staleness, name(tracked));
@@ -183,8 +184,8 @@ Wrong History::judge_stale(const Tracked& tracked, std::uint64_t revision, const
       name(tracked));
 }
 
-Wrong History::read(std::size_t operation, const Seen& seen, std::uint64_t revision,
-                    std::int64_t now, const std::optional<Age>& age) {
+Violation History::read(std::size_t operation, const Seen& seen, std::uint64_t revision,
+                        std::int64_t now, const std::optional<Age>& age) {
   Tracked& tracked = operations_[operation];
   if (tracked.end != End::open) return fmt::format("answered twice: {}", name(tracked));
   if (revision > revision_)
@@ -216,7 +217,7 @@ Wrong History::read(std::size_t operation, const Seen& seen, std::uint64_t revis
   return wrong;
 }
 
-Wrong History::refused(std::size_t operation) {
+Violation History::refused(std::size_t operation) {
   Tracked& tracked = operations_[operation];
   if (tracked.end != End::open) return fmt::format("answered twice: {}", name(tracked));
   tracked.end = End::refused;
@@ -232,7 +233,7 @@ void History::unknown(std::size_t operation) {
   operations_[operation].end = End::unknown;
 }
 
-Wrong History::judge_connections() const {
+Violation History::judge_connections() const {
   struct Last {
     std::uint64_t seen = 0;
     std::size_t operation = 0;

@@ -72,19 +72,19 @@ class History {
   const Operation& operation(std::size_t i) const { return operations_[i].what; }
 
   // How it ended. Once at most for each. `now`: the world's time, which never falls.
-  Wrong wrote(std::size_t operation, const Outcome& outcome, std::int64_t now = 0);
-  Wrong read(std::size_t operation, const Seen& seen, std::uint64_t revision, std::int64_t now = 0,
-             const std::optional<Age>& age = std::nullopt);
-  Wrong refused(std::size_t operation);  // certainly not applied
+  Violation wrote(std::size_t operation, const Outcome& outcome, std::int64_t now = 0);
+  Violation read(std::size_t operation, const Seen& seen, std::uint64_t revision,
+                 std::int64_t now = 0, const std::optional<Age>& age = std::nullopt);
+  Violation refused(std::size_t operation);  // certainly not applied
   void unknown(std::size_t operation);
 
   // The next command of the committed log, with the stamp of its entry. Whether the answer of its
   // token has to be known, or to be forgotten, the time that has passed says; between the two only,
   // the stamps do.
-  Wrong committed(std::uint64_t command, std::int64_t stamp = 0, const Passed& passed = {});
+  Violation committed(std::uint64_t command, std::int64_t stamp = 0, const Passed& passed = {});
 
   // At the end: one connection's operations took effect in their order.
-  Wrong judge_connections() const;
+  Violation judge_connections() const;
 
   // The model's state after all that is committed.
   std::uint64_t revision() const { return revision_; }
@@ -161,9 +161,9 @@ class History {
   Outcome apply(const Operation& operation);
   Outcome apply_once(const Operation& operation);
   bool is_full() const;
-  Wrong sees(Tracked& tracked, std::uint64_t revision, bool effect);
+  Violation sees(Tracked& tracked, std::uint64_t revision, bool effect);
   void tell(std::uint64_t revision, std::int64_t now);
-  Wrong judge_stale(const Tracked& tracked, std::uint64_t revision, const Age& age) const;
+  Violation judge_stale(const Tracked& tracked, std::uint64_t revision, const Age& age) const;
   static bool names(const Expectation& expectation, const Seen& seen);
   static std::string name(const Tracked& tracked);
 

@@ -78,13 +78,13 @@ struct Host final : node::Transport, node::Clients, storage::Fs {
   bool stopping = false;
   bool turn_scheduled = false, disk_scheduled = false;
   Instant wake_at = kNever;  // in the world's time
-  std::vector<node::Post> while_paused;
+  std::vector<node::Input> while_paused;
   std::vector<Overheard> overheard;
   bool job_failed = false;  // of its disk, in this process
   raft::Index offered;      // the newest snapshot that a leader asked about
   raft::Index emptied;      // it led, and its log ended here, where its snapshot does
   raft::HardState voted;    // as of the end of its last turn
-  std::vector<std::pair<node::Ticket, node::Reply>> replies;  // of the turn under way
+  std::vector<std::pair<node::Ticket, node::ClientReply>> replies;  // of the turn under way
   static constexpr std::int64_t kUnlimited = INT64_MAX;
   std::int64_t effects_left = kUnlimited;
   std::uint64_t turns = 0;
@@ -98,7 +98,7 @@ struct Host final : node::Transport, node::Clients, storage::Fs {
     raft::Index commit, last;
   };
   Full full_log;
-  node::Recovery recovery;  // its log and snapshots
+  node::RecoveredNode recovery;  // its log and snapshots
   std::unique_ptr<node::Node> node;
   node::Counters counted;  // of which the tally knows
   raft::Term campaigned;   // likewise
@@ -109,8 +109,8 @@ struct Host final : node::Transport, node::Clients, storage::Fs {
   raft::Incarnation incarnation() const { return recovery.incarnation; }
 
   // The ports.
-  void send(raft::ServerId to, const node::PeerMessage& message, bool bulk) override;
-  void reply(const node::Ticket& ticket, node::Reply reply) override;
+  void send(raft::ServerId to, const node::PeerMessage& message, raft::Channel channel) override;
+  void reply(const node::Ticket& ticket, node::ClientReply reply) override;
   void submit(storage::Job job) override;
   Result<std::vector<std::string>> list() override { return disk.list(); }
   Result<std::uint64_t> size(const std::string& file) override { return disk.size(file); }

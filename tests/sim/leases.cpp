@@ -33,7 +33,7 @@ void Leases::hears(std::size_t server, std::uint64_t term, std::uint64_t round, 
   if (heard.size() > kRemembered) heard.pop_front();
 }
 
-Wrong Leases::answers(std::size_t server, std::uint64_t term, std::uint64_t round) {
+Violation Leases::answers(std::size_t server, std::uint64_t term, std::uint64_t round) {
   Server& s = servers_[server];
   const auto at = std::find_if(s.heard.begin(), s.heard.end(),
                                [&](const Heard& h) { return h.term == term && h.round == round; });
@@ -47,7 +47,7 @@ Wrong Leases::answers(std::size_t server, std::uint64_t term, std::uint64_t roun
                      server, term, s.voted_term);
 }
 
-Wrong Leases::votes(std::size_t server, std::uint64_t term, std::int64_t local) {
+Violation Leases::votes(std::size_t server, std::uint64_t term, std::int64_t local) {
   Server& s = servers_[server];
   s.voted_term = term;
   s.voted_at = local;
@@ -57,7 +57,7 @@ Wrong Leases::votes(std::size_t server, std::uint64_t term, std::int64_t local) 
       server, term, static_cast<double>(s.promised_until - local) / 1e6, s.promised_to);
 }
 
-Wrong Leases::holds(std::size_t server, std::uint64_t term) const {
+Violation Leases::holds(std::size_t server, std::uint64_t term) const {
   if (term >= newest_) return std::nullopt;
   return fmt::format("K7: server {} has a lease of term {} while term {} has a leader", server,
                      term, newest_);

@@ -11,7 +11,7 @@
 
 namespace vesper::sim {
 
-using Wrong = std::optional<std::string>;  // what is, or nothing
+using Violation = std::optional<std::string>;  // what is, or nothing
 
 class Leases {
  public:
@@ -24,9 +24,9 @@ class Leases {
              std::int64_t local);
   // Its answer leaves: from here on the promise counts, and it began when the heartbeat was taken
   // in.
-  Wrong answers(std::size_t server, std::uint64_t term, std::uint64_t round);
+  Violation answers(std::size_t server, std::uint64_t term, std::uint64_t round);
   // A server votes, perhaps for itself: never within a promise to the leader of an older term.
-  Wrong votes(std::size_t server, std::uint64_t term, std::int64_t local);
+  Violation votes(std::size_t server, std::uint64_t term, std::int64_t local);
   // The process ends. Its promises outlive it.
   void ends(std::size_t server) { servers_[server].heard.clear(); }
   // The disk is lost, and its votes count nowhere from now on.
@@ -40,7 +40,7 @@ class Leases {
   }
   // A server that leads `term` has a lease at this instant. From the instant at which a later
   // leader is elected on, none may: a majority has promised not to elect it before.
-  Wrong holds(std::size_t server, std::uint64_t term) const;
+  Violation holds(std::size_t server, std::uint64_t term) const;
 
   std::uint64_t promises() const { return promises_; }
 

@@ -23,7 +23,7 @@ void LogClock::leads(const Turn& turn) {
   jumped_ = 0;
 }
 
-Wrong LogClock::commits(std::uint64_t term, std::int64_t stamp) {
+Violation LogClock::commits(std::uint64_t term, std::int64_t stamp) {
   const bool same_term = term == term_;
   const std::int64_t ran = same_term ? ran_ : 0;
   const std::int64_t further = stamp - passed_.at_most;

@@ -10,7 +10,7 @@
 
 namespace vesper::sim {
 
-using Wrong = std::optional<std::string>;  // what is, or nothing
+using Violation = std::optional<std::string>;  // what is, or nothing
 
 // At the commit of an entry. Log time since an earlier one is between the two differences, and one
 // second more at most, since an entry is stamped up to a second before it is committed.
@@ -43,7 +43,7 @@ class LogClock {
   void jumps(std::int64_t forward) { jumped_ += forward; }
 
   // The next entry of the committed log. After leads() of the turn that committed it.
-  Wrong commits(std::uint64_t term, std::int64_t stamp);
+  Violation commits(std::uint64_t term, std::int64_t stamp);
   const Passed& passed() const { return passed_; }
   // Of this moment, if something were committed in it.
   Passed passed_by(std::int64_t now) const;

@@ -58,8 +58,8 @@ MUTANTS = (
     Mutant("a vote while the leader is heard", "E12", RAFT + "follower.cpp",
            "  if (!m.transfer && leader_is_fresh()) return VoteRefusal::leader_fresh;\n", "", 300),
     Mutant("a pre-vote opens its term", "E9", RAFT + "candidate.cpp",
-           "  role_ = std::move(pre);\n  ask_votes(true);\n",
-           "  role_ = std::move(pre);\n  ask_votes(true);\n"
+           "  role_ = std::move(pre);\n  ask_votes(VoteRound::pre_vote);\n",
+           "  role_ = std::move(pre);\n  ask_votes(VoteRound::pre_vote);\n"
            "  hard_state_.current_term = current_term().next();\n", 300),
     # ---- founding
     Mutant("a cluster that was named in a refusal is forgotten", "C11", RAFT + "founding.cpp",
@@ -103,7 +103,7 @@ MUTANTS = (
            "  proven_index_ = std::max(proven_index_, *last_new);\n"
            "  commit_to(std::min(m.leader_commit, proven_index_));\n",
            "  proven_index_ = std::max(proven_index_, *last_new);\n"
-           "  commit_to(std::min(m.leader_commit, log_.last_index()));\n", 300),
+           "  commit_to(std::min(m.leader_commit, log_.last_index()));\n", 1000),
     Mutant("what an older leader has proven counts for the next", "L4", RAFT + "raft.cpp",
            "  proven_index_ = commit_index_;\n}", "  proven_index_ = std::min(proven_index_, "
            "log_.last_index());\n}", 300),
@@ -188,13 +188,14 @@ MUTANTS = (
            "voters.size() == 1 && ", "", 300),
     # ---- requests that come again
     Mutant("a snapshot lacks the answers to tokens", "K1", KV + "snapshot.cpp",
-           "section_ == kKeys && results_ > 0", "section_ == kKeys && results_ > kMaxReplies", 300,
+           "section_ == kKeys && results_ > 0",
+           "section_ == kKeys && results_ > kMaxIdempotencyKeys", 300,
            ((KV + "store.cpp", "  return plus(plus(sum_, idempotency_.digest()), "
              "digest_of(revision_));\n", "  return plus(sum_, digest_of(revision_));\n"),
             (KV + "store.cpp", "plus(digest_of(revision_), idempotency_.recomputed_digest())",
              "digest_of(revision_)"))),
     Mutant("answers to tokens are forgotten early", "K2", KV + "idempotency_table.hpp",
-           "kReplyKept = seconds(600);", "kReplyKept = seconds(5);", 300),
+           "kIdempotencyKeyKept = seconds(600);", "kIdempotencyKeyKept = seconds(5);", 300),
     Mutant("a full table forgets its oldest answer", "K2", KV + "idempotency_table.hpp",
            "  bool full() const { return size() >= most_; }\n",
            "  bool full() {\n    if (size() >= most_) remove(kept_.begin());\n"
@@ -210,7 +211,8 @@ MUTANTS = (
            "command.fingerprint, now, {}};\n", "command.fingerprint, LogTime(0), {}};\n",
            1000),
     Mutant("answers to tokens are kept for ten minutes of their entries' stamps", "K2",
-           KV + "idempotency_table.hpp", "kReplyKept.ns + kMostUndecided.ns", "kReplyKept.ns",
+           KV + "idempotency_table.hpp", "kIdempotencyKeyKept.ns + kMostUndecided.ns",
+           "kIdempotencyKeyKept.ns",
            1000),
     Mutant("an answer that is given again is not kept for longer", "K2", KV + "store.cpp",
            "      idempotency_.refresh(command.idempotency_key.view(), now);\n", "", 1000),
@@ -256,7 +258,7 @@ MUTANTS = (
             (RAFT + "transfer.cpp", "  if (promise_.binds(now_)) follower->take_over_at = "
              "promise_.until();\n  else take_over();\n", "  take_over();\n"),
             (RAFT + "candidate.cpp", "  if (put_off_by_promise()) return;  // one's own vote",
-             "  if (!transfer && put_off_by_promise()) return;  // one's own vote"),
+             "  if (why == Campaign::own && put_off_by_promise()) return;  // one's own vote"),
             (RAFT + "invariants.cpp", "    VESPER_ASSERT(!std::holds_alternative<PreCandidate>"
              "(role_));\n    VESPER_ASSERT(!std::holds_alternative<Candidate>(role_));\n", ""))),
     Mutant("a lease counts from when the answer comes", "K7", RAFT + "leader_lease.cpp",

@@ -25,7 +25,8 @@ bool is_chunk(const node::PeerMessage& message) {
 
 }  // namespace
 
-void World::transmit(Host& from, std::size_t to, const node::PeerMessage& message, bool bulk) {
+void World::transmit(Host& from, std::size_t to, const node::PeerMessage& message,
+                     raft::Channel channel) {
   VESPER_ASSERT(to < hosts_.size());
   VESPER_ASSERT(to != from.number());
   observe_vote(from, to, message);
@@ -61,8 +62,8 @@ void World::transmit(Host& from, std::size_t to, const node::PeerMessage& messag
     tally_.count(Count::duplicated);
     after(between(network_, microseconds(50), delay_max_ * 10), deliver);
   }
-  if (l.rate == 0) schedule_delivery(l, bulk, std::move(deliver));
-  else enqueue(from.number(), to, bulk, std::move(deliver));
+  if (l.rate == 0) schedule_delivery(l, channel, std::move(deliver));
+  else enqueue(from.number(), to, channel, std::move(deliver));
 }
 
 void World::lose(std::size_t from, std::size_t to) {
@@ -70,10 +71,10 @@ void World::lose(std::size_t from, std::size_t to) {
   sent_bytes_.lost(from, to);
 }
 
-void World::schedule_delivery(Link& l, bool bulk, Deliver message) {
+void World::schedule_delivery(Link& l, raft::Channel channel, Deliver message) {
   Instant when = now_ + between(network_, microseconds(50), delay_max_);
   if (plan_.in_order) {
-    Instant& last = l.last_delivery[bulk ? 1 : 0];
+    Instant& last = l.last_delivery[channel == raft::Channel::bulk ? 1 : 0];
     when = last = std::max(when, last + nanoseconds(1));
   }
   at(when, std::move(message));
@@ -179,7 +180,7 @@ void World::announce(std::size_t who, std::size_t other) {
   tally_.count(Count::peers_up);
   resends_.may_go_back(who, other);
   sent_bytes_.lost(who, other);
-  post(host(who), node::PeerUp{b.id, b.incarnation(), b.node->raft().peer_state()});
+  post(host(who), node::PeerConnected{b.id, b.incarnation(), b.node->raft().peer_state()});
 }
 
 void World::gone(std::size_t who, std::size_t other) {
@@ -187,7 +188,7 @@ void World::gone(std::size_t who, std::size_t other) {
   if (!std::exchange(l.announced, false)) return;
   tally_.count(Count::peers_gone);
   host(who).excused = true;
-  post(host(who), node::PeerGone{host(other).id});
+  post(host(who), node::PeerDisconnected{host(other).id});
 }
 
 // What is under way on it is lost; it is dialled again at once.

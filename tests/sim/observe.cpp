@@ -127,7 +127,7 @@ void World::feed(const raft::Entry& entry) {
 }
 
 void World::observe_restart(Host& h) {
-  const raft::Durable& durable = h.recovery.durable;
+  const raft::RecoveredState& durable = h.recovery.durable;
   const std::uint64_t base = durable.begins().index.value;
   const LogView view{base, durable.begins().term.value, base + durable.entries.size()};
   const auto entry = [&](std::uint64_t i) -> const raft::Entry& {
@@ -196,7 +196,7 @@ void World::compare_store(const Host& h) {
   });
   const kv::LogTime now(history_.stamp());
   history_.for_newest_kept(kTokensCompared, [&](const std::string& token, std::uint64_t revision) {
-    const kv::KeptReply* reply = store.replies().find(token, now);
+    const kv::KeptResult* reply = store.idempotency_table().find(token, now);
     if (reply == nullptr || reply->result.revision != revision)
       fail(fmt::format("K1: server {} does not know what became of '{}'", h.number(), token));
   });

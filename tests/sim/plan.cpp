@@ -84,7 +84,7 @@ void draw_bounds(const Options& options, Plan& plan) {
 void draw_replies(const Options& options, Plan& plan) {
   Prng random(~options.seed * 4 + 1);
   if (random.between(1, 100) <= (plan.has(FaultKind::hang) ? 25 : 15))
-    plan.max_replies = static_cast<std::size_t>(random.between(3, 20));
+    plan.max_idempotency_keys = static_cast<std::size_t>(random.between(3, 20));
 }
 
 // As slow as it may be: a store of many small chunks passes in a second or two all the same.

@@ -85,10 +85,10 @@ struct Plan {
   // to so much longer, or its links carry so many bytes a second to it.
   Duration slow_disk;
   std::int64_t slow_link = 0;
-  node::Limits limits;
+  node::NodeLimits limits;
   storage::WalOptions wal;
   raft::Config raft;  // but for who it is
-  std::size_t max_replies = kv::kMaxReplies;
+  std::size_t max_idempotency_keys = kv::kMaxIdempotencyKeys;
 
   bool has(FaultKind kind) const { return (kinds >> static_cast<unsigned>(kind) & 1) != 0; }
 };

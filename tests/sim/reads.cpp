@@ -51,7 +51,7 @@ void ReadRounds::learns(std::size_t server, std::int64_t followed) {
   servers_[server].followed = std::max(servers_[server].followed, followed);
 }
 
-Wrong ReadRounds::reads(std::size_t server, std::int64_t asked) const {
+Violation ReadRounds::reads(std::size_t server, std::int64_t asked) const {
   const std::int64_t followed = servers_[server].followed;
   if (followed >= asked) return std::nullopt;
   return fmt::format(

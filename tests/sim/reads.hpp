@@ -11,7 +11,7 @@
 
 namespace vesper::sim {
 
-using Wrong = std::optional<std::string>;  // what is, or nothing
+using Violation = std::optional<std::string>;  // what is, or nothing
 
 class ReadRounds {
  public:
@@ -32,7 +32,7 @@ class ReadRounds {
   void learns(std::size_t server, std::int64_t followed);
   void starts(std::size_t server) { servers_[server] = {}; }
   // It answers a linearizable read that was asked at `asked`.
-  Wrong reads(std::size_t server, std::int64_t asked) const;
+  Violation reads(std::size_t server, std::int64_t asked) const;
 
  private:
   struct Server {

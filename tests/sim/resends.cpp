@@ -13,8 +13,8 @@ constexpr std::uint64_t kMostPercent = 110;
 
 }  // namespace
 
-Wrong Resends::sent(std::size_t from, std::size_t to, std::uint64_t epoch, std::uint64_t first,
-                    std::uint64_t last) {
+Violation Resends::sent(std::size_t from, std::size_t to, std::uint64_t epoch, std::uint64_t first,
+                        std::uint64_t last) {
   Stream& stream = streams_[from * servers_ + to];
   if (stream.epoch != epoch) stream = {epoch, 0};
   if (first <= stream.sent_through)
@@ -24,13 +24,13 @@ Wrong Resends::sent(std::size_t from, std::size_t to, std::uint64_t epoch, std::
   return std::nullopt;
 }
 
-Wrong SentBytes::sent(std::size_t from, std::size_t to, std::uint64_t term, std::uint64_t first,
-                      const std::vector<std::size_t>& sizes, bool bulk) {
+Violation SentBytes::sent(std::size_t from, std::size_t to, std::uint64_t term, std::uint64_t first,
+                          const std::vector<std::size_t>& sizes, raft::Channel channel) {
   Account& account = accounts_[from * servers_ + to];
   if (account.term != term) account = {.term = term};
   // One channel may overtake the other.
-  if (account.bulk && *account.bulk != bulk) account.state = Account::State::closed;
-  account.bulk = bulk;
+  if (account.channel && *account.channel != channel) account.state = Account::State::closed;
+  account.channel = channel;
   for (std::size_t n = 0; n < sizes.size(); ++n) {
     account.sent += sizes[n];
     if (account.indexes.insert(first + n).second) account.needed += sizes[n];
@@ -54,8 +54,8 @@ void Beats::wrote(std::size_t leader, std::size_t by, std::uint64_t epoch, std::
   if (index > l.commit) l.own.insert(index);
 }
 
-Wrong Beats::sent(std::size_t from, std::size_t to, std::uint64_t epoch, std::uint64_t round,
-                  std::uint64_t commit, std::int64_t local, std::int64_t interval) {
+Violation Beats::sent(std::size_t from, std::size_t to, std::uint64_t epoch, std::uint64_t round,
+                      std::uint64_t commit, std::int64_t local, std::int64_t interval) {
   Link& link = this->link(from, to, epoch);
   link.commit = std::max(link.commit, commit);
   const auto told = link.own.upper_bound(commit);

@@ -10,9 +10,11 @@
 #include <string>
 #include <vector>
 
+#include "raft/output.hpp"
+
 namespace vesper::sim {
 
-using Wrong = std::optional<std::string>;  // what is, or nothing
+using Violation = std::optional<std::string>;  // what is, or nothing
 
 class Resends {
  public:
@@ -20,8 +22,8 @@ class Resends {
 
   // Entries, or forwarded writes, first to last, leave `from` for `to`. `epoch` names what counts
   // them: a term, and of which process.
-  Wrong sent(std::size_t from, std::size_t to, std::uint64_t epoch, std::uint64_t first,
-             std::uint64_t last);
+  Violation sent(std::size_t from, std::size_t to, std::uint64_t epoch, std::uint64_t first,
+                 std::uint64_t last);
   // `from` is about to learn that something it sent to `to` may be missing there.
   void may_go_back(std::size_t from, std::size_t to) {
     streams_[from * servers_ + to].sent_through = 0;
@@ -45,8 +47,8 @@ class SentBytes {
   explicit SentBytes(std::size_t servers) : servers_(servers), accounts_(servers * servers) {}
 
   // Entries from index `first` on, of so many bytes each, leave `from` for `to`, in a term.
-  Wrong sent(std::size_t from, std::size_t to, std::uint64_t term, std::uint64_t first,
-             const std::vector<std::size_t>& sizes, bool bulk);
+  Violation sent(std::size_t from, std::size_t to, std::uint64_t term, std::uint64_t first,
+                 const std::vector<std::size_t>& sizes, raft::Channel channel);
   // `to` has acknowledged entries up to `match` in a term.
   void acknowledged(std::size_t from, std::size_t to, std::uint64_t term, std::uint64_t match);
   // A message between the two was lost, or their connection, or what one of them knew.
@@ -59,7 +61,7 @@ class SentBytes {
   struct Account {
     std::uint64_t term = 0;
     enum class State : std::uint8_t { probing, open, closed } state = State::probing;
-    std::optional<bool> bulk = {};    // the channel
+    std::optional<raft::Channel> channel = {};
     std::set<std::uint64_t> indexes;  // that were sent
     std::uint64_t needed = 0, sent = 0;
   };
@@ -76,8 +78,8 @@ class Beats {
 
   // The leader sends, to anybody, the entry at `index`: a write that `by` has forwarded.
   void wrote(std::size_t leader, std::size_t by, std::uint64_t epoch, std::uint64_t index);
-  Wrong sent(std::size_t from, std::size_t to, std::uint64_t epoch, std::uint64_t round,
-             std::uint64_t commit, std::int64_t local, std::int64_t interval);
+  Violation sent(std::size_t from, std::size_t to, std::uint64_t epoch, std::uint64_t round,
+                 std::uint64_t commit, std::int64_t local, std::int64_t interval);
   // An answer of `by` has come to the leader.
   void answered(std::size_t leader, std::size_t by) { links_[leader * servers_ + by].rounds = 0; }
 

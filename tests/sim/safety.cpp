@@ -6,8 +6,8 @@
 
 namespace vesper::sim {
 
-Wrong Safety::votes(std::size_t server, std::uint64_t incarnation, std::uint64_t term,
-                    std::uint64_t candidate) {
+Violation Safety::votes(std::size_t server, std::uint64_t incarnation, std::uint64_t term,
+                        std::uint64_t candidate) {
   promises_term(server, term);
   const auto [at, fresh] = votes_.emplace(Ballot{server, incarnation, term}, candidate);
   if (fresh || at->second == candidate) return std::nullopt;
@@ -29,14 +29,14 @@ void Safety::acknowledges(std::size_t server, std::uint64_t term, std::uint64_t 
   if (term == now_term) mirror.pending.push_back(index);
 }
 
-Wrong Safety::leads(std::size_t server, std::uint64_t term) {
+Violation Safety::leads(std::size_t server, std::uint64_t term) {
   const auto [at, fresh] = leaders_.emplace(term, server);
   if (fresh || at->second == server) return std::nullopt;
   return fmt::format("E1: servers {} and {} both lead term {}", at->second, server, term);
 }
 
-Wrong Safety::learn(std::size_t server, std::uint64_t index, Known entry,
-                    std::uint64_t previous_term) {
+Violation Safety::learn(std::size_t server, std::uint64_t index, Known entry,
+                        std::uint64_t previous_term) {
   if (entry.term < previous_term)
     return fmt::format("L1: server {} has entry {} of term {} behind one of term {}", server, index,
                        entry.term, previous_term);
@@ -53,7 +53,7 @@ Wrong Safety::learn(std::size_t server, std::uint64_t index, Known entry,
   return std::nullopt;
 }
 
-Wrong Safety::drop_behind(std::size_t server, std::uint64_t index, bool leader) {
+Violation Safety::drop_behind(std::size_t server, std::uint64_t index, bool leader) {
   Mirror& mirror = mirrors_[server];
   if (leader)
     return fmt::format("E6: server {} drops entries behind {} while it leads", server, index);
@@ -71,7 +71,7 @@ Wrong Safety::drop_behind(std::size_t server, std::uint64_t index, bool leader) 
 }
 
 // The log begins later than it did: compacted, or replaced by a snapshot.
-Wrong Safety::rebase(std::size_t server, LogView view) {
+Violation Safety::rebase(std::size_t server, LogView view) {
   Mirror& mirror = mirrors_[server];
   if (view.base_index == mirror.base_index) return std::nullopt;
   if (view.base_index < mirror.base_index)
@@ -103,7 +103,7 @@ void Safety::settle_acknowledged(Mirror& mirror) {
   mirror.pending.clear();
 }
 
-Wrong Safety::in_term(std::size_t server, std::uint64_t term, bool leader) {
+Violation Safety::in_term(std::size_t server, std::uint64_t term, bool leader) {
   Mirror& mirror = mirrors_[server];
   if (term < mirror.term)
     return fmt::format("E3: server {} falls from term {} to {}", server, mirror.term, term);
@@ -123,8 +123,8 @@ Wrong Safety::in_term(std::size_t server, std::uint64_t term, bool leader) {
                      term, last, commit_terms_[last - 1]);
 }
 
-Wrong Safety::commits_first(std::size_t server, std::uint64_t term, std::uint64_t index,
-                            std::uint64_t durable) {
+Violation Safety::commits_first(std::size_t server, std::uint64_t term, std::uint64_t index,
+                                std::uint64_t durable) {
   const Mirror& mirror = mirrors_[server];
   // L5, L10: a majority has said that it is durable there, in this term.
   std::size_t have = durable >= index ? 1 : 0;
@@ -141,8 +141,8 @@ Wrong Safety::commits_first(std::size_t server, std::uint64_t term, std::uint64_
   return std::nullopt;
 }
 
-Wrong Safety::commits(std::size_t server, std::uint64_t term, bool leader, std::uint64_t commit,
-                      std::uint64_t durable) {
+Violation Safety::commits(std::size_t server, std::uint64_t term, bool leader, std::uint64_t commit,
+                          std::uint64_t durable) {
   Mirror& mirror = mirrors_[server];
   if (commit < mirror.commit)
     return fmt::format("L9: server {} falls from commit index {} to {}", server, mirror.commit,
@@ -171,15 +171,15 @@ Wrong Safety::commits(std::size_t server, std::uint64_t term, bool leader, std::
   return std::nullopt;
 }
 
-Wrong Safety::applied(std::size_t server, std::uint64_t index, Digest digest) {
+Violation Safety::applied(std::size_t server, std::uint64_t index, Digest digest) {
   if (digests_.size() <= index) digests_.resize(index + 64);
   if (!digests_[index]) digests_[index] = digest;
   if (*digests_[index] == digest) return std::nullopt;
   return fmt::format("L20: server {} has another state at index {}", server, index);
 }
 
-Wrong Safety::judge_restart(std::size_t server, std::uint64_t incarnation, std::uint64_t term,
-                            std::optional<std::uint64_t> voted_for, LogView view) {
+Violation Safety::judge_restart(std::size_t server, std::uint64_t incarnation, std::uint64_t term,
+                                std::optional<std::uint64_t> voted_for, LogView view) {
   const Mirror& mirror = mirrors_[server];
   if (term < mirror.promised_term)
     return fmt::format("E3: server {} comes back in term {}, it had spoken in term {}", server,

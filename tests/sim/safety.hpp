@@ -13,7 +13,7 @@
 
 namespace vesper::sim {
 
-using Wrong = std::optional<std::string>;  // what is, or nothing
+using Violation = std::optional<std::string>;  // what is, or nothing
 
 // One server's log as it can be asked for.
 struct LogView {
@@ -41,8 +41,8 @@ class Safety {
   // ---- what a server says to others. Called when it leaves.
 
   // E2, E3, E4: whom `server` votes for in `term`, itself included.
-  Wrong votes(std::size_t server, std::uint64_t incarnation, std::uint64_t term,
-              std::uint64_t candidate);
+  Violation votes(std::size_t server, std::uint64_t incarnation, std::uint64_t term,
+                  std::uint64_t candidate);
   // E3: any message carries a term that the server never falls behind again.
   void promises_term(std::size_t server, std::uint64_t term);
   // L10: everything up to `index` is durable at `server`, and equals the log of term's leader.
@@ -50,32 +50,33 @@ class Safety {
   void acknowledges(std::size_t server, std::uint64_t term, std::uint64_t index,
                     std::uint64_t now_term);
   // E1: who sends what only leaders send.
-  Wrong leads(std::size_t server, std::uint64_t term);
+  Violation leads(std::size_t server, std::uint64_t term);
 
   // ---- what a server is after a turn
 
   // L1, L2, L3, E6: follows the log. `term_at` and `hash_at` answer for the indexes behind the
   // base.
   template <typename TermAt, typename HashAt>
-  Wrong follow(std::size_t server, LogView view, bool leader, TermAt&& term_at, HashAt&& hash_at);
+  Violation follow(std::size_t server, LogView view, bool leader, TermAt&& term_at,
+                   HashAt&& hash_at);
   // The same, all of it: an entry that was replaced by another one of its term is seen.
   template <typename HashAt>
-  Wrong compare_all(std::size_t server, HashAt&& hash_at) const;
+  Violation compare_all(std::size_t server, HashAt&& hash_at) const;
   // L5, L8, L9, S1: behind follow(). `durable`: what a leader counts of its own log.
-  Wrong commits(std::size_t server, std::uint64_t term, bool leader, std::uint64_t commit,
-                std::uint64_t durable);
+  Violation commits(std::size_t server, std::uint64_t term, bool leader, std::uint64_t commit,
+                    std::uint64_t durable);
   // E3, L7: behind commits().
-  Wrong in_term(std::size_t server, std::uint64_t term, bool leader);
+  Violation in_term(std::size_t server, std::uint64_t term, bool leader);
   // L20: equal state at equal index.
-  Wrong applied(std::size_t server, std::uint64_t index, Digest digest);
+  Violation applied(std::size_t server, std::uint64_t index, Digest digest);
 
   // ---- what a restart found
 
   // L10, E2, E3: everything that was promised is there. The log is then follow()ed anew.
   template <typename TermAt, typename HashAt>
-  Wrong restarts(std::size_t server, std::uint64_t incarnation, std::uint64_t term,
-                 std::optional<std::uint64_t> voted_for, LogView view, TermAt&& term_at,
-                 HashAt&& hash_at);
+  Violation restarts(std::size_t server, std::uint64_t incarnation, std::uint64_t term,
+                     std::optional<std::uint64_t> voted_for, LogView view, TermAt&& term_at,
+                     HashAt&& hash_at);
   // The disk is lost: nothing that was promised under the old incarnation counts any more.
   void wiped(std::size_t server);
 
@@ -107,14 +108,15 @@ class Safety {
     std::uint64_t term, hash, previous_term;
   };
 
-  Wrong learn(std::size_t server, std::uint64_t index, Known entry, std::uint64_t previous_term);
-  Wrong drop_behind(std::size_t server, std::uint64_t index, bool leader);
-  Wrong rebase(std::size_t server, LogView view);
+  Violation learn(std::size_t server, std::uint64_t index, Known entry,
+                  std::uint64_t previous_term);
+  Violation drop_behind(std::size_t server, std::uint64_t index, bool leader);
+  Violation rebase(std::size_t server, LogView view);
   void settle_acknowledged(Mirror& mirror);
-  Wrong judge_restart(std::size_t server, std::uint64_t incarnation, std::uint64_t term,
-                      std::optional<std::uint64_t> voted_for, LogView view);
-  Wrong commits_first(std::size_t server, std::uint64_t term, std::uint64_t index,
-                      std::uint64_t durable);
+  Violation judge_restart(std::size_t server, std::uint64_t incarnation, std::uint64_t term,
+                          std::optional<std::uint64_t> voted_for, LogView view);
+  Violation commits_first(std::size_t server, std::uint64_t term, std::uint64_t index,
+                          std::uint64_t durable);
 
   std::vector<Mirror> mirrors_;
   std::size_t voters_;
@@ -132,8 +134,8 @@ class Safety {
 };
 
 template <typename TermAt, typename HashAt>
-Wrong Safety::follow(std::size_t server, LogView view, bool leader, TermAt&& term_at,
-                     HashAt&& hash_at) {
+Violation Safety::follow(std::size_t server, LogView view, bool leader, TermAt&& term_at,
+                         HashAt&& hash_at) {
   if (auto wrong = rebase(server, view)) return wrong;
   Mirror& mirror = mirrors_[server];
   // Equal index and term: equal up to there, since the same server said both; compare_all() looks.
@@ -153,7 +155,7 @@ Wrong Safety::follow(std::size_t server, LogView view, bool leader, TermAt&& ter
 }
 
 template <typename HashAt>
-Wrong Safety::compare_all(std::size_t server, HashAt&& hash_at) const {
+Violation Safety::compare_all(std::size_t server, HashAt&& hash_at) const {
   const Mirror& mirror = mirrors_[server];
   for (std::uint64_t i = mirror.base_index + 1; i <= mirror.last(); ++i)
     if (mirror.entries[i - mirror.base_index - 1].hash != hash_at(i))
@@ -163,9 +165,9 @@ Wrong Safety::compare_all(std::size_t server, HashAt&& hash_at) const {
 }
 
 template <typename TermAt, typename HashAt>
-Wrong Safety::restarts(std::size_t server, std::uint64_t incarnation, std::uint64_t term,
-                       std::optional<std::uint64_t> voted_for, LogView view, TermAt&& term_at,
-                       HashAt&& hash_at) {
+Violation Safety::restarts(std::size_t server, std::uint64_t incarnation, std::uint64_t term,
+                           std::optional<std::uint64_t> voted_for, LogView view, TermAt&& term_at,
+                           HashAt&& hash_at) {
   Mirror& mirror = mirrors_[server];
   mirror.pending.clear();
   if (auto wrong = judge_restart(server, incarnation, term, voted_for, view)) return wrong;

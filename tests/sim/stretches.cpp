@@ -106,7 +106,8 @@ void World::send_stretch(Host& from, std::size_t to) {
     }
   }
   tally_.count(Count::stretches);
-  transmit(from, to, raft::Message(std::move(m)), chance(network_, 20));
+  transmit(from, to, raft::Message(std::move(m)),
+           chance(network_, 20) ? raft::Channel::bulk : raft::Channel::control);
 }
 
 // One that is under way for long, where connections do not keep the order.

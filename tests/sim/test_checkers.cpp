@@ -22,22 +22,22 @@ struct Log {
   std::uint64_t last() const { return base + terms.size(); }
 };
 
-Wrong follow(Safety& safety, std::size_t server, const Log& log, bool leader = false) {
+Violation follow(Safety& safety, std::size_t server, const Log& log, bool leader = false) {
   return safety.follow(
       server, {log.base, log.base_term, log.last()}, leader,
       [&](std::uint64_t i) { return log.terms[i - log.base - 1]; },
       [&](std::uint64_t i) { return i * 1000 + log.terms[i - log.base - 1] + log.salt; });
 }
 
-Wrong restart(Safety& safety, std::size_t server, const Log& log, std::uint64_t term,
-              std::optional<std::uint64_t> voted_for = std::nullopt) {
+Violation restart(Safety& safety, std::size_t server, const Log& log, std::uint64_t term,
+                  std::optional<std::uint64_t> voted_for = std::nullopt) {
   return safety.restarts(
       server, 1, term, voted_for, {log.base, log.base_term, log.last()},
       [&](std::uint64_t i) { return log.terms[i - log.base - 1]; },
       [&](std::uint64_t i) { return i * 1000 + log.terms[i - log.base - 1] + log.salt; });
 }
 
-bool says(const Wrong& wrong, std::string_view rule) {
+bool says(const Violation& wrong, std::string_view rule) {
   if (!wrong) return false;
   INFO(*wrong);
   return wrong->find(rule) != std::string::npos;

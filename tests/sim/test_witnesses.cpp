@@ -7,10 +7,11 @@
 #include "sim/resends.hpp"
 
 using namespace vesper::sim;
+using vesper::raft::Channel;
 
 namespace {
 
-bool says(const Wrong& wrong, const char* rule) {
+bool says(const Violation& wrong, const char* rule) {
   return wrong && wrong->find(rule) != std::string::npos;
 }
 
@@ -124,7 +125,7 @@ TEST_CASE("bounds: a server that answers none gets heartbeats for its own writes
   // committed. How many pass.
   const auto rounds = [&](std::uint64_t epoch, std::uint64_t first) {
     for (std::uint64_t n = 1; n <= 40; ++n)
-      if (const Wrong wrong = beats.sent(0, 2, epoch, n, first + n, 7, 50)) {
+      if (const Violation wrong = beats.sent(0, 2, epoch, n, first + n, 7, 50)) {
         CHECK(says(wrong, "bounds"));
         return n - 1;
       }
@@ -170,33 +171,33 @@ TEST_CASE("resends: many more bytes of entries than a server lacks are seen") {
   const std::vector<std::size_t> ten(10, 100);
   const std::vector<std::size_t> one = {100};
   // The probe of a new leader finds out where the log ends.
-  CHECK_FALSE(bytes.sent(0, 1, 4, 50, one, false));
-  CHECK_FALSE(bytes.sent(0, 1, 4, 41, one, false));
+  CHECK_FALSE(bytes.sent(0, 1, 4, 50, one, Channel::control));
+  CHECK_FALSE(bytes.sent(0, 1, 4, 41, one, Channel::control));
   bytes.acknowledged(0, 1, 4, 41);
-  CHECK_FALSE(bytes.sent(0, 1, 4, 42, ten, false));
+  CHECK_FALSE(bytes.sent(0, 1, 4, 42, ten, Channel::control));
   SUBCASE("a tenth more is allowed") {
-    CHECK_FALSE(bytes.sent(0, 1, 4, 51, one, false));
-    CHECK(says(bytes.sent(0, 1, 4, 51, one, false), "resends"));
+    CHECK_FALSE(bytes.sent(0, 1, 4, 51, one, Channel::control));
+    CHECK(says(bytes.sent(0, 1, 4, 51, one, Channel::control), "resends"));
   }
   SUBCASE("each server has its own account") {
-    CHECK_FALSE(bytes.sent(0, 2, 4, 42, ten, false));
-    CHECK(says(bytes.sent(0, 1, 4, 42, ten, false), "resends"));
+    CHECK_FALSE(bytes.sent(0, 2, 4, 42, ten, Channel::control));
+    CHECK(says(bytes.sent(0, 1, 4, 42, ten, Channel::control), "resends"));
   }
   SUBCASE("after a loss it opens when the server has everything") {
     bytes.lost(1, 0);
-    CHECK_FALSE(bytes.sent(0, 1, 4, 42, ten, false));
+    CHECK_FALSE(bytes.sent(0, 1, 4, 42, ten, Channel::control));
     bytes.acknowledged(0, 1, 4, 50);
-    CHECK_FALSE(bytes.sent(0, 1, 4, 42, ten, false));
+    CHECK_FALSE(bytes.sent(0, 1, 4, 42, ten, Channel::control));
     bytes.acknowledged(0, 1, 4, 51);
-    CHECK_FALSE(bytes.sent(0, 1, 4, 52, ten, false));
-    CHECK(says(bytes.sent(0, 1, 4, 52, ten, false), "resends"));
+    CHECK_FALSE(bytes.sent(0, 1, 4, 52, ten, Channel::control));
+    CHECK(says(bytes.sent(0, 1, 4, 52, ten, Channel::control), "resends"));
   }
   SUBCASE("one channel may overtake the other") {
-    CHECK_FALSE(bytes.sent(0, 1, 4, 52, ten, true));
-    CHECK_FALSE(bytes.sent(0, 1, 4, 42, ten, true));
+    CHECK_FALSE(bytes.sent(0, 1, 4, 52, ten, Channel::bulk));
+    CHECK_FALSE(bytes.sent(0, 1, 4, 42, ten, Channel::bulk));
   }
   SUBCASE("the next term begins with a probe") {
-    CHECK_FALSE(bytes.sent(0, 1, 5, 42, ten, false));
-    CHECK_FALSE(bytes.sent(0, 1, 5, 42, ten, false));
+    CHECK_FALSE(bytes.sent(0, 1, 5, 42, ten, Channel::control));
+    CHECK_FALSE(bytes.sent(0, 1, 5, 42, ten, Channel::control));
   }
 }

@@ -13,15 +13,15 @@ constexpr Duration kPollEvery = milliseconds(10);
 
 }  // namespace
 
-void Host::send(raft::ServerId to, const node::PeerMessage& message, bool bulk) {
+void Host::send(raft::ServerId to, const node::PeerMessage& message, raft::Channel channel) {
   if (!lives()) return;
   world->observe_send(*this, message);
-  world->observe_bytes(*this, to.value, message, bulk);
-  world->transmit(*this, to.value, message, bulk);
+  world->observe_bytes(*this, to.value, message, channel);
+  world->transmit(*this, to.value, message, channel);
   world->stretch(*this, to.value, message);
 }
 
-void Host::reply(const node::Ticket& ticket, node::Reply reply) {
+void Host::reply(const node::Ticket& ticket, node::ClientReply reply) {
   if (lives()) replies.emplace_back(ticket, std::move(reply));
 }
 
@@ -61,7 +61,7 @@ World::World(Options options)
     h.disk = test::MemFs(hosts_random_.next());
     h.disk.lie_after_failed_syncs();
   }
-  history_.keep_at_most(plan_.max_replies);
+  history_.keep_at_most(plan_.max_idempotency_keys);
   links_.resize(plan_.servers * plan_.servers);
   for (std::size_t c = 0; c < plan_.clients; ++c) {
     clients_.emplace_back();
@@ -174,7 +174,7 @@ void World::resume(Host& h) {
   if (!h.paused) return;
   h.paused = false;
   trace("server {} goes on", h.number());
-  for (node::Post& post : std::exchange(h.while_paused, {})) h.node->post(std::move(post));
+  for (node::Input& post : std::exchange(h.while_paused, {})) h.node->post(std::move(post));
   schedule_turn(h);
 }
 
@@ -202,7 +202,7 @@ void World::storage_failed(Host& h, const Error& error) {
 
 // ---- turns --------------------------------------------------------------------------------
 
-void World::post(Host& h, node::Post post) {
+void World::post(Host& h, node::Input post) {
   if (!h.up()) return;
   if (h.paused) {
     h.while_paused.push_back(std::move(post));
@@ -222,7 +222,7 @@ void World::turn(Host& h) {
   tally_.count(Count::turns);
   ++h.turns;
   if (h.wake_at <= now_) {
-    h.node->post(node::DeadlinePassed{});
+    h.node->post(node::TimerFired{});
     h.wake_at = kNever;
   }
   const bool dies = faulty_ && !hanging_ && plan_.has(FaultKind::effects) && one_in(faults_, 3000);
@@ -368,7 +368,7 @@ void World::step() {
   std::visit(Dispatch{*this}, action);
 }
 
-Wrong World::run() {
+Violation World::run() {
   for (std::size_t i = 0; i < hosts_.size(); ++i)
     after(between(hosts_random_, {}, milliseconds(200)), Restart{i});
   for (std::size_t c = 0; c < clients_.size(); ++c)

@@ -35,7 +35,7 @@ class World {
   World& operator=(const World&) = delete;
 
   // Faults and clients, then quiet: everybody must answer and agree. Nothing, or what was wrong.
-  Wrong run();
+  Violation run();
 
   const Tally& tally() const { return tally_; }
   Duration lasted() const { return now_ - kBegin; }
@@ -195,21 +195,21 @@ class World {
   void fail(std::string what) {
     if (!failure_) failure_ = std::move(what);
   }
-  void check(Wrong wrong) {
+  void check(Violation wrong) {
     if (wrong) fail(std::move(*wrong));
   }
 
   // world.cpp: hosts and the run
   void start(Host& h);
   raft::Config config_of(const Host& h);
-  Result<node::Recovery> recover(Host& h);  // damage.cpp
+  Result<node::RecoveredNode> recover(Host& h);  // damage.cpp
   void not_started(Host& h, const Error& error);
   void stop_process(Host& h);
   void resume(Host& h);
   void crash(Host& h, bool power);
   void crash_in_job(Host& h);
   void storage_failed(Host& h, const Error& error);
-  void post(Host& h, node::Post post);
+  void post(Host& h, node::Input post);
   void schedule_turn(Host& h);
   void turn(Host& h);
   void after_turn(Host& h, Instant deadline);
@@ -250,15 +250,17 @@ class World {
   void narrow(Spell& spell);
   void widen(std::size_t from, std::size_t to);
   void forget_queues(Link& link);
-  void enqueue(std::size_t from, std::size_t to, bool bulk, Deliver message);
+  void enqueue(std::size_t from, std::size_t to, raft::Channel channel, Deliver message);
   void pump(std::size_t from, std::size_t to);
-  void observe_bytes(Host& h, std::size_t to, const node::PeerMessage& message, bool bulk);
+  void observe_bytes(Host& h, std::size_t to, const node::PeerMessage& message,
+                     raft::Channel channel);
   void overhear_losses(std::size_t who, std::size_t from, const node::PeerMessage& message);
 
   void lose(std::size_t from, std::size_t to);
-  void transmit(Host& from, std::size_t to, const node::PeerMessage& message, bool bulk);
+  void transmit(Host& from, std::size_t to, const node::PeerMessage& message,
+                raft::Channel channel);
   void deliver(Deliver& message);
-  void schedule_delivery(Link& link, bool bulk, Deliver message);
+  void schedule_delivery(Link& link, raft::Channel channel, Deliver message);
   void dial(std::size_t from, std::size_t to, Duration delay);
   void on_dial(const Dial& dial);
   bool handshake(Host& from, Host& to);
@@ -280,12 +282,12 @@ class World {
   void choose_read(Client& client, Operation& operation);
   void give_up(Client& client, std::size_t operation);
   std::optional<Age> age_of(const Host& h, const node::ReadResult& read) const;
-  void on_reply(Host& h, const node::Ticket& ticket, node::Reply& reply);
+  void on_reply(Host& h, const node::Ticket& ticket, node::ClientReply& reply);
   void ask_transfer(Client& client);
   void move_elsewhere(Client& client);
-  void on_transferred(Client& client, const node::Ticket& ticket, const node::Reply& reply);
+  void on_transferred(Client& client, const node::Ticket& ticket, const node::ClientReply& reply);
   void on_answer(Client& client, const node::Ticket& ticket, std::size_t operation,
-                 node::Reply& reply);
+                 node::ClientReply& reply);
   void refused_full(Client& client, const Operation& asked);
   void forget(Client& client);
   void hang_up(Client& client);
@@ -398,7 +400,7 @@ class World {
   LogClock log_clock_;
   History history_;
   Tally tally_;
-  Wrong failure_;
+  Violation failure_;
 };
 
 }  // namespace vesper::sim

@@ -12,7 +12,7 @@ using namespace vesper;
 
 namespace {
 
-constexpr std::size_t kWrites = kv::kMaxReplies;
+constexpr std::size_t kWrites = kv::kMaxIdempotencyKeys;
 constexpr std::size_t kKeys = 10'000;
 
 // The processor's time and not the wall's: what else runs on this machine is not our doing.
@@ -47,7 +47,7 @@ int main() {
   });
   measure("encode, with a token and a fingerprint", 2 * kWrites, [&](std::size_t i) {
     const std::string& key = keys[i % kKeys];
-    const kv::RequestId id{tokens[i], kv::fingerprint_of("PUT", "/kv/" + key, {}, value)};
+    const kv::IdempotencyKey id{tokens[i], kv::fingerprint_of("PUT", "/kv/" + key, {}, value)};
     keyed[i] = SharedBytes::copy_of(kv::encode_put(key, value, false, {}, id));
   });
 
@@ -65,5 +65,5 @@ int main() {
   measure("apply, known tokens", kWrites, [&](std::size_t i) { apply(keyed[i], 3); });
   measure("apply, new tokens while old ones are forgotten", kWrites,
           [&](std::size_t i) { apply(keyed[kWrites + i], 604); });
-  std::printf("%zu replies are kept\n", store.replies().size());
+  std::printf("%zu replies are kept\n", store.idempotency_table().size());
 }

@@ -34,9 +34,9 @@ struct Setup {
 };
 
 // The server under test is number 0.
-class One {
+class SoloServer {
  public:
-  explicit One(Setup setup = {}) {
+  explicit SoloServer(Setup setup = {}) {
     Config config = setup.tuning;
     config.self = k0;
     config.incarnation = incarnation_of(k0);
@@ -47,7 +47,7 @@ class One {
       configuration.voters.push_back(
           {ServerId(i), "http://127.0.0.1:1", incarnation_of(ServerId(i))});
     }
-    Durable durable;
+    RecoveredState durable;
     for (const std::uint64_t term : setup.log) {
       const Index index(durable.entries.size() + 1);
       durable.entries.push_back(index.value > 1
@@ -84,8 +84,8 @@ class One {
   void sync_through(WriteNumber number) {
     sent_.clear();
     output_.clear();
-    std::vector<Gated> kept;
-    for (Gated& gated : waiting_) {
+    std::vector<HeldEnvelope> kept;
+    for (HeldEnvelope& gated : waiting_) {
       if (gated.may_leave(number, number)) sent_.push_back(gated.envelope);
       else kept.push_back(gated);
     }
@@ -146,7 +146,7 @@ class One {
   const Raft& raft() const { return *raft_; }
   const Output& output() const { return output_; }
   Instant now() const { return now_; }
-  const std::vector<Gated>& waiting() const { return waiting_; }
+  const std::vector<HeldEnvelope>& waiting() const { return waiting_; }
   std::uint32_t servers() const {
     return static_cast<std::uint32_t>(raft_->configuration().voters.size());
   }
@@ -181,13 +181,13 @@ class One {
  private:
   void take() {
     for (const Envelope& envelope : output_.send_now) sent_.push_back(envelope);
-    for (const Gated& gated : output_.send_after) waiting_.push_back(gated);
+    for (const HeldEnvelope& gated : output_.send_after) waiting_.push_back(gated);
   }
 
   std::optional<Raft> raft_;
   Output output_;
   std::vector<Envelope> sent_;
-  std::vector<Gated> waiting_;
+  std::vector<HeldEnvelope> waiting_;
   std::uint64_t sequence_ = 0;
   Instant now_ = kStart;
 };
