@@ -2,6 +2,8 @@
 
 #include <fmt/core.h>
 
+#include <concepts>
+
 namespace vesper::sim {
 namespace {
 
@@ -59,7 +61,11 @@ struct Describe {
     return fmt::format("hand over in term {}{}", m.term.value,
                        m.to ? fmt::format(" to server {}", m.to->value) : "");
   }
-  std::string operator()(const raft::Message& m) const { return std::visit(*this, m); }
+  // Not for what merely converts to it: a message without a text of its own does not compile.
+  template <std::same_as<raft::Message> M>
+  std::string operator()(const M& m) const {
+    return std::visit(*this, m);
+  }
   std::string operator()(const node::Forward& m) const {
     return fmt::format("forward for term {}: {} writes behind {}", m.term.value, m.writes.size(),
                        m.previous);
