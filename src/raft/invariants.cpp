@@ -26,7 +26,8 @@ void Raft::check_invariants() const {
     VESPER_ASSERT(!std::holds_alternative<PreCandidate>(role_));
     VESPER_ASSERT(!std::holds_alternative<Candidate>(role_));
   }
-  VESPER_ASSERT(!fresh_as_of() || *fresh_as_of() <= now_);
+  const std::optional<Instant> fresh = fresh_as_of();
+  VESPER_ASSERT(!fresh || *fresh <= now_);
   const auto* leader = std::get_if<Leader>(&role_);
   if (leader == nullptr) return;
   // Its own promise outlasts the lease that it is part of.

@@ -5,7 +5,6 @@
 
 #include <algorithm>
 #include <array>
-#include <functional>
 #include <optional>
 #include <span>
 
@@ -57,15 +56,21 @@ class Quorum {
   static auto reached_by(std::span<const Voter> set, ValueOf&& value_of)
       -> decltype(value_of(set.front())) {
     using Value = typename decltype(value_of(set.front()))::value_type;
-    std::array<Value, kMaxServers> values;
-    auto end = values.begin();
+    // Not initialized: clearing all of them would cost more than counting a few.
+    union Slot {
+      Slot() {}
+      Value value;
+    };
+    std::array<Slot, kMaxServers> slots;
+    auto end = slots.begin();
     for (const Voter& voter : set)
-      if (const auto value = value_of(voter)) *end++ = *value;
+      if (const auto value = value_of(voter)) (end++)->value = *value;
     const auto wanted = static_cast<std::ptrdiff_t>(majority(set));
-    if (end - values.begin() < wanted) return std::nullopt;
-    const auto at = values.begin() + (wanted - 1);
-    std::nth_element(values.begin(), at, end, std::greater<>());
-    return *at;
+    if (end - slots.begin() < wanted) return std::nullopt;
+    const auto at = slots.begin() + (wanted - 1);
+    std::nth_element(slots.begin(), at, end,
+                     [](const Slot& a, const Slot& b) { return a.value > b.value; });
+    return at->value;
   }
 
   std::span<const Voter> voters_, outgoing_;
