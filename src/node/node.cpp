@@ -217,6 +217,10 @@ void Node::take_log_lines() {
 }
 
 void Node::watch_leadership() {
+  const bool campaigns = std::holds_alternative<raft::PreCandidate>(raft_.role()) ||
+                         std::holds_alternative<raft::Candidate>(raft_.role());
+  if (campaigns && !campaigning_) ++counters_.elections_started;
+  campaigning_ = campaigns;
   if (!raft_.leader() || raft_.current_term() == seen_term_) return;
   seen_term_ = raft_.current_term();
   ++counters_.leader_changes;

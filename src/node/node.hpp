@@ -162,6 +162,7 @@ class Node {
   bool disk_was_full_ = false;  // as Raft was told last
   bool stopping_ = false;
   raft::Term seen_term_;  // of the leader seen last
+  bool campaigning_ = false;
   std::vector<std::string> notes_, alarms_;
   Counters counters_;
 };

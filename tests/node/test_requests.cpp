@@ -216,3 +216,15 @@ TEST_CASE("an acknowledgement that waits for space waits once, however often it 
   follower.settle();
   CHECK(follower.acknowledgements == before + 1);
 }
+
+TEST_CASE("a campaign is counted once, however many rounds it takes") {
+  Follower follower;
+  const auto campaigns = [&] { return follower.node->counters().elections_started; };
+  CHECK(campaigns() == 0);
+  for (int i = 0; i < 40; ++i) {  // the leader is silent, and nobody answers
+    follower.now = follower.now + milliseconds(50);
+    follower.node->post(node::TimerFired{});
+    follower.turn();
+  }
+  CHECK(campaigns() == 1);
+}
