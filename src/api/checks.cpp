@@ -140,22 +140,19 @@ void render_problem(const Problem& problem, Answer& answer) {
   append_problem(answer.body, problem);
 }
 
-bool render_refusal(const node::ClientReply& reply, std::string_view idempotency_key,
-                    Answer& answer) {
-  if (const auto* refusal = std::get_if<node::Refusal>(&reply)) {
-    Problem problem = refused(*refusal);
-    if (*refusal == node::Refusal::outcome_unknown && !idempotency_key.empty())
-      problem.hint = "send the same request with the same Idempotency-Key again, to any node";
-    render_problem(problem, answer);
-    return true;
-  }
-  const auto* write = std::get_if<kv::WriteResult>(&reply);
-  if (write == nullptr) return false;
-  if (const auto problem = idempotency_problem(*write)) {
+void render_refusal(node::Refusal refusal, std::string_view idempotency_key, Answer& answer) {
+  Problem problem = refused(refusal);
+  if (refusal == node::Refusal::outcome_unknown && !idempotency_key.empty())
+    problem.hint = "send the same request with the same Idempotency-Key again, to any node";
+  render_problem(problem, answer);
+}
+
+bool render_if_not_carried_out(const kv::WriteResult& write, Answer& answer) {
+  if (const auto problem = idempotency_problem(write)) {
     render_problem(*problem, answer);
     return true;
   }
-  answer.replayed = write->replayed;
+  answer.replayed = write.replayed;
   return false;
 }
 

@@ -40,9 +40,9 @@ std::optional<Problem> check_length(const http::RequestHead& head, const HttpExc
 Problem too_large(const HttpExchange& exchange);
 
 void render_problem(const Problem& problem, Answer& answer);
-// Renders a refusal, or a write that its Idempotency-Key kept from being carried out. False: the
-// reply is neither. A write that was carried out before is marked as replayed.
-bool render_refusal(const node::ClientReply& reply, std::string_view idempotency_key,
-                    Answer& answer);
+void render_refusal(node::Refusal refusal, std::string_view idempotency_key, Answer& answer);
+// False: the write was carried out, now or, as the answer then says, before. True: its
+// Idempotency-Key kept it from being carried out, and the answer says why.
+bool render_if_not_carried_out(const kv::WriteResult& write, Answer& answer);
 
 }  // namespace vesper::api

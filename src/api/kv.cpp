@@ -147,7 +147,7 @@ void render_write(const KvRequest& request, const kv::WriteResult& write, Answer
     case kv::WriteResult::Kind::precondition_failed:
       return render_failed_condition(write.current_revision, write.revision, answer);
     case kv::WriteResult::Kind::key_reused:
-    case kv::WriteResult::Kind::table_full: VESPER_UNREACHABLE();  // render_refusal() has answered
+    case kv::WriteResult::Kind::table_full: VESPER_UNREACHABLE();  // render_kv() has answered
   }
   json.end_object();
   answer.body += '\n';
@@ -230,12 +230,20 @@ void run_kv(Context& context, HttpExchange& exchange, std::string body) {
 }
 
 void render_kv(Context&, const HttpExchange& exchange, Answer& answer) {
-  const auto& request = std::get<KvRequest>(exchange.request);
-  const node::ClientReply& reply = exchange.reply();
-  if (render_refusal(reply, request.idempotency_key, answer)) return;
-  if (const auto* read = std::get_if<node::ReadResult>(&reply)) render_read(request, *read, answer);
-  else if (const auto* write = std::get_if<kv::WriteResult>(&reply))
-    render_write(request, *write, answer);
+  struct Render {
+    const KvRequest& request;
+    Answer& answer;
+
+    void operator()(const node::Refusal& refusal) const {
+      render_refusal(refusal, request.idempotency_key, answer);
+    }
+    void operator()(const node::ReadResult& read) const { render_read(request, read, answer); }
+    void operator()(const kv::WriteResult& write) const {
+      if (!render_if_not_carried_out(write, answer)) render_write(request, write, answer);
+    }
+    void operator()(const node::TransferResult&) const { VESPER_UNREACHABLE(); }
+  };
+  std::visit(Render{std::get<KvRequest>(exchange.request), answer}, exchange.reply());
 }
 
 }  // namespace vesper::api

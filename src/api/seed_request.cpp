@@ -117,25 +117,34 @@ void run_seed_request(Context& context, HttpExchange& exchange, std::string body
 }
 
 void render_seed_request(Context&, const HttpExchange& exchange, Answer& answer) {
-  const node::ClientReply& reply = exchange.reply();
-  // The seed's endpoint says "no leader" with a 200. A read that no majority confirmed in time
-  // found no leader that leads.
-  const auto* refusal = std::get_if<node::Refusal>(&reply);
-  if (refusal != nullptr &&
-      (*refusal == node::Refusal::no_leader || *refusal == node::Refusal::timeout)) {
-    render_fail(exchange, Why::no_leader, answer);
-  } else if (render_refusal(reply, std::get<SeedRequest>(exchange.request).idempotency_key,
-                            answer)) {
-    return;
-  } else if (const auto* read = std::get_if<node::ReadResult>(&reply)) {
-    answer.revision = read->revision;
-    if (read->item) render_found(exchange, *read->item, answer);
-    else render_fail(exchange, Why::no_key, answer);
-  } else if (const auto* write = std::get_if<kv::WriteResult>(&reply)) {
-    answer.revision = write->revision;
-    answer.body += R"({"code":"success"})";
-  }
-  answer.body += '\n';
+  struct Render {
+    const HttpExchange& exchange;
+    Answer& answer;
+
+    // The seed's endpoint says "no leader" with a 200. A read that no majority confirmed in time
+    // found no leader that leads.
+    void operator()(const node::Refusal& refusal) const {
+      if (refusal != node::Refusal::no_leader && refusal != node::Refusal::timeout) {
+        const auto& request = std::get<SeedRequest>(exchange.request);
+        return render_refusal(refusal, request.idempotency_key, answer);
+      }
+      render_fail(exchange, Why::no_leader, answer);
+      answer.body += '\n';
+    }
+    void operator()(const node::ReadResult& read) const {
+      answer.revision = read.revision;
+      if (read.item) render_found(exchange, *read.item, answer);
+      else render_fail(exchange, Why::no_key, answer);
+      answer.body += '\n';
+    }
+    void operator()(const kv::WriteResult& write) const {
+      if (render_if_not_carried_out(write, answer)) return;
+      answer.revision = write.revision;
+      answer.body += "{\"code\":\"success\"}\n";
+    }
+    void operator()(const node::TransferResult&) const { VESPER_UNREACHABLE(); }
+  };
+  std::visit(Render{exchange, answer}, exchange.reply());
 }
 
 }  // namespace vesper::api

@@ -40,14 +40,23 @@ void run_transfer(Context& context, HttpExchange& exchange, std::string) {
 }
 
 void render_transfer(Context& context, const HttpExchange& exchange, Answer& answer) {
-  if (render_refusal(exchange.reply(), {}, answer)) return;
-  const auto& result = std::get<node::TransferResult>(exchange.reply());
-  json::Writer json(answer.body);
-  json.begin_object();
-  json.member("leader", context.address_of(result.leader));
-  json.member("term", result.term.value);
-  json.end_object();
-  answer.body += '\n';
+  struct Render {
+    Context& context;
+    Answer& answer;
+
+    void operator()(const node::Refusal& refusal) const { render_refusal(refusal, {}, answer); }
+    void operator()(const node::TransferResult& result) const {
+      json::Writer json(answer.body);
+      json.begin_object();
+      json.member("leader", context.address_of(result.leader));
+      json.member("term", result.term.value);
+      json.end_object();
+      answer.body += '\n';
+    }
+    void operator()(const node::ReadResult&) const { VESPER_UNREACHABLE(); }
+    void operator()(const kv::WriteResult&) const { VESPER_UNREACHABLE(); }
+  };
+  std::visit(Render{context, answer}, exchange.reply());
 }
 
 }  // namespace vesper::api
