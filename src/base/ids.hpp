@@ -9,7 +9,7 @@
 
 namespace vesper {
 
-// An integer with its own type. Tag is an incomplete type that is used only here.
+// An integer with its own type. Tag is an incomplete type that is used for nothing else.
 template <typename Tag, typename Rep>
 struct StrongId {
   Rep value{};

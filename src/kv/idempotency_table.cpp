@@ -98,7 +98,7 @@ bool IdempotencyTable::keep(KeptResult kept) {
   auto hint = by_key_.lower_bound(kept.idempotency_key);
   if (hint != by_key_.end() && hint->first == kept.idempotency_key) {
     if (!is_over(hint->second->second, kept.asked_at)) return false;
-    remove((hint++)->second);  // over, but not yet forgotten
+    remove((hint++)->second);  // expired, but not yet forgotten
   }
   // Stamps never fall. If one did, this keeps the order of forgetting intact.
   if (!kept_.empty()) kept.asked_at = std::max(kept.asked_at, kept_.rbegin()->second.asked_at);

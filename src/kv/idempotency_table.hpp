@@ -39,13 +39,13 @@ struct WriteResult {
     table_full = 6,  // its idempotency key is new, and the table is full
   };
   Kind kind = Kind::absent;
-  // The store's revision after the write, which is also the revision of this put or remove.
+  // The store's revision after the write. For `put` and `removed` it is the write's own revision.
   std::uint64_t revision = 0;
   // The key's values after a put; else 0.
   std::uint64_t create_revision = 0;
   std::uint64_t version = 0;
   std::uint64_t current_revision = 0;  // the key's revision afterwards; 0 if it is absent
-  bool replayed = false;               // an earlier command with this idempotency key was decided
+  bool replayed = false;               // the result of an earlier command with this idempotency key
 };
 
 struct KeptResult {
@@ -65,13 +65,13 @@ class IdempotencyTable {
   std::size_t most() const { return most_; }
   bool full() const { return size() >= most_; }
 
-  // Forgets a few results whose time is over. Called with every command, before find(), so that
-  // there is room for one more unless every result still has time left (K2). A command adds at most
-  // one result, so results are forgotten faster than they arrive.
+  // Forgets a few expired results. Called with every command, before find(), so that there is room
+  // for one more unless every result still has time left (K2). A command adds at most one result,
+  // so results are forgotten faster than they arrive.
   void forget(LogTime now) {
     if (!kept_.empty() && is_over(kept_.begin()->second, now)) forget_some(now);
   }
-  // Null if the key is new, or if the time of its result is over. Valid until the next change.
+  // Null if the key is new, or if its result has expired. Valid until the next change.
   const KeptResult* find(std::string_view idempotency_key, LogTime now) const;
   // Returns false, and keeps nothing, if find() finds the key at `kept.asked_at`. Requires !full().
   bool keep(KeptResult kept);

@@ -122,8 +122,8 @@ bool Export::next_item(Store::Records::iterator& at, std::size_t& budget) {
     return image != mark.images.end() &&
            (at == store_.records_.end() || image->first.view() <= at->key.view());
   };
-  // Skips keys that were created since the mark, and keys that were overwritten, whose images come
-  // first.
+  // Skips keys that were created since the mark. Also skips keys that were overwritten, because
+  // their images come first.
   while (at != store_.records_.end() && at->item.revision > mark.revision && !is_next()) {
     if (budget == 0) return false;
     --budget;

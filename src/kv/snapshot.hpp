@@ -84,7 +84,7 @@ class Import {
   void keep(const SharedBytes& own, std::size_t key_size, Item item, Id128 value_sum);
   void took_one();
 
-  // An item whose large value is still arriving.
+  // An item with a large value that is still arriving.
   struct Arriving {
     Arriving(Item its, std::size_t key, std::size_t value)
         : item(std::move(its)), key_size(key), bytes(key + value) {}

@@ -70,7 +70,7 @@ inline constexpr Duration kFastStartMax = milliseconds(60);
 inline constexpr Duration kFastRound = milliseconds(20);
 // How long a server waits before it campaigns after granting a pre-vote.
 inline constexpr Duration kHoldBack = milliseconds(30);
-// How long a candidate waits before it asks voters again that refused temporarily.
+// How long a candidate waits before it asks again the voters that refused temporarily.
 inline constexpr Duration kAskAgain = milliseconds(10);
 
 // How long, in election timeouts, the log keeps the entries that a follower needs after a snapshot,

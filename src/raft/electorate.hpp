@@ -17,7 +17,7 @@ class Electorate {
   void append(const Entry& entry);
 
   Quorum quorum() const { return Quorum(configuration_.voters); }
-  // True if the votes and acknowledgements of this server count: it is a voter, and the log has
+  // True if votes and acknowledgements of server `id` count: it is a voter, and the log has
   // registered this incarnation (C10). Before the Bootstrap entry every incarnation counts.
   bool counts(ServerId id, Incarnation incarnation) const {
     const Voter* voter = configuration_.find(id);

@@ -9,9 +9,9 @@
 
 namespace vesper::raft {
 
-// Handles what every message from the leader of current_term has in common. A term has one leader
-// (E1). A second one is ignored: it lost its vote with its disk, or is a forger. Returns false in
-// that case.
+// Handles what all messages from the leader of current_term have in common. A term has one leader
+// (E1). A second one can only be a server that lost its vote with its disk, or a forger. Its
+// message is ignored, and this returns false.
 bool Raft::hear_leader(ServerId from, Index leader_commit, std::optional<LogTime> log_time) {
   const std::optional<ServerId> known = leader();
   if (known && *known != from) {
@@ -125,7 +125,7 @@ bool Raft::leader_is_fresh() const {
 
 VoteRefusal Raft::judge_vote(ServerId from, const VoteRequest& m) const {
   if (regressed_) return VoteRefusal::regressed;
-  // The request's term is old. Of a pre-vote, the term in question must be above the current one.
+  // The request's term is old, or a pre-vote asks about a term that has already begun.
   if (m.term < current_term() || (m.pre_vote && m.term == current_term()))
     return VoteRefusal::old_term;
   if (!m.transfer && leader_is_fresh()) return VoteRefusal::leader_fresh;

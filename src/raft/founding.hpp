@@ -1,6 +1,6 @@
 // Decides whether a server with an empty log may found a cluster, or vote for a server that would.
-// No accident may create a second cluster beside a living one: a lost disk, a wrong directory, a
-// list that grew. The argument is in docs/raft.md, "Founding a cluster".
+// No accident may create a second cluster while the first one lives: a lost disk, a wrong
+// directory, a list that grew. The argument is in docs/raft.md, "Founding a cluster".
 #pragma once
 
 #include <map>
@@ -39,7 +39,7 @@ class Founding {
   bool is_allowed(Instant now) const;
   // True if every other server has reported an empty log, and no cluster was seen.
   bool is_unanimous() const;
-  // A connected server whose log is not empty. No cluster is founded beside it.
+  // A connected server that has a log. While there is one, no cluster is founded.
   std::optional<ServerId> holder() const;
   // When the wait of a reachable majority ends. kNever: founding does not wait for a time.
   Instant waits_until() const;

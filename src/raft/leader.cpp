@@ -118,8 +118,8 @@ void Raft::replicate_to(ServerId id, Progress& progress) {
     if (!progress.probe_sent) send_append(id, progress);
     return;
   }
-  // A large window is not filled in one turn. The acknowledgements of what is in flight bring the
-  // rest.
+  // A large window is not filled in one turn. The acknowledgements of the entries in flight trigger
+  // the rest.
   const std::size_t at_most =
       std::min(config_.max_inflight_bytes, progress.in_flight_bytes + kSentPerTurn);
   while (progress.next_index <= log_.last_index() &&
@@ -163,7 +163,7 @@ void Raft::send_append(ServerId id, Progress& progress) {
 }
 
 // The progress that a reply belongs to. Null if this server does not lead, or if the reply comes
-// from another incarnation, whose disk is gone.
+// from another incarnation: the disk of that incarnation is gone.
 Progress* Raft::progress_of(ServerId id, Incarnation incarnation) {
   auto* leader = std::get_if<Leader>(&role_);
   if (leader == nullptr) return nullptr;
@@ -244,8 +244,8 @@ void Raft::send_heartbeat(ServerId id, Progress& progress, const RoundFacts& fac
   send(id, heartbeat_to(progress, facts), kTermOnly);
 }
 
-// Sends the newest round's heartbeat to one follower again. The promise that it requests begins
-// now.
+// Sends the newest round's heartbeat to one follower between rounds. The promise that it requests
+// begins now.
 void Raft::repeat_round(ServerId id, Progress& progress) {
   promise_.give(std::get<Leader>(role_).sent.newest().lease_ms, now_);
   send_heartbeat(id, progress, round_facts());

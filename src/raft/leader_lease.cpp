@@ -1,7 +1,6 @@
 // Leader leases: promises not to vote, and what a leader may conclude from them. Also the age of a
 // server's state, for reads that ask no other server. The arguments are in docs/raft.md, "Leases"
-// and "Stale reads". They rest on clocks that run at nearly the same rate; no other part of Raft
-// does.
+// and "Stale reads". They assume clocks that run at nearly the same rate, and nothing else.
 #include <fmt/core.h>
 
 #include <algorithm>
@@ -86,10 +85,10 @@ void Raft::remember_freshness() {
   if (is_leader()) freshness_.remember(fresh_as_of());
 }
 
-// An instant at which no majority had gone beyond this leader's term: each of its members answered,
-// in this term, a heartbeat that was sent then or later. So no later leader existed, and everything
-// acknowledged by then is at or below commit_index_. K3: only once an entry of this term is
-// committed does commit_index_ cover everything that older terms committed.
+// An instant at which a majority was still in this leader's term: each server of that majority
+// answered, in this term, a heartbeat that was sent then or later. So no later leader existed, and
+// everything acknowledged by then is at or below commit_index_. K3: commit_index_ covers everything
+// that older terms committed only once an entry of this term is committed.
 std::optional<Instant> Raft::confirmed_at() const {
   const auto& leader = std::get<Leader>(role_);
   if (commit_index_ < leader.term_start) return std::nullopt;

@@ -82,9 +82,9 @@ struct Heartbeat {
   std::uint64_t round = 0;  // never reused within a term
   // A server that replies grants no vote for 1.1 × this duration. At most kMaxLease.
   std::uint32_t lease_ms = 0;
-  // How fresh leader_commit is (raft/freshness.hpp). The leader received the receiver's reply with
-  // the stamp `echo`. A majority is known to have followed this leader `age` before that moment, or
-  // later. 0: not known.
+  // How fresh leader_commit is (raft/freshness.hpp). The leader has received a reply from this
+  // follower with the stamp `echo`. A majority followed the leader at the instant `age` before
+  // that, or later. An `echo` of 0: not known.
   std::uint64_t echo = 0;
   Duration age;  // never negative
   WriteBlock write_block = WriteBlock::none;

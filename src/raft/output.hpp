@@ -53,7 +53,7 @@ struct StoreChunk {
 };
 
 struct Output {
-  // These messages carry no own term that is not durable here. They include a leader's
+  // Every term of this server in these messages is durable here. They include a leader's
   // AppendEntries, so that replication overlaps the leader's own disk write (thesis 10.2.1).
   std::vector<Envelope> send_now;
   std::optional<Write> write;

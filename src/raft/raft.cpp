@@ -346,8 +346,8 @@ PeerState Raft::peer_state() const {
           log_.last_index()};
 }
 
-// E9 and E12 as amended by fast failover: a leader whose process is gone no longer prevents
-// elections.
+// E9 and E12 as amended by fast failover: a leader no longer prevents elections once its process is
+// gone.
 void Raft::on_peer_gone(ServerId id) {
   peers_.gone(id);
   founding_.on_gone(id, now_);

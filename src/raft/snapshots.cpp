@@ -54,7 +54,7 @@ void Raft::adopt_snapshot(const Snapshot& snapshot) {
 }
 
 // §7, figure 13, step 7: discards the log and replaces the state by the snapshot. S3: this is
-// atomic, because a recovery that finds the snapshot beside the old log does the same.
+// atomic, because a recovery that finds both the snapshot and the old log does the same.
 void Raft::install(const Snapshot& snapshot) {
   VESPER_ASSERT(!is_leader());
   output_->notes.push_back(fmt::format(

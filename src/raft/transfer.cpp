@@ -133,8 +133,8 @@ void Raft::on_timeout_now(ServerId from) {
   output_->notes.push_back(
       fmt::format("{} hands {} over -> campaign {}", name(from), name(current_term()),
                   promise_.binds(now_) ? "when the promise to it ends" : "at once"));
-  // The leader computes the end of this promise only by its own clock, and sends TimeoutNow only
-  // once.
+  // The leader knows the end of this promise only by its own clock, and sends TimeoutNow only once.
+  // So this server waits for the end by its own clock.
   if (promise_.binds(now_)) follower->take_over_at = promise_.until();
   else take_over();
 }

@@ -28,7 +28,7 @@ inline constexpr WriteNumber kTermOnly{0};
 // A larger term is refused from any source. It could only be damage or forgery, and the limit keeps
 // arithmetic on terms from wrapping.
 inline constexpr Term kMaxTerm{std::uint64_t{1} << 62};
-// A snapshot that claims a larger index, and a log time out of [0, kMaxLogTime], are refused for
+// A snapshot that claims a larger index, and a log time outside [0, kMaxLogTime], are refused for
 // the same reason. kMaxLogTime is 146 years of a cluster's life.
 inline constexpr Index kMaxIndex{std::uint64_t{1} << 62};
 inline constexpr LogTime kMaxLogTime{std::int64_t{1} << 62};

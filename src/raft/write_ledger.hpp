@@ -54,7 +54,7 @@ class WriteLedger {
   WriteNumber term_write() const { return term_write_; }
   // The Write that makes the log up to `index` durable; kTermOnly if it already is.
   WriteNumber covering(Index index) const;
-  // True if a message may leave now whose promise depends on the Write `needs`.
+  // True if a message that depends on the Write `needs` may leave now.
   bool may_leave(WriteNumber needs) const {
     return needs <= persisted_ && term_write_ <= persisted_hard_state_;
   }

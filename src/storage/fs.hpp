@@ -49,8 +49,9 @@ struct Allocate {
   std::string file;
   std::uint64_t offset = 0;
   std::uint64_t size = 0;
-  // How much space must stay free beside this file: bytes, and a percentage of the file system.
-  // Otherwise the job fails with ENOSPC. With 0 and 0 it may use the last byte.
+  // How much space the file system must have free, counting the part of this file that is already
+  // allocated: bytes, and a percentage of the file system. Otherwise the job fails with ENOSPC.
+  // With 0 and 0 it may use the last byte.
   std::uint64_t leave_bytes = 0;
   std::uint64_t leave_percent = 0;
 };

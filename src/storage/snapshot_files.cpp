@@ -152,7 +152,7 @@ void SnapshotFiles::read(raft::Index snapshot, std::uint64_t chunk, std::uint64_
     task.work = Read{snapshot_name(snapshot), begin,
                      static_cast<std::size_t>(stored->offsets[chunk + 1] - begin)};
   } else {
-    // Fails in its turn, which answers that the chunk is gone.
+    // The read fails in its turn, and so reports that the chunk is gone.
     task.work = Read{snapshot_name(snapshot), 0, 1};
   }
   submit(std::move(task));

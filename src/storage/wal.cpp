@@ -19,7 +19,7 @@ std::uint64_t reserve_of(std::uint64_t segment_bytes) {
   return std::min(kHardStateReserve, segment_bytes / 8 / kSector * kSector);
 }
 
-// The size of a segment with `bytes` available beside its reserve.
+// The size of a segment that has `bytes` available in addition to its reserve.
 std::uint64_t with_reserve(std::uint64_t bytes) {
   return bytes + std::min(kHardStateReserve, sectors(bytes / 7));
 }

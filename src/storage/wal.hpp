@@ -33,8 +33,8 @@ struct WalOptions {
   std::uint64_t frame_bytes = 2u << 20;  // of entries in one frame; a larger entry goes alone
   Duration seal_after = milliseconds(100);
   Duration retry_after = seconds(1);  // when the disk is full, or space is scarce
-  // The space that must stay free when a segment is allocated ahead of need: a share of the disk,
-  // and a multiple of the segment's size.
+  // The free space that allocating a segment ahead of need requires: a share of the disk, and a
+  // multiple of the segment's size.
   std::uint64_t leave_percent = 10;
   std::uint64_t leave_spares = 2;
 };
