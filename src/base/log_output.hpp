@@ -52,7 +52,7 @@ class LogOutput {
 
   const int fd_;
   const std::function<std::string(std::uint64_t)> notice_;
-  int own_fd_ = -1;  // our own open file description, or -1
+  int own_fd_ = -1;  // has its own open file description, or -1
   Way way_ = Way::plain;
   std::deque<Line> queue_;
   std::size_t queued_bytes_ = 0;

@@ -91,7 +91,8 @@ class Store {
   };
   using Records = std::set<Record, ByKey>;
   // The store's part of an export in progress. A record with a revision above `revision` was
-  // written since the export began. If it existed before, `images` has its old state.
+  // written since the export began. If it existed before and is not exported yet, `images` has its
+  // old state.
   struct Mark {
     std::uint64_t revision = 0;
     bool begun = false;  // `cursor` is valid

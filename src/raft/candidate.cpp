@@ -12,7 +12,7 @@ namespace vesper::raft {
 
 // Fast start: a server that has heard no leader since it started, but reaches a majority, campaigns
 // early, because the election timeout would protect no leader. A server with an empty log must also
-// know that no server has to be waited for.
+// know that every other log is empty.
 void Raft::maybe_fast_start() {
   auto* follower = std::get_if<Follower>(&role_);
   if (follower == nullptr || contact_.ever() || round_base_ != config_.election_timeout) return;

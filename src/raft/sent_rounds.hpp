@@ -30,7 +30,8 @@ struct SentRound {
 class SentRounds {
  public:
   // Requires rising rounds. Each kind evicts its own oldest round. Read rounds may number tens of
-  // thousands a second, and must not evict the regular rounds that a slow follower still answers.
+  // thousands a second. They must not evict the regular rounds, because a slow follower gets only
+  // regular ones.
   void add(const SentRound& round, Heartbeats why) {
     std::deque<SentRound>& kind = why == Heartbeats::regular ? regular_ : for_reads_;
     kind.push_back(round);

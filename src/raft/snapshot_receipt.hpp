@@ -30,7 +30,7 @@ class SnapshotReceipt {
     return true;
   }
   // True if this chunk is to be stored now. Chunks are taken in order, and at most `window` of them
-  // may be waiting for storage. Other chunks are duplicates, early or too fast, and are dropped.
+  // may be waiting for storage. Chunks that are duplicate, early or too fast are dropped.
   bool take(const Snapshot& snapshot, std::uint64_t chunk, std::uint64_t window) {
     if (!is(snapshot) || chunk != next_ || chunk >= snapshot.chunks()) return false;
     if (chunk - stored_ >= window) return false;

@@ -33,7 +33,7 @@ void Zstd::compress(std::string_view bytes, std::string& out) {
   const std::size_t size =
       ZSTD_compressCCtx(contexts_->out.get(), out.data() + before, out.size() - before,
                         bytes.data(), bytes.size(), kLevel);
-  // The bound suffices, and running out of memory is not handled.
+  // The bound suffices. Running out of memory is fatal.
   VESPER_ASSERT(ZSTD_isError(size) == 0);
   out.resize(before + size);
 }

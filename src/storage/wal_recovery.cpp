@@ -80,8 +80,8 @@ class LogReader {
   std::vector<raft::Index> snapshots_;
   // The state of the log up to the current position.
   WalState state_;
-  // Entries from start_ on have been read. The first skipped_ of them were skipped: their indexes
-  // are at most unneeded_. The others are in out_.entries.
+  // Entries from start_ on have been read. The first skipped_ of them, all at or below unneeded_,
+  // were not kept. The others are in out_.entries.
   raft::Index start_{1};
   std::uint64_t skipped_ = 0;
   raft::Term skipped_term_;  // of the last skipped entry; 0: not known
