@@ -14,7 +14,7 @@ constexpr int kPatienceMs = 100;
 
 }  // namespace
 
-// A reader of stderr that is stuck keeps no broken process alive.
+// A reader of stderr that is stuck delays the abort by at most kPatienceMs.
 void assertion_failed(const char* condition, const char* file, int line) noexcept {
   char text[512];
   const int size = std::snprintf(text, sizeof text, "vesper: assertion failed: %s (%s:%d)\n",

@@ -1,10 +1,10 @@
-// Assertions that stay on in release builds. They are for programmer errors only: what comes from
+// Assertions that stay enabled in release builds. They are for programmer errors only. Input from
 // the wire, the disk or a user is validated and answered with an error, never asserted.
 #pragma once
 
 namespace vesper {
 
-// Prints the failed condition and its place to stderr and aborts. Never returns.
+// Prints the failed condition and its location to stderr, then aborts. Never returns.
 [[noreturn]] void assertion_failed(const char* condition, const char* file, int line) noexcept;
 
 }  // namespace vesper

@@ -1,4 +1,4 @@
-// Bytes: shared immutable slices, and little-endian put and get.
+// Shared immutable byte slices, and encoding and decoding of little-endian integers.
 #pragma once
 
 #include <cstddef>
@@ -12,9 +12,9 @@
 
 namespace vesper {
 
-// An immutable slice of a counted buffer. Copying shares the buffer; slicing shares it, too. The
-// count is a plain integer: like everything else, slices are confined to the loop's thread. A disk
-// job that runs elsewhere reads the bytes but neither copies nor drops slices there.
+// An immutable slice of a reference-counted buffer. Copying and slicing share the buffer. The count
+// is a plain integer, so slices are confined to the loop's thread. A disk job on another thread may
+// read the bytes, but neither copies nor drops slices there.
 class SharedBytes {
  public:
   SharedBytes() = default;
@@ -40,7 +40,7 @@ class SharedBytes {
     });
   }
 
-  // One allocation of `size` bytes, filled by `fill(char* out)` before anybody can see it.
+  // Makes one allocation of `size` bytes and lets `fill(char* out)` fill it.
   template <typename Fill>
   static SharedBytes make(std::size_t size, Fill&& fill) {
     SharedBytes bytes;
@@ -69,8 +69,8 @@ class SharedBytes {
   std::size_t size() const { return size_; }
   bool empty() const { return size_ == 0; }
   std::string_view view() const { return {data_, size_}; }
-  // The size of the whole buffer that this slice keeps alive; who keeps a small part of a large
-  // one for long copies it instead.
+  // The size of the whole buffer that this slice keeps alive. To keep a small part of a large
+  // buffer for long, copy it instead.
   std::size_t buffer_size() const { return block_ == nullptr ? 0 : block_->size; }
 
   friend bool operator==(const SharedBytes& a, const SharedBytes& b) {
@@ -80,17 +80,17 @@ class SharedBytes {
  private:
   struct Block {
     std::size_t references;
-    std::size_t size;  // of the bytes behind the block
+    std::size_t size;  // of the bytes after the block
   };
   static Block* allocate(std::size_t size);
   void release();
 
-  Block* block_ = nullptr;  // null exactly when size_ is 0
+  Block* block_ = nullptr;  // null exactly if size_ is 0
   const char* data_ = nullptr;
   std::size_t size_ = 0;
 };
 
-// A buffer of known size that is filled little by little, and then is SharedBytes.
+// A buffer of known size that is filled in parts and then becomes SharedBytes.
 class BytesBuilder {
  public:
   explicit BytesBuilder(std::size_t size)
@@ -146,8 +146,9 @@ class ByteWriter {
   std::string& out_;
 };
 
-// Reads little-endian integers and bytes from a view that it borrows. A read past the end gives
-// zero or an empty view and makes ok() false for good, so that a decoder checks once, at its end.
+// Reads little-endian integers and bytes from a view that it borrows. A read past the end returns
+// zero or an empty view and makes ok() false permanently, so that a decoder needs only one check at
+// its end.
 class ByteReader {
  public:
   explicit ByteReader(std::string_view in) : in_(in) {}
@@ -166,7 +167,7 @@ class ByteReader {
     at_ += size;
     return v;
   }
-  // u32 length, then the bytes. A length above `limit` is a failure.
+  // u32 length, then the bytes. Fails if the length is above `limit`.
   std::string_view string(std::size_t limit) {
     const std::uint32_t size = u32();
     if (size > limit) {
@@ -204,8 +205,8 @@ class ByteReader {
   bool ok_ = true;
 };
 
-// Printable ASCII as it is, everything else as \n, \t, \\ or \xNN, cut to `limit` bytes of input
-// with "..." behind: for what users send, wherever it is shown in a log line or an error.
+// Escapes user input for log lines and errors: printable ASCII is unchanged, other bytes become \n,
+// \t, \\ or \xNN. Input longer than `limit` bytes is cut, with "..." appended.
 std::string escaped(std::string_view bytes, std::size_t limit = 80);
 
 }  // namespace vesper

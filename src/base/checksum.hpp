@@ -1,4 +1,4 @@
-// XXH3 checksums: against accidents (bit rot, torn writes), not against forgers.
+// XXH3 checksums, which protect against accidents (bit rot, torn writes), not against forgers.
 #pragma once
 
 #include <cstdint>
@@ -11,7 +11,7 @@ namespace vesper {
 std::uint64_t checksum64(std::string_view bytes, std::uint64_t seed = 0);
 Id128 checksum128(std::string_view bytes, std::uint64_t seed = 0);
 
-// The same as checksum64 over the concatenation of everything that was added.
+// Computes checksum64 of the concatenation of everything that was added.
 class Checksum64 {
  public:
   explicit Checksum64(std::uint64_t seed = 0);
@@ -26,7 +26,7 @@ class Checksum64 {
   void* state_;
 };
 
-// Likewise of checksum128.
+// Computes checksum128 of the concatenation of everything that was added.
 class Checksum128 {
  public:
   explicit Checksum128(std::uint64_t seed = 0);

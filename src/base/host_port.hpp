@@ -1,4 +1,4 @@
-// Where a server listens, by name or by address.
+// The address on which a server listens: a host and a port.
 #pragma once
 
 #include <cstdint>
@@ -7,11 +7,11 @@
 namespace vesper {
 
 struct HostPort {
-  std::string host;  // a name or an address, an IPv6 one without its brackets
+  std::string host;  // a name or an address; an IPv6 address has no brackets
   std::uint16_t port = 0;
 };
 
-// "http://host:port", an IPv6 address in brackets.
+// "http://host:port". An IPv6 address is in brackets.
 std::string url_of(const HostPort& address);
 
 }  // namespace vesper

@@ -1,4 +1,4 @@
-// Strong identifiers: two ids of different kinds neither compare nor convert.
+// Strong identifiers: ids of different kinds neither compare nor convert.
 #pragma once
 
 #include <compare>
@@ -9,7 +9,7 @@
 
 namespace vesper {
 
-// An integer with a name. Tag is an incomplete type that is used nowhere else.
+// An integer with its own type. Tag is an incomplete type that is used for nothing else.
 template <typename Tag, typename Rep>
 struct StrongId {
   Rep value{};
@@ -33,7 +33,7 @@ struct Id128 {
 std::string to_hex(std::uint64_t value);  // 16 lower-case digits
 std::string to_hex(Id128 id);             // 32 lower-case digits
 
-// Exactly 16 (or 32) hex digits of either case, nothing else; otherwise nothing.
+// Parses exactly 16 (or 32) hex digits of either case. Returns nothing for any other text.
 std::optional<std::uint64_t> parse_hex64(std::string_view text);
 std::optional<Id128> parse_hex128(std::string_view text);
 

@@ -1,4 +1,5 @@
 // The only user of spdlog. The logger is single-threaded: lines are written on the loop's thread.
+// The writing itself is in log_output.hpp.
 #include "base/log.hpp"
 
 #include <spdlog/sinks/base_sink.h>
@@ -36,7 +37,7 @@ class Sink final : public spdlog::sinks::base_sink<spdlog::details::null_mutex> 
   LogOutput output_;
 };
 
-// The one piece of process-wide state: where lines go is a property of the process.
+// The only process-wide state: the destination of log lines belongs to the process.
 const std::shared_ptr<Sink>& sink() {
   static const auto instance = std::make_shared<Sink>();
   return instance;
@@ -47,7 +48,7 @@ spdlog::logger& logger() {
     spdlog::logger made("vesper", sink());
     made.set_level(spdlog::level::warn);
     made.set_pattern("%Y-%m-%dT%H:%M:%S.%e %L %v");
-    // Its own would write to stderr, and wait there.
+    // The default handler would write to stderr, and could block there.
     made.set_error_handler([](const std::string&) {});
     return made;
   }();

@@ -1,5 +1,6 @@
-// Log lines: one line a fact and the decision it led to, to stderr. Main calls init() once; until
-// then lines of `warn` and above are written. What users send is passed through escaped() first.
+// The log: each line states a fact and the decision that it led to, and goes to stderr. main calls
+// init() once. Before that, only lines of level `warn` and above are written. Pass user input
+// through escaped() first.
 #pragma once
 
 #include <fmt/core.h>
@@ -12,17 +13,17 @@ namespace vesper::log {
 
 enum class Level { debug, info, warn, error };
 
-// `node` stands in each line, "n0" for server 0; empty for the command-line tools. From then on no
-// line waits for the reader of stderr: what it does not take is kept up to a bound, then dropped
-// and counted. The lines that follow begin with one that says how many were dropped.
+// `node` appears in each line, "n0" for server 0; empty for the command-line tools. After this call
+// no line waits for the reader of stderr. Lines that stderr does not take are kept up to a bound,
+// then dropped and counted. A notice with the number of dropped lines precedes the next line.
 void init(Level least, std::string_view node);
 bool enabled(Level level);
 void write(Level level, std::string_view line);
 
-bool waiting();  // lines are kept for the reader; flush() is due every now and then
+bool waiting();  // true if lines are queued, so that flush() is due from time to time
 void flush();
-void finish();            // before the process ends: up to 100 ms for what is kept
-std::uint64_t dropped();  // lines, ever
+void finish();            // before exit: waits up to 100 ms for queued lines
+std::uint64_t dropped();  // lines since the process started
 
 template <typename... Args>
 void debug(fmt::format_string<Args...> format, Args&&... args) {

@@ -14,11 +14,11 @@ namespace vesper::log {
 namespace {
 
 constexpr std::size_t kMostQueued = std::size_t{64} << 10;
-// Of a descriptor that could not be opened a second time: what a pipe or terminal that reports room
-// takes at once.
+// The bytes per write to a descriptor that could not be opened a second time: as much as a pipe or
+// terminal takes at once if it reports room.
 constexpr std::size_t kPolledBytes = 512;
 constexpr int kFinishTries = 10;
-constexpr int kFinishWaitMs = 10;  // each
+constexpr int kFinishWaitMs = 10;  // per try
 
 }  // namespace
 
@@ -39,7 +39,8 @@ void LogOutput::stop_blocking() {
   way_ = Way::plain;
   struct stat what {};
   const int flags = ::fcntl(fd_, F_GETFL);
-  // What was not given to us for writing is not opened for it: each write fails, and counts.
+  // A descriptor that is not open for writing is not opened for it. Each write fails and is
+  // counted.
   if (flags < 0 || (flags & O_ACCMODE) == O_RDONLY || ::fstat(fd_, &what) != 0) return;
   if (S_ISREG(what.st_mode)) return;
   if (S_ISSOCK(what.st_mode)) {
@@ -48,11 +49,11 @@ void LogOutput::stop_blocking() {
   }
   const std::string path = "/proc/self/fd/" + std::to_string(fd_);
   own_fd_ = ::open(path.c_str(), O_WRONLY | O_NONBLOCK | O_NOCTTY | O_CLOEXEC);
-  // Another user's terminal, no /proc, or a pipe without a reader.
+  // Causes: another user's terminal, no /proc, or a pipe without a reader.
   if (own_fd_ < 0) way_ = Way::polled;
 }
 
-// As write(2).
+// Returns and sets errno like write(2).
 long LogOutput::attempt(std::string_view bytes) const {
   const int fd = own_fd_ >= 0 ? own_fd_ : fd_;
   switch (way_) {
@@ -73,7 +74,7 @@ void LogOutput::write(std::string_view line) {
   if (push()) {
     announce();
   } else if (unannounced_ > 0 || queued_bytes_ + line.size() > kMostQueued) {
-    // The notice has to stand where the gap is: no line gets in until the queue is empty.
+    // The notice has to appear where the gap is, so no line is queued until the queue is empty.
     ++unannounced_;
     ++dropped_;
     return;
@@ -99,8 +100,8 @@ void LogOutput::add(std::string text, std::uint64_t stands_for, bool is_notice) 
   queue_.push_back({std::move(text), stands_for, is_notice});
 }
 
-// Line by line: a pipe takes one of up to PIPE_BUF bytes whole or not at all, so that lines of
-// others stay apart from ours. True: nothing waits any more.
+// Writes line by line, because a pipe takes a line of up to PIPE_BUF bytes atomically, so that it
+// does not mix with the lines of other processes. Returns true if nothing is queued any more.
 bool LogOutput::push() {
   while (!queue_.empty()) {
     const std::string& text = queue_.front().text;

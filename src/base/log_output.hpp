@@ -1,6 +1,6 @@
-// Log lines on their way to a descriptor that may be full, slow or gone. The writer never waits for
-// the reader (except on a regular file): what is not taken is kept up to a bound, then dropped and
-// counted.
+// Writes log lines to a descriptor that may be full, slow or gone. The writer never waits for the
+// reader (except on a regular file). Lines that the descriptor does not take are kept up to a
+// bound, then dropped and counted.
 #pragma once
 
 #include <cstddef>
@@ -14,32 +14,32 @@ namespace vesper::log {
 
 class LogOutput {
  public:
-  // Writes to `fd`, which stays the caller's. `notice` makes the line that says, where lines were
-  // dropped, how many.
+  // Writes to `fd`, which the caller still owns. `notice` creates the line that reports how many
+  // lines were dropped.
   LogOutput(int fd, std::function<std::string(std::uint64_t dropped)> notice);
   ~LogOutput();
   LogOutput(const LogOutput&) = delete;
   LogOutput& operator=(const LogOutput&) = delete;
 
-  // From now on no write blocks. Pipes and terminals are opened a second time for it: O_NONBLOCK on
-  // `fd` itself would also change it for every process that shares its open file description.
+  // After this call no write blocks. Pipes and terminals are opened a second time for this, because
+  // O_NONBLOCK on `fd` itself would affect every process that shares its open file description.
   void stop_blocking();
 
-  // One whole line, with its newline.
+  // Writes one complete line, including its newline.
   void write(std::string_view line);
-  // Lines wait for the reader: flush() is to be called now and then.
+  // True if lines wait for the reader. The caller must then call flush() from time to time.
   bool waiting() const { return !queue_.empty(); }
   void flush();
-  // Before the process ends: gives a reader that lives a moment to take what waits.
+  // Before the process ends: gives a live reader a moment to take the queued lines.
   void finish();
-  // Lines that were dropped, ever.
+  // The number of lines dropped so far.
   std::uint64_t dropped() const { return dropped_; }
 
  private:
   enum class Way : std::uint8_t { plain, socket, polled };
   struct Line {
     std::string text;
-    std::uint64_t stands_for;  // 1, or the lines that a notice speaks of
+    std::uint64_t stands_for;  // 1, or the number of lines that a notice reports
     bool is_notice;
   };
 
@@ -52,13 +52,13 @@ class LogOutput {
 
   const int fd_;
   const std::function<std::string(std::uint64_t)> notice_;
-  int own_fd_ = -1;  // of an open file description of our own, or -1
+  int own_fd_ = -1;  // has its own open file description, or -1
   Way way_ = Way::plain;
   std::deque<Line> queue_;
   std::size_t queued_bytes_ = 0;
-  std::size_t sent_ = 0;           // bytes of the front line that were taken
-  bool torn_ = false;              // the last line that reached the descriptor lacks its end
-  std::uint64_t unannounced_ = 0;  // dropped, and no notice has said so yet
+  std::size_t sent_ = 0;           // bytes of the front line that were written
+  bool torn_ = false;              // the last line that reached the descriptor is incomplete
+  std::uint64_t unannounced_ = 0;  // dropped lines that no notice has reported yet
   std::uint64_t dropped_ = 0;
 };
 

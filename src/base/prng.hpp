@@ -1,4 +1,4 @@
-// A seeded generator for timeouts and simulated worlds. Not for secrets.
+// A seeded generator for timeouts and simulated worlds. Not for secrets: use crypto/random.hpp.
 #pragma once
 
 #include <cstdint>
@@ -7,7 +7,7 @@
 
 namespace vesper {
 
-// splitmix64 (Steele, Lea, Flood 2014): one word of state, passes BigCrush, never stuck at a seed.
+// splitmix64 (Steele, Lea, Flood 2014): one word of state, passes BigCrush, has no bad seed.
 class Prng {
  public:
   explicit Prng(std::uint64_t seed) : state_(seed) {}
@@ -19,8 +19,8 @@ class Prng {
     return z ^ (z >> 31);
   }
 
-  // Uniform in [low, high]. Requires low <= high. The bias of the modulus is below 2^-32 for the
-  // ranges used here.
+  // Uniform in [low, high]. Requires low <= high. The modulo bias is below 2^-32 for the ranges
+  // used here.
   std::int64_t between(std::int64_t low, std::int64_t high) {
     VESPER_ASSERT(low <= high);
     const auto span = static_cast<std::uint64_t>(high) - static_cast<std::uint64_t>(low) + 1;

@@ -1,4 +1,4 @@
-// Operating errors as values: Result<T> is a T or an Error. Nothing in Vesper throws.
+// Operating errors as values: a Result<T> is a T or an Error. Vesper throws no exceptions.
 #pragma once
 
 #include <optional>
@@ -10,8 +10,8 @@
 
 namespace vesper {
 
-// An operating error for people: what was wrong, where, and what to do. `code` is an errno value
-// where the system gave one, else 0.
+// An operating error, worded for people: what was wrong, where, and what to do. `code` is an errno
+// value if the system gave one, else 0.
 struct Error {
   std::string what;
   int code = 0;

@@ -1,5 +1,5 @@
-// Points and spans of monotonic time, in nanoseconds. There is no clock in here: time enters the
-// pure rooms as an argument.
+// Instants and durations of monotonic time, in nanoseconds. There is no clock here: the parts
+// without I/O take the time as an argument.
 #pragma once
 
 #include <compare>
@@ -33,7 +33,7 @@ constexpr Duration seconds(std::int64_t n) {
 }
 
 // A reading of one process's monotonic clock (CLOCK_BOOTTIME, or the simulator's). Readings of
-// different processes do not compare.
+// different processes are not comparable.
 struct Instant {
   std::int64_t ns = 0;
 

@@ -46,7 +46,7 @@ Hmac::~Hmac() {
 }
 
 Digest Hmac::of(std::initializer_list<std::string_view> parts) {
-  // Without a key: the one before again.
+  // A null key reuses the previous one.
   VESPER_ASSERT(EVP_MAC_init(implementation_->context, nullptr, 0, nullptr) == 1);
   for (const std::string_view part : parts)
     VESPER_ASSERT(EVP_MAC_update(implementation_->context,

@@ -1,4 +1,4 @@
-// Keyed proofs: HMAC-SHA256, and comparing what must not be guessed byte by byte.
+// HMAC-SHA256, and a comparison in constant time, so that a secret cannot be guessed byte by byte.
 #pragma once
 
 #include <array>
@@ -16,17 +16,17 @@ inline std::string_view view_of(const Digest& digest) {
   return {digest.data(), digest.size()};
 }
 
-std::string hex_of(const Digest& digest);  // 64 lower-case digits, byte by byte
+std::string hex_of(const Digest& digest);  // 64 lower-case hex digits
 
-// HMAC-SHA256 (RFC 2104) under one key. The key is kept in OpenSSL's memory only.
+// HMAC-SHA256 (RFC 2104) under one key. Only OpenSSL's memory holds the key.
 class Hmac {
  public:
-  explicit Hmac(std::string_view key);  // requires a key of at least one byte
+  explicit Hmac(std::string_view key);  // requires at least one byte
   ~Hmac();
   Hmac(const Hmac&) = delete;
   Hmac& operator=(const Hmac&) = delete;
 
-  // Over the concatenated parts.
+  // The HMAC of the concatenated parts.
   Digest of(std::initializer_list<std::string_view> parts);
 
  private:
@@ -34,7 +34,7 @@ class Hmac {
   Implementation* implementation_;
 };
 
-// In time that depends on the sizes only.
+// The time depends only on the sizes.
 bool equal_in_constant_time(std::string_view a, std::string_view b);
 
 }  // namespace vesper::crypto

@@ -1,5 +1,4 @@
-// Random bits of the kernel, for identities and nonces. Consensus and tests draw from
-// base/prng.hpp.
+// Random bits from the kernel, for identities and nonces. Consensus and tests use base/prng.hpp.
 #pragma once
 
 #include <cstdint>
@@ -8,7 +7,7 @@
 
 namespace vesper::crypto {
 
-// Blocks only until the kernel's generator is ready, early at boot.
+// Blocks only until the kernel's generator is ready, which happens early at boot.
 std::uint64_t random64();
 Id128 random128();
 

@@ -29,7 +29,7 @@ void write_match(ByteWriter& w, const Match& match) {
   for (const std::uint64_t revision : match.revisions) w.u64(revision);
 }
 
-// False if the bytes are no condition; running out of bytes shows in r.ok().
+// False if the bytes are not a condition. If bytes are missing, r.ok() is false.
 bool read_match(ByteReader& r, std::optional<Match>& out) {
   Match match;
   const std::uint8_t any = r.u8();
@@ -42,7 +42,7 @@ bool read_match(ByteReader& r, std::optional<Match>& out) {
   return true;
 }
 
-// False if the bytes are no idempotency key.
+// False if the bytes are not an idempotency key.
 bool read_idempotency_key(ByteReader& r, const SharedBytes& payload, Command& command) {
   const std::size_t size = r.u8();
   const std::size_t at = r.offset();
@@ -56,7 +56,7 @@ bool read_idempotency_key(ByteReader& r, const SharedBytes& payload, Command& co
   return true;
 }
 
-// Everything up to the key, which is the same for every operation.
+// Writes everything up to and including the key. This part is the same for every operation.
 void write_head(ByteWriter& w, Op op, bool json, const Conditions& conditions,
                 const std::optional<IdempotencyKey>& request, std::string_view key) {
   VESPER_ASSERT(!key.empty());
@@ -89,8 +89,8 @@ bool is_idempotency_key(std::string_view text) {
          std::all_of(text.begin(), text.end(), [](char c) { return c > ' ' && c < 0x7f; });
 }
 
-// Every part has a length or a form that ends itself, so that no two requests are written the same.
-// A checksum in place of the body: a large one is not copied.
+// Every part has a length or ends itself, so that no two requests have the same form. The body is
+// replaced by its checksum, so that a large body is not copied.
 Id128 fingerprint_of(std::string_view method, std::string_view target, const Conditions& conditions,
                      std::string_view body) {
   std::string form;
@@ -111,7 +111,8 @@ std::string encode_put(std::string_view key, std::string_view value, bool json,
                        const Conditions& conditions, const std::optional<IdempotencyKey>& request) {
   VESPER_ASSERT(value.size() <= value_limit(json));
   std::string out;
-  // Enough for everything but the longest lists, so that a large value is not moved as it grows.
+  // Enough for everything except the longest lists, so that a large value is not moved while the
+  // string grows.
   out.reserve(64 + (request ? 32 + request->text.size() : 0) + key.size() + value.size());
   ByteWriter w(out);
   write_head(w, Op::put, json, conditions, request, key);

@@ -1,5 +1,5 @@
-// Sums of digests modulo 2^128: the digest of a set does not depend on the order of its elements,
-// and one of them is added or taken away without looking at the others.
+// Sums of digests modulo 2^128. The digest of a set does not depend on the order of its elements,
+// and adding or removing one element does not touch the others.
 #pragma once
 
 #include "base/ids.hpp"

@@ -14,7 +14,7 @@ namespace {
 
 using Kind = WriteResult::Kind;
 
-// Fixed for good: nodes of different versions compare their digests.
+// Must never change: nodes of different versions compare their digests.
 constexpr std::uint64_t kReplySeed = 0xc47a19e05b3d8f26;
 constexpr std::int64_t kMaxLogTime = std::int64_t{1} << 62;
 
@@ -25,7 +25,7 @@ Id128 digest_of(const KeptResult& kept) {
   return checksum128(form, kReplySeed);
 }
 
-// One result has one form: what a kind does not have is 0.
+// Every result has exactly one form: fields that its kind does not use are 0.
 bool well_formed(const WriteResult& result) {
   const bool bare = result.create_revision == 0 && result.version == 0;
   switch (result.kind) {
@@ -98,9 +98,9 @@ bool IdempotencyTable::keep(KeptResult kept) {
   auto hint = by_key_.lower_bound(kept.idempotency_key);
   if (hint != by_key_.end() && hint->first == kept.idempotency_key) {
     if (!is_over(hint->second->second, kept.asked_at)) return false;
-    remove((hint++)->second);  // its turn to be forgotten has not come
+    remove((hint++)->second);  // expired, but not yet forgotten
   }
-  // Stamps do not fall. One that does leaves the order of forgetting as it is.
+  // Stamps never fall. If one did, this keeps the order of forgetting intact.
   if (!kept_.empty()) kept.asked_at = std::max(kept.asked_at, kept_.rbegin()->second.asked_at);
   sum_ = plus(sum_, digest_of(kept));
   const auto at = kept_.emplace_hint(kept_.end(), next_number_++, std::move(kept));
@@ -108,7 +108,7 @@ bool IdempotencyTable::keep(KeptResult kept) {
   return true;
 }
 
-// It goes to the end of the order, as if it had been decided now.
+// Moves the result to the end of the order, as if it had been decided now.
 void IdempotencyTable::refresh(std::string_view idempotency_key, LogTime now) {
   const auto found = by_key_.find(idempotency_key);
   VESPER_ASSERT(found != by_key_.end());
@@ -162,7 +162,7 @@ bool IdempotencyTable::export_next(ByteWriter& w) {
 
 void IdempotencyTable::end_export() {
   export_at_ = export_end_ = 0;
-  // Most of the time there is nothing left to take over, and never two at once.
+  // Usually dead_ is empty, so a swap is enough.
   if (dead_.empty()) dead_.swap(images_);
   else dead_.merge(images_);
 }

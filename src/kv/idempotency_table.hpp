@@ -1,7 +1,6 @@
-// The idempotency table. It keeps the result of each write that came with an idempotency key, so
-// that a retry gets the same answer and is not applied twice (thesis 6.3, K1). Part of the
-// replicated state: what is in here, and when it is forgotten, follows from the log alone, its
-// stamps included.
+// The idempotency table. It keeps the result of each write with an idempotency key, so that a retry
+// gets the same answer and is not applied twice (thesis 6.3, K1). It is part of the replicated
+// state: its content, and when a result is forgotten, follow from the log and its stamps alone.
 #pragma once
 
 #include <cstdint>
@@ -16,40 +15,45 @@
 
 namespace vesper::kv {
 
-// The stamp of an entry of the log: nanoseconds of the cluster's one clock, from 0. Never falls.
+// The stamp of a log entry: nanoseconds of the cluster's clock, from 0. Never falls.
 using LogTime = StrongId<struct LogTimeTag, std::int64_t>;
 
-// Equal on all servers for good: they decide the fate of a write.
+// These must stay equal on all servers in every version, because they decide the outcome of a
+// write.
 inline constexpr std::size_t kMaxIdempotencyKeys = 100'000;    // more keys are refused; see Store
 inline constexpr Duration kIdempotencyKeyKept = seconds(600);  // of log time, after the decision
 inline constexpr Duration kMostUndecided = seconds(1);  // from an entry's stamp to its decision
-inline constexpr std::size_t kForgottenPerCommand = 4;  // at most, so that no apply is long
+// An upper bound that keeps each apply short.
+inline constexpr std::size_t kForgottenPerCommand = 4;
 
-// The result of one write. Only put and removed have changed anything.
+// The result of one write. Only `put` and `removed` have changed the store.
 struct WriteResult {
-  // The numbers are those of the byte form, see below.
+  // The values are those of the byte form (see write_kept).
   enum class Kind : std::uint8_t {
     put = 1,
     removed = 2,
     absent = 3,
     precondition_failed = 4,
-    // Never kept: the write was not decided.
-    key_reused = 5,  // its idempotency key stands for another request
-    table_full = 6,  // its idempotency key is new, and there is no room for one
+    // The following are never kept, because the write was not decided.
+    key_reused = 5,  // its idempotency key belongs to another request
+    table_full = 6,  // its idempotency key is new, and the table is full
   };
   Kind kind = Kind::absent;
-  std::uint64_t revision = 0;  // the store's after the write: of put and removed, its own
-  // Of a put, the key's afterwards; else 0.
+  // The store's revision after the write. For `put` and `removed` it is the write's own revision.
+  std::uint64_t revision = 0;
+  // The key's values after a put; else 0.
   std::uint64_t create_revision = 0;
   std::uint64_t version = 0;
-  std::uint64_t current_revision = 0;  // the key's afterwards; 0 if it is absent
-  bool replayed = false;  // decided earlier, by another command of the same idempotency key
+  std::uint64_t current_revision = 0;  // the key's revision afterwards; 0 if it is absent
+  bool replayed = false;               // the result of an earlier command with this idempotency key
 };
 
 struct KeptResult {
   std::string idempotency_key;
   Id128 fingerprint;
-  LogTime asked_at;  // the stamp of the last command that got this result: its time begins again
+  // The stamp of the last command that got this result. Each such command restarts the time for
+  // which the result is kept.
+  LogTime asked_at;
   WriteResult result;
 };
 
@@ -61,37 +65,39 @@ class IdempotencyTable {
   std::size_t most() const { return most_; }
   bool full() const { return size() >= most_; }
 
-  // Forgets a few results whose time is over. Called with every command, before find(), so that
-  // there is room for one more unless all have time left (K2). A command keeps one at most: results
-  // are forgotten faster than they come.
+  // Forgets a few expired results. Called with every command, before find(), so that there is room
+  // for one more unless every result still has time left (K2). A command adds at most one result,
+  // so results are forgotten faster than they arrive.
   void forget(LogTime now) {
     if (!kept_.empty() && is_over(kept_.begin()->second, now)) forget_some(now);
   }
-  // Null if the key is new, or the time of its result is over. Valid until the next change.
+  // Null if the key is new, or if its result has expired. Valid until the next change.
   const KeptResult* find(std::string_view idempotency_key, LogTime now) const;
-  // False, and nothing is kept, if find() finds the key at `kept.asked_at`. Requires !full().
+  // Returns false, and keeps nothing, if find() finds the key at `kept.asked_at`. Requires !full().
   bool keep(KeptResult kept);
-  // The result was asked for again at `now`. Requires that find() finds the key.
+  // Restarts the time of a result that was requested again at `now`. Requires that find() finds the
+  // key.
   void refresh(std::string_view idempotency_key, LogTime now);
 
-  // The sum of the results' digests; and from scratch, for tests.
+  // digest() is the sum of the results' digests. recomputed_digest() computes it from scratch, for
+  // tests.
   Id128 digest() const { return sum_; }
   Id128 recomputed_digest() const;
 
-  // For a snapshot: the table in the order of asked_at, as it is at begin_export(), whatever is
-  // kept, refreshed and forgotten meanwhile. export_next() writes the next one's byte form; false
-  // if there is none. The caller counts.
+  // Exports the table for a snapshot in the order of asked_at, as it is at begin_export(), even if
+  // results are kept, refreshed or forgotten meanwhile. export_next() writes the byte form of the
+  // next result, and returns false if there is none. The caller counts the results.
   void begin_export();
   bool export_next(ByteWriter& w);
   void end_export();
 
-  // As of Store; `max` is lowered by what was freed.
+  // As in Store. sweep() lowers `max` by the number of results that it freed.
   bool sweep(std::size_t& max);
   void retire();
 
  private:
-  // Numbered in the order of asked_at. The numbers are this server's own, their order is
-  // everybody's.
+  // Numbered in the order of asked_at. The numbers are local to this server; their order is the
+  // same on every server.
   using ByNumber = std::map<std::uint64_t, KeptResult>;
 
   static bool is_over(const KeptResult& kept, LogTime now) {
@@ -105,25 +111,26 @@ class IdempotencyTable {
 
   std::size_t most_;
   ByNumber kept_;
-  std::map<std::string_view, ByNumber::iterator> by_key_;  // the keys' bytes are those in kept_
+  std::map<std::string_view, ByNumber::iterator> by_key_;  // the keys point into kept_
   std::uint64_t next_number_ = 1;
   Id128 sum_;
 
-  // Of the export in progress: numbers in [export_at_, export_end_) have not been given out. A
-  // result that is forgotten or refreshed before its turn is kept as it was in images_.
+  // The export in progress: results numbered in [export_at_, export_end_) have not been exported.
+  // If a result is forgotten or refreshed before its turn, images_ keeps its old state.
   std::uint64_t export_at_ = 0, export_end_ = 0;
   ByNumber images_;
   ByNumber dead_;         // images of an export that ended early
-  bool retired_ = false;  // all of it is to be freed
+  bool retired_ = false;  // the whole table is to be freed
 };
 
-// The byte form in a snapshot, over which the digest goes, too. Little-endian:
+// The byte form of a result in a snapshot. The digest is computed over the same bytes.
+// Little-endian:
 //
 //   u8 length, key   u64 fingerprint.high   u64 fingerprint.low   i64 asked_at   u8 kind
 //   u64 revision   u64 create_revision   u64 version   u64 current_revision
 void write_kept(ByteWriter& w, const KeptResult& kept);
-// Checks everything that can be checked in one result alone. With bytes missing, r.ok() is false
-// and the result means nothing.
+// Checks everything that can be checked in a single result. If bytes are missing, r.ok() is false
+// and the result is meaningless.
 Result<KeptResult> read_kept(ByteReader& r);
 
 }  // namespace vesper::kv

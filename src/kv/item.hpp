@@ -1,5 +1,5 @@
-// A key's state, and the conditions that a request may set on it. How a request spells them is
-// HTTP's business; here is only what they mean.
+// A key's state, and the conditions that a request may set on it. The HTTP layer parses the
+// conditions; this file defines their meaning.
 #pragma once
 
 #include <cstddef>
@@ -12,24 +12,24 @@
 
 namespace vesper::kv {
 
-inline constexpr std::size_t kMaxKey = 4096;          // bytes; the shortest key has 1
+inline constexpr std::size_t kMaxKey = 4096;          // bytes; at least 1
 inline constexpr std::size_t kMaxValue = 8u << 20;    // bytes of a plain value
 inline constexpr std::size_t kMaxJson = 16u << 20;    // bytes of a JSON text
 inline constexpr std::size_t kMaxConditionList = 16;  // revisions in one condition
 
-// What the store keeps for a key that exists.
+// The state of a key that exists.
 struct Item {
   SharedBytes value;
   bool json = false;                  // the value is a JSON text, not a string of bytes
-  std::uint64_t revision = 0;         // of the last write of this key; 2 at least
-  std::uint64_t create_revision = 0;  // of the write that made it; <= revision
-  std::uint64_t version = 0;          // writes since it was made, that one included; 1 at least
-  Id128 digest;                       // of key, value and everything above; set by the store
+  std::uint64_t revision = 0;         // of the last write of this key; at least 2
+  std::uint64_t create_revision = 0;  // of the write that created the key; <= revision
+  // Writes since the key was created, including that one; at least 1.
+  std::uint64_t version = 0;
+  Id128 digest;  // of the key and all fields above; set by the store
 };
 
-// One If-Match or If-None-Match: `*`, or a list of revisions. An empty list names no revision, so
-// that it never matches (If-Match with nothing but weak tags). Requires: at most kMaxConditionList
-// revisions, and none beside `any`.
+// One If-Match or If-None-Match: `*`, or a list of revisions. An empty list never matches (If-Match
+// with only weak tags). Holds at most kMaxConditionList revisions, and none if `any`.
 struct Match {
   bool any = false;
   std::vector<std::uint64_t> revisions;
@@ -45,11 +45,11 @@ struct Conditions {
   bool empty() const { return !if_match && !if_none_match; }
 };
 
-// Is this item one that `match` names? Null stands for an absent key, which nothing names.
+// True if `match` names this item. A null item is an absent key, which never matches.
 bool matches(const Match& match, const Item* item);
 
-// RFC 9110 §13.2.2: If-Match is looked at first, both must hold. A read tells the two refusals
-// apart (412 and 304), a write does not.
+// RFC 9110 §13.2.2: If-Match is evaluated first, and both must hold. A read distinguishes the two
+// failures (412 and 304), a write does not.
 enum class Verdict { holds, if_match_failed, if_none_match_failed };
 Verdict evaluate(const Conditions& conditions, const Item* item);
 inline bool holds(const Conditions& conditions, const Item* item) {

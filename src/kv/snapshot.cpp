@@ -14,7 +14,7 @@ namespace {
 enum Section : std::uint32_t { kEnd = 0, kKeys = 1, kResults = 2 };
 constexpr std::uint8_t kJson = 1;
 constexpr std::size_t kHead = 4 + 8 + 16;
-// From here on a value is put together as it arrives; a smaller one waits for its rest.
+// A value of at least this size is assembled as it arrives. A smaller one waits in rest_.
 constexpr std::size_t kLargeValue = 64u << 10;
 
 }  // namespace
@@ -42,7 +42,7 @@ Export::~Export() {
 }
 
 bool Export::read(std::string& out, std::size_t limit, std::size_t max_records) {
-  // Nothing is applied before this returns: a place in the records stays good that long.
+  // No command is applied before this returns, so an iterator into the records stays valid.
   const Store::Mark& mark = *store_.mark_;
   auto at = mark.begun ? store_.records_.upper_bound(mark.cursor.view()) : store_.records_.begin();
   while (out.size() < limit) {
@@ -73,8 +73,9 @@ ByteWriter Export::begin_head() {
   return ByteWriter(head_);
 }
 
-// The section that is being given out has ended: the next one, or the end. There is no section
-// without results: a store without idempotency keys has the bytes that versions without them wrote.
+// The current section has ended: begins the next one, or writes the end. There is no section with
+// zero results, so that a store without idempotency keys has the same bytes as in versions without
+// them.
 void Export::begin_section() {
   VESPER_ASSERT(store_.mark_->images.empty());
   ByteWriter w = begin_head();
@@ -112,8 +113,8 @@ void Export::take(std::string_view key, const Item& item) {
   value_ = item.value;
 }
 
-// The next key as it was at the mark: the smaller of what has not been touched since and what was
-// kept. False if the budget ended first.
+// Exports the next key as it was at the mark: the smaller of the next untouched record and the
+// first image. Returns false if the budget ran out first.
 bool Export::next_item(Store::Records::iterator& at, std::size_t& budget) {
   Store::Mark& mark = *store_.mark_;
   const auto image = mark.images.begin();
@@ -121,7 +122,8 @@ bool Export::next_item(Store::Records::iterator& at, std::size_t& budget) {
     return image != mark.images.end() &&
            (at == store_.records_.end() || image->first.view() <= at->key.view());
   };
-  // What was made since is passed over. What was overwritten is, too: its image comes first.
+  // Skips keys that were created since the mark. Also skips keys that were overwritten, because
+  // their images come first.
   while (at != store_.records_.end() && at->item.revision > mark.revision && !is_next()) {
     if (budget == 0) return false;
     --budget;
@@ -148,7 +150,7 @@ bool Export::next_item(Store::Records::iterator& at, std::size_t& budget) {
 // ---- in -----------------------------------------------------------------------------------
 
 Result<void> Import::add(std::string_view content) {
-  // Whole units are read where they are; the beginning of one waits for its rest.
+  // Complete units are read in place. The beginning of an incomplete one waits in rest_.
   const bool waited = !rest_.empty();
   if (waited) rest_.append(content);
   std::string_view in = waited ? std::string_view(rest_) : content;
@@ -271,7 +273,7 @@ void Import::keep(const SharedBytes& own, std::size_t key_size, Item item, Id128
   took_one();
 }
 
-// Of the section under way.
+// Counts one item of the current section.
 void Import::took_one() {
   expects_ = --left_ == 0 ? Expects::section : Expects::item;
 }

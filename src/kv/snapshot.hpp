@@ -1,17 +1,17 @@
-// The state of a store as a stream of bytes, given out and taken in little by little: neither the
-// size of the store nor what is written meanwhile stops the loop. Little-endian:
+// Export and import of a store as a stream of bytes, in small pieces. Neither the size of the store
+// nor concurrent writes stall the loop. Files and chunks are in storage/snapshot_files.hpp.
+// Little-endian:
 //
 //   u32 format = 2   u64 revision   u64 digest.high   u64 digest.low
 //   sections, each u32 kind, u64 count, then `count` items; kind 0 (no count) ends the content
 //
-//   section 1, the keys in their order, each: u16 length, key   u8 flags (1: json)   u64 revision
+//   section 1, the keys in order, each: u16 length, key   u8 flags (1: json)   u64 revision
 //   u64 create_revision   u64 version   u32 length, value
 //
-//   section 2, results of idempotency keys in the order of asked_at, at most kMaxIdempotencyKeys:
-//   kv/idempotency_table.hpp has the form; missing if there are none
+//   section 2, the results of the idempotency table in the order of asked_at, at most
+//   kMaxIdempotencyKeys, each in the form of kv/idempotency_table.hpp; missing if there are none
 //
-// A kind that this build does not know is refused by name: what it means would be lost. Nothing in
-// here knows of files, chunks or indexes.
+// An unknown section kind is refused, and the error names it: skipping it would lose state.
 #pragma once
 
 #include <cstdint>
@@ -26,10 +26,10 @@ namespace vesper::kv {
 
 inline constexpr std::uint32_t kSnapshotFormat = 2;
 
-// The content of `store` as it is when this is made, whatever is applied while it is given out: a
-// key that is overwritten or removed before its turn is kept as it was, once; one that is made
-// meanwhile is passed over. Memory grows by the keys touched, not by the size of the store. One
-// export at a time; the store outlives it.
+// The content of `store` at the construction of this object, unaffected by later commands. If a key
+// is overwritten or removed before its turn, its old state is kept once. A key that is created
+// meanwhile is skipped. Memory grows with the number of keys touched, not with the size of the
+// store. Only one export may exist at a time, and the store must outlive it.
 class Export {
  public:
   explicit Export(Store& store);
@@ -37,8 +37,8 @@ class Export {
   Export(const Export&) = delete;
   Export& operator=(const Export&) = delete;
 
-  // Appends to `out` until that holds `limit` bytes or `max_records` were looked at. True when
-  // the content has ended.
+  // Appends to `out` until it holds `limit` bytes or `max_records` records were visited. Returns
+  // true at the end of the content.
   bool read(std::string& out, std::size_t limit, std::size_t max_records);
 
  private:
@@ -49,34 +49,34 @@ class Export {
   void take(std::string_view key, const Item& item);
 
   Store& store_;
-  std::string head_;  // what stands before the value that is being given out
+  std::string head_;  // the bytes before the current value
   std::size_t head_at_ = 0;
   SharedBytes value_;
   std::size_t value_at_ = 0;
-  std::uint32_t section_ = 1;  // that is being given out
-  std::uint64_t left_;         // of it, not yet taken
-  std::uint64_t results_;      // of idempotency keys, at the mark
-  bool ending_ = false;        // the end is in head_
+  std::uint32_t section_ = 1;  // the current one
+  std::uint64_t left_;         // items of the section that are not yet exported
+  std::uint64_t results_;      // results in the idempotency table at the mark
+  bool ending_ = false;        // head_ holds the end of the content
 };
 
-// Builds a store from the content of another one, in pieces of any size, at a cost that follows the
-// piece: a large value is put together as it comes. Everything is checked and bounded; at the end
-// so are count, revision and digest.
+// Builds a store from the content of another one, in pieces of any size. The cost of a call grows
+// with its piece: a large value is assembled as it arrives. Everything is checked and bounded. At
+// the end, count, revision and digest are verified.
 class Import {
  public:
   explicit Import(std::size_t max_idempotency_keys = kMaxIdempotencyKeys)
       : store_(std::make_unique<Store>(max_idempotency_keys)) {}
 
-  // The next bytes. An error says what is wrong with them; nothing is to be added after one.
+  // Takes the next bytes. An error names the fault. After an error nothing may be added.
   Result<void> add(std::string_view content);
-  // After the last byte: the store, whole and verified.
+  // Called after the last byte. Returns the complete and verified store.
   Result<std::unique_ptr<Store>> finish();
-  // The half-built store of an import that is given up, for sweeping.
+  // The half-built store of an abandoned import, to be swept.
   std::unique_ptr<Store> give_up() { return std::move(store_); }
 
  private:
   enum class Expects : std::uint8_t { head, section, item, value, nothing };
-  // Consumes one unit from `in`; false if its end has not come yet.
+  // Consumes one unit from `in`. Returns false if the unit is incomplete.
   Result<bool> take(std::string_view& in);
   Result<bool> take_item(std::string_view& in);
   Result<bool> take_result(std::string_view& in);
@@ -84,7 +84,7 @@ class Import {
   void keep(const SharedBytes& own, std::size_t key_size, Item item, Id128 value_sum);
   void took_one();
 
-  // An item whose large value is arriving.
+  // An item with a large value that is still arriving.
   struct Arriving {
     Arriving(Item its, std::size_t key, std::size_t value)
         : item(std::move(its)), key_size(key), bytes(key + value) {}
@@ -95,12 +95,12 @@ class Import {
   };
 
   std::unique_ptr<Store> store_;
-  std::string rest_;  // the beginning of a unit
+  std::string rest_;  // the beginning of an incomplete unit
   Expects expects_ = Expects::head;
-  std::unique_ptr<Arriving> arriving_;  // while a value is expected
-  std::uint32_t section_ = 0;           // the last one that came
-  std::uint64_t left_ = 0;              // items of it
-  LogTime latest_;                      // asked_at of the results so far
+  std::unique_ptr<Arriving> arriving_;  // set while a value is expected
+  std::uint32_t section_ = 0;           // kind of the last section
+  std::uint64_t left_ = 0;              // items left in the section
+  LogTime latest_;                      // the largest asked_at so far
   Id128 digest_;
 };
 

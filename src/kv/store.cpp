@@ -10,12 +10,12 @@
 namespace vesper::kv {
 namespace {
 
-// Fixed for good, as kItemSeed is: nodes of different versions compare their digests.
+// Must never change, like kItemSeed: nodes of different versions compare their digests.
 constexpr std::uint64_t kRevisionSeed = 0x93d4a85e17fb602c;
 
-// A small part of a large buffer (a batch of entries that came in one read) is copied, so that one
-// key that lives long does not keep the whole batch in memory: what the store keeps alive is at
-// most twice its bytes plus this many per key.
+// A small slice of a large buffer (a batch of entries from one read) is copied, so that one
+// long-lived key does not keep the whole batch in memory. The store keeps alive at most twice its
+// bytes plus this many per key.
 constexpr std::size_t kSlack = 256;
 
 Id128 digest_of(std::uint64_t revision) {
@@ -24,7 +24,7 @@ Id128 digest_of(std::uint64_t revision) {
   return checksum128({fixed, sizeof(fixed)}, kRevisionSeed);
 }
 
-// Copies key and value into a buffer of their own if they would keep too large a one alive.
+// Copies key and value into their own buffer if they would keep a much larger one alive.
 void detach(Command& command) {
   const std::size_t live = command.key.size() + command.value.size();
   if (command.key.buffer_size() <= 2 * live + kSlack) return;
@@ -49,7 +49,8 @@ Id128 digest_of(std::string_view key, const Item& item, Id128 value_sum) {
   const Id128 key_sum = checksum128(key, kItemSeed);
   char fixed[8 * 8];
   std::size_t at = 0;
-  // Checksums in place of the strings: the record is of one size, and a large value is not copied.
+  // Checksums replace the strings, so that the record has a fixed size and a large value is not
+  // copied.
   for (const std::uint64_t word : {key_sum.high, key_sum.low, value_sum.high, value_sum.low,
                                    item.revision, item.create_revision, item.version,
                                    std::uint64_t{item.value.size()} * 2 + (item.json ? 1u : 0u)})
@@ -65,7 +66,7 @@ Result<WriteResult> Store::apply(const SharedBytes& payload, LogTime now) {
   Command& command = *decoded;
   idempotency_.forget(now);
   if (!command.has_idempotency_key) return decide(std::move(command));
-  // K1: the same answer again, and nothing is carried out.
+  // K1: the retry gets the same answer, and nothing is applied.
   WriteResult refused;
   refused.revision = revision_;
   if (const KeptResult* kept = idempotency_.find(command.idempotency_key.view(), now)) {
@@ -165,8 +166,8 @@ Id128 Store::recomputed_digest() const {
 
 // ---- exports and freeing ------------------------------------------------------------------
 
-// Before `record` is overwritten or removed: an export in progress gets it as it was at the mark,
-// unless it has been given out or was written since.
+// Called before `record` is overwritten or removed. An export in progress keeps its state at the
+// mark, unless it was already exported or written since.
 void Store::keep_for_export(const Record& record) {
   if (mark_ == nullptr || record.item.revision > mark_->revision) return;
   if (mark_->begun && record.key.view() <= mark_->cursor.view()) return;
@@ -174,7 +175,7 @@ void Store::keep_for_export(const Record& record) {
 }
 
 void Store::give_up_export() {
-  // Usually there are no images left, and never those of two exports.
+  // Usually there are no images left, and dead_ is empty.
   if (mark_ != nullptr && !mark_->images.empty()) {
     if (dead_.empty()) dead_ = std::move(mark_->images);
     else dead_.merge(mark_->images);

@@ -1,4 +1,5 @@
-// Elections (§5.2) with pre-votes (thesis 9.6).
+// The candidate's half of elections (§5.2), with pre-votes (thesis 9.6). The voter's half is in
+// follower.cpp.
 #include <fmt/core.h>
 
 #include <algorithm>
@@ -9,9 +10,9 @@
 
 namespace vesper::raft {
 
-// Fast start: a server that has heard no leader since its start, and reaches a majority, need not
-// wait for a timeout that protects no leader. A server with an empty log also has to know that
-// there is nothing to wait for.
+// Fast start: a server that has heard no leader since it started, but reaches a majority, campaigns
+// early, because the election timeout would protect no leader. A server with an empty log must also
+// know that every other log is empty.
 void Raft::maybe_fast_start() {
   auto* follower = std::get_if<Follower>(&role_);
   if (follower == nullptr || contact_.ever() || round_base_ != config_.election_timeout) return;
@@ -33,8 +34,8 @@ void Raft::campaign() {
   if (waits)
     for (std::string& note : founding_.news(now_)) output_->notes.push_back(std::move(note));
   if (!electorate_.self_counts() || waits || disk_health() == DiskHealth::stalled || regressed_) {
-    // Not a voter, or not under this incarnation; or a cluster may exist already; or the disk could
-    // not keep the vote, or did not keep what this server promised.
+    // This server is no voter, or not under this incarnation. Or a cluster may exist already. Or
+    // its disk cannot persist the vote, or has lost what this server promised.
     become_follower(std::nullopt);
     return;
   }
@@ -57,7 +58,7 @@ void Raft::become_candidate(Campaign why) {
     output_->notes.push_back(fmt::format("{} is the last one -> no election", name(kMaxTerm)));
     return become_follower(std::nullopt);
   }
-  if (put_off_by_promise()) return;  // one's own vote is a vote
+  if (put_off_by_promise()) return;  // its own vote is a vote, too
   advance_term(current_term().next(), "own candidacy");
   hard_state_.voted_for = config_.self;
   Candidate candidate;
@@ -93,11 +94,13 @@ void Raft::ask_votes(VoteRound round) {
 }
 
 void Raft::on_vote_reply(ServerId from, Incarnation incarnation, const VoteReply& m) {
-  // A higher term has been adopted by now; E10: of a pre-vote only refusals carry one.
+  // A higher term was adopted before this. E10: of the replies to pre-votes, only refusals carry
+  // one.
   if (m.term > current_term() || !electorate_.counts(from, incarnation)) return;
   if (auto* pre = std::get_if<PreCandidate>(&role_)) {
     if (!m.pre_vote || m.for_term != current_term().next()) return;
-    // A server with a log refuses a server without one: it may be the last that has the cluster.
+    // A server with a log refuses a server without one. The voter may hold the last copy of the
+    // cluster.
     if (log_.empty() && m.refusal == VoteRefusal::log_behind)
       founding_.on_sign_of_a_log(from, now_);
     if (m.granted()) {
@@ -125,7 +128,7 @@ void Raft::count_votes() {
     return;
   }
   const auto& candidate = std::get<Candidate>(role_);
-  // A candidate's own vote counts when it is durable (E2, E14).
+  // A candidate's own vote counts once it is durable (E2, E14).
   const bool own_counts = writes_.persisted_hard_state() >= candidate.own_vote;
   const auto granted = [&](const Voter& voter) {
     return electorate_.is_self(voter.id) ? own_counts : candidate.granted.contains(voter.id);

@@ -128,7 +128,7 @@ bool read_flag(ByteReader& r) {
   return v == 1;
 }
 
-// Who believes a time out of range overflows when it goes on from there.
+// Rejects a time out of range, because arithmetic that continues from it would overflow.
 LogTime read_log_time(ByteReader& r) {
   const LogTime time(r.i64());
   if (time < LogTime(0) || time > kMaxLogTime) r.fail();
@@ -187,7 +187,7 @@ Message read_heartbeat(ByteReader& r) {
   m.log_time = read_log_time(r);
   m.round = r.u64();
   m.lease_ms = r.u32();
-  if (m.lease_ms > kMaxLease.ms()) r.fail();  // no restart would wait that long
+  if (m.lease_ms > kMaxLease.ms()) r.fail();  // a restart waits only for kMaxLease
   m.echo = r.u64();
   m.age = nanoseconds(r.i64());
   if (m.age < Duration{} || m.age > kMaxAge) r.fail();

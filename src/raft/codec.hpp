@@ -1,6 +1,6 @@
-// The byte form of messages between peers (docs/peer-protocol.md). Little-endian; entries travel in
-// their one byte form. Everything is checked and bounded; an unknown kind or version is refused by
-// name.
+// The wire encoding of messages between peers (docs/peer-protocol.md), little-endian. Entries
+// travel in the byte form of raft/entry.hpp. The decoder checks and bounds every field, and its
+// error names an unknown kind or version.
 #pragma once
 
 #include <string>
@@ -15,11 +15,11 @@ namespace vesper::raft {
 // Appends u8 kind, then the fields in the order of message.hpp.
 void encode(const Message& message, std::string& out);
 
-// The whole of `bytes` is one message. Entries are copied out of it, each into its own buffer, so
+// Requires that `bytes` holds exactly one message. Each entry is copied into its own buffer, so
 // that a long-lived value does not keep a whole frame alive.
 Result<Message> decode_message(std::string_view bytes);
 
-// The identity of a snapshot, as it stands in messages and at the end of a snapshot's file.
+// The encoded identity of a snapshot, used in messages and at the end of a snapshot file.
 void encode_snapshot(const Snapshot& snapshot, std::string& out);
 Result<Snapshot> decode_snapshot(ByteReader& r);
 

@@ -1,5 +1,5 @@
-// How a Raft node is set up: its settings, the constants that are no settings, and what a restart
-// found on the disk.
+// The inputs of a Raft node: its settings, the constants that no setting changes, and the state
+// that a restart recovered from the disk.
 #pragma once
 
 #include <vector>
@@ -8,61 +8,73 @@
 
 namespace vesper::raft {
 
-inline constexpr Duration kLeaseWanted = seconds(1);  // leases are asked for, after a lease read
+// After a lease read, the leader requests leases for this long.
+inline constexpr Duration kLeaseWanted = seconds(1);
 
 struct Config {
   ServerId self;
   Incarnation incarnation;
-  std::vector<Voter> initial_voters;  // of the list file; what counts once the log has a Bootstrap
-                                      // entry is that entry
-  std::uint64_t seed = 0;             // of timeouts, and of the cluster id if this node bootstraps
+  // From the list file. Once the log has a Bootstrap entry, that entry counts instead.
+  std::vector<Voter> initial_voters;
+  // Seeds the timeouts, and the cluster id if this node bootstraps.
+  std::uint64_t seed = 0;
   Duration election_timeout = milliseconds(150);  // drawn from [this, 2 * this] (§5.6, §9.3)
   Duration heartbeat_interval = milliseconds(50);
-  Duration max_lease = kMaxLease;           // at most that; 0: none is asked for
-  Duration found_after = seconds(5);        // a majority waits for silent servers before it founds
-  std::size_t max_append_bytes = 1u << 20;  // entries in one AppendEntries (or one entry)
-  std::size_t max_inflight_bytes = 8u << 20;  // unacknowledged to one follower (or one entry)
-  std::size_t max_inflight_messages = 128;    // likewise
-  std::size_t bulk_bytes = 64u << 10;         // an AppendEntries above this goes the slow way
-  // Kept in memory behind the newest snapshot, for slow followers: at most so many, and so large.
+  Duration max_lease = kMaxLease;  // upper bound; 0: leases are off
+  // How long a majority waits for silent servers before it founds a cluster.
+  Duration found_after = seconds(5);
+  // Bytes of entries in one AppendEntries. A single larger entry is still sent.
+  std::size_t max_append_bytes = 1u << 20;
+  // Unacknowledged bytes to one follower. A single larger entry is still sent.
+  std::size_t max_inflight_bytes = 8u << 20;
+  std::size_t max_inflight_messages = 128;  // unacknowledged to one follower
+  std::size_t bulk_bytes = 64u << 10;       // a larger AppendEntries uses the bulk connection
+  // The log tail: entries up to the newest snapshot that stay in memory for slow followers, within
+  // both limits.
   std::size_t log_tail_entries = 10'000;
   std::size_t log_tail_bytes = 16u << 20;
-  // Above this nothing more is kept for followers that a snapshot is bringing forward (S10).
+  // If the log in memory exceeds this, it keeps no entries for followers that are catching up
+  // through a snapshot (S10).
   std::size_t log_kept_bytes = 256u << 20;
-  // Of a leader's entries that are not committed, or not on its own disk: no proposal is taken
-  // beyond this (or one entry).
+  // Bytes of a leader's entries that are uncommitted or not yet on its own disk. At this limit the
+  // leader takes no proposal. A single larger entry is still taken.
   std::size_t max_uncommitted_bytes = 64u << 20;
-  std::size_t snapshot_window = 4;  // chunks unacknowledged to one follower
+  std::size_t snapshot_window = 4;  // unacknowledged chunks to one follower
 
-  Duration transfer_patience() const;  // kTransferPatience as a time
+  Duration transfer_patience() const;  // kTransferPatience as a duration
 };
 
-// What a restart found on the disk.
+// The state that a restart recovered from the disk.
 struct RecoveredState {
   HardState hard_state;
   Index commit_index;
-  std::vector<Entry> entries;  // behind begins().index, contiguous
+  std::vector<Entry> entries;  // contiguous, from begins().index + 1 on
   WriteNumber last_write;
   LogBase base;
-  LogBase kept;       // entries up to here were left on the disk: nobody needs them in memory
-  Snapshot snapshot;  // the newest intact one; base.index <= its last_index <= commit_index
-  // The log on the disk does not reach the snapshot, or contradicts it: it is given up, and the
-  // next Write says so. entries is empty then, base and hard_state are what it will say.
+  // Recovery left the entries up to here on the disk because they are not needed in memory.
+  LogBase kept;
+  Snapshot snapshot;  // newest intact; base.index <= its last_index <= commit_index
+  // The log on the disk does not reach the snapshot, or contradicts it, and is discarded. Then
+  // `entries` is empty, and the next Write records `base` and `hard_state` as the new state.
   bool replaces_log = false;
 
   const LogBase& begins() const { return kept.index > base.index ? kept : base; }
 };
 
 // Fast failover and fast start (docs/raft.md).
-inline constexpr Duration kFastFailover = milliseconds(15);  // at most, until the first pre-vote
+// The longest wait before the first pre-vote.
+inline constexpr Duration kFastFailover = milliseconds(15);
 inline constexpr Duration kFastStartMin = milliseconds(10);
 inline constexpr Duration kFastStartMax = milliseconds(60);
-inline constexpr Duration kFastRound = milliseconds(20);  // first vote round: [this, 2 * this]
-inline constexpr Duration kHoldBack = milliseconds(30);   // of one's own, after a granted pre-vote
-inline constexpr Duration kAskAgain = milliseconds(10);   // those that refused for the time being
+// The first vote round lasts [this, 2 * this].
+inline constexpr Duration kFastRound = milliseconds(20);
+// How long a server waits before it campaigns after granting a pre-vote.
+inline constexpr Duration kHoldBack = milliseconds(30);
+// How long a candidate waits before it asks again the voters that refused temporarily.
+inline constexpr Duration kAskAgain = milliseconds(10);
 
-// What a follower needs behind a snapshot is kept for it in the log for so long after it last came
-// forward (S10), in election timeouts.
+// How long, in election timeouts, the log keeps the entries that a follower needs after a snapshot,
+// counted from the last progress of that follower (S10).
 inline constexpr std::int64_t kTransferPatience = 100;
 inline Duration Config::transfer_patience() const {
   return election_timeout * kTransferPatience;

@@ -1,4 +1,5 @@
-// How far the log may grow on a disk that is full.
+// How far the log may grow while the disk is full. The limits come from DiskSpace events
+// (event.hpp).
 #pragma once
 
 #include <algorithm>
@@ -8,13 +9,13 @@
 
 namespace vesper::raft {
 
-// What an entry may cost on a full disk beyond its bytes, and the least room for a leader's work.
+// The disk space that an entry may need beyond its own bytes, and the least space with which a
+// leader takes proposals.
 inline constexpr std::uint64_t kRoomPerEntry = 1024;
 inline constexpr std::uint64_t kRoomToLead = 64u << 10;
 
 class DiskRoom {
  public:
-  // The disk has said how much space is left.
   void update(const DiskSpace& space) {
     space_ = space;
     if (!space.full) wanted_ = 0;
@@ -30,11 +31,12 @@ class DiskRoom {
     space_.room -= needed;
     return true;
   }
-  // Another leader's next entry may be smaller than the one that did not fit.
+  // Called when the leader changes: the next entry of another leader may be smaller than the one
+  // that did not fit.
   void forget_wanted() { wanted_ = 0; }
 
   bool is_full() const { return space_.full; }
-  // Not even the leader's next entry fits.
+  // True if not even the leader's next entry fits.
   bool is_exhausted() const {
     return space_.full && space_.room < std::max(wanted_, kRoomPerEntry + 1);
   }
@@ -42,7 +44,7 @@ class DiskRoom {
 
  private:
   DiskSpace space_;
-  std::uint64_t wanted_ = 0;  // by the leader's next entry, which did not fit; 0: by none
+  std::uint64_t wanted_ = 0;  // needed by the leader's next entry, which did not fit; 0: none
 };
 
 }  // namespace vesper::raft

@@ -1,4 +1,5 @@
-// Who votes, as this server's log says, and whether this server is one of them.
+// The voters according to this server's log, and whether this server is one of them. Majorities are
+// counted in quorum.hpp.
 #pragma once
 
 #include "raft/quorum.hpp"
@@ -12,11 +13,11 @@ class Electorate {
   // The latest configuration in the log, committed or not (§6).
   const Configuration& configuration() const { return configuration_; }
   void adopt(Configuration configuration) { configuration_ = std::move(configuration); }
-  // An entry has been appended: a configuration entry takes effect at once.
+  // Called for each appended entry. A configuration entry takes effect at once.
   void append(const Entry& entry);
 
   Quorum quorum() const { return Quorum(configuration_.voters); }
-  // The vote and the acknowledgements of this server count: it is a voter, and the log has
+  // True if votes and acknowledgements of server `id` count: it is a voter, and the log has
   // registered this incarnation (C10). Before the Bootstrap entry every incarnation counts.
   bool counts(ServerId id, Incarnation incarnation) const {
     const Voter* voter = configuration_.find(id);

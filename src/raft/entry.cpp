@@ -94,7 +94,7 @@ Result<Entry> decode_entry(const SharedBytes& bytes) {
         fmt::format("entry {}: log time {} is out of range", entry.index.value, entry.time.value)};
   entry.type = static_cast<EntryType>(type);
   entry.bytes = bytes.slice(0, length);
-  // Raft reads these two itself, wherever they come from: they are checked here, once.
+  // Raft itself interprets these two types, so their payloads are checked here, for every source.
   const std::string_view payload = view.substr(kEntryHeader, length - kEntryOverhead);
   if (entry.type == EntryType::bootstrap) {
     if (auto read = decode_bootstrap(payload); !read) return std::move(read).error();

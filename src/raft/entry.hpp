@@ -1,5 +1,6 @@
-// The one byte form of a log entry (docs/disk-format.md has the grammar and a worked example).
-// Little-endian; the checksum is XXH3-64 over everything before it:
+// The byte form of a log entry, the same in memory, on the wire and on disk. docs/disk-format.md
+// has the grammar and a worked example. Little-endian; the checksum is XXH3-64 over everything
+// before it:
 //
 //   u32 length  u8 version  u8 type  u16 flags  u64 index  u64 term  i64 time
 //   u32 origin.server  u64 origin.boot  u64 origin.sequence  payload  u64 checksum
@@ -18,23 +19,23 @@ inline constexpr std::size_t kMaxPayload = 17u << 20;  // above the largest valu
 inline constexpr std::size_t kMaxEntry = kMaxPayload + kEntryOverhead;
 inline constexpr std::uint8_t kEntryVersion = 1;
 
-// Encodes and checksums once, where the entry is born. Requires payload.size() <= kMaxPayload.
+// Encodes and checksums a new entry. Requires payload.size() <= kMaxPayload.
 Entry make_entry(Index index, Term term, EntryType type, LogTime time, Origin origin,
                  std::string_view payload);
 
-// Reads the entry that begins at the start of `bytes` and shares its buffer, whose slice of exactly
-// the entry's length becomes Entry::bytes. Checks length, version, type, flags and checksum; what
-// is wrong is named. Bytes behind the entry are not looked at.
+// Decodes the entry at the start of `bytes`. Entry::bytes shares the buffer of `bytes`: it is a
+// slice of exactly the entry's length. Checks length, version, type, flags and checksum; the error
+// names the failed check. Bytes after the entry are ignored.
 Result<Entry> decode_entry(const SharedBytes& bytes);
 
-// The total length that the entry at the start of `bytes` claims, or 0 where fewer than 4 bytes are
-// left or the claim is out of bounds. For walking through a batch.
+// The total length that the entry at the start of `bytes` claims. Returns 0 if fewer than 4 bytes
+// are left or the claim is out of bounds. Used to walk through a batch.
 std::size_t entry_length(std::string_view bytes);
 
-// Payloads of the entries that raft itself reads.
+// Payloads of the entries that raft itself interprets.
 std::string encode_bootstrap(const Configuration& configuration);
 Result<Configuration> decode_bootstrap(std::string_view payload);
-// What `entry` does to a configuration: nothing unless it is a bootstrap or a registration.
+// Applies `entry` to a configuration. Only bootstrap and registration entries change it.
 void apply_configuration(const Entry& entry, Configuration& configuration);
 std::string encode_registration(ServerId id, Incarnation incarnation);
 Result<std::pair<ServerId, Incarnation>> decode_registration(std::string_view payload);

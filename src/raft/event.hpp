@@ -1,4 +1,5 @@
-// What can happen to a Raft node: a closed variant. Time is not in here; it enters with each step.
+// The inputs of Raft::step(): a closed variant of everything that can happen to a Raft node. Time
+// is not part of an event, because step() takes it as an argument. The results are in output.hpp.
 #pragma once
 
 #include <optional>
@@ -11,19 +12,20 @@ namespace vesper::raft {
 
 struct Received {
   ServerId from;
-  Incarnation incarnation;  // of the sender, proven by the handshake of its connection
+  Incarnation incarnation;  // the sender's, proven by the handshake of its connection
   Message message;
 };
 
-// Every Write up to `number` is durable; of those up to `hard_state` term and vote are, which may
-// be ahead when there is no space for entries. Below `number` it says nothing.
+// Every Write up to `number` is durable. Term and vote of every Write up to `hard_state` are
+// durable: it may exceed `number` when there is no space for entries. It carries no information if
+// it is below `number`.
 struct Persisted {
   WriteNumber number;
   WriteNumber hard_state;
 };
 
-// What became of the space for the log. `room`: bytes of entries that can still be written; looked
-// at only while `full`.
+// The space for the log has changed. `room`: bytes of entries that can still be written; valid only
+// while `full`.
 struct DiskSpace {
   bool full = false;
   std::uint64_t room = 0;
@@ -34,63 +36,64 @@ struct Proposal {
   SharedBytes payload;
 };
 
-// Clients' writes, in order. Only the leader may be asked.
+// Clients' writes, in order. Requires that this server leads.
 struct Propose {
   std::vector<Proposal> proposals;
 };
 
-// A batch of linearizable reads asks which index it must see (thesis 6.4). Answered in
-// Output::reads, or never: the asker asks again under a new id when leader or term changes, or
-// when it takes too long.
+// A batch of linearizable reads asks which index it must see (thesis 6.4). The answer comes in
+// Output::reads, or never. The caller asks again under a new id if the leader or the term changes,
+// or if the answer takes too long.
 struct ReadIndex {
   std::uint64_t id = 0;
-  bool lease = false;  // all of them take the leader's lease for a round
+  bool lease = false;  // every read of the batch accepts the leader lease instead of a round
 };
 
-// Hand leadership to `to`, or to whoever is fit for it (thesis 3.10). Nothing happens on a server
-// that does not lead, and where nobody is fit.
+// Hands leadership to `to`, or to any fit server (thesis 3.10). Has no effect if this server does
+// not lead, or if no server is fit.
 struct TransferLeadership {
   std::optional<ServerId> to;
 };
-// A read came that a lease would answer: a leader asks for leases from now on, for a while.
+// A read arrived that a leader lease would answer. The leader requests leases for a while
+// (kLeaseWanted).
 struct LeaseRead {};
 
-// What a server says of itself in every handshake, also in one that it refuses.
+// What a server reports about itself in every handshake, even in one that it refuses.
 struct PeerState {
-  Id128 cluster_id;  // of its committed Bootstrap entry; none before
+  Id128 cluster_id;  // of its committed Bootstrap entry; none before that
   Term term;         // its current term
   Index last_index;  // of its log; 0: empty
 
   bool operator==(const PeerState&) const = default;
 };
 
-// A connection to the peer stands, and its handshake has passed.
+// A connection to the peer is established, and its handshake has passed.
 struct PeerUp {
   ServerId id;
   Incarnation incarnation;
   PeerState state;
 };
 
-// The peer has said what it holds, but no connection to it stands: it refused, or it has dialled.
-// Nothing: it is still reading its log.
+// The peer has reported its state, but there is no connection to it: it refused, or it dialled this
+// server. Without `state` the peer is still reading its log.
 struct PeerSaid {
   ServerId id;
   std::optional<PeerState> state;
 };
 
 // The peer's process is known to be gone: its connections ended, and a new one was refused or
-// answered by another boot. A connection that merely hangs is not this.
+// answered by another boot. A connection that hangs does not cause this event.
 struct PeerGone {
   ServerId id;
 };
 
-// A snapshot has its name, durably: one that was taken here, or a received one that is whole and
-// verified (S2). In the second case the node can replace its state by it at once.
+// A snapshot is durable under its final name. Either this server took it, or it was received and is
+// complete and verified (S2). After a received one, the node can replace its state at once.
 struct SnapshotStored {
   Snapshot snapshot;
 };
 
-// Answers Output::read_chunks. No data: it cannot be read.
+// Answers Output::read_chunks. Empty `data`: the chunk cannot be read.
 struct ChunkRead {
   ServerId to;
   Index last_index;
@@ -98,24 +101,24 @@ struct ChunkRead {
   SharedBytes data;
 };
 
-// All chunks of the snapshot being received before `next_chunk` are durable and verified.
+// All chunks before `next_chunk` of the snapshot being received are durable and verified.
 struct ChunkStored {
   Index last_index;
   std::uint64_t checksum = 0;
   std::uint64_t next_chunk = 0;
 };
 
-// The snapshot being received was given up: no space, or a chunk is damaged.
+// Receiving the snapshot was abandoned: there is no space, or a chunk is damaged.
 struct ReceiveFailed {};
 
 // The deadline of the last Output may have passed.
 struct DeadlinePassed {};
 
-inline constexpr Index kAllApplied{UINT64_MAX};  // of the committed entries
+inline constexpr Index kAllApplied{UINT64_MAX};  // every committed entry
 
-// Everything that one turn of the loop brought has been stepped: batches leave now.
+// Every event of this turn of the loop has been stepped. Raft now emits its batches.
 struct EndOfTurn {
-  Index applied = kAllApplied;  // the log is not cut beyond it
+  Index applied = kAllApplied;  // the log is not compacted beyond this
 };
 
 using Event = std::variant<Received, Persisted, Propose, ReadIndex, LeaseRead, PeerUp, PeerSaid,

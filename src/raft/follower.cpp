@@ -1,5 +1,5 @@
-// What every server answers to (figure 2, "Receiver implementation"): entries and heartbeats of
-// the leader, and requests for its vote.
+// The receiving half of Raft (figure 2, "Receiver implementation"): entries and heartbeats from the
+// leader, and requests for votes. The sending half is in leader.cpp and candidate.cpp.
 #include <fmt/core.h>
 
 #include <algorithm>
@@ -9,8 +9,9 @@
 
 namespace vesper::raft {
 
-// A message of current_term that only its leader sends. There is one leader a term (E1); a second
-// one, from a server that has lost its vote with its disk or from a forger, is not believed.
+// Handles what all messages from the leader of current_term have in common. A term has one leader
+// (E1). A second one can only be a server that lost its vote with its disk, or a forger. Its
+// message is ignored, and this returns false.
 bool Raft::hear_leader(ServerId from, Index leader_commit, std::optional<LogTime> log_time) {
   const std::optional<ServerId> known = leader();
   if (known && *known != from) {
@@ -24,8 +25,9 @@ bool Raft::hear_leader(ServerId from, Index leader_commit, std::optional<LogTime
   if (is_new) become_follower(from);
   else follower->election_deadline = now_ + random_election_timeout();
   contact_.heard(now_, leader_commit);
-  // One clock for the cluster: what the leader says replaces what we extrapolated. Where a new one
-  // does not say it, what an earlier one said may be beyond the new one's clock.
+  // The cluster has one clock: the leader's time replaces what this server extrapolated. If a new
+  // leader sends no time, this clock restarts at the last entry's stamp, because the time of an
+  // earlier leader may be ahead of the new one's clock.
   const Instant runs_until = now_ + config_.election_timeout * 2;
   if (log_time) clock_.set(*log_time, now_, runs_until);
   else if (is_new) clock_.set(log_.last_time(), now_, runs_until);
@@ -34,7 +36,7 @@ bool Raft::hear_leader(ServerId from, Index leader_commit, std::optional<LogTime
 
 void Raft::on_append_entries(ServerId from, AppendEntries m) {
   if (!hear_leader(from, m.leader_commit, m.log_time) || regressed_) return;
-  // Below the base all is committed, in a snapshot, and the same in every leader's log.
+  // Below the base everything is committed, in a snapshot, and equal in every leader's log.
   const Index base = log_.base_index();
   const auto term_here = log_.term_at(m.prev_log_index);
   if (m.prev_log_index >= base && term_here != m.prev_log_term) {  // §5.3: the consistency check
@@ -46,31 +48,32 @@ void Raft::on_append_entries(ServerId from, AppendEntries m) {
   }
   const auto last_new = take_entries(from, m.entries, std::max(m.prev_log_index, base));
   if (!last_new) return;
-  // L4: only what this leader's messages have proven to match may be committed here.
+  // L4: only entries that this leader's messages have proven to match may be committed here.
   proven_index_ = std::max(proven_index_, *last_new);
   commit_to(std::min(m.leader_commit, proven_index_));
-  // On a full disk an answer would only bring the same entries again, at once.
+  // On a full disk a reply would only make the leader send the same entries again at once.
   if (room_.is_exhausted() && *last_new == m.prev_log_index && !m.entries.empty()) return;
-  // L10: the acknowledgement leaves when everything that it covers is durable.
+  // L10: the acknowledgement leaves once everything that it covers is durable.
   AppendReply reply{.term = current_term(), .success = true, .match_index = *last_new};
   send(from, reply, writes_.covering(*last_new));
 }
 
-// Takes in what is new, as far as there is room, and says up to where the log equals the leader's
-// then: `equal` at first. Nothing where the leader is not to be believed.
+// Appends the entries this log lacks, space permitting. `equal`: the last index known to match
+// before. Returns the last index known to match afterwards, or nothing if the message contradicts a
+// committed entry or the snapshot.
 std::optional<Index> Raft::take_entries(ServerId from, std::vector<Entry>& entries, Index equal) {
   const Index base = log_.base_index();
   for (Entry& entry : entries) {
     if (entry.index <= base) continue;
-    // L2: entries that are here already stay, whatever stands behind them; only a real conflict
-    // truncates, so that a delayed message takes nothing back.
+    // L2: entries that already match stay, whatever follows them. Only a real conflict truncates,
+    // so a delayed message removes nothing.
     const auto here = log_.term_at(entry.index);
     const Index index = entry.index;
     if (here && *here == entry.term) {
       equal = index;
       continue;
     }
-    if (here && entry.index <= commit_index_) {  // L3: no leader says this (L7)
+    if (here && entry.index <= commit_index_) {  // L3: no leader sends this (L7)
       output_->notes.push_back(fmt::format("server {} contradicts committed entry {} -> ignored",
                                            from.value, entry.index.value));
       return std::nullopt;
@@ -101,7 +104,8 @@ void Raft::on_heartbeat(ServerId from, const Heartbeat& m) {
   send(from, reply, kTermOnly);  // promises the term, and no vote for a while
 }
 
-// Thesis 6.4. The leader has committed up to read_index; so has this server, as far as proven.
+// Thesis 6.4. The leader has committed up to read_index, so this server commits as far as its log
+// is proven to match.
 void Raft::on_read_index_reply(const ReadIndexReply& m) {
   const auto* follower = std::get_if<Follower>(&role_);
   if (follower == nullptr || !follower->leader) return;
@@ -112,8 +116,8 @@ void Raft::on_read_index_reply(const ReadIndexReply& m) {
 
 // ---- votes --------------------------------------------------------------------------------
 
-// Thesis 4.2.3: within the minimum election timeout of hearing a leader nobody votes, unless that
-// leader's process is known to be gone.
+// Thesis 4.2.3: a server that has heard from a leader within the minimum election timeout grants no
+// vote, unless that leader's process is known to be gone.
 bool Raft::leader_is_fresh() const {
   if (is_leader()) return true;
   return contact_.is_fresh(now_, config_.election_timeout);
@@ -121,11 +125,11 @@ bool Raft::leader_is_fresh() const {
 
 VoteRefusal Raft::judge_vote(ServerId from, const VoteRequest& m) const {
   if (regressed_) return VoteRefusal::regressed;
-  // Asking under an old term, or, before the term was ever opened, under one that is.
+  // The request's term is old, or a pre-vote asks about a term that has already begun.
   if (m.term < current_term() || (m.pre_vote && m.term == current_term()))
     return VoteRefusal::old_term;
   if (!m.transfer && leader_is_fresh()) return VoteRefusal::leader_fresh;
-  if (promise_.binds(now_)) return VoteRefusal::promised;  // whoever asks, and whatever for
+  if (promise_.binds(now_)) return VoteRefusal::promised;  // a hand-over is no exception
   if (log_.empty())
     if (const auto refusal = judge_founding_vote(from, m); refusal != VoteRefusal::none)
       return refusal;
@@ -133,9 +137,9 @@ VoteRefusal Raft::judge_vote(ServerId from, const VoteRequest& m) const {
   return VoteRefusal::none;
 }
 
-// The vote of a server that has no log. For a candidate of a cluster it may vote: whether that
-// counts, the candidate's log says (C10). It helps to found a cluster only if it may found one
-// itself, and in no term in which it may have voted before it lost its disk (E4).
+// Judges a vote request on a server without a log. It may vote for a candidate of a cluster; the
+// candidate's log decides whether that vote counts (C10). It helps to found a cluster only if it
+// may found one itself, and in no term in which it may have voted before it lost its disk (E4).
 VoteRefusal Raft::judge_founding_vote(ServerId from, const VoteRequest& m) const {
   if (!m.cluster_id.is_none())
     return founding_.may_join(m.cluster_id) ? VoteRefusal::none : VoteRefusal::other_cluster;
@@ -148,20 +152,23 @@ VoteRefusal Raft::judge_founding_vote(ServerId from, const VoteRequest& m) const
 void Raft::on_vote_request(ServerId from, const VoteRequest& m) {
   if (log_.empty() && m.last_log_index.value > 0) founding_.on_sign_of_a_log(from, now_);
   VoteReply reply{.for_term = m.term, .pre_vote = m.pre_vote, .refusal = judge_vote(from, m)};
-  if (m.pre_vote) {  // E9: nothing changes, but that one's own campaign is held back
+  // E9: a pre-vote changes nothing, except that this server delays its own campaign if it grants
+  // one.
+  if (m.pre_vote) {
     if (reply.granted()) {
       const Instant later = now_ + kHoldBack;
       if (auto* follower = std::get_if<Follower>(&role_)) {
         follower->election_deadline = std::max(follower->election_deadline, later);
       } else if (std::holds_alternative<PreCandidate>(role_) && from < config_.self) {
-        // Two that ask at the same instant would split the vote: the lower id goes first.
+        // Two servers that ask at the same instant would split the vote. The lower id goes first.
         role_ = Follower{std::nullopt, later};
       }
     }
     reply.term = current_term();
     return send(from, reply, kTermOnly);
   }
-  // E12: while a leader is fresh, or may hold a lease, the candidate's term is not believed either.
+  // E12: while a leader is fresh, or may hold a lease, this server does not adopt the candidate's
+  // term either.
   if (reply.refusal == VoteRefusal::leader_fresh || reply.refusal == VoteRefusal::promised ||
       reply.refusal == VoteRefusal::old_term || reply.refusal == VoteRefusal::regressed) {
     reply.term = current_term();
@@ -169,7 +176,7 @@ void Raft::on_vote_request(ServerId from, const VoteRequest& m) {
   }
   if (m.term > current_term()) {
     advance_term(m.term, "a candidate");
-    // E7: a vote that is not granted does not put our own campaign off.
+    // E7: a refused vote does not delay this server's own campaign.
     const Instant deadline = next_deadline();
     role_ = Follower{std::nullopt, deadline};
   }
@@ -187,7 +194,7 @@ void Raft::on_vote_request(ServerId from, const VoteRequest& m) {
           nanoseconds(prng_.between(config_.election_timeout.ns, 2 * config_.election_timeout.ns));
   }
   reply.term = current_term();
-  send(from, reply, kTermOnly);  // E2: behind the write of term and vote, as every message
+  send(from, reply, kTermOnly);  // E2: after the write of term and vote, like every message
 }
 
 }  // namespace vesper::raft

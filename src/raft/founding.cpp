@@ -19,7 +19,8 @@ Founding::Founding(ServerId self, std::vector<Voter> listed, Duration patience, 
 bool Founding::majority_is_there() const {
   return Quorum(listed_).holds([&](const Voter& server) {
     const auto other = others_.find(server.id);
-    return other == others_.end() || other->second.reachable;  // this server is there
+    // This server itself counts as reachable.
+    return other == others_.end() || other->second.reachable;
   });
 }
 

@@ -1,6 +1,6 @@
-// Whether a server with an empty log may found a cluster, or vote for a server that would. A second
-// cluster beside a living one must be impossible by accident: a lost disk, a wrong directory, a
-// list that grew. The argument is in docs/raft.md, "Founding a cluster".
+// Decides whether a server with an empty log may found a cluster, or vote for a server that would.
+// No accident may create a second cluster while the first one lives: a lost disk, a wrong
+// directory, a list that grew. The argument is in docs/raft.md, "Founding a cluster".
 #pragma once
 
 #include <map>
@@ -15,46 +15,47 @@ namespace vesper::raft {
 class Founding {
  public:
   // `listed`: the servers of this server's list, itself included. `patience`: how long a majority
-  // waits for the servers that have said nothing. `now`: of the start of this process.
+  // waits for the servers that have reported nothing. `now`: the start of this process.
   Founding(ServerId self, std::vector<Voter> listed, Duration patience, Instant now);
 
-  // A peer has said what it holds. Nothing: it is still reading its log.
+  // A peer has reported its state. Without `state` the peer is still reading its log.
   void on_said(ServerId id, const std::optional<PeerState>& state, Instant now);
-  // A server whose log is not empty, though it knows no cluster yet, has sent a message.
+  // A server has sent a message that shows that its log is not empty, though that server knows no
+  // cluster yet.
   void on_sign_of_a_log(ServerId id, Instant now);
-  // A connection to the peer stands.
   void on_connected(ServerId id, Instant now);
-  // The peer's process is known to be gone. What it has said holds no longer than the process.
+  // The peer's process is known to be gone. Its report is discarded, because a report is valid only
+  // while the process lives.
   void on_gone(ServerId id, Instant now);
 
-  // The first cluster other than `own` that a server of the list has named. It stays for the life
-  // of the process.
+  // The first cluster other than `own` that a server of the list has named. It is kept until this
+  // process ends.
   std::optional<Id128> cluster_seen(Id128 own) const;
-  // A server without a log may vote for a candidate of this cluster: no other one was seen.
+  // True if a server without a log may vote for a candidate of this cluster: it has seen no other
+  // cluster.
   bool may_join(Id128 cluster) const;
-  // True when the process of every other server has said that its log is empty, or when a majority
-  // has been there for the patience and the others have said nothing. Never after a cluster was
-  // seen.
+  // True if the process of every other server has reported an empty log, or if a majority has been
+  // reachable for `patience` and the others have reported nothing. False once any cluster was seen.
   bool is_allowed(Instant now) const;
-  // True when every other server has said that its log is empty, and no cluster was seen.
+  // True if every other server has reported an empty log, and no cluster was seen.
   bool is_unanimous() const;
-  // A connected server whose log is not empty: no cluster is founded beside it.
+  // A connected server that has a log. While there is one, no cluster is founded.
   std::optional<ServerId> holder() const;
-  // While a majority is there and founding waits: until when. kNever: it does not wait for a time.
+  // When the wait of a reachable majority ends. kNever: founding does not wait for a time.
   Instant waits_until() const;
-  // In id order: the servers that have not said that their log is empty.
+  // The servers that have not reported an empty log, in id order.
   std::vector<ServerId> missing() const;
-  // Log lines about what founding waits for: a server with a log, or, once a second, the silent
-  // ones and how long they are waited for. Nothing that was said already.
+  // New log lines about what founding waits for: a server with a log, or, once a second, the silent
+  // servers and the time left. Repeats no line.
   std::vector<std::string> news(Instant now);
-  // A server that lost its disk may have voted in this term or in an earlier one: it does not vote
-  // to found in them.
+  // This server may have lost its disk after voting in this term or in an earlier one. In those
+  // terms it does not vote to found a cluster.
   Term term_floor() const { return term_floor_; }
 
  private:
   struct Other {
     bool reachable = false;
-    // What it showed last; neither once its process is known to be gone.
+    // Its latest report. Both are false once its process is known to be gone.
     bool empty = false, has_log = false;
   };
 
@@ -66,11 +67,12 @@ class Founding {
   const Duration patience_;
   const std::vector<Voter> listed_;
   std::map<ServerId, Other> others_;
-  std::vector<Id128> seen_;  // at most two, so that one differs from any cluster of its own
+  std::vector<Id128> seen_;  // at most two: enough for one to differ from any `own` cluster
   Term term_floor_;
-  // Since when the wait counts: a majority is there, and no server has shown a log since.
+  // Start of the wait: since then a majority is reachable, and no server has shown a log.
   Instant waits_since_ = kNever;
-  std::int64_t said_ = -1;  // seconds left, as news() said last; 0: a holder; -1: nothing yet
+  // seconds left in the last line of news(); 0: it named a holder; -1: no line yet
+  std::int64_t said_ = -1;
 };
 
 }  // namespace vesper::raft

@@ -13,10 +13,11 @@ std::uint64_t Freshness::stamp(Instant now) const {
   return base_ + static_cast<std::uint64_t>((now - started_at_).ns);
 }
 
-// The leader received the answer after it left this server. So the instant for which the leader's
-// statement holds, `age` before the leader received the answer, is not before the answer's stamp
-// less the age. The leader's clock has measured the age: it counts with the allowance that leases
-// have. The statement: everything that was acknowledged by then is at or below leader_commit.
+// Why this is safe: the leader received the reply after it left this server. The leader's statement
+// holds for the instant `age` before it received the reply. So that instant is not before the
+// reply's stamp minus the age. The leader's clock measured the age, so the age is scaled by the
+// clock allowance of leases. The statement: everything that was acknowledged by then is at or below
+// leader_commit.
 void Freshness::learn(const Heartbeat& m, Index committed, Instant now) {
   if (awaited_ && awaited_->index <= committed) {
     as_of_ = as_of(committed);
@@ -26,7 +27,8 @@ void Freshness::learn(const Heartbeat& m, Index committed, Instant now) {
   const Duration since_start = nanoseconds(static_cast<std::int64_t>(m.echo - base_));
   const Instant as_of = started_at_ + since_start - m.age * 11 / 9;
   if (m.leader_commit <= committed) as_of_ = std::max(as_of_.value_or(as_of), as_of);
-  // An awaited one is not replaced: under steady load the newest would never be reached.
+  // Keep an awaited index until it is reached. Under steady load the newest one would never be
+  // reached.
   else if (!awaited_) awaited_ = Awaited{m.leader_commit, as_of};
 }
 

@@ -1,6 +1,6 @@
-// How old the state of this server is at most, for reads that ask no other server (stale reads). A
-// follower stamps its answers to heartbeats; the leader echoes the stamp and says how long before
-// it knew that no later leader existed. docs/raft.md, "Stale reads", has the argument.
+// An upper bound on the age of this server's state, for reads that ask no other server (stale
+// reads). A follower stamps its replies to heartbeats. The leader echoes the stamp, and adds how
+// long before it knew that no later leader existed. The argument is in docs/raft.md, "Stale reads".
 #pragma once
 
 #include <cstdint>
@@ -12,30 +12,32 @@ namespace vesper::raft {
 
 class Freshness {
  public:
-  // `seed`: differs between the processes of one server, so that the echo of an earlier process is
-  // not taken for one of this process.
+  // `seed` must differ between the processes of one server, so that this process rejects the echo
+  // of an earlier one.
   Freshness(std::uint64_t seed, Instant now);
 
-  // Goes into an answer to a heartbeat: this server's clock since its start, above a random base.
+  // The stamp for a heartbeat reply: the time since this process started, in ns, plus a random
+  // base.
   std::uint64_t stamp(Instant now) const;
-  // A heartbeat has come; `committed` is this server's commit index by now.
+  // Called for each heartbeat. `committed`: this server's commit index after the heartbeat.
   void learn(const Heartbeat& m, Index committed, Instant now);
-  // A leader steps down: what it knew stays true.
+  // Called when a leader steps down. What it knew remains true.
   void remember(std::optional<Instant> as_of) { as_of_ = as_of; }
 
-  // Everything that anybody was told before this instant is within `committed`. Nothing: unknown.
+  // Everything that was acknowledged to any client before this instant is at or below `committed`.
+  // Nothing: unknown.
   std::optional<Instant> as_of(Index committed) const;
 
  private:
   struct Awaited {
-    Index index;  // once this is committed here ...
+    Index index;  // once this index is committed here,
     Instant as_of;
   };
 
   std::uint64_t base_;
   Instant started_at_;
   std::optional<Instant> as_of_;
-  std::optional<Awaited> awaited_;  // ... the state is that fresh
+  std::optional<Awaited> awaited_;  // ... the state is as fresh as `as_of`
 };
 
 }  // namespace vesper::raft

@@ -1,4 +1,4 @@
-// What must hold after every turn, whatever happened in it.
+// The invariants that hold after every turn of the loop.
 #include "raft/raft.hpp"
 
 namespace vesper::raft {
@@ -11,7 +11,7 @@ void Raft::check_invariants() const {
   VESPER_ASSERT(hard_state_.current_term >= log_.last_term());
   VESPER_ASSERT(hard_state_.current_term <= kMaxTerm);
   VESPER_ASSERT(!writes_.has_changes());
-  // §7: what the log no longer has is in a snapshot, on this disk.
+  // §7: entries that the log no longer has are in a snapshot on this disk.
   VESPER_ASSERT(log_.base_index() <= snapshot_.last_index);
   VESPER_ASSERT(disk_base_.index <= snapshot_.last_index);
   VESPER_ASSERT(snapshot_.last_index <= commit_index_);  // S1
@@ -22,7 +22,7 @@ void Raft::check_invariants() const {
     VESPER_ASSERT(candidate->own_vote <= writes_.last_write());
   }
   if (promise_.binds(now_)) {
-    // Who promised no vote does not ask for any.
+    // A server that has promised no vote does not campaign.
     VESPER_ASSERT(!std::holds_alternative<PreCandidate>(role_));
     VESPER_ASSERT(!std::holds_alternative<Candidate>(role_));
   }
@@ -30,7 +30,7 @@ void Raft::check_invariants() const {
   VESPER_ASSERT(!fresh || *fresh <= now_);
   const auto* leader = std::get_if<Leader>(&role_);
   if (leader == nullptr) return;
-  // Its own promise outlasts the lease that it is part of.
+  // The leader's own promise outlasts the lease to which it contributes.
   VESPER_ASSERT(!lease_index(now_) || !electorate_.self_counts() ||
                 leader->own_lease_until <= promise_.until());
   VESPER_ASSERT(hard_state_.voted_for == config_.self);

@@ -1,5 +1,6 @@
-// What a leader does (figure 2, "Leaders"): replicates, commits, confirms reads, and steps down
-// when it no longer hears a majority.
+// The leader's half of replication (figure 2, "Leaders"): what to send to each follower, when an
+// entry is committed, how a read is confirmed, and when the leader steps down. Elections are in
+// candidate.cpp, leader leases in leader_lease.cpp, snapshots in snapshots.cpp.
 #include <fmt/core.h>
 
 #include <algorithm>
@@ -13,15 +14,16 @@ namespace vesper::raft {
 namespace {
 
 constexpr std::size_t kSentPerTurn = 2u << 20;  // bytes of entries to one follower
-// A follower that owes answers to as many heartbeats gets no more for reads' sake. Reads come
-// 30,000 times a second; on a slow link their heartbeats would delay everything else.
+// A follower with this many unanswered heartbeats gets no more of those that only confirm reads.
+// Reads arrive 30,000 times a second, and on a slow link their heartbeats would delay everything
+// else.
 constexpr std::size_t kMostOwed = 4;
 
 }  // namespace
 
 void Raft::become_leader() {
-  // Under which incarnation a voter is known here: the one that it voted with, whatever became of
-  // its connection since; else the one that it is connected with.
+  // The incarnation under which the leader knows each voter: the one that voted, even if its
+  // connection has changed since; otherwise the connected one.
   const std::map<ServerId, Incarnation> voted = std::get<Candidate>(role_).granted;
   std::map<ServerId, Incarnation> known = voted;
   for (const Voter& voter : electorate_.configuration().voters)
@@ -51,12 +53,14 @@ void Raft::become_leader() {
   contact_.is_self();
   round_base_ = config_.election_timeout;
 
-  // §8: a leader commits an entry of its own term first. In an empty log it is the Bootstrap.
+  // §8: a leader commits an entry of its own term first. In an empty log this is the Bootstrap
+  // entry.
   const LogTime stamp = log_time(now_);
   if (log_.empty()) {
     Configuration founded{{prng_.next(), prng_.next() | 1}, config_.initial_voters};
-    // A majority has voted, so that a majority counts from the first entry on. Of the others, those
-    // that live: a connection to a dead machine may stand for long.
+    // Registers the servers that voted, so that a majority counts from the first entry on. Of the
+    // other servers, registers those that recently sent something: a connection to a dead machine
+    // may stay open for long.
     for (Voter& voter : founded.voters)
       if (voter.id == config_.self || voted.contains(voter.id) || answering_as(voter.id))
         voter.incarnation = known.at(voter.id);
@@ -85,8 +89,8 @@ std::optional<Incarnation> Raft::answering_as(ServerId id) const {
   return peers_.answering_as(id, now_ - config_.election_timeout * 2);
 }
 
-// A voter that was unknown at the bootstrap is registered with the incarnation that it came
-// with. C2: not before an entry of this term is committed.
+// Registers the incarnation of a voter that was unknown at the bootstrap. C2: only after an entry
+// of this term is committed.
 void Raft::register_voters() {
   const auto& leader = std::get<Leader>(role_);
   if (commit_index_ < leader.term_start) return;
@@ -103,10 +107,10 @@ void Raft::register_voters() {
 
 // ---- replication --------------------------------------------------------------------------
 
-// L15, L16: contiguous entries, bounded in bytes and messages, here and under way.
+// Sends contiguous entries, within bounds of bytes and messages, per turn and in flight (L15, L16).
 void Raft::replicate_to(ServerId id, Progress& progress) {
   if (progress.regressed) return;
-  // A probe under way may still be accepted: what comes after it decides.
+  // A probe in flight may still be accepted, so the entry after the probe decides.
   const Index next = progress.probe_sent ? progress.probe_last.next() : progress.next_index;
   if (next <= log_.base_index() && !progress.transfer) begin_transfer(id, progress);
   if (progress.state == Progress::State::snapshot) return send_snapshot(id, progress);
@@ -114,7 +118,8 @@ void Raft::replicate_to(ServerId id, Progress& progress) {
     if (!progress.probe_sent) send_append(id, progress);
     return;
   }
-  // Not all of a large window in one turn: what is in flight is acknowledged, and brings the rest.
+  // A large window is not filled in one turn. The acknowledgements of the entries in flight trigger
+  // the rest.
   const std::size_t at_most =
       std::min(config_.max_inflight_bytes, progress.in_flight_bytes + kSentPerTurn);
   while (progress.next_index <= log_.last_index() &&
@@ -139,7 +144,8 @@ void Raft::send_append(ServerId id, Progress& progress) {
     m.entries.push_back(entry);
   }
   const Index last(m.prev_log_index.value + m.entries.size());
-  // What follows something large goes behind it, or it would arrive first and be refused.
+  // Messages after a large one use the same connection. Otherwise they would overtake it and be
+  // refused.
   const bool is_bulk = bytes > config_.bulk_bytes || progress.bulk_until > progress.match_index;
   if (bytes > config_.bulk_bytes) progress.bulk_until = last;
   if (progress.state == Progress::State::probe || progress.in_flight.empty()) progress.news(now_);
@@ -156,8 +162,8 @@ void Raft::send_append(ServerId id, Progress& progress) {
   send(id, std::move(m), kTermOnly, is_bulk ? Channel::bulk : Channel::control);
 }
 
-// Where an answer belongs: nowhere when this server does not lead, or when it comes from a disk
-// that is gone.
+// The progress that a reply belongs to. Null if this server does not lead, or if the reply comes
+// from another incarnation: the disk of that incarnation is gone.
 Progress* Raft::progress_of(ServerId id, Incarnation incarnation) {
   auto* leader = std::get_if<Leader>(&role_);
   if (leader == nullptr) return nullptr;
@@ -172,8 +178,8 @@ void Raft::on_append_reply(ServerId from, Incarnation incarnation, const AppendR
   if (progress == nullptr) return;
   progress->news(now_);
   if (m.success) {
-    if (m.match_index > log_.last_index()) return;  // claims what was never sent
-    // An acknowledgement of what was sent before the probe says nothing of the probe.
+    if (m.match_index > log_.last_index()) return;  // claims entries that were never sent
+    // An acknowledgement of messages before the probe says nothing about the probe.
     const bool probed =
         progress->state == Progress::State::probe && m.match_index.next() >= progress->next_index;
     progress->acknowledge(m.match_index, now_);
@@ -182,8 +188,8 @@ void Raft::on_append_reply(ServerId from, Incarnation incarnation, const AppendR
       progress->become_replicate();
     return advance_commit();
   }
-  // §5.3: go back to where the logs may agree. A late refusal, of what has matched since, or of
-  // another probe, says nothing (L12, L17).
+  // §5.3: go back to where the logs may agree. A refusal is ignored if it is late: if its entry has
+  // matched since, or if it answers another probe (L12, L17).
   if (m.prev_log_index <= progress->match_index) return;
   if (progress->state == Progress::State::snapshot) return;
   if (progress->state == Progress::State::probe &&
@@ -191,26 +197,26 @@ void Raft::on_append_reply(ServerId from, Incarnation incarnation, const AppendR
     return;
   const auto agree = log_.last_at_most(std::min(m.hint_index, m.prev_log_index), m.hint_term);
   progress->received_index = progress->match_index;
-  // Where they may agree below the base only, the snapshot decides (replicate_to).
+  // If the logs may agree only below the base, replicate_to decides to send the snapshot.
   const Index below = std::min(m.hint_index, Index(log_.base_index().value - 1));
   progress->become_probe(std::max(agree ? *agree : below, progress->match_index).next());
 }
 
-// L5: by counting, only entries of the current term are committed (figure 8); those before them
-// are committed with them. The leader counts its own log as far as it is durable (L10).
+// L5: only entries of the current term are committed by counting (figure 8). Earlier entries are
+// committed with them. The leader counts its own log only as far as it is durable (L10).
 void Raft::advance_commit() {
   auto& leader = std::get<Leader>(role_);
   const auto reached = leader.matched_by_quorum(electorate_, writes_.durable_index());
   if (!reached || *reached <= commit_index_ || log_.term_at(*reached) != current_term()) return;
   const Index candidate = *reached;
-  // Who waits for its own writes learns in this turn that they are committed.
+  // A follower that waits for its own writes learns in this turn that they are committed.
   for (Index i = commit_index_.next(); i <= candidate; i = i.next()) {
     const Origin& origin = log_.at(i).origin;
     if (origin.is_none()) continue;
     if (const auto it = leader.progress.find(origin.server); it != leader.progress.end())
       it->second.waits_for_commit = true;
   }
-  clock_.resume(log_time(now_), now_);  // if it stood, it goes on from there
+  clock_.resume(log_time(now_), now_);  // if it had stopped, it resumes now
   commit_to(candidate);
   register_voters();
 }
@@ -219,9 +225,9 @@ void Raft::advance_commit() {
 
 void Raft::send_heartbeats(Heartbeats which) {
   auto& leader = std::get<Leader>(role_);
-  ++leader.round;  // K4: never reused, so that an old answer confirms nothing new
+  ++leader.round;  // K4: never reused, so that an old reply confirms nothing new
   leader.sent.add({leader.round, now_, lease_to_ask()}, which);
-  // The leader is one of those that promise, and bound by it when it no longer leads.
+  // The leader also gives this promise, and stays bound by it after it steps down.
   promise_.give(leader.sent.newest().lease_ms, now_);
   leader.own_lease_until = std::max(leader.own_lease_until, leader.sent.newest().lease_end());
   const RoundFacts facts = round_facts();
@@ -238,7 +244,8 @@ void Raft::send_heartbeat(ServerId id, Progress& progress, const RoundFacts& fac
   send(id, heartbeat_to(progress, facts), kTermOnly);
 }
 
-// The newest round's heartbeat to one follower. It asks for the round's promise, from now on.
+// Sends the newest round's heartbeat to one follower between rounds. The promise that it requests
+// begins now.
 void Raft::repeat_round(ServerId id, Progress& progress) {
   promise_.give(std::get<Leader>(role_).sent.newest().lease_ms, now_);
   send_heartbeat(id, progress, round_facts());
@@ -251,7 +258,7 @@ void Raft::on_heartbeat_reply(ServerId from, Incarnation incarnation, const Hear
   if (known == nullptr) return;
   Progress& progress = *known;
   if (m.disk == DiskHealth::regressed) return on_regressed(from, progress);
-  progress.regressed = false;  // its newest disk came back
+  progress.regressed = false;  // its up-to-date disk came back
   if (m.round >= progress.acked_round) progress.disk = m.disk;
   progress.acked_round = std::max(progress.acked_round, m.round);
   progress.owes = m.round >= progress.told_round || progress.owes == 0 ? 0 : progress.owes - 1;
@@ -264,22 +271,23 @@ void Raft::on_heartbeat_reply(ServerId from, Incarnation incarnation, const Hear
     progress.news(now_);
   }
   maybe_finish_read_round();
-  // It owed too much to be asked when the round of these reads began.
+  // This follower had too many unanswered heartbeats when the round of these reads began.
   if (!leader->reading.empty() && progress.told_round < leader->reading.round &&
       progress.owes < kMostOwed)
     repeat_round(from, progress);
 }
 
-// The transport resends nothing. What was lost shows in that nothing comes of it; what waits in a
-// slow link or for a slow disk looks the same, and is not sent again: the follower is asked.
+// The transport resends nothing. A lost message shows only in the lack of progress. Messages that
+// wait in a slow link or for a slow disk look the same, so the leader does not resend: it asks the
+// follower first.
 void Raft::ask_stalled() {
   auto& leader = std::get<Leader>(role_);
   for (auto& [id, progress] : leader.progress) {
     if (now_ - progress.progress_at < config_.heartbeat_interval * 4) continue;
     progress.progress_at = now_;
     if (progress.transfer) {
-      // A follower that is silent for long gets the newest when it comes back; nothing is kept for
-      // it until then.
+      // A follower that is silent for long gets the newest snapshot when it comes back. Until then
+      // nothing is kept for it.
       const bool given_up =
           now_ - progress.kept_at.value_or(Instant{}) >= config_.transfer_patience();
       if (progress.transfer->unreadable || given_up) progress.become_snapshot(snapshot_);
@@ -290,13 +298,13 @@ void Raft::ask_stalled() {
   }
 }
 
-// An empty AppendEntries behind everything that was sent, on the same channel. A refusal proves
-// that something before it was lost (on_append_reply goes back to what has arrived), a success is
-// the acknowledgement of all of it.
+// Sends an empty AppendEntries after everything that was sent, on the same connection. A refusal
+// proves that something before it was lost, and on_append_reply goes back to what has arrived. A
+// success acknowledges everything.
 void Raft::ask_arrival(ServerId id, Progress& progress) {
   const Index last = progress.sent_through();
   const auto term = log_.term_at(last);
-  if (!term) return;  // compacted meanwhile: a snapshot is next (replicate_to)
+  if (!term) return;  // compacted meanwhile: replicate_to sends a snapshot
   progress.arrival_asked = true;
   progress.asked_behind = last;
   AppendEntries m{current_term(), last, *term, commit_index_, log_time(now_), {}};
@@ -307,8 +315,8 @@ void Raft::ask_arrival(ServerId id, Progress& progress) {
 void Raft::leader_deadline() {
   auto& leader = std::get<Leader>(role_);
   if (now_ < leader.next_heartbeat) return;
-  // Thesis 6.2 (E11): a leader that hears no quorum for two election timeouts steps down, and is
-  // silent from then on.
+  // Thesis 6.2 (E11): a leader that has not heard from a quorum for two election timeouts steps
+  // down, and sends nothing more as leader.
   if (const Duration patience = config_.election_timeout * 2; now_ - leader_heard_at() > patience) {
     output_->notes.push_back(fmt::format("no majority heard for {} ms -> step down in {}",
                                          patience.ms(), name(current_term())));
@@ -354,9 +362,9 @@ void Raft::on_read_index_request(ServerId from, const ReadIndexRequest& m) {
   leader->gathering.remote.emplace_back(from, m.id);
 }
 
-// One round is in flight while the next gathers. K3: none before an entry of this term is
-// committed, since until then the leader may not know what is. K4: the heartbeats that confirm a
-// read leave after it came.
+// One round is in flight while the next one gathers. K3: no round starts before an entry of this
+// term is committed, because until then the leader may not know what is committed. K4: the
+// heartbeats that confirm a read are sent after the read arrived.
 void Raft::maybe_start_read_round() {
   auto& leader = std::get<Leader>(role_);
   if (leader.gathering.empty() || !leader.reading.empty()) return;

@@ -1,4 +1,5 @@
-// What a server remembers of the leader that it has heard.
+// What a server knows of the current leader: when it last heard from it, and which commit index the
+// leader reported.
 #pragma once
 
 #include <algorithm>
@@ -9,7 +10,7 @@ namespace vesper::raft {
 
 class LeaderContact {
  public:
-  // A message of the current term's leader has come. `commit`: the commit index that it told.
+  // A message of the current term's leader has arrived. `commit`: the commit index in that message.
   void heard(Instant now, Index commit) {
     ever_ = true;
     gone_ = false;
@@ -17,23 +18,24 @@ class LeaderContact {
     learn_commit(commit);
   }
   void learn_commit(Index commit) { commit_ = std::max(commit_, commit); }
-  // This server leads now.
+  // This server has become the leader.
   void is_self() {
     ever_ = true;
     gone_ = false;
   }
-  // The leader's process is known to be gone: it no longer protects its term from elections.
+  // The leader's process is known to be gone. Its last contact no longer prevents elections.
   void lost() { gone_ = true; }
 
-  bool ever() const { return ever_; }  // since the start of this process
-  // Thesis 4.2.3: within the minimum election timeout of hearing a leader a server grants no vote.
+  bool ever() const { return ever_; }  // heard a leader, or led, since this process started
+  // Thesis 4.2.3: a server that has heard from a leader within the minimum election timeout grants
+  // no vote.
   bool is_fresh(Instant now, Duration election_timeout) const {
     return ever_ && !gone_ && now - heard_at_ < election_timeout;
   }
   Instant heard_at() const { return heard_at_; }  // Instant{}: never
-  Index commit() const { return commit_; }        // the highest that a leader told
+  Index commit() const { return commit_; }        // the highest that any leader reported
 
-  // Whether the leader takes writes, as it said with its last heartbeat.
+  // Whether the leader takes writes, as of its last heartbeat.
   WriteBlock write_block = WriteBlock::none;
 
  private:

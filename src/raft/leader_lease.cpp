@@ -1,6 +1,6 @@
-// Leases: promises not to vote, and what a leader may conclude from them. And how old the state of
-// a server is at most, for reads that ask nobody. The argument is in docs/raft.md, "Leases" and
-// "Stale reads"; it rests on clocks that run at nearly the same rate, and on nothing else here.
+// Leader leases: promises not to vote, and what a leader may conclude from them. Also the age of a
+// server's state, for reads that ask no other server. The arguments are in docs/raft.md, "Leases"
+// and "Stale reads". They assume clocks that run at nearly the same rate, and nothing else.
 #include <fmt/core.h>
 
 #include <algorithm>
@@ -9,7 +9,8 @@
 
 namespace vesper::raft {
 
-// A campaign begins when the promise is over, a little apart from those of others.
+// Defers the campaign until the promise has ended, plus a random delay that keeps it apart from the
+// campaigns of others.
 bool Raft::put_off_by_promise() {
   if (!promise_.binds(now_)) return false;
   const Duration apart = nanoseconds(prng_.between(0, kFastFailover.ns));
@@ -31,10 +32,10 @@ std::uint32_t Raft::lease_to_ask() const {
   return static_cast<std::uint32_t>(std::min(config_.max_lease, kMaxLease).ms());
 }
 
-// `now` was read after the read had come in, and what it returns is the state of the same turn. So
-// however long this process was stopped in between: at `now` no other leader had been elected, and
-// all that was acknowledged by then is at or below commit_index_. That instant is within the read.
-// K3: not before the first commit of the term.
+// Why this is linearizable: `now` was read after the read arrived, and the returned index is the
+// state of the same turn, however long the process was suspended in between. At `now` no other
+// leader had been elected, so everything acknowledged by then is at or below commit_index_. That
+// instant is within the read. K3: not before the first commit of the term.
 std::optional<Index> Raft::lease_index(Instant now) const {
   const auto* leader = std::get_if<Leader>(&role_);
   if (leader == nullptr || commit_index_ < leader->term_start) return std::nullopt;
@@ -44,8 +45,8 @@ std::optional<Index> Raft::lease_index(Instant now) const {
 
 // ---- heartbeats ---------------------------------------------------------------------------
 
-// All heartbeats of a round ask for the same promise, also those that only tell a commit: an answer
-// does not say which of them it answers.
+// All heartbeats of a round request the same promise, even those that only announce a commit,
+// because a reply does not say which of them it answers.
 Heartbeat Raft::heartbeat_to(const Progress& progress, const RoundFacts& facts) const {
   const auto& leader = std::get<Leader>(role_);
   Heartbeat m{current_term(), commit_index_, log_time(now_), leader.round};
@@ -64,8 +65,8 @@ Heartbeat Raft::heartbeat_to(const Progress& progress, const RoundFacts& facts) 
   return m;
 }
 
-// What an answer proves, it proves for the moment at which its heartbeat left: a leader that was
-// frozen does not take old answers for fresh ones.
+// A reply proves facts about the instant at which its heartbeat was sent. So a leader that was
+// suspended does not take old replies for fresh ones.
 void Raft::on_heartbeat_answered(Progress& progress, const HeartbeatReply& m) {
   if (m.round >= progress.acked_round) {
     progress.stamp = m.stamp;
@@ -78,15 +79,16 @@ void Raft::on_heartbeat_answered(Progress& progress, const HeartbeatReply& m) {
   progress.lease_until = std::max(progress.lease_until, at->lease_end());
 }
 
-// What a leader knew of its state's freshness holds when it no longer leads, too.
+// Keeps what a leader knew about the freshness of its state. It remains true after the leader steps
+// down.
 void Raft::remember_freshness() {
   if (is_leader()) freshness_.remember(fresh_as_of());
 }
 
-// At this instant a majority had not gone beyond this leader's term: each of them answered, in it,
-// a heartbeat that was sent then or later. So there was no later leader, and what had been
-// acknowledged to anybody is at or below commit_index_ (K3: which knows all that older terms have
-// committed only when an entry of this term is).
+// An instant at which a majority was still in this leader's term: each server of that majority
+// answered, in this term, a heartbeat that was sent then or later. So no later leader existed, and
+// everything acknowledged by then is at or below commit_index_. K3: commit_index_ covers everything
+// that older terms committed only once an entry of this term is committed.
 std::optional<Instant> Raft::confirmed_at() const {
   const auto& leader = std::get<Leader>(role_);
   if (commit_index_ < leader.term_start) return std::nullopt;

@@ -50,7 +50,7 @@ void Log::compact(Index index, std::size_t max, std::size_t max_bytes) {
 
 void Log::reset(Base base) {
   VESPER_ASSERT(base.index > base_.index);
-  if (dead_.empty()) dead_.swap(entries_);  // hardly ever again before the last one is swept
+  if (dead_.empty()) dead_.swap(entries_);  // a second reset before the last one is swept is rare
   entries_.clear();
   bytes_ = 0;
   base_ = base;

@@ -1,5 +1,5 @@
-// The log in memory (figure 2, log[]): contiguous entries behind a base, which is the last one that
-// a snapshot took over (§7); (0, 0) while there is none.
+// The log in memory (figure 2, log[]). Its entries are contiguous and follow a base: the last entry
+// that a snapshot covers (§7). The base is (0, 0) while no snapshot covers anything.
 #pragma once
 
 #include <deque>
@@ -17,7 +17,7 @@ class Log {
     LogTime time;
   };
 
-  // Requires: contiguous, from base.index + 1 on.
+  // Requires contiguous entries, from base.index + 1 on.
   explicit Log(std::vector<Entry> entries);
   Log(Base base, std::vector<Entry> entries);
 
@@ -26,43 +26,47 @@ class Log {
   Index last_index() const { return Index(base_.index.value + entries_.size()); }
   Term last_term() const { return entries_.empty() ? base_.term : entries_.back().term; }
   LogTime last_time() const { return entries_.empty() ? base_.time : entries_.back().time; }
-  // No entry ever, neither here nor in a snapshot.
+  // True if the log never had an entry, neither here nor in a snapshot.
   bool empty() const { return last_index().value == 0; }
 
-  // Of the base, too (Term(0) for index 0); nothing below it and behind the end.
+  // The term at `index`, which may be the base (Term(0) for index 0). Nothing below the base or
+  // after the end.
   std::optional<Term> term_at(Index index) const;
   // Requires first_index() <= index <= last_index().
   const Entry& at(Index index) const;
 
-  void append(Entry entry);         // requires entry.index == last_index() + 1, term not falling
-  void truncate_from(Index index);  // drops index and all behind it; requires index > base_index()
+  // Requires entry.index == last_index() + 1 and a term not below last_term().
+  void append(Entry entry);
+  // Drops `index` and everything after it. Requires index > base_index().
+  void truncate_from(Index index);
 
-  // §7: the entries up to `index` are in a snapshot: drops at most `max` of them, and no more once
-  // they have come to `max_bytes`. What they cost to free must not stop the loop. Requires
+  // §7: drops entries up to `index`, which a snapshot covers. Drops at most `max` entries per call,
+  // and stops once it has dropped `max_bytes`, because freeing more would stall the loop. Requires
   // index <= last_index().
   void compact(Index index, std::size_t max, std::size_t max_bytes);
-  // §7: the log is replaced by a snapshot.
+  // §7: replaces the log by a snapshot that ends at `base`.
   void reset(Base base);
-  // Takes apart up to so much of what a reset left: all at once would be felt.
+  // Frees part of what `reset()` discarded: up to `max` entries, until `max_bytes` are freed.
+  // Freeing it all in one turn would stall the loop.
   void sweep(std::size_t max, std::size_t max_bytes);
 
-  // The last index at or below `index` whose term is not above `term`; nothing where that lies
-  // below the base. Where two logs differ, this skips a whole term at a time (§5.3, fast
+  // The last index at or below `index` with a term of at most `term`. Nothing if that index is
+  // below the base. If two logs differ, this skips a whole term at a time (§5.3, fast
   // backtracking).
   std::optional<Index> last_at_most(Index index, Term term) const;
 
-  // §5.4.1: a log that ends like this is at least as up to date as this one.
+  // §5.4.1: true if a log with this last entry is at least as up to date as this log.
   bool allows_vote(Index last_index, Term last_term) const {
     if (last_term != this->last_term()) return last_term > this->last_term();
     return last_index >= this->last_index();
   }
 
-  std::uint64_t bytes() const { return bytes_; }  // of the entries' byte form
+  std::uint64_t bytes() const { return bytes_; }  // the entries in their byte form
   std::size_t size() const { return entries_.size(); }
 
  private:
   std::deque<Entry> entries_;
-  std::deque<Entry> dead_;  // of before a reset
+  std::deque<Entry> dead_;  // discarded by reset(), not yet freed
   Base base_;
   std::uint64_t bytes_ = 0;
 };

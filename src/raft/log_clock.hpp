@@ -1,5 +1,5 @@
-// The cluster's clock (log time): a leader stamps its entries with it, and a follower extrapolates
-// it from what its leader said last. docs/raft.md, "Log time".
+// The cluster's clock (log time). A leader stamps its entries with it. A follower extrapolates it
+// from the last time that its leader sent. The argument is in docs/raft.md, "Log time".
 #pragma once
 
 #include <algorithm>
@@ -8,7 +8,7 @@
 
 namespace vesper::raft {
 
-// The clock runs at most this far beyond the stamp of the oldest uncommitted entry. So an entry is
+// The clock runs at most this far past the stamp of the oldest uncommitted entry. So an entry is
 // decided within this time of its stamp.
 inline constexpr Duration kMostUndecided = seconds(1);
 
@@ -16,14 +16,14 @@ class LogClock {
  public:
   LogClock(LogTime time, Instant now) : base_(time), base_at_(now), runs_until_(now) {}
 
-  // The clock shows `time` at `now`, and stands still from `runs_until` on: by then nothing has
-  // shown that the cluster could decide anything.
+  // The clock shows `time` at `now` and stops at `runs_until`. By then nothing has shown that the
+  // cluster could still decide anything.
   void set(LogTime time, Instant now, Instant runs_until) {
     base_ = time;
     base_at_ = now;
     runs_until_ = std::max(now, runs_until);
   }
-  // The clock shows `time` at `now`, and stands still when it would have before.
+  // The clock shows `time` at `now`. It stops at the same instant as before.
   void resume(LogTime time, Instant now) { set(time, now, runs_until_); }
   LogTime at(Instant now) const {
     return LogTime(base_.value + (std::min(now, runs_until_) - base_at_).ns);

@@ -1,5 +1,5 @@
-// What Raft wants done, sealed: the shell fills in no term, index or id. It is executed in the
-// order of its fields.
+// The effects that Raft requests from the node. They are complete: the node fills in no term, index
+// or id. The node executes them in the order of the fields of Output. The inputs are in event.hpp.
 #pragma once
 
 #include <optional>
@@ -16,8 +16,9 @@ struct Envelope {
   Channel channel = Channel::control;
 };
 
-// An envelope that promises what Writes make durable: it leaves when Persisted::number >= after and
-// Persisted::hard_state >= after_hard_state. It keeps the term that it was made with.
+// A message whose promises depend on Writes that are not durable yet. It may leave when
+// Persisted::number >= after and Persisted::hard_state >= after_hard_state. It keeps the term under
+// which it was made.
 struct HeldEnvelope {
   Envelope envelope;
   WriteNumber after;
@@ -32,19 +33,19 @@ struct HeldEnvelope {
 struct ReadReady {
   std::uint64_t id = 0;
   Index index;
-  bool lease = false;  // the leader's lease says so, not a round
+  bool lease = false;  // based on the leader lease, not on a round
 };
 
-// A chunk of a stored snapshot is wanted: ChunkRead answers.
+// Requests a chunk of a stored snapshot. ChunkRead answers.
 struct ReadChunk {
   ServerId to;
   Index last_index;
   std::uint64_t chunk = 0;
 };
 
-// The next chunk of a snapshot that the leader sends, to be verified and written; ChunkStored
-// answers, after the last one SnapshotStored. Another snapshot, or chunk 0 again, replaces what
-// was received before (S5).
+// The next chunk of a snapshot that the leader sends, to be verified and written. ChunkStored
+// answers, and SnapshotStored after the last chunk. A different snapshot, or chunk 0 again,
+// replaces what was received before (S5).
 struct StoreChunk {
   Snapshot snapshot;
   std::uint64_t chunk = 0;
@@ -52,24 +53,24 @@ struct StoreChunk {
 };
 
 struct Output {
-  // Carries no term of ours that is not durable here. A leader's AppendEntries is here, too: it
-  // overlaps the leader's own disk write (thesis 10.2.1).
+  // Every term of this server in these messages is durable here. They include a leader's
+  // AppendEntries, so that replication overlaps the leader's own disk write (thesis 10.2.1).
   std::vector<Envelope> send_now;
   std::optional<Write> write;
   std::vector<HeldEnvelope> send_after;
   std::vector<ReadChunk> read_chunks;
   std::vector<StoreChunk> store_chunks;
-  // The state is replaced by that of this snapshot, before anything committed is applied: it was
-  // received, and SnapshotStored has just been stepped.
+  // Replace the state by this snapshot before applying anything committed. The snapshot was
+  // received, and its SnapshotStored has just been stepped.
   std::optional<Snapshot> install;
-  // Newly committed entries, [committed_first, committed_last]; both 0: none. They may be
-  // applied whatever the local disk does: a majority has them.
+  // Newly committed entries, [committed_first, committed_last]; both 0: none. They may be applied
+  // before the local disk has them, because a majority has them.
   Index committed_first;
   Index committed_last;
   std::vector<ReadReady> reads;
   std::vector<std::string> notes;   // log lines: "fact -> decision"
-  std::vector<std::string> alarms;  // as notes, for an operator to act on
-  Instant deadline = kNever;        // when DeadlinePassed wants to be stepped
+  std::vector<std::string> alarms;  // like notes, but an operator has to act
+  Instant deadline = kNever;        // when DeadlinePassed is due
 
   void clear() {
     send_now.clear();

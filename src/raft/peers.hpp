@@ -1,4 +1,5 @@
-// What this server knows of the other servers' processes, whatever its role.
+// What this server knows of the other servers' processes, in any role. What a leader knows of its
+// followers' logs is in progress.hpp.
 #pragma once
 
 #include <map>
@@ -10,12 +11,12 @@ namespace vesper::raft {
 
 class Peers {
  public:
-  // A connection to the peer stands, and its handshake has passed.
+  // A connection to the peer is established, and its handshake has passed.
   void connected(ServerId id, Incarnation incarnation, Instant now) {
     peers_[id] = Peer{true, incarnation, now};
   }
   void gone(ServerId id) { peers_[id].up = false; }
-  // A message has come from it.
+  // A message from the peer has arrived.
   void heard(ServerId id, Incarnation incarnation, Instant now) {
     const auto at = peers_.find(id);
     if (at != peers_.end() && at->second.incarnation == incarnation) at->second.heard_at = now;
@@ -25,14 +26,14 @@ class Peers {
     const auto at = peers_.find(id);
     return at != peers_.end() && at->second.up;
   }
-  // The incarnation with which it is connected. Nothing: it is not connected.
+  // The incarnation under which the peer is connected. Nothing: it is not connected.
   std::optional<Incarnation> connected_as(ServerId id) const {
     const auto at = peers_.find(id);
     if (at == peers_.end() || !at->second.up) return std::nullopt;
     return at->second.incarnation;
   }
-  // As connected_as, if it has also sent something at or after `since`: a connection may outlive
-  // the machine at its other end.
+  // Like connected_as, but only if the peer has sent something at or after `since`, because a
+  // connection can outlive the machine at its other end.
   std::optional<Incarnation> answering_as(ServerId id, Instant since) const {
     const auto at = peers_.find(id);
     if (at == peers_.end() || !at->second.up || at->second.heard_at < since) return std::nullopt;
@@ -44,7 +45,7 @@ class Peers {
   struct Peer {
     bool up = false;
     Incarnation incarnation;
-    Instant heard_at;  // when it last proved that it lives, under this incarnation
+    Instant heard_at;  // when it last sent something under this incarnation
   };
   std::map<ServerId, Peer> peers_;
 };

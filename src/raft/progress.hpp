@@ -1,5 +1,5 @@
 // What a leader knows of one follower (figure 2, nextIndex and matchIndex), and the window that
-// bounds what is under way to it.
+// bounds the entries in flight to it. The decisions are in leader.cpp and snapshots.cpp.
 #pragma once
 
 #include <algorithm>
@@ -11,56 +11,61 @@
 namespace vesper::raft {
 
 struct Progress {
-  // probe: one AppendEntries at a time, until one is accepted; replicate: a pipeline; snapshot: it
-  // needs entries that are in a snapshot only (§7).
+  // probe: one AppendEntries at a time, until one is accepted. replicate: a pipeline. snapshot: the
+  // follower needs entries that only a snapshot has (§7).
   enum class State : std::uint8_t { probe, replicate, snapshot };
 
-  // A snapshot on its way: chunks in order, a few unacknowledged.
+  // A snapshot transfer: chunks are sent in order, with a few unacknowledged.
   struct Transfer {
     Snapshot snapshot;
-    bool asked = false;       // the question how far it is has been sent ...
-    bool answered = false;    // ... and answered: chunks may go
-    std::uint64_t acked = 0;  // chunks that the follower has, durably
-    std::uint64_t next = 0;   // to be read and sent
-    bool unreadable = false;  // here: the next attempt takes the newest
+    bool asked = false;       // the leader has asked which chunks the follower has ...
+    bool answered = false;    // ... and the follower has answered: chunks may be sent
+    std::uint64_t acked = 0;  // chunks that are durable at the follower
+    std::uint64_t next = 0;   // the next chunk to read and send
+    bool unreadable = false;  // a local read failed: the next attempt sends the newest snapshot
   };
 
   State state = State::probe;
   Index next_index;         // > match_index
   Index match_index;        // durable at the follower; never falls within a term (L12)
   Index received_index;     // proven to be there, durable or not; >= match_index
-  Incarnation incarnation;  // whose acknowledgements these are; 0: none came yet
+  Incarnation incarnation;  // the follower's incarnation that acknowledged this; 0: none yet
   bool probe_sent = false;
-  Index probe_last;  // with probe_sent: the last entry of that message
-  // Of the empty AppendEntries that asked, since the leader went back last, what has arrived.
+  Index probe_last;  // if probe_sent: the last entry of that message
+  // The prev_log_index of the newest empty AppendEntries that asked what has arrived. Unset if none
+  // was sent since the leader last went back.
   std::optional<Index> asked_behind;
-  bool arrival_asked = false;  // nothing came of what was sent for long, and the follower was asked
+  // The follower has acknowledged nothing for a while, and was asked what has arrived.
+  bool arrival_asked = false;
 
   struct InFlight {
     Index last_index;
     std::size_t bytes = 0;
   };
-  std::optional<Transfer> transfer;  // snapshot only
-  // From the beginning of a transfer until it is no further behind than the log's tail: when it
-  // last came forward (S10).
+  std::optional<Transfer> transfer;  // only in state snapshot
+  // When the follower last made progress. Set from the start of a transfer until the follower has
+  // caught up to the log tail (S10).
   std::optional<Instant> kept_at;
-  std::deque<InFlight> in_flight;  // last_index ascending; of a probe at most one
+  std::deque<InFlight> in_flight;  // last_index ascending; at most one in state probe
   std::size_t in_flight_bytes = 0;
-  Index bulk_until;  // something large up to here is under way: what follows goes the same way
+  // A large message with entries up to here is in flight. Later entries use the bulk connection,
+  // too.
+  Index bulk_until;
 
-  Instant heard_at;                  // when the newest heartbeat that it has answered was sent
-  Instant acked_at;                  // likewise; Instant{}: none was, under this incarnation
-  Instant lease_until;               // what it has promised lasts longer than this
-  DiskHealth disk = DiskHealth::ok;  // as it said with its newest answer
-  std::uint64_t stamp = 0;           // of its newest answer; 0: none came
-  Instant stamped_at;                // when that came
-  Instant progress_at;               // when something came of what was sent; drives resending
+  Instant heard_at;  // when the newest heartbeat that it has answered was sent
+  // The same, but Instant{} until this incarnation has answered a heartbeat.
+  Instant acked_at;
+  Instant lease_until;               // its promise outlasts this instant
+  DiskHealth disk = DiskHealth::ok;  // from its newest reply
+  std::uint64_t stamp = 0;           // from its newest reply; 0: none yet
+  Instant stamped_at;                // when that reply arrived
+  Instant progress_at;               // last sign of progress, or start of sending; drives resending
   std::uint64_t acked_round = 0;     // newest heartbeat round that it has answered
-  std::uint64_t told_round = 0;      // newest that was sent to it
-  std::size_t owes = 0;              // answers to heartbeats, as far as none was lost
-  Index told_commit;                 // newest commit index that was sent to it
-  bool waits_for_commit = false;     // an entry that it asked for has been committed
-  bool regressed = false;            // it lacks entries up to match_index: counts for nothing
+  std::uint64_t told_round = 0;      // newest heartbeat round sent to it
+  std::size_t owes = 0;              // unanswered heartbeats, if none was lost
+  Index told_commit;                 // newest commit index sent to it
+  bool waits_for_commit = false;     // an entry that it originated has been committed
+  bool regressed = false;            // it lacks entries up to match_index: it counts for nothing
 
   void become_probe(Index next) {
     state = State::probe;
@@ -71,13 +76,12 @@ struct Progress {
     in_flight.clear();
     in_flight_bytes = 0;
   }
-  // What has been sent ends here; as far as is known, none of it is lost.
+  // The last entry that was sent and is not known to be lost.
   Index sent_through() const {
     if (state != State::probe) return Index(next_index.value - 1);
     return probe_sent ? probe_last : match_index;
   }
-  // The probe may still be under way, when an earlier message is acknowledged: it is not sent
-  // again.
+  // The probe may still be in flight when an earlier message is acknowledged. It is not sent again.
   void become_replicate() {
     const Index sent = probe_sent ? probe_last : match_index;
     state = State::replicate;

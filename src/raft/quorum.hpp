@@ -1,6 +1,6 @@
-// Counts voters. A decision needs a majority of every set of the configuration: of one set
-// normally, of the old and the new one while the configuration is joint (Raft §6, thesis 4.3).
-// Nothing outside this file compares a count with a number of voters.
+// Counts voters. A decision needs a majority of every voter set of the configuration. There is one
+// set normally, and two sets, old and new, while the configuration is joint (Raft §6, thesis 4.3).
+// No other file compares a count with a number of voters.
 #pragma once
 
 #include <algorithm>
@@ -12,25 +12,26 @@
 
 namespace vesper::raft {
 
-// A view: valid as long as the voters that it was made of.
+// A view. It must not outlive the voters that it was made from.
 class Quorum {
  public:
-  // Requires at most kMaxServers voters in each set. An empty `outgoing`: the configuration is not
-  // joint.
+  // Requires at most kMaxServers voters in each set. If `outgoing` is empty, the configuration is
+  // not joint.
   explicit Quorum(std::span<const Voter> voters, std::span<const Voter> outgoing = {})
       : voters_(voters), outgoing_(outgoing) {
     VESPER_ASSERT(voters_.size() <= kMaxServers);
     VESPER_ASSERT(outgoing_.size() <= kMaxServers);
   }
 
-  // True if `in(voter)` holds for a majority of each set. False for a configuration without voters.
+  // True if `in(voter)` is true for a majority of each set. False for a configuration without
+  // voters.
   template <typename In>
   bool holds(In&& in) const {
     return majority_of(voters_, in) && (outgoing_.empty() || majority_of(outgoing_, in));
   }
 
   // The largest value that a quorum has reached: a majority of each set is at or above it.
-  // `value_of(voter)` returns an optional: a voter without a value counts for nothing. Nothing if
+  // `value_of(voter)` returns an optional, and a voter without a value does not count. Nothing if
   // no quorum has a value.
   template <typename ValueOf>
   auto reached(ValueOf&& value_of) const {
@@ -41,7 +42,7 @@ class Quorum {
     return std::min(value, other);
   }
 
-  // One voter decides alone: there is nobody to ask.
+  // True if one voter decides alone.
   bool is_single() const { return voters_.size() == 1 && outgoing_.empty(); }
 
  private:

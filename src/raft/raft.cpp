@@ -1,5 +1,5 @@
-// Dispatch, terms, and the numbered writes that make them durable. What the roles do is in
-// follower.cpp, candidate.cpp and leader.cpp.
+// Dispatch, terms, and the numbered writes that make them durable. The roles are in follower.cpp,
+// candidate.cpp and leader.cpp.
 #include "raft/raft.hpp"
 
 #include <fmt/core.h>
@@ -46,8 +46,8 @@ Raft::Raft(Config config, RecoveredState durable, Instant now)
   }
   if (!snapshot_.is_none()) plan_compaction();
   recompute_configuration();
-  // A server whose disk knows no term has never answered a heartbeat, because an answer waits for
-  // its term. And if one server is the quorum, no other can be elected.
+  // A server without a durable term has never answered a heartbeat, because a reply waits until its
+  // term is durable. A server that is the quorum alone has no rival. So neither assumes a promise.
   if (current_term().value > 0 && !electorate_.quorum().is_single()) promise_.assume(now);
   role_ = Follower{std::nullopt, now_ + random_election_timeout()};
   maybe_fast_start();  // a cluster of one reaches its majority at once
@@ -93,8 +93,8 @@ void Raft::on_received(Received received) {
   on_message(from, received.incarnation, std::move(received.message));
 }
 
-// A message of an older term changes nothing. One that only a leader sends gets an answer with the
-// current term, so that the deposed leader steps down (E8).
+// A message of an older term changes nothing. If only a leader sends that message, the reply
+// carries the current term, so that the deposed leader steps down (E8).
 struct Raft::AnswerOldTerm {
   Raft& raft;
   ServerId from;
@@ -135,9 +135,9 @@ struct Raft::HandleMessage {
   }
 };
 
-// §5.1: a higher term makes this server a follower; a lower one changes nothing. Vote requests are
-// the exception: they are judged before their term is believed (E9, E12). Replies to them may carry
-// a lower term: a candidate compares the term that they answer (E10).
+// §5.1: a higher term makes this server a follower, and a message of a lower term changes nothing.
+// Vote requests are an exception: they are judged before their term is adopted (E9, E12). Replies
+// to them may carry a lower term, because a candidate compares the term that they answer (E10).
 void Raft::on_message(ServerId from, Incarnation incarnation, Message message) {
   const Term term = term_of(message);
   if (term > current_term() && !std::holds_alternative<VoteRequest>(message)) {
@@ -168,7 +168,7 @@ void Raft::append(Entry entry) {
   log_.append(std::move(entry));
 }
 
-// §5.3: an entry that conflicts with the leader's goes, with all behind it.
+// §5.3: removes an entry that conflicts with the leader's, and all entries after it.
 void Raft::truncate_from(Index index) {
   VESPER_ASSERT(index > commit_index_);  // L3
   output_->notes.push_back(fmt::format("entries {}..{} conflict with the leader's of {} -> dropped",
@@ -195,7 +195,7 @@ void Raft::make_write() {
 
 // ---- configuration ------------------------------------------------------------------------
 
-// C3: a configuration entry that is dropped rolls back to the one before it.
+// C3: if a configuration entry is removed, the configuration before it applies again.
 void Raft::recompute_configuration() {
   electorate_.adopt(snapshot_.is_none() ? Configuration{{}, config_.initial_voters}
                                         : snapshot_.configuration);
@@ -215,7 +215,7 @@ void Raft::advance_term(Term term, std::string_view reason) {
   hard_state_ = HardState{term, std::nullopt};
   writes_.change_term();
   contact_.write_block = WriteBlock::none;
-  room_.forget_wanted();  // another leader's next entry may be smaller
+  room_.forget_wanted();
   proven_index_ = commit_index_;
 }
 
@@ -233,14 +233,15 @@ std::optional<ServerId> Raft::leader() const {
   return std::nullopt;
 }
 
-// Every message carries a term, and some promise more: it leaves when all of that is durable.
+// Every message carries a term, and some promise more. A message leaves once all of that is
+// durable.
 void Raft::send(ServerId to, Message message, WriteNumber needs, Channel channel) {
   Envelope envelope{to, std::move(message), channel};
   if (writes_.may_leave(needs)) output_->send_now.push_back(std::move(envelope));
   else output_->send_after.push_back({std::move(envelope), needs, writes_.term_write()});
 }
 
-// L9: commit_index never falls and never passes the log.
+// L9: commit_index never falls and never passes the end of the log.
 void Raft::commit_to(Index index) {
   if (index <= commit_index_) return;
   VESPER_ASSERT(index <= log_.last_index());
@@ -251,7 +252,8 @@ void Raft::commit_to(Index index) {
   settle();
 }
 
-// What a leader has both committed and on its own disk no longer counts against the bound.
+// Entries that are both committed and durable here no longer count against the leader's bound on
+// uncommitted bytes.
 void Raft::settle() {
   auto* leader = std::get_if<Leader>(&role_);
   if (leader == nullptr) return;
@@ -264,14 +266,15 @@ void Raft::settle() {
 
 // ---- time ---------------------------------------------------------------------------------
 
-// §5.6: drawn anew each time (E7). While a failover is under way the range is shorter.
+// §5.6: drawn again each time (E7). During a failover the range is shorter.
 Duration Raft::random_election_timeout() {
   return nanoseconds(prng_.between(round_base_.ns, 2 * round_base_.ns));
 }
 
-// A leader's clock stands still until it has committed in its term, and while its oldest undecided
-// entry waits for longer than kMostUndecided. It never falls: undecided entries are of its own term
-// once it has committed in it, and their stamps are not below clock_.last_set().
+// A leader's clock stands still until the leader has committed in its term, and while its oldest
+// undecided entry has waited for longer than kMostUndecided. It never falls: once the leader has
+// committed in its term, all undecided entries are of that term, and their stamps are not below
+// clock_.last_set().
 LogTime Raft::log_time(Instant now) const {
   const auto* leader = std::get_if<Leader>(&role_);
   if (leader != nullptr && commit_index_ < leader->term_start) return clock_.last_set();
@@ -281,8 +284,9 @@ LogTime Raft::log_time(Instant now) const {
   return std::min(time, LogTime(undecided.value + kMostUndecided.ns));
 }
 
-// A new leader goes on from the last stamp that it received, and begins within kMostUndecided of
-// its oldest undecided entry: another leader may have gone further without that entry.
+// A new leader continues from the last stamp that it received. Its clock starts within
+// kMostUndecided of its oldest undecided entry, because another leader may have gone further
+// without that entry.
 void Raft::start_clock() {
   LogTime start = clock_.last_set();
   if (commit_index_ < log_.last_index())
@@ -297,7 +301,7 @@ Instant Raft::leader_heard_at() const {
 
 Index Raft::leader_commit_heard() const {
   const auto* leader = std::get_if<Leader>(&role_);
-  // A new leader does not know what is committed before it has committed itself (§8).
+  // A new leader does not know what is committed before it has committed an entry itself (§8).
   return leader == nullptr ? contact_.commit() : std::max(commit_index_, leader->term_start);
 }
 
@@ -306,7 +310,7 @@ void Raft::on_peer_up(const PeerUp& peer) {
   founding_.on_connected(peer.id, now_);
   on_peer_said(peer.id, peer.state);
   if (auto* leader = std::get_if<Leader>(&role_)) {
-    // Whatever was under way on the connection before this one is lost.
+    // Everything that was in flight on the previous connection is lost.
     if (const auto it = leader->progress.find(peer.id); it != leader->progress.end()) {
       Progress& progress = it->second;
       if (progress.incarnation != peer.incarnation) {
@@ -327,8 +331,8 @@ void Raft::on_peer_up(const PeerUp& peer) {
   maybe_fast_start();
 }
 
-// What a server holds matters to a server that has nothing: whether it may found a cluster, and in
-// which terms it may have voted before it lost its disk.
+// The reported state matters to a server that has no log: it decides whether that server may found
+// a cluster, and in which terms it may have voted before it lost its disk.
 void Raft::on_peer_said(ServerId id, const std::optional<PeerState>& state) {
   founding_.on_said(id, state, now_);
   if (!log_.empty() || !state || state->term > kMaxTerm || state->term <= current_term()) return;
@@ -342,7 +346,8 @@ PeerState Raft::peer_state() const {
           log_.last_index()};
 }
 
-// E9 and E12 as amended by fast failover: a leader whose process is gone protects nobody.
+// E9 and E12 as amended by fast failover: a leader no longer prevents elections once its process is
+// gone.
 void Raft::on_peer_gone(ServerId id) {
   peers_.gone(id);
   founding_.on_gone(id, now_);
@@ -372,7 +377,8 @@ void Raft::on_deadline() {
   auto& follower = std::get<Follower>(role_);
   if (now_ >= follower.take_over_at) {
     follower.take_over_at = kNever;
-    // A promise made since then is one to a leader that has given the hand-over up.
+    // If a promise binds this server now, it was given after the hand-over began, so the leader has
+    // abandoned the hand-over.
     if (!promise_.binds(now_)) return take_over();
   }
   if (now_ >= next_deadline()) campaign();

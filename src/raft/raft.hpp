@@ -1,5 +1,6 @@
-// Consensus: a value that eats events and returns effects. step() is the whole of it; everything
-// that can wait, fail or surprise lives around it (docs/architecture.md).
+// The Raft state machine: a value that takes events (event.hpp) and returns effects (output.hpp).
+// step() is its only entry point. Everything that can block or fail is in the node around it
+// (docs/architecture.md).
 #pragma once
 
 #include <string_view>
@@ -27,20 +28,21 @@ class Raft {
  public:
   Raft(Config config, RecoveredState durable, Instant now);
 
-  // Requires: `now` never falls; Persisted only up to the last Write handed out; Propose only
-  // while is_leader(). Appends to `output`, which the caller clears after it has executed it.
+  // Requires that `now` never falls, that Persisted names only Writes that were handed out, and
+  // that Propose comes only while is_leader() and during no hand-over of leadership. Appends to
+  // `output`, which the caller clears after it has executed it.
   void step(Instant now, Event event, Output& output);
 
-  // Views, for the node around it.
+  // Read-only views for the node.
   bool is_leader() const { return std::holds_alternative<Leader>(role_); }
-  std::optional<ServerId> leader() const;  // of current_term, as far as this node knows
+  std::optional<ServerId> leader() const;  // of current_term, if this server knows it
   Term current_term() const { return hard_state_.current_term; }
   Index commit_index() const { return commit_index_; }
   Index durable_index() const { return writes_.durable_index(); }
   const Log& log() const { return log_; }
   const Snapshot& snapshot() const { return snapshot_; }  // the newest stored here
   std::uint64_t transfers_resumed() const { return transfers_resumed_; }
-  // What is not to be removed: the newest, and what is on its way to somebody.
+  // Snapshots that must not be removed: the newest one, and those that are being sent.
   std::vector<Index> snapshots_in_use() const;
   const Configuration& configuration() const { return electorate_.configuration(); }
   const Role& role() const { return role_; }
@@ -49,42 +51,43 @@ class Raft {
   WriteNumber last_write() const { return writes_.last_write(); }
   WriteNumber persisted() const { return writes_.persisted(); }
   WriteNumber persisted_hard_state() const { return writes_.persisted_hard_state(); }
-  // This server leads, and Propose may come: not while leadership is being handed over, nor while
-  // its disk is full or writes are blocked.
+  // True if this server leads and Propose may be stepped. False during a hand-over of leadership,
+  // while its disk is full, and while writes are blocked.
   bool takes_proposals() const;
-  // Bytes of entries that a leader may take before too much is uncommitted, or not on its disk.
+  // Bytes of entries that a leader may still take before it reaches Config::max_uncommitted_bytes.
   std::size_t proposal_room() const;
-  // Of this leader, or of the one that is heard.
+  // As decided by this leader, or as reported by the current leader.
   WriteBlock write_block() const;
   DiskHealth disk_health() const;
-  // This server, or as far as this leader knows another one, lacks entries that it has
-  // acknowledged.
+  // True if the server `id` lacks entries that it has acknowledged. Known of this server itself,
+  // and, to a leader, of the other voters.
   bool has_regressed(ServerId id) const;
-  // A voter under this incarnation, so that its vote and acknowledgements count.
+  // True if `id` is a voter under this incarnation, so that its vote and acknowledgements count.
   bool counts(ServerId id, Incarnation incarnation) const {
     return electorate_.counts(id, incarnation);
   }
-  // A cluster that some server of the list belongs to, and that is not this server's own.
+  // A cluster that a server of the list belongs to and that is not this server's own.
   std::optional<Id128> cluster_seen() const {
     return founding_.cluster_seen(configuration().cluster_id);
   }
   const Founding& founding() const { return founding_; }
-  PeerState peer_state() const;  // what this server says in handshakes
-  // When the current leader was last heard (of a leader: when a majority last was), and the highest
-  // commit index that it had told by then (of a leader: what it has to commit to know what is
-  // committed). Never: Instant{} and 0.
+  PeerState peer_state() const;  // reported in handshakes
+  // On a follower: when it last heard from the current leader, and the highest commit index that a
+  // leader had reported by then. On a leader: when it last heard from a majority, and the index
+  // that it has to commit before it knows what is committed. Instant{} and 0: never.
   Instant leader_heard_at() const;
   Index leader_commit_heard() const;
-  // The index that a read must see, while this server holds a lease at `now`.
+  // The index that a read must see, if this server holds a leader lease at `now`.
   std::optional<Index> lease_index(Instant now) const;
-  // This server votes for nobody before, itself included.
+  // This server grants no vote before this instant, not even to itself.
   Instant promised_until() const { return promise_.until(); }
-  // Everything that anybody was told before this instant is within commit_index().
+  // Everything that was acknowledged to any client before this instant is at or below
+  // commit_index().
   std::optional<Instant> fresh_as_of() const;
-  // The cluster's clock: a leader's own, or as a follower extrapolates what its leader said.
+  // The cluster's clock: a leader's own, or extrapolated from what the leader sent last.
   LogTime log_time(Instant now) const;
 
-  // Asserts what must hold after every step (raft/invariants.cpp).
+  // Asserts the invariants that hold after every turn (raft/invariants.cpp).
   void check_invariants() const;
 
  private:
@@ -146,7 +149,7 @@ class Raft {
   bool notice_regress(ServerId from, const Heartbeat& m);
   void on_regressed(ServerId from, Progress& progress);
 
-  // lease.cpp
+  // leader_lease.cpp
   bool put_off_by_promise();
   void on_lease_read();
   std::uint32_t lease_to_ask() const;
@@ -210,21 +213,23 @@ class Raft {
 
   Snapshot snapshot_;  // the newest stored here
   LogBase disk_base_;  // where the log on the disk begins; <= snapshot_.last_index
-  Index compact_to_;   // the log in memory may go up to here
+  Index compact_to_;   // the log in memory may be compacted up to here
   SnapshotReceipt receipt_;
-  std::uint64_t transfers_resumed_ = 0;  // by this leader, behind what the follower had
+  std::uint64_t transfers_resumed_ = 0;  // transfers that this leader resumed after the first chunk
 
   Peers peers_;
   LeaderContact contact_;
-  Duration round_base_;     // a vote round lasts [this, 2 * this]; doubles up to the normal timeout
-  bool regressed_ = false;  // this disk lacks what was acknowledged; until the process ends
+  // A vote round lasts [this, 2 * this]. Doubles up to the election timeout.
+  Duration round_base_;
+  // This disk lacks entries that were acknowledged. Stays set until the process ends.
+  bool regressed_ = false;
   DiskRoom room_;
   LogClock clock_;
   VotePromise promise_;
   Freshness freshness_;
 
   Instant now_;
-  Output* output_ = nullptr;  // of the step under way
+  Output* output_ = nullptr;  // of the current step
 };
 
 }  // namespace vesper::raft

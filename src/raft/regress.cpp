@@ -1,7 +1,7 @@
-// A disk that went back in time under the same incarnation: an older copy of a data directory was
-// restored, or the tail of the log was lost. With each heartbeat the leader says what the follower
-// has acknowledged to it. A follower that lacks this takes no part any more, and both say so
-// (docs/raft.md, "A disk that goes back").
+// Detects a disk that went back in time under the same incarnation: an older copy of a data
+// directory was restored, or the tail of the log was lost. Each heartbeat tells the follower what
+// it has acknowledged to this leader. A follower that lacks these entries takes no part any more,
+// and both servers report it (docs/raft.md, "A disk that goes back").
 #include <fmt/core.h>
 
 #include "raft/names.hpp"
@@ -10,8 +10,9 @@
 namespace vesper::raft {
 namespace {
 
-// What was acknowledged in this term stays in the log for the whole term: only its leader
-// truncates, and never what matches its own log. So neither delays nor restarts make this true.
+// Entries acknowledged in this term stay in the log for the whole term: only the term's leader
+// truncates, and never an entry that matches its own log. So neither delays nor restarts make this
+// true.
 bool lacks_acknowledged(const Heartbeat& m, Incarnation self, const Log& log) {
   if (m.acknowledged.value == 0 || m.acknowledged_by != self) return false;
   if (m.acknowledged > log.last_index()) return true;
@@ -21,8 +22,8 @@ bool lacks_acknowledged(const Heartbeat& m, Incarnation self, const Log& log) {
 
 }  // namespace
 
-// True if this server takes no part. It stays so until the process ends: which votes and promises
-// the disk has lost is unknown.
+// True if this server takes no part. This lasts until the process ends, because no one knows which
+// votes and promises the disk has lost.
 bool Raft::notice_regress(ServerId from, const Heartbeat& m) {
   if (!regressed_ && lacks_acknowledged(m, config_.incarnation, log_)) {
     regressed_ = true;
@@ -34,7 +35,7 @@ bool Raft::notice_regress(ServerId from, const Heartbeat& m) {
         "server and put the newest data directory back; if there is none, give it an empty one",
         log_.last_index().value, m.acknowledged.value, name(current_term())));
   }
-  // Round 0 confirms nothing: neither leadership, nor a lease.
+  // Round 0 confirms nothing: neither leadership nor a lease.
   if (regressed_)
     send(from, HeartbeatReply{.term = current_term(), .disk = DiskHealth::regressed}, kTermOnly);
   return regressed_;

@@ -1,4 +1,5 @@
-// A server's role and what exists in it only (§5.1): a follower has no next_index.
+// A server's role (§5.1), with the state that exists only in that role: a follower has no
+// next_index. The behavior of each role is in follower.cpp, candidate.cpp and leader.cpp.
 #pragma once
 
 #include <deque>
@@ -18,12 +19,12 @@ namespace vesper::raft {
 void insert_sorted(std::vector<ServerId>& ids, ServerId id);
 
 struct Follower {
-  std::optional<ServerId> leader;  // of current_term, once it was heard
+  std::optional<ServerId> leader;  // of current_term, once this server has heard from it
   Instant election_deadline;
   Instant take_over_at = kNever;  // the leader hands over, and this server's promise ends then
 };
 
-// Voters that refused for the time being, and when they are asked again.
+// Voters that refused temporarily, and when the candidate asks them again.
 struct AskAgain {
   std::vector<ServerId> voters;  // in id order
   Instant at = kNever;
@@ -31,78 +32,82 @@ struct AskAgain {
   void add(ServerId voter, Instant when);  // at `when` or earlier
 };
 
-// Thesis 9.6: asks whether an election could be won, before it disturbs anybody with a new term.
+// Thesis 9.6: asks whether an election could be won, before a new term disturbs the other servers.
 struct PreCandidate {
-  std::vector<ServerId> granted;  // in id order, self included where it counts
+  std::vector<ServerId> granted;  // in id order, self included if it counts
   Instant round_deadline;
-  AskAgain again;  // those that hear a leader, or are bound by a promise
+  AskAgain again;  // voters that hear a leader, or are bound by a promise
 };
 
 enum class VoteRound : std::uint8_t { pre_vote, vote };
 enum class Campaign : std::uint8_t {
-  own,        // no leader is heard
-  hand_over,  // the leader asks for it (thesis 3.10): promises to it do not count
+  own,        // this server hears no leader
+  hand_over,  // the leader requested it (thesis 3.10): promises to it do not count
 };
 
 struct Candidate {
-  std::map<ServerId, Incarnation> granted;  // others', and under which incarnation they voted
-  WriteNumber own_vote;                     // counts once it is Persisted
-  bool transfer = false;                    // the leader asked for it
+  std::map<ServerId, Incarnation> granted;  // votes of others, with their incarnation
+  WriteNumber own_vote;                     // counts once this Write is Persisted
+  bool transfer = false;                    // the leader requested it
   Instant round_deadline;
-  AskAgain again;  // those that are bound by a promise
+  AskAgain again;  // voters that are bound by a promise
 };
 
-// What the heartbeats of one turn have in common.
+// The facts that all heartbeats of one turn share.
 struct RoundFacts {
   WriteBlock write_block = WriteBlock::none;
-  std::optional<Instant> confirmed;  // a quorum has followed this leader at this instant
+  std::optional<Instant> confirmed;  // a quorum followed this leader at this instant
 };
 
-// Thesis 6.4: one round of heartbeats confirms leadership for all reads that came before it.
+// Thesis 6.4: one round of heartbeats confirms leadership for all reads that arrived before it.
 struct ReadRound {
-  std::uint64_t round = 0;  // of the heartbeat that confirms it; 0: still gathering
+  std::uint64_t round = 0;  // the round that confirms these reads; 0: still gathering
   Index read_index;
   std::vector<std::uint64_t> local;                        // ids of ReadIndex
   std::vector<std::pair<ServerId, std::uint64_t>> remote;  // followers' ids
   bool empty() const { return local.empty() && remote.empty(); }
 };
 
-// Thesis 3.10. No proposals are taken meanwhile.
+// A hand-over of leadership (thesis 3.10). The leader takes no proposals meanwhile.
 struct HandOver {
   ServerId to;
-  bool sent = false;  // TimeoutNow, once
-  Instant deadline;   // then it is given up
+  bool sent = false;  // TimeoutNow was sent; it is sent once
+  Instant deadline;   // the hand-over is abandoned then
 };
 
 struct Leader {
-  std::map<ServerId, Progress> progress;  // of every voter but self
-  Index term_start;  // the first entry of this term: no reads before its commit
-  // Of entries after `settled`, which is the last one that is committed and durable here.
+  std::map<ServerId, Progress> progress;  // of every voter except self
+  // The first entry of this term. The leader answers no reads before it is committed.
+  Index term_start;
+  // Bytes of the entries after `settled`, which is the last entry that is both committed and
+  // durable here.
   std::size_t unsettled_bytes = 0;
   Index settled;
   Instant next_heartbeat;
-  std::uint64_t round = 0;  // of the last heartbeat sent
+  std::uint64_t round = 0;  // of the newest heartbeat sent
   SentRounds sent;
   ReadRound reading;           // in flight
-  ReadRound gathering;         // the next one
-  Instant lease_wanted_until;  // leases are asked for
-  Instant own_lease_until;     // its own promise lasts longer than this
+  ReadRound gathering;         // for the next round
+  Instant lease_wanted_until;  // the leader requests leases until then
+  Instant own_lease_until;     // its own promise outlasts this instant
   std::optional<HandOver> hand_over;
-  Instant no_hand_over_before;  // one that failed costs a pause: it is not tried without end
+  // After a hand-over failed, the leader pauses before it tries again.
+  Instant no_hand_over_before;
 
-  // The largest index that a quorum has durably; `durable`: of this server's own log (L10).
+  // The largest index that is durable at a quorum. `durable`: the durable index of this server's
+  // own log (L10).
   std::optional<Index> matched_by_quorum(const Electorate& electorate, Index durable) const;
-  // Since when a quorum has been heard at least; Instant{}: no quorum counts.
+  // The instant since which the leader has heard from a quorum. Instant{}: no quorum counts.
   Instant heard_by_quorum(const Electorate& electorate, Instant now) const;
-  // A quorum has answered, in this term, heartbeats that left at this instant or later.
+  // A quorum has answered, in this term, heartbeats that were sent at this instant or later.
   std::optional<Instant> acked_by_quorum(const Electorate& electorate, Instant now) const;
-  // The leader lease ends at this instant; Instant{}: there is none.
+  // When the leader lease ends. Instant{}: there is none.
   Instant leased_until(const Electorate& electorate) const;
-  // A quorum has answered a heartbeat of this round or of a later one.
+  // True if a quorum has answered a heartbeat of this round or of a later one.
   bool is_confirmed(std::uint64_t round, const Electorate& electorate) const;
 
  private:
-  // What a quorum has reached of a member of its progress; `own`: of this server itself.
+  // The largest value of a Progress member that a quorum has reached. `own`: this server's value.
   template <typename Value>
   std::optional<Value> reached(const Electorate& electorate, Value own,
                                Value Progress::*member) const;

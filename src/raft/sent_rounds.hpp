@@ -1,5 +1,5 @@
-// The rounds of heartbeats that a leader has sent lately: an answer proves something for the moment
-// at which its round left.
+// The heartbeat rounds that a leader has sent recently. A reply proves facts about the instant at
+// which its round was sent, so the leader looks that instant up here.
 #pragma once
 
 #include <algorithm>
@@ -10,27 +10,28 @@
 
 namespace vesper::raft {
 
-// Why a round leaves.
+// Why a round is sent.
 enum class Heartbeats : std::uint8_t {
-  regular,    // by the clock
-  for_reads,  // to confirm reads; not to a follower that owes too many answers
+  regular,    // the heartbeat interval has passed
+  for_reads,  // to confirm reads; skips followers with too many unanswered heartbeats
 };
 
-// A round that left: which promise it asked for, and when.
+// A round that was sent, and the lease that it requested.
 struct SentRound {
   std::uint64_t round = 0;
   Instant sent_at;
   std::uint32_t lease_ms = 0;
 
-  // The leader counts nine tenths of what was asked for, from when it was sent; who answers keeps
-  // eleven tenths, from when it came.
+  // The leader counts on 0.9 × the requested lease, from when it sent the round. The server that
+  // replies keeps its promise for 1.1 × the lease, from when it received the round.
   Instant lease_end() const { return sent_at + milliseconds(lease_ms) * 9 / 10; }
 };
 
 class SentRounds {
  public:
-  // Requires rising rounds. The oldest of the same kind is forgotten: tens of thousands of rounds a
-  // second for reads must not take the regular ones away from a follower that answers those only.
+  // Requires rising rounds. Each kind evicts its own oldest round. Read rounds may number tens of
+  // thousands a second. They must not evict the regular rounds, because a slow follower gets only
+  // regular ones.
   void add(const SentRound& round, Heartbeats why) {
     std::deque<SentRound>& kind = why == Heartbeats::regular ? regular_ : for_reads_;
     kind.push_back(round);
@@ -38,7 +39,7 @@ class SentRounds {
     newest_ = round;
   }
   const SentRound& newest() const { return newest_; }
-  // Null when it never left, or is forgotten.
+  // Null if this round was never sent, or was evicted.
   const SentRound* find(std::uint64_t round) const {
     const SentRound* found = find_in(for_reads_, round);
     return found != nullptr ? found : find_in(regular_, round);

@@ -1,4 +1,5 @@
-// The snapshot that a follower is receiving (§7): which one, and how far it has come.
+// The snapshot that a follower is receiving (§7): which one, and how many chunks it has. The
+// sender's side is Progress::Transfer (progress.hpp).
 #pragma once
 
 #include <optional>
@@ -7,17 +8,18 @@
 
 namespace vesper::raft {
 
-// Why a follower says how far it has come.
+// Why a follower reports its progress.
 enum class ReceiptReport : std::uint8_t {
-  answer,  // the leader has asked
-  stored,  // chunks have become durable
+  answer,  // the leader asked
+  stored,  // chunks became durable
 };
 
 class SnapshotReceipt {
  public:
-  // The leader of `term` asks how far this snapshot has come. False: it was delayed, because a
-  // leader never goes back to an earlier snapshot. The same snapshot from another leader is
-  // continued; another one replaces what was received (S5).
+  // The leader of `term` asks which chunks of this snapshot have arrived. Returns false if the
+  // message was delayed: a leader never goes back to an earlier snapshot. If another leader offers
+  // the same snapshot, the transfer continues. A different snapshot replaces what was received
+  // (S5).
   bool offer(Term term, const Snapshot& snapshot) {
     if (current_ && term_ == term && snapshot.last_index < current_->last_index) return false;
     if (!is(snapshot)) {
@@ -27,15 +29,15 @@ class SnapshotReceipt {
     term_ = term;
     return true;
   }
-  // True if this chunk is to be stored now: chunks are taken in order, and at most `window` of them
-  // before they are stored. What comes twice, too early or too fast is dropped.
+  // True if this chunk is to be stored now. Chunks are taken in order, and at most `window` of them
+  // may be waiting for storage. Chunks that are duplicate, early or too fast are dropped.
   bool take(const Snapshot& snapshot, std::uint64_t chunk, std::uint64_t window) {
     if (!is(snapshot) || chunk != next_ || chunk >= snapshot.chunks()) return false;
     if (chunk - stored_ >= window) return false;
     ++next_;
     return true;
   }
-  // True if this is news of the snapshot being received, and not of an earlier beginning of it.
+  // True if `stored` belongs to the snapshot being received, and not to an earlier start of it.
   bool store(const ChunkStored& stored) {
     if (!current_ || current_->last_index != stored.last_index ||
         current_->checksum != stored.checksum || stored.next_chunk > next_)
@@ -48,12 +50,12 @@ class SnapshotReceipt {
   bool is(const Snapshot& snapshot) const { return current_ && *current_ == snapshot; }
   // Nothing: no snapshot is being received.
   const std::optional<Snapshot>& current() const { return current_; }
-  std::uint64_t stored() const { return stored_; }  // chunks that are durable
+  std::uint64_t stored() const { return stored_; }  // durable chunks
 
  private:
   std::optional<Snapshot> current_;
   Term term_;                 // of the leader that offered it last
-  std::uint64_t next_ = 0;    // chunk expected from the leader
+  std::uint64_t next_ = 0;    // next chunk expected from the leader
   std::uint64_t stored_ = 0;  // <= next_
 };
 

@@ -1,6 +1,6 @@
-// Snapshots and the log behind them (§7): what a stored one lets go, how a leader sends one and how
-// a follower takes it. The bytes are the node's affair: chunks are asked for and handed on by way
-// of Output, and come back as events.
+// Snapshots (§7): which log entries a stored snapshot frees, how a leader sends one and how a
+// follower receives it. The node reads and writes the bytes: chunks are requested and handed over
+// in Output, and come back as events.
 #include <fmt/core.h>
 
 #include <algorithm>
@@ -11,7 +11,7 @@
 namespace vesper::raft {
 namespace {
 
-// Freeing more in one turn would be felt.
+// Freeing more than this in one turn would stall the loop.
 constexpr std::size_t kCompactedPerTurn = 4096;  // entries
 constexpr std::size_t kCompactedBytesPerTurn = 4u << 20;
 
@@ -26,8 +26,8 @@ void Raft::on_snapshot_stored(const Snapshot& snapshot) {
       adopt_snapshot(snapshot);
       plan_compaction();
     } else if (log_.term_at(snapshot.last_index) == snapshot.last_term) {
-      // S3: the log reached it meanwhile: it is kept, and says the same. The node has yet to apply
-      // these entries; the next snapshot lets them go.
+      // S3: the log has caught up with the snapshot and agrees with it, so the log is kept. The
+      // node has yet to apply these entries; the next snapshot frees them.
       proven_index_ = std::max(proven_index_, snapshot.last_index);
       commit_to(snapshot.last_index);
       adopt_snapshot(snapshot);
@@ -40,21 +40,21 @@ void Raft::on_snapshot_stored(const Snapshot& snapshot) {
   if (const auto to = leader(); to && *to != config_.self) send_done(*to, snapshot);
 }
 
-// S2: only now may the log go. The disk keeps what leads from the snapshot before this one to here,
-// for the case that this one turns out to be damaged.
+// S2: only now may the log be cut. The disk keeps the entries between the previous snapshot and
+// this one, in case this one turns out to be damaged.
 void Raft::adopt_snapshot(const Snapshot& snapshot) {
   VESPER_ASSERT(log_.term_at(snapshot.last_index).value_or(snapshot.last_term) ==
                 snapshot.last_term);
   if (!snapshot_.is_none())
     disk_base_ = {snapshot_.last_index, snapshot_.last_term, snapshot_.configuration.cluster_id};
-  writes_.change();  // and the commit index with it: a recovery may then do without this one
+  writes_.change();  // the commit index, too: a recovery may then do without this snapshot
   snapshot_ = snapshot;
-  // What is in it survives a crash, whether its entries are on this disk or not.
+  // The entries in the snapshot survive a crash even if the log on this disk lacks them.
   writes_.cover(snapshot.last_index);
 }
 
-// §7, figure 13, step 7: the log is discarded, and this is the state. S3: atomic, since a recovery
-// that finds the snapshot beside the old log does the same.
+// §7, figure 13, step 7: discards the log and replaces the state by the snapshot. S3: this is
+// atomic, because a recovery that finds both the snapshot and the old log does the same.
 void Raft::install(const Snapshot& snapshot) {
   VESPER_ASSERT(!is_leader());
   output_->notes.push_back(fmt::format(
@@ -72,7 +72,7 @@ void Raft::install(const Snapshot& snapshot) {
   recompute_configuration();  // S7
 }
 
-// How far the log in memory may go: a tail is kept for slow followers (S10).
+// Decides how far the log in memory may be compacted. A tail is kept for slow followers (S10).
 void Raft::plan_compaction() {
   const Index last = snapshot_.last_index;
   Index keep_from = std::min(last, log_.last_index()).next();
@@ -87,9 +87,9 @@ void Raft::plan_compaction() {
   compact_to_ = std::max(compact_to_, Index(keep_from.value - 1));
 }
 
-// S10: a follower in the middle of a transfer will need the entries behind the snapshot, and one
-// that has it needs them until it is no further behind than the tail. Else it would be sent one
-// snapshot after another without ever reaching the log.
+// S10: a follower in a transfer will need the entries after the snapshot. After the transfer it
+// needs them until it has caught up to the tail. Otherwise it would receive one snapshot after
+// another and never reach the log.
 Index Raft::kept_for_followers(Index to) {
   auto* leader = std::get_if<Leader>(&role_);
   if (leader == nullptr || log_.bytes() > config_.log_kept_bytes) return to;
@@ -108,7 +108,7 @@ void Raft::compact_log(Index applied) {
   Index to = std::min({compact_to_, snapshot_.last_index, applied});
   if (to <= log_.base_index()) return;
   to = kept_for_followers(to);
-  // What this turn commits is not applied yet.
+  // Entries that are committed in this turn are not applied yet.
   if (output_->committed_first.value != 0)
     to = std::min(to, Index(output_->committed_first.value - 1));
   if (to > log_.base_index()) log_.compact(to, kCompactedPerTurn, kCompactedBytesPerTurn);
@@ -126,9 +126,10 @@ std::vector<Index> Raft::snapshots_in_use() const {
 
 // ---- the leader's side --------------------------------------------------------------------
 
-// First the question how far the follower is: a connection broke, or another leader began. It goes
-// the way of the chunks: what was sent before it has arrived when it is answered, so that a slow
-// link is not filled with what is under way on it already.
+// First asks which chunks the follower has, because a connection may have broken, or another leader
+// may have begun the transfer. The question uses the same connection as the chunks: when it is
+// answered, earlier chunks have arrived. So the leader does not fill a slow link with chunks that
+// are in flight already.
 void Raft::send_snapshot(ServerId id, Progress& progress) {
   Progress::Transfer& transfer = *progress.transfer;
   if (!transfer.asked) {
@@ -161,7 +162,7 @@ void Raft::on_chunk_read(const ChunkRead& read) {
   Progress::Transfer& transfer = *it->second.transfer;
   if (transfer.snapshot.last_index != read.last_index) return;
   if (read.data.empty()) {
-    transfer.unreadable = true;  // tried again, with the newest snapshot, when it has stalled
+    transfer.unreadable = true;  // ask_stalled retries with the newest snapshot
     return;
   }
   send(read.to, InstallSnapshot{current_term(), transfer.snapshot, read.chunk, read.data},
@@ -177,7 +178,7 @@ void Raft::on_install_snapshot_reply(ServerId from, Incarnation incarnation,
     progress->news(now_);
     progress->acknowledge(m.match_index, now_);
     if (progress->state != Progress::State::replicate) {
-      // Where the log has gone on meanwhile, a newer snapshot begins.
+      // If the log was compacted further meanwhile, a newer snapshot is next.
       if (progress->match_index >= log_.base_index()) progress->become_replicate();
       else progress->become_probe(progress->match_index.next());
     }
@@ -190,13 +191,13 @@ void Raft::on_install_snapshot_reply(ServerId from, Incarnation incarnation,
   if (m.next_chunk > transfer.snapshot.chunks()) return;
   progress->news(now_);
   progress->kept_at = now_;
-  if (m.asked && transfer.answered) return;  // asked twice: chunks are under way again
+  if (m.asked && transfer.answered) return;  // asked twice: chunks are already in flight again
   if (!m.asked) {
     transfer.acked = std::max(transfer.acked, m.next_chunk);
     transfer.next = std::max(transfer.next, transfer.acked);
     return;
   }
-  // It has nothing yet: the newest is the one that others can go on with.
+  // The follower has nothing yet, so send the newest snapshot: other leaders can continue that one.
   if (m.next_chunk == 0 && transfer.snapshot != snapshot_)
     return progress->become_snapshot(snapshot_);
   if (m.next_chunk > 0) {
@@ -211,13 +212,13 @@ void Raft::on_install_snapshot_reply(ServerId from, Incarnation incarnation,
 // ---- the follower's side ------------------------------------------------------------------
 
 void Raft::on_install_snapshot(ServerId from, InstallSnapshot m) {
-  // It may have travelled for long, and says no time.
+  // The message may have been in flight for long, so it carries no log time.
   if (!hear_leader(from, m.snapshot.last_index, std::nullopt) || regressed_) return;
   const Snapshot& snapshot = m.snapshot;
   if (snapshot.last_term > m.term) return;  // no leader sends that
   if (snapshot.last_index > commit_index_ &&
       log_.term_at(snapshot.last_index) == snapshot.last_term) {
-    // The log has it all (S3), and what is in a snapshot is committed.
+    // The log has everything (S3), and entries in a snapshot are committed.
     proven_index_ = std::max(proven_index_, snapshot.last_index);
     commit_to(snapshot.last_index);
   }
@@ -230,7 +231,7 @@ void Raft::on_install_snapshot(ServerId from, InstallSnapshot m) {
                                            snapshot.last_index.value, before->last_index.value));
     return send_progress(from, ReceiptReport::answer);
   }
-  // A chunk of a snapshot that was given up is dropped: the leader asks before it sends.
+  // Drops a chunk of a snapshot that was abandoned. The leader asks again before it sends.
   if (!receipt_.take(snapshot, m.chunk, config_.snapshot_window * 2)) return;
   output_->store_chunks.push_back({snapshot, m.chunk, std::move(m.data)});
 }
@@ -254,7 +255,7 @@ void Raft::send_progress(ServerId to, ReceiptReport why) {
   send(to, reply, kTermOnly);
 }
 
-// L10: what it covers is durable when it leaves, in the log or in a snapshot.
+// L10: the reply leaves once everything that it covers is durable, in the log or in a snapshot.
 void Raft::send_done(ServerId to, const Snapshot& snapshot) {
   InstallSnapshotReply reply{.term = current_term()};
   reply.last_index = snapshot.last_index;

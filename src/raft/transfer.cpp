@@ -1,5 +1,5 @@
-// Leadership that is handed over and not lost (thesis 3.10): on request, before a shutdown, and by
-// a leader whose own disk is sick.
+// Hand-over of leadership (thesis 3.10): on request, before a shutdown, and by a leader with an
+// unhealthy disk. Also the effect of disk health on writes. Elections are in candidate.cpp.
 #include <fmt/core.h>
 
 #include <algorithm>
@@ -10,10 +10,11 @@
 namespace vesper::raft {
 namespace {
 
-// How much longer than the leader's own promise those of others may last by its clock, where
-// theirs are as slow as leases allow (docs/raft.md).
+// How much longer than the leader's own promise the promises of others may last by the leader's
+// clock, if their clocks are as slow as leases allow (docs/raft.md).
 constexpr Duration kPromiseSkew = kMaxLease * 11 / 10 * 2 / 9;
-// Entries not even sent yet: more would not arrive before a hand-over is given up.
+// The largest number of unsent entries at a fit target. More would not arrive before the hand-over
+// is abandoned.
 constexpr std::uint64_t kMostBehind = 1024;
 
 }  // namespace
@@ -39,8 +40,8 @@ std::size_t Raft::proposal_room() const {
   return config_.max_uncommitted_bytes - std::min(taken, config_.max_uncommitted_bytes);
 }
 
-// Only if the servers that answer would be a majority, and those of them with a healthy disk are
-// none: what such a leader took could not be committed, and would only grow its log.
+// Writes are blocked if the servers that answer are a majority, but those of them with a healthy
+// disk are not. A leader could not commit such writes, and they would only grow its log.
 WriteBlock Raft::write_block() const {
   const auto* leader = std::get_if<Leader>(&role_);
   if (leader == nullptr) return contact_.write_block;
@@ -69,8 +70,8 @@ bool Raft::takes_proposals() const {
 
 // ---- the leader's side --------------------------------------------------------------------
 
-// One that would win and could do the work: it answers, its log is being followed up, its disk is
-// well, and the little that it lacks is under way to it.
+// True if this voter would win an election and could lead: it answers, it receives entries in a
+// pipeline, its disk is healthy, and the few entries that it lacks are in flight.
 bool Raft::is_fit(const Voter& voter) const {
   const auto& leader = std::get<Leader>(role_);
   const auto it = leader.progress.find(voter.id);
@@ -99,8 +100,8 @@ void Raft::on_transfer_leadership(const TransferLeadership& transfer) {
   leader->hand_over = HandOver{best->id, false, all_free + config_.election_timeout};
 }
 
-// K11: once, when its log has all of ours, and nobody is bound by a lease any more: no new one is
-// asked for meanwhile. Its election follows, and ends our term.
+// K11: sends TimeoutNow once, when the target's log has all entries and no server is bound by a
+// lease any more. No new lease is requested meanwhile. The target's election ends this term.
 void Raft::maybe_send_timeout_now() {
   auto& leader = std::get<Leader>(role_);
   if (!leader.hand_over || leader.hand_over->sent || now_ < promise_.over_elsewhere_at()) return;
@@ -110,7 +111,8 @@ void Raft::maybe_send_timeout_now() {
   send(leader.hand_over->to, TimeoutNow{current_term()}, kTermOnly);
 }
 
-// With each heartbeat: a hand-over that came to nothing ends, and one that is called for begins.
+// Called with each heartbeat. Abandons a hand-over that has timed out, and begins one if this
+// server's disk is unhealthy.
 void Raft::review_hand_over() {
   auto& leader = std::get<Leader>(role_);
   if (leader.hand_over && now_ >= leader.hand_over->deadline) {
@@ -131,7 +133,8 @@ void Raft::on_timeout_now(ServerId from) {
   output_->notes.push_back(
       fmt::format("{} hands {} over -> campaign {}", name(from), name(current_term()),
                   promise_.binds(now_) ? "when the promise to it ends" : "at once"));
-  // The leader knows by its own clock only when this promise ends, and says so once.
+  // The leader knows the end of this promise only by its own clock, and sends TimeoutNow only once.
+  // So this server waits for the end by its own clock.
   if (promise_.binds(now_)) follower->take_over_at = promise_.until();
   else take_over();
 }

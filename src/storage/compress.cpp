@@ -8,7 +8,7 @@
 namespace vesper::storage {
 namespace {
 
-// On the loop's thread: level 1 takes half a millisecond for a chunk.
+// Compression runs on the loop's thread. Level 1 takes half a millisecond for a chunk.
 constexpr int kLevel = 1;
 
 }  // namespace
@@ -33,7 +33,8 @@ void Zstd::compress(std::string_view bytes, std::string& out) {
   const std::size_t size =
       ZSTD_compressCCtx(contexts_->out.get(), out.data() + before, out.size() - before,
                         bytes.data(), bytes.size(), kLevel);
-  VESPER_ASSERT(ZSTD_isError(size) == 0);  // the bound suffices, and memory does not run out
+  // The bound suffices. Running out of memory is fatal.
+  VESPER_ASSERT(ZSTD_isError(size) == 0);
   out.resize(before + size);
 }
 

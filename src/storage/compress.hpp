@@ -1,4 +1,4 @@
-// The only user of zstd: one block in, one block out.
+// Compression of single blocks. This is the only user of zstd.
 #pragma once
 
 #include <cstddef>
@@ -10,7 +10,8 @@
 
 namespace vesper::storage {
 
-// What zstd works in, made at the first use and kept: making it costs more than a small block.
+// The zstd contexts. They are created at the first use and kept, because creating them costs more
+// than compressing a small block.
 class Zstd {
  public:
   Zstd();
@@ -18,10 +19,10 @@ class Zstd {
   Zstd(const Zstd&) = delete;
   Zstd& operator=(const Zstd&) = delete;
 
-  // Appends the compressed form of `bytes` to `out`; at most a little longer than they are.
+  // Appends the compressed form of `bytes` to `out`, which may be a little longer than `bytes`.
   void compress(std::string_view bytes, std::string& out);
 
-  // Exactly `size` bytes, or an error. Requires a bounded `size`: it is asked of memory.
+  // Returns exactly `size` bytes, or an error. Allocates `size` bytes, so the caller must bound it.
   Result<std::string> decompress(std::string_view bytes, std::size_t size);
 
  private:

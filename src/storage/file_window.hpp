@@ -1,4 +1,4 @@
-// A file that is read from front to back through one window of memory. Boot only; blocks.
+// Reads a file from front to back through one buffer. For boot only, because it blocks.
 #pragma once
 
 #include <cstdint>
@@ -14,15 +14,15 @@ namespace vesper::storage {
 
 class FileWindow {
  public:
-  static constexpr std::size_t kBytes = 1u << 20;  // read at once, if the caller wants no more
+  static constexpr std::size_t kBytes = 1u << 20;  // read at once, unless the caller wants more
 
-  // `size`: of the file. `fs` outlives it.
+  // `size`: the size of the file. `fs` must outlive this.
   FileWindow(Fs& fs, std::string file, std::uint64_t size)
       : fs_(fs), file_(std::move(file)), size_(size) {}
 
   std::uint64_t size() const { return size_; }
 
-  // `length` bytes at `offset`, fewer only at the file's end. Valid until the next call. Errors
+  // `length` bytes at `offset`, or fewer at the end of the file. Valid until the next call. Errors
   // name file and offset.
   Result<std::string_view> view(std::uint64_t offset, std::size_t length);
 

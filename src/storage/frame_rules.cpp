@@ -5,7 +5,7 @@
 namespace vesper::storage {
 namespace {
 
-// Far above what any log reaches; below it, arithmetic on write numbers never wraps.
+// Far above what any log reaches. The limit keeps arithmetic on write numbers from wrapping.
 constexpr raft::WriteNumber kMaxWriteNumber{std::uint64_t{1} << 62};
 
 }  // namespace
@@ -23,7 +23,7 @@ const char* inconsistency(const FrameHeader& frame, const raft::LogBase& base,
   if (hard.current_term < old.current_term || hard.current_term > raft::kMaxTerm)
     return "its term falls or is out of range";
   if (hard.voted_for && hard.voted_for->value >= raft::kMaxServers) return "its vote is malformed";
-  // §5.2: one vote a term, across restarts, too.
+  // §5.2: one vote per term, even across restarts.
   if (hard.current_term == old.current_term && old.voted_for && hard.voted_for != old.voted_for)
     return "its vote changes within a term";
   if (cuts &&

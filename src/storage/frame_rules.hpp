@@ -1,13 +1,13 @@
-// What the frames of one log have to agree on.
+// The consistency rules between the frames of one log. Their encoding is in wal_format.hpp.
 #pragma once
 
 #include "storage/wal_format.hpp"
 
 namespace vesper::storage {
 
-// What a frame with right checksums has wrong after the state `before`, or null. `base`: where the
-// log begins after a cut. Nothing of it comes from a disk: it is a mistake of the program that
-// wrote the frame, and going on would make it worse.
+// Returns what contradicts the state `before` in a frame with correct checksums, or null. `base`:
+// where the log begins after a cut. Such a contradiction does not come from a disk. It is a bug in
+// the program that wrote the frame, and continuing would make it worse.
 const char* inconsistency(const FrameHeader& frame, const raft::LogBase& base,
                           const WalState& before);
 

@@ -10,7 +10,8 @@
 namespace vesper::storage {
 namespace {
 
-// A head, one frame without entries, its seal: a term and a vote.
+// The smallest useful segment: a head, one frame with a term and a vote but no entries, and its
+// seal.
 constexpr std::uint64_t kLeastSegment = 3 * kSector;
 
 Result<void> write_spare(Fs& fs, std::uint64_t bytes, SegmentHead& head) {

@@ -1,5 +1,5 @@
-// Making a segment of the log at boot. Blocks. At run time Wal makes segments by jobs, slice by
-// slice.
+// Creates a segment of the log at boot. Blocks. At run time Wal (wal.hpp) creates segments in jobs,
+// slice by slice.
 #pragma once
 
 #include <cstdint>
@@ -10,9 +10,10 @@
 
 namespace vesper::storage {
 
-// A segment of `bytes` with nothing but its head, under its name only when it is durable. On a disk
-// that is nearly full it is smaller: terms and votes need little space, and with them a server
-// helps the others until there is space for entries. Sets head.file_bytes and head.checksum.
+// Creates a segment of `bytes` that contains only its head. It gets its name only once it is
+// durable. On a disk that is nearly full it is smaller: terms and votes need little space, and with
+// them a server can help the others until there is space for entries. Sets head.file_bytes and
+// head.checksum.
 Result<WalSegment> make_segment(Fs& fs, std::uint64_t bytes, SegmentHead& head);
 
 }  // namespace vesper::storage

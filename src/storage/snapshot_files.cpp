@@ -13,7 +13,7 @@ Result<std::vector<raft::Index>> SnapshotFiles::open() {
   for (const std::string& name : *names) {
     if (const auto index = parse_snapshot_name(name)) found.push_back(*index);
   }
-  // After a kill -9 a rename may not be durable yet. It is before anything is built upon it.
+  // After a kill -9 a rename may not be durable yet. Make it durable before anything relies on it.
   if (auto synced = fs_.sync_directory(); !synced) return std::move(synced).error();
   std::sort(found.begin(), found.end(), std::greater<>());
   on_disk_ = found;
@@ -90,7 +90,7 @@ void SnapshotFiles::give_up(Writer w) {
   writing.waiting = SharedBytes();
   if (writing.state == State::idle || writing.given_up) return;
   writing.given_up = true;
-  // A job of its own is under way in every other state: its completion removes the file.
+  // In every other state a job of this writer is in flight, and its completion removes the file.
   if (writing.state == State::open) remove_temporary(w);
 }
 
@@ -115,7 +115,7 @@ Result<void> SnapshotFiles::written(Writer w, const JobDone& done, Outcome& out)
   if (state == State::removing) {
     writing = Writing{};
   } else if (state == State::naming) {
-    // It has its name: to give it up now is too late, and harmless.
+    // The file is published. A give_up() that came meanwhile was too late, and is harmless.
     StoredSnapshot stored{writing.snapshot, std::move(writing.offsets), writing.offset, false};
     std::erase_if(stored_, [&](const StoredSnapshot& old) {
       return old.snapshot.last_index == stored.snapshot.last_index;
@@ -140,7 +140,7 @@ Result<void> SnapshotFiles::written(Writer w, const JobDone& done, Outcome& out)
 // ---- reading and removing -----------------------------------------------------------------
 
 void SnapshotFiles::read(raft::Index snapshot, std::uint64_t chunk, std::uint64_t asker) {
-  // Asked for again before it was answered: a disk that is stuck does not gather questions.
+  // Drops a request that is already queued, so that a stuck disk does not accumulate requests.
   for (const Task& waiting : queue_)
     if (waiting.doing == Doing::read && waiting.read.snapshot == snapshot &&
         waiting.read.chunk == chunk && waiting.read.asker == asker)
@@ -152,7 +152,8 @@ void SnapshotFiles::read(raft::Index snapshot, std::uint64_t chunk, std::uint64_
     task.work = Read{snapshot_name(snapshot), begin,
                      static_cast<std::size_t>(stored->offsets[chunk + 1] - begin)};
   } else {
-    task.work = Read{snapshot_name(snapshot), 0, 1};  // answered in its turn: it is gone
+    // The read fails in its turn, and so reports that the chunk is gone.
+    task.work = Read{snapshot_name(snapshot), 0, 1};
   }
   submit(std::move(task));
 }

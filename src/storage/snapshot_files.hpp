@@ -1,9 +1,10 @@
-// The snapshots of a data directory: writing one beside and giving it its name, reading chunks of
-// it for followers, removing what is superseded; at boot, reading one back. It decides when bytes
-// go to disk; what they look like is snapshot_format's, what they mean kv's. It reads no clock.
+// The snapshots of a data directory: writes one under a temporary name and publishes it, reads
+// chunks for followers, removes superseded files, and reads one back at boot. This part decides
+// when bytes go to disk. Their format is in snapshot_format.hpp, their meaning in kv/snapshot.hpp.
+// It reads no clock.
 //
-// At most one job is in flight for all of it, of a chunk at most: that is what an append to the log
-// may have to wait for.
+// At most one job is in flight at a time, with at most one chunk, because an append to the log may
+// have to wait for it.
 #pragma once
 
 #include <cstdint>
@@ -20,32 +21,33 @@
 
 namespace vesper::storage {
 
-// A snapshot under its name, durable.
+// A published snapshot, which is durable.
 struct StoredSnapshot {
   raft::Snapshot snapshot;
-  std::vector<std::uint64_t> offsets;  // of the chunks' records; after them that of the end
+  std::vector<std::uint64_t> offsets;  // of the chunks' records, then of the end record
   std::uint64_t file_bytes = 0;
-  bool damaged = false;  // a read found it so: not to be used any more
+  bool damaged = false;  // a read found damage: must not be used any more
 };
 
-// Whose directory it is: stands in each head.
+// The owner of the directory, stored in each head.
 struct SnapshotOwner {
   raft::ServerId server;
   raft::Incarnation incarnation;
 };
 
-// Boot, before anything in the directory is changed: refuses a snapshot of another node,
-// incarnation or version of the format. Damage is left to SnapshotReader.
+// Boot only, before anything in the directory is changed. Refuses a snapshot of another node, of
+// another incarnation or of an unknown format version. Damage is left to SnapshotReader.
 Result<void> check_owner(Fs& fs, SnapshotOwner owner, raft::Index index);
 
-// Boot: reads one snapshot from front to back; blocks. Every error names file and offset.
+// Boot only: reads one snapshot from front to back. Blocks. Every error names file and offset.
 class SnapshotReader {
  public:
   SnapshotReader(Fs& fs, SnapshotOwner owner, raft::Index index);
 
-  // The content of the next chunk; empty when the end was reached and all of it is as promised.
+  // Returns the content of the next chunk. Empty at the end, once the whole content has been
+  // verified.
   Result<std::string> next();
-  // After the end.
+  // Valid after the end.
   const StoredSnapshot& stored() const { return stored_; }
 
  private:
@@ -71,18 +73,18 @@ class SnapshotReader {
 
 class SnapshotFiles {
  public:
-  // One file is written for a snapshot taken here, one for a snapshot received, independently.
+  // Up to two files are written independently: a snapshot taken here, and a received one.
   enum class Writer : std::uint8_t { taken, received };
 
-  // `fs` outlives it.
+  // `fs` must outlive this.
   SnapshotFiles(Fs& fs, SnapshotOwner owner) : fs_(fs), owner_(owner) {}
   SnapshotFiles(const SnapshotFiles&) = delete;
   SnapshotFiles& operator=(const SnapshotFiles&) = delete;
 
-  // Boot; blocks. Gives the indexes of the snapshots, newest first. What was never finished is gone
-  // by then: Wal::open removes it. Errors as in Fs.
+  // Boot only; blocks. Returns the indexes of the snapshots, newest first. Unfinished files are
+  // gone by then, because Wal::open removes them. Errors as in Fs.
   Result<std::vector<raft::Index>> open();
-  // Boot: this one was read back, or (nothing) could not be.
+  // Boot only: adds a snapshot that was read back.
   void add(StoredSnapshot stored) { stored_.push_back(std::move(stored)); }
 
   // ---- writing. Calls on a writer come in the order begin, append..., finish; give_up any time.
@@ -90,10 +92,11 @@ class SnapshotFiles {
   // Requires !writing(w).
   void begin(Writer w, raft::Index last_index, std::uint32_t chunk_bytes);
   bool writing(Writer w) const { return writers_[at(w)].state != State::idle; }
-  // The next append or finish may come; also while the file is still being made.
+  // True if the next append or finish may come, which includes the time while the file is being
+  // created.
   bool ready(Writer w) const;
   void append(Writer w, SharedBytes record);
-  // The content is whole: writes the end, then gives the file its name.
+  // The content is complete: writes the end, then publishes the file.
   void finish(Writer w, const raft::Snapshot& snapshot);
   void give_up(Writer w);
 
@@ -103,40 +106,40 @@ class SnapshotFiles {
     raft::Index snapshot;
     std::uint64_t chunk = 0;
     std::uint64_t asker = 0;
-    SharedBytes record;  // verified; empty: cannot be read, or is gone
+    SharedBytes record;  // verified; empty: unreadable or removed
   };
-  // Answered in Outcome::read. `asker` comes back with it.
+  // Outcome::read answers, with the same `asker`.
   void read(raft::Index snapshot, std::uint64_t chunk, std::uint64_t asker);
 
   // ---- removing
 
-  // Removes every snapshot below `log_begins`, where the log can no longer go on from it, but the
-  // ones in `used`.
+  // Removes every snapshot below `log_begins`, because the log can no longer continue from it.
+  // Keeps the snapshots in `used`.
   void prune(raft::Index log_begins, const std::vector<raft::Index>& used);
 
   // ---- completions
 
   struct Outcome {
-    std::optional<Writer> appended;  // a chunk of this one is durable
-    std::optional<Writer> failed;    // no space: it was given up
-    std::optional<Writer> finished;  // it has its name, durably; stored().back() is it
+    std::optional<Writer> appended;  // a chunk of this writer is durable
+    std::optional<Writer> failed;    // out of space: this writer was abandoned
+    std::optional<Writer> finished;  // published and durable; it is stored().back()
     std::optional<ReadDone> read;
     std::string note;
   };
   static bool owns(JobId job) { return job.owner == JobOwner::snapshots; }
-  // Requires owns(done.id). An error is fatal, as in Wal::on_done; no space is none.
+  // Requires owns(done.id). An error is fatal, as in Wal::on_done. Lack of space is not an error.
   Result<Outcome> on_done(const JobDone& done);
   bool idle() const { return !in_flight_; }
-  // Nothing is started any more: the process ends.
+  // Starts no further jobs, because the process is about to end.
   void stop() { stopped_ = true; }
 
-  // For the chunks of its writers.
+  // For compressing the chunks to append.
   Zstd& zstd() { return zstd_; }
 
   // In the order in which they were stored.
   const std::vector<StoredSnapshot>& stored() const { return stored_; }
   const StoredSnapshot* find(raft::Index index) const;
-  // Files under a snapshot's name, with those that were found at boot and not read.
+  // The number of snapshot files, including those that were found at boot but not read.
   std::size_t files() const;
 
  private:
@@ -147,7 +150,7 @@ class SnapshotFiles {
     std::uint32_t chunk_bytes = 0;
     std::uint64_t offset = 0;            // of the next record
     std::vector<std::uint64_t> offsets;  // of the records so far
-    SharedBytes waiting;                 // a record that came before the file was made
+    SharedBytes waiting;                 // a record that arrived before the file was created
     raft::Snapshot snapshot;             // from finish() on
     bool given_up = false;
   };
@@ -172,7 +175,7 @@ class SnapshotFiles {
   Fs& fs_;
   const SnapshotOwner owner_;
   std::vector<StoredSnapshot> stored_;
-  std::vector<raft::Index> on_disk_;  // found at boot and not in stored_
+  std::vector<raft::Index> on_disk_;  // found at boot, and not in stored_
   Writing writers_[2];
   std::deque<Task> queue_;  // the front is in flight
   std::optional<JobId> in_flight_;

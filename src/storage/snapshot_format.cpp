@@ -15,7 +15,7 @@ constexpr std::string_view kEndMagic = "vEND";
 constexpr std::string_view kNamePrefix = "snapshot-";
 constexpr std::size_t kChecksum = 8;
 
-// Puts the length of a record where it belongs and the checksum after it.
+// Completes a record: sets its length field and appends the checksum.
 SharedBytes close_record(std::string& record, raft::Index last_index) {
   const std::size_t length = record.size() + kChecksum;
   VESPER_ASSERT(length <= kMaxRecord);
@@ -24,7 +24,8 @@ SharedBytes close_record(std::string& record, raft::Index last_index) {
   return SharedBytes::copy_of(record);
 }
 
-// What stands between head and checksum of a whole record; `number` is the one in its head.
+// Verifies a complete record and returns its content between head and checksum. `number`: from its
+// head.
 Result<std::string_view> open_record(std::string_view record, std::string_view magic,
                                      raft::Index last_index, std::uint64_t& number) {
   if (record.size() < kRecordHead + kChecksum || !record.starts_with(magic))
@@ -83,7 +84,7 @@ Result<SnapshotHead> decode_snapshot_head(std::string_view bytes) {
   const std::string_view covered = bytes.substr(0, length - kChecksum);
   if (ByteReader(bytes.substr(covered.size())).u64() != checksum64(covered))
     return Error{"its head is damaged: the checksum does not match"};
-  // Behind the checksum, so that damage is not reported as a newer version.
+  // Checked after the checksum, so that damage is not reported as a newer version.
   if (version != kSnapshotVersion)
     return Error{
         fmt::format(

@@ -1,14 +1,15 @@
-// The bytes of a snapshot file (docs/disk-format.md has the grammar): a head, chunks of compressed
-// content, an end that says what it all is. Bytes in, values out: no files in here.
+// The format of a snapshot file (docs/disk-format.md has the grammar): a head, chunks of compressed
+// content, and an end record with the snapshot's identity. This part encodes and decodes; the files
+// are in snapshot_files.hpp.
 //
 //   head   "VESPRSNP"   u32 version   u32 length = 56   u32 server   u32 0   u64 incarnation
 //          u64 last index   u32 chunk bytes   u32 0   u64 checksum
 //   chunk  "vCHK"   u32 length   u64 number, from 0   u32 content bytes   zstd   u64 checksum
 //   end    "vEND"   u32 length   u64 chunks   identity (raft/codec.hpp)   u64 checksum
 //
-// Checksums are XXH3-64 over everything before them in the record, those of chunks and end seeded
-// with the last index, so that no record passes for one of another snapshot. A chunk's record is
-// the same on every disk and between nodes.
+// Checksums are XXH3-64 over everything before them in the record. Those of chunks and end are
+// seeded with the last index, so that no record is accepted in another snapshot. A chunk's record
+// is the same on every disk and between nodes.
 #pragma once
 
 #include <cerrno>
@@ -24,15 +25,16 @@ namespace vesper::storage {
 
 inline constexpr std::uint32_t kSnapshotVersion = 1;
 inline constexpr std::size_t kSnapshotHead = 56;
-inline constexpr std::size_t kRecordHead = 16;  // of chunk and end, up to and with the u64
-// Before one is believed: a chunk that zstd could not shrink, and an identity of 64 addresses.
+inline constexpr std::size_t kRecordHead = 16;  // of chunk and end, through the first u64
+// The largest record that is accepted: a chunk that zstd could not shrink, or an identity with 64
+// addresses.
 inline constexpr std::size_t kMaxRecord = 256u << 10;
 
 // "snapshot-" and 16 lower-case hex digits of the last index.
 std::string snapshot_name(raft::Index index);
 std::optional<raft::Index> parse_snapshot_name(std::string_view name);
-// Where a snapshot is written before it has its name: one taken here, one received. Removed at
-// every start.
+// The names under which a snapshot is written before it is published: one taken here, one received.
+// Both are removed at every start.
 inline constexpr std::string_view kTakenTemporary = "snapshot.tmp";
 inline constexpr std::string_view kReceivedTemporary = "received.tmp";
 bool is_snapshot_temporary(std::string_view name);
@@ -45,22 +47,23 @@ struct SnapshotHead {
 };
 
 std::string encode_snapshot_head(const SnapshotHead& head);
-// Error::code of a whole head of an unknown version, or of another server.
+// Error::code for an intact head of an unknown version, or of another server.
 inline constexpr int kNotOurs = ENOTSUP;
-// Of the first bytes of a file. Errors: no snapshot, damaged, of an unknown version.
+// Decodes the first bytes of a file. Errors: not a snapshot, damaged, or of an unknown version.
 Result<SnapshotHead> decode_snapshot_head(std::string_view bytes);
 
-// Compresses. Requires 1 to raft::kMaxChunk bytes of content.
+// Compresses and frames a chunk. Requires 1 to raft::kMaxChunk bytes of content.
 SharedBytes encode_chunk(Zstd& zstd, raft::Index last_index, std::uint64_t number,
                          std::string_view content);
-// The content of a whole record. Everything is checked and bounded.
+// Returns the content of a complete record. Everything is checked and bounded.
 Result<std::string> decode_chunk(Zstd& zstd, std::string_view record, raft::Index last_index,
                                  std::uint64_t number);
 
 SharedBytes encode_end(const raft::Snapshot& snapshot);
 Result<raft::Snapshot> decode_end(std::string_view record, raft::Index last_index);
 
-// What begins at `bytes`: its length (bounded by kMaxRecord), or nothing where no record does.
+// The kind and length (bounded by kMaxRecord) of the record at the start of `bytes`. Nothing if
+// there is no record.
 struct RecordStart {
   bool end = false;
   std::size_t length = 0;

@@ -1,4 +1,5 @@
-// Reading a snapshot back at boot.
+// Reads a snapshot back at boot (SnapshotReader in snapshot_files.hpp). Writing is in
+// snapshot_files.cpp.
 #include <fmt/core.h>
 
 #include <algorithm>
@@ -21,7 +22,7 @@ Error SnapshotReader::error(std::string_view what) const {
   return Error{fmt::format("{} at offset {}: {}", file_, at_, what)};
 }
 
-// Up to `length` bytes at at_, fewer only at the file's end.
+// Up to `length` bytes at at_. Fewer only at the end of the file.
 Result<std::string_view> SnapshotReader::view(std::size_t length) {
   if (at_ < window_at_ || at_ + length > window_at_ + window_.size()) {
     auto bytes = fs_.read(file_, at_, kWindow);

@@ -9,16 +9,17 @@
 namespace vesper::storage {
 namespace {
 
-// Every segment keeps one sector back, so that its last frame can be sealed, too.
+// Every segment reserves one sector, so that its last frame can be sealed, too.
 constexpr std::uint64_t kSealReserve = kSector;
-// And some that entries do not get: on a full disk a node still writes terms, votes and cuts.
+// A further reserve that entries cannot use, so that a node with a full disk can still write terms,
+// votes and cuts.
 constexpr std::uint64_t kHardStateReserve = 64u << 10;
 
 std::uint64_t reserve_of(std::uint64_t segment_bytes) {
   return std::min(kHardStateReserve, segment_bytes / 8 / kSector * kSector);
 }
 
-// The size of a segment that has so much left beside its reserve.
+// The size of a segment that has `bytes` available in addition to its reserve.
 std::uint64_t with_reserve(std::uint64_t bytes) {
   return bytes + std::min(kHardStateReserve, sectors(bytes / 7));
 }
@@ -86,7 +87,7 @@ void Wal::write(raft::Write write) {
   VESPER_ASSERT(write.commit_index >= queue_.commit_index);
   VESPER_ASSERT(write.commit_index <= last);
 
-  // What a later Write cuts need not reach the disk at all.
+  // Entries that a later Write cuts need not reach the disk.
   const std::uint64_t kept =
       afresh ? 0 : minus(write.keep_through.value, queue_.keep_through.value);
   while (queue_.entries.size() > kept) {
@@ -124,11 +125,11 @@ void Wal::flush(Instant now) {
   }
   const bool may_allocate = now >= retry_at_;
   const bool may_make_ahead = now >= (disk_full_ ? retry_at_ : ahead_at_);
-  // A frame may wait for one removal, but not for as many as a long log leaves over.
+  // A frame may wait for one removal, but not for as many as a long log leaves.
   const bool removes = removal_due();
   if (removes && !(has_queued() && last_ == Doing::remove)) return start_removal();
   if (has_queued()) {
-    // A spare that lags the segment's use goes first, but no frame waits for two slices
+    // A spare that lags behind the use of the segment goes first. But no frame waits for two slices
     // unless it needs them.
     if (may_make_ahead && last_ != Doing::slice && spare_lags()) start_slice(Need::ahead);
     else if (start_frame()) return;
@@ -161,7 +162,8 @@ bool Wal::idle() const {
   return !finishing_ || (!seal_wanted() && spare_.allocated == 0);
 }
 
-// For one frame, padding included, in this segment and in the next (0 until that one is ready).
+// The room for one frame, including padding, in this segment and in the next one (0 until the spare
+// is ready).
 std::uint64_t Wal::room_here(bool for_entries) const {
   const std::uint64_t reserve = for_entries ? reserve_of(segment_.bytes) : 0;
   return minus(segment_.bytes, segment_.offset + kSealReserve + reserve);
@@ -184,8 +186,8 @@ bool Wal::fits_next() const {
   return next_fits(room_next(!queue_.entries.empty()));
 }
 
-// Only entries have to wait for space: a new term or vote does not, nor does a cut, which makes
-// some.
+// True if a frame without entries may be written on a full disk. Only entries wait for space. A new
+// term or vote does not, nor does a cut, which frees space.
 bool Wal::goes_ahead() const {
   const bool news = cut_waits() || !(queue_.hard_state == written_.hard_state);
   return disk_full_ && news && sectors(frame_lead()) <= room_here(false);
@@ -200,15 +202,15 @@ bool Wal::seal_wanted() const {
   return !sealed_ && segment_.offset + kSector <= segment_.bytes;
 }
 
-// The small segment made at boot is to be followed soon, a normal one when a quarter is used.
+// A small segment made at boot needs a successor soon, a normal one once a quarter of it is used.
 bool Wal::spare_wanted() const {
   return !spare_ready() &&
          (segment_.bytes < options_.segment_bytes || segment_.offset >= segment_.bytes / 4);
 }
 
-// Whether less of the spare is allocated than of the last three quarters of the segment is used:
-// at this pace it is ready just before it is needed. After a full disk it lags at any pace, so
-// that the node says soon that it has space again.
+// True if the allocated share of the spare is below the used share of the last three quarters of
+// the segment. At this pace the spare is ready just before it is needed. After a full disk the
+// spare always lags, so that the node soon reports that it has space again.
 bool Wal::spare_lags() const {
   const std::uint64_t begin = segment_.bytes / 4;
   if (spare_ready()) return false;
@@ -218,7 +220,7 @@ bool Wal::spare_lags() const {
   return (segment_.offset - begin) * spare_.target >= spare_.allocated * (end - begin);
 }
 
-// How many entries from the front of the queue make one frame of at most `frame_room` bytes on
+// How many entries from the front of the queue fit in one frame of at most `frame_room` bytes on
 // disk.
 std::size_t Wal::entries_that_fit(std::uint64_t frame_room) const {
   std::uint64_t bytes = 0;
@@ -232,13 +234,13 @@ std::size_t Wal::entries_that_fit(std::uint64_t frame_room) const {
   return count;
 }
 
-// The oldest segment has no entry that the log still needs. The oldest goes first, so that no
+// True if the log needs no entry of the oldest segment. The oldest one is removed first, so that no
 // crash leaves a gap.
 bool Wal::removal_due() const {
   return !finishing_ && files_.size() >= 2 && files_[1].before <= durable_base_;
 }
 
-// Submits the next frame of the queue; false where it has to wait for the spare.
+// Submits the next frame of the queue. Returns false if the frame has to wait for the spare.
 bool Wal::start_frame() {
   if (fits_here()) {
     append_frame(entries_that_fit(room_here(true)), false);
@@ -252,7 +254,7 @@ bool Wal::start_frame() {
     append_frame(0, false);
     return true;
   }
-  // The next segment holds at least the next entry, however large.
+  // The next segment must hold at least the next entry, however large.
   spare_.target = std::max(spare_.target, with_reserve(kSector + least_frame() + kSealReserve));
   return false;
 }
@@ -262,14 +264,14 @@ std::uint64_t Wal::least_frame() const {
   return sectors(kFrameHeader + kCutBytes + least);
 }
 
-// What the next segment needs at least.
+// The smallest acceptable size of the next segment.
 std::uint64_t Wal::small_segment() const {
   return std::max(std::min(options_.first_segment_bytes, options_.segment_bytes),
                   with_reserve(kSector + least_frame() + kSealReserve));
 }
 
-// Submits the first `count` entries of the queue with the newest hard state, in this segment or, in
-// one write with its head, in the next.
+// Submits the first `count` entries of the queue with the newest hard state. The frame goes into
+// this segment, or, in one write with the head, into the next one.
 void Wal::append_frame(std::size_t count, bool rotate) {
   std::vector<raft::Entry> entries;
   entries.reserve(count);
@@ -308,8 +310,8 @@ void Wal::append_frame(std::size_t count, bool rotate) {
   frame.durable_number = persisted_;
   frame.keep_through = queue_.keep_through;
   const raft::Index last(queue_.keep_through.value + count);
-  // A hard state may reach the disk before Writes that were queued ahead of it: it promises nothing
-  // by itself. The commit index cannot speak of entries that are not there yet.
+  // The hard state may reach the disk before Writes that were queued earlier, because it promises
+  // nothing about them. The commit index must not refer to entries that are not on the disk yet.
   frame.hard_state = queue_.hard_state;
   frame.commit_index = std::min(queue_.commit_index, last);
   frame.write_number = written_.write_number;
@@ -364,8 +366,8 @@ void Wal::start_removal() {
   submit(Doing::remove, Remove{segment_name(files_.front().number)});
 }
 
-// Ahead of need a segment has its full size, and leaves space for other programs. One that is
-// needed takes what there is, and where that is little it is small.
+// A segment that is made ahead of need has its full size, and leaves space for other programs. A
+// segment that is needed now takes the space there is, and is small if there is little.
 void Wal::start_slice(Need need) {
   slice_need_ = disk_full_ ? Need::now : need;
   const bool ahead = slice_need_ == Need::ahead;
@@ -453,7 +455,7 @@ void Wal::frame_durable(Instant now) {
   stats_.last_took = in_flight_took_;
 }
 
-// A full disk is not the end: nothing was promised that needs the spare. Anything else is.
+// Lack of space is not fatal, because no promise depends on the spare. Every other error is fatal.
 Result<void> Wal::slice_done(const JobDone& done, Instant now) {
   if (done.result) {
     const std::uint64_t size = std::min(options_.slice_bytes, spare_.target - spare_.allocated);
@@ -476,8 +478,8 @@ Result<void> Wal::slice_done(const JobDone& done, Instant now) {
       error.code};
 }
 
-// The spare is gone. The disk is full when a small one, which is enough, does not fit either:
-// tried, or by what the file system says is free.
+// The failed allocation has removed the spare. The disk counts as full if a small segment does not
+// fit either: because the attempt failed, or by the free bytes that the file system reports.
 void Wal::slice_refused(const JobDone& done, Instant now) {
   const bool was_small = spare_.target <= small_segment();
   stats_.file_bytes -= spare_.allocated;

@@ -12,8 +12,8 @@ constexpr std::string_view kHeadMagic = "VESPRWAL";
 constexpr std::string_view kFrameMagic = "vFRM";
 constexpr std::uint32_t kNoVote = UINT32_MAX;
 constexpr std::string_view kNamePrefix = "wal-";
-// Entries up to this size are copied into one buffer with their neighbours: that is cheaper than
-// one more element of a gathered write.
+// Entries up to this size are copied into one buffer with their neighbors, because that is cheaper
+// than one more element of a gathered write.
 constexpr std::size_t kCopied = 4096;
 
 void put_hard_state(ByteWriter& w, const raft::HardState& hard_state) {
@@ -29,7 +29,7 @@ raft::HardState get_hard_state(ByteReader& r) {
   return hard_state;
 }
 
-// Appends the checksum of all that is there and gives it back.
+// Appends the checksum of `out` to it, and returns the checksum.
 std::uint64_t close_with_checksum(std::string& out, std::uint64_t seed) {
   const std::uint64_t sum = checksum64(out, seed);
   ByteWriter(out).u64(sum);
@@ -45,7 +45,7 @@ std::string segment_name(std::uint64_t number) {
 std::optional<std::uint64_t> parse_segment_name(std::string_view name) {
   if (!name.starts_with(kNamePrefix)) return std::nullopt;
   const auto number = parse_hex64(name.substr(kNamePrefix.size()));
-  // One spelling only: a name with upper-case digits is another program's.
+  // Only one spelling is valid: a name with upper-case digits belongs to another program.
   if (!number || *number == 0 || segment_name(*number) != name) return std::nullopt;
   return number;
 }
@@ -207,7 +207,8 @@ std::vector<SharedBytes> encode_frame(std::string_view lead, FrameHeader& header
   std::vector<SharedBytes> parts;
   std::size_t next = 0;
   for (;;) {
-    // A run: what is in front, the small entries from `next` to `end`, at the very end the padding.
+    // A run: the bytes in `front`, the small entries from `next` to `end`, and the padding after
+    // the last run.
     std::size_t end = next;
     std::size_t run = front.size();
     while (end < entries.size() && entries[end].bytes.size() <= kCopied)

@@ -15,7 +15,7 @@
 namespace vesper::storage {
 namespace {
 
-// Earlier builds locked a file of this name. It means nothing now.
+// Earlier builds locked a file of this name. It has no meaning now.
 constexpr std::string_view kOldLock = "LOCK";
 
 bool all_zero(std::string_view bytes) {
@@ -42,7 +42,7 @@ class LogReader {
   Result<WalTail> run(raft::Incarnation fresh, const WalOptions& options);
 
  private:
-  // Whether what was read before an index stays.
+  // Whether the entries that were read before an index stay.
   enum class Before : std::uint8_t { stays, is_forgotten };
 
   Result<void> list();
@@ -76,17 +76,17 @@ class LogReader {
   RecoveredLog& out_;
   const raft::Index unneeded_;
   std::vector<Segment> segments_;
-  std::vector<std::string> temporaries_;  // what was never finished
+  std::vector<std::string> temporaries_;  // unfinished files
   std::vector<raft::Index> snapshots_;
-  // Where reading stands.
+  // The state of the log up to the current position.
   WalState state_;
-  // Entries from start_ on have been read. The first skipped_ of them were passed over, all of them
-  // at most unneeded_; those after them are out_.entries.
+  // Entries from start_ on have been read. The first skipped_ of them, all at or below unneeded_,
+  // were not kept. The others are in out_.entries.
   raft::Index start_{1};
   std::uint64_t skipped_ = 0;
-  raft::Term skipped_term_;  // of the last of them; 0: not known
+  raft::Term skipped_term_;  // of the last skipped entry; 0: not known
   std::uint64_t offset_ = 0;
-  std::uint64_t last_frame_ = 0;  // offset of the last one in the segment being read; 0: none yet
+  std::uint64_t last_frame_ = 0;  // offset of the last frame in the current segment; 0: none yet
   std::uint64_t chain_ = 0;
   std::uint64_t frames_here_ = 0;
   bool sealed_ = true;
@@ -154,11 +154,12 @@ Result<void> LogReader::read_heads() {
   return {};
 }
 
-// The head repeats what the log says before its segment: a second copy of the vote.
+// The head repeats the state of the log before its segment, so that there is a second copy of the
+// vote.
 Result<void> LogReader::check_head(const Segment& segment) {
   const WalState& said = segment.head.state;
   if (segment.number == segments_.front().number && segment.number > 1) {
-    // What was before is in a snapshot: check_beginning() makes sure of it.
+    // The entries before it are in a snapshot. check_beginning() verifies that.
     state_ = said;
     start_ = said.last_index.next();
     return {};
@@ -197,8 +198,8 @@ Result<void> LogReader::read_segment(const Segment& segment, const Segment* next
   return next != nullptr ? check_end(segment, *next, window) : judge_tail(segment, window);
 }
 
-// A valid frame at offset_, applied to the log; nothing where there is none. An error where a frame
-// is valid by itself but cannot stand here.
+// Reads a valid frame at offset_ and applies it to the log. Returns nothing if there is none. Fails
+// if a frame is valid by itself but contradicts its position.
 Result<std::optional<FrameHeader>> LogReader::read_frame(const Segment& segment,
                                                          FileWindow& window) {
   if (offset_ >= window.size()) return std::optional<FrameHeader>();
@@ -242,8 +243,8 @@ Result<void> LogReader::apply(const Segment& segment, const FrameHeader& frame,
   return {};
 }
 
-// What was read of the log ends with `index` now; if what is before is forgotten, it begins after
-// it.
+// Ends the log that was read so far with `index`. If the part before is forgotten, the log begins
+// after `index`.
 void LogReader::forget_after(raft::Index index, Before before) {
   if (before == Before::is_forgotten || index < start_) start_ = index.next();
   const std::uint64_t left = index.next().value - start_.value;
@@ -285,8 +286,8 @@ Result<void> LogReader::check_entry(const Segment& segment, const FrameHeader& f
                             entry.index.value, entry.term.value, expected.value - 1, before.value));
 }
 
-// The entries of this frame are not needed: they are in a snapshot. Its checksum has been checked;
-// of the entries the last one is read, whose term may be where the log kept in memory begins.
+// Skips the entries of this frame, which are in a snapshot. The frame's checksum has been verified.
+// Only the last entry is decoded, because its term may be needed where the log in memory begins.
 Result<void> LogReader::pass_over_entries(const Segment& segment, const FrameHeader& frame,
                                           std::string_view bytes) {
   std::size_t first = 0;
@@ -317,7 +318,7 @@ Result<void> LogReader::pass_over_entries(const Segment& segment, const FrameHea
   return {};
 }
 
-// A segment that has a successor ends exactly where that one says.
+// A segment with a successor must end exactly where the successor says.
 Result<void> LogReader::check_end(const Segment& segment, const Segment& next, FileWindow& window) {
   const std::uint64_t end = next.head.previous_end;
   if (offset_ < end)
@@ -327,7 +328,7 @@ Result<void> LogReader::check_end(const Segment& segment, const Segment& next, F
   if (offset_ > end || chain_ != next.head.previous_checksum)
     return damage(segment, offset_,
                   fmt::format("its last frame is not the one that {} follows", next.name));
-  // What was torn stays torn. A whole frame after the end may have been acknowledged.
+  // A torn frame after the end stays there. A complete frame there may have been acknowledged.
   Result<std::optional<FrameHeader>> more = read_frame(segment, window);
   if (!more) return std::move(more).error();
   if (*more)
@@ -338,9 +339,9 @@ Result<void> LogReader::check_end(const Segment& segment, const Segment& next, F
   return {};
 }
 
-// No valid frame at offset_ of the last segment: is this the end, a write that never finished, or
-// damage? At most one frame is in flight, so only the very last one can be torn. The header of any
-// later one, torn or not, proves that the frame here was durable once.
+// There is no valid frame at offset_ of the last segment. This is the end of the log, or a write
+// that never finished, or damage. At most one frame is in flight, so only the very last one can be
+// torn. The header of any later frame, torn or not, proves that the frame here was durable once.
 Result<void> LogReader::judge_tail(const Segment& segment, FileWindow& window) {
   if (frames_here_ < segment.head.born_with)
     return damage(segment, offset_,
@@ -378,10 +379,10 @@ Result<void> LogReader::begin_fresh(raft::Incarnation fresh, const WalOptions& o
   return {};
 }
 
-// After a kill -9 the last frame may be in the page cache alone. After a failed fsync it may be
-// there and never reach the disk: the kernel takes its pages for written, and the next fsync says
-// that all is well. So it is written once more; a crash in between changes nothing, the bytes are
-// the same. Frames before it were durable, or it would not have followed them.
+// Rewrites the last frame. After a kill -9 that frame may be only in the page cache. After a failed
+// fsync it may never reach the disk: the kernel marks its pages as written, and the next fsync
+// succeeds. A crash during the rewrite is harmless, because the bytes are the same. The frames
+// before the last one were durable, or it would not have followed them.
 Result<void> LogReader::write_last_frame_again() {
   const Segment& last = segments_.back();
   const std::uint64_t end = std::min(offset_, last.size);
@@ -392,10 +393,10 @@ Result<void> LogReader::write_last_frame_again() {
   return fs_.write(last.name, last_frame_, bytes->view());
 }
 
-// All is read and judged; only now something is changed.
+// Everything has been read and judged. The first changes to the disk happen here.
 Result<void> LogReader::go_on(const WalOptions& options) {
   const Segment& last = segments_.back();
-  // A rename that is not durable in the directory must not be relied on, either.
+  // The rename of the last segment must be durable, too, before anything relies on it.
   if (auto written = write_last_frame_again(); !written) return written;
   if (auto synced = fs_.sync(last.name); !synced) return synced;
   if (auto synced = fs_.sync_directory(); !synced) return synced;
@@ -405,7 +406,7 @@ Result<void> LogReader::go_on(const WalOptions& options) {
   tail_.sealed = sealed_;
   for (const Segment& segment : segments_)
     tail_.files.push_back({segment.number, segment.size, segment.head.state.last_index});
-  // Bytes beyond the allocated size are not ours: another program has put them there.
+  // Bytes beyond the allocated size were written by another program.
   tail_.segment = {last.number, std::min(last.size, last.head.file_bytes), offset_};
   if (!torn_) return {};
 
@@ -429,7 +430,8 @@ Result<void> LogReader::go_on(const WalOptions& options) {
   return {};
 }
 
-// Segments are removed only when the log begins after them: it must not begin after a gap.
+// Verifies that the log has no gap at its beginning: segments are removed only once the log begins
+// after them.
 Result<void> LogReader::check_beginning() {
   if (segments_.empty()) return {};
   const raft::Index first = state_.base.index.next();

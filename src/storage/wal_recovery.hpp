@@ -1,5 +1,6 @@
-// Reading a log back: verifies every head and frame, tells a torn tail from damage, and changes
-// nothing on disk before all of it has been judged. Boot only; blocks.
+// Reads a log back. Verifies every head and frame, distinguishes a torn tail from damage, and
+// changes nothing on disk before everything has been judged. Boot only; blocks. Appending is in
+// wal.hpp.
 #pragma once
 
 #include <cstdint>
@@ -12,8 +13,9 @@
 
 namespace vesper::storage {
 
-// Reads what the directory holds into `out` and gives back where to go on. An empty directory gets
-// its first segment, a torn tail stays as it is and a new segment is made. Errors as in Wal::open.
+// Reads the log of the directory into `out`, and returns where to continue. In an empty directory
+// it creates the first segment. A torn tail stays as it is, and a new segment is created. Errors as
+// in Wal::open.
 Result<WalTail> recover_wal(Fs& fs, raft::ServerId self, raft::Incarnation fresh,
                             const WalOptions& options, RecoveredLog& out, raft::Index unneeded);
 

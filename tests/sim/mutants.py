@@ -221,7 +221,7 @@ MUTANTS = (
            "  return std::min(time, LogTime(undecided.value + kMostUndecided.ns));\n",
            "  return std::max(time, undecided);\n", 300),
     Mutant("a clock that stood makes up for it", "K2", RAFT + "leader.cpp",
-           "  clock_.resume(log_time(now_), now_);  // if it stood, it goes on from there\n",
+           "  clock_.resume(log_time(now_), now_);  // if it had stopped, it resumes now\n",
            "", 300),
     Mutant("a new leader extrapolates over leaderless time", "K2", RAFT + "raft.cpp",
            "  LogTime start = clock_.last_set();\n",
@@ -239,8 +239,8 @@ MUTANTS = (
     # ---- leases, stale reads
     # Without the assertions that would see them first.
     Mutant("a vote is given within a promise", "K7", RAFT + "follower.cpp",
-           "  if (promise_.binds(now_)) return VoteRefusal::promised;  // whoever asks, and "
-           "whatever for\n",
+           "  if (promise_.binds(now_)) return VoteRefusal::promised;  // a hand-over "
+           "is no exception\n",
            "", 300,
            ((RAFT + "follower.cpp", "    VESPER_ASSERT(!promise_.binds(now_));\n", ""),)),
     Mutant("a follower promises nothing", "K7", RAFT + "follower.cpp",
@@ -249,16 +249,16 @@ MUTANTS = (
            "  if (current_term().value > 0 && !electorate_.quorum().is_single()) "
            "promise_.assume(now);\n", "", 300),
     Mutant("a hand-over breaks promises", "K7", RAFT + "follower.cpp",
-           "  if (promise_.binds(now_)) return VoteRefusal::promised;  // whoever asks, and "
-           "whatever for\n",
+           "  if (promise_.binds(now_)) return VoteRefusal::promised;  // a hand-over "
+           "is no exception\n",
            "  if (promise_.binds(now_) && !m.transfer) return VoteRefusal::promised;\n", 300,
            ((RAFT + "follower.cpp", "    VESPER_ASSERT(!promise_.binds(now_));\n", ""),
             (RAFT + "transfer.cpp", " || now_ < promise_.over_elsewhere_at()) return;",
              ") return;"),
             (RAFT + "transfer.cpp", "  if (promise_.binds(now_)) follower->take_over_at = "
              "promise_.until();\n  else take_over();\n", "  take_over();\n"),
-            (RAFT + "candidate.cpp", "  if (put_off_by_promise()) return;  // one's own vote",
-             "  if (why == Campaign::own && put_off_by_promise()) return;  // one's own vote"),
+            (RAFT + "candidate.cpp", "  if (put_off_by_promise()) return;  // its own vote",
+             "  if (why == Campaign::own && put_off_by_promise()) return;  // its own vote"),
             (RAFT + "invariants.cpp", "    VESPER_ASSERT(!std::holds_alternative<PreCandidate>"
              "(role_));\n    VESPER_ASSERT(!std::holds_alternative<Candidate>(role_));\n", ""))),
     Mutant("a lease counts from when the answer comes", "K7", RAFT + "leader_lease.cpp",
