@@ -1,5 +1,6 @@
-// An answer before it is written: the head's variable parts and the body, which is whole or a
-// stream.
+// An answer before serialization: the variable parts of the head, and a body that is either
+// complete or a stream. dispatch.hpp renders an HttpExchange into an Answer and serializes the
+// head.
 #pragma once
 
 #include <cstdint>
@@ -16,18 +17,18 @@ namespace vesper::api {
 
 struct Answer {
   int status = 200;
-  std::string_view content_type = "application/json";  // empty: no body, not even an empty one
-  std::optional<std::uint64_t> etag;                   // a key's revision
-  std::optional<std::uint64_t> revision;               // the store's
-  std::string_view consistency;                        // of a read of /kv; static text
-  std::optional<std::uint64_t> staleness_ms;           // at most that
+  std::string_view content_type = "application/json";  // empty: no body, and no Content-Length
+  std::optional<std::uint64_t> etag;                   // the key's revision
+  std::optional<std::uint64_t> revision;               // the store's revision
+  std::string_view consistency;                        // of a /kv read; static text
+  std::optional<std::uint64_t> staleness_ms;           // an upper bound
   std::string_view allow;
   bool retry = false;
-  bool replayed = false;  // the answer to an earlier request with the same Idempotency-Key
+  bool replayed = false;  // repeats the answer to an earlier request with the same Idempotency-Key
   std::string body;
-  // In place of `body`:
-  SharedBytes shared;                  // a large value as it is
-  std::unique_ptr<BodyStream> stream;  // a body that is produced while the client takes it
+  // At most one of these replaces `body`:
+  SharedBytes shared;                  // a large value, not copied
+  std::unique_ptr<BodyStream> stream;  // a body that is produced while it is sent
 
   void clear() {
     std::string buffer = std::move(body);

@@ -1,6 +1,5 @@
-// The body of an answer that is produced while the client takes it. The connection asks for more
-// whenever its socket can take more, so that a slow reader slows its producer down and no queue
-// grows.
+// The body of an answer that is produced while it is sent. The connection asks for more bytes only
+// when its socket has room, so a slow reader throttles the producer and no queue grows.
 #pragma once
 
 #include <cstddef>
@@ -9,25 +8,25 @@
 
 namespace vesper::api {
 
-// The connection owns the stream and destroys it as soon as it has ended, failed, or lost its
-// client. A client that ends its half of the connection counts as lost.
+// The connection owns the stream. It destroys the stream as soon as it has finished, failed, or
+// lost its client. A client that closes its sending half counts as lost.
 class BodyStream {
  public:
   enum class Next : std::uint8_t {
     bytes,     // at least one byte was appended; ask again
-    waiting,   // nothing more now: when there is, the producer calls ClientListener::resume() with
+    waiting,   // no bytes for now; the producer calls ClientListener::resume() with
                // the request's ticket
-    finished,  // complete, with what was appended in this call
-    failed,    // it will never be complete; the client sees the connection break
+    finished,  // complete, including what was appended in this call
+    failed,    // cannot be completed; the connection is broken off so that the client notices
   };
-  // What a client has that was cut off when the server shuts down.
+  // How the client should see a stream that is cut off by a server shutdown.
   enum class Cut : std::uint8_t { complete, truncated };
 
   virtual ~BodyStream() = default;
 
-  // Appends up to `room` bytes to `out`. `room` is at least 1.
+  // Appends up to `room` bytes to `out`. Requires `room` >= 1.
   virtual Next next(std::size_t room, std::string& out) = 0;
-  // An event stream is complete wherever it ends; a backup is not.
+  // An event stream, for example, is complete wherever it ends. A backup is not.
   virtual Cut when_cut() const = 0;
 };
 

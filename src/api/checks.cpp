@@ -12,7 +12,8 @@
 namespace vesper::api {
 namespace {
 
-// Of a write that its Idempotency-Key kept from being carried out. Nothing for any other.
+// The problem for a write that was rejected because of its Idempotency-Key; nothing for any other
+// write.
 std::optional<Problem> idempotency_problem(const kv::WriteResult& write) {
   Problem problem;
   if (write.kind == kv::WriteResult::Kind::key_reused) {
@@ -101,7 +102,8 @@ std::optional<kv::IdempotencyKey> request_id(const HttpExchange& exchange, const
   const std::string_view method = exchange.method == http::Method::delete_ ? "DELETE"
                                   : exchange.method == http::Method::put   ? "PUT"
                                                                            : "POST";
-  // ?timeout= is no part of it: how long an attempt may take does not change what is asked for.
+  // ?timeout= is not part of the fingerprint: how long an attempt may take does not change the
+  // request.
   return kv::IdempotencyKey{key, kv::fingerprint_of(method, target, conditions, body)};
 }
 

@@ -1,5 +1,5 @@
-// What several resources share: checks of heads, and the answers to writes that were not carried
-// out.
+// Shared by several endpoints: checks of request heads, and answers to writes that were refused.
+// The endpoints themselves are in kv.hpp, seed_request.hpp, transfer.hpp, probes.hpp and so on.
 #pragma once
 
 #include <optional>
@@ -17,23 +17,25 @@ namespace vesper::api {
 
 inline constexpr std::string_view kEveryMethod = "GET, HEAD, PUT, DELETE, OPTIONS";
 
-// Of an endpoint that takes no parameter.
+// The check of an endpoint that takes no parameters.
 std::optional<Problem> check_no_parameter(const Context& context, const http::RequestHead& head,
                                           const Query& query, HttpExchange& exchange);
-// Names the parameter as unknown.
+// The problem for a parameter that this method does not have at this path.
 Problem unknown_parameter(const http::QueryParameter& parameter);
-// Reads ?timeout= into the exchange.
+// Reads ?timeout= into exchange.timeout.
 std::optional<Problem> read_timeout(const http::QueryParameter& parameter, HttpExchange& exchange);
-// Refuses what only says something about a body that is a value: Content-Encoding, and so on.
+// Refuses header fields that describe the body as anything but a plain value, such as
+// Content-Encoding.
 std::optional<Problem> check_value_headers(const http::RequestHead& head);
-// Reads a write's Idempotency-Key. Without one, `key` stays empty.
+// Reads the Idempotency-Key of a write. `key` stays empty if the field is absent.
 std::optional<Problem> read_idempotency_key(const http::RequestHead& head, std::string& key);
-// What makes a write with an Idempotency-Key the same as another one. Nothing without one.
+// Identifies a write with an Idempotency-Key: the key, and a fingerprint of method, target,
+// conditions and body. Returns nothing if `key` is empty.
 std::optional<kv::IdempotencyKey> request_id(const HttpExchange& exchange, const std::string& key,
                                              std::string_view target,
                                              const kv::Conditions& conditions,
                                              std::string_view body);
-// 417, 411, 413: before a byte of the body is read. Every check ends with it.
+// Answers 417, 411 or 413 before any of the body is read. Call it as the last check.
 enum class Length : std::uint8_t { optional, required };
 std::optional<Problem> check_length(const http::RequestHead& head, const HttpExchange& exchange,
                                     Length length);

@@ -1,5 +1,6 @@
-// What the handlers of requests see of the server. The composition root owns it. It changes only
-// between turns, except for what the node itself changes.
+// What the request handlers know about the server: settings, node, endpoint table, metrics and
+// shutdown state. server::Server owns it. It changes only between turns, except through the node
+// itself.
 #pragma once
 
 #include <ctime>
@@ -19,54 +20,56 @@
 
 namespace vesper::api {
 
-// The log's voters are not the servers of this node's list.
+// The voters in the log differ from the servers in this node's list.
 struct ListMismatch {
   std::size_t log_voters = 0, list_servers = 0;
-  std::vector<std::uint32_t> unlisted;  // voters that the list lacks: this node does not dial them
-  std::vector<std::uint32_t> no_members;  // servers of the list that are no voters
+  // Voters that are not in the list: this node does not dial them.
+  std::vector<std::uint32_t> unlisted;
+  std::vector<std::uint32_t> no_members;  // servers in the list that are not voters
 
   bool operator==(const ListMismatch&) const = default;
-  std::string to_string() const;  // for people
+  std::string to_string() const;  // for the log
 };
 
 class Context {
  public:
-  // `figures` is asked when a page is written, and outlives the context.
+  // `figures` must outlive the context. It is queried whenever /status or /metrics is rendered.
   Context(Settings settings, const Figures& figures, Instant now,
           std::span<const Endpoint> rows = endpoints());
 
   const Settings& settings() const { return settings_; }
   const Figures& figures() const { return figures_; }
   const EndpointTable& table() const { return table_; }
-  Instant now() const { return now_; }  // of this turn
+  Instant now() const { return now_; }  // the time at which this turn began
   void set_now(Instant now) { now_ = now; }
   Instant started_at() const { return started_at_; }
 
-  // Null until the log has been read.
+  // Null until the log has been recovered.
   node::Node* node() { return node_; }
   const node::Node* node() const { return node_; }
-  // Into the node's mailbox. Requires a node.
+  // Posts to the node's mailbox. Requires a node.
   void post(node::Input post);
   void attach(node::Node& node) { node_ = &node; }
-  // A shutdown has two steps. Draining: new connections are not taken, requests on the others are
-  // served, and each connection ends after its next answer. Shutting down: requests are refused.
+  // Shutdown has two phases. While draining, the server accepts no new connections, serves requests
+  // on the open ones, and closes each after its next answer. While shutting down, it refuses
+  // requests.
   bool draining() const { return draining_; }
   bool shutting_down() const { return shutting_down_; }
   void set_draining() { draining_ = true; }
   void set_shutting_down() { draining_ = shutting_down_ = true; }
 
-  // The ids of the members: the log's voters, or the servers of the list until there are any.
+  // The ids of the members: the log's voters, or the servers in the list until the log has voters.
   std::vector<raft::ServerId> members() const;
-  // The URL at which a server is reached. The log says which servers are members, the list says
-  // what their addresses are: this server dials the list's address, and so can a client. The
-  // address in the log is the one that the cluster was founded with. It is returned for a member
-  // that the list does not name. Empty for an id in neither.
+  // The URL of a server. The log decides which servers are members, but the list decides their
+  // addresses: this server dials the list's address, and so can a client. The address in the log
+  // dates from the founding of the cluster; it is used only for a member that the list does not
+  // name. Empty if neither knows the id.
   std::string address_of(raft::ServerId id) const;
-  // Nothing while the list names exactly the members, or no log is known.
+  // Nothing if the list names exactly the members, or if no member is known yet.
   std::optional<ListMismatch> list_mismatch() const;
   std::optional<raft::ServerId> leader() const;
 
-  // The fields that every reply carries, as text; good until the next call.
+  // The header fields of every answer, serialized. Valid until the next call.
   const std::string& standard_fields();
 
   Metrics metrics;

@@ -14,7 +14,8 @@ namespace {
 
 std::optional<Problem> find_endpoint(const EndpointTable& table, const http::RequestHead& head,
                                      HttpExchange& exchange) {
-  if (head.method == http::Method::connect) return std::nullopt;  // its target is no path
+  // The target of CONNECT is not a path.
+  if (head.method == http::Method::connect) return std::nullopt;
   exchange.endpoint = table.find(head.path);
   if (exchange.endpoint != nullptr) {
     if (exchange.endpoint->match == Match::exact) return std::nullopt;
@@ -67,7 +68,7 @@ std::optional<Problem> read_query(const http::RequestHead& head, Query& query) {
   VESPER_UNREACHABLE();
 }
 
-// OPTIONS that only asks which methods there are.
+// True for an OPTIONS request that is answered with the list of methods.
 bool asks_for_methods(const HttpExchange& exchange) {
   return exchange.method == http::Method::options &&
          exchange.endpoint->options == OptionsReply::names_methods;
@@ -82,7 +83,7 @@ std::optional<Problem> validate(Context& context, const http::RequestHead& head,
   exchange.is_http_1_0 = head.minor_version == 0;
   exchange.started = context.now();
   exchange.timeout = context.settings().request_timeout;
-  exchange.body_limit = json::kMaxBody;  // what is read and dropped
+  exchange.body_limit = json::kMaxBody;  // applies to bodies that are read and discarded
   exchange.too_large = "body_too_large";
   if (!head.authority.empty() && !host_allowed(context.settings(), head.authority))
     return Problem{.status = 421,

@@ -1,6 +1,6 @@
-// From a request's head to its answer: the checks in the contract's order (docs/http-api.md,
-// "Checks"), the first that fails answers. The parser has checked the framing before; the body
-// comes after.
+// Takes a request from its head to its answer. Checks run in the order that docs/http-api.md gives,
+// and the first one that fails determines the answer. http/parser.hpp has checked the framing
+// before. endpoint.hpp lists the endpoints.
 #pragma once
 
 #include <optional>
@@ -12,19 +12,19 @@
 
 namespace vesper::api {
 
-// Host/Origin, path, method, parameters, headers, length. Fills in the exchange, whatever the
-// answer. Sets its outcome if no body has to be waited for to know it.
+// Checks Host and Origin, path, method, parameters, headers and length, in this order. Fills in the
+// exchange in any case. Sets its outcome if the answer does not depend on the body.
 std::optional<Problem> validate(Context& context, const http::RequestHead& head,
                                 HttpExchange& exchange);
 
-// The body is complete: posts to the node, or sets the outcome.
+// Call when the body is complete. Posts the request to the node, or sets the outcome.
 void run(Context& context, HttpExchange& exchange, std::string body);
 
 // Requires exchange.answered().
 void render(Context& context, const HttpExchange& exchange, Answer& answer);
 
-// Appends the head and a `body`. The caller appends a `shared` body after it, or the pieces of a
-// stream: in chunks, except in HTTP/1.0.
+// Appends the head and answer.body. The caller must append a `shared` body itself, or the pieces of
+// a stream: as chunks, except in HTTP/1.0.
 void append_answer(Context& context, const HttpExchange& exchange, const Answer& answer,
                    std::string& out);
 

@@ -16,7 +16,7 @@ namespace {
 
 constexpr std::string_view kReadOnly = "GET, HEAD, OPTIONS";
 
-// In the order in which /metrics names them.
+// /metrics lists the labels in this order.
 constexpr Endpoint kEndpoints[] = {
     {.path = "/request",
      .methods = "GET, PUT, OPTIONS",
@@ -93,7 +93,7 @@ const Endpoint* EndpointTable::find(std::string_view path) const {
   for (const Endpoint& row : rows_) {
     const bool fits =
         row.match == Match::exact ? path.size() == row.path.size() : path.size() >= row.path.size();
-    // The last byte tells nearly all rows of one size apart.
+    // Compares the last byte first: it rules out nearly every other row of the same length.
     if (!fits || path[row.path.size() - 1] != row.path.back()) continue;
     if (path.starts_with(row.path)) return &row;
   }

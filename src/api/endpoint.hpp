@@ -1,5 +1,5 @@
-// The endpoints: one row each, and everything that differs between them. What validates, posts and
-// renders a request (dispatch.hpp) knows no endpoint by name.
+// The table of endpoints: one row each, with everything that differs between them. The code that
+// validates, runs and renders requests (dispatch.hpp) names no endpoint.
 #pragma once
 
 #include <cstddef>
@@ -15,51 +15,51 @@
 namespace vesper::api {
 
 enum class Match : std::uint8_t {
-  exact,   // the path, byte for byte
-  prefix,  // what follows belongs to the resource, which reads it
+  exact,   // the path must be equal, byte for byte
+  prefix,  // the rest of the path belongs to the resource; see read_path
 };
 
 enum class Needs : std::uint8_t {
-  nothing,  // answered from what this process knows
+  nothing,  // answered from this process's state
   node,     // posted to the node, which replies later
 };
 
-// How OPTIONS is answered.
+// How the endpoint answers OPTIONS.
 enum class OptionsReply : std::uint8_t {
-  names_methods,  // 204 and the methods
-  is_get,         // as GET is: load balancers probe with OPTIONS
+  names_methods,  // 204 and the methods in Allow
+  is_get,         // like GET: load balancers probe with OPTIONS
 };
 
 struct Endpoint {
   std::string_view path;
   Match match = Match::exact;
-  std::string_view methods;  // as Allow names them
-  std::string_view label;    // of its metrics; rows of one label are counted together
+  std::string_view methods;  // in the form of the Allow field
+  std::string_view label;    // for its metrics; rows with the same label are counted together
   Needs needs = Needs::nothing;
   OptionsReply options = OptionsReply::names_methods;
 
-  // Reads what follows a prefix. Null for an exact path.
+  // Reads the rest of the path after a prefix. Null for an exact path.
   std::optional<Problem> (*read_path)(std::string_view rest, HttpExchange& exchange) = nullptr;
-  // Judges parameters, header fields and the length, and fills in the exchange.
+  // Checks parameters, header fields and length, and fills in the exchange.
   std::optional<Problem> (*check)(const Context& context, const http::RequestHead& head,
                                   const Query& query, HttpExchange& exchange) = nullptr;
-  // Takes the complete body: posts to the node, or sets the outcome. Null if nothing is needed.
+  // Takes the complete body: posts to the node, or sets the outcome. Null unless `needs` is node.
   void (*run)(Context& context, HttpExchange& exchange, std::string body) = nullptr;
-  // Turns an outcome other than a Problem into an answer.
+  // Renders an outcome other than a Problem.
   void (*render)(Context& context, const HttpExchange& exchange, Answer& answer) = nullptr;
 };
 
 // All endpoints of a server.
 std::span<const Endpoint> endpoints();
 
-// Rows by path, and the slots that their metrics are counted in. Slot 0 is for requests that found
-// no endpoint.
+// Finds rows by path, and maps each row to the slot that its metrics are counted in. Slot 0 counts
+// requests that matched no endpoint.
 class EndpointTable {
  public:
-  // The rows outlive the table. No path is empty.
+  // The rows must outlive the table. No path may be empty.
   explicit EndpointTable(std::span<const Endpoint> rows);
 
-  // Null: nothing is at this path.
+  // Returns null if no endpoint has this path.
   const Endpoint* find(std::string_view path) const;
 
   std::size_t slots() const { return labels_.size(); }
@@ -70,8 +70,8 @@ class EndpointTable {
 
  private:
   std::span<const Endpoint> rows_;
-  std::vector<std::size_t> slots_;        // of each row
-  std::vector<std::string_view> labels_;  // of each slot
+  std::vector<std::size_t> slots_;        // one per row
+  std::vector<std::string_view> labels_;  // one per slot
 };
 
 }  // namespace vesper::api

@@ -1,5 +1,5 @@
-// What /status and /metrics tell about the parts of the server that the API does not know: the
-// disk, the connections and the peers.
+// What /status and /metrics report about parts of the server that the API does not know: the disk,
+// the connections and the peers. server::Server implements it.
 #pragma once
 
 #include <cstddef>
@@ -10,11 +10,11 @@ namespace vesper::api {
 
 struct DiskFigures {
   std::uint64_t frames = 0;      // written to the log
-  std::uint64_t seals = 0;       // empty ones among them
+  std::uint64_t seals = 0;       // how many of the frames are empty
   std::uint64_t bytes = 0;       // written to the log
-  std::size_t segments = 0;      // files
-  std::uint64_t file_bytes = 0;  // of all of them
-  std::size_t queued_bytes = 0;  // that wait for the disk
+  std::size_t segments = 0;      // number of files
+  std::uint64_t file_bytes = 0;  // total size of the files
+  std::size_t queued_bytes = 0;  // waiting for the disk
   bool is_full = false;
 };
 
@@ -26,10 +26,10 @@ struct TrafficFigures {
   std::uint64_t peer_messages_dropped = 0;
 };
 
-// Asked only when a page is written that shows them.
+// Queried only when a page that shows the figures is rendered.
 class Figures {
  public:
-  // Nothing until the log has been read.
+  // Nothing until the log has been recovered.
   virtual std::optional<DiskFigures> disk() const = 0;
   virtual TrafficFigures traffic() const = 0;
 

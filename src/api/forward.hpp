@@ -1,4 +1,4 @@
-// Names that the headers of all resources need.
+// Forward declarations that the headers of all endpoints share.
 #pragma once
 
 #include <vector>

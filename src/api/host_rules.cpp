@@ -8,7 +8,7 @@
 namespace vesper::api {
 namespace {
 
-// A name with one dot at its end is the same name (RFC 1034 §3.1).
+// A trailing root dot does not change a name (RFC 1034 §3.1).
 std::string_view without_root_dot(std::string_view name) {
   if (name.size() > 1 && name.ends_with('.')) name.remove_suffix(1);
   return name;
@@ -19,7 +19,7 @@ bool is_ipv4(const std::string& host) {
   return ::inet_pton(AF_INET, host.c_str(), &address) == 1;
 }
 
-// Origin = scheme "://" authority (RFC 6454 §7); "null" and what is no origin equals no host's.
+// Origin is scheme "://" authority (RFC 6454 §7). "null" or a malformed origin matches no host.
 bool same_origin(std::string_view origin, std::string_view host) {
   std::uint16_t default_port = 80;
   const std::string_view http = "http://", https = "https://";

@@ -1,5 +1,4 @@
-// Which Host and which Origin a request may name: what keeps web pages of others away from a store
-// that needs no password.
+// Checks of Host and Origin. They keep foreign web pages away from a store that needs no password.
 #pragma once
 
 #include <string_view>
@@ -9,9 +8,10 @@
 
 namespace vesper::api {
 
-// Is the host one that browsers may be sent to? (DNS rebinding)
+// True if a request may name this host. Guards against DNS rebinding: a name with a dot must be in
+// the list or be given with --allow-host.
 bool host_allowed(const Settings& settings, std::string_view authority);
-// A write that a page of another origin made.
+// True if a browser sent the request on behalf of a page of another origin.
 bool cross_origin(const http::RequestHead& head);
 
 }  // namespace vesper::api

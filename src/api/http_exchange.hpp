@@ -1,4 +1,5 @@
-// One request and what becomes of it, from its head to its answer.
+// One request from its head to its answer: who asked, what was asked, and the outcome. dispatch.hpp
+// fills it in; server/connection.hpp holds a queue of them.
 #pragma once
 
 #include <cstdint>
@@ -19,31 +20,31 @@
 
 namespace vesper::api {
 
-struct Waiting {};  // for its body, or for the node
-struct Local {};    // answered from what this process knows, when its turn comes
+struct Waiting {};  // for the rest of the body, or for the node
+struct Local {};    // answered from this process's state when it is rendered
 using Outcome = std::variant<Waiting, Local, Problem, node::ClientReply>;
 
-// What the check of a resource read for its own run and render.
+// What an endpoint's check parsed, for its own run and render.
 using ResourceRequest =
     std::variant<std::monostate, KvRequest, SeedRequest, ReadyzRequest, TransferRequest>;
 
 struct HttpExchange {
-  node::Ticket ticket;                 // its connection, and its number there
-  const Endpoint* endpoint = nullptr;  // null: nothing is at its path
+  node::Ticket ticket;                 // the connection, and the number of the request on it
+  const Endpoint* endpoint = nullptr;  // null: no endpoint has this path
   http::Method method = http::Method::get;
-  bool close = false;        // the connection ends after the answer
-  bool is_http_1_0 = false;  // its reply has to say that the connection does not end
+  bool close = false;        // close the connection after the answer
+  bool is_http_1_0 = false;  // the answer must then state that the connection stays open
   Instant started;
   Duration timeout;
   ResourceRequest request;
 
-  // The body: kept for the handler, or read and dropped.
+  // Whether the body is kept for the handler, or read and discarded.
   bool keep_body = false;
   std::size_t body_limit = 0;
-  std::string_view too_large;  // the code of a body above the limit; static text
+  std::string_view too_large;  // the problem code for a body above the limit; static text
 
   Outcome outcome;
-  std::size_t posted_bytes = 0;  // of its body, while the node has it
+  std::size_t posted_bytes = 0;  // size of its body while the node holds it
 
   bool answered() const { return !std::holds_alternative<Waiting>(outcome); }
   bool is_write() const {

@@ -45,8 +45,8 @@ std::optional<Problem> read_option(const http::QueryParameter& parameter,
   return std::nullopt;
 }
 
-// All lines of one condition make one list (RFC 9110 §5.3). Weak tags match in If-None-Match only
-// (§13.1.1, §13.1.2).
+// All field lines of one condition form one list (RFC 9110 §5.3). Weak tags match in If-None-Match
+// only (RFC 9110 §13.1.1, §13.1.2).
 std::optional<Problem> read_condition(const http::Fields& fields, std::string_view name, bool weak,
                                       std::optional<kv::Match>& match) {
   http::EntityTags tags;
@@ -111,7 +111,7 @@ void render_item(const KvRequest& request, const kv::Item& item, Answer& answer)
 void render_read(const KvRequest& request, const node::ReadResult& read, Answer& answer) {
   answer.revision = read.revision;
   answer.consistency = to_string(read.level);
-  if (read.staleness)  // at most: rounded up
+  if (read.staleness)  // an upper bound, so rounded up
     answer.staleness_ms = static_cast<std::uint64_t>((read.staleness->ns + 999'999) / 1'000'000);
   if (!read.item) return render_absent(read.revision, answer);
   switch (kv::evaluate(request.conditions, &*read.item)) {

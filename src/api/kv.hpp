@@ -1,4 +1,4 @@
-// /kv/<key>: put, get and delete, with conditions.
+// /kv/<key>: put, get and delete, with conditions (If-Match, If-None-Match) and read levels.
 #pragma once
 
 #include <optional>
@@ -14,9 +14,9 @@ namespace vesper::api {
 struct KvRequest {
   std::string key;
   kv::Conditions conditions;
-  std::string idempotency_key;  // empty: without one
+  std::string idempotency_key;  // empty: none was sent
   node::ReadOptions read;
-  bool raw = false;  // ?raw: the value alone
+  bool raw = false;  // ?raw: answer with the value alone
 };
 
 std::optional<Problem> read_key(std::string_view encoded, HttpExchange& exchange);
@@ -25,7 +25,7 @@ std::optional<Problem> check_kv(const Context& context, const http::RequestHead&
 void run_kv(Context& context, HttpExchange& exchange, std::string body);
 void render_kv(Context& context, const HttpExchange& exchange, Answer& answer);
 
-// As in ?consistency= and Vesper-Consistency.
+// The name of a level in ?consistency= and Vesper-Consistency.
 std::string_view to_string(node::ReadLevel level);
 
 }  // namespace vesper::api

@@ -1,5 +1,5 @@
-// What the server counts beside the node's own counters, for /metrics. Plain integers: everything
-// is counted on the loop's thread.
+// What the server counts for /metrics, in addition to the node's own counters. Plain integers,
+// because everything is counted on the loop's thread. metrics_page.hpp renders them.
 #pragma once
 
 #include <algorithm>
@@ -27,7 +27,8 @@ class Histogram {
     ++buckets_[bucket];
     sum_ns_ += duration.ns;
   }
-  // Observations at most kBoundsUs[i]; the last one has no bound. Not cumulative.
+  // How many observations fell into each bucket: up to kBoundsUs[i] but above the bound before. The
+  // last bucket has no bound.
   const std::array<std::uint64_t, kBoundsUs.size() + 1>& buckets() const { return buckets_; }
   bool empty() const { return sum_ns_ == 0; }
   double sum_seconds() const { return static_cast<double>(sum_ns_) / 1e9; }
@@ -37,7 +38,7 @@ class Histogram {
   std::int64_t sum_ns_ = 0;
 };
 
-// The longest of the last half minute to minute: a maximum that forgets.
+// A maximum that expires: the longest duration of the last 30 to 60 seconds.
 class Longest {
  public:
   void observe(Instant now, Duration duration) {
@@ -64,15 +65,15 @@ class Longest {
 struct Metrics {
   explicit Metrics(std::size_t slots) : latency(slots) {}
 
-  // Slots are those of the endpoint table.
+  // A slot is an EndpointTable slot.
   std::map<std::pair<std::size_t, int>, std::uint64_t> requests;  // by slot and status
-  std::vector<Histogram> latency;                                 // from the head to the answer
+  std::vector<Histogram> latency;  // by slot; from the request's head to its answer
   Histogram fsync;
   Histogram turn;  // of the loop: from the poll's return to the next poll
   Longest longest_turn;
   std::uint64_t connections_accepted = 0;
-  std::uint64_t connections_refused = 0;      // over the limit
-  std::uint64_t bytes_in = 0, bytes_out = 0;  // of connections that have ended
+  std::uint64_t connections_refused = 0;      // above the limit
+  std::uint64_t bytes_in = 0, bytes_out = 0;  // of closed connections
 };
 
 }  // namespace vesper::api

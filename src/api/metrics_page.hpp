@@ -1,4 +1,4 @@
-// /metrics: the Prometheus text format, version 0.0.4. Names are part of the contract.
+// /metrics: the Prometheus text format, version 0.0.4. The metric names are part of the contract.
 #pragma once
 
 #include "api/forward.hpp"

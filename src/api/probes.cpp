@@ -13,7 +13,7 @@
 namespace vesper::api {
 namespace {
 
-// Why this server belongs to no cluster yet.
+// Why this server does not belong to a cluster yet.
 std::string why_no_cluster(const node::Node& node, Instant now) {
   const raft::Founding& founding = node.raft().founding();
   if (const auto seen = node.raft().cluster_seen()) return why_not_in_cluster(*seen);

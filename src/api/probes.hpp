@@ -1,4 +1,4 @@
-// /livez and /readyz: is this process alive, and does it serve? Neither waits for another server.
+// /livez (the process is alive) and /readyz (it can serve). Neither waits for another server.
 #pragma once
 
 #include <optional>
@@ -10,7 +10,7 @@
 namespace vesper::api {
 
 struct ReadyzRequest {
-  bool verbose = false;  // ?verbose: each check with its reason
+  bool verbose = false;  // ?verbose: list each check with its reason
 };
 
 std::optional<Problem> check_readyz(const Context& context, const http::RequestHead& head,
@@ -18,7 +18,7 @@ std::optional<Problem> check_readyz(const Context& context, const http::RequestH
 void render_livez(Context& context, const HttpExchange& exchange, Answer& answer);
 void render_readyz(Context& context, const HttpExchange& exchange, Answer& answer);
 
-// What a server without data says when a cluster exists: in its log and in /readyz.
+// The text for a server without data that has seen a cluster. Used in its log and in /readyz.
 std::string why_not_in_cluster(Id128 seen);
 
 }  // namespace vesper::api

@@ -1,5 +1,5 @@
-// Problem bodies (RFC 9457): the form of every error. The codes are the contract's
-// (docs/http-api.md); programs compare them and never the detail.
+// Problem bodies (RFC 9457), the form of every error answer. The codes are part of the contract
+// (docs/http-api.md): programs compare the code, never the detail.
 #pragma once
 
 #include <cstdint>
@@ -15,17 +15,17 @@ struct Problem {
   int status = 500;
   std::string_view code;  // static text
   std::string detail;     // for people
-  std::string hint;       // a next step; may be empty
-  // Members that only some codes have.
+  std::string hint;       // what to do next; may be empty
+  // Members that only some codes have:
   std::string parameter;
   std::string field;
   std::optional<std::uint64_t> limit;
   std::optional<std::uint64_t> current_revision;
-  std::string_view allow;  // of a 405
-  // Where the store was read: its revision.
+  std::string_view allow;  // for a 405
+  // The store's revision, if the store was consulted.
   std::optional<std::uint64_t> revision;
 
-  // 429 and 503 promise that trying again is safe, and say when.
+  // 429 and 503 promise that a retry is safe, and say when.
   bool retry() const { return status == 429 || status == 503; }
 };
 

@@ -1,4 +1,4 @@
-// /: what this server is and which paths to try next.
+// /: names this server and the paths to try next.
 #pragma once
 
 #include "api/forward.hpp"

@@ -14,7 +14,7 @@
 namespace vesper::api {
 namespace {
 
-// The seed's client gives up after one second. What is left of it is for the way there and back.
+// The seed's client gives up after one second. The remaining 150 ms allow for the network.
 constexpr Duration kRequestTimeout = milliseconds(850);
 
 Problem from_json(const json::Problem& wrong) {
@@ -30,7 +30,7 @@ const std::string& key_of(const HttpExchange& exchange) {
 
 enum class Why : std::uint8_t { no_leader, no_key };
 
-// {"code":"fail", ...}: without a `reason` if a GET's key does not exist.
+// {"code":"fail", ...}. The `reason` is left out if the key of a GET does not exist.
 void render_fail(const HttpExchange& exchange, Why why, Answer& answer) {
   json::Writer json(answer.body);
   json.begin_object();

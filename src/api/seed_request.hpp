@@ -1,5 +1,5 @@
-// /request: the seed project's endpoint. Its requests and answers have exactly the seed's shape, so
-// that the seed's client works with any server.
+// /request: the endpoint of the seed project. Requests and answers have exactly the seed's format,
+// so the seed's client works with any server.
 #pragma once
 
 #include <optional>
@@ -10,8 +10,8 @@
 namespace vesper::api {
 
 struct SeedRequest {
-  std::string key;              // known when the body has been read
-  std::string idempotency_key;  // empty: without one
+  std::string key;              // set once the body has been read
+  std::string idempotency_key;  // empty: none was sent
 };
 
 std::optional<Problem> check_seed_request(const Context& context, const http::RequestHead& head,

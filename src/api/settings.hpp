@@ -1,5 +1,5 @@
-// What the API is told about its server when it starts. Values only; the command line has checked
-// them.
+// The API's settings, fixed at startup. Plain values; app/options.cpp and app/server_command.cpp
+// have validated them.
 #pragma once
 
 #include <cstdint>
@@ -12,12 +12,12 @@
 namespace vesper::api {
 
 struct Settings {
-  std::uint32_t id = 0;                  // this server's place in `list`
-  std::vector<HostPort> list;            // of all servers
-  std::vector<std::string> allow_hosts;  // beside the list's; "*": any
-  Duration request_timeout;              // without ?timeout=
+  std::uint32_t id = 0;                  // this server's position in `list`
+  std::vector<HostPort> list;            // all servers
+  std::vector<std::string> allow_hosts;  // allowed in addition to those in `list`; "*": any
+  Duration request_timeout;              // for requests without ?timeout=
 
-  // Limits, in bytes unless their names say something else. /status shows all of them.
+  // Limits, in bytes unless the name says otherwise. /status shows all of them.
   std::size_t max_value = 0;
   std::size_t max_connections = 0;
   std::size_t inflight_bytes = 0;

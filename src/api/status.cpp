@@ -51,7 +51,8 @@ void write_limits(const Settings& settings, json::Writer& json) {
   json.end_object();
 }
 
-// How long the reply to a request with an Idempotency-Key is kept, and how many are.
+// How long the reply to a request with an Idempotency-Key is kept, how many at most, and how many
+// now.
 void write_idempotency(const node::Status& status, json::Writer& json) {
   json.begin_object("idempotency");
   json.member("kept_ms", static_cast<std::uint64_t>(kv::kIdempotencyKeyKept.ms()));

@@ -1,4 +1,4 @@
-// /status: this server's own view. It waits for no other server.
+// /status: this server's own view. Does not wait for another server.
 #pragma once
 
 #include "api/forward.hpp"
@@ -8,7 +8,8 @@ namespace vesper::api {
 
 void render_status(Context& context, const HttpExchange& exchange, Answer& answer);
 
-// Since the entry that the newest snapshot ends with, by the cluster's clock; 0 without one.
+// The time since the last entry in the newest snapshot, by the cluster's clock. 0 if there is no
+// snapshot.
 Duration snapshot_age(Context& context);
 
 }  // namespace vesper::api

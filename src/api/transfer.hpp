@@ -1,4 +1,4 @@
-// /cluster/transfer: leadership moves to another server (thesis 3.10).
+// /cluster/transfer: moves leadership to another server (Raft thesis §3.10).
 #pragma once
 
 #include <optional>
@@ -10,7 +10,7 @@
 namespace vesper::api {
 
 struct TransferRequest {
-  std::optional<raft::ServerId> to;  // nothing: to any other member
+  std::optional<raft::ServerId> to;  // nothing: any other member
 };
 
 std::optional<Problem> check_transfer(const Context& context, const http::RequestHead& head,

@@ -1,4 +1,4 @@
-// One request to a cluster: which endpoint, which next, until when.
+// The retry policy of call_cluster(), and how results are reported.
 #include "app/call.hpp"
 
 #include <fmt/core.h>
@@ -12,33 +12,33 @@
 namespace vesper::app {
 namespace {
 
-// A host that is up takes a connection within a few round trips.
+// A reachable host accepts a connection within a few round trips.
 constexpr Duration kConnectTimeout = seconds(1);
-// What a write needs to be worth sending once more, where a server has refused it: in less its word
-// may come too late, and who has been told "not applied" would be told "unknown".
+// The time a refused write needs to be worth another attempt. With less time, the answer might come
+// too late, and the user would be told "unknown" instead of "not applied".
 constexpr Duration kLeastForWrite = milliseconds(200);
-// Between two rounds over all endpoints, doubling.
+// The pause between two rounds over all endpoints. It doubles each time.
 constexpr Duration kFirstPause = milliseconds(50);
 constexpr Duration kLongestPause = milliseconds(400);
-// From when a write may have been applied: a key is remembered for 10 minutes of the cluster's
-// clock, which may run faster than ours, and a server may carry a write out up to kMostWaitMs
-// later.
+// How long a write that may have been applied is retried. The cluster remembers a key for 10
+// minutes of its own clock, which may run faster than ours, and a server may apply a write up to
+// kMostWaitMs after it was sent.
 constexpr Duration kSendAgainFor = seconds(120);
-// What a server may be asked to wait (docs/http-api.md).
+// The range of ?timeout= (docs/http-api.md).
 constexpr std::int64_t kLeastWaitMs = 10;
 constexpr std::int64_t kMostWaitMs = 60'000;
 
-// How long one endpoint may take. It waits for a leader itself, so the first one mostly gets what
-// it needs; what is kept back is for the case that it sits on the wrong side of a partition. Of
-// what can be asked elsewhere at any time half; of a write that cannot little, since the time that
-// it has decides between an answer and "unknown".
+// The time limit for one endpoint. A server waits for a leader itself, so the first endpoint
+// usually gets enough time. Some time is held back in case that endpoint is on the wrong side of a
+// partition. A repeatable request leaves half of the time for other endpoints. A write that cannot
+// be repeated leaves little, because a longer wait may turn "unknown" into an answer.
 Duration share_of(Duration left, bool repeatable, bool has_others) {
   if (!has_others) return left;
   if (repeatable) return left / 2;
   return left - std::min(seconds(1), left / 4);
 }
 
-// The server gives up a little before we do, so that its word reaches us.
+// The server's timeout, which ends a little before the client's so that its answer still arrives.
 std::int64_t server_wait_ms(Duration share) {
   const Duration back = std::max(share / 10, std::min(milliseconds(50), share / 2));
   const Duration wait = share - std::min(milliseconds(200), back);
@@ -51,10 +51,10 @@ std::string request_of(const HostPort& server, const Call& call, Duration share)
   return make_request(server, call.method, target, call.has_body, call.body, call.idempotency_key);
 }
 
-// What came of one round, or of one attempt.
+// The result of one attempt, or of one round.
 struct Attempt {
   bool decided = false;    // the outcome is final
-  bool connected = false;  // somebody was there
+  bool connected = false;  // some server was reached
 };
 
 class ClusterCall {
@@ -135,7 +135,7 @@ class ClusterCall {
     if (status == 429 || status == 503) return {false, true};
     if (call_.is_write && repeatable_) {
       if (status == 504) lost_sight(asked_at);
-      // Only what the key is remembered with tells of all attempts; a refusal of this one does not.
+      // Only a result stored with the key covers all attempts. A refusal covers this attempt alone.
       const bool of_all = status == 200 || status == 409 || status == 412;
       if (may_be_applied_ && !of_all) return {false, true};
     }
@@ -143,14 +143,14 @@ class ClusterCall {
     return {true, true};
   }
 
-  // A write has gone out at `sent_at` or a little later, and is still on its way or carried out.
+  // A write was sent at `sent_at` or shortly after. It may be in transit or already applied.
   void lost_sight(Instant sent_at) {
     if (!may_be_applied_) finish_by_ = std::min(finish_by_, sent_at + kSendAgainFor);
     may_be_applied_ = true;
   }
 
   void note(const Exchange& exchange) {
-    // A server's own words say more than the silence of the next one.
+    // An answer from a server is more informative than a later endpoint that cannot be reached.
     if (outcome_.reply.status != 0 && exchange.end() == Exchange::End::not_connected) return;
     outcome_.reply = {};
     outcome_.detail = fmt::format("{}: {}", exchange.server().url(), exchange.detail());
@@ -160,7 +160,7 @@ class ClusterCall {
   const Call& call_;
   const bool repeatable_;
   Instant finish_by_;
-  bool may_be_applied_ = false;  // a write was sent, and no answer has told its fate
+  bool may_be_applied_ = false;  // a write was sent, and no answer has told its outcome
   Outcome outcome_{Outcome::Kind::unavailable, {}, "the time was up before anybody was asked"};
 };
 
@@ -180,7 +180,7 @@ ProblemBody read_problem(std::string_view body) {
   return problem;
 }
 
-// What the server says is shown as text that moves no cursor.
+// Escapes the server's text, so that it cannot control the terminal.
 void complain_of_reply(const Outcome& outcome, const ProblemBody& problem) {
   const int status = outcome.reply.status;
   const std::string code = problem.code.empty() ? fmt::format("status {}", status) : problem.code;
@@ -200,7 +200,7 @@ int exit_code_of(int status, std::string_view code, bool is_write) {
   if (status == 404 && code == "key_not_found") return kExitNotFound;
   if (status == 412) return kExitPrecondition;
   if (status == 429 || status == 503 || status == 507) return kExitUnavailable;
-  // 504, 500 and what we do not know promise nothing.
+  // 504, 500 and unknown statuses do not say whether the write was applied.
   if (is_write && status >= 500 && status != 501 && status != 505) return kExitUnknown;
   return kExitError;
 }

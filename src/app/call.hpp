@@ -1,5 +1,6 @@
-// One request to a cluster: which endpoint, which next, until when, and what the answer means for
-// the exit code (docs/http-api.md). What a command makes of a good answer is its own.
+// One request to a cluster: which endpoint to ask, when to retry, when to stop, and the exit code
+// that the answer leads to (docs/http-api.md). http_client.hpp makes the single attempts; each
+// command interprets a successful answer itself.
 #pragma once
 
 #include <string>
@@ -15,39 +16,39 @@ namespace vesper::app {
 
 struct Call {
   std::string_view method;
-  std::string path;        // encoded
-  std::string_view query;  // encoded, without '?'; the timeout is added to it
+  std::string path;        // percent-encoded
+  std::string_view query;  // percent-encoded, without '?'; the timeout is appended
   bool has_body = false;
   std::string body;
   bool is_write = false;
-  // Of a write: what makes it the same one when it is sent again. Empty: it is sent once.
+  // Identifies a write across retries. If it is empty, the write is sent only once.
   std::string idempotency_key;
 };
 
 struct Outcome {
   enum class Kind {
-    reply,        // of any status but 429 and 503
-    unavailable,  // nobody answered, or only with 429 and 503; nothing was applied
-    unknown,      // a write was sent, and no answer said what became of it
-    bad_reply,    // a read was answered by something that is no Vesper
+    reply,        // of any status except 429 and 503
+    unavailable,  // no answer, or only 429 and 503; nothing was applied
+    unknown,      // a write was sent, but no answer told its outcome
+    bad_reply,    // a read was answered by something other than a Vesper server
   };
   Kind kind = Kind::unavailable;
-  Reply reply;         // of reply; of unavailable and unknown the last one, if any, else status 0
-  std::string detail;  // of what is no reply, for people: who and why
+  Reply reply;         // for unavailable and unknown: the last reply, or status 0
+  std::string detail;  // without a reply: which server and why, for people
 };
 
-// Tries the endpoints in their order, and again from the first, until one answers or the time is
-// up. At once, where none takes a connection. A write without an Idempotency-Key is not sent to
-// another endpoint after all of it was sent to one, but for an answer that promises that nothing
-// was applied (429, 503). One with a key is sent again until its outcome is known, but not for so
-// long that its key could have been forgotten.
+// Tries the endpoints in order, round after round, until one answers or the time is up. Fails at
+// once if none of them accepts a connection. A write without an Idempotency-Key that was sent
+// completely is not sent to another endpoint, unless the answer promises that nothing was applied
+// (429, 503). A write with a key is retried until its outcome is known, but stops before the
+// cluster could have forgotten the key.
 Outcome call_cluster(const std::vector<HostPort>& endpoints, const Call& call, Duration timeout);
 
-// Says what went wrong on stderr, and a hint where the server gave one. Returns the exit code;
-// kExitOk, and silence, for a reply of 200.
+// Reports a failure on stderr, with the server's hint if there is one. Returns the exit code. For a
+// reply of 200, prints nothing and returns kExitOk.
 int report(const Outcome& outcome, bool is_write, bool as_json);
 
-// The exit code for a problem body's status and code word.
+// The exit code for the status of an answer and the code in its problem body.
 int exit_code_of(int status, std::string_view code, bool is_write);
 
 }  // namespace vesper::app

@@ -1,4 +1,5 @@
-// `vesper client <address> <key> [value]`: what the seed project's client does, with an exit code.
+// `vesper client <address> <key> [value]`: behaves like the seed project's client, with exit codes
+// added.
 #include <fmt/core.h>
 
 #include "app/call.hpp"
@@ -32,16 +33,16 @@ std::string body_of(const ClientOptions& options) {
   return body;
 }
 
-// {"code":"success"...} or {"code":"fail"...}, which both come with 200.
+// Maps {"code":"success"...} and {"code":"fail"...}, which both come with status 200.
 int exit_code_of_reply(const json::Value& reply, bool is_write) {
   if (reply.find("code").string() == "success") return kExitOk;
   if (reply.find("code").string() != "fail") return kExitError;
-  // A `fail` is certainly not applied.
+  // "fail" means that nothing was applied.
   const bool absent = !is_write && !reply.find("reason").exists();
   return absent ? kExitNotFound : kExitUnavailable;
 }
 
-// Prints whatever JSON came, problem bodies too: that is the answer.
+// Prints any JSON answer, including problem bodies.
 int print_answer(const Exchange& exchange, bool is_write) {
   const Reply& reply = exchange.reply();
   std::string line;

@@ -1,4 +1,4 @@
-// ip_list.txt: the servers of a cluster, one http://host:port a line.
+// Parses the list of a cluster's servers, and reads input files.
 #include "app/cluster_file.hpp"
 
 #include <arpa/inet.h>
@@ -20,7 +20,7 @@ namespace vesper::app {
 namespace {
 
 constexpr std::size_t kMaxListBytes = 1u << 20;
-constexpr std::size_t kMaxName = 253;  // RFC 1035 §2.3.4, in its printed form
+constexpr std::size_t kMaxName = 253;  // RFC 1035 §2.3.4, in text form
 constexpr std::string_view kExpected = "http://host:port";
 constexpr std::string_view kScheme = "http://";
 
@@ -51,16 +51,17 @@ Result<std::string> canonical_ipv6(std::string_view host) {
   return std::string(text);
 }
 
-// A name or an IPv4 address.
+// Checks a name or an IPv4 address and returns it in lower case.
 Result<std::string> check_host(std::string_view host) {
   std::string name = lower(host);
-  // RFC 1034 §3.1: the dot is the root, and the name the same without it. /etc/hosts knows none.
+  // RFC 1034 §3.1: a trailing dot stands for the root and does not change the name. /etc/hosts does
+  // not know that spelling.
   if (name.ends_with('.')) name.pop_back();
   if (name.empty()) return Error{"no host", 0};
   if (name.size() > 253) return Error{"a host name has at most 253 bytes (RFC 1035 §2.3.4)", 0};
   if (name.size() > kMaxName || !std::all_of(name.begin(), name.end(), is_name_byte))
     return Error{fmt::format("\"{}\" is no host name", escaped(host)), 0};
-  // A name whose last label is a number would be taken for an IPv4 address somewhere (WHATWG URL).
+  // Some parsers read a name whose last label is numeric as an IPv4 address (WHATWG URL).
   const auto label = name.substr(name.rfind('.') + 1);
   const bool numeric =
       std::all_of(label.begin(), label.end(), [](char c) { return c >= '0' && c <= '9'; });
@@ -70,7 +71,7 @@ Result<std::string> check_host(std::string_view host) {
   return name;
 }
 
-// Addresses to listen on that no other machine can connect to.
+// Wildcard addresses: a server can listen on them, but no other machine can connect to them.
 bool is_unspecified(const HostPort& server) {
   return server.host == "0.0.0.0" || server.host == "::" || server.host == "::ffff:0.0.0.0";
 }
@@ -133,7 +134,7 @@ Result<HostPort> ClusterFile::find(std::uint64_t id) const {
 Result<ClusterFile> parse_cluster_file(std::string_view text, std::string_view name) {
   ClusterFile file;
   file.name = name;
-  std::vector<std::size_t> lines;  // of file.servers
+  std::vector<std::size_t> lines;  // line numbers of file.servers
   if (text.substr(0, 3) == "\xef\xbb\xbf") text.remove_prefix(3);
   std::size_t number = 0;
   while (!text.empty()) {
@@ -195,7 +196,8 @@ Result<std::string> read_file(const std::string& path, std::size_t limit) {
     const ssize_t got = read(fd, bytes.data() + had, kStep);
     bytes.resize(had + static_cast<std::size_t>(std::max<ssize_t>(got, 0)));
     if (got < 0 && errno == EINTR) continue;
-    if (got < 0 && errno == EAGAIN) {  // another process made the shared description non-blocking
+    // Another process made the shared file description non-blocking.
+    if (got < 0 && errno == EAGAIN) {
       pollfd until{fd, POLLIN, 0};
       poll(&until, 1, -1);
       continue;

@@ -1,5 +1,5 @@
-// ip_list.txt: the servers of a cluster, one http://host:port a line. Text in, addresses or an
-// error with file and line out; only read_cluster_file touches the disk.
+// Parses the list of a cluster's servers (ip_list.txt): one http://host:port per line. Only
+// read_cluster_file() and read_file() touch the disk.
 #pragma once
 
 #include <cstdint>
@@ -11,10 +11,10 @@
 
 namespace vesper::app {
 
-// Where a server listens. Two that mean the same host and port in other spellings (case, a dot at
-// the end, the forms of IPv6) are equal.
+// The address of a server. Spellings that mean the same host and port (case, a trailing dot, forms
+// of IPv6) compare equal.
 struct HostPort {
-  std::string host;        // lower case, IPv6 in its canonical form and without brackets; not empty
+  std::string host;        // lower case, or canonical IPv6 without brackets; not empty
   std::uint16_t port = 0;  // 1 to 65535
   bool is_ipv6 = false;
 
@@ -23,27 +23,27 @@ struct HostPort {
   std::string url() const;        // http://host:port
 };
 
-// "host:port", "1.2.3.4:port" or "[v6]:port" and nothing else. The error says what was wrong
-// ("port 0"), not where it stood.
+// Accepts "host:port", "1.2.3.4:port" or "[v6]:port" and nothing else. The error says what is wrong
+// ("port 0"), but not where.
 Result<HostPort> parse_host_port(std::string_view text);
 
 struct ClusterFile {
-  std::string name;               // as the user gave it, for errors
-  std::vector<HostPort> servers;  // the id of a server is its place here; 1 to raft::kMaxServers
-  std::size_t last_line = 0;      // where the last of them stands, from 1
+  std::string name;               // as the user gave it; used in errors
+  std::vector<HostPort> servers;  // a server's id is its index here; 1 to raft::kMaxServers entries
+  std::size_t last_line = 0;      // line number of the last server, from 1
 
-  // The server with that id, or an error that names the file and the ids there are.
+  // Returns the server with this id. The error names the file and the valid ids.
   Result<HostPort> find(std::uint64_t id) const;
 };
 
-// One server a line, "http://" in front; spaces around it, a trailing '/', CRLF and a byte order
-// mark are forgiven; blank lines and lines that begin with '#' are not counted. The error reads
+// One server per line, with "http://" in front. Tolerates surrounding spaces, a trailing '/', CRLF
+// and a byte order mark. Skips blank lines and lines that begin with '#'. The error reads
 // `name:line: what was found, what was expected`.
 Result<ClusterFile> parse_cluster_file(std::string_view text, std::string_view name);
-// Files above 1 MiB are refused.
+// Rejects files above 1 MiB.
 Result<ClusterFile> read_cluster_file(const std::string& path);
 
-// All bytes of a file, or of standard input where the path is "-". More than `limit` is an error.
+// Reads a whole file, or standard input if the path is "-". More than `limit` bytes are an error.
 Result<std::string> read_file(const std::string& path, std::size_t limit);
 
 }  // namespace vesper::app

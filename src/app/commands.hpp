@@ -1,4 +1,5 @@
-// The commands, one file each. Each prints and returns the exit code (call.hpp).
+// The commands, one .cpp file each. Each prints its result and returns the exit code (stdio.hpp).
+// main.cpp chooses among them.
 #pragma once
 
 #include "app/options.hpp"

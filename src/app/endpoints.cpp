@@ -1,4 +1,4 @@
-// Where a command finds its cluster.
+// Parses endpoints and chooses where to take them from.
 #include "app/endpoints.hpp"
 
 #include <fmt/core.h>

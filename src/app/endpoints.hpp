@@ -1,4 +1,5 @@
-// Where a command finds its cluster: --endpoints, VESPER_ENDPOINTS, ./ip_list.txt or the default.
+// Finds the cluster that a command talks to: --endpoints, VESPER_ENDPOINTS, ./ip_list.txt or the
+// default.
 #pragma once
 
 #include <string>
@@ -9,15 +10,15 @@
 
 namespace vesper::app {
 
-// "http://" in front and a "/" behind are optional, the port is not: a guess could reach somebody
-// else's server.
+// The leading "http://" and a trailing "/" are optional. The port is required, because a default
+// could reach an unrelated server.
 Result<HostPort> parse_endpoint(std::string_view text);
 
-// Endpoints separated by commas, in the order in which they are tried. Twins are dropped.
+// Comma-separated endpoints, in the order in which they are tried. Duplicates are dropped.
 Result<std::vector<HostPort>> parse_endpoints(std::string_view text);
 
-// `flag` is the value of --endpoints and `variable` that of VESPER_ENDPOINTS; null where they were
-// not given. An ip_list.txt that is there and wrong is an error, not a reason to go on looking.
+// `flag` is the value of --endpoints and `variable` that of VESPER_ENDPOINTS; null if not given. An
+// invalid ip_list.txt is an error: the default is not used in its place.
 Result<std::vector<HostPort>> find_endpoints(const std::string* flag, const char* variable);
 
 }  // namespace vesper::app

@@ -21,7 +21,8 @@ int run_get(const GetOptions& options) {
   if (format != OutputFormat::raw)
     return print_reply(*outcome, format, {"key", "value", "revision", "version"}, "revision");
   if (const int code = print(outcome->reply.body)) return code;
-  // A prompt behind the value is ugly; a byte behind it in a file is wrong.
+  // On a terminal, a newline keeps the prompt off the value's line. In a file, it would corrupt the
+  // value.
   return isatty(STDOUT_FILENO) == 1 ? print("\n") : kExitOk;
 }
 

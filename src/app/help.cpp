@@ -1,4 +1,4 @@
-// The words of --help: examples first.
+// The texts of --help.
 #include "app/help.hpp"
 
 namespace vesper::app {

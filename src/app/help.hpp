@@ -1,4 +1,5 @@
-// The words of --help: examples first. Flags are described where they are defined (options.cpp).
+// The texts of --help, with examples first. Flags are described where they are defined
+// (options.cpp).
 #pragma once
 
 #include <string_view>
@@ -8,7 +9,7 @@ namespace vesper::app {
 // `vesper --help`.
 std::string_view main_help();
 
-// What stands above the usage line of a command's help. Empty for a word that is no command.
+// The text above the usage line in a command's help. Empty for an unknown command.
 std::string_view examples_of(std::string_view command);
 
 }  // namespace vesper::app

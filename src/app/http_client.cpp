@@ -1,4 +1,4 @@
-// One HTTP request over one connection, and several of those at once.
+// The state machine of an Exchange, and the poll() loop that runs several.
 #include "app/http_client.hpp"
 
 #include <fcntl.h>
@@ -86,7 +86,7 @@ void Exchange::on_resolved() {
   connect_next();
 }
 
-// The next of the addresses that the name stands for ("localhost" has two).
+// Tries the next address of the name ("localhost", for example, has two).
 void Exchange::connect_next() {
   int code = ECONNREFUSED;
   while (next_address_ < lookup_.addresses().size()) {
@@ -139,7 +139,7 @@ void Exchange::on_ready(short events) {
     if (!connected_) return;
   }
   if (can_send_ && !sent()) send_some();
-  // Also while the request is not out: a refusal may come early.
+  // Read even while the request is still being sent: a refusal may come early.
   if (end_ == End::none && (events & (POLLIN | POLLHUP | POLLERR)) != 0) receive_some();
 }
 
@@ -158,8 +158,8 @@ void Exchange::send_some() {
       continue;
     }
     if (errno == EINTR) continue;
-    // Nobody reads any more. An answer may have been sent before; receive_some() finds it, or the
-    // end of the connection.
+    // The server has stopped reading. It may have answered before; receive_some() finds that answer
+    // or the end of the connection.
     if (!would_block(errno)) can_send_ = false;
     return;
   }
@@ -194,7 +194,7 @@ void Exchange::read_reply(std::string_view bytes) {
         else reply_.body.append(parser_.body());
         break;
       case http::Step::message_end:
-        // RFC 9110 §15.2: interim replies come before the one that counts.
+        // RFC 9110 §15.2: interim replies precede the final one.
         if (reply_.status >= 200) finish(End::reply, "");
         break;
       case http::Step::error:
@@ -221,13 +221,13 @@ void run(std::span<const std::unique_ptr<Exchange>> exchanges) {
     }
     if (waiting.empty()) return;
     const std::int64_t left = (deadline - monotonic_now()).ns;
-    // Rounded up, so that the deadline has passed when poll() returns without an event.
+    // Round up, so that the deadline has passed when poll() returns without an event.
     const std::int64_t ms = std::clamp<std::int64_t>((left + 999'999) / 1'000'000, 0, 60'000);
     poll(polled.data(), polled.size(), static_cast<int>(ms));
     const Instant now = monotonic_now();
     for (std::size_t i = 0; i < waiting.size(); ++i) {
       Exchange& exchange = *waiting[i];
-      // What has come counts, even when the time is up.
+      // Data that has arrived counts, even if the deadline has passed.
       if (polled[i].revents != 0) exchange.on_ready(polled[i].revents);
       if (exchange.end_ == Exchange::End::none && now >= exchange.deadline())
         exchange.on_deadline();

@@ -1,5 +1,5 @@
-// One HTTP request over one connection, and several of those at once: POSIX sockets and poll()
-// under a deadline. No retries and no meaning of replies in here (call.hpp has the rules).
+// A single HTTP request over a connection of its own, or several such exchanges at once, with POSIX
+// sockets, poll() and a deadline. Retries and the meaning of replies are in call.hpp.
 #pragma once
 
 #include <memory>
@@ -14,32 +14,32 @@
 
 namespace vesper::app {
 
-// CLOCK_MONOTONIC.
+// Reads CLOCK_MONOTONIC.
 Instant monotonic_now();
 void sleep_until(Instant when);
 
 struct Reply {
-  int status = 0;    // 200 to 599: interim replies are passed over
+  int status = 0;    // 200 to 599; interim replies are skipped
   std::string body;  // at most kMaxReply bytes
 };
 
-// A value of 8 MiB may need six bytes of JSON for each of its own.
+// JSON escaping may take six bytes for each byte of an 8 MiB value.
 inline constexpr std::size_t kMaxReply = std::size_t{64} << 20;
 
-// A connection that goes through connecting, sending and receiving until it is finished. It sends
-// "Connection: close" and is not used again.
+// One connection, which goes through connecting, sending and receiving until it is finished. It
+// sends "Connection: close" and is not reused.
 class Exchange {
  public:
   enum class End {
     none,           // not finished
-    reply,          // reply() is whole
-    not_connected,  // refused, no such host, no way there, or no answer in time: nothing was sent
-    broken,         // the connection ended, or the time did, before a whole reply
-    bad_reply,      // what came is no HTTP, or too large
+    reply,          // reply() is complete
+    not_connected,  // not resolved, refused, unreachable or timed out: nothing was sent
+    broken,         // the connection or the time ended before a complete reply
+    bad_reply,      // the answer is not HTTP, or is too large
   };
 
-  // A connection has to stand within `connect_within` of when the name was resolved, and everything
-  // is over at `finish_by`.
+  // The connection must be established within `connect_within` of the name's resolution. Everything
+  // must be finished by `finish_by`.
   Exchange(const HostPort& server, std::string request, Duration connect_within, Instant finish_by);
   ~Exchange();
   Exchange(const Exchange&) = delete;
@@ -47,8 +47,8 @@ class Exchange {
 
   End end() const { return end_; }
   const Reply& reply() const { return reply_; }
-  const std::string& detail() const { return detail_; }  // of an end that is no reply, for people
-  // Whether all of the request was handed to the kernel: from then on the server may act on it.
+  const std::string& detail() const { return detail_; }  // without a reply: why, for people
+  // True if the kernel has taken the whole request. From then on the server may act on it.
   bool sent() const { return sent_ == request_.size(); }
   const HostPort& server() const { return server_; }
 
@@ -79,7 +79,7 @@ class Exchange {
   std::size_t next_address_ = 0;
   int fd_ = -1;
   bool connected_ = false;
-  bool can_send_ = true;  // false: the other side takes no more, but may have answered
+  bool can_send_ = true;  // false: the server takes no more data, but may have answered
   std::size_t sent_ = 0;
   http::Parser parser_{http::Parser::Kind::response};
   Reply reply_;
@@ -87,10 +87,10 @@ class Exchange {
   std::string detail_;
 };
 
-// Runs all of them until each is finished, at their deadlines at the latest.
+// Runs all exchanges until each has finished, at its deadline at the latest.
 void run(std::span<const std::unique_ptr<Exchange>> exchanges);
 
-// The bytes of a request without a connection of its own to keep. An empty key is none.
+// Serializes a request that asks to close the connection. An empty key is left out.
 std::string make_request(const HostPort& server, std::string_view method, std::string_view target,
                          bool has_body, std::string_view body,
                          std::string_view idempotency_key = {});

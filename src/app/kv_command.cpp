@@ -1,4 +1,4 @@
-// What the commands share.
+// The parts that several commands share.
 #include "app/kv_command.hpp"
 
 #include <fmt/core.h>
@@ -18,7 +18,7 @@ std::optional<Outcome> call_kv(const ClusterOptions& options, std::string_view k
     complain(fmt::format("the key has {} bytes, expected 1 to {}", key.size(), json::kMaxKey));
     return std::nullopt;
   }
-  // Drawn anew for each command: what it sends more than once is carried out once.
+  // One key per command run, so that a write that is sent several times is applied once.
   if (call.is_write) call.idempotency_key = to_hex(crypto::random128());
   call.path = "/kv/";
   http::percent_encode_path(key, call.path);

@@ -1,5 +1,5 @@
-// What the commands share: checked keys, their paths, and the shapes in which a reply is
-// printed.
+// Shared by the commands: checks keys, builds paths, and prints replies as raw text, a table or
+// JSON.
 #pragma once
 
 #include <string>
@@ -12,22 +12,21 @@
 
 namespace vesper::app {
 
-// Checks key and endpoints, makes the call to /kv/<key>. Nothing where something was wrong with
-// them; that has been said, and the exit code is kExitUsage.
+// Checks key and endpoints and calls /kv/<key>. Returns nothing if one of them is invalid; that was
+// reported, and the exit code is kExitUsage.
 std::optional<Outcome> call_kv(const ClusterOptions& options, std::string_view key, Call call);
 
-// Finds the endpoints and makes the call. Nothing where they are wrong; that has been said.
+// Finds the endpoints and makes the call. Returns nothing if they are invalid; that was reported.
 std::optional<Outcome> call_endpoints(const ClusterOptions& options, const Call& call);
 
-// A member of a reply as text for people: strings escaped, numbers as they are, "-" where there is
-// none.
+// A member of a reply as text: strings escaped, numbers unchanged, "-" if missing.
 std::string cell(const json::Value& value);
 
-// Columns as wide as they have to be, two spaces between them.
+// Each column is as wide as its longest cell. Two spaces separate columns.
 std::string make_table(const std::vector<std::vector<std::string>>& rows);
 
-// Prints a reply of 200: json as it came, table as `columns` (members of the reply, headed by their
-// names), raw as the one member `raw`. `lost_hint` as for print(). Returns the exit code.
+// Prints a reply of 200. json: the body unchanged. table: the members in `columns`, under their
+// names. raw: only the member `raw`. `lost_hint` is passed to print(). Returns the exit code.
 int print_reply(const Outcome& outcome, OutputFormat format,
                 const std::vector<std::string_view>& columns, std::string_view raw,
                 std::string_view lost_hint = {});

@@ -1,4 +1,4 @@
-// main: which command it is. No logic here.
+// main(): parses the command line and dispatches to a command.
 #include "app/commands.hpp"
 #include "app/server_command.hpp"
 #include "app/stdio.hpp"

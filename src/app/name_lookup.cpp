@@ -15,7 +15,7 @@ namespace {
 
 constexpr std::size_t kMaxAddresses = 32;
 
-// A code of getaddrinfo; the addresses are appended to `records`, each an Address.
+// Returns a getaddrinfo code. Appends each address to `records` as the bytes of an Address.
 int resolve(const std::string& host, std::uint16_t port, int flags, std::string& records) {
   addrinfo hints{};
   hints.ai_family = AF_UNSPEC;
@@ -41,7 +41,7 @@ int resolve(const std::string& host, std::uint16_t port, int flags, std::string&
   std::string records;
   const int code = resolve(host, port, 0, records);
   records.insert(0, reinterpret_cast<const char*>(&code), sizeof code);
-  // Less than a pipe holds: written at once, or the reader is gone.
+  // The data fits into the pipe, so it is written at once unless the reader is gone.
   const ssize_t wrote = write(out, records.data(), records.size());
   _exit(wrote == static_cast<ssize_t>(records.size()) ? 0 : 1);
 }
@@ -68,7 +68,7 @@ void NameLookup::on_readable() {
   if (got > 0) received_.append(buffer, static_cast<std::size_t>(got));
   if (got > 0 || (got < 0 && errno == EINTR)) return;
   stop();
-  int code = EAI_FAIL;  // the child was ended
+  int code = EAI_FAIL;  // if the child was killed
   if (received_.size() >= sizeof code) std::memcpy(&code, received_.data(), sizeof code);
   take(code, received_.size() > sizeof code ? received_.substr(sizeof code) : std::string());
 }

@@ -1,5 +1,5 @@
-// The addresses of a host under a deadline of the caller's. getaddrinfo() takes as long as the
-// resolver likes, so that a name is asked for in a child process, which can be ended.
+// Resolves a host name under the caller's deadline. getaddrinfo() blocks for as long as the
+// resolver likes, so it runs in a child process that can be killed.
 #pragma once
 
 #include <sys/socket.h>
@@ -24,14 +24,14 @@ class NameLookup {
   NameLookup(const NameLookup&) = delete;
   NameLookup& operator=(const NameLookup&) = delete;
 
-  // An IP address is finished at once. To be called once.
+  // Finishes at once for an IP address. Call only once.
   void start(const std::string& host, std::uint16_t port);
-  // Call on_readable() whenever this can be read; -1: finished.
+  // Call on_readable() whenever this descriptor is readable. -1: finished.
   int fd() const { return fd_; }
   void on_readable();
   void stop();
 
-  // When finished: at least one address, or why there is none.
+  // Once finished: at least one address, or an error.
   const std::vector<Address>& addresses() const { return addresses_; }
   const std::string& error() const { return error_; }
 
@@ -40,7 +40,7 @@ class NameLookup {
 
   pid_t child_ = -1;
   int fd_ = -1;
-  std::string received_;  // what the child wrote: a code of getaddrinfo, then addresses
+  std::string received_;  // the child's output: a getaddrinfo code, then addresses
   std::vector<Address> addresses_;
   std::string error_;
 };

@@ -1,4 +1,4 @@
-// The command line as data.
+// Defines the commands and flags for CLI11, and turns its results into Options.
 #include "app/options.hpp"
 
 #include <fmt/core.h>
@@ -20,7 +20,7 @@ namespace {
 constexpr std::array<std::string_view, 7> kCommands = {"server", "client", "get",    "put",
                                                        "delete", "status", "cluster"};
 
-// Everything that any command takes, as text. Each run of CLI11 fills one.
+// The arguments of all commands, as text. Each run of CLI11 fills one.
 struct Raw {
   std::string endpoints;
   std::string timeout;
@@ -40,7 +40,7 @@ struct Raw {
   std::array<std::string, 15> settings;  // of `server`, in the order of kSettings
 };
 
-// Limits and timeouts of `server`. Exactly one of the two places is set.
+// A limit or timeout of `server`. Exactly one of the two member pointers is set.
 struct Setting {
   const char* flag;
   const char* help;
@@ -178,7 +178,7 @@ int usage_error(std::string_view what, std::string_view command) {
   return kExitUsage;
 }
 
-// Whether some command has a flag of that name that takes a value.
+// True if some command has a flag of this name that takes a value.
 bool takes_value(std::string_view flag) {
   for (const std::string_view command : kCommands) {
     CLI::App app;
@@ -194,10 +194,10 @@ bool is_flag(std::string_view argument) {
   return argument.size() > 1 && argument.front() == '-';
 }
 
-// The first argument from `at` on that is neither a flag nor a flag's value, and whether "--" stood
-// before it.
+// The first argument at or after `at` that is neither a flag nor a flag's value, and whether "--"
+// preceded it.
 struct Word {
-  std::size_t at = 0;  // arguments.size(): there is none
+  std::size_t at = 0;  // arguments.size(): none
   bool flags_ended = false;
 };
 Word next_word(const std::vector<std::string>& arguments, std::size_t at) {
@@ -217,7 +217,7 @@ std::optional<OutputFormat> parse_output(std::string_view text) {
   return std::nullopt;
 }
 
-// Of what CLI11 took, into what the commands want.
+// Converts CLI11's results into the options of each command.
 class Reader {
  public:
   Reader(const CLI::App& app, Raw& raw, std::string_view command)
@@ -271,7 +271,7 @@ class Reader {
       if (number && *number > 0) raw_.server.*setting.number = *number;
       return number && *number > 0;
     }
-    // 0 is no duration of the interface; here it says that there is to be none.
+    // 0 is not a valid duration elsewhere. Here it disables the lease.
     const bool none =
         (text == "0" || text == "0ms") && setting.duration == &ServerOptions::max_lease;
     raw_.server.*setting.duration = none ? Duration{} : http::parse_duration(text);
@@ -345,7 +345,8 @@ class Reader {
     return get;
   }
 
-  // A node that does not answer for so long is shown as down; one that is up answers at once.
+  // A node that does not answer within this time is shown as unreachable. A healthy node answers at
+  // once.
   static constexpr Duration kStatusTimeout = seconds(1);
 
   const CLI::App& app_;
@@ -354,7 +355,7 @@ class Reader {
   Duration timeout_ = seconds(5);
 };
 
-// The first argument that nothing takes.
+// The first argument that no option accepts.
 std::string unexpected(const CLI::App& app) {
   for (const std::string& argument : app.remaining()) {
     if (argument == "--") continue;
@@ -370,7 +371,7 @@ Options parse_command(std::string_view command, std::vector<std::string> argumen
   CLI::App app;
   Raw raw;
   define(app, command, raw);
-  std::reverse(arguments.begin(), arguments.end());  // CLI11 takes them from the back
+  std::reverse(arguments.begin(), arguments.end());  // CLI11 takes arguments from the back
   try {
     app.parse(std::move(arguments));
   } catch (const CLI::CallForHelp&) {
@@ -402,7 +403,7 @@ Options parse_options(int argc, const char* const* argv) {
     return ExitNow{usage_error(fmt::format("\"{}\" is no command", escaped(command)), "")};
   arguments.erase(arguments.begin() + static_cast<std::ptrdiff_t>(word.at));
   if (command == "client" && !word.flags_ended) {
-    // Nothing behind the address is a flag: a value may be "-5" or "--help".
+    // Arguments after the address are never flags: a value may be "-5" or "--help".
     const Word address = next_word(arguments, word.at);
     if (!address.flags_ended && address.at < arguments.size())
       arguments.insert(arguments.begin() + static_cast<std::ptrdiff_t>(address.at), "--");

@@ -1,5 +1,5 @@
-// The command line as data. The only user of CLI11; prints help and usage errors, does nothing
-// else.
+// The parsed command line. The .cpp file is the only user of CLI11. It prints help and usage errors
+// and has no other effect.
 #pragma once
 
 #include <cstdint>
@@ -14,15 +14,15 @@ namespace vesper::app {
 
 enum class OutputFormat : std::uint8_t { raw, table, json };
 
-// What every command that talks to a cluster takes.
+// Options of every command that talks to a cluster.
 struct ClusterOptions {
-  std::optional<std::string> endpoints;  // --endpoints, unread
+  std::optional<std::string> endpoints;  // --endpoints, not parsed yet
   Duration timeout = seconds(5);
-  std::optional<OutputFormat> output;  // empty: the command's own default
+  std::optional<OutputFormat> output;  // empty: the command's default
 };
 
 struct ClientOptions {
-  std::string address;  // unread
+  std::string address;  // not parsed yet
   std::string key;
   std::optional<std::string> value;
   Duration timeout = seconds(5);
@@ -31,13 +31,13 @@ struct ClientOptions {
 struct GetOptions {
   ClusterOptions cluster;
   std::string key;
-  std::string query;  // the read level, encoded; may be empty
+  std::string query;  // the read options, percent-encoded; may be empty
 };
 
 struct PutOptions {
   ClusterOptions cluster;
   std::string key;
-  std::optional<std::string> value;  // "-": standard input. Exactly one of value and file is there
+  std::optional<std::string> value;  // "-": standard input. Exactly one of value and file is set
   std::optional<std::string> file;
 };
 
@@ -52,26 +52,27 @@ struct StatusOptions {
 
 struct TransferOptions {
   ClusterOptions cluster;
-  std::optional<std::uint64_t> to;  // a member's id, not checked
+  std::optional<std::uint64_t> to;  // a member's id, not checked yet
 };
 
 struct ServerOptions {
-  std::uint64_t id = 0;  // place in the list, not checked yet
+  std::uint64_t id = 0;  // index in the list, not checked yet
   std::string list_file;
-  std::optional<std::string> data_dir;  // default: vesper-data/<id> beside the list
-  std::optional<std::string> listen;    // HOST:PORT, unread; default: the node's line of the list
+  std::optional<std::string> data_dir;  // default: vesper-data/<id> beside the list file
+  // HOST:PORT, not parsed yet; default: the node's own address in the list.
+  std::optional<std::string> listen;
   std::vector<std::string> allow_hosts;
   std::optional<std::string> peer_key_file;
   bool insecure_peers = false;
   std::string log_level = "info";  // debug, info, warn or error
-  // Limits and timeouts; empty: the server's own default.
+  // Limits and timeouts. Empty: the server's default.
   std::optional<std::uint64_t> max_connections, max_value, max_inflight;
   std::optional<std::uint64_t> snapshot_bytes, snapshot_entries, log_tail_bytes, log_tail_entries;
   std::optional<Duration> request_timeout, header_timeout, body_timeout, idle_timeout;
   std::optional<Duration> election_timeout, heartbeat, max_lease, found_after;
 };
 
-// The command was answered by parse_options() itself, or could not be understood.
+// parse_options() has printed help, a version or a usage error; the process should exit.
 struct ExitNow {
   int code = 0;
 };
@@ -79,9 +80,9 @@ struct ExitNow {
 using Options = std::variant<ExitNow, ServerOptions, ClientOptions, GetOptions, PutOptions,
                              DeleteOptions, StatusOptions, TransferOptions>;
 
-// Flags may stand before or after the command; "--" ends them; what follows client's address is
-// never a flag. --help and --version go to stdout and exit with 0; an error goes to stderr, with a
-// hint, and exits with 2.
+// Flags may precede or follow the command, and "--" ends them. Arguments after client's address are
+// never flags. --help and --version print to stdout and exit with 0. A usage error prints to
+// stderr, with a hint, and exits with 2.
 Options parse_options(int argc, const char* const* argv);
 
 }  // namespace vesper::app

@@ -5,7 +5,8 @@
 namespace vesper::app {
 namespace {
 
-// The server decides how large a value may be; this only keeps a pipe without end out of memory.
+// The server decides how large a value may be. This limit only keeps an endless pipe from filling
+// the memory.
 constexpr std::size_t kMaxInput = std::size_t{64} << 20;
 
 Result<std::string> value_of(const PutOptions& options) {

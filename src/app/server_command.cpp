@@ -1,4 +1,4 @@
-// `vesper server`: from options to a running node.
+// `vesper server`: turns the command-line options into server::Options and runs the server.
 #include "app/server_command.hpp"
 
 #include <fmt/core.h>
@@ -36,14 +36,14 @@ std::optional<log::Level> parse_level(std::string_view text) {
   return std::nullopt;
 }
 
-// Not the current directory: a node that is started from elsewhere must not wake up without its
-// vote.
+// Relative to the list file, not to the current directory: a node that is started from another
+// directory must not lose its vote.
 std::string default_data_dir(const std::string& list_file, std::uint64_t id) {
   return (std::filesystem::path(list_file).parent_path() / "vesper-data" / std::to_string(id))
       .string();
 }
 
-// Line ends behind the key do not belong to it, since editors add them.
+// Trailing line ends are not part of the key, because editors add them.
 Result<std::string> read_key(const std::string& path) {
   auto key = read_file(path, kMaxKeyBytes);
   if (!key) return key;
@@ -54,8 +54,9 @@ Result<std::string> read_key(const std::string& path) {
   return key;
 }
 
-// One heap for all threads. The state is built on a worker thread at boot and lives on the loop's;
-// glibc's heaps of other threads grow a page at a time, each with a system call.
+// Makes all threads share one heap. At boot, a worker thread builds the state, which then lives on
+// the loop's thread. glibc grows the heaps of other threads one page at a time, each with a system
+// call.
 void use_one_heap() {
 #ifdef __GLIBC__
   mallopt(M_ARENA_MAX, 1);
@@ -107,11 +108,11 @@ Result<server::Options> to_options(const ServerOptions& given) {
     return Error{fmt::format("--max-value {}: at most {}", options.max_value, kv::kMaxValue)};
   if (options.request_timeout < api::kMinTimeout || options.request_timeout > api::kMaxTimeout)
     return Error{"--request-timeout: from 10ms to 60s"};
-  // What is longer than a restart waits for would not be safe; what is longer than an election
-  // timeout would put elections off by more than was asked for.
+  // A restarted server waits only for kMaxLease, so a longer lease would be unsafe. A lease longer
+  // than the election timeout would delay elections beyond what the user configured.
   if (options.max_lease > std::min(raft::kMaxLease, options.election_timeout))
     return Error{"--max-lease: at most 100ms, and at most --election-timeout"};
-  // Two heartbeats may get lost before anybody doubts the leader (§5.6).
+  // Two heartbeats may be lost before a follower suspects the leader (Raft §5.6).
   if (options.heartbeat * 2 > options.election_timeout)
     return Error{"--heartbeat: at most half of --election-timeout"};
   return options;

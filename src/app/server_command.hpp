@@ -1,12 +1,12 @@
-// `vesper server`: from options to a running node.
+// `vesper server`: turns the command-line options into server::Options and runs the server.
 #pragma once
 
 #include "app/options.hpp"
 
 namespace vesper::app {
 
-// Returns when the node has stopped, with the exit code: 0 after SIGTERM or SIGINT, 2 bad list, 10
-// address in use or not ours, 11 data directory refused, 12 storage failed, 13 removed.
+// Returns the exit code once the server has stopped: 0 after SIGTERM, SIGINT or SIGHUP, 2 bad usage
+// or list, 10 address in use or not ours, 11 data directory refused, 12 storage failed.
 int run_server(const ServerOptions& options);
 
 }  // namespace vesper::app

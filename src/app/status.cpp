@@ -1,4 +1,4 @@
-// `vesper status`: every node's own view of the cluster, side by side.
+// `vesper status`: shows every node's own view of the cluster side by side.
 #include <fmt/core.h>
 
 #include <algorithm>
@@ -15,17 +15,17 @@
 namespace vesper::app {
 namespace {
 
-// A cluster has at most 64 members; a list of more did not come from one.
+// A cluster has at most 64 members, so a longer list is not genuine.
 constexpr std::size_t kMaxNodes = 256;
 
 struct Node {
   HostPort server;
-  std::optional<std::uint64_t> id;  // its own word, else another node's
-  std::string cluster;              // of the node; empty: none is known
-  bool is_hearsay = false;          // another node named it, the user did not
+  std::optional<std::uint64_t> id;  // as the node reports it, otherwise as another node does
+  std::string cluster;              // of the node; empty: unknown
+  bool is_hearsay = false;          // named by another node, not by the user
   bool reachable = false;
-  std::string body;    // of GET /status
-  std::string detail;  // why it is not reachable
+  std::string body;    // of its GET /status
+  std::string detail;  // why it is unreachable
   json::Document status;
 
   json::Value member(std::string_view name) const { return status.root().find(name); }
@@ -36,7 +36,7 @@ class StatusCommand {
  public:
   explicit StatusCommand(Duration timeout) : timeout_(timeout) {}
 
-  // Asks these, and then the members that they name and that were not asked yet.
+  // Asks the given endpoints, then the members that they name, until no new ones appear.
   void ask(const std::vector<HostPort>& endpoints) {
     for (const HostPort& server : endpoints) add(server);
     std::size_t asked = 0;
@@ -52,7 +52,8 @@ class StatusCommand {
     });
   }
 
-  // The one that leads by its own word. Of two, the older has not heard yet that it was deposed.
+  // The node that reports itself as leader. If two do, the one with the lower term has not yet
+  // learned that it was replaced.
   const Node* leader() const {
     const Node* found = nullptr;
     for (const auto& node : nodes_)
@@ -158,7 +159,8 @@ class StatusCommand {
     }
   }
 
-  // A node whose list is old names a server where it was. It is shown where it answered.
+  // A node with an outdated list may name another one's old address. Such an address is dropped if
+  // that server answers elsewhere.
   void drop_old_addresses() {
     std::vector<std::unique_ptr<Node>> all = std::move(nodes_), old;
     nodes_.clear();
@@ -191,7 +193,8 @@ class StatusCommand {
             uptime(node.number("uptime_ms"))};
   }
 
-  // The id, if the node itself or another one says which server has that address.
+  // The id of the leader's server if any node says which id has that address; otherwise the
+  // address.
   std::string leader_cell(const Node& node) const {
     const auto address = node.member("leader").string();
     for (const auto& member : node.member("members"))
@@ -204,7 +207,7 @@ class StatusCommand {
     return cell(node.member("leader"));
   }
 
-  // Entries that the leader knows to be committed and this node has not applied.
+  // The number of entries that the leader has committed and this node has not applied.
   std::string lag(const Node& node) const {
     const Node* first = leader();
     if (first == nullptr) return "-";

@@ -12,8 +12,8 @@
 namespace vesper::app {
 namespace {
 
-// 0, or the errno of the write that failed. Waits for a slow reader, also when another process has
-// made the open file description that we share with it non-blocking.
+// Returns 0, or the errno of the failed write. Waits for a slow reader, even if another process
+// made the shared open file description non-blocking.
 int write_all(int fd, std::string_view bytes) {
   while (!bytes.empty()) {
     const ssize_t wrote = write(fd, bytes.data(), bytes.size());
@@ -32,12 +32,13 @@ int write_all(int fd, std::string_view bytes) {
 }  // namespace
 
 void prepare_standard_descriptors() {
-  // A closed pipe as stdout leads to an exit code of the table, not in a signal.
+  // With SIGPIPE ignored, a closed stdout leads to a documented exit code instead of death by
+  // signal.
   std::signal(SIGPIPE, SIG_IGN);
   for (int fd = STDIN_FILENO; fd <= STDERR_FILENO; ++fd) {
     if (fcntl(fd, F_GETFD) != -1) continue;
-    // open() takes the lowest number that is free, which is this one. A root directory is there
-    // even when /dev is not.
+    // open() returns the lowest free number, which is this one. The root directory exists even if
+    // /dev does not.
     if (open("/dev/null", fd == STDIN_FILENO ? O_WRONLY : O_RDONLY) < 0) open("/", O_RDONLY);
   }
 }
@@ -51,7 +52,7 @@ int print(std::string_view bytes, int code, std::string_view lost_hint) {
 }
 
 void print_error(std::string_view bytes) {
-  write_all(STDERR_FILENO, bytes);  // there is no place left to say that this failed
+  write_all(STDERR_FILENO, bytes);  // a failure here cannot be reported anywhere
 }
 
 void complain(std::string_view line) {

@@ -1,5 +1,5 @@
-// Exit codes, and the standard streams of the commands. Writes never throw and raise no SIGPIPE:
-// what cannot be written decides the exit code (stdout) or is lost (stderr).
+// Exit codes, and the standard streams of the commands. Writing never throws and raises no SIGPIPE.
+// Failed output to stdout changes the exit code; failed output to stderr is ignored.
 #pragma once
 
 #include <string_view>
@@ -13,25 +13,28 @@ enum ExitCode : int {
   kExitNotFound = 3,
   kExitPrecondition = 4,
   kExitUnavailable = 5,  // nothing was applied
-  kExitUnknown = 6,      // a write whose fate is unknown
+  kExitUnknown = 6,      // a write with unknown outcome
 };
 
-// First thing in main(). A descriptor from 0 to 2 that is closed would be given to the next file or
-// socket that is opened, which would then receive what is meant for stdout or stderr. It is opened
-// in the wrong direction instead: reads and writes fail with EBADF, as on a closed one.
+// Call first in main(). If one of the descriptors 0 to 2 is closed, the next file or socket opened
+// would get its number and then receive output meant for stdout or stderr. This opens such a
+// descriptor in the wrong direction instead, so that reads and writes fail with EBADF as on a
+// closed one.
 void prepare_standard_descriptors();
 
-// Writes all of it to stdout and returns `code`. If that fails, it says so on stderr, with
-// `lost_hint` (if any), and turns kExitOk into kExitError. Another code stands: it says more.
+// Writes all bytes to stdout and returns `code`. If that fails, reports it on stderr, followed by
+// `lost_hint` unless it is empty, and turns kExitOk into kExitError. Any other `code` is kept,
+// because it says more.
 int print(std::string_view bytes, int code = kExitOk, std::string_view lost_hint = {});
-// For print(), of a write that succeeded: exit code 1 alone would not tell.
+// A hint for print() after a successful write, because exit code 1 alone would suggest that it
+// failed.
 inline constexpr std::string_view kTookEffect = "the write took effect; only its reply is lost";
 
-// One line "vesper: ..." to stderr.
+// Prints one line "vesper: ..." to stderr.
 void complain(std::string_view line);
-// One line "hint: ..." to stderr.
+// Prints one line "hint: ..." to stderr.
 void hint(std::string_view line);
-// As it is, to stderr.
+// Prints to stderr unchanged.
 void print_error(std::string_view bytes);
 
 }  // namespace vesper::app

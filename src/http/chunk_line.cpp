@@ -7,14 +7,14 @@ namespace vesper::http {
 
 namespace {
 
-// 64 bits of a chunk's size; more digits could only be padding.
+// Enough for a 64-bit size. More digits could only be leading zeros.
 constexpr std::uint8_t kMaxDigits = 16;
 
 constexpr bool is_white(char c) {
   return c == ' ' || c == '\t';
 }
-// Inside double quotes or escaped there (RFC 9110 §5.6.4). A line end is not among them: a quoted
-// string that runs over it could hide a chunk from one of two readers.
+// Allowed in a quoted string, also after a backslash (RFC 9110 §5.6.4). Line ends are not allowed:
+// if only one of two readers accepted them, a quoted string could hide a chunk from it.
 constexpr bool is_quotable(char c) {
   return all_of_class({&c, 1}, grammar::kFieldByte);
 }
@@ -36,7 +36,7 @@ ChunkLine::Verdict ChunkLine::take_digit(int digit) {
   return Verdict::more;
 }
 
-// What may follow the size, a name without a value, or a value.
+// Handles what may follow the size, a name without a value, or a value.
 ChunkLine::Verdict ChunkLine::end_part(char c) {
   if (c == '\r') return go(At::line_feed);
   if (c == ';') return go(At::before_name);

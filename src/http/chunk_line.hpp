@@ -1,5 +1,5 @@
-// The line in front of a chunk (RFC 9112 §7.1): its size and its extensions. Extensions are checked
-// by their grammar and dropped. How many bytes of them are taken is the parser's decision.
+// Parses the line in front of a chunk (RFC 9112 §7.1): its size and its extensions. Extensions are
+// checked against their grammar and discarded. The parser limits how long they may be.
 #pragma once
 
 #include <cstdint>
@@ -10,20 +10,20 @@ namespace vesper::http {
 class ChunkLine {
  public:
   enum class Verdict : std::uint8_t {
-    more,      // the line goes on
-    complete,  // its line feed was taken: size() is valid
-    wrong,     // no further byte can make it valid: detail() says why
+    more,      // the line is not complete yet
+    complete,  // the line feed was taken; size() is valid
+    wrong,     // no further byte can make the line valid; see detail()
   };
 
   Verdict take(char c);
 
   std::uint64_t size() const { return size_; }
-  // The last byte belonged to an extension, or to the white space around one.
+  // True if the last byte belonged to an extension or to the white space around one.
   bool in_extension() const { return at_ != At::size && at_ != At::line_feed; }
   std::string_view detail() const { return detail_; }  // static text
 
  private:
-  // What the next byte may be. White space is allowed around ';' and '=' only (BWS).
+  // What the next byte may be. White space is allowed only around ';' and '=' (BWS).
   enum class At : std::uint8_t {
     size,
     before_semicolon,

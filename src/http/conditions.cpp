@@ -7,13 +7,13 @@ namespace vesper::http {
 
 namespace {
 
-// etagc: visible ASCII without the quote, and obs-text.
+// etagc: visible ASCII except the quote, and obs-text (RFC 9110 §8.8.3).
 bool is_tag_byte(char c) {
   const auto byte = static_cast<unsigned char>(c);
   return byte == 0x21 || (byte >= 0x23 && byte != 0x7f);
 }
 
-// Cuts one tag off the front of `rest`.
+// Takes one tag from the front of `rest`.
 bool take_tag(std::string_view& rest, EntityTags& tags) {
   const bool weak = rest.starts_with("W/");
   if (weak) rest.remove_prefix(2);
@@ -52,7 +52,7 @@ bool add_entity_tags(std::string_view value, EntityTags& tags) {
   const std::size_t before = tags.count;
   std::size_t commas = 0;
   while (!rest.empty()) {
-    if (rest.front() == ',') {  // empty elements are ignored, a few of them (RFC 9110 §5.6.1.2)
+    if (rest.front() == ',') {  // RFC 9110 §5.6.1.2: a few empty elements are ignored
       if (++commas > 2 * kMaxEntityTags) return false;
       rest = trim(rest.substr(1));
       continue;

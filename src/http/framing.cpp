@@ -8,7 +8,7 @@ namespace vesper::http {
 
 namespace {
 
-// What one pass over the fields finds.
+// The fields that matter here, collected in one pass.
 struct Found {
   const Field* host = nullptr;
   const Field* content_length = nullptr;
@@ -26,7 +26,7 @@ struct Found {
 Found look_through(const Fields& fields) {
   Found found;
   for (const Field& field : fields) {
-    switch (field.name.size()) {  // of the names below, no two have the same length
+    switch (field.name.size()) {  // no two of the names below have the same length
       case 4:
         if (!equal_ignoring_case(field.name, "host")) break;
         found.host = &field;
@@ -60,7 +60,7 @@ Found look_through(const Fields& fields) {
   return found;
 }
 
-// RFC 9112 §6.1: the codings of all lines together have to be the one coding `chunked`.
+// RFC 9112 §6.1: the codings of all Transfer-Encoding lines together must be exactly `chunked`.
 std::optional<ParseError> check_codings(const Fields& fields) {
   bool chunked = false;
   bool other = false;
@@ -79,8 +79,8 @@ std::optional<ParseError> check_codings(const Fields& fields) {
   return std::nullopt;
 }
 
-// RFC 9112 §6.3, with everything refused that it leaves to the recipient. `framing` stays as it was
-// where the fields do not speak of a body.
+// RFC 9112 §6.3. Refuses everything that the RFC leaves to the recipient. Leaves `framing`
+// unchanged if no field describes a body.
 std::optional<ParseError> find_framing(const Fields& fields, const Found& found,
                                        std::uint8_t minor_version, BodyFraming& framing,
                                        std::uint64_t& length) {
@@ -100,7 +100,8 @@ std::optional<ParseError> find_framing(const Fields& fields, const Found& found,
   return std::nullopt;
 }
 
-// RFC 9112 §3.2: one Host, well formed; an absolute target's authority goes before it (§3.2.2).
+// RFC 9112 §3.2: exactly one well-formed Host. The authority of an absolute target takes precedence
+// (RFC 9112 §3.2.2).
 std::optional<ParseError> find_authority(const Found& found, RequestHead& head) {
   if (found.hosts > 1) return malformed("more than one Host");
   if (found.hosts == 0) {
@@ -121,7 +122,7 @@ std::optional<ParseError> interpret_request(RequestHead& head) {
           find_framing(head.fields, found, head.minor_version, head.framing, head.content_length))
     return error;
   head.has_content_length = found.content_lengths > 0;
-  // RFC 9112 §9.3: HTTP/1.0 persists only where it asks for it.
+  // RFC 9112 §9.3: an HTTP/1.0 connection persists only if the request asks for it.
   head.keep_alive =
       !found.connection_close && (head.minor_version == 1 || found.connection_keep_alive);
   if (head.minor_version == 1 && found.expects > 0)

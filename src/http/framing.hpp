@@ -1,6 +1,6 @@
-// What the fields of a head mean for the connection: host, length of the body, keep-alive,
-// expectation, upgrade. Everything that two readers of one message could understand differently is
-// refused here (RFC 9112 §11.2, request smuggling).
+// Derives the connection-level meaning of a head's fields: host, body length, keep-alive,
+// expectation, upgrade. Refuses everything that two readers of the message could interpret
+// differently, to prevent request smuggling (RFC 9112 §11.2).
 #pragma once
 
 #include <optional>
@@ -9,11 +9,12 @@
 
 namespace vesper::http {
 
-// Reads head.fields, fills in what follows from them, or says why the request is refused. Requires
-// method, target, version, authority and fields.
+// Reads head.fields and fills in the members that depend on them, or returns why the request is
+// refused. Requires method, target, version, authority and fields.
 std::optional<ParseError> interpret_request(RequestHead& head);
 
-// The same for a response. `to_head`: it answers a HEAD request and has no body whatever it says.
+// Does the same for a response. `to_head`: it answers a HEAD request, and so has no body whatever
+// its fields say.
 std::optional<ParseError> interpret_response(ResponseHead& head, bool to_head);
 
 }  // namespace vesper::http

@@ -1,4 +1,4 @@
-// The byte classes of HTTP's grammar as tables, and comparisons without locale. Nothing else.
+// The byte classes of HTTP's grammar as tables, and locale-independent comparisons.
 #pragma once
 
 #include <array>
@@ -9,9 +9,10 @@ namespace vesper::http {
 
 namespace grammar {
 
-inline constexpr std::uint8_t kTokenByte = 1;       // tchar, RFC 9110 §5.6.2
-inline constexpr std::uint8_t kFieldByte = 2;       // in a field value, RFC 9110 §5.5, with HTAB
-inline constexpr std::uint8_t kTargetByte = 4;      // taken in a request target
+inline constexpr std::uint8_t kTokenByte = 1;  // tchar, RFC 9110 §5.6.2
+// Allowed in a field value, RFC 9110 §5.5; includes HTAB.
+inline constexpr std::uint8_t kFieldByte = 2;
+inline constexpr std::uint8_t kTargetByte = 4;      // accepted in a request target
 inline constexpr std::uint8_t kUnreservedByte = 8;  // RFC 3986 §2.3
 
 constexpr bool is_alphanumeric(unsigned c) {
@@ -28,8 +29,8 @@ constexpr std::array<std::uint8_t, 256> make_classes() {
     for (const char t : std::string_view("-._~"))
       if (c == static_cast<unsigned char>(t)) bits |= kUnreservedByte;
     if (c == '\t' || (c >= 0x20 && c != 0x7f)) bits |= kFieldByte;
-    // Wider than RFC 3986: what curl sends as it was typed ({}, |, ", ...) is harmless here. '#'
-    // never belongs to a target, and bytes above 0x7e have to be percent-encoded.
+    // Wider than RFC 3986: characters that curl sends unencoded ({}, |, ", ...) are harmless here.
+    // '#' never belongs to a target, and bytes above 0x7e must be percent-encoded.
     if (c > 0x20 && c < 0x7f && c != '#') bits |= kTargetByte;
     classes[c] = static_cast<std::uint8_t>(bits);
   }
@@ -50,7 +51,7 @@ constexpr bool is_digit(char c) {
   return c >= '0' && c <= '9';
 }
 
-// True when every byte belongs to the class; also of an empty text.
+// True if every byte belongs to the class. True for an empty text.
 constexpr bool all_of_class(std::string_view text, std::uint8_t byte_class) {
   std::uint8_t common = byte_class;
   for (const char c : text) common &= grammar::kClasses[static_cast<unsigned char>(c)];
@@ -60,7 +61,7 @@ constexpr bool is_token(std::string_view text) {
   return !text.empty() && all_of_class(text, grammar::kTokenByte);
 }
 
-// 0..15, or -1 for what is no hex digit.
+// Returns 0 to 15, or -1 if `c` is not a hex digit.
 constexpr int hex_value(char c) {
   if (c >= '0' && c <= '9') return c - '0';
   if (c >= 'a' && c <= 'f') return c - 'a' + 10;
@@ -78,20 +79,20 @@ constexpr bool equal_ignoring_case(std::string_view a, std::string_view b) {
   return true;
 }
 
-// Without the spaces and tabs around it (OWS, RFC 9110 §5.6.3).
+// Removes surrounding spaces and tabs (OWS, RFC 9110 §5.6.3).
 constexpr std::string_view trim(std::string_view text) {
   while (!text.empty() && (text.front() == ' ' || text.front() == '\t')) text.remove_prefix(1);
   while (!text.empty() && (text.back() == ' ' || text.back() == '\t')) text.remove_suffix(1);
   return text;
 }
 
-// Walks through a comma-separated list (RFC 9110 §5.6.1). Not for lists whose elements may hold
-// quoted commas.
+// Iterates over a comma-separated list (RFC 9110 §5.6.1). Not suitable for elements with quoted
+// commas.
 class ListReader {
  public:
   explicit constexpr ListReader(std::string_view list) : rest_(list) {}
 
-  // The next element, trimmed; empty ones are given as they are. False at the end.
+  // Sets `element` to the next element, trimmed and possibly empty. Returns false at the end.
   constexpr bool next(std::string_view& element) {
     if (!more_) return false;
     const std::size_t comma = rest_.find(',');

@@ -12,7 +12,7 @@ namespace {
 
 constexpr std::string_view kScheme = "http://";
 
-// What has come of a line: its text, and its line end or the begin of one.
+// What has arrived of a line: its text and its line end, either of which may be incomplete.
 struct Line {
   std::string_view text;
   std::string_view end;  // from the first CR or LF on
@@ -20,7 +20,7 @@ struct Line {
   bool over() const { return !end.empty(); }
 };
 
-// `from`: the bytes before it were checked, so that no CR is among them but the last.
+// `from`: the bytes before it were checked, so that only the last of them can be a CR.
 Line split_line(std::string_view line, std::size_t from) {
   std::size_t end = line.find('\r', from > 0 ? from - 1 : 0);
   if (end == line.npos && line.ends_with('\n')) end = line.size() - 1;
@@ -28,27 +28,27 @@ Line split_line(std::string_view line, std::size_t from) {
   return {line.substr(0, end), line.substr(end)};
 }
 
-// The bytes from `from` on, as far as there are any.
+// The bytes from `from` on; empty if there are none.
 std::string_view tail(std::string_view text, std::size_t from) {
   return text.substr(std::min(from, text.size()));
 }
 
-// CRLF alone ends a line. RFC 9112 §2.2 would allow a bare LF; two readers that differ about it are
-// how requests are smuggled.
+// Only CRLF ends a line. RFC 9112 §2.2 would allow a bare LF, but two readers that disagree about
+// it enable request smuggling.
 std::optional<ParseError> check_line_end(std::string_view end) {
   if (end == "\r\n" || end == "\r" || end.empty()) return std::nullopt;
   if (end.front() == '\r') return malformed("a carriage return without a line feed");
   return malformed("a line ends without a carriage return");
 }
 
-// Cuts CRLF off a line that check_line_end has seen.
+// Removes the CRLF from a line that check_line_end() accepted.
 std::string_view without_line_end(std::string_view line) {
   VESPER_ASSERT(line.ends_with("\r\n"));
   return line.substr(0, line.size() - 2);
 }
 
-// "HTTP/1.0" or "HTTP/1.1" of which `text` has come so far; all of it where the line is `over`.
-// Another version of the same form is 505.
+// Checks the part of "HTTP/1.0" or "HTTP/1.1" that has arrived; if the line is `over`, that is all
+// of it. Another version of the same form is a 505.
 std::optional<ParseError> check_version_so_far(std::string_view text, bool over) {
   constexpr std::string_view kForm = "HTTP/d.d";
   constexpr ParseError kNone = malformed("the request line does not end with a space and HTTP/1.1");
@@ -70,7 +70,8 @@ void set_path_and_query(std::string_view text, RequestHead& head) {
   head.has_query = parts.has_query;
 }
 
-// RFC 9112 §3.2: the four forms of a target, by how it begins. `whole`: no more of it comes.
+// RFC 9112 §3.2: tells the four forms of a target by how it begins. `whole`: the target is
+// complete.
 std::optional<ParseError> check_target_begin(Method method, std::string_view target, bool whole) {
   if (target.empty() || target.front() == '/' || method == Method::connect) return std::nullopt;
   if (target == "*") return std::nullopt;
@@ -88,13 +89,13 @@ std::optional<ParseError> check_absolute_target(RequestHead& head) {
   if (!parse_authority(head.authority))
     return malformed("the address in the request target has no valid host");
   set_path_and_query(end == std::string_view::npos ? std::string_view() : rest.substr(end), head);
-  if (head.path.empty())  // §3.2.4: of OPTIONS it means the server itself
+  if (head.path.empty())  // RFC 9112 §3.2.4: an OPTIONS target without a path means the server
     head.path = head.method == Method::options && !head.has_query ? "*" : "/";
   return std::nullopt;
 }
 
-// A whole line, as nearly all are: one pass over its bytes says that it is good. Nothing is said of
-// any other line; the checks that know what is wrong, and where, come then.
+// Fast path for a complete line, the usual case: one pass over its bytes shows that it is valid.
+// False proves nothing; the full checks then decide.
 bool is_good_request_line(std::string_view line, std::size_t max_target) {
   constexpr std::string_view kEnd = " HTTP/1.1\r\n";
   if (!line.ends_with(kEnd)) return false;
@@ -116,9 +117,9 @@ bool is_good_field_line(std::string_view line) {
          all_of_class(line.substr(colon + 1), grammar::kFieldByte);
 }
 
-// What follows from a target that check_target_begin and the classes of bytes let through.
+// Completes the check of a target that passed check_target_begin() and the byte classes.
 std::optional<ParseError> check_target(RequestHead& head) {
-  if (head.method == Method::connect) {  // answered like any method that is not served
+  if (head.method == Method::connect) {  // answered like any method that is not implemented
     if (!parse_authority(head.target)) return malformed("the target of CONNECT is not host:port");
     return std::nullopt;
   }
@@ -134,7 +135,7 @@ std::optional<ParseError> check_target(RequestHead& head) {
   return check_absolute_target(head);
 }
 
-// `whole`: the space behind it is there.
+// `whole`: the space after the method has arrived.
 std::optional<ParseError> check_method(std::string_view method, std::size_t from, bool whole) {
   for (std::size_t i = from; i < method.size(); ++i) {
     if (i == 0 && method[i] == '\x16')

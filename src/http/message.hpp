@@ -1,5 +1,5 @@
-// The heads of HTTP/1.x messages as the parser hands them out, and its errors. Only data: views
-// into the parser's buffer, valid as long as Parser::request() and response() say.
+// The heads of HTTP/1.x messages that the parser returns, and its errors. Plain data: views into
+// the parser's buffer, valid as long as Parser::request() and Parser::response() say.
 #pragma once
 
 #include <cstdint>
@@ -8,17 +8,18 @@
 
 namespace vesper::http {
 
-// RFC 9110 §9. `other` is any valid token that we do not serve; its text is in the head.
+// RFC 9110 §9. `other` is any valid token that this server does not implement; its text is in the
+// head.
 enum class Method : std::uint8_t { get, head, put, post, delete_, options, connect, other };
 
-Method method_from(std::string_view text);  // case-sensitive, as methods are
+Method method_from(std::string_view text);  // case-sensitive (RFC 9110 §9.1)
 
 struct Field {
   std::string_view name;   // as sent
-  std::string_view value;  // without the white space around it; bytes 0x09, 0x20-0x7e, 0x80-0xff
+  std::string_view value;  // trimmed; bytes 0x09, 0x20-0x7e, 0x80-0xff
 };
 
-// Fields in the order in which they came. Lookups ignore case (RFC 9110 §5.1).
+// The fields in the order in which they arrived. Lookups ignore case (RFC 9110 §5.1).
 class Fields {
  public:
   const Field* find(std::string_view name) const;  // the first one of that name, or null
@@ -39,7 +40,7 @@ class Fields {
 // How the end of a body is found (RFC 9112 §6.3). until_close: responses only.
 enum class BodyFraming : std::uint8_t { none, length, chunked, until_close };
 
-// RFC 9110 §10.1.1. Expectations of an HTTP/1.0 request are ignored: `none`.
+// RFC 9110 §10.1.1. Always `none` for an HTTP/1.0 request, whose expectations are ignored.
 enum class Expectation : std::uint8_t { none, continue_100, other };
 
 struct RequestHead {
@@ -49,17 +50,17 @@ struct RequestHead {
   std::string_view path;       // still encoded; begins with '/', or is "*" (OPTIONS only); empty
                                // for CONNECT, whose target is an authority
   std::string_view query;      // still encoded, without the '?'
-  bool has_query = false;      // false: no '?' at all
-  std::string_view authority;  // host[:port]: of an absolute target, else of Host; checked for its
-                               // grammar; empty only in HTTP/1.0
+  bool has_query = false;      // false: there is no '?'
+  std::string_view authority;  // host[:port] from an absolute target, otherwise from Host; its
+                               // grammar was checked; empty only in HTTP/1.0
   std::uint8_t minor_version = 1;  // HTTP/1.<0 or 1>
   bool keep_alive = true;  // false: Connection: close, or HTTP/1.0 without Connection: keep-alive
   BodyFraming framing = BodyFraming::none;
-  bool has_content_length = false;   // true also with Content-Length: 0, whose framing is `none`
-  std::uint64_t content_length = 0;  // of framing `length`
+  bool has_content_length = false;   // also true for Content-Length: 0, whose framing is `none`
+  std::uint64_t content_length = 0;  // if framing is `length`
   Expectation expectation = Expectation::none;
-  std::string_view upgrade;  // the value of Upgrade where Connection lists it (RFC 9110 §7.8), else
-                             // empty. The parser never switches by itself.
+  std::string_view upgrade;  // the value of Upgrade if Connection lists it (RFC 9110 §7.8),
+                             // otherwise empty; the parser never switches protocols itself
   Fields fields;
 };
 
@@ -68,14 +69,14 @@ struct ResponseHead {
   std::uint8_t minor_version = 1;  // HTTP/1.<0 or 1>
   bool keep_alive = true;
   BodyFraming framing = BodyFraming::none;
-  std::uint64_t content_length = 0;  // of framing `length`
-  std::string_view upgrade;          // as in RequestHead; of interest with status 101
+  std::uint64_t content_length = 0;  // if framing is `length`
+  std::string_view upgrade;          // as in RequestHead; relevant for status 101
   Fields fields;
 };
 
-// Why a message was refused: status and code word of the answer (docs/http-api.md), a sentence for
-// people and, with 414 and 431, the limit in bytes or fields. All text is static. In a response
-// only the detail means something.
+// Why a message was refused: the status and code of the answer (docs/http-api.md), a text for
+// people and, for 414 and 431, the limit in bytes or fields. All texts are static. For a response,
+// only the detail has a meaning.
 struct ParseError {
   std::uint16_t status = 400;
   std::string_view code;
@@ -83,12 +84,12 @@ struct ParseError {
   std::size_t limit = 0;
 };
 
-// 400 "malformed", the answer to most of what the parser refuses.
+// 400 "malformed", the most common refusal.
 constexpr ParseError malformed(std::string_view detail) {
   return {400, "malformed", detail, 0};
 }
 
-// The phrase of a status that Vesper sends (RFC 9110 §15), "Status" for any other.
+// The reason phrase of a status that Vesper sends (RFC 9110 §15); "Status" for any other.
 std::string_view status_phrase(int status);
 
 }  // namespace vesper::http

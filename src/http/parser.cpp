@@ -15,8 +15,8 @@ namespace vesper::http {
 
 namespace {
 
-// A buffer that one large head has made larger than this is given back afterwards, so that ten
-// thousand idle connections do not keep it.
+// If one large head made the buffer larger than this, it is freed afterwards, so that ten thousand
+// idle connections do not retain it.
 constexpr std::size_t kKeptBuffer = 8 * 1024;
 
 }  // namespace
@@ -24,11 +24,11 @@ constexpr std::size_t kKeptBuffer = 8 * 1024;
 struct Parser::Machine {
   llhttp_t llhttp;
   std::string_view name;
-  Fields* fields = nullptr;  // where the fields of the head go
+  Fields* fields = nullptr;  // receives the fields of the head
   bool head_complete = false;
   bool chunk_header = false;
   bool message_complete = false;
-  std::size_t body_bytes = 0;  // of the last piece
+  std::size_t body_bytes = 0;  // in the last piece
 
   static Machine& of(llhttp_t* llhttp) { return *static_cast<Machine*>(llhttp->data); }
 
@@ -42,8 +42,8 @@ struct Parser::Machine {
   }
   static int on_head(llhttp_t* llhttp) {
     of(llhttp).head_complete = true;
-    // Otherwise llhttp stops behind the message and waits for another protocol. Whether one comes
-    // is the caller's decision; an upgrade that it does not take is an ordinary message.
+    // Otherwise llhttp would stop after the message and wait for another protocol. The caller
+    // decides about an upgrade; without one, this is an ordinary message.
     llhttp->upgrade = 0;
     return 0;
   }
@@ -88,7 +88,7 @@ struct Parser::Machine {
     return llhttp_execute(&llhttp, piece.data(), piece.size()) == HPE_OK;
   }
 
-  // Static text of llhttp's.
+  // The text is static in llhttp.
   std::string_view reason() const {
     const char* text = llhttp_get_error_reason(&llhttp);
     return text != nullptr && *text != '\0' ? text : "the message is malformed";
@@ -116,7 +116,7 @@ Step Parser::fail(const ParseError& error) {
   return Step::error;
 }
 
-// llhttp refused what our checks let through, or understood it otherwise.
+// llhttp refused input that our checks accepted, or interpreted it differently.
 Step Parser::disagree() {
   return fail(malformed(machine_->reason()));
 }
@@ -150,7 +150,7 @@ Step Parser::finish() {
     case Phase::before_line: return Step::need_more;
     case Phase::failed: return Step::error;
     case Phase::first_line:
-      if (buffer_.empty()) return Step::need_more;  // behind a message stood an empty line
+      if (buffer_.empty()) return Step::need_more;  // only an empty line followed the last message
       break;
     case Phase::fields:
     case Phase::fixed_body:
@@ -176,7 +176,7 @@ void Parser::begin_message() {
   field_lines_ = 0;
   empty_line_seen_ = false;
   const auto reset = [](auto& head) {
-    auto fields = std::move(head.fields);  // its memory is used again
+    auto fields = std::move(head.fields);  // reuses its memory
     fields.clear();
     head = {};
     head.fields = std::move(fields);
@@ -185,11 +185,11 @@ void Parser::begin_message() {
   else reset(response_);
 }
 
-// How long the line that is being read may get, its end included.
+// The maximum length of the current line, including its end.
 std::size_t Parser::line_room() const {
   if (phase_ == Phase::fields) {
     const std::size_t used = line_start_ - fields_start_;
-    return limits_.max_header_bytes - used + 2;  // the empty line at the end is free
+    return limits_.max_header_bytes - used + 2;  // the final empty line does not count
   }
   return kind_ == Kind::request ? limits_.max_target + kRequestLineOverhead : kMaxStatusLine;
 }
@@ -229,7 +229,7 @@ Step Parser::parse_head(std::string_view input, std::size_t& consumed) {
   return Step::need_more;
 }
 
-// The line that ends the buffer, of which `had` bytes were checked before.
+// Checks the last line in the buffer, of which the first `had` bytes were checked before.
 std::optional<ParseError> Parser::check_line(std::size_t had) const {
   const std::string_view line = std::string_view(buffer_).substr(line_start_);
   if (phase_ == Phase::fields) return check_field_line_so_far(line, had);
@@ -237,7 +237,7 @@ std::optional<ParseError> Parser::check_line(std::size_t had) const {
   return check_request_line_so_far(line, had, limits_.max_target, empty_line_seen_);
 }
 
-// The line that ends the buffer is whole and checked.
+// Handles the last line in the buffer, which is complete and checked.
 std::optional<ParseError> Parser::take_line(bool& head_complete) {
   const std::string_view line = std::string_view(buffer_).substr(line_start_);
   if (phase_ == Phase::first_line) {
@@ -246,7 +246,8 @@ std::optional<ParseError> Parser::take_line(bool& head_complete) {
       buffer_.clear();
       return std::nullopt;
     }
-    // The views are made again when the head is complete: the buffer may move until then.
+    // These views are set again when the head is complete, because the buffer may still be
+    // reallocated.
     auto error = kind_ == Kind::request ? check_request_line(line, request_)
                                         : check_status_line(line, response_);
     if (error) return error;
@@ -272,8 +273,9 @@ Step Parser::complete_head() {
   if (kind_ == Kind::request) {
     const auto error = check_request_line(first_line, request_);
     VESPER_ASSERT(!error);
-    // A request's body depends on its fields alone, whatever the method. llhttp knows a fixed set
-    // of methods and treats some in its own way, so it gets the same plain line for all of them.
+    // Whether a request has a body depends on its fields alone, not on its method. llhttp knows a
+    // fixed set of methods and treats some specially, so it always gets the same plain request
+    // line.
     machine.begin(kind_, request_.fields);
     const bool accepted = machine.feed("PUT * HTTP/1.1\r\n");
     VESPER_ASSERT(accepted);
@@ -286,7 +288,8 @@ Step Parser::complete_head() {
   const auto error = kind_ == Kind::request ? interpret_request(request_)
                                             : interpret_response(response_, to_head_);
   if (error) return fail(*error);
-  if (response_.status >= 200) to_head_ = false;  // an interim response answers nothing yet
+  // An interim response is not the answer to the HEAD.
+  if (response_.status >= 200) to_head_ = false;
   const Fields& found = kind_ == Kind::request ? request_.fields : response_.fields;
   if (!agreed || found.size() != field_lines_) return disagree();
   if (kind_ == Kind::request) enter_body(request_.framing, request_.content_length);
@@ -311,7 +314,7 @@ void Parser::enter_body(BodyFraming framing, std::uint64_t length) {
   }
 }
 
-// RFC 9112 §7.1.
+// Parses a body (RFC 9112 §6, §7.1).
 Step Parser::parse_body(std::string_view input, std::size_t& consumed) {
   while (consumed < input.size()) {
     const std::string_view rest = input.substr(consumed);
@@ -353,7 +356,7 @@ Step Parser::give_body(std::string_view part, std::size_t& consumed) {
   return Step::body;
 }
 
-// chunk-size [ chunk-ext ] CRLF.
+// Grammar: chunk-size [ chunk-ext ] CRLF.
 Step Parser::parse_chunk_size(std::string_view input, std::size_t& consumed) {
   for (const char c : input) {
     ++consumed;
@@ -369,7 +372,7 @@ Step Parser::parse_chunk_size(std::string_view input, std::size_t& consumed) {
   return Step::need_more;
 }
 
-// llhttp gets the size alone: it never sees what is dropped.
+// llhttp gets only the size; it never sees the extensions.
 Step Parser::begin_chunk() {
   remaining_ = chunk_line_.size();
   chunk_line_ = ChunkLine();
@@ -389,7 +392,7 @@ Step Parser::begin_chunk() {
   return Step::need_more;
 }
 
-// The CRLF behind a chunk's data.
+// Parses the CRLF after a chunk's data.
 Step Parser::parse_chunk_data_end(std::string_view input, std::size_t& consumed) {
   if (input.front() != (carriage_return_seen_ ? '\n' : '\r'))
     return fail(malformed("a chunk is longer than its size"));
@@ -402,8 +405,8 @@ Step Parser::parse_chunk_data_end(std::string_view input, std::size_t& consumed)
   return Step::need_more;
 }
 
-// Trailer fields are checked as header fields are, and dropped. RFC 9110 §6.5.1: a recipient must
-// not merge a trailer field that it does not know to be safe into the header section.
+// Checks trailer fields like header fields, and discards them. RFC 9110 §6.5.1: a recipient must
+// not merge a trailer field into the header section unless it knows that field to be safe to merge.
 Step Parser::parse_trailer(std::string_view input, std::size_t& consumed) {
   const std::size_t had = trailer_line_.size();
   const std::size_t room = limits_.max_header_bytes - dropped_bytes_ + 2;

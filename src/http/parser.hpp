@@ -1,6 +1,6 @@
-// A pull parser for HTTP/1.0 and HTTP/1.1: bytes in, steps out, no callback reaches the caller. It
-// cuts the input at its structural borders and refuses what is lax (line_check, framing); llhttp
-// reads the same pieces and both have to agree. No sockets, no routes, no body limits in here.
+// A pull parser for HTTP/1.0 and HTTP/1.1: it takes bytes and returns steps, without callbacks. It
+// splits the input into structural pieces and refuses lax input (line_check.hpp, framing.hpp).
+// llhttp then parses the same pieces, and both must agree. No sockets, routes or body limits here.
 #pragma once
 
 #include <cstdint>
@@ -15,23 +15,23 @@
 namespace vesper::http {
 
 struct Limits {
-  std::size_t max_target = 32 * 1024;  // bytes of the request target: 414
-  // Bytes of all field lines, line ends included: 431. As many again of trailer fields, and of
-  // chunks' extensions beside one for each byte of the chunks' data.
+  std::size_t max_target = 32 * 1024;  // bytes of the request target; more is a 414
+  // Bytes of all field lines including line ends; more is a 431. The same limit applies to trailer
+  // fields, and to chunk extensions, which get one more byte for each byte of chunk data.
   std::size_t max_header_bytes = 16 * 1024;
-  std::size_t max_header_fields = 100;  // 431; as many again of trailer fields
+  std::size_t max_header_fields = 100;  // more is a 431; the same limit applies to trailer fields
 };
 
 enum class Step : std::uint8_t {
-  need_more,    // all input is taken; nothing to report
-  head,         // request() or response() is complete; nothing behind it is taken yet
-  body,         // body() is the next part of the decoded body, never empty
-  message_end,  // of the body and of the message; a head without a body has one, too
-  error,        // error() says why; for good: the bytes behind it mean nothing
+  need_more,    // all input was taken; nothing to report
+  head,         // request() or response() is complete; no byte after the head was taken
+  body,         // body() is the next part of the decoded body; never empty
+  message_end,  // the message is complete; also reported if there is no body
+  error,        // see error(); final, the remaining bytes have no meaning
 };
 
-// One connection's reader. However the input is split over calls, the heads, the bytes of the
-// bodies, the ends and the error are the same.
+// Parses one direction of one connection. The results do not depend on how the input is split over
+// calls: the heads, body bytes, ends and errors are the same.
 class Parser {
  public:
   enum class Kind : std::uint8_t { request, response };
@@ -41,36 +41,36 @@ class Parser {
   Parser(const Parser&) = delete;
   Parser& operator=(const Parser&) = delete;
 
-  // Reads from `input` up to the next step and says how much of it was taken. To be called again
-  // with the rest (also with an empty rest) until need_more. After message_end it goes on with the
-  // next message; behind a message that was not keep_alive everything is taken and ignored
-  // (RFC 9112 §9.6). After Step::head of an upgrade the caller may stop and read the rest itself.
+  // Reads from `input` up to the next step and sets `consumed`. Call it again with the rest, even
+  // if that is empty, until it returns need_more. After message_end, it continues with the next
+  // message. After a message that was not keep_alive, it takes and ignores everything (RFC 9112
+  // §9.6). After Step::head of an upgrade, the caller may stop and read the rest itself.
   Step parse(std::string_view input, std::size_t& consumed);
 
-  // The connection's end. message_end where it ends a body, error in the middle of a message,
-  // else need_more.
+  // The connection has ended. Returns message_end if that ends a body, error in the middle of a
+  // message, otherwise need_more.
   Step finish();
 
-  // Valid from Step::head until the first parse() after message_end. Requires the right kind.
+  // Valid from Step::head until the first parse() after message_end. Requires the matching Kind.
   const RequestHead& request() const;
   const ResponseHead& response() const;
-  // After Step::body: a slice of the input of that call.
+  // After Step::body: a slice of that call's input.
   std::string_view body() const { return body_; }
   const ParseError& error() const { return error_; }
 
-  // The next response answers a HEAD request: it has no body whatever it says.
+  // The next response answers a HEAD request and so has no body, whatever its fields say.
   void expect_head_response() { to_head_ = true; }
 
-  // Between two messages, with no byte of the next one taken: an idle connection.
+  // True between two messages if no byte of the next one was taken.
   bool idle() const { return phase_ == Phase::before_line; }
-  // In the middle of a head.
+  // True in the middle of a head.
   bool in_head() const { return phase_ == Phase::first_line || phase_ == Phase::fields; }
 
  private:
-  struct Machine;  // llhttp and what its callbacks note down
+  struct Machine;  // llhttp and the state that its callbacks set
 
   enum class Phase : std::uint8_t {
-    before_line,  // of the next message
+    before_line,  // before the next message
     first_line,
     fields,
     fixed_body,
@@ -79,7 +79,7 @@ class Parser {
     chunk_data,
     chunk_data_end,
     trailer,
-    message_over,  // message_end is to be reported
+    message_over,  // message_end is due
     closed,        // input is ignored
     failed,
   };
@@ -108,15 +108,15 @@ class Parser {
   Phase phase_ = Phase::before_line;
   bool empty_line_seen_ = false;  // one empty line before a request line is skipped
   bool to_head_ = false;
-  bool carriage_return_seen_ = false;  // in the line between chunks
+  bool carriage_return_seen_ = false;  // between chunks
   ChunkLine chunk_line_;
-  std::string trailer_line_;       // so far; never above the limits
-  std::size_t dropped_bytes_ = 0;  // of extensions beyond the data, then of trailer fields
+  std::string trailer_line_;       // so far; bounded by the limits
+  std::size_t dropped_bytes_ = 0;  // of extensions beyond the chunk data, then of trailer fields
   std::size_t trailer_fields_ = 0;
-  std::uint64_t remaining_ = 0;   // bytes of the body, or of the chunk, still to come
-  std::string buffer_;            // the head so far, never above the limits
-  std::size_t line_start_ = 0;    // in buffer_: where the line begins that is being read
-  std::size_t fields_start_ = 0;  // in buffer_: behind the first line
+  std::uint64_t remaining_ = 0;   // bytes left of the body or the chunk
+  std::string buffer_;            // the head so far; bounded by the limits
+  std::size_t line_start_ = 0;    // in buffer_: the start of the current line
+  std::size_t fields_start_ = 0;  // in buffer_: the end of the first line
   std::size_t field_lines_ = 0;
   RequestHead request_;
   ResponseHead response_;

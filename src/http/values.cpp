@@ -10,8 +10,8 @@ namespace vesper::http {
 
 namespace {
 
-// The civil date of a day count since 1970-01-01 (proleptic Gregorian). Eras of 400 years have
-// 146097 days; counting years from March puts the leap day at a year's end.
+// The civil date for a count of days since 1970-01-01 (proleptic Gregorian). An era of 400 years
+// has 146097 days. Counting years from March puts the leap day at the end of a year.
 struct Date {
   std::int64_t year;
   unsigned month;  // 1..12
@@ -20,7 +20,7 @@ struct Date {
 
 Date date_of(std::int64_t days) {
   constexpr std::int64_t kDaysPerEra = 146097;
-  days += 719468;  // from 0000-03-01
+  days += 719468;  // counted from 0000-03-01
   const std::int64_t era = (days >= 0 ? days : days - kDaysPerEra + 1) / kDaysPerEra;
   const std::int64_t day_of_era = days - era * kDaysPerEra;
   const std::int64_t year_of_era =
@@ -87,7 +87,7 @@ std::optional<std::string> unquote(std::string_view value) {
     }
     content += c;
   }
-  return std::nullopt;  // not closed
+  return std::nullopt;  // no closing quote
 }
 
 bool list_contains(std::string_view list, std::string_view token) {

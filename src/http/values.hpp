@@ -1,5 +1,5 @@
-// Small values in headers and parameters: numbers, durations, flags, token lists, dates. Strict:
-// one spelling for one value, nothing guessed.
+// Parses small values in headers and parameters: numbers, durations, flags, token lists and dates.
+// Strict: each value has a single spelling, and nothing is guessed.
 #pragma once
 
 #include <cstdint>
@@ -11,32 +11,34 @@
 
 namespace vesper::http {
 
-// 0 to 2^64-1 in decimal digits, without sign, spaces or leading zeros.
+// Accepts 0 to 2^64-1 in decimal digits, without sign, spaces or leading zeros.
 std::optional<std::uint64_t> parse_decimal(std::string_view text);
 
 inline constexpr std::int64_t kMaxDurationMs = std::int64_t{3650} * 24 * 3600 * 1000;
 
-// A whole number and its unit, ms s m h d: "500ms", "2h". 1 ms to 3650 days; nothing otherwise.
+// Accepts a whole number with a unit (ms, s, m, h or d), such as "500ms" or "2h", from 1 ms to 3650
+// days.
 std::optional<Duration> parse_duration(std::string_view text);
 
-// The value of a flag in a query: "" (?f and ?f=), "1", "true" set it, "0" and "false" do not.
+// Parses a flag in a query: "" (from ?f and ?f=), "1" and "true" are true, "0" and "false" are
+// false.
 std::optional<bool> parse_flag(std::string_view value);
 
-// A field's value that is a text as it is or, where it begins with a quote, a string of RFC 8941
-// §3.3.3: then its content. Nothing where such a string is malformed or something stands behind it.
+// Returns a field value unchanged, or, if it begins with a quote, the content of the string (RFC
+// 8941 §3.3.3). Returns nothing if the string is malformed or followed by anything.
 std::optional<std::string> unquote(std::string_view value);
 
-// Whether a comma-separated list of tokens has this one; case is ignored.
+// True if a comma-separated list of tokens contains `token`, ignoring case.
 bool list_contains(std::string_view list, std::string_view token);
 
 // Appends a time as IMF-fixdate, 29 bytes (RFC 9110 §5.6.7): "Sun, 06 Nov 1994 08:49:37 GMT".
-// Years 0 to 9999.
+// Requires a year from 0 to 9999.
 void append_http_date(std::int64_t unix_seconds, std::string& out);
 
-// The text of the current second, made once a second.
+// Caches the formatted date, so that it is made only once per second.
 class DateCache {
  public:
-  // Valid until the next call with another second.
+  // The view is valid until the next call with a different second.
   std::string_view at(std::int64_t unix_seconds) {
     if (text_.empty() || unix_seconds != second_) {
       text_.clear();

@@ -31,7 +31,8 @@ addrinfo hints() {
   return wanted;
 }
 
-// RFC 1035 §2.3.4: labels of 1 to 63 bytes, 253 in all. What is longer no resolver will ever know.
+// RFC 1035 §2.3.4: labels of 1 to 63 bytes, 253 bytes in total. No resolver can know a name beyond
+// that.
 bool can_be_a_name(std::string_view host) {
   if (host.ends_with('.')) host.remove_suffix(1);
   if (host.empty() || host.size() > 253) return false;

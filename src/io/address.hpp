@@ -1,4 +1,4 @@
-// Socket addresses: from text, from names, and what kind they are.
+// Socket addresses and asynchronous name lookup.
 #pragma once
 
 #include <sys/socket.h>
@@ -21,7 +21,7 @@ class Address {
 
   const sockaddr* raw() const { return reinterpret_cast<const sockaddr*>(&storage_); }
   bool is_v6() const { return storage_.ss_family == AF_INET6; }
-  bool is_loopback() const;  // 127.0.0.0/8, ::1, and the former mapped into IPv6
+  bool is_loopback() const;  // 127.0.0.0/8, ::1, and 127.0.0.0/8 mapped into IPv6
   std::uint16_t port() const;
   std::string to_string() const;  // "127.0.0.1:5000", "[::1]:5000"
 
@@ -29,7 +29,8 @@ class Address {
   sockaddr_storage storage_{};
 };
 
-// The addresses of a name, at least one, without blocking. Destroying it drops the answer.
+// Resolves a name to at least one address without blocking. Destroying the lookup discards its
+// result.
 class Lookup {
  public:
   explicit Lookup(Loop& loop) : loop_(loop) {}
@@ -37,12 +38,12 @@ class Lookup {
   Lookup(const Lookup&) = delete;
   Lookup& operator=(const Lookup&) = delete;
 
-  // `done` may be called from within start(), for one when `host` is an IP address. An error with
-  // code EINVAL is final: no resolver will ever know this name. After any other (EAGAIN), it may
-  // later.
+  // May call `done` from within start(), for example if `host` is an IP address. An error with code
+  // EINVAL is final: no resolver can know this name. After any other error (EAGAIN), a later
+  // attempt may succeed.
   void start(const std::string& host, std::uint16_t port,
              Delegate<void, Result<std::vector<Address>>> done);
-  // No call of `done`. A thread of the pool may still be at it (Loop::awaits_resolver).
+  // `done` will not be called. A thread of the pool may still be resolving (Loop::awaits_resolver).
   void cancel();
 
  private:

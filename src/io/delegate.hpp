@@ -1,5 +1,5 @@
-// A callback without ownership, allocation or virtual call: an object and one of its member
-// functions. The object outlives whatever holds the delegate.
+// A callback that consists of an object and one of its member functions. It needs no ownership,
+// allocation or virtual call. The object must outlive every delegate to it.
 #pragma once
 
 #include <utility>

@@ -36,8 +36,8 @@ Loop::~Loop() {
         reinterpret_cast<uv_handle_t*>(&sigterm_), reinterpret_cast<uv_handle_t*>(&sigint_),
         reinterpret_cast<uv_handle_t*>(&sighup_)})
     uv_close(handle, nullptr);
-  // Runs the close callbacks of streams that were destroyed before, too, and waits for work that
-  // the thread pool still has.
+  // Also runs the close callbacks of streams that were destroyed earlier, and waits for the thread
+  // pool's remaining work.
   uv_run(&loop_, UV_RUN_DEFAULT);
   VESPER_ASSERT(uv_loop_close(&loop_) == 0);
 }
@@ -81,8 +81,9 @@ uv_buf_t Loop::read_buffer() {
   return uv_buf_init(read_buffer_.get(), kReadBuffer);
 }
 
-// libuv could tell how long it polled, but then polls twice. All that takes long begins with a read
-// or in turn().
+// Records when the loop woke up. libuv could measure its polling time, but would then poll twice.
+// Everything that takes long begins with a read or in turn(), so read_buffer() and after_poll()
+// call this.
 void Loop::awake() {
   if (awake_since_ == Instant{}) awake_since_ = now();
 }
@@ -92,13 +93,13 @@ void Loop::measure(Instant at) {
   awake_since_ = Instant{};
 }
 
-// The timer is only there to wake the poll. It is set again when it would be late, or so early that
-// the extra wake-up would cost more than setting it.
+// The timer only wakes the poll. It is set again if it would fire too late, or so early that the
+// extra wake-up would cost more than setting it.
 void Loop::arm(Instant at) {
-  if (armed_ != kNever && armed_ <= at) armed_ = kNever;  // it has fired
+  if (armed_ != kNever && armed_ <= at) armed_ = kNever;  // the timer has fired
   if (deadline_ == kNever) return;
   if (armed_ <= deadline_ && deadline_ - armed_ < milliseconds(5)) return;
-  // libuv's timers count on CLOCK_MONOTONIC; what carries over is how long there is to wait.
+  // libuv's timers use CLOCK_MONOTONIC, so convert the remaining time, not the instant.
   const std::int64_t due = static_cast<std::int64_t>(uv_hrtime()) + (deadline_ - at).ns;
   const std::int64_t due_ms = due / 1'000'000 + 1;
   const std::int64_t wait_ms = due_ms - static_cast<std::int64_t>(uv_now(&loop_));

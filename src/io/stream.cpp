@@ -11,7 +11,7 @@
 namespace vesper::io {
 namespace {
 
-constexpr std::size_t kKeepText = 16u << 10;  // capacity that an idle connection may hold
+constexpr std::size_t kKeepText = 16u << 10;  // bytes of capacity that an idle connection may keep
 constexpr std::size_t kStackBuffers = 16;
 
 uv_stream_t* as_stream(uv_tcp_t* tcp) {
@@ -148,7 +148,7 @@ void Stream::flush() {
   bytes_out_ += total;
   auto left = static_cast<std::size_t>(taken);
   if (left == total) {
-    // The usual case. The buffer stays for the next turn, unless it grew large.
+    // Usually everything was written. Keep the buffer for the next turn unless it has grown large.
     if (gathered_.size() == 1 && gathered_[0].text.capacity() <= kKeepText) {
       gathered_[0].text.clear();
       gathered_[0].shared = {};
@@ -161,8 +161,8 @@ void Stream::flush() {
   while (left >= buffers[first].len) left -= buffers[first++].len;
   buffers[first].base += left;
   buffers[first].len -= left;
-  // Chunks keep their place in memory when the vector is moved; a short text that lives inside its
-  // string does, too, since the vector's elements are not.
+  // The pending buffers point into the chunks. Moving the vector does not move its elements, so
+  // even a short text stored inside its string object stays in place.
   handle_->flying = std::move(gathered_);
   gathered_.clear();
   writing_ = true;
@@ -200,7 +200,7 @@ void Stream::fail(int status) {
   if (events_.failed) events_.failed(-status);
 }
 
-// Nothing of it reaches the owner from here on. Null when closed already.
+// Detaches the handle, so that none of its callbacks reaches this object. Null if already closed.
 uv_tcp_t* Stream::let_go() {
   if (handle_ == nullptr) return nullptr;
   Handle* handle = std::exchange(handle_, nullptr);
@@ -246,7 +246,7 @@ Result<void> Listener::listen(const std::vector<Address>& addresses, int backlog
     uv_tcp_init(loop_.raw(), &socket->tcp);
     socket->tcp.data = socket;
     sockets_.push_back(socket);
-    // A v6 socket that also took v4 would clash with the v4 address of the same name.
+    // A v6 socket that also accepts v4 would conflict with the v4 address of the same name.
     const bool v6_only = address.is_v6() && addresses.size() > 1;
     int status = uv_tcp_bind(&socket->tcp, address.raw(), v6_only ? unsigned{UV_TCP_IPV6ONLY} : 0U);
     if (status == 0)

@@ -1,5 +1,5 @@
-// TCP: bytes in as views, gathered buffers out, one write per flush; and the socket that listens.
-// No protocol and no policy in here.
+// TCP streams and listeners. Input arrives as views; output is gathered and written once per flush.
+// Protocols and policies are up to the callers.
 #pragma once
 
 #include <deque>
@@ -16,13 +16,13 @@
 
 namespace vesper::io {
 
-// Called from the loop, or from within flush(). The stream may be closed in any of them, but it is
-// destroyed only after they have returned.
+// Called from the loop, or from within flush(). A callback may close the stream, but must not
+// destroy it.
 struct StreamEvents {
-  Delegate<void, std::string_view> bytes;  // the view is good until it returns
+  Delegate<void, std::string_view> bytes;  // the view is valid until the callback returns
   Delegate<void> ended;                    // the other side sends no more; it may still read
-  Delegate<void, int> failed;              // errno; the stream is closed, nothing comes after this
-  Delegate<void> drained;                  // what flush() had to leave has been taken by the kernel
+  Delegate<void, int> failed;  // an errno; the stream is closed and reports nothing more
+  Delegate<void> drained;      // the kernel has taken the output that flush() could not write
 };
 
 class Listener;
@@ -36,44 +36,45 @@ class Stream {
 
   void set_events(StreamEvents events) { events_ = events; }
 
-  // `done` gets 0 or an errno. There is no deadline in here: close() abandons the attempt.
+  // `done` receives 0 or an errno. There is no timeout; close() abandons the attempt.
   void connect(const Address& address, Delegate<void, int> done);
 
-  // What was sent and is not acknowledged for this long ends the connection, ETIMEDOUT (RFC 5482).
-  // Behind connect(); no more than a wish where the system does not know it.
+  // If sent data stays unacknowledged for this long, the connection fails with ETIMEDOUT (RFC
+  // 5482). Call it after connect(). Has no effect on systems without this option.
   void fail_after(Duration unacknowledged);
-  // TCP asks an idle connection once a second whether its other end lives. When nothing answers,
-  // the connection fails (ETIMEDOUT) after four seconds, or after what fail_after() says.
+  // Makes TCP probe an idle connection once a second. Without an answer, the connection fails
+  // (ETIMEDOUT) after four seconds, or after the time given to fail_after().
   void keep_alive();
 
   void read_start();
   void read_stop();
 
-  // Output gathers until flush(). Append to text(); send() shares the slice, without a copy.
+  // Output is gathered until flush(). Append to text(). send() adds a shared slice without a copy.
   std::string& text();
   void send(SharedBytes bytes);
-  // Hands over what was gathered. The kernel takes it now, or the rest as it has room: `drained`.
+  // Writes the gathered output. What the kernel cannot take now is written as it gets room; then
+  // `drained` is called.
   void flush();
-  // Bytes that the kernel has not taken.
+  // Bytes that the kernel has not taken yet.
   std::size_t queued() const;
-  // Our half ends when everything gathered is out. Nothing may be gathered after it.
+  // Closes the sending half once all gathered output is written. Gather nothing after this call.
   void finish();
 
-  // At once; what is queued is lost. Harmless when closed already.
+  // Closes immediately and discards queued output. Does nothing if already closed.
   void close();
   bool is_open() const { return handle_ != nullptr; }
-  // A close that the other side sees as a reset.
+  // Closes with a TCP reset.
   void reset();
 
   Address peer() const;  // requires a connection
   Address local() const;
 
   std::uint64_t bytes_in() const { return bytes_in_; }
-  std::uint64_t bytes_out() const;  // that the kernel has taken
+  std::uint64_t bytes_out() const;  // taken by the kernel
 
  private:
   friend class Listener;
-  // The text, then the slice behind it.
+  // A text, followed by a shared slice.
   struct Chunk {
     std::string text;
     SharedBytes shared;
@@ -84,7 +85,7 @@ class Stream {
     uv_write_t write;
     uv_shutdown_t shutdown;
     Stream* owner;
-    std::vector<Chunk> flying;  // what the write under way reads
+    std::vector<Chunk> flying;  // the data of the write in progress
   };
 
   void on_read(ssize_t size, const uv_buf_t* buffer);
@@ -97,27 +98,28 @@ class Stream {
   Loop& loop_;
   StreamEvents events_;
   Delegate<void, int> on_connected_;
-  Handle* handle_;  // null when closed; freed by its close callback
+  Handle* handle_;  // null if closed; freed by its close callback
   std::vector<Chunk> gathered_;
   bool writing_ = false;
   bool finishing_ = false;
   bool finished_ = false;
   std::uint64_t bytes_in_ = 0;
-  std::uint64_t bytes_out_ = 0;  // given to libuv
+  std::uint64_t bytes_out_ = 0;  // handed to libuv
 };
 
 class Listener {
  public:
-  // `waiting`: accept() has something to take.
+  // `waiting` is called when accept() has a connection to take.
   Listener(Loop& loop, Delegate<void> waiting) : loop_(loop), waiting_(waiting) {}
   ~Listener() { close(); }
   Listener(const Listener&) = delete;
   Listener& operator=(const Listener&) = delete;
 
-  // Binds and listens on each. Error::code: EADDRINUSE, EADDRNOTAVAIL, EACCES ...
+  // Binds and listens on each address. Error::code is EADDRINUSE, EADDRNOTAVAIL, EACCES or another
+  // errno.
   Result<void> listen(const std::vector<Address>& addresses, int backlog);
-  // Takes one waiting connection, or none. What is not taken waits, and the kernel's queue behind
-  // it: that is how accepting pauses.
+  // Takes one waiting connection and returns true, or returns false if there is none. To pause
+  // accepting, do not call it: connections then wait in the kernel's queue.
   bool accept(Stream& into);
   void close();
 

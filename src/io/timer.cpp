@@ -5,7 +5,7 @@
 namespace vesper::io {
 namespace {
 
-// Rounded up, so that a timer is never early.
+// Rounds up, so that a timer never fires early.
 std::uint64_t whole_ms(Duration duration) {
   return duration.ns <= 0 ? 0 : (static_cast<std::uint64_t>(duration.ns) + 999'999) / 1'000'000;
 }
@@ -25,7 +25,7 @@ Timer::~Timer() {
 }
 
 void Timer::start(Duration first, Duration repeat) {
-  // uv_timer_start counts from the time that the loop has cached.
+  // uv_timer_start() counts from the loop's cached time, so update it first.
   uv_update_time(handle_->timer.loop);
   uv_timer_start(
       &handle_->timer,

@@ -1,5 +1,5 @@
-// A timer for what needs no precision (sweeps, redials), and work for another thread. The node's
-// deadline is the loop's own (io/loop.hpp).
+// A timer for tasks that need no precision (sweeps, redials), and background work on another
+// thread. For the node's deadline, see Loop::set_deadline().
 #pragma once
 
 #include "base/time.hpp"
@@ -8,7 +8,7 @@
 
 namespace vesper::io {
 
-// May be destroyed or started again from within its own callback.
+// May be destroyed or restarted from within its own callback.
 class Timer {
  public:
   Timer(Loop& loop, Delegate<void> on_timer);
@@ -16,7 +16,7 @@ class Timer {
   Timer(const Timer&) = delete;
   Timer& operator=(const Timer&) = delete;
 
-  // After `first`, then every `repeat` (zero: once). Replaces what was set before.
+  // Fires after `first`, then every `repeat` (zero: only once). Replaces the previous setting.
   void start(Duration first, Duration repeat = {});
   void stop();
   bool active() const;
@@ -30,8 +30,9 @@ class Timer {
   Handle* handle_;  // freed by its close callback
 };
 
-// One piece of work on a thread of the pool. `work` runs there and touches nothing that the loop's
-// thread uses meanwhile; `done` is called on the loop's thread. Requires: destroyed only when idle.
+// Runs one task at a time on a thread of the pool. `work` runs on that thread and must not share
+// data with the loop's thread meanwhile. `done` is called on the loop's thread. Destroy it only
+// while not busy.
 class Background {
  public:
   Background(Loop& loop, Delegate<void> work, Delegate<void> done);

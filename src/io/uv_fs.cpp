@@ -19,7 +19,7 @@ namespace vesper::io {
 namespace {
 
 constexpr std::size_t kOpenFiles = 6;
-constexpr std::size_t kVectors = 256;  // per pwritev; the kernel's limit is 1024
+constexpr std::size_t kVectors = 256;  // buffers per pwritev; the kernel's limit is 1024
 constexpr std::size_t kZeros = 128u << 10;
 constexpr mode_t kDirectoryMode = 0750;
 constexpr mode_t kFileMode = 0640;
@@ -28,7 +28,7 @@ Error system_error(const char* call, const std::string& path, int code) {
   return Error{fmt::format("{} {}: {}", call, path, std::strerror(code)), code};
 }
 
-// Calls again when a signal came in between.
+// Repeats a system call that a signal interrupted.
 template <typename Call>
 auto retry(Call&& call) {
   auto result = call();
@@ -36,8 +36,8 @@ auto retry(Call&& call) {
   return result;
 }
 
-// Where a directory is made, its parent is synced: a node that loses its directory in a power loss
-// would wake up without its vote.
+// Syncs the parent of each directory it creates. If a power loss removed the directory, the node
+// would restart without its vote.
 Result<void> make_directories(const std::string& path) {
   for (std::size_t at = 1; at <= path.size(); ++at) {
     if (at != path.size() && path[at] != '/') continue;
@@ -57,8 +57,8 @@ Result<void> make_directories(const std::string& path) {
   return {};
 }
 
-// An flock belongs to the inode: neither removing a name nor making another file of that name gets
-// around it. It ends when the descriptor is closed, at the latest with the process.
+// An flock belongs to the inode, so removing the name or creating another file of that name does
+// not bypass it. It ends when the descriptor is closed, or at the latest when the process exits.
 Result<void> lock(int fd, const std::string& path, const std::string& directory) {
   if (::flock(fd, LOCK_EX | LOCK_NB) == 0) return {};
   if (errno != EWOULDBLOCK) return system_error("cannot lock", path, errno);
@@ -110,7 +110,7 @@ Result<int> UvFs::descriptor(const std::string& file, bool create) {
   const int flags = O_RDWR | O_CLOEXEC | (create ? O_CREAT : 0);
   const int fd = retry([&] { return ::openat(directory_fd_, file.c_str(), flags, kFileMode); });
   if (fd < 0) return failure("open", file);
-  // The files, too: they may have been moved into another directory while a server runs.
+  // Lock the files as well: they may have been moved to another directory while a server runs.
   if (auto locked = lock(fd, directory_ + "/" + file, directory_); !locked) {
     ::close(fd);
     return std::move(locked).error();
@@ -139,8 +139,8 @@ Result<std::vector<std::string>> UvFs::list() {
   int failed_at = 0;
   errno = 0;
   while (const dirent* entry = ::readdir(directory)) {
-    // A name that cannot be looked at is an error, not a file less: a log that seems empty would
-    // make this server forget its vote.
+    // A name that cannot be examined is an error, not a missing file: with a log that seems empty,
+    // this server would forget its vote.
     struct stat info {};
     if (::fstatat(directory_fd_, entry->d_name, &info, 0) != 0) {
       failed_at = errno;
@@ -241,7 +241,7 @@ void UvFs::work() {
 }
 
 void UvFs::worked() {
-  // The job dies here, on the loop's thread, where its slices may be dropped.
+  // Destroy the job here, on the loop's thread, because its slices may only be released there.
   const Submitted finished = std::move(queue_.front());
   queue_.pop_front();
   Result<void> outcome = std::exchange(outcome_, Result<void>());
@@ -256,8 +256,8 @@ Result<void> UvFs::carry_out(const storage::Append& append) {
   const auto fd = descriptor(append.file, false);
   if (!fd) return fd.error();
   auto offset = static_cast<off_t>(append.offset);
-  std::size_t part = 0;    // the first that is not wholly written
-  std::size_t within = 0;  // bytes of it that are
+  std::size_t part = 0;    // the first part that is not completely written
+  std::size_t within = 0;  // bytes of that part already written
   while (part < append.parts.size()) {
     iovec vectors[kVectors];
     int count = 0;
@@ -277,11 +277,11 @@ Result<void> UvFs::carry_out(const storage::Append& append) {
   return {};
 }
 
-// Nothing if the file system does not say.
+// Returns nothing if the file system does not report its space.
 std::optional<storage::Space> UvFs::space() const {
   struct statvfs info {};
   if (::fstatvfs(directory_fd_, &info) != 0) return std::nullopt;
-  // Some blocks are for the superuser only.
+  // Some blocks are reserved for the superuser.
   const std::uint64_t blocks = ::geteuid() == 0 ? info.f_bfree : info.f_bavail;
   return storage::Space{blocks * info.f_frsize, info.f_blocks * info.f_frsize};
 }
@@ -327,7 +327,7 @@ Result<void> UvFs::carry_out(const storage::Remove& wanted) {
   return sync_directory();
 }
 
-// Nobody else knows these bytes yet, so that their count may be touched here.
+// The bytes are not shared with another thread yet, so their reference count may be changed here.
 Result<void> UvFs::carry_out(const storage::Read& wanted) {
   auto bytes = read(wanted.file, wanted.offset, wanted.length);
   if (!bytes) return std::move(bytes).error();

@@ -1,5 +1,5 @@
-// storage::Fs over a real directory: blocking calls with POSIX, jobs on libuv's thread pool, one at
-// a time. No format in here.
+// storage::Fs over a real directory: blocking calls with POSIX, and jobs on libuv's thread pool,
+// one at a time. The storage library defines the file formats.
 #pragma once
 
 #include <deque>
@@ -18,12 +18,12 @@ namespace vesper::io {
 
 class UvFs final : public storage::Fs {
  public:
-  // Makes the directory if it is missing, its parents too, and locks it. Errors are for the user:
-  // not writable, no directory, locked by another process. `done` is called for each job, on
-  // the loop's thread.
+  // Creates the directory and its parents if they are missing, and locks it. Errors are worded for
+  // the user: not writable, not a directory, locked by another process. `done` is called for each
+  // job, on the loop's thread.
   static Result<std::unique_ptr<UvFs>> open(Loop& loop, const std::string& directory,
                                             Delegate<void, storage::JobDone> done);
-  // Requires: idle().
+  // Requires idle().
   ~UvFs() override;
   UvFs(const UvFs&) = delete;
   UvFs& operator=(const UvFs&) = delete;
@@ -45,12 +45,13 @@ class UvFs final : public storage::Fs {
  private:
   UvFs(Loop& loop, std::string directory, int directory_fd, Delegate<void, storage::JobDone> done);
 
-  // The descriptor of a file, opened and locked when first asked for.
+  // The descriptor of a file. Opens and locks the file on first use.
   Result<int> descriptor(const std::string& file, bool create);
   void forget(const std::string& file);
   Error failure(const char* call, const std::string& file) const;
 
-  void work();  // on a thread of the pool, while the loop's thread leaves everything below alone
+  // Runs on a thread of the pool. The loop's thread must not touch the members below meanwhile.
+  void work();
   void worked();
   Result<void> carry_out(const storage::Append& append);
   Result<void> carry_out(const storage::Allocate& allocate);
@@ -67,13 +68,13 @@ class UvFs final : public storage::Fs {
 
   Loop& loop_;
   const std::string directory_;
-  const int directory_fd_;  // holds the flock as long as it is open
+  const int directory_fd_;  // holds the flock while it is open
   const Delegate<void, storage::JobDone> done_;
-  std::vector<std::pair<std::string, int>> open_files_;    // few, the latest last
-  std::deque<Submitted> queue_;                            // the front is under way
-  SharedBytes read_bytes_;                                 // also, of a Read
-  std::uint64_t free_bytes_ = storage::JobDone::kUnknown;  // found by an Allocate
-  Result<void> outcome_;                                   // of the front, between work and worked
+  std::vector<std::pair<std::string, int>> open_files_;    // a few, most recently opened last
+  std::deque<Submitted> queue_;                            // the front is in progress
+  SharedBytes read_bytes_;                                 // result of a Read
+  std::uint64_t free_bytes_ = storage::JobDone::kUnknown;  // set by an Allocate
+  Result<void> outcome_;  // of the front, between work() and worked()
   Background background_;
 };
 

@@ -1,4 +1,4 @@
-// A checked JSON document, read whole.
+// Builds a Document from the scanner's events, and checks it for duplicate members.
 #include "json/document.hpp"
 
 #include <algorithm>
@@ -8,7 +8,7 @@
 
 namespace vesper::json {
 
-// Appends nodes in the order of the text, closes containers by setting their `next`.
+// Appends nodes in the order of the text. Sets a container's `next` when it ends.
 class DocumentBuilder {
  public:
   DocumentBuilder(Document& document, std::size_t max_values)
@@ -58,7 +58,7 @@ class DocumentBuilder {
 
   Document& document_;
   std::size_t max_values_;
-  std::vector<std::size_t> open_;  // at most as many as the depth limit
+  std::vector<std::size_t> open_;  // bounded by the depth limit
 };
 
 std::optional<Problem> Document::parse(std::string_view text, const Limits& limits) {
@@ -82,7 +82,8 @@ std::optional<Problem> Document::parse(std::string_view text, const Limits& limi
   return found;
 }
 
-// Sorted, since a comparison of each with each would let a sender of 16 MiB stop the process.
+// Sorts the names of each object. Comparing every pair would let a sender of 16 MiB stall the
+// process.
 std::optional<Problem> Document::duplicate() const {
   std::vector<std::string_view> names;
   for (std::uint32_t node = 0; node < nodes_.size(); ++node) {
@@ -103,12 +104,12 @@ std::optional<Problem> Document::duplicate() const {
   return std::nullopt;
 }
 
-// "a[3].b" of the container at `target`, from the root down.
+// The path of the container at `target`, such as "a[3].b", from the root.
 std::string Document::path_of(std::uint32_t target) const {
   std::string path;
   std::uint32_t at = 0;
   while (at != target) {
-    // The child whose subtree holds the target.
+    // Find the child whose subtree contains the target.
     std::size_t position = 0;
     for (const auto& [name, value] : Value(this, at)) {
       if (target < nodes_[value.node_].next) {

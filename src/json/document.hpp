@@ -1,5 +1,5 @@
-// A checked JSON document, read whole: for the server's JSON inputs and for the command line. Every
-// access says what is there or that it is not; nothing is converted.
+// A validated JSON document, parsed completely: for the server's JSON inputs and for the command
+// line. Accessors return a value or report that it is missing; they never convert types.
 #pragma once
 
 #include <cstdint>
@@ -16,7 +16,7 @@ class Document;
 
 enum class Kind : std::uint8_t { missing, null, boolean, number, string, array, object };
 
-// A value of a document, which has to outlive it. Cheap to copy.
+// Refers to a value of a document, which must outlive it. Cheap to copy.
 class Value {
  public:
   struct Member;
@@ -29,13 +29,14 @@ class Value {
 
   std::optional<bool> boolean() const;
   std::optional<std::string_view> string() const;  // UTF-8, escapes resolved
-  std::optional<std::string_view> number() const;  // the text of a number, as it was written
-  // A number that is written as digits alone and fits.
+  std::optional<std::string_view> number() const;  // the number's text, exactly as written
+  // The value of a number that is written with digits only and fits.
   std::optional<std::uint64_t> uint64() const;
 
-  // The member of that name; a missing value where there is none or this is no object.
+  // The member of that name. A missing value if there is no such member, or if this is not an
+  // object.
   Value find(std::string_view name) const;
-  // The elements of an array, or the members of an object; nothing of anything else.
+  // Iterates over the elements of an array or the members of an object. Any other value is empty.
   Iterator begin() const;
   Iterator end() const;
 
@@ -52,17 +53,17 @@ class Document {
   struct Limits {
     std::size_t bytes = kMaxBody;
     std::size_t depth = kMaxDepth;
-    std::size_t values = 1u << 20;  // names of members included; 16 bytes of memory each
+    std::size_t values = 1u << 20;  // including member names; 16 bytes of memory each
   };
 
-  // Reads `text`, which is copied where it has to be. Nothing: all is well. A member that is there
-  // twice is invalid_field with its path ("then[3].put.ttl"), everything else malformed.
+  // Parses `text` and copies what it needs. Returns nothing if that succeeded. A duplicate member
+  // is invalid_field with its path ("then[3].put.ttl"); every other problem is malformed.
   [[nodiscard]] std::optional<Problem> parse(std::string_view text, const Limits& limits);
   [[nodiscard]] std::optional<Problem> parse(std::string_view text) {
     return parse(text, Limits());
   }
 
-  // Missing before a parse that went well.
+  // Missing unless the last parse() succeeded.
   Value root() const { return nodes_.empty() ? Value() : Value(this, 0); }
 
  private:
@@ -70,14 +71,14 @@ class Document {
   friend class Value::Iterator;
   friend class DocumentBuilder;
 
-  // A value and then, right behind it, what is in it; a member is its name (a string) followed by
-  // its value.
+  // A value, directly followed by its content. A member is its name (a string), followed by its
+  // value.
   struct Node {
     Kind kind = Kind::missing;
-    bool truth = false;       // of a boolean
-    std::uint32_t begin = 0;  // into text_, of a string or number
+    bool truth = false;       // for a boolean
+    std::uint32_t begin = 0;  // into text_; for a string or number
     std::uint32_t size = 0;
-    std::uint32_t next = 0;  // the node behind this value and all that is in it
+    std::uint32_t next = 0;  // the node after this value and all of its content
   };
   std::string_view text_of(const Node& node) const {
     return std::string_view(text_).substr(node.begin, node.size);
@@ -86,7 +87,7 @@ class Document {
   std::string path_of(std::uint32_t target) const;
 
   std::vector<Node> nodes_;
-  std::string text_;  // all strings and numbers
+  std::string text_;  // of all strings and numbers
 };
 
 struct Value::Member {

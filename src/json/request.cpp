@@ -1,4 +1,4 @@
-// The body of the seed project's endpoint, /request: checked, and turned into a key and a value.
+// The scanner's handler for the body of /request, and compact().
 #include "json/request.hpp"
 
 #include "json/scan.hpp"
@@ -7,7 +7,7 @@
 namespace vesper::json {
 namespace {
 
-// Writes again what it is told: compact, numbers as they were.
+// Writes the scanned JSON again in compact form, with numbers unchanged.
 class Copy {
  public:
   explicit Copy(std::string& out) : writer_(out) {}
@@ -26,8 +26,8 @@ class Copy {
   Writer writer_;
 };
 
-// Follows the one path that matters, root -> payload -> key and value, and skips the rest. It
-// counts depth itself: 1 in the root, 2 in the payload (or in an unknown member beside it).
+// Follows the path root -> payload -> key and value, and skips everything else. Counts the depth
+// itself: 1 in the root, 2 in the payload or in an unknown member beside it.
 class RequestHandler {
  public:
   RequestHandler(RequestKind kind, Request& request)
@@ -94,7 +94,7 @@ class RequestHandler {
     return true;
   }
 
-  // What is missing once the text ended well.
+  // Call after a successful scan. Reports the first required member that is missing.
   bool complete() {
     if (!saw_payload_) return fail(Problem::Code::invalid_field, "payload", "missing");
     if (!saw_key_) return fail(Problem::Code::invalid_field, "payload.key", "missing");
@@ -107,12 +107,12 @@ class RequestHandler {
  private:
   enum class Place { unknown, payload, key, value };
 
-  // Inside of V, which is neither a string nor dropped.
+  // True inside a PUT's value unless it is a string.
   bool copying() const {
     return kind_ == RequestKind::put && place_ == Place::value && in_payload_ && depth_ >= 2;
   }
 
-  // A value that is no container and not one of the strings taken above.
+  // Handles a scalar that is not one of the strings taken above.
   bool scalar(std::string_view what) {
     if (depth_ == 0) return fail(Problem::Code::malformed, "", what, "an object");
     if (depth_ == 1 && place_ == Place::payload) return wrong_type("payload", what, "an object");
@@ -122,7 +122,7 @@ class RequestHandler {
     }
     return true;
   }
-  // A container was begun: depth_ counts it already.
+  // Handles the begin of a container, which depth_ already includes.
   bool enter(std::string_view what) {
     if (depth_ == 2 && place_ == Place::payload) return wrong_type("payload", what, "an object");
     if (depth_ == 3 && in_payload_) {
@@ -167,7 +167,7 @@ class RequestHandler {
   Request& request_;
   Copy copy_;
   std::size_t depth_ = 0;
-  Place place_ = Place::unknown;  // of the member whose name was read last, down to depth 2
+  Place place_ = Place::unknown;  // of the last member name read, down to depth 2
   bool in_payload_ = false;
   bool saw_payload_ = false;
   bool saw_key_ = false;

@@ -1,4 +1,4 @@
-// What the scanner needs besides RapidJSON: the grammar of numbers, surrogates, words for errors.
+// What scan.hpp adds to RapidJSON: the grammar of numbers, a check for surrogates, and error texts.
 #include "json/scan.hpp"
 
 #include <cstring>
@@ -10,7 +10,7 @@ bool is_digit(char c) {
   return c >= '0' && c <= '9';
 }
 
-// Where the digits that begin at `at` end.
+// Returns where the digits that begin at `at` end.
 std::size_t skip_digits(std::string_view text, std::size_t at) {
   while (at < text.size() && is_digit(text[at])) ++at;
   return at;
@@ -50,7 +50,7 @@ bool is_number(std::string_view text) {
 }
 
 bool holds_surrogate(std::string_view text) {
-  // U+D800 to U+DFFF would be ED A0..BF xx.
+  // In UTF-8, U+D800 to U+DFFF would be ED A0..BF xx.
   const char* at = text.data();
   const char* const end = at + text.size();
   while (at != end) {

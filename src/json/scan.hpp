@@ -1,11 +1,11 @@
-// The one place that includes RapidJSON: walks a JSON text and tells a handler what it meets. For
-// the .cpp files of this room only; others include document.hpp or request.hpp.
+// The only file that includes RapidJSON: walks a JSON text and reports what it finds to a handler.
+// For the .cpp files of json/ only; others include document.hpp or request.hpp.
 //
-// RapidJSON does the grammar, iteratively, so that the stack does not grow with the depth. Four
-// things are kept from it: numbers, which it would turn into a double or refuse ("1e999999") and
-// which reach the handler as the text they are; the end of the input, since its UTF-8 reader takes
-// bytes without looking for it; lone low surrogates, which it lets through; and NUL bytes, which
-// end the text for it.
+// RapidJSON checks the grammar, iteratively, so that the stack does not grow with the depth. Four
+// things are hidden from it. Numbers: it would convert them to double or refuse them ("1e999999"),
+// so they reach the handler as text. The end of the input: its UTF-8 reader takes bytes without
+// checking for it. Lone low surrogates: it would accept them. NUL bytes: it would take them for the
+// end of the text.
 #pragma once
 
 #define RAPIDJSON_ASSERT(condition) VESPER_ASSERT(condition)
@@ -17,19 +17,19 @@
 
 #include "base/assert.hpp"
 #include "json/problem.hpp"
-// Last, since it uses the macro above.
+// Included last, because they use the macro above.
 #include <rapidjson/error/en.h>
 #include <rapidjson/reader.h>
 
 namespace vesper::json {
 
-// The length of the longest run of characters at the start of `text` that a number is made of.
+// The length of the longest prefix of `text` that consists of characters a number may contain.
 std::size_t number_run(std::string_view text);
 // RFC 8259 §6: -? (0 | [1-9][0-9]*) (. [0-9]+)? ([eE] [+-]? [0-9]+)?
 bool is_number(std::string_view text);
 
-// RapidJSON's input stream. Outside of strings, a number appears as the one character 0, and what
-// merely begins like a number as the character 1, which is no token.
+// RapidJSON's input stream. Outside of strings, a number is shown as the single character 0. Text
+// that only begins like a number is shown as the character 1, which is not a token.
 class ScanStream {
  public:
   using Ch = char;
@@ -59,7 +59,7 @@ class ScanStream {
   void Flush() {}
   std::size_t PutEnd(Ch*) { return 0; }
 
-  // The last number taken or looked at.
+  // The number that was last taken or peeked at.
   std::string_view number() const { return number_; }
   bool at_end() const { return at_ == end_; }
   bool at_nul() const { return at_ != end_ && *at_ == '\0'; }
@@ -86,23 +86,24 @@ class ScanStream {
 
   const char* begin_;
   const char* at_;
-  const char* next_;  // where Take() goes
+  const char* next_;  // the position after the next Take()
   const char* end_;
   char shown_ = '\0';
   bool in_string_ = false;
-  bool escaped_ = false;  // the next character of the string stands behind a backslash
+  bool escaped_ = false;  // the next character of the string follows a backslash
   std::string_view number_;
 };
 
-// Whether decoded text holds a surrogate. The input was checked, so it can only be from an escape.
+// True if decoded text contains a surrogate. The input's encoding was checked, so that it can only
+// stem from an escape.
 bool holds_surrogate(std::string_view text);
 
-// Between RapidJSON and a handler: limits depth, hands over numbers as text. A handler has
+// Translates RapidJSON's events for a handler, limits the depth, and passes numbers as text. A
+// handler must have these functions:
 //   bool on_null(), on_boolean(bool), on_number(std::string_view text),
-//   on_string(std::string_view),
-//        on_key(std::string_view), on_begin_object(), on_end_object(), on_begin_array(),
-//        on_end_array()
-// whose views live until it returns, and which return false to stop.
+//        on_string(std::string_view), on_key(std::string_view),
+//        on_begin_object(), on_end_object(), on_begin_array(), on_end_array()
+// The views are valid until the function returns. A handler returns false to stop the scan.
 template <typename Handler>
 class ScanAdapter {
  public:
@@ -156,14 +157,15 @@ class ScanAdapter {
   bool lone_surrogate_ = false;
 };
 
-// What RapidJSON (or the stream below it) found wrong, for people.
+// Describes an error that RapidJSON or the stream found, for people.
 std::string scan_error(std::string_view text, const ScanStream& stream,
                        const rapidjson::ParseResult& result);
 std::string describe(std::string_view what, std::size_t offset);
 
-// Walks `text` to its end. Nothing: it was one JSON value with nothing but white space around it
-// and no handler said stop. Where a handler did, the problem has an empty detail, and the handler
-// knows more; its offset is just behind what was met.
+// Walks `text` to its end. Returns nothing if it was exactly one JSON value, with white space
+// around it at most, and the handler never returned false. If the handler stopped the scan, the
+// problem has an empty detail, because the handler knows the reason; its offset is just after the
+// last thing reported.
 template <typename Handler>
 std::optional<Problem> scan(std::string_view text, std::size_t max_depth, Handler& handler) {
   VESPER_ASSERT(text.size() <= UINT32_MAX);

@@ -1,4 +1,4 @@
-// UTF-8 and base64: the two forms that bytes take in JSON. Nothing here knows JSON's grammar.
+// UTF-8 validation and base64.
 #include "json/text.hpp"
 
 #include <array>
@@ -21,8 +21,8 @@ constexpr std::array<std::uint8_t, 256> make_digits() {
 }
 constexpr auto kDigits = make_digits();
 
-// What may follow a leading byte: how many continuation bytes, and the bounds of the first one,
-// which keep out overlong forms, surrogates and what lies above U+10FFFF (RFC 3629 §4).
+// What may follow a leading byte: the number of continuation bytes, and the bounds of the first
+// one. The bounds exclude overlong forms, surrogates and code points above U+10FFFF (RFC 3629 §4).
 struct Sequence {
   std::size_t tail;
   std::uint8_t low;
@@ -45,7 +45,7 @@ constexpr Sequence sequence_of(std::uint8_t lead) {
 bool is_utf8(std::string_view bytes) {
   std::size_t at = 0;
   while (at < bytes.size()) {
-    // Eight bytes of ASCII at a time: most of what is stored is text.
+    // Skip eight bytes of ASCII at a time, because most stored data is text.
     while (bytes.size() - at >= 8) {
       std::uint64_t word = 0;
       std::memcpy(&word, bytes.data() + at, 8);

@@ -1,4 +1,4 @@
-// JSON out: appends compact JSON (RFC 8259) straight to a buffer that it borrows.
+// String escaping and the output of single values.
 #include "json/writer.hpp"
 
 #include <array>
@@ -9,7 +9,7 @@
 namespace vesper::json {
 namespace {
 
-// What stands behind the backslash; 'u' for \u00XX; 0 where nothing has to be escaped (§7).
+// The character after the backslash; 'u' for \u00XX; 0 if the byte needs no escape (RFC 8259 §7).
 constexpr std::array<char, 256> make_escapes() {
   std::array<char, 256> escapes{};
   for (std::size_t c = 0; c < 0x20; ++c) escapes[c] = 'u';
@@ -47,7 +47,7 @@ void Writer::close(char bracket) {
 
 void Writer::quoted(std::string_view utf8) {
   out_.push_back('"');
-  std::size_t clean = 0;  // where the run that needs no escape begins
+  std::size_t clean = 0;  // start of the current run that needs no escape
   for (std::size_t i = 0; i < utf8.size(); ++i) {
     const auto c = static_cast<unsigned char>(utf8[i]);
     const char escape = kEscapes[c];
@@ -119,7 +119,7 @@ void Writer::bytes_member(std::string_view name, std::string_view bytes) {
   }
   separate();
   quoted(name);
-  out_.pop_back();  // the closing quote: the name goes on
+  out_.pop_back();  // replaces the closing quote by the suffix
   out_.append("_base64\":");
   need_comma_ = false;
   base64(bytes);

@@ -1,5 +1,5 @@
-// JSON out: appends compact JSON (RFC 8259) straight to a buffer that it borrows. It allocates
-// nothing of its own and does not check nesting: the caller's code is the grammar.
+// Writes JSON: appends compact JSON (RFC 8259) to a buffer of the caller. Does not allocate
+// otherwise, and does not check nesting: the caller must make the calls in a valid order.
 #pragma once
 
 #include <concepts>
@@ -9,8 +9,8 @@
 
 namespace vesper::json {
 
-// Commas are written where they are due. `Writer w(out); w.begin_object(); w.key("a");
-// w.number(1); w.end_object();` appends {"a":1}.
+// Inserts commas as needed. `Writer w(out); w.begin_object(); w.key("a"); w.number(1);
+// w.end_object();` appends {"a":1}.
 class Writer {
  public:
   explicit Writer(std::string& out) : out_(out) {}
@@ -20,22 +20,22 @@ class Writer {
   void begin_array() { open('['); }
   void end_array() { close(']'); }
 
-  // The name of a member: UTF-8, as in string(). What comes next is its value.
+  // Appends a member's name, which must be UTF-8. The next call must append its value.
   void key(std::string_view name);
 
-  // Requires UTF-8 (json::is_utf8); other bytes would pass through unseen. Escapes what must be.
+  // Requires UTF-8 (json::is_utf8); other bytes are not detected. Escapes what RFC 8259 requires.
   void string(std::string_view utf8);
-  // A string in base64 (RFC 4648 §4).
+  // Appends `bytes` as a base64 string (RFC 4648 §4).
   void base64(std::string_view bytes);
-  // Keep integers below 2^53: that is as far as every reader of JSON goes.
+  // Use integers below 2^53 only: not every JSON reader represents larger ones exactly.
   void number(std::uint64_t value);
   void signed_number(std::int64_t value);
   void boolean(bool value);
   void null();
-  // One complete JSON value, as it is: the caller answers for it.
+  // Appends a complete JSON value unchanged. The caller must ensure that it is valid.
   void raw(std::string_view json_text);
 
-  // A member: its name and its value.
+  // Appends a member: its name and its value.
   void member(std::string_view name, std::string_view utf8) {
     key(name);
     string(utf8);
@@ -46,14 +46,14 @@ class Writer {
     if constexpr (std::same_as<Value, bool>) boolean(value);
     else number(value);
   }
-  // A member whose value is an object, up to the next end_object() of its depth.
+  // Begins a member whose value is an object. The matching end_object() ends it.
   void begin_object(std::string_view name) {
     key(name);
     begin_object();
   }
 
-  // A member whose value is bytes: "name":"text", or "name_base64":"..." where the bytes are no
-  // UTF-8.
+  // Appends a member whose value is a byte string: "name":"text" if it is UTF-8, otherwise
+  // "name_base64":"...".
   void bytes_member(std::string_view name, std::string_view bytes);
 
  private:
@@ -66,7 +66,7 @@ class Writer {
   void quoted(std::string_view utf8);
 
   std::string& out_;
-  bool need_comma_ = false;  // a value ended here and none was begun since
+  bool need_comma_ = false;  // a value was written, so that the next one needs a comma
 };
 
 }  // namespace vesper::json

@@ -8,7 +8,8 @@
 
 namespace vesper::node {
 
-// What is kept for a time after the decision of an entry is measured from the entry's stamp.
+// The store expires data relative to the time stamped into an entry, which may precede its commit
+// by this much. Both constants must therefore agree.
 static_assert(kv::kMostUndecided == raft::kMostUndecided);
 
 AppliedState::AppliedState(const raft::Snapshot& snapshot, std::unique_ptr<kv::Store> store) {

@@ -1,5 +1,6 @@
-// What this server has applied: the store, and the place in the log that it stands for. The two
-// only move together.
+// The state that this server has applied: the key-value store and the log position it reflects.
+// AppliedState keeps the two in step. Node calls it for each committed entry; Snapshotter reads the
+// store.
 #pragma once
 
 #include <memory>
@@ -14,21 +15,22 @@ namespace vesper::node {
 
 class AppliedState {
  public:
-  // `store` is the content of `snapshot`; an empty one if there is no snapshot.
+  // `store` is the content of `snapshot`; pass an empty store if there is no snapshot.
   AppliedState(const raft::Snapshot& snapshot, std::unique_ptr<kv::Store> store);
 
-  // Applies the entry after index(), which is committed (L9). Gives the result of a command,
-  // nothing for other entries. An error means that this build cannot apply the entry: the node
-  // stops.
+  // Applies the entry at index() + 1, which must be committed (L9). Returns the result of a
+  // command, and nothing for other entry types. An error means that this build cannot apply the
+  // entry; the node must stop.
   Result<std::optional<kv::WriteResult>> apply(const raft::Entry& entry);
-  // Takes the place of the state: `store` is the content of `snapshot`. Returns the old store.
+  // Replaces the state. `store` is the content of `snapshot`. Returns the old store.
   std::unique_ptr<kv::Store> install(const raft::Snapshot& snapshot,
                                      std::unique_ptr<kv::Store> store);
 
-  // A snapshot of this state, as far as it is known before its content is written.
+  // Describes a snapshot of this state. The fields that depend on its content (size, checksum) are
+  // not set yet.
   raft::Snapshot identity() const;
-  // The last entry crossed a multiple of `entries` or of `bytes`. These positions are the same on
-  // every server, so that their snapshots are, too.
+  // True if the last entry crossed a multiple of `entries` or of `bytes`. All servers cross these
+  // positions at the same entry, so their snapshots are identical.
   bool crossed(std::uint64_t entries, std::uint64_t bytes) const {
     return index_.value % entries == 0 || (bytes_ - last_bytes_) / bytes != bytes_ / bytes;
   }
@@ -37,7 +39,7 @@ class AppliedState {
   const kv::Store& store() const { return *store_; }
   raft::Index index() const { return index_; }  // of the last entry
   raft::Term term() const { return term_; }     // of the last entry
-  // Committed; without a cluster id before the Bootstrap entry.
+  // The committed configuration. It has no cluster id before the Bootstrap entry.
   const raft::Configuration& configuration() const { return configuration_; }
 
  private:
@@ -45,8 +47,8 @@ class AppliedState {
   raft::Index index_;
   raft::Term term_;
   raft::LogTime time_;
-  std::uint64_t bytes_ = 0;       // of all entries up to index_
-  std::uint64_t last_bytes_ = 0;  // of the entry applied last; 0: none since the snapshot
+  std::uint64_t bytes_ = 0;       // total size of all entries up to index_
+  std::uint64_t last_bytes_ = 0;  // size of the last applied entry; 0 right after a snapshot
   raft::Configuration configuration_;
 };
 

@@ -63,12 +63,13 @@ bool ClientQueues::end_write(std::uint64_t connection) {
 
 // ---- waiting -----------------------------------------------------------------------------
 
-// Whether the read at the front of a queue has nothing left to wait for. If not, the queue is
-// looked at again when what the read waits for has happened.
+// Returns whether the read at the front of a queue can be evaluated now. If not, registers what it
+// waits for, so that the queue is released again when that happens.
 bool ClientQueues::may_evaluate(std::uint64_t connection, Queue& queue, const WaitingRead& read,
                                 const Progress& progress) {
   if (queue.open_writes > 0 || !read.index || *read.index > progress.applied) return false;
-  // How fresh the state is, is known of what is committed: not in the middle of applying it.
+  // The staleness bound is known for the committed state only, so a stale read waits until every
+  // committed entry is applied.
   const ReadOptions& options = read.request.options;
   if (options.level == ReadLevel::stale && progress.applied < progress.committed) {
     unapplied_.emplace_back(progress.committed, connection);
@@ -79,7 +80,8 @@ bool ClientQueues::may_evaluate(std::uint64_t connection, Queue& queue, const Wa
   return false;
 }
 
-// The first read of the queue waits for `revision`; 0: for none. A queue has one entry at most.
+// Records which revision the first read of the queue waits for; 0: none. A queue has at most one
+// entry in awaited_revisions_.
 void ClientQueues::await_revision(std::uint64_t connection, Queue& queue, std::uint64_t revision) {
   if (queue.awaits != 0) awaited_revisions_.erase({queue.awaits, connection});
   queue.awaits = revision;
@@ -159,7 +161,7 @@ ClientQueues::Expiry ClientQueues::expire(Instant now, std::uint64_t revision, R
       } else {
         end_reads(1);
         const auto& read = std::get<WaitingRead>(waiting);
-        // With its index known it waits for no leader, but for a revision.
+        // Once its index is known, the read no longer waits for a leader, only for a revision.
         const bool unreached = read.index && revision < read.request.options.min_revision;
         out.refused.push_back({read.request.ticket, unreached ? Refusal::unreached : of_read});
       }

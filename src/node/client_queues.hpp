@@ -1,7 +1,7 @@
-// The requests of clients that wait, one queue per connection, and whether there is room for one
-// more. Requests of a connection take effect in order: writes are proposed one after the other
-// without waiting; a read is evaluated when every write before it has ended; a write after a read
-// waits until that read is evaluated. Writes that no longer wait are in PendingWrites.
+// One queue of waiting client requests per connection, and the admission check. The requests of a
+// connection take effect in order: writes are proposed one after the other without waiting. A read
+// is evaluated once every earlier write has ended. A write after a read waits until that read is
+// evaluated. Writes that no longer wait here are in PendingWrites.
 #pragma once
 
 #include <cstdint>
@@ -21,13 +21,14 @@ namespace vesper::node {
 
 class ClientQueues {
  public:
-  // What this server has applied. Reads are released by it.
+  // How far this server has applied the log. It decides which reads can be released.
   struct Progress {
     raft::Index applied;
     raft::Index committed;
     std::uint64_t revision = 0;  // of the store
   };
-  // Where a write went: through, to be taken by the caller; or into the queue of its connection.
+  // What add_write() did with a write. `through`: nothing; the caller carries it out. `queued`: the
+  // write waits in the queue of its connection.
   enum class Placed : std::uint8_t { through, queued };
   struct Refused {
     Ticket ticket;
@@ -35,73 +36,75 @@ class ClientQueues {
   };
   struct Expiry {
     std::vector<Refused> refused;
-    std::vector<std::uint64_t> connections;  // of the requests
+    std::vector<std::uint64_t> connections;  // of the refused requests
   };
 
-  // Limits on requests and on bytes of writes, both with those in PendingWrites.
+  // Both limits include the writes in PendingWrites. `max_bytes` counts the commands of writes.
   ClientQueues(std::size_t max_requests, std::size_t max_bytes)
       : max_requests_(max_requests), max_bytes_(max_bytes) {}
 
-  // Admission: whether a request with a command of `bytes` may be added. One write is admitted
-  // whatever its size.
+  // Admission: whether a request with a command of `bytes` may be added. A write larger than the
+  // limit is admitted if no other write is held.
   bool has_room(std::size_t bytes, const PendingWrites& writes) const;
 
-  // A write passes through unless a request of its connection waits. `write` is moved from only if
-  // it is queued.
+  // A write passes through unless an earlier request of its connection waits. `write` is moved from
+  // only if it is queued.
   [[nodiscard]] Placed add_write(ClientWrite& write);
-  // A read that is evaluated when `index` is applied.
+  // Adds a read that is evaluated once `index` is applied.
   void add_read(ClientRead&& read, raft::Index index);
-  // A read of a batch. The leader will tell its index: confirm().
+  // Adds a read to a batch. The leader reports the batch's index later, through confirm().
   void add_read_of_batch(ClientRead&& read, std::uint64_t batch);
 
-  // The leader has told the index of the batches before `batch`. True if the connection has to be
-  // released now; otherwise release_applied() does it later.
+  // The leader has reported the read index of all batches below `batch`. Returns true if the caller
+  // must release the connection now; otherwise release_applied() does so later.
   [[nodiscard]] bool confirm(std::uint64_t connection, std::uint64_t batch,
                              const raft::ReadReady& ready, raft::Index applied);
-  // A write of the connection that passed through or was released has ended. False: the client has
-  // hung up.
+  // A write of the connection that passed through or was released has ended. Returns false if the
+  // client has disconnected.
   [[nodiscard]] bool end_write(std::uint64_t connection);
 
   // Releases requests from the front of the connection's queue until one has to wait. Calls
-  // take(ClientWrite&&) for a write, which goes to PendingWrites, and take(ClientRead&&) for a
-  // read, which is to be evaluated. `take` does not call this object.
+  // take(ClientWrite&&) for a write, which the caller adds to PendingWrites, and take(ClientRead&&)
+  // for a read, which the caller evaluates. `take` must not call this object.
   template <typename Take>
   void release(std::uint64_t connection, const Progress& progress, Take&& take);
-  // The same for every connection with a read that waits for an index applied by now.
+  // Releases every connection with a read whose index is now applied.
   template <typename Take>
   void release_applied(const Progress& progress, Take&& take);
-  // The same for every connection with a read that waits for a revision reached by now.
+  // Releases every connection with a read whose revision is now reached.
   template <typename Take>
   void release_reached(const Progress& progress, Take&& take);
 
-  // The connection has ended: its reads are forgotten. Its writes were admitted, and hanging up
-  // does not undo them: they are returned.
+  // The connection has closed. Its reads are dropped. Its writes were already admitted, and a
+  // disconnect does not cancel them, so they are returned for the caller to carry out.
   std::vector<ClientWrite> leave(std::uint64_t connection);
-  // Removes every request that waits.
+  // Removes all waiting requests and returns their tickets.
   std::vector<Ticket> clear();
-  // Removes the requests that are past their deadline. `of_read`: why a read ends that waits for
-  // something else than a revision.
+  // Removes the requests that are past their deadline. A read that waits for anything but a
+  // revision ends with `of_read`.
   Expiry expire(Instant now, std::uint64_t revision, Refusal of_read);
-  // At or before the first deadline; kNever if there is none.
+  // A lower bound of the earliest deadline; kNever if no request waits.
   Instant next_expiry() const { return next_expiry_; }
 
   bool has(std::uint64_t connection) const { return queues_.contains(connection); }
-  std::size_t reads() const { return reads_; }              // that wait
-  std::size_t writes() const { return writes_; }            // that wait
-  std::size_t write_bytes() const { return write_bytes_; }  // of their commands
+  std::size_t reads() const { return reads_; }    // number that wait
+  std::size_t writes() const { return writes_; }  // number that wait
+  // Total size of the waiting writes' commands.
+  std::size_t write_bytes() const { return write_bytes_; }
 
  private:
   struct WaitingRead {
     ClientRead request;
-    std::uint64_t batch = 0;           // of the ReadIndex that it belongs to; 0: of none
-    std::optional<raft::Index> index;  // what must be applied before it; nothing: not known yet
+    std::uint64_t batch = 0;  // the ReadIndex batch that it belongs to; 0: none
+    // The index that must be applied first. Nothing: not known yet.
+    std::optional<raft::Index> index;
   };
   struct Queue {
-    std::size_t open_writes = 0;  // taken, not ended; all of them before what is in `line`
+    std::size_t open_writes = 0;  // released but not ended; all precede what is in `line`
     std::deque<std::variant<WaitingRead, ClientWrite>> line;
     std::uint64_t awaits = 0;  // the revision that its first read waits for; 0: none
   };
-  // In the order of connections, so that every run does the same.
+  // Ordered by connection id, so that every simulation run is deterministic.
   using Queues = std::map<std::uint64_t, Queue>;
 
   void await_revision(std::uint64_t connection, Queue& queue, std::uint64_t revision);
@@ -112,12 +115,12 @@ class ClientQueues {
   void leave_line(const ClientWrite& write);
 
   const std::size_t max_requests_, max_bytes_;
-  Queues queues_;  // a connection without requests here has none
+  Queues queues_;  // only connections with requests have a queue
   std::size_t reads_ = 0;
   std::size_t writes_ = 0, write_bytes_ = 0;
-  // Connections with reads that wait until the index is applied.
+  // Connections with a read that waits for the index to be applied.
   std::vector<std::pair<raft::Index, std::uint64_t>> unapplied_;
-  // {revision, connection} of each queue with a first read that waits for a revision.
+  // One {revision, connection} for each queue with a first read that waits for a revision.
   std::set<std::pair<std::uint64_t, std::uint64_t>> awaited_revisions_;
   Instant next_expiry_ = kNever;  // a lower bound
 };

@@ -13,7 +13,8 @@ constexpr std::uint8_t kForward = 64;
 constexpr std::uint8_t kForwardReply = 65;
 constexpr std::uint8_t kTransferAsked = 66;
 constexpr std::size_t kLeastWrite = 8 + 4;
-constexpr std::uint32_t kAnybody = 0xffffffff;  // in place of a server's id
+// Stands for "no particular server" in place of an id.
+constexpr std::uint32_t kAnybody = 0xffffffff;
 
 struct Encode {
   std::string& out;

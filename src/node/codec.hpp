@@ -1,4 +1,5 @@
-// The byte form of what travels between peers: Raft's messages and the node's own.
+// Encodes and decodes the messages between peers: Raft's own (see raft/codec.hpp) and the node's
+// (see node/ports.hpp). peer/frames.hpp wraps them in frames.
 #pragma once
 
 #include <string>
@@ -9,10 +10,11 @@
 
 namespace vesper::node {
 
-// Appends u8 kind, then the message: kinds below 64 are raft's (raft/codec.hpp).
+// Appends a u8 kind and then the message. Kinds below 64 are encoded by raft/codec.hpp.
 void encode(const PeerMessage& message, std::string& out);
 
-// The whole of `bytes` is one message; commands are copied out of it, each into its own buffer.
+// Decodes exactly one message; trailing bytes are an error. Each command is copied into its own
+// buffer, so the result does not refer to `bytes`.
 Result<PeerMessage> decode(std::string_view bytes);
 
 }  // namespace vesper::node

@@ -6,8 +6,10 @@
 namespace vesper::node {
 namespace {
 
-constexpr std::size_t kForwardBytes = 256u << 10;  // of writes in one Forward (or one write)
-constexpr std::size_t kForwardBulk = 64u << 10;    // a larger Forward uses the bulk connection
+// Bytes of writes in one Forward; one write is always allowed.
+constexpr std::size_t kForwardBytes = 256u << 10;
+// A Forward above this many bytes uses the bulk connection.
+constexpr std::size_t kForwardBulk = 64u << 10;
 
 }  // namespace
 
@@ -18,13 +20,14 @@ std::size_t ForwardStream::send(raft::ServerId leader, raft::Term term, PendingW
   if (std::exchange(goes_back_, false)) {
     sent += send_again(leader, writes, transport, now);
   } else if (is_waiting() && now >= ask_at_) {
-    // Lost, or slow to arrive? On a slow link the writes still wait: they are not sent again.
+    // The writes may be lost, or just slow to arrive. Ask first: resending would only add load to a
+    // slow link.
     ask_at_ = now + patience_;
     send_one(leader, last_sent_, {}, transport, now);
   }
   while (writes.has_unsent() && has_room(writes)) {
     auto batch = writes.take_unsent(term, kForwardBytes);
-    if (batch.empty()) break;  // a write of an older term is undecided
+    if (batch.empty()) break;  // a write of an older term is still undecided
     sent += batch.size();
     send_one(leader, last_sent_, std::move(batch), transport, now);
   }
@@ -33,7 +36,8 @@ std::size_t ForwardStream::send(raft::ServerId leader, raft::Term term, PendingW
 
 void ForwardStream::on_reply(const ForwardReply& reply, Instant now) {
   if (reply.boot != boot_ || reply.term != term_) return;
-  // A stream goes back once for each loss: what an earlier attempt lacked has been sent again.
+  // The stream goes back once per loss. A gap reported for an earlier attempt is ignored, because
+  // those writes have already been sent again.
   if (reply.gap && reply.attempt == attempt_ && reply.accepted >= accepted_) {
     ++attempt_;
     goes_back_ = true;
@@ -49,7 +53,8 @@ void ForwardStream::begin(raft::Term term) {
   ask_at_ = kNever;
 }
 
-// While the leader accepts some of it, nothing is lost: on a slow link the rest is still in flight.
+// Progress shows that nothing is lost: on a slow link, the rest is still in flight. This defers the
+// question.
 void ForwardStream::accepted(std::uint64_t sequence, Instant now) {
   if (sequence <= accepted_) return;
   accepted_ = sequence;
@@ -69,7 +74,7 @@ void ForwardStream::send_one(raft::ServerId leader, std::uint64_t previous,
   transport.send(leader, Forward{term_, boot_, attempt_, previous, std::move(writes)}, channel);
 }
 
-// Go-back-N: everything after what was accepted.
+// Go-back-N: sends everything after `accepted_` again, up to the window.
 std::size_t ForwardStream::send_again(raft::ServerId leader, const PendingWrites& writes,
                                       Transport& transport, Instant now) {
   ask_at_ = now + patience_;
@@ -84,7 +89,7 @@ std::size_t ForwardStream::send_again(raft::ServerId leader, const PendingWrites
     send_one(leader, previous, std::move(batch), transport, now);
     previous = last;
   }
-  if (previous == accepted_) last_sent_ = previous;  // all were given up
+  if (previous == accepted_) last_sent_ = previous;  // no write of this stream is left to send
   return count;
 }
 

@@ -1,6 +1,6 @@
 // The stream of this server's writes to the leader of one term: what was sent, what the leader has
-// accepted, and when to ask or to send again (go-back-N). PendingWrites holds the writes; the
-// leader's half is AcceptedForwards.
+// accepted, and when to ask again or resend (go-back-N). PendingWrites (forwarding.hpp) holds the
+// writes. AcceptedForwards is the leader's side of the protocol.
 #pragma once
 
 #include <cstdint>
@@ -13,28 +13,28 @@ namespace vesper::node {
 
 class ForwardStream {
  public:
-  // `window`: bytes that may be sent and undecided (or one write). `patience`: how long the leader
-  // may accept nothing before it is asked.
+  // `window`: how many bytes may be sent and undecided; one write is always allowed. `patience`:
+  // how long the leader may accept nothing before this server asks it for its progress.
   ForwardStream(raft::BootId boot, std::size_t window, Duration patience)
       : boot_(boot), window_(window), patience_(patience) {}
 
-  // Sends what is due to the leader of `term`. Returns how many writes were sent.
+  // Sends everything that is due to the leader of `term`. Returns the number of writes sent.
   std::size_t send(raft::ServerId leader, raft::Term term, PendingWrites& writes,
                    Transport& transport, Instant now);
 
   void on_reply(const ForwardReply& reply, Instant now);
   // A write of this server was applied from an entry of `term`. Only an entry of the stream's own
-  // term says how far its leader has accepted.
+  // term shows how far its leader has accepted the stream.
   void on_applied(raft::Term term, std::uint64_t sequence, Instant now) {
     if (term == term_) accepted(sequence, now);
   }
-  // The connection to the leader is a new one: what was in flight on the old one may be lost.
+  // There is a new connection to the leader. Messages in flight on the old one may be lost.
   void on_reconnected(Instant now) {
     if (is_waiting()) ask_at_ = now;
   }
-  // The window has room.
+  // True if the window has room for more writes.
   bool has_room(const PendingWrites& writes) const { return writes.sent_bytes() < window_; }
-  // When send() has something to ask the leader of `term`.
+  // When send() has to ask the leader of `term` for its progress; kNever if nothing is unaccepted.
   Instant deadline(raft::Term term) const {
     return term == term_ && is_waiting() ? ask_at_ : kNever;
   }
@@ -54,10 +54,10 @@ class ForwardStream {
   raft::Term term_;  // 0: none yet
   std::uint64_t last_sent_ = 0;
   std::uint64_t accepted_ = 0;    // the leader is known to have accepted everything up to here
-  std::uint64_t bulk_until_ = 0;  // something large up to here is in flight
-  std::uint32_t attempt_ = 0;     // rises when the stream goes back to what was accepted
+  std::uint64_t bulk_until_ = 0;  // a Forward sent on the bulk connection is in flight up to here
+  std::uint32_t attempt_ = 0;     // incremented each time the stream goes back to `accepted_`
   bool goes_back_ = false;        // at the next send()
-  Instant ask_at_ = kNever;       // when to ask the leader about what it has not accepted
+  Instant ask_at_ = kNever;       // when to ask the leader for its progress
 };
 
 }  // namespace vesper::node

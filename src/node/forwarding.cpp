@@ -56,7 +56,7 @@ std::size_t PendingWrites::decide(raft::Term term) {
 }
 
 bool PendingWrites::undecided_before(raft::Term term) const {
-  // Sent terms do not fall along the queue, and the front is undecided.
+  // Along the queue, the terms of sent writes never decrease, and the front write is undecided.
   return !writes_.empty() && next_unsent_ > 0 && writes_.front().sent < term;
 }
 
@@ -104,9 +104,9 @@ std::vector<PendingWrites::Expired> PendingWrites::expire(Instant now) {
       continue;
     }
     expired.push_back({write.ticket, write.sent.value != 0, write.command.size()});
-    // K1: one that was sent may be in a log. It is not sent again for its term either: the client
-    // has been told "unknown" and may have retried it long ago, and the key may be forgotten by
-    // then.
+    // K1: a write that was sent may be in a log. It is not sent again, not even within its own
+    // term. The client was told that the outcome is unknown and may have retried since, and the
+    // idempotency key may have expired by then.
     decided(write);
   }
   trim();
@@ -150,7 +150,8 @@ std::vector<Forward::Write> AcceptedForwards::accept(raft::ServerId from, const 
   }
   std::uint64_t& accepted = accepted_[{from, forward.boot}];
   std::vector<Forward::Write> fresh;
-  // A frame that hangs on something that has not come is refused whole: no holes, no reordering.
+  // A Forward that follows a missing write is rejected whole, so that the stream has no gaps and
+  // keeps its order.
   if (forward.previous <= accepted) {
     for (const Forward::Write& write : forward.writes) {
       if (write.sequence <= accepted) continue;

@@ -3,15 +3,16 @@
 namespace vesper::node {
 namespace {
 
-// Messages of one kind supersede each other: the newest says what the sender knows now.
+// Messages of the same kind supersede each other: the newest one carries the sender's current
+// state.
 struct Kind {
-  std::size_t message = 0;             // the alternative of raft::Message
-  bool first = false, second = false;  // what else tells messages of one alternative apart
+  std::size_t message = 0;             // index into raft::Message
+  bool first = false, second = false;  // flags that further distinguish messages of one type
 
   bool operator==(const Kind&) const = default;
 };
 
-// One overload for each message: a new one has to say what tells its kinds apart.
+// One overload for each message type, so that a new type must define its kinds here.
 struct FlagsOf {
   using Flags = std::pair<bool, bool>;
   Flags operator()(const raft::VoteRequest& m) const { return {m.pre_vote, false}; }
@@ -20,7 +21,8 @@ struct FlagsOf {
   Flags operator()(const raft::AppendReply& m) const { return {m.success, false}; }
   Flags operator()(const raft::Heartbeat&) const { return {}; }
   Flags operator()(const raft::HeartbeatReply& m) const {
-    return {m.disk == raft::DiskHealth::regressed, false};  // it names no round
+    // A report of a regressed disk names no round.
+    return {m.disk == raft::DiskHealth::regressed, false};
   }
   Flags operator()(const raft::ReadIndexRequest&) const { return {}; }
   Flags operator()(const raft::ReadIndexReply&) const { return {}; }
@@ -34,14 +36,15 @@ Kind kind_of(const raft::Message& message) {
   return {message.index(), first, second};
 }
 
-// A pre-vote names the term after the sender's.
+// A pre-vote carries the sender's term plus one.
 raft::Term senders_term(const raft::Message& message) {
   const raft::Term term = raft::term_of(message);
   const auto* request = std::get_if<raft::VoteRequest>(&message);
   return request != nullptr && request->pre_vote ? raft::Term(term.value - 1) : term;
 }
 
-// A late request must not take the place of a newer one's reply. `held` is of the same kind.
+// A reply to a delayed request must not replace the reply to a newer one. `held` is of the same
+// kind.
 bool is_stale(const raft::Message& message, const raft::Message& held) {
   if (const auto* vote = std::get_if<raft::VoteReply>(&message))
     return vote->for_term < std::get<raft::VoteReply>(held).for_term;
@@ -63,13 +66,13 @@ void HeldEnvelopes::hold(raft::HeldEnvelope gated) {
     if (held->envelope.to != to) continue;
     const raft::Message& message = held->envelope.message;
     older_term = senders_term(message) != term;
-    if (older_term) break;  // and all before it
+    if (older_term) break;  // all earlier messages to this peer are of that older term, too
     if (held->after != gated.after || held->after_hard_state != gated.after_hard_state) continue;
     if (kind_of(message) != kind) continue;
     if (!is_stale(gated.envelope.message, message)) held->envelope = std::move(gated.envelope);
     return;
   }
-  // The peer has left that term, or will when it hears of this one.
+  // The peer has already left the older term, or will leave it when it hears of this one.
   if (older_term)
     std::erase_if(held_, [&](const raft::HeldEnvelope& held) {
       return held.envelope.to == to && senders_term(held.envelope.message) != term;

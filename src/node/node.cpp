@@ -1,5 +1,5 @@
-// One turn: the inputs, then the effects in the order of raft::Output's fields. What clients ask
-// for is in requests.cpp.
+// One turn of the node: inputs first, then effects in the order of raft::Output's fields. Client
+// requests are handled in requests.cpp.
 #include "node/node.hpp"
 
 #include <fmt/core.h>
@@ -14,9 +14,9 @@
 namespace vesper::node {
 namespace {
 
-constexpr Duration kShutdownPatience = milliseconds(400);  // for writes that are in some log
+constexpr Duration kShutdownPatience = milliseconds(400);  // for writes that may be in some log
 
-// Nearly always there is nothing to append.
+// Usually there is nothing to append.
 void append(std::vector<std::string>& lines, std::vector<std::string>&& more) {
   if (more.empty()) return;
   for (std::string& line : more) lines.push_back(std::move(line));
@@ -38,7 +38,7 @@ Node::Node(raft::Config config, raft::BootId boot, NodeLimits limits, RecoveredN
       snapshotter_(files_),
       queues_(limits_.inflight_requests, limits_.inflight_bytes),
       stream_(boot_, limits_.forward_window, raft_.config().heartbeat_interval * 4),
-      // K4: boot ids differ, so that ids of reads are never used by two processes of this server.
+      // K4: boot ids differ, so two processes of this server never use the same read id.
       reads_(boot_.value << 32) {
   VESPER_ASSERT(limits_.entries_per_turn > 0);
   VESPER_ASSERT(limits_.snapshot_bytes > 0);
@@ -47,7 +47,7 @@ Node::Node(raft::Config config, raft::BootId boot, NodeLimits limits, RecoveredN
   VESPER_ASSERT(limits_.snapshot_chunk_bytes <= raft::kMaxChunk);
 }
 
-// No snapshot is begun yet: its jobs would wait for the first turn.
+// Replay takes no snapshot, because its disk jobs could not complete before the first turn.
 Result<void> Node::replay() {
   while (state_.index() < raft_.commit_index())
     if (auto done = apply(raft_.log().at(state_.index().next())); !done) return done;
@@ -58,7 +58,7 @@ Result<Instant> Node::turn(Instant now) {
   now_ = now;
   ++counters_.turns;
   std::size_t may_apply = limits_.entries_per_turn;
-  report_disk_space();  // before this turn's entries: the log knows of those up to the last one
+  report_disk_space();  // before this turn's entries: the report covers the log as it is now
   draining_.swap(mailbox_);
   counters_.posts += draining_.size();
   for (Input& post : draining_)
@@ -66,19 +66,19 @@ Result<Instant> Node::turn(Instant now) {
   draining_.clear();
   expire();
   work_on_snapshots();
-  // What is applied may decide writes and release others; they leave in the same turn.
+  // Applying entries may decide some writes and release others. The loop sends the released ones in
+  // the same turn.
   do {
     ask_for_transfers();
     send_writes();
     ask_for_reads();
     step(raft::EndOfTurn{state_.index()});
-    // The effects, in the order of Output's fields.
     for (const raft::Envelope& envelope : output_.send_now) send(envelope);
     write_log();
     send_held();
     for (const raft::ReadChunk& read : output_.read_chunks)
       files_.read(read.last_index, read.chunk, read.to.value);
-    install_received();  // before a chunk of the next one takes its place
+    install_received();  // before the next snapshot's chunk replaces the received one
     for (raft::StoreChunk& chunk : output_.store_chunks)
       snapshotter_.add_chunk(std::move(chunk), state_.store().idempotency_table().most(), now_);
     const std::vector<raft::ReadReady> reads = std::move(output_.reads);
@@ -145,10 +145,10 @@ void Node::on(const Shutdown&) {
   stopping_ = true;
   wal_.finish();
   snapshotter_.shut_down();
-  if (!output_.install) snapshotter_.stop_receiving();  // else it takes effect in this turn
+  if (!output_.install) snapshotter_.stop_receiving();  // otherwise it is installed in this turn
   files_.stop();
   writes_.cap_deadlines(now_ + kShutdownPatience);
-  // What was not sent so far is not sent any more.
+  // Unsent writes and waiting requests are refused.
   const std::vector<Ticket> waiting = queues_.clear();
   on_reads_ended();
   for (const Ticket& ticket : waiting) clients_.reply(ticket, Refusal::shutting_down);
@@ -161,11 +161,11 @@ void Node::on_message(const FromPeer& from, raft::Message&& message) {
   step(raft::Received{from.from, from.incarnation, std::move(message)});
 }
 
-// A write that was meant for the leader of another term is not taken: its origin decides its fate
-// when the log reaches the next term.
+// A write that was meant for the leader of another term is ignored. Its origin decides the write's
+// outcome when the log reaches the next term.
 void Node::on_message(const FromPeer& from, const Forward& forward) {
   if (!can_propose() || forward.term != raft_.current_term()) return;
-  // What cannot be applied must not get into the log: every server would end at it.
+  // A command that cannot be applied must not enter the log: every server would fail on it.
   for (const Forward::Write& write : forward.writes) {
     if (auto command = kv::decode_command(write.command); !command) {
       notes_.push_back(fmt::format("server {} forwards a write that is refused: {}",
@@ -226,8 +226,8 @@ void Node::watch_leadership() {
   ++counters_.leader_changes;
 }
 
-// Up to what is left of a turn's entries. A follower that the log brings up to date may have any
-// number of them.
+// Applies entries up to the turn's remaining allowance. A follower that catches up may have any
+// number of committed entries to apply.
 Result<void> Node::apply_committed(std::size_t& may_apply) {
   for (; state_.index() < raft_.commit_index() && may_apply > 0; --may_apply) {
     if (auto done = apply(raft_.log().at(state_.index().next())); !done) return done;
@@ -236,7 +236,7 @@ Result<void> Node::apply_committed(std::size_t& may_apply) {
   return {};
 }
 
-// L11: clients are answered from here only.
+// L11: a client's write is only answered with a result from here, after it was applied.
 Result<void> Node::apply(const raft::Entry& entry) {
   if (entry.term > state_.term()) {
     const std::size_t again = writes_.decide(entry.term);
@@ -265,14 +265,15 @@ void Node::work_on_snapshots() {
   counters_.transfers_resumed = raft_.transfers_resumed();
   snapshotter_.begin_turn();
   if (stopping_) return;
-  // Unless the received one is about to take effect.
+  // A received snapshot that is about to be installed needs no more work.
   if (snapshotter_.is_receiving() && !output_.install) {
     const bool failed = snapshotter_.pump_receiving(raft_.commit_index());
     append(notes_, snapshotter_.take_notes());
     if (failed) step(raft::ReceiveFailed{});
   }
   const storage::StoredSnapshot* newest = files_.find(raft_.snapshot().last_index);
-  if (newest != nullptr && newest->damaged) begin_snapshot();  // it must not be the only one
+  // A damaged snapshot must not remain the only one.
+  if (newest != nullptr && newest->damaged) begin_snapshot();
   if (snapshotter_.is_taking()) snapshotter_.pump_taking(raft_.durable_index());
   files_.prune(wal_.durable_base(), raft_.snapshots_in_use());
   snapshotter_.sweep(state_.store());
@@ -285,8 +286,8 @@ void Node::begin_snapshot() {
   snapshotter_.begin(std::move(snapshot), state_.store(), now_);
 }
 
-// The received store in place of this one (figure 13, step 8). The snapshot may hide the fate of
-// this node's writes.
+// Replaces the store with the received one (Raft figure 13, step 8). The snapshot may hide the
+// outcome of this node's writes.
 void Node::install_received() {
   if (!output_.install) return;
   const auto snapshot = std::exchange(output_.install, std::nullopt);
@@ -311,7 +312,7 @@ Result<void> Node::on_snapshot_job(const storage::JobDone& done) {
 
 // ---- the end of a turn --------------------------------------------------------------------
 
-// A round has released something that can leave in this turn.
+// True if this round released something that can be sent in the same turn.
 bool Node::wants_another_round() const {
   if (!raft_.leader() || stopping_) return false;
   if (reads_.has_question()) return true;

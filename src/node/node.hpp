@@ -1,7 +1,7 @@
 // The actor that joins Raft, the store and the disk. Callbacks post inputs; turn() drains them once
-// per turn of the loop, steps Raft, and executes the effects in order. Nothing in here blocks,
-// locks or reads a clock. Each part of the state is a class of its own; Node passes values between
-// them.
+// per turn of the loop, steps Raft, and executes the effects in order. Nothing here blocks, locks
+// or reads a clock. Each part of the state is a class of its own, and Node passes values between
+// them. The member functions are in node.cpp, requests.cpp and status.cpp.
 #pragma once
 
 #include <memory>
@@ -26,58 +26,62 @@
 namespace vesper::node {
 
 struct NodeLimits {
-  std::size_t inflight_bytes = 64u << 20;   // of clients' writes admitted and not yet answered
-  std::size_t inflight_requests = 100'000;  // of clients, writes and reads
-  std::size_t forward_window = 8u << 20;    // bytes forwarded and not yet decided (or one write)
-  std::size_t unsynced_bytes = 32u << 20;   // queued for the disk; above: peers are not read
-  std::size_t entries_per_turn = 1024;      // applied in one; the rest in those that follow
-  // A snapshot is taken whenever so much has been added to the log. The same on every node, or a
-  // transfer is not resumed from another one.
+  std::size_t inflight_bytes = 64u << 20;   // clients' writes admitted and not yet answered
+  std::size_t inflight_requests = 100'000;  // clients' writes and reads
+  // Bytes forwarded and not yet decided; one write is always allowed.
+  std::size_t forward_window = 8u << 20;
+  // Bytes queued for the disk. Above this, peers' frames are not read.
+  std::size_t unsynced_bytes = 32u << 20;
+  std::size_t entries_per_turn = 1024;  // applied in one turn; the rest follow in later turns
+  // How much the log grows between snapshots. All nodes must use the same values: otherwise a
+  // snapshot transfer cannot resume from a different leader.
   std::uint64_t snapshot_bytes = 64u << 20;
   std::uint64_t snapshot_entries = 1'000'000;
-  std::uint32_t snapshot_chunk_bytes = raft::kMaxChunk;  // at most that
+  std::uint32_t snapshot_chunk_bytes = raft::kMaxChunk;  // an upper limit
 };
 
 class Node {
  public:
-  // What recover() found: its wal and snapshots outlive the node, its store and durable are moved
-  // from.
+  // `recovery` is the result of recover(). Its wal and snapshots must outlive the node; its store
+  // and durable are moved from.
   Node(raft::Config config, raft::BootId boot, NodeLimits limits, RecoveredNode& recovery,
        Transport& transport, Clients& clients, Instant now);
 
-  // Applies what the log on this disk already knows to be committed. Once, before the first turn.
+  // Applies the entries that the recovered log knows to be committed. Call once, before the first
+  // turn.
   Result<void> replay();
 
   void post(Input post) { mailbox_.push_back(std::move(post)); }
   bool has_posts() const { return !mailbox_.empty(); }
 
-  // Drains the mailbox and executes the effects. Returns when TimerFired wants to be posted
-  // (kNever: not). An error is fatal: the storage failed, or the log holds what this build cannot
-  // apply. The process then ends and sends nothing more.
+  // Drains the mailbox and executes the effects. Returns when to post TimerFired; kNever: no timer
+  // is needed. An error is fatal: the storage failed, or the log holds an entry that this build
+  // cannot apply. The process must then exit and send nothing more.
   Result<Instant> turn(Instant now);
 
-  // True when peers' frames should not be read: the disk does not keep up.
+  // True if the disk cannot keep up. The caller should then stop reading peers' frames.
   bool congested() const { return wal_.queued_bytes() > limits_.unsynced_bytes; }
-  // After Shutdown: nothing is in flight any more, and the disk has what was written.
+  // After Shutdown: true once nothing is in flight and every write is on the disk.
   bool drained() const;
 
   Status status(Instant now) const;
-  // Log lines since the last call: facts and what was decided.
+  // Returns and clears the informational log lines.
   std::vector<std::string> take_notes() { return std::exchange(notes_, {}); }
-  // Log lines since the last call that an operator has to act on.
+  // Returns and clears the log lines that an operator has to act on.
   std::vector<std::string> take_alarms() { return std::exchange(alarms_, {}); }
   const Counters& counters() const { return counters_; }
   const raft::Raft& raft() const { return raft_; }
   const kv::Store& store() const { return state_.store(); }
   raft::Index applied_index() const { return state_.index(); }  // of store()
-  std::size_t held_envelopes() const { return held_.size(); }   // that wait for the disk
+  std::size_t held_envelopes() const { return held_.size(); }   // number that wait for the disk
 
-  // May this peer, as its handshake names it, speak to Raft? Nothing, or why not.
+  // Decides whether this peer, as its handshake identifies it, may speak to Raft. Nothing means
+  // yes; otherwise the result says why not.
   std::optional<PeerRefusal> refuse_peer(raft::ServerId id, raft::Incarnation incarnation,
                                          Id128 cluster_id) const;
 
  private:
-  // node.cpp: inputs, one overload for each
+  // node.cpp: one overload of on() for each input
   Result<void> handle(Input& post);
   void on(FromPeer&& from);
   void on(const PeerConnected& peer);
@@ -91,7 +95,7 @@ class Node {
   void on(const TimerFired& passed);
   void on(const HandOver& wanted);
   void on(const Shutdown& wanted);
-  // messages of peers, one overload for each
+  // one overload of on_message() for each message between peers
   void on_message(const FromPeer& from, raft::Message&& message);
   void on_message(const FromPeer& from, const Forward& forward);
   void on_message(const FromPeer& from, const ForwardReply& reply);
@@ -116,7 +120,7 @@ class Node {
   bool wants_another_round() const;
   Instant next_deadline() const;
 
-  // requests.cpp: what clients asked for
+  // requests.cpp: requests of clients
   bool can_propose() const { return raft_.takes_proposals() && !stopping_; }
   ClientQueues::Progress progress() const {
     return {state_.index(), raft_.commit_index(), state_.store().revision()};
@@ -150,7 +154,7 @@ class Node {
   std::vector<Input> mailbox_, draining_;
   raft::Output output_;
   HeldEnvelopes held_;
-  Snapshotter snapshotter_;  // reads the store of state_: is destroyed before it
+  Snapshotter snapshotter_;  // reads the store of state_, so it is destroyed first
 
   ClientQueues queues_;
   PendingWrites writes_;
@@ -159,7 +163,7 @@ class Node {
   ReadBatcher reads_;
   TransferRequests transfers_;
 
-  bool disk_was_full_ = false;  // as Raft was told last
+  bool disk_was_full_ = false;  // as last reported to Raft
   bool stopping_ = false;
   raft::Term seen_term_;  // of the leader seen last
   bool campaigning_ = false;

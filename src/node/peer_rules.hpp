@@ -1,4 +1,5 @@
-// Which peers may speak to Raft.
+// Decides which peers may speak to Raft, by their identity. peer/handshake.cpp calls it for each
+// connection; the proof of the shared key is checked separately, in peer/.
 #pragma once
 
 #include <optional>
@@ -9,16 +10,17 @@
 
 namespace vesper::node {
 
-// A peer as its handshake names it.
+// A peer as its handshake identifies it.
 struct PeerIdentity {
   raft::ServerId id;
   raft::Incarnation incarnation;
-  Id128 cluster_id;  // none before it knows of a committed Bootstrap entry
+  Id128 cluster_id;  // none before the peer knows of a committed Bootstrap entry
 };
 
-// Nothing, or why `peer` is refused. `committed`: the configuration; an entry that may still be
-// dropped, here or there, must not keep two servers apart that need each other to decide it.
-// `initial`: the voters of the list file, which count until the cluster is founded.
+// Returns nothing if `peer` is accepted, otherwise why it is refused. `committed` is the committed
+// configuration. An uncommitted entry may still be dropped on either side, and must not separate
+// two servers that need each other to decide it. `initial`: the voters of the list file, which
+// apply until the cluster is founded.
 std::optional<PeerRefusal> refuse_peer(const PeerIdentity& peer,
                                        const raft::Configuration& committed,
                                        const std::vector<raft::Voter>& initial);

@@ -1,5 +1,5 @@
-// What the node asks of the world around it, and what the world tells it. Pure: the server
-// implements the ports over sockets, the simulator in memory.
+// The interface between the node and its environment: messages, requests, replies and inputs.
+// Contains no I/O. The server implements the ports over sockets, the simulator in memory.
 #pragma once
 
 #include <cstdint>
@@ -14,24 +14,24 @@
 
 namespace vesper::node {
 
-// Clients' writes on their way from the node that took them to the leader that it means. Within
-// (origin boot, term) the writes form one stream: `previous` is the sequence of the write before
-// the first one here (0: none), so that the leader accepts without gaps, in order, each once.
-// Without writes it asks whether everything up to `previous` has come.
+// Clients' writes on their way from the server that received them to the leader of `term`. The
+// writes of one (boot, term) form one stream. `previous` is the sequence of the write before the
+// first one in this message (0: none), so that the leader can accept each write once, in order and
+// without gaps. A Forward without writes asks whether everything up to `previous` has arrived.
 struct Forward {
   struct Write {
     std::uint64_t sequence = 0;
     SharedBytes command;
   };
-  raft::Term term;  // of the leader that is meant; a leader of another term refuses
+  raft::Term term;  // the intended leader's; a leader of another term ignores the message
   raft::BootId boot;
-  std::uint32_t attempt = 0;  // how often the stream went back before this was sent
+  std::uint32_t attempt = 0;  // how often the stream had gone back when this was sent
   std::uint64_t previous = 0;
   std::vector<Write> writes;
 };
 
-// `accepted`: the last sequence of (boot, term) in the leader's log, 0 for none. What was sent
-// after it in this attempt is to be sent again when `gap` is set.
+// `accepted`: the last sequence of (boot, term) in the leader's log, 0 for none. If `gap` is set,
+// the origin must send again everything after `accepted` that it sent in this attempt.
 struct ForwardReply {
   raft::Term term;
   raft::BootId boot;
@@ -40,63 +40,64 @@ struct ForwardReply {
   bool gap = false;
 };
 
-// A server asks the leader of `term` to hand over: to `to`, or to a server that it finds fit.
+// Asks the leader of `term` to transfer leadership to `to`, or to any fit server.
 struct TransferAsked {
   raft::Term term;
   std::optional<raft::ServerId> to;
 };
 
-// One message between peers. Raft's own, or the node's.
+// One message between peers.
 using PeerMessage = std::variant<raft::Message, Forward, ForwardReply, TransferAsked>;
 
 class Transport {
  public:
   virtual ~Transport() = default;
-  // Never blocks, may lose the message.
+  // Never blocks. May lose the message.
   virtual void send(raft::ServerId to, const PeerMessage& message, raft::Channel channel) = 0;
 };
 
-// Where an answer goes: a connection, and which of its requests. Connection ids are never reused
-// by a process. Requests of one connection take effect in the order in which they were posted.
+// Identifies the request that a reply belongs to. A process never reuses a connection id. The
+// requests of one connection take effect in the order in which they were posted.
 struct Ticket {
   std::uint64_t connection = 0;
   std::uint64_t request = 0;
 };
 
-// How a request ended when not by the store.
+// Why a request ended without a result from the store.
 enum class Refusal : std::uint8_t {
   no_leader,        // certainly not applied
   overloaded,       // certainly not applied
   shutting_down,    // certainly not applied
   disk_full,        // certainly not applied
-  no_other_member,  // transfers only: no other server votes
+  no_other_member,  // transfers only: the cluster has no other voter
   timeout,          // reads and transfers only
   unreached,        // reads only: min_revision is not applied here yet
-  too_stale,        // reads only: older than max_staleness, or how old is not known
-  outcome_unknown,  // writes only: in some log, fate unknown
+  too_stale,        // reads only: older than max_staleness, or the age is unknown
+  outcome_unknown,  // writes only: in some log, outcome unknown
 };
 
-// What a read asks for, and what it got: a lease read is linearizable if no lease was held.
+// The consistency that a read asks for, and the one it got. A lease read falls back to linearizable
+// if the leader holds no lease.
 enum class ReadLevel : std::uint8_t {
   linearizable,  // confirmed by a round of heartbeats
-  lease,         // by the leader's lease: as good as long as clocks run at nearly the same rate
-  stale,         // asks no server
+  lease,         // by the leader's lease: valid while clocks run at nearly the same rate
+  stale,         // from the local store, without asking another server
 };
 
 struct ReadOptions {
   ReadLevel level = ReadLevel::linearizable;
   std::optional<Duration> max_staleness;  // stale only
-  std::uint64_t min_revision = 0;         // waits until the store has reached it
+  std::uint64_t min_revision = 0;         // wait until the store has reached this revision
 };
 
 struct ReadResult {
   std::optional<kv::Item> item;  // nothing: no such key
-  std::uint64_t revision = 0;    // the store's, at the instant of the read
+  std::uint64_t revision = 0;    // of the store, when it was read
   ReadLevel level = ReadLevel::linearizable;
-  std::optional<Duration> staleness;  // stale: at most that; nothing: no bound is known
+  std::optional<Duration> staleness;  // stale only: an upper bound; nothing: no bound is known
 };
 
-// Who leads now. It has committed an entry of this term.
+// The new leader. It has committed an entry of this term.
 struct TransferResult {
   raft::ServerId leader;
   raft::Term term;
@@ -107,17 +108,17 @@ using ClientReply = std::variant<kv::WriteResult, ReadResult, TransferResult, Re
 class Clients {
  public:
   virtual ~Clients() = default;
-  // Called once for each request, unless ClientGone was posted before.
+  // Called once for each request, unless ClientGone was posted first.
   virtual void reply(const Ticket& ticket, ClientReply reply) = 0;
 };
 
-// Why a peer may not speak to Raft, and what its operator can do about it.
+// Why a peer may not speak to Raft, and what the operator can do about it.
 struct PeerRefusal {
   std::string detail;
   std::string hint;
 };
 
-// What the world posts into the mailbox.
+// The inputs of the node's mailbox.
 struct FromPeer {
   raft::ServerId from;
   raft::Incarnation incarnation;
@@ -130,7 +131,7 @@ struct PeerConnected {
 };
 struct PeerStateHeard {
   raft::ServerId id;
-  std::optional<raft::PeerState> state;  // nothing: it is still reading its log
+  std::optional<raft::PeerState> state;  // nothing: the peer is still recovering its log
 };
 struct PeerDisconnected {
   raft::ServerId id;
@@ -146,7 +147,8 @@ struct ClientRead {
   Instant deadline;
   ReadOptions options;
 };
-// Leadership is to move: to `to`, or to any other server. Takes no part in a connection's order.
+// Transfers leadership to `to`, or to any other server. Not ordered with the connection's other
+// requests.
 struct ClientTransfer {
   Ticket ticket;
   std::optional<raft::ServerId> to;
@@ -159,8 +161,8 @@ struct DiskDone {
   storage::JobDone done;
 };
 struct TimerFired {};
-struct HandOver {};  // lead no longer, if another server can; goes on serving
-struct Shutdown {};  // refuse what is new, answer what is in flight
+struct HandOver {};  // transfer leadership if another server can take it; keep serving
+struct Shutdown {};  // refuse new requests and finish those in flight
 
 using Input =
     std::variant<FromPeer, PeerConnected, PeerStateHeard, PeerDisconnected, ClientWrite, ClientRead,

@@ -20,7 +20,7 @@ std::optional<raft::ReadIndex> ReadBatcher::ask(raft::Term term,
   }
   if (!leader) return std::nullopt;
   if (asking_connections_.empty() && gathering_connections_.empty()) return std::nullopt;
-  // What was asked before and got no answer is asked again, in a round.
+  // A repeated request always uses a heartbeat round, not the lease.
   const bool lease = !gathering_needs_round_ && asking_connections_.empty();
   asking_connections_.insert(asking_connections_.end(), gathering_connections_.begin(),
                              gathering_connections_.end());

@@ -38,12 +38,13 @@ std::optional<raft::Term> term_at(const storage::RecoveredLog& log, raft::Index 
   return log.entries[position].term;
 }
 
-// A snapshot that the log does not lead to was received, and the crash came before the Write that
-// replaces the log (S3): that Write is made up for.
+// Adds `snapshot` to the recovered log. If the log does not lead to it, the snapshot was received
+// from a leader, and the crash came before the Write that replaces the log (S3). `out.durable` then
+// says what that Write would have stored.
 Result<void> join(const raft::Snapshot& snapshot, storage::RecoveredLog& log, RecoveredNode& out) {
   const std::string name = storage::snapshot_name(snapshot.last_index);
   const Id128 cluster = snapshot.configuration.cluster_id;
-  // A Bootstrap that was never committed binds no server.
+  // A Bootstrap entry that was never committed does not bind this server to a cluster.
   const bool bound = log.commit_index.value > 0 || log.base.index.value > 0;
   if (bound && !log.cluster_id.is_none() && log.cluster_id != cluster)
     return Error{fmt::format("{} is of cluster {}, the log of cluster {}", name, to_hex(cluster),
@@ -70,7 +71,7 @@ Result<void> join(const raft::Snapshot& snapshot, storage::RecoveredLog& log, Re
   return {};
 }
 
-// Up to where the newest snapshot, if it is intact, makes the log superfluous.
+// The index up to which the newest snapshot, if intact, makes the log unnecessary.
 Result<raft::Index> unneeded(storage::Fs& fs, std::size_t tail) {
   auto names = fs.list();
   if (!names) return std::move(names).error();
@@ -80,7 +81,7 @@ Result<raft::Index> unneeded(storage::Fs& fs, std::size_t tail) {
   return raft::Index(newest.value - std::min<std::uint64_t>(newest.value, tail));
 }
 
-// Reads the log again, all of it.
+// Reopens the log and reads all of it.
 Result<void> read_whole(storage::Fs& fs, raft::ServerId self, const storage::WalOptions& options,
                         storage::RecoveredLog& log, RecoveredNode& out) {
   out.wal.reset();
@@ -115,11 +116,11 @@ Result<RecoveredNode> recover(storage::Fs& fs, raft::ServerId self, raft::Incarn
   if (!found) return std::move(found).error();
   std::optional<Error> damage;
   for (const raft::Index index : *found) {
-    if (index < log.base.index) break;  // the log does not go on from there any more
+    if (index < log.base.index) break;  // the log no longer continues from that snapshot
     auto loaded = load(fs, owner, index, max_idempotency_keys);
     if (!loaded) {
-      // L10: what was acknowledged by way of it may be in it alone, unless the log is known to lead
-      // there: then it had been committed, and was written to the log.
+      // L10: acknowledged entries may exist only in this snapshot. The exception is a log that is
+      // known to be committed up to it: then the log has those entries.
       if (index > log.commit_index) return std::move(loaded).error();
       out.notes.push_back(fmt::format("{} -> not used", loaded.error().what));
       if (!damage) {

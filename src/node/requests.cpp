@@ -1,5 +1,5 @@
-// What clients ask for, on its way through the parts of a node: from the queues to Raft or to the
-// leader, and back as an answer.
+// The part of Node that handles client requests: from the queues to Raft or to the leader, and back
+// as replies. The turn itself is in node.cpp.
 #include <algorithm>
 
 #include "node/node.hpp"
@@ -7,7 +7,8 @@
 namespace vesper::node {
 namespace {
 
-// Of writes that go into one Write of the log. A disk shows that it lives when a Write is done.
+// Limits the writes in one Write to the log. The disk counts as alive when a Write completes, so a
+// Write must not grow without limit.
 constexpr std::size_t kProposeBytes = 4u << 20;
 
 }  // namespace
@@ -35,7 +36,8 @@ void Node::on(ClientRead&& read) {
   switch (read.options.level) {
     case ReadLevel::stale: index = state_.index(); break;
     case ReadLevel::lease:
-      // What is asked here is asked with the clock of this turn, which is younger than the read.
+      // This turn's clock is later than the read's arrival, so a lease that holds now covers the
+      // read.
       step(raft::LeaseRead{});
       index = raft_.lease_index(now_);
       break;
@@ -48,7 +50,7 @@ void Node::on(ClientRead&& read) {
 
 void Node::on(ClientTransfer&& transfer) {
   if (!admit(transfer.ticket, 0)) return;
-  // The only voter leads already, or will: no other server ever can, so waiting has no end.
+  // With a single voter, no other server can ever lead, so a transfer to one would wait forever.
   const auto& voters = raft_.configuration().voters;
   if (voters.size() == 1 && transfer.to != voters.front().id)
     return clients_.reply(transfer.ticket, Refusal::no_other_member);
@@ -66,7 +68,8 @@ void Node::on(const ClientGone& client) {
 // ---- answers ------------------------------------------------------------------------------
 
 void Node::end_write(const Ticket& ticket, ClientReply reply) {
-  if (!queues_.end_write(ticket.connection)) return;  // it hung up; its write stands all the same
+  // The client has disconnected; its write still counts.
+  if (!queues_.end_write(ticket.connection)) return;
   clients_.reply(ticket, std::move(reply));
   advance(ticket.connection);
 }
@@ -123,8 +126,8 @@ void Node::answer_reads(const std::vector<raft::ReadReady>& answers) {
 
 // ---- what a turn sends --------------------------------------------------------------------
 
-// A transfer is done when this node has applied an entry of the new leader's term: by then that
-// leader has committed one.
+// A transfer is done when this node has applied an entry of the new leader's term, because the new
+// leader has then committed one.
 void Node::ask_for_transfers() {
   const auto leader = raft_.leader();
   if (transfers_.is_idle() || !leader) return;
@@ -139,8 +142,8 @@ void Node::ask_for_transfers() {
     transport_.send(*leader, TransferAsked{term, question->to}, raft::Channel::control);
 }
 
-// Raft's log takes the writes on a leader, a leader of other servers gets them on a follower. What
-// is in no log while writes are blocked stays out of it: it can end as not applied (expire).
+// A leader proposes the writes to its log; a follower forwards them to the leader. While writes are
+// blocked, unsent writes stay out of every log, so that they can still expire as not applied.
 void Node::send_writes() {
   const auto leader = raft_.leader();
   if (!leader || stopping_) return;

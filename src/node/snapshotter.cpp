@@ -13,10 +13,11 @@ using storage::SnapshotFiles;
 constexpr auto kTaken = SnapshotFiles::Writer::taken;
 constexpr auto kReceived = SnapshotFiles::Writer::received;
 
-constexpr std::size_t kRecordsPerSlice = 1024;  // keys looked at in one turn
-constexpr std::size_t kSweptPerTurn = 4096;     // keys of a store that are freed in one turn ...
-constexpr std::size_t kSweptBytes = 4u << 20;   // ... until their values have this many bytes
-constexpr Duration kRetryAfter = seconds(1);    // when there was no space
+constexpr std::size_t kRecordsPerSlice = 1024;  // keys visited in one turn
+constexpr std::size_t kSweptPerTurn = 4096;     // keys freed per store in one turn ...
+// ... or fewer, once their values reach this many bytes.
+constexpr std::size_t kSweptBytes = 4u << 20;
+constexpr Duration kRetryAfter = seconds(1);  // after the disk was full
 
 }  // namespace
 
@@ -33,7 +34,7 @@ void Snapshotter::begin(raft::Snapshot identity, kv::Store& store, Instant now) 
 
 void Snapshotter::stop_taking() {
   if (!taking_) return;
-  taking_.reset();  // before the store that it reads
+  taking_.reset();  // reads the store, so it must go first
   files_.give_up(kTaken);
 }
 
@@ -41,7 +42,7 @@ void Snapshotter::pump_taking(raft::Index durable) {
   if (!taking_ || taking_->finishing || !files_.ready(kTaken)) return;
   Taken& taking = *taking_;
   const std::size_t limit = taking.snapshot.chunk_bytes;
-  // A turn collects or compresses, not both.
+  // One turn either collects or compresses, so that neither adds to the other's delay.
   if (!taking.ended && taking.chunk.size() < limit) {
     taking.ended = taking.content.read(taking.chunk, limit, kRecordsPerSlice);
     busy_ = true;
@@ -52,7 +53,8 @@ void Snapshotter::pump_taking(raft::Index durable) {
                                                 taking.next_chunk++, taking.chunk));
     taking.chunk.clear();
   } else if (durable >= taking.snapshot.last_index) {
-    // Not beyond the log on this disk: a majority may know entries that this server does not have.
+    // The snapshot must not go beyond the durable log: a commit may rest on a majority without this
+    // server.
     taking.finishing = true;
     taking.snapshot.checksum = taking.sum.digest();
     files_.finish(kTaken, taking.snapshot);
@@ -73,7 +75,7 @@ void Snapshotter::add_chunk(raft::StoreChunk chunk, std::size_t max_idempotency_
     receiving_ = std::make_unique<Received>(chunk.snapshot, max_idempotency_keys);
   }
   if (chunk.chunk != receiving_->taken_in + receiving_->waiting.size()) {
-    receive_failed_ = true;  // not from its beginning
+    receive_failed_ = true;  // an earlier chunk is missing
     return;
   }
   receiving_->waiting.push_back(std::move(chunk.data));
@@ -95,7 +97,7 @@ void Snapshotter::fail_receiving(std::string_view why) {
 }
 
 bool Snapshotter::pump_receiving(raft::Index committed) {
-  // The log has overtaken it.
+  // The log has caught up with the snapshot, so it is no longer needed.
   if (receiving_ && receiving_->snapshot.last_index <= committed) stop_receiving();
   if (std::exchange(receive_failed_, false)) {
     stop_receiving();
@@ -104,7 +106,7 @@ bool Snapshotter::pump_receiving(raft::Index committed) {
   if (!receiving_ || receiving_->waiting.empty()) return false;
   Received& receiving = *receiving_;
   if (!receiving.begun) {
-    if (files_.writing(kReceived)) return false;  // the one before is being removed
+    if (files_.writing(kReceived)) return false;  // the previous one is still being removed
     receiving.begun = true;
     files_.begin(kReceived, receiving.snapshot.last_index, receiving.snapshot.chunk_bytes);
   }
@@ -120,7 +122,8 @@ bool Snapshotter::pump_receiving(raft::Index committed) {
   return false;
 }
 
-// Takes the next chunk into the store that is built, the last one only if the whole is right.
+// Adds the next chunk to the store being built. The last chunk is accepted only if the whole
+// snapshot is correct.
 Result<void> Snapshotter::verify(std::string_view record) {
   Received& receiving = *receiving_;
   auto content = storage::decode_chunk(files_.zstd(), record, receiving.snapshot.last_index,
@@ -134,7 +137,7 @@ Result<void> Snapshotter::verify(std::string_view record) {
   receiving.sum.add(*content);
   if (auto added = receiving.content.add(*content); !added) return added;
   if (!last) return {};
-  // S5: as a whole, before it has a name.
+  // S5: the snapshot is verified as a whole before its file gets a name.
   if (receiving.sum.digest() != receiving.snapshot.checksum)
     return Error{"not what its checksum says"};
   auto store = receiving.content.finish();

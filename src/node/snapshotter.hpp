@@ -1,7 +1,7 @@
-// The snapshots on their way through a node: one being taken from the store, one being received
-// from the leader, and the stores that were replaced and are freed little by little. Each of them
-// does at most one chunk of work per turn, so that the loop is never stopped for longer than a few
-// milliseconds, whatever the size of the store. storage::SnapshotFiles does the I/O.
+// The snapshots in progress on a node: one being taken from the store, one being received from the
+// leader, and the replaced stores that are freed in steps. Each does at most one chunk of work per
+// turn, so that the loop never stalls for more than a few milliseconds, however large the store is.
+// storage::SnapshotFiles does the I/O.
 #pragma once
 
 #include <cstdint>
@@ -26,32 +26,34 @@ class Snapshotter {
     std::uint64_t taken = 0, failed = 0, chunks_sent = 0;
   };
   struct Receiving {
-    std::uint64_t chunks = 0, of = 0;  // durable, of the snapshot
+    std::uint64_t chunks = 0, of = 0;  // durable chunks, of the snapshot's total
   };
 
-  // `files` outlives it. A store that is being taken has to outlive it, too.
+  // `files` must outlive this object. So must a store while a snapshot of it is being taken.
   explicit Snapshotter(storage::SnapshotFiles& files) : files_(files) {}
 
   // ---- taking
 
-  // S1: begins a snapshot of `store`, which is the state that `identity` names. Nothing happens
-  // while one is being taken, for a while after the disk was full, and before the cluster is
+  // S1: begins a snapshot of `store`, whose state `identity` names. Does nothing while another
+  // snapshot is being taken, for a while after the disk was full, and before the cluster is
   // founded.
   void begin(raft::Snapshot identity, kv::Store& store, Instant now);
-  // The store is about to be replaced: the snapshot of it is given up.
+  // Discards the snapshot being taken, because its store is about to be replaced.
   void stop_taking();
   bool is_taking() const { return taking_ != nullptr; }
 
   // ---- receiving
 
-  // The next chunk of a snapshot that the leader sends. `max_idempotency_keys`: of a store.
+  // Accepts the next chunk of a snapshot that the leader sends. `max_idempotency_keys` is passed to
+  // the new store.
   void add_chunk(raft::StoreChunk chunk, std::size_t max_idempotency_keys, Instant now);
-  // Verifies one chunk and gives it to the disk. True if the snapshot cannot be received: Raft is
-  // to be told (ReceiveFailed).
+  // Verifies one chunk and queues it for the disk. Returns true if the snapshot cannot be received;
+  // the caller must then tell Raft (ReceiveFailed).
   [[nodiscard]] bool pump_receiving(raft::Index committed);
-  // pump_receiving() has something to look at.
+  // True if pump_receiving() has work.
   bool is_receiving() const { return receiving_ != nullptr || receive_failed_; }
-  // The received snapshot is to be the state. Requires that `snapshot` is whole and stored.
+  // Hands over the received store, which becomes the node's state. Requires that `snapshot` is
+  // complete and stored.
   std::unique_ptr<kv::Store> take_received(const raft::Snapshot& snapshot);
   void stop_receiving();
   std::optional<Receiving> receiving() const;
@@ -59,20 +61,20 @@ class Snapshotter {
   // ---- every turn
 
   void begin_turn() { busy_ = false; }
-  // Collects, compresses or ends one chunk of the snapshot being taken. `durable`: the log on this
-  // disk up to there.
+  // Collects, compresses or finishes one chunk of the snapshot being taken. `durable`: the last log
+  // index that is durable on this disk.
   void pump_taking(raft::Index durable);
-  // Frees a part of what `store` has discarded, and of the stores that were replaced.
+  // Frees part of what `store` has discarded, and part of the replaced stores.
   void sweep(kv::Store& store);
-  // A store that was replaced.
+  // Takes a replaced store and frees it in steps.
   void retire(std::unique_ptr<kv::Store> store);
-  // There is more to do though nothing happens.
+  // True if work remains that needs another turn even without input.
   bool is_busy() const { return busy_; }
 
-  // The completion of a job of SnapshotFiles. Gives what Raft has to be told, in order. An error is
-  // fatal.
+  // A job of SnapshotFiles completed. Returns the events that Raft must be told of, in order. An
+  // error is fatal.
   Result<std::vector<raft::Event>> on_done(const storage::JobDone& done, Instant now);
-  // Gives up what is being taken: the process ends.
+  // Discards the snapshot being taken, because the process is about to exit.
   void shut_down() { taking_.reset(); }
 
   const Stats& stats() const { return stats_; }
@@ -83,13 +85,13 @@ class Snapshotter {
     Taken(raft::Snapshot identity, kv::Store& store)
         : snapshot(std::move(identity)), content(store) {}
 
-    raft::Snapshot snapshot;  // content_bytes and checksum when the content has ended
+    raft::Snapshot snapshot;  // content_bytes and checksum are set once the content has ended
     kv::Export content;
     Checksum64 sum;
-    std::string chunk;  // what the next chunk has so far
+    std::string chunk;  // the content of the next chunk so far
     std::uint64_t next_chunk = 0;
-    bool ended = false;      // the content is whole; what is left is its last chunk, if anything
-    bool finishing = false;  // the end is being written
+    bool ended = false;      // the content is complete; only its last chunk may be left
+    bool finishing = false;  // the end of the file is being written
   };
   struct Received {
     Received(raft::Snapshot identity, std::size_t max_idempotency_keys)
@@ -98,12 +100,12 @@ class Snapshotter {
     raft::Snapshot snapshot;
     kv::Import content;
     Checksum64 sum;
-    std::uint64_t content_bytes = 0;   // so far
-    std::deque<SharedBytes> waiting;   // chunks that came and are not verified yet
-    bool begun = false;                // its file is being written
+    std::uint64_t content_bytes = 0;   // received so far
+    std::deque<SharedBytes> waiting;   // chunks received and not verified yet
+    bool begun = false;                // its file was begun
     std::uint64_t taken_in = 0;        // chunks verified and given to the disk
     std::uint64_t durable = 0;         // chunks on the disk
-    std::unique_ptr<kv::Store> store;  // whole and verified, from the last chunk on
+    std::unique_ptr<kv::Store> store;  // complete and verified; set by the last chunk
   };
 
   Result<void> verify(std::string_view record);
@@ -115,8 +117,8 @@ class Snapshotter {
   std::unique_ptr<Taken> taking_;
   std::unique_ptr<Received> receiving_;
   std::vector<std::unique_ptr<kv::Store>> retired_;
-  Instant take_retry_at_, receive_retry_at_;  // not before: there was no space
-  bool receive_failed_ = false;               // Raft is to be told
+  Instant take_retry_at_, receive_retry_at_;  // after no space was left: no retry before this
+  bool receive_failed_ = false;               // Raft must be told
   bool busy_ = false;
   Stats stats_;
   std::vector<std::string> notes_;

@@ -1,4 +1,5 @@
-// What a node tells of itself: its state at one instant, and counters that only rise.
+// What a node reports about itself: its state at one instant, and counters that only increase. The
+// api library renders both (api/status.cpp, api/metrics_page.cpp).
 #pragma once
 
 #include <array>
@@ -12,34 +13,34 @@
 
 namespace vesper::node {
 
-// What /status, /readyz and /metrics show. This node's own view.
+// What /status, /readyz and /metrics show: this node's own view.
 struct Status {
-  std::string_view role;  // leader follower candidate learner
+  std::string_view role;  // "leader", "follower", "candidate" or "learner"
   raft::Term term;
   std::optional<raft::ServerId> leader;
   raft::Index last_index, commit_index, applied_index;
   std::uint64_t revision = 0;
   Id128 digest;
-  Id128 cluster_id;                              // none before the Bootstrap entry is committed
-  std::optional<Id128> cluster_seen;             // another one, of a server of the list
-  bool leader_fresh = false;                     // heard a leader within an election timeout
-  bool caught_up = false;                        // applied what that leader had then committed
-  bool regressed = false;                        // this disk lacks what it has acknowledged
+  Id128 cluster_id;                   // none before the Bootstrap entry is committed
+  std::optional<Id128> cluster_seen;  // a different cluster id, seen on a server of the list
+  bool leader_fresh = false;          // heard from the leader within twice the election timeout
+  bool caught_up = false;  // applied everything that leader had committed when last heard
+  bool regressed = false;  // this disk has lost entries that the server had acknowledged
   std::uint64_t log_entries = 0, log_bytes = 0;  // in memory
   raft::Index log_first_index;                   // in memory
-  raft::Index snapshot_index;                    // of the newest one stored here; 0: none
-  std::uint64_t snapshot_bytes = 0;              // of its file
-  std::size_t snapshots = 0;                     // files
+  raft::Index snapshot_index;                    // of the newest snapshot stored here; 0: none
+  std::uint64_t snapshot_bytes = 0;              // size of that snapshot's file
+  std::size_t snapshots = 0;                     // number of snapshot files
   bool taking_snapshot = false;
-  std::uint64_t receiving_chunks = 0, receiving_of = 0;  // of a snapshot that the leader sends
+  std::uint64_t receiving_chunks = 0, receiving_of = 0;  // progress of a snapshot from the leader
   std::size_t keys = 0;
   std::uint64_t store_bytes = 0;
-  std::size_t idempotency_keys = 0;  // with results that are kept
+  std::size_t idempotency_keys = 0;  // keys with a stored result
   std::size_t inflight_requests = 0, inflight_bytes = 0;
 };
 
 struct Counters {
-  std::uint64_t leader_changes = 0;     // leaders seen in office here, self included
+  std::uint64_t leader_changes = 0;     // leaders seen in office, this server included
   std::uint64_t elections_started = 0;  // campaigns of this node, pre-votes included
   std::uint64_t turns = 0, posts = 0;
   std::uint64_t entries_applied = 0;
@@ -48,11 +49,11 @@ struct Counters {
   std::array<std::uint64_t, 3> reads{};  // answered, by ReadLevel
   std::uint64_t reads_too_stale = 0;
   std::uint64_t writes_unknown = 0;
-  // Of this node's clients: results given again, idempotency keys refused.
+  // For this node's clients: results replayed from the table, and idempotency keys refused.
   std::uint64_t writes_replayed = 0, idempotency_keys_reused = 0, idempotency_refused_full = 0;
   std::uint64_t snapshots_taken = 0, snapshots_installed = 0, snapshots_failed = 0;
   std::uint64_t snapshot_chunks_sent = 0, transfers_resumed = 0;
-  // Entries in one Write to the disk: buckets of at most 1, 2, 4, ... 512, and more.
+  // Entries per Write to the disk: buckets of at most 1, 2, 4, ... 512 entries, and one for more.
   std::array<std::uint64_t, 11> batch_buckets{};
   std::uint64_t batch_sum = 0, batch_count = 0;
 

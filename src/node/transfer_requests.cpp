@@ -6,7 +6,7 @@
 namespace vesper::node {
 namespace {
 
-constexpr std::size_t kMaxRequests = 64;  // that wait at the same time
+constexpr std::size_t kMaxRequests = 64;  // that may wait at the same time
 
 }  // namespace
 
@@ -23,7 +23,7 @@ void TransferRequests::hand_over(Instant now) {
   ask_at_ = now;
 }
 
-// The server that leads is the one that was asked for, or another one than before.
+// True if the requested server leads, or, for any server, if the leader has changed since.
 bool TransferRequests::is_fulfilled(const Request& request, raft::ServerId leader) {
   return request.asked.to ? request.asked.to == leader : request.from && request.from != leader;
 }

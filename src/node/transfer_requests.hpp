@@ -1,6 +1,6 @@
-// Requests for a transfer of leadership (thesis 3.10): those of clients, and that of this process
-// when it shuts down. Raft picks the successor and the moment; here is who is asked and who is
-// answered.
+// Pending requests to transfer leadership (Raft thesis §3.10): those of clients, and this process's
+// own at shutdown. Raft chooses the successor and the moment; this class decides when to ask the
+// leader and which client to answer.
 #pragma once
 
 #include <optional>
@@ -12,30 +12,31 @@ namespace vesper::node {
 
 class TransferRequests {
  public:
-  // A question to the leader: hand over to `to`, or to any server that is fit.
+  // A request to the leader to transfer leadership to `to`, or to any fit server.
   struct Question {
     std::optional<raft::ServerId> to;
-    bool of_client = false;  // not only of this process, which asks only while it leads itself
+    bool of_client = false;  // false: only this process wants it, which asks only while it leads
   };
 
-  // `leader`: who leads now. False: too many requests wait.
+  // `leader`: the current leader. Returns false if too many requests wait.
   [[nodiscard]] bool add(ClientTransfer request, std::optional<raft::ServerId> leader, Instant now);
-  // From now on this process asks to lead no longer.
+  // From now on, this process asks to give up leadership whenever it leads.
   void hand_over(Instant now);
 
-  // Removes the requests that are fulfilled. `leader` has committed an entry of its term.
+  // Removes the fulfilled requests and returns their tickets. Requires that `leader` has committed
+  // an entry of its term.
   std::vector<Ticket> finish(raft::ServerId leader);
-  // The question that is due, if there is one. The next one is due after `interval`.
+  // Returns the question that is due, if any. The next one is due after `interval`.
   std::optional<Question> ask(raft::ServerId leader, Instant now, Duration interval);
   // Removes the requests that are past their deadline.
   std::vector<Ticket> expire(Instant now);
-  // The client has hung up.
+  // The client has disconnected.
   void leave(std::uint64_t connection);
   // Removes every request.
   std::vector<Ticket> clear();
 
   bool is_idle() const { return requests_.empty() && !handing_over_; }
-  // When a request expires or ask() has a question; kNever: never. `self`: this server.
+  // When a request expires or ask() has a question; kNever: neither. `self`: this server.
   Instant deadline(std::optional<raft::ServerId> leader, raft::ServerId self) const {
     return is_idle() ? kNever : next_deadline(leader, self);
   }
@@ -43,7 +44,8 @@ class TransferRequests {
  private:
   struct Request {
     ClientTransfer asked;
-    std::optional<raft::ServerId> from;  // who led then; if no one did, who led first after that
+    // The leader at the time of the request. If there was none, the first one after it.
+    std::optional<raft::ServerId> from;
   };
   Instant next_deadline(std::optional<raft::ServerId> leader, raft::ServerId self) const;
   static bool is_fulfilled(const Request& request, raft::ServerId leader);

@@ -92,7 +92,7 @@ Result<bool> FrameReader::take_frame(std::string_view& input, std::string_view& 
     input.remove_prefix(std::min(wanted, input.size()));
     return partial_.size() >= size;
   };
-  // The usual case: the frame lies in the input as a whole and is not copied.
+  // Usually the whole frame is in `input` and is not copied.
   const bool in_place = partial_.empty() && input.size() >= kFrameOverhead;
   if (!in_place && !fill_to(kFrameOverhead)) return false;
   const std::uint32_t length = ByteReader(in_place ? input : std::string_view(partial_)).u32();

@@ -16,7 +16,7 @@ constexpr const char* kCheckIds =
 constexpr std::string_view kKeyedWord = "hmac-sha256";
 constexpr std::string_view kUnkeyedWord = "none";
 
-// Reads the fields one by one; the first one that is missing, repeated or malformed ends it.
+// Reads the fields one by one. The first one that is missing, repeated or malformed sets the error.
 class HelloReader {
  public:
   explicit HelloReader(const http::Fields& fields) : fields_(fields) {}
@@ -70,7 +70,7 @@ class HelloReader {
   std::optional<Error> wrong_;
 };
 
-// Everything that was said, in a form that cannot be read in two ways.
+// Appends all fields of a hello in an unambiguous encoding.
 void append_transcript(std::string& out, const Hello& hello) {
   ByteWriter writer(out);
   writer.u32(hello.protocol_min);

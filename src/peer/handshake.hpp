@@ -1,5 +1,6 @@
-// What two nodes tell each other before a frame is sent, and why one refuses the other
-// (docs/peer-protocol.md). Data and judgement: no sockets.
+// The handshake between two nodes: what they tell each other before any frame, and why one may
+// refuse the other (docs/peer-protocol.md). No sockets; in_link.hpp, out_link.hpp and peers.hpp
+// send these messages. node/peer_rules.hpp decides about membership.
 #pragma once
 
 #include <cstdint>
@@ -24,7 +25,7 @@ inline constexpr std::uint32_t kFeatureLevel = 1;
 using raft::Channel;
 std::string_view to_string(Channel channel);
 
-// One side's part of the handshake; on the wire, header fields.
+// One side's part of the handshake. Sent as header fields.
 struct Hello {
   std::uint32_t protocol_min = kProtocolMin;
   std::uint32_t protocol_max = kProtocolMax;
@@ -36,28 +37,29 @@ struct Hello {
   std::uint64_t list_hash = 0;
   Channel channel = Channel::control;
   bool keyed = false;
-  Id128 nonce;  // random, for this connection only
+  Id128 nonce;  // random and used for this connection only
 };
 
 void append_hello(std::string& out, const Hello& hello);
-// What a refusal says beside its reason.
+// Appends the server's own state. A refusal carries it in addition to its reason.
 void append_state(std::string& out, const raft::PeerState& state);
-// Of a refusal. Nothing: the peer is still reading its log, or its fields are malformed.
+// Reads the state in a refusal. Nothing if the peer is still recovering its log, or if its fields
+// are malformed.
 std::optional<raft::PeerState> read_state(const http::Fields& fields);
-// Every field is there once and well formed; otherwise what is wrong.
+// Requires every field exactly once and well formed; the error names the first one that is not.
 Result<Hello> read_hello(const http::Fields& fields);
 
-// Over the addresses of the list, in their order.
+// A hash over the addresses of the list, in order.
 std::uint64_t hash_of(const std::vector<HostPort>& list);
 
-// Why `theirs` must not speak to us, as far as words go; a key proves itself later. `ours` is what
-// we answered or would answer. Nothing: it may.
+// Returns why `theirs` must be refused, or nothing if it may speak to this server. This does not
+// verify the key; the proof does. `ours` is the hello that this server sends to that peer.
 std::optional<node::PeerRefusal> refuse_hello(const Hello& ours, const Hello& theirs,
                                               const node::Node& node);
 
-// What both sides derive from the two hellos. With a key: the acceptor's proof, sent with its
-// hello, and the secret of the frames, whose first one is the dialler's proof. Without one there is
-// no proof, only a seed that no other connection has.
+// What both sides derive from the two hellos. With a key, this is the acceptor's proof, sent with
+// its hello, and the secret that tags the frames; the first frame is the dialler's proof. Without a
+// key, there is no proof, only a seed that is unique to the connection.
 struct Agreement {
   crypto::Digest acceptor_proof{};
   FrameSecret secret;

@@ -1,5 +1,5 @@
-// A connection that a peer dialled, and that carries its frames. It reads and checks them; what it
-// writes is the answer to the handshake.
+// A connection that a peer dialled and that carries the peer's frames. Reads and verifies them.
+// Writes nothing after the answer to the handshake. out_link.hpp is the other direction.
 #pragma once
 
 #include <cstdint>
@@ -17,17 +17,17 @@ namespace vesper::peer {
 
 class InLink {
  public:
-  // The handshake has passed, as far as words go; 101 has been written to the stream.
+  // For a peer that passed refuse_hello(). The 101 answer must already be in the stream's output.
   InLink(const LinkContext& context, std::unique_ptr<io::Stream> stream, Hello ours, Hello theirs,
          const FrameSecret& secret);
-  // The handshake was refused; the answer has been written.
+  // For a refused peer. The answer must already be written.
   InLink(const LinkContext& context, std::unique_ptr<io::Stream> stream);
   InLink(const InLink&) = delete;
   InLink& operator=(const InLink&) = delete;
 
   void take(std::string_view bytes) { on_bytes(bytes); }
   void flush() { stream_->flush(); }
-  // While paused, what the peer sends waits in the kernel.
+  // While paused, the peer's bytes wait in the kernel.
   void pause() { stream_->read_stop(); }
   void resume() { stream_->read_start(); }
 
@@ -36,7 +36,7 @@ class InLink {
   const Hello& theirs() const { return theirs_; }
   std::uint64_t bytes_in() const { return stream_->bytes_in(); }
   void close();
-  // Closes and reports nothing: the process ends.
+  // Closes without reporting, because the process is about to exit.
   void abandon() { stream_->close(); }
 
  private:
@@ -49,7 +49,7 @@ class InLink {
 
   const LinkContext& context_;
   std::unique_ptr<io::Stream> stream_;
-  io::Timer timer_;  // of the proof, or of a refused peer that does not go
+  io::Timer timer_;  // limits the wait for the proof, or for a refused peer to leave
   const bool refused_;
   bool proven_ = false;
   bool gone_ = false;

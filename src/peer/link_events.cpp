@@ -5,8 +5,8 @@
 namespace vesper::peer {
 namespace {
 
-constexpr std::int64_t kUnacknowledged = 8;      // in election timeouts
-constexpr Duration kLeastPatience = seconds(1);  // TCP's own first retries are due by then
+constexpr std::int64_t kUnacknowledged = 8;      // multiples of the election timeout
+constexpr Duration kLeastPatience = seconds(1);  // leaves time for TCP's own first retransmissions
 
 }  // namespace
 

@@ -1,5 +1,5 @@
-// Between the links and the set of peers that owns them: what every link is made with, and what it
-// asks and reports. The set decides; a link only knows its own connection.
+// The interface between links and the Peers object that owns them: what every link shares, and what
+// it asks and reports. Peers decides; a link knows only its own connection.
 #pragma once
 
 #include <memory>
@@ -20,23 +20,24 @@ class OutLink;
 
 class LinkEvents {
  public:
-  // What this server says when it dials.
+  // This server's hello when it dials `to`.
   virtual Hello hello_to(raft::ServerId to, Channel channel) const = 0;
-  // Why the peer must not speak to this server. Nothing: it may.
+  // Why the peer must not speak to this server; nothing if it may.
   virtual std::optional<node::PeerRefusal> refuse(const Hello& ours, const Hello& theirs) const = 0;
 
   // ---- links that this server dialled
-  // Something was gathered: flush() is due at the end of the turn. Reported once until then.
+  // The link has output and needs a flush() at the end of the turn. Reported at most once until
+  // then.
   virtual void has_output(OutLink& link) = 0;
   virtual void link_up(OutLink& link) = 0;
-  virtual void link_ended(OutLink& link) = 0;  // it had been up
-  // No process listens at the peer's address.
+  virtual void link_ended(OutLink& link) = 0;  // only if it had been up
+  // The connection attempt was refused: no process listens at the peer's address.
   virtual void dial_refused(raft::ServerId peer) = 0;
-  // The process that answers there.
+  // Reports the boot id of the process that answers at the peer's address.
   virtual void met_boot(raft::ServerId peer, raft::BootId boot) = 0;
-  // A state that no proof covers. Nothing: the peer is still reading its log.
+  // The peer sent a state that no proof covers. Nothing: the peer is still recovering its log.
   virtual void said_unproven(raft::ServerId peer, std::optional<raft::PeerState> state) = 0;
-  // `body` is the refusal's. Returns the reason in it, for people.
+  // The peer refused this server with `body`. Returns the reason, for the log.
   virtual std::string refused_by(raft::ServerId peer, const std::string& body) = 0;
 
   // ---- links that a peer dialled
@@ -44,14 +45,14 @@ class LinkEvents {
   virtual void in_ended(InLink& link) = 0;
   virtual void received(const InLink& link, node::PeerMessage message) = 0;
 
-  // Takes a closed stream and destroys it when none of its callbacks is on the stack.
+  // Takes a closed stream. Destroys it once none of its callbacks is on the stack.
   virtual void bury(std::unique_ptr<io::Stream> stream) = 0;
 
  protected:
   ~LinkEvents() = default;
 };
 
-// The same for all links of a server. It outlives them.
+// Shared by all links of a server. Must outlive them.
 struct LinkContext {
   io::Loop& loop;
   LinkEvents& events;
@@ -59,8 +60,9 @@ struct LinkContext {
   Duration election_timeout;
 };
 
-// A machine that loses power says nothing. Its kernel stops acknowledging: what was sent, or, on an
-// idle connection, TCP's own probes. The connection fails after eight election timeouts.
+// A machine that loses power cannot close its connections. Its kernel stops acknowledging data, or,
+// on an idle connection, TCP keep-alive probes. This makes the connection fail after eight election
+// timeouts.
 void detect_dead_machine(io::Stream& stream, Duration election_timeout);
 
 }  // namespace vesper::peer

@@ -1,4 +1,5 @@
-// Keeps strangers away from the peers' port of a server that has no key.
+// Startup check that keeps strangers from the peer port of a server without a key. peers.cpp also
+// checks the address of each dialler.
 #pragma once
 
 #include <optional>
@@ -11,12 +12,12 @@
 
 namespace vesper::peer {
 
-// Without a key, every address of the list and every one that this server listens on must be
-// loopback.
+// True if the server has no key, no --insecure-peers, and other servers in its list. Every address
+// in the list and every address that this server listens on must then be loopback.
 bool needs_loopback(const Settings& settings);
-// Why this server must not start. Nothing: no stranger can reach the peers' port. `listen` are the
-// addresses that it would listen on, `listed` those of the list, in its order. Requires
-// needs_loopback().
+// Returns why this server must not start, or nothing if no stranger can reach its peer port.
+// `listen`: the addresses it would listen on. `listed`: the addresses of each server in the list,
+// in order. Requires needs_loopback().
 std::optional<std::string> refuse_open_peers(const Settings& settings,
                                              const std::vector<io::Address>& listen,
                                              std::span<const std::vector<io::Address>> listed);

@@ -16,16 +16,16 @@ namespace vesper::peer {
 namespace {
 
 constexpr Duration kResolveTimeout = seconds(1);
-constexpr Duration kResolveAgainTimeout = milliseconds(250);  // of a name that had an address
-// In election timeouts, which are long beside a round trip. TCP repeats its first packet after one
-// second at the soonest, and doubles that each time: after a partition of ten seconds that would be
-// another ten.
+constexpr Duration kResolveAgainTimeout = milliseconds(250);  // for a name that was resolved before
+// In election timeouts, each of which is much longer than a round trip. TCP retransmits its first
+// packet after one second at the earliest, and doubles the delay each time. After a partition of
+// ten seconds, waiting for it could cost another ten seconds.
 constexpr std::int64_t kConnectTimeout = 2;
 constexpr Duration kGreetTimeout = seconds(2);
 constexpr Duration kMinBackoff = milliseconds(50);
 constexpr Duration kMaxBackoff = milliseconds(500);
-// A link that ended earlier than this counts as a failed dial, so that a peer that hangs up after
-// each handshake is not dialled in a tight loop.
+// A link that was up for less time than this counts as a failed dial, so that a peer that closes
+// after each handshake is not redialled in a tight loop.
 constexpr Duration kStable = milliseconds(500);
 constexpr std::size_t kControlQueue = 8u << 20;
 constexpr std::size_t kBulkQueue = 16u << 20;
@@ -59,8 +59,8 @@ void OutLink::on_resolved(Result<std::vector<io::Address>> addresses) {
   connect_next();
 }
 
-// A resolver that is down must not separate servers that were connected: the link dials the last
-// known address.
+// If the resolver is down, dials the last known address. An outage of the resolver must not keep
+// servers apart that were connected before.
 void OutLink::not_resolved(std::string why) {
   lookup_.cancel();
   if (addresses_.empty()) return end(std::move(why));
@@ -86,7 +86,8 @@ void OutLink::connect_next() {
 void OutLink::on_connected(int code) {
   if (code == 0) return greet();
   if (next_address_ < addresses_.size()) return connect_next();
-  // Nobody listens there: the process is gone, which a dial that hangs would not prove.
+  // A refused connection proves that no process listens there. A connection attempt that times out
+  // does not.
   if (code == ECONNREFUSED) context_.events.dial_refused(to_);
   end(fmt::format("cannot connect: {}", std::strerror(code)));
 }
@@ -134,9 +135,9 @@ void OutLink::on_refusal_head() {
   refusal_status_ = parser_->response().status;
   const http::Fields& fields = parser_->response().fields;
   const http::Field* boot = fields.find("Vesper-Boot");
-  if (boot == nullptr) return;  // some proxy, not a server of ours
+  if (boot == nullptr) return;  // a proxy, for example, and not a Vesper server
   if (const auto id = parse_hex64(boot->value)) context_.events.met_boot(to_, raft::BootId(*id));
-  // A server that is starting has no state to tell yet, and may have a cluster.
+  // A server that is starting cannot report its state yet, and may belong to a cluster.
   const auto state = read_state(fields);
   if (state || refusal_status_ == 503) context_.events.said_unproven(to_, state);
 }
@@ -144,7 +145,7 @@ void OutLink::on_refusal_head() {
 void OutLink::on_refusal() {
   if (refusal_status_ == 503) return end("it is starting or stopping");
   const std::string detail = context_.events.refused_by(to_, refusal_);
-  last_logged_ = fmt::format("refused: {}", detail);  // it has been said
+  last_logged_ = fmt::format("refused: {}", detail);  // refused_by() has logged it
   refused(detail);
 }
 
@@ -162,7 +163,8 @@ void OutLink::on_answer() {
                                       crypto::equal_in_constant_time(
                                           proof->value, crypto::hex_of(agreement.acceptor_proof)));
   if (auto why = context_.events.refuse(ours_, theirs_)) {
-    // A server without data believes what we said only when it is proven: then it founds nothing.
+    // A peer without data trusts this server's state only after the proof. It then founds no second
+    // cluster.
     if (!key.empty() && proven) send_proof(agreement);
     if (state_ == State::greeting) refused(std::move(why->detail));
     return;
@@ -197,7 +199,7 @@ void OutLink::accepted() {
 }
 
 void OutLink::refused(std::string detail) {
-  failures_ = 16;  // it will not change its mind in a moment
+  failures_ = 16;  // use the longest backoff: the reason will not go away soon
   end(fmt::format("refused: {}", detail));
 }
 
@@ -254,14 +256,14 @@ void OutLink::flush() {
   watch_progress();
 }
 
-// While something is queued: a link that takes no byte for this long is not coming back.
+// Arms the check for stuck output. A link that takes no byte for this long will not recover.
 void OutLink::watch_progress() {
   stuck_watch_ = true;
   stuck_bytes_ = stream_->bytes_out();
   timer_.start(context_.election_timeout * 3);
 }
 
-// Everything went out, so that it is not stuck.
+// All output is with the kernel, so the link is not stuck.
 void OutLink::on_drained() {
   if (state_ != State::up) return;
   stuck_watch_ = false;
@@ -284,14 +286,14 @@ void OutLink::end(std::string why) {
   failures_ = stable ? 0 : failures_ + 1;
   if (was_up) context_.events.link_ended(*this);
   if (state_ != State::waiting) return;
-  if (stable) dial();  // is it gone, or only the connection?
+  if (stable) dial();  // finds out whether the peer is gone, or only the connection
   else wait();
 }
 
 void OutLink::wait() {
   const unsigned doublings = std::min(failures_, 5u);
   const Duration longest = std::min(kMinBackoff * (std::int64_t{1} << doublings), kMaxBackoff);
-  // Jitter keeps two servers from dialling each other in step.
+  // Jitter keeps two servers from redialling each other in lockstep.
   const auto jitter = static_cast<std::int64_t>(crypto::random64() % 512);
   timer_.start(longest / 2 + longest / 1024 * jitter);
 }

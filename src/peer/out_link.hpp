@@ -1,6 +1,6 @@
-// A connection that this server dials to a peer, and that carries this server's frames. It resolves
-// the name, connects, shakes hands, and dials again when it ends. handshake.hpp decides which peers
-// may speak, peers.hpp what follows when a link comes or goes.
+// A connection that this server dials to a peer and that carries this server's frames. It resolves
+// the name, connects, performs the handshake, and redials when the connection ends. handshake.hpp
+// decides which peers may connect; peers.hpp reacts when a link goes up or down.
 #pragma once
 
 #include <cstdint>
@@ -27,19 +27,19 @@ class OutLink {
   OutLink(const OutLink&) = delete;
   OutLink& operator=(const OutLink&) = delete;
 
-  // At once, unless it is up or being dialled.
+  // Dials now, unless the link is up or being dialled.
   void dial();
   bool up() const { return state_ == State::up; }
   raft::ServerId to() const { return to_; }
   Channel channel() const { return channel_; }
   const Hello& theirs() const { return theirs_; }  // requires up()
 
-  // Gathers until flush(). False: the message is dropped, because the link is not up or its
-  // queue is full.
+  // Queues a message until flush(). Returns false if the message was dropped because the link is
+  // not up or its queue is full.
   bool send(const node::PeerMessage& message);
   void flush();
   std::uint64_t bytes_out() const;
-  // For good: the process ends.
+  // Closes for good, because the process is about to exit.
   void close();
 
  private:
@@ -63,7 +63,8 @@ class OutLink {
   void on_refusal();
   void accepted();
   void refused(std::string detail);
-  // Why it ended goes to the log once.
+  // Ends the connection attempt or the link, and redials later. Logs `why` unless it was the last
+  // reason logged.
   void end(std::string why);
   void wait();
   void drop_stream();
@@ -74,22 +75,22 @@ class OutLink {
   const Channel channel_;
   State state_ = State::waiting;
   io::Lookup lookup_;
-  io::Timer timer_;                     // the next dial, a deadline of the dial, or of stuck output
-  std::vector<io::Address> addresses_;  // of the last answer
+  io::Timer timer_;  // the next dial, a deadline of the dial, or the check for stuck output
+  std::vector<io::Address> addresses_;  // from the last successful lookup
   std::size_t next_address_ = 0;
   std::unique_ptr<io::Stream> stream_;
   std::unique_ptr<http::Parser> parser_;  // while greeting
-  std::string refusal_;                   // body of a refusal, bounded
-  int refusal_status_ = 0;                // 0: none under way
+  std::string refusal_;                   // body of a refusal; bounded
+  int refusal_status_ = 0;                // 0: no refusal is being read
   Hello ours_, theirs_;
   std::unique_ptr<FrameWriter> writer_;  // while up
   Instant up_since_;
   unsigned failures_ = 0;
-  bool stuck_watch_ = false;       // the timer looks whether bytes are still taken ...
-  std::uint64_t stuck_bytes_ = 0;  // ... beyond these
+  bool stuck_watch_ = false;       // the timer checks whether the kernel still takes bytes ...
+  std::uint64_t stuck_bytes_ = 0;  // ... beyond this count
   bool marked_ = false;
   std::string last_logged_;
-  std::uint64_t bytes_before_ = 0;  // of streams that have ended
+  std::uint64_t bytes_before_ = 0;  // from streams that have ended
 };
 
 }  // namespace vesper::peer

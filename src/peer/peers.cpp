@@ -14,7 +14,7 @@ namespace vesper::peer {
 namespace {
 
 constexpr std::size_t kMaxInLinks = 4 * raft::kMaxServers;
-constexpr std::size_t kMaxStrangers = 64;  // that are remembered, to log each once
+constexpr std::size_t kMaxStrangers = 64;  // remembered, so that each is logged only once
 
 }  // namespace
 
@@ -88,7 +88,8 @@ void Peers::flush() {
   const bool pause = node_ != nullptr && node_->congested();
   if (pause != paused_) {
     paused_ = pause;
-    // Votes and heartbeats go on; what comes with them is bounded by the senders' windows.
+    // Only bulk links are paused. Votes and heartbeats continue; the other messages on control
+    // links are bounded by the senders' windows.
     for (const auto& link : in_links_) {
       if (!link->is_bulk()) continue;
       if (pause) link->pause();
@@ -118,8 +119,8 @@ void Peers::announce(Peer& peer, const Hello& theirs) {
 
 void Peers::link_ended(OutLink& link) {
   Peer& peer = *find(link.to());
-  // The bulk link has most likely ended, too, and reports that by itself. If only the control link
-  // ended, it is dialled again after this call.
+  // The bulk link has probably failed too, and then reports that itself. The control link is
+  // redialled after this call.
   if (link.channel() == Channel::control) peer.bulk->dial();
 }
 
@@ -134,8 +135,8 @@ void Peers::met_boot(raft::ServerId id, raft::BootId boot) {
   peer->boot = boot;
 }
 
-// A refusal is not signed, nor is a dialler's first word. Such a word may keep this server from
-// founding a cluster, and no more: it brings no term, and it proves no log empty.
+// Neither a refusal nor a dialler's hello is authenticated. Such a state may only keep this server
+// from founding a cluster: its term is ignored, and it does not prove that a log is empty.
 void Peers::said_unproven(raft::ServerId id, std::optional<raft::PeerState> state) {
   if (find(id) == nullptr) return;
   if (state && state->cluster_id.is_none() && state->last_index.value == 0) return;
@@ -143,7 +144,7 @@ void Peers::said_unproven(raft::ServerId id, std::optional<raft::PeerState> stat
   node_->post(node::PeerStateHeard{id, state});
 }
 
-// An operator has to act: logged once for each peer and reason.
+// Logged once for each peer and reason, because the operator must act.
 std::string Peers::refused_by(raft::ServerId id, const std::string& body) {
   Peer& peer = *find(id);
   Refusal refusal = format_.read_body(body);
@@ -170,7 +171,7 @@ void Peers::in_proven(InLink& link) {
   const Hello& theirs = link.theirs();
   Peer& peer = *find(theirs.from);
   peer.last_logged.clear();
-  // The peer has dialled again: its earlier links are half open.
+  // The peer has redialled, so its earlier links are half open.
   std::vector<InLink*> old;
   for (const auto& other : in_links_)
     if (other.get() != &link && other->proven() && other->theirs().from == theirs.from &&
@@ -185,7 +186,7 @@ void Peers::in_proven(InLink& link) {
     if (theirs.channel == Channel::control && another && !theirs.state.cluster_id.is_none())
       announce(peer, theirs);
   } else {
-    peer.control->dial();  // it lives: no need to wait out our backoff
+    peer.control->dial();  // the peer is alive, so do not wait for the backoff
   }
   peer.bulk->dial();
 }
@@ -209,7 +210,7 @@ void Peers::received(const InLink& link, node::PeerMessage message) {
 
 // ---- diallers
 
-// Strangers never keep a peer out: the oldest link that has proven nothing makes room.
+// Closes the oldest link without a proof to make room, so that strangers cannot keep a peer out.
 bool Peers::drop_unproven() {
   for (const auto& link : in_links_) {
     if (link->proven()) continue;
@@ -235,7 +236,8 @@ std::optional<Refusal> Peers::refuse_dialler(const io::Stream& stream,
                    fmt::format("the handshake is malformed: {}", hello.error().what)};
   theirs = *hello;
   ours = hello_to(theirs.from, theirs.channel);
-  // With a key this waits for the proof: a stranger must not keep the cluster from being founded.
+  // With a key, this waits for the proof, so that a stranger cannot keep the cluster from being
+  // founded.
   if (settings_.key.empty()) said_unproven(theirs.from, theirs.state);
   if (auto why = refuse(ours, theirs))
     return Refusal{403, "peer_refused", std::move(why->detail), std::move(why->hint)};
@@ -288,9 +290,10 @@ void Peers::refuse(std::unique_ptr<io::Stream> stream, const Refusal& refusal) {
   std::string& out = stream->text();
   http::begin_response(out, refusal.status);
   out += format_.standard_fields();
-  // Another boot at the same address means that the one before is gone.
+  // A new boot id at the same address shows the peer that the previous process is gone.
   http::append_field(out, "Vesper-Boot", to_hex(settings_.boot.value));
-  // Who is refused learns what is here: a server without data must not found a second cluster.
+  // The refused server learns this server's state, so that a server without data does not found a
+  // second cluster.
   if (node_ != nullptr) append_state(out, node_->raft().peer_state());
   out += "Connection: close\r\nContent-Type: application/problem+json\r\n";
   http::append_field(out, "Content-Length", body.size());
@@ -302,7 +305,7 @@ void Peers::refuse(std::unique_ptr<io::Stream> stream, const Refusal& refusal) {
 }
 
 void Peers::log_refusal(std::optional<raft::ServerId> from, const std::string& detail) {
-  // The port changes with every dial and would make every line new.
+  // The source port differs for every dial, so it is left out of the comparison.
   const std::string reason = detail.substr(0, detail.rfind(':'));
   if (Peer* peer = from ? find(*from) : nullptr) {
     if (peer->last_logged == reason) return;

@@ -1,5 +1,5 @@
-// The Transport over sockets: the set of peers, what the node is told about their connections, and
-// which diallers are taken.
+// The node's Transport over sockets: owns all links, tells the node which peers are connected, and
+// accepts or refuses diallers.
 #pragma once
 
 #include <map>
@@ -22,9 +22,9 @@
 namespace vesper::peer {
 
 struct Traffic {
-  std::size_t links_up = 0;  // that this server dialled
+  std::size_t links_up = 0;  // up, and dialled by this server
   std::uint64_t bytes_in = 0, bytes_out = 0;
-  std::uint64_t messages_dropped = 0;  // on full or broken links
+  std::uint64_t messages_dropped = 0;  // because a link was full or not up
 };
 
 class Peers final : public node::Transport, private LinkEvents {
@@ -36,22 +36,22 @@ class Peers final : public node::Transport, private LinkEvents {
 
   const Settings& settings() const { return settings_; }
 
-  // The log has been read, and there is a node: dials all peers.
+  // Call once the log is recovered and the node exists. Dials all peers.
   void start(node::Node& node, raft::Incarnation incarnation);
-  // No more messages and no more dials.
+  // Stops sending and dialling.
   void stop();
 
   void send(raft::ServerId to, const node::PeerMessage& message, raft::Channel channel) override;
 
-  // Takes over a connection whose client turned out to be a peer. `head` asks for the upgrade,
-  // `rest` came after it.
+  // Takes over a connection that turned out to come from a peer. `head` asks for the upgrade;
+  // `rest` are the bytes after it.
   void accept(std::unique_ptr<io::Stream> stream, const http::RequestHead& head,
               std::string_view rest);
 
-  // Does any peer refuse this server?
+  // True if any peer currently refuses this server.
   bool is_refused() const;
 
-  // End of a turn: one write for each link; frames are read again or not.
+  // Call at the end of a turn. Writes each link's output, and pauses or resumes reading from peers.
   void flush();
   bool busy() const { return !ended_.empty(); }
   Traffic traffic() const;
@@ -60,11 +60,11 @@ class Peers final : public node::Transport, private LinkEvents {
   struct Peer {
     raft::ServerId id;
     std::unique_ptr<OutLink> control, bulk;
-    raft::BootId boot;       // of its process, when last met
-    bool announced = false;  // PeerUp was posted, and no PeerGone since
+    raft::BootId boot;       // of the peer's process, as last seen
+    bool announced = false;  // PeerConnected was posted, without a PeerDisconnected since
     raft::Incarnation announced_incarnation;
-    std::string last_logged;   // of what it wanted here
-    std::string last_refusal;  // of this server, by it; "": it took this server in since
+    std::string last_logged;   // the last logged reason why this server refused the peer
+    std::string last_refusal;  // why the peer refused this server; empty: it has accepted it since
   };
 
   // LinkEvents
@@ -89,7 +89,7 @@ class Peers final : public node::Transport, private LinkEvents {
   std::optional<Refusal> refuse_dialler(const io::Stream& stream, const http::RequestHead& head,
                                         Hello& ours, Hello& theirs);
   void refuse(std::unique_ptr<io::Stream> stream, const Refusal& refusal);
-  // Once for each reason. `from` is nothing if the dialler has not said which server it is.
+  // Logs each reason once. `from` is nothing if the dialler did not say which server it is.
   void log_refusal(std::optional<raft::ServerId> from, const std::string& detail);
 
   const Settings settings_;
@@ -100,11 +100,13 @@ class Peers final : public node::Transport, private LinkEvents {
   raft::Incarnation incarnation_;
   bool stopped_ = false;
   bool paused_ = false;
-  std::vector<Peer> peers_;  // in id order, this node left out
+  std::vector<Peer> peers_;  // in id order, without this server
   std::vector<std::unique_ptr<InLink>> in_links_;
   std::vector<OutLink*> marked_;
-  std::map<std::string, bool> logged_strangers_;  // bounded; refusals of no server in the list
-  std::vector<std::unique_ptr<InLink>> ended_;    // destroyed when nothing is on the stack
+  // Bounded; refusals of diallers that are not in the list.
+  std::map<std::string, bool> logged_strangers_;
+  // Destroyed once none of their functions is on the stack.
+  std::vector<std::unique_ptr<InLink>> ended_;
   std::vector<std::unique_ptr<io::Stream>> buried_;
   std::uint64_t bytes_in_before_ = 0;
   std::uint64_t messages_dropped_ = 0;

@@ -1,5 +1,5 @@
-// What the peers are told about this server when it starts, and what they need of it to speak HTTP
-// to a peer that they refuse. The composition root supplies both.
+// The peers' settings, fixed at startup, and the format of the HTTP refusals that they send.
+// server::Server supplies both.
 #pragma once
 
 #include <cstdint>
@@ -16,13 +16,13 @@ namespace vesper::peer {
 struct Settings {
   raft::ServerId self;
   raft::BootId boot;
-  std::vector<HostPort> list;  // of all servers; the id of a server is its place
+  std::vector<HostPort> list;  // all servers; a server's id is its index
   Duration election_timeout;
   std::string key;        // shared by all servers; empty: no key
-  bool insecure = false;  // without a key, peers on other machines are taken, too
+  bool insecure = false;  // without a key, also accept peers on other machines
 };
 
-// Why a dialler is not taken: the status of the answer, and its body's members.
+// Why a dialler is refused: the status of the HTTP answer, and the members of its body.
 struct Refusal {
   int status = 403;
   std::string_view code;  // static text
@@ -30,13 +30,14 @@ struct Refusal {
   std::string hint;
 };
 
-// The form of refusals is the public API's (docs/http-api.md), which this room does not know.
+// Refusals have the format of the public API's errors (docs/http-api.md). This interface keeps
+// peer/ independent of api/.
 class RefusalFormat {
  public:
-  // The fields that every response of this server carries, as text.
+  // The header fields that every response of this server carries, serialized.
   virtual const std::string& standard_fields() = 0;
   virtual void append_body(std::string& out, const Refusal& refusal) = 0;
-  // Of the body that a peer sent: a detail and, if there is one, a hint.
+  // Parses a refusal's body from a peer: its detail and, if present, its hint.
   virtual Refusal read_body(std::string_view body) = 0;
 
  protected:

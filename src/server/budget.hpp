@@ -1,5 +1,5 @@
-// What the connections of one server may use together. A connection asks before it takes more, and
-// waits if there is no room.
+// Limits on what all client connections of a server use together. A connection asks before it uses
+// more, and waits if there is no room. ClientListener owns the budget.
 #pragma once
 
 #include <cstddef>
@@ -8,12 +8,13 @@ namespace vesper::server {
 
 class Budget {
  public:
-  // In bytes: of request bodies that are being read, and of output that clients have not taken.
+  // Both in bytes. `max_body`: request bodies being read. `max_output`: output that the kernel has
+  // not taken.
   Budget(std::size_t max_body, std::size_t max_output)
       : max_body_(max_body), max_output_(max_output) {}
 
-  // What a turn takes in is bounded: what clients can offer at once keeps a leader busy for longer
-  // than an election timeout, and its heartbeats wait for the turn to end.
+  // Limits the requests read in one turn. A burst from many clients could otherwise keep a leader
+  // busy for longer than an election timeout, while its heartbeats wait for the turn to end.
   bool turn_has_room() const { return taken_ < kMaxTaken; }
   void take_request() { ++taken_; }
   void begin_turn() { taken_ = 0; }
@@ -23,7 +24,7 @@ class Budget {
   void release_body(std::size_t bytes) { body_ -= bytes; }
 
   bool output_has_room() const { return output_ < max_output_; }
-  // One connection's output was `before` bytes when last reported, and is `after` now.
+  // A connection's output was `before` bytes when it last reported, and is `after` bytes now.
   void report_output(std::size_t before, std::size_t after) { output_ += after - before; }
 
  private:

@@ -12,12 +12,12 @@ namespace vesper::server {
 namespace {
 
 constexpr int kBacklog = 1024;
-constexpr Duration kAnswering = milliseconds(10);  // of one turn
-// Taken beyond the limit for a moment, since a peer's dial looks like any other until its head has
-// been read.
+constexpr Duration kAnswering = milliseconds(10);  // the share of one turn
+// Connections accepted beyond the limit for a moment: a peer's connection cannot be told from a
+// client's before its head is read.
 constexpr std::size_t kBeyondLimit = 16;
 
-// Descriptors that clients must not use up: the log's, the loop's, the peers' four each.
+// File descriptors that clients must leave free: for the log, the loop, and four per peer.
 std::size_t reserved_descriptors(std::size_t nodes) {
   return 24 + 4 * nodes + kBeyondLimit;
 }
@@ -98,7 +98,7 @@ void ClientListener::is_peer(std::unique_ptr<io::Stream> stream, const http::Req
 
 void ClientListener::flush() {
   budget_.begin_turn();
-  // Connections that are marked meanwhile come in the next turn.
+  // Connections that are marked during this flush are served in the next turn.
   const std::vector<Connection*> due = std::exchange(marked_, {});
   const Instant until = loop_.now() + kAnswering;
   std::size_t at = 0;
@@ -112,7 +112,7 @@ void ClientListener::flush() {
       if (const auto it = connections_.find(id); it != connections_.end()) it->second->mark();
   if (graveyard_.empty()) return;
   graveyard_.clear();
-  on_waiting();  // there is room again
+  on_waiting();  // accept again, since connections have ended
 }
 
 void ClientListener::ended(Connection& connection) {
@@ -120,11 +120,11 @@ void ClientListener::ended(Connection& connection) {
   VESPER_ASSERT(at != connections_.end());
   context_.metrics.bytes_in += connection.bytes_in();
   context_.metrics.bytes_out += connection.bytes_out();
-  std::erase(marked_, &connection);  // it may have been marked again while it was flushed
+  std::erase(marked_, &connection);  // it may have been marked again during its flush
   graveyard_.push_back(std::move(at->second));
   connections_.erase(at);
   if (connections_.empty()) sweep_.stop();
-  // flush() runs in this turn or the next, and buries.
+  // The next flush() destroys the connection.
 }
 
 void ClientListener::on_sweep() {

@@ -1,5 +1,5 @@
-// All connections of clients: accepting within limits, finding the one that an answer is for,
-// sweeping out what makes no progress.
+// All client connections: accepts them within limits, routes replies to them, and closes those that
+// make no progress. connection.hpp handles a single connection.
 #pragma once
 
 #include <cstdint>
@@ -21,36 +21,38 @@ namespace vesper::server {
 
 class ClientListener final : public node::Clients, private ConnectionEvents {
  public:
-  // `peers` takes over connections that turn out to be a peer's.
+  // Connections that turn out to come from a peer are handed over to `peers`.
   ClientListener(io::Loop& loop, const Options& options, api::Context& context, peer::Peers& peers);
   ~ClientListener() override;
   ClientListener(const ClientListener&) = delete;
   ClientListener& operator=(const ClientListener&) = delete;
 
   Result<void> listen(const std::vector<io::Address>& addresses);
-  // From then on connections are taken; until then they wait in the kernel's queue.
+  // Starts to accept connections. Until then they wait in the kernel's queue.
   void open();
 
   void reply(const node::Ticket& ticket, node::ClientReply reply) override;
-  // The stream that answers this request has more, or has ended. Harmless when it is gone.
+  // The stream that answers this request has more bytes, or has ended. Does nothing if the stream
+  // is gone.
   void resume(const node::Ticket& ticket);
 
-  // End of a turn: one write for each connection that has something to say, as long as the turn's
-  // share of time lasts; the others come first in the next one.
+  // Call at the end of a turn. Writes the output of each marked connection, until the turn's time
+  // share is used up. The remaining connections are served first in the next turn.
   void flush();
-  // Connections wait for flush() though nothing happens.
+  // True if flush() has work left, so the loop must not block.
   bool busy() const { return !marked_.empty() || !graveyard_.empty(); }
 
-  // No new connections from now on.
+  // Accepts no new connections from now on.
   void begin_drain();
-  // Idle connections end, the others after what they wait for. Streams are cut.
+  // Closes idle connections now, and the others after their pending answers. Streams are cut off.
   void begin_shutdown();
   bool empty() const { return connections_.empty(); }
-  // After begin_shutdown(): every request is answered and every answer is with the kernel.
+  // After begin_shutdown(): true once every request is answered and the kernel has taken every
+  // answer.
   bool settled() const;
   struct Traffic {
     std::size_t connections = 0;
-    std::uint64_t bytes_in = 0, bytes_out = 0;  // of all connections, ever
+    std::uint64_t bytes_in = 0, bytes_out = 0;  // of all connections since the start
   };
   Traffic traffic() const;
 
@@ -71,7 +73,7 @@ class ClientListener final : public node::Clients, private ConnectionEvents {
   peer::Peers& peers_;
   io::Listener listener_;
   io::Timer sweep_;
-  std::size_t limit_ = 0;  // of connections, as far as descriptors allow
+  std::size_t limit_ = 0;  // of connections; lowered if descriptors are short
   bool open_ = false;
   std::uint64_t next_id_ = 1;
   Budget budget_;
@@ -79,8 +81,9 @@ class ClientListener final : public node::Clients, private ConnectionEvents {
   const ConnectionContext connection_context_;
   std::unordered_map<std::uint64_t, std::unique_ptr<Connection>> connections_;
   std::vector<Connection*> marked_;
-  std::vector<std::unique_ptr<Connection>> graveyard_;  // destroyed when nothing is on the stack
-  std::vector<std::uint64_t> starved_;  // have answers, and wait for others' output to drain
+  // Destroyed once none of their functions is on the stack.
+  std::vector<std::unique_ptr<Connection>> graveyard_;
+  std::vector<std::uint64_t> starved_;  // have answers and wait for the output budget
 };
 
 }  // namespace vesper::server

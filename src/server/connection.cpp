@@ -11,15 +11,17 @@
 namespace vesper::server {
 namespace {
 
-constexpr std::size_t kMaxRequests = 64;        // of one connection, not answered
-constexpr std::size_t kMaxQueued = 1u << 20;    // bytes of them, and of answers not taken
-constexpr std::size_t kMaxDropped = 64u << 20;  // read after the last answer
-constexpr std::size_t kShareAbove = 4096;       // below, a copy is cheaper than a slice
-constexpr Duration kHold = seconds(1);          // what Retry-After asks for
+constexpr std::size_t kMaxRequests = 64;  // unanswered, per connection
+// Bytes of unanswered requests, or of output not taken.
+constexpr std::size_t kMaxQueued = 1u << 20;
+constexpr std::size_t kMaxDropped = 64u << 20;  // bytes discarded after the last answer
+// In bytes. Below this, a copy is cheaper than a shared slice.
+constexpr std::size_t kShareAbove = 4096;
+constexpr Duration kHold = seconds(1);  // the delay announced in Retry-After
 constexpr std::size_t kKeepBody = 64u << 10;
-// Of a streamed answer, gathered here and not taken by the kernel.
+// Limits the bytes of a streamed answer that are gathered here and not taken by the kernel.
 constexpr std::size_t kBodyWindow = 64u << 10;
-constexpr std::size_t kLeastPiece = 4u << 10;  // with less room than this it is not asked
+constexpr std::size_t kLeastPiece = 4u << 10;  // with less room than this, the stream is not asked
 
 }  // namespace
 
@@ -49,14 +51,14 @@ void Connection::on_bytes(std::string_view bytes) {
 }
 
 void Connection::on_ended() {
-  if (body_ != nullptr) return close();  // no one listens to the stream
+  if (body_ != nullptr) return close();  // the client of a streamed answer has gone
   if (paused_) {
-    // What is left of the input waits in the backlog; its end is seen again after it.
+    // The remaining input waits in the backlog. Its end is handled after it.
     input_ = Input::ended;
     return;
   }
   if (input_ == Input::parsed && reading_.active) {
-    // Half a request takes no effect and gets no answer.
+    // An incomplete request is ignored and gets no answer.
     drop_reading();
     if (!exchanges_.empty() && !exchanges_.back().answered()) exchanges_.pop_back();
   }
@@ -72,7 +74,8 @@ void Connection::on_drained() {
   mark();
 }
 
-// A pipelining client that does not read its answers is not read, either.
+// Backpressure: if a pipelining client does not read its answers, the server stops reading its
+// requests.
 bool Connection::may_begin_request() const {
   return context_.budget.turn_has_room() && api().now() >= held_until_ &&
          exchanges_.size() < kMaxRequests && posted_bytes_ < kMaxQueued &&
@@ -152,16 +155,17 @@ void Connection::on_head(std::string_view rest) {
   reading_.body.clear();
   reading_.wants_continue = false;
   reading_.dropping = problem.has_value() || exchange.answered() || !exchange.keep_body;
-  bool last = false;  // what follows is not read as a request
+  bool last = false;  // no further request is read
   if (problem) {
     const bool too_long =
         head.framing == http::BodyFraming::length && head.content_length > exchange.body_limit;
     exchange.outcome = std::move(*problem);
     mark();
-    last = exchange.close || (has_body && too_long);  // a body that is too long is not waited for
+    last = exchange.close || (has_body && too_long);  // do not wait for a body that is too long
   }
   if (has_body && expects) {
-    // Nobody can tell whether a body follows an answer in place of a 100.
+    // After a final answer in place of a 100, no one can tell whether the client still sends the
+    // body.
     last |= exchange.answered();
     reading_.wants_continue = !exchange.answered();
     mark();
@@ -222,7 +226,7 @@ api::HttpExchange* Connection::find(std::uint64_t sequence) {
 
 void Connection::refuse_reading(api::Problem problem) {
   api::HttpExchange* exchange = nullptr;
-  if (!reading_.active) {  // no head, so that there is no exchange yet
+  if (!reading_.active) {  // the head is incomplete, so there is no exchange yet
     exchange = &exchanges_.emplace_back();
     exchange->ticket = {id_, next_sequence_++};
     exchange->started = api().now();
@@ -232,7 +236,8 @@ void Connection::refuse_reading(api::Problem problem) {
   drop_reading();
   input_ = Input::dropped;
   mark();
-  if (exchange == nullptr) {  // answered and gone; the rest of its body is what was wrong
+  // The request was already answered; only the rest of its body is at fault.
+  if (exchange == nullptr) {
     finish();
     return;
   }
@@ -266,7 +271,7 @@ void Connection::mark() {
 void Connection::answer_ready() {
   while (!exchanges_.empty() && exchanges_.front().answered() && !finishing_) {
     if (body_ == nullptr) {
-      if (stream_->queued() >= kMaxQueued) return;  // on_drained comes back
+      if (stream_->queued() >= kMaxQueued) return;  // on_drained() resumes
       if (!context_.budget.output_has_room()) return context_.events.starved(*this);
       write_answer(exchanges_.front());
       if (gone_) return;
@@ -293,7 +298,7 @@ void Connection::write_answer(api::HttpExchange& exchange) {
   answer.clear();
   api::render(api(), exchange, answer);
   const bool has_body = exchange.method != http::Method::head;
-  // In HTTP/1.0 only the end of the connection ends a body of unknown length.
+  // In HTTP/1.0, only the end of the connection marks the end of a body of unknown length.
   if (answer.stream != nullptr && has_body && exchange.is_http_1_0) exchange.close = true;
   api::append_answer(api(), exchange, answer, stream_->text());
   if (has_body && !answer.shared.empty()) {
@@ -308,9 +313,9 @@ void Connection::write_answer(api::HttpExchange& exchange) {
   if (!has_body) return answer.stream.reset();
   body_ = std::move(answer.stream);
   body_waits_ = false;
-  // A stream that waits sends nothing, so TCP has to find out that the client's machine is dead.
+  // A stream may stay silent for long, so TCP must detect a client whose machine is dead.
   stream_->keep_alive();
-  if (input_ == Input::ended) close();  // no one listens to the stream
+  if (input_ == Input::ended) close();  // the client has gone
 }
 
 // ---- answers that are streams
@@ -324,14 +329,14 @@ void Connection::resume_body(std::uint64_t request) {
 bool Connection::pump_body() {
   while (!body_waits_) {
     const std::size_t queued = stream_->queued();
-    if (queued + kLeastPiece > kBodyWindow) return false;  // on_drained comes back
+    if (queued + kLeastPiece > kBodyWindow) return false;  // on_drained() resumes
     if (!context_.budget.output_has_room()) {
       context_.events.starved(*this);
       return false;
     }
     std::string& piece = context_.scratch.body;
     piece.clear();
-    body_waits_ = true;  // unless it is resumed meanwhile
+    body_waits_ = true;  // set before the call, because the stream may call resume_body()
     const api::BodyStream::Next next = body_->next(kBodyWindow - queued, piece);
     if (next != api::BodyStream::Next::waiting) body_waits_ = false;
     VESPER_ASSERT(piece.size() <= kBodyWindow - queued);
@@ -350,7 +355,7 @@ bool Connection::pump_body() {
 }
 
 void Connection::append_piece(std::string_view piece) {
-  if (piece.empty()) return;  // a chunk without bytes would be the last one
+  if (piece.empty()) return;  // an empty chunk would end the body
   if (exchanges_.front().is_http_1_0) stream_->text().append(piece);
   else http::append_chunk(stream_->text(), piece);
 }
@@ -362,8 +367,8 @@ void Connection::end_body() {
   if (api().draining() && exchanges_.size() == 1) exchange.close = true;
 }
 
-// The client must not take what it has for the whole: without a last chunk, or in HTTP/1.0 with a
-// reset in place of an end.
+// The client must notice that the body is incomplete: there is no last chunk, or, in HTTP/1.0, a
+// reset instead of a regular end.
 void Connection::break_body() {
   if (exchanges_.front().is_http_1_0) stream_->reset();
   close();
@@ -382,9 +387,10 @@ void Connection::flush() {
   stream_->flush();
   if (gone_) return;  // the write failed
   report_output();
-  // The kernel took it all at once, so that on_drained() will not come, or this turn has taken in
-  // enough: the next turn goes on, and other connections have theirs in between. An answer, a
-  // stream or the end of a hold that is waited for marks the connection itself.
+  // Continues in the next turn, so that other connections get their share, in two cases. Either
+  // answers are left and the kernel has taken everything, so that on_drained() will not be called;
+  // or this turn's request limit was reached. Any other event this connection waits for marks it
+  // itself.
   const bool has_answer =
       !exchanges_.empty() && exchanges_.front().answered() && !(body_ != nullptr && body_waits_);
   const bool more = has_answer || (paused_ && !context_.budget.turn_has_room());
@@ -399,8 +405,8 @@ void Connection::report_output() {
   reported_output_ = queued;
 }
 
-// Our half ends after the output. The client's is read on and dropped, so that what it still sends
-// does not turn into a reset that destroys the answer on its way.
+// Closes our half after the output. Input is still read and discarded: if it were left unread, TCP
+// would send a reset that could destroy the answer in transit.
 void Connection::finish() {
   if (finishing_) return;
   finishing_ = true;
@@ -437,7 +443,7 @@ void Connection::close() {
 // ---- time
 
 void Connection::begin_shutdown() {
-  held_until_ = {};  // what it sent meanwhile is answered
+  held_until_ = {};  // requests held back so far are answered
   if (body_ != nullptr) {
     if (body_->when_cut() == api::BodyStream::Cut::truncated) return break_body();
     end_body();

@@ -1,6 +1,6 @@
-// One client's connection: requests in, answers out, in order, bounded on both sides. An answer is
-// whole, or a stream that is pulled while the client takes it; what was pipelined behind a stream
-// waits for its end. What a request means is decided in api/.
+// One client connection: requests in, answers out, in order, with limits on both sides. An answer
+// is either complete or a stream that is pulled while it is sent. Requests pipelined after a
+// streamed answer wait for its end. The api library interprets the requests.
 #pragma once
 
 #include <cstdint>
@@ -20,8 +20,8 @@ namespace vesper::server {
 
 class Connection {
  public:
-  // Above the limit of connections a peer is still taken, but a client gets one answer that says
-  // so.
+  // Above the connection limit, a connection is still accepted because it may be a peer's. A client
+  // on it gets one answer that reports the overload.
   enum class Limit : std::uint8_t { kept, exceeded };
   Connection(std::uint64_t id, const ConnectionContext& context, std::unique_ptr<io::Stream> stream,
              Limit limit);
@@ -31,34 +31,34 @@ class Connection {
   std::uint64_t id() const { return id_; }
 
   void on_reply(std::uint64_t request, node::ClientReply reply);
-  // The stream that answers this request has more, or has ended.
+  // The stream that answers this request has more bytes, or has ended.
   void resume_body(std::uint64_t request);
-  // Asks for a flush() at the end of the turn.
+  // Requests a flush() at the end of the turn.
   void mark();
-  // Writes the answers whose turn has come, and reads on if that had to wait. Once per turn of the
-  // loop, and only when marked.
+  // Writes the answers that are due, and resumes reading if it was paused. Called once per turn,
+  // and only if marked.
   void flush();
-  // Applies the timeouts. Once a second.
+  // Applies the timeouts. Called once a second.
   void sweep();
-  // Closes at once if nothing is under way, else after the last answer. Streams are cut.
+  // Closes now if nothing is in progress, otherwise after the last answer. Streams are cut off.
   void begin_shutdown();
   bool settled() const { return exchanges_.empty() && stream_->queued() == 0; }
   bool gone() const { return gone_; }
-  // Of its client; 0 once the connection was handed over to the peers.
+  // Bytes exchanged with the client; 0 once the connection was handed over to the peers.
   std::uint64_t bytes_in() const { return stream_ == nullptr ? 0 : stream_->bytes_in(); }
   std::uint64_t bytes_out() const { return stream_ == nullptr ? 0 : stream_->bytes_out(); }
 
  private:
-  // What becomes of bytes that arrive.
+  // What happens to incoming bytes.
   enum class Input : std::uint8_t {
     parsed,
-    dropped,  // after the last request that is answered
+    dropped,  // discarded: no further request will be answered
     ended,    // the client sends no more
   };
-  // The message that the parser is in.
+  // The message that the parser is reading.
   struct Reading {
     bool active = false;
-    bool dropping = false;  // its answer is known; the body means nothing
+    bool dropping = false;  // the answer is already known; the body is discarded
     bool wants_continue = false;
     std::uint64_t sequence = 0;
     std::size_t limit = 0;
@@ -82,11 +82,12 @@ class Connection {
   bool upgrade(std::string_view rest);
 
   api::HttpExchange* find(std::uint64_t sequence);
-  // The message under way, and ends the connection after the answer.
+  // Refuses the message being read, and closes the connection after the answer.
   void refuse_reading(api::Problem problem);
   void answer_ready();
   void write_answer(api::HttpExchange& exchange);
-  // Asks the stream for as much as the window has room for. False: it has not ended, or broke.
+  // Asks the stream for as many bytes as the window has room for. Returns false if the stream has
+  // not ended, or has failed.
   bool pump_body();
   void append_piece(std::string_view piece);
   void end_body();
@@ -106,28 +107,28 @@ class Connection {
   const Limit limit_;
 
   Input input_ = Input::parsed;
-  bool paused_ = false;     // backlog_ waits until there is room for more requests
-  bool finishing_ = false;  // our half has ended, or will when the output is out
+  bool paused_ = false;     // backlog_ waits until another request may begin
+  bool finishing_ = false;  // our half is closed, or closes once the output is sent
   bool gone_ = false;
-  bool marked_ = false;  // flush() is due
-  bool wrote_ = false;   // some request was answered on this connection
+  bool marked_ = false;  // a flush() is pending
+  bool wrote_ = false;   // at least one request was answered
   std::string backlog_;
   Reading reading_;
 
   std::deque<api::HttpExchange> exchanges_;  // in order; answered from the front
   std::uint64_t next_sequence_ = 0;
-  std::unique_ptr<api::BodyStream> body_;  // of the answer at the front, while it is written
+  std::unique_ptr<api::BodyStream> body_;  // of the answer at the front, while it is sent
   bool body_waits_ = false;                // until resume_body()
-  std::size_t posted_bytes_ = 0;           // bodies handed to the node and not answered
+  std::size_t posted_bytes_ = 0;  // size of bodies that the node holds and has not answered
 
   Instant last_input_;
-  // Refusing costs as much as serving: a client that was told to come back later is not read until
-  // then, or refusals would leave no time for anything else.
+  // After an overload refusal, requests are not read until the announced retry time. Refusing costs
+  // as much as serving, so refusals could otherwise use up all the time.
   Instant held_until_;
-  Instant message_began_;  // first byte of the head under way, or the accept
+  Instant message_began_;  // when the current head's first byte, or the connection, arrived
   Instant finished_at_;
   Instant output_moved_at_;
-  std::uint64_t output_taken_ = 0;  // by the kernel, when last looked at
+  std::uint64_t output_taken_ = 0;  // bytes the kernel had taken at the last check
   std::size_t reported_output_ = 0;
   std::size_t dropped_bytes_ = 0;
 };

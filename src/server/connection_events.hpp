@@ -1,5 +1,5 @@
-// Between connections and the listener that owns them: what every connection is made with, and what
-// it reports.
+// The interface between client connections and the listener that owns them: what every connection
+// shares, and what it reports.
 #pragma once
 
 #include <memory>
@@ -19,28 +19,29 @@ class Connection;
 
 class ConnectionEvents {
  public:
-  // flush() is due at the end of the turn. Reported once until then.
+  // The connection needs a flush() at the end of the turn. Reported at most once until then.
   virtual void wants_flush(Connection& connection) = 0;
-  // It has an answer and waits until the budget has room for output.
+  // The connection has an answer, but the output budget has no room.
   virtual void starved(const Connection& connection) = 0;
-  // Its client is a peer. `head` asks for the upgrade, `rest` came after it.
+  // The connection comes from a peer. `head` asks for the upgrade; `rest` are the bytes after it.
   virtual void is_peer(std::unique_ptr<io::Stream> stream, const http::RequestHead& head,
                        std::string_view rest) = 0;
-  // It is closed or handed over. It may be destroyed when none of its functions is on the stack.
+  // The connection is closed or handed over. Destroy it only when none of its functions is on the
+  // stack.
   virtual void ended(Connection& connection) = 0;
 
  protected:
   ~ConnectionEvents() = default;
 };
 
-// The same for all connections of a listener. It outlives them.
+// Shared by all connections of a listener. Must outlive them.
 struct ConnectionContext {
   const io::Loop& loop;
   const Options& options;
   api::Context& api;
   Budget& budget;
   ConnectionEvents& events;
-  api::Answer& scratch;  // of the answer that is being written
+  api::Answer& scratch;  // for the answer that is being written
 };
 
 }  // namespace vesper::server

@@ -1,4 +1,5 @@
-// What a server is told when it starts: the command line's flags, checked. No parsing in here.
+// The settings of a server, fixed at startup. app/server_command.cpp makes them from the command
+// line and checks them.
 #pragma once
 
 #include <cstdint>
@@ -13,25 +14,26 @@
 namespace vesper::server {
 
 struct Options {
-  std::uint32_t id = 0;        // this node's line in `list`, from 0
-  std::vector<HostPort> list;  // all nodes, in the order of the file
+  std::uint32_t id = 0;        // this node's index in `list`, from 0
+  std::vector<HostPort> list;  // all nodes, in the order of the list file
   std::string data_dir;
-  std::optional<HostPort> listen;        // else the node's own line
-  std::vector<std::string> allow_hosts;  // beside the list's; "*": any
+  std::optional<HostPort> listen;        // default: the node's own address in `list`
+  std::vector<std::string> allow_hosts;  // allowed in addition to those in `list`; "*": any
 
   std::size_t max_connections = 10'000;  // of clients
   std::size_t max_value = 8u << 20;      // bytes; at most kv::kMaxValue
   std::size_t inflight_bytes = 64u << 20;
-  std::size_t max_body_bytes = 256u << 20;    // of all requests that are being read
-  std::size_t max_output_bytes = 256u << 20;  // of all replies that clients have not taken
+  std::size_t max_body_bytes = 256u << 20;    // of all requests being read
+  std::size_t max_output_bytes = 256u << 20;  // of all answers not taken by the kernel yet
 
-  // When snapshots are taken, and what of the log is kept in memory behind one (docs/snapshots.md).
+  // When snapshots are taken, and how much of the log before a snapshot stays in memory
+  // (docs/snapshots.md).
   std::uint64_t snapshot_bytes = 64u << 20;
   std::uint64_t snapshot_entries = 1'000'000;
   std::uint64_t log_tail_bytes = 16u << 20;
   std::uint64_t log_tail_entries = 10'000;
 
-  Duration request_timeout = seconds(5);  // without ?timeout=
+  Duration request_timeout = seconds(5);  // for requests without ?timeout=
   Duration header_timeout = seconds(10);
   Duration body_timeout = seconds(30);  // without progress
   Duration idle_timeout = seconds(120);
@@ -39,13 +41,15 @@ struct Options {
   Duration linger_timeout = seconds(5);
   Duration shutdown_timeout = milliseconds(800);
 
-  Duration election_timeout = milliseconds(150);  // drawn from [this, 2 * this]
+  Duration election_timeout = milliseconds(150);  // each timeout is drawn from [this, 2 * this]
   Duration heartbeat = milliseconds(50);
-  Duration max_lease = raft::kMaxLease;  // that this node asks for when it leads; 0: none
-  // A majority of a new list waits so long for servers that say nothing before it founds a cluster.
+  // The longest leader lease this node asks for as leader; 0: none.
+  Duration max_lease = raft::kMaxLease;
+  // How long a majority of a new list waits for servers that do not respond before it founds a
+  // cluster.
   Duration found_after = seconds(5);
 
-  std::string peer_key;  // the key file's content; empty: no key
+  std::string peer_key;  // content of the key file; empty: no key
   bool insecure_peers = false;
 };
 

@@ -1,4 +1,5 @@
-// Refusals of peers in the form that the public API gives to every error.
+// Formats the refusals of peers like every error of the public API (api/problem.hpp), and parses
+// theirs.
 #pragma once
 
 #include <string>

@@ -18,12 +18,12 @@ namespace vesper::server {
 namespace {
 
 constexpr std::size_t kQuickExitKeys = 100'000;
-// A server that shuts down goes on serving its connections for up to this long.
+// How long a server that shuts down keeps serving its open connections.
 constexpr Duration kDrain = milliseconds(250);
-// How often a reader of the log that was stuck is tried again.
+// How often to retry when the reader of stderr is stuck.
 constexpr Duration kLogRetry = milliseconds(50);
 
-// Never 0, which means "none".
+// Never 0, because 0 means "none".
 std::uint64_t random_id() {
   std::uint64_t id = 0;
   while (id == 0) id = crypto::random64();
@@ -92,7 +92,8 @@ Server::Server(Options options)
 Server::~Server() = default;
 
 std::optional<api::DiskFigures> Server::disk() const {
-  if (context_.node() == nullptr) return std::nullopt;  // another thread may be reading the log
+  // The recovery thread may still be reading the log.
+  if (context_.node() == nullptr) return std::nullopt;
   const storage::Wal& wal = *recovered_.wal;
   const storage::WalStats& stats = wal.stats();
   return api::DiskFigures{.frames = stats.frames,
@@ -118,13 +119,13 @@ api::TrafficFigures Server::traffic() const {
 
 Exit Server::run() {
   start();
-  loop_.run();  // no turn, if something was refused: stop() has been called
+  loop_.run();  // returns at once if stop() was already called
   // Skip destructors: freeing a large store only delays the exit, and every promise is already
   // durable.
   const bool large = node_ != nullptr && node_->store().size() > kQuickExitKeys;
   if (large || recovery_.busy() || (fs_ != nullptr && !fs_->idle()) || loop_.awaits_resolver()) {
-    // A disk or a name server that does not answer must not keep the process: what was promised is
-    // on the disk already.
+    // Do not wait for a disk or a name server that does not respond. Every acknowledged write is
+    // already on the disk.
     log::finish();
     ::_exit(static_cast<int>(exit_));
   }
@@ -134,8 +135,8 @@ Exit Server::run() {
 
 void Server::start() {
   std::signal(SIGPIPE, SIG_IGN);
-  std::signal(SIGXFSZ, SIG_IGN);  // the write fails with EFBIG, which is a full disk
-  // One thread for the disk, one for names: libuv lets names take half of the pool at most.
+  std::signal(SIGXFSZ, SIG_IGN);  // a write then fails with EFBIG, which counts as a full disk
+  // One thread for the disk and one for names: libuv gives name lookups at most half of the pool.
   ::setenv("UV_THREADPOOL_SIZE", "2", 0);
   loop_.set_events({io::Delegate<bool>::to<&Server::busy>(this),
                     io::Delegate<void, bool>::to<&Server::on_turn>(this),
@@ -165,7 +166,8 @@ std::optional<Exit> Server::begin_to_serve() {
       return Exit::usage;
     }
   }
-  // The port before the data: a second server on the same port touches nothing.
+  // Bind the port before opening the data, so that a second server on the same port touches
+  // nothing.
   if (auto listening = listener_.listen(addresses[0]); !listening) {
     log::error("{}", listening.error().what);
     return Exit::address;
@@ -215,7 +217,7 @@ void Server::on_recovered() {
 }
 
 bool Server::busy() {
-  // Through the context: until it is attached there, another thread fills node_.
+  // Ask the context, because the recovery thread may be setting node_.
   const node::Node* node = context_.node();
   return (node != nullptr && node->has_posts()) || listener_.busy() || peers_.busy();
 }
@@ -225,7 +227,7 @@ void Server::on_turn(bool deadline_passed) {
   if (log::waiting() && !log_timer_.active()) log_timer_.start(kLogRetry);
   context_.set_now(loop_.now());
   if (node::Node* node = context_.node()) {
-    // Behind what the sockets brought.
+    // After the input that the sockets brought.
     if (deadline_passed) context_.post(node::TimerFired{});
     if (node->has_posts()) run_node();
   }
@@ -257,7 +259,7 @@ void Server::run_node() {
   context_.metrics.fsync.observe(stats.last_took);
 }
 
-// Once, as soon as the log says which servers vote: read at the start, or received later.
+// Warns once, as soon as the voters are known from the recovered or received log.
 void Server::warn_of_list() {
   const std::size_t voters = node_->raft().configuration().voters.size();
   if (voters == voters_seen_) return;
@@ -275,14 +277,15 @@ void Server::on_signal(int number) {
   context_.set_now(loop_.now());
   log::info("signal {} -> shut down", number);
   context_.set_draining();
-  if (fs_ == nullptr) return stop(Exit::ok);  // it was never open to anyone
+  if (fs_ == nullptr) return stop(Exit::ok);  // it has not accepted any connection yet
   listener_.begin_drain();
   if (context_.node() != nullptr) context_.post(node::HandOver{});
   drain_timer_.start(kDrain);
   shutdown_timer_.start(options_.shutdown_timeout);
 }
 
-// Who is connected learns of it with the next answer, and a leader hands over meanwhile.
+// True once all clients have closed (each is told with its next answer) and this server no longer
+// leads, or cannot hand over.
 bool Server::drained() const {
   if (!listener_.empty()) return false;
   const raft::Raft* raft = context_.node() != nullptr ? &context_.node()->raft() : nullptr;
@@ -302,7 +305,7 @@ void Server::check_shutdown() {
   if (!context_.shutting_down()) {
     if (!drained()) return;
     begin_shutdown();
-    if (context_.node() != nullptr) return;  // which learns of it in the next turn
+    if (context_.node() != nullptr) return;  // the node shuts down in the next turn
   }
   node::Node* node = context_.node();
   if (listener_.settled() && (node == nullptr || node->drained())) stop(Exit::ok);
@@ -313,8 +316,9 @@ void Server::on_shutdown_deadline() {
   stop(Exit::ok);
 }
 
-// A server without data that joins a living cluster has its log within moments. If it has not, or
-// if it is refused, an operator has to know. A server with data goes on, whatever others say.
+// A server without data that joins a running cluster receives the log within moments. If it does
+// not, or is refused, the operator must act. A server with data continues regardless of what others
+// report.
 void Server::say_which_cluster_was_seen() {
   const raft::Raft& raft = node_->raft();
   const auto seen = raft.cluster_seen();

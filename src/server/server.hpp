@@ -1,5 +1,5 @@
-// The composition root: makes everything, wires it, runs it, and says how it ended. This file and
-// server.cpp show what is connected to what.
+// The composition root: creates and connects all parts, runs the loop, and returns the exit code.
+// This file and server.cpp show how the parts are connected.
 #pragma once
 
 #include <memory>
@@ -21,12 +21,12 @@
 
 namespace vesper::server {
 
-// What `vesper server` exits with (docs/http-api.md).
+// The exit codes of `vesper server` (docs/http-api.md).
 enum class Exit : int {
   ok = 0,               // after SIGTERM, SIGINT or SIGHUP
-  usage = 2,            // among others: peers open to strangers
-  address = 10,         // in use, or not ours
-  data_directory = 11,  // locked, another cluster's or id's, damaged
+  usage = 2,            // includes peers' ports that strangers could reach without a key
+  address = 10,         // in use, or not an address of this machine
+  data_directory = 11,  // locked, damaged, or of another cluster or id
   storage_failed = 12,  // while running
 };
 
@@ -37,8 +37,8 @@ class Server final : private api::Figures {
   Server(const Server&) = delete;
   Server& operator=(const Server&) = delete;
 
-  // Serves until a signal or a failure. The log says why it ended, except after a signal. To be
-  // called once.
+  // Serves until a signal or a failure. Unless a signal ended it, the log says why. May be called
+  // only once.
   Exit run();
 
  private:
@@ -53,7 +53,8 @@ class Server final : private api::Figures {
   void on_turned(Duration busy);
   void on_signal(int number);
   void on_disk_done(storage::JobDone done);
-  // On a thread of the pool: reads the log and makes the node. Nobody else touches either then.
+  // Runs on a thread of the pool: recovers the log and creates the node. The loop's thread must not
+  // touch either until on_recovered().
   void recover();
   void on_recovered();
   void run_node();
@@ -75,15 +76,15 @@ class Server final : private api::Figures {
   peer::Peers peers_;
   ClientListener listener_;
   io::Timer shutdown_timer_, drain_timer_;
-  io::Timer log_timer_;  // while log lines wait
+  io::Timer log_timer_;  // retries stderr while log lines wait
   std::unique_ptr<io::UvFs> fs_;
-  node::RecoveredNode recovered_;  // the log and the snapshots, which the node uses
+  node::RecoveredNode recovered_;  // owns the log and the snapshots that the node uses
   std::unique_ptr<node::Node> node_;
   std::optional<Error> recovery_error_;
   io::Background recovery_;
   std::uint64_t frames_seen_ = 0;
-  std::size_t voters_seen_ = 0;        // of the log
-  std::optional<Id128> cluster_seen_;  // of which the log has spoken, or is to speak
+  std::size_t voters_seen_ = 0;        // number of voters in the log, as last checked
+  std::optional<Id128> cluster_seen_;  // the cluster that say_which_cluster_was_seen() tracks
   Instant cluster_seen_at_;
   bool cluster_said_ = false;
   bool stopped_ = false;

@@ -9,7 +9,7 @@ namespace vesper::server {
 namespace {
 
 constexpr Duration kRetry = seconds(1);
-// After which a lookup without an answer is worth a log line. It goes on.
+// A lookup that takes longer than this is logged once and continues.
 constexpr Duration kPatience = seconds(1);
 
 }  // namespace

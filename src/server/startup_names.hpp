@@ -1,6 +1,6 @@
-// The addresses that a server must know before it listens. A name that is not known yet (its record
-// comes with the machine, the resolver is not up) is asked for again until it is; signals are
-// honoured meanwhile.
+// Resolves the addresses that a server needs before it can listen. A name that cannot be resolved
+// yet is retried until it can: its DNS record or the resolver may appear only after the server
+// starts. Signals are handled meanwhile.
 #pragma once
 
 #include <optional>
@@ -18,12 +18,12 @@ class StartupNames {
  public:
   StartupNames(io::Loop& loop, io::Delegate<void> done);
 
-  // `done` is called once all have addresses, or one can never have any; from within start() when
-  // all are IP addresses.
+  // Calls `done` once all names have addresses, or one can never have any. Calls it from within
+  // start() if all of them are IP addresses.
   void start(std::vector<HostPort> wanted);
   void stop();
 
-  // Of the names in their order; as many as wanted, unless there is an error.
+  // One entry per name, in order. Complete unless there is an error.
   const std::vector<std::vector<io::Address>>& addresses() const { return addresses_; }
   const std::optional<Error>& error() const { return error_; }
 
@@ -34,7 +34,7 @@ class StartupNames {
 
   const io::Delegate<void> done_;
   io::Lookup lookup_;
-  io::Timer timer_;  // the next attempt, or the patience of the one under way
+  io::Timer timer_;  // schedules the next attempt, or reports a slow one
   bool asking_ = false;
   std::vector<HostPort> wanted_;
   std::vector<std::vector<io::Address>> addresses_;

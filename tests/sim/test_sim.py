@@ -44,7 +44,7 @@ class Simulator(unittest.TestCase):
         events = json.loads(ran.stdout)["events"]
         for kind in ("promises", "fault_ambush", "stretches", "hand_overs_in_the_calm",
                      "conflicts_behind_snapshots", "snapshots_replaced", "snapshots_fallen_back",
-                     "tokens_refused_full", "slow_followers", "slow_followers_behind"):
+                     "idempotency_refused_full", "slow_followers", "slow_followers_behind"):
             self.assertGreater(events[kind], 0, kind)
 
     def test_a_failure_is_shrunk_and_replayed_by_the_command_that_is_printed(self):
