@@ -66,7 +66,6 @@ struct Host final : node::Transport, node::Clients, storage::Fs {
   bool outside = false;        // not one of the servers that have to serve at the end
   bool hangs = false;          // for minutes: no other fault or restart ends it
   // The disk.
-  // Of its disk.
   Instant stalled_until;
   Duration slow_disk;    // each job takes up to this much longer
   bool failing = false;  // a call is set to fail
