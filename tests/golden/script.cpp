@@ -99,7 +99,7 @@ void Script::dispatch(const Words& words) {
   printed_ += std::exchange(cores_->text, {});
 }
 
-// cluster N [option...]: N servers whose log begins with a Bootstrap entry; all are connected
+// cluster N [option...]: N servers with logs that begin with a Bootstrap entry; all are connected
 // fresh N [option...]: N servers with empty disks
 //   options: unconnected, seed=N, window=MESSAGES, append_bytes=N, window_bytes=N,
 //   tail=ENTRIES and kept_bytes=N (the log kept after a snapshot), chunks=N (unacknowledged),

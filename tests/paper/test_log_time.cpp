@@ -35,7 +35,7 @@ void lead_for(SoloServer& one, Duration duration) {
   REQUIRE(one.raft().is_leader());
 }
 
-// A leader whose first entry, index 2, is committed.
+// A leader; its first entry, index 2, is committed.
 SoloServer leading(Setup setup = {}) {
   SoloServer one(std::move(setup));
   one.become_leader();

@@ -1,5 +1,5 @@
 // Minutes in which servers hang, so that nothing can be decided or others lead; and minutes in
-// which nothing happens at all. At the end, clients retry keys whose results are kept for ten
+// which nothing happens at all. At the end, clients retry keys with results that are kept for ten
 // minutes.
 #include <algorithm>
 

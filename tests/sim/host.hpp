@@ -61,7 +61,7 @@ struct Host final : node::Transport, node::Clients, storage::Fs {
   bool wiped = false;          // its disk is not the registered one, or it is not a voter
   bool gone_for_good = false;  // its data was refused
   raft::Incarnation born;      // of its data directory; 0: empty
-  Id128 holds;                 // the cluster whose Bootstrap entry is durable on its disk
+  Id128 holds;                 // the cluster of the Bootstrap entry that is durable on its disk
   std::size_t listed = 0;      // servers in the list that its process was started with
   bool outside = false;        // not one of the servers that have to serve at the end
   bool hangs = false;          // for minutes: no other fault or restart ends it
