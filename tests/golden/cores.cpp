@@ -143,7 +143,7 @@ void Cores::snapshot(ServerId id, std::uint64_t chunks) {
   snapshot.chunk_bytes = 10;
   snapshot.content_bytes = chunks * 10 - 5;
   snapshot.checksum = snapshot.last_index.value;
-  VESPER_ASSERT(snapshot.last_index == raft.commit_index());  // what is in applied
+  VESPER_ASSERT(snapshot.last_index == raft.commit_index());  // as in server.applied
   contents_[snapshot.last_index] = server.applied;
   server.disk.snapshots.push_back(snapshot);
   turn(id, {raft::SnapshotStored{snapshot}});

@@ -102,7 +102,7 @@ void Safety::check_leader(const Subject& subject) {
                      it->first.value));
   if (!fresh) return;
   const raft::Log& log = subject.raft->log();
-  // L7. A leader of an old term that learns of this entry later is not a new leader.
+  // L7. A leader of an older term need not have the entry yet.
   for (std::size_t i = 0; i < committed_.size(); ++i) {
     const Index index(i + 1);
     if (committed_[i].term >= subject.raft->current_term()) break;

@@ -117,7 +117,7 @@ class SoloServer {
     for (std::uint32_t i = 1; raft_->current_term() < term && i < servers(); ++i)
       receive(ServerId(i), VoteReply{raft_->current_term(), term, true, VoteRefusal::none});
   }
-  // Wins its election with the votes of 1, 2, ... and persists everything.
+  // Makes it win an election with the votes of 1, 2, ... and persist everything.
   void become_leader() {
     become_candidate();
     sync();

@@ -356,7 +356,7 @@ TEST_CASE("L16: what is under way is bounded in messages and in bytes, and goes 
   bytes.acknowledge(k1, 2);
   bytes.propose(10, 100);
   CHECK(bytes.sent<AppendEntries>(k1).size() == 3);
-  bytes.propose(1, 1000);  // larger than the window: alone, but not never
+  bytes.propose(1, 1000);  // larger than the window: it still leaves, alone
   bytes.acknowledge(k1, 12);
   CHECK(bytes.sent<AppendEntries>(k1).size() == 1);
 }

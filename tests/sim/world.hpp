@@ -131,7 +131,7 @@ class World {
   struct Link {
     bool up = false;
     bool dialling = false;
-    bool announced = false;      // PeerUp was posted, and no PeerGone since
+    bool announced = false;      // PeerConnected was posted, and no PeerDisconnected since
     std::uint64_t met_boot = 0;  // the boot id of the other process when last met
     std::uint64_t epoch = 0;     // messages of an older connection are lost
     Instant last_delivery[2];    // for control and bulk
