@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Installs what is missing and builds the release binary, build/vesper. Quick when nothing changed.
+# Installs missing packages and builds the release binary, build/vesper. Quick if nothing changed.
 set -euo pipefail
 source "$(dirname "$(readlink -f "${BASH_SOURCE[0]}")")/lib/common.sh"
 source "$(dirname "$(readlink -f "${BASH_SOURCE[0]}")")/lib/packages.sh"

@@ -1,16 +1,16 @@
 #!/usr/bin/env bash
-# What a change has to pass beside the tests: format, house rules, pages, scripts. It compiles
-# nothing and never changes a file of the tree (scripts/fix.sh does); seconds.
+# The checks that a change has to pass besides the tests: format, house rules, pages, scripts. It
+# compiles nothing and never changes a file of the tree (scripts/fix.sh does). Takes seconds.
 #
 #   scripts/check.sh          format, tests/tidy, the deliberate bugs, scripts
-#   scripts/check.sh --full   clang-tidy as well, and every test with sanitizers, too: minutes
+#   scripts/check.sh --full   also clang-tidy, and every test with sanitizers: minutes
 set -euo pipefail
 source "$(dirname "$(readlink -f "${BASH_SOURCE[0]}")")/lib/common.sh"
 source "$(dirname "$(readlink -f "${BASH_SOURCE[0]}")")/lib/packages.sh"
 
 bad=()
 
-# check NAME COMMAND...: goes on after a failure, so that one run shows all of them.
+# check NAME COMMAND...: continues after a failure, so that one run shows every failure.
 check() {
   local name=$1
   shift
@@ -29,7 +29,7 @@ format() {
   }
 }
 
-# judge PROGRAM [ARGUMENT...]: one of the checks that are written in Python.
+# judge PROGRAM [ARGUMENT...]: runs one of the checks written in Python.
 judge() {
   local program=$1
   shift

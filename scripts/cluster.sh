@@ -1,10 +1,10 @@
 #!/usr/bin/env bash
-# Starts, stops and torments the nodes of a list on this machine.
+# Starts, stops, kills and pauses the nodes of a list on this machine.
 #
 #   scripts/cluster.sh start [N...]   all nodes, or those named; waits until a leader serves
 #   scripts/cluster.sh stop [N...]    SIGTERM; SIGKILL after 5 s
 #   scripts/cluster.sh restart N...   stop and start
-#   scripts/cluster.sh kill N...      SIGKILL, as a crash would
+#   scripts/cluster.sh kill N...      SIGKILL, like a crash
 #   scripts/cluster.sh pause N...     SIGSTOP: the process freezes, its connections stay open
 #   scripts/cluster.sh resume N...    SIGCONT
 #   scripts/cluster.sh status         processes, then the table of `vesper status`
@@ -13,10 +13,10 @@
 #   --list FILE   default: ip_list.txt of the project
 #   --data DIR    default: vesper-data beside the list; holds N/, N.log and N.pid
 #
-# N is the 0-based number of a node in the list. What is done already is no error: starting what
-# runs, stopping what does not. A node of the list that runs with another data folder is named, and
-# is an error: stop ends only what --data says. Exit code 0, 1 on failure, 2 on wrong usage; status:
-# that of `vesper status`, 0 while a leader serves, else 5.
+# N is the 0-based number of a node in the list. Starting a running node, or stopping a stopped one,
+# is not an error. If a node of the list runs with another data folder, the script names it and
+# fails: stop ends only nodes of --data. Exit code 0, 1 on failure, 2 on wrong usage. status exits
+# like `vesper status`: 0 while a leader serves, else 5.
 set -euo pipefail
 source "$(dirname "$(readlink -f "${BASH_SOURCE[0]}")")/lib/common.sh"
 source "$(dirname "$(readlink -f "${BASH_SOURCE[0]}")")/lib/nodes.sh"
@@ -49,7 +49,7 @@ parse() {
   done
 }
 
-# signal_nodes SIGNAL DONE: every named node has to run, before the first one is touched.
+# signal_nodes SIGNAL DONE: checks that every named node runs before it signals the first one.
 signal_nodes() {
   local id other pids=()
   for id in "${nodes[@]}"; do

@@ -1,12 +1,12 @@
 #!/usr/bin/env bash
 # A tour of Vesper on this machine: builds it, starts the nodes of a list, writes and reads, kills
-# the leader, and shows that nothing was lost and how long it took. Then the cluster stays up until
-# Ctrl-C. Every command is shown before it runs; paste them into a second terminal.
+# the leader, shows that nothing was lost and how long failover took. Then the cluster stays up
+# until Ctrl-C. The tour shows every command before it runs; paste them into a second terminal.
 #
 #   scripts/demo.sh               the five nodes of ip_list.txt
 #   scripts/demo.sh --once        ends after the tour
 #   scripts/demo.sh --list FILE   other nodes; data is kept in vesper-data beside the list
-#   scripts/demo.sh --fresh       removes the data of an earlier run first; without it, it is used
+#   scripts/demo.sh --fresh       removes the data of an earlier run first; otherwise it is reused
 set -euo pipefail
 source "$(dirname "$(readlink -f "${BASH_SOURCE[0]}")")/lib/common.sh"
 source "$(dirname "$(readlink -f "${BASH_SOURCE[0]}")")/lib/packages.sh"
@@ -15,9 +15,9 @@ source "$(dirname "$(readlink -f "${BASH_SOURCE[0]}")")/lib/nodes.sh"
 once=no
 fresh=no
 dead=''    # the id of the leader that was killed
-sleeper='' # the process that we wait for at the end
+sleeper='' # the process that the script waits for at the end
 list_option=$root/ip_list.txt
-shown=build/vesper # how the binary is called in what is shown
+shown=build/vesper # the path of the binary in the commands that are shown
 [[ -z ${VESPER:-} ]] || shown=$VESPER
 
 parse() {
@@ -41,7 +41,7 @@ parse() {
   done
 }
 
-# show COMMAND...: prints it as a person would type it.
+# show COMMAND...: prints the command as a person would type it.
 show() {
   local word line='$'
   for word in "$@"; do
@@ -54,7 +54,7 @@ show() {
   say "$line"
 }
 
-# run COMMAND...: shows it, runs it, shows what it printed and leaves that in `output`.
+# run COMMAND...: shows and runs the command, prints its output and leaves that in `output`.
 run() {
   local code=0
   show "$@"
@@ -63,12 +63,12 @@ run() {
   ((code == 0)) || die "that ended with exit code $code" "The nodes' logs: $data/*.log"
 }
 
-# expect TEXT: the last output holds it.
+# expect TEXT: fails unless the last output contains TEXT.
 expect() {
   [[ $output == *"$1"* ]] || die "that does not hold '$1'" "The nodes' logs: $data/*.log"
 }
 
-# leader_id: prints the id of the node that the nodes name as leader; fails where none is known.
+# leader_id: prints the id of the leader that the nodes name; fails if no leader is known.
 leader_id() {
   local asked id url
   for asked in "${urls[@]}"; do
@@ -142,8 +142,8 @@ write_and_read() {
   expect 'Kyle Chard'
 }
 
-# The clock starts just before the kill and stops when the answer is there. A node that lost its
-# leader keeps the write and has it decided by the next one, so that one attempt should do.
+# The clock starts just before the kill and stops when the reply arrives. A node that lost its
+# leader keeps the write until the next leader decides it, so one attempt should be enough.
 kill_the_leader() {
   local leader pid began wrote read_at other i
   leader=$(leader_id) || die "no node names a leader" "The nodes' logs: $data/*.log"

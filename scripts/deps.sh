@@ -1,9 +1,9 @@
 #!/usr/bin/env bash
-# Installs the Debian packages that are missing, and nothing else; done in milliseconds when all are
-# there. Every other script does this by itself for what it needs.
+# Installs the missing Debian packages, and nothing else. Takes milliseconds if none is missing.
+# Every other script does this by itself for the packages that it needs.
 #
-#   scripts/deps.sh              what building, testing and the demo need
-#   scripts/deps.sh check fuzz   what these scripts need: build demo test check fuzz figures
+#   scripts/deps.sh              packages for building, testing and the demo
+#   scripts/deps.sh check fuzz   packages for these scripts: build demo test check fuzz figures
 #   scripts/deps.sh --list       prints the names of all of them and installs nothing
 set -euo pipefail
 source "$(dirname "$(readlink -f "${BASH_SOURCE[0]}")")/lib/common.sh"

@@ -1,8 +1,8 @@
 #!/usr/bin/env bash
-# Measures the figures of README on this machine: throughput, syncs per write, what an idle node
-# costs; time to a new leader (kill -9, SIGSTOP, a stalled disk, a hand-over); with a million keys
-# the loop's longest turn while a snapshot is taken, a restart, a follower that catches up. Takes
-# about six minutes; --quick takes one and a half, with a tenth of the keys.
+# Measures the figures of README on this machine: throughput, syncs per write, the cost of an idle
+# node; time to a new leader (kill -9, SIGSTOP, a stalled disk, a leadership transfer); with a
+# million keys the loop's longest turn during a snapshot, a restart, the catch-up of a follower.
+# Takes about six minutes; --quick takes one and a half, with a tenth of the keys.
 #
 #   scripts/figures.sh [--quick]
 set -euo pipefail

@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Puts right what can be put right without thinking: the format of every C++ file of the tree.
+# Fixes what needs no decision: the format of every C++ file of the tree.
 set -euo pipefail
 source "$(dirname "$(readlink -f "${BASH_SOURCE[0]}")")/lib/common.sh"
 source "$(dirname "$(readlink -f "${BASH_SOURCE[0]}")")/lib/packages.sh"

@@ -1,18 +1,18 @@
 #!/usr/bin/env bash
 # Builds the libFuzzer targets of tests/fuzz/ with clang (build-fuzz/) and runs each for a while,
-# beginning with the seeds of tests/fuzz/corpus/. What it finds on the way is kept in
-# build-fuzz/found/ and used the next time; the tree is not touched.
+# starting from the seeds in tests/fuzz/corpus/. New inputs are kept in build-fuzz/found/ and reused
+# by the next run; the tree is not touched.
 #
 #   scripts/fuzz.sh              every target, 30 s each
 #   scripts/fuzz.sh 300          300 s each
 #   scripts/fuzz.sh 60 http      only the target fuzz_http
 #
-# An input that breaks a target is written to build-fuzz/crashes/ with the command that repeats it.
+# An input that breaks a target is written to build-fuzz/crashes/, with the command to repeat it.
 set -euo pipefail
 source "$(dirname "$(readlink -f "${BASH_SOURCE[0]}")")/lib/common.sh"
 source "$(dirname "$(readlink -f "${BASH_SOURCE[0]}")")/lib/packages.sh"
 
-# targets: the names of the targets, without fuzz_.
+# targets: prints the names of the targets, without fuzz_.
 targets() {
   (cd "$root" && ninja -C build-fuzz -t targets all) |
     sed -n 's#^tests/fuzz/fuzz_\([a-z0-9_]*\): .*#\1#p' | sort -u

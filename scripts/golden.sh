@@ -1,10 +1,10 @@
 #!/usr/bin/env bash
-# Runs the golden scripts: bare Raft cores under a script each, which print the trace that stands in
-# the same file. tests/golden/README.md explains the language.
+# Runs the golden scripts. Each drives bare Raft cores and compares the trace that they print with
+# the trace in the same file. tests/golden/README.md explains the language.
 #
 #   scripts/golden.sh                   all of them
-#   scripts/golden.sh NAME...           those with NAME in their file names
-#   scripts/golden.sh --update [NAME...]   writes what was printed into the files: read the diff
+#   scripts/golden.sh NAME...           the scripts with NAME in their file names
+#   scripts/golden.sh --update [NAME...]   writes the printed traces into the files: read the diff
 #
 # Exit code 0 only if every trace is the same and every expectation is met.
 set -euo pipefail

@@ -1,8 +1,8 @@
 #!/usr/bin/env bash
-# Breaks Vesper on purpose, one deliberate bug at a time (tests/sim/mutants.py has the list), in a
-# copy of the tree, and lets the simulator look for each. Writes their rows in docs/testing.md; exit
-# code 0 only if every bug was found within its number of seeds. Takes a quarter of an hour on two
-# cores.
+# Breaks Vesper on purpose, one deliberate bug at a time (tests/sim/mutants.py lists them), in a
+# copy of the tree, and lets the simulator look for each. Writes their rows in docs/testing.md. The
+# exit code is 0 only if every bug was found within its number of seeds. Takes a quarter of an hour
+# on two cores.
 #
 #   scripts/mutants.sh               all of them
 #   scripts/mutants.sh vote read     those with "vote" or "read" in their names

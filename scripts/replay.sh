@@ -1,9 +1,9 @@
 #!/usr/bin/env bash
-# Replays one simulated world and prints its trace, one line an event. The same seed gives the same
-# world, bit for bit, as long as the source is the same: a failure names its commit.
+# Replays one simulated world and prints its trace, one line per event. The same seed gives the same
+# world, bit for bit, while the source is the same: a failure names its commit.
 #
 #   scripts/replay.sh SEED                 the world of SEED
-#   scripts/replay.sh SEED --messages      every message, too
+#   scripts/replay.sh SEED --messages      also every message
 #   scripts/replay.sh SEED OPTION...       options of build/vesper-sim: --servers 3, --clients 1,
 #                                          --seconds 2, --without crash,loss, --flips
 #

@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
-# Runs the simulator for hours, with seeds that nobody has seen: each round goes on where the one
-# before ended, also that of an earlier run (build/soak.seed remembers). Ends by itself, at the
-# first round with a failure or when the time is up; prints what was exercised in all.
+# Runs the simulator for hours with seeds that have never run. Each round continues after the last
+# seed of the round before, even of an earlier run (stored in build/soak.seed). Ends at the first
+# round with a failure, or when the time is up, and prints what all rounds exercised.
 #
 #   scripts/soak.sh            one hour
 #   scripts/soak.sh 8          eight hours; 0.1 is six minutes

@@ -1,15 +1,15 @@
 #!/usr/bin/env bash
-# Installs what is missing, builds and runs every test; the last line is "N passed, N failed", the
-# exit code 0 only if none failed. Counted are test cases. The tests of the rooms that take bytes
-# in (suite sanitized) run with the address and undefined-behaviour sanitizers, all others in the
+# Installs missing packages, builds and runs every test. The last line is "N passed, N failed",
+# counted in test cases; the exit code is 0 only if none failed. The tests of the rooms that parse
+# input (suite sanitized) run with the address and undefined-behaviour sanitizers, all others in the
 # release build.
 #
 #   scripts/test.sh              the above; a quarter of an hour at most
-#   scripts/test.sh --full       everything in both builds, slow cases, too
-#   scripts/test.sh --quick      everything, slow cases left out, in the release build only
-#   scripts/test.sh NAME...      only the tests of these names (meson test -C build --list)
+#   scripts/test.sh --full       everything in both builds, including slow cases
+#   scripts/test.sh --quick      everything except slow cases, in the release build only
+#   scripts/test.sh NAME...      only the tests with these names (meson test -C build --list)
 #
-# What a test printed: build/meson-logs/testlog.txt, build-asan/meson-logs/testlog.txt.
+# Output of the tests: build/meson-logs/testlog.txt, build-asan/meson-logs/testlog.txt.
 set -euo pipefail
 source "$(dirname "$(readlink -f "${BASH_SOURCE[0]}")")/lib/common.sh"
 source "$(dirname "$(readlink -f "${BASH_SOURCE[0]}")")/lib/packages.sh"
@@ -36,7 +36,7 @@ parse() {
   done
 }
 
-# run_tests FOLDER [MESON-TEST-OPTION...]: runs, counts, and says it in one line.
+# run_tests FOLDER [MESON-TEST-OPTION...]: runs the tests and prints the counts on one line.
 run_tests() {
   local folder=$1 log code=0 counted p f s
   shift
@@ -49,7 +49,7 @@ run_tests() {
       "The names of all tests: meson test -C $root/$folder --list"
   counted=$(python3 "$root/scripts/lib/count_tests.py" "$log")
   read -r p f s <<<"$counted"
-  # meson says that something failed, and the log does not know of it: believe meson.
+  # meson reports a failure that its log does not contain: believe meson.
   if ((code != 0 && f == 0)); then f=1; fi
   say "$folder: $p passed, $f failed, $s skipped"
   passed=$((passed + p))
@@ -60,7 +60,7 @@ sanitizer_tests() {
   local options=(--suite sanitized)
   [[ $full == no ]] || options=(--no-suite layout --no-suite scripts)
   step "with the address and undefined-behaviour sanitizers (build-asan/)"
-  # Line numbers (-g1) are all that a report needs; more of it would double the wait.
+  # A report needs only line numbers (-g1); full debug information would double the build time.
   configure build-asan --buildtype=debug -Ddebug=false -Doptimization=1 \
     "-Dcpp_args=-g1 -D_GLIBCXX_ASSERTIONS=1" -Db_sanitize=address,undefined
   ASAN_OPTIONS=${ASAN_OPTIONS:-detect_stack_use_after_return=1:strict_string_checks=1} \

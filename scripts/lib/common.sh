@@ -1,6 +1,6 @@
 # shellcheck shell=bash
-# What every script shares: where the tree is, how to speak, how to build. Sourced, never run;
-# installs nothing (packages.sh does).
+# Shared by every script: the root of the tree, messages, the build. Sourced, never run. Installs
+# nothing (packages.sh does).
 
 root=$(cd "$(dirname "${BASH_SOURCE[0]}")/../.." && pwd)
 
@@ -8,7 +8,7 @@ say() { printf '%s\n' "$*"; }
 step() { printf '\n== %s\n' "$*"; }
 warn() { printf 'warning: %s\n' "$*" >&2; }
 
-# die WHAT [WHAT-TO-DO...]: one line on what went wrong, then what the reader can do about it.
+# die WHAT [WHAT-TO-DO...]: prints what went wrong, then what the reader can do about it.
 die() {
   printf 'error: %s\n' "$1" >&2
   shift
@@ -17,13 +17,13 @@ die() {
   exit 1
 }
 
-# usage_error WHAT: for arguments that make no sense; exit code 2 as in `vesper` itself.
+# usage_error WHAT: for wrong arguments; exit code 2, as in `vesper` itself.
 usage_error() {
   printf 'error: %s\n       see %s --help\n' "$1" "$0" >&2
   exit 2
 }
 
-# The comment at the head of a script is its manual: printed without the "# ".
+# The comment at the top of a script is its manual; this prints it without the "# ".
 print_manual() { sed -n '2,/^[^#]/{/^#/!d;s/^# \{0,1\}//;p}' "$0"; }
 
 # Is $1 one of the arguments that follow?
@@ -34,11 +34,11 @@ is_in() {
   return 1
 }
 
-# now_us NAME: microseconds of the wall clock into the variable NAME, without starting a process.
+# now_us NAME: stores the wall clock in microseconds in the variable NAME, without a new process.
 now_us() { printf -v "$1" '%s' "${EPOCHREALTIME/[.,]/}"; }
 
-# configure FOLDER [MESON-OPTION...]: sets a build folder up once; ninja keeps it up to date.
-# Downloads nothing where Debian's packages are complete (set by packages.sh).
+# configure FOLDER [MESON-OPTION...]: sets up a build folder once; ninja keeps it up to date.
+# Downloads nothing if Debian's packages are complete (packages.sh sets that).
 configure() {
   local folder=$1
   shift
@@ -57,7 +57,7 @@ configure() {
   rm -f "$log"
 }
 
-# build FOLDER [TARGET...]: quietly where nobody watches, with a progress line where somebody does.
+# build FOLDER [TARGET...]: shows a progress line on a terminal, and is quiet otherwise.
 build() {
   local folder=$1 quiet=(--quiet)
   shift
@@ -67,5 +67,5 @@ build() {
       "A line 'Killed' means that memory ran out: ninja -C $root/$folder -j1"
 }
 
-# cpp_files: our own C++ files, without what a build folder or a subproject holds.
+# cpp_files: the project's own C++ files, without those in build folders and subprojects.
 cpp_files() { find "$root/src" "$root/tests" -type f \( -name '*.cpp' -o -name '*.hpp' \) | sort; }

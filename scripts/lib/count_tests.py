@@ -1,8 +1,8 @@
 """Counts the test cases of a `meson test` run, from its testlog.json: "PASSED FAILED SKIPPED".
 
-A doctest binary and a Python unittest say how many cases they ran; a test that says nothing counts
-as one. A test that failed in any other way (crash, timeout, sanitizer) counts as one failure more
-than its cases did. Failed tests are named on stderr.
+A doctest binary and a Python unittest report how many cases they ran; a test that reports nothing
+counts as one. A test that failed in any other way (crash, timeout, sanitizer) adds one failure to
+those of its cases. Failed tests are named on stderr.
 """
 import json
 import re
@@ -22,10 +22,10 @@ def named_number(text, name):
 
 
 def cases(output):
-    """(passed, failed, skipped) that the output speaks of, or None."""
+    """(passed, failed, skipped) as the output reports them, or None."""
     found = DOCTEST.search(output)
     if found:
-        # The cases that a filter left out are no skipped tests.
+        # Cases that a filter left out do not count as skipped.
         return int(found.group(2)), int(found.group(3)), 0
     found = UNITTEST.search(output)
     if found:
@@ -42,7 +42,7 @@ def cases(output):
 
 
 def count(result, output):
-    """(passed, failed, skipped) of one test of meson's."""
+    """(passed, failed, skipped) of one meson test."""
     if result == "SKIP":
         return 0, 0, 1
     good = result in ("OK", "EXPECTEDFAIL")
@@ -53,7 +53,7 @@ def count(result, output):
     if not good and failed == 0:
         failed = 1
     if good and failed > 0:
-        # The test says that cases failed and ended with 0: believe the worse of the two.
+        # The test reports failed cases but exited with 0: believe the worse of the two.
         return passed, failed, skipped
     if good and passed + skipped == 0:
         return 0, 1, 0  # a binary that ran no case at all proves nothing

@@ -1,17 +1,17 @@
 # shellcheck shell=bash
-# Nodes as processes of this machine: reading a list, starting, signalling, waiting. Sourced after
-# common.sh by cluster.sh and demo.sh. A process is signalled only after /proc has shown that it is
-# the node that its pid file claims.
+# Nodes as processes of this machine: reads a list; starts, signals and waits for nodes. Sourced
+# after common.sh by cluster.sh and demo.sh. A process is signalled only after /proc has shown that
+# it is the node that its pid file claims.
 
 vesper=${VESPER:-$root/build/vesper} # VESPER: another binary, for tests
-list=''                              # absolute path of the list in use, without links
+list=''                              # absolute path of the list in use, symbolic links resolved
 data=''                              # folder of data, logs and pid files
-urls=()                              # urls[id], as the list names them
-declare -A started=()                # started[id]: pid, of the nodes that this shell started
-left_running=0                       # nodes that stop_nodes was to stop and could not
+urls=()                              # urls[id]: as written in the list
+declare -A started=()                # started[id]: pid of a node that this shell started
+left_running=0                       # number of nodes that stop_nodes could not stop
 
-# read_list FILE [DATA-FOLDER]: fills the variables above. The binary checks the list more strictly;
-# here only what the scripts themselves need is looked at.
+# read_list FILE [DATA-FOLDER]: fills the variables above. It checks only what the scripts need; the
+# binary checks the list more strictly.
 read_list() {
   local line number=0 url_form='^http://(\[[0-9A-Fa-f:.]+\]|[^][/:[:space:]]+):[0-9]+$'
   [[ -r $1 ]] || die "the list $1 cannot be read" "Name another one with --list FILE."
@@ -41,18 +41,18 @@ majority() { printf '%s' $((${#urls[@]} / 2 + 1)); }
 pid_file() { printf '%s' "$data/$1.pid"; }
 log_file() { printf '%s' "$data/$1.log"; }
 
-# need_id N: N is the 0-based id of a line of the list.
+# need_id N: fails unless N is the 0-based id of a line of the list.
 need_id() {
   if [[ ! $1 =~ ^(0|[1-9][0-9]{0,3})$ ]] || (($1 >= ${#urls[@]})); then
     usage_error "'$1' is no node of $list: expected 0 to $((${#urls[@]} - 1))"
   fi
 }
 
-# path_of PID PATH: a path in the arguments of a process, as seen from here.
+# path_of PID PATH: a path in the arguments of a process, as this shell would name it.
 path_of() { if [[ $2 == /* ]]; then printf '%s' "$2"; else printf '%s' "/proc/$1/cwd/$2"; fi; }
 
-# is_node PID ID: is that process node ID of this list, whatever path names it? A pid file may be
-# older than the machine's last restart, and its number may belong to another process by now.
+# is_node PID ID: true if the process is node ID of this list, under whatever path. A pid file may
+# predate the machine's last restart, and another process may have its number by now.
 is_node() {
   local words i named
   [[ $1 =~ ^[1-9][0-9]*$ ]] || return 1
@@ -80,7 +80,7 @@ data_of() {
   readlink -m -- "$(path_of "$1" "$folder")"
 }
 
-# node_pids ID: the processes that are node ID of this list, wherever their data is.
+# node_pids ID: the processes that are node ID of this list, in any data folder.
 node_pids() {
   local file pid
   while IFS= read -r file; do
@@ -90,8 +90,8 @@ node_pids() {
   done < <(grep -lszxF server /proc/[0-9]*/cmdline)
 }
 
-# node_pid ID: prints the pid of the running node, or fails. Without its pid file, a node is known
-# by its list, id and data folder.
+# node_pid ID: prints the pid of the running node, or fails. If the pid file is missing, it finds
+# the node by its list, id and data folder.
 node_pid() {
   local pid file
   file=$(pid_file "$1")
@@ -105,7 +105,7 @@ node_pid() {
   return 1
 } 2>/dev/null
 
-# elsewhere ID: says which process runs node ID with another data folder, or fails.
+# elsewhere ID: prints which process runs node ID with another data folder, or fails.
 elsewhere() {
   local pid
   for pid in $(node_pids "$1"); do
@@ -122,7 +122,7 @@ is_paused() {
   [[ $state == T ]]
 }
 
-# Something accepts connections at the node's address. Asked only of addresses of this machine.
+# True if something accepts connections at the node's address. Only for addresses of this machine.
 listens() {
   local hostport=${urls[$1]#http://}
   local host=${hostport%:*} port=${hostport##*:}
@@ -132,7 +132,7 @@ listens() {
   (exec 3<>"/dev/tcp/$host/$port") 2>/dev/null
 }
 
-# Who holds the node's port, for a message; empty where that cannot be seen.
+# Prints which process holds the node's port, for a message; empty if that cannot be seen.
 port_holder() {
   command -v ss >/dev/null || return 0
   ss -Hltnp "sport = :${urls[$1]##*:}" 2>/dev/null | sed -n 's/.*users:((\([^)]*\)).*/ (\1)/p' |
@@ -153,7 +153,7 @@ explain_exit() {
   esac
 }
 
-# need_free_port ID: said before anything is started. The server checks it, too (exit code 10).
+# need_free_port ID: fails before anything is started. The server checks this, too (exit code 10).
 need_free_port() {
   local other
   if other=$(elsewhere "$1"); then
@@ -167,7 +167,7 @@ need_free_port() {
 }
 
 # spawn ID: starts the process of a node, detached from the terminal, so that a Ctrl-C meant for a
-# script does not stop the cluster behind its back.
+# script does not also stop the cluster.
 spawn() {
   local id=$1
   mkdir -p "$data"
@@ -177,7 +177,7 @@ spawn() {
   printf '%s\n' "$!" >"$(pid_file "$id")"
 }
 
-# Fails with the end of its log where a node that this shell started has ended.
+# Fails if a node that this shell started has ended, and prints the end of its log.
 check_started() {
   local id pid code
   for id in "${!started[@]}"; do
@@ -192,7 +192,7 @@ check_started() {
   done
 }
 
-# wait_for SECONDS WHAT COMMAND...: until COMMAND succeeds, watching the nodes that were started.
+# wait_for SECONDS WHAT COMMAND...: waits until COMMAND succeeds, and watches the started nodes.
 wait_for() {
   local seconds=$1 what=$2 now deadline
   shift 2
@@ -212,7 +212,7 @@ leader_serves() {
   "$vesper" status --endpoints "$(endpoints)" --timeout 1s >/dev/null 2>&1
 }
 
-# forget_started: the nodes live on when this shell ends, and bash says nothing when one is killed.
+# forget_started: lets the nodes outlive this shell, and keeps bash quiet when one is killed.
 forget_started() {
   local id
   for id in "${!started[@]}"; do disown "${started[$id]}" 2>/dev/null || true; done
@@ -227,8 +227,8 @@ running_nodes() {
   printf '%s' "$count"
 }
 
-# start_nodes ID...: starts those that do not run and waits until they listen and, where a majority
-# runs, until a leader serves.
+# start_nodes ID...: starts those that do not run, and waits until they listen. If a majority runs,
+# it also waits until a leader serves.
 start_nodes() {
   local id pid absent=()
   [[ -x $vesper ]] || die "$vesper is not there" "Build it: scripts/build.sh"
@@ -256,8 +256,9 @@ start_nodes() {
   forget_started
 }
 
-# stop_nodes ID...: SIGTERM, and SIGKILL for what is still there after 5 s. A paused process must go
-# on to see its SIGTERM. Warns of nodes that run and are not stopped: left_running counts them.
+# stop_nodes ID...: SIGTERM, then SIGKILL for nodes that still run after 5 s. A paused process is
+# resumed so that it sees its SIGTERM. Warns of nodes that run and are not stopped, and counts them
+# in left_running.
 stop_nodes() {
   local id pid tries other
   local -A pids=()

@@ -1,6 +1,6 @@
 # shellcheck shell=bash
-# Debian packages: which ones a purpose needs, and how those that are missing get installed.
-# Sourced after common.sh. Asks dpkg first, so that nothing happens when nothing is missing.
+# Debian packages: the packages that each purpose needs, and the installation of missing ones.
+# Sourced after common.sh. It asks dpkg first, so that nothing happens if nothing is missing.
 
 packages_build=(g++ meson ninja-build pkg-config ccache libuv1-dev node-llhttp rapidjson-dev
   libcli11-dev libspdlog-dev libfmt-dev libxxhash-dev libzstd-dev libssl-dev doctest-dev)
@@ -13,15 +13,15 @@ packages_figures=(wrk strace)
 # missing_packages PACKAGE...: prints those that are not installed.
 missing_packages() {
   local installed package
-  # It fails where a name was never heard of, which here only means that it is missing.
+  # dpkg-query fails for a name that it does not know; here that only means "missing".
   installed=$(dpkg-query -W -f '${db:Status-Status} ${Package}\n' "$@" 2>/dev/null || true)
   for package in "$@"; do
     grep -qxF "installed $package" <<<"$installed" || printf '%s\n' "$package"
   done
 }
 
-# Not Debian or a relative: then the tools have to be there, and the wraps of subprojects/ may
-# fetch the libraries that the system lacks.
+# On systems not based on Debian the tools have to be installed already; the wraps of subprojects/
+# may fetch the libraries that the system lacks.
 need_tools_only() {
   local tool absent=()
   for tool in meson ninja pkg-config; do
@@ -62,7 +62,7 @@ install_packages() {
   fi
   say "installing from Debian: $*"
   log=$(mktemp)
-  # A mirror of some other package source may be out of reach: only the installation decides.
+  # A mirror of another package source may be unreachable: only the installation decides.
   if ! {
     "${as_root[@]}" apt-get -qq -o DPkg::Lock::Timeout=120 update ||
       echo "apt-get update failed: going on with the lists that are there"

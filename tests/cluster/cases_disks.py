@@ -1,5 +1,5 @@
-"""Disks that fill up, stall or fail under load, and processes that die at every call: nothing
-acknowledged is lost, and the cluster goes on while a majority of its disks does."""
+"""Disks that fill up, stall or fail under load, and processes that die at every call. No
+acknowledged write is lost, and the cluster keeps serving while a majority of its disks works."""
 
 import os
 import random
@@ -104,13 +104,13 @@ def _(binary):
         wait_for('the next segment', lambda: has_spare(node))
         expect_equal(node.terminate(), 0, 'exit code')
         expect('spare' not in os.listdir(node.dir), os.listdir(node.dir))
-        # Less than twice a segment is left, and the node does not make one in advance.
+        # Less than twice a segment is free, so the node does not make one in advance.
         fill_up(node, leave=30 * MIB)
         cluster.restart(node)
         refused = Pour(node, 5009)(4)
         expect(refused is None, f'refused: {refused}')
         expect(free_bytes(node) > 24 * MIB, f'{free_bytes(node)} bytes are free')
-        # To the last byte it goes on, in small segments; those that do not fit are given back.
+        # It uses small segments up to the last byte, and gives back those that do not fit.
         fill_up(node, leave=3 * MIB + MIB // 2)
         refused = Pour(node, 5010)(8)
         expect(refused is not None and refused.status in (504, 507), f'{refused}')
@@ -188,10 +188,10 @@ WRITES = 'pwrite64,pwritev,fdatasync,fsync,ftruncate,renameat,renameat2,unlinkat
 
 
 def killed_at(cluster, number, write):
-    """Starts the one node so that it dies at this call that changes its disk; `write` as long as
-    it lives. Did it die of that?"""
+    """Starts the node so that it dies at this call that changes its disk, and calls `write` while
+    it lives. Returns whether the node died at that call."""
     node = cluster.nodes[0]
-    # One thread of the pool, so that the calls have one order.
+    # One thread in the pool, so that the calls have a fixed order.
     node.prefix = ['env', 'UV_THREADPOOL_SIZE=1', 'strace', '-f', '-qq', '-o', '/dev/null', '-e',
                    f'trace={WRITES}', '-e', f'inject={WRITES}:signal=KILL:when={number}']
     node.start()
@@ -200,7 +200,7 @@ def killed_at(cluster, number, write):
         wait_for('the node to answer or to die',
                  lambda: node.process.poll() is not None or node.is_ready())
         write(api)
-        # Not strace: its end would let the node go.
+        # Not strace itself: if strace ends, it detaches and the node survives.
         os.kill(int(run_pid(node)), signal.SIGKILL)
     except (NotSent, Broken):
         died = True
@@ -212,16 +212,17 @@ def killed_at(cluster, number, write):
 
 
 def run_pid(node):
-    """Of the node itself, the child of strace."""
+    """The pid of the node itself, a child of strace."""
     with open(f'/proc/{node.process.pid}/task/{node.process.pid}/children', encoding='ascii') as f:
         return f.read().split()[0]
 
 
 def kill_everywhere(binary, numbers, flags=(), size=100, count=20, fresh=False):
-    """One node, killed at each of these calls; after each, all that it acknowledged is there."""
+    """One node, killed at each of these calls; afterwards everything that it acknowledged is
+    there."""
     with Cluster(binary, 1, flags=flags, start=False) as cluster:
         node, rng = cluster.nodes[0], random.Random(count)
-        known, died = {}, 0  # key -> what it may hold
+        known, died = {}, 0  # key -> the values that it may hold
 
         def write(api):
             for n in range(count):

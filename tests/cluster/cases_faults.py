@@ -1,5 +1,5 @@
-"""Kills and pauses under load: nothing acknowledged is lost, nothing is read out of order, and who
-talks to a node that stays up sees a delay, not an error."""
+"""Kills and pauses under load: no acknowledged write is lost and no read is out of order. A client
+of a node that stays up sees a delay, not an error."""
 
 import signal
 import time
@@ -14,7 +14,7 @@ SOME = 1000 if LONG else 200  # acknowledged writes between two faults
 
 
 def verified(cluster, load):
-    """Stops the clients, reads everything, judges the history."""
+    """Stops the clients, reads everything, and checks the history."""
     load.__exit__(None, None, None)
     load.verify()
 
@@ -55,8 +55,7 @@ def _(binary):
             cluster.restart(victim)
             load.wait_acknowledged(SOME)
             same_term += cluster.wait_leader().status()['term'] == term
-        # §9.6 (pre-vote). A machine that is busy elsewhere can cost a leader its term, too, but
-        # not every time.
+        # §9.6 (pre-vote). A busy machine can also cost a leader its term, but not every time.
         expect(same_term > 0, 'each time that a follower came back, the term changed')
         verified(cluster, load)
         load.expect_no_errors_where_up()
@@ -162,7 +161,7 @@ def majority_paused(binary, seed, chosen):
 
 
 def refused_in_time(node, load):
-    """Without a majority a write gets 503 or 504 and a read 503, within their timeout."""
+    """Without a majority a write gets 503 or 504 and a read gets 503, within their timeout."""
     api = node.api()
     for kind in ('put', 'get', 'put'):
         timeout = 0.4

@@ -1,5 +1,5 @@
-"""A leader whose disk is full or stalls hands over; where the disks of a majority are full, writes
-are refused by name until there is space."""
+"""A leader with a full or stalled disk transfers leadership. If the disks of a majority are full,
+writes are refused with 507 until there is space."""
 
 import time
 
@@ -34,14 +34,14 @@ def _(binary):
 @case('with the disks of a majority full writes get 507 and reads go on, until there is space')
 def _(binary):
     with SmallDisks(binary, 3, DISK) as cluster:
-        # All begin with equal room. What is committed by way of a node with more, a full one cannot
-        # take in, nor read.
+        # All disks begin with equal room. A node with a full disk cannot append what was committed
+        # through a node with more room, and so cannot read it.
         wait_for('the next segments', lambda: all(map(has_spare, cluster.nodes)))
         with Workload(cluster, 5003) as load:
             load.wait_acknowledged(SOME)
             for turn in range(ROUNDS):
                 full = cluster.nodes[turn % 2:turn % 2 + 2]
-                for node in cluster.nodes:  # 507 is no error here
+                for node in cluster.nodes:  # 507 is not an error here
                     node.begin_down()
                 for node in full:
                     fill_up(node)
@@ -49,7 +49,7 @@ def _(binary):
                 for node in cluster.nodes:
                     expect_equal(node.api().get('pour/1').status, 200, 'a linearizable read')
                 make_space(full[0])
-                # By itself: nobody asks it to.
+                # Without a request for a transfer.
                 load.wait_acknowledged(SOME)
                 make_space(full[1])
                 wait_for('it to use the space', lambda n=full[1]: not is_full(n))
@@ -60,14 +60,14 @@ def _(binary):
 
 
 def refused_for_space(cluster, seed):
-    """Writes until the log has no room; every node then says 507, and why."""
+    """Writes until the log has no room; every node then replies 507 with the reason."""
     pours = [Pour(node, 10 * seed + node.id) for node in cluster.nodes]
     deadline = time.monotonic() + 15 * SLOW
     while True:
         replies = [pour(1) for pour in pours]
         if all(reply is not None and reply.status == 507 for reply in replies):
             break
-        # 504: in a log, and nobody can tell whether a majority has it yet.
+        # 504: the write is in a log, and it is unknown whether a majority has it yet.
         expect(all(r is None or r.status in (507, 504) for r in replies), lambda: f'{replies}')
         expect(time.monotonic() < deadline, lambda: f'no 507 from every node: {replies}')
     expect_equal([reply.code for reply in replies], ['disk_full'] * 3, f'{replies}')

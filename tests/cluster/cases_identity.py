@@ -1,5 +1,5 @@
-"""Who may take part: locks, ports, foreign and wiped disks, new clusters, and the files where they
-are meant to be. What is refused is refused by name, and nothing else suffers."""
+"""Which servers may take part: locks, ports, foreign and wiped disks, new clusters, and the places
+of the files. A refusal names its reason, and nothing else is affected."""
 
 import os
 import re
@@ -12,7 +12,7 @@ from runner import case, expect, expect_equal
 
 
 def run_server(args, timeout=10):
-    """Starts a server that should end by itself: its exit code and what it said."""
+    """Starts a server that should end by itself; returns its exit code and its output."""
     try:
         done = subprocess.run(args, capture_output=True, timeout=timeout * SLOW, check=False,
                               stdin=subprocess.DEVNULL)
@@ -51,11 +51,11 @@ def _(binary):
             refused([binary, 'server', '0', cluster.list, '--data-dir', folder,
                      '--listen', f'127.0.0.1:{port}'], 11, r'locked: another vesper server')
 
-        for name in os.listdir(node.dir):  # a lock of an earlier build
+        for name in os.listdir(node.dir):  # the lock file of an earlier build
             if name == 'LOCK':
                 os.remove(os.path.join(node.dir, name))
         second(node.dir)
-        # The directory under another name, and its files in another directory.
+        # The same directory under another name, and its files in another directory.
         moved = node.dir + '-moved'
         os.rename(node.dir, moved)
         second(moved)
@@ -65,7 +65,7 @@ def _(binary):
         for name in os.listdir(moved):
             os.link(os.path.join(moved, name), os.path.join(linked, name))
         second(linked)
-        # A file LOCK that somebody holds says nothing: it is not what is locked.
+        # Another process holds a file LOCK. That means nothing, because this file is not the lock.
         os.rmdir(node.dir)
         os.rename(moved, node.dir)
         expect_equal(api.put('name', 'b').status, 200, 'the first server goes on')
@@ -101,20 +101,20 @@ def _(binary):
 
 
 def says(node, level, pattern):
-    """Does a line of its log, of this level, match?"""
+    """True if a line of the node's log at this level matches."""
     return any(re.search(rf'\b{level}\b.*(?:{pattern})', line) for line in
                node.log_text().splitlines())
 
 
 def expect_unready(node, *words):
-    """/readyz says no, and why."""
+    """/readyz is not ready, and gives the reason."""
     reply = node.api().request('GET', '/readyz?verbose')
     said = reply.body.decode()
     expect(reply.status == 503 and all(word in said for word in words), f'{reply.status} {said}')
 
 
 def named_cluster(node):
-    """The cluster that it says it has seen and is not of, or None."""
+    """The cluster that the node has seen but does not belong to, or None."""
     view = node.status()
     return view and view.get('cluster_seen')
 
@@ -150,7 +150,8 @@ def _(binary):
 
 
 def expect_no_second_cluster(empty, keeper, before):
-    """Servers without data, while `keeper` has the cluster's: they found nothing and say why."""
+    """Servers without data, while `keeper` has the cluster's data: they found nothing and say
+    why."""
     name = before['cluster']
     for node in empty:
         wait_for(f'{node} to name the cluster', lambda n=node: named_cluster(n) == name)
@@ -183,7 +184,7 @@ def _(binary):
                              lambda n=node: f'no word from server 0 ({keeper.url})' in n.log_text())
                 keeper.start()
             expect_no_second_cluster(empty, keeper, before)
-            # Nor when they are started again while it is there.
+            # Nor after a restart while `keeper` is there.
             for node in empty:
                 node.kill()
                 node.start()
@@ -260,7 +261,7 @@ def _(binary):
                        for node in cluster.nodes)
         wait_for('somebody to name the wiped disk', named)
         expect_equal(leader.api().put('name', 'a').status, 200, 'the two others go on')
-        # A majority only together with the wiped node: it must not count.
+        # The running nodes are a majority only with the wiped node, which must not count.
         follower.kill()
         for node in (leader, wiped):
             if node.process.poll() is None:
@@ -312,7 +313,7 @@ def _(binary):
         expect_equal(ready.status, 503, 'readyz')
         expect(b'[-]log the data directory is an older copy' in ready.body, ready.body)
         expect_equal(leader.status()['term'], term, 'the term')
-        # The others go on. A majority only together with the older copy is none.
+        # The others keep serving. They cannot form a majority with the older copy.
         write(40, 10)
         other.kill()
         reply = leader.api().put('name', 'a', '?timeout=1s')
@@ -396,8 +397,8 @@ def _(binary):
 
 
 def tear(path):
-    """Half a frame behind the last one of a segment. Frames begin at multiples of 512; what stands
-    before the next one is padding, which nobody reads."""
+    """Appends half a frame after the last one of a segment. Frames begin at multiples of 512; the
+    bytes before the next multiple are padding and never read."""
     with open(path, 'r+b') as f:
         end = len(f.read().rstrip(b'\0'))
         f.seek((end + 511) // 512 * 512 + 16)
@@ -405,7 +406,7 @@ def tear(path):
 
 
 def find_in_files(folder, needle):
-    """The first file below `folder` that has `needle`, and where."""
+    """The first file below `folder` that contains `needle`, and the offset."""
     for parent, _, names in sorted(os.walk(folder)):
         for name in sorted(names):
             path = os.path.join(parent, name)

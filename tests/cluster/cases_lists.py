@@ -1,4 +1,4 @@
-"""Lists that changed between two starts: the log says who is a member, the list where it is."""
+"""Lists that changed between two starts: the log names the members, the list their addresses."""
 
 import json
 import subprocess
@@ -9,14 +9,14 @@ from runner import case, expect, expect_equal
 
 
 def move(cluster, node):
-    """Gives a node that is down another port, and writes it into the list."""
+    """Gives a stopped node another port, and writes it into the list."""
     node.port = free_ports(1)[0]
     node.url = f'http://{node.host}:{node.port}'
     cluster.write_list()
 
 
 def leads(node):
-    """Asks for it, where it does not lead yet."""
+    """Makes the node the leader, with a transfer unless it leads already."""
     try:
         return node.api().request('POST', f'/cluster/transfer?to={node.id}').status == 200
     except (NotSent, Broken):
@@ -44,7 +44,7 @@ def _(binary):
             move(cluster, node)
         cluster.restart(*cluster.nodes)
         for node in cluster.nodes:
-            # Each in turn leads, so that each is announced as the leader.
+            # Each node leads in turn, so that each is announced as the leader.
             moved = cluster.nodes[2].api().request('POST', f'/cluster/transfer?to={node.id}')
             expect_equal((moved.status, moved.json()['leader']), (200, node.url), 'a transfer')
             expect(cluster.wait_leader() is node, 'who leads')
@@ -72,7 +72,7 @@ def _(binary):
         moved, other, stale = cluster.nodes
         moved.start()
         other.start()
-        # The stale node does not find the one that moved, so that it cannot lead it.
+        # The node with the stale list cannot reach the one that moved, so it cannot lead it.
         wait_for('another one to lead', lambda: leads(other))
         cluster.wait_ready()
         expect_equal(stale.status()['members'][0]['address'], before, 'by its own list')
@@ -84,7 +84,7 @@ def _(binary):
 
 
 def restart_with(cluster, listed):
-    """All running nodes again, with a list of those."""
+    """Restarts all running nodes with a list of these nodes."""
     for node in cluster.nodes:
         if node.process is not None:
             node.kill()

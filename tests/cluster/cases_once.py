@@ -1,5 +1,5 @@
-"""Exactly once (thesis 6.3): a write that is repeated under its Idempotency-Key, at whatever node,
-over whatever happens in between, is carried out once and always answered the same."""
+"""Exactly once (thesis 6.3): a write that is retried with its Idempotency-Key, on any node,
+whatever happens in between, is carried out once and always gets the same reply."""
 
 import json
 import signal
@@ -17,19 +17,19 @@ SOME = 300 if LONG else 80  # decided writes between two faults
 
 
 def told(reply):
-    """What is the same in every answer to a request."""
+    """The part that is equal in every reply to a request."""
     return reply.status, reply.body, reply.headers.get('etag'), reply.headers['vesper-revision']
 
 
 class Writer:
-    """Writes one key of its own, each write under a new token and repeated at the next node until
-    it is decided. As nobody else writes the key, the n-th write makes version n, or one was lost or
-    carried out twice."""
+    """Writes a key that no other client writes. Each write has a new idempotency key and is retried
+    on the next node until it is decided. So the n-th write makes version n, unless a write was lost
+    or carried out twice."""
 
     def __init__(self, cluster, number):
         self.cluster, self.number = cluster, number
         self.decided = self.repeated = self.replayed = 0
-        self.answers = []  # (token, value, what was told)
+        self.answers = []  # (idempotency key, value, reply)
         self.error = None
         self.stop = False
         self.thread = threading.Thread(target=self.run)
@@ -105,7 +105,7 @@ class Writers:
 
 
 def ask_again(cluster, writers):
-    """Every write once more, at every node: told the same, and nothing changes."""
+    """Repeats every write on every node: the replies are the same, and nothing changes."""
     before = cluster.wait_equal()['revision']
     for node in cluster.nodes:
         api = node.api()
@@ -128,7 +128,7 @@ def _(binary):
                 victim.kill()
                 writers.wait_decided(SOME)
                 cluster.restart(victim)
-            # Until some were caught between: that is what this is about.
+            # Repeat until a kill has hit a write between its commit and its reply.
             for _ in range(20):
                 if writers.total('replayed') > 0:
                     break
@@ -142,7 +142,7 @@ def _(binary):
 
 
 class Commands(Writer):
-    """The same by `vesper put`, which draws tokens and repeats by itself."""
+    """The same with `vesper put`, which draws idempotency keys and retries by itself."""
 
     def write(self):
         n = self.decided + 1
@@ -212,7 +212,7 @@ def _(binary):
         with Writers(cluster, 3) as writers:
             writers.wait_decided(SOME)
         api = cluster.wait_leader().api(20 * SLOW)
-        for n in range(11):  # above the 64 MiB after which a snapshot is taken and the log is cut
+        for n in range(11):  # past the 64 MiB at which a snapshot is taken and the log is cut
             expect_equal(api.put('large', bytes([n]) * (8 * MIB)).status, 200, 'a large value')
         wait_for('a snapshot on both', lambda: all(
             'snapshot taken' in node.log_text() for node in cluster.serving()), 20)

@@ -1,4 +1,4 @@
-"""More than the cluster can do: it goes on doing what it can, and nobody loses the lead for it."""
+"""More load than the cluster can take: it keeps serving at capacity, and no leader is deposed."""
 
 import re
 import shutil
@@ -13,7 +13,7 @@ from http_api import Broken, Connection, NotSent, request_bytes
 from runner import Skipped, case, expect, expect_equal
 
 SECONDS = 6 if LONG else 2
-# wrk does not wait when it is refused, and sends `depth` requests at a time on each connection.
+# wrk does not wait after a refusal, and sends `depth` requests at a time on each connection.
 PUTS = '''
 local n, depth, value = 0, %d, string.rep("x", 256)
 request = function()
@@ -28,7 +28,7 @@ end
 
 
 def offer(node, connections, depth, seconds=SECONDS):
-    """(writes acknowledged, refused) a second."""
+    """(acknowledged writes, refused writes) per second."""
     with tempfile.NamedTemporaryFile('w', suffix='.lua') as script:
         script.write(PUTS % depth)
         script.flush()
@@ -48,7 +48,7 @@ def overload(binary, connections, depth, flags=()):
         term = leader.status()['term']
         offer(leader, 64, 1, 1)  # warm
         peaks, goods, refusals = [], [], 0
-        for _ in range(3):  # in turn: what else the machine does hits both
+        for _ in range(3):  # alternating, so that other load on the machine affects both
             peaks.append(offer(leader, 64, 1)[0])
             good, refused = offer(leader, connections, depth)
             goods.append(good)
@@ -76,7 +76,7 @@ def put(number):
 
 
 class Full:
-    """with Full(binary) as full: ...   A leader whose writes in flight have reached the limit."""
+    """with Full(binary) as full: ...   A leader at its limit of writes in flight."""
 
     def __init__(self, binary):
         self.cluster = Cluster(binary, 3, flags=['--max-inflight', '1000'])
@@ -131,7 +131,7 @@ def _(binary):
         held.send(put(1))
         expect_equal(held.read().status, 429, 'refused')
         held.send(put(2))
-        time.sleep(0.05)  # for it to arrive before the signal does
+        time.sleep(0.05)  # so that the request arrives before the signal
         answers = []
         reader = threading.Thread(target=lambda: answers.append(read_or_none(held)))
         reader.start()

@@ -1,6 +1,6 @@
-"""Networks that are cut, deaf on one side, lossy or flapping, between nodes in namespaces of their
-own. Nothing is closed or reset: packets vanish. Each time the clients' history is judged, the nodes
-end up equal, and all serve again within two seconds."""
+"""Networks that are cut, deaf on one side, lossy or flapping, between nodes in separate network
+namespaces. Nothing is closed or reset: packets vanish. Each case checks the clients' history, and
+that the nodes end up equal and all serve again within two seconds."""
 
 import json
 import os
@@ -17,7 +17,8 @@ SOME = 1000 if LONG else 300  # acknowledged writes in each state of the network
 
 
 class Parted(Scene):
-    """with Parted(binary, 5, seed) as scene: ...   A cluster, a network, clients at every node."""
+    """with Parted(binary, 5, seed) as scene: ...   A cluster, a network, and clients on every
+    node."""
 
     def __init__(self, binary, count, seed):
         super().__init__(PartedCluster(binary, count), seed, SOME, clients=2 * count)
@@ -27,7 +28,7 @@ class Parted(Scene):
         expect(self.cluster.switch.dropped() > 0, 'not one packet was dropped')
 
     def cut(self, cuts, without=(), losses=()):
-        """From now on `without` cannot be expected to serve."""
+        """From now on the nodes in `without` are not expected to serve."""
         for node in without:
             node.begin_down()
         self.cluster.change(cuts, losses)
@@ -36,7 +37,7 @@ class Parted(Scene):
         self.load.wait_acknowledged(SOME)
 
     def heal(self):
-        """All serve again, two seconds after the last packet was dropped."""
+        """All nodes serve again two seconds after the last packet was dropped."""
         since = time.monotonic_ns()
         self.cluster.heal()
         self.cluster.wait_ready()
@@ -175,7 +176,7 @@ def _(binary):
 
 @case('after seconds of silence nobody waits until TCP tries again')
 def _(binary):
-    # It waits twice as long each time: three seconds after the first time, for three more.
+    # TCP doubles its wait each time: three seconds after the first attempt, then three more.
     with Parted(binary, 3, 1014) as scene:
         old = scene.cluster.wait_leader()
         scene.cut([(old, node) for node in scene.cluster.others(old)], [old])
@@ -194,8 +195,8 @@ def _(binary):
         everybody = both_ways(nodes, nodes)
         for pairs in ([(leader, node) for node in scene.cluster.others(leader)],
                       [(node, leader) for node in scene.cluster.others(leader)], everybody):
-            # TCP alone waits 200 ms before it sends again, and then twice that: a leader may well
-            # be missed, and some requests run into their deadline.
+            # TCP alone waits 200 ms before it sends again, and then twice as long. So followers may
+            # lose their leader, and some requests reach their deadline.
             scene.cut((), nodes, [(pair, 20) for pair in pairs])
             scene.load.wait_acknowledged(SOME // 6, timeout=20)
             scene.heal()
@@ -208,7 +209,7 @@ def _(binary):
         for turn in range(ROUNDS):
             leader = scene.cluster.wait_leader()
             others = scene.cluster.others(leader)
-            # The leader is on one side, then it is the bridge.
+            # The leader is on one side first, then it is the bridge.
             bridge = others[0] if turn % 2 == 0 else leader
             sides = [node for node in [leader, *others] if node is not bridge]
             left, right = sides[:2], sides[2:]
@@ -254,7 +255,7 @@ def _(binary):
         for turn in range(3 * ROUNDS):
             victim = cluster.followers()[turn % 2]
             scene.cut(both_ways([victim], cluster.others(victim)), [victim])
-            # Its last packets, FIN and RST among them, are lost: its peers do not learn of its end.
+            # Its last packets are lost, including FIN and RST: its peers do not learn of its end.
             victim.kill()
             scene.serves()
             victim.start()
@@ -293,7 +294,7 @@ def _(binary):
 
 @case('a machine that dies without a word does not keep its successor out')
 def _(binary):
-    # No cluster yet: before its incarnation is registered, only the old connection stands for it.
+    # No cluster yet: until its incarnation is registered, only the old connection represents it.
     flags = ['--found-after', '1h', '--log-level', 'debug']
     with PartedCluster(binary, 3, flags=flags, start=False) as cluster:
         first, last, dead = cluster.nodes
@@ -305,7 +306,7 @@ def _(binary):
             'GET', '/readyz?verbose').body.decode())
         cluster.change(both_ways([dead], [first, last]))
         dead.kill()
-        # Its kernel must not say it later, either: the machine is dead.
+        # Its kernel must not send a reset later, either: the machine is dead.
         wait_for('its sockets to be forgotten', lambda: not sockets_of(cluster, dead))
         expect('is gone' not in first.log_text(), 'the end of the process was seen')
         dead.wipe()
@@ -320,7 +321,7 @@ def _(binary):
 
 
 def inside(cluster, node, script):
-    """What a shell in the node's network prints."""
+    """The output of a shell command in the node's network."""
     return run(*cluster.switch.enter(node.id), 'sh', '-c', script)
 
 
@@ -335,7 +336,7 @@ def flap(scene, cuts, without):
     begin, used = time.monotonic(), sum(cpu(node) for node in scene.cluster.nodes)
     for turn in range(30):
         scene.cluster.change(cuts if turn % 2 == 0 else ())
-        time.sleep(0.1)  # what is tested is this rhythm
+        time.sleep(0.1)  # this rhythm is what the case tests
     used = (sum(cpu(node) for node in scene.cluster.nodes) - used) / ticks
     took = time.monotonic() - begin
     expect(used < 2 * took, f'{used:.1f} s of CPU in {took:.1f} s')
@@ -349,7 +350,7 @@ def cpu(node):
 
 
 def sent_to(node):
-    """Bytes that the bridge has passed on to it, of all layers."""
+    """Bytes that the bridge has passed to the node, including all headers."""
     shown = json.loads(run('ip', '-s', '-j', 'link', 'show', 'dev', f'port{node.id}'))
     return shown[0]['stats64']['tx']['bytes']
 
@@ -369,5 +370,5 @@ def _(binary):
             wait_for('the follower to have it all', lambda: slow.status()['last_index'] ==
                      leader.status()['last_index'], 60)
             factor = (sent_to(slow) - before) / written
-            # Of that, some 5 % are the headers of packets.
+            # About 5 % of that are packet headers.
             expect(factor < 1.1, f'at {rate} MB/s {factor:.2f} times the backlog was sent')

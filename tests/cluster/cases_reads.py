@@ -1,5 +1,5 @@
-"""Read levels: what lease and stale reads may not do whatever is frozen, and what min_revision is
-good for on any node."""
+"""Read levels: what lease and stale reads must not do, whatever is frozen, and what min_revision
+guarantees on any node."""
 
 import bisect
 import itertools
@@ -26,7 +26,7 @@ def _(binary):
         cluster.nodes[0].api().put('k', 'v')
         api = leader.api()
         expect_equal(level_of(api.get('k', '?consistency=lease')), 'linearizable', 'the first')
-        # On a busy machine a lease may have ended before it is used.
+        # On a busy machine a lease may end before it is used.
         for node in (leader, *cluster.followers()):
             api = node.api()
             wait_for(f'a read by the lease at {node}',
@@ -66,7 +66,7 @@ def frozen_leader(binary, seed, how_long, pauses=1):
                 wait_for('a lease', lambda a=api: level_of(a.get('k', '?consistency=lease')) ==
                          'lease')
                 leader.pause()
-                time.sleep(how_long(rng))  # the fault itself: how long a process was stopped
+                time.sleep(how_long(rng))  # this is the fault: how long the process is stopped
                 leader.resume()
             load.wait_acknowledged(100)
         cluster.wait_ready()
@@ -199,7 +199,7 @@ def _(binary):
         for _ in range(4 * ROUNDS):
             victim = rng.choice(cluster.nodes)
             victim.pause()
-            time.sleep(rng.random() * 0.6)  # the fault itself
+            time.sleep(rng.random() * 0.6)  # this is the fault
             victim.resume()
             seen = len(reads)
             wait_for('reads', lambda s=seen: len(reads) > s + 50)

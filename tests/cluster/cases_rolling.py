@@ -1,4 +1,4 @@
-"""A rolling restart of five nodes under load: no write fails, and each waits a moment at most."""
+"""A rolling restart of five nodes under load: no write fails, and each waits only briefly."""
 
 import threading
 import time
@@ -13,8 +13,8 @@ SOME = 1000 if LONG else 300
 
 
 class Roaming(threading.Thread):
-    """A client that goes to another node when its own one says that it stops, as `vesper put` and
-    any client with a list does. It never sends a write again whose fate it does not know."""
+    """A client that moves to another node when its node says that it stops, like `vesper put` and
+    any client with a list. It never resends a write with an unknown outcome."""
 
     def __init__(self, load, number):
         super().__init__(daemon=True)
@@ -45,7 +45,7 @@ class Roaming(threading.Thread):
 
 
 def rolling_restart(binary, count, seed, rounds=ROUNDS):
-    """Restarts one node after the other; (workload, roaming clients), judged, but for delays."""
+    """Restarts the nodes one by one; returns (workload, roaming clients), checked except delays."""
     with Cluster(binary, count) as cluster, Workload(cluster, seed, clients=2 * count) as load:
         roaming = [Roaming(load, i) for i in range(count)]
         for client in roaming:
@@ -71,7 +71,7 @@ def rolling_restart(binary, count, seed, rounds=ROUNDS):
 
 
 def delays(load, until=None):
-    """Milliseconds that writes took at nodes that stayed up meanwhile, longest first."""
+    """Milliseconds that writes took on nodes that stayed up meanwhile, longest first."""
     nodes = {node.id: node for node in load.cluster.nodes}
     return sorted(((op.completed - op.invoked) / 1e6 for op in load.ops()
                    if op.kind != 'get' and op.outcome == 'ok' and
@@ -83,6 +83,6 @@ def delays(load, until=None):
 def _(binary):
     load, _ = rolling_restart(binary, 5, 2001)
     took, calm = delays(load), delays(load, load.calm_until)
-    # 150 ms is the shortest election timeout; a crowded machine is slow without a restart, too.
+    # 150 ms is the shortest election timeout; a busy machine is also slow without a restart.
     expect(took[0] < 150 * SLOW + calm[0],
            f'the slowest writes, of {len(took)}: {took[:5]} ms; before: {calm[:5]} ms')

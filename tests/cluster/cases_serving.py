@@ -1,5 +1,5 @@
-"""The contract from outside (docs/http-api.md): what every node answers, and what one connection
-or one client must not be able to do to the others."""
+"""The contract from outside (docs/http-api.md): what every node replies, and what one connection or
+one client must not be able to do to the others."""
 
 import json
 import threading
@@ -134,7 +134,7 @@ def _(binary):
 
 
 def no_leader(api, key):
-    """One PUT and one GET; the answer to the PUT."""
+    """One PUT and one GET; returns the reply to the PUT."""
     begin = time.monotonic()
     put = api.seed('PUT', key, 'after', timeout=3 * SLOW)
     middle = time.monotonic()
@@ -184,7 +184,7 @@ def _(binary):
             thread.join()
         expect_equal(replies, [200] * 9, 'answers')
         cluster.wait_equal(30)
-        # Nothing large delays a heartbeat; on a machine that is busy elsewhere it would show, too.
+        # Large messages do not delay heartbeats. A busy machine may also lose a leader, though.
         if LONG and SLOW == 1:
             expect_equal(cluster.wait_leader().status()['term'], term, 'the term afterwards')
 

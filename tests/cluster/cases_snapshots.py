@@ -1,5 +1,5 @@
-"""Followers that were away while the log was cut: they catch up by snapshot while load runs,
-whoever is killed meanwhile, and however often."""
+"""Followers that were away while the log was cut. They catch up by snapshot under load, whichever
+node is killed meanwhile, and however often."""
 
 import random
 import re
@@ -12,12 +12,12 @@ from workload import Scene
 ROUNDS = 10 if LONG else 3
 SOME = 500 if LONG else 100
 MIB = 1 << 20
-# Snapshots every few megabytes and hardly any log behind them, so that who was away needs one.
+# Snapshots every few megabytes and almost no log after them, so that a returning node needs one.
 FLAGS = ['--snapshot-bytes', str(2 * MIB), '--log-tail-bytes', '65536', '--log-tail-entries', '100']
 
 
 class Filled(Scene):
-    """with Filled(binary, seed) as scene: ...   A cluster with some MiB stored, and clients."""
+    """with Filled(binary, seed) as scene: ...   A cluster with some MiB of data, and clients."""
 
     def __init__(self, binary, seed, mib=16):
         super().__init__(Cluster(binary, 3, flags=FLAGS), seed, SOME)
@@ -27,7 +27,7 @@ class Filled(Scene):
         self.fill(self.mib)
 
     def fill(self, mib, keys=10**6):
-        """Bytes that do not compress, under keys of their own or over a few old ones."""
+        """Writes incompressible bytes, under new keys or over a few old ones."""
         api = self.cluster.wait_leader().api(20)
         for n in range(4 * mib):
             put = api.put(f'fill/{n % keys}', self.rng.randbytes(MIB // 4), timeout=20 * SLOW)
@@ -35,7 +35,7 @@ class Filled(Scene):
         api.close()
 
     def cut_log(self, away):
-        """Until the log has no entry left that `away` has not seen: then only a snapshot helps."""
+        """Writes until the log has no entry left that `away` needs: then only a snapshot helps."""
         leader = self.cluster.wait_leader(nodes=[n for n in self.cluster.nodes if n is not away])
         last = self.last_index[away]
         while leader.status()['log']['first_index'] <= last + 1:
@@ -43,16 +43,16 @@ class Filled(Scene):
         self.load.wait_acknowledged(SOME)
 
     def take_down(self, node):
-        # What a follower that dies soon after a transfer would need is kept for it for a while: let
-        # the leader see first, at its next snapshot, that this one is done.
+        # The leader keeps entries for a while for a follower that dies soon after a transfer. Let
+        # the leader notice at its next snapshot that this follower is done.
         self.fill(6, keys=16)
         self.last_index = {node: node.status()['last_index']}
         node.kill()
         self.cut_log(node)
 
     def same_snapshot(self, nodes):
-        """Until these have the same newest snapshot: one that comes while the one before is still
-        being written is left out, so that they may differ."""
+        """Waits until these nodes have the same newest snapshot. They may differ, because a node
+        skips a snapshot that comes due while it is still writing the one before."""
         while True:
             wait_for('no snapshot to be under way',
                      lambda: not any(node.status()['taking_snapshot'] for node in nodes))
@@ -67,7 +67,7 @@ def metric(node, name):
 
 
 def receiving(node):
-    """Chunks that it has of a snapshot that is on its way, or None."""
+    """The number of chunks that the node has of a snapshot that it is receiving, or None."""
     view = node.status()
     found = view and view.get('receiving_snapshot')
     return found['chunks'] if found else None
@@ -126,7 +126,8 @@ def _(binary):
             wait_for('chunks to come',
                      lambda: installs(away) > before or (receiving(away) or 0) > 3)
             leader.kill()
-            # The next leader and the receiver are the majority now: it votes with what it has.
+            # The next leader and the receiver are the majority now: the receiver votes with its
+            # log.
             scene.load.wait_acknowledged(SOME)
             wait_for('the snapshot to be installed', lambda: installs(away) > before, 20)
             resumed += metric(next_one, 'snapshot_transfers_resumed_total')

@@ -1,16 +1,15 @@
-"""Judges recorded histories: is each key linearizable, do revisions follow real time?
+"""Checks recorded histories: is each key linearizable, and do revisions follow real time?
 
-Nothing in here starts a process or opens a socket; test_checker.py feeds it histories that are
-known to be good or bad. The search is Wing and Gong's (1993) in Lowe's just-in-time order (2017):
-an operation is placed only when the return of one asks for it, and configurations are remembered.
-"""
+This module starts no process and opens no socket; test_checker.py gives it histories that are known
+to be good or bad. The search is Wing and Gong's (1993) in Lowe's just-in-time order (2017): it
+places an operation only when the return of one requires it, and remembers configurations. """
 
 import copy
 import math
 
 NEVER = math.inf
 NEVER_READ = '(never read)'  # stands for every value of an unknown put that no read returned
-ABSENT = (None, 0)  # a state is (value, revision); revision None: a write whose number nobody saw
+ABSENT = (None, 0)  # a state is (value, revision); revision None: a write with an unknown revision
 
 
 class Op:
@@ -66,7 +65,7 @@ class Violation:
 
 
 def condition_holds(condition, state):
-    """True, False, or None where the state's revision is not known."""
+    """True, False, or None if the state's revision is not known."""
     value, revision = state
     if condition is None:
         return True
@@ -80,7 +79,7 @@ def condition_holds(condition, state):
 
 
 def agrees(seen, state):
-    """Could the key's revision `seen` (None: not seen, 0: absent) be that of `state`?"""
+    """True if the key's revision `seen` (None: not seen, 0: absent) could be that of `state`."""
     if seen is None:
         return True
     value, revision = state
@@ -90,7 +89,7 @@ def agrees(seen, state):
 
 
 def step(state, op):
-    """The state after `op`, or None where `op` could not have had its result in `state`."""
+    """The state after `op`, or None if `op` could not have had its result in `state`."""
     value, revision = state
     if op.kind == 'get':
         if op.value != value or (value is not None and not agrees(op.revision, state)):
@@ -115,7 +114,7 @@ def step(state, op):
 
 
 def observes(op):
-    """Does the result or the effect of `op` depend on whether the key exists?"""
+    """True if the result or the effect of `op` depends on whether the key exists."""
     return op.kind == 'delete' or op.condition is not None
 
 
@@ -127,16 +126,16 @@ class KeySearch:
                              [(op.completed, 1, i) for i, op in enumerate(ops)
                               if op.completed != NEVER])
         self.ops = ops
-        self.pending = {}  # bit -> op; an unknown operation holds its bit until it was placed
+        self.pending = {}  # bit -> op; an unknown operation keeps its bit until it is placed
         self.bit_of = {}
         self.free = []
         self.bits = 0
         self.configurations = {(ABSENT, 0)}
-        self.limit = limit  # configurations looked at before the search gives up
+        self.limit = limit  # number of configurations to try before the search gives up
         self.looked_at = 0
 
     def run(self):
-        """None where there is an order that explains everything, else a Violation."""
+        """None if some order explains everything, else a Violation."""
         for _, is_return, i in self.events:
             op = self.ops[i]
             if not is_return:
@@ -160,7 +159,7 @@ class KeySearch:
         return None
 
     def place(self, bit):
-        """Every configuration that can be reached by placing operations up to the one of `bit`."""
+        """Every configuration reachable by placing operations up to the one of `bit`."""
         candidates, twins = self.candidates()
         reached, seen, stack = set(), set(self.configurations), list(self.configurations)
         while stack:
@@ -183,8 +182,8 @@ class KeySearch:
         return self.undominated(reached)
 
     def undominated(self, configurations):
-        """Of two configurations in one state, the one that has placed a few unknown operations
-        more can do nothing that the other cannot."""
+        """Drops redundant configurations: of two in the same state, the one that has placed more
+        unknown operations can do nothing that the other cannot."""
         unknown = sum(b for b, op in self.pending.items() if op.completed == NEVER)
         groups = {}
         for state, placed in configurations:
@@ -200,9 +199,9 @@ class KeySearch:
         return kept
 
     def candidates(self):
-        """What is worth placing now. An unknown operation is, only where something pending can
-        see it: it may be moved to just before its first observer, and without one be left out.
-        Unknown operations that differ only in when they began come as a group, eldest first."""
+        """The operations worth placing now. An unknown operation is worth placing only if something
+        pending can observe it: it may move to just before its first observer, and without one be
+        left out. Unknown operations that differ only in their start form a group, oldest first."""
         known = [(b, op) for b, op in self.pending.items() if op.completed != NEVER]
         read = {op.value for _, op in known if op.kind == 'get'}
         any_observer = any(observes(op) for op in self.pending.values())
@@ -222,7 +221,7 @@ class KeySearch:
         return single, [puts, deletes]
 
     def forget_placed(self):
-        """An unknown operation that every configuration has placed needs no bit any more."""
+        """Frees the bit of an unknown operation that every configuration has placed."""
         common = -1
         for _, placed in self.configurations:
             common &= placed
@@ -244,8 +243,8 @@ class KeySearch:
 
 
 def bind_revisions(ops):
-    """Gives unknown puts the revision under which their value was read, so that the search does
-    not have to guess it; finds values that were read but never written, or under two revisions."""
+    """Gives unknown puts the revision under which their value was read, so that the search does not
+    have to guess it. Finds values that were read but never written, or under two revisions."""
     writers, violations, bound = {}, [], {}
     for op in ops:
         if op.kind == 'put' and op.outcome in ('ok', 'unknown'):
@@ -270,12 +269,12 @@ def bind_revisions(ops):
 
 
 def check_key(ops):
-    """The operations of one key against a register; None or a Violation."""
+    """Checks the operations of one key against a register; None or a Violation."""
     read = {op.value for op in ops if op.kind == 'get' and op.outcome == 'ok'}
     relevant = []
     for op in ops:
         if op.outcome == 'failed' or (op.kind == 'get' and op.outcome != 'ok'):
-            continue  # no effect, nothing seen
+            continue  # no effect, and observed nothing
         if op.outcome == 'unknown':
             op = copy.copy(op)
             op.completed = NEVER
@@ -287,8 +286,8 @@ def check_key(ops):
 
 
 def check_revisions(ops):
-    """Over all keys: one revision a write, and nobody who starts after an answer sees an older
-    store (writes and linearizable reads both)."""
+    """Over all keys: each revision belongs to one write, and no operation that starts after a reply
+    sees an older store (writes and linearizable reads)."""
     violations, owner, events = [], {}, []
     for op in ops:
         if op.outcome not in ('ok', 'refused'):
@@ -322,7 +321,7 @@ def check_revisions(ops):
 
 
 def check(ops):
-    """Every violation of a history, at most one a key for linearizability."""
+    """Every violation of a history, at most one per key for linearizability."""
     keys = {}
     for op in ops:
         keys.setdefault(op.key, []).append(op)

@@ -1,5 +1,5 @@
-"""Disks that are small, sick or failing, for real processes: file systems in memory, and system
-calls that strace delays or lets fail."""
+"""Small, stalled or failing disks for real processes: file systems in memory, and system calls that
+strace delays or makes fail."""
 
 import os
 import random
@@ -12,13 +12,13 @@ from runner import Skipped, expect
 from world import run
 
 MIB = 1 << 20
-# Of each node. A segment of the log is 16 MiB: three of them fit in beside the snapshots.
+# MiB per node. A segment of the log is 16 MiB: three of them fit beside the snapshots.
 DISK = 96
 
 
 class Injected:
-    """with Injected(node, 'fdatasync:error=EIO'): ...   strace's inject on a running node, all
-    threads; what it does ends with the block."""
+    """with Injected(node, 'fdatasync:error=EIO'): ...   strace's inject on all threads of a running
+    node; it ends with the block."""
 
     def __init__(self, node, *rules):
         self.node = node
@@ -38,7 +38,7 @@ class Injected:
 
     def holds_all(self, pid):
         if self.tracer.poll() is not None:
-            # One thread that is held already may have met the injected error and ended the node.
+            # A thread that is already traced may have met the injected error and ended the node.
             expect(self.node.process.poll() is not None,
                    lambda: f'strace: {self.tracer.stderr.read().decode()}')
             return True
@@ -47,7 +47,7 @@ class Injected:
                 with open(f'/proc/{pid}/task/{thread}/status', encoding='ascii') as f:
                     if 'TracerPid:\t0\n' in f.read():
                         return False
-        except (FileNotFoundError, ProcessLookupError):  # a thread, or all, ended meanwhile
+        except (FileNotFoundError, ProcessLookupError):  # a thread, or the process, ended meanwhile
             return False
         return True
 
@@ -64,7 +64,7 @@ class Injected:
 
 
 class SmallDisks(Cluster):
-    """A cluster whose data directories are file systems of their own, `mib` MiB each."""
+    """A cluster with a separate file system of `mib` MiB for each data directory."""
 
     def __init__(self, binary, count, mib, **more):
         super().__init__(binary, count, start=False, **more)
@@ -83,8 +83,8 @@ class SmallDisks(Cluster):
 
 
 class RealDisk:
-    """with RealDisk(node, mib) as disk: ...   The data directory of a node that is down becomes an
-    ext4 of its own, which can fail as a whole."""
+    """with RealDisk(node, mib) as disk: ...   Makes the data directory of a stopped node an ext4 of
+    its own, which can fail as a whole."""
 
     def __init__(self, node, mib):
         self.node, self.image = node, node.dir + '.img'
@@ -103,7 +103,8 @@ class RealDisk:
         return self
 
     def become_read_only(self):
-        """In mid-flight, as after an error of the device: what is open for writing, too."""
+        """Makes it read-only while in use, as after a device error, even for files open for
+        writing."""
         run('mount', '-o', 'remount,abort', self.node.dir)
 
     def __exit__(self, *_):
@@ -111,13 +112,13 @@ class RealDisk:
 
 
 def free_bytes(node):
-    """On the file system of its data."""
+    """Free bytes on the file system of its data."""
     space = os.statvfs(node.dir)
     return space.f_bfree * space.f_frsize
 
 
 def fill_up(node, leave=0):
-    """Something else takes all the space that is left, or all but so much of it."""
+    """Lets something else take all free space, or all but a given amount."""
     with open(os.path.join(node.dir, 'ballast'), 'ab', buffering=0) as f:
         try:
             while leave == 0 or free_bytes(node) > leave:
@@ -127,7 +128,7 @@ def fill_up(node, leave=0):
 
 
 def has_spare(node):
-    """Is the next segment of its log there, whole?"""
+    """True if the next segment of its log is there, whole."""
     path = os.path.join(node.dir, 'spare')
     return os.path.exists(path) and os.path.getsize(path) >= 16 * MIB
 
@@ -147,13 +148,13 @@ def verified(load):
 
 
 class Pour:
-    """Writes large values, over a few keys, through one node: so that logs need new segments."""
+    """Writes large values over a few keys through one node, so that logs need new segments."""
 
     def __init__(self, node, seed):
         self.api, self.rng, self.count = node.api(10), random.Random(seed), 0
 
     def __call__(self, mib):
-        """What became of them; it stops at the first refusal."""
+        """Returns the outcomes; stops at the first refusal."""
         for _ in range(4 * mib):
             self.count += 1
             reply = self.api.put(f'pour/{self.count % 16}', self.rng.randbytes(MIB // 4),

@@ -1,10 +1,10 @@
-"""Measures what README claims about failover, on this machine: figures.py BINARY
+"""Measures the figures of README about failover, on this machine: figures.py BINARY
 
-The leader of a three-node cluster under load is killed, frozen, given a disk that stalls (strace
-delays its fdatasync) or asked to hand over, again and again; prints how long it took until a write
-that was sent after that was acknowledged, and judges the whole history. Of a stall: until another
-node leads; of a hand-over: until the answer to POST /cluster/transfer, which comes when the new
-leader has committed."""
+Again and again, the leader of a three-node cluster under load is killed, frozen, given a stalled
+disk (strace delays its fdatasync) or asked to transfer leadership. Prints how long it took until a
+write that was sent after that was acknowledged, and checks the whole history. For a stall it
+measures until another node leads. For a transfer it measures until the reply to POST
+/cluster/transfer, which arrives when the new leader has committed."""
 
 import argparse
 import os
@@ -24,8 +24,8 @@ STALL = 'fdatasync:delay_enter=3s'
 
 
 def fault(cluster, load, kind, between):
-    """One kill or freeze of the leader; milliseconds to the first acknowledgement of a write that
-    was sent after it."""
+    """Kills or freezes the leader once; returns the milliseconds to the first acknowledgement of a
+    write that was sent after it."""
     victim = cluster.wait_leader()
     load.wait_acknowledged(between, timeout=30)
     victim.begin_down()
@@ -116,8 +116,8 @@ def main():
         took, writes, ops = [], 0, 0
         try:
             while len(took) < count:
-                # A cluster of its own for some faults each: what one history may hold of unknown
-                # outcomes is bounded by what judging it costs.
+                # A new cluster for every few faults: the cost of the check limits how many unknown
+                # outcomes one history may have.
                 some = min(FAULTS_A_CLUSTER, count - len(took))
                 t, w, o = measure(os.path.abspath(options.binary), kind, some,
                                   options.seed + len(took), options.between)

@@ -1,7 +1,7 @@
 """Clusters of real processes on free loopback ports and temporary directories.
 
-Waits are for conditions, never for time. Processes are ended by their ids. What goes wrong shows
-the tails of the logs, and the directory is kept."""
+Waits are for conditions, never for time. Processes are ended by their pids. After a failure it
+prints the tails of the logs and keeps the directory."""
 
 import atexit
 import os
@@ -18,9 +18,9 @@ import time
 from http_api import Api, Broken, NotSent
 from runner import Failed, expect
 
-# A sanitizer's build or a loaded machine is slower by this factor: bounds on time stretch.
+# A build with sanitizers, or a busy machine, is slower by this factor: time limits are multiplied.
 SLOW = float(os.environ.get('VESPER_TEST_SLOW', '1'))
-# A few seconds a case; VESPER_TEST_LONG=1 runs more rounds.
+# A few seconds per case; VESPER_TEST_LONG=1 runs more rounds.
 LONG = os.environ.get('VESPER_TEST_LONG', '') not in ('', '0')
 BUGS = re.compile('AddressSanitizer|LeakSanitizer|runtime error:|assertion failed|'
                   'terminate called')
@@ -40,8 +40,8 @@ signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))
 
 
 def free_ports(count):
-    """Ports outside the range from which the kernel takes those of outgoing connections, so that
-    nobody gets hold of one while its node is down."""
+    """Ports outside the kernel's range for outgoing connections, so that no other program gets one
+    while its node is down."""
     ports, sockets = [], []
     rng = random.SystemRandom()
     while len(ports) < count:
@@ -60,7 +60,7 @@ def free_ports(count):
 
 
 def wait_for(what, condition, timeout=10.0):
-    """Polls until `condition()` gives something true, and returns it."""
+    """Polls until `condition()` returns something true, and returns that."""
     deadline = time.monotonic() + timeout * SLOW
     while True:
         found = condition()
@@ -78,9 +78,9 @@ class Node:
         self.dir = os.path.join(cluster.dir, f'node{node_id}')
         self.log = os.path.join(cluster.dir, f'node{node_id}.log')
         self.process = None
-        self.prefix = []  # of the command: strace, say
+        self.prefix = []  # of the command, such as strace
         self.paused = False
-        self.down = []  # spans [since, until) in monotonic ns in which it may not answer
+        self.down = []  # spans [since, until) in monotonic ns in which it need not answer
 
     def __repr__(self):
         return f'node {self.id} ({self.url})'
@@ -103,7 +103,7 @@ class Node:
         running[self.process.pid] = self.process
 
     def reap(self, timeout):
-        """Waits for the end and gives the exit code (-9: by that signal)."""
+        """Waits for the end and returns the exit code (-9: by that signal)."""
         try:
             code = self.process.wait(timeout * SLOW)
         except subprocess.TimeoutExpired:
@@ -120,7 +120,7 @@ class Node:
             self.down[-1][1] = time.monotonic_ns()
 
     def was_down(self, begin, end):
-        """Was it not serving at some instant between two readings of the clock?"""
+        """True if it was not serving at some instant between two readings of the clock."""
         return any(since <= end and (until is None or until >= begin)
                    for since, until in self.down)
 
@@ -156,7 +156,7 @@ class Node:
         return Api(self.port, timeout, self.host)
 
     def status(self):
-        """Its own view, or None where it does not answer."""
+        """The node's own view of its status, or None if it does not answer."""
         api = self.api(1.0 * SLOW)
         try:
             return api.status()
@@ -264,7 +264,7 @@ class Cluster:
         return [node for node in self.nodes if node.up]
 
     def find_leader(self, nodes=None):
-        """The one leader that these nodes (else all running ones) name, or None."""
+        """The one leader that these nodes (default: all running ones) name, or None."""
         self.check_alive()
         up = nodes or self.serving()
         views = [node.status() for node in up]
@@ -290,7 +290,8 @@ class Cluster:
             node.end_down()
 
     def wait_equal(self, timeout=10.0):
-        """Until all running nodes have applied the same index; then their stores are the same."""
+        """Waits until all running nodes have applied the same index; then their stores are
+        equal."""
         def equal():
             self.check_alive()
             views = [node.status() for node in self.serving()]

@@ -1,5 +1,5 @@
 """A small HTTP/1.1 client with deadlines that hides nothing: what was sent, whether it was sent,
-and what came back. For tests only; it knows the contract (docs/http-api.md) and no process."""
+and what was received. For tests only; it knows the contract (docs/http-api.md) but no process."""
 
 import json
 import socket
@@ -12,7 +12,7 @@ class NotSent(Exception):
 
 
 class Broken(Exception):
-    """The connection ended or the deadline passed before the answer: the outcome is unknown."""
+    """The connection ended or the deadline passed before the reply: the outcome is unknown."""
 
 
 class Reply:
@@ -24,7 +24,7 @@ class Reply:
 
     @property
     def code(self):
-        """The stable word of a problem body, or None."""
+        """The `code` of a problem body, or None."""
         try:
             return self.json().get('code')
         except (ValueError, AttributeError):
@@ -40,7 +40,7 @@ def escape_key(key):
 
 
 def request_bytes(method, target, body=None, headers=(), version='HTTP/1.1', host='localhost'):
-    """The bytes of one request; a body that is not None gets a Content-Length."""
+    """The bytes of one request; a body other than None gets a Content-Length."""
     lines = [f'{method} {target} {version}', f'Host: {host}']
     lines += [f'{name}: {value}' for name, value in dict(headers).items()]
     if body is not None:
@@ -49,7 +49,7 @@ def request_bytes(method, target, body=None, headers=(), version='HTTP/1.1', hos
 
 
 class Connection:
-    """One TCP connection. Every call has a deadline for the whole of it, in seconds."""
+    """One TCP connection. Every call has a deadline for the whole call, in seconds."""
 
     def __init__(self, port, timeout=5.0, host='127.0.0.1'):
         self.buffer = b''
@@ -84,7 +84,7 @@ class Connection:
         self.buffer += data
 
     def at_end(self, timeout=5.0):
-        """True when the server closes without another byte; False when it sends or stays open."""
+        """True if the server closes without another byte; False if it sends or stays open."""
         try:
             self.socket.settimeout(timeout)
             return not self.buffer and self.socket.recv(1) == b''
@@ -94,7 +94,7 @@ class Connection:
             return False
 
     def read(self, method='GET', timeout=5.0):
-        """The next answer. A 100 Continue is an answer of its own."""
+        """The next reply. A 100 Continue is a reply of its own."""
         deadline = time.monotonic() + timeout
         while b'\r\n\r\n' not in self.buffer:
             self.more(deadline)
@@ -143,7 +143,7 @@ class Connection:
 
 
 class Api:
-    """Requests to one node over one kept connection."""
+    """Requests to one node over one persistent connection."""
 
     def __init__(self, port, timeout=5.0, host='127.0.0.1'):
         self.port, self.host, self.timeout, self.connection = port, host, timeout, None
@@ -182,7 +182,7 @@ class Api:
         return self.request('GET', '/status', timeout=timeout).json()
 
     def seed(self, method, key, *value, timeout=1.0):
-        """The seed project's request: JSON in the body of a GET, too; it gives up after 1 s."""
+        """A request of the seed project: JSON in the body even of a GET; gives up after 1 s."""
         payload = {'key': key, **({'value': value[0]} if value else {})}
         body = json.dumps({'type': method.lower(), 'payload': payload}).encode()
         return self.request(method, '/request', body, timeout=timeout,

@@ -1,4 +1,4 @@
-"""A runner of a screenful: named cases, one line each, `N passed, N failed` at the end."""
+"""A minimal test runner: named cases, one line each, `N passed, N failed` at the end."""
 
 import os
 import sys
@@ -6,19 +6,20 @@ import time
 import traceback
 
 CASES = []
-SKIPPED = 77  # the exit code that meson takes for it
+SKIPPED = 77  # the exit code that meson takes for a skipped test
 
 
 class Skipped(Exception):
-    """What a case needs is not here; the text names it."""
+    """Something that a case needs is missing; the text names it."""
 
 
 class Failed(AssertionError):
-    """A claim that did not hold; the text says what was seen."""
+    """A claim did not hold; the text says what was observed."""
 
 
 def case(name, slow=False):
-    """Registers a function under the claim that it tests. A slow one waits for VESPER_FULL=1."""
+    """Registers a function under the claim that it tests. A slow one runs only with
+    VESPER_FULL=1."""
     def register(function):
         function.slow = slow
         CASES.append((name, function))
@@ -37,7 +38,7 @@ def expect_equal(found, expected, what):
 
 
 def run(only=(), *args):
-    """Runs the cases whose name contains one of `only` (all, where empty); the exit code."""
+    """Runs the cases whose name contains one of `only` (if empty: all); returns the exit code."""
     passed, failed, skipped = 0, [], 0
     for name, function in CASES:
         if only and not any(part in name for part in only):

@@ -1,8 +1,8 @@
-"""Measures what README and docs claim about snapshots, on this machine: snapshot_figures.py BINARY
+"""Measures the figures of README and docs about snapshots: snapshot_figures.py BINARY
 
-Fills a node of a cluster of one, restarts it, writes until it takes the next snapshot and prints
-the longest turn of its loop meanwhile. Then, in a cluster of three, a follower that missed it all
-catches up by a snapshot while writes go on."""
+Fills a node of a cluster of one, restarts it, writes until it takes the next snapshot, and prints
+the longest turn of its loop meanwhile. Then, in a cluster of three, a follower that missed
+everything catches up by a snapshot while writes continue."""
 
 import argparse
 import os
@@ -21,7 +21,7 @@ PUT = 'PUT /kv/key-%09d HTTP/1.1\r\nHost: localhost\r\nContent-Length: %d\r\n\r\
 
 
 class Writer:
-    """Pipelined PUTs on one connection; values of `size` bytes that do not compress well."""
+    """Pipelined PUTs on one connection, with values of `size` bytes that do not compress well."""
 
     def __init__(self, port, keys, size):
         self.socket = socket.create_connection(('127.0.0.1', port), 30)
@@ -55,14 +55,14 @@ def metrics(node):
 
 
 def positions(keys):
-    """Of a million keys the production's; of fewer ones enough that snapshots are taken, too."""
+    """For a million keys the production settings; for fewer, so that snapshots are taken, too."""
     return ['--snapshot-entries', str(keys)]
 
 
 def fill(node, keys, size):
     writer = Writer(node.port, keys, size)
     began = time.monotonic()
-    while writer.sent < keys * 1.02:  # a round number of entries would be a position itself
+    while writer.sent < keys * 1.02:  # a round number of entries would be a snapshot position
         writer.batch()
     print(f'filled                            {keys:>9} keys of {size} bytes in '
           f'{time.monotonic() - began:.0f} s')
@@ -88,7 +88,7 @@ def restarts(node, rounds):
 
 
 def stall(node, keys, size):
-    """From here on nothing else is in the gauge: the process was started a moment ago."""
+    """From here on the gauge covers nothing else: the process has just been started."""
     writer = Writer(node.port, keys, size)
     wait_for('no snapshot', lambda: metrics(node)['vesper_snapshot_taking'] == 0, 60)
     longest = {'before': 0.0, 'while': 0.0}

@@ -1,8 +1,9 @@
 #!/usr/bin/env python3
-"""A stand-in for `vesper server`, as small as the tests of the tests need it: the nodes of a list
-share one file under a lock, so that it is right without any consensus. STAND_IN_LIE makes it wrong
-in one way, now and then: stale (an old value is read), lose (an acknowledged write is dropped),
-twice (a write takes effect again later). test_harness.py asks whether the cluster tests notice."""
+"""A stand-in for `vesper server`, as small as the tests of the tests allow. The nodes of a list
+share one file under a lock, so that they are correct without consensus. STAND_IN_LIE makes them
+wrong now and then in one way: stale (an old value is read), lose (an acknowledged write is
+dropped), twice (a write takes effect again later). test_harness.py checks that the cluster tests
+notice."""
 
 import fcntl
 import json
@@ -19,7 +20,7 @@ FOLDER = os.path.dirname(LIST)
 with open(LIST, encoding='ascii') as lines:
     URLS = lines.read().split()
 RANDOM = random.Random(NODE)
-OLD, AGAIN = {}, []  # what the lies are made of
+OLD, AGAIN = {}, []  # the material for lies: old values, and writes to repeat
 
 
 def lies(kind):
@@ -27,7 +28,7 @@ def lies(kind):
 
 
 def leader():
-    """The lowest node whose process is there."""
+    """The node with the lowest id that runs."""
     for i, url in enumerate(URLS):
         try:
             with open(f'{FOLDER}/pid{i}', encoding='ascii') as f:
@@ -39,7 +40,7 @@ def leader():
 
 
 def transaction(change):
-    """Runs change(store) on the shared store, alone, and keeps what it did."""
+    """Runs change(store) on the shared store, exclusively, and saves the result."""
     with open(f'{FOLDER}/lock', 'a', encoding='ascii') as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
         try:
@@ -125,7 +126,7 @@ class Server(socketserver.ThreadingTCPServer):
     daemon_threads = True
 
     def handle_error(self, request, client_address):
-        pass  # clients come and go
+        pass  # clients connect and disconnect
 
 
 if __name__ == '__main__':

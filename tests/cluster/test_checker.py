@@ -1,5 +1,5 @@
-"""The checker against histories that are known to be good or bad: a judge that never says no
-proves nothing. Includes random histories of a correct register, and the same ones damaged."""
+"""The checker with histories that are known to be good or bad: a checker that never objects proves
+nothing. Includes random histories of a correct register, and damaged copies of them."""
 
 import random
 import sys
@@ -190,7 +190,7 @@ def simulate(seed, clients, count, keys):
 
 
 def apply_to_model(op, now, revision):
-    """Fills in the result of `op`; the key's new state, or None where it changed nothing."""
+    """Fills in the result of `op`; returns the key's new state, or None if nothing changed."""
     value, current = now
     known = op.outcome != 'unknown'
     if op.kind == 'get':
@@ -223,7 +223,7 @@ def _():
 
 
 def explained(ops, state=ABSENT):
-    """Tries every order, with no cleverness: what the search is compared with."""
+    """Tries every order, without any optimization: the reference for the search."""
     if all(op.completed == NEVER for op in ops):
         return True
     first_return = min(op.completed for op in ops)
@@ -237,7 +237,7 @@ def explained(ops, state=ABSENT):
 
 
 def scribble(rng):
-    """Six operations with results out of thin air: about as often possible as not."""
+    """Six operations with random results, which are possible about half of the time."""
     ops, values = [], ['a', 'b', 'c', 'd']
     for value in values[:rng.randint(2, 4)]:
         begin = rng.randint(0, 12)
@@ -281,7 +281,7 @@ def _():
         rng = random.Random(seed)
         reads = [op for op in ops if op.kind == 'get' and op.outcome == 'ok']
         op = rng.choice(reads)
-        # A value that a put, answered before this read began, has certainly overwritten.
+        # A value that was certainly overwritten by a put answered before this read began.
         over = [w for w in ops if w.kind == 'put' and w.outcome == 'ok' and
                 w.completed < op.invoked]
         old = [(a, b) for a in over for b in over if a.completed < b.invoked]

@@ -1,6 +1,6 @@
 """Runs the cluster tests against a built binary: test_cluster.py BINARY [--only PART]...
-VESPER_TEST_LONG=1: more rounds. VESPER_TEST_SLOW=3: bounds on time times three. VESPER_TEST_KEEP=1:
-keep the directories also where nothing failed."""
+VESPER_TEST_LONG=1: more rounds. VESPER_TEST_SLOW=3: time limits times three. VESPER_TEST_KEEP=1:
+keep the directories even if nothing failed."""
 
 import argparse
 import os
@@ -23,7 +23,7 @@ from runner import CASES, SKIPPED, run
 
 GROUPS = ['disks', 'faults', 'handover', 'identity', 'lists', 'once', 'overload', 'partitions',
           'reads', 'rolling', 'serving', 'snapshots']
-IN_A_WORLD = {'disks', 'handover', 'partitions'}  # of their own: namespaces, mounts
+IN_A_WORLD = {'disks', 'handover', 'partitions'}  # these need namespaces and mounts (world.py)
 
 
 def group_of(case):

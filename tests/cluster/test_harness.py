@@ -1,5 +1,5 @@
-"""Would the cluster tests notice? Workload and checker against a stand-in of the server that is
-right, and against the same one lying."""
+"""Do the cluster tests notice faults? Workload and checker against a stand-in of the server that is
+correct, and against the same one lying."""
 
 import os
 import shutil
@@ -13,7 +13,7 @@ STAND_IN = os.path.join(os.path.dirname(os.path.abspath(__file__)), 'stand_in.py
 
 
 def run_against(lie, seed):
-    """A kill under load against the stand-in; the failure that it led to, or None."""
+    """A kill under load against the stand-in; returns the failure that it caused, or None."""
     os.environ['STAND_IN_LIE'] = lie
     cluster = Cluster(STAND_IN, 3)
     try:
@@ -42,7 +42,7 @@ def _():
 
 
 def noticed(lie):
-    for seed in (1, 2, 3):  # a lie is told now and then: three histories are certain to have one
+    for seed in (1, 2, 3):  # lies are occasional: three histories are certain to contain one
         found = run_against(lie, seed)
         if found is not None:
             expect('violations' in str(found), f'failed for another reason: {found}')

@@ -1,7 +1,7 @@
-"""Measures what README claims about speed and cost, on this machine: throughput.py BINARY
+"""Measures the figures of README about speed and cost, on this machine: throughput.py BINARY
 
-Three nodes with real disks. The ratios are taken in turn within one run, several times, medians:
-absolute figures say as much about the machine as about Vesper. Needs wrk and strace."""
+Three nodes with real disks. Ratios are medians of several alternating measurements within one run,
+since absolute figures say as much about the machine as about Vesper. Needs wrk and strace."""
 
 import argparse
 import os
@@ -27,7 +27,7 @@ end
 
 
 def load(url, clients, seconds, script=None, path=''):
-    """wrk for some seconds; (answers with status 200, answers a second)."""
+    """Runs wrk for some seconds; returns (replies with status 200, replies a second)."""
     command = ['wrk', '-t1', f'-c{clients}', f'-d{seconds}s']
     if script:
         command += ['-s', script]
@@ -68,7 +68,7 @@ def reads(leader, follower, rounds, seconds):
 
 
 def overload(leader, rounds, seconds):
-    """Ten times the clients, each with sixteen writes at once; in turn with 64 clients."""
+    """Ten times the clients, each with sixteen writes at once, alternating with 64 clients."""
     peaks, goods, refusals = [], [], []
     for _ in range(rounds):
         peaks.append(offer(leader, 64, 1, seconds)[0])
@@ -81,7 +81,7 @@ def overload(leader, rounds, seconds):
 
 
 def syncs(nodes, leader, script, seconds):
-    """fdatasync calls a node makes for acknowledged writes, counted by strace -c."""
+    """fdatasync calls that a node makes for acknowledged writes, counted by strace -c."""
     with tempfile.TemporaryDirectory() as folder:
         tracers = []
         for node in nodes:
@@ -112,7 +112,7 @@ def idle(nodes, seconds):
 
     before = [used(node) for node in nodes]
     began = time.monotonic()
-    time.sleep(seconds)  # what is measured is that nothing happens in it
+    time.sleep(seconds)  # the measurement covers this idle time
     took = time.monotonic() - began
     shares = [100 * (used(node) - b) / took for node, b in zip(nodes, before)]
     resident = [int(re.search(r'VmRSS:\s+(\d+)', open(f'/proc/{node.process.pid}/status').read())

@@ -1,7 +1,7 @@
-"""Writers and readers that record what they asked and what they were told.
+"""Writers and readers that record their requests and the replies.
 
-Each client is a thread with one node (it never changes, so that a test can say whose clients saw
-an error) and a seed; every value that is written is unique."""
+Each client is a thread with a seed and one node. It never changes its node, so that a test can say
+which node's clients saw an error. Every value that is written is unique."""
 
 import contextlib
 import json
@@ -20,7 +20,7 @@ def revision_of(etag):
 
 
 def take_in(op, reply):
-    """Fills in the outcome of an operation from its answer."""
+    """Fills in the outcome of an operation from its reply."""
     store = reply.headers.get('vesper-revision')
     op.store = int(store) if store else None
     if reply.status == 200:
@@ -76,13 +76,13 @@ class Client(threading.Thread):
         self.api = node.api()
         self.ops = []
         self.count = 0
-        self.last = {}  # key -> revision that this client saw last
+        self.last = {}  # key -> the last revision that this client saw
         self.error = None
 
     def next_op(self):
         self.count += 1
         rng, value = self.rng, f'{self.number}-{self.count}'
-        if rng.random() < 0.3:  # a key of its own, never overwritten: found later, or it was lost
+        if rng.random() < 0.3:  # a key of its own that is never overwritten, so that a loss shows
             op = Op('put', f'once/{value}', value, invoked=0)
         else:
             key = f'shared/{rng.randrange(self.load.keys)}'
@@ -112,19 +112,20 @@ class Client(threading.Thread):
                 if op.outcome == 'ok':
                     self.last[op.key] = op.revision
                 elif op.outcome != 'refused':
-                    self.load.stopping.wait(0.01)  # a node that is down refuses at once
-        except Exception as error:  # shown by the test, not lost with the thread
+                    self.load.stopping.wait(0.01)  # a stopped node refuses at once
+        except Exception as error:  # the test reports it; it must not vanish with the thread
             self.error = error
         finally:
             self.api.close()
 
 
 class Workload:
-    """with Workload(cluster, seed) as load: ...   Clients spread over all nodes, until the end."""
+    """with Workload(cluster, seed) as load: ...   Clients on all nodes, until the end of the
+    block."""
 
     def __init__(self, cluster, seed, clients=6, keys=8, timeout=5.0, read_query=''):
         self.cluster, self.seed, self.keys, self.timeout = cluster, seed, keys, timeout
-        self.read_query = read_query  # of the clients' reads, such as consistency=lease
+        self.read_query = read_query  # query of the clients' reads, such as consistency=lease
         self.stopping = threading.Event()
         self.extra = []
         self.clients = [Client(self, i, cluster.nodes[i % len(cluster.nodes)], seed * 1000 + i)
@@ -156,7 +157,7 @@ class Workload:
         return ', '.join(f'{n} {what}' for what, n in sorted(counts.items()))
 
     def acknowledged(self, since=0):
-        """Writes that were sent after `since` (monotonic ns) and answered with success."""
+        """Writes that were sent after `since` (monotonic ns) and acknowledged."""
         return [op for client in self.clients for op in reversed_until(client.ops, since)
                 if op.outcome == 'ok' and op.kind != 'get']
 
@@ -180,7 +181,7 @@ class Workload:
                '\n'.join(repr(op) for op in bad[:10]))
 
     def verify(self):
-        """When all is over: every acknowledged write is there, and the history is explained."""
+        """At the end: every acknowledged write is there, and the history is linearizable."""
         self.cluster.wait_ready()
         self.read_everything()
         self.cluster.wait_equal()
@@ -191,7 +192,7 @@ class Workload:
         expect(self.acknowledged(), 'no write was acknowledged: nothing was proven')
 
     def read_everything(self):
-        """Reads each key from some node, in pipelines: part of the history like any read."""
+        """Reads each key from some node, pipelined; these reads are part of the history."""
         keys = sorted({op.key for op in self.ops()})
         nodes = self.cluster.serving()
         for turn, node in enumerate(nodes):
@@ -201,7 +202,7 @@ class Workload:
                 self.extra += pipelined_reads(node, mine[at:at + 50])
 
     def dump(self):
-        """Writes the history beside the logs."""
+        """Writes the history to a file beside the logs."""
         path = f'{self.cluster.dir}/history-{self.seed}.jsonl'
         with open(path, 'w', encoding='utf-8') as f:
             for op in sorted(self.ops(), key=lambda o: o.invoked):
@@ -212,7 +213,7 @@ class Workload:
 
 
 def reversed_until(ops, since):
-    """The operations that began after `since`, without going through all the older ones."""
+    """The operations that began after `since`, without a scan of all older ones."""
     for i in range(len(ops) - 1, -1, -1):
         if ops[i].invoked < since:
             return
@@ -235,9 +236,9 @@ def pipelined_reads(node, keys):
 
 
 class Scene:
-    """with Scene(cluster, seed, some) as scene: ...   A cluster and clients on it, `some` of whose
-    writes have been acknowledged when it begins. At its end the history is judged, unless it failed
-    before; the cluster is told how it ended."""
+    """with Scene(cluster, seed, some) as scene: ...   A cluster with clients. The block begins when
+    `some` of their writes have been acknowledged. At its end the history is checked, unless it
+    failed before, and the cluster learns whether it failed."""
 
     def __init__(self, cluster, seed, some, **more):
         self.cluster = cluster
@@ -245,7 +246,7 @@ class Scene:
         self.some = some
 
     def prepare(self):
-        """Before the clients come."""
+        """Runs before the clients start."""
 
     def __enter__(self):
         with contextlib.ExitStack() as stack:
@@ -261,7 +262,7 @@ class Scene:
         return self.stack.__exit__(*ended)
 
     def judge(self, kind, error, trace):
-        """After the last client has gone, and before the cluster has."""
+        """Runs after the last client has ended, and before the cluster ends."""
         del kind, trace
         if error is None:
             self.verify()

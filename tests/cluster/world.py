@@ -1,6 +1,6 @@
-"""A world of its own for tests that need one: namespaces for network, mounts and processes, so
-that whatever a test makes in there (bridges, rules, mounts, nodes) is gone when it ends, however it
-ends. Where user namespaces are allowed this needs no root."""
+"""Namespaces for network, mounts and processes, for tests that need them. Whatever a test makes in
+them (bridges, rules, mounts, nodes) is gone when the test ends, however it ends. If user namespaces
+are allowed, this needs no root."""
 
 import json
 import os
@@ -25,12 +25,12 @@ def unshare():
 
 
 def enter():
-    """True inside a world. Outside it goes on in one, and only comes back (with False) where that
-    cannot be made."""
+    """True inside the namespaces. Outside, it re-runs the program inside them, and returns (with
+    False) only if they cannot be made."""
     if INSIDE in os.environ:
         run('ip', 'link', 'set', 'lo', 'up')
         return True
-    os.environ['PATH'] += ':/usr/sbin:/sbin'  # not everybody has them, and ip and nft are there
+    os.environ['PATH'] += ':/usr/sbin:/sbin'  # ip and nft are there, and PATH may lack them
     if not all(shutil.which(tool) for tool in ('unshare', 'nsenter', 'ip', 'nft', 'mount')):
         return False
     if subprocess.run([*unshare(), 'sh', '-c', PROBE], capture_output=True).returncode != 0:
@@ -48,9 +48,9 @@ def run(*command, **more):
 
 
 class Switch:
-    """A bridge with one port for each node, which sits in a network namespace of its own, and one
-    for the test, which reaches all of them whatever is cut. What does not pass is decided here, for
-    each pair and direction, and dropped without a word to either end."""
+    """A bridge with one port for each node, which has its own network namespace, and one for the
+    test, which reaches all nodes whatever is cut. Rules here decide, for each pair and direction,
+    which packets pass. Dropped packets are not reported to either end."""
 
     SELF = '10.77.0.1'
 
@@ -69,11 +69,11 @@ class Switch:
         return f'10.77.0.{10 + port}'
 
     def enter(self, port):
-        """What a command begins with that runs at a port."""
+        """The beginning of a command that runs at a port."""
         return ['nsenter', f'--net=/proc/{self.holders[port].pid}/ns/net', '--']
 
     def add_port(self, port):
-        # A namespace lives as long as somebody is in it.
+        # A namespace lives as long as a process is in it.
         holder = subprocess.Popen(['unshare', '--net', 'sh', '-c', 'echo; exec sleep infinity'],
                                   stdout=subprocess.PIPE, stdin=subprocess.DEVNULL)
         running[holder.pid] = holder
@@ -89,7 +89,7 @@ class Switch:
 
     def close(self):
         for port, holder in enumerate(self.holders):
-            # At once; with the namespace it would vanish later.
+            # Remove it at once; with the namespace it would vanish later.
             run('ip', 'link', 'del', 'dev', f'port{port}')
             holder.kill()
             holder.wait()
@@ -97,7 +97,7 @@ class Switch:
         run('ip', 'link', 'del', 'dev', 'switch')
 
     def apply(self):
-        """All rules at once: nft carries out a file as one transaction."""
+        """Sets all rules at once: nft runs a file as one transaction."""
         rules = [f'ip saddr {a} ip daddr {b} counter drop' for a, b in sorted(self.cuts)]
         rules += [f'ip saddr {a} ip daddr {b} numgen random mod 100 < {percent} counter drop'
                   for (a, b), percent in sorted(self.losses.items())]
@@ -108,7 +108,7 @@ class Switch:
              f'flush chain {chain}', *(f'add rule {chain} {rule}' for rule in rules), '']))
 
     def dropped(self):
-        """Packets so far: a fault that dropped nothing was none."""
+        """Packets dropped so far: a fault that dropped none did not happen."""
         listed = json.loads(run('nft', '-j', 'list', 'chain', 'bridge', 'vesper', 'forward'))
         return self.dropped_before + sum(
             part['counter']['packets'] for item in listed['nftables'] if 'rule' in item
@@ -129,7 +129,7 @@ class PartedNode(Node):
 
 
 class PartedCluster(Cluster):
-    """A cluster whose nodes have a network that can be cut. `pairs` name directions: from, to."""
+    """A cluster with a network that can be cut. `pairs` are directions: (from, to)."""
 
     def __init__(self, binary, count, **more):
         self.switch = Switch(count)
@@ -150,8 +150,8 @@ class PartedCluster(Cluster):
         return [node for node in self.nodes if node not in nodes]
 
     def change(self, cuts, losses=()):
-        """From now on nothing passes these directions, and of `losses` only so many percent of the
-        packets do not. Everything else does."""
+        """From now on nothing passes in these directions, and in those of `losses` the given
+        percentage of packets is dropped. Everything else passes."""
         def named(pair):
             return pair[0].host, pair[1].host
         self.switch.change({named(pair) for pair in cuts},

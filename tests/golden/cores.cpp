@@ -110,7 +110,7 @@ void Cores::execute(Server& server) {
   }
 }
 
-// Its files are as fast as they are silent: each chunk is read, or stored, by the next turn.
+// The snapshot files are instantaneous: the next turn learns that each chunk was read or stored.
 void Cores::use_snapshots(Server& server, const raft::Output& output) {
   for (const raft::ReadChunk& read : output.read_chunks)
     server.done.push_back(raft::ChunkRead{read.to, read.last_index, read.chunk,
@@ -143,7 +143,7 @@ void Cores::snapshot(ServerId id, std::uint64_t chunks) {
   snapshot.chunk_bytes = 10;
   snapshot.content_bytes = chunks * 10 - 5;
   snapshot.checksum = snapshot.last_index.value;
-  VESPER_ASSERT(snapshot.last_index == raft.commit_index());  // what is in applied
+  VESPER_ASSERT(snapshot.last_index == raft.commit_index());  // as in server.applied
   contents_[snapshot.last_index] = server.applied;
   server.disk.snapshots.push_back(snapshot);
   turn(id, {raft::SnapshotStored{snapshot}});
@@ -253,7 +253,7 @@ void Cores::cut_into(const std::vector<std::vector<ServerId>>& sides) {
   const auto side_of = [&](ServerId id) {
     for (std::size_t i = 0; i < sides.size(); ++i)
       if (std::find(sides[i].begin(), sides[i].end(), id) != sides[i].end()) return i;
-    return sides.size() + id.value;  // who is not named is alone
+    return sides.size() + id.value;  // a server that is not named is alone
   };
   for (const Server& a : servers_)
     for (const Server& b : servers_)
@@ -300,7 +300,7 @@ void Cores::start(ServerId id) {
   turn(id, {});
 }
 
-// As node/recovery does: the newest snapshot, and the log where it leads there.
+// Like node/recovery: the newest snapshot, and the log if it leads on from there.
 raft::RecoveredState Cores::recover(const Disk& disk) const {
   raft::RecoveredState durable{disk.hard_state, disk.commit_index, disk.entries, disk.last_write};
   durable.base = disk.base;
@@ -399,7 +399,7 @@ void Cores::campaign(ServerId id) {
 void Cores::elect(ServerId id) {
   const Trace trace_before = std::exchange(trace, Trace::off);
   const bool sync_before = std::exchange(automatic_sync_, true);
-  // A voter that still hears a leader would refuse.
+  // Let the election timeout pass: a voter that still hears a leader would refuse.
   now_ = now_ + options_.tuning.election_timeout;
   campaign(id);
   settle();

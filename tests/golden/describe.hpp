@@ -1,4 +1,4 @@
-// Cores, messages and logs in words, for traces.
+// Cores, messages and logs as text, for traces.
 #pragma once
 
 #include <string>
@@ -11,7 +11,7 @@ std::string describe(const raft::Message& message);
 std::string describe(const raft::Entry& entry);  // index@term:what
 std::string describe(const raft::Write& write);
 std::string describe_state(const Cores::Server& server);  // one line
-// One word of a server's state, for `expect`; nothing: no such property.
+// One property of a server's state as a word, for `expect`; nothing if there is no such property.
 std::optional<std::string> property(const Cores::Server& server, const std::string& name,
                                     Instant now);
 

@@ -1,6 +1,6 @@
-// golden FILE_OR_DIRECTORY...: runs scripts and compares what they print with what stands in them.
-// VESPER_GOLDEN_UPDATE=1 writes what was printed back instead; a failed `expect` fails all the
-// same.
+// golden FILE_OR_DIRECTORY...: runs scripts and compares what they print with the text in the file.
+// With VESPER_GOLDEN_UPDATE=1 it writes the printed text into the file instead; a failed `expect`
+// still fails.
 //
 // A file is blocks between blank lines: commands, a line "----", what they print. Lines that begin
 // with # are comments. In a block of several commands each is repeated before what it printed.
@@ -40,11 +40,11 @@ std::string run_block(Script& script, const Lines& commands) {
 }
 
 struct Outcome {
-  std::string text;  // the file as it should be
+  std::string text;  // the file with the printed traces
   bool expectations_met = true;
 };
 
-// Blocks are run as they come; everything else is kept as it is.
+// Runs the blocks in order and keeps everything else unchanged.
 Outcome run_file(const Lines& lines) {
   Outcome outcome;
   Script script;
@@ -60,7 +60,7 @@ Outcome run_file(const Lines& lines) {
     commands.clear();
     while (i + 1 < lines.size() && !lines[i + 1].empty()) ++i;
   }
-  if (!commands.empty()) {  // a block that lacks its "----"
+  if (!commands.empty()) {  // a block without its "----"
     outcome.text += "----\n" + run_block(script, commands);
   }
   outcome.expectations_met = !script.failed();

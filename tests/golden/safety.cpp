@@ -102,7 +102,7 @@ void Safety::check_leader(const Subject& subject) {
                      it->first.value));
   if (!fresh) return;
   const raft::Log& log = subject.raft->log();
-  // L7. A leader of an old term that is still learning of it is no new leader.
+  // L7. A leader of an older term need not have the entry yet.
   for (std::size_t i = 0; i < committed_.size(); ++i) {
     const Index index(i + 1);
     if (committed_[i].term >= subject.raft->current_term()) break;
@@ -112,7 +112,7 @@ void Safety::check_leader(const Subject& subject) {
   }
 }
 
-// Nobody else has been elected, nor committed anything, while a lease is held.
+// A lease covers everything committed, and no other server leads a later term while it is held.
 void Safety::check_lease(const std::vector<Subject>& subjects, const Subject& subject,
                          Instant now) {
   for (const Subject& holder : subjects) {
@@ -144,10 +144,10 @@ void Safety::check_monotone(const Subject& subject) {
               raft.is_leader() ? raft.log().last_index() : Index(0)};
 }
 
-// L8, and that an entry is durable on a majority by the time that anybody calls it committed.
+// L8, and that an entry is durable on a majority before any server counts it as committed.
 void Safety::check_commits(const std::vector<Subject>& subjects, const Subject& subject) {
   const raft::Raft& raft = *subject.raft;
-  // S1: only what is committed gets into a snapshot.
+  // S1: a snapshot contains only what is committed.
   if (raft.log().base_index() > committed())
     return fail(fmt::format("S1: the log of server {} begins at {}, {} are committed",
                             subject.id.value, raft.log().base_index().value, committed().value));
@@ -173,7 +173,7 @@ void Safety::check_commits(const std::vector<Subject>& subjects, const Subject& 
   }
 }
 
-// L1: where two logs hold an entry of the same index and term, all before it is the same.
+// L1: if two logs hold an entry with the same index and term, everything before it is equal.
 void Safety::check_log_matching(const std::vector<Subject>& subjects, const Subject& subject) {
   const raft::Log& mine = subject.raft->log();
   for (const Subject& other : subjects) {

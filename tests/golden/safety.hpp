@@ -1,5 +1,5 @@
-// Judges a cluster of cores from the outside after every turn: the safety properties of figure 3
-// and the promises that messages make of disks. Shares no code with what it judges.
+// Checks a cluster of cores from the outside after every turn: the safety properties of figure 3,
+// and that disks hold what messages promise. It shares no code with what it checks.
 #pragma once
 
 #include <map>
@@ -11,24 +11,24 @@
 
 namespace vesper::golden {
 
-// What a disk holds for good.
+// The durable content of a disk.
 struct Disk {
   raft::HardState hard_state;
   raft::Index commit_index;
-  std::vector<raft::Entry> entries;  // behind base.index
+  std::vector<raft::Entry> entries;  // after base.index
   raft::WriteNumber last_write;
   raft::LogBase base;
   std::vector<raft::Snapshot> snapshots;  // the newest last
 
   void carry_out(raft::Write write);
   raft::Index last_index() const { return raft::Index(base.index.value + entries.size()); }
-  // Of the entry there, or of the snapshot that ends there; nothing where neither is.
+  // The term of the entry there, or of the snapshot that ends there; nothing if there is neither.
   std::optional<raft::Term> term_at(raft::Index index) const;
-  // Everything up to here survives, as entries or in a snapshot.
+  // Everything up to this index survives a crash, as entries or in a snapshot.
   raft::Index durable_index() const;
 };
 
-// One server as it is judged.
+// One server under check.
 struct Subject {
   raft::ServerId id;
   raft::Incarnation incarnation;
@@ -38,13 +38,13 @@ struct Subject {
 
 class Safety {
  public:
-  // What already counts as committed when the run begins.
+  // Entries that count as committed before the run begins.
   void assume_committed(const std::vector<raft::Entry>& entries);
   // A message leaves: does the sender's disk hold what it promises? (E2, E4, L10)
   void sent(const Subject& from, raft::ServerId to, const raft::Message& message);
   // A turn of subjects[at] has ended.
   void turned(const std::vector<Subject>& subjects, std::size_t at, Instant now);
-  // Its process has ended; what only memory held is gone.
+  // The server's process has ended, and its memory is lost.
   void forget(raft::ServerId id) { seen_.erase(id); }
 
   const std::string& violation() const { return violation_; }
@@ -59,7 +59,7 @@ class Safety {
   struct Seen {
     raft::Term term;
     raft::Index commit_index;
-    raft::Index last_index;  // of a leader
+    raft::Index last_index;  // if it led
   };
 
   void fail(std::string what);

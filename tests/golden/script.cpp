@@ -1,4 +1,4 @@
-// Every command of the language, in groups. Servers are numbers, links are written 0->1.
+// Every command of the script language, in groups. Servers are numbers, links are written 0->1.
 #include "golden/script.hpp"
 
 #include <fmt/core.h>
@@ -85,7 +85,7 @@ Link Script::link(const std::string& word) {
 
 void Script::dispatch(const Words& words) {
   if (words.empty()) return;
-  if (words[0] == "quiet") {  // quiet COMMAND...: without its trace
+  if (words[0] == "quiet") {  // quiet COMMAND...: without a trace
     if (cores_ == nullptr) return fail("no cluster yet");
     const Trace before = std::exchange(cores_->trace, Trace::off);
     dispatch(Words(words.begin() + 1, words.end()));
@@ -99,10 +99,10 @@ void Script::dispatch(const Words& words) {
   printed_ += std::exchange(cores_->text, {});
 }
 
-// cluster N [option...]: N servers whose log begins with a Bootstrap entry; all are connected
+// cluster N [option...]: N servers with logs that begin with a Bootstrap entry; all are connected
 // fresh N [option...]: N servers with empty disks
 //   options: unconnected, seed=N, window=MESSAGES, append_bytes=N, window_bytes=N,
-//   tail=ENTRIES and kept_bytes=N of the log behind a snapshot, chunks=N unacknowledged,
+//   tail=ENTRIES and kept_bytes=N (the log kept after a snapshot), chunks=N (unacknowledged),
 //   found_after_ms=N
 bool Script::build(const Words& words) {
   if (words[0] != "cluster" && words[0] != "fresh") return false;
@@ -135,12 +135,12 @@ bool Script::build(const Words& words) {
   return true;
 }
 
-// propose ID [for=ORIGIN] PAYLOAD...: one turn      read ID: numbered from 1 on
-// lease-read ID: by the lease that is held there; else a read that takes the leader's
-// deliver | deliver to ID | deliver A->B [N]: what waits, once
-// settle [ROUNDS]: until nothing waits
-// drop A->B | drop KIND...: KIND as the trace begins, "append ok"
-// duplicate A->B, reverse A->B: the queue     forge A->B ...: see there
+// propose ID [for=ORIGIN] PAYLOAD...: in one turn      read ID: reads are numbered from 1
+// lease-read ID: uses the server's own lease, or becomes a read that may use the leader's
+// deliver | deliver to ID | deliver A->B [N]: what is queued now, once
+// settle [ROUNDS]: delivers until nothing is queued
+// drop A->B | drop KIND...: KIND is the beginning of its line in the trace, such as "append ok"
+// duplicate A->B, reverse A->B: the messages of that queue     forge A->B ...: see forge()
 bool Script::messages(const Words& words) {
   const std::string& name = words[0];
   const std::string argument = words.size() > 1 ? words[1] : "";
@@ -213,7 +213,7 @@ void Script::drop_kind(const Words& words) {
 // forge A->B heartbeat TERM | vote TERM INDEX LOGTERM | pre-vote TERM INDEX LOGTERM
 //            | append TERM PREV PREVTERM COMMIT [ENTRYTERM...]
 //            | snapshot? TERM INDEX INDEXTERM | snapshot TERM INDEX INDEXTERM CHUNK (of three)
-// A never said so
+// Queues a message that A never sent.
 void Script::forge(const Words& words) {
   if (words.size() < 4) return fail("forge what?");
   const Link to = link(words[1]);
@@ -247,10 +247,10 @@ void Script::forge(const Words& words) {
   cores_->queue(to).push_back({cores_->at(to.first).incarnation, std::move(message)});
 }
 
-// partition A B | C D: sides; who is not named is alone     cut A->B     heal
-// hold A->B, release A->B: deliver, settle and run pass a held link over
-// connect A B: both learn that they reach each other     peer-gone ID [at ID]: all learn it, or one
-// refused A by B: A learns what B holds, and that is all
+// partition A B | C D: sides; a server that is not named is alone     cut A->B     heal
+// hold A->B, release A->B: deliver, settle and run skip a held link
+// connect A B: each learns that it reaches the other     peer-gone ID [at ID]: all learn it, or one
+// refused A by B: A only learns what B's refusal says about B's log
 bool Script::network(const Words& words) {
   const std::string& name = words[0];
   const std::string argument = words.size() > 1 ? words[1] : "";
@@ -282,15 +282,15 @@ bool Script::network(const Words& words) {
   return true;
 }
 
-// crash ID [keep N]: unsynced writes are lost, but for the first N     wipe ID: the disk, too
-// restart ID: and it is connected with all     start ID: without
-// sync ID [N]: writes become durable           autosync on|off: at the end of each turn
-// disk ID log TERM... [term T] [vote V]: another log; the first entry stays the Bootstrap, and what
-//   was promised is over
-// advance TIME: deadlines fire, nothing is delivered     run TIME: messages take a millisecond
-// snapshot ID [CHUNKS]: of what is committed there, stored at once    damage ID: its newest is gone
-// campaign ID: its deadline comes              elect ID: and all is delivered, unseen
-// transfer ID [TO]: ID is asked to hand over    space ID BYTES|enough: left for its log
+// crash ID [keep N]: loses unsynced writes except the first N     wipe ID: also loses the disk
+// restart ID: connected with all               start ID: not connected
+// sync ID [N]: makes writes durable            autosync on|off: at the end of each turn
+// disk ID log TERM... [term T] [vote V]: replaces the log; the first entry stays the Bootstrap, and
+//   earlier promises are expired
+// advance TIME: fires deadlines and delivers nothing     run TIME: messages take a millisecond
+// snapshot ID [CHUNKS]: of what it has committed, stored at once    damage ID: loses the newest one
+// campaign ID: fires its deadline              elect ID: also delivers everything, without a trace
+// transfer ID [TO]: asks ID to transfer leadership    space ID BYTES|enough: left for its log
 bool Script::processes(const Words& words) {
   const std::string& name = words[0];
   const std::string argument = words.size() > 1 ? words[1] : "";
@@ -345,7 +345,7 @@ void Script::set_disk(const Words& words) {
   for (; i < words.size() && parse(words[i]); ++i)
     disk.entries.push_back(
         test_entry(raft::Index(disk.entries.size() + 1), raft::Term(number(words[i]))));
-  disk.commit_index = std::min(disk.commit_index, disk.entries.back().index);  // an older copy
+  disk.commit_index = std::min(disk.commit_index, disk.entries.back().index);  // for a shorter log
   disk.hard_state = {disk.entries.back().term, std::nullopt};
   for (; i + 1 < words.size(); i += 2) {
     if (words[i] == "term") disk.hard_state.current_term = raft::Term(number(words[i + 1]));
@@ -358,7 +358,7 @@ void Script::set_disk(const Words& words) {
   cores_->trace = before;
 }
 
-// trace off|brief|all    state [ID]    log ID    flight: what waits    expect ...: see there
+// trace off|brief|all    state [ID]    log ID    flight: what is queued    expect ...: see expect()
 bool Script::views(const Words& words) {
   const std::string& name = words[0];
   const std::string argument = words.size() > 1 ? words[1] : "";
@@ -391,7 +391,7 @@ bool Script::views(const Words& words) {
 
 // expect ID[,ID...] PROPERTY VALUE...: role term vote leader last durable commit applied log reads
 //   first snapshot
-//   lease (INDEX or none) staleness (of what is committed here: 50ms or unknown)
+//   lease (INDEX or none) staleness (of what it has committed: 50ms or unknown)
 // expect flight N
 void Script::expect(const Words& words) {
   if (words.size() < 3) return fail("expect what?");

@@ -1,5 +1,5 @@
-// The language of the golden scripts: one command a line, words apart by spaces. The
-// comments in script.cpp say what each does.
+// The language of the golden scripts: one command per line, words separated by spaces. The comments
+// in script.cpp explain each command.
 #pragma once
 
 #include <memory>
@@ -12,8 +12,8 @@ namespace vesper::golden {
 
 class Script {
  public:
-  // Carries one command out and returns what it printed. A line that is no command, a failed
-  // `expect` and a violation of safety are printed, too, and make failed() true.
+  // Runs one command and returns what it printed. An unknown command, a failed `expect` and a
+  // safety violation are also printed, and make failed() true.
   std::string run(const std::string& line);
   bool failed() const { return failed_; }
 

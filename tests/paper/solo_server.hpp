@@ -1,4 +1,4 @@
-// One Raft core of a cluster of which the test plays all the others, and its disk.
+// One Raft core with its disk. The test plays all other servers of the cluster.
 #pragma once
 
 #include <doctest/doctest.h>
@@ -25,12 +25,12 @@ inline Incarnation incarnation_of(ServerId id) {
 
 struct Setup {
   std::uint32_t servers = 3;
-  std::vector<std::uint64_t> log = {1};  // terms; the first is the Bootstrap entry's. {}: fresh
-  std::uint64_t term = 0;                // 0: that of the last entry
+  std::vector<std::uint64_t> log = {1};  // terms; the first is the Bootstrap entry's. {}: no log
+  std::uint64_t term = 0;                // 0: the term of the last entry
   std::optional<ServerId> voted_for = {};
   std::uint64_t seed = 1;
   Config tuning = {};
-  bool alone = false;  // with an empty log: the others have not said that theirs is empty, too
+  bool alone = false;  // with an empty log: the others have not reported empty logs
 };
 
 // The server under test is number 0.
@@ -59,7 +59,7 @@ class SoloServer {
     durable.hard_state = {Term(setup.term), setup.voted_for};
     if (setup.term == 0 && !setup.log.empty())
       durable.hard_state.current_term = Term(setup.log.back());
-    // What it may have promised before its start is over.
+    // The core starts so late that its earlier promises have expired.
     raft_.emplace(std::move(config), std::move(durable), kStart - kMaxLease * 11 / 10);
     std::vector<Event> said;
     if (setup.log.empty() && !setup.alone)
@@ -68,7 +68,7 @@ class SoloServer {
     turn(std::move(said));
   }
 
-  // One turn. What it sends now is in sent(), what waits for the disk in waiting().
+  // One turn. Afterwards sent() has what left at once, waiting() what waits for the disk.
   void turn(std::vector<Event> events) {
     sent_.clear();
     output_.clear();
@@ -79,7 +79,7 @@ class SoloServer {
   void receive(ServerId from, Message message) {
     turn({Received{from, incarnation_of(from), std::move(message)}});
   }
-  // All writes so far become durable; what waited for them is sent.
+  // Makes all writes so far durable, and sends what waited for them.
   void sync() { sync_through(raft_->last_write()); }
   void sync_through(WriteNumber number) {
     sent_.clear();
@@ -117,7 +117,7 @@ class SoloServer {
     for (std::uint32_t i = 1; raft_->current_term() < term && i < servers(); ++i)
       receive(ServerId(i), VoteReply{raft_->current_term(), term, true, VoteRefusal::none});
   }
-  // Wins its election with the votes of 1, 2, ... and persists everything.
+  // Makes it win an election with the votes of 1, 2, ... and persist everything.
   void become_leader() {
     become_candidate();
     sync();
@@ -155,7 +155,7 @@ class SoloServer {
     return std::holds_alternative<Role>(raft_->role());
   }
 
-  // The messages of one kind that were sent to a server, in order.
+  // The messages of type M that were sent to a server, in order.
   template <typename M>
   std::vector<M> sent(ServerId to) const {
     std::vector<M> found;
@@ -164,7 +164,7 @@ class SoloServer {
         found.push_back(*m);
     return found;
   }
-  // Requires that there is one.
+  // The only such message; fails the test unless there is exactly one.
   template <typename M>
   M one(ServerId to) const {
     const std::vector<M> found = sent<M>(to);

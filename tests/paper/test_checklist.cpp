@@ -1,4 +1,4 @@
-// Rules that bugs have taught. docs/rules.md defines their codes.
+// Rules learned from bugs. docs/rules.md defines their codes.
 #include "golden/cores.hpp"
 #include "paper/solo_server.hpp"
 
@@ -191,7 +191,7 @@ TEST_CASE("E13: the longer log of a lower term leads in the end, though a higher
   cores.turn(k0, {Propose{{{{}, vesper::SharedBytes::copy_of("x")}}}});
   cores.settle();
   cores.crash(k1);
-  // Server 2 was a candidate once, in a term that nobody else knows.
+  // Server 2 was a candidate once, in a term that no other server knows.
   cores.crash(k2);
   cores.at(k2).disk.hard_state = {Term(9), k2};
   cores.start(k2);
@@ -266,7 +266,7 @@ TEST_CASE("L4: a follower commits only what this leader's messages have proven t
   CHECK(one.raft().commit_index() == Index(2));
   one.receive(k1, append(3, 3, 2, {}, 3));
   CHECK(one.raft().commit_index() == Index(3));
-  // What one leader proved says nothing of the next one's log.
+  // What one leader proved says nothing about the next leader's log.
   SoloServer next;
   next.receive(k1, append(2, 1, 1, {2, 2}));
   next.receive(k2, heartbeat(3, 3));
@@ -356,7 +356,7 @@ TEST_CASE("L16: what is under way is bounded in messages and in bytes, and goes 
   bytes.acknowledge(k1, 2);
   bytes.propose(10, 100);
   CHECK(bytes.sent<AppendEntries>(k1).size() == 3);
-  bytes.propose(1, 1000);  // larger than the window: alone, but not never
+  bytes.propose(1, 1000);  // larger than the window: it still leaves, alone
   bytes.acknowledge(k1, 12);
   CHECK(bytes.sent<AppendEntries>(k1).size() == 1);
 }
@@ -390,7 +390,7 @@ TEST_CASE("L17: a window that was sent is not sent again before something is kno
   CHECK(one.sent<AppendEntries>(k1).empty());
 }
 
-// Heartbeats are answered, and say that nothing has come since.
+// Answers heartbeats and reports no progress; returns the AppendEntries that k1 was sent.
 std::vector<AppendEntries> beats(SoloServer& one, int count, std::uint64_t received) {
   std::vector<AppendEntries> sent;
   for (; count > 0; --count) {
@@ -410,7 +410,7 @@ TEST_CASE("L16: entries that are slow to arrive are asked about, and not sent ag
   one.propose(3);
   one.propose(2);
   const std::vector<AppendEntries> asked = beats(one, 17, 2);
-  CHECK(asked.size() == 4);  // every four heartbeats, since the question may be lost, too
+  CHECK(asked.size() == 4);  // every four heartbeats, since a probe may be lost, too
   for (const AppendEntries& m : asked) {
     CHECK(m.entries.empty());
     CHECK(m.prev_log_index == Index(7));

@@ -1,4 +1,4 @@
-// Figure 2 of the Raft paper, rule by rule. What we do beside it is in docs/raft.md.
+// Figure 2 of the Raft paper, rule by rule. docs/raft.md says where Vesper differs.
 #include "paper/solo_server.hpp"
 
 using namespace vesper::paper;

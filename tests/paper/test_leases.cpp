@@ -1,5 +1,5 @@
-// Leases and the bound of a stale read's age, server by server: what is promised for how long, what
-// counts as promised, and what an echo proves.
+// Leases and the bound on a stale read's age, for single servers: what is promised and for how
+// long, what counts as a promise, and what an echo proves.
 #include "paper/solo_server.hpp"
 
 using namespace vesper::paper;
@@ -16,12 +16,12 @@ Heartbeat asking(std::uint64_t term, std::uint32_t lease_ms) {
   return m;
 }
 
-// The newest heartbeat that went to a server, answered.
+// The reply to a heartbeat.
 HeartbeatReply answer(const Heartbeat& m, std::uint64_t received = 2, std::uint64_t stamp = 0) {
   return {m.term, m.round, Index(received), stamp};
 }
 
-// Of three; its no-op is committed.
+// The leader of three servers; its no-op is committed.
 SoloServer leader(Config tuning = {}) {
   SoloServer one({.tuning = tuning});
   one.become_leader();
@@ -30,7 +30,7 @@ SoloServer leader(Config tuning = {}) {
   return one;
 }
 
-// Asks for a lease and returns the heartbeats that do, to k1 and k2.
+// Asks for a lease and returns the heartbeats that ask k1 and k2 for it.
 std::vector<Heartbeat> ask(SoloServer& one) {
   one.turn({LeaseRead{}, ReadIndex{1}});
   return {one.one<Heartbeat>(k1), one.one<Heartbeat>(k2)};
@@ -46,7 +46,7 @@ TEST_CASE("lease: who answers votes for nobody for 1.1 times as long, from recei
   for (const std::uint32_t lease_ms : {1u, 10u, 100u}) {
     SoloServer one;
     one.receive(k1, asking(1, lease_ms));
-    one.turn({PeerGone{k1}});  // stickiness is over
+    one.turn({PeerGone{k1}});  // ends stickiness
     one.wait(milliseconds(lease_ms) * 11 / 10 - Duration{1});
     one.receive(k2, pre_vote(2, 1, 1));
     CHECK(one.one<VoteReply>(k2).refusal == VoteRefusal::promised);
@@ -92,7 +92,7 @@ TEST_CASE(
     return Raft(config, durable, kStart).promised_until();
   };
   CHECK(start({1}, 1, 3) == kStart + milliseconds(110));
-  CHECK(start({}, 1, 3) == kStart + milliseconds(110));  // answered heartbeats, has no entries yet
+  CHECK(start({}, 1, 3) == kStart + milliseconds(110));  // has answered heartbeats, has no entries
   CHECK(start({}, 0, 3) <= kStart);
   CHECK(start({1}, 1, 1) <= kStart);
 }
@@ -108,7 +108,7 @@ TEST_CASE("lease: the leader counts 0.9 times as long, from when the heartbeat l
   CHECK(holds(one));
   one.wait(Duration{1});
   CHECK_FALSE(holds(one));
-  one.receive(k2, answer(asked[1]));  // no more than the first answer says
+  one.receive(k2, answer(asked[1]));  // does not extend the lease
   CHECK_FALSE(holds(one));
 }
 
@@ -126,7 +126,7 @@ TEST_CASE("lease: all heartbeats of a round ask for the same") {
   SoloServer one = leader();
   ask(one);
   one.acknowledge(k2, 2);
-  // A commit for k1's write is told by a heartbeat of the round before.
+  // A heartbeat of the round before announces a commit of k1's write.
   one.turn({Propose{{{{k1, BootId(1), 1}, SharedBytes::copy_of("x")}}}});
   one.sync();
   one.acknowledge(k2, 3);
@@ -137,7 +137,7 @@ TEST_CASE("lease: all heartbeats of a round ask for the same") {
 
 TEST_CASE("lease: the answer of a disk that is not registered counts for nothing") {
   SoloServer one;
-  one.turn({PeerUp{k2, Incarnation(999), {}}});  // is what the leader knows of k2
+  one.turn({PeerUp{k2, Incarnation(999), {}}});  // now the leader knows k2 under this incarnation
   one.become_leader();
   one.acknowledge(k1, 2);
   const auto asked = ask(one);
@@ -195,7 +195,7 @@ TEST_CASE("staleness: an echo proves what the leader knew when it got the answer
   const auto stamp = one.one<HeartbeatReply>(k1).stamp;
   const auto answered = one.now();
   CHECK_FALSE(one.raft().fresh_as_of().has_value());
-  one.wait(seconds(5));  // the next one waited in a socket
+  one.wait(seconds(5));  // the next heartbeat waited in a socket
   Heartbeat m = heartbeat(1);
   m.echo = stamp;
   m.age = milliseconds(9);
@@ -226,7 +226,7 @@ TEST_CASE("staleness: the state is as fresh as the leader's word once it has wha
   const auto answered = one.now();
   one.receive(k1, m);
   CHECK_FALSE(one.raft().fresh_as_of().has_value());
-  // A later word does not put it off.
+  // A later heartbeat does not delay this.
   one.wait(milliseconds(50));
   m.leader_commit = Index(9);
   m.echo = one.one<HeartbeatReply>(k1).stamp;
@@ -246,13 +246,13 @@ TEST_CASE("staleness: a leader knows when a majority last followed it, from its 
   CHECK_FALSE(one.raft().fresh_as_of().has_value());
   one.acknowledge(k1, 2);
   CHECK(one.raft().fresh_as_of() == sent);
-  // Told with the answer that the follower knows again.
+  // The next heartbeat passes it on to the follower.
   one.wait(milliseconds(20));
   one.turn({ReadIndex{1}});
   CHECK(one.one<Heartbeat>(k1).echo == 77);
   CHECK(one.one<Heartbeat>(k1).age == milliseconds(20));
-  CHECK(one.one<Heartbeat>(k2).echo == 0);  // has answered nothing
-  // And remembered when it no longer leads.
+  CHECK(one.one<Heartbeat>(k2).echo == 0);  // k2 has answered nothing
+  // The server still knows it when it no longer leads.
   const auto again = one.now();
   one.receive(k1, answer(one.one<Heartbeat>(k1), 2, 78));
   one.wait(milliseconds(20));
@@ -261,7 +261,7 @@ TEST_CASE("staleness: a leader knows when a majority last followed it, from its 
   CHECK(one.raft().fresh_as_of() == again);
 }
 
-// ---- a hand-over while promises last ------------------------------------------------------
+// ---- leadership transfer while promises last ----------------------------------------------
 
 TEST_CASE("lease: a server that is told to take over within its promise does so when that ends") {
   SoloServer one;

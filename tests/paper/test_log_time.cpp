@@ -1,4 +1,4 @@
-// The cluster's one clock (docs/raft.md, "Log time"): it runs while entries can be decided, and an
+// The cluster's clock (docs/raft.md, "Log time"): it runs while entries can be decided, and an
 // entry is decided within a second of its stamp.
 #include "paper/solo_server.hpp"
 
@@ -23,7 +23,7 @@ LogTime clock(const SoloServer& one) {
   return one.raft().log_time(one.now());
 }
 
-// Time passes for a leader that server 1 answers.
+// Lets time pass while server 1 answers the leader's heartbeats.
 void lead_for(SoloServer& one, Duration duration) {
   const Instant end = one.now() + duration;
   while (one.now() < end) {
@@ -35,7 +35,7 @@ void lead_for(SoloServer& one, Duration duration) {
   REQUIRE(one.raft().is_leader());
 }
 
-// It leads, and its first entry, index 2, is committed.
+// A leader; its first entry, index 2, is committed.
 SoloServer leading(Setup setup = {}) {
   SoloServer one(std::move(setup));
   one.become_leader();
@@ -61,7 +61,7 @@ TEST_CASE("the clock stops a second after the oldest entry that is not committed
   const LogTime stamp = one.raft().log().at(Index(3)).time;
   lead_for(one, milliseconds(500));
   CHECK(clock(one).value - stamp.value >= 450 * kMs);
-  lead_for(one, seconds(606));  // heartbeats are answered; no disk but its own takes entries
+  lead_for(one, seconds(606));  // heartbeats are answered; only its own disk has the entries
   CHECK(clock(one).value == stamp.value + seconds(1).ns);
   one.propose();
   CHECK(one.raft().log().at(Index(4)).time.value == stamp.value + seconds(1).ns);
@@ -123,10 +123,10 @@ TEST_CASE("the clock of a new leader stands still until it has committed in its 
   CHECK(clock(one).value == seconds(5).ns + 20 * kMs);
 }
 
-// Another leader, of a term between, may have gone further without it: then that entry was decided
-// by nobody, and this leader decides it now.
+// A leader of a term in between may have advanced the clock without having that entry. Then the
+// entry was not decided before, and this leader decides it now.
 TEST_CASE("a new leader begins within a second of its oldest entry that is not committed") {
-  SoloServer one({.log = {1, 1}});  // both at 0; the second is not known to be committed
+  SoloServer one({.log = {1, 1}});  // both stamps are 0; the second entry may be uncommitted
   one.receive(k1, heartbeat_at(1, seconds(700)));
   one.become_leader();
   CHECK(one.raft().log().at(Index(3)).time == at(seconds(1)));

@@ -1,5 +1,5 @@
-// A disk that goes back under the same incarnation: what proves it, and that such a server counts
-// for nothing (docs/raft.md, "A disk that goes back").
+// A disk that goes back under the same incarnation: what proves it, and that such a server does not
+// count (docs/raft.md, "A disk that goes back").
 #include "paper/solo_server.hpp"
 
 using namespace vesper::paper;
@@ -7,7 +7,7 @@ using vesper::milliseconds;
 
 namespace {
 
-// Of the leader k1: what k0 has acknowledged.
+// A heartbeat of the leader k1 that says what k0 has acknowledged.
 Heartbeat reminder(std::uint64_t term, std::uint64_t index, std::uint64_t index_term,
                    Incarnation by = incarnation_of(k0)) {
   Heartbeat m = heartbeat(term);
@@ -28,8 +28,8 @@ TEST_CASE("a follower that lacks what it acknowledged in this term knows that it
   one.receive_and_sync(k1, reminder(3, 3, 2));
   one.receive_and_sync(k1, reminder(3, 3, 0));  // compacted at the leader
   one.receive_and_sync(k1, reminder(3, 0, 0));
-  one.receive_and_sync(k1, reminder(3, 9, 3, Incarnation(1)));  // a disk before this one
-  one.receive_and_sync(k1, reminder(2, 9, 2));                  // of a term that is over
+  one.receive_and_sync(k1, reminder(3, 9, 3, Incarnation(1)));  // about an earlier disk
+  one.receive_and_sync(k1, reminder(2, 9, 2));                  // of an old term
   CHECK_FALSE(one.raft().has_regressed(k0));
   SUBCASE("its log is shorter") {
     one.receive_and_sync(k1, reminder(3, 4, 3));
@@ -63,7 +63,8 @@ TEST_CASE("a server whose disk went back takes nothing, promises nothing and doe
     CHECK(one.one<VoteReply>(k2).refusal == VoteRefusal::regressed);
     CHECK(one.raft().current_term() == Term(3));
   }
-  // Also under the next leader: which votes it has lost, it does not know.
+  // This also holds under the next leader, because the server does not know which votes it has
+  // lost.
   one.receive_and_sync(k2, reminder(4, 0, 0));
   CHECK(one.one<HeartbeatReply>(k2).disk == DiskHealth::regressed);
 }
@@ -74,7 +75,7 @@ TEST_CASE("what a server acknowledged before its disk went back commits nothing 
   one.acknowledge(k1, 2);
   REQUIRE(one.raft().commit_index() == Index(2));
   one.propose();
-  one.acknowledge(k1, 3);  // the leader's own disk has not got it yet
+  one.acknowledge(k1, 3);  // the leader's own disk does not have it yet
   REQUIRE(one.raft().commit_index() == Index(2));
   one.receive(k1, regressed(one));
   CHECK(one.raft().has_regressed(k1));
@@ -83,7 +84,7 @@ TEST_CASE("what a server acknowledged before its disk went back commits nothing 
   CHECK(one.raft().commit_index() == Index(2));
   one.acknowledge(k2, 3);
   CHECK(one.raft().commit_index() == Index(3));
-  // With its newest disk it counts again.
+  // With its newest disk the server counts again.
   one.propose();
   one.sync();
   one.receive(k1, HeartbeatReply{one.raft().current_term(), 1});

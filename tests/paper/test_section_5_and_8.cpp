@@ -1,4 +1,4 @@
-// Sections 5.1 to 5.4 and 8 of the Raft paper, where they say more than figure 2.
+// Sections 5.1 to 5.4 and 8 of the Raft paper, as far as they go beyond figure 2.
 #include <set>
 
 #include "paper/solo_server.hpp"

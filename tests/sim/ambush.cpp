@@ -1,5 +1,6 @@
-// The moments in which leases and promises have to hold: a leader is left with a bare majority, and
-// those of it that have promised are killed and back at once, while reads by lease are in the air.
+// Attacks at the moments when leases and promises matter. A leader is left with a bare majority,
+// and the members of it that have promised are killed and restarted at once, while lease reads are
+// in flight.
 #include <algorithm>
 
 #include "sim/world.hpp"
@@ -37,8 +38,8 @@ void World::ambush() {
   at(strikes + between(faults_, milliseconds(100), milliseconds(700)), Undo{spells_.size() - 1});
 }
 
-// A leader that has just let go of its whole log takes writes that it can tell nobody: what the
-// next one sends meets other entries right after the snapshot.
+// Isolates a leader that has just discarded its whole log and lets it take writes that reach no
+// other server. The next leader's messages then meet other entries right after the snapshot.
 void World::isolate_compacted(Host& h) {
   const raft::Raft& raft = h.node->raft();
   const raft::Index base = raft.log().base_index();

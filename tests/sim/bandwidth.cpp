@@ -1,15 +1,15 @@
-// Links that carry little: bytes wait in queues, which fill up, as those of the server's peer links
-// do. And what leaves a server is counted.
+// Slow links: bytes wait in queues that fill up, like those of the server's peer links. This file
+// also reports what each server sends to the checkers of resends and memory.
 #include "sim/world.hpp"
 
 namespace vesper::sim {
 namespace {
 
-constexpr std::size_t kSlice = 1'000;  // bytes that go without a look at the other channel
+constexpr std::size_t kSlice = 1'000;  // bytes sent before the other channel gets its turn
 
 }  // namespace
 
-// One server's links, or the one to another server, in both directions or in one.
+// Slows the links of one server, some or all of them, in both directions or in one.
 void World::narrow(Spell& spell) {
   const std::size_t a = pick_host();
   const std::int64_t shape = faults_.between(0, 3);
@@ -40,7 +40,8 @@ void World::forget_queues(Link& l) {
   }
 }
 
-// As peer/out_link.cpp: what does not fit is dropped, and a message into an empty queue fits.
+// Like peer/out_link.cpp: a message that does not fit is dropped; an empty queue accepts any
+// message.
 void World::enqueue(std::size_t from, std::size_t to, raft::Channel channel, Deliver message) {
   Link& l = link(from, to);
   Link::Queue& queue = l.queues[channel == raft::Channel::bulk ? 1 : 0];
@@ -58,7 +59,7 @@ void World::enqueue(std::size_t from, std::size_t to, raft::Channel channel, Del
   if (!std::exchange(l.pumping, true)) pump(from, to);
 }
 
-// The two connections of a link share it slice by slice.
+// The two connections of a link share its bandwidth slice by slice.
 void World::pump(std::size_t from, std::size_t to) {
   Link& l = link(from, to);
   if (l.rate == 0 || (l.queues[0].waiting.empty() && l.queues[1].waiting.empty())) {
@@ -80,7 +81,7 @@ void World::pump(std::size_t from, std::size_t to) {
   after(nanoseconds(static_cast<std::int64_t>(take) * 1'000'000'000 / l.rate), Pump{from, to});
 }
 
-// ---- what is sent, and why it may be sent again
+// ---- what is sent, and when it may be resent
 
 void World::observe_bytes(Host& h, std::size_t to, const node::PeerMessage& message,
                           raft::Channel channel) {
@@ -102,7 +103,7 @@ void World::observe_bytes(Host& h, std::size_t to, const node::PeerMessage& mess
         beats_.wrote(who, entry.origin.server.value, append->term.value, entry.index.value);
     }
     const std::uint64_t first = append->entries.front().index.value;
-    // Judged where connections are what TCP makes of them, and the server takes in what comes.
+    // Checked only if connections behave like TCP and the receiver has room for the entries.
     const Violation wrong = sent_bytes_.sent(who, to, append->term.value, first, sizes, channel);
     const Host& target = host(to);
     const bool full =

@@ -1,12 +1,12 @@
-// What has to succeed at the end of a world, when nothing goes wrong any more, beside what poll()
-// looks at.
+// What has to succeed at the end of a world, after the faults have stopped, in addition to the
+// checks of poll().
 #include <algorithm>
 
 #include "sim/world.hpp"
 
 namespace vesper::sim {
 
-// K11: a hand-over succeeds while reads by lease go on, where clocks keep to what leases assume.
+// K11: a leadership transfer succeeds during lease reads, if clocks meet the assumptions of leases.
 void World::want_hand_over() {
   std::vector<std::size_t> healthy;
   for (const auto& h : hosts_)
@@ -30,15 +30,15 @@ void World::move_step(Client& client) {
   if (client.transfers.empty()) ask_transfer(client);
 }
 
-// A server that waits for a snapshot cannot tell whether the next leader has come into office, and
-// to ask there again would take that snapshot away: each leader sends its own.
+// A server that waits for a snapshot cannot tell whether the next leader is elected. Asking there
+// again would discard that snapshot, because each leader sends its own. So ask another server.
 void World::move_elsewhere(Client& client) {
   hang_up(client);
   do client.host = (client.host + 1) % hosts_.size();
   while (host(client.host).outside || host(client.host).wiped || host(client.host).gone_for_good);
 }
 
-// One server is slow, and stays so, while clients write on for a while: it has to catch up.
+// Makes one server slow while clients keep writing: it has to catch up.
 void World::load_slow_follower() {
   std::vector<std::size_t> healthy;
   for (const auto& h : hosts_)

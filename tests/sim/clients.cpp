@@ -1,5 +1,6 @@
-// Clients as programs are: each has a connection to one server, sends requests on it, some at once,
-// tries again elsewhere what was refused, and remembers what it saw. Every answer is judged.
+// Clients that behave like real programs. Each has a connection to one server, sends requests on
+// it, some of them pipelined, retries refused requests elsewhere, and records every reply for the
+// checks.
 #include <algorithm>
 
 #include "base/checksum.hpp"
@@ -72,12 +73,12 @@ bool World::connect(Client& client) {
   return client.connection != 0;
 }
 
-// One request in all its forms. A revision that never exists makes each delete's bytes its own, a
-// value that comes once each put's.
+// Creates a random request. A revision that never exists makes the bytes of each delete unique; a
+// value that is used once does the same for each put.
 Operation World::invent(Client& client) {
   Prng& random = client.random;
   Operation operation;
-  // One key is hot.
+  // 40 % of the requests use one hot key.
   operation.key = fmt::format("k{}", chance(random, 40) ? 0 : random.between(1, kKeys - 1));
   operation.invoked = (now_ - kBegin).ns;
   const std::int64_t dice = random.between(1, 100);
@@ -90,7 +91,7 @@ Operation World::invent(Client& client) {
   if (operation.kind == Operation::Kind::put) {
     operation.json = chance(random, 20);
     operation.value = operation.json ? fmt::format("[{}]", values_) : fmt::format("v{}", values_);
-    // Where links are narrow, enough to fill them.
+    // With slow links, enough bytes to fill them.
     const std::int64_t small = plan_.has(FaultKind::narrow) ? 70 : 92;
     if (const std::int64_t size = random.between(1, 100); size > small && !operation.json)
       operation.value.resize(
@@ -109,7 +110,7 @@ Operation World::invent(Client& client) {
     default: break;
   }
   if (operation.kind == Operation::Kind::remove) {
-    // If-None-Match: * says no more of a delete than that it never deletes.
+    // A delete with If-None-Match: * would never delete anything.
     operation.if_none_match = Expectation{false, {nonce}};
   }
   if (chance(random, 45)) {
@@ -119,8 +120,8 @@ Operation World::invent(Client& client) {
   return operation;
 }
 
-// What programs do with a token: they ask again until they know, some at two servers at once, some
-// long after they knew; and some, by mistake, use it for something else.
+// Retries like real programs do: until the outcome is known, some at two servers at once, some long
+// after the reply. Some reuse the idempotency key for another request by mistake.
 void World::ask_keyed(Client& client, Operation operation) {
   Prng& random = client.random;
   client.keyed.push_back(operation);
@@ -140,7 +141,7 @@ void World::ask_keyed(Client& client, Operation operation) {
   ask(client, std::move(operation));
 }
 
-// Next time, there or elsewhere.
+// Repeats the request at the client's next step, on the same server or another.
 void World::retry(Client& client, Operation operation) {
   if (client.again.size() < 4) client.again.push_back(std::move(operation));
 }
@@ -153,7 +154,7 @@ void World::choose_read(Client& client, Operation& operation) {
   else if (dice <= 60 && plan_.leases) operation.level = Level::lease;
   if (operation.level == Level::stale && chance(random, 40))
     operation.max_staleness = milliseconds(random.between(1, 400)).ns;
-  // Read your writes, wherever you are; now and then somewhat more than that.
+  // Read-your-writes on any server, sometimes with a slightly higher revision.
   if (chance(random, 20))
     operation.min_revision =
         client.highest + static_cast<std::uint64_t>(chance(random, 30) ? random.between(1, 3) : 0);
@@ -183,7 +184,7 @@ void World::ask(Client& client, Operation operation) {
   post(h, node::ClientWrite{ticket, SharedBytes::copy_of(command), deadline});
 }
 
-// Asks for another leader. Not part of the history: what becomes of it is seen in who leads.
+// Asks for another leader. Not part of the history: the leaders themselves show the outcome.
 void World::ask_transfer(Client& client) {
   Host& h = host(client.host);
   const node::Ticket ticket{client.connection, client.next_request++};
@@ -237,7 +238,7 @@ void World::client_step(std::size_t c) {
     const auto old = client.random.between(0, static_cast<std::int64_t>(client.keyed.size()) - 1);
     return ask(client, client.keyed[static_cast<std::size_t>(old)]);
   }
-  // Now and then several requests at once, as a pipelining client sends them.
+  // Sometimes several requests at once, like a pipelining client.
   const std::int64_t burst = chance(client.random, 20) ? client.random.between(2, 8) : 1;
   for (std::int64_t n = 0; n < burst; ++n) {
     Operation operation = invent(client);
@@ -246,8 +247,8 @@ void World::client_step(std::size_t c) {
   }
 }
 
-// For the moments in which a leader falls and does not know it yet: everybody reads and writes the
-// same key, so that an answer from the past is one.
+// For the moments when a leader has been deposed and does not know it: all clients read and write
+// the same key, so that a stale reply is noticed.
 void World::excite() {
   for (std::size_t c = 0; c < clients_.size(); ++c)
     for (std::int64_t n = clients_[c].random.between(3, 8); n > 0; --n)
@@ -276,13 +277,13 @@ void World::poke(const Poke& poke) {
   ask(client, std::move(operation));
 }
 
-// With a token it can be found out what became of it.
+// A retry with the same idempotency key can find out the outcome.
 void World::give_up(Client& client, std::size_t operation) {
   const Operation& asked = history_.operation(operation);
   if (!asked.token.empty() && chance(client.random, 75)) retry(client, asked);
 }
 
-// Whoever asked will never know.
+// The client never learns the outcome of its open requests.
 void World::forget(Client& client) {
   for (const auto& [request, operation] : client.open) {
     history_.unknown(operation);
@@ -318,7 +319,7 @@ void World::on_reply(Host& h, const node::Ticket& ticket, node::ClientReply& rep
   }
 }
 
-// Who is named has been elected in that term, and is the one that was asked for.
+// The named server was elected in that term, and is the requested one.
 void World::on_transferred(Client& client, const node::Ticket& ticket,
                            const node::ClientReply& reply) {
   const auto to = client.transfers.extract(ticket.request).mapped();
@@ -357,7 +358,7 @@ void World::on_answer(Client& client, const node::Ticket& ticket, std::size_t op
       retry(client, asked);
     }
     check(history_.refused(operation));
-    // Elsewhere, perhaps, they know better.
+    // Another server may have a leader.
     if (chance(client.random, 50) && client.open.empty()) hang_up(client);
     return;
   }
@@ -390,13 +391,13 @@ void World::on_answer(Client& client, const node::Ticket& ticket, std::size_t op
   check(history_.wrote(operation, outcome, now));
 }
 
-// The token has not been kept: asked again, it is refused again or carried out.
+// The key was not kept: a retry is refused again or carried out.
 void World::refused_full(Client& client, const Operation& asked) {
   tally_.count(Count::idempotency_refused_full);
   if (chance(client.random, 40)) retry(client, asked);
 }
 
-// The instant that a stale read names, where clocks keep to what is assumed of them.
+// The instant that a stale read names, if clocks meet the assumptions.
 std::optional<Age> World::age_of(const Host& h, const node::ReadResult& read) const {
   if (!read.staleness) return std::nullopt;
   Age age{read.staleness->ns, std::nullopt};

@@ -1,4 +1,4 @@
-// The newest snapshot is damaged while its server is down, and the one before it has to do.
+// Damages the newest snapshot while its server is down; the one before it has to be enough.
 #include <algorithm>
 
 #include "sim/world.hpp"
@@ -6,8 +6,8 @@
 
 namespace vesper::sim {
 
-// What is in the newest snapshot alone is lost with it: then the server says so, and the damage is
-// undone here. Else it starts from the one before.
+// If acknowledged state is only in the newest snapshot, the server refuses to start, and the damage
+// is undone here. Otherwise it starts from the snapshot before.
 Result<node::RecoveredNode> World::recover(Host& h) {
   const auto once = [&] {
     return node::recover(h, h.id, raft::Incarnation(hosts_random_.next() | 1), plan_.wal,
@@ -28,7 +28,7 @@ Result<node::RecoveredNode> World::recover(Host& h) {
   tally_.count(Count::snapshots_damaged);
   auto found = once();
   if (found) {
-    // Padding does no harm.
+    // Damage to padding has no effect.
     if (found.value().durable.snapshot.last_index < index)
       tally_.count(Count::snapshots_fallen_back);
     return found;

@@ -1,4 +1,4 @@
-// Messages between peers as a person reads them.
+// Messages between peers as text, for traces.
 #pragma once
 
 #include <string>

@@ -1,5 +1,5 @@
-// Actions by time, then by order of creation. A heap of small keys over a slab of actions: what is
-// sorted is not what is moved.
+// Actions ordered by time, then by order of creation. A heap of small keys refers to a slab of
+// actions, so that sorting does not move the actions.
 #pragma once
 
 #include <algorithm>

@@ -1,4 +1,4 @@
-// What goes wrong in a world, and when it ends.
+// Injects faults into a world and ends them.
 #include <algorithm>
 #include <cerrno>
 
@@ -21,14 +21,14 @@ std::optional<std::size_t> World::leader() {
   return found;
 }
 
-// The leader more often than its share.
+// The leader is picked more often than the others.
 std::size_t World::pick_host() {
   const auto leads = leader();
   if (leads && chance(faults_, 35)) return *leads;
   return static_cast<std::size_t>(faults_.between(0, static_cast<std::int64_t>(hosts_.size()) - 1));
 }
 
-// One, or a majority, or all.
+// One server, a majority, or all of them.
 std::vector<std::size_t> World::pick_hosts() {
   std::vector<std::size_t> all;
   for (std::size_t i = 0; i < hosts_.size(); ++i) all.push_back(i);
@@ -45,7 +45,7 @@ void World::next_fault() {
   if (!faulty_) return;
   after(between(faults_, milliseconds(200), plan_.fault_gap_max), NextFault{});
   if (hanging_) return;
-  // Those of these kinds happen by themselves; skew is for life.
+  // The remaining kinds are not injected here: they happen by other means. Clock skew is permanent.
   static constexpr FaultKind kInjected[] = {
       FaultKind::crash,     FaultKind::power,  FaultKind::pause,    FaultKind::slow,
       FaultKind::partition, FaultKind::oneway, FaultKind::reset,    FaultKind::loss,
@@ -110,7 +110,7 @@ void World::inject_process(FaultKind kind) {
     Host& h = host(i);
     if (kind == FaultKind::jump) {
       tally_.count(Count::fault_jump);
-      // Now and then beyond what answers are kept for.
+      // Sometimes beyond the time for which results are kept.
       const bool leap = chance(faults_, 15);
       if (leap) tally_.count(Count::fault_leap);
       const Duration forward = leap ? between(faults_, seconds(590), seconds(700))
@@ -138,14 +138,14 @@ void World::inject_process(FaultKind kind) {
       tally_.count(Count::fault_shutdown);
       trace("server {} is asked to shut down", i);
       h.stopping = true;
-      // It hands leadership over first, and goes on serving meanwhile.
+      // It transfers leadership first, and keeps serving meanwhile.
       post(h, node::HandOver{});
       after(between(faults_, {}, milliseconds(250)), Shut{i, h.boot});
       after(seconds(1), Kill{i, h.boot, false});
     } else {
       tally_.count(power ? Count::fault_power : Count::fault_crash);
       crash(h, power);
-      // Some are back before anybody's lease or patience has ended.
+      // Some restart before any lease or election timeout has ended.
       const bool quick = chance(faults_, 35);
       if (quick && chance(faults_, 40)) excite();
       after(between(faults_, milliseconds(1), quick ? milliseconds(40) : seconds(3)), Restart{i});
@@ -153,7 +153,7 @@ void World::inject_process(FaultKind kind) {
   }
 }
 
-// Figure 8 needs leaders that fall with half of their work done.
+// Figure 8 needs leaders that fail in the middle of their work.
 void World::strike(Host& h) {
   if (!h.serves() || !h.node->raft().is_leader()) return;
   tally_.count(Count::leaders_struck);
@@ -196,7 +196,7 @@ void World::cut_partition(Spell& spell) {
   std::vector<bool> side(n);
   for (std::size_t i = 0; i < n; ++i) side[i] = chance(faults_, 50);
   const std::size_t special = pick_host();
-  // One alone, the leader as like as not, more often than the others.
+  // More often than the other shapes: one server alone, usually the leader.
   static constexpr std::int64_t kDrawn[] = {0, 1, 1, 2, 3, 4};
   const std::int64_t shape = kDrawn[faults_.between(0, 5)];
   const std::size_t reach = n / 4 + (n > 1 ? 1 : 0);
@@ -221,7 +221,7 @@ void World::cut_oneway(Spell& spell) {
   for (std::size_t b = 0; b < hosts_.size(); ++b) {
     if (b == a || (shape == 2 && chance(faults_, 50))) continue;
     if (shape == 0) cut(spell, a, b);  // mute
-    else cut(spell, b, a);             // deaf, or to some
+    else cut(spell, b, a);             // deaf, to all or to some
   }
   trace("one way: server {} is {}", a, shape == 0 ? "mute" : "deaf");
 }
@@ -298,8 +298,8 @@ void World::inject_disk(FaultKind kind) {
   }
 }
 
-// Up to where damage to a segment is always noticed: its last frame, if it is the log's last, looks
-// torn (docs/disk-format.md).
+// Damage to a segment below this offset is always noticed. Damage to the last frame of the log
+// looks like a torn write (docs/disk-format.md).
 static std::uint64_t noticed_up_to(test::MemFs& disk, const std::string& file,
                                    raft::Incarnation incarnation) {
   const std::string bytes = disk.content(file);
@@ -316,8 +316,8 @@ static std::uint64_t noticed_up_to(test::MemFs& disk, const std::string& file,
   return 0;
 }
 
-// Damage to what was synced, while nobody looks. That it is noticed is asked, and no more. It costs
-// a voter as a lost disk does, so it does not come before that may happen, either.
+// Flips bits of synced data while the server is down. The server only has to notice. It costs a
+// voter like a lost disk, so it happens only when a disk may be lost.
 void World::flip() {
   const std::size_t i = pick_host();
   Host& h = host(i);
@@ -340,7 +340,7 @@ void World::flip() {
   after(milliseconds(100), Restart{i});
 }
 
-// ---- their ends ---------------------------------------------------------------------------
+// ---- ends of faults -----------------------------------------------------------------------
 
 void World::begin(Spell spell, Duration lasts) {
   const bool loses = spell.kind == FaultKind::loss || spell.kind == FaultKind::delay ||
@@ -372,7 +372,7 @@ void World::undo(std::size_t fault) {
   }
 }
 
-// Q5: a minority that stays dead, cut off, slow or sick, and the others have to go on.
+// Q5: a minority stays dead, cut off or slow, or has a hung disk. The others have to keep serving.
 void World::choose_core() {
   const std::size_t room = (voters() - 1) / 2;
   if (room == 0 || !minority_left()) return;
@@ -381,7 +381,8 @@ void World::choose_core() {
     const std::size_t i = pick_host();
     Host& h = host(i);
     if (h.outside || h.wiped || !minority_left()) continue;
-    // No one founds beside a log that can be reached, though its server does nothing with it.
+    // No server founds a cluster beside a reachable log, even if the server with the log does
+    // nothing.
     if (voters_ == 0 && !h.holds.is_none()) continue;
     h.outside = true;
     tally_.count(Count::fault_core);
@@ -397,7 +398,7 @@ void World::choose_core() {
       if (shape == 4) cut(spell, i, j);
       if (shape == 4 || shape == 5) cut(spell, j, i);
     }
-    // What still works of it goes on.
+    // The part that still works keeps running.
     if (shape > 1) {
       resume(h);
       if (!h.up()) start(h);

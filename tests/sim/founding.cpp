@@ -1,6 +1,5 @@
-// Disks that are lost and lists that grow and shrink, at any moment; and the judge of what may
-// never come of that: a second cluster, while a server that could be reached has the first one's
-// data.
+// Disks that are lost and lists that grow and shrink, at any moment. The check at the end of this
+// file reports a second cluster that is founded while a reachable server has data of the first one.
 #include <algorithm>
 
 #include "base/checksum.hpp"
@@ -11,12 +10,12 @@ namespace vesper::sim {
 namespace {
 
 constexpr Duration kSampleEvery = milliseconds(10);
-// Dials come at least once a second; a process may be slow; its clock may run at half speed.
+// Servers dial at least once a second; a process may be slow; its clock may run at half speed.
 constexpr Duration kDialSlack = seconds(2);
 
 }  // namespace
 
-// ---- what is known of the committed configuration ------------------------------------------
+// ---- the committed configuration -----------------------------------------------------------
 
 void World::learn_configuration(const raft::Entry& entry) {
   raft::Configuration configuration;
@@ -30,17 +29,17 @@ void World::learn_configuration(const raft::Entry& entry) {
   }
   for (const raft::Voter& voter : configuration.voters) {
     registered_[voter.id.value] = voter.incarnation;
-    // Its disk was lost on the way here.
+    // Its disk was lost while this registration was in flight.
     Host& h = host(voter.id.value);
     if (voter.incarnation.value != 0 && voter.incarnation != h.born) count_as_lost(h);
   }
-  // Those that came with a longer list are no voters of this cluster.
+  // Servers that were added by a longer list are not voters of this cluster.
   for (const auto& h : hosts_)
     if (h->number() >= voters_) h->wiped = true;
 }
 
-// Whether one more voter may be lost. Before it is registered a voter counts for nothing, and it is
-// registered by a leader only.
+// True if one more voter may be lost. A voter does not count before it is registered, and only a
+// leader registers it.
 bool World::minority_left() const {
   if (voters_ == 0) return lost_hosts_ + 1 <= (hosts_.size() - 1) / 2;
   std::size_t count = 0;
@@ -68,7 +67,7 @@ bool World::another_holds_the_cluster(const Host& h) const {
   });
 }
 
-// Whether the disk may be lost; and what that means for the rest of this world.
+// Returns whether the disk may be lost, and records the consequences for the rest of this world.
 bool World::lose_disk(Host& h) {
   if (h.outside || h.gone_for_good) return false;
   if (voters_ == 0) {
@@ -92,7 +91,7 @@ bool World::lose_disk(Host& h) {
 }
 
 void World::wipe() {
-  // Some lose several at once, as when volumes are not mounted.
+  // Sometimes several servers lose their disks at once, as when volumes are not mounted.
   for (const std::size_t i : plan_.lose_majority ? pick_hosts() : std::vector{pick_host()}) {
     Host& h = host(i);
     if (!lose_disk(h)) continue;
@@ -106,13 +105,13 @@ void World::wipe() {
     h.disk.lie_after_failed_syncs();
     safety_.wiped(i);
     leases_.wiped(i);
-    // Whoever voted for it has not voted for what comes back, whatever term that founds in.
+    // Votes for the old incarnation are not votes for the new one, in whatever term it founds.
     std::erase_if(ballots_, [&](const auto& ballot) { return ballot.first.second == i; });
     after(between(faults_, {}, seconds(1)), Restart{i});
   }
 }
 
-// The operator edits the list; a server goes by the one that it was started with.
+// The operator edits the list; a running server keeps the list that it was started with.
 void World::change_list() {
   tally_.count(Count::fault_lists);
   list_ = static_cast<std::size_t>(faults_.between(1, static_cast<std::int64_t>(hosts_.size())));
@@ -131,7 +130,7 @@ bool World::lists_agree(const Host& a, const Host& b) const {
   return a.listed == b.listed || both_know;
 }
 
-// What a handshake tells, refused or not. An unproven word can only keep a server from founding.
+// What a handshake reveals, even a refused one. An unproven statement can only prevent founding.
 void World::say_state(std::size_t to, const Host& of, bool proven) {
   if (of.number() >= host(to).listed) return;
   raft::PeerState state = of.node->raft().peer_state();
@@ -140,7 +139,7 @@ void World::say_state(std::size_t to, const Host& of, bool proven) {
   post(host(to), node::PeerStateHeard{of.id, state});
 }
 
-// ---- the judge ----------------------------------------------------------------------------
+// ---- the check -----------------------------------------------------------------------------
 
 void World::sample() {
   sampling_ = true;
@@ -158,15 +157,15 @@ void World::sample() {
   after(kSampleEvery, Sample{});
 }
 
-// It leads from an empty log since there is a cluster. What was begun before, by another founder,
-// may live on in a log until a leader of the cluster truncates it; L3 and L7 judge that.
+// True if the server leads from an empty log although a cluster exists. A Bootstrap of an earlier
+// founder may stay in a log until a leader of the cluster truncates it; L3 and L7 check that.
 bool World::founds_another(const Host& h) {
   const raft::Raft& raft = h.node->raft();
   const Id128 here = raft.configuration().cluster_id;
   if (here.is_none() || here == cluster_ || begun_.contains(here)) return false;
   if (!cluster_.is_none()) return raft.is_leader();
-  // Where disks were lost before anything was committed, the founder of a term may not be known to
-  // its voters any more: then another one may lead it.
+  // If disks were lost before anything was committed, the voters may have forgotten the founder of
+  // a term. Then another founder may lead that term.
   const std::uint64_t term = raft.current_term().value;
   if (doomed_ && raft.is_leader() && term <= begun_in_) return true;
   begun_.insert(here);
@@ -189,8 +188,8 @@ void World::judge_second_founding(const Host& h) {
                         "reach server {}, which has the first one's data, for {} ms",
                         h.number(), term.value, founder, other->number(), (now_ - since).ms()));
     }
-  // No one could have known. What two clusters do is no longer the affair of any judge, nor what
-  // they have done in this turn.
+  // No server could have known. Other checks do not apply to two clusters, nor to what they have
+  // done in this turn.
   failure_.reset();
   tally_.count(Count::second_foundings);
   trace("server {} founds a second cluster: no data of the first could be reached", h.number());

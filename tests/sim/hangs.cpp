@@ -1,5 +1,6 @@
-// Minutes in which servers hang, so that nothing can be decided or others lead on; and minutes in
-// which nothing happens at all. What is kept for ten minutes is asked for again at their end.
+// Minutes in which servers hang, so that nothing can be decided or others lead; and minutes in
+// which nothing happens at all. At the end, clients retry keys with results that are kept for ten
+// minutes.
 #include <algorithm>
 
 #include "sim/world.hpp"
@@ -7,12 +8,12 @@
 namespace vesper::sim {
 namespace {
 
-constexpr Duration kPrelude = seconds(6);  // by then all other faults are over
+constexpr Duration kPrelude = seconds(6);  // all other faults end within this time
 constexpr Duration kKept = seconds(600);
 
 }  // namespace
 
-// Some, in no order.
+// Draws `n` servers in random order.
 std::vector<std::size_t> World::draw_hosts(std::size_t n) {
   std::vector<std::size_t> drawn;
   for (std::size_t i = 0; i < hosts_.size(); ++i) drawn.push_back(i);
@@ -24,7 +25,7 @@ std::vector<std::size_t> World::draw_hosts(std::size_t n) {
   return drawn;
 }
 
-// At its beginning keyed writes come, so that some wait in a log for what follows.
+// Keyed writes arrive at the beginning, so that some are still in a log when the servers hang.
 void World::hang() {
   if (!faulty_) return;
   tally_.count(Count::fault_hang);
@@ -34,7 +35,7 @@ void World::hang() {
       after(between(faults_, {}, milliseconds(300)), Insist{c, true});
   const std::int64_t dice = faults_.between(1, 100);
   if (dice <= 35) {
-    // First all disks are slow: those writes are decided late.
+    // All disks are slow at first, so that those writes are decided late.
     trace("a lull begins");
     for (auto& h : hosts_)
       h->stalled_until = std::max(h->stalled_until, now_ + milliseconds(1'200));
@@ -65,8 +66,8 @@ void World::hang() {
   begin(std::move(spell), lasts);
 }
 
-// As long as it takes, or, more often than not, just short of the time for which the answer of a
-// write is kept that was decided late.
+// Usually ends just before the result of a write that was decided late expires; otherwise it lasts
+// a random time.
 void World::lull() {
   tally_.count(Count::lulls);
   lull_ = true;
@@ -128,7 +129,7 @@ void World::insist(const Insist& what) {
   ask_keyed(client, std::move(operation));
 }
 
-// Nothing keeps anybody from anything.
+// True in a lull without any fault.
 bool World::is_healthy() {
   if (!lull_ || loss_percent_ > 0 || delay_max_ != plan_.delay_max) return false;
   for (const Link& link : links_)

@@ -33,7 +33,7 @@ bool History::names(const Expectation& expectation, const Seen& seen) {
          expectation.revisions.end();
 }
 
-// What the documentation says that a write does.
+// Applies a write as the documentation describes it.
 Outcome History::apply(const Operation& operation) {
   std::vector<Version>& versions = versions_[operation.key];
   const Seen before = versions.empty() ? Seen{} : versions.back().seen;
@@ -72,8 +72,8 @@ bool History::is_full() const {
   return kept >= most_kept_;
 }
 
-// The first of a token is carried out; what comes within ten minutes of the last one gets its
-// answer. Where there is no room for it, nothing is carried out, and it stays new.
+// The first write of an idempotency key is carried out. A write within ten minutes of the last one
+// gets its result. If the table is full, nothing is carried out, and the key stays new.
 Outcome History::apply_once(const Operation& operation) {
   if (operation.token.empty()) return apply(operation);
   const auto at = tokens_.find(operation.token);
@@ -118,7 +118,7 @@ Violation History::committed(std::uint64_t command, std::int64_t stamp, const Pa
   return std::nullopt;
 }
 
-// No point in the order may lie before one that had been answered when this was invoked.
+// A point in the order may not lie before one that was answered before this operation was invoked.
 Violation History::sees(Tracked& tracked, std::uint64_t revision, bool effect) {
   tracked.end = End::ok;
   tracked.seen = revision;
@@ -139,7 +139,7 @@ Violation History::wrote(std::size_t operation, const Outcome& outcome, std::int
   Tracked& tracked = operations_[operation];
   if (tracked.end != End::open) return fmt::format("answered twice: {}", name(tracked));
   std::vector<Applied>& applied = written_[tracked.command].applied;
-  // One of those that came into the log since it was asked for, and that nobody else was told of.
+  // One of the entries committed since this write was invoked, and not yet matched to a reply.
   Applied* mine = nullptr;
   const Applied* other = nullptr;
   std::uint64_t least = UINT64_MAX;
@@ -166,7 +166,7 @@ Violation History::wrote(std::size_t operation, const Outcome& outcome, std::int
   return wrong;
 }
 
-// What it misses was told to nobody before the instant that it names.
+// What a stale read misses, no client was told before the instant that the read names.
 Violation History::judge_stale(const Tracked& tracked, std::uint64_t revision,
                                const Age& age) const {
   if (tracked.what.max_staleness && age.staleness > *tracked.what.max_staleness)
@@ -238,7 +238,7 @@ Violation History::judge_connections() const {
     std::uint64_t seen = 0;
     std::size_t operation = 0;
   };
-  // Requests of a connection were invoked in their order.
+  // operations_ is in the order of invocation, so a connection's requests are in their order.
   std::unordered_map<std::uint64_t, Last> last;
   for (std::size_t i = 0; i < operations_.size(); ++i) {
     const Tracked& tracked = operations_[i];

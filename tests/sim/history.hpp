@@ -1,9 +1,9 @@
-// Judges what clients were told: a model of the store of its own, fed with the one order in which
-// operations were committed. It shares no code with the store.
+// Checks the replies to clients against a model of the store. The model applies operations in the
+// order in which they were committed, and shares no code with the store.
 //
-// Why that is linearizability: every answer agrees with the model at one point of that one order
-// (of a write its own point, of a read the revision that it names), and no point lies before one
-// that had been answered when the operation was invoked. Stale reads are held to what they promise.
+// This proves linearizability: every reply agrees with the model at one point of that order (a
+// write at its own point, a read at the revision that it names). No point lies before one that had
+// been answered when the operation was invoked. Stale reads are checked against their own promise.
 #pragma once
 
 #include <cstdint>
@@ -27,7 +27,7 @@ struct Expectation {
 struct Outcome {
   enum class Kind { put, removed, absent, failed, reused, full } kind = Kind::absent;
   std::uint64_t revision = 0, create_revision = 0, version = 0, current_revision = 0;
-  bool replayed = false;  // decided by an earlier request of the same token
+  bool replayed = false;  // decided by an earlier request with the same idempotency key
   bool operator==(const Outcome&) const = default;
 };
 
@@ -44,17 +44,17 @@ struct Operation {
   std::string key, value;
   bool json = false;
   std::optional<Expectation> if_match, if_none_match;
-  std::string token;       // of a write that may come again; empty: none
-  std::uint64_t body = 0;  // what the token stands for
+  std::string token;       // idempotency key of a write that may be retried; empty: none
+  std::uint64_t body = 0;  // identifies the request that belongs to the key
   enum class Level { linearizable, lease, stale } level = Level::linearizable;
-  std::uint64_t min_revision = 0;             // of a read
-  std::optional<std::int64_t> max_staleness;  // ns, of a stale read
+  std::uint64_t min_revision = 0;             // for a read
+  std::optional<std::int64_t> max_staleness;  // ns, for a stale read
   std::uint64_t connection = 0, request = 0;
-  std::int64_t invoked = 0;  // ns, for the message
+  std::int64_t invoked = 0;  // ns, for messages
 };
 
-// A stale read's own word: at most so old. `as_of` is that instant in the world's time, where its
-// clock can be trusted to say so.
+// The upper bound that a stale read claims for its age. `as_of` is the instant that it names in the
+// world's time, if the clock is accurate enough to tell.
 struct Age {
   std::int64_t staleness = 0;
   std::optional<std::int64_t> as_of;
@@ -62,35 +62,36 @@ struct Age {
 
 class History {
  public:
-  // So many tokens, and a new one is refused as long as the time of none of them is over.
+  // The table has room for this many keys. While none has expired, a new key is refused.
   void keep_at_most(std::size_t tokens) { most_kept_ = tokens; }
 
-  // Of an operation, in the order of invocation. `command`: a hash of a write's bytes, by which it
-  // is known in the log. The same bytes again are another attempt at the same write.
+  // Records an operation, in the order of invocation. `command` is a hash of a write's bytes, which
+  // identifies it in the log. The same bytes again are another attempt at the same write.
   std::size_t invoke(Operation operation, std::uint64_t command);
 
   const Operation& operation(std::size_t i) const { return operations_[i].what; }
 
-  // How it ended. Once at most for each. `now`: the world's time, which never falls.
+  // How an operation ended, at most once each. `now`: the world's time, which never falls.
   Violation wrote(std::size_t operation, const Outcome& outcome, std::int64_t now = 0);
   Violation read(std::size_t operation, const Seen& seen, std::uint64_t revision,
                  std::int64_t now = 0, const std::optional<Age>& age = std::nullopt);
   Violation refused(std::size_t operation);  // certainly not applied
   void unknown(std::size_t operation);
 
-  // The next command of the committed log, with the stamp of its entry. Whether the answer of its
-  // token has to be known, or to be forgotten, the time that has passed says; between the two only,
-  // the stamps do.
+  // The next command of the committed log, with the stamp of its entry. The elapsed time decides
+  // whether the result of its key has to be known or forgotten; the stamps decide only between the
+  // two bounds.
   Violation committed(std::uint64_t command, std::int64_t stamp = 0, const Passed& passed = {});
 
-  // At the end: one connection's operations took effect in their order.
+  // At the end: the operations of each connection took effect in order.
   Violation judge_connections() const;
 
-  // The model's state after all that is committed.
+  // The model's state after everything that is committed.
   std::uint64_t revision() const { return revision_; }
   std::size_t keys() const { return present_; }
   Seen at_end(std::string_view key) const;
-  // visit(token, revision of its answer), of those whose answers have to be kept: the newest.
+  // Calls visit(key, revision of its result) for up to `most` of the newest results that must be
+  // kept.
   template <typename Visit>
   void for_newest_kept(std::size_t most, Visit&& visit) const {
     for (auto at = decided_.rbegin(); at != decided_.rend() && most > 0; ++at, --most) {
@@ -98,16 +99,16 @@ class History {
       if (!over(token, stamp_, passed_)) visit(*at, token.outcome.revision);
     }
   }
-  // When the token's answer was decided or asked for last; null where it never was.
+  // When the key's result was last decided or replayed; null if never.
   const Passed* asked(const std::string& token) const {
     const auto at = tokens_.find(token);
     return at == tokens_.end() ? nullptr : &at->second.asked;
   }
-  std::int64_t stamp() const { return stamp_; }           // of the entry committed last
-  std::uint64_t forgotten() const { return forgotten_; }  // tokens that came again too late
-  // Tokens that came again after ten minutes, in which too little could be decided.
+  std::int64_t stamp() const { return stamp_; }           // of the last committed entry
+  std::uint64_t forgotten() const { return forgotten_; }  // keys retried after they expired
+  // Replays of keys after more than ten minutes, because too little could be decided meanwhile.
   std::uint64_t kept_over_outages() const { return kept_over_outages_; }
-  // How often a new token was taken after others had been refused.
+  // How often a new key was accepted after another had been refused.
   std::uint64_t room_again() const { return room_again_; }
 
  private:
@@ -116,29 +117,29 @@ class History {
     Operation what;
     std::uint64_t command = 0;
     End end = End::open;
-    std::size_t since = 0;    // of a write: how often its bytes had been committed at invocation
-    std::uint64_t floor = 0;  // the highest revision that anybody had been told at invocation
-    // When ok: the revision at its point. Equal answers to the same bytes leave open which of some
-    // entries was its own.
+    std::size_t since = 0;    // for a write: commits of the same bytes before the invocation
+    std::uint64_t floor = 0;  // the highest revision that any client had been told at invocation
+    // If ok: the revision at its point. If several entries have the same bytes and equal results,
+    // the write's own entry is not known; these two are the bounds.
     std::uint64_t seen = 0, seen_at_most = 0;
   };
-  // What became of one entry of the log.
+  // The outcome of one entry of the log.
   struct Applied {
     Outcome outcome;
-    std::uint64_t at = 0;  // the model's revision then
-    bool told = false;     // to whom asked: each entry answers one attempt at most
+    std::uint64_t at = 0;  // the model's revision after it
+    bool told = false;     // matched to a reply: each entry answers at most one attempt
   };
-  // Writes of the same bytes. Without a token each attempt but the last was refused.
+  // Writes with the same bytes. Without an idempotency key every attempt but the last was refused.
   struct Written {
-    std::size_t first = 0;  // of the operations
+    std::size_t first = 0;  // position in operations_
     std::size_t attempts = 0, refused = 0;
     std::vector<Applied> applied;
   };
-  // K1: what a token stands for, and the answer that it has.
+  // K1: the request that belongs to an idempotency key, and its result.
   struct Token {
     std::uint64_t body = 0;
-    std::int64_t stamp = 0;  // of the entry that asked last
-    Passed asked;            // when it was committed
+    std::int64_t stamp = 0;  // of the last entry that got the result
+    Passed asked;            // when that entry was committed
     Outcome outcome;
   };
   struct Version {
@@ -150,7 +151,7 @@ class History {
     std::uint64_t revision = 0;
   };
 
-  static constexpr std::int64_t kAnswersKept = 600'000'000'000;  // after the decision: ten minutes
+  static constexpr std::int64_t kAnswersKept = 600'000'000'000;  // ns after the decision
   static constexpr std::int64_t kStampsKept = kAnswersKept + LogClock::kMostUndecided;
 
   static bool over(const Token& token, std::int64_t stamp, const Passed& passed) {
@@ -170,7 +171,7 @@ class History {
   std::vector<Tracked> operations_;
   std::unordered_map<std::uint64_t, Written> written_;  // by command
   std::unordered_map<std::string, Token> tokens_;
-  std::vector<std::string> decided_;  // tokens, in that order
+  std::vector<std::string> decided_;  // keys, in the order of their decisions
   std::map<std::string, std::vector<Version>, std::less<>> versions_;
   std::uint64_t revision_ = 1;
   std::size_t present_ = 0;
@@ -180,7 +181,7 @@ class History {
   Passed passed_;
   std::uint64_t forgotten_ = 0, kept_over_outages_ = 0, room_again_ = 0;
   std::size_t most_kept_ = 100'000;
-  bool refuses_ = false;  // the last new token was refused
+  bool refuses_ = false;  // the last new key was refused
 };
 
 }  // namespace vesper::sim

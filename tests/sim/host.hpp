@@ -1,4 +1,4 @@
-// One server of a world: its disk and clock survive, its process is rebuilt at each start. It
+// One server of a world. Its disk and clock survive; its process is rebuilt at each start. It
 // stands between the production node and the world on every port, so that the process can die
 // between any two effects of one turn.
 #pragma once
@@ -15,7 +15,7 @@ namespace vesper::sim {
 
 class World;
 
-// A host's monotonic clock: its own speed, and jumps forward. The world's time is nobody's.
+// A host's monotonic clock, with its own speed and jumps forward. No host knows the world's time.
 class Clock {
  public:
   Clock() = default;
@@ -23,12 +23,12 @@ class Clock {
       : world_(world), local_(local), rate_(rate) {}
 
   Instant read(Instant world) const { return local_ + scaled(world - world_, rate_, kMillion); }
-  // The first instant at which it reads `local` or more.
+  // The first instant in the world's time at which this clock reads `local` or more.
   Instant when(Instant local) const {
     if (local == kNever) return kNever;
     return world_ + scaled(local - local_, kMillion, rate_) + nanoseconds(1);
   }
-  // How long the world takes for so much of its time.
+  // How much time of the world passes while this clock counts `local`.
   Duration in_world(Duration local) const { return scaled(local, kMillion, rate_); }
   void jump(Duration forward) { local_ = local_ + forward; }
 
@@ -42,14 +42,14 @@ class Clock {
   std::int64_t rate_ = kMillion;
 };
 
-// What was posted to a server, as far as it proves something to a checker once its turn comes.
+// A message that was posted to a server and proves something to a checker once its turn handles it.
 struct Overheard {
   enum class Kind { lease_asked, heartbeat_answered, index_told } kind;
   std::size_t from = 0;
   raft::Term term;
   std::uint64_t round = 0;
   Duration lease;
-  Instant followed;  // index_told: a majority had followed the leader up to then
+  Instant followed;  // index_told: a majority followed the leader at this instant
 };
 
 struct Host final : node::Transport, node::Clients, storage::Fs {
@@ -57,22 +57,22 @@ struct Host final : node::Transport, node::Clients, storage::Fs {
   raft::ServerId id;
   Clock clock;
   test::MemFs disk{1};
-  // Of its life.
-  bool wiped = false;          // its disk is not the one that is registered, or it is no voter
+  // For the whole life of the server.
+  bool wiped = false;          // its disk is not the registered one, or it is not a voter
   bool gone_for_good = false;  // its data was refused
-  raft::Incarnation born;      // of its directory; 0: empty
-  Id128 holds;                 // the cluster whose Bootstrap entry is durable on its disk
+  raft::Incarnation born;      // of its data directory; 0: empty
+  Id128 holds;                 // the cluster of the Bootstrap entry that is durable on its disk
   std::size_t listed = 0;      // servers in the list that its process was started with
-  bool outside = false;        // not of the core that has to go on at the end
-  bool hangs = false;          // for minutes: nothing brings it back
-  // Of its disk.
+  bool outside = false;        // not one of the servers that have to serve at the end
+  bool hangs = false;          // for minutes: no other fault or restart ends it
+  // The disk.
   Instant stalled_until;
-  Duration slow_disk;    // each job takes up to so much longer
-  bool failing = false;  // a call has been told to fail
+  Duration slow_disk;    // each job takes up to this much longer
+  bool failing = false;  // a call is set to fail
   bool full = false;
-  // Of its processor.
+  // The processor.
   Duration slowness;
-  // Of its process.
+  // The process.
   std::uint64_t boot = 0;  // 0: down
   bool paused = false;
   bool stopping = false;
@@ -80,28 +80,28 @@ struct Host final : node::Transport, node::Clients, storage::Fs {
   Instant wake_at = kNever;  // in the world's time
   std::vector<node::Input> while_paused;
   std::vector<Overheard> overheard;
-  bool job_failed = false;  // of its disk, in this process
+  bool job_failed = false;  // a disk job failed in this process
   raft::Index offered;      // the newest snapshot that a leader asked about
-  raft::Index emptied;      // it led, and its log ended here, where its snapshot does
-  raft::HardState voted;    // as of the end of its last turn
-  std::vector<std::pair<node::Ticket, node::ClientReply>> replies;  // of the turn under way
+  raft::Index emptied;      // as leader, its log ended here, at its snapshot
+  raft::HardState voted;    // at the end of its last turn
+  std::vector<std::pair<node::Ticket, node::ClientReply>> replies;  // of the current turn
   static constexpr std::int64_t kUnlimited = INT64_MAX;
   std::int64_t effects_left = kUnlimited;
   std::uint64_t turns = 0;
-  // E12: it follows a leader of this term that it heard lately, when its turn begins; 0: it does
-  // not. Or it has been told that a leader's process is gone, or hands over.
+  // E12: the term of the leader that it has heard lately, at the beginning of its turn; 0: none.
+  // excused: it has learned that a leader's process is gone or transfers leadership.
   raft::Term sticks_to;
   bool excused = false;
-  // As a leader, at the end of its last turn, with as much uncommitted as it may have.
+  // Set if it leads at the end of its last turn and has as many uncommitted bytes as allowed.
   struct Full {
-    raft::Term term;  // 0: not so
+    raft::Term term;  // 0: not set
     raft::Index commit, last;
   };
   Full full_log;
   node::RecoveredNode recovery;  // its log and snapshots
   std::unique_ptr<node::Node> node;
-  node::Counters counted;  // of which the tally knows
-  raft::Term campaigned;   // likewise
+  node::Counters counted;  // the counters that the tally has already added
+  raft::Term campaigned;   // the last term that the tally has counted
 
   bool up() const { return boot != 0; }
   bool serves() const { return boot != 0 && !paused; }
@@ -130,7 +130,7 @@ struct Host final : node::Transport, node::Clients, storage::Fs {
   Result<void> sync_directory() override { return disk.sync_directory(); }
 
  private:
-  // False once the process has died in the turn under way: nothing leaves any more.
+  // False once the process has died in the current turn: no more effects leave.
   bool lives() {
     if (effects_left == kUnlimited) return true;
     if (effects_left <= 0) return false;

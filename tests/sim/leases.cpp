@@ -9,7 +9,7 @@ namespace {
 
 constexpr std::size_t kRemembered = 64;
 
-// What a lease of this length costs the server that answers: eleven tenths of it.
+// How long the server that replies is bound by a lease of this length.
 std::int64_t promise_of(std::int64_t lease) {
   return lease * 11 / 10;
 }
@@ -22,8 +22,8 @@ void Leases::asks(std::size_t server, std::uint64_t term, std::int64_t lease, st
   s.promised_until = std::max(s.promised_until, local + promise_of(lease));
 }
 
-// The same round comes again with duplicates and told commits. An answer does not say which of them
-// it answers, so the first one counts.
+// Duplicates and commit notices repeat the same round. A reply does not say which heartbeat of the
+// round it answers, so the first one counts.
 void Leases::hears(std::size_t server, std::uint64_t term, std::uint64_t round, std::int64_t lease,
                    std::int64_t local) {
   std::deque<Heard>& heard = servers_[server].heard;
@@ -37,7 +37,7 @@ Violation Leases::answers(std::size_t server, std::uint64_t term, std::uint64_t 
   Server& s = servers_[server];
   const auto at = std::find_if(s.heard.begin(), s.heard.end(),
                                [&](const Heard& h) { return h.term == term && h.round == round; });
-  if (at == s.heard.end()) return std::nullopt;  // it asked for nothing
+  if (at == s.heard.end()) return std::nullopt;  // the heartbeat asked for no lease
   ++promises_;
   s.promised_to = std::max(s.promised_to, term);
   s.promised_until = std::max(s.promised_until, at->until);

@@ -1,5 +1,5 @@
-// Judges promises and leases (docs/raft.md, "Leases") by what servers say to each other. It knows
-// numbers only and shares no code with what it judges. Durations and instants are in ns, by the
+// Checks promises and leases (docs/raft.md, "Leases") from the messages between servers. It knows
+// only numbers and shares no code with what it checks. Durations and instants are in ns, by the
 // clock of the server that they belong to.
 #pragma once
 
@@ -11,35 +11,34 @@
 
 namespace vesper::sim {
 
-using Violation = std::optional<std::string>;  // what is, or nothing
+using Violation = std::optional<std::string>;  // the broken rule, or nothing
 
 class Leases {
  public:
   explicit Leases(std::size_t servers) : servers_(servers) {}
 
-  // A heartbeat that asks for a lease leaves its leader, which promises, too.
+  // A leader sends a heartbeat that asks for a lease; the leader promises, too.
   void asks(std::size_t server, std::uint64_t term, std::int64_t lease, std::int64_t local);
-  // A server takes such a heartbeat in.
+  // A server handles such a heartbeat.
   void hears(std::size_t server, std::uint64_t term, std::uint64_t round, std::int64_t lease,
              std::int64_t local);
-  // Its answer leaves: from here on the promise counts, and it began when the heartbeat was taken
-  // in.
+  // Its reply leaves. From now on the promise counts; it began when the heartbeat was handled.
   Violation answers(std::size_t server, std::uint64_t term, std::uint64_t round);
   // A server votes, perhaps for itself: never within a promise to the leader of an older term.
   Violation votes(std::size_t server, std::uint64_t term, std::int64_t local);
   // The process ends. Its promises outlive it.
   void ends(std::size_t server) { servers_[server].heard.clear(); }
-  // The disk is lost, and its votes count nowhere from now on.
+  // The disk is lost, and the server's votes no longer count.
   void wiped(std::size_t server) { servers_[server] = {}; }
 
-  // Somebody leads this term. True where it is a newer one than any before.
+  // A server leads this term. Returns true if the term is newer than any before.
   bool elected(std::uint64_t term) {
     if (term <= newest_) return false;
     newest_ = term;
     return true;
   }
-  // A server that leads `term` has a lease at this instant. From the instant at which a later
-  // leader is elected on, none may: a majority has promised not to elect it before.
+  // A server that leads `term` holds a lease at this instant. Once a later leader is elected, none
+  // may: a majority has promised not to elect it before.
   Violation holds(std::size_t server, std::uint64_t term) const;
 
   std::uint64_t promises() const { return promises_; }

@@ -4,8 +4,9 @@
 
 namespace vesper::sim {
 
-// Between two moments at which a leader shows that entries can be decided the clock may go on, but
-// not beyond what one leader adds: until it gives up, and for its oldest entry that is not decided.
+// Between two moments at which a leader shows that entries can be decided, the clock may run. It
+// may not run further than one leader can take it: until that leader gives up, and by at most the
+// limit for its oldest undecided entry.
 Passed LogClock::passed_by(std::int64_t now) const {
   Passed passed = passed_;
   passed.at_most += std::min(scaled(now - passed_.now, fastest_) + jumped_, most_unseen_);

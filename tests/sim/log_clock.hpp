@@ -1,6 +1,5 @@
-// Judges the cluster's clock by the world's true time. No stamp tells time here: what the clock may
-// have counted at most, and has to have counted at least, follows from when leaders committed, or
-// had nothing left to commit.
+// Checks the cluster's clock by the world's true time, not by stamps. The bounds on what the clock
+// may have counted follow from when leaders committed, or had nothing left to commit.
 #pragma once
 
 #include <algorithm>
@@ -10,12 +9,12 @@
 
 namespace vesper::sim {
 
-using Violation = std::optional<std::string>;  // what is, or nothing
+using Violation = std::optional<std::string>;  // the broken rule, or nothing
 
-// At the commit of an entry. Log time since an earlier one is between the two differences, and one
-// second more at most, since an entry is stamped up to a second before it is committed.
+// At the commit of an entry. Log time since an earlier entry lies between the two differences, plus
+// at most one second, since an entry is stamped up to a second before it is committed.
 struct Passed {
-  std::int64_t now = 0;  // ns of the world
+  std::int64_t now = 0;  // ns of the world's time
   std::int64_t at_least = 0, at_most = 0;
 };
 
@@ -25,27 +24,27 @@ class LogClock {
   static constexpr std::int64_t kMostUndecided = kSecond;
 
   // The rates of the slowest and the fastest clock, in millionths. `patience`: how long a leader
-  // leads that hears from nobody.
+  // keeps leading without replies.
   LogClock(std::int64_t slowest, std::int64_t fastest, std::int64_t patience)
       : slowest_(slowest), fastest_(fastest), most_unseen_(patience + kMostUndecided) {}
 
-  // A turn of a leader has ended. `healthy`: nothing has kept it from a majority since its last
-  // one.
+  // A turn of a leader has ended. `healthy`: it could reach a majority the whole time since its
+  // last turn.
   struct Turn {
     std::int64_t now = 0;
     std::uint64_t term = 0;
-    bool all_committed = false;   // whatever its log holds
+    bool all_committed = false;   // its log has no uncommitted entry
     bool committed_more = false;  // in this turn
     bool healthy = false;
   };
   void leads(const Turn& turn);
-  // Some server's clock jumps forward.
+  // A server's clock jumps forward.
   void jumps(std::int64_t forward) { jumped_ += forward; }
 
-  // The next entry of the committed log. After leads() of the turn that committed it.
+  // The next entry of the committed log. Call it after leads() of the turn that committed it.
   Violation commits(std::uint64_t term, std::int64_t stamp);
   const Passed& passed() const { return passed_; }
-  // Of this moment, if something were committed in it.
+  // The bounds for this moment, as if an entry were committed now.
   Passed passed_by(std::int64_t now) const;
 
  private:
@@ -55,13 +54,13 @@ class LogClock {
   }
 
   std::int64_t slowest_, fastest_, most_unseen_;
-  Passed passed_;            // now: of the last turn that showed that entries can be decided
+  Passed passed_;            // as of the last turn that showed that entries can be decided
   std::int64_t jumped_ = 0;  // since then
   Turn last_;
-  std::int64_t ran_ = 0;  // at least, since the last commit and in its term
+  std::int64_t ran_ = 0;  // the least that it ran since the last commit, within its term
   std::int64_t stamp_ = 0;
   std::uint64_t term_ = 0;
-  std::int64_t furthest_ = INT64_MAX;  // the least stamp - at_most so far
+  std::int64_t furthest_ = INT64_MAX;  // the smallest stamp - at_most so far
 };
 
 }  // namespace vesper::sim

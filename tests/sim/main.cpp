@@ -1,5 +1,5 @@
-// vesper-sim: runs simulated worlds by seed and says what they exercised. Exit code 0 only without
-// a failure, 1 with one, 2 for arguments that make no sense.
+// vesper-sim: runs simulated worlds by seed and prints what they exercised. Exit code 0 without a
+// failure, 1 with one, 2 for wrong arguments.
 #include <fmt/core.h>
 #include <sys/resource.h>
 
@@ -118,8 +118,8 @@ struct Summary {
   std::map<std::uint64_t, std::string> failures;
   Tally tally;
   double simulated = 0, wall = 0;
-  double cpu = 0;           // of the processor, all processes together
-  std::uint64_t trace = 0;  // of all worlds, in whatever order they came
+  double cpu = 0;           // CPU seconds of all processes together
+  std::uint64_t trace = 0;  // of all worlds; independent of the order in which they end
 
   double speed() const { return wall > 0 ? simulated / wall : 0; }
   double events_per_second() const {
@@ -146,7 +146,7 @@ void print_json(const Summary& s) {
   std::printf("%s}}\n", out.c_str());
 }
 
-// What differs from run to run goes to `speed`.
+// Figures that differ from run to run go to `speed`.
 void print_text(const Summary& s, std::FILE* speed) {
   for (std::size_t i = 0; i < kCounts; ++i)
     std::printf("%-24s %llu\n", std::string(kCountNames[i]).c_str(),
@@ -186,7 +186,7 @@ int main(int argc, char** argv) {
     usage(stderr);
     return 2;
   }
-  vesper::log::init(vesper::log::Level::error, "");  // worlds trace what they do themselves
+  vesper::log::init(vesper::log::Level::error, "");  // worlds write their own traces
   if (arguments.options.trace) std::setvbuf(stdout, nullptr, _IOLBF, 1 << 16);
   std::FILE* const to = arguments.json ? stderr : stdout;
   const auto began = std::chrono::steady_clock::now();

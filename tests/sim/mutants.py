@@ -1,7 +1,7 @@
-"""Deliberate bugs, one at a time, and within how many seeds the simulator has to find each.
+"""Deliberate bugs, one at a time, and the number of seeds in which the simulator must find each.
 
-mutants.py check --root DIR             every text stands exactly once in the tree, and the table in
-                                        docs/testing.md has a row for each (a cheap test)
+mutants.py check --root DIR             checks that every text occurs exactly once in the tree, and
+                                        that docs/testing.md has a row for each bug (a cheap test)
 mutants.py run --root DIR [NAME...]     builds and runs each in a copy of the tree, writes its row
                                         (scripts/mutants.sh; --jobs N, --build DIR to keep it)
 mutants.py rows --root DIR              gives each its row in the table, "not run" if it had none
@@ -21,13 +21,13 @@ RAFT, NODE, STORAGE, KV = "src/raft/", "src/node/", "src/storage/", "src/kv/"
 
 
 class Mutant(NamedTuple):
-    name: str  # what the bug is
+    name: str  # describes the bug
     rule: str  # a code of docs/rules.md, or "bounds" (see there)
     file: str
     text: str  # occurs exactly once
     replacement: str
-    seeds: int  # found within these, from seed 1 on
-    more: tuple = ()  # (file, text, replacement) where one edit does not make the bug
+    seeds: int  # must be found within this many seeds, from seed 1 on
+    more: tuple = ()  # (file, text, replacement) if one edit is not enough
 
 
 MUTANTS = (
@@ -186,7 +186,7 @@ MUTANTS = (
            "leader == nullptr || write_block()", 300),
     Mutant("a transfer is refused as in a cluster of one", "K11", NODE + "requests.cpp",
            "voters.size() == 1 && ", "", 300),
-    # ---- requests that come again
+    # ---- retried requests
     Mutant("a snapshot lacks the answers to tokens", "K1", KV + "snapshot.cpp",
            "section_ == kKeys && results_ > 0",
            "section_ == kKeys && results_ > kMaxIdempotencyKeys", 300,
@@ -237,7 +237,7 @@ MUTANTS = (
            "config_.election_timeout * 2);\n",
            "", 1000),
     # ---- leases, stale reads
-    # Without the assertions that would see them first.
+    # Without the assertions that would find them first.
     Mutant("a vote is given within a promise", "K7", RAFT + "follower.cpp",
            "  if (promise_.binds(now_)) return VoteRefusal::promised;  // a hand-over "
            "is no exception\n",
@@ -345,7 +345,7 @@ def edits(mutant):
 
 
 def problems(root):
-    """Mutants whose text does not stand exactly once in their file."""
+    """Mutants whose text does not occur exactly once in their file."""
     for mutant in MUTANTS:
         for file, text, _ in edits(mutant):
             try:
@@ -382,7 +382,7 @@ def read_table(root):
 
 
 def write_table(root, found):
-    """`found`: name -> (seed, by), of those that were run. The others keep their rows."""
+    """`found`: name -> (seed, by), of the mutants that were run. The others keep their rows."""
     before, rows, after = read_table(root)
     lines = []
     for mutant in MUTANTS:
@@ -403,7 +403,7 @@ def table_problems(root):
 
 
 def found_by(said):
-    """What saw a bug, in a word or two."""
+    """What found a bug, in a word or two."""
     if "ssert" in said:
         return "an assertion"
     if "does not start" in said:
@@ -412,7 +412,7 @@ def found_by(said):
 
 
 def copy_changed(source, target):
-    """Only what differs, and with the time of now: ninja believes times."""
+    """Copies only files that differ, with the current time, because ninja compares times."""
     if os.path.exists(target) and filecmp.cmp(source, target, shallow=False):
         return
     shutil.copyfile(source, target)
@@ -436,7 +436,7 @@ def build(folder, jobs):
 
 
 def judge(folder, mutant, jobs):
-    """How many seeds it took (None: not found within its number), and what was said."""
+    """The number of seeds it took (None: not found within its limit), and the output."""
     originals = {}
     try:
         for file, text, replacement in edits(mutant):

@@ -1,5 +1,6 @@
-// Connections as the server's Peers keep them: each server dials each other one, speaks on what it
-// has dialled, and tells its node who came and who is gone. Messages are lost, late, twice.
+// Connections as the server's Peers keep them: each server dials every other one, sends on the
+// connections that it has dialled, and tells its node which peers connect and disconnect. Messages
+// are lost, delayed and duplicated.
 #include "base/checksum.hpp"
 #include "node/codec.hpp"
 #include "sim/describe.hpp"
@@ -35,7 +36,7 @@ void World::transmit(Host& from, std::size_t to, const node::PeerMessage& messag
   Host& target = host(to);
   if (!l.up) return lose(from.number(), to);
   if (target.boot != l.met_boot) {
-    // Nobody is there any more: the first packet is answered by a reset.
+    // The process is gone: a reset answers the first packet.
     if (linked(from.number(), to))
       after(between(network_, microseconds(50), delay_max_), Reset{from.number(), to, l.epoch});
     return lose(from.number(), to);
@@ -83,7 +84,7 @@ void World::schedule_delivery(Link& l, raft::Channel channel, Deliver message) {
 void World::deliver(Deliver& message) {
   Host& to = host(message.to);
   const Link& l = link(message.from, message.to);
-  // Out of order, what is old may even come after the connection that it was sent on.
+  // Without ordering, an old message may arrive even after its connection has ended.
   const bool lost =
       to.boot != message.to_boot || l.cuts > 0 || (plan_.in_order && l.epoch != message.epoch);
   if (!lost) {
@@ -100,7 +101,7 @@ void World::deliver(Deliver& message) {
   if (spare_bytes_.size() < 256) spare_bytes_.push_back(std::move(message.bytes));
 }
 
-// ---- who is connected with whom -----------------------------------------------------------
+// ---- connections --------------------------------------------------------------------------
 
 void World::dial(std::size_t from, std::size_t to, Duration delay) {
   Link& l = link(from, to);
@@ -120,7 +121,7 @@ void World::on_dial(const Dial& dialled) {
   if (a.paused || a.stopping || !linked(from, to) || host(to).paused) return dial(from, to, again);
   Host& b = host(to);
   if (!b.up()) {
-    gone(from, to);  // refused: nobody is there
+    gone(from, to);  // connection refused
     return dial(from, to, again);
   }
   if (b.stopping || !handshake(a, b)) {
@@ -138,7 +139,7 @@ void World::on_dial(const Dial& dialled) {
   tally_.count(Count::connections);
   mix(from * 64 + to);
   announce(from, to);
-  // The other side has proven itself by dialling.
+  // The other side has proven its identity by dialling.
   meet(to, from);
   say_state(to, a, true);
   if (!link(to, from).up) dial(to, from, between(network_, {}, milliseconds(2)));
@@ -161,7 +162,7 @@ bool World::handshake(Host& a, Host& b) {
   return false;
 }
 
-// Another process than the one met before: that one is gone.
+// If the process is not the one met before, the earlier one is gone.
 void World::meet(std::size_t who, std::size_t other) {
   Link& l = link(who, other);
   const std::uint64_t boot = host(other).boot;
@@ -191,7 +192,7 @@ void World::gone(std::size_t who, std::size_t other) {
   post(host(who), node::PeerDisconnected{host(other).id});
 }
 
-// What is under way on it is lost; it is dialled again at once.
+// Loses what is in flight on the connection, and dials again at once.
 void World::reset(std::size_t from, std::size_t to) {
   Link& l = link(from, to);
   if (!l.up) return;
@@ -201,7 +202,7 @@ void World::reset(std::size_t from, std::size_t to) {
   dial(from, to, between(network_, microseconds(100), milliseconds(3)));
 }
 
-// A process has ended: its kernel says so to whom it can reach.
+// A process has ended: its kernel resets the connections from every reachable peer.
 void World::connections_end(Host& h) {
   for (std::size_t j = 0; j < hosts_.size(); ++j) {
     if (j == h.number()) continue;

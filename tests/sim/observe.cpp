@@ -1,5 +1,5 @@
-// What the world tells its checkers: everything that leaves a server, and what a server is after
-// each turn.
+// What the world tells its checkers: everything that leaves a server, and the state of a server
+// after each turn.
 #include <algorithm>
 #include <cerrno>
 
@@ -27,12 +27,12 @@ std::uint64_t hash_of(const raft::Entry& entry) {
 
 void World::observe_send(Host& h, const node::PeerMessage& message) {
   const auto* m = std::get_if<raft::Message>(&message);
-  if (m == nullptr || founds_another(h)) return;  // observe() judges that
+  if (m == nullptr || founds_another(h)) return;  // observe() checks that
   const std::size_t who = h.number();
   const std::uint64_t incarnation = h.incarnation().value;
   const std::uint64_t now_term = h.node->raft().current_term().value;
   if (const auto* request = std::get_if<raft::VoteRequest>(m)) {
-    if (request->pre_vote) return;  // its term is nobody's yet
+    if (request->pre_vote) return;  // no server has entered its term yet
     if (h.campaigned < request->term) tally_.count(Count::elections);
     if (h.campaigned < request->term && request->transfer) tally_.count(Count::hand_overs);
     h.campaigned = std::max(h.campaigned, request->term);
@@ -54,19 +54,20 @@ void World::observe_send(Host& h, const node::PeerMessage& message) {
   }
 }
 
-// A grant names its candidate by where it goes.
+// The receiver of a granted vote is its candidate.
 void World::observe_vote(Host& h, std::size_t to, const node::PeerMessage& message) {
   const auto* m = std::get_if<raft::Message>(&message);
   const auto* vote = m == nullptr ? nullptr : std::get_if<raft::VoteReply>(m);
   if (vote == nullptr || vote->pre_vote || !vote->granted()) return;
   check(safety_.votes(h.number(), h.incarnation().value, vote->for_term.value, to));
   ballots_[{vote->for_term, to}].push_back(h.number());
-  // A vote is forgotten, if it is, before anything else is written.
+  // A server that forgets its vote does so before anything else is written: crash it now.
   if (faulty_ && plan_.has(FaultKind::power) && one_in(faults_, 30))
     after(between(faults_, {}, milliseconds(3)), Kill{h.number(), h.boot, chance(faults_, 70)});
 }
 
-// E12: where a turn begins with a leader that was heard lately, no vote is given in it.
+// E12: if a turn begins with a leader that was heard lately, the server grants no vote in that
+// turn.
 void World::observe_stickiness(Host& h) {
   const raft::HardState& now = h.node->raft().hard_state();
   if (h.sticks_to.value == 0 || now.current_term <= h.sticks_to) return;
@@ -141,7 +142,7 @@ void World::observe_restart(Host& h) {
       [&](std::uint64_t i) { return hash_of(entry(i)); }));
 }
 
-// What a hung disk, or one that is full to the last byte, holds back does not grow with time.
+// What a hung or completely full disk holds back must not grow with time.
 void World::check_bounds(Host& h) {
   const raft::Raft& raft = h.node->raft();
   const std::uint64_t writes = raft.last_write().value - raft.persisted().value;
@@ -153,8 +154,8 @@ void World::check_bounds(Host& h) {
   check_uncommitted(h);
 }
 
-// A leader with as many uncommitted bytes of its own term as it may have takes no command before
-// something is committed.
+// A leader that has reached its limit of uncommitted bytes of its own term accepts no command
+// before something is committed.
 void World::check_uncommitted(Host& h) {
   const raft::Raft& raft = h.node->raft();
   const raft::Log& log = raft.log();
@@ -176,7 +177,7 @@ void World::check_uncommitted(Host& h) {
   h.full_log = {raft.current_term(), raft.commit_index(), log.last_index()};
 }
 
-// From scratch: the digest, and each item against the model.
+// Recomputes the digest and compares each item with the model.
 void World::compare_store(const Host& h) {
   const kv::Store& store = h.node->store();
   tally_.count(Count::digests_recomputed);
@@ -206,10 +207,10 @@ void World::count(Host& h) {
   const node::Counters& now = h.node->counters();
   node::Counters& before = h.counted;
   if (now.snapshots_installed != before.snapshots_installed) {
-    // Between an installed snapshot and the Write that cuts the log.
+    // Crash between the installation of a snapshot and the Write that cuts the log.
     if (faulty_ && plan_.has(FaultKind::crash) && chance(faults_, 15))
       after(between(faults_, {}, plan_.disk_max), Kill{h.number(), h.boot, chance(faults_, 50)});
-    // And now and then the file that it left cannot be read.
+    // Sometimes the received file cannot be read afterwards.
     if (faulty_ && plan_.has(FaultKind::ioerror) && chance(faults_, 10)) {
       h.failing = true;
       h.disk.fail(test::MemFs::Call::read, static_cast<std::uint64_t>(faults_.between(0, 8)), EIO);

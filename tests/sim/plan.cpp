@@ -21,7 +21,7 @@ constexpr std::array<std::size_t, 8> kSizes = {1, 3, 3, 3, 3, 5, 5, 7};
 // One bound for Q1, Q3 and Q5, in units of the longest election timeout.
 constexpr std::int64_t kSettleTimeouts = 20;
 
-// Small, so that a short run sees many segments.
+// Small segments, so that a short run sees many of them.
 storage::WalOptions small_wal() {
   storage::WalOptions options;
   options.segment_bytes = 64u << 10;
@@ -30,15 +30,15 @@ storage::WalOptions small_wal() {
   return options;
 }
 
-// Ten minutes cost as much as fifty worlds: few have them, and no short timeouts.
+// Ten minutes cost as much as fifty worlds. So few worlds have them, and none with short timeouts.
 bool draw_hang(Prng& random, const Options& options, Plan& plan) {
   if (random.between(1, 100) > 4 || options.leaves_out(FaultKind::hang)) return false;
   plan.kinds |= 1u << static_cast<unsigned>(FaultKind::hang);
   return true;
 }
 
-// Clocks: a little off in most worlds, in some as far as leases allow (1.095 is 21 % faster than
-// 0.905), wildly in others. Returns the rate of the slowest.
+// Clocks are slightly off in most worlds, as far off as leases allow in some (1.095 is 21 % faster
+// than 0.905), and wildly off in others. Returns the rate of the slowest.
 std::int64_t draw_clocks(Prng& random, Plan& plan) {
   const auto chance = [&](std::int64_t percent) { return random.between(1, 100) <= percent; };
   const std::int64_t off = chance(15) ? 0 : chance(30) ? 95'000 : 20'000;
@@ -65,8 +65,8 @@ bool drawn_apart(FaultKind kind) {
   return kind == FaultKind::hang || kind == FaultKind::narrow;
 }
 
-// Small bounds, so that a short run meets them. From numbers of their own: the rest of a world
-// stays what its seed has made of it.
+// Small bounds, so that a short run reaches them. They have their own random numbers, so that the
+// rest of the world stays what its seed has made it.
 void draw_bounds(const Options& options, Plan& plan) {
   Prng random(~options.seed);
   constexpr std::uint32_t narrow = 1u << static_cast<unsigned>(FaultKind::narrow);
@@ -80,14 +80,14 @@ void draw_bounds(const Options& options, Plan& plan) {
   plan.kinds &= ~options.without;
 }
 
-// A table of answers that is soon full, and that has room again where enough time passes.
+// A table of idempotency keys that soon fills up, and has room again after enough time.
 void draw_replies(const Options& options, Plan& plan) {
   Prng random(~options.seed * 4 + 1);
   if (random.between(1, 100) <= (plan.has(FaultKind::hang) ? 25 : 15))
     plan.max_idempotency_keys = static_cast<std::size_t>(random.between(3, 20));
 }
 
-// As slow as it may be: a store of many small chunks passes in a second or two all the same.
+// Slow, but fast enough that a store of many small chunks is transferred in a second or two.
 void draw_slow_follower(const Options& options, Plan& plan) {
   Prng random(~options.seed * 4 + 2);
   if (random.between(1, 100) > 25 || plan.servers == 1 || plan.limits.snapshot_chunk_bytes < 1'000)
@@ -142,12 +142,12 @@ Plan make_plan(const Options& options) {
     plan.faults = seconds(std::min(plan.faults.ns / seconds(1).ns, *options.seconds));
   plan.fault_gap_max = milliseconds(between(1'500, 5'500));
 
-  // Each world has some of the kinds: what always happens together hides what happens alone.
+  // Each world has only some kinds: faults that always occur together hide those that occur alone.
   for (std::size_t i = 0; i < kFaultKinds; ++i)
     if (!drawn_apart(static_cast<FaultKind>(i)) && chance(55)) plan.kinds |= 1u << i;
   if (!chance(20)) plan.kinds &= ~(1u << static_cast<unsigned>(FaultKind::churn));
   if (!chance(40)) plan.kinds &= ~(1u << static_cast<unsigned>(FaultKind::core));
-  // Where clocks jump, nothing is asked of leases and of the age of stale reads.
+  // If clocks jump, leases and the age of stale reads are not checked.
   if (!chance(50)) plan.kinds &= ~(1u << static_cast<unsigned>(FaultKind::jump));
   if (!options.flips) plan.kinds &= ~(1u << static_cast<unsigned>(FaultKind::flip));
   draw_bounds(options, plan);
@@ -162,18 +162,18 @@ Plan make_plan(const Options& options) {
   const bool often = chance(40);
   plan.limits.snapshot_entries =
       static_cast<std::uint64_t>(often ? between(5, 100) : between(100, 800));
-  // Few enough that what a turn commits is now and then applied in several.
+  // So few that the commits of one turn are sometimes applied in several turns.
   if (often) plan.limits.entries_per_turn = 1 + plan.limits.snapshot_entries % 5;
   plan.limits.snapshot_bytes =
       static_cast<std::uint64_t>(often ? between(2'000, 40'000) : between(40'000, 300'000));
   plan.limits.snapshot_chunk_bytes =
       static_cast<std::uint32_t>(chance(20) ? between(200, 600) : between(1'000, 8'000));
   plan.raft.log_tail_entries = static_cast<std::size_t>(chance(25) ? 0 : between(0, 20));
-  // One entry a message: what a leader had begun to send when it fell is then often half of it.
+  // One entry per message: a leader that fails has then often sent only half of its entries.
   if (chance(40)) plan.raft.max_append_bytes = static_cast<std::size_t>(between(1, 300));
   if (chance(30)) plan.raft.max_inflight_messages = static_cast<std::size_t>(between(1, 4));
   if (chance(30)) plan.raft.bulk_bytes = static_cast<std::size_t>(between(50, 2'000));
-  // Where elections are quicker than leases end, promises alone protect those (thesis 6.4.1).
+  // If elections are faster than leases end, only promises protect leases (thesis 6.4.1).
   const std::int64_t quick = chance(25) ? between(30, 90) : chance(30) ? between(150, 400) : 150;
   const std::int64_t timeout = draw_hang(random, options, plan) ? std::max(quick, 150l) : quick;
   plan.raft.election_timeout = milliseconds(timeout);

@@ -36,7 +36,7 @@ void ReadRounds::answered(std::size_t leader, std::size_t by, std::uint64_t term
 std::int64_t ReadRounds::followed_until(std::size_t leader, std::uint64_t term,
                                         std::int64_t now) const {
   const Server& s = servers_[leader];
-  const std::size_t others = voters_ / 2;  // that make a majority with the leader
+  const std::size_t others = voters_ / 2;  // followers that form a majority with the leader
   if (others == 0) return now;
   if (s.term != term) return 0;
   VESPER_ASSERT(s.answered.size() <= kMostServers);

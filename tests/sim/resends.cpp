@@ -7,7 +7,7 @@
 namespace vesper::sim {
 namespace {
 
-// For reads, for what an earlier term left undecided, and for the edges of intervals.
+// Allowance for reads, for entries that an earlier term left undecided, and for rounding.
 constexpr std::uint64_t kBeside = 12;
 constexpr std::uint64_t kMostPercent = 110;
 
@@ -64,7 +64,7 @@ Violation Beats::sent(std::size_t from, std::size_t to, std::uint64_t epoch, std
   if (round <= link.round) return std::nullopt;
   if (link.rounds == 0) link.since = local;
   link.round = round;
-  if (tells_of_own) return std::nullopt;  // its clients wait for that
+  if (tells_of_own) return std::nullopt;  // clients of that server wait for this commit
   const auto regular = static_cast<std::uint64_t>((local - link.since) / interval);
   if (++link.rounds <= regular + kBeside) return std::nullopt;
   return fmt::format(

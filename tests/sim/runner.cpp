@@ -21,11 +21,11 @@
 namespace vesper::sim {
 namespace {
 
-constexpr unsigned kSecondsEach = 60;  // of real time; a world that takes longer hangs
+constexpr unsigned kSecondsEach = 60;  // of real time; a world that takes longer is a failure
 constexpr std::uint64_t kBatch = 16;
 constexpr auto kShrinkFor = std::chrono::seconds(60);
 
-// What a child says of one world: this, then the text of the failure.
+// What a child writes for each world, followed by the text of the failure.
 struct Head {
   std::uint64_t seed;
   std::uint64_t failure_size;
@@ -40,9 +40,9 @@ struct Range {
 
 struct Worker {
   pid_t pid = -1;
-  int from = -1;              // a pipe
+  int from = -1;              // the read end of its pipe
   std::FILE* said = nullptr;  // its stderr
-  std::uint64_t next = 0;     // the seed that it is at
+  std::uint64_t next = 0;     // the seed of its current world
   std::uint64_t end = 0;
   std::string buffer;
 };
@@ -58,7 +58,7 @@ void write_all(int fd, const char* data, std::size_t size) {
 }
 
 [[noreturn]] void child(Options options, Range range, int to) {
-  // What one world gives back the next one takes: not by way of the kernel.
+  // Keep freed memory for the next world instead of returning it to the kernel.
   ::mallopt(M_MMAP_THRESHOLD, 64 << 20);
   ::mallopt(M_TRIM_THRESHOLD, 256 << 20);
   for (std::uint64_t seed = range.first; seed < range.end; ++seed) {
@@ -100,7 +100,7 @@ Worker start(const Options& options, Range range) {
   return worker;
 }
 
-// The first line that mentions an assertion, or the last one.
+// The first line that mentions an assertion, or the last line.
 std::string last_words(std::FILE* said) {
   std::rewind(said);
   std::array<char, 512> line{};
@@ -160,7 +160,7 @@ class Crew {
     }
   }
 
-  // False at its end.
+  // Returns false at the end of the pipe.
   bool read(Worker& worker) {
     std::array<char, 8192> bytes{};
     const ssize_t n = ::read(worker.from, bytes.data(), bytes.size());

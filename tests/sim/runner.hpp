@@ -1,5 +1,5 @@
-// Runs worlds in processes of their own, several at a time, so that an assertion that ends one is a
-// failure with a seed like any other; and makes a failing world smaller.
+// Runs worlds in separate processes, several at a time, so that a failed assertion is a failure
+// with a seed like any other. Also makes a failing world smaller.
 #pragma once
 
 #include <cstdint>
@@ -13,21 +13,21 @@ namespace vesper::sim {
 
 struct Report {
   std::uint64_t seed = 0;
-  std::string failure;  // empty: none
+  std::string failure;  // empty: the world passed
   Tally tally;
-  Duration lasted;  // of the world's time
+  Duration lasted;  // in the world's time
   std::uint64_t trace_hash = 0;
 
   bool failed() const { return !failure.empty(); }
 };
 
-// Worlds of the seeds first, first + 1, ..., `count` of them; `done` is called as they end, with
-// `jobs` above 1 in any order. It says whether to go on.
+// Runs `count` worlds with the seeds first, first + 1, ... and calls `done` as each ends, in any
+// order if `jobs` is above 1. `done` returns whether to continue.
 void run_worlds(const Options& options, std::uint64_t first, std::uint64_t count, std::size_t jobs,
                 const std::function<bool(const Report&)>& done);
 
-// Leaves out what can be left out while something still goes wrong: kinds of faults, clients, time,
-// servers. Bounded in time.
+// Removes whatever can be removed while the world still fails: kinds of faults, clients, time,
+// servers. Takes a bounded time.
 Options shrink(Options failing);
 
 }  // namespace vesper::sim

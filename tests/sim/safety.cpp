@@ -25,7 +25,7 @@ void Safety::acknowledges(std::size_t server, std::uint64_t term, std::uint64_t 
   Mirror& mirror = mirrors_[server];
   std::uint64_t& furthest = mirror.acked[term];
   furthest = std::max(furthest, index);
-  // A delayed one speaks of a log that this server may have left; to its leader it was true.
+  // A late acknowledgement is about a log that this server may have left; it was true in its term.
   if (term == now_term) mirror.pending.push_back(index);
 }
 
@@ -60,8 +60,8 @@ Violation Safety::drop_behind(std::size_t server, std::uint64_t index, bool lead
   if (index < mirror.commit)
     return fmt::format("L3: server {} drops entries behind {}, it had committed {}", server, index,
                        mirror.commit);
-  // A server that was frozen since before the term that committed an entry may still hear a leader
-  // of a term before that one, which lacks the entry.
+  // A server that was frozen since before the term that committed an entry may still hear the
+  // leader of an earlier term, which lacks the entry.
   for (std::uint64_t i = index + 1; i <= mirror.last() && i <= committed_.size(); ++i)
     if (committed_[i - 1].term == mirror.term_at(i) && mirror.term >= commit_terms_[i - 1])
       return fmt::format("L7: server {} drops entry {}, which is committed", server, i);
@@ -70,14 +70,14 @@ Violation Safety::drop_behind(std::size_t server, std::uint64_t index, bool lead
   return std::nullopt;
 }
 
-// The log begins later than it did: compacted, or replaced by a snapshot.
+// The log begins later than before: it was compacted, or replaced by a snapshot.
 Violation Safety::rebase(std::size_t server, LogView view) {
   Mirror& mirror = mirrors_[server];
   if (view.base_index == mirror.base_index) return std::nullopt;
   if (view.base_index < mirror.base_index)
     return fmt::format("server {}: its log begins at {} after {}", server, view.base_index,
                        mirror.base_index);
-  // S1: nothing but what is committed is ever in a snapshot.
+  // S1: a snapshot contains only what is committed.
   if (view.base_index > committed_.size() || committed_[view.base_index - 1].term != view.base_term)
     return fmt::format(
         "S1: server {}: its log begins behind entry {} of term {}, which is not "
@@ -113,7 +113,8 @@ Violation Safety::in_term(std::size_t server, std::uint64_t term, bool leader) {
   const bool elected = !leaders_.contains(term);
   if (auto wrong = leads(server, term)) return wrong;
   if (!elected) return std::nullopt;
-  // L7: what was committed in older terms is in its log. By L1 the last of it says so for all.
+  // L7: the leader's log has everything committed in older terms. By L1 it is enough to check the
+  // last of these entries.
   std::uint64_t last = committed_.size();
   while (last > 0 && commit_terms_[last - 1] >= term) --last;
   if (last <= mirror.base_index) return std::nullopt;
@@ -126,7 +127,7 @@ Violation Safety::in_term(std::size_t server, std::uint64_t term, bool leader) {
 Violation Safety::commits_first(std::size_t server, std::uint64_t term, std::uint64_t index,
                                 std::uint64_t durable) {
   const Mirror& mirror = mirrors_[server];
-  // L5, L10: a majority has said that it is durable there, in this term.
+  // L5, L10: a majority has acknowledged in this term that the entry is durable.
   std::size_t have = durable >= index ? 1 : 0;
   for (std::size_t i = 0; i < mirrors_.size(); ++i) {
     if (i == server) continue;
@@ -150,14 +151,14 @@ Violation Safety::commits(std::size_t server, std::uint64_t term, bool leader, s
   if (commit > mirror.last())
     return fmt::format("L9: server {} has committed {}, its log ends at {}", server, commit,
                        mirror.last());
-  // Who commits first leads, or did when the turn began and has stepped down in it.
+  // The first server to commit an entry leads, or led when the turn began and stepped down in it.
   const std::uint64_t leads = leader ? term : mirror.led ? mirror.term : 0;
   for (std::uint64_t i = std::max(mirror.commit, mirror.base_index) + 1; i <= commit; ++i) {
     const Known& here = mirror.entries[i - mirror.base_index - 1];
     if (i > committed_.size()) {
       if (leads == 0)
         return fmt::format("L4: server {} has committed {}, which no leader has", server, i);
-      // L5: what is committed by counting is of the leader's own term, and what lies before it.
+      // L5: counting commits an entry of the leader's own term, and everything before it.
       if (mirror.term_at(commit) != leads)
         return fmt::format("L5: server {} commits {} of term {} by counting, in term {}", server,
                            commit, mirror.term_at(commit), leads);
@@ -202,7 +203,7 @@ Violation Safety::judge_restart(std::size_t server, std::uint64_t incarnation, s
 
 void Safety::wiped(std::size_t server) {
   Mirror& mirror = mirrors_[server];
-  const auto acked = std::move(mirror.acked);  // what others have counted
+  const auto acked = std::move(mirror.acked);  // other servers have counted these
   mirror = Mirror{};
   mirror.acked = acked;
 }

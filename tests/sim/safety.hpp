@@ -1,5 +1,5 @@
-// Judges what servers do to their logs, terms and votes, from the outside and step by step. It
-// knows numbers and hashes only and shares no code with what it judges. docs/rules.md defines the
+// Checks what servers do to their logs, terms and votes, from the outside and step by step. It
+// knows only numbers and hashes and shares no code with what it checks. docs/rules.md defines the
 // codes of the rules.
 #pragma once
 
@@ -13,9 +13,9 @@
 
 namespace vesper::sim {
 
-using Violation = std::optional<std::string>;  // what is, or nothing
+using Violation = std::optional<std::string>;  // the broken rule, or nothing
 
-// One server's log as it can be asked for.
+// The bounds of one server's log.
 struct LogView {
   std::uint64_t base_index = 0;
   std::uint64_t base_term = 0;
@@ -35,52 +35,52 @@ class Safety {
 
   explicit Safety(std::size_t servers) : mirrors_(servers), voters_(servers) {}
 
-  // How many servers vote, before anything is committed.
+  // The number of voters; set before anything is committed.
   void set_voters(std::size_t voters) { voters_ = voters; }
 
-  // ---- what a server says to others. Called when it leaves.
+  // ---- what a server sends; called when the message leaves
 
-  // E2, E3, E4: whom `server` votes for in `term`, itself included.
+  // E2, E3, E4: `server` votes for `candidate` in `term`, perhaps for itself.
   Violation votes(std::size_t server, std::uint64_t incarnation, std::uint64_t term,
                   std::uint64_t candidate);
-  // E3: any message carries a term that the server never falls behind again.
+  // E3: the term of any message; the server must never return to a lower one.
   void promises_term(std::size_t server, std::uint64_t term);
-  // L10: everything up to `index` is durable at `server`, and equals the log of term's leader.
-  // `now_term` is the server's own at this moment.
+  // L10: everything up to `index` is durable at `server`, and equals the log of the leader of
+  // `term`. `now_term` is the server's current term.
   void acknowledges(std::size_t server, std::uint64_t term, std::uint64_t index,
                     std::uint64_t now_term);
-  // E1: who sends what only leaders send.
+  // E1: `server` sends a message that only leaders send.
   Violation leads(std::size_t server, std::uint64_t term);
 
-  // ---- what a server is after a turn
+  // ---- the state of a server after a turn
 
-  // L1, L2, L3, E6: follows the log. `term_at` and `hash_at` answer for the indexes behind the
-  // base.
+  // L1, L2, L3, E6: records changes of the log. `term_at` and `hash_at` give the term and the hash
+  // of an entry after the base.
   template <typename TermAt, typename HashAt>
   Violation follow(std::size_t server, LogView view, bool leader, TermAt&& term_at,
                    HashAt&& hash_at);
-  // The same, all of it: an entry that was replaced by another one of its term is seen.
+  // Compares every entry: notices one that was replaced by another of the same term.
   template <typename HashAt>
   Violation compare_all(std::size_t server, HashAt&& hash_at) const;
-  // L5, L8, L9, S1: behind follow(). `durable`: what a leader counts of its own log.
+  // L5, L8, L9, S1: call after follow(). `durable`: what a leader counts of its own log.
   Violation commits(std::size_t server, std::uint64_t term, bool leader, std::uint64_t commit,
                     std::uint64_t durable);
-  // E3, L7: behind commits().
+  // E3, L7: call after commits().
   Violation in_term(std::size_t server, std::uint64_t term, bool leader);
   // L20: equal state at equal index.
   Violation applied(std::size_t server, std::uint64_t index, Digest digest);
 
-  // ---- what a restart found
+  // ---- the state after a restart
 
-  // L10, E2, E3: everything that was promised is there. The log is then follow()ed anew.
+  // L10, E2, E3: everything that was promised is there. Then follow()s the log from the beginning.
   template <typename TermAt, typename HashAt>
   Violation restarts(std::size_t server, std::uint64_t incarnation, std::uint64_t term,
                      std::optional<std::uint64_t> voted_for, LogView view, TermAt&& term_at,
                      HashAt&& hash_at);
-  // The disk is lost: nothing that was promised under the old incarnation counts any more.
+  // The disk is lost: promises under the old incarnation no longer count.
   void wiped(std::size_t server);
 
-  // Committed anywhere, in index order from 1.
+  // Entries committed on any server, in index order from 1.
   const std::vector<Known>& committed() const { return committed_; }
 
  private:
@@ -89,21 +89,21 @@ class Safety {
   };
   struct Mirror {
     std::uint64_t base_index = 0, base_term = 0;
-    std::deque<Known> entries;  // behind the base
-    std::uint64_t term = 0;     // seen last in this process
-    bool led = false;           // it was the leader of `term` then
-    std::uint64_t commit = 0;   // likewise
+    std::deque<Known> entries;  // after the base
+    std::uint64_t term = 0;     // when last seen in this process
+    bool led = false;           // it was the leader of `term` when last seen
+    std::uint64_t commit = 0;   // when last seen in this process
     std::uint64_t promised_term = 0;
-    Point acknowledged;                            // the furthest, and still in its log
+    Point acknowledged;                            // the furthest that is still in its log
     std::map<std::uint64_t, std::uint64_t> acked;  // by term, the furthest ever
-    std::vector<std::uint64_t> pending;            // acknowledged in the turn under way
+    std::vector<std::uint64_t> pending;            // acknowledged in the current turn
 
     std::uint64_t last() const { return base_index + entries.size(); }
     std::uint64_t term_at(std::uint64_t index) const {
       return index == base_index ? base_term : entries[index - base_index - 1].term;
     }
   };
-  // Of one (index, term): L1 holds everywhere if each has one content and one predecessor.
+  // For one (index, term). L1 holds everywhere if each has one content and one predecessor.
   struct Fact {
     std::uint64_t term, hash, previous_term;
   };
@@ -122,7 +122,7 @@ class Safety {
   std::size_t voters_;
   std::vector<std::vector<Fact>> facts_;  // by index
   std::vector<Known> committed_;
-  std::vector<std::uint64_t> commit_terms_;  // of the leader that committed it
+  std::vector<std::uint64_t> commit_terms_;  // the term of the leader that committed each entry
   std::vector<std::optional<Digest>> digests_;
   std::map<std::uint64_t, std::size_t> leaders_;  // by term
   struct Ballot {
@@ -138,7 +138,8 @@ Violation Safety::follow(std::size_t server, LogView view, bool leader, TermAt&&
                          HashAt&& hash_at) {
   if (auto wrong = rebase(server, view)) return wrong;
   Mirror& mirror = mirrors_[server];
-  // Equal index and term: equal up to there, since the same server said both; compare_all() looks.
+  // With equal index and term, everything before is equal, because it is the same server's log.
+  // compare_all() checks that.
   std::uint64_t same = view.last_index;
   while (same > mirror.base_index &&
          (same > mirror.last() || mirror.term_at(same) != term_at(same)))

@@ -1,7 +1,7 @@
-// Messages that a leader could have sent, too. A leader goes back exactly as far as a follower
-// needs, so that most of what a network may legally deliver never comes by itself: any stretch of
-// the log that it has had in its term, with its commit index of then or later, and old chunks of
-// snapshots.
+// Other messages that a leader could have sent. A leader goes back exactly as far as a follower
+// needs, so most messages that a network may legally deliver never occur. This file sends them: any
+// stretch of the log that the leader has had in its term, with its commit index of then or later,
+// and old chunks of snapshots.
 #include <algorithm>
 
 #include "sim/world.hpp"
@@ -10,7 +10,7 @@ namespace vesper::sim {
 namespace {
 
 constexpr std::size_t kRemembered = 64;  // committed entries
-constexpr std::uint64_t kReach = 12;     // of a stretch, back from the end of the log
+constexpr std::uint64_t kReach = 12;     // how far before the end of the log a stretch begins
 constexpr std::uint64_t kLength = 6;
 
 }  // namespace
@@ -22,13 +22,13 @@ void World::begin_stretches() {
   begin({FaultKind::stretch, {}, {}, false}, between(faults_, seconds(1), seconds(6)));
 }
 
-// Committed entries are the same in every log.
+// Committed entries are the same in every log, so these can replace entries that a log has dropped.
 void World::remember(const raft::Entry& entry) {
   remembered_.push_back(entry);
   if (remembered_.size() > kRemembered) remembered_.pop_front();
 }
 
-// What the newest leader has had since its election.
+// Records what the newest leader has had since its election.
 void World::note_led(const Host& h) {
   const raft::Raft& raft = h.node->raft();
   if (!raft.is_leader() || raft.current_term() < led_from_.first) return;
@@ -41,7 +41,7 @@ void World::note_led(const Host& h) {
   if (led_.size() > kRemembered) led_.pop_front();
 }
 
-// Beside a message of a leader to `to`.
+// Sometimes sends another message after a leader's message to `to`.
 void World::stretch(Host& from, std::size_t to, const node::PeerMessage& message) {
   if (stretching_ == 0 || !from.node->raft().is_leader() || !one_in(network_, 4)) return;
   const auto* m = std::get_if<raft::Message>(&message);
@@ -56,7 +56,7 @@ void World::stretch(Host& from, std::size_t to, const node::PeerMessage& message
 void World::send_stretch(Host& from, std::size_t to) {
   const raft::Raft& raft = from.node->raft();
   const raft::Log& log = raft.log();
-  // What the log has lost to a snapshot in this term, it had when the term began.
+  // Entries that the log has lost to a snapshot in this term were there when the term began.
   const auto entry = [&](std::uint64_t index) -> const raft::Entry* {
     if (index > log.base_index().value) return &log.at(raft::Index(index));
     for (const raft::Entry& known : remembered_)
@@ -69,7 +69,7 @@ void World::send_stretch(Host& from, std::size_t to) {
   const std::uint64_t low = std::max(first, last - std::min(last, kReach));
   auto prev = static_cast<std::uint64_t>(
       network_.between(static_cast<std::int64_t>(low), static_cast<std::int64_t>(last)));
-  // Often from where the follower's log equals the leader's, and no further than that now and then.
+  // Often start where the follower's log equals the leader's, and sometimes end there, too.
   const Host& follower = host(to);
   const bool to_the_point = follower.up() && chance(network_, 50);
   if (to_the_point) {
@@ -98,7 +98,7 @@ void World::send_stretch(Host& from, std::size_t to) {
   m.leader_commit = raft.commit_index();
   const raft::Index end(prev + m.entries.size());
   if (chance(network_, 50)) {
-    // What was committed when the log first reached this far.
+    // The commit index when the log first reached this far.
     for (const auto& [reached, commit] : led_) {
       if (reached < end) continue;
       m.leader_commit = commit;
@@ -110,7 +110,7 @@ void World::send_stretch(Host& from, std::size_t to) {
            chance(network_, 20) ? raft::Channel::bulk : raft::Channel::control);
 }
 
-// One that is under way for long, where connections do not keep the order.
+// Keeps a chunk to deliver it much later, if connections do not keep the order.
 void World::remember_chunk(std::size_t from, const Deliver& chunk) {
   if (plan_.in_order || stretching_ == 0) return;
   std::deque<Deliver>& kept = chunks_[{from, chunk.to}];
@@ -126,7 +126,7 @@ void World::repeat_chunk(std::size_t from, std::size_t to) {
         at->second[static_cast<std::size_t>(which)]);
 }
 
-// ---- situations that are rare by themselves -----------------------------------------------
+// ---- rare situations ----------------------------------------------------------------------
 
 void World::count_situations(Host& h, const raft::Message& message) {
   const raft::Raft& raft = h.node->raft();

@@ -1,4 +1,4 @@
-// What a run exercised, by kind: a run that tested nothing is seen.
+// Counts what a run exercised, by kind, so that a run that tested nothing is noticed.
 #pragma once
 
 #include <array>

@@ -1,5 +1,5 @@
-// The checkers of the simulator judge histories that are known: each right one passes, and of each
-// wrong one they say what is wrong. And: the same seed gives the same world.
+// Tests the simulator's checkers with known histories: each correct one passes, and each wrong one
+// is reported with what is wrong. Also: the same seed gives the same world.
 #include <doctest/doctest.h>
 
 #include "sim/history.hpp"
@@ -12,10 +12,10 @@ using Known = Safety::Known;
 
 namespace {
 
-// A log as a list of terms; the hash of an entry is its index and term unless said otherwise.
+// A log as a list of terms; the hash of an entry is made from its index, its term and `salt`.
 struct Log {
   std::uint64_t base = 0;
-  std::vector<std::uint64_t> terms;  // behind the base
+  std::vector<std::uint64_t> terms;  // after the base
   std::uint64_t salt = 0;
   std::uint64_t base_term = 0;
 
@@ -43,7 +43,7 @@ bool says(const Violation& wrong, std::string_view rule) {
   return wrong->find(rule) != std::string::npos;
 }
 
-// Server 0 leads `term` with `log` and has committed all of it, with server 1.
+// Server 0 leads `term` with `log` and has committed all of it together with server 1.
 void commit_all(Safety& safety, const Log& log, std::uint64_t term) {
   REQUIRE_FALSE(follow(safety, 0, log, true));
   REQUIRE_FALSE(follow(safety, 1, log));
@@ -164,7 +164,7 @@ TEST_CASE("L7: what is committed elsewhere and is dropped is seen") {
 
 TEST_CASE("L7: what was dropped before the term that committed it is no loss") {
   Safety safety(3);
-  // Frozen in term 1, it hears a leader of term 2 before it hears that of term 3.
+  // The server is frozen in term 1 and hears the leader of term 2 before that of term 3.
   REQUIRE_FALSE(follow(safety, 2, {0, {1, 1}}));
   REQUIRE_FALSE(safety.in_term(2, 1, false));
   commit_all(safety, {0, {1, 1, 3}}, 3);

@@ -1,4 +1,4 @@
-"""build/vesper-sim as a person and a script use it: exit codes, the summary, replays."""
+"""Tests build/vesper-sim from the command line: exit codes, the summary, replays."""
 import json
 import os
 import subprocess

@@ -1,5 +1,5 @@
-// The checkers of leases, of read rounds and of what is sent judge what is known: each right course
-// passes, and of each wrong one they say what is wrong.
+// Tests the checkers of leases, read rounds and resends with known sequences: each correct one
+// passes, and each wrong one is reported with what is wrong.
 #include <doctest/doctest.h>
 
 #include "sim/leases.hpp"
@@ -15,8 +15,8 @@ bool says(const Violation& wrong, const char* rule) {
   return wrong && wrong->find(rule) != std::string::npos;
 }
 
-// Server 1 has taken in, at 1,000 of its clock, a heartbeat of term 2 that asked for a lease of
-// 100.
+// At 1,000 ns of its clock, server 1 has handled a heartbeat of term 2 that asked for a lease of
+// 100 ns.
 Leases promised() {
   Leases leases(3);
   leases.hears(1, 2, 7, 100, 1'000);
@@ -121,8 +121,8 @@ TEST_CASE("K4: a server alone is its own majority") {
 
 TEST_CASE("bounds: a server that answers none gets heartbeats for its own writes, few for reads") {
   Beats beats(3);
-  // Forty rounds of leader 0 to server 2, within one interval; the n-th says that `first` + n is
-  // committed. How many pass.
+  // Sends forty rounds from leader 0 to server 2 within one interval. Round n announces the commit
+  // of `first` + n. Returns how many rounds pass.
   const auto rounds = [&](std::uint64_t epoch, std::uint64_t first) {
     for (std::uint64_t n = 1; n <= 40; ++n)
       if (const Violation wrong = beats.sent(0, 2, epoch, n, first + n, 7, 50)) {
@@ -139,7 +139,7 @@ TEST_CASE("bounds: a server that answers none gets heartbeats for its own writes
   }
   SUBCASE("each of its writes lets one pass") {
     writes(2, 4, 100);
-    writes(2, 4, 100);  // to another follower
+    writes(2, 4, 100);  // the same entries, sent to another follower
     CHECK(rounds(4, 100) == 32);
   }
   SUBCASE("those of others let none pass") {

@@ -1,5 +1,5 @@
 // What the world tells the checkers of leases and of read rounds. It sees every message leave, and
-// what was posted to a server when its turn takes it in.
+// sees what was posted to a server when its turn handles it.
 #include <algorithm>
 
 #include "sim/world.hpp"
@@ -17,7 +17,7 @@ void World::observe_heartbeat(Host& h, const raft::Message& message) {
   }
 }
 
-// Of what leaves: what a follower's read may rest on.
+// For a message that leaves: the instant that a follower's read may rest on.
 Instant World::followed_by(const Host& h, const node::PeerMessage& message) const {
   const auto* m = std::get_if<raft::Message>(&message);
   const auto* told = m == nullptr ? nullptr : std::get_if<raft::ReadIndexReply>(m);
@@ -40,7 +40,7 @@ void World::overhear(Host& h, const Deliver& message, const node::PeerMessage& d
                            milliseconds(asks->lease_ms),
                            {}});
   } else if (const auto* answer = std::get_if<raft::HeartbeatReply>(m)) {
-    // An answer from a disk that was lost since counts for nothing.
+    // A reply from a disk that has been lost since then does not count.
     if (host(message.from).incarnation() == message.incarnation && host(message.from).wiped) return;
     h.overheard.push_back(
         {Kind::heartbeat_answered, message.from, answer->term, answer->round, {}, {}});
@@ -49,7 +49,7 @@ void World::overhear(Host& h, const Deliver& message, const node::PeerMessage& d
   }
 }
 
-// At the beginning of a turn, which takes all of it in.
+// Called at the beginning of the turn that handles everything posted so far.
 void World::take_in(Host& h, Instant local) {
   if (h.overheard.empty()) return;
   const std::size_t who = h.number();
@@ -70,8 +70,8 @@ void World::take_in(Host& h, Instant local) {
     reads_.learns(who, reads_.followed_until(who, raft.current_term().value, now_.ns));
 }
 
-// After a turn: votes respect promises, and leases end before another leader is elected. The second
-// is asked where clocks keep to what leases assume.
+// Called after a turn: votes respect promises, and leases end before another leader is elected. The
+// latter is checked only if clocks meet the assumptions of leases.
 void World::observe_leases(Host& h) {
   const raft::Raft& raft = h.node->raft();
   const raft::HardState& now = raft.hard_state();
@@ -90,7 +90,7 @@ void World::observe_leases(Host& h) {
   for (const auto& other : hosts_) judge(*other);
 }
 
-// The answer names what it rests on: a lease, which observe_leases() judges, or a round.
+// A reply names what it rests on: a lease, which observe_leases() checks, or a round.
 void World::observe_read(Host& h, const Operation& asked, const node::ReadResult& read) {
   if (read.level != node::ReadLevel::linearizable) return;
   const raft::Raft& raft = h.node->raft();

@@ -7,8 +7,8 @@
 namespace vesper::sim {
 namespace {
 
-constexpr Duration kShutdownPatience = seconds(1);  // then the process ends with what is left
-constexpr std::uint64_t kLeastSegment = 3 * 512;    // docs/disk-format.md
+constexpr Duration kShutdownPatience = seconds(1);  // then the process ends, finished or not
+constexpr std::uint64_t kLeastSegment = 3 * 512;    // bytes; docs/disk-format.md
 constexpr Duration kPollEvery = milliseconds(10);
 
 }  // namespace
@@ -76,7 +76,7 @@ void World::print(const std::string& line) const {
   std::printf("%12.3f ms  %s\n", static_cast<double>((now_ - kBegin).ns) / 1e6, line.c_str());
 }
 
-// ---- a process begins and ends ------------------------------------------------------------
+// ---- start and end of a process -----------------------------------------------------------
 
 raft::Config World::config_of(const Host& h) {
   raft::Config config = plan_.raft;
@@ -91,14 +91,14 @@ raft::Config World::config_of(const Host& h) {
 
 void World::not_started(Host& h, const Error& error) {
   h.recovery = {};
-  // A full disk lets a server start as long as a term and a vote fit.
+  // On a full disk a server still starts if a term and a vote fit.
   const bool expected = h.failing || (h.full && h.disk.space().free < kLeastSegment);
   h.disk.kill();
   if (h.failing) h.disk.mend();
   h.failing = false;
   trace("server {} does not start: {}", h.number(), error.what);
   if (plan_.has(FaultKind::flip) && !expected && h.outside) {
-    // Its data was damaged: that it says so is all that is asked of it.
+    // Its data was damaged; the server only has to report it.
     tally_.count(Count::exits_refused);
     h.gone_for_good = true;
     return;
@@ -111,7 +111,7 @@ void World::not_started(Host& h, const Error& error) {
 void World::start(Host& h) {
   VESPER_ASSERT(!h.up());
   if (h.gone_for_good) return;
-  // It is not in the list: the command line refuses its id.
+  // The server is not in the list: the command line refuses its id.
   if (h.number() >= list_)
     return after(between(faults_, milliseconds(50), seconds(1)), Restart{h.number()});
   h.listed = list_;
@@ -178,7 +178,7 @@ void World::resume(Host& h) {
   schedule_turn(h);
 }
 
-// The instants that a crash finds by itself too rarely: between the calls of a disk job.
+// Crashes between the calls of a disk job, which a crash at a random instant rarely does.
 void World::crash_in_job(Host& h) {
   tally_.count(Count::fault_torn);
   h.disk.cut_power_at(h.disk.steps() + static_cast<std::uint64_t>(faults_.between(0, 4)));
@@ -187,10 +187,10 @@ void World::crash_in_job(Host& h) {
   after(between(faults_, {}, seconds(1)), Restart{h.number()});
 }
 
-// Exit code 12, and whoever supervises the process starts it again.
+// The process ends with exit code 12, and its supervisor restarts it.
 void World::storage_failed(Host& h, const Error& error) {
   trace("server {} ends: {}", h.number(), error.what);
-  // Perhaps it failed before the calm, and is noticed in it.
+  // A call may fail before the calm and be noticed in it.
   if (!h.failing && !h.job_failed)
     return fail(fmt::format("server {} ends: {}", h.number(), error.what));
   tally_.count(Count::exits_storage);
@@ -235,7 +235,7 @@ void World::turn(Host& h) {
   h.sticks_to = hears ? raft.current_term() : raft::Term(0);
   const auto deadline = h.node->turn(local);
   h.excused = false;
-  // What this turn decided is judged even where nobody will ever hear of it.
+  // Check what this turn decided, even if nothing of it leaves the server.
   observe(h, static_cast<bool>(deadline));
   if (over_) return;
   if (!deadline) return storage_failed(h, deadline.error());
@@ -376,7 +376,7 @@ Violation World::run() {
   after(between(faults_, {}, seconds(1)), NextFault{});
   if (plan_.has(FaultKind::hang)) after(between(faults_, {}, plan_.faults), Hang{});
   if (plan_.has(FaultKind::lists)) {
-    // Some begin with fewer servers than there will be.
+    // Some worlds begin with fewer servers than they have later.
     if (chance(faults_, 50))
       list_ = static_cast<std::size_t>(faults_.between(1, static_cast<std::int64_t>(list_)));
     sample();
@@ -395,13 +395,13 @@ Violation World::run() {
   return failure_;
 }
 
-// The faults stop, but for those of a minority that the others have to do without.
+// The faults stop, except for a minority that the others have to do without.
 void World::become_quiet() {
   now_ = quiet_at_;
   trace("quiet from now on");
   for (std::size_t s = 0; s < spells_.size(); ++s) undo(s);
   faulty_ = false;
-  // In the end all servers have the same list, which names all of them.
+  // At the end all servers have the same complete list.
   list_ = hosts_.size();
   for (auto& h : hosts_)
     if (h->up() && h->listed != list_) {
@@ -409,7 +409,7 @@ void World::become_quiet() {
       h->disk.mend();
       start(*h);
     }
-  // What is still under way may be overtaken.
+  // Messages still in flight may be overtaken.
   for (std::size_t i = 0; !plan_.in_order && i < hosts_.size(); ++i)
     for (std::size_t j = 0; j < i; ++j) sent_bytes_.lost(i, j);
   plan_.in_order = true;  // Q: a fair network
@@ -458,7 +458,7 @@ bool World::settled() {
     const raft::Raft& raft = h->node->raft();
     if (!raft.leader() || (leader && *leader != *raft.leader())) return false;
     leader = raft.leader();
-    // Q5: with a disk that never answers nobody leads.
+    // Q5: a server with a disk that never answers must not lead.
     if (host(leader->value).stalled_until == kNever) return false;
     if (raft.commit_index() != raft.log().last_index()) return false;
     if (h->node->applied_index() != raft.commit_index()) return false;

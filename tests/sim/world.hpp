@@ -1,6 +1,6 @@
 // A whole cluster in one thread and one clock: the production node (actor, Raft, store, log,
-// snapshots) over a simulated network, disk and clocks. One seed makes the world; the same seed
-// gives the same run, bit for bit.
+// snapshots) over a simulated network, disk and clocks. One seed determines the world; the same
+// seed gives the same run, bit for bit.
 #pragma once
 
 #include <fmt/core.h>
@@ -34,25 +34,26 @@ class World {
   World(const World&) = delete;
   World& operator=(const World&) = delete;
 
-  // Faults and clients, then quiet: everybody must answer and agree. Nothing, or what was wrong.
+  // Runs faults and clients, then the calm in which all servers must answer and agree. Returns the
+  // first violation, or nothing.
   Violation run();
 
   const Tally& tally() const { return tally_; }
   Duration lasted() const { return now_ - kBegin; }
-  // Of everything that happened, in order.
+  // A hash of everything that happened, in order.
   std::uint64_t trace_hash() const { return hash_; }
 
  private:
   friend struct Host;
   static constexpr Instant kBegin{1'000'000'000};
 
-  // ---- what happens at an instant
+  // ---- scheduled actions
 
   struct Deliver {
     std::uint32_t from, to;
     std::uint64_t epoch, to_boot;
     raft::Incarnation incarnation;
-    Instant followed;  // of an answer to a follower's read: what its leader could know
+    Instant followed;  // in a reply to a follower's read: the instant that its leader could prove
     std::string bytes;
   };
   struct Turn {
@@ -80,12 +81,12 @@ class World {
   };
   struct Poke {
     std::size_t client;
-    bool lease = false;     // reads by lease
-    bool reads_on = false;  // the next of many reads
+    bool lease = false;     // a lease read
+    bool reads_on = false;  // the next of a series of reads
   };
   struct Insist {
     std::size_t client;
-    bool fresh;  // a new keyed write, else one that was asked for before
+    bool fresh;  // a new keyed write; otherwise a retry of an earlier one
   };
   struct Hang {};
   struct Lull {};
@@ -126,26 +127,26 @@ class World {
                               Undo, Poll, Sample, Pump>;
   struct Dispatch;
 
-  // The connection that `from` has dialled and speaks on.
+  // The connection that `from` has dialled and sends on.
   struct Link {
     bool up = false;
     bool dialling = false;
-    bool announced = false;      // PeerUp was posted, and no PeerGone since
-    std::uint64_t met_boot = 0;  // of the other process
-    std::uint64_t epoch = 0;     // what was sent on an older connection is lost
-    Instant last_delivery[2];    // of control and bulk
-    std::int64_t cuts = 0;       // faults that keep messages from passing this way
-    std::int64_t rate = 0;       // bytes a second; 0: any number
+    bool announced = false;      // PeerConnected was posted, and no PeerDisconnected since
+    std::uint64_t met_boot = 0;  // the boot id of the other process when last met
+    std::uint64_t epoch = 0;     // messages of an older connection are lost
+    Instant last_delivery[2];    // for control and bulk
+    std::int64_t cuts = 0;       // number of faults that block this direction
+    std::int64_t rate = 0;       // bytes a second; 0: unlimited
     struct Queue {
       std::deque<Deliver> waiting;
       std::size_t bytes = 0;
-      std::size_t head_left = 0;  // of the first message
+      std::size_t head_left = 0;  // bytes left of the first message
     };
-    Queue queues[2];         // of control and bulk, while the link is narrow
-    std::size_t served = 0;  // the last of them
+    Queue queues[2];         // for control and bulk, while the link is slow
+    std::size_t served = 0;  // the queue that was served last
     bool pumping = false;
   };
-  // What a fault did and its end undoes.
+  // What a fault did and its end has to undo.
   struct Spell {
     FaultKind kind;
     std::vector<std::pair<std::size_t, std::size_t>> cuts;
@@ -158,17 +159,17 @@ class World {
     std::size_t host = 0;
     std::uint64_t connection = 0;  // 0: none
     std::uint64_t next_request = 1;
-    bool probe = false;         // asks at the end, until it is answered
-    bool mover = false;         // asks for transfers at the end, until one is done
-    bool loader = false;        // writes on in the calm
-    std::size_t served = 0;     // of the requests asked last
-    std::int64_t reads_on = 0;  // asks for as many reads, each when the one before is answered
-    std::map<std::uint64_t, std::optional<raft::ServerId>> transfers;  // by request: to whom
+    bool probe = false;         // sends a read and a write at the end until both are served
+    bool mover = false;         // asks for transfers at the end until one succeeds
+    bool loader = false;        // keeps writing in the calm
+    std::size_t served = 0;     // requests served since its last step
+    std::int64_t reads_on = 0;  // reads left in a series, each asked after the previous answer
+    std::map<std::uint64_t, std::optional<raft::ServerId>> transfers;  // by request: the target
     std::map<std::uint64_t, std::size_t> open;                         // request -> operation
-    std::map<std::string, std::uint64_t> revisions;                    // seen last
-    std::uint64_t highest = 1;                                         // of the store, likewise
-    std::deque<Operation> again;  // was refused, or nobody knows: asked once more
-    std::deque<Operation> keyed;  // the last with tokens
+    std::map<std::string, std::uint64_t> revisions;                    // by key, the last one seen
+    std::uint64_t highest = 1;    // the highest revision of the store that it has seen
+    std::deque<Operation> again;  // requests to retry: refused, or with an unknown outcome
+    std::deque<Operation> keyed;  // its last writes with idempotency keys
     // A read and a write were served.
     bool satisfied() const { return served >= 2 && open.empty(); }
   };
@@ -225,14 +226,14 @@ class World {
   void load_step(std::size_t c);
   void judge_end();
 
-  // observe.cpp: what the checkers are told
+  // observe.cpp: reports to the checkers
   void observe(Host& h, bool whole);
   void feed(const raft::Entry& entry);
   void observe_restart(Host& h);
   void observe_stickiness(Host& h);
   void observe_send(Host& h, const node::PeerMessage& message);
   void observe_vote(Host& h, std::size_t to, const node::PeerMessage& message);
-  // witness.cpp: what leases and reads rest on
+  // witness.cpp: reports about leases and reads
   void observe_heartbeat(Host& h, const raft::Message& message);
   Instant followed_by(const Host& h, const node::PeerMessage& message) const;
   void overhear(Host& h, const Deliver& message, const node::PeerMessage& decoded);
@@ -293,7 +294,7 @@ class World {
   void hang_up(Client& client);
   void connections_lost(const Host& h);
 
-  // founding.cpp: lost disks and lists that change, and that no second cluster comes of them
+  // founding.cpp: lost disks and changing lists, and the check for a second cluster
   void wipe();
   bool lose_disk(Host& h);
   bool another_holds_the_cluster(const Host& h) const;
@@ -359,37 +360,37 @@ class World {
   std::int64_t loss_percent_ = 0, duplicate_percent_ = 0;
   Duration delay_max_;
   std::vector<Spell> spells_;
-  std::size_t churning_ = 0;            // spells of churn
+  std::size_t churning_ = 0;            // active spells of churn
   bool hanging_ = false;                // for minutes: no other fault begins
-  bool lull_ = false;                   // nor does anybody ask for anything
-  std::optional<Operation> insisted_;   // what is asked for at the end of the lull
-  Duration left_;                       // of the time for which its answer is kept, as it begins
-  std::size_t lost_hosts_ = 0;          // wiped or refused: of the minority that may be
-  std::size_t stretching_ = 0;          // of stretches
-  std::deque<raft::Entry> remembered_;  // the newest that are committed
-  std::pair<raft::Term, raft::Index> led_from_;          // where the newest leader's log began then
-  std::deque<std::pair<raft::Index, raft::Index>> led_;  // of it: where its log ended, its commit
-  std::map<std::pair<std::size_t, std::size_t>, std::deque<Deliver>> chunks_;  // the last sent
+  bool lull_ = false;                   // clients send nothing
+  std::optional<Operation> insisted_;   // the request to retry at the end of the lull
+  Duration left_;                       // how long its result is still kept when the lull begins
+  std::size_t lost_hosts_ = 0;          // wiped or refused, out of the minority that may be lost
+  std::size_t stretching_ = 0;          // active spells of stretch
+  std::deque<raft::Entry> remembered_;  // the newest committed entries
+  std::pair<raft::Term, raft::Index> led_from_;  // the newest leader's term, its log's base then
+  std::deque<std::pair<raft::Index, raft::Index>> led_;  // since then: its log's end, its commit
+  std::map<std::pair<std::size_t, std::size_t>, std::deque<Deliver>> chunks_;  // the newest
   std::vector<Client> clients_;
   std::uint64_t connections_ = 0;
   std::uint64_t values_ = 0;
   bool faulty_ = true;
   Instant quiet_at_;
-  Instant loaded_until_;       // in the calm: some write on,
-  std::size_t slow_host_ = 0;  // and this one is slow
-  bool moved_ = true;          // false: a hand-over has to succeed in the calm
-  // Of the committed log: the cluster, how many voters it has, and under which incarnations.
+  Instant loaded_until_;       // in the calm: loaders write until then
+  std::size_t slow_host_ = 0;  // in the calm: the slow server
+  bool moved_ = true;          // false: a leadership transfer still has to succeed in the calm
+  // From the committed log: the cluster, the number of voters, and their incarnations.
   Id128 cluster_;
   std::size_t voters_ = 0;
   std::vector<raft::Incarnation> registered_;
-  std::size_t list_ = 0;        // lines of the operator's list now
-  std::set<Id128> begun_;       // clusters that were begun before one was committed ...
-  std::uint64_t begun_in_ = 0;  // ... and the last of their terms
-  bool doomed_ = false;         // too many disks are lost for anything but safety
-  std::map<std::pair<raft::Term, std::size_t>, std::vector<std::size_t>> ballots_;  // who voted
-  std::vector<Instant> reached_since_;  // by pair: messages could pass both ways; kNever: not now
+  std::size_t list_ = 0;        // current length of the operator's list
+  std::set<Id128> begun_;       // clusters that were begun before one was committed
+  std::uint64_t begun_in_ = 0;  // the highest term among those
+  bool doomed_ = false;         // too many disks are lost: only safety is checked
+  std::map<std::pair<raft::Term, std::size_t>, std::vector<std::size_t>> ballots_;  // the voters
+  std::vector<Instant> reached_since_;  // by pair: when both directions opened; kNever: not open
   bool sampling_ = false;
-  bool over_ = false;  // there are two clusters, and no one could have known
+  bool over_ = false;  // two clusters exist, and no server could have known
   std::map<raft::Term, std::size_t> counted_leaders_;
   Safety safety_;
   Resends resends_, forwards_;
