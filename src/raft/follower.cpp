@@ -25,6 +25,7 @@ bool Raft::hear_leader(ServerId from, Index leader_commit, std::optional<LogTime
   if (is_new) become_follower(from);
   else follower->election_deadline = now_ + random_election_timeout();
   contact_.heard(now_, leader_commit);
+  held_back_ = {};
   // The cluster has one clock: the leader's time replaces what this server extrapolated. If a new
   // leader sends no time, this clock restarts at the last entry's stamp, because the time of an
   // earlier leader may be ahead of the new one's clock.
@@ -149,21 +150,29 @@ VoteRefusal Raft::judge_founding_vote(ServerId from, const VoteRequest& m) const
   return m.term > founding_.term_floor() || again ? VoteRefusal::none : VoteRefusal::old_term;
 }
 
+// Two servers that ask at the same instant would split the vote: this server lets `candidate` go
+// first. Q1: for an election timeout altogether, until it hears a leader or of a new term. A
+// candidate that hears no answer asks for ever, and would keep the others from electing a leader.
+void Raft::hold_back(ServerId candidate) {
+  if (held_back_ >= config_.election_timeout) return;
+  const Instant later = now_ + kHoldBack;
+  if (auto* follower = std::get_if<Follower>(&role_)) {
+    const Instant before = follower->election_deadline;
+    follower->election_deadline = std::max(before, later);
+    held_back_ = held_back_ + (follower->election_deadline - before);
+  } else if (std::holds_alternative<PreCandidate>(role_) && candidate < config_.self) {
+    role_ = Follower{std::nullopt, later};
+    held_back_ = held_back_ + kHoldBack;
+  }
+}
+
 void Raft::on_vote_request(ServerId from, const VoteRequest& m) {
   if (log_.empty() && m.last_log_index.value > 0) founding_.on_sign_of_a_log(from, now_);
   VoteReply reply{.for_term = m.term, .pre_vote = m.pre_vote, .refusal = judge_vote(from, m)};
   // E9: a pre-vote changes nothing, except that this server delays its own campaign if it grants
   // one.
   if (m.pre_vote) {
-    if (reply.granted()) {
-      const Instant later = now_ + kHoldBack;
-      if (auto* follower = std::get_if<Follower>(&role_)) {
-        follower->election_deadline = std::max(follower->election_deadline, later);
-      } else if (std::holds_alternative<PreCandidate>(role_) && from < config_.self) {
-        // Two servers that ask at the same instant would split the vote. The lower id goes first.
-        role_ = Follower{std::nullopt, later};
-      }
-    }
+    if (reply.granted()) hold_back(from);
     reply.term = current_term();
     return send(from, reply, kTermOnly);
   }

@@ -215,6 +215,7 @@ void Raft::advance_term(Term term, std::string_view reason) {
   hard_state_ = HardState{term, std::nullopt};
   writes_.change_term();
   contact_.write_block = WriteBlock::none;
+  held_back_ = {};
   room_.forget_wanted();
   proven_index_ = commit_index_;
 }

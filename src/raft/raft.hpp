@@ -140,6 +140,7 @@ class Raft {
   void on_heartbeat(ServerId from, const Heartbeat& m);
   void on_read_index_reply(const ReadIndexReply& m);
   void on_vote_request(ServerId from, const VoteRequest& m);
+  void hold_back(ServerId candidate);
   VoteRefusal judge_vote(ServerId from, const VoteRequest& m) const;
   VoteRefusal judge_founding_vote(ServerId from, const VoteRequest& m) const;
   bool hear_leader(ServerId from, Index leader_commit, std::optional<LogTime> log_time);
@@ -219,6 +220,9 @@ class Raft {
 
   Peers peers_;
   LeaderContact contact_;
+  // How long granted pre-votes have put this server's campaign off, since it heard a leader or of a
+  // new term.
+  Duration held_back_;
   // A vote round lasts [this, 2 * this]. Doubles up to the election timeout.
   Duration round_base_;
   // This disk lacks entries that were acknowledged. Stays set until the process ends.

@@ -329,6 +329,8 @@ MUTANTS = (
     Mutant("a lost acknowledgement is never asked for again", "Q3", RAFT + "leader.cpp",
            "    if (now_ - progress.progress_at < config_.heartbeat_interval * 4) continue;\n",
            "    continue;\n", 300),
+    Mutant("a granted pre-vote always puts the own campaign off", "Q1", RAFT + "follower.cpp",
+           "  if (held_back_ >= config_.election_timeout) return;\n", "", 3000),
     Mutant("a candidate that loses its round gives up", "Q1", RAFT + "raft.cpp",
            "    if (now_ >= pre->round_deadline) return campaign();\n", "", 300),
     Mutant("a read that got lost is never asked again", "Q3", NODE + "read_batcher.cpp",
