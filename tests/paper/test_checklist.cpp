@@ -149,24 +149,6 @@ TEST_CASE("E12, fast failover: a leader whose process is gone protects nobody") 
   CHECK(one.output().deadline >= one.now() + kHoldBack);
 }
 
-TEST_CASE("Q1: a server that asks for pre-votes and hears no answer does not block elections") {
-  SoloServer one;
-  one.turn({PeerUp{k1, incarnation_of(k1), {}}, PeerUp{k2, incarnation_of(k2), {}}});
-  bool campaigns = false;
-  // Every 20 ms a server with an equal log asks. One that is deaf never goes on to an election.
-  for (int n = 0; n < 100 && !campaigns; ++n) {
-    one.wait(milliseconds(20));
-    if (one.now() >= one.output().deadline) one.turn({DeadlinePassed{}});
-    campaigns = one.is<PreCandidate>();
-    VoteRequest request{.term = one.raft().current_term().next(), .pre_vote = true};
-    request.last_log_index = one.raft().log().last_index();
-    request.last_log_term = one.raft().log().last_term();
-    request.cluster_id = one.raft().configuration().cluster_id;
-    if (!campaigns) one.receive(k2, request);
-  }
-  CHECK(campaigns);
-}
-
 TEST_CASE("E10: a refused pre-vote of a higher term is adopted, a granted one changes no term") {
   SoloServer one;
   one.become_pre_candidate();

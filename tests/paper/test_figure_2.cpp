@@ -231,3 +231,21 @@ TEST_CASE("Figure 2, leaders: N on a majority and of the current term is committ
   one.acknowledge(k2, 2);
   CHECK(one.raft().commit_index() == Index(2));
 }
+
+TEST_CASE("Q1: a server that asks for pre-votes and hears no answer does not block elections") {
+  SoloServer one;
+  one.turn({PeerUp{k1, incarnation_of(k1), {}}, PeerUp{k2, incarnation_of(k2), {}}});
+  bool campaigns = false;
+  // Every 20 ms a server with an equal log asks. One that is deaf never goes on to an election.
+  for (int n = 0; n < 100 && !campaigns; ++n) {
+    one.wait(milliseconds(20));
+    if (one.now() >= one.output().deadline) one.turn({DeadlinePassed{}});
+    campaigns = one.is<PreCandidate>();
+    VoteRequest request{.term = one.raft().current_term().next(), .pre_vote = true};
+    request.last_log_index = one.raft().log().last_index();
+    request.last_log_term = one.raft().log().last_term();
+    request.cluster_id = one.raft().configuration().cluster_id;
+    if (!campaigns) one.receive(k2, request);
+  }
+  CHECK(campaigns);
+}
