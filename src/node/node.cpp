@@ -126,8 +126,8 @@ void Node::on(const PeerDisconnected& peer) {
 Result<void> Node::on(const DiskDone& disk) {
   if (files_.owns(disk.done.id)) return on_snapshot_job(disk.done);
   if (auto result = wal_.on_done(disk.done, now_); !result) return result;
-  if (wal_.persisted() > raft_.persisted() ||
-      wal_.persisted_hard_state() > raft_.persisted_hard_state())
+  if (wal_.persisted() > raft_.writes().persisted() ||
+      wal_.persisted_hard_state() > raft_.writes().persisted_hard_state())
     step(raft::Persisted{wal_.persisted(), wal_.persisted_hard_state()});
   return {};
 }
@@ -207,7 +207,7 @@ void Node::write_log() {
 
 void Node::send_held() {
   for (raft::HeldEnvelope& gated : output_.send_after) held_.hold(std::move(gated));
-  held_.release(raft_.persisted(), raft_.persisted_hard_state(),
+  held_.release(raft_.writes().persisted(), raft_.writes().persisted_hard_state(),
                 [this](const raft::Envelope& envelope) { send(envelope); });
 }
 
@@ -274,7 +274,7 @@ void Node::work_on_snapshots() {
   const storage::StoredSnapshot* newest = files_.find(raft_.snapshot().last_index);
   // A damaged snapshot must not remain the only one.
   if (newest != nullptr && newest->damaged) begin_snapshot();
-  if (snapshotter_.is_taking()) snapshotter_.pump_taking(raft_.durable_index());
+  if (snapshotter_.is_taking()) snapshotter_.pump_taking(raft_.writes().durable_index());
   files_.prune(wal_.durable_base(), raft_.snapshots_in_use());
   snapshotter_.sweep(state_.store());
 }

@@ -15,14 +15,14 @@ namespace vesper::raft {
 // know that every other log is empty.
 void Raft::maybe_fast_start() {
   auto* follower = std::get_if<Follower>(&role_);
-  if (follower == nullptr || contact_.ever() || round_base_ != config_.election_timeout) return;
+  if (follower == nullptr || contact_.ever() || !pace_.is_relaxed()) return;
   const Quorum quorum = electorate_.quorum();
   if (!quorum.holds([&](const Voter& voter) {
         return electorate_.is_self(voter.id) || peers_.is_connected(voter.id);
       }))
     return;
   if (log_.empty() && !founding_.is_unanimous()) return;
-  round_base_ = std::min(kFastRound, config_.election_timeout);
+  pace_.hurry();
   const Instant soon =
       now_ + (quorum.is_single() ? Duration{}
                                  : nanoseconds(prng_.between(kFastStartMin.ns, kFastStartMax.ns)));
@@ -41,10 +41,10 @@ void Raft::campaign() {
   }
   if (put_off_by_promise()) return;
   const bool again = !std::holds_alternative<Follower>(role_);
-  if (again) round_base_ = std::min(round_base_ * 2, config_.election_timeout);
+  if (again) pace_.slow_down();
   PreCandidate pre;
   pre.granted.push_back(config_.self);
-  pre.round_deadline = now_ + random_election_timeout();
+  pre.round_deadline = now_ + pace_.draw(prng_);
   if (!again)
     output_->notes.push_back(fmt::format("no leader in {} -> ask for pre-votes for {}",
                                          name(current_term()), name(current_term().next())));
@@ -64,7 +64,7 @@ void Raft::become_candidate(Campaign why) {
   Candidate candidate;
   candidate.own_vote = writes_.term_write();
   candidate.transfer = why == Campaign::hand_over;
-  candidate.round_deadline = now_ + random_election_timeout();
+  candidate.round_deadline = now_ + pace_.draw(prng_);
   if (why == Campaign::own)
     output_->notes.push_back(
         fmt::format("a majority would vote for me -> candidate in {}", name(current_term())));

@@ -20,12 +20,12 @@ bool Raft::hear_leader(ServerId from, Index leader_commit, std::optional<LogTime
     return false;
   }
   auto* follower = std::get_if<Follower>(&role_);
-  round_base_ = config_.election_timeout;
+  pace_.relax();
   const bool is_new = follower == nullptr || !follower->leader;
   if (is_new) become_follower(from);
-  else follower->election_deadline = now_ + random_election_timeout();
+  else follower->election_deadline = now_ + pace_.draw(prng_);
   contact_.heard(now_, leader_commit);
-  held_back_ = {};
+  pace_.forget_held_back();
   // The cluster has one clock: the leader's time replaces what this server extrapolated. If a new
   // leader sends no time, this clock restarts at the last entry's stamp, because the time of an
   // earlier leader may be ahead of the new one's clock.
@@ -117,19 +117,13 @@ void Raft::on_read_index_reply(const ReadIndexReply& m) {
 
 // ---- votes --------------------------------------------------------------------------------
 
-// Thesis 4.2.3: a server that has heard from a leader within the minimum election timeout grants no
-// vote, unless that leader's process is known to be gone.
-bool Raft::leader_is_fresh() const {
-  if (is_leader()) return true;
-  return contact_.is_fresh(now_, config_.election_timeout);
-}
-
 VoteRefusal Raft::judge_vote(ServerId from, const VoteRequest& m) const {
   if (regressed_) return VoteRefusal::regressed;
   // The request's term is old, or a pre-vote asks about a term that has already begun.
   if (m.term < current_term() || (m.pre_vote && m.term == current_term()))
     return VoteRefusal::old_term;
-  if (!m.transfer && leader_is_fresh()) return VoteRefusal::leader_fresh;
+  if (!m.transfer && (is_leader() || contact_.is_fresh(now_, config_.election_timeout)))
+    return VoteRefusal::leader_fresh;
   if (promise_.binds(now_)) return VoteRefusal::promised;  // a hand-over is no exception
   if (log_.empty())
     if (const auto refusal = judge_founding_vote(from, m); refusal != VoteRefusal::none)
@@ -151,18 +145,17 @@ VoteRefusal Raft::judge_founding_vote(ServerId from, const VoteRequest& m) const
 }
 
 // Two servers that ask at the same instant would split the vote: this server lets `candidate` go
-// first. Q1: for an election timeout altogether, until it hears a leader or of a new term. A
-// candidate that hears no answer asks for ever, and would keep the others from electing a leader.
+// first.
 void Raft::hold_back(ServerId candidate) {
-  if (held_back_ >= config_.election_timeout) return;
+  if (!pace_.may_hold_back()) return;
   const Instant later = now_ + kHoldBack;
   if (auto* follower = std::get_if<Follower>(&role_)) {
     const Instant before = follower->election_deadline;
     follower->election_deadline = std::max(before, later);
-    held_back_ = held_back_ + (follower->election_deadline - before);
+    pace_.held_back(follower->election_deadline - before);
   } else if (std::holds_alternative<PreCandidate>(role_) && candidate < config_.self) {
     role_ = Follower{std::nullopt, later};
-    held_back_ = held_back_ + kHoldBack;
+    pace_.held_back(kHoldBack);
   }
 }
 

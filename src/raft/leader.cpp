@@ -51,7 +51,7 @@ void Raft::become_leader() {
                                        name(current_term()), leader.term_start.value));
   role_ = std::move(leader);
   contact_.is_self();
-  round_base_ = config_.election_timeout;
+  pace_.relax();
 
   // §8: a leader commits an entry of its own term first. In an empty log this is the Bootstrap
   // entry.

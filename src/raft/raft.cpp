@@ -32,7 +32,7 @@ Raft::Raft(Config config, RecoveredState durable, Instant now)
       proven_index_(durable.commit_index),
       snapshot_(std::move(durable.snapshot)),
       disk_base_(durable.base),
-      round_base_(config_.election_timeout),
+      pace_(config_.election_timeout),
       clock_(log_.last_time(), now),
       freshness_(config_.seed, now),
       now_(now) {
@@ -49,7 +49,7 @@ Raft::Raft(Config config, RecoveredState durable, Instant now)
   // A server without a durable term has never answered a heartbeat, because a reply waits until its
   // term is durable. A server that is the quorum alone has no rival. So neither assumes a promise.
   if (current_term().value > 0 && !electorate_.quorum().is_single()) promise_.assume(now);
-  role_ = Follower{std::nullopt, now_ + random_election_timeout()};
+  role_ = Follower{std::nullopt, now_ + pace_.draw(prng_)};
   maybe_fast_start();  // a cluster of one reaches its majority at once
 }
 
@@ -70,7 +70,7 @@ void Raft::step(Instant now, Event event, Output& output) {
     void operator()(SnapshotStored& e) { raft.on_snapshot_stored(e.snapshot); }
     void operator()(ChunkRead& e) { raft.on_chunk_read(e); }
     void operator()(ChunkStored& e) { raft.on_chunk_stored(e); }
-    void operator()(ReceiveFailed&) { raft.on_receive_failed(); }
+    void operator()(ReceiveFailed&) { raft.receipt_.end(); }
     void operator()(DiskSpace& e) { raft.on_disk_space(e); }
     void operator()(TransferLeadership& e) { raft.on_transfer_leadership(e); }
     void operator()(DeadlinePassed&) { raft.on_deadline(); }
@@ -215,7 +215,7 @@ void Raft::advance_term(Term term, std::string_view reason) {
   hard_state_ = HardState{term, std::nullopt};
   writes_.change_term();
   contact_.write_block = WriteBlock::none;
-  held_back_ = {};
+  pace_.forget_held_back();
   room_.forget_wanted();
   proven_index_ = commit_index_;
 }
@@ -225,7 +225,7 @@ void Raft::become_follower(std::optional<ServerId> leader) {
   if (leader.has_value())
     output_->notes.push_back(
         fmt::format("server {} leads {} -> follow", leader->value, name(current_term())));
-  role_ = Follower{leader, now_ + random_election_timeout()};
+  role_ = Follower{leader, now_ + pace_.draw(prng_)};
 }
 
 std::optional<ServerId> Raft::leader() const {
@@ -266,11 +266,6 @@ void Raft::settle() {
 }
 
 // ---- time ---------------------------------------------------------------------------------
-
-// §5.6: drawn again each time (E7). During a failover the range is shorter.
-Duration Raft::random_election_timeout() {
-  return nanoseconds(prng_.between(round_base_.ns, 2 * round_base_.ns));
-}
 
 // A leader's clock stands still until the leader has committed in its term, and while its oldest
 // undecided entry has waited for longer than kMostUndecided. It never falls: once the leader has
@@ -341,6 +336,10 @@ void Raft::on_peer_said(ServerId id, const std::optional<PeerState>& state) {
   become_follower(std::nullopt);
 }
 
+std::optional<Id128> Raft::cluster_seen() const {
+  return founding_.cluster_seen(configuration().cluster_id);
+}
+
 PeerState Raft::peer_state() const {
   const bool founded = commit_index_.value > 0;  // index 1 is the Bootstrap entry
   return {founded ? electorate_.configuration().cluster_id : Id128{}, current_term(),
@@ -356,7 +355,7 @@ void Raft::on_peer_gone(ServerId id) {
   if (follower == nullptr || follower->leader != id) return;
   contact_.lost();
   follower->leader = std::nullopt;
-  round_base_ = kFastRound;
+  pace_.hurry();
   const Instant soon = now_ + nanoseconds(prng_.between(0, kFastFailover.ns));
   follower->election_deadline = std::min(follower->election_deadline, soon);
   output_->notes.push_back(fmt::format("leader {} of {} is gone -> campaign in {} ms", id.value,

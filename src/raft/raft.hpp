@@ -8,6 +8,7 @@
 #include "base/prng.hpp"
 #include "raft/config.hpp"
 #include "raft/disk_room.hpp"
+#include "raft/election_pace.hpp"
 #include "raft/electorate.hpp"
 #include "raft/event.hpp"
 #include "raft/founding.hpp"
@@ -38,7 +39,6 @@ class Raft {
   std::optional<ServerId> leader() const;  // of current_term, if this server knows it
   Term current_term() const { return hard_state_.current_term; }
   Index commit_index() const { return commit_index_; }
-  Index durable_index() const { return writes_.durable_index(); }
   const Log& log() const { return log_; }
   const Snapshot& snapshot() const { return snapshot_; }  // the newest stored here
   std::uint64_t transfers_resumed() const { return transfers_resumed_; }
@@ -48,9 +48,7 @@ class Raft {
   const Role& role() const { return role_; }
   const Config& config() const { return config_; }
   const HardState& hard_state() const { return hard_state_; }
-  WriteNumber last_write() const { return writes_.last_write(); }
-  WriteNumber persisted() const { return writes_.persisted(); }
-  WriteNumber persisted_hard_state() const { return writes_.persisted_hard_state(); }
+  const WriteLedger& writes() const { return writes_; }
   // True if this server leads and Propose may be stepped. False during a hand-over of leadership,
   // while its disk is full, and while writes are blocked.
   bool takes_proposals() const;
@@ -62,14 +60,8 @@ class Raft {
   // True if the server `id` lacks entries that it has acknowledged. Known of this server itself,
   // and, to a leader, of the other voters.
   bool has_regressed(ServerId id) const;
-  // True if `id` is a voter under this incarnation, so that its vote and acknowledgements count.
-  bool counts(ServerId id, Incarnation incarnation) const {
-    return electorate_.counts(id, incarnation);
-  }
   // A cluster that a server of the list belongs to and that is not this server's own.
-  std::optional<Id128> cluster_seen() const {
-    return founding_.cluster_seen(configuration().cluster_id);
-  }
+  std::optional<Id128> cluster_seen() const;
   const Founding& founding() const { return founding_; }
   PeerState peer_state() const;  // reported in handshakes
   // On a follower: when it last heard from the current leader, and the highest commit index that a
@@ -114,8 +106,6 @@ class Raft {
   void make_write();
   void start_clock();
   Instant next_deadline() const;
-  Duration random_election_timeout();
-
   // snapshots.cpp
   void on_snapshot_stored(const Snapshot& snapshot);
   void adopt_snapshot(const Snapshot& snapshot);
@@ -130,10 +120,8 @@ class Raft {
   void on_install_snapshot_reply(ServerId from, Incarnation incarnation,
                                  const InstallSnapshotReply& m);
   void on_chunk_stored(const ChunkStored& stored);
-  void on_receive_failed();
   void send_progress(ServerId to, ReceiptReport why);
   void send_done(ServerId to, const Snapshot& snapshot);
-
   // follower.cpp
   void on_append_entries(ServerId from, AppendEntries m);
   std::optional<Index> take_entries(ServerId from, std::vector<Entry>& entries, Index equal);
@@ -144,12 +132,9 @@ class Raft {
   VoteRefusal judge_vote(ServerId from, const VoteRequest& m) const;
   VoteRefusal judge_founding_vote(ServerId from, const VoteRequest& m) const;
   bool hear_leader(ServerId from, Index leader_commit, std::optional<LogTime> log_time);
-  bool leader_is_fresh() const;
-
   // regress.cpp
   bool notice_regress(ServerId from, const Heartbeat& m);
   void on_regressed(ServerId from, Progress& progress);
-
   // leader_lease.cpp
   bool put_off_by_promise();
   void on_lease_read();
@@ -159,7 +144,6 @@ class Raft {
   void remember_freshness();
   void on_heartbeat_answered(Progress& progress, const HeartbeatReply& m);
   std::optional<Instant> confirmed_at() const;
-
   // candidate.cpp
   void maybe_fast_start();
   void campaign();  // a pre-vote round, then an election
@@ -167,7 +151,6 @@ class Raft {
   void on_vote_reply(ServerId from, Incarnation incarnation, const VoteReply& m);
   void ask_votes(VoteRound round);
   void count_votes();
-
   // transfer.cpp
   void on_disk_space(const DiskSpace& space);
   bool is_fit(const Voter& voter) const;
@@ -176,7 +159,6 @@ class Raft {
   void review_hand_over();
   void on_timeout_now(ServerId from);
   void take_over();
-
   // leader.cpp
   void become_leader();
   Progress* progress_of(ServerId id, Incarnation incarnation);
@@ -220,11 +202,7 @@ class Raft {
 
   Peers peers_;
   LeaderContact contact_;
-  // How long granted pre-votes have put this server's campaign off, since it heard a leader or of a
-  // new term.
-  Duration held_back_;
-  // A vote round lasts [this, 2 * this]. Doubles up to the election timeout.
-  Duration round_base_;
+  ElectionPace pace_;
   // This disk lacks entries that were acknowledged. Stays set until the process ends.
   bool regressed_ = false;
   DiskRoom room_;

@@ -242,10 +242,6 @@ void Raft::on_chunk_stored(const ChunkStored& stored) {
     send_progress(*to, ReceiptReport::stored);
 }
 
-void Raft::on_receive_failed() {
-  receipt_.end();
-}
-
 void Raft::send_progress(ServerId to, ReceiptReport why) {
   InstallSnapshotReply reply{.term = current_term()};
   reply.last_index = receipt_.current()->last_index;

@@ -141,7 +141,7 @@ void Raft::on_timeout_now(ServerId from) {
 
 void Raft::take_over() {
   if (regressed_) return;
-  round_base_ = std::min(kFastRound, config_.election_timeout);
+  pace_.hurry();
   become_candidate(Campaign::hand_over);
 }
 

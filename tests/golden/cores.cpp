@@ -137,7 +137,7 @@ void Cores::snapshot(ServerId id, std::uint64_t chunks) {
   Server& server = at(id);
   const raft::Raft& raft = *server.raft;
   raft::Snapshot snapshot;
-  snapshot.last_index = std::min(raft.commit_index(), raft.durable_index());
+  snapshot.last_index = std::min(raft.commit_index(), raft.writes().durable_index());
   snapshot.last_term = raft.log().term_at(snapshot.last_index).value();
   snapshot.configuration = raft.configuration();
   snapshot.chunk_bytes = 10;

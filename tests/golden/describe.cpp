@@ -171,8 +171,8 @@ std::string describe_state(const Cores::Server& server) {
       "{} {}, term {}, vote {}, leader {}, last {}, durable {}, commit {}, applied {}",
       server.id.value, role_name(raft), raft.current_term().value,
       name_of(raft.hard_state().voted_for), name_of(raft.leader()),
-      position(raft.log().last_index(), raft.log().last_term()), raft.durable_index().value,
-      raft.commit_index().value, joined(server.applied));
+      position(raft.log().last_index(), raft.log().last_term()),
+      raft.writes().durable_index().value, raft.commit_index().value, joined(server.applied));
 }
 
 std::optional<std::string> property(const Cores::Server& server, const std::string& name,
@@ -187,7 +187,7 @@ std::optional<std::string> property(const Cores::Server& server, const std::stri
   if (name == "vote") return name_of(raft.hard_state().voted_for);
   if (name == "leader") return name_of(raft.leader());
   if (name == "last") return position(raft.log().last_index(), raft.log().last_term());
-  if (name == "durable") return fmt::format("{}", raft.durable_index().value);
+  if (name == "durable") return fmt::format("{}", raft.writes().durable_index().value);
   if (name == "first") return fmt::format("{}", raft.log().first_index().value);
   if (name == "snapshot") return fmt::format("{}", raft.snapshot().last_index.value);
   if (name == "commit") return fmt::format("{}", raft.commit_index().value);

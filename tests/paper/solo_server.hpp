@@ -80,7 +80,7 @@ class SoloServer {
     turn({Received{from, incarnation_of(from), std::move(message)}});
   }
   // Makes all writes so far durable, and sends what waited for them.
-  void sync() { sync_through(raft_->last_write()); }
+  void sync() { sync_through(raft_->writes().last_write()); }
   void sync_through(WriteNumber number) {
     sent_.clear();
     output_.clear();

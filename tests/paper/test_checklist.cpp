@@ -295,7 +295,7 @@ TEST_CASE("L10: a leader counts its own entries when they are durable, and other
   CHECK(one.raft().commit_index() == Index(2));
   one.acknowledge(k2, 3);
   CHECK(one.raft().commit_index() == Index(3));
-  CHECK(one.raft().durable_index() == Index(2));
+  CHECK(one.raft().writes().durable_index() == Index(2));
 }
 
 TEST_CASE("L12: an acknowledgement that comes late or twice takes nothing back") {
@@ -326,13 +326,13 @@ TEST_CASE("L14: that a write of an overwritten entry is done says nothing of its
   SoloServer one;
   one.receive_and_sync(k1, heartbeat(2));
   one.receive(k1, append(2, 1, 1, {2, 2}));
-  const WriteNumber old = one.raft().last_write();
+  const WriteNumber old = one.raft().writes().last_write();
   one.receive(k2, append(3, 1, 1, {3, 3}));
   one.sync_through(old);
-  CHECK(one.raft().durable_index() == Index(1));
+  CHECK(one.raft().writes().durable_index() == Index(1));
   CHECK(one.sent<AppendReply>(k2).empty());
   one.sync();
-  CHECK(one.raft().durable_index() == Index(3));
+  CHECK(one.raft().writes().durable_index() == Index(3));
   CHECK(one.one<AppendReply>(k2).match_index == Index(3));
 }
 

@@ -2,6 +2,7 @@
 #include <doctest/doctest.h>
 
 #include "raft/disk_room.hpp"
+#include "raft/election_pace.hpp"
 #include "raft/freshness.hpp"
 #include "raft/leader_contact.hpp"
 #include "raft/log_clock.hpp"
@@ -227,4 +228,38 @@ TEST_CASE("leader contact: a leader is fresh until its silence or its end") {
   CHECK_FALSE(contact.is_fresh(kStart, timeout));
   contact.heard(kStart + seconds(1), Index(5));
   CHECK(contact.is_fresh(kStart + seconds(1), timeout));
+}
+
+TEST_CASE(
+    "election pace: rounds begin short, become longer, and are normal once a leader is heard") {
+  const Duration timeout = milliseconds(150);
+  ElectionPace pace(timeout);
+  Prng prng(1);
+  CHECK(pace.is_relaxed());
+  pace.hurry();
+  CHECK_FALSE(pace.is_relaxed());
+  const auto range = [&](Duration base) {
+    for (int n = 0; n < 100; ++n) {
+      const Duration wait = pace.draw(prng);
+      if (wait < base || wait > base * 2) return false;
+    }
+    return true;
+  };
+  CHECK(range(kFastRound));
+  pace.slow_down();
+  CHECK(range(kFastRound * 2));
+  for (int n = 0; n < 5; ++n) pace.slow_down();
+  CHECK(pace.is_relaxed());
+  CHECK(range(timeout));
+}
+
+TEST_CASE("election pace, Q1: campaigns are delayed by an election timeout at most") {
+  ElectionPace pace(milliseconds(150));
+  for (int n = 0; n < 5; ++n) {
+    CHECK(pace.may_hold_back());
+    pace.held_back(milliseconds(30));
+  }
+  CHECK_FALSE(pace.may_hold_back());
+  pace.forget_held_back();
+  CHECK(pace.may_hold_back());
 }

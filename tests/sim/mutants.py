@@ -56,7 +56,9 @@ MUTANTS = (
            "    append(\n        make_entry(log_.last_index().next(), current_term(), "
            "EntryType::noop, stamp, Origin{}, {}));\n", "", 300),
     Mutant("a vote while the leader is heard", "E12", RAFT + "follower.cpp",
-           "  if (!m.transfer && leader_is_fresh()) return VoteRefusal::leader_fresh;\n", "", 300),
+           "  if (!m.transfer && (is_leader() || contact_.is_fresh(now_, "
+           "config_.election_timeout)))\n"
+           "    return VoteRefusal::leader_fresh;\n", "", 300),
     Mutant("a pre-vote opens its term", "E9", RAFT + "candidate.cpp",
            "  role_ = std::move(pre);\n  ask_votes(VoteRound::pre_vote);\n",
            "  role_ = std::move(pre);\n  ask_votes(VoteRound::pre_vote);\n"
@@ -330,7 +332,7 @@ MUTANTS = (
            "    if (now_ - progress.progress_at < config_.heartbeat_interval * 4) continue;\n",
            "    continue;\n", 300),
     Mutant("a granted pre-vote always puts the own campaign off", "Q1", RAFT + "follower.cpp",
-           "  if (held_back_ >= config_.election_timeout) return;\n", "", 3000),
+           "  if (!pace_.may_hold_back()) return;\n", "", 3000),
     Mutant("a candidate that loses its round gives up", "Q1", RAFT + "raft.cpp",
            "    if (now_ >= pre->round_deadline) return campaign();\n", "", 300),
     Mutant("a read that got lost is never asked again", "Q3", NODE + "read_batcher.cpp",

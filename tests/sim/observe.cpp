@@ -89,14 +89,14 @@ void World::observe(Host& h, bool whole) {
     safety_.set_voters(raft.configuration().voters.size());
     reads_.set_voters(raft.configuration().voters.size());
   }
-  if (raft.durable_index().value > 0) h.holds = raft.configuration().cluster_id;
+  if (raft.writes().durable_index().value > 0) h.holds = raft.configuration().cluster_id;
   const auto term_at = [&](std::uint64_t i) { return log.at(raft::Index(i)).term.value; };
   const auto hash_at = [&](std::uint64_t i) { return hash_of(log.at(raft::Index(i))); };
   check(safety_.follow(who, view_of(log), leads, term_at, hash_at));
   if (failure_) return;
   const std::size_t committed = safety_.committed().size();
   check(safety_.commits(who, raft.current_term().value, leads, raft.commit_index().value,
-                        raft.durable_index().value));
+                        raft.writes().durable_index().value));
   const bool more = safety_.committed().size() > committed;
   if (leads || more)
     log_clock_.leads({(now_ - kBegin).ns, raft.current_term().value,
@@ -145,7 +145,7 @@ void World::observe_restart(Host& h) {
 // What a hung or completely full disk holds back must not grow with time.
 void World::check_bounds(Host& h) {
   const raft::Raft& raft = h.node->raft();
-  const std::uint64_t writes = raft.last_write().value - raft.persisted().value;
+  const std::uint64_t writes = raft.writes().last_write().value - raft.writes().persisted().value;
   const std::uint64_t most = kHeldPerPeer * hosts_.size() + 2 * writes;
   tally_.at_least(Count::held_most, h.node->held_envelopes());
   if (h.node->held_envelopes() > most)
