@@ -135,11 +135,11 @@ TEST_CASE("freshness: an echo proves an upper bound on the age of the state") {
   m.leader_commit = Index(5);
   m.age = milliseconds(9);
   m.echo = freshness.stamp(kStart + milliseconds(40));
-  SUBCASE("what the leader has committed is committed here") {
+  SUBCASE("this server has the leader's commit index") {
     freshness.learn(m, Index(5), kStart + milliseconds(60));
     CHECK(freshness.as_of(Index(5)) == kStart + milliseconds(29));
   }
-  SUBCASE("it is committed here later") {
+  SUBCASE("this server reaches the leader's commit index later") {
     freshness.learn(m, Index(4), kStart + milliseconds(60));
     CHECK_FALSE(freshness.as_of(Index(4)).has_value());
     CHECK(freshness.as_of(Index(5)) == kStart + milliseconds(29));

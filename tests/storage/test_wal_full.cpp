@@ -57,7 +57,7 @@ TEST_CASE("on a full disk a new term and a vote are durable although earlier ent
   CHECK(full.machine.found.last_write.value == full.waiting - 1);
 }
 
-TEST_CASE("on a full disk a new term discards removed entries and becomes durable") {
+TEST_CASE("on a full disk truncated entries no longer wait, and a new term is durable") {
   FullDisk full;
   storage::Wal& wal = *full.machine.wal;
   const std::uint64_t last = full.model.last().entries.size();
@@ -217,7 +217,7 @@ TEST_CASE("a limit on the size of files is a full disk, and the log continues wh
   CHECK(machine.wal->persisted().value == model.number());
 }
 
-TEST_CASE("a disk that becomes read-only ends the log, and it never retries") {
+TEST_CASE("a disk that becomes read-only ends the log, which never retries") {
   MemFs fs;
   Machine machine{.fs = fs};
   REQUIRE(machine.open(options_with_reserve()).ok());
