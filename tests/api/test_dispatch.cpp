@@ -59,7 +59,7 @@ bool says(const Asked& asked, int status, std::string_view code) {
 
 }  // namespace
 
-TEST_CASE("the first check that fails answers") {
+TEST_CASE("the first failed check decides the reply") {
   CHECK(says(ask("GET /nowhere"), 404, "no_such_path"));
   CHECK(says(ask("GET /raft"), 404, "no_such_path"));
   CHECK(says(ask("GET /kv/"), 400, "invalid_key"));
@@ -73,7 +73,7 @@ TEST_CASE("the first check that fails answers") {
   CHECK(says(ask("DELETE /kv/a", "Origin: http://elsewhere\r\n"), 403, "cross_origin"));
 }
 
-TEST_CASE("a server that is still reading its log says so where it needs the node") {
+TEST_CASE("a server that is still reading its log says so if a request needs the node") {
   CHECK(says(ask("GET /kv/a"), 503, "starting"));
   CHECK(says(ask("POST /cluster/transfer"), 503, "starting"));
   CHECK(ask("GET /livez").answer.status == 200);
@@ -84,7 +84,7 @@ TEST_CASE("a server that is still reading its log says so where it needs the nod
         std::string::npos);
 }
 
-TEST_CASE("OPTIONS names the methods, and answers a probe as GET does") {
+TEST_CASE("OPTIONS lists the methods, and answers a probe as GET does") {
   const Asked kv = ask("OPTIONS /kv/a");
   CHECK(kv.answer.status == 204);
   CHECK(kv.answer.allow == "GET, HEAD, PUT, DELETE, OPTIONS");
@@ -96,14 +96,14 @@ TEST_CASE("OPTIONS names the methods, and answers a probe as GET does") {
   CHECK(probe.answer.body == "not ready, see /readyz?verbose\n");
 }
 
-TEST_CASE("CONNECT has no path, and is refused with the methods that there are") {
+TEST_CASE("CONNECT has no path and is refused, and the reply lists the methods") {
   const Asked asked = ask("CONNECT localhost:80");
   CHECK(says(asked, 405, "method_not_allowed"));
   CHECK(asked.answer.allow == "GET, HEAD, PUT, DELETE, OPTIONS");
   CHECK(asked.exchange.endpoint == nullptr);
 }
 
-TEST_CASE("what a resource reads from a request is its own") {
+TEST_CASE("each resource reads its own fields of a request") {
   const Asked kv = ask("GET /kv/a%20b?raw&consistency=stale&max_staleness=200ms");
   const auto& request = std::get<KvRequest>(kv.exchange.request);
   CHECK(request.key == "a b");

@@ -20,7 +20,7 @@ TEST_CASE("a path finds its row, byte for byte or by its prefix") {
     CHECK(table.find(path) == nullptr);
 }
 
-TEST_CASE("the slots of metrics follow from the rows, and rows of one label share a slot") {
+TEST_CASE("each row has a metrics slot, and rows with one label share a slot") {
   const EndpointTable table(endpoints());
   const char* labels[] = {"none",   "request", "kv",   "status",  "livez",
                           "readyz", "metrics", "root", "transfer"};

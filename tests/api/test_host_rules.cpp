@@ -21,7 +21,7 @@ bool crosses(const std::string& fields) {
 
 }  // namespace
 
-TEST_CASE("a host is an address, a name without dots, or a name that the server goes by") {
+TEST_CASE("an allowed host is an address, a name without dots, or a name of the server") {
   Settings settings;
   settings.list = {{"one.example", 5000}};
   settings.allow_hosts = {"proxy.example."};

@@ -24,7 +24,7 @@ std::string refused(std::string_view text) {
 
 }  // namespace
 
-TEST_CASE("an id is the place of a line among those that count") {
+TEST_CASE("an id is the position of a line among the lines that name a server") {
   const auto file = parse_cluster_file(
       "# three nodes\n\nhttp://a:1\n  # spaces before\nhttp://b:2\n\n\nhttp://c:3", "list");
   REQUIRE(file.ok());
@@ -35,13 +35,13 @@ TEST_CASE("an id is the place of a line among those that count") {
   CHECK_FALSE(file.value().find(UINT64_MAX));
 }
 
-TEST_CASE("a slash, spaces, CRLF and a byte order mark are forgiven") {
+TEST_CASE("a slash, spaces, CRLF and a byte order mark are accepted") {
   CHECK(urls_of("\xef\xbb\xbfhttp://127.0.0.1:5000/\r\n \thttp://localhost:5001 \t\r\n\r\n") ==
         "http://127.0.0.1:5000 http://localhost:5001 ");
   CHECK(urls_of("http://127.0.0.1:1") == "http://127.0.0.1:1 ");
 }
 
-TEST_CASE("hosts have one spelling: case and the forms of IPv6 make no other server") {
+TEST_CASE("hosts that differ only in case or in the form of IPv6 are one server") {
   CHECK(urls_of("http://[0:0:0:0:0:0:0:1]:5000\nhttp://Node-1.example.COM:65535") ==
         "http://[::1]:5000 http://node-1.example.com:65535 ");
   CHECK(refused("http://[::1]:1\n\nhttp://[0::1]:1") ==
@@ -51,7 +51,7 @@ TEST_CASE("hosts have one spelling: case and the forms of IPv6 make no other ser
   CHECK(urls_of("http://a:1\nhttp://a:2") == "http://a:1 http://a:2 ");
 }
 
-TEST_CASE("anything else is refused with its line, what was found and what was expected") {
+TEST_CASE("the error about an invalid line names the line, what was found and what was expected") {
   for (const char* line : {"127.0.0.1:5000",
                            "https://a:1",
                            "HTTP://a:1",
@@ -105,7 +105,7 @@ TEST_CASE("a name with one dot at its end is the same name") {
   }
 }
 
-TEST_CASE("an address that means every interface is refused, with the flag that takes it") {
+TEST_CASE("an address that means every interface is refused, and the error names --listen") {
   for (const char* line : {"http://0.0.0.0:5000", "http://[::]:5000", "http://[0:0::0]:5000",
                            "http://[::ffff:0.0.0.0]:5000", "http://0.0.0.0.:5000"}) {
     CAPTURE(line);
@@ -127,7 +127,7 @@ TEST_CASE("a list without a server, or with too many, is refused") {
   CHECK(refused(many + "http://b:1") == "list:65: found one more server, expected at most 64");
 }
 
-TEST_CASE("a list that is not there is named") {
+TEST_CASE("the error about a list that does not exist names it") {
   const auto file = read_cluster_file("/nonexistent/ip_list.txt");
   REQUIRE_FALSE(file.ok());
   CHECK(file.error().what == "/nonexistent/ip_list.txt: No such file or directory");

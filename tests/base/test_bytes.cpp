@@ -4,7 +4,7 @@
 
 using namespace vesper;
 
-TEST_CASE("integers are written little-endian, whatever the machine") {
+TEST_CASE("integers are written little-endian on every machine") {
   std::string out;
   ByteWriter w(out);
   w.u8(1);
@@ -14,7 +14,7 @@ TEST_CASE("integers are written little-endian, whatever the machine") {
   CHECK(out == std::string("\x01\x03\x02\x07\x06\x05\x04\x0f\x0e\x0d\x0c\x0b\x0a\x09\x08", 15));
 }
 
-TEST_CASE("a read past the end fails for good and gives zero") {
+TEST_CASE("a read past the end returns zero and makes every later read fail") {
   ByteReader r(std::string_view("\x01\x02\x03", 3));
   CHECK(r.u16() == 0x0201);
   CHECK(r.u32() == 0);
@@ -23,7 +23,7 @@ TEST_CASE("a read past the end fails for good and gives zero") {
   CHECK_FALSE(r.ok());
 }
 
-TEST_CASE("a length above its limit is refused before the bytes are looked at") {
+TEST_CASE("a length above its limit is refused before the bytes are read") {
   std::string out;
   ByteWriter(out).string("hello");
   ByteReader good(out);
@@ -48,7 +48,7 @@ TEST_CASE("slices share one buffer and outlive the whole") {
   CHECK(copy.slice(5, 0).empty());
 }
 
-TEST_CASE("what users send is escaped before it is shown") {
+TEST_CASE("user input is escaped before it is shown") {
   CHECK(escaped("a\r\n\x1b[31m\xff\\") == "a\\x0d\\n\\x1b[31m\\xff\\\\");
   CHECK(escaped("abcdef", 3) == "abc...");
 }

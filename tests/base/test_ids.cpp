@@ -5,7 +5,7 @@
 
 using namespace vesper;
 
-TEST_CASE("hex goes both ways and takes nothing but its exact length") {
+TEST_CASE("hex is written and parsed, and only its exact length is accepted") {
   CHECK(to_hex(std::uint64_t{0x1f}) == "000000000000001f");
   CHECK(parse_hex64("000000000000001F") == 0x1f);
   CHECK_FALSE(parse_hex64("1f"));

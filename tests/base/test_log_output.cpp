@@ -72,7 +72,7 @@ std::string drain(Ends& ends, LogOutput& output) {
 }  // namespace
 
 TEST_CASE(
-    "a full pipe or socket blocks no writer: later lines are dropped, and a line says how many") {
+    "a full pipe or socket blocks no writer, and a line reports how many lines were dropped") {
   for (const auto kind : {Ends::Kind::pipe, Ends::Kind::socket}) {
     Ends ends(kind);
     const int flags = ::fcntl(ends.writer(), F_GETFL);
@@ -134,7 +134,7 @@ TEST_CASE("a pipe without a reader drops each line and counts it") {
   CHECK(!output.waiting());
 }
 
-TEST_CASE("a full disk drops lines, and when there is space a line says how many") {
+TEST_CASE("a full disk drops lines, and a line reports how many once there is space") {
   const int fd = ::open("/dev/full", O_WRONLY);
   REQUIRE(fd >= 0);
   LogOutput output(fd, notice);
@@ -159,7 +159,7 @@ TEST_CASE("a full disk drops lines, and when there is space a line says how many
   ::close(fd);
 }
 
-TEST_CASE("what was given for reading only is not written to") {
+TEST_CASE("a descriptor that is open for reading only is not written to") {
   const int fd = ::open("/dev/null", O_RDONLY);
   LogOutput output(fd, notice);
   output.stop_blocking();
@@ -168,8 +168,7 @@ TEST_CASE("what was given for reading only is not written to") {
   ::close(fd);
 }
 
-TEST_CASE(
-    "what waits at the end is given to a reader that lives, and a stuck one is not waited for") {
+TEST_CASE("finish() writes the backlog to a live reader and does not wait for a stuck one") {
   Ends ends(Ends::Kind::pipe);
   LogOutput output(ends.writer(), notice);
   output.stop_blocking();
@@ -184,7 +183,7 @@ TEST_CASE(
   CHECK(drain(ends, output) == expected);
 }
 
-TEST_CASE("a failed assertion ends the process though its message finds no reader") {
+TEST_CASE("a failed assertion ends the process even if its message has no reader") {
   Ends ends(Ends::Kind::pipe);
   LogOutput output(ends.writer(), notice);
   output.stop_blocking();

@@ -9,7 +9,7 @@
 using namespace vesper;
 using namespace vesper::crypto;
 
-TEST_CASE("the vectors of RFC 4231 come out") {
+TEST_CASE("the HMAC matches the vectors of RFC 4231") {
   Hmac first(std::string(20, '\x0b'));
   CHECK(hex_of(first.of({"Hi There"})) ==
         "b0344c61d8db38535ca8afceaf0bf12b881dc200c9833da726e9376c2e32cff7");

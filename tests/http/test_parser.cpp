@@ -139,7 +139,7 @@ TEST_CASE("requests are read the same however their bytes arrive") {
   check_table(Parser::Kind::request, kGood);
 }
 
-TEST_CASE("fields keep order, case and bytes; lookups ignore case") {
+TEST_CASE("fields keep order, case and bytes, and lookups ignore case") {
   Parser parser(Parser::Kind::request);
   std::size_t consumed = 0;
   const auto input = "GET / HTTP/1.1\r\nhOsT: h\r\nA: 1 \r\na:\t2\r\nB:\r\nC: x\xff y\r\n\r\n"sv;
@@ -158,7 +158,7 @@ TEST_CASE("fields keep order, case and bytes; lookups ignore case") {
   CHECK(fields.find("D") == nullptr);
 }
 
-TEST_CASE("the parser stops exactly behind the head, so that another protocol can follow it") {
+TEST_CASE("the parser stops exactly after the head, so that another protocol can follow it") {
   constexpr auto kHead =
       "GET /raft HTTP/1.1\r\nHost: h\r\nConnection: upgrade\r\nUpgrade: vesper-raft/1\r\n\r\n"sv;
   for (std::size_t cut = 0; cut <= kHead.size(); ++cut) {
@@ -202,7 +202,7 @@ TEST_CASE("the head outlives its input until the next message begins") {
   CHECK(parser.in_head());
 }
 
-TEST_CASE("nothing of an earlier request shows in the next one") {
+TEST_CASE("a request shows nothing of an earlier request") {
   Tracer tracer(Parser::Kind::request);
   tracer.feed(
       "PUT http://x/a?b HTTP/1.1\r\nHost: h\r\nExpect: 100-continue\r\nConnection: upgrade\r\n"

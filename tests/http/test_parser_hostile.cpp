@@ -270,13 +270,12 @@ void check_nothing_is_waited_for_in_vain(std::string_view begin, std::string_vie
   }
 }
 
-TEST_CASE(
-    "what two readers could understand differently is refused, by the same word in any split") {
+TEST_CASE("an ambiguous request is refused with the same error, however its bytes are split") {
   check_table(Parser::Kind::request, kRefused);
   check_table(Parser::Kind::request, kRefusedHeads);
 }
 
-TEST_CASE("a line is refused by the first byte behind which nothing could make it good") {
+TEST_CASE("a line is refused at the first byte that makes it invalid") {
   for (const Row& row : kRefused) {
     CAPTURE(row.name);
     check_nothing_is_waited_for_in_vain("", row.input);
@@ -287,7 +286,7 @@ TEST_CASE("a line is refused by the first byte behind which nothing could make i
   }
 }
 
-TEST_CASE("chunks are read strictly") {
+TEST_CASE("the parser reads chunks strictly") {
   CHECK(outcome(std::string(kChunkedHead) + "10000000000000005\r\nhello") ==
         "PUT / @h chunked 400 malformed; ");
   for (const Row& row : kRefusedChunks) {
@@ -297,7 +296,7 @@ TEST_CASE("chunks are read strictly") {
   }
 }
 
-TEST_CASE("nothing behind a refused request is read") {
+TEST_CASE("the parser reads nothing after a refused request") {
   Tracer tracer(Parser::Kind::request);
   tracer.feed("GET / HTTP/1.1\r\n\r\n");
   tracer.feed("GET / HTTP/1.1\r\nHost: h\r\n\r\n");
@@ -307,7 +306,7 @@ TEST_CASE("nothing behind a refused request is read") {
   CHECK(tracer.parser().finish() == Step::error);
 }
 
-TEST_CASE("what is no HTTP is refused by its first byte") {
+TEST_CASE("a protocol other than HTTP is refused at its first byte") {
   for (const auto input : {"\x16"sv, "\0"sv, "{"sv, " "sv, "\n"sv, "\x80"sv}) {
     Parser parser(Parser::Kind::request);
     std::size_t consumed = 0;
@@ -315,7 +314,7 @@ TEST_CASE("what is no HTTP is refused by its first byte") {
   }
 }
 
-TEST_CASE("a target has a limit, and no more than it is waited for") {
+TEST_CASE("a target above the limit is refused before its end arrives") {
   const Limits limits{.max_target = 50, .max_header_bytes = 512, .max_header_fields = 10};
   const std::string longest = "/" + std::string(49, 'a');
   CHECK(outcome(request_with(longest, ""), limits) == "GET " + longest + " @h end; ");
@@ -326,7 +325,7 @@ TEST_CASE("a target has a limit, and no more than it is waited for") {
   CHECK(tracer.parser().error().limit == 50);
 }
 
-TEST_CASE("header fields have limits, and no more than they are waited for") {
+TEST_CASE("header fields above the limits are refused before their end arrives") {
   const Limits limits{.max_target = 50, .max_header_bytes = 100, .max_header_fields = 5};
   // "Host: h\r\n" has 9 bytes, "A: " and the line end 5.
   CHECK(outcome(request_with("/", "A: " + std::string(86, 'b') + "\r\n"), limits) ==
@@ -343,7 +342,7 @@ TEST_CASE("header fields have limits, and no more than they are waited for") {
         "431 headers_too_large; ");
 }
 
-TEST_CASE("extensions of chunks have a limit, and as many bytes more as the chunks have") {
+TEST_CASE("chunk extensions are limited, but may grow by the number of bytes in the chunks") {
   const Limits limits{.max_target = 50, .max_header_bytes = 100, .max_header_fields = 10};
   const auto chunks = [&](std::string_view input) {
     const std::string head = "PUT / @h chunked ";
@@ -386,7 +385,7 @@ TEST_CASE("trailer fields have the limits of header fields") {
   CHECK(trailers("A:1\r\nB:2\r\nC:3\r\nD:4\r\nE:5\r\nF:6\r\n\r\n") == refused);
 }
 
-TEST_CASE("the limits are those of the contract by default") {
+TEST_CASE("the default limits match docs/http-api.md") {
   const auto brief = [](const std::string& input) {
     Tracer tracer(Parser::Kind::request);
     for (std::size_t at = 0; at < input.size(); at += 1000)
@@ -405,7 +404,7 @@ TEST_CASE("the limits are those of the contract by default") {
   CHECK(brief(request_with("/", fields + "A: b\r\n")) == "431 headers_too_large; ");
 }
 
-TEST_CASE("a length up to 64 bits is told, not waited for") {
+TEST_CASE("the parser reports a length of up to 64 bits and does not wait for the body") {
   Tracer tracer(Parser::Kind::request);
   tracer.feed("PUT / HTTP/1.1\r\nHost: h\r\nContent-Length: 18446744073709551615\r\n\r\nx");
   CHECK(tracer.brief() == "PUT / @h len=18446744073709551615 [x");

@@ -53,20 +53,20 @@ TEST_CASE("responses are read the same however their bytes arrive") {
   check_table(Parser::Kind::response, kResponses);
 }
 
-TEST_CASE("the answer to HEAD has no body, an interim one before it changes nothing") {
+TEST_CASE("a reply to HEAD has no body, and an interim reply before it changes nothing") {
   CHECK(outcome_of_all_splits(Parser::Kind::response,
                               "HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 200 OK\r\nContent-Length: "
                               "3\r\n\r\nHTTP/1.1 200 OK\r\nContent-Length: 1\r\n\r\nx",
                               {}, true) == "100 end; 200 end; 200 len=1 [x] end; ");
 }
 
-TEST_CASE("a status line has a limit") {
+TEST_CASE("the length of a status line is limited") {
   Tracer tracer(Parser::Kind::response);
   tracer.feed("HTTP/1.1 200 " + std::string(9000, 'a'));
   CHECK(tracer.brief() == "400 malformed; ");
 }
 
-TEST_CASE("a response is written as it stands in the contract") {
+TEST_CASE("a response is written as docs/http-api.md specifies") {
   std::string out = "before";
   append_continue(out);
   begin_response(out, 412);
@@ -90,7 +90,7 @@ TEST_CASE("a response is written as it stands in the contract") {
   CHECK(out == "Date: now\r\nX-Content-Type-Options: nosniff\r\nVesper-Node: 0\r\n");
 }
 
-TEST_CASE("what the serializer writes, the parser reads") {
+TEST_CASE("the parser reads what the serializer writes") {
   std::string out;
   begin_request(out, "PUT", "/kv/a%20b?timeout=1s", "127.0.0.1:5000");
   append_field(out, "Content-Length", std::uint64_t{2});

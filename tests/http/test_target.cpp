@@ -43,7 +43,7 @@ std::string host_of(std::string_view text) {
 
 }  // namespace
 
-TEST_CASE("a path is decoded once, a plus stays a plus, NUL is a byte") {
+TEST_CASE("a path is decoded once, a plus stays a plus, and NUL is a byte") {
   CHECK(decoded("") == "=");
   CHECK(decoded("a+b") == "=a+b");
   CHECK(decoded("%2F/%2f%20%C3%a4") == "=/// \xc3\xa4");
@@ -51,7 +51,7 @@ TEST_CASE("a path is decoded once, a plus stays a plus, NUL is a byte") {
   CHECK(decoded("a%00b") == "=a\0b"sv);
 }
 
-TEST_CASE("a bad percent sign is an error and leaves the output alone") {
+TEST_CASE("an invalid percent sign is an error and does not change the output") {
   for (const auto text : {"%", "%4", "a%4", "%4g", "%g4", "%%41", "%+1", "%-1", "% 1", "abc%"}) {
     CAPTURE(text);
     CHECK(decoded(text) == "=bad");
@@ -76,7 +76,7 @@ TEST_CASE("any bytes come back from their encoding") {
   CHECK(read(out) == "a/b+c&d=e;");
 }
 
-TEST_CASE("a target is cut at its first question mark") {
+TEST_CASE("a target is split at its first question mark") {
   CHECK(split_target("/a?b?c").path == "/a");
   CHECK(split_target("/a?b?c").query == "b?c");
   CHECK(split_target("/a?").has_query);
@@ -93,7 +93,7 @@ TEST_CASE("a query is read in the form encoding, in its order") {
   CHECK(read("a=%26") == "a=&;");
 }
 
-TEST_CASE("nothing in a query is guessed") {
+TEST_CASE("an ambiguous query is refused") {
   CHECK(read("a=%") == "bad a=%");
   CHECK(read("%zz=1") == "bad %zz=1");
   CHECK(read("b&a=1&%61=1") == "repeated a");
@@ -107,7 +107,7 @@ TEST_CASE("nothing in a query is guessed") {
   CHECK(read(many + "&x") == "too many");
 }
 
-TEST_CASE("an authority is a host and perhaps a port") {
+TEST_CASE("an authority is a host with an optional port") {
   CHECK(host_of("localhost") == "localhost");
   CHECK(host_of("a-b.c_d~:80") == "a-b.c_d~ 80");
   CHECK(host_of("127.0.0.1:5000") == "127.0.0.1 5000");

@@ -73,20 +73,20 @@ TEST_CASE("a duration is a whole number and a unit, up to ten years") {
   }
 }
 
-TEST_CASE("a flag is set, unset or wrong") {
+TEST_CASE("a flag is set, unset or invalid") {
   for (const auto text : {"", "1", "true"}) CHECK(parse_flag(text) == true);
   for (const auto text : {"0", "false"}) CHECK(parse_flag(text) == false);
   for (const auto text : {"yes", "True", "2", " ", "no", "00"}) CHECK_FALSE(parse_flag(text));
 }
 
-TEST_CASE("a token is found in a list, whole and in any case") {
+TEST_CASE("a token is found in a list, as a whole and in any case") {
   CHECK(list_contains("close", "close"));
   CHECK(list_contains(" a ,\tCLOSE , b", "close"));
   CHECK_FALSE(list_contains("closed, enclose", "close"));
   CHECK_FALSE(list_contains("", "close"));
 }
 
-TEST_CASE("dates are those of RFC 9110 5.6.7") {
+TEST_CASE("dates have the format of RFC 9110 5.6.7") {
   CHECK(date(784111777) == "Sun, 06 Nov 1994 08:49:37 GMT");
   CHECK(date(0) == "Thu, 01 Jan 1970 00:00:00 GMT");
   CHECK(date(-1) == "Wed, 31 Dec 1969 23:59:59 GMT");
@@ -100,7 +100,7 @@ TEST_CASE("dates are those of RFC 9110 5.6.7") {
   CHECK(cache.at(784111778) == "Sun, 06 Nov 1994 08:49:38 GMT");
 }
 
-TEST_CASE("entity tags that are revisions are kept, others never match") {
+TEST_CASE("entity tags that are revisions are kept, and others never match") {
   CHECK(tags({}) == "of 0");
   CHECK(tags({"*"}) == "any");
   CHECK(tags({" * "}) == "any");
@@ -118,7 +118,7 @@ TEST_CASE("entity tags that are revisions are kept, others never match") {
   }
 }
 
-TEST_CASE("what is no list of entity tags is refused") {
+TEST_CASE("an invalid list of entity tags is refused") {
   for (const auto text :
        {"",        ",",       " ",        "abc",      "\"7",      "7\"",      "\"7\"8", "7 8",
         "w/\"7\"", "W/7",     "W/",       "W /\"7\"", "*, \"7\"", "\"7\", *", "**",     "-7",
@@ -138,7 +138,7 @@ TEST_CASE("what is no list of entity tags is refused") {
   CHECK(tags({commas}) == "bad");
 }
 
-TEST_CASE("a value is as it is, or the content of an RFC 8941 string") {
+TEST_CASE("a value is taken as it is, or is the content of an RFC 8941 string") {
   CHECK(unquote("abc") == "abc");
   CHECK(unquote("a\"b") == "a\"b");
   CHECK(unquote("") == "");

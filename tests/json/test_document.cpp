@@ -18,7 +18,7 @@ json::Problem refused(std::string_view text, const json::Document::Limits& limit
 
 }  // namespace
 
-TEST_CASE("a document gives what is there and nothing else") {
+TEST_CASE("a document returns its members and nothing else") {
   json::Document document;
   REQUIRE_FALSE(document.parse(
       R"( {"id":7,"leader":null,"up":true,"name":"a\u20acb","list":[1,{"x":[]},"s"],"f":1.0,"n":-1} )"));
@@ -57,7 +57,7 @@ TEST_CASE("a number beyond 64 bits is no uint64, but keeps its digits") {
   CHECK((*at).value.number() == "18446744073709551616");
 }
 
-TEST_CASE("a member that is there twice is named with its path") {
+TEST_CASE("the error about a repeated member names its path") {
   CHECK(refused(R"({"a":1,"a":2})").field == "a");
   CHECK(refused(R"({"if":[],"then":[1,{"put":{}},[],{"put":{"k":1,"ttl":1,"x":{},"ttl":2}}]})")
             .field == "then[3].put.ttl");
@@ -80,7 +80,7 @@ TEST_CASE("depth, values and bytes are limited") {
   CHECK(refused("[1,2,3 ]", limits).limit == 7);
 }
 
-TEST_CASE("400,000 members of one object are checked for a twin without comparing each with each") {
+TEST_CASE("400,000 members of one object are checked for duplicates without comparing all pairs") {
   std::string text = "{";
   for (int i = 0; i < 400'000; ++i) text += "\"" + std::to_string(i) + "\":0,";
   text += "\"399999\":0}";

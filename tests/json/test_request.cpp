@@ -44,7 +44,7 @@ void comes_back(std::string_view value) {
 
 }  // namespace
 
-TEST_CASE("the bodies that the seed's client sends are read") {
+TEST_CASE("the request reader accepts the bodies that the seed's client sends") {
   const auto put = taken(R"({"type": "put", "payload": {"key": "name", "value": "Kyle Chard"}})");
   CHECK(put.key == "name");
   CHECK(put.value == "Kyle Chard");
@@ -54,7 +54,7 @@ TEST_CASE("the bodies that the seed's client sends are read") {
   CHECK(get.value.empty());
 }
 
-TEST_CASE("type and unknown members are not looked at, wherever they stand") {
+TEST_CASE("the type and unknown members are ignored, wherever they appear") {
   const auto request = taken(
       R"({"x":[{"key":1,"value":2,"payload":3}],"type":7,"type":{"payload":[]},"payload":{"a":{"key":[],)"
       R"("value":{"value":1}},"a":"key","value":"v","b":[["key"]],"key":"k"},"z":{"key":"n","value":"m"}})");
@@ -63,7 +63,7 @@ TEST_CASE("type and unknown members are not looked at, wherever they stand") {
   CHECK_FALSE(request.value_is_json);
 }
 
-TEST_CASE("buffers are reused, what was in them is gone") {
+TEST_CASE("buffers are reused, and their old content is gone") {
   json::Request request;
   REQUIRE_FALSE(json::read_request(put_of("[1]"), RequestKind::put, request));
   REQUIRE_FALSE(json::read_request(put_of("\"\""), RequestKind::put, request));
@@ -74,7 +74,7 @@ TEST_CASE("buffers are reused, what was in them is gone") {
   CHECK_FALSE(request.value_is_json);
 }
 
-TEST_CASE("a string is stored as its bytes, escapes resolved, NUL included") {
+TEST_CASE("a string is stored as its bytes, with escapes resolved and NUL included") {
   const auto request = taken(put_of(R"("a\u0000b\n\"\\\/\u20ac\ud83d\ude00é")"));
   CHECK_FALSE(request.value_is_json);
   CHECK(request.value == std::string("a\0b\n\"\\/\xe2\x82\xac\xf0\x9f\x98\x80\xc3\xa9", 16));
@@ -92,7 +92,7 @@ TEST_CASE("numbers come back digit for digit") {
   comes_back("[" + digits + ",-" + digits + "]");
 }
 
-TEST_CASE("other values come back the same, in order, twins kept, only white space gone") {
+TEST_CASE("other values come back unchanged and in order, with duplicates, without white space") {
   comes_back("null");
   comes_back("true");
   comes_back("false");
@@ -104,7 +104,7 @@ TEST_CASE("other values come back the same, in order, twins kept, only white spa
   comes_back(R"({"\u0041\n":"5e1e"})", R"({"A\n":"5e1e"})");
 }
 
-TEST_CASE("what is no number of JSON is refused") {
+TEST_CASE("an invalid JSON number is refused") {
   for (const char* number :
        {"01",    "00",    "-",   "+1",    "1.",   ".5",  "1e",       "1e+",
         "1e5e6", "1.5.6", "1-2", "--1",   "0x10", "NaN", "Infinity", "-Infinity",
@@ -131,7 +131,7 @@ TEST_CASE("a lone surrogate is refused wherever it is") {
   CHECK(taken(put_of("\"\xed\x9f\xbf\xee\x80\x80\"")).value == "\xed\x9f\xbf\xee\x80\x80");
 }
 
-TEST_CASE("bytes that are no UTF-8, or raw control characters, are refused") {
+TEST_CASE("invalid UTF-8 and raw control characters are refused") {
   for (const char* text : {"\"\xff\"", "\"\xc0\x80\"", "\"\xed\xa0\x80\"", "\"\xf4\x90\x80\x80\"",
                            "\"\xe2\x82\"", "\"\x80\"", "\xc3\xa9", "\"\n\"", "\"\x1f\"", "\x01"}) {
     CAPTURE(text);
@@ -149,7 +149,7 @@ TEST_CASE("text that ends in the middle of a character is not read past its end"
   }
 }
 
-TEST_CASE("every proper prefix of a good body is refused") {
+TEST_CASE("every proper prefix of a valid body is refused") {
   const std::string body =
       R"({"type":"put","payload":{"key":"k\u00e9","value":{"a":[-1.5e3,true,null,"é\ud83d\ude00"]}}})";
   taken(body);
@@ -157,7 +157,7 @@ TEST_CASE("every proper prefix of a good body is refused") {
     CHECK(refused(std::string_view(body).substr(0, size)).code == Code::malformed);
 }
 
-TEST_CASE("a byte order mark, NUL bytes and bytes behind the end are refused") {
+TEST_CASE("a byte order mark, NUL bytes and trailing bytes are refused") {
   const std::string good = put_of("1");
   CHECK(refused("\xef\xbb\xbf" + good).detail.find("byte order mark") != std::string::npos);
   for (const std::string& tail : {std::string("x"), std::string("{}"), std::string("\0", 1),
@@ -174,7 +174,7 @@ TEST_CASE("a byte order mark, NUL bytes and bytes behind the end are refused") {
   taken(" \t\r\n" + good + " \t\r\n");
 }
 
-TEST_CASE("nesting ends at 64, and a bomb costs no stack") {
+TEST_CASE("nesting ends at 64, and deeply nested input uses no stack") {
   const auto nested = [](std::size_t depth) {
     return std::string(depth, '[') + std::string(depth, ']');
   };
@@ -205,7 +205,7 @@ TEST_CASE("a key is a string of 1 to 4096 bytes") {
   }
 }
 
-TEST_CASE("what is missing, there twice or of another type is named") {
+TEST_CASE("the error about a missing, repeated or mistyped member names it") {
   const auto field_of = [](std::string_view body, RequestKind kind = RequestKind::put) {
     const auto problem = refused(body, kind);
     CHECK(problem.code == Code::invalid_field);
@@ -225,7 +225,7 @@ TEST_CASE("what is missing, there twice or of another type is named") {
     CHECK(field_of(R"({"payload":)" + std::string(other) + "}") == "payload");
 }
 
-TEST_CASE("a body that is no object is malformed") {
+TEST_CASE("a body that is not an object is malformed") {
   for (const char* body :
        {"", " ", "1", "null", "\"x\"", "[]", "[{}]", "true", "key=value", "{", "}"}) {
     CAPTURE(body);

@@ -32,7 +32,7 @@ TEST_CASE("well-formed UTF-8 is exactly what RFC 3629 allows, at every alignment
   }
 }
 
-TEST_CASE("base64 goes both ways for the examples of RFC 4648 section 10") {
+TEST_CASE("base64 encodes and decodes the examples of RFC 4648 section 10") {
   const std::pair<const char*, const char*> pairs[] = {{"", ""},
                                                        {"f", "Zg=="},
                                                        {"fo", "Zm8="},
@@ -54,7 +54,7 @@ TEST_CASE("base64 goes both ways for the examples of RFC 4648 section 10") {
   CHECK(json::decode_base64(text) == all);
 }
 
-TEST_CASE("base64 that is not the one form of its bytes is refused") {
+TEST_CASE("base64 that is not in canonical form is refused") {
   for (const char* text : {"Zg", "Zg=", "Zh==", "Zm9=", "Zg==Zg==", "Z===", "====", "Zm 9v",
                            "Zm9v\n", "Zm-_", "=Zg=", "Zm9v="})
     CHECK_FALSE(json::decode_base64(text));

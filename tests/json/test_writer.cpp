@@ -29,7 +29,7 @@ TEST_CASE("commas stand between values and nowhere else") {
   CHECK(out == R"(>{"a":[],"b":[1,-2,true,false,null,{},1.50],"c":"x"})");
 }
 
-TEST_CASE("what RFC 8259 section 7 wants escaped is escaped, all else passes as it is") {
+TEST_CASE("the writer escapes what RFC 8259 section 7 requires, and nothing else") {
   std::string out;
   json::Writer(out).string(std::string("\0\x01\b\t\n\f\r\x1f \"\\/\x7f", 13) + "\xe2\x82\xac");
   CHECK(out == "\"\\u0000\\u0001\\b\\t\\n\\f\\r\\u001f \\\"\\\\/\x7f\xe2\x82\xac\"");
@@ -46,7 +46,7 @@ TEST_CASE("every string of ASCII survives writing and reading") {
   CHECK(request.value == all);
 }
 
-TEST_CASE("bytes that are no UTF-8 become a member with another name") {
+TEST_CASE("bytes that are not UTF-8 become a member with another name") {
   std::string out;
   json::Writer w(out);
   w.begin_object();
@@ -58,7 +58,7 @@ TEST_CASE("bytes that are no UTF-8 become a member with another name") {
   CHECK(out == R"({"key":"a","value_base64":"//4=","n":18446744073709551615})");
 }
 
-TEST_CASE("a member is its name and its value, of whichever kind") {
+TEST_CASE("a member is written as its name and its value, of any kind") {
   std::string out;
   json::Writer w(out);
   w.begin_object();

@@ -22,7 +22,7 @@ Result<Command> decode(std::string_view bytes) {
 
 }  // namespace
 
-TEST_CASE("a put goes through its byte form and comes back the same") {
+TEST_CASE("a put comes back from its byte form unchanged") {
   const std::string bytes = encode_put(std::string_view("a\0b", 3), "value", true, both());
   const auto command = decode(bytes);
   REQUIRE(command.ok());
@@ -33,7 +33,7 @@ TEST_CASE("a put goes through its byte form and comes back the same") {
   CHECK(command->value.view() == "value");
 }
 
-TEST_CASE("a remove goes through its byte form and comes back the same") {
+TEST_CASE("a remove comes back from its byte form unchanged") {
   Conditions conditions;
   conditions.if_match = Match{};
   const auto command = decode(encode_remove("k", conditions));
@@ -45,7 +45,7 @@ TEST_CASE("a remove goes through its byte form and comes back the same") {
   CHECK(command->value.empty());
 }
 
-TEST_CASE("the byte form is the one that is documented") {
+TEST_CASE("the byte form matches the documentation") {
   CHECK(encode_put("k", "vw", true, {}) ==
         std::string("\x01\x01\x01\x01\x00k\x02\x00\x00\x00vw", 12));
   Conditions conditions;
@@ -55,9 +55,7 @@ TEST_CASE("the byte form is the one that is documented") {
         std::string("\x01\x02\x06\x00\x01\x05\0\0\0\0\0\0\0\x01\x00\x01\x00k", 18));
 }
 
-TEST_CASE(
-    "an idempotency key and its fingerprint go through the byte form, which is the documented "
-    "one") {
+TEST_CASE("the byte form of an idempotency key and its fingerprint matches the documentation") {
   const IdempotencyKey id{"to", {0x0102, 0x0304}};
   const std::string bytes = encode_put("k", "v", false, {}, id);
   CHECK(bytes ==
@@ -72,7 +70,7 @@ TEST_CASE(
   CHECK(decode(encode_remove("k", both(), IdempotencyKey{std::string(255, '~'), {}})).ok());
 }
 
-TEST_CASE("an idempotency key that is empty, or no visible ASCII, is refused") {
+TEST_CASE("an idempotency key that is empty or not visible ASCII is refused") {
   for (const char bad : {'\0', ' ', '\x7f', '\x80', '\t'}) {
     std::string bytes = encode_remove("k", {}, IdempotencyKey{"t", {}});
     bytes[4] = bad;
@@ -85,7 +83,7 @@ TEST_CASE("an idempotency key that is empty, or no visible ASCII, is refused") {
   CHECK_FALSE(decode(empty).ok());
 }
 
-TEST_CASE("a fingerprint is of everything that makes the request, and the same for good") {
+TEST_CASE("a fingerprint covers every part of the request, and never changes") {
   const Id128 one = fingerprint_of("PUT", "/kv/a", {}, "body");
   CHECK(to_hex(one) == "34abc2607a1bd49de18e68567fab8e2e");
   CHECK(fingerprint_of("PUT", "/kv/a", {}, "body") == one);
@@ -109,7 +107,7 @@ TEST_CASE("key and value share the payload's buffer") {
   CHECK(command->value.data() + command->value.size() == payload.data() + payload.size());
 }
 
-TEST_CASE("every command that is cut short is refused, and so are bytes behind its end") {
+TEST_CASE("a truncated command is refused, and so is one with trailing bytes") {
   for (const std::string& bytes :
        {encode_put("key", "value", false, both()), encode_remove("key", both()),
         encode_put("key", "value", false, both(), IdempotencyKey{"token", {1, 2}})}) {
@@ -121,7 +119,7 @@ TEST_CASE("every command that is cut short is refused, and so are bytes behind i
   }
 }
 
-TEST_CASE("an unknown version is refused by name") {
+TEST_CASE("the error about an unknown version names it") {
   std::string bytes = encode_put("k", "v", false, {});
   bytes[0] = 2;
   const auto command = decode(bytes);
@@ -147,21 +145,21 @@ TEST_CASE("unknown operations and flags are refused, never skipped") {
 
 TEST_CASE("lengths above their bounds are refused") {
   std::string head = encode_put("k", "", false, {});
-  SUBCASE("an empty key") {
+  SUBCASE("the key is empty") {
     head[3] = 0;
     CHECK(decode(head).error().what == "command: a key of 0 bytes, expected 1 to 4096");
   }
-  SUBCASE("a key of 4097 bytes") {
+  SUBCASE("the key has 4097 bytes") {
     head[3] = 1;
     head[4] = 16;
     CHECK(decode(head + std::string(4097, 'x')).error().what ==
           "command: a key of 4097 bytes, expected 1 to 4096");
   }
-  SUBCASE("a value that claims 4 GiB") {
+  SUBCASE("the value claims 4 GiB") {
     for (std::size_t i = 6; i < 10; ++i) head[i] = '\xff';
     CHECK_FALSE(decode(head).ok());
   }
-  SUBCASE("a plain value above 8 MiB, which as JSON is none too many") {
+  SUBCASE("a plain value is above 8 MiB, which a JSON value may be") {
     std::string bytes = encode_put("k", std::string(kMaxValue + 1, 'x'), true, {});
     CHECK(decode(bytes).ok());
     bytes[2] = 0;
@@ -183,7 +181,7 @@ TEST_CASE("a condition with more than 16 revisions, or with any and a list, is r
   CHECK_FALSE(decode(bytes).ok());
 }
 
-TEST_CASE("whatever bytes are flipped, decoding answers and never reads outside") {
+TEST_CASE("decoding flipped bytes returns a result and never reads out of bounds") {
   const std::string bytes = encode_put("key", "value", true, both());
   for (std::size_t at = 0; at < bytes.size(); ++at)
     for (int bit = 0; bit < 8; ++bit) {

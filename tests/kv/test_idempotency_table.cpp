@@ -71,7 +71,7 @@ std::string error_of(std::string_view content) {
 
 }  // namespace
 
-TEST_CASE("K1: a request that comes again is answered the same and changes nothing") {
+TEST_CASE("K1: a repeated request gets the same reply and changes nothing") {
   Store store;
   const WriteResult first = put(store, "a", request("t1"), at(1));
   CHECK(first.kind == Kind::put);
@@ -91,7 +91,7 @@ TEST_CASE("K1: a request that comes again is answered the same and changes nothi
   CHECK(store.idempotency_table().size() == 2);
 }
 
-TEST_CASE("a failed condition and a delete of nothing are decided, too") {
+TEST_CASE("the table also keeps the results of failed conditions and of deletes of absent keys") {
   Store store;
   put(store, "a", request("t0"), at(0));
   const WriteResult failed = put(store, "a", request("t1"), at(1), "v", if_absent());
@@ -114,7 +114,7 @@ TEST_CASE("a failed condition and a delete of nothing are decided, too") {
   CHECK(store.find("b") != nullptr);
 }
 
-TEST_CASE("a token that stands for something else is refused and keeps its reply") {
+TEST_CASE("an idempotency key that is reused for another request is refused and keeps its reply") {
   Store store;
   put(store, "a", request("t", 1), at(1));
   const Id128 digest = store.digest();
@@ -134,10 +134,10 @@ TEST_CASE("K2: a reply is kept for ten minutes after an entry that was decided l
   Store store;
   put(store, "a", request("t"), at(10));
   CHECK(kIdempotencyKeyKept == seconds(600));
-  SUBCASE("not shorter") {
+  SUBCASE("it is not kept for less") {
     CHECK(put(store, "a", request("t"), LogTime(at(11 + 600).value - 1)).replayed);
   }
-  SUBCASE("nor longer") {
+  SUBCASE("it is not kept for longer") {
     const WriteResult anew = put(store, "a", request("t"), at(11 + 600));
     CHECK_FALSE(anew.replayed);
     CHECK(anew.revision == 3);
@@ -148,7 +148,7 @@ TEST_CASE("K2: a reply is kept for ten minutes after an entry that was decided l
   CHECK(store.digest() == store.recomputed_digest());
 }
 
-TEST_CASE("K2: a replay keeps the reply for its whole time again") {
+TEST_CASE("K2: a replay keeps the reply for the full time again") {
   Store store;
   put(store, "a", request("t"), at(10));
   put(store, "a", request("u"), at(20));
@@ -165,7 +165,7 @@ TEST_CASE("K2: a replay keeps the reply for its whole time again") {
   CHECK(store.digest() == store.recomputed_digest());
 }
 
-TEST_CASE("replies are forgotten in the order in which they were asked for last") {
+TEST_CASE("replies are forgotten in the order in which they were last requested") {
   Store store;
   for (int i = 0; i < 10; ++i) put(store, "a", request("t" + std::to_string(i)), at(i));
   CHECK(put(store, "a", request("t0"), at(100)).replayed);
@@ -185,7 +185,7 @@ TEST_CASE("replies are forgotten in the order in which they were asked for last"
   CHECK(store.digest() == digest);
 }
 
-TEST_CASE("what is over is forgotten by whatever is applied, a few at a time") {
+TEST_CASE("any command that is applied forgets a few expired replies") {
   Store store;
   for (int i = 0; i < 10; ++i) put(store, "a", request("t" + std::to_string(i)), at(i));
   plain(store, at(604));
@@ -201,7 +201,7 @@ TEST_CASE("what is over is forgotten by whatever is applied, a few at a time") {
   CHECK(store.digest() == store.recomputed_digest());
 }
 
-TEST_CASE("K2: a full table refuses new tokens, forgets none early, and has room when time is up") {
+TEST_CASE("K2: a full table refuses new keys, forgets none early, and has room once keys expire") {
   Store store;
   for (std::size_t i = 0; i < kMaxIdempotencyKeys; ++i)
     REQUIRE(put(store, "a", request("t" + std::to_string(i)), at(i == 0 ? 0 : 1)).kind ==
@@ -236,7 +236,7 @@ TEST_CASE("K2: a full table refuses new tokens, forgets none early, and has room
   CHECK(store.idempotency_table().size() == 0);
 }
 
-TEST_CASE("a snapshot has the replies, in their order, and no section without any") {
+TEST_CASE("a snapshot contains the replies in their order, and has no section if there are none") {
   Store store;
   plain(store, at(1));
   const std::string bare = all(store);
@@ -261,7 +261,7 @@ TEST_CASE("a snapshot has the replies, in their order, and no section without an
   }
 }
 
-TEST_CASE("damage in a snapshot's replies is found") {
+TEST_CASE("damage in a snapshot's replies is detected") {
   Store store;
   put(store, "a", request("one"), at(2));
   put(store, "a", request("two"), at(3), "v", if_absent());
@@ -294,7 +294,7 @@ TEST_CASE("damage in a snapshot's replies is found") {
   CHECK(error_of(kind) == "the result of idempotency key 'one' is malformed");
 }
 
-TEST_CASE("an export gives out the replies as they were at its mark, whatever comes meanwhile") {
+TEST_CASE("an export contains the replies as of its mark, whatever is written in the meantime") {
   for (std::uint64_t seed = 1; seed <= 200; ++seed) {
     CAPTURE(seed);
     Prng random(seed);
@@ -323,7 +323,7 @@ TEST_CASE("an export gives out the replies as they were at its mark, whatever co
   }
 }
 
-TEST_CASE("an export that is given up leaves no replies behind") {
+TEST_CASE("an abandoned export leaves no replies behind") {
   Store store;
   for (int i = 0; i < 100; ++i) put(store, "a", request("t" + std::to_string(i)), at(0));
   {
@@ -350,7 +350,7 @@ struct Model {
 
 }  // namespace
 
-TEST_CASE("any sequence of requests, repeats and pauses is decided as the plain model says") {
+TEST_CASE("any sequence of requests, repeats and pauses gives the results of the plain model") {
   for (std::uint64_t seed = 1; seed <= 60; ++seed) {
     CAPTURE(seed);
     Prng random(seed);
@@ -405,7 +405,7 @@ TEST_CASE("any sequence of requests, repeats and pauses is decided as the plain 
   }
 }
 
-TEST_CASE("the digest sees every field of a reply") {
+TEST_CASE("the digest covers every field of a reply") {
   const auto digest = [](std::string token, std::uint64_t what, std::int64_t time) {
     Store store;
     remove(store, "x", request(std::move(token), what), at(time));

@@ -56,7 +56,7 @@ TEST_CASE("an empty store comes back") {
   CHECK((*copy)->digest() == store.digest());
 }
 
-TEST_CASE("a store comes back equal, whatever the pieces") {
+TEST_CASE("a store comes back equal, whatever the size of the pieces") {
   Prng random(1);
   kv::Store store;
   for (int i = 0; i < 500; ++i) random_write(store, random, 60);
@@ -75,7 +75,7 @@ TEST_CASE("a store comes back equal, whatever the pieces") {
   }
 }
 
-TEST_CASE("S9: what is written meanwhile does not change a byte") {
+TEST_CASE("S9: writes during an export do not change a byte of it") {
   for (std::uint64_t seed = 1; seed <= 300; ++seed) {
     CAPTURE(seed);
     Prng random(seed);
@@ -97,7 +97,7 @@ TEST_CASE("S9: what is written meanwhile does not change a byte") {
   }
 }
 
-TEST_CASE("keys made meanwhile are passed over in bounded slices") {
+TEST_CASE("an export skips newly created keys in bounded slices") {
   kv::Store store;
   put(store, "a", "1");
   put(store, "z", "2");
@@ -114,7 +114,7 @@ TEST_CASE("keys made meanwhile are passed over in bounded slices") {
   CHECK(content == expected);
 }
 
-TEST_CASE("an export that is given up leaves nothing behind") {
+TEST_CASE("an abandoned export leaves nothing behind") {
   kv::Store store;
   for (int i = 0; i < 100; ++i) put(store, "k" + std::to_string(i), "v");
   {
@@ -128,7 +128,7 @@ TEST_CASE("an export that is given up leaves nothing behind") {
   CHECK(import_in(all(store), 5).ok());
 }
 
-TEST_CASE("a store that is taken apart goes in slices of keys and of bytes") {
+TEST_CASE("a retired store is freed in slices of keys and of bytes") {
   kv::Store store;
   for (int i = 0; i < 20; ++i) put(store, "k" + std::to_string(i), std::string(100'000, 'v'));
   store.retire();
@@ -137,7 +137,7 @@ TEST_CASE("a store that is taken apart goes in slices of keys and of bytes") {
   CHECK(sweeps == 7);
 }
 
-TEST_CASE("large values are put together as they come, whatever stands before and behind") {
+TEST_CASE("large values are reassembled from pieces, whatever precedes and follows them") {
   kv::Store store;
   put(store, "a", "small");
   put(store, "b", std::string(3'000'000, 'x'), true);
@@ -158,7 +158,7 @@ TEST_CASE("large values are put together as they come, whatever stands before an
   CHECK_FALSE(import_in(content.substr(0, 2'000'000), 253'952).ok());
 }
 
-TEST_CASE("every flipped bit and every missing byte is found") {
+TEST_CASE("every flipped bit and every missing byte is detected") {
   kv::Store store;
   put(store, "key", "value");
   put(store, "other", "{}", true);
@@ -174,14 +174,14 @@ TEST_CASE("every flipped bit and every missing byte is found") {
   CHECK(error_of(content + "x").find("behind its end") != std::string::npos);
 }
 
-TEST_CASE("content of an older version, which kept replies otherwise, is refused by name") {
+TEST_CASE("the error about content of an older version names it") {
   kv::Store store;
   std::string content = all(store);
   content[0] = 1;
   CHECK(error_of(content) == "its content has format 1, this build knows 2");
 }
 
-TEST_CASE("a section of a newer version is refused by name") {
+TEST_CASE("the error about a section of a newer version names it") {
   kv::Store store;
   std::string content = all(store);
   content[28] = 9;

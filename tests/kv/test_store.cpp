@@ -69,13 +69,13 @@ TEST_CASE("an empty store is at revision 1 and the first write makes 2") {
   CHECK(store.find("name")->value.view() == "Kyle");
 }
 
-TEST_CASE("a put of the same bytes counts") {
+TEST_CASE("a put of the same bytes increments the revision") {
   Store store;
   put(store, "a", "x");
   CHECK(same(put(store, "a", "x"), {Kind::put, 3, 2, 2, 3}));
 }
 
-TEST_CASE("a delete of nothing changes nothing") {
+TEST_CASE("a delete of an absent key changes nothing") {
   Store store;
   put(store, "a", "x");
   const Id128 before = store.digest();
@@ -84,7 +84,7 @@ TEST_CASE("a delete of nothing changes nothing") {
   CHECK(store.digest() == before);
 }
 
-TEST_CASE("deleted and made again, a key has version 1 and a new create_revision") {
+TEST_CASE("a deleted key that is created again has version 1 and a new create_revision") {
   Store store;
   put(store, "a", "x");
   put(store, "a", "y");
@@ -95,7 +95,7 @@ TEST_CASE("deleted and made again, a key has version 1 and a new create_revision
   CHECK(same(put(store, "a", "z"), {Kind::put, 5, 5, 1, 5}));
 }
 
-TEST_CASE("the mark is that of the last put") {
+TEST_CASE("the last put decides whether a value is JSON") {
   Store store;
   put(store, "a", "[1]", {}, true);
   CHECK(store.find("a")->json);
@@ -132,7 +132,7 @@ TEST_CASE("If-None-Match holds for absent keys and other revisions") {
   CHECK(put(store, "a", "y", if_none_match({})).kind == Kind::put);
 }
 
-TEST_CASE("both conditions must hold, If-Match is judged first") {
+TEST_CASE("both conditions must hold, and If-Match is evaluated first") {
   Item item;
   item.revision = 7;
   Conditions conditions = if_match({7});
@@ -166,7 +166,7 @@ TEST_CASE("keys are any bytes, in the order of unsigned bytes") {
   CHECK(order == std::string("\0|a|a\0|\xff|", 9));
 }
 
-TEST_CASE("the digest sees every field and does not depend on the order of the items") {
+TEST_CASE("the digest covers every field and does not depend on the order of the items") {
   Store a, b;
   put(a, "x", "1");
   const Id128 one = a.digest();
@@ -190,7 +190,7 @@ TEST_CASE("the digest sees every field and does not depend on the order of the i
   CHECK(again.digest() != empty.digest());  // the store's revision
 }
 
-TEST_CASE("a digest is the same on every machine and for good") {
+TEST_CASE("a digest is the same on every machine and never changes") {
   Store store;
   put(store, "name", "Kyle Chard");
   CHECK(to_hex(store.digest()) == "d51aeb2c392ea752fb6aa93b157ae734");
@@ -204,7 +204,7 @@ TEST_CASE("an entry that came alone is shared, not copied") {
   CHECK(store.find("a")->value.data() < payload.data() + payload.size());
 }
 
-TEST_CASE("a small command does not keep the large batch alive that it came in") {
+TEST_CASE("a small command does not keep the large batch that contained it alive") {
   Store store;
   const std::string bytes = encode_put("a", "small", false, {});
   const auto batch = SharedBytes::copy_of(bytes + std::string(100'000, 'x'));
@@ -213,7 +213,7 @@ TEST_CASE("a small command does not keep the large batch alive that it came in")
   CHECK(store.find("a")->value.buffer_size() < 100);
 }
 
-TEST_CASE("an overwritten key does not keep the entry alive that made it") {
+TEST_CASE("an overwritten key does not keep its previous entry alive") {
   Store store;
   put(store, "a", std::string(1 << 20, 'x'));
   put(store, "a", "small");

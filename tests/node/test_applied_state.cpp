@@ -25,7 +25,7 @@ AppliedState fresh() {
 
 }  // namespace
 
-TEST_CASE("a command has a result, another entry has none") {
+TEST_CASE("a command has a result, and other entries have none") {
   AppliedState state = fresh();
   const raft::Configuration configuration{{5, 5}, {{raft::ServerId(0), "http://a:1", {}}}};
   const auto bootstrap =
@@ -53,7 +53,7 @@ TEST_CASE("a command of a newer version is an error") {
   CHECK(result.error().what.find("entry 1 cannot be applied") == 0);
 }
 
-TEST_CASE("snapshots are due where the log crosses a multiple, the same after an installation") {
+TEST_CASE("snapshots are due whenever the log crosses a multiple, also after an install") {
   AppliedState state = fresh();
   const std::uint64_t size = put(1).bytes.size();
   std::vector<std::uint64_t> by_entries, by_bytes;

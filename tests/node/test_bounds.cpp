@@ -106,7 +106,7 @@ struct Leader final : node::Transport, node::Clients {
 
 }  // namespace
 
-TEST_CASE("what a leader has not committed is bounded, however long clients go on writing") {
+TEST_CASE("a leader's uncommitted entries are bounded, however long clients continue to write") {
   Leader leader(1'000'000);
   leader.acknowledges = false;
   const std::uint64_t before = leader.entries();
@@ -151,7 +151,7 @@ TEST_CASE("while the disks of a majority are stalled, nothing more is put into t
     CHECK(leader.entries() == before);
     CHECK(leader.refused(node::Refusal::overloaded) == 20);
   }
-  SUBCASE("writes that have waited are taken when the disks go on") {
+  SUBCASE("deferred writes are taken when the disks recover") {
     leader.disk = raft::DiskHealth::ok;
     leader.acknowledges = true;
     leader.run(milliseconds(90));

@@ -55,7 +55,7 @@ constexpr raft::Index k5{5}, k6{6};
 
 }  // namespace
 
-TEST_CASE("a read waits for the writes before it, a write for the read before it") {
+TEST_CASE("a read waits for the writes before it, and a write waits for the read before it") {
   Queues q;
   CHECK(q.passes(write(1, 1)));
   q.queues.add_read(read(1, 2), k5);
@@ -82,7 +82,7 @@ TEST_CASE("a read waits until its index is applied") {
   CHECK(q.release_applied({k6, k6, 1}) == Numbers{1});
 }
 
-TEST_CASE("a read of a batch waits for the answer to that batch") {
+TEST_CASE("a read of a batch waits for the reply to that batch") {
   Queues q;
   q.queues.add_read_of_batch(read(1, 1, {node::ReadLevel::lease, {}, 0}), 1);
   q.queues.add_read_of_batch(read(1, 2), 2);
@@ -118,7 +118,7 @@ TEST_CASE("a read waits for its revision, and ends as unreached") {
   CHECK(q.queues.next_expiry() == kNever);
 }
 
-TEST_CASE("admission counts what waits here and what was taken") {
+TEST_CASE("admission counts both queued and pending writes") {
   Queues q;
   node::PendingWrites taken;
   CHECK(q.queues.has_room(1000, taken));  // one write, whatever its size
@@ -130,7 +130,7 @@ TEST_CASE("admission counts what waits here and what was taken") {
   CHECK_FALSE(q.queues.has_room(0, taken));  // three requests
 }
 
-TEST_CASE("hanging up forgets reads and keeps admitted writes") {
+TEST_CASE("a client that hangs up loses its reads and keeps its admitted writes") {
   Queues q;
   q.queues.add_read(read(1, 1), k6);
   CHECK_FALSE(q.passes(write(1, 2)));

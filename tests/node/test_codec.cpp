@@ -16,7 +16,7 @@ Forward sample() {
 
 }  // namespace
 
-TEST_CASE("a Forward comes out as it went in") {
+TEST_CASE("a Forward decodes to what was encoded") {
   std::string bytes;
   encode(PeerMessage{sample()}, bytes);
   const auto back = decode(bytes);
@@ -31,7 +31,7 @@ TEST_CASE("a Forward comes out as it went in") {
   CHECK(f.writes[1].sequence == 15);
 }
 
-TEST_CASE("a ForwardReply comes out as it went in") {
+TEST_CASE("a ForwardReply decodes to what was encoded") {
   std::string bytes;
   encode(PeerMessage{ForwardReply{raft::Term(7), raft::BootId(3), 2, 12, true}}, bytes);
   const auto back = decode(bytes);
@@ -41,7 +41,7 @@ TEST_CASE("a ForwardReply comes out as it went in") {
   CHECK(std::get<ForwardReply>(*back).gap);
 }
 
-TEST_CASE("a TransferAsked comes out as it went in, and no id out of range does") {
+TEST_CASE("a TransferAsked decodes to what was encoded, and an id out of range is refused") {
   for (const auto& to : {std::optional<raft::ServerId>(), std::optional(raft::ServerId(2))}) {
     std::string bytes;
     encode(PeerMessage{TransferAsked{raft::Term(7), to}}, bytes);
@@ -56,7 +56,7 @@ TEST_CASE("a TransferAsked comes out as it went in, and no id out of range does"
   CHECK_FALSE(decode(bytes).ok());
 }
 
-TEST_CASE("a message that was cut short anywhere is refused") {
+TEST_CASE("a message truncated anywhere is refused") {
   std::string bytes;
   encode(PeerMessage{sample()}, bytes);
   for (std::size_t size = 0; size < bytes.size(); ++size)
@@ -65,13 +65,13 @@ TEST_CASE("a message that was cut short anywhere is refused") {
   CHECK_FALSE(decode(bytes).ok());
 }
 
-TEST_CASE("an unknown kind is refused by name") {
+TEST_CASE("the error about an unknown kind names it") {
   const auto unknown = decode(std::string("\xc8", 1));
   REQUIRE_FALSE(unknown.ok());
   CHECK(unknown.error().what.find("kind 200") != std::string::npos);
 }
 
-TEST_CASE("sequences that do not rise are refused") {
+TEST_CASE("sequences that do not increase are refused") {
   Forward f = sample();
   f.writes[1].sequence = 12;
   std::string bytes;

@@ -38,7 +38,7 @@ struct Stream final : node::Transport {
 
 }  // namespace
 
-TEST_CASE("writes are sent once, as far as the window reaches") {
+TEST_CASE("writes are sent once, up to the size of the window") {
   Stream s;
   for (int i = 0; i < 3; ++i) s.add(60);
   CHECK(s.stream.deadline(kTerm) == kNever);
@@ -55,7 +55,7 @@ TEST_CASE("writes are sent once, as far as the window reaches") {
   CHECK(s.sent[0].previous == 3);
 }
 
-TEST_CASE("the leader is asked when it has accepted nothing for a while") {
+TEST_CASE("the follower asks the leader when it has accepted nothing for a while") {
   Stream s;
   s.add(10);
   CHECK(s.turn(0) == 1);
@@ -67,7 +67,7 @@ TEST_CASE("the leader is asked when it has accepted nothing for a while") {
   REQUIRE(s.sent.size() == 1);
   CHECK(s.sent[0].writes.empty());  // a question
   CHECK(s.sent[0].previous == 1);
-  SUBCASE("it has it") {
+  SUBCASE("the leader has the write") {
     s.reply(1, false, 0, 210);
     CHECK(s.stream.deadline(kTerm) == kNever);
   }
@@ -108,7 +108,7 @@ TEST_CASE("a reply to another process or term changes nothing") {
   CHECK(s.stream.deadline(kTerm) == Instant(200));
 }
 
-TEST_CASE("what follows something large uses the bulk connection, too") {
+TEST_CASE("a message that follows a large one uses the bulk connection, too") {
   Stream s;
   s.add(65u << 10);
   CHECK(s.turn(0) == 1);

@@ -38,7 +38,7 @@ TEST_CASE("a write is answered once, when it is applied") {
   CHECK(writes.sent_bytes() == 0);
 }
 
-TEST_CASE("what was sent for an older term is sent again, in order, once that is decided") {
+TEST_CASE("writes sent for an older term are sent again, in order, once that term is decided") {
   PendingWrites writes;
   for (std::uint64_t i = 1; i <= 4; ++i) writes.add(Ticket{1, i}, command(), Instant{100});
   writes.take_unsent(raft::Term(3), 1000);
@@ -59,7 +59,7 @@ TEST_CASE("nothing is sent for a new term while a write of an older one is undec
   CHECK(sequences(writes.take_unsent(raft::Term(4), 1000)) == Sequences{1, 2});
 }
 
-TEST_CASE("an expired write is gone when it was not sent, and unknown when it was") {
+TEST_CASE("an expired write was not applied if it was not sent, and is unknown if it was") {
   PendingWrites writes;
   writes.add(Ticket{1, 1}, command(), Instant{100});
   writes.take_unsent(raft::Term(3), 1000);
@@ -78,7 +78,7 @@ TEST_CASE("an expired write is gone when it was not sent, and unknown when it wa
   CHECK(sequences(writes.take_unsent(raft::Term(3), 1000)) == Sequences{3});
 }
 
-TEST_CASE("an expired write that nobody waits for is forgotten when it is decided") {
+TEST_CASE("an expired write that no client waits for is forgotten when it is decided") {
   PendingWrites writes;
   writes.add(Ticket{1, 1}, command(), Instant{100});
   writes.take_unsent(raft::Term(3), 1000);
@@ -98,18 +98,18 @@ TEST_CASE("batches are bounded in bytes, but one write always goes") {
   CHECK(sequences(writes.sent_after(raft::Term(1), 0, 1000)) == Sequences{1, 2, 3});
 }
 
-TEST_CASE("a leader takes a stream of forwards without gaps, in order, each write once") {
+TEST_CASE("a leader accepts a stream of forwards without gaps, in order, each write once") {
   AcceptedForwards accepted;
   ForwardReply reply;
   const raft::ServerId from(2);
   CHECK(sequences(accepted.accept(from, forward(5, 9, 0, {4, 6}), reply)) == Sequences{4, 6});
   CHECK(reply.accepted == 6);
-  SUBCASE("a repeated frame brings nothing new") {
+  SUBCASE("a repeated frame adds nothing") {
     CHECK(accepted.accept(from, forward(5, 9, 0, {4, 6}), reply).empty());
     CHECK(reply.accepted == 6);
     CHECK_FALSE(reply.gap);
   }
-  SUBCASE("a frame behind a lost one is refused whole") {
+  SUBCASE("a frame after a lost one is refused as a whole") {
     CHECK(accepted.accept(from, forward(5, 9, 7, {8}), reply).empty());
     CHECK(reply.gap);
     CHECK(reply.accepted == 6);
@@ -118,8 +118,7 @@ TEST_CASE("a leader takes a stream of forwards without gaps, in order, each writ
   SUBCASE("another boot of the origin begins another stream") {
     CHECK(sequences(accepted.accept(from, forward(5, 10, 0, {1}), reply)) == Sequences{1});
   }
-  SUBCASE(
-      "a late frame of the dead process brings nothing twice and does not stop the living one") {
+  SUBCASE("a late frame of a dead process repeats nothing and does not stop the live one") {
     accepted.accept(from, forward(5, 10, 0, {1}), reply);
     CHECK(accepted.accept(from, forward(5, 9, 0, {4, 6}), reply).empty());
     CHECK(sequences(accepted.accept(from, forward(5, 10, 1, {2}), reply)) == Sequences{2});
@@ -127,7 +126,7 @@ TEST_CASE("a leader takes a stream of forwards without gaps, in order, each writ
   SUBCASE("another term begins other streams") {
     CHECK(sequences(accepted.accept(from, forward(6, 9, 0, {4}), reply)) == Sequences{4});
   }
-  SUBCASE("streams of different servers are apart") {
+  SUBCASE("streams of different servers are separate") {
     CHECK(sequences(accepted.accept(raft::ServerId(1), forward(5, 9, 0, {1}), reply)) ==
           Sequences{1});
   }

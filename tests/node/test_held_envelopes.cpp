@@ -35,7 +35,7 @@ std::vector<raft::Envelope> release(HeldEnvelopes& held, std::uint64_t persisted
 
 }  // namespace
 
-TEST_CASE("of replies to heartbeats that wait for the term, the one to the newest round is kept") {
+TEST_CASE("of several held replies to heartbeats, only the one to the newest round is kept") {
   HeldEnvelopes held;
   for (std::uint64_t round = 1; round <= 1000; ++round) {
     held.hold(gated(kA, beat(round), 0, 7));
@@ -71,7 +71,8 @@ TEST_CASE("kinds of messages, and of votes, do not replace each other") {
   CHECK(std::get<raft::VoteReply>(released[0].message).granted());
 }
 
-TEST_CASE("an acknowledgement that waits for more does not take the place of one for less") {
+TEST_CASE(
+    "an acknowledgement that waits for a later write does not replace one for an earlier write") {
   HeldEnvelopes held;
   for (std::uint64_t write = 8; write < 12; ++write)
     for (int i = 0; i < 10; ++i) held.hold(gated(kA, ack(write * 10), write, 7));
@@ -82,7 +83,7 @@ TEST_CASE("an acknowledgement that waits for more does not take the place of one
   CHECK(held.size() == 2);
 }
 
-TEST_CASE("what was said in an older term goes with it, and only to that peer") {
+TEST_CASE("a newer term discards held messages of an older one, only for the same peer") {
   HeldEnvelopes held;
   for (std::uint64_t term = 5; term < 1000; ++term) {
     held.hold(gated(kA, beat(1, raft::Term(term)), 0, term));

@@ -174,7 +174,8 @@ TEST_CASE("S3, S6: a crash at any step of an install leaves the old state or the
   }
 }
 
-TEST_CASE("S5: damaged on its way, cut otherwise, or without space: nothing of it is kept") {
+TEST_CASE(
+    "S5: a transfer that is damaged, divided differently or out of space leaves nothing behind") {
   const Sent sent;
   Follower follower;
   REQUIRE(follower.start().ok());

@@ -131,9 +131,7 @@ void Member::send(raft::ServerId to, const node::PeerMessage& message, raft::Cha
 
 }  // namespace
 
-TEST_CASE(
-    "K1: a write that waits ten minutes in the log of a leader without followers is carried "
-    "out once") {
+TEST_CASE("K1: a write that waits ten minutes in the log of a lone leader takes effect once") {
   Three three;
   Member& leader = three.leader();
   const auto others = three.others(leader);
@@ -148,8 +146,7 @@ TEST_CASE(
 }
 
 TEST_CASE(
-    "K1: a write that is repeated through eleven minutes without a majority is carried out "
-    "once") {
+    "K1: a write that is repeated through eleven minutes without a majority takes effect once") {
   Three three;
   Member& leader = three.leader();
   const auto others = three.others(leader);
@@ -165,7 +162,7 @@ TEST_CASE(
   three.expect_once(leader);
 }
 
-TEST_CASE("K1: a write that waits ten minutes for the disks of the followers is carried out once") {
+TEST_CASE("K1: a write that waits ten minutes for the disks of the followers takes effect once") {
   Three three;
   Member& leader = three.leader();
   const auto others = three.others(leader);

@@ -26,7 +26,7 @@ bool contains(const std::string& text, std::string_view part) {
 
 }  // namespace
 
-TEST_CASE("before the cluster is founded the list counts, whatever cluster the peer is of") {
+TEST_CASE("before the cluster is founded, a server of the list is admitted from any cluster") {
   CHECK(why({kA, kFirst, {}}, {}).empty());
   CHECK(why({kA, kSecond, kTheirs}, {}).empty());
   CHECK(contains(why({kC, kFirst, {}}, {}), "not a member of this server's list"));

@@ -42,16 +42,16 @@ TEST_CASE("reads gather while a question is open") {
   CHECK(batcher.answered(42) == Connections{2});
 }
 
-TEST_CASE("a question is asked again under a new id: late, or under another leader") {
+TEST_CASE("a question is asked again under a new id") {
   ReadBatcher batcher(0);
   batcher.join(1, ReadLevel::lease);
   REQUIRE(batcher.ask(kTerm, kLeader, Instant(0), kPatience)->id == 1);
   batcher.join(2, ReadLevel::lease);
   std::optional<raft::ReadIndex> again;
-  SUBCASE("late") {
+  SUBCASE("it is late") {
     again = batcher.ask(kTerm, kLeader, Instant(100), kPatience);
   }
-  SUBCASE("another leader") {
+  SUBCASE("another server leads") {
     CHECK_FALSE(batcher.ask(kTerm, std::nullopt, Instant(1), kPatience).has_value());
     again = batcher.ask(kTerm.next(), raft::ServerId(2), Instant(1), kPatience);
   }
@@ -62,7 +62,7 @@ TEST_CASE("a question is asked again under a new id: late, or under another lead
   CHECK(batcher.answered(2) == Connections{1, 2});
 }
 
-TEST_CASE("connections that are gone are forgotten") {
+TEST_CASE("the batcher forgets connections that are gone") {
   ReadBatcher batcher(0);
   for (const std::uint64_t connection : Connections{3, 1, 3, 2})
     batcher.join(connection, ReadLevel::lease);

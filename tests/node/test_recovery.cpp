@@ -135,7 +135,7 @@ std::string what(const Result<void>& result) {
 
 }  // namespace
 
-TEST_CASE("S8: a restart from snapshot and log gives the state that was") {
+TEST_CASE("S8: a restart from snapshot and log restores the state") {
   Solo solo;
   prepare(solo);
   const Id128 digest = solo.node->store().digest();
@@ -156,7 +156,7 @@ TEST_CASE("S8: a restart from snapshot and log gives the state that was") {
 }
 
 TEST_CASE(
-    "D9: a damaged newest snapshot is passed over, the one before and the log give the same") {
+    "D9: a start skips a damaged newest snapshot and restores the state from the one before") {
   Solo solo;
   prepare(solo);
   const Id128 digest = solo.node->store().digest();
@@ -173,7 +173,7 @@ TEST_CASE(
   REQUIRE(solo.start().ok());
 }
 
-TEST_CASE("D5: a missing newest snapshot, likewise; all missing is refused") {
+TEST_CASE("D5: a start skips a missing newest snapshot, and is refused if all are missing") {
   Solo solo;
   prepare(solo);
   const Id128 digest = solo.node->store().digest();
@@ -186,7 +186,8 @@ TEST_CASE("D5: a missing newest snapshot, likewise; all missing is refused") {
   CHECK(what(solo.start()).find("the log begins behind entry") != std::string::npos);
 }
 
-TEST_CASE("D4, D9: both damaged is refused, naming file and offset") {
+TEST_CASE(
+    "D4, D9: a start with two damaged snapshots is refused, and the error names file and offset") {
   Solo solo;
   prepare(solo);
   for (const std::string& name : solo.snapshots()) solo.fs.flip_bit(name, 150, 2);
@@ -194,7 +195,7 @@ TEST_CASE("D4, D9: both damaged is refused, naming file and offset") {
   CHECK(what(solo.start()).find(newest + " at offset ") == 0);
 }
 
-TEST_CASE("S2, S6: a crash at any step of snapshots and cuts loses nothing that was answered") {
+TEST_CASE("S2, S6: a crash at any step of snapshots and cuts loses nothing that was acknowledged") {
   for (std::uint64_t step = 0;; ++step) {
     CAPTURE(step);
     Solo solo;
@@ -222,8 +223,7 @@ TEST_CASE("S2, S6: a crash at any step of snapshots and cuts loses nothing that 
   }
 }
 
-TEST_CASE(
-    "L10: one that the log does not lead to is not passed over: it was acknowledged, perhaps") {
+TEST_CASE("L10: a damaged snapshot beyond the log is not skipped, because it may be acknowledged") {
   Solo solo;
   prepare(solo);
   solo.node.reset();
@@ -232,7 +232,7 @@ TEST_CASE(
   CHECK(what(solo.start()).find(received + " at offset ") == 0);
 }
 
-TEST_CASE("D2: a disk without space for snapshots goes on, and takes them when there is some") {
+TEST_CASE("D2: a node without space for snapshots continues, and takes them when there is space") {
   Solo solo;
   prepare(solo);
   const std::uint64_t taken = solo.node->counters().snapshots_taken;
@@ -244,8 +244,7 @@ TEST_CASE("D2: a disk without space for snapshots goes on, and takes them when t
   CHECK(solo.node->counters().snapshots_taken > taken);
 }
 
-TEST_CASE(
-    "K1: a request that was decided is answered the same after a restart from snapshot and log") {
+TEST_CASE("K1: a decided request gets the same reply after a restart from snapshot and log") {
   Solo solo;
   prepare(solo);
   std::vector<kv::WriteResult> told;

@@ -105,7 +105,7 @@ struct Follower final : node::Transport, node::Clients {
 
 }  // namespace
 
-TEST_CASE("while writes are blocked, what was forwarded waits without keeping the loop busy") {
+TEST_CASE("while writes are blocked, a forwarded write waits without keeping the loop busy") {
   Follower follower;
   follower.write(1);
   REQUIRE(follower.forwards == 1);  // and the leader says nothing: its disk is full
@@ -121,17 +121,18 @@ TEST_CASE("while writes are blocked, what was forwarded waits without keeping th
   CHECK(follower.forwards >= 2);
 }
 
-TEST_CASE("what waits for a leader that takes no writes keeps no turn busy, and is in no log") {
+TEST_CASE(
+    "a write that waits for a leader without room is in no log and does not keep the loop busy") {
   Follower follower;
   follower.heartbeat(raft::WriteBlock::waiting);
   follower.write(1);
   CHECK(follower.forwards == 0);
   CHECK(follower.replies.empty());
-  SUBCASE("it goes when the leader takes writes again") {
+  SUBCASE("it is sent when the leader takes writes again") {
     follower.heartbeat(raft::WriteBlock::none);
     CHECK(follower.writes_forwarded == 1);
   }
-  SUBCASE("or ends as not applied when its time is over") {
+  SUBCASE("it ends as not applied when its time is over") {
     follower.now = follower.now + seconds(6);
     follower.heartbeat(raft::WriteBlock::waiting);
     REQUIRE(follower.replies.size() == 1);
@@ -139,7 +140,7 @@ TEST_CASE("what waits for a leader that takes no writes keeps no turn busy, and 
   }
 }
 
-TEST_CASE("a forwarded write that is slow to arrive is asked about, and not sent again") {
+TEST_CASE("a follower asks about a forwarded write that is slow to arrive and does not resend it") {
   Follower follower;
   follower.write(1);
   follower.write(2);
@@ -150,7 +151,7 @@ TEST_CASE("a forwarded write that is slow to arrive is asked about, and not sent
   CHECK(follower.questions >= 4);  // a question may be lost, too
   CHECK(follower.questions <= 5);
   CHECK(follower.last_forward.previous == 3);
-  SUBCASE("a gap proves the loss, once however often it is told") {
+  SUBCASE("a gap proves the loss once, however often it is reported") {
     for (int i = 0; i < 5; ++i) follower.accepted(1, true, 0);
     CHECK(follower.writes_forwarded == 5);
     CHECK(follower.last_forward.previous == 1);
@@ -158,7 +159,7 @@ TEST_CASE("a forwarded write that is slow to arrive is asked about, and not sent
     follower.accepted(1, true, 1);
     CHECK(follower.writes_forwarded == 7);
   }
-  SUBCASE("while the leader takes more of them, it is not asked") {
+  SUBCASE("the follower does not ask while the leader accepts more of them") {
     const std::size_t before = follower.questions;
     for (std::uint64_t sequence = 1; sequence <= 3; ++sequence) {
       follower.accepted(sequence, false, 0);
@@ -169,7 +170,7 @@ TEST_CASE("a forwarded write that is slow to arrive is asked about, and not sent
   }
 }
 
-TEST_CASE("a hand-over that somebody waits for is refused when the node stops") {
+TEST_CASE("a leadership transfer that a client waits for is refused when the node stops") {
   Follower follower;
   follower.node->post(node::ClientTransfer{{1, 1}, raft::ServerId(1), follower.now + seconds(5)});
   follower.settle();
@@ -180,7 +181,7 @@ TEST_CASE("a hand-over that somebody waits for is refused when the node stops") 
   CHECK(std::get<node::Refusal>(follower.replies[0].second) == node::Refusal::shutting_down);
 }
 
-TEST_CASE("in a cluster of one a transfer is refused at once, unless it asks for that one") {
+TEST_CASE("a cluster of one refuses a transfer at once, unless its own server is the target") {
   const raft::Configuration one{{5, 5}, {{kSelf, "http://b:1", kOwn}}};
   Follower alone({}, one);
   for (const auto to : {std::optional<raft::ServerId>(), std::optional(kLeader)}) {
@@ -196,7 +197,7 @@ TEST_CASE("in a cluster of one a transfer is refused at once, unless it asks for
   CHECK(alone.replies.empty());  // it waits until it leads
 }
 
-TEST_CASE("an acknowledgement that waits for space waits once, however often it is asked for") {
+TEST_CASE("an acknowledgement that waits for space is held once, however often it is requested") {
   storage::WalOptions options;
   options.segment_bytes = 8192;
   options.first_segment_bytes = 4096;

@@ -81,7 +81,7 @@ raft::Snapshot take_snapshot(Server& server) {
 
 }  // namespace
 
-TEST_CASE("nothing is taken before the cluster is founded, nor beyond the log on the disk") {
+TEST_CASE("no snapshot is taken before the cluster is founded, nor beyond the log on the disk") {
   Server server(20);
   raft::Snapshot unfounded = identity();
   unfounded.configuration = {};
@@ -98,7 +98,7 @@ TEST_CASE("nothing is taken before the cluster is founded, nor beyond the log on
   CHECK_FALSE(server.snapshotter.is_taking());
 }
 
-TEST_CASE("a snapshot that was received is the state that was taken") {
+TEST_CASE("a received snapshot restores the state that was taken") {
   Server leader(20);
   const raft::Snapshot snapshot = take_snapshot(leader);
   const auto chunks = chunks_of(leader, snapshot);
@@ -120,7 +120,7 @@ TEST_CASE("a snapshot that was received is the state that was taken") {
   CHECK_FALSE(follower.snapshotter.receiving().has_value());
 }
 
-TEST_CASE("a snapshot is received from its beginning, whole, or not at all") {
+TEST_CASE("a snapshot is received from its beginning, as a whole, or not at all") {
   Server leader(20);
   const raft::Snapshot snapshot = take_snapshot(leader);
   auto chunks = chunks_of(leader, snapshot);
@@ -145,7 +145,7 @@ TEST_CASE("a snapshot is received from its beginning, whole, or not at all") {
   CHECK_FALSE(snapshotter.receiving().has_value());
 }
 
-TEST_CASE("a store that was replaced is freed little by little") {
+TEST_CASE("a replaced store is freed in slices") {
   Server server(5000);
   auto old = std::make_unique<kv::Store>();
   for (int i = 0; i < 5000; ++i)

@@ -35,7 +35,7 @@ TEST_CASE("a transfer to a server is done when that server leads") {
   CHECK(requests.is_idle());
 }
 
-TEST_CASE("a transfer to any server is done when another one leads than before") {
+TEST_CASE("a transfer to any server is done when the leader has changed") {
   TransferRequests requests;
   REQUIRE(requests.add(transfer(1, std::nullopt), std::nullopt, Instant(0)));
   CHECK(requests.deadline(std::nullopt, kA) == Instant(100));
@@ -45,7 +45,7 @@ TEST_CASE("a transfer to any server is done when another one leads than before")
   CHECK(requests.finish(kB).size() == 1);
 }
 
-TEST_CASE("this process hands over only while it leads") {
+TEST_CASE("a process transfers leadership only while it leads") {
   TransferRequests requests;
   requests.hand_over(Instant(7));
   CHECK_FALSE(requests.is_idle());
@@ -64,10 +64,10 @@ TEST_CASE("transfers are bounded, expire, and end with their client") {
   CHECK_FALSE(requests.add(transfer(64, kB), kA, Instant(0)));
   CHECK(requests.deadline(std::nullopt, kA) == Instant(50));
   CHECK(requests.expire(Instant(50)).size() == 3);
-  SUBCASE("client") {
+  SUBCASE("the client leaves") {
     requests.leave(1);
   }
-  SUBCASE("all") {
+  SUBCASE("all are cleared") {
     CHECK(requests.clear().size() == 61);
   }
   CHECK(requests.is_idle());

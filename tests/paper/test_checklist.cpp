@@ -7,7 +7,7 @@ using vesper::kNever;
 using vesper::milliseconds;
 using vesper::seconds;
 
-TEST_CASE("E1: a second leader of a term is not believed, by followers or by the first") {
+TEST_CASE("E1: followers and the leader of a term ignore a second leader of that term") {
   SoloServer follower;
   follower.receive(k1, heartbeat(1));
   follower.receive(k2, append(1, 1, 1, {1}, 2));
@@ -21,7 +21,7 @@ TEST_CASE("E1: a second leader of a term is not believed, by followers or by the
   CHECK(leader.sent<HeartbeatReply>(k2).empty());
 }
 
-TEST_CASE("E2: a vote leaves when it is durable, also where the term was known before") {
+TEST_CASE("E2: a vote leaves only when it is durable, even if the term was known before") {
   SoloServer one({.term = 2});
   one.receive(k1, vote(2, 1, 1));
   REQUIRE(one.output().write.has_value());
@@ -45,7 +45,7 @@ TEST_CASE("E2: a candidate's requests and its own vote wait for its disk") {
   CHECK(early.is<Leader>());
 }
 
-TEST_CASE("E2: a leader elected by others says nothing before its own term is durable") {
+TEST_CASE("E2: an elected leader sends nothing before its term is durable") {
   SoloServer one;
   one.become_candidate();
   one.vote_for_it(k1);
@@ -57,14 +57,14 @@ TEST_CASE("E2: a leader elected by others says nothing before its own term is du
   CHECK(one.sent<Heartbeat>(k1).size() == 1);
 }
 
-TEST_CASE("E3, E4: term and vote are what the disk says after a restart") {
+TEST_CASE("E3, E4: a restart restores the term and the vote from the disk") {
   SoloServer one({.term = 6, .voted_for = k1});
   CHECK(one.raft().current_term() == Term(6));
   one.receive(k2, vote(6, 9, 5));
   CHECK(one.one<VoteReply>(k2).refusal == VoteRefusal::already_voted);
 }
 
-TEST_CASE("E7: a vote that is refused does not put one's own election off") {
+TEST_CASE("E7: a refused vote does not restart the election timeout") {
   SoloServer one({.log = {1, 2}});
   const auto deadline = one.output().deadline;
   one.receive(k1, vote(9, 1, 1));
@@ -103,7 +103,7 @@ TEST_CASE("E9: a pre-vote changes neither term nor vote, and writes nothing") {
   CHECK_FALSE(one.output().write.has_value());
 }
 
-TEST_CASE("E9: a pre-vote is for a term that is still to come") {
+TEST_CASE("E9: a pre-vote is granted only for a later term") {
   SoloServer one({.term = 4});
   one.receive(k1, pre_vote(4, 9, 4));
   CHECK(one.one<VoteReply>(k1).refusal == VoteRefusal::old_term);
@@ -111,7 +111,7 @@ TEST_CASE("E9: a pre-vote is for a term that is still to come") {
   CHECK(one.one<VoteReply>(k1).granted());
 }
 
-TEST_CASE("E9, E12: whoever hears a leader gives no vote, and does not believe the term") {
+TEST_CASE("E9, E12: a server that hears a leader grants no vote and does not adopt the term") {
   for (const bool before : {true, false}) {
     SoloServer one;
     one.receive(k1, heartbeat(1));
@@ -127,7 +127,7 @@ TEST_CASE("E9, E12: whoever hears a leader gives no vote, and does not believe t
   }
 }
 
-TEST_CASE("E12: a leader does not vote another one in") {
+TEST_CASE("E12: a leader grants no vote to another candidate") {
   SoloServer one;
   one.become_leader();
   one.wait(seconds(1));
@@ -136,7 +136,7 @@ TEST_CASE("E12: a leader does not vote another one in") {
   CHECK(one.is<Leader>());
 }
 
-TEST_CASE("E12, fast failover: a leader whose process is gone protects nobody") {
+TEST_CASE("E12, fast failover: a leader that is gone no longer blocks votes") {
   SoloServer one;
   one.receive(k1, heartbeat(1));
   one.turn({PeerGone{k2}});
@@ -149,7 +149,7 @@ TEST_CASE("E12, fast failover: a leader whose process is gone protects nobody") 
   CHECK(one.output().deadline >= one.now() + kHoldBack);
 }
 
-TEST_CASE("E10: a refused pre-vote of a higher term is adopted, a granted one changes no term") {
+TEST_CASE("E10: a pre-candidate adopts the higher term of a refused pre-vote") {
   SoloServer one;
   one.become_pre_candidate();
   one.receive(k1, VoteReply{Term(5), Term(2), true, VoteRefusal::old_term});
@@ -157,7 +157,7 @@ TEST_CASE("E10: a refused pre-vote of a higher term is adopted, a granted one ch
   CHECK(one.raft().current_term() == Term(5));
 }
 
-TEST_CASE("E11: a leader that hears no majority for two election timeouts steps down, silent") {
+TEST_CASE("E11: a leader that hears no majority for two election timeouts steps down silently") {
   SoloServer one({.servers = 5});
   one.become_leader();
   const auto start = one.now();
@@ -173,7 +173,7 @@ TEST_CASE("E11: a leader that hears no majority for two election timeouts steps 
   CHECK(one.raft().current_term() == Term(2));
 }
 
-TEST_CASE("E11: an answer proves the leader heard for when its heartbeat left, not for now") {
+TEST_CASE("E11: a reply proves contact as of when its heartbeat left, not as of its arrival") {
   SoloServer one;
   one.become_leader();
   const std::uint64_t old = one.sent<Heartbeat>(k1).front().round;
@@ -183,7 +183,7 @@ TEST_CASE("E11: an answer proves the leader heard for when its heartbeat left, n
   CHECK(one.is<Follower>());
 }
 
-TEST_CASE("E13: the longer log of a lower term leads in the end, though a higher term exists") {
+TEST_CASE("E13: a server with the longer log leads in the end, although a higher term exists") {
   vesper::golden::Cores cores({.servers = 3});
   cores.elect(k0);
   cores.run(milliseconds(60));
@@ -203,7 +203,7 @@ TEST_CASE("E13: the longer log of a lower term leads in the end, though a higher
   CHECK(cores.violation() == "");
 }
 
-TEST_CASE("E14: one server elects itself, and only after its own fsync") {
+TEST_CASE("E14: a single server elects itself, and only after its own fsync") {
   SoloServer one({.servers = 1});
   one.wait_for_deadline();
   CHECK(one.is<Candidate>());
@@ -231,7 +231,7 @@ TEST_CASE("C10: votes and acknowledgements of another incarnation do not count")
   CHECK(one.raft().commit_index() == Index(2));
 }
 
-TEST_CASE("an empty log votes for the leader of the cluster that it saw, and for no founder") {
+TEST_CASE("a server with an empty log votes only for a leader of the cluster that it has seen") {
   VoteRequest founder = vote(2, 0, 0);
   founder.cluster_id = {};
   SoloServer one({.log = {}});
@@ -242,7 +242,7 @@ TEST_CASE("an empty log votes for the leader of the cluster that it saw, and for
   CHECK(one.one<VoteReply>(k1).granted());
 }
 
-TEST_CASE("L2: an old message that covers a prefix takes nothing back") {
+TEST_CASE("L2: an old message that covers a prefix removes nothing") {
   SoloServer one;
   one.receive_and_sync(k1, append(2, 1, 1, {2, 2, 2}));
   one.receive(k1, append(2, 1, 1, {2}));
@@ -250,7 +250,7 @@ TEST_CASE("L2: an old message that covers a prefix takes nothing back") {
   CHECK(one.one<AppendReply>(k1).match_index == Index(2));
 }
 
-TEST_CASE("L3: what contradicts a committed entry is not taken") {
+TEST_CASE("L3: a follower rejects a message that contradicts a committed entry") {
   SoloServer one;
   one.receive_and_sync(k1, append(2, 1, 1, {2, 2}, 3));
   one.receive_and_sync(k2, append(3, 1, 1, {3, 3}));
@@ -273,7 +273,8 @@ TEST_CASE("L4: a follower commits only what this leader's messages have proven t
   CHECK(next.raft().commit_index() == Index(1));
 }
 
-TEST_CASE("L10: a follower acknowledges entries when they are durable, also when they came twice") {
+TEST_CASE(
+    "L10: a follower acknowledges entries only when they are durable, even if they came twice") {
   SoloServer one;
   one.receive_and_sync(k1, heartbeat(2));
   one.receive(k1, append(2, 1, 1, {2}));
@@ -286,7 +287,7 @@ TEST_CASE("L10: a follower acknowledges entries when they are durable, also when
   CHECK(one.sent<AppendReply>(k1).size() == 2);
 }
 
-TEST_CASE("L10: a leader counts its own entries when they are durable, and others' before") {
+TEST_CASE("L10: a leader counts its own entries only when they are durable, others' even earlier") {
   SoloServer one;
   one.become_leader();
   one.acknowledge(k1, 2);
@@ -298,7 +299,7 @@ TEST_CASE("L10: a leader counts its own entries when they are durable, and other
   CHECK(one.raft().writes().durable_index() == Index(2));
 }
 
-TEST_CASE("L12: an acknowledgement that comes late or twice takes nothing back") {
+TEST_CASE("L12: a late or repeated acknowledgement does not lower the match index") {
   SoloServer one;
   one.become_leader();
   one.propose(2);
@@ -313,7 +314,7 @@ TEST_CASE("L12: an acknowledgement that comes late or twice takes nothing back")
   CHECK(progress.next_index == Index(5));
 }
 
-TEST_CASE("L12: an acknowledgement of what was never sent counts for nothing") {
+TEST_CASE("L12: an acknowledgement of an entry that was never sent does not count") {
   SoloServer one;
   one.become_leader();
   one.acknowledge(k1, 99);
@@ -322,7 +323,7 @@ TEST_CASE("L12: an acknowledgement of what was never sent counts for nothing") {
   CHECK(std::get<Leader>(one.raft().role()).progress.at(k1).received_index <= Index(2));
 }
 
-TEST_CASE("L14: that a write of an overwritten entry is done says nothing of its successor") {
+TEST_CASE("L14: a completed write of an overwritten entry does not make its successor durable") {
   SoloServer one;
   one.receive_and_sync(k1, heartbeat(2));
   one.receive(k1, append(2, 1, 1, {2, 2}));
@@ -336,7 +337,7 @@ TEST_CASE("L14: that a write of an overwritten entry is done says nothing of its
   CHECK(one.one<AppendReply>(k2).match_index == Index(3));
 }
 
-TEST_CASE("L16: what is under way is bounded in messages and in bytes, and goes on after answers") {
+TEST_CASE("L16: messages and bytes in flight are bounded, and replies make room for more") {
   Config tuning;
   tuning.max_append_bytes = 150;
   tuning.max_inflight_messages = 3;
@@ -361,7 +362,7 @@ TEST_CASE("L16: what is under way is bounded in messages and in bytes, and goes 
   CHECK(bytes.sent<AppendEntries>(k1).size() == 1);
 }
 
-TEST_CASE("L16: a lost acknowledgement is asked for again") {
+TEST_CASE("L16: the leader asks again when an acknowledgement is lost") {
   SoloServer one;
   one.become_leader();
   one.acknowledge(k1, 2);
@@ -381,7 +382,7 @@ TEST_CASE("L16: a lost acknowledgement is asked for again") {
   CHECK(asked == 1);
 }
 
-TEST_CASE("L17: a window that was sent is not sent again before something is known to be lost") {
+TEST_CASE("L17: a window is not sent again before a loss is known") {
   SoloServer one;
   one.become_leader();
   one.acknowledge(k1, 2);
@@ -403,7 +404,7 @@ std::vector<AppendEntries> beats(SoloServer& one, int count, std::uint64_t recei
   return sent;
 }
 
-TEST_CASE("L16: entries that are slow to arrive are asked about, and not sent again") {
+TEST_CASE("L16: the leader probes for entries that are slow to arrive and does not resend them") {
   SoloServer one;
   one.become_leader();
   one.acknowledge(k1, 2);
@@ -425,7 +426,7 @@ TEST_CASE("L16: entries that are slow to arrive are asked about, and not sent ag
   CHECK(again.entries.size() == 3);
 }
 
-TEST_CASE("L16: the question about what is slow goes after it, on the same connection") {
+TEST_CASE("L16: a probe follows the slow entries on the same connection") {
   Config tuning;
   tuning.bulk_bytes = 100;
   SoloServer one({.tuning = tuning});
@@ -446,7 +447,7 @@ TEST_CASE("L16: the question about what is slow goes after it, on the same conne
   CHECK(asked == 1);
 }
 
-TEST_CASE("L16: a probe that is slow to arrive is not sent again before it is refused") {
+TEST_CASE("L16: a probe that is slow to arrive is not resent before it is refused") {
   SoloServer one;
   one.become_leader();
   one.acknowledge(k2, 2);
@@ -460,7 +461,7 @@ TEST_CASE("L16: a probe that is slow to arrive is not sent again before it is re
   CHECK(one.one<AppendEntries>(k1).entries.size() == 1);
 }
 
-TEST_CASE("L17: an old acknowledgement does not bring a probe again that is under way") {
+TEST_CASE("L17: an old acknowledgement does not resend a probe that is in flight") {
   SoloServer one;
   one.become_leader();
   one.acknowledge(k1, 2);
@@ -473,14 +474,14 @@ TEST_CASE("L17: an old acknowledgement does not bring a probe again that is unde
   CHECK(one.one<AppendEntries>(k1).prev_log_index == Index(5));
 }
 
-TEST_CASE("L19: a heartbeat's commit index does not pass what the follower is proven to have") {
+TEST_CASE("L19: a heartbeat commits nothing beyond what the follower is proven to have") {
   SoloServer one({.log = {1, 2, 2, 2}, .term = 5});
   one.receive_and_sync(k1, append(5, 2, 2));
   one.receive(k1, heartbeat(5, 4));
   CHECK(one.raft().commit_index() == Index(2));
 }
 
-TEST_CASE("K3: no read before an entry of this term is committed") {
+TEST_CASE("K3: a leader answers no read before it has committed an entry of its term") {
   SoloServer one;
   one.become_leader();
   one.turn({ReadIndex{1}});
@@ -495,7 +496,7 @@ TEST_CASE("K3: no read before an entry of this term is committed") {
   CHECK(one.output().reads[0].index == Index(2));
 }
 
-TEST_CASE("K4: a follower that owes answers gets no heartbeats for reads until it has answered") {
+TEST_CASE("K4: a follower that owes replies gets no heartbeats for reads until it has replied") {
   SoloServer one;
   one.become_leader();
   one.acknowledge(k1, 2);
@@ -509,11 +510,11 @@ TEST_CASE("K4: a follower that owes answers gets no heartbeats for reads until i
     REQUIRE(one.output().reads.size() == 1);
   }
   CHECK(to_k2 < 5);
-  SUBCASE("the regular ones go on") {
+  SUBCASE("regular heartbeats continue") {
     one.wait_for_deadline();
     CHECK(one.sent<Heartbeat>(k2).size() == 1);
   }
-  SUBCASE("a round that needs it goes to it when it has answered, and completes") {
+  SUBCASE("after its reply, it gets the round that needs it, and the round completes") {
     one.turn({ReadIndex{101}});
     CHECK(one.sent<Heartbeat>(k2).empty());
     const std::uint64_t wanted = round();
@@ -525,7 +526,7 @@ TEST_CASE("K4: a follower that owes answers gets no heartbeats for reads until i
   }
 }
 
-TEST_CASE("K4: an answer to a heartbeat from before the read confirms nothing") {
+TEST_CASE("K4: a reply to a heartbeat that left before the read confirms nothing") {
   SoloServer one;
   one.become_leader();
   one.acknowledge(k1, 2);
@@ -537,7 +538,7 @@ TEST_CASE("K4: an answer to a heartbeat from before the read confirms nothing") 
   CHECK(one.output().reads.empty());
 }
 
-TEST_CASE("K4: a read that comes during a round waits for the next one") {
+TEST_CASE("K4: a read that arrives during a round waits for the next round") {
   SoloServer one;
   one.become_leader();
   one.acknowledge(k1, 2);
@@ -553,7 +554,7 @@ TEST_CASE("K4: a read that comes during a round waits for the next one") {
   CHECK(one.output().reads.size() == 2);
 }
 
-TEST_CASE("K6: a follower asks the leader of its term, and drops an answer of another one") {
+TEST_CASE("K6: a follower asks the leader of its term and drops a reply from another leader") {
   SoloServer one;
   one.turn({ReadIndex{1}});
   CHECK(one.sent<ReadIndexRequest>(k1).empty());
@@ -569,7 +570,7 @@ TEST_CASE("K6: a follower asks the leader of its term, and drops an answer of an
   CHECK(one.output().reads[0].id == 3);
 }
 
-TEST_CASE("a leader stamps entries with a clock that never goes back along the log") {
+TEST_CASE("log time never decreases along the log") {
   SoloServer one;
   Heartbeat ahead = heartbeat(1);
   ahead.log_time = LogTime(5'000'000'000);
@@ -583,7 +584,7 @@ TEST_CASE("a leader stamps entries with a clock that never goes back along the l
   CHECK(one.raft().log().at(Index(3)).time == LogTime(first.value + 7'000'000));
 }
 
-TEST_CASE("a term out of range is not believed") {
+TEST_CASE("a server ignores a term that is out of range") {
   SoloServer one;
   one.receive(k1, heartbeat(kMaxTerm.value + 1));
   one.receive(k1, vote(UINT64_MAX, 9, 9));

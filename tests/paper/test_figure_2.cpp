@@ -4,7 +4,7 @@
 using namespace vesper::paper;
 using vesper::milliseconds;
 
-TEST_CASE("Figure 2, AppendEntries 1: false if term < currentTerm") {
+TEST_CASE("Figure 2, AppendEntries 1: it replies false if term < currentTerm") {
   SoloServer one({.log = {1, 2}, .term = 5});
   one.receive(k1, append(4, 2, 2, {4}));
   const auto reply = one.one<AppendReply>(k1);
@@ -14,28 +14,29 @@ TEST_CASE("Figure 2, AppendEntries 1: false if term < currentTerm") {
   CHECK(one.raft().leader() == std::nullopt);
 }
 
-TEST_CASE("Figure 2, AppendEntries 2: false if the log has no entry at prevLogIndex") {
+TEST_CASE("Figure 2, AppendEntries 2: it replies false if the log has no entry at prevLogIndex") {
   SoloServer one({.log = {1, 2}});
   one.receive(k1, append(2, 5, 2, {2}));
   CHECK_FALSE(one.one<AppendReply>(k1).success);
   CHECK(one.terms() == Terms{1, 2});
 }
 
-TEST_CASE("Figure 2, AppendEntries 2: false if the entry at prevLogIndex has another term") {
+TEST_CASE(
+    "Figure 2, AppendEntries 2: it replies false if the entry at prevLogIndex has another term") {
   SoloServer one({.log = {1, 2, 2}, .term = 4});
   one.receive(k1, append(4, 3, 3, {4}));
   CHECK_FALSE(one.one<AppendReply>(k1).success);
   CHECK(one.terms() == Terms{1, 2, 2});
 }
 
-TEST_CASE("Figure 2, AppendEntries 3: an entry that conflicts goes, with all that follow it") {
+TEST_CASE("Figure 2, AppendEntries 3: it deletes a conflicting entry and all that follow it") {
   SoloServer one({.log = {1, 2, 2, 2}, .term = 3});
   one.receive_and_sync(k1, append(3, 2, 2, {3}));
   CHECK(one.terms() == Terms{1, 2, 3});
   CHECK(one.one<AppendReply>(k1).match_index == Index(3));
 }
 
-TEST_CASE("Figure 2, AppendEntries 4: entries that are not in the log are appended") {
+TEST_CASE("Figure 2, AppendEntries 4: it appends entries that are not in the log") {
   SoloServer one({.log = {1, 2}});
   one.receive_and_sync(k1, append(2, 1, 1, {2, 2, 2}));
   CHECK(one.terms() == Terms{1, 2, 2, 2});
@@ -44,7 +45,7 @@ TEST_CASE("Figure 2, AppendEntries 4: entries that are not in the log are append
   CHECK(reply.match_index == Index(4));
 }
 
-TEST_CASE("Figure 2, AppendEntries 5: commitIndex = min(leaderCommit, last new entry)") {
+TEST_CASE("Figure 2, AppendEntries 5: it sets commitIndex to min(leaderCommit, last new entry)") {
   SoloServer one({.log = {1, 2, 2, 2}});
   one.receive(k1, append(2, 1, 1, {2}, 9));
   CHECK(one.raft().commit_index() == Index(2));
@@ -52,7 +53,7 @@ TEST_CASE("Figure 2, AppendEntries 5: commitIndex = min(leaderCommit, last new e
   CHECK(one.raft().commit_index() == Index(3));
 }
 
-TEST_CASE("Figure 2, RequestVote 1: false if term < currentTerm") {
+TEST_CASE("Figure 2, RequestVote 1: it replies false if term < currentTerm") {
   SoloServer one({.term = 5});
   one.receive(k1, vote(4, 9, 4));
   const auto reply = one.one<VoteReply>(k1);
@@ -61,27 +62,27 @@ TEST_CASE("Figure 2, RequestVote 1: false if term < currentTerm") {
   CHECK(one.raft().hard_state().voted_for == std::nullopt);
 }
 
-TEST_CASE("Figure 2, RequestVote 2: granted if votedFor is null and the log is up to date") {
+TEST_CASE("Figure 2, RequestVote 2: it grants if votedFor is null and the log is up to date") {
   SoloServer one;
   one.receive_and_sync(k1, vote(2, 1, 1));
   CHECK(one.one<VoteReply>(k1).granted());
   CHECK(one.raft().hard_state() == HardState{Term(2), k1});
 }
 
-TEST_CASE("Figure 2, RequestVote 2: granted again if votedFor is the candidate") {
+TEST_CASE("Figure 2, RequestVote 2: it grants again if votedFor is the candidate") {
   SoloServer one({.term = 2, .voted_for = k1});
   one.receive(k1, vote(2, 1, 1));
   CHECK(one.one<VoteReply>(k1).granted());
 }
 
-TEST_CASE("Figure 2, RequestVote 2: refused if votedFor is another") {
+TEST_CASE("Figure 2, RequestVote 2: it refuses if votedFor is another candidate") {
   SoloServer one({.term = 2, .voted_for = k1});
   one.receive(k2, vote(2, 9, 2));
   CHECK(one.one<VoteReply>(k2).refusal == VoteRefusal::already_voted);
   CHECK(one.raft().hard_state().voted_for == k1);
 }
 
-TEST_CASE("Figure 2, all servers: what is committed is applied in order, each entry once") {
+TEST_CASE("Figure 2, all servers: committed entries are applied in order, each once") {
   SoloServer one;
   one.receive(k1, append(2, 1, 1, {2, 2, 2}, 3));
   CHECK(one.output().committed_first == Index(2));
@@ -93,7 +94,7 @@ TEST_CASE("Figure 2, all servers: what is committed is applied in order, each en
   CHECK(one.output().committed_last == Index(0));
 }
 
-TEST_CASE("Figure 2, all servers: a higher term makes a follower of it, whatever the message") {
+TEST_CASE("Figure 2, all servers: a higher term in any message makes the server a follower") {
   const std::vector<Message> messages = {VoteReply{Term(9), Term(2), false, VoteRefusal::old_term},
                                          append(9, 1, 1),
                                          AppendReply{.term = Term(9)},
@@ -110,7 +111,7 @@ TEST_CASE("Figure 2, all servers: a higher term makes a follower of it, whatever
   }
 }
 
-TEST_CASE("Figure 2, followers: who hears nothing for an election timeout starts an election") {
+TEST_CASE("Figure 2, followers: a server that hears nothing for a timeout starts an election") {
   SoloServer one;
   CHECK(one.is<Follower>());
   one.wait_for_deadline();
@@ -118,7 +119,7 @@ TEST_CASE("Figure 2, followers: who hears nothing for an election timeout starts
 }
 
 TEST_CASE(
-    "Figure 2, followers: AppendEntries of the current leader and a granted vote put it off") {
+    "Figure 2, followers: AppendEntries of the leader and a granted vote restart the timeout") {
   const std::vector<Message> messages = {append(1, 1, 1), heartbeat(1), vote(2, 1, 1)};
   for (const Message& message : messages) {
     SoloServer one;
@@ -130,7 +131,8 @@ TEST_CASE(
   }
 }
 
-TEST_CASE("Figure 2, candidates: a new term, a vote for itself, a new timeout, a request to all") {
+TEST_CASE(
+    "Figure 2, candidates: a candidate starts a term, votes for itself and asks all servers") {
   SoloServer one({.servers = 5});
   one.become_candidate();
   CHECK(one.is<Candidate>());
@@ -146,7 +148,7 @@ TEST_CASE("Figure 2, candidates: a new term, a vote for itself, a new timeout, a
   }
 }
 
-TEST_CASE("Figure 2, candidates: votes of a majority make a leader, and of fewer do not") {
+TEST_CASE("Figure 2, candidates: a majority of votes makes a leader, and fewer do not") {
   SoloServer one({.servers = 5});
   one.become_candidate();
   one.sync();
@@ -157,7 +159,7 @@ TEST_CASE("Figure 2, candidates: votes of a majority make a leader, and of fewer
   CHECK(one.is<Leader>());
 }
 
-TEST_CASE("Figure 2, candidates: AppendEntries of a leader of its term makes a follower") {
+TEST_CASE("Figure 2, candidates: AppendEntries of a leader of its term makes it a follower") {
   SoloServer one;
   one.become_candidate();
   one.receive(k2, append(2, 1, 1));
@@ -166,7 +168,7 @@ TEST_CASE("Figure 2, candidates: AppendEntries of a leader of its term makes a f
   CHECK(one.raft().hard_state() == HardState{Term(2), k0});
 }
 
-TEST_CASE("Figure 2, candidates: when the timeout passes, a new election") {
+TEST_CASE("Figure 2, candidates: a candidate starts a new election when its timeout passes") {
   SoloServer one;
   one.become_candidate();
   one.sync();
@@ -176,7 +178,7 @@ TEST_CASE("Figure 2, candidates: when the timeout passes, a new election") {
   CHECK(one.raft().current_term() == Term(3));
 }
 
-TEST_CASE("Figure 2, leaders: a heartbeat to each server upon election, and again when idle") {
+TEST_CASE("Figure 2, leaders: a leader sends heartbeats upon election and again when idle") {
   SoloServer one;
   one.become_leader();
   CHECK(one.one<Heartbeat>(k1).term == Term(2));
@@ -187,7 +189,7 @@ TEST_CASE("Figure 2, leaders: a heartbeat to each server upon election, and agai
   CHECK(one.sent<Heartbeat>(k2).size() == 1);
 }
 
-TEST_CASE("Figure 2, leaders: a command is appended, and committed before it is answered") {
+TEST_CASE("Figure 2, leaders: a leader appends a command, and commits it before it replies") {
   SoloServer one;
   one.become_leader();
   one.acknowledge(k1, 2);
@@ -199,7 +201,7 @@ TEST_CASE("Figure 2, leaders: a command is appended, and committed before it is 
   CHECK(one.output().committed_last == Index(3));
 }
 
-TEST_CASE("Figure 2, leaders: entries from nextIndex on go to who lacks them") {
+TEST_CASE("Figure 2, leaders: a follower that lacks entries gets them from nextIndex on") {
   SoloServer one;
   one.become_leader();
   CHECK(one.one<AppendEntries>(k1).prev_log_index == Index(1));
@@ -210,7 +212,7 @@ TEST_CASE("Figure 2, leaders: entries from nextIndex on go to who lacks them") {
   CHECK(one.one<AppendEntries>(k1).entries.size() == 2);
 }
 
-TEST_CASE("Figure 2, leaders: nextIndex falls after a refusal, and the rest is sent again") {
+TEST_CASE("Figure 2, leaders: a refusal lowers nextIndex, and the rest is sent again") {
   SoloServer one({.log = {1, 2, 2, 3}});
   one.become_leader();
   AppendReply refusal{.term = Term(4), .prev_log_index = Index(4)};
@@ -223,7 +225,7 @@ TEST_CASE("Figure 2, leaders: nextIndex falls after a refusal, and the rest is s
   CHECK(again.entries.size() == 3);
 }
 
-TEST_CASE("Figure 2, leaders: N on a majority and of the current term is committed") {
+TEST_CASE("Figure 2, leaders: an index N of the current term is committed once a majority has it") {
   SoloServer one({.servers = 5});
   one.become_leader();
   one.acknowledge(k1, 2);
@@ -232,7 +234,7 @@ TEST_CASE("Figure 2, leaders: N on a majority and of the current term is committ
   CHECK(one.raft().commit_index() == Index(2));
 }
 
-TEST_CASE("Q1: a server that asks for pre-votes and hears no answer does not block elections") {
+TEST_CASE("Q1: a server that asks for pre-votes and hears no reply does not block elections") {
   SoloServer one;
   one.turn({PeerUp{k1, incarnation_of(k1), {}}, PeerUp{k2, incarnation_of(k2), {}}});
   bool campaigns = false;

@@ -42,7 +42,7 @@ bool holds(const SoloServer& one) {
 
 }  // namespace
 
-TEST_CASE("lease: who answers votes for nobody for 1.1 times as long, from receipt") {
+TEST_CASE("lease: a server that replies grants no vote for 1.1 times the lease, from receipt") {
   for (const std::uint32_t lease_ms : {1u, 10u, 100u}) {
     SoloServer one;
     one.receive(k1, asking(1, lease_ms));
@@ -59,7 +59,7 @@ TEST_CASE("lease: who answers votes for nobody for 1.1 times as long, from recei
   }
 }
 
-TEST_CASE("lease: a promise is not shortened by a heartbeat that asks for less") {
+TEST_CASE("lease: a heartbeat that asks for less does not shorten a promise") {
   SoloServer one;
   one.receive(k1, asking(1, 100));
   one.receive(k1, asking(1, 10));
@@ -67,7 +67,7 @@ TEST_CASE("lease: a promise is not shortened by a heartbeat that asks for less")
   CHECK(one.raft().promised_until() == one.now() + milliseconds(110));
 }
 
-TEST_CASE("lease: without one nobody waits for a failover") {
+TEST_CASE("lease: without a promise, no vote waits") {
   SoloServer one;
   one.receive(k1, heartbeat(1));
   one.turn({PeerGone{k1}});
@@ -76,7 +76,7 @@ TEST_CASE("lease: without one nobody waits for a failover") {
 }
 
 TEST_CASE(
-    "lease: after a start nobody votes for 110 ms, but a disk without a term, and a server alone") {
+    "lease: a server that restarts with a term, and is not alone, grants no vote for 110 ms") {
   const auto start = [](std::vector<std::uint64_t> log, std::uint64_t term, std::uint32_t voters) {
     Config config;
     config.self = k0;
@@ -97,7 +97,7 @@ TEST_CASE(
   CHECK(start({1}, 1, 1) <= kStart);
 }
 
-TEST_CASE("lease: the leader counts 0.9 times as long, from when the heartbeat left") {
+TEST_CASE("lease: the leader counts 0.9 times the lease, from when the heartbeat left") {
   SoloServer one = leader();
   const auto asked = ask(one);
   CHECK(asked[0].lease_ms == 100);
@@ -112,7 +112,7 @@ TEST_CASE("lease: the leader counts 0.9 times as long, from when the heartbeat l
   CHECK_FALSE(holds(one));
 }
 
-TEST_CASE("lease: nothing is held by answers to heartbeats that asked for nothing") {
+TEST_CASE("lease: replies to heartbeats that asked for no lease give none") {
   SoloServer one = leader();
   one.turn({ReadIndex{1}});
   const Heartbeat asked = one.one<Heartbeat>(k1);
@@ -122,7 +122,7 @@ TEST_CASE("lease: nothing is held by answers to heartbeats that asked for nothin
   CHECK_FALSE(holds(one));
 }
 
-TEST_CASE("lease: all heartbeats of a round ask for the same") {
+TEST_CASE("lease: all heartbeats of a round ask for the same lease") {
   SoloServer one = leader();
   ask(one);
   one.acknowledge(k2, 2);
@@ -135,7 +135,7 @@ TEST_CASE("lease: all heartbeats of a round ask for the same") {
   CHECK(told.lease_ms == 100);
 }
 
-TEST_CASE("lease: the answer of a disk that is not registered counts for nothing") {
+TEST_CASE("lease: a reply from an incarnation that is not registered does not count") {
   SoloServer one;
   one.turn({PeerUp{k2, Incarnation(999), {}}});  // now the leader knows k2 under this incarnation
   one.become_leader();
@@ -149,7 +149,7 @@ TEST_CASE("lease: the answer of a disk that is not registered counts for nothing
   CHECK(holds(one));
 }
 
-TEST_CASE("lease: it is asked for within a second of a lease read, and as long as was set") {
+TEST_CASE("lease: heartbeats ask for the configured lease for a second after a lease read") {
   Config tuning;
   tuning.max_lease = milliseconds(30);
   SoloServer one = leader(tuning);
@@ -163,7 +163,7 @@ TEST_CASE("lease: it is asked for within a second of a lease read, and as long a
   CHECK(ask(none)[0].lease_ms == 0);
 }
 
-TEST_CASE("lease: a leader that steps down does not vote before its own promise is over") {
+TEST_CASE("lease: a leader that steps down grants no vote before its own promise ends") {
   SoloServer one = leader();
   ask(one);
   one.wait(milliseconds(50));
@@ -176,7 +176,7 @@ TEST_CASE("lease: a leader that steps down does not vote before its own promise 
   CHECK(one.one<VoteReply>(k2).refusal == VoteRefusal::promised);
 }
 
-TEST_CASE("lease: a candidate that promised meanwhile does not vote for itself") {
+TEST_CASE("lease: a server that has made a promise does not campaign before it ends") {
   SoloServer one;
   one.receive(k1, asking(1, 100));
   one.turn({PeerGone{k1}});
@@ -189,7 +189,7 @@ TEST_CASE("lease: a candidate that promised meanwhile does not vote for itself")
   CHECK(one.is<PreCandidate>());
 }
 
-TEST_CASE("staleness: an echo proves what the leader knew when it got the answer") {
+TEST_CASE("staleness: an echo proves what the leader knew when it got the reply") {
   SoloServer one;
   one.receive(k1, heartbeat(1));
   const auto stamp = one.one<HeartbeatReply>(k1).stamp;
@@ -203,7 +203,7 @@ TEST_CASE("staleness: an echo proves what the leader knew when it got the answer
   CHECK(one.raft().fresh_as_of() == answered - milliseconds(11));
 }
 
-TEST_CASE("staleness: nobody's echo but one's own is believed, and none from the future") {
+TEST_CASE("staleness: a server believes only echoes of its own stamps, and none from the future") {
   SoloServer one;
   SoloServer other({.seed = 2});
   one.receive(k1, heartbeat(1));
@@ -218,7 +218,8 @@ TEST_CASE("staleness: nobody's echo but one's own is believed, and none from the
   }
 }
 
-TEST_CASE("staleness: the state is as fresh as the leader's word once it has what that speaks of") {
+TEST_CASE(
+    "staleness: a follower is fresh only once it has the commit index that the leader announced") {
   SoloServer one;
   one.receive(k1, heartbeat(1));
   Heartbeat m = heartbeat(1, 3);
@@ -263,14 +264,14 @@ TEST_CASE("staleness: a leader knows when a majority last followed it, from its 
 
 // ---- leadership transfer while promises last ----------------------------------------------
 
-TEST_CASE("lease: a server that is told to take over within its promise does so when that ends") {
+TEST_CASE("lease: a server that is told to take over during its promise campaigns when it ends") {
   SoloServer one;
   one.receive(k1, asking(1, 100));
   one.wait(milliseconds(50));
   one.receive(k1, TimeoutNow{Term(1)});
   CHECK(one.is<Follower>());
   CHECK(one.output().deadline == kStart + milliseconds(110));
-  SUBCASE("whatever it hears of its leader meanwhile") {
+  SUBCASE("heartbeats of its leader do not change that") {
     one.wait(milliseconds(40));
     one.receive(k1, heartbeat(1));
     one.wait_for_deadline();
@@ -279,13 +280,13 @@ TEST_CASE("lease: a server that is told to take over within its promise does so 
     one.sync();
     CHECK(one.one<VoteRequest>(k2).transfer);
   }
-  SUBCASE("twice told, it campaigns once") {
+  SUBCASE("it campaigns once if it is told twice") {
     one.receive(k1, TimeoutNow{Term(1)});
     one.wait_for_deadline();
     one.receive(k1, TimeoutNow{Term(1)});
     CHECK(one.raft().current_term() == Term(2));
   }
-  SUBCASE("but not when its leader has gone on and asked for a new promise") {
+  SUBCASE("it stays a follower if its leader continues and asks for a new promise") {
     one.receive(k1, asking(1, 100));
     one.wait_for_deadline();
     CHECK(one.is<Follower>());
@@ -294,7 +295,7 @@ TEST_CASE("lease: a server that is told to take over within its promise does so 
     CHECK(one.output().deadline > one.now() + milliseconds(149));
     CHECK(one.raft().current_term() == Term(1));
   }
-  SUBCASE("and not for the leader of an older term") {
+  SUBCASE("it stays a follower if a newer term has another leader") {
     one.receive(k2, heartbeat(2));
     one.wait(milliseconds(60));
     one.turn({DeadlinePassed{}});
@@ -303,7 +304,7 @@ TEST_CASE("lease: a server that is told to take over within its promise does so 
   }
 }
 
-TEST_CASE("lease: a candidate asks those again that were bound by a promise") {
+TEST_CASE("lease: a candidate asks the voters again that refused because of a promise") {
   SoloServer one({.servers = 5});
   one.receive(k1, heartbeat(1));
   one.receive(k1, TimeoutNow{Term(1)});

@@ -46,7 +46,7 @@ SoloServer leading(Setup setup = {}) {
 
 }  // namespace
 
-TEST_CASE("the clock runs while a majority answers and all is committed") {
+TEST_CASE("the clock runs while a majority replies and every entry is committed") {
   SoloServer one = leading();
   const LogTime before = clock(one);
   lead_for(one, seconds(700));
@@ -55,7 +55,7 @@ TEST_CASE("the clock runs while a majority answers and all is committed") {
   CHECK(one.raft().log().at(Index(3)).time.value - before.value >= seconds(699).ns);
 }
 
-TEST_CASE("the clock stops a second after the oldest entry that is not committed") {
+TEST_CASE("the clock stops a second after the oldest uncommitted entry") {
   SoloServer one = leading();
   one.propose();
   const LogTime stamp = one.raft().log().at(Index(3)).time;
@@ -66,26 +66,26 @@ TEST_CASE("the clock stops a second after the oldest entry that is not committed
   one.propose();
   CHECK(one.raft().log().at(Index(4)).time.value == stamp.value + seconds(1).ns);
 
-  SUBCASE("and goes on from there when that one is committed") {
+  SUBCASE("it continues from there when that entry is committed") {
     one.acknowledge(k1, 4);
     CHECK(clock(one).value == stamp.value + seconds(1).ns);
     lead_for(one, seconds(5));
     CHECK(clock(one).value - stamp.value >= seconds(6).ns);
     CHECK(clock(one).value - stamp.value <= seconds(6).ns + 100 * kMs);
   }
-  SUBCASE("up to a second after the next one that is not") {
+  SUBCASE("it stops again a second after the next uncommitted entry") {
     one.acknowledge(k1, 3);
     lead_for(one, seconds(5));
     CHECK(clock(one).value == stamp.value + seconds(2).ns);
   }
-  SUBCASE("and every message says so") {
+  SUBCASE("every message carries the time at which it stopped") {
     lead_for(one, milliseconds(50));
     one.wait_for_deadline();
     CHECK(one.one<Heartbeat>(k1).log_time.value == stamp.value + seconds(1).ns);
   }
 }
 
-TEST_CASE("a new leader goes on from the last stamp that it received") {
+TEST_CASE("a new leader continues from the last stamp that it received") {
   SoloServer one;
   one.receive(k1, heartbeat_at(1, seconds(5)));
   one.wait(seconds(606));  // without a leader
@@ -97,7 +97,7 @@ TEST_CASE("a new leader goes on from the last stamp that it received") {
   CHECK(one.raft().log().at(Index(3)).time.value == seconds(5).ns + 7 * kMs);
 }
 
-TEST_CASE("a leader that comes back goes on from where its own clock was") {
+TEST_CASE("a server that leads again continues from its own clock") {
   SoloServer one = leading();
   lead_for(one, seconds(3));
   const LogTime before = clock(one);
@@ -125,7 +125,7 @@ TEST_CASE("the clock of a new leader stands still until it has committed in its 
 
 // A leader of a term in between may have advanced the clock without having that entry. Then the
 // entry was not decided before, and this leader decides it now.
-TEST_CASE("a new leader begins within a second of its oldest entry that is not committed") {
+TEST_CASE("a new leader starts within a second of its oldest uncommitted entry") {
   SoloServer one({.log = {1, 1}});  // both stamps are 0; the second entry may be uncommitted
   one.receive(k1, heartbeat_at(1, seconds(700)));
   one.become_leader();
@@ -133,7 +133,7 @@ TEST_CASE("a new leader begins within a second of its oldest entry that is not c
 }
 
 TEST_CASE("a process that was stopped does not count that time") {
-  SUBCASE("leading alone") {
+  SUBCASE("it leads alone") {
     SoloServer one = leading({.servers = 1});
     lead_for(one, seconds(2));
     const LogTime before = clock(one);
@@ -145,7 +145,7 @@ TEST_CASE("a process that was stopped does not count that time") {
     lead_for(one, seconds(2));
     CHECK(clock(one).value - stamp.value >= 1900 * kMs);
   }
-  SUBCASE("leading others, and old answers come first") {
+  SUBCASE("it leads others, and old replies come first") {
     SoloServer one = leading();
     lead_for(one, seconds(2));
     const LogTime before = clock(one);
@@ -160,7 +160,7 @@ TEST_CASE("a process that was stopped does not count that time") {
   }
 }
 
-TEST_CASE("a snapshot takes back what another leader said of the clock") {
+TEST_CASE("a snapshot withdraws the clock of another leader") {
   SoloServer one;
   one.receive(k1, heartbeat_at(1, seconds(700)));
   InstallSnapshot m{.term = Term(2)};
@@ -173,13 +173,13 @@ TEST_CASE("a snapshot takes back what another leader said of the clock") {
   CHECK(clock(one).value <= seconds(1).ns);
   one.receive(k2, heartbeat_at(2, seconds(4)));
   CHECK(clock(one) == at(seconds(4)));
-  SUBCASE("and nothing where its own leader has said it") {
+  SUBCASE("a snapshot of its own leader withdraws nothing") {
     one.receive_and_sync(k2, m);
     CHECK(clock(one) == at(seconds(4)));
   }
 }
 
-TEST_CASE("a follower follows the clock for as long as it hears a leader") {
+TEST_CASE("a follower follows the clock as long as it hears a leader") {
   SoloServer one;
   one.receive(k1, heartbeat_at(1, seconds(5)));
   one.wait(milliseconds(40));

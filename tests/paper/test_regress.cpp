@@ -43,7 +43,8 @@ TEST_CASE("a follower that lacks what it acknowledged in this term knows that it
   CHECK(reply.round == 0);
 }
 
-TEST_CASE("a server whose disk went back takes nothing, promises nothing and does not campaign") {
+TEST_CASE(
+    "a server with a disk that went back takes nothing, promises nothing and does not campaign") {
   SoloServer one({.log = {1, 1}, .term = 3});
   one.receive_and_sync(k1, reminder(3, 4, 3));
   REQUIRE(one.raft().has_regressed(k0));
@@ -69,7 +70,7 @@ TEST_CASE("a server whose disk went back takes nothing, promises nothing and doe
   CHECK(one.one<HeartbeatReply>(k2).disk == DiskHealth::regressed);
 }
 
-TEST_CASE("what a server acknowledged before its disk went back commits nothing more") {
+TEST_CASE("acknowledgements from before a disk went back no longer count towards a commit") {
   SoloServer one({.servers = 3});
   one.become_leader();
   one.acknowledge(k1, 2);
@@ -106,7 +107,7 @@ TEST_CASE("a leader tells each follower what it has acknowledged, and under whic
   CHECK(one.one<Heartbeat>(k2).acknowledged == Index(0));
 }
 
-TEST_CASE("a server whose disk went back confirms no read, and nothing is sent to it") {
+TEST_CASE("a server with a disk that went back confirms no read, and the leader sends it nothing") {
   SoloServer one({.servers = 3});
   one.become_leader();
   one.acknowledge(k1, 2);

@@ -7,13 +7,13 @@ using namespace vesper::paper;
 using vesper::Instant;
 using vesper::milliseconds;
 
-TEST_CASE("§5.1: servers begin as followers of nobody") {
+TEST_CASE("§5.1: servers begin as followers without a leader") {
   SoloServer one;
   CHECK(one.is<Follower>());
   CHECK(one.raft().leader() == std::nullopt);
 }
 
-TEST_CASE("§5.1: a request of an old term is refused with the current one") {
+TEST_CASE("§5.1: a server refuses a request of an old term and replies with its current one") {
   SoloServer one({.term = 7});
   one.receive(k1, heartbeat(6));
   CHECK(one.one<HeartbeatReply>(k1).term == Term(7));
@@ -59,7 +59,8 @@ TEST_CASE("§5.2: a candidate does not follow a leader of an old term") {
   CHECK(one.one<AppendReply>(k1).term == Term(5));
 }
 
-TEST_CASE("§5.2: election timeouts are drawn from [T, 2T], apart for each server and each time") {
+TEST_CASE(
+    "§5.2: election timeouts are drawn from [T, 2T], independently for each server and time") {
   std::set<std::int64_t> seen;
   for (std::uint64_t seed = 1; seed <= 50; ++seed) {
     SoloServer one({.seed = seed});
@@ -74,7 +75,7 @@ TEST_CASE("§5.2: election timeouts are drawn from [T, 2T], apart for each serve
   CHECK(seen.size() > 95);
 }
 
-TEST_CASE("§5.3: several requests are under way at a time once the logs are known to match") {
+TEST_CASE("§5.3: several requests are in flight at a time once the logs are known to match") {
   SoloServer one;
   one.become_leader();
   one.acknowledge(k1, 2);
@@ -96,7 +97,7 @@ TEST_CASE("§5.3: a follower that lacks entries names its last one") {
   CHECK(refusal.hint_term == Term(2));
 }
 
-TEST_CASE("§5.3: a conflicting term is passed over in one step") {
+TEST_CASE("§5.3: a leader skips a conflicting term in one step") {
   SoloServer one({.log = {1, 2, 2, 3, 3, 3, 3}, .term = 4});
   one.receive(k1, append(4, 6, 2));
   const auto refusal = one.one<AppendReply>(k1);
@@ -104,7 +105,7 @@ TEST_CASE("§5.3: a conflicting term is passed over in one step") {
   CHECK(refusal.hint_term == Term(2));
 }
 
-TEST_CASE("§5.3: a leader goes on with who does not answer, for ever") {
+TEST_CASE("§5.3: a leader retries a follower that does not reply, indefinitely") {
   SoloServer one;
   one.become_leader();
   for (int beat = 0; beat < 20; ++beat) {
@@ -149,7 +150,7 @@ TEST_CASE("§5.4.2: an entry of an old term is not committed by counting replica
   CHECK(one.raft().commit_index() == Index(1));
 }
 
-TEST_CASE("§5.4.2: an entry of the current term commits all before it") {
+TEST_CASE("§5.4.2: an entry of the current term commits all entries before it") {
   SoloServer one({.log = {1, 2, 2}, .term = 4});
   one.become_leader();
   one.acknowledge(k1, 4);
@@ -174,7 +175,7 @@ TEST_CASE("§8: a leader commits a no-op of its own term first") {
   CHECK(one.one<AppendEntries>(k1).entries.size() == 1);
 }
 
-TEST_CASE("§8: in an empty log that entry is the Bootstrap, and names who votes") {
+TEST_CASE("§8: in an empty log that entry is the Bootstrap, and it lists the voters") {
   SoloServer one({.log = {}});
   one.turn({PeerUp{k1, incarnation_of(k1), {}}});
   one.become_leader();

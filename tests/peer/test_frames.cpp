@@ -79,7 +79,7 @@ TEST_CASE("messages come out as they went in, however the bytes are split") {
   }
 }
 
-TEST_CASE("a message above a frame's size travels in fragments and is one again") {
+TEST_CASE("a message above a frame's size is sent in fragments and reassembled") {
   const std::vector<std::string> messages = {text(kMaxFrameBody, 1), text(kMaxFrameBody + 1, 2),
                                              "small", text(3 * kMaxFrameBody + 17, 3)};
   FrameWriter writer(secret(false));
@@ -88,7 +88,7 @@ TEST_CASE("a message above a frame's size travels in fragments and is one again"
     CHECK(read(bytes, secret(false), piece).messages == messages);
 }
 
-TEST_CASE("a flipped bit anywhere is noticed, with and without a key") {
+TEST_CASE("a flipped bit anywhere is detected, with and without a key") {
   for (const bool keyed : {false, true}) {
     FrameWriter writer(secret(keyed));
     const std::string bytes = frames_of(writer, {"vote for me", "and for me"});
@@ -103,7 +103,7 @@ TEST_CASE("a flipped bit anywhere is noticed, with and without a key") {
   }
 }
 
-TEST_CASE("a frame that is repeated, left out or moved is noticed") {
+TEST_CASE("a frame that is repeated, omitted or moved is detected") {
   FrameWriter writer(secret(true));
   const std::string one = frames_of(writer, {"one"}), two = frames_of(writer, {"two"});
   CHECK(read(one + two, secret(true), 1000).error == "");
@@ -112,7 +112,7 @@ TEST_CASE("a frame that is repeated, left out or moved is noticed") {
   CHECK(read(two + one, secret(true), 1000).messages.empty());
 }
 
-TEST_CASE("frames of another connection or another key are not read") {
+TEST_CASE("frames of another connection or another key are refused") {
   FrameSecret other = secret(true);
   other.key[0] = 'x';
   FrameSecret unkeyed = secret(false), foreign = secret(false);
@@ -122,7 +122,7 @@ TEST_CASE("frames of another connection or another key are not read") {
   CHECK(read(frames_of(writer, {"m"}), foreign, 1000).error != "");
 }
 
-TEST_CASE("a length above the limit is refused before its bytes are waited for") {
+TEST_CASE("a length above the limit is refused before its bytes arrive") {
   std::string header("\x01\x00\x04\x00\x02\x03\x00\x00", 8);  // 256 KiB and one byte
   header.append(kFrameTag, '\0');
   CHECK(read(header, secret(false), 1000).error.find("at most") != std::string::npos);

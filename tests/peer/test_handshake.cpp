@@ -57,7 +57,7 @@ TEST_CASE("a hello is read back as it was written") {
   CHECK(again->state == raft::PeerState{});
 }
 
-TEST_CASE("a field that is missing, repeated or malformed is named") {
+TEST_CASE("the error about a missing, repeated or malformed field names it") {
   const std::string good = fields_of(sample());
   for (const char* name :
        {"Vesper-Protocol", "Vesper-Features", "Vesper-Cluster", "Vesper-Term", "Vesper-Last-Index",
@@ -76,7 +76,7 @@ TEST_CASE("a field that is missing, repeated or malformed is named") {
   }
 }
 
-TEST_CASE("both sides derive the same secret, and any other word gives another") {
+TEST_CASE("both sides derive the same secret, and a change in any field gives another one") {
   const Hello dialler = sample();
   Hello acceptor = sample();
   acceptor.from = dialler.to;

@@ -198,7 +198,7 @@ node::PeerMessage question(std::uint64_t previous) {
 
 }  // namespace
 
-TEST_CASE("a link stands after the handshake and carries messages in order") {
+TEST_CASE("a link is up after the handshake and carries messages in order") {
   for (const char* key : {"", "a key of all servers"}) {
     Pair pair(key, key);
     pair.listen();
@@ -215,7 +215,7 @@ TEST_CASE("a link stands after the handshake and carries messages in order") {
   }
 }
 
-TEST_CASE("servers with different keys do not speak") {
+TEST_CASE("servers with different keys cannot connect") {
   Pair pair("a key of one server", "another key of it");
   pair.listen();
   pair.out.dial();
@@ -225,7 +225,7 @@ TEST_CASE("servers with different keys do not speak") {
   CHECK(pair.acceptor.proven == 0);
 }
 
-TEST_CASE("a refusal is reported with its body, and with the state that no proof covers") {
+TEST_CASE("a refusal is reported with its body and with the peer's state, which no proof covers") {
   Pair pair("", "");
   pair.refuse_with = "{\"detail\":\"no\"}\n";
   pair.listen();
@@ -238,7 +238,7 @@ TEST_CASE("a refusal is reported with its body, and with the state that no proof
   CHECK(!pair.out.up());
 }
 
-TEST_CASE("an address at which no process listens is reported") {
+TEST_CASE("an address on which no process listens is reported") {
   Pair pair("", "");
   pair.out.dial();
   CHECK(pair.until([&] { return pair.dialler.dials_refused > 0; }));

@@ -8,7 +8,7 @@ using namespace vesper;
 using namespace vesper::raft;
 using namespace vesper::paper;
 
-TEST_CASE("rounds for reads, however many, do not take the regular ones away") {
+TEST_CASE("rounds for reads, however many, do not evict the regular ones") {
   SentRounds rounds;
   rounds.add({1, Instant{10}, 0}, Heartbeats::regular);
   for (std::uint64_t round = 2; round < 10'000; ++round)
@@ -21,7 +21,7 @@ TEST_CASE("rounds for reads, however many, do not take the regular ones away") {
   CHECK(rounds.newest().round == 9'999);
 }
 
-TEST_CASE("a leader whose own disk falls behind takes no more, though a majority commits") {
+TEST_CASE("a leader with a lagging disk takes no more proposals, although a majority commits") {
   Config tuning;
   tuning.max_uncommitted_bytes = 1'000;
   SoloServer one({.tuning = tuning});
@@ -36,7 +36,7 @@ TEST_CASE("a leader whose own disk falls behind takes no more, though a majority
   CHECK(one.raft().takes_proposals());
 }
 
-TEST_CASE("the late answer about what a leader sent before it went back sends nothing again") {
+TEST_CASE("a late reply about entries sent before the leader backed up causes no resend") {
   SoloServer one({.log = {1, 1, 1, 1}});
   one.become_leader();
   const Term term = one.raft().current_term();

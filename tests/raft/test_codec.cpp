@@ -92,14 +92,14 @@ TEST_CASE("the fields of a message come back in their places") {
   CHECK(m.entries[2].payload().view() == std::string(300, 'v'));
 }
 
-TEST_CASE("each entry of a message has a buffer of its own") {
+TEST_CASE("each entry of a message has its own buffer") {
   const auto read = decode_message(bytes_of(append()));
   REQUIRE(read.ok());
   for (const Entry& e : std::get<AppendEntries>(*read).entries)
     CHECK(e.bytes.buffer_size() == e.bytes.size());
 }
 
-TEST_CASE("a message cut short anywhere, or with a byte behind it, is refused") {
+TEST_CASE("a message is refused if it is truncated anywhere or followed by another byte") {
   for (const Message& message : one_of_each()) {
     const std::string bytes = bytes_of(message);
     for (std::size_t size = 0; size < bytes.size(); ++size)
@@ -108,7 +108,7 @@ TEST_CASE("a message cut short anywhere, or with a byte behind it, is refused") 
   }
 }
 
-TEST_CASE("whatever bit is flipped, what is accepted is a message in canonical form") {
+TEST_CASE("a message with a flipped bit is refused, or is itself in canonical form") {
   for (const Message& message : one_of_each()) {
     const std::string bytes = bytes_of(message);
     for (std::size_t bit = 0; bit < bytes.size() * 8; ++bit) {
@@ -122,7 +122,7 @@ TEST_CASE("whatever bit is flipped, what is accepted is a message in canonical f
   }
 }
 
-TEST_CASE("random bytes are refused or a message in canonical form, and never crash") {
+TEST_CASE("random bytes are refused or decode to a message in canonical form, and never crash") {
   Prng random(1);
   for (int i = 0; i < 20'000; ++i) {
     std::string bytes(random.next() % 120, '\0');
@@ -133,7 +133,7 @@ TEST_CASE("random bytes are refused or a message in canonical form, and never cr
   }
 }
 
-TEST_CASE("an unknown kind is refused by name") {
+TEST_CASE("the error about an unknown kind names it") {
   for (const char kind : {char{0}, char{11}, char{127}}) {
     const auto read = decode_message(std::string(1, kind) + std::string(40, '\0'));
     REQUIRE_FALSE(read.ok());
@@ -160,7 +160,7 @@ TEST_CASE("a term above the range is refused in every message") {
   }
 }
 
-TEST_CASE("a log time out of range is refused: who went on from it would overflow") {
+TEST_CASE("a log time that would overflow is refused") {
   for (const LogTime time : {LogTime(-1), LogTime(INT64_MAX), LogTime(kMaxLogTime.value + 1)}) {
     AppendEntries m = append();
     m.log_time = time;
@@ -169,7 +169,8 @@ TEST_CASE("a log time out of range is refused: who went on from it would overflo
   }
 }
 
-TEST_CASE("a lease that no restart would wait out is refused, and an age out of range") {
+TEST_CASE(
+    "a lease is refused if no restart would wait for its end, and so is an age out of range") {
   Heartbeat m{Term(9), Index(8), LogTime(7), 6, 100, 5, kMaxAge};
   CHECK(decode_message(bytes_of(m)).ok());
   m.lease_ms = 101;
@@ -181,7 +182,7 @@ TEST_CASE("a lease that no restart would wait out is refused, and an age out of 
   }
 }
 
-TEST_CASE("L15: entries that are not contiguous behind prev_log_index are refused") {
+TEST_CASE("L15: entries that do not directly follow prev_log_index are refused") {
   AppendEntries gap = append();
   gap.entries[1] = entry(8, 3);
   CHECK_FALSE(decode_message(bytes_of(gap)).ok());
@@ -193,7 +194,7 @@ TEST_CASE("L15: entries that are not contiguous behind prev_log_index are refuse
   CHECK_FALSE(decode_message(bytes_of(end_of_range)).ok());
 }
 
-TEST_CASE("entries whose term falls, or is above the leader's, are refused") {
+TEST_CASE("entries are refused if their terms decrease or exceed the leader's") {
   AppendEntries falls = append();
   falls.entries[1] = entry(6, 2);
   CHECK_FALSE(decode_message(bytes_of(falls)).ok());
@@ -202,7 +203,7 @@ TEST_CASE("entries whose term falls, or is above the leader's, are refused") {
   CHECK_FALSE(decode_message(bytes_of(above)).ok());
 }
 
-TEST_CASE("a count that the bytes cannot hold asks for no memory") {
+TEST_CASE("a count that the bytes cannot hold allocates no memory") {
   std::string bytes = bytes_of(append());
   std::string count;
   ByteWriter(count).u32(UINT32_MAX);

@@ -46,7 +46,7 @@ TEST_CASE("an entry comes back as it was made") {
   }
 }
 
-TEST_CASE("bytes behind an entry are not looked at") {
+TEST_CASE("the decoder ignores bytes after an entry") {
   const Entry made = command("value");
   const auto read =
       decode_entry(SharedBytes::copy_of(std::string(made.bytes.view()) + "what follows"));
@@ -54,7 +54,7 @@ TEST_CASE("bytes behind an entry are not looked at") {
   CHECK(read->bytes == made.bytes);
 }
 
-TEST_CASE("an entry cut short anywhere is refused") {
+TEST_CASE("an entry truncated anywhere is refused") {
   const std::string whole(command("some value").bytes.view());
   for (std::size_t size = 0; size < whole.size(); ++size)
     CHECK_FALSE(decode_entry(SharedBytes::copy_of(whole.substr(0, size))).ok());
@@ -69,7 +69,7 @@ TEST_CASE("an entry with any bit flipped is refused") {
   }
 }
 
-TEST_CASE("a length out of bounds asks for no memory") {
+TEST_CASE("a length out of bounds allocates no memory") {
   std::string bytes;
   ByteWriter(bytes).u32(UINT32_MAX);
   CHECK(entry_length(bytes) == 0);
@@ -82,7 +82,7 @@ TEST_CASE("a length out of bounds asks for no memory") {
   CHECK(entry_length("abc") == 0);
 }
 
-TEST_CASE("an unknown version, type or flag is refused by name") {
+TEST_CASE("the error about an unknown version, type or flag names it") {
   const std::string whole(command("v").bytes.view());
   struct Case {
     std::size_t at;
@@ -99,7 +99,7 @@ TEST_CASE("an unknown version, type or flag is refused by name") {
   }
 }
 
-TEST_CASE("an index of 0, and a term or log time out of range are refused") {
+TEST_CASE("an index of 0 is refused, and so is a term or a log time out of range") {
   for (const auto& [at, value] : {std::pair<std::size_t, std::uint64_t>{8, 0},
                                   {16, 0},
                                   {16, kMaxTerm.value + 1},
@@ -119,7 +119,7 @@ TEST_CASE("a configuration comes back from its Bootstrap entry") {
   CHECK(*read == three_voters());
 }
 
-TEST_CASE("a Bootstrap payload cut short, with bytes behind it, or out of order is refused") {
+TEST_CASE("a Bootstrap payload is refused if it is truncated, out of order or has trailing bytes") {
   const std::string whole = encode_bootstrap(three_voters());
   for (std::size_t size = 0; size < whole.size(); ++size)
     CHECK_FALSE(decode_bootstrap(whole.substr(0, size)).ok());
@@ -149,7 +149,7 @@ TEST_CASE("a registration comes back, and a damaged one does not") {
   CHECK_FALSE(decode_registration(encode_registration(ServerId(4), Incarnation(0))).ok());
 }
 
-TEST_CASE("an entry that raft reads itself is refused when its payload is malformed") {
+TEST_CASE("an entry that raft reads itself is refused if its payload is malformed") {
   for (const EntryType type : {EntryType::bootstrap, EntryType::registration}) {
     const Entry made = make_entry(Index(1), Term(1), type, {}, {}, "nonsense");
     CHECK_FALSE(decode_entry(made.bytes).ok());

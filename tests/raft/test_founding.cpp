@@ -41,11 +41,11 @@ VoteRefusal answer_to(SoloServer& one, ServerId from, const VoteRequest& request
 
 }  // namespace
 
-TEST_CASE("a list of one founds at once") {
+TEST_CASE("a server that is alone in the list founds at once") {
   CHECK(of(1).is_allowed(kBegin));
 }
 
-TEST_CASE("a server founds at once when every other one has said that its log is empty") {
+TEST_CASE("a server founds at once when every other server has said that its log is empty") {
   Founding founding = of(3);
   CHECK_FALSE(founding.is_allowed(kBegin));
   founding.on_said(id(1), kEmpty, kBegin);
@@ -59,7 +59,7 @@ TEST_CASE("a server founds at once when every other one has said that its log is
   CHECK_FALSE(founding.is_allowed(kBegin));
 }
 
-TEST_CASE("a majority waits for servers that say nothing, and a minority founds nothing") {
+TEST_CASE("a majority waits for servers that say nothing, and a minority never founds") {
   Founding founding = of(5);
   founding.on_connected(id(1), kBegin);
   CHECK(founding.waits_until() == kNever);
@@ -76,7 +76,7 @@ TEST_CASE("a majority waits for servers that say nothing, and a minority founds 
   CHECK(founding.waits_until() == there + seconds(4) + kPatience);
 }
 
-TEST_CASE("a server that saw a cluster never founds, whatever comes after") {
+TEST_CASE("a server that has seen a cluster never founds, whatever follows") {
   for (const bool refused : {true, false}) {
     Founding founding = of(3);
     founding.on_said(id(1), kEmpty, kBegin);
@@ -92,7 +92,7 @@ TEST_CASE("a server that saw a cluster never founds, whatever comes after") {
   }
 }
 
-TEST_CASE("a server that still reads its log, or has one, starts the wait again") {
+TEST_CASE("a server that still reads its log, or has one, restarts the wait") {
   for (const std::optional<PeerState>& said : {std::optional<PeerState>{}, std::optional{kBegun}}) {
     Founding founding = of(3);
     founding.on_connected(id(1), kBegin);
@@ -105,7 +105,8 @@ TEST_CASE("a server that still reads its log, or has one, starts the wait again"
   }
 }
 
-TEST_CASE("no cluster is founded beside a log that can be reached, however long it is silent") {
+TEST_CASE(
+    "no cluster is founded while a server with a log is reachable, however long it is silent") {
   Founding founding = of(3);
   for (const std::uint32_t other : {1u, 2u}) founding.on_connected(id(other), kBegin);
   founding.on_said(id(1), kEmpty, kBegin);
@@ -119,7 +120,7 @@ TEST_CASE("no cluster is founded beside a log that can be reached, however long 
   CHECK(founding.is_allowed(kBegin + seconds(10)));
 }
 
-TEST_CASE("what a stranger to the list says counts for nothing") {
+TEST_CASE("a server that is not in the list does not count, whatever it says") {
   Founding founding = of(2);
   founding.on_said(id(7), kFounded, kBegin);
   founding.on_connected(id(7), kBegin);
@@ -129,7 +130,8 @@ TEST_CASE("what a stranger to the list says counts for nothing") {
 
 // ---- in Raft -------------------------------------------------------------------------------
 
-TEST_CASE("founding: no campaign and no vote before all others have said that they have nothing") {
+TEST_CASE(
+    "founding: a server neither campaigns nor votes before all others have said they are empty") {
   SoloServer one({.log = {}, .alone = true});
   one.turn({PeerUp{k1, incarnation_of(k1), {}}});
   for (int i = 0; i < 5; ++i) one.wait_for_deadline();
@@ -140,7 +142,7 @@ TEST_CASE("founding: no campaign and no vote before all others have said that th
 }
 
 TEST_CASE(
-    "founding: a majority goes ahead after --found-after, and says meanwhile who is missing") {
+    "founding: a majority founds after --found-after, and reports the missing servers until then") {
   SoloServer one({.log = {}, .alone = true});
   one.turn({PeerUp{k1, incarnation_of(k1), {}}});
   const Instant from = one.now();
@@ -157,7 +159,7 @@ TEST_CASE(
   CHECK(said.back().find("in 1 s") != std::string::npos);
 }
 
-TEST_CASE("founding: a refusal that names a cluster is enough, and is remembered") {
+TEST_CASE("founding: one refusal that names a cluster is enough, and is remembered") {
   SoloServer one({.log = {}});
   one.turn({PeerSaid{k1, kFounded}});
   one.turn({PeerUp{k1, incarnation_of(k1), {}}, PeerUp{k2, incarnation_of(k2), {}}});
@@ -185,7 +187,7 @@ TEST_CASE("E4: a server that may have lost its disk does not vote in terms that 
   CHECK(answer_to(one, k1, founder(5)) == VoteRefusal::already_voted);
 }
 
-TEST_CASE("founding: the Bootstrap registers no machine that has been silent for long") {
+TEST_CASE("founding: the Bootstrap registers no server that has been silent for long") {
   SoloServer one({.log = {}});
   one.turn({PeerUp{k1, incarnation_of(k1), {}}, PeerUp{k2, incarnation_of(k2), {}}});
   one.wait(seconds(1));
@@ -213,7 +215,7 @@ TEST_CASE("C2: a leader registers no voter before it has committed in its term")
   CHECK(one.raft().configuration().voters[2].incarnation == incarnation_of(k2));
 }
 
-TEST_CASE("C3: a configuration is in force from its append on, until it is truncated") {
+TEST_CASE("C3: a configuration is in force from its append until it is truncated") {
   const auto bootstrap = [](std::uint64_t term, Id128 cluster) {
     Configuration founded{cluster, {}};
     for (const ServerId id : {k0, k1, k2})

@@ -30,7 +30,7 @@ Snapshot snapshot_at(std::uint64_t index, std::uint64_t chunks) {
 
 }  // namespace
 
-TEST_CASE("write ledger: a Write makes the log durable up to where it ended") {
+TEST_CASE("write ledger: a Write makes the log durable up to the end it had then") {
   WriteLedger ledger(WriteNumber(7), Index(10));
   CHECK_FALSE(ledger.begin(kStart, Index(10)).has_value());
   CHECK(ledger.covering(Index(10)) == kTermOnly);
@@ -49,7 +49,7 @@ TEST_CASE("write ledger: a Write makes the log durable up to where it ended") {
   CHECK_FALSE(ledger.complete({WriteNumber(8), WriteNumber(8)}, kStart));
 }
 
-TEST_CASE("write ledger, L14: what a Write promised of dropped entries is void") {
+TEST_CASE("write ledger, L14: a Write makes no promise about entries that were dropped since") {
   WriteLedger ledger(WriteNumber(0), Index(1));
   ledger.append(Index(2));
   ledger.append(Index(3));
@@ -118,7 +118,7 @@ TEST_CASE("vote promise: it lasts a tenth longer than the lease, and never gets 
   CHECK(promise.until() == kStart + kMaxLease * 11 / 10);
 }
 
-TEST_CASE("log clock: it stands still from the instant on that it was given") {
+TEST_CASE("log clock: it stands still from the given instant on") {
   LogClock clock(LogTime(500), kStart);
   CHECK(clock.at(kStart + seconds(9)) == LogTime(500));
   clock.set(LogTime(700), kStart, kStart + nanoseconds(50));
@@ -128,34 +128,34 @@ TEST_CASE("log clock: it stands still from the instant on that it was given") {
   CHECK(clock.at(kStart + seconds(1)) == LogTime(840));
 }
 
-TEST_CASE("freshness: an echo proves how old the state is at most") {
+TEST_CASE("freshness: an echo proves an upper bound on the age of the state") {
   Freshness freshness(7, kStart);
   CHECK_FALSE(freshness.as_of(Index(9)).has_value());
   Heartbeat m;
   m.leader_commit = Index(5);
   m.age = milliseconds(9);
   m.echo = freshness.stamp(kStart + milliseconds(40));
-  SUBCASE("what the leader has committed is committed here") {
+  SUBCASE("this server has the leader's commit index") {
     freshness.learn(m, Index(5), kStart + milliseconds(60));
     CHECK(freshness.as_of(Index(5)) == kStart + milliseconds(29));
   }
-  SUBCASE("it is committed here later") {
+  SUBCASE("this server reaches the leader's commit index later") {
     freshness.learn(m, Index(4), kStart + milliseconds(60));
     CHECK_FALSE(freshness.as_of(Index(4)).has_value());
     CHECK(freshness.as_of(Index(5)) == kStart + milliseconds(29));
   }
-  SUBCASE("the echo of another process says nothing") {
+  SUBCASE("the echo of another process proves nothing") {
     m.echo = Freshness(8, kStart).stamp(kStart + milliseconds(40));
     freshness.learn(m, Index(5), kStart + milliseconds(60));
     CHECK_FALSE(freshness.as_of(Index(5)).has_value());
   }
-  SUBCASE("a stamp that was never given says nothing") {
+  SUBCASE("a stamp that was never given proves nothing") {
     freshness.learn(m, Index(5), kStart + milliseconds(39));
     CHECK_FALSE(freshness.as_of(Index(5)).has_value());
   }
 }
 
-TEST_CASE("disk room: a full disk takes what fits, and waits for what does not") {
+TEST_CASE("disk room: a full disk takes the entries that fit, and defers the others") {
   DiskRoom room;
   CHECK(room.reserve(std::size_t{1} << 30));
   room.update({true, 5'000});
@@ -171,7 +171,7 @@ TEST_CASE("disk room: a full disk takes what fits, and waits for what does not")
   CHECK(room.reserve(2'000));
 }
 
-TEST_CASE("snapshot receipt: chunks in order, within the window, of one snapshot") {
+TEST_CASE("snapshot receipt: it takes chunks of one snapshot in order and within the window") {
   SnapshotReceipt receipt;
   const Snapshot seven = snapshot_at(7, 6);
   CHECK_FALSE(receipt.take(seven, 0, 2));
@@ -215,7 +215,7 @@ TEST_CASE("peers: a connection proves nothing about a machine that is silent") {
   CHECK_FALSE(peers.is_connected(k1));
 }
 
-TEST_CASE("leader contact: a leader is fresh until its silence or its end") {
+TEST_CASE("leader contact: a leader is fresh until it falls silent or is lost") {
   LeaderContact contact;
   const Duration timeout = milliseconds(150);
   CHECK_FALSE(contact.is_fresh(kStart, timeout));
@@ -230,8 +230,7 @@ TEST_CASE("leader contact: a leader is fresh until its silence or its end") {
   CHECK(contact.is_fresh(kStart + seconds(1), timeout));
 }
 
-TEST_CASE(
-    "election pace: rounds begin short, become longer, and are normal once a leader is heard") {
+TEST_CASE("election pace: rounds start short, grow longer, and end at the normal timeout") {
   const Duration timeout = milliseconds(150);
   ElectionPace pace(timeout);
   Prng prng(1);

@@ -61,7 +61,7 @@ TEST_CASE("a majority of each set decides") {
   }
 }
 
-TEST_CASE("what a quorum has reached is the largest value that a majority of each set has") {
+TEST_CASE("a quorum has reached the largest value that a majority of each set has") {
   struct Row {
     std::vector<Voter> incoming, outgoing;
     std::vector<std::optional<std::uint64_t>> values;  // by server id

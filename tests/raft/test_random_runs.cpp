@@ -259,6 +259,6 @@ TEST_CASE("figure 3 holds for five servers under random faults, and they recover
   run_all(5, true);
 }
 
-TEST_CASE("figure 3 holds from the foundation of a cluster on") {
+TEST_CASE("figure 3 holds from the founding of a cluster on") {
   run_all(3, false);
 }

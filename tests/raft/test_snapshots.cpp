@@ -139,7 +139,7 @@ InstallSnapshot chunk(std::uint64_t number, const Snapshot& snapshot, std::uint6
 
 }  // namespace
 
-TEST_CASE("a follower whose next entry is gone is asked how far it is with the snapshot") {
+TEST_CASE("a leader asks a follower about its snapshot if the follower's next entry is compacted") {
   Core leader(0, compacted());
   leader.lead();
   refuse_down(leader);
@@ -150,7 +150,7 @@ TEST_CASE("a follower whose next entry is gone is asked how far it is with the s
   CHECK(leader.sent<AppendEntries>(1).empty());
 }
 
-TEST_CASE("L16: a probe under way is not given up for a snapshot of its first entries") {
+TEST_CASE("L16: a probe in flight is not abandoned when a snapshot covers its first entries") {
   Core leader(0, compacted());
   leader.lead();
   AppendReply refusal{.term = leader.raft.current_term(), .prev_log_index = Index(20)};
@@ -168,20 +168,20 @@ TEST_CASE("L16: a probe under way is not given up for a snapshot of its first en
   leader.turn(DeadlinePassed{});
   REQUIRE(leader.raft.log().base_index() > Index(18));
   CHECK(leader.raft.snapshots_in_use().size() == 1);
-  SUBCASE("accepted") {
+  SUBCASE("it is accepted") {
     leader.receive(1, AppendReply{.term = leader.raft.current_term(),
                                   .success = true,
                                   .match_index = Index(last.value - 1)});
     CHECK(leader.sent<AppendEntries>(1).empty());
     CHECK(leader.sent<InstallSnapshot>(1).empty());
   }
-  SUBCASE("refused") {
+  SUBCASE("it is refused") {
     refusal.prev_log_index = Index(17);
     refusal.hint_index = Index(16);
     leader.receive(1, refusal);
     CHECK(leader.sent<InstallSnapshot>(1).size() == 1);
   }
-  SUBCASE("overtaken by the log's beginning") {
+  SUBCASE("the log's beginning overtakes it") {
     leader.turn(Propose{{{Origin{ServerId(0), BootId(1), 1}, SharedBytes::copy_of("x")},
                          {Origin{ServerId(0), BootId(1), 2}, SharedBytes::copy_of("x")},
                          {Origin{ServerId(0), BootId(1), 3}, SharedBytes::copy_of("x")}}});
@@ -195,7 +195,7 @@ TEST_CASE("L16: a probe under way is not given up for a snapshot of its first en
   }
 }
 
-TEST_CASE("chunks go in order, a window of them unacknowledged, and then the log goes on") {
+TEST_CASE("chunks go in order within a window, and the log follows them") {
   Core leader(0, compacted());
   leader.lead();
   refuse_down(leader);
@@ -219,7 +219,7 @@ TEST_CASE("chunks go in order, a window of them unacknowledged, and then the log
   CHECK(entries[0].prev_log_index == Index(18));
 }
 
-TEST_CASE("S5: a transfer goes on where the follower is, after a reset and from a new leader") {
+TEST_CASE("S5: a transfer resumes at the follower's offset, after a reset and from a new leader") {
   Core leader(0, compacted());
   leader.lead();
   refuse_down(leader);
@@ -285,7 +285,7 @@ void acknowledge(Core& leader, std::uint64_t index) {
 
 }  // namespace
 
-TEST_CASE("S10: what a follower needs behind its snapshot is kept until it is near the tail") {
+TEST_CASE("S10: entries after a follower's snapshot are kept until it is near the tail") {
   Core leader(0, compacted());
   const Index last = behind_the_snapshot(leader);
   leader.turn(DeadlinePassed{});
@@ -296,7 +296,8 @@ TEST_CASE("S10: what a follower needs behind its snapshot is kept until it is ne
   CHECK(leader.raft.log().base_index() == Index(last.value - 2));
 }
 
-TEST_CASE("S10: nothing is kept for a follower that is silent for long, or for too many bytes") {
+TEST_CASE(
+    "S10: no entries are kept for a follower that is silent for long or needs too many bytes") {
   Core leader(0, compacted());
   const Index last = behind_the_snapshot(leader);
   for (int i = 0; i < 20; ++i) {
@@ -309,7 +310,7 @@ TEST_CASE("S10: nothing is kept for a follower that is silent for long, or for t
   CHECK(poor.raft.log().bytes() <= 500);
 }
 
-TEST_CASE("the question goes the way of the chunks, and only its first answer counts") {
+TEST_CASE("the question uses the channel of the chunks, and only the first reply to it counts") {
   Core leader(0, compacted());
   leader.lead();
   refuse_down(leader);
@@ -320,7 +321,7 @@ TEST_CASE("the question goes the way of the chunks, and only its first answer co
   CHECK(leader.output.read_chunks.empty());
 }
 
-TEST_CASE("S5: a chunk of a snapshot that nobody asked about is dropped") {
+TEST_CASE("S5: a chunk of a snapshot that no leader has asked about is dropped") {
   Core follower(1, lagging());
   follower.receive(0, chunk(0, snapshot_at(40, 4)));
   CHECK(follower.output.store_chunks.empty());
@@ -332,7 +333,7 @@ TEST_CASE("S5: a chunk of a snapshot that nobody asked about is dropped") {
   CHECK(follower.output.store_chunks.size() == 1);
 }
 
-TEST_CASE("a log is cut in slices of entries and of bytes") {
+TEST_CASE("a log is compacted in slices of entries and of bytes") {
   Log log({});
   for (std::uint64_t i = 1; i <= 10; ++i)
     log.append(make_entry(Index(i), Term(1), EntryType::command, LogTime(0), Origin{},
@@ -345,7 +346,7 @@ TEST_CASE("a log is cut in slices of entries and of bytes") {
   CHECK(log.base_index() == Index(7));
 }
 
-TEST_CASE("chunks are taken in order, once; another snapshot begins anew") {
+TEST_CASE("chunks are stored in order, once, and another snapshot starts again") {
   Core follower(1, lagging());
   const Snapshot first = snapshot_at(40, 4);
   follower.receive(0, InstallSnapshot{Term(4), first, 0, {}});
@@ -365,7 +366,7 @@ TEST_CASE("chunks are taken in order, once; another snapshot begins anew") {
   CHECK(follower.sent<InstallSnapshotReply>(2).at(0).next_chunk == 0);
 }
 
-TEST_CASE("S3: only when it is stored does a snapshot replace the log, in the next Write") {
+TEST_CASE("S3: a snapshot replaces the log only when it is stored, in the next Write") {
   Core follower(1, lagging());
   const Snapshot snapshot = snapshot_at(40, 4);
   follower.receive(0, InstallSnapshot{Term(4), snapshot, 0, {}});
@@ -405,7 +406,7 @@ TEST_CASE("S3: a log that has the snapshot's last entry is kept, and nothing is 
   CHECK(follower.output.store_chunks.empty());
 }
 
-TEST_CASE("S4: a snapshot of what is committed here is refused with the commit index") {
+TEST_CASE("S4: a snapshot that is already committed here is refused with the commit index") {
   Core follower(1, compacted());
   follower.receive(0, chunk(0, snapshot_at(19, 3), 4));
   const auto reply = follower.sent<InstallSnapshotReply>(0);
@@ -415,7 +416,7 @@ TEST_CASE("S4: a snapshot of what is committed here is refused with the commit i
   CHECK(follower.output.store_chunks.empty());
 }
 
-TEST_CASE("entries that a snapshot has taken over are not compared, those behind are") {
+TEST_CASE("entries that a snapshot covers are not compared, and those after it are") {
   Core follower(1, compacted());
   AppendEntries append{Term(4), Index(14), Term(3), Index(0), LogTime(0), {}};
   for (std::uint64_t i = 15; i <= 22; ++i) append.entries.push_back(entry(i, i <= 20 ? 3 : 4));
@@ -440,7 +441,7 @@ TEST_CASE("S7: the configuration in force is the snapshot's, until an entry chan
 }
 
 TEST_CASE(
-    "S2: the log goes only when the snapshot is stored, a tail is kept, the disk keeps more") {
+    "S2: the log is cut only once the snapshot is stored, and both memory and disk keep a tail") {
   RecoveredState d = lagging();
   d.commit_index = Index(12);
   Core server(1, std::move(d));
@@ -458,7 +459,8 @@ TEST_CASE(
   CHECK(server.written->keep_through == Index(12));
 }
 
-TEST_CASE("who hears of its leader by a snapshot knows that the leader has committed it") {
+TEST_CASE(
+    "a follower that learns of its leader from a snapshot knows the leader has committed it") {
   Core follower(1, lagging());
   follower.receive(0, InstallSnapshot{Term(4), snapshot_at(18, 3), 0, {}});
   REQUIRE(follower.raft.leader() == ServerId(0));

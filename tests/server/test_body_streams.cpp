@@ -256,7 +256,7 @@ constexpr std::size_t kWindow = 64u << 10;
 
 }  // namespace
 
-TEST_CASE("a stream is chunked in HTTP/1.1, and what was pipelined waits for its end") {
+TEST_CASE("a stream is chunked in HTTP/1.1, and pipelined requests wait for its end") {
   House house;
   script.size = 300'000;
   house.read();
@@ -311,7 +311,8 @@ TEST_CASE("HEAD gets the head of a stream and no byte of it") {
   CHECK(!script.alive);
 }
 
-TEST_CASE("a client that does not read holds no more than the window, and gets all in the end") {
+TEST_CASE(
+    "a client that does not read buffers no more than the window, and gets everything later") {
   House house;
   script.size = kLarge;
   house.send(kGet);
@@ -335,7 +336,7 @@ TEST_CASE("a client that does not read holds no more than the window, and gets a
   CHECK((found[0].body == letters(script.size)));
 }
 
-TEST_CASE("a client that hangs up ends its stream at once, also one that waits") {
+TEST_CASE("a client that hangs up ends its stream at once, even while the stream is paused") {
   for (const bool half : {false, true}) {
     House house;
     script.size = 1000;
@@ -364,7 +365,7 @@ TEST_CASE("a client that hangs up while it does not read ends its stream") {
   CHECK(house.until([&] { return !script.alive; }));
 }
 
-TEST_CASE("a producer that waits is asked again when it is resumed, and not before") {
+TEST_CASE("a paused producer is asked again when it is resumed, and not before") {
   House house;
   script.size = 1000;
   script.pause_after = 10;
@@ -383,7 +384,7 @@ TEST_CASE("a producer that waits is asked again when it is resumed, and not befo
   CHECK(responses(house.received)[0].body == letters(1000));
 }
 
-TEST_CASE("a stream that fails leaves a body that is seen to be incomplete") {
+TEST_CASE("a failed stream leaves a body that the client can recognize as incomplete") {
   House house;
   script.size = 1000;
   script.end = BodyStream::Next::failed;
@@ -395,7 +396,7 @@ TEST_CASE("a stream that fails leaves a body that is seen to be incomplete") {
   CHECK(!script.alive);
 }
 
-TEST_CASE("in HTTP/1.0 a stream that fails ends with a reset") {
+TEST_CASE("in HTTP/1.0 a failed stream ends with a reset") {
   House house;
   script.size = 1000;
   script.end = BodyStream::Next::failed;
@@ -405,7 +406,7 @@ TEST_CASE("in HTTP/1.0 a stream that fails ends with a reset") {
   CHECK(house.failed);
 }
 
-TEST_CASE("a shutdown ends a stream: a complete one with its last chunk, any other without") {
+TEST_CASE("a shutdown ends a complete stream with its last chunk, and any other without it") {
   for (const auto cut : {BodyStream::Cut::complete, BodyStream::Cut::truncated}) {
     House house;
     script.size = 1000;

@@ -5,7 +5,7 @@
 
 using vesper::server::Budget;
 
-TEST_CASE("a turn takes so many requests, and the next one begins afresh") {
+TEST_CASE("a turn takes a limited number of requests, and the next turn starts again") {
   Budget budget(10, 10);
   std::size_t taken = 0;
   for (; budget.turn_has_room(); ++taken) budget.take_request();

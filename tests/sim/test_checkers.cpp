@@ -100,7 +100,7 @@ Operation stale(std::optional<std::int64_t> most = std::nullopt) {
 
 }  // namespace
 
-TEST_CASE("E1: two leaders of one term are seen") {
+TEST_CASE("E1: two leaders of one term are reported") {
   Safety safety(3);
   CHECK_FALSE(safety.leads(0, 2));
   CHECK_FALSE(safety.leads(0, 2));
@@ -108,7 +108,7 @@ TEST_CASE("E1: two leaders of one term are seen") {
   CHECK(says(safety.leads(2, 3), "E1"));
 }
 
-TEST_CASE("E3: a term that falls is seen, in a process and over a restart") {
+TEST_CASE("E3: a term that falls is reported, in a process and over a restart") {
   Safety safety(3);
   CHECK_FALSE(safety.in_term(0, 5, false));
   CHECK(says(safety.in_term(0, 4, false), "E3"));
@@ -117,7 +117,7 @@ TEST_CASE("E3: a term that falls is seen, in a process and over a restart") {
   CHECK_FALSE(restart(safety, 1, {}, 7));
 }
 
-TEST_CASE("E4: a second vote in a term is seen, unless its disk is another one") {
+TEST_CASE("E4: a second vote in a term is reported, unless the server has a new disk") {
   Safety safety(3);
   CHECK_FALSE(safety.votes(0, 1, 4, 1));
   CHECK_FALSE(safety.votes(0, 1, 4, 1));
@@ -125,7 +125,7 @@ TEST_CASE("E4: a second vote in a term is seen, unless its disk is another one")
   CHECK(says(safety.votes(0, 1, 4, 2), "E4"));
 }
 
-TEST_CASE("E2: a vote that a restart has forgotten is seen") {
+TEST_CASE("E2: a vote that a restart has forgotten is reported") {
   Safety safety(3);
   CHECK_FALSE(safety.votes(0, 1, 4, 1));
   CHECK_FALSE(restart(safety, 0, {}, 4, 1));
@@ -133,14 +133,14 @@ TEST_CASE("E2: a vote that a restart has forgotten is seen") {
   CHECK(says(restart(safety, 0, {}, 4), "E2"));
 }
 
-TEST_CASE("E6: a leader that drops or changes its entries is seen") {
+TEST_CASE("E6: a leader that drops or changes its entries is reported") {
   Safety safety(3);
   REQUIRE_FALSE(follow(safety, 0, {0, {1, 1, 2}}, true));
   CHECK(says(follow(safety, 0, {0, {1, 1}}, true), "E6"));
   CHECK(says(safety.compare_all(0, [](std::uint64_t) { return std::uint64_t{0}; }), "E6"));
 }
 
-TEST_CASE("L1: logs that agree at an entry and differ before it are seen") {
+TEST_CASE("L1: logs that agree at an entry and differ before it are reported") {
   Safety safety(3);
   REQUIRE_FALSE(follow(safety, 0, {0, {1, 1, 2}}));
   REQUIRE_FALSE(follow(safety, 1, {0, {1, 1, 2}}));
@@ -148,21 +148,21 @@ TEST_CASE("L1: logs that agree at an entry and differ before it are seen") {
   CHECK(says(follow(safety, 2, {0, {1, 1}, 5}), "L1"));
 }
 
-TEST_CASE("L3: what was committed here and is dropped is seen") {
+TEST_CASE("L3: a committed entry that its own server drops is reported") {
   Safety safety(3);
   commit_all(safety, {0, {1, 1, 1}}, 1);
   REQUIRE_FALSE(safety.commits(1, 1, false, 2, 3));
   CHECK(says(follow(safety, 1, {0, {1}}), "L3"));
 }
 
-TEST_CASE("L7: what is committed elsewhere and is dropped is seen") {
+TEST_CASE("L7: an entry that was committed elsewhere and is dropped is reported") {
   Safety safety(3);
   commit_all(safety, {0, {1, 1, 1}}, 1);
   REQUIRE_FALSE(safety.in_term(1, 2, false));
   CHECK(says(follow(safety, 1, {0, {1}}), "L7"));
 }
 
-TEST_CASE("L7: what was dropped before the term that committed it is no loss") {
+TEST_CASE("L7: an entry that was dropped before a later term committed it is not reported") {
   Safety safety(3);
   // The server is frozen in term 1 and hears the leader of term 2 before that of term 3.
   REQUIRE_FALSE(follow(safety, 2, {0, {1, 1}}));
@@ -171,41 +171,41 @@ TEST_CASE("L7: what was dropped before the term that committed it is no loss") {
   CHECK_FALSE(follow(safety, 2, {0, {1}}));
 }
 
-TEST_CASE("L7: a leader that lacks a committed entry is seen") {
+TEST_CASE("L7: a leader that lacks a committed entry is reported") {
   Safety safety(3);
   commit_all(safety, {0, {1, 1, 1}}, 1);
   REQUIRE_FALSE(follow(safety, 2, {0, {1, 1, 2}}, true));
   CHECK(says(safety.in_term(2, 2, true), "L7"));
 }
 
-TEST_CASE("L5: an old term's entry that is committed by counting is seen") {
+TEST_CASE("L5: an old term's entry that is committed by counting is reported") {
   Safety safety(3);
   REQUIRE_FALSE(follow(safety, 0, {0, {1, 2, 4}}, true));
   safety.acknowledges(1, 4, 2, 4);
   CHECK(says(safety.commits(0, 4, true, 2, 3), "L5"));
 }
 
-TEST_CASE("L8: another entry committed at the same index is seen") {
+TEST_CASE("L8: another entry committed at the same index is reported") {
   Safety safety(3);
   commit_all(safety, {0, {1, 1}}, 1);
   REQUIRE_FALSE(follow(safety, 2, {0, {1, 2}}));
   CHECK(says(safety.commits(2, 2, false, 2, 2), "L8"));
 }
 
-TEST_CASE("L9: a commit index that falls or passes the log is seen") {
+TEST_CASE("L9: a commit index that falls or passes the log is reported") {
   Safety safety(3);
   commit_all(safety, {0, {1, 1}}, 1);
   CHECK(says(safety.commits(0, 1, true, 1, 2), "L9"));
   CHECK(says(safety.commits(1, 1, false, 3, 2), "L9"));
 }
 
-TEST_CASE("L10: a commit without a majority's disks is seen") {
+TEST_CASE("L10: a commit without a majority's disks is reported") {
   Safety safety(3);
   REQUIRE_FALSE(follow(safety, 0, {0, {1, 1}}, true));
-  SUBCASE("nobody else has it") {
+  SUBCASE("no other server has the entry") {
     CHECK(says(safety.commits(0, 1, true, 2, 2), "L10"));
   }
-  SUBCASE("the leader has not") {
+  SUBCASE("the leader lacks it") {
     safety.acknowledges(1, 1, 2, 1);
     CHECK(says(safety.commits(0, 1, true, 2, 1), "L10"));
   }
@@ -213,20 +213,20 @@ TEST_CASE("L10: a commit without a majority's disks is seen") {
     safety.acknowledges(1, 2, 2, 2);
     CHECK(says(safety.commits(0, 1, true, 2, 2), "L10"));
   }
-  SUBCASE("two others have it") {
+  SUBCASE("two other servers have it") {
     safety.acknowledges(1, 1, 2, 1);
     safety.acknowledges(2, 1, 2, 1);
     CHECK_FALSE(safety.commits(0, 1, true, 2, 0));
   }
 }
 
-TEST_CASE("L4: a follower that commits what no leader has is seen") {
+TEST_CASE("L4: a follower that commits an entry of no leader is reported") {
   Safety safety(3);
   REQUIRE_FALSE(follow(safety, 1, {0, {1, 1}}));
   CHECK(says(safety.commits(1, 1, false, 1, 2), "L4"));
 }
 
-TEST_CASE("L10: an acknowledged entry that a restart has lost is seen") {
+TEST_CASE("L10: an acknowledged entry that a restart has lost is reported") {
   Safety safety(3);
   REQUIRE_FALSE(follow(safety, 1, {0, {1, 1, 1}}));
   safety.acknowledges(1, 1, 2, 1);
@@ -234,13 +234,13 @@ TEST_CASE("L10: an acknowledged entry that a restart has lost is seen") {
   SUBCASE("the log is shorter") {
     CHECK(says(restart(safety, 1, {0, {1}}, 1), "L10"));
   }
-  SUBCASE("another one is there") {
+  SUBCASE("another entry is in its place") {
     CHECK(says(restart(safety, 1, {0, {1, 0}}, 1), "L10"));
   }
-  SUBCASE("what was not acknowledged may go") {
+  SUBCASE("an entry that was not acknowledged may be lost") {
     CHECK_FALSE(restart(safety, 1, {0, {1, 1}}, 1));
   }
-  SUBCASE("what was dropped since may go, too") {
+  SUBCASE("an entry that was dropped since may be lost, too") {
     REQUIRE_FALSE(follow(safety, 1, {0, {1, 2}}));
     CHECK_FALSE(restart(safety, 1, {0, {1}}, 2));
   }
@@ -250,7 +250,7 @@ TEST_CASE("L10: an acknowledged entry that a restart has lost is seen") {
   }
 }
 
-TEST_CASE("S1: a snapshot of what is not committed is seen") {
+TEST_CASE("S1: a snapshot that covers uncommitted entries is reported") {
   Safety safety(3);
   commit_all(safety, {0, {1, 1}}, 1);
   REQUIRE_FALSE(follow(safety, 2, {0, {1}}));
@@ -259,14 +259,14 @@ TEST_CASE("S1: a snapshot of what is not committed is seen") {
   CHECK_FALSE(follow(safety, 2, {2, {}, 0, 1}));
 }
 
-TEST_CASE("L20: another state at the same index is seen") {
+TEST_CASE("L20: another state at the same index is reported") {
   Safety safety(3);
   CHECK_FALSE(safety.applied(0, 4, {1, 2}));
   CHECK_FALSE(safety.applied(1, 4, {1, 2}));
   CHECK(says(safety.applied(2, 4, {1, 3}), "L20"));
 }
 
-TEST_CASE("a history that is right passes") {
+TEST_CASE("a correct history passes") {
   History history;
   const auto a = history.invoke(put("k", "a"), 1);
   REQUIRE_FALSE(history.committed(1));
@@ -281,7 +281,7 @@ TEST_CASE("a history that is right passes") {
   CHECK_FALSE(history.judge_connections());
 }
 
-TEST_CASE("a stale read is seen") {
+TEST_CASE("a stale read is reported") {
   History history;
   const auto a = history.invoke(put("k", "a"), 1);
   REQUIRE_FALSE(history.committed(1));
@@ -290,83 +290,83 @@ TEST_CASE("a stale read is seen") {
   CHECK(says(history.read(b, {}, 1), "stale"));
 }
 
-TEST_CASE("a read that overlaps a write may see either") {
+TEST_CASE("a read that overlaps a write may see either state") {
   History history;
   const auto a = history.invoke(put("k", "a"), 1);
   const auto b = history.invoke(get("k", 2), 0);
   REQUIRE_FALSE(history.committed(1));
   REQUIRE_FALSE(history.wrote(a, created(2)));
-  SUBCASE("before") {
+  SUBCASE("it sees the state before the write") {
     CHECK_FALSE(history.read(b, {}, 1));
   }
-  SUBCASE("behind") {
+  SUBCASE("it sees the state after the write") {
     CHECK_FALSE(history.read(b, value("a", 2, 2, 1), 2));
   }
 }
 
-TEST_CASE("a read of what was never written is seen") {
+TEST_CASE("a read of a value that was never written is reported") {
   History history;
   const auto a = history.invoke(get("k"), 0);
   CHECK(says(history.read(a, value("a", 1, 1, 1), 1), "wrong"));
 }
 
-TEST_CASE("a read ahead of what is committed is seen") {
+TEST_CASE("a read ahead of the commit index is reported") {
   History history;
   const auto a = history.invoke(get("k"), 0);
   CHECK(says(history.read(a, {}, 2), "committed is"));
 }
 
-TEST_CASE("L11: an acknowledged write that is not committed is seen") {
+TEST_CASE("L11: an acknowledged write that is not committed is reported") {
   History history;
   const auto a = history.invoke(put("k", "a"), 1);
   CHECK(says(history.wrote(a, created(2)), "L11"));
 }
 
-TEST_CASE("K1: a write that is applied twice is seen") {
+TEST_CASE("K1: a write that is applied twice is reported") {
   History history;
   history.invoke(put("k", "a"), 1);
   REQUIRE_FALSE(history.committed(1));
   CHECK(says(history.committed(1), "K1"));
 }
 
-TEST_CASE("a refused write that is applied is seen, whichever comes first") {
+TEST_CASE("a refused write that is applied is reported, whichever comes first") {
   History history;
   const auto a = history.invoke(put("k", "a"), 1);
-  SUBCASE("refused first") {
+  SUBCASE("it is refused first") {
     REQUIRE_FALSE(history.refused(a));
     CHECK(says(history.committed(1), "refused"));
   }
-  SUBCASE("applied first") {
+  SUBCASE("it is applied first") {
     REQUIRE_FALSE(history.committed(1));
     CHECK(says(history.refused(a), "refused"));
   }
 }
 
-TEST_CASE("an unknown outcome may be applied later, or never") {
+TEST_CASE("a write of unknown outcome may be applied later, or never") {
   History history;
   const auto a = history.invoke(put("k", "a"), 1);
   history.unknown(a);
-  SUBCASE("never") {}
-  SUBCASE("later") {
+  SUBCASE("it is never applied") {}
+  SUBCASE("it is applied later") {
     CHECK_FALSE(history.committed(1));
   }
   CHECK_FALSE(history.judge_connections());
 }
 
-TEST_CASE("an answer with a wrong revision, or the second one, is seen") {
+TEST_CASE("a reply with a wrong revision, or a second reply, is reported") {
   History history;
   const auto a = history.invoke(put("k", "a"), 1);
   REQUIRE_FALSE(history.committed(1));
-  SUBCASE("wrong") {
+  SUBCASE("the revision is wrong") {
     CHECK(says(history.wrote(a, created(3)), "wrong outcome"));
   }
-  SUBCASE("twice") {
+  SUBCASE("the reply comes twice") {
     REQUIRE_FALSE(history.wrote(a, created(2)));
     CHECK(says(history.wrote(a, created(2)), "twice"));
   }
 }
 
-TEST_CASE("requests of one connection that took effect in another order are seen") {
+TEST_CASE("requests of one connection that took effect in another order are reported") {
   History history;
   const auto a = history.invoke(put("k", "a"), 1);
   const auto b = history.invoke(put("k", "b"), 2);
@@ -377,55 +377,55 @@ TEST_CASE("requests of one connection that took effect in another order are seen
   CHECK(says(history.judge_connections(), "order"));
 }
 
-TEST_CASE("K1: a token that comes again is answered with what it has, and changes nothing") {
+TEST_CASE("K1: a repeated idempotency key gets the reply that is kept, and changes nothing") {
   History history;
   const auto a = history.invoke(keyed("a", 1), 1);
   const auto b = history.invoke(keyed("a", 1, 2), 1);
   REQUIRE_FALSE(history.committed(1));
   REQUIRE_FALSE(history.committed(1, kSecond));
   CHECK(history.revision() == 2);
-  SUBCASE("the same answer") {
+  SUBCASE("the reply is the same") {
     CHECK_FALSE(history.wrote(b, again(created(2))));
     CHECK_FALSE(history.wrote(a, created(2)));
     CHECK(says(history.committed(1, kSecond), "K1"));
   }
-  SUBCASE("two first answers") {
+  SUBCASE("both replies claim to be the first") {
     CHECK_FALSE(history.wrote(a, created(2)));
     CHECK(says(history.wrote(b, created(2)), "wrong outcome"));
   }
-  SUBCASE("another answer") {
+  SUBCASE("the reply differs") {
     CHECK(says(history.wrote(b, again(created(3))), "wrong outcome"));
   }
-  SUBCASE("one that was not asked for any more") {
+  SUBCASE("the client no longer waits for a reply") {
     CHECK(says(history.refused(a), "refused"));
   }
 }
 
-TEST_CASE("K2: a token is new again after ten minutes in which something could be decided") {
+TEST_CASE("K2: an idempotency key is new again ten minutes later, if entries could be decided") {
   History history;
   history.invoke(keyed("a", 1), 1);
   REQUIRE_FALSE(history.committed(1, kSecond));
   const auto b = history.invoke(keyed("a", 1), 1);
   const Outcome anew{Outcome::Kind::put, 3, 2, 2, 3, false};
-  SUBCASE("whatever the stamps say: not before") {
+  SUBCASE("it is not new before that, whatever the stamps say") {
     REQUIRE_FALSE(history.committed(1, 900 * kSecond, {0, 0, 600 * kSecond - 1}));
     CHECK(says(history.wrote(b, anew), "wrong outcome"));
   }
-  SUBCASE("whatever the stamps say: certainly after") {
+  SUBCASE("it is certainly new after that, whatever the stamps say") {
     REQUIRE_FALSE(history.committed(1, kSecond, {0, 601 * kSecond, 700 * kSecond}));
     CHECK(says(history.wrote(b, again(created(2))), "wrong outcome"));
   }
-  SUBCASE("between the two the stamps decide, which have a second more: kept") {
+  SUBCASE("in between the stamps decide, with a second of margin: it is kept") {
     REQUIRE_FALSE(history.committed(1, 602 * kSecond - 1, {0, 0, 600 * kSecond}));
     CHECK_FALSE(history.wrote(b, again(created(2))));
   }
-  SUBCASE("between the two the stamps decide, which have a second more: forgotten") {
+  SUBCASE("in between the stamps decide, with a second of margin: it is forgotten") {
     REQUIRE_FALSE(history.committed(1, 602 * kSecond, {0, 0, 600 * kSecond}));
     CHECK_FALSE(history.wrote(b, anew));
     CHECK(history.forgotten() == 1);
     CHECK(says(history.committed(1, kSecond), "K2"));
   }
-  SUBCASE("each answer that is given again begins the ten minutes again") {
+  SUBCASE("each replay starts the ten minutes again") {
     history.invoke(keyed("a", 1), 1);
     REQUIRE_FALSE(history.committed(1, 500 * kSecond, {0, 500 * kSecond, 500 * kSecond}));
     REQUIRE_FALSE(history.committed(1, 1000 * kSecond, {0, 1000 * kSecond, 1000 * kSecond}));
@@ -434,36 +434,36 @@ TEST_CASE("K2: a token is new again after ten minutes in which something could b
   }
 }
 
-TEST_CASE("K2: a clock that ran while nothing could be decided is seen") {
+TEST_CASE("K2: a clock that ran while nothing could be decided is reported") {
   LogClock clock(1'000'000, 1'100'000, kSecond / 3);
   const auto leads = [&](std::int64_t now, bool all_committed, bool committed_more) {
     clock.leads({now, 1, all_committed, committed_more, false});
   };
   leads(0, false, true);
   REQUIRE_FALSE(clock.commits(1, 5 * kSecond));
-  SUBCASE("with leaders that have all committed it runs as fast as the fastest clock") {
+  SUBCASE("under leaders that have committed everything, it runs as fast as the fastest clock") {
     for (std::int64_t now = 0; now <= 100 * kSecond; now += kSecond / 20) leads(now, true, false);
     CHECK(clock.passed().at_most == 110 * kSecond);
-    SUBCASE("not faster") {
+    SUBCASE("it runs no faster") {
       CHECK(says(clock.commits(1, (5 + 1 + 110) * kSecond + 1), "K2"));
     }
-    SUBCASE("and a second before its commit") {
+    SUBCASE("it may be a second ahead of its commit") {
       CHECK_FALSE(clock.commits(1, (5 + 1 + 110) * kSecond));
     }
   }
-  SUBCASE("while an entry waits it does not") {
+  SUBCASE("it does not run while an entry waits") {
     for (std::int64_t now = 0; now <= 100 * kSecond; now += kSecond / 20) leads(now, false, false);
     leads(100 * kSecond, true, true);
     CHECK(clock.passed().at_most == kSecond / 3 + kSecond);
     CHECK(says(clock.commits(1, 8 * kSecond), "K2: the cluster's clock ran"));
   }
-  SUBCASE("nor without a leader, though clocks jump") {
+  SUBCASE("it does not run without a leader, although clocks jump") {
     clock.jumps(650 * kSecond);
     leads(9 * kSecond, false, true);
     CHECK(clock.passed().at_most == kSecond / 3 + kSecond);
     CHECK(says(clock.commits(2, 8 * kSecond), "K2: the cluster's clock ran"));
   }
-  SUBCASE("it never falls behind what it was, for a term that begins earlier") {
+  SUBCASE("it never falls below its earlier value, even in a term that begins earlier") {
     leads(kSecond, false, true);
     CHECK_FALSE(clock.commits(2, 5 * kSecond));
     leads(2 * kSecond, false, true);
@@ -473,23 +473,23 @@ TEST_CASE("K2: a clock that ran while nothing could be decided is seen") {
   }
 }
 
-TEST_CASE("K2: a clock that stands still though all is well is seen") {
+TEST_CASE("K2: a clock that stands still in a healthy cluster is reported") {
   LogClock clock(900'000, 1'000'000, 100 * kSecond);
   const auto leads = [&](std::int64_t now, std::uint64_t term, bool all_committed, bool healthy) {
     clock.leads({now, term, all_committed, false, healthy});
   };
   clock.leads({0, 1, true, true, true});
   REQUIRE_FALSE(clock.commits(1, 5 * kSecond));
-  SUBCASE("for all of it") {
+  SUBCASE("it must run for the whole time") {
     leads(100 * kSecond, 1, true, true);
     CHECK(says(clock.commits(1, 95 * kSecond - 1), "K2: the cluster's clock stood still"));
   }
-  SUBCASE("by the slowest clock") {
+  SUBCASE("it may run as slowly as the slowest clock") {
     leads(100 * kSecond, 1, true, true);
     CHECK_FALSE(clock.commits(1, 95 * kSecond));
     CHECK(clock.passed().at_least == 90 * kSecond);
   }
-  SUBCASE("what an unhealthy cluster, an undecided entry or another term takes does not count") {
+  SUBCASE("time in an unhealthy cluster, an undecided entry or another term does not count") {
     leads(10 * kSecond, 1, true, false);
     leads(20 * kSecond, 1, true, true);
     leads(30 * kSecond, 1, false, true);
@@ -502,7 +502,7 @@ TEST_CASE("K2: a clock that stands still though all is well is seen") {
   }
 }
 
-TEST_CASE("K2: a full table refuses a new token, keeps nothing of it, and forgets none early") {
+TEST_CASE("K2: a full table refuses a new idempotency key and drops no other key early") {
   History history;
   history.keep_at_most(1);
   history.invoke(keyed("a", 1), 1);
@@ -511,28 +511,28 @@ TEST_CASE("K2: a full table refuses a new token, keeps nothing of it, and forget
   other.token = "another";
   const auto b = history.invoke(other, 2);
   const auto a = history.invoke(keyed("a", 1, 2), 1);
-  SUBCASE("while its only one has time left") {
+  SUBCASE("its only key has time left") {
     REQUIRE_FALSE(history.committed(2, 601 * kSecond, {0, 0, 600 * kSecond}));
     CHECK(history.revision() == 2);
-    SUBCASE("as it has to be") {
+    SUBCASE("the refusal is correct") {
       CHECK_FALSE(history.wrote(b, {Outcome::Kind::full, 2, 0, 0, 0, false}));
     }
-    SUBCASE("a write that is carried out is seen") {
+    SUBCASE("a write that is applied is reported") {
       CHECK(says(history.wrote(b, {Outcome::Kind::put, 3, 2, 2, 3, false}), "wrong outcome"));
     }
-    SUBCASE("and the one that is kept is answered") {
+    SUBCASE("the key that is kept gets its reply") {
       REQUIRE_FALSE(history.committed(1, 601 * kSecond, {0, 0, 600 * kSecond}));
       CHECK_FALSE(history.wrote(a, again(created(2))));
     }
   }
-  SUBCASE("and has room when the time of its only one is over") {
+  SUBCASE("it has room once its only key has expired") {
     REQUIRE_FALSE(history.committed(2, 602 * kSecond, {0, 0, 600 * kSecond}));
     CHECK(history.revision() == 3);
     CHECK(says(history.wrote(b, {Outcome::Kind::full, 2, 0, 0, 0, false}), "wrong outcome"));
   }
 }
 
-TEST_CASE("K1: a token that stands for something else is refused and changes nothing") {
+TEST_CASE("K1: an idempotency key reused for another request is refused and changes nothing") {
   History history;
   history.invoke(keyed("a", 1), 1);
   const auto b = history.invoke(keyed("b", 2), 2);
@@ -542,22 +542,22 @@ TEST_CASE("K1: a token that stands for something else is refused and changes not
   CHECK_FALSE(history.wrote(b, {Outcome::Kind::reused, 2, 0, 0, 0, false}));
 }
 
-TEST_CASE("K8: a stale read misses nothing that was told before the instant it names") {
+TEST_CASE("K8: a stale read misses no write acknowledged before the instant that it names") {
   History history;
   const auto a = history.invoke(put("k", "a"), 1);
   REQUIRE_FALSE(history.committed(1));
   REQUIRE_FALSE(history.wrote(a, created(2), 100));
   const auto b = history.invoke(stale(), 0);
-  SUBCASE("told later") {
+  SUBCASE("the write was acknowledged later") {
     CHECK_FALSE(history.read(b, {}, 1, 200, Age{100, 100}));
   }
-  SUBCASE("told before") {
+  SUBCASE("the write was acknowledged before") {
     CHECK(says(history.read(b, {}, 1, 200, Age{99, 101}), "K8"));
   }
-  SUBCASE("nothing is known") {
+  SUBCASE("the age is unknown") {
     CHECK_FALSE(history.read(b, {}, 1, 200));
   }
-  SUBCASE("older than wanted, or nobody knows") {
+  SUBCASE("the state is older than requested, or its age is unknown") {
     const auto c = history.invoke(stale(50), 0);
     CHECK(says(history.read(c, {}, 1, 200, Age{51, std::nullopt}), "K8"));
     const auto d = history.invoke(stale(50), 0);
@@ -565,7 +565,7 @@ TEST_CASE("K8: a stale read misses nothing that was told before the instant it n
   }
 }
 
-TEST_CASE("a read below the revision that it asked for is seen") {
+TEST_CASE("a read below its requested revision is reported") {
   History history;
   Operation least = get("k");
   least.min_revision = 2;
@@ -573,12 +573,12 @@ TEST_CASE("a read below the revision that it asked for is seen") {
   CHECK(says(history.read(a, {}, 1), "min_revision"));
 }
 
-TEST_CASE("a command that nobody asked for is seen") {
+TEST_CASE("a command that no client has sent is reported") {
   History history;
   CHECK(says(history.committed(9), "nobody"));
 }
 
-TEST_CASE("the same seed gives the same world, bit for bit, and another seed another one") {
+TEST_CASE("the same seed gives the same world, bit for bit, and another seed gives another world") {
   const auto hash_of = [](std::uint64_t seed) {
     Options options;
     options.seed = seed;
@@ -590,7 +590,7 @@ TEST_CASE("the same seed gives the same world, bit for bit, and another seed ano
   CHECK(hash_of(6) != hash_of(7));
 }
 
-TEST_CASE("an answer that is wrong on purpose is noticed in a world") {
+TEST_CASE("a reply that is wrong on purpose is reported in a world") {
   Options options;
   options.seed = 3;
   options.plant = true;

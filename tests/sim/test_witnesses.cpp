@@ -26,51 +26,51 @@ Leases promised() {
 
 }  // namespace
 
-TEST_CASE("K7: a vote within a promise is seen, also after a restart") {
+TEST_CASE("K7: a vote during a promise is reported, even after a restart") {
   Leases leases = promised();
-  SUBCASE("within it") {
+  SUBCASE("the vote is within the promise") {
     CHECK(says(leases.votes(1, 3, 1'109), "K7"));
   }
-  SUBCASE("after it") {
+  SUBCASE("the vote is after the promise") {
     CHECK_FALSE(leases.votes(1, 3, 1'110));
   }
   SUBCASE("a restart changes nothing") {
     leases.ends(1);
     CHECK(says(leases.votes(1, 3, 1'109), "K7"));
   }
-  SUBCASE("of the leader itself") {
+  SUBCASE("the leader itself has promised") {
     leases.asks(0, 2, 100, 5'000);
     CHECK(says(leases.votes(0, 3, 5'109), "K7"));
     CHECK_FALSE(leases.votes(0, 4, 5'110));
   }
-  SUBCASE("a disk that is lost has promised nothing that counts") {
+  SUBCASE("the promise of a lost disk does not count") {
     leases.wiped(1);
     CHECK_FALSE(leases.votes(1, 3, 1'050));
   }
 }
 
-TEST_CASE("K7: a promise counts when its answer leaves, from when its heartbeat was taken in") {
+TEST_CASE("K7: a promise counts once its reply leaves, from the time its heartbeat was received") {
   Leases leases(3);
   leases.hears(1, 2, 7, 100, 1'000);
-  SUBCASE("no answer left") {
+  SUBCASE("no reply left") {
     CHECK_FALSE(leases.votes(1, 3, 1'050));
   }
-  SUBCASE("an answer that leaves after the vote that breaks it") {
+  SUBCASE("the reply leaves after the vote that breaks the promise") {
     CHECK_FALSE(leases.votes(1, 3, 1'050));
     CHECK(says(leases.answers(1, 2, 7), "K7"));
   }
-  SUBCASE("the same round again does not lengthen it") {
+  SUBCASE("the same round again does not extend it") {
     leases.hears(1, 2, 7, 100, 1'060);
     CHECK_FALSE(leases.answers(1, 2, 7));
     CHECK_FALSE(leases.votes(1, 3, 1'120));
   }
-  SUBCASE("an answer to a heartbeat that asked for nothing promises nothing") {
+  SUBCASE("a reply to a heartbeat that asked for no lease promises nothing") {
     CHECK_FALSE(leases.answers(1, 2, 8));
     CHECK_FALSE(leases.votes(1, 3, 1'050));
   }
 }
 
-TEST_CASE("K7: a lease of an older term beside a newer leader is seen") {
+TEST_CASE("K7: a lease of an older term beside a newer leader is reported") {
   Leases leases(3);
   CHECK(leases.elected(2));
   CHECK_FALSE(leases.elected(2));
@@ -80,7 +80,7 @@ TEST_CASE("K7: a lease of an older term beside a newer leader is seen") {
   CHECK_FALSE(leases.holds(1, 3));
 }
 
-TEST_CASE("K4: a read needs a majority that answered a heartbeat which left after it came") {
+TEST_CASE("K4: a read needs a majority that replied to a heartbeat sent after the read arrived") {
   ReadRounds rounds(5);
   rounds.sent(0, 2, 1, 100);
   rounds.sent(0, 2, 2, 200);
@@ -90,7 +90,7 @@ TEST_CASE("K4: a read needs a majority that answered a heartbeat which left afte
   rounds.learns(0, rounds.followed_until(0, 2, 250));
   CHECK_FALSE(rounds.reads(0, 100));
   CHECK(says(rounds.reads(0, 101), "K4"));
-  SUBCASE("an answer to an older round says nothing of a newer one") {
+  SUBCASE("a reply to an older round does not count for a newer one") {
     rounds.answered(0, 3, 2, 1);
     CHECK(rounds.followed_until(0, 2, 250) == 100);
     rounds.answered(0, 3, 2, 2);
@@ -101,12 +101,12 @@ TEST_CASE("K4: a read needs a majority that answered a heartbeat which left afte
     rounds.answered(0, 3, 2, 2);
     CHECK(rounds.followed_until(0, 2, 350) == 200);
   }
-  SUBCASE("answers of another term count for nothing") {
+  SUBCASE("replies of another term do not count") {
     rounds.answered(0, 3, 1, 2);
     CHECK(rounds.followed_until(0, 2, 250) == 100);
     CHECK(rounds.followed_until(0, 3, 250) == 0);
   }
-  SUBCASE("a follower knows what a leader's answer told it, and forgets it with its process") {
+  SUBCASE("a follower learns from a leader's reply, and a restart forgets it") {
     rounds.learns(4, 150);
     CHECK_FALSE(rounds.reads(4, 150));
     rounds.starts(4);
@@ -119,7 +119,8 @@ TEST_CASE("K4: a server alone is its own majority") {
   CHECK(rounds.followed_until(0, 1, 70) == 70);
 }
 
-TEST_CASE("bounds: a server that answers none gets heartbeats for its own writes, few for reads") {
+TEST_CASE(
+    "bounds: a server that does not reply gets few heartbeats for reads, more for its own writes") {
   Beats beats(3);
   // Sends forty rounds from leader 0 to server 2 within one interval. Round n announces the commit
   // of `first` + n. Returns how many rounds pass.
@@ -134,39 +135,39 @@ TEST_CASE("bounds: a server that answers none gets heartbeats for its own writes
   const auto writes = [&](std::size_t by, std::uint64_t epoch, std::uint64_t first) {
     for (std::uint64_t n = 1; n <= 20; ++n) beats.wrote(0, by, epoch, first + n);
   };
-  SUBCASE("for reads") {
+  SUBCASE("it gets heartbeats for reads") {
     CHECK(rounds(4, 100) == 12);
   }
-  SUBCASE("each of its writes lets one pass") {
+  SUBCASE("each of its writes allows one more") {
     writes(2, 4, 100);
     writes(2, 4, 100);  // the same entries, sent to another follower
     CHECK(rounds(4, 100) == 32);
   }
-  SUBCASE("those of others let none pass") {
+  SUBCASE("writes of other servers allow none") {
     writes(1, 4, 100);
     CHECK(rounds(4, 100) == 12);
   }
-  SUBCASE("what it knows to be committed lets none pass") {
+  SUBCASE("writes that it knows to be committed allow none") {
     CHECK_FALSE(beats.sent(0, 2, 4, 1, 120, 7, 50));
     writes(2, 4, 100);
     CHECK(rounds(4, 120) == 12);
   }
-  SUBCASE("those that are not committed let none pass") {
+  SUBCASE("uncommitted writes allow none") {
     writes(2, 4, 200);
     CHECK(rounds(4, 100) == 12);
   }
-  SUBCASE("those of another term let none pass") {
+  SUBCASE("writes of another term allow none") {
     writes(2, 3, 100);
     CHECK(rounds(4, 100) == 12);
   }
-  SUBCASE("an answer") {
+  SUBCASE("a reply allows more") {
     CHECK_FALSE(beats.sent(0, 2, 4, 1, 100, 7, 50));
     beats.answered(0, 2);
     CHECK(rounds(4, 100) == 13);
   }
 }
 
-TEST_CASE("resends: many more bytes of entries than a server lacks are seen") {
+TEST_CASE("resends: a server that is sent many more bytes of entries than it lacks is reported") {
   SentBytes bytes(3);
   const std::vector<std::size_t> ten(10, 100);
   const std::vector<std::size_t> one = {100};
@@ -183,7 +184,7 @@ TEST_CASE("resends: many more bytes of entries than a server lacks are seen") {
     CHECK_FALSE(bytes.sent(0, 2, 4, 42, ten, Channel::control));
     CHECK(says(bytes.sent(0, 1, 4, 42, ten, Channel::control), "resends"));
   }
-  SUBCASE("after a loss it opens when the server has everything") {
+  SUBCASE("after a loss, the account opens when the server has everything") {
     bytes.lost(1, 0);
     CHECK_FALSE(bytes.sent(0, 1, 4, 42, ten, Channel::control));
     bytes.acknowledged(0, 1, 4, 50);

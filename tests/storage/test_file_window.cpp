@@ -19,7 +19,7 @@ std::string content(std::size_t bytes) {
 
 }  // namespace
 
-TEST_CASE("a window gives the bytes of the file, fewer only at its end") {
+TEST_CASE("a window returns the bytes of the file, and fewer only at its end") {
   test::MemFs fs;
   const std::string bytes = content(FileWindow::kBytes * 2 + 100);
   REQUIRE(fs.write("f", 0, bytes).ok());
@@ -38,7 +38,7 @@ TEST_CASE("a window gives the bytes of the file, fewer only at its end") {
   CHECK(window.view(bytes.size(), 1)->empty());
 }
 
-TEST_CASE("a file that became shorter is named with the offset") {
+TEST_CASE("the error about a file that shrank names the file and the offset") {
   test::MemFs fs;
   REQUIRE(fs.write("f", 0, content(10)).ok());
   FileWindow window(fs, "f", 20);

@@ -113,7 +113,7 @@ constexpr const char* kExample =
 
 }  // namespace
 
-TEST_CASE("what is written is read back") {
+TEST_CASE("a snapshot that is written can be read back") {
   MemFs fs;
   SnapshotFiles files(fs, kOwner);
   REQUIRE(write(fs, files, Writer::taken, 12));
@@ -126,7 +126,7 @@ TEST_CASE("what is written is read back") {
   CHECK(*content == content_of(12));
 }
 
-TEST_CASE("the bytes of version 1 are those that docs/disk-format.md shows") {
+TEST_CASE("the bytes of a snapshot of version 1 match docs/disk-format.md") {
   MemFs fs;
   SnapshotFiles files(fs, kOwner);
   const std::string content = "eleven more";
@@ -140,7 +140,7 @@ TEST_CASE("the bytes of version 1 are those that docs/disk-format.md shows") {
   CHECK(hex_lines(fs.content("snapshot-000000000000000c")) == kExample);
 }
 
-TEST_CASE("S2, S6: a crash at any step leaves the whole snapshot or none, and no leavings") {
+TEST_CASE("S2, S6: a crash at any step leaves the whole snapshot or none, and no temporary files") {
   for (std::uint64_t step = 0;; ++step) {
     CAPTURE(step);
     MemFs fs(step + 1);
@@ -160,7 +160,8 @@ TEST_CASE("S2, S6: a crash at any step leaves the whole snapshot or none, and no
   }
 }
 
-TEST_CASE("D4: every flipped bit and every cut is found, and file and offset are named") {
+TEST_CASE(
+    "D4: every flipped bit and every truncation is detected, and the error names file and offset") {
   MemFs fs;
   SnapshotFiles files(fs, kOwner);
   REQUIRE(write(fs, files, Writer::taken, 12));
@@ -182,7 +183,7 @@ TEST_CASE("D4: every flipped bit and every cut is found, and file and offset are
   CHECK(why(read_back(fs, 12)).find("behind its end") != std::string::npos);
 }
 
-TEST_CASE("D7: a snapshot of another node, or under another's name, is refused") {
+TEST_CASE("D7: a snapshot of another node, or under another snapshot's name, is refused") {
   MemFs fs;
   SnapshotFiles files(fs, kOwner);
   REQUIRE(write(fs, files, Writer::taken, 12));
@@ -194,7 +195,7 @@ TEST_CASE("D7: a snapshot of another node, or under another's name, is refused")
   CHECK(why(read_back(fs, 13)).find("renamed or copied") != std::string::npos);
 }
 
-TEST_CASE("D8: a newer version is refused by name") {
+TEST_CASE("D8: a snapshot of a newer version is refused, and the error names the version") {
   std::string head = storage::encode_snapshot_head({raft::ServerId(1), {}, raft::Index(4), 100});
   head[8] = 2;
   const std::uint64_t sum = checksum64(std::string_view(head).substr(0, head.size() - 8));
@@ -204,14 +205,14 @@ TEST_CASE("D8: a newer version is refused by name") {
   CHECK(decoded.error().what.find("format version 2") != std::string::npos);
 }
 
-TEST_CASE("D2: without space a snapshot is given up, what was stays, and the next one works") {
+TEST_CASE("D2: without space a snapshot is abandoned, older ones stay, and the next one works") {
   MemFs fs;
   SnapshotFiles files(fs, kOwner);
   REQUIRE(write(fs, files, Writer::taken, 5));
   SUBCASE("the disk is full") {
     fs.set_capacity(fs.used() + 60);
   }
-  SUBCASE("files may not become so large") {
+  SUBCASE("the limit on the size of files is too low") {
     fs.set_file_limit(60);
   }
   files.begin(Writer::taken, raft::Index(9), 10);
@@ -239,7 +240,7 @@ TEST_CASE("an error other than lack of space is fatal") {
   }
 }
 
-TEST_CASE("chunks are read for followers; one that is damaged is not sent") {
+TEST_CASE("chunks are read for followers, and a damaged chunk is not sent") {
   MemFs fs;
   SnapshotFiles files(fs, kOwner);
   REQUIRE(write(fs, files, Writer::taken, 5));
@@ -262,7 +263,7 @@ TEST_CASE("chunks are read for followers; one that is damaged is not sent") {
   CHECK(outcomes[0].read->record.empty());
 }
 
-TEST_CASE("what is asked for again before it was answered is read once") {
+TEST_CASE("a chunk that is requested again before it was read is read once") {
   MemFs fs;
   SnapshotFiles files(fs, kOwner);
   REQUIRE(write(fs, files, Writer::taken, 5));
@@ -272,7 +273,7 @@ TEST_CASE("what is asked for again before it was answered is read once") {
   CHECK(run(fs, files).size() == 3);
 }
 
-TEST_CASE("what the log no longer leads on from is removed, but what is in use") {
+TEST_CASE("snapshots that the log no longer continues are removed unless they are in use") {
   MemFs fs;
   SnapshotFiles files(fs, kOwner);
   for (const std::uint64_t index : {3u, 5u, 8u}) REQUIRE(write(fs, files, Writer::taken, index));

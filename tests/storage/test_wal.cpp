@@ -36,7 +36,7 @@ TEST_CASE("an empty directory becomes a log with the incarnation that it was giv
   CHECK(found.incarnation == kFresh);
 }
 
-TEST_CASE("a Write is reported durable when it survives a power loss, not before") {
+TEST_CASE("a Write is reported durable only once it survives a power loss") {
   MemFs fs;
   Machine machine{.fs = fs};
   Model model;
@@ -116,7 +116,8 @@ TEST_CASE("a vote without entries is durable like everything else") {
   CHECK(machine.found.hard_state == raft::HardState{raft::Term(7), raft::ServerId(3)});
 }
 
-TEST_CASE("a batch above the frame limit goes out in several frames, counted when it is whole") {
+TEST_CASE(
+    "a batch above the frame limit is split into frames and is durable once all of them are") {
   MemFs fs;
   Machine machine{.fs = fs};
   Model model;
@@ -199,7 +200,7 @@ TEST_CASE("segments follow one another, and all of them are read back") {
   CHECK(machine.wal->stats().segments == segments);
 }
 
-TEST_CASE("a frame in a new segment counts only when the segment has its name for good") {
+TEST_CASE("a frame in a new segment counts only once the segment's name is durable") {
   MemFs fs;
   Machine machine{.fs = fs};
   Model model;
@@ -253,7 +254,7 @@ TEST_CASE("the largest entry that Raft allows is written and read with the defau
   CHECK(model.judge(machine.found, 1) == "");
 }
 
-TEST_CASE("the spare is made ready in slices, and appends get in between") {
+TEST_CASE("the spare is prepared in slices, and appends are written in between") {
   MemFs fs;
   Machine machine{.fs = fs};
   Model model;
@@ -277,7 +278,7 @@ TEST_CASE("the spare is made ready in slices, and appends get in between") {
   CHECK(slices > 16);
 }
 
-TEST_CASE("under steady load the spare is ready when it is needed, two slices never in a row") {
+TEST_CASE("under steady load the spare is ready in time, and no two slices follow each other") {
   MemFs fs;
   Machine machine{.fs = fs};
   Model model;
@@ -299,7 +300,7 @@ TEST_CASE("under steady load the spare is ready when it is needed, two slices ne
   CHECK(machine.wal->stats().segments > 10);
 }
 
-TEST_CASE("a full disk is not fatal: what fits is written, the rest waits, and goes on") {
+TEST_CASE("a full disk is not fatal: what fits is written, and the rest waits for space") {
   MemFs fs;
   Machine machine{.fs = fs};
   Model model;
@@ -371,7 +372,7 @@ TEST_CASE("a failed write or sync in allocated space is fatal and never retried"
     }
 }
 
-TEST_CASE("D3: after a failed sync the next start does not believe the page cache") {
+TEST_CASE("D3: after a failed sync the next start does not trust the page cache") {
   MemFs fs;
   fs.lie_after_failed_syncs();
   Machine machine{.fs = fs};
@@ -421,7 +422,7 @@ TEST_CASE("a failure other than a full disk while allocating or naming a segment
   }
 }
 
-TEST_CASE("the cluster id is that of the first entry, also when another one replaces it") {
+TEST_CASE("the cluster id is that of the first entry, even if another one replaces it") {
   MemFs fs;
   Machine machine{.fs = fs};
   Model model;
@@ -441,7 +442,7 @@ TEST_CASE("the cluster id is that of the first entry, also when another one repl
   CHECK(model.judge(machine.found, model.number()) == "");
 }
 
-TEST_CASE("entries that nobody needs are left out, and what remains is what it was") {
+TEST_CASE("recovery omits entries that are not needed and returns the others unchanged") {
   for (std::uint64_t seed = 0; seed < 20; ++seed) {
     MemFs fs(seed);
     Machine machine{.fs = fs};

@@ -82,7 +82,7 @@ TEST_CASE("a power cut at any operation loses nothing acknowledged and invents n
   CHECK(crashes > 1000);
 }
 
-TEST_CASE("kill -9 again and again, then a power loss: what was read after a kill is durable") {
+TEST_CASE("entries that were read after a kill -9 survive a later power loss") {
   for (std::uint64_t seed = 1; seed <= 200; ++seed) {
     CAPTURE(seed);
     MemFs fs(seed);
@@ -130,7 +130,7 @@ MemFs two_frames(Model& model, std::size_t bytes, std::uint64_t& begin, std::uin
 
 }  // namespace
 
-TEST_CASE("a tail torn at any byte is cut, whatever stands behind the tear") {
+TEST_CASE("a tail torn at any byte is cut, whatever follows the tear") {
   Model model;
   std::uint64_t begin = 0;
   std::uint64_t end = 0;
@@ -168,7 +168,7 @@ TEST_CASE("a tail torn at any byte is cut, whatever stands behind the tear") {
   }
 }
 
-TEST_CASE("a tail of which only later sectors reached the disk is cut") {
+TEST_CASE("a tail is cut if only its later sectors reached the disk") {
   Model model;
   std::uint64_t begin = 0;
   std::uint64_t end = 0;

@@ -58,7 +58,7 @@ std::size_t segments(MemFs& fs) {
 
 }  // namespace
 
-TEST_CASE("frames do not wait for all the segments that a long log leaves behind") {
+TEST_CASE("frames do not wait until all segments of a long log are removed") {
   Cutting log;
   log.fill(60);
   REQUIRE(segments(log.fs) >= 10);
@@ -79,7 +79,7 @@ TEST_CASE("frames do not wait for all the segments that a long log leaves behind
   CHECK(segments(log.fs) <= 6);
 }
 
-TEST_CASE("segments below the log's beginning go, once that is durable, the oldest first") {
+TEST_CASE("segments below the log's beginning are removed once it is durable, the oldest first") {
   Cutting log;
   log.fill(20);
   const std::size_t before = segments(log.fs);
@@ -105,7 +105,7 @@ TEST_CASE("segments below the log's beginning go, once that is durable, the olde
   REQUIRE(log.machine.run().ok());
 }
 
-TEST_CASE("a cut of entries that are still on their way to the disk waits for them") {
+TEST_CASE("a cut waits for entries that are still in flight to the disk") {
   Cutting log;
   REQUIRE(log.machine.open().ok());
   log.append(40);  // several frames
@@ -132,7 +132,7 @@ TEST_CASE("a cut of entries that are still on their way to the disk waits for th
   CHECK(log.machine.found.base.index == raft::Index(30));
 }
 
-TEST_CASE("of a log that was cut, what nobody needs is left out from there on") {
+TEST_CASE("recovery of a cut log omits the entries that are not needed") {
   Cutting log;
   log.fill(20);
   log.cut(50);
@@ -152,7 +152,7 @@ TEST_CASE("of a log that was cut, what nobody needs is left out from there on") 
   }
 }
 
-TEST_CASE("S3: a log that a snapshot replaces is dropped whole, whatever its length") {
+TEST_CASE("S3: a log that a snapshot replaces is dropped as a whole, whatever its length") {
   for (const std::uint64_t index : {std::uint64_t{7}, std::uint64_t{10}, std::uint64_t{500}}) {
     Cutting log;
     REQUIRE(log.machine.open().ok());
@@ -173,8 +173,7 @@ TEST_CASE("S3: a log that a snapshot replaces is dropped whole, whatever its len
   }
 }
 
-TEST_CASE(
-    "S6: a crash at any step leaves the old beginning or the new one, and every entry behind") {
+TEST_CASE("S6: a crash at any step leaves the old or the new beginning, and every later entry") {
   for (std::uint64_t step = 0;; ++step) {
     CAPTURE(step);
     Cutting log;
@@ -220,7 +219,7 @@ TEST_CASE(
   }
 }
 
-TEST_CASE("D5: a log whose first segment is missing though it is needed is refused by name") {
+TEST_CASE("D5: a log that lacks its first segment is refused, and the error names the segment") {
   Cutting log;
   log.fill(20);
   log.cut(50);
@@ -235,7 +234,7 @@ TEST_CASE("D5: a log whose first segment is missing though it is needed is refus
   CHECK(error_of(opened).find(first + " is missing") != std::string::npos);
 }
 
-TEST_CASE("a directory with snapshots and no log is refused: the vote is gone") {
+TEST_CASE("a directory with snapshots and no log is refused because the vote is lost") {
   MemFs fs;
   fs.put("snapshot-0000000000000007", "whatever");
   Machine machine{.fs = fs};

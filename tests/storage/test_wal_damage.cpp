@@ -98,8 +98,7 @@ TEST_CASE("a flip of any bit of a sealed log is refused, or changes nothing that
   CHECK(harmless > 0);
 }
 
-TEST_CASE(
-    "a zeroed sector in front of a valid frame is damage, at the end of an unsealed log a tear") {
+TEST_CASE("a zeroed sector is damage, but at the end of an unsealed log it is a torn tail") {
   const Made made = sealed_log(5, 20);
   const std::string file = storage::segment_name(1);
   const std::string whole = made.fs.content(file);
@@ -123,7 +122,7 @@ TEST_CASE(
   CHECK(made.model.judge(found, made.model.number()) == "");
 }
 
-TEST_CASE("the head of a frame behind a bad one proves damage even where its entries are torn") {
+TEST_CASE("the head of a frame after a bad one proves damage, even if its entries are torn") {
   MemFs fs;
   Machine machine{.fs = fs};
   Model model;
@@ -165,7 +164,7 @@ TEST_CASE("bytes in a user's value never look like a frame") {
   CHECK(open_copy(fs).ok());
 }
 
-TEST_CASE("a missing segment is refused, and the gap is named") {
+TEST_CASE("a missing segment is refused, and the error names the gap") {
   const Made made = sealed_log(40);
   REQUIRE(segments(made.fs).size() >= 3);
   MemFs fs = made.fs;
@@ -176,14 +175,14 @@ TEST_CASE("a missing segment is refused, and the gap is named") {
   CHECK(says(open_copy(fs), "wal-0000000000000001 is missing"));
 }
 
-TEST_CASE("a segment in another's place is refused") {
+TEST_CASE("a segment in the place of another is refused") {
   const Made made = sealed_log(40);
   MemFs fs = made.fs;
   fs.put(storage::segment_name(2), made.fs.content(storage::segment_name(3)));
   CHECK(says(open_copy(fs), "says that it is segment wal-0000000000000003"));
 }
 
-TEST_CASE("a directory of another node is refused by name, and nothing in it is changed") {
+TEST_CASE("a directory of another node is refused, and nothing in it is changed") {
   const Made made = sealed_log(5);
   MemFs fs = made.fs;
   fs.put("spare", "left over");
@@ -195,7 +194,7 @@ TEST_CASE("a directory of another node is refused by name, and nothing in it is 
   CHECK(fs.steps() == steps);
 }
 
-TEST_CASE("files of two logs in one directory are refused, and both are named") {
+TEST_CASE("files of two logs in one directory are refused, and the error names both") {
   Made one = sealed_log(40);
   MemFs other;
   storage::RecoveredLog found;
@@ -211,7 +210,7 @@ TEST_CASE("files of two logs in one directory are refused, and both are named") 
   CHECK(says(opened, to_hex(kFresh.value)));
 }
 
-TEST_CASE("a segment of another cluster is refused, and both are named") {
+TEST_CASE("a segment of another cluster is refused, and the error names both clusters") {
   const Made made = sealed_log(40);
   MemFs fs = made.fs;
   std::string bytes = fs.content(storage::segment_name(2));
@@ -224,7 +223,7 @@ TEST_CASE("a segment of another cluster is refused, and both are named") {
   CHECK(says(open_copy(fs), to_hex(kCluster)));
 }
 
-TEST_CASE("a vote that a head and the frames before it do not agree about is refused") {
+TEST_CASE("a vote on which a head and the frames before it disagree is refused") {
   const Made made = sealed_log(40);
   MemFs fs = made.fs;
   std::string bytes = fs.content(storage::segment_name(2));
@@ -235,7 +234,7 @@ TEST_CASE("a vote that a head and the frames before it do not agree about is ref
   CHECK(says(open_copy(fs), "does not agree with the log before it"));
 }
 
-TEST_CASE("an unknown version is refused by name before anything is written") {
+TEST_CASE("an unknown version is refused before anything is written, and the error names it") {
   const Made made = sealed_log(5);
   MemFs fs = made.fs;
   const std::string file = storage::segment_name(1);
@@ -256,7 +255,7 @@ TEST_CASE("an unknown version is refused by name before anything is written") {
   CHECK(fs.exists("spare"));
 }
 
-TEST_CASE("a file that is no segment under a segment's name is refused") {
+TEST_CASE("a file with a segment's name that is not a segment is refused") {
   MemFs fs;
   fs.put(storage::segment_name(1), "");
   CHECK(says(open_copy(fs), "not the beginning of a segment"));
@@ -266,7 +265,7 @@ TEST_CASE("a file that is no segment under a segment's name is refused") {
   CHECK(says(open_copy(fs), "not the beginning of a segment"));
 }
 
-TEST_CASE("what is not ours is left alone and mentioned, a spare of before is removed") {
+TEST_CASE("unknown files are reported and left alone, and an old spare is removed") {
   Made made = sealed_log(5);
   made.fs.put("notes.txt", "mine");
   made.fs.put("wal-00000000000000AB", "mine, too");
@@ -280,7 +279,7 @@ TEST_CASE("what is not ours is left alone and mentioned, a spare of before is re
   CHECK(machine.found.notes.size() == 3);  // two files, and what was read
 }
 
-TEST_CASE("a read error is refused with file and offset") {
+TEST_CASE("the error after a failed read names file and offset") {
   const Made made = sealed_log(5);
   for (std::uint64_t nth = 0; nth < 20; ++nth) {
     MemFs fs = made.fs;
@@ -318,7 +317,7 @@ TEST_CASE("a failure of any call of the recovery is an error, and the next start
     }
 }
 
-TEST_CASE("a file cut short is gone on from behind a new segment, with a word about it") {
+TEST_CASE("after a truncated file the log continues in a new segment, and a note reports it") {
   const Made made = sealed_log(5);
   MemFs fs = made.fs;
   const std::string file = storage::segment_name(1);
@@ -336,7 +335,7 @@ TEST_CASE("a file cut short is gone on from behind a new segment, with a word ab
   CHECK_FALSE(open_copy(fs).ok());
 }
 
-TEST_CASE("a whole frame behind the end that the next segment states is refused") {
+TEST_CASE("a whole frame after the end that the next segment states is refused") {
   MemFs fs;
   Machine machine{.fs = fs};
   Model model;
@@ -357,7 +356,7 @@ TEST_CASE("a whole frame behind the end that the next segment states is refused"
 }
 
 TEST_CASE(
-    "the first frame of a segment was durable before its name: without it the log is damaged") {
+    "a segment without its first frame is damaged, because the frame was durable before its name") {
   MemFs fs;
   Machine machine{.fs = fs};
   Model model;

@@ -50,7 +50,7 @@ constexpr const char* kExample =
 
 }  // namespace
 
-TEST_CASE("segments have one spelling of their names") {
+TEST_CASE("segment names have one spelling") {
   CHECK(storage::segment_name(0x1f) == "wal-000000000000001f");
   CHECK(storage::parse_segment_name("wal-000000000000001f") == 0x1f);
   for (const char* name : {"wal-000000000000001F", "wal-1f", "wal-0000000000000000", "spare", "",
@@ -123,7 +123,8 @@ TEST_CASE("a length out of bounds makes no frame, whatever its checksum says") {
   }
 }
 
-TEST_CASE("small entries are copied together, large ones shared, and the whole fills its sectors") {
+TEST_CASE(
+    "small entries are copied together, large ones are shared, and the whole fills its sectors") {
   std::vector<raft::Entry> entries;
   std::string expected;
   for (std::uint64_t i = 1; i <= 9; ++i) {
@@ -144,7 +145,7 @@ TEST_CASE("small entries are copied together, large ones shared, and the whole f
   }
 }
 
-TEST_CASE("the bytes of version 1 are those that docs/disk-format.md shows") {
+TEST_CASE("the bytes of a log of version 1 match docs/disk-format.md") {
   MemFs fs;
   Machine machine{.fs = fs};
   REQUIRE(machine.open().ok());

@@ -37,7 +37,7 @@ struct FullDisk {
 
 }  // namespace
 
-TEST_CASE("on a full disk a new term and a vote are durable though entries before them wait") {
+TEST_CASE("on a full disk a new term and a vote are durable although earlier entries wait") {
   FullDisk full;
   storage::Wal& wal = *full.machine.wal;
   CHECK(wal.persisted().value == full.waiting - 1);
@@ -57,7 +57,7 @@ TEST_CASE("on a full disk a new term and a vote are durable though entries befor
   CHECK(full.machine.found.last_write.value == full.waiting - 1);
 }
 
-TEST_CASE("on a full disk entries that the leader took back are gone, and a vote follows") {
+TEST_CASE("on a full disk truncated entries no longer wait, and a new term is durable") {
   FullDisk full;
   storage::Wal& wal = *full.machine.wal;
   const std::uint64_t last = full.model.last().entries.size();
@@ -67,7 +67,7 @@ TEST_CASE("on a full disk entries that the leader took back are gone, and a vote
   CHECK(wal.persisted_hard_state() == wal.persisted());
 }
 
-TEST_CASE("a full disk gets its space back by a cut, though entries wait") {
+TEST_CASE("a cut frees space on a full disk, although entries wait") {
   MemFs fs;
   Machine machine{.fs = fs};
   storage::WalOptions options = options_with_reserve();
@@ -104,18 +104,17 @@ TEST_CASE("a full disk gets its space back by a cut, though entries wait") {
   CHECK(machine.wal->persisted().value == number);
 }
 
-TEST_CASE(
-    "a spare leaves a tenth of the disk and twice its size free, and what is needed is made") {
+TEST_CASE("a spare is made only if it leaves a tenth of the disk and twice its size free") {
   MemFs fs;
   Machine machine{.fs = fs};
   Model model;
   storage::WalOptions options = small_options();
   std::uint64_t least_free = 0;
-  SUBCASE("twice its size") {
+  SUBCASE("twice its size decides") {
     fs.set_capacity(30'000);
     least_free = 2 * options.segment_bytes;
   }
-  SUBCASE("a tenth of the disk") {
+  SUBCASE("a tenth of the disk decides") {
     fs.set_capacity(200'000);
     fs.put("ballast", std::string(178'000, 'b'));
     least_free = 20'000;
@@ -143,7 +142,7 @@ TEST_CASE(
   CHECK_FALSE(fs.exists("spare"));
 }
 
-TEST_CASE("a spare for which there is no more space is given back, all of it") {
+TEST_CASE("a partial spare is removed if the disk has no space for the rest") {
   MemFs fs;
   Machine machine{.fs = fs};
   Model model;
@@ -162,7 +161,7 @@ TEST_CASE("a spare for which there is no more space is given back, all of it") {
   CHECK(machine.wal->stats().file_bytes == options.first_segment_bytes);
 }
 
-TEST_CASE("a disk that fills up under a log which waits gets a small segment, or gives all back") {
+TEST_CASE("a disk that fills up while entries wait gets a small segment, or frees the spare") {
   MemFs fs;
   Machine machine{.fs = fs};
   Model model;
@@ -199,7 +198,7 @@ TEST_CASE("a log that has ended leaves no spare") {
   CHECK(machine.wal->persisted().value == model.number());
 }
 
-TEST_CASE("a limit on the size of files is a full disk, and the log goes on when it is lifted") {
+TEST_CASE("a limit on the size of files is a full disk, and the log continues when it is lifted") {
   MemFs fs;
   Machine machine{.fs = fs};
   Model model;
@@ -218,7 +217,7 @@ TEST_CASE("a limit on the size of files is a full disk, and the log goes on when
   CHECK(machine.wal->persisted().value == model.number());
 }
 
-TEST_CASE("a disk that cannot be written any more ends the log, which is never tried again") {
+TEST_CASE("a disk that becomes read-only ends the log, which never retries") {
   MemFs fs;
   Machine machine{.fs = fs};
   REQUIRE(machine.open(options_with_reserve()).ok());
@@ -235,7 +234,7 @@ TEST_CASE("a disk that cannot be written any more ends the log, which is never t
   CHECK(machine.wal->deadline() == kNever);
 }
 
-TEST_CASE("a disk that was full is tried again in time, though all that comes still fits") {
+TEST_CASE("a disk that was full is retried in time, although all new entries still fit") {
   MemFs fs;
   Machine machine{.fs = fs};
   Model model;
@@ -284,7 +283,7 @@ struct TornOnFullDisk {
 
 }  // namespace
 
-TEST_CASE("a torn tail on a full disk: what was never finished makes room for the log") {
+TEST_CASE("a torn tail on a full disk: temporary files are removed to make room for the log") {
   for (const char* name : {"spare", "snapshot.tmp", "received.tmp"}) {
     CAPTURE(name);
     TornOnFullDisk torn;
@@ -297,7 +296,8 @@ TEST_CASE("a torn tail on a full disk: what was never finished makes room for th
   }
 }
 
-TEST_CASE("a torn tail on a full disk: a minimal segment is enough to vote, and to go on later") {
+TEST_CASE(
+    "a torn tail on a full disk: a minimal segment is enough to vote, and to continue later") {
   for (const std::uint64_t bytes : {1536u, 1537u, 3000u, 4096u, 10000u}) {
     CAPTURE(bytes);
     TornOnFullDisk torn;
@@ -322,7 +322,7 @@ TEST_CASE("a torn tail on a full disk: a minimal segment is enough to vote, and 
   }
 }
 
-TEST_CASE("a torn tail on a full disk: without space for even that the start is refused by name") {
+TEST_CASE("a torn tail on a full disk: a start without space for a minimal segment is refused") {
   TornOnFullDisk torn;
   torn.leave(1535);
   const std::string before = torn.fs.content(storage::segment_name(1));
@@ -335,7 +335,7 @@ TEST_CASE("a torn tail on a full disk: without space for even that the start is 
   CHECK(machine.open(options_with_reserve()).ok());
 }
 
-TEST_CASE("what is refused by name is left as it is, to the last temporary") {
+TEST_CASE("a refused directory stays unchanged, including its temporary files") {
   TornOnFullDisk torn;
   torn.leave(UINT32_MAX);
   raft::ServerId owner = kSelf;
