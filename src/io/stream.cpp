@@ -2,6 +2,7 @@
 
 #include <fmt/core.h>
 #include <netinet/tcp.h>
+#include <sys/ioctl.h>
 #include <sys/socket.h>
 
 #include <algorithm>
@@ -122,6 +123,18 @@ std::uint64_t Stream::bytes_out() const {
   const std::size_t waiting =
       handle_ == nullptr ? 0 : uv_stream_get_write_queue_size(as_stream(&handle_->tcp));
   return bytes_out_ - waiting;
+}
+
+std::uint64_t Stream::bytes_acknowledged() const {
+  const std::uint64_t taken = bytes_out();
+  uv_os_fd_t fd = -1;
+  int unacknowledged = 0;
+  if (handle_ == nullptr || uv_fileno(reinterpret_cast<uv_handle_t*>(&handle_->tcp), &fd) != 0)
+    return taken;
+#ifdef TIOCOUTQ
+  if (ioctl(fd, TIOCOUTQ, &unacknowledged) != 0 || unacknowledged < 0) return taken;
+#endif
+  return taken - std::min(taken, static_cast<std::uint64_t>(unacknowledged));
 }
 
 void Stream::flush() {

@@ -71,6 +71,9 @@ class Stream {
 
   std::uint64_t bytes_in() const { return bytes_in_; }
   std::uint64_t bytes_out() const;  // taken by the kernel
+  // Of bytes_out(), those that the peer's kernel has acknowledged. The kernel takes bytes only when
+  // a third of its buffer is free, so on a slow link this count rises long before bytes_out() does.
+  std::uint64_t bytes_acknowledged() const;
 
  private:
   friend class Listener;

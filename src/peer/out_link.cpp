@@ -220,7 +220,8 @@ void OutLink::on_timer() {
     case State::greeting: return end("no answer to the handshake");
     case State::up:
       if (!stuck_watch_) return;
-      if (stream_->bytes_out() == stuck_bytes_) return end("it takes no bytes -> dial again");
+      if (stream_->bytes_acknowledged() == stuck_bytes_)
+        return end("it takes no bytes -> dial again");
       return watch_progress();  // slow, but alive
     case State::closed: return;
   }
@@ -256,10 +257,10 @@ void OutLink::flush() {
   watch_progress();
 }
 
-// Arms the check for stuck output. A link that takes no byte for this long will not recover.
+// Arms the check for stuck output. A peer that acknowledges no byte for this long will not recover.
 void OutLink::watch_progress() {
   stuck_watch_ = true;
-  stuck_bytes_ = stream_->bytes_out();
+  stuck_bytes_ = stream_->bytes_acknowledged();
   timer_.start(context_.election_timeout * 3);
 }
 

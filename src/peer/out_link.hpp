@@ -86,7 +86,7 @@ class OutLink {
   std::unique_ptr<FrameWriter> writer_;  // while up
   Instant up_since_;
   unsigned failures_ = 0;
-  bool stuck_watch_ = false;       // the timer checks whether the kernel still takes bytes ...
+  bool stuck_watch_ = false;       // the timer checks whether the peer acknowledges bytes ...
   std::uint64_t stuck_bytes_ = 0;  // ... beyond this count
   bool marked_ = false;
   std::string last_logged_;
