@@ -14,16 +14,26 @@ void AskAgain::add(ServerId voter, Instant when) {
   at = std::min(at, when);
 }
 
+namespace {
+
+// The progress of another voter under the incarnation that counts. Null: it counts for nothing.
+const Progress* counted(const Leader& leader, const Electorate& electorate, const Voter& voter) {
+  const auto at = leader.progress.find(voter.id);
+  if (at == leader.progress.end() || !electorate.counts(voter, at->second.incarnation))
+    return nullptr;
+  return &at->second;
+}
+
+}  // namespace
+
 template <typename Value>
 std::optional<Value> Leader::reached(const Electorate& electorate, Value own,
                                      Value Progress::*member) const {
   return electorate.quorum().reached([&](const Voter& voter) -> std::optional<Value> {
     if (electorate.is_self(voter.id))
       return electorate.self_counts() ? std::optional(own) : std::nullopt;
-    const auto at = progress.find(voter.id);
-    if (at == progress.end() || !electorate.counts(voter, at->second.incarnation))
-      return std::nullopt;
-    return at->second.*member;
+    const Progress* const other = counted(*this, electorate, voter);
+    return other == nullptr ? std::nullopt : std::optional(other->*member);
   });
 }
 
@@ -31,11 +41,8 @@ std::optional<Index> Leader::matched_by_quorum(const Electorate& electorate, Ind
   return electorate.quorum().reached([&](const Voter& voter) -> std::optional<Index> {
     if (electorate.is_self(voter.id))
       return electorate.self_counts() ? std::optional(durable) : std::nullopt;
-    const auto at = progress.find(voter.id);
-    if (at == progress.end() || at->second.regressed ||
-        !electorate.counts(voter, at->second.incarnation))
-      return std::nullopt;
-    return at->second.match_index;
+    const Progress* const other = counted(*this, electorate, voter);
+    return other == nullptr || other->regressed ? std::nullopt : std::optional(other->match_index);
   });
 }
 
@@ -55,9 +62,8 @@ Instant Leader::leased_until(const Electorate& electorate) const {
 bool Leader::is_confirmed(std::uint64_t wanted, const Electorate& electorate) const {
   return electorate.quorum().holds([&](const Voter& voter) {
     if (electorate.is_self(voter.id)) return electorate.self_counts();
-    const auto at = progress.find(voter.id);
-    return at != progress.end() && at->second.acked_round >= wanted &&
-           electorate.counts(voter, at->second.incarnation);
+    const Progress* const other = counted(*this, electorate, voter);
+    return other != nullptr && other->acked_round >= wanted;
   });
 }
 

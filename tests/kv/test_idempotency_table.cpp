@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "base/prng.hpp"
+#include "kv/import.hpp"
 #include "kv/snapshot.hpp"
 
 using namespace vesper;
@@ -55,18 +56,6 @@ std::string all(Store& store) {
   while (!exported.read(content, SIZE_MAX, 1000)) {
   }
   return content;
-}
-
-Result<std::unique_ptr<Store>> import_in(std::string_view content, std::size_t piece) {
-  Import import;
-  for (std::size_t i = 0; i < content.size(); i += piece)
-    if (auto added = import.add(content.substr(i, piece)); !added) return added.error();
-  return import.finish();
-}
-
-std::string error_of(std::string_view content) {
-  auto done = import_in(content, 7);
-  return done ? "" : done.error().what;
 }
 
 }  // namespace
@@ -171,7 +160,7 @@ TEST_CASE("replies are forgotten in the order in which they were last requested"
   CHECK(put(store, "a", request("t0"), at(100)).replayed);
   const std::string content = all(store);
   CHECK(content.find("\2t0") > content.find("\2t9"));
-  auto copy = import_in(content, 9);
+  auto copy = test::import_in(content, 9);
   REQUIRE(copy.ok());
   for (Store* store_or_copy : {&store, copy->get()}) {
     for (int i = 0; i < 3; ++i) plain(*store_or_copy, at(9 + kKept));
@@ -249,7 +238,7 @@ TEST_CASE("a snapshot contains the replies in their order, and has no section if
   const std::string content = all(store);
   CHECK(content.find("token-z") < content.find("token-a"));
   for (const std::size_t piece : {std::size_t{1}, std::size_t{13}, content.size()}) {
-    auto copy = import_in(content, piece);
+    auto copy = test::import_in(content, piece);
     REQUIRE(copy.ok());
     Store& twin = **copy;
     CHECK(twin.digest() == store.digest());
@@ -267,11 +256,11 @@ TEST_CASE("damage in a snapshot's replies is detected") {
   put(store, "a", request("two"), at(3), "v", if_absent());
   const std::string content = all(store);
   for (std::size_t i = 0; i < content.size(); ++i) {
-    CHECK_FALSE(import_in(content.substr(0, i), 9).ok());
+    CHECK_FALSE(test::import_in(content.substr(0, i), 9).ok());
     for (int bit = 0; bit < 8; ++bit) {
       std::string damaged = content;
       damaged[i] = static_cast<char>(static_cast<unsigned char>(damaged[i]) ^ (1u << bit));
-      CHECK_FALSE(import_in(damaged, 9).ok());
+      CHECK_FALSE(test::import_in(damaged, 9).ok());
     }
   }
   // What the digest would not tell from the truth, were it forged, too.
@@ -279,19 +268,20 @@ TEST_CASE("damage in a snapshot's replies is detected") {
   const std::size_t size = two - one;
   std::string swapped = content;
   swapped.replace(one, 2 * size, content.substr(two, size) + content.substr(one, size));
-  CHECK(error_of(swapped) == "the result of idempotency key 'one' is out of order");
+  CHECK(test::error_of(swapped) == "the result of idempotency key 'one' is out of order");
   std::string twice = content;
   twice.replace(two, size, content.substr(one, size));
-  CHECK(error_of(twice) == "the result of idempotency key 'one' is out of order");
+  CHECK(test::error_of(twice) == "the result of idempotency key 'one' is out of order");
   std::string blank = content;
   blank[one + 1] = ' ';
-  CHECK(error_of(blank) == "' ne' is no idempotency key");
+  CHECK(test::error_of(blank) == "' ne' is no idempotency key");
   std::string many = content;
   many[one - 8 + 3] = 1;
-  CHECK(error_of(many).find("idempotency keys, at most 100000 are kept") != std::string::npos);
+  CHECK(test::error_of(many).find("idempotency keys, at most 100000 are kept") !=
+        std::string::npos);
   std::string kind = content;
   kind[one + 4 + 16 + 8] = static_cast<char>(Kind::key_reused);
-  CHECK(error_of(kind) == "the result of idempotency key 'one' is malformed");
+  CHECK(test::error_of(kind) == "the result of idempotency key 'one' is malformed");
 }
 
 TEST_CASE("an export contains the replies as of its mark, whatever is written in the meantime") {
@@ -319,7 +309,7 @@ TEST_CASE("an export contains the replies as of its mark, whatever is written in
     } while (!exported.read(content, limit, static_cast<std::size_t>(random.between(1, 3))));
     CHECK(content == expected);
     CHECK(store.digest() == store.recomputed_digest());
-    CHECK(import_in(content, 31).ok());
+    CHECK(test::import_in(content, 31).ok());
   }
 }
 
@@ -395,7 +385,7 @@ TEST_CASE("any sequence of requests, repeats and pauses gives the results of the
       CHECK(store->revision() == unkeyed.revision());
       // Now and then the store goes on as what comes out of its snapshot.
       if (random.between(0, 49) == 0) {
-        auto copy = import_in(all(*store), 64);
+        auto copy = test::import_in(all(*store), 64);
         REQUIRE(copy.ok());
         CHECK((*copy)->digest() == store->digest());
         store = std::move(*copy);

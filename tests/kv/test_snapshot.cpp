@@ -4,6 +4,7 @@
 #include <string>
 
 #include "base/prng.hpp"
+#include "kv/import.hpp"
 #include "kv/snapshot.hpp"
 
 using namespace vesper;
@@ -26,18 +27,6 @@ std::string all(kv::Store& store) {
   return content;
 }
 
-Result<std::unique_ptr<kv::Store>> import_in(std::string_view content, std::size_t piece) {
-  kv::Import import;
-  for (std::size_t at = 0; at < content.size(); at += piece)
-    if (auto added = import.add(content.substr(at, piece)); !added) return added.error();
-  return import.finish();
-}
-
-std::string error_of(std::string_view content) {
-  auto done = import_in(content, 7);
-  return done ? "" : done.error().what;
-}
-
 void random_write(kv::Store& store, Prng& random, int keys) {
   const std::string key = "k" + std::to_string(random.between(0, keys));
   if (random.between(0, 2) == 0) remove(store, key);
@@ -50,7 +39,7 @@ void random_write(kv::Store& store, Prng& random, int keys) {
 
 TEST_CASE("an empty store comes back") {
   kv::Store store;
-  auto copy = import_in(all(store), 3);
+  auto copy = test::import_in(all(store), 3);
   REQUIRE(copy.ok());
   CHECK((*copy)->revision() == 1);
   CHECK((*copy)->digest() == store.digest());
@@ -63,7 +52,7 @@ TEST_CASE("a store comes back equal, whatever the size of the pieces") {
   put(store, "large", std::string(100'000, 'x'));
   const std::string content = all(store);
   for (const std::size_t piece : {std::size_t{1}, std::size_t{13}, content.size()}) {
-    auto copy = import_in(content, piece);
+    auto copy = test::import_in(content, piece);
     REQUIRE(copy.ok());
     CHECK((*copy)->digest() == store.digest());
     CHECK((*copy)->recomputed_digest() == store.recomputed_digest());
@@ -125,7 +114,7 @@ TEST_CASE("an abandoned export leaves nothing behind") {
   while (!store.sweep(10, SIZE_MAX)) ++sweeps;
   CHECK(sweeps >= 10);
   put(store, "a", "b");
-  CHECK(import_in(all(store), 5).ok());
+  CHECK(test::import_in(all(store), 5).ok());
 }
 
 TEST_CASE("a retired store is freed in slices of keys and of bytes") {
@@ -145,7 +134,7 @@ TEST_CASE("large values are reassembled from pieces, whatever precedes and follo
   put(store, "d", "small");
   const std::string content = all(store);
   for (const std::size_t piece : {std::size_t{1000}, std::size_t{253'952}, content.size()}) {
-    auto copy = import_in(content, piece);
+    auto copy = test::import_in(content, piece);
     REQUIRE(copy.ok());
     CHECK((*copy)->digest() == store.digest());
     CHECK((*copy)->recomputed_digest() == store.digest());
@@ -154,8 +143,8 @@ TEST_CASE("large values are reassembled from pieces, whatever precedes and follo
   }
   std::string damaged = content;
   damaged[damaged.size() / 2] = '?';
-  CHECK_FALSE(import_in(damaged, 253'952).ok());
-  CHECK_FALSE(import_in(content.substr(0, 2'000'000), 253'952).ok());
+  CHECK_FALSE(test::import_in(damaged, 253'952).ok());
+  CHECK_FALSE(test::import_in(content.substr(0, 2'000'000), 253'952).ok());
 }
 
 TEST_CASE("every flipped bit and every missing byte is detected") {
@@ -164,26 +153,26 @@ TEST_CASE("every flipped bit and every missing byte is detected") {
   put(store, "other", "{}", true);
   const std::string content = all(store);
   for (std::size_t i = 0; i < content.size(); ++i) {
-    CHECK_FALSE(import_in(content.substr(0, i), 9).ok());
+    CHECK_FALSE(test::import_in(content.substr(0, i), 9).ok());
     for (int bit = 0; bit < 8; ++bit) {
       std::string damaged = content;
       damaged[i] = static_cast<char>(static_cast<unsigned char>(damaged[i]) ^ (1u << bit));
-      CHECK_FALSE(import_in(damaged, 9).ok());
+      CHECK_FALSE(test::import_in(damaged, 9).ok());
     }
   }
-  CHECK(error_of(content + "x").find("behind its end") != std::string::npos);
+  CHECK(test::error_of(content + "x").find("behind its end") != std::string::npos);
 }
 
 TEST_CASE("the error about content of an older version names it") {
   kv::Store store;
   std::string content = all(store);
   content[0] = 1;
-  CHECK(error_of(content) == "its content has format 1, this build knows 2");
+  CHECK(test::error_of(content) == "its content has format 1, this build knows 2");
 }
 
 TEST_CASE("the error about a section of a newer version names it") {
   kv::Store store;
   std::string content = all(store);
   content[28] = 9;
-  CHECK(error_of(content).find("section 9 is unknown") != std::string::npos);
+  CHECK(test::error_of(content).find("section 9 is unknown") != std::string::npos);
 }

@@ -1,9 +1,6 @@
 // Both ends of a link over the loopback, each with an owner that only takes notes: no node, no set
 // of peers.
-#include <arpa/inet.h>
 #include <doctest/doctest.h>
-#include <sys/socket.h>
-#include <unistd.h>
 
 #include <functional>
 #include <memory>
@@ -17,6 +14,7 @@
 #include "io/timer.hpp"
 #include "peer/in_link.hpp"
 #include "peer/out_link.hpp"
+#include "support/loopback.hpp"
 
 using namespace vesper;
 using namespace vesper::peer;
@@ -72,26 +70,6 @@ class Notes final : public LinkEvents {
   const bool keyed_;
 };
 
-std::uint16_t free_port() {
-  const int fd = ::socket(AF_INET, SOCK_STREAM, 0);
-  sockaddr_in address{};
-  address.sin_family = AF_INET;
-  address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
-  socklen_t size = sizeof address;
-  REQUIRE(::bind(fd, reinterpret_cast<const sockaddr*>(&address), size) == 0);
-  REQUIRE(::getsockname(fd, reinterpret_cast<sockaddr*>(&address), &size) == 0);
-  ::close(fd);
-  return ntohs(address.sin_port);
-}
-
-io::Address loopback(std::uint16_t port) {
-  sockaddr_in address{};
-  address.sin_family = AF_INET;
-  address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
-  address.sin_port = htons(port);
-  return io::Address(reinterpret_cast<const sockaddr*>(&address));
-}
-
 // Server 0 dials server 1, which answers each handshake, or refuses it.
 class Pair {
  public:
@@ -104,7 +82,7 @@ class Pair {
   }
   ~Pair() { out.close(); }
 
-  void listen() { REQUIRE(listener_.listen({loopback(port_)}, 8).ok()); }
+  void listen() { REQUIRE(listener_.listen({test::loopback(port_)}, 8).ok()); }
   bool until(std::function<bool()> holds) {
     holds_ = std::move(holds);
     timed_out_ = false;
@@ -172,7 +150,7 @@ class Pair {
     if (consumed < bytes.size()) in_->take(bytes.substr(consumed));
   }
 
-  const std::uint16_t port_ = free_port();
+  const std::uint16_t port_ = test::free_port();
   io::Loop loop_;
   io::Listener listener_{loop_, io::Delegate<void>::to<&Pair::on_waiting>(this)};
   io::Timer timer_{loop_, io::Delegate<void>::to<&Pair::on_timer>(this)};

@@ -1,10 +1,7 @@
 // Answers that are streams, over real sockets of the loopback: bounded memory beside a reader that
 // does not read, an end as soon as the client is gone, producers that wait, and the two forms of
 // HTTP/1.1 and HTTP/1.0.
-#include <arpa/inet.h>
 #include <doctest/doctest.h>
-#include <sys/socket.h>
-#include <unistd.h>
 
 #include <functional>
 #include <memory>
@@ -17,6 +14,7 @@
 #include "io/timer.hpp"
 #include "server/client_listener.hpp"
 #include "server/refusal_format.hpp"
+#include "support/loopback.hpp"
 
 using namespace vesper;
 using namespace vesper::server;
@@ -94,26 +92,6 @@ class NoFigures final : public api::Figures {
   api::TrafficFigures traffic() const override { return {}; }
 };
 
-std::uint16_t free_port() {
-  const int fd = ::socket(AF_INET, SOCK_STREAM, 0);
-  sockaddr_in address{};
-  address.sin_family = AF_INET;
-  address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
-  socklen_t size = sizeof address;
-  REQUIRE(::bind(fd, reinterpret_cast<const sockaddr*>(&address), size) == 0);
-  REQUIRE(::getsockname(fd, reinterpret_cast<sockaddr*>(&address), &size) == 0);
-  ::close(fd);
-  return ntohs(address.sin_port);
-}
-
-io::Address loopback(std::uint16_t port) {
-  sockaddr_in address{};
-  address.sin_family = AF_INET;
-  address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
-  address.sin_port = htons(port);
-  return io::Address(reinterpret_cast<const sockaddr*>(&address));
-}
-
 // A listener with the test's endpoints, and one client of it. Both live on the test's thread.
 class House {
  public:
@@ -123,13 +101,14 @@ class House {
                       io::Delegate<void, bool>::to<&House::on_turn>(this),
                       {},
                       {}});
-    REQUIRE(listener_.listen({loopback(port_)}).ok());
+    REQUIRE(listener_.listen({test::loopback(port_)}).ok());
     listener_.open();
     client_->set_events({io::Delegate<void, std::string_view>::to<&House::on_bytes>(this),
                          io::Delegate<void>::to<&House::on_ended>(this),
                          io::Delegate<void, int>::to<&House::on_failed>(this),
                          {}});
-    client_->connect(loopback(port_), io::Delegate<void, int>::to<&House::on_connected>(this));
+    client_->connect(test::loopback(port_),
+                     io::Delegate<void, int>::to<&House::on_connected>(this));
     until([&] { return connected_; });
   }
   ~House() {
@@ -203,7 +182,7 @@ class House {
     return made;
   }
 
-  const std::uint16_t port_ = free_port();
+  const std::uint16_t port_ = test::free_port();
   const Options options_ = options();
   NoFigures figures_;
   io::Loop loop_;

@@ -143,7 +143,7 @@ MUTANTS = (
     Mutant("a read without the round of heartbeats", "K4", RAFT + "leader.cpp",
            "  if (!leader.is_confirmed(leader.reading.round, electorate_)) return;\n", "", 300),
     Mutant("an answer to an older round confirms a read", "K4", RAFT + "role.cpp",
-           "at->second.acked_round >= wanted", "at->second.acked_round > 0", 300),
+           "other->acked_round >= wanted", "other->acked_round > 0", 300),
     Mutant("a read joins the round that is under way", "K4", RAFT + "leader.cpp",
            "leader->gathering.remote.emplace_back(from, m.id);",
            "(leader->reading.empty() ? leader->gathering : leader->reading)"
