@@ -4,11 +4,13 @@ headers the pure rooms must not see, which room owns which library, and how larg
 layout.py --root DIR prints one line a finding and ends with 1 where there is one. A new edge
 between rooms is a decision: it is made in docs/architecture.md and in EDGES, not in passing.
 """
-import argparse
 import ast
 import os
 import re
 import sys
+
+sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
+from findings import report  # noqa: E402
 
 ROOMS = ("base", "crypto", "raft", "kv", "storage", "node", "http", "json", "io", "peer", "api",
          "server", "app")
@@ -295,15 +297,5 @@ def tree_files(root):
                     yield f"{inside}/{name}"
 
 
-def main():
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--root", default=".")
-    findings = list(check_tree(parser.parse_args().root))
-    for finding in findings:
-        print(finding)
-    print(f"{len(findings)} findings" if findings else "the house is in order")
-    return 1 if findings else 0
-
-
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(report(__doc__, check_tree, "the house is in order"))

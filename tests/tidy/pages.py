@@ -5,7 +5,6 @@ a script that is a test.
 
 pages.py --root DIR prints one line a finding and ends with 1 if there is one.
 """
-import argparse
 import os
 import re
 import sys
@@ -14,6 +13,7 @@ sys.path[:0] = [os.path.dirname(os.path.abspath(__file__))]
 sys.dont_write_bytecode = True
 
 import rules  # noqa: E402
+from findings import report  # noqa: E402
 
 GOLDEN = "tests/golden"
 LINK = re.compile(r"\]\(([^)#\s]*)(?:#[^)]*)?\)")
@@ -102,15 +102,5 @@ def check(root):
                 yield f'{path}: names the section "{section}", which {page} does not have'
 
 
-def main():
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--root", default=".")
-    findings = list(check(parser.parse_args().root))
-    for finding in findings:
-        print(finding)
-    print(f"{len(findings)} findings" if findings else "the pages are true")
-    return 1 if findings else 0
-
-
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(report(__doc__, check, "the pages are true"))

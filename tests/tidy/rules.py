@@ -4,11 +4,13 @@ and no other; each rule names a function that exists and a test that exists.
 rules.py --root DIR prints one line a finding and ends with 1 if there is one. docs/rules.md names
 functions and test cases as `path: name`. Another page may do the same: pages.py checks those.
 """
-import argparse
 import os
 import re
 import sys
 from typing import NamedTuple
+
+sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
+from findings import report  # noqa: E402
 
 PAGE = "docs/rules.md"
 FOLDERS = ("src", "tests", "docs", "scripts")
@@ -151,15 +153,5 @@ def check(root):
             yield f"{PAGE}: {finding}"
 
 
-def main():
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--root", default=".")
-    findings = list(check(parser.parse_args().root))
-    for finding in findings:
-        print(finding)
-    print(f"{len(findings)} findings" if findings else "every rule has a home")
-    return 1 if findings else 0
-
-
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(report(__doc__, check, "every rule has a home"))
