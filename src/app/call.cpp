@@ -79,8 +79,9 @@ class ClusterCall {
       outcome_.kind = Outcome::Kind::unknown;
     if (outcome_.kind == Outcome::Kind::unavailable && outcome_.reply.status == 0 &&
         endpoints_.size() > 1)
-      outcome_.detail = fmt::format("none of {} endpoints serves; the last: {}", endpoints_.size(),
-                                    outcome_.detail);
+      outcome_.detail =
+          fmt::format("none of the {} endpoints served the request; the last error: {}",
+                      endpoints_.size(), outcome_.detail);
     return std::move(outcome_);
   }
 
@@ -161,7 +162,8 @@ class ClusterCall {
   const bool repeatable_;
   Instant finish_by_;
   bool may_be_applied_ = false;  // a write was sent, and no answer has told its outcome
-  Outcome outcome_{Outcome::Kind::unavailable, {}, "the time was up before anybody was asked"};
+  Outcome outcome_{
+      Outcome::Kind::unavailable, {}, "the timeout passed before any endpoint was asked"};
 };
 
 struct ProblemBody {
@@ -221,11 +223,11 @@ int report(const Outcome& outcome, bool is_write, bool as_json) {
   switch (outcome.kind) {
     case Outcome::Kind::unknown:
       hint(
-          "the write was sent, and no node has said how it ended: read the key to see whether it "
-          "took effect");
+          "the write was sent, but its outcome is unknown: read the key to see whether it took "
+          "effect");
       return kExitUnknown;
     case Outcome::Kind::unavailable:
-      hint("is the cluster up? --endpoints or VESPER_ENDPOINTS say where it is");
+      hint("check that the cluster is up and that --endpoints or VESPER_ENDPOINTS names its nodes");
       return kExitUnavailable;
     case Outcome::Kind::bad_reply:
     case Outcome::Kind::reply: break;

@@ -48,7 +48,7 @@ int print_answer(const Exchange& exchange, bool is_write) {
   std::string line;
   json::Document document;
   if (json::compact(reply.body, line) || document.parse(line)) {
-    complain(fmt::format("{}: an answer with status {} that is no JSON", exchange.server().url(),
+    complain(fmt::format("{}: the reply with status {} is not JSON", exchange.server().url(),
                          reply.status));
     return is_write ? kExitUnknown : kExitError;
   }
@@ -69,8 +69,8 @@ int run_client(const ClientOptions& options) {
     return kExitUsage;
   }
   if (!json::is_utf8(options.key) || !json::is_utf8(options.value.value_or(""))) {
-    complain("key and value have to be UTF-8");
-    hint("vesper put takes any bytes");
+    complain("the key and the value must be UTF-8");
+    hint("vesper put accepts any bytes");
     return kExitUsage;
   }
   const bool is_write = options.value.has_value();

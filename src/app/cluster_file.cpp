@@ -47,7 +47,7 @@ Result<std::string> canonical_ipv6(std::string_view host) {
   char text[INET6_ADDRSTRLEN];
   if (inet_pton(AF_INET6, std::string(host).c_str(), &address) != 1 ||
       inet_ntop(AF_INET6, &address, text, sizeof(text)) == nullptr)
-    return Error{fmt::format("\"{}\" is no IPv6 address", escaped(host)), 0};
+    return Error{fmt::format("\"{}\" is not an IPv6 address", escaped(host)), 0};
   return std::string(text);
 }
 
@@ -57,17 +57,17 @@ Result<std::string> check_host(std::string_view host) {
   // RFC 1034 §3.1: a trailing dot stands for the root and does not change the name. /etc/hosts does
   // not know that spelling.
   if (name.ends_with('.')) name.pop_back();
-  if (name.empty()) return Error{"no host", 0};
+  if (name.empty()) return Error{"the host is missing", 0};
   if (name.size() > 253) return Error{"a host name has at most 253 bytes (RFC 1035 §2.3.4)", 0};
   if (name.size() > kMaxName || !std::all_of(name.begin(), name.end(), is_name_byte))
-    return Error{fmt::format("\"{}\" is no host name", escaped(host)), 0};
+    return Error{fmt::format("\"{}\" is not a host name", escaped(host)), 0};
   // Some parsers read a name whose last label is numeric as an IPv4 address (WHATWG URL).
   const auto label = name.substr(name.rfind('.') + 1);
   const bool numeric =
       std::all_of(label.begin(), label.end(), [](char c) { return c >= '0' && c <= '9'; });
   in_addr address{};
   if (numeric && inet_pton(AF_INET, name.c_str(), &address) != 1)
-    return Error{fmt::format("\"{}\" is no IPv4 address", escaped(host)), 0};
+    return Error{fmt::format("\"{}\" is not an IPv4 address", escaped(host)), 0};
   return name;
 }
 
@@ -97,7 +97,7 @@ Result<HostPort> parse_host_port(std::string_view text) {
   std::string_view rest;
   if (!text.empty() && text.front() == '[') {
     const std::size_t bracket = text.find(']');
-    if (bracket == text.npos) return Error{"no closing ]", 0};
+    if (bracket == text.npos) return Error{"the closing ] is missing", 0};
     auto host = canonical_ipv6(text.substr(1, bracket - 1));
     if (!host) return host.error();
     server.host = std::move(*host);
@@ -107,17 +107,18 @@ Result<HostPort> parse_host_port(std::string_view text) {
     const std::size_t colon = text.find(':');
     if (text.find(':', std::min(colon, text.size() - 1) + 1) != text.npos &&
         text.find('/') == text.npos)
-      return Error{"more than one colon (an IPv6 address stands in brackets)", 0};
+      return Error{"more than one colon (an IPv6 address must be in brackets)", 0};
     auto host = check_host(text.substr(0, colon));
     if (!host) return host.error();
     server.host = std::move(*host);
     rest = colon == text.npos ? std::string_view() : text.substr(colon);
   }
-  if (rest.empty()) return Error{"no port", 0};
-  if (rest.front() != ':') return Error{fmt::format("\"{}\" behind the ]", escaped(rest)), 0};
+  if (rest.empty()) return Error{"the port is missing", 0};
+  if (rest.front() != ':') return Error{fmt::format("\"{}\" after the ]", escaped(rest)), 0};
   const auto port = http::parse_decimal(rest.substr(1));
   if (!port || *port < 1 || *port > 65535)
-    return Error{fmt::format("port \"{}\" (1 to 65535)", escaped(rest.substr(1))), 0};
+    return Error{
+        fmt::format("port \"{}\" is not a number from 1 to 65535", escaped(rest.substr(1))), 0};
   server.port = static_cast<std::uint16_t>(*port);
   return server;
 }
@@ -125,8 +126,7 @@ Result<HostPort> parse_host_port(std::string_view text) {
 Result<HostPort> ClusterFile::find(std::uint64_t id) const {
   if (id < servers.size()) return servers[static_cast<std::size_t>(id)];
   return Error{
-      fmt::format("{}:{}: found server {} there as the last one, an id from 0 to {} was "
-                  "expected, not {}",
+      fmt::format("{}:{}: found server {} as the last one, expected an id from 0 to {}, not {}",
                   escaped(name, 4096), last_line, servers.size() - 1, servers.size() - 1, id),
       0};
 }
@@ -152,22 +152,24 @@ Result<ClusterFile> parse_cluster_file(std::string_view text, std::string_view n
     if (!server)
       return at_line(name, number, fmt::format("{}: {}", found, server.error().what), kExpected);
     if (is_unspecified(*server))
-      return at_line(name, number, fmt::format("{}, which means every interface", found),
-                     "an address under which the others reach it; --listen takes this one");
+      return at_line(
+          name, number, fmt::format("{}, which means every interface", found),
+          "an address at which other nodes can reach this one; pass this address to --listen");
     const auto twin = std::find(file.servers.begin(), file.servers.end(), *server);
     if (twin != file.servers.end()) {
       const auto first = lines[static_cast<std::size_t>(twin - file.servers.begin())];
-      return at_line(name, number, fmt::format("{}, which stands in line {}, too", found, first),
-                     "each host and port once");
+      return at_line(name, number, fmt::format("{}, which is also in line {}", found, first),
+                     "each host and port only once");
     }
     if (file.servers.size() == raft::kMaxServers)
-      return at_line(name, number, "one more server", fmt::format("at most {}", raft::kMaxServers));
+      return at_line(name, number, fmt::format("server number {}", raft::kMaxServers + 1),
+                     fmt::format("at most {} servers", raft::kMaxServers));
     file.servers.push_back(std::move(*server));
     lines.push_back(number);
   }
   if (file.servers.empty())
     return at_line(name, number == 0 ? 1 : number, "no server",
-                   fmt::format("at least one line {}", kExpected));
+                   fmt::format("at least one line of the form {}", kExpected));
   file.last_line = lines.back();
   return file;
 }

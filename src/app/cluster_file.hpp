@@ -24,7 +24,7 @@ struct HostPort {
 };
 
 // Accepts "host:port", "1.2.3.4:port" or "[v6]:port" and nothing else. The error says what is wrong
-// ("port 0"), but not where.
+// (`port "0" is not a number from 1 to 65535`), but not where.
 Result<HostPort> parse_host_port(std::string_view text);
 
 struct ClusterFile {

@@ -32,7 +32,7 @@ Result<HostPort> parse_endpoint(std::string_view text) {
   if (text.substr(0, kScheme.size()) == kScheme) text.remove_prefix(kScheme.size());
   if (!text.empty() && text.back() == '/') text.remove_suffix(1);
   auto server = text.substr(0, 8) == "https://"
-                    ? Result<HostPort>(Error{"TLS is not spoken yet", 0})
+                    ? Result<HostPort>(Error{"TLS is not supported yet", 0})
                     : parse_host_port(text);
   if (server) return server;
   return Error{fmt::format("found \"{}\": {}, expected http://host:port", escaped(given),

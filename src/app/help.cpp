@@ -7,31 +7,31 @@ std::string_view main_help() {
   return R"(Examples:
   vesper server 0 ip_list.txt                       run the first server of the list
   vesper put name 'Kyle Chard'                      write
-  vesper get name                                   read what the cluster has agreed on
-  vesper status                                     who leads, who is down, who lags
+  vesper get name                                   read
+  vesper status                                     show which nodes lead, lag or are down
   vesper client http://127.0.0.1:5000 name          the seed project's client
 
 Usage: vesper [flags] COMMAND ...
 
 Commands:
   server <id> <ip-list-file>       run one node of a cluster
-  client <address> <key> [value]   GET or PUT /request: prints the JSON reply
+  client <address> <key> [value]   send GET or PUT /request, print the JSON reply
   get KEY                          print a value
   put KEY VALUE                    write a value, from an argument, stdin or a file
   delete KEY                       delete a key
-  status                           a table of all nodes
-  cluster transfer [ID]            let another node lead
+  status                           print a table of all nodes
+  cluster transfer [ID]            move leadership to another node
 
-`vesper COMMAND --help` has the flags and examples of each.
+`vesper COMMAND --help` shows the flags of a command, and examples.
 
   --version   print the version
-  --help      print this
+  --help      print this help
 
-The cluster is found by --endpoints, else VESPER_ENDPOINTS, else ./ip_list.txt, else
+The addresses of the nodes come from --endpoints, else VESPER_ENDPOINTS, else ./ip_list.txt, else
 http://127.0.0.1:5000.
 
-Exit codes: 0 ok, 1 error, 2 usage or a bad list, 3 key not found, 4 precondition failed,
-5 unavailable (nothing was applied), 6 outcome of a write unknown.
+Exit codes: 0 ok, 1 error, 2 wrong usage or bad list, 3 key not found, 4 precondition failed,
+5 unavailable (nothing was applied), 6 unknown outcome of a write.
 )";
 }
 
@@ -42,8 +42,9 @@ std::string_view examples_of(std::string_view command) {
   vesper server 2 /etc/vesper/ip_list.txt --data-dir /var/lib/vesper
   vesper server 1 ip_list.txt --listen 0.0.0.0:5001 --peer-key-file peers.key
 
-The list has one http://host:port a line; <id> counts its lines from 0. Data is kept in
-vesper-data/<id> beside the list.
+The list has one http://host:port per line. <id> is the number of the node's line, counted from 0.
+Blank lines and lines that begin with # do not count. The node keeps its data in vesper-data/<id>
+beside the list.
 )";
   if (command == "client")
     return R"(Examples:
@@ -51,8 +52,8 @@ vesper-data/<id> beside the list.
   vesper client http://127.0.0.1:5000 name
   vesper client 127.0.0.1:5000 balance -5
 
-Writes with a value, reads without one, and prints the JSON reply as one line. Flags stand before
-the address: what follows it is taken as it is.
+With a value it writes, without one it reads. It prints the JSON reply on one line. Put flags before
+the address: an argument after the address is never a flag.
 )";
   if (command == "get")
     return R"(Examples:
@@ -62,7 +63,7 @@ the address: what follows it is taken as it is.
   vesper get --endpoints 127.0.0.1:5000,127.0.0.1:5001 name
   vesper get name --consistency stale --max-staleness 1s
 
-Prints the value's bytes and nothing else, and a newline on a terminal only.
+Prints the bytes of the value and nothing else. It adds a newline only on a terminal.
 )";
   if (command == "put")
     return R"(Examples:
@@ -71,22 +72,22 @@ Prints the value's bytes and nothing else, and a newline on a terminal only.
   date | vesper put now -
   vesper put -- temperature -5
 
-Prints the revision of the store that the write made. What gets no answer is asked for again, at the
-next endpoint and under the same Idempotency-Key, so that it is written once.
+Prints the revision that the write gave the store. If a write gets no reply, the command retries it
+at the next endpoint with the same Idempotency-Key, so that it is applied only once.
 )";
   if (command == "delete")
     return R"(Examples:
   vesper delete name
   vesper delete name -o json
 
-Prints how many keys were deleted; 0 is no error.
+Prints the number of deleted keys. 0 is not an error.
 )";
   if (command == "cluster")
     return R"(Examples:
-  vesper cluster transfer                           let any other node lead
-  vesper cluster transfer 2                         let node 2 lead
+  vesper cluster transfer                           move leadership to any other node
+  vesper cluster transfer 2                         move leadership to node 2
 
-Prints the address of the new leader, which has committed by then.
+Prints the address of the new leader once it has committed an entry.
 )";
   if (command == "status")
     return R"(Examples:
@@ -94,7 +95,7 @@ Prints the address of the new leader, which has committed by then.
   vesper status --json
   vesper status --endpoints http://127.0.0.1:5000 && echo a leader serves
 
-Asks every node for its own view. Exits with 0 while a leader serves, else with 5.
+Asks every node for its own view of the cluster. Exits with 0 if a leader serves, else with 5.
 )";
   return {};
 }

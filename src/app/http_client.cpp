@@ -147,7 +147,7 @@ void Exchange::on_deadline() {
   if (connected_) finish(End::broken, "no answer in time");
   else
     finish(End::not_connected,
-           is_resolving() ? "the name was not resolved in time" : "no connection in time");
+           is_resolving() ? "the name was not resolved in time" : "could not connect in time");
 }
 
 void Exchange::send_some() {
@@ -177,7 +177,7 @@ void Exchange::receive_some() {
     return;
   }
   if (parser_.finish() == http::Step::message_end && reply_.status >= 200) finish(End::reply, "");
-  else finish(End::broken, "the connection was closed before the answer");
+  else finish(End::broken, "the connection was closed before the answer was complete");
 }
 
 void Exchange::read_reply(std::string_view bytes) {
@@ -190,7 +190,7 @@ void Exchange::read_reply(std::string_view bytes) {
       case http::Step::head: reply_.status = parser_.response().status; break;
       case http::Step::body:
         if (parser_.body().size() > kMaxReply - reply_.body.size())
-          finish(End::bad_reply, fmt::format("an answer of more than {} bytes", kMaxReply));
+          finish(End::bad_reply, fmt::format("the answer has more than {} bytes", kMaxReply));
         else reply_.body.append(parser_.body());
         break;
       case http::Step::message_end:
@@ -198,8 +198,7 @@ void Exchange::read_reply(std::string_view bytes) {
         if (reply_.status >= 200) finish(End::reply, "");
         break;
       case http::Step::error:
-        finish(End::bad_reply,
-               fmt::format("an answer that is no HTTP: {}", parser_.error().detail));
+        finish(End::bad_reply, fmt::format("the answer is not HTTP: {}", parser_.error().detail));
         break;
     }
   }

@@ -67,7 +67,7 @@ int print_reply(const Outcome& outcome, OutputFormat format,
   const auto problem = document.parse(outcome.reply.body);
   const json::Value root = document.root();
   if (problem || !root.find(raw).exists()) {
-    complain(fmt::format("{}: a reply without \"{}\"", outcome.detail, raw));
+    complain(fmt::format("{}: the reply has no \"{}\"", outcome.detail, raw));
     return kExitError;
   }
   if (format == OutputFormat::raw) return print(cell(root.find(raw)) + "\n", kExitOk, lost_hint);

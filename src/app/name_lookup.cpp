@@ -89,7 +89,7 @@ void NameLookup::take(int code, const std::string& records) {
   }
   if (code == EAI_SYSTEM) error_ = std::strerror(errno);
   else if (code != 0) error_ = gai_strerror(code);
-  else if (addresses_.empty()) error_ = "no address";
+  else if (addresses_.empty()) error_ = "the name has no address";
 }
 
 }  // namespace vesper::app

@@ -48,34 +48,40 @@ struct Setting {
   std::optional<Duration> ServerOptions::*duration;
 };
 constexpr Setting kSettings[] = {
-    {"--max-connections", "of clients (default 10000)", &ServerOptions::max_connections, nullptr},
-    {"--max-value", "bytes of a value (default 8388608, which is the most)",
+    {"--max-connections", "most client connections (default 10000)",
+     &ServerOptions::max_connections, nullptr},
+    {"--max-value", "most bytes of a value (default 8388608, the upper limit)",
      &ServerOptions::max_value, nullptr},
-    {"--max-inflight", "bytes of writes that wait for an answer (default 67108864)",
+    {"--max-inflight", "most bytes of writes in flight (default 67108864)",
      &ServerOptions::max_inflight, nullptr},
-    {"--snapshot-bytes", "a snapshot whenever the log passes a multiple (default 67108864)",
+    {"--snapshot-bytes",
+     "take a snapshot each time the log passes a multiple of this (default 67108864)",
      &ServerOptions::snapshot_bytes, nullptr},
-    {"--snapshot-entries", "likewise, in entries (default 1000000)",
+    {"--snapshot-entries", "the same, in entries (default 1000000)",
      &ServerOptions::snapshot_entries, nullptr},
-    {"--log-tail-bytes", "of log kept in memory behind a snapshot (default 16777216)",
+    {"--log-tail-bytes", "bytes of log kept in memory when a snapshot cuts it (default 16777216)",
      &ServerOptions::log_tail_bytes, nullptr},
-    {"--log-tail-entries", "likewise, in entries (default 10000)", &ServerOptions::log_tail_entries,
+    {"--log-tail-entries", "the same, in entries (default 10000)", &ServerOptions::log_tail_entries,
      nullptr},
-    {"--request-timeout", "of a request without ?timeout= (default 5s)", nullptr,
+    {"--request-timeout", "for a request without ?timeout= (default 5s)", nullptr,
      &ServerOptions::request_timeout},
-    {"--header-timeout", "for a request's head to arrive (default 10s)", nullptr,
+    {"--header-timeout", "for the head of a request to arrive (default 10s)", nullptr,
      &ServerOptions::header_timeout},
     {"--body-timeout", "for the next part of a body to arrive (default 30s)", nullptr,
      &ServerOptions::body_timeout},
-    {"--idle-timeout", "of a connection without requests (default 120s)", nullptr,
+    {"--idle-timeout", "for the next request of a connection to arrive (default 120s)", nullptr,
      &ServerOptions::idle_timeout},
-    {"--election-timeout", "drawn from this to twice this (default 150ms)", nullptr,
+    {"--election-timeout",
+     "lower bound of a random timeout; upper bound: twice this (default 150ms)", nullptr,
      &ServerOptions::election_timeout},
-    {"--heartbeat", "of a leader (default 50ms)", nullptr, &ServerOptions::heartbeat},
-    {"--max-lease", "that this node asks for when it leads (default 100ms, the most; 0: none)",
-     nullptr, &ServerOptions::max_lease},
-    {"--found-after", "a majority waits for silent nodes before it founds a cluster (default 5s)",
-     nullptr, &ServerOptions::found_after},
+    {"--heartbeat", "interval between a leader's heartbeats (default 50ms)", nullptr,
+     &ServerOptions::heartbeat},
+    {"--max-lease",
+     "longest lease of this node as leader (default 100ms, the upper limit; 0: none)", nullptr,
+     &ServerOptions::max_lease},
+    {"--found-after",
+     "how long a majority waits for the others before it founds a cluster (default 5s)", nullptr,
+     &ServerOptions::found_after},
 };
 
 static_assert(std::size(kSettings) == std::tuple_size_v<decltype(Raw::settings)>);
@@ -108,19 +114,19 @@ void define_timeout(CLI::App& app, Raw& raw, std::string_view otherwise = "5s") 
 }
 
 void define_cluster(CLI::App& app, Raw& raw, std::string_view timeout) {
-  app.add_option("--endpoints", raw.endpoints, "comma-separated, tried in this order")
+  app.add_option("--endpoints", raw.endpoints, "comma-separated addresses, tried in this order")
       ->type_name("URL,URL");
   define_timeout(app, raw, timeout);
-  app.add_option("-o,--output", raw.output, "raw, table, or json: the reply as it came")
+  app.add_option("-o,--output", raw.output, "raw, table or json (the server's reply, unchanged)")
       ->type_name("FORMAT");
 }
 
 void define_read_level(CLI::App& app, Raw& raw) {
   app.add_option("--consistency", raw.consistency, "linearizable (default), lease or stale")
       ->type_name("LEVEL");
-  app.add_option("--max-staleness", raw.max_staleness, "of a stale read: 200ms, 1s")
+  app.add_option("--max-staleness", raw.max_staleness, "how old a stale read may be: 200ms, 1s")
       ->type_name("DURATION");
-  app.add_option("--min-revision", raw.min_revision, "wait until the node has reached it")
+  app.add_option("--min-revision", raw.min_revision, "wait until the node has applied revision N")
       ->type_name("N");
 }
 
@@ -130,16 +136,18 @@ void define_server(CLI::App& app, Raw& raw) {
   app.add_option("<ip-list-file>", server.list_file)->required();
   app.add_option("--data-dir", raw.data_dir, "default: vesper-data/<id> beside the list")
       ->type_name("DIR");
-  app.add_option("--listen", raw.listen, "default: the node's own line of the list")
+  app.add_option("--listen", raw.listen,
+                 "default: host and port of the node's own line in the list")
       ->type_name("HOST:PORT");
-  app.add_option("--allow-host", server.allow_hosts, "a Host that browsers may use; * for any")
+  app.add_option("--allow-host", server.allow_hosts,
+                 "accept this Host from browsers; * accepts any")
       ->type_name("NAME")
       ->expected(1)
       ->multi_option_policy(CLI::MultiOptionPolicy::TakeAll);
-  app.add_option("--peer-key-file", raw.peer_key_file, "a secret that all nodes share")
+  app.add_option("--peer-key-file", raw.peer_key_file, "holds a secret that all nodes share")
       ->type_name("FILE");
   app.add_flag("--insecure-peers", server.insecure_peers,
-               "let nodes meet on other than loopback addresses without a key");
+               "connect to nodes at addresses other than loopback without a key");
   app.add_option("--log-level", server.log_level, "debug, info, warn or error (default info)")
       ->type_name("LEVEL");
   for (std::size_t i = 0; i < std::size(kSettings); ++i)
@@ -150,7 +158,7 @@ void define_server(CLI::App& app, Raw& raw) {
 void define(CLI::App& app, std::string_view command, Raw& raw) {
   app.name(std::string(command));
   app.formatter(std::make_shared<Help>());
-  app.set_help_flag("-h,--help", "print this");
+  app.set_help_flag("-h,--help", "print this help");
   if (command == "server") return define_server(app, raw);
   if (command == "client") {
     app.add_option("<address>", raw.address)->required();
@@ -165,10 +173,10 @@ void define(CLI::App& app, std::string_view command, Raw& raw) {
     app.add_option("KEY", raw.key)->required();
   }
   if (command == "put") app.add_option("VALUE", raw.value, "");
-  define_cluster(app, raw, command == "status" ? "1s a node" : "5s");
+  define_cluster(app, raw, command == "status" ? "1s per node" : "5s");
   if (command == "get") define_read_level(app, raw);
   if (command == "put")
-    app.add_option("--file", raw.file, "the value is what is in it")->type_name("FILE");
+    app.add_option("--file", raw.file, "read the value from this file")->type_name("FILE");
   if (command == "status") app.add_flag("--json", raw.json, "the same as -o json");
 }
 
@@ -227,7 +235,7 @@ class Reader {
     if (given("--timeout")) {
       const auto timeout = http::parse_duration(raw_.timeout);
       if (!timeout)
-        return fail(fmt::format("--timeout \"{}\": expected a duration as in 500ms, 5s or 1m",
+        return fail(fmt::format("--timeout \"{}\": expected a duration such as 500ms, 5s or 1m",
                                 escaped(raw_.timeout)));
       timeout_ = *timeout;
     }
@@ -251,8 +259,9 @@ class Reader {
   Options read_server() {
     const auto id = http::parse_decimal(raw_.id);
     if (!id)
-      return fail(fmt::format("<id> \"{}\": expected a line of the list, counted from 0",
-                              escaped(raw_.id)));
+      return fail(
+          fmt::format("<id> \"{}\": expected the number of a line in the list, counted from 0",
+                      escaped(raw_.id)));
     raw_.server.id = *id;
     raw_.server.data_dir = taken("--data-dir", raw_.data_dir);
     raw_.server.listen = taken("--listen", raw_.listen);
@@ -262,7 +271,7 @@ class Reader {
         return fail(
             fmt::format("{} \"{}\": expected {}", kSettings[i].flag, escaped(raw_.settings[i]),
                         kSettings[i].number != nullptr ? "a whole number above 0"
-                                                       : "a duration as in 500ms, 5s or 1m"));
+                                                       : "a duration such as 500ms, 5s or 1m"));
     return std::move(raw_.server);
   }
   bool read_setting(const Setting& setting, const std::string& text) {
@@ -289,7 +298,8 @@ class Reader {
     }
     if (raw_.json) {
       if (cluster.output.value_or(OutputFormat::json) != OutputFormat::json)
-        return fail("--json and -o say different things");
+        return fail(
+            fmt::format("--json and -o \"{}\" contradict each other", escaped(raw_.output)));
       cluster.output = OutputFormat::json;
     }
     if (command_ == "cluster") return read_transfer(std::move(cluster));
@@ -302,7 +312,7 @@ class Reader {
     PutOptions put{std::move(cluster), raw_.key, taken("VALUE", raw_.value),
                    taken("--file", raw_.file)};
     if (put.value.has_value() == put.file.has_value())
-      return fail(put.file ? "VALUE and --file exclude each other"
+      return fail(put.file ? "VALUE and --file cannot be given together"
                            : "VALUE is missing (- reads stdin, --file F reads a file)");
     return put;
   }
@@ -314,8 +324,8 @@ class Reader {
     if (!given("ID")) return transfer;
     transfer.to = http::parse_decimal(raw_.id);
     if (!transfer.to)
-      return fail(
-          fmt::format("ID \"{}\": expected the id of a node, see vesper status", escaped(raw_.id)));
+      return fail(fmt::format("ID \"{}\": expected the id of a node (vesper status shows them)",
+                              escaped(raw_.id)));
     return transfer;
   }
 
@@ -333,7 +343,10 @@ class Reader {
     }
     if (given("--max-staleness")) {
       if (!http::parse_duration(raw_.max_staleness) || raw_.consistency != "stale")
-        return fail("--max-staleness: a duration as in 200ms or 1s, with --consistency stale");
+        return fail(
+            fmt::format("--max-staleness \"{}\": expected a duration such as 200ms or 1s, and "
+                        "--consistency stale",
+                        escaped(raw_.max_staleness)));
       add("max_staleness", raw_.max_staleness);
     }
     if (given("--min-revision")) {
@@ -361,7 +374,7 @@ std::string unexpected(const CLI::App& app) {
     if (argument == "--") continue;
     std::string what = fmt::format("unexpected {} \"{}\"", is_flag(argument) ? "flag" : "argument",
                                    escaped(argument));
-    if (is_flag(argument)) what += "\nhint: what begins with - and is no flag stands behind --";
+    if (is_flag(argument)) what += "\nhint: if it is not a flag, put it after --";
     return what;
   }
   return "unexpected argument";
@@ -394,13 +407,13 @@ Options parse_options(int argc, const char* const* argv) {
       if (argument == "--help" || argument == "-h") return ExitNow{print(main_help())};
       if (argument == "--version") return ExitNow{print("vesper " VESPER_VERSION "\n")};
     }
-    if (arguments.empty()) return ExitNow{usage_error("no command", "")};
+    if (arguments.empty()) return ExitNow{usage_error("no command given", "")};
     return ExitNow{
-        usage_error(fmt::format("no command behind \"{}\"", escaped(arguments.back())), "")};
+        usage_error(fmt::format("no command after \"{}\"", escaped(arguments.back())), "")};
   }
   const std::string command = arguments[word.at];
   if (std::find(kCommands.begin(), kCommands.end(), command) == kCommands.end())
-    return ExitNow{usage_error(fmt::format("\"{}\" is no command", escaped(command)), "")};
+    return ExitNow{usage_error(fmt::format("unknown command \"{}\"", escaped(command)), "")};
   arguments.erase(arguments.begin() + static_cast<std::ptrdiff_t>(word.at));
   if (command == "client" && !word.flags_ended) {
     // Arguments after the address are never flags: a value may be "-5" or "--help".

@@ -11,7 +11,8 @@ constexpr std::size_t kMaxInput = std::size_t{64} << 20;
 
 Result<std::string> value_of(const PutOptions& options) {
   if (options.file) {
-    if (*options.file == "-") return Error{"--file -: put KEY - reads stdin", 0};
+    if (*options.file == "-")
+      return Error{"--file \"-\": expected a file; put KEY - reads stdin", 0};
     return read_file(*options.file, kMaxInput);
   }
   if (*options.value == "-") return read_file("-", kMaxInput);

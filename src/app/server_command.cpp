@@ -14,6 +14,7 @@
 #include "api/settings.hpp"
 #include "app/call.hpp"
 #include "app/cluster_file.hpp"
+#include "base/bytes.hpp"
 #include "base/log.hpp"
 #include "kv/item.hpp"
 #include "server/server.hpp"
@@ -49,7 +50,7 @@ Result<std::string> read_key(const std::string& path) {
   if (!key) return key;
   while (!key->empty() && (key->back() == '\n' || key->back() == '\r')) key->pop_back();
   if (key->size() < kMinKeyBytes)
-    return Error{fmt::format("{}: a key of {} bytes, at least {} are expected", path, key->size(),
+    return Error{fmt::format("{}: the key has {} bytes, expected at least {}", path, key->size(),
                              kMinKeyBytes)};
   return key;
 }
@@ -78,7 +79,9 @@ Result<server::Options> to_options(const ServerOptions& given) {
   options.data_dir = given.data_dir.value_or(default_data_dir(given.list_file, given.id));
   if (given.listen) {
     const auto listen = parse_host_port(*given.listen);
-    if (!listen) return Error{fmt::format("--listen {}: {}", *given.listen, listen.error().what)};
+    if (!listen)
+      return Error{fmt::format("--listen \"{}\": {}; expected host:port", escaped(*given.listen),
+                               listen.error().what)};
     options.listen = to_server(*listen);
   }
   options.allow_hosts = given.allow_hosts;
@@ -105,16 +108,21 @@ Result<server::Options> to_options(const ServerOptions& given) {
   apply(given.max_lease, options.max_lease);
   apply(given.found_after, options.found_after);
   if (options.max_value > kv::kMaxValue)
-    return Error{fmt::format("--max-value {}: at most {}", options.max_value, kv::kMaxValue)};
+    return Error{
+        fmt::format("--max-value {}: expected at most {}", options.max_value, kv::kMaxValue)};
   if (options.request_timeout < api::kMinTimeout || options.request_timeout > api::kMaxTimeout)
-    return Error{"--request-timeout: from 10ms to 60s"};
+    return Error{
+        fmt::format("--request-timeout {}ms: expected 10ms to 60s", options.request_timeout.ms())};
   // A restarted server waits only for kMaxLease, so a longer lease would be unsafe. A lease longer
   // than the election timeout would delay elections beyond what the user configured.
   if (options.max_lease > std::min(raft::kMaxLease, options.election_timeout))
-    return Error{"--max-lease: at most 100ms, and at most --election-timeout"};
+    return Error{fmt::format(
+        "--max-lease {}ms: expected at most 100ms and at most --election-timeout ({}ms)",
+        options.max_lease.ms(), options.election_timeout.ms())};
   // Two heartbeats may be lost before a follower suspects the leader (Raft §5.6).
   if (options.heartbeat * 2 > options.election_timeout)
-    return Error{"--heartbeat: at most half of --election-timeout"};
+    return Error{fmt::format("--heartbeat {}ms: expected at most half of --election-timeout ({}ms)",
+                             options.heartbeat.ms(), options.election_timeout.ms())};
   return options;
 }
 
@@ -123,7 +131,8 @@ Result<server::Options> to_options(const ServerOptions& given) {
 int run_server(const ServerOptions& given) {
   const auto level = parse_level(given.log_level);
   if (!level) {
-    complain("--log-level: expected debug, info, warn or error");
+    complain(fmt::format("--log-level \"{}\": expected debug, info, warn or error",
+                         escaped(given.log_level)));
     return kExitUsage;
   }
   auto options = to_options(given);

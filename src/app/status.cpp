@@ -135,7 +135,7 @@ class StatusCommand {
     if (json::compact(exchange.reply().body, node.body) || node.status.parse(node.body) ||
         !node.member("role").string()) {
       node.status = json::Document();
-      node.detail = "answered with no status of Vesper's";
+      node.detail = "the answer is not a status of Vesper";
       return;
     }
     node.reachable = true;
@@ -265,7 +265,9 @@ int run_status(const StatusOptions& options) {
   const int printed = print(
       format == OutputFormat::json ? command.json() : command.table(format == OutputFormat::table),
       code);
-  if (code != kExitOk) complain(command.any_reachable() ? "no leader serves" : "no node answers");
+  if (code != kExitOk)
+    complain(command.any_reachable() ? "no leader: none of the nodes that answered leads"
+                                     : "no node answered");
   return printed;
 }
 

@@ -26,7 +26,8 @@ class Sink final : public spdlog::sinks::base_sink<spdlog::details::null_mutex> 
     return {text.data(), text.size()};
   }
   std::string notice(std::uint64_t dropped) {
-    const std::string line = fmt::format("{} log lines were dropped: stderr took none", dropped);
+    const std::string line =
+        fmt::format("{} log lines were dropped: stderr accepted no more", dropped);
     return text_of({"vesper", spdlog::level::warn, line});
   }
   void sink_it_(const spdlog::details::log_msg& message) override {

@@ -31,7 +31,7 @@ TEST_CASE("an id is the position of a line among the lines that name a server") 
   CHECK(file.value().find(0).value().url() == "http://a:1");
   CHECK(file.value().find(2).value().url() == "http://c:3");
   CHECK(file.value().find(3).error().what ==
-        "list:8: found server 2 there as the last one, an id from 0 to 2 was expected, not 3");
+        "list:8: found server 2 as the last one, expected an id from 0 to 2, not 3");
   CHECK_FALSE(file.value().find(UINT64_MAX));
 }
 
@@ -45,8 +45,8 @@ TEST_CASE("hosts that differ only in case or in the form of IPv6 are one server"
   CHECK(urls_of("http://[0:0:0:0:0:0:0:1]:5000\nhttp://Node-1.example.COM:65535") ==
         "http://[::1]:5000 http://node-1.example.com:65535 ");
   CHECK(refused("http://[::1]:1\n\nhttp://[0::1]:1") ==
-        "list:3: found \"http://[0::1]:1\", which stands in line 1, too, expected each host and "
-        "port once");
+        "list:3: found \"http://[0::1]:1\", which is also in line 1, expected each host and port "
+        "only once");
   CHECK(refused("http://a:1\nhttp://A:1/\n").rfind("list:2: ", 0) == 0);
   CHECK(urls_of("http://a:1\nhttp://a:2") == "http://a:1 http://a:2 ");
 }
@@ -119,12 +119,14 @@ TEST_CASE("an address that means every interface is refused, and the error names
 }
 
 TEST_CASE("a list without a server, or with too many, is refused") {
-  CHECK(refused("") == "list:1: found no server, expected at least one line http://host:port");
+  CHECK(refused("") ==
+        "list:1: found no server, expected at least one line of the form http://host:port");
   CHECK(refused("# only\n\n").rfind("list:2: found no server", 0) == 0);
   std::string many;
   for (int i = 1; i <= 64; ++i) many += "http://a:" + std::to_string(i) + "\n";
   urls_of(many);
-  CHECK(refused(many + "http://b:1") == "list:65: found one more server, expected at most 64");
+  CHECK(refused(many + "http://b:1") ==
+        "list:65: found server number 65, expected at most 64 servers");
 }
 
 TEST_CASE("the error about a list that does not exist names it") {

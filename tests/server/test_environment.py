@@ -189,7 +189,7 @@ def freezes_nothing(binary, directory, stuck, **more):
         # Nothing else is logged meanwhile: the notice needs no other line to push it.
         lines = stuck.lines_until(b"log lines were dropped")
         assert lines[-1].endswith(
-            "W n0 %d log lines were dropped: stderr took none" % dropped), lines[-1]
+            "W n0 %d log lines were dropped: stderr accepted no more" % dropped), lines[-1]
         assert sum("peer refused" in line for line in lines) == MANY - dropped, len(lines)
         ours = [line for line in lines if not line.startswith("---")]
         assert all(line[:2] == "20" and " n0 " in line for line in ours), ours
