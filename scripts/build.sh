@@ -10,7 +10,7 @@ case "${1:-}" in
     print_manual
     exit 0
     ;;
-  *) usage_error "it takes no arguments" ;;
+  *) usage_error "unexpected argument '$1'" ;;
 esac
 need_packages build
 configure build

@@ -24,7 +24,7 @@ format() {
   local files
   mapfile -t files < <(cpp_files)
   clang-format --dry-run -Werror "${files[@]}" || {
-    say "        scripts/fix.sh puts this right"
+    say "        scripts/fix.sh fixes this"
     return 1
   }
 }
@@ -77,7 +77,7 @@ main() {
     check clang-tidy tidy
     check tests "$root/scripts/test.sh" --full
   fi
-  ((${#bad[@]} == 0)) || die "not in order: ${bad[*]}" "What is wrong is said above each FAILED."
+  ((${#bad[@]} == 0)) || die "failed checks: ${bad[*]}" "The findings are above each FAILED."
 }
 
 main "$@"

@@ -8,7 +8,7 @@
 #   scripts/cluster.sh pause N...     SIGSTOP: the process freezes, its connections stay open
 #   scripts/cluster.sh resume N...    SIGCONT
 #   scripts/cluster.sh status         processes, then the table of `vesper status`
-#   scripts/cluster.sh wipe --yes     removes data and logs of all nodes; none may run
+#   scripts/cluster.sh wipe --yes     removes data and logs of all nodes; stop them first
 #
 #   --list FILE   default: ip_list.txt of the project
 #   --data DIR    default: vesper-data beside the list; holds N/, N.log and N.pid
@@ -73,11 +73,11 @@ kill_nodes() {
 
 show_status() {
   local id pid state other
-  [[ -x $vesper ]] || die "$vesper is not there" "Build it: scripts/build.sh"
+  [[ -x $vesper ]] || die "$vesper does not exist" "Build it: scripts/build.sh"
   for id in "${!urls[@]}"; do
     if ! pid=$(node_pid "$id"); then
       state=down
-      if listens "$id"; then state="not of this list and folder, but something listens there"; fi
+      if listens "$id"; then state="down, but an unknown process listens there"; fi
       if other=$(elsewhere "$id"); then state="up elsewhere: $other"; fi
     elif is_paused "$pid"; then
       state="paused, pid $pid"
@@ -93,16 +93,16 @@ show_status() {
 wipe() {
   local id running
   running=$(running_nodes)
-  ((running == 0)) || die "$running nodes of $list run" "Stop them first: $0 stop"
+  ((running == 0)) || die "$running nodes of $list are running" "Stop them first: $0 stop"
   for id in "${!urls[@]}"; do
     if listens "$id"; then
-      die "something answers at ${urls[$id]}: a node that was started by other means?" \
-        "Nothing was removed. Stop it first."
+      die "an unknown process listens at ${urls[$id]}; it may be a node with another list" \
+        "Nothing was removed. Stop that process first."
     fi
   done
   [[ $yes == yes ]] ||
     die "this removes all data of ${#urls[@]} nodes below $data" \
-      "If that is meant, say it again with --yes."
+      "To confirm, run it again with --yes."
   for id in "${!urls[@]}"; do
     rm -rf -- "${data:?}/$id"
     rm -f -- "$(log_file "$id")" "$(pid_file "$id")"
@@ -125,14 +125,14 @@ main() {
       ((${#nodes[@]} > 0)) || usage_error "$command needs the number of a node"
       ;;
     status | wipe)
-      ((${#nodes[@]} == 0)) || usage_error "$command takes no node: it is about all of them"
+      ((${#nodes[@]} == 0)) || usage_error "$command takes no node: it always covers all nodes"
       ;;
     *) ((${#nodes[@]} > 0)) || nodes=("${!urls[@]}") ;;
   esac
   case $command in
     start)
       start_nodes "${nodes[@]}"
-      say "$(running_nodes) of ${#urls[@]} nodes run; data and logs: $data"
+      say "$(running_nodes) of ${#urls[@]} nodes are running; data and logs: $data"
       ;;
     stop)
       stop_nodes "${nodes[@]}"

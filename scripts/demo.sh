@@ -60,12 +60,13 @@ run() {
   show "$@"
   output=$("$@") || code=$?
   [[ -z $output ]] || say "$output"
-  ((code == 0)) || die "that ended with exit code $code" "The nodes' logs: $data/*.log"
+  ((code == 0)) || die "the command above ended with exit code $code" "The nodes' logs: $data/*.log"
 }
 
 # expect TEXT: fails unless the last output contains TEXT.
 expect() {
-  [[ $output == *"$1"* ]] || die "that does not hold '$1'" "The nodes' logs: $data/*.log"
+  [[ $output == *"$1"* ]] ||
+    die "the output above does not contain '$1'" "The nodes' logs: $data/*.log"
 }
 
 # leader_id: prints the id of the leader that the nodes name; fails if no leader is known.
@@ -104,14 +105,14 @@ prepare() {
   fi
   for id in "${!urls[@]}"; do
     if node_pid "$id" >/dev/null; then
-      die "node $id of $list runs already" "Stop it first: scripts/cluster.sh stop --list $list"
+      die "node $id of $list already runs" "Stop it first: scripts/cluster.sh stop --list $list"
     fi
     need_free_port "$id"
   done
   if [[ $fresh == yes ]]; then
     "$root/scripts/cluster.sh" wipe --yes --list "$list"
   elif [[ -e $data/0 ]]; then
-    say "data of an earlier run is in $data and is used (--fresh: begin with nothing)"
+    say "using the data of an earlier run in $data (--fresh removes it first)"
   fi
 }
 
@@ -146,7 +147,7 @@ write_and_read() {
 # leader keeps the write until the next leader decides it, so one attempt should be enough.
 kill_the_leader() {
   local leader pid began wrote read_at other i
-  leader=$(leader_id) || die "no node names a leader" "The nodes' logs: $data/*.log"
+  leader=$(leader_id) || die "no node knows a leader" "The nodes' logs: $data/*.log"
   pid=$(node_pid "$leader") || die "node $leader does not run" "Its log: $(log_file "$leader")"
   other=$(((leader + 1) % ${#urls[@]}))
   step "kill -9 the leader, node $leader at ${urls[$leader]}, and ask node $other at once"
@@ -194,12 +195,12 @@ main() {
   parse "$@"
   read_list "$list_option"
   ((${#urls[@]} >= 3)) ||
-    die "$list names ${#urls[@]} nodes, and without its leader that is no majority" \
-      "The tour kills the leader: name three nodes or more."
+    die "$list names ${#urls[@]} nodes; without the leader they have no majority" \
+      "The tour kills the leader, so it needs a list of three nodes or more."
   [[ -n ${VESPER:-} ]] || cd "$root"
   prepare
   start_cluster
-  say "(what follows can be pasted in $PWD)"
+  say "(run the commands below in $PWD)"
   write_and_read
   kill_the_leader
   show_table

@@ -24,7 +24,8 @@ case "${1:-}" in
     ;;
 esac
 for purpose in "$@"; do
-  is_in "$purpose" "${purposes[@]}" || usage_error "'$purpose' is none of: ${purposes[*]}"
+  is_in "$purpose" "${purposes[@]}" ||
+    usage_error "unknown purpose '$purpose'; expected: ${purposes[*]}"
 done
 (($# > 0)) || set -- build demo test
 need_packages "$@"

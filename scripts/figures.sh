@@ -17,7 +17,7 @@ case "${1:-}" in
     ;;
   --quick) kills=10 freezes=3 stalls=2 transfers=5 rounds=1 keys=100000 ;;
   '') ;;
-  *) usage_error "'$1' is no option here" ;;
+  *) usage_error "unknown argument '$1'" ;;
 esac
 
 need_packages build demo test figures

@@ -45,7 +45,7 @@ main() {
       ;;
   esac
   if (($# > 0)); then
-    [[ $1 =~ ^[1-9][0-9]{0,5}$ ]] || usage_error "'$1' is no number of seconds"
+    [[ $1 =~ ^[1-9][0-9]{0,5}$ ]] || usage_error "'$1' is not a number of seconds"
     seconds=$1
     shift
   fi
@@ -55,11 +55,11 @@ main() {
   CC=${CC:-${cache}clang} CXX=${CXX:-${cache}clang++} \
     configure build-fuzz --buildtype=debugoptimized -Dfuzz=true
   mapfile -t all < <(targets)
-  ((${#all[@]} > 0)) || die "there is no target in tests/fuzz/" "See docs/testing.md."
+  ((${#all[@]} > 0)) || die "tests/fuzz/ has no target" "See docs/testing.md."
   names=("$@")
   (($# > 0)) || names=("${all[@]}")
   for name in "${names[@]}"; do
-    is_in "$name" "${all[@]}" || usage_error "'$name' is no target; there are: ${all[*]}"
+    is_in "$name" "${all[@]}" || usage_error "unknown target '$name'; expected: ${all[*]}"
   done
   build build-fuzz "${names[@]/#/tests/fuzz/fuzz_}"
   for name in "${names[@]}"; do

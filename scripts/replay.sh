@@ -18,7 +18,7 @@ main() {
     return 0
   fi
   (($# > 0)) || usage_error "no seed given"
-  [[ $1 =~ ^[0-9]+$ ]] || usage_error "'$1' is no seed"
+  [[ $1 =~ ^[0-9]+$ ]] || usage_error "'$1' is not a seed; expected a whole number"
   local seed=$1
   shift
   if [[ -z ${VESPER_SIM:-} ]]; then

@@ -18,8 +18,8 @@ main() {
     return 0
   fi
   (($# <= 2)) || usage_error "too many arguments"
-  [[ ${1:-1} =~ ^[0-9]+(\.[0-9]+)?$ ]] || usage_error "'$1' is no number of hours"
-  [[ ${2:-1} =~ ^[0-9]+$ ]] || usage_error "'$2' is no seed"
+  [[ ${1:-1} =~ ^[0-9]+(\.[0-9]+)?$ ]] || usage_error "'$1' is not a number of hours"
+  [[ ${2:-1} =~ ^[0-9]+$ ]] || usage_error "'$2' is not a seed; expected a whole number"
   need_packages build
   configure build
   build build vesper-sim

@@ -79,7 +79,7 @@ main() {
   run_tests build "${options[@]}"
   if [[ $quick == no && ${#names[@]} == 0 ]]; then sanitizer_tests; fi
   ((failed == 0)) ||
-    say "The output of what failed is above and in build*/meson-logs/testlog.txt."
+    say "The output of the failed tests is above and in build*/meson-logs/testlog.txt."
   say "$passed passed, $failed failed"
   ((failed == 0))
 }

@@ -51,8 +51,8 @@ configure() {
     tail -n 25 "$log" >&2
     rm -f "$log"
     die "meson could not set up $folder/ (its last lines are above)" \
-      "A library is missing? Run scripts/deps.sh." \
-      "The folder is left over from something else? Remove $root/$folder and try again."
+      "If a library is missing, run scripts/deps.sh." \
+      "If the folder is left over from something else, remove $root/$folder and try again."
   fi
   rm -f "$log"
 }
@@ -63,8 +63,8 @@ build() {
   shift
   [[ -t 1 ]] && quiet=()
   (cd "$root" && ninja -C "$folder" "${quiet[@]}" "$@") ||
-    die "the build in $folder/ failed (the compiler's first message is the one to read)" \
-      "A line 'Killed' means that memory ran out: ninja -C $root/$folder -j1"
+    die "the build in $folder/ failed (read the compiler's first message)" \
+      "If a line says 'Killed', memory ran out. Then run: ninja -C $root/$folder -j1"
 }
 
 # cpp_files: the project's own C++ files, without those in build folders and subprojects.

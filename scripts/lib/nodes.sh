@@ -28,7 +28,7 @@ read_list() {
       die "$1:$number: found '$line', expected http://host:port" "Correct the list."
     urls+=("$line")
   done <"$list"
-  ((${#urls[@]} > 0)) || die "$1 names no node" "Write one http://host:port a line."
+  ((${#urls[@]} > 0)) || die "$1 names no node" "Write one http://host:port per line."
 }
 
 endpoints() {
@@ -44,7 +44,7 @@ log_file() { printf '%s' "$data/$1.log"; }
 # need_id N: fails unless N is the 0-based id of a line of the list.
 need_id() {
   if [[ ! $1 =~ ^(0|[1-9][0-9]{0,3})$ ]] || (($1 >= ${#urls[@]})); then
-    usage_error "'$1' is no node of $list: expected 0 to $((${#urls[@]} - 1))"
+    usage_error "'$1' is not a node of $list: expected 0 to $((${#urls[@]} - 1))"
   fi
 }
 
@@ -144,7 +144,7 @@ explain_exit() {
   case $1 in
     0) printf 'it ended by itself' ;;
     2) printf 'the list or an option is wrong' ;;
-    10) printf 'its address is in use or not of this machine' ;;
+    10) printf 'its address is in use or does not belong to this machine' ;;
     11) printf 'its data directory was refused: locked, damaged, or of another cluster or id' ;;
     12) printf 'its storage failed' ;;
     13) printf 'it was removed from the cluster' ;;
@@ -157,12 +157,12 @@ explain_exit() {
 need_free_port() {
   local other
   if other=$(elsewhere "$1"); then
-    die "node $1 of $list runs already: $other" "Name that folder with --data DIR."
+    die "node $1 of $list already runs: $other" "Name that folder with --data DIR."
   fi
   if listens "$1"; then
     die "${urls[$1]} is in use$(port_holder "$1"), so node $1 cannot start there" \
-      "Stop that program, or take another list: --list FILE." \
-      "A node that was started without this script? End it with kill."
+      "Stop that program, or use another list: --list FILE." \
+      "If it is a node that was started without this script, end it with kill."
   fi
 }
 
@@ -192,9 +192,10 @@ check_started() {
   done
 }
 
-# wait_for SECONDS WHAT COMMAND...: waits until COMMAND succeeds, and watches the started nodes.
+# wait_for SECONDS PROBLEM COMMAND...: waits until COMMAND succeeds, and watches the started nodes.
+# If the time is up, it fails with PROBLEM.
 wait_for() {
-  local seconds=$1 what=$2 now deadline
+  local seconds=$1 problem=$2 now deadline
   shift 2
   now_us now
   deadline=$((now + seconds * 1000000))
@@ -202,7 +203,7 @@ wait_for() {
     check_started
     now_us now
     ((now < deadline)) ||
-      die "$what: not within $seconds s" "Look at the logs: $data/*.log" \
+      die "$problem after $seconds s" "Look at the logs: $data/*.log" \
         "and at the nodes: scripts/cluster.sh status --list $list"
     sleep 0.02
   done
@@ -231,7 +232,7 @@ running_nodes() {
 # it also waits until a leader serves.
 start_nodes() {
   local id pid absent=()
-  [[ -x $vesper ]] || die "$vesper is not there" "Build it: scripts/build.sh"
+  [[ -x $vesper ]] || die "$vesper does not exist" "Build it: scripts/build.sh"
   for id in "$@"; do
     if pid=$(node_pid "$id"); then
       say "node $id already runs (pid $pid)"
@@ -244,12 +245,12 @@ start_nodes() {
   for id in "${!started[@]}"; do
     case ${urls[$id]} in
       http://127.* | http://localhost:* | 'http://[::1]:'*)
-        wait_for 15 "node $id listens at ${urls[$id]}" listens "$id"
+        wait_for 15 "node $id does not listen at ${urls[$id]}" listens "$id"
         ;;
     esac
   done
   if (($(running_nodes) >= $(majority))); then
-    wait_for 15 "a leader serves" leader_serves
+    wait_for 15 "no leader serves" leader_serves
   else
     warn "fewer than $(majority) of ${#urls[@]} nodes run: no leader can be elected"
   fi
@@ -273,8 +274,8 @@ stop_nodes() {
       warn "node $id of $list is not stopped: it runs as $other"
       left_running=$((left_running + 1))
     elif listens "$id"; then
-      warn "nothing is stopped at ${urls[$id]}: what listens there$(port_holder "$id")" \
-        "is no node of $list that can be seen from here"
+      warn "nothing is stopped at ${urls[$id]}: the process there$(port_holder "$id")" \
+        "is not recognizable as a node of $list"
       left_running=$((left_running + 1))
     fi
   done

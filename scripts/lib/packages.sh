@@ -29,7 +29,7 @@ need_tools_only() {
   done
   command -v c++ >/dev/null || command -v g++ >/dev/null || absent+=("a C++20 compiler")
   ((${#absent[@]} == 0)) ||
-    die "no apt-get here, and not found: ${absent[*]}" \
+    die "there is no apt-get, and these are missing: ${absent[*]}" \
       "Install a C++20 compiler (GCC 12 or clang 14, or later), meson 1.0 or later, ninja and" \
       "pkg-config with this system's own tools and run the script again. Libraries that the" \
       "system lacks are then fetched by the wraps of subprojects/."
@@ -56,7 +56,7 @@ install_packages() {
   local as_root=() log
   if ((EUID != 0)); then
     command -v sudo >/dev/null ||
-      die "packages are missing, and this is neither root nor is there sudo: $*" \
+      die "packages are missing, and installing them needs root or sudo: $*" \
         "As root: apt-get update && apt-get install --no-install-recommends $*"
     as_root=(sudo)
   fi
@@ -65,15 +65,15 @@ install_packages() {
   # A mirror of another package source may be unreachable: only the installation decides.
   if ! {
     "${as_root[@]}" apt-get -qq -o DPkg::Lock::Timeout=120 update ||
-      echo "apt-get update failed: going on with the lists that are there"
+      echo "apt-get update failed: continuing with the existing lists"
     "${as_root[@]}" env DEBIAN_FRONTEND=noninteractive apt-get -qq -y \
       -o DPkg::Lock::Timeout=120 install --no-install-recommends "$@"
   } >"$log" 2>&1 </dev/null; then
     tail -n 20 "$log" >&2
     rm -f "$log"
     die "apt-get could not install: $*" \
-      "Is a Debian mirror reachable (the lines above say which one was asked)?" \
-      "Is another apt or dpkg at work? Then wait for it. By hand, as root:" \
+      "Check that a Debian mirror is reachable; the lines above name the one that was asked." \
+      "If another apt or dpkg is running, wait until it ends. By hand, as root:" \
       "apt-get update && apt-get install --no-install-recommends $*"
   fi
   rm -f "$log"
