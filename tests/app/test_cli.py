@@ -20,7 +20,7 @@ PUT_REPLY = {"key": "name", "revision": 7, "create_revision": 5, "version": 2}
 
 
 class GetPutDelete(Cli):
-    def test_get_prints_the_bytes_and_nothing_else(self):
+    def test_get_prints_only_the_bytes_of_the_value(self):
         value = b"\x00\xffline\nend"
         fake = self.fake(reply(200, value, "application/octet-stream"))
         self.expect(self.vesper("get", "name", endpoints=[fake.url]), 0, value)
@@ -29,7 +29,7 @@ class GetPutDelete(Cli):
         self.assertRegex(request.target, r"^/kv/name\?raw&timeout=\d+ms$")
         self.assertEqual(request.headers["host"], f"127.0.0.1:{fake.port}")
 
-    def test_get_adds_a_newline_on_a_terminal_only(self):
+    def test_get_adds_a_newline_only_on_a_terminal(self):
         fake = self.fake(reply(200, b"value", "application/octet-stream"))
         master, slave = pty.openpty()
         subprocess.run(
@@ -47,7 +47,7 @@ class GetPutDelete(Cli):
         )
         self.expect(self.vesper("get", "name", endpoints=[fake.url]), 0, b"")
 
-    def test_keys_are_bytes_and_escaped_in_the_url(self):
+    def test_a_key_is_any_bytes_and_is_escaped_in_the_url(self):
         fake = self.fake(reply(200, b"v"))
         for key, path in [
             ("a/b", "/kv/a/b"),
@@ -71,7 +71,7 @@ class GetPutDelete(Cli):
         self.assertEqual(fake.requests, [])
         self.expect(self.vesper("get", "x" * 4096, endpoints=[fake.url]), 0, b"v")
 
-    def test_put_takes_an_argument_stdin_or_a_file(self):
+    def test_put_reads_the_value_from_an_argument_stdin_or_a_file(self):
         fake = self.fake(reply(200, PUT_REPLY))
         path = os.path.join(self.folder.name, "file")
         big = bytes(range(256)) * 4096
@@ -93,13 +93,13 @@ class GetPutDelete(Cli):
         self.expect(self.vesper("put", "name", endpoints=[fake.url]), 2)
         self.assertEqual(len(fake.requests), 5)
 
-    def test_delete_prints_how_many_and_none_is_no_error(self):
+    def test_delete_prints_a_count_and_zero_is_not_an_error(self):
         for deleted in (1, 0):
             fake = self.fake(reply(200, {"deleted": deleted, "revision": 8}))
             self.expect(self.vesper("delete", "name", endpoints=[fake.url]), 0, b"%d\n" % deleted)
             self.assertEqual(fake.requests[0].method, "DELETE")
 
-    def test_o_json_is_the_reply_as_it_came_and_o_table_is_for_people(self):
+    def test_o_json_prints_the_reply_unchanged_and_o_table_prints_a_table(self):
         body = (
             '{"key":"name", "value":"a\\u001b[31m","revision":7,"create_revision":5,"version":2}\n'
         )
@@ -140,16 +140,16 @@ class GetPutDelete(Cli):
             if answer != problem(504, "outcome_unknown"):
                 self.assertEqual(len(fake.requests), 1)
 
-    def test_a_hint_of_the_server_is_shown_and_nothing_it_says_moves_the_cursor(self):
+    def test_a_hint_from_the_server_is_shown_with_control_characters_escaped(self):
         fake = self.fake(problem(400, "invalid_key", hint="quote it", detail="bad \x1b[2J key"))
         result = self.vesper("get", "name", endpoints=[fake.url])
         self.assertEqual(result.err, "vesper: bad \\x1b[2J key (invalid_key)\nhint: quote it\n")
 
-    def test_interim_replies_are_passed_over(self):
+    def test_interim_replies_are_skipped(self):
         fake = self.fake(b"HTTP/1.1 100 Continue\r\n\r\n" + reply(200, PUT_REPLY))
         self.expect(self.vesper("put", "name", "v", endpoints=[fake.url]), 0, b"7\n")
 
-    def test_chunked_replies_and_replies_until_the_close_are_read(self):
+    def test_chunked_replies_and_replies_that_end_with_the_connection_are_read(self):
         chunked = (
             b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n3\r\nabc\r\n2\r\nde\r\n0\r\n\r\n"
         )
@@ -157,12 +157,12 @@ class GetPutDelete(Cli):
         closed = b"HTTP/1.1 200 OK\r\nConnection: close\r\n\r\nabc"
         self.expect(self.vesper("get", "k", endpoints=[self.fake(closed).url]), 0, b"abc")
 
-    def test_what_is_no_http_is_an_error_of_a_read_and_unknown_of_a_write(self):
+    def test_a_reply_that_is_not_http_fails_a_read_and_leaves_a_write_unknown(self):
         fake = self.fake(b"SSH-2.0-OpenSSH_9.2\r\n")
         self.expect(self.vesper("get", "k", endpoints=[fake.url]), 1)
         self.expect(self.vesper("put", "k", "v", endpoints=[fake.url]), 6)
 
-    def test_a_full_disk_behind_stdout_is_an_error(self):
+    def test_a_full_disk_on_stdout_is_an_error(self):
         fake = self.fake(reply(200, b"value"))
         with open("/dev/full", "wb") as full:
             done = subprocess.run(
@@ -182,26 +182,26 @@ class FailOver(Cli):
         self.expect(result, 0, b"7\n")
         self.assertLess(result.seconds, 4)  # the timeout is 5 s
 
-    def test_all_refused_ends_with_5_at_once(self):
+    def test_if_all_endpoints_refuse_the_command_ends_with_5_at_once(self):
         result = self.vesper("put", "k", "v", endpoints=[refused_url(), refused_url()])
         self.expect(result, 5)
         self.assertIn("refused", result.err)
         self.assertLess(result.seconds, 4)  # the timeout is 5 s
 
-    def test_429_and_503_lead_to_the_next_endpoint_for_writes_too(self):
+    def test_429_and_503_lead_to_the_next_endpoint_even_for_writes(self):
         for status, code in ((429, "overloaded"), (503, "no_leader")):
             busy = self.fake(problem(status, code))
             good = self.fake(reply(200, PUT_REPLY))
             self.expect(self.vesper("put", "k", "v", endpoints=[busy.url, good.url]), 0, b"7\n")
             self.assertEqual((len(busy.requests), len(good.requests)), (1, 1))
 
-    def test_the_first_is_tried_again_after_the_last(self):
+    def test_the_first_endpoint_is_tried_again_after_the_last(self):
         answers = [problem(503, "starting"), problem(503, "no_leader"), reply(200, b"v")]
         fake = self.fake(lambda r, c: answers.pop(0))
         self.expect(self.vesper("get", "k", endpoints=[refused_url(), fake.url]), 0, b"v")
         self.assertEqual(answers, [])
 
-    def test_503_until_the_timeout_ends_with_5_and_the_servers_words(self):
+    def test_503_until_the_timeout_ends_with_5_and_the_message_of_the_server(self):
         fake = self.fake(problem(503, "no_leader", hint="wait"))
         result = self.vesper("put", "k", "v", "--timeout", "1s", endpoints=[fake.url])
         self.expect(result, 5)
@@ -211,7 +211,7 @@ class FailOver(Cli):
         self.assertGreater(result.seconds, 0.5)
         self.assertLess(result.seconds, 4)
 
-    def test_a_write_that_was_not_sent_whole_is_sent_elsewhere(self):
+    def test_a_write_that_was_sent_in_part_is_sent_to_the_next_endpoint(self):
         listener = socket.create_server(("127.0.0.1", 0))
 
         def cut():
@@ -229,7 +229,7 @@ class FailOver(Cli):
         thread.join()
         listener.close()
 
-    def test_an_answer_that_comes_before_the_body_is_sent_is_read(self):
+    def test_an_answer_that_arrives_before_the_body_is_sent_is_read(self):
         listener = socket.create_server(("127.0.0.1", 0))
 
         def refuse():
@@ -250,12 +250,12 @@ class FailOver(Cli):
         thread.join()
         listener.close()
 
-    def test_a_read_whose_connection_broke_is_asked_elsewhere(self):
+    def test_a_read_whose_connection_broke_is_sent_to_the_next_endpoint(self):
         bad = self.fake(None)
         good = self.fake(reply(200, b"v"))
         self.expect(self.vesper("get", "k", endpoints=[bad.url, good.url]), 0, b"v")
 
-    def test_a_frozen_node_costs_a_delay(self):
+    def test_a_frozen_node_delays_a_command_but_does_not_fail_it(self):
         frozen = self.fake(lambda r, c: time.sleep(20))
         good = self.fake(lambda r, c: reply(200, b"v" if r.method == "GET" else PUT_REPLY))
         for command, out in ((["get", "k"], b"v"), (["put", "k", "v"], b"7\n")):
@@ -276,7 +276,7 @@ class FailOver(Cli):
         self.vesper("get", "k", "--timeout", "2h", endpoints=[fake.url])
         self.assertTrue(fake.requests[1].target.endswith("timeout=60000ms"))
 
-    def test_get_passes_the_read_level_on(self):
+    def test_get_sends_the_read_level_to_the_server(self):
         fake = self.fake(reply(200, b"v"))
         self.vesper("get", "k", "--consistency", "stale", "--max-staleness", "200ms",
                     "--min-revision", "7", endpoints=[fake.url])
@@ -285,7 +285,7 @@ class FailOver(Cli):
 
 
 class Endpoints(Cli):
-    def test_the_flag_goes_before_the_variable_before_the_list_before_the_default(self):
+    def test_the_flag_overrides_the_variable_the_list_and_the_default_in_this_order(self):
         flag, variable, listed = (
             self.fake(reply(200, name)) for name in (b"flag", b"variable", b"list")
         )
@@ -332,7 +332,7 @@ class Endpoints(Cli):
 
 
 class Client(Cli):
-    def test_a_key_reads_and_a_key_with_a_value_writes(self):
+    def test_a_key_alone_reads_and_a_key_with_a_value_writes(self):
         fake = self.fake(
             lambda r, c: reply(
                 200,
@@ -359,7 +359,7 @@ class Client(Cli):
             json.loads(put.body), {"type": "put", "payload": {"key": "name", "value": "Kyle Chard"}}
         )
 
-    def test_nothing_behind_the_address_is_a_flag(self):
+    def test_arguments_after_the_address_are_never_flags(self):
         fake = self.fake(reply(200, {"code": "success"}))
         for key, value in (
             ("k", "-5"),
@@ -386,7 +386,7 @@ class Client(Cli):
         self.expect(self.vesper("client", fake.url), 2)
         self.expect(self.vesper("client", "--endpoints", "x:1", fake.url, "k"), 2)
 
-    def test_the_answer_is_one_line_whatever_its_shape(self):
+    def test_the_answer_is_printed_on_one_line(self):
         fake = self.fake(
             reply(200, '{\n  "code": "success",\n  "payload": {"key": "k", "value": 1e999}\n}\n')
         )
@@ -396,7 +396,7 @@ class Client(Cli):
             b'{"code":"success","payload":{"key":"k","value":1e999}}\n',
         )
 
-    def test_exit_codes_follow_the_answer(self):
+    def test_the_answer_decides_the_exit_code(self):
         fail = {"code": "fail", "payload": {"key": "k"}}
         for answer, get_code, put_code in [
             (reply(200, fail), 3, 5),
@@ -422,7 +422,7 @@ class Client(Cli):
 class Usage(Cli):
     COMMANDS = ("server", "client", "get", "put", "delete", "status")
 
-    def test_help_goes_to_stdout_and_leads_with_examples(self):
+    def test_help_goes_to_stdout_and_begins_with_examples(self):
         for command in self.COMMANDS:
             for arguments in ((command, "--help"), ("--help", command), (command, "-h")):
                 result = self.vesper(*arguments)
@@ -444,7 +444,7 @@ class Usage(Cli):
         self.assertEqual(result.code, 0)
         self.assertRegex(result.out.decode(), r"^vesper \d+\.\d+\.\d+\n$")
 
-    def test_what_is_not_understood_is_refused_with_a_hint(self):
+    def test_invalid_arguments_are_refused_with_a_hint(self):
         for arguments in (
             [],
             ["frobnicate"],

@@ -11,7 +11,7 @@ PUT_REPLY = {"key": "name", "revision": 7, "create_revision": 5, "version": 2}
 
 
 class Once(Cli):
-    def test_a_write_is_sent_again_with_its_key_until_its_outcome_is_known(self):
+    def test_a_write_is_retried_with_its_key_until_its_outcome_is_known(self):
         for broken in (
             None,
             b"HTTP/1.1 200 OK\r\nContent-Le",
@@ -35,12 +35,12 @@ class Once(Cli):
                 [(r.method, r.target.split("?")[0], r.body) for r in good.requests],
             )
 
-    def test_a_read_has_no_key(self):
+    def test_a_read_has_no_idempotency_key(self):
         fake = self.fake(reply(200, b"v"))
         self.expect(self.vesper("get", "k", endpoints=[fake.url]), 0, b"v")
         self.assertNotIn("idempotency-key", fake.requests[0].headers)
 
-    def test_once_a_write_may_be_applied_only_an_answer_to_its_key_says_otherwise(self):
+    def test_if_a_write_may_be_applied_only_an_answer_stored_with_its_key_decides(self):
         for later in (
             problem(429, "overloaded"),
             problem(503, "no_leader"),
@@ -61,7 +61,7 @@ class Once(Cli):
             self.expect(result, code, b"7\n" if code == 0 else b"")
             self.assertEqual(len({r.headers["idempotency-key"] for r in fake.requests}), 1)
 
-    def test_a_write_that_may_be_applied_is_asked_for_until_the_timeout_where_nobody_is_left(self):
+    def test_a_write_that_may_be_applied_is_retried_until_the_timeout(self):
         fake = self.fake(None)
 
         def answer(request, connection):

@@ -69,7 +69,7 @@ class Status(Cli):
             lines[3], ["2", fakes[2].url, "follower", "3", "0", "40", "40", "36", "4", "1h02m"]
         )
 
-    def test_nodes_that_are_down_or_frozen_are_shown_and_cost_one_timeout(self):
+    def test_nodes_that_are_down_or_frozen_are_shown_after_one_timeout(self):
         fakes = self.cluster(["leader", "follower", "follower", "follower"])
         fakes[1].close()
         self.fakes.remove(fakes[1])
@@ -82,7 +82,7 @@ class Status(Cli):
         self.assertRegex(lines[3], r"^2 .*unreachable .*no answer in time")
         self.assertLess(result.seconds, 3.9)
 
-    def test_no_leader_and_no_node_end_with_5(self):
+    def test_the_exit_code_is_5_without_a_leader_and_without_a_node(self):
         fakes = self.cluster(["follower", "candidate"], leader=None)
         result = self.vesper("status", endpoints=[fakes[0].url])
         self.assertEqual((result.code, len(result.out.splitlines())), (5, 3))
@@ -90,7 +90,7 @@ class Status(Cli):
         result = self.vesper("status", endpoints=[refused_url()])
         self.assertEqual((result.code, len(result.out.splitlines())), (5, 2))
 
-    def test_json_is_for_scripts(self):
+    def test_json_is_one_line_with_the_leader_and_all_nodes(self):
         fakes = self.cluster(["follower", "leader"], leader=1)
         down = refused_url()
         for flag in (["--json"], ["-o", "json"]):
@@ -102,7 +102,7 @@ class Status(Cli):
             self.assertEqual(report["nodes"][1]["status"]["role"], "leader")
             self.assertEqual(report["nodes"][2]["address"], down)
 
-    def test_what_answers_and_is_no_vesper_is_not_taken_for_a_node(self):
+    def test_a_server_that_is_not_vesper_is_shown_as_unreachable(self):
         for answer in (
             reply(200, "<html>"),
             reply(200, {"ok": True}),
@@ -113,12 +113,12 @@ class Status(Cli):
             self.assertEqual(result.code, 5)
             self.assertIn(b"unreachable", result.out)
 
-    def test_raw_has_no_header_and_tabs(self):
+    def test_raw_has_tabs_and_no_header(self):
         fakes = self.cluster(["leader"])
         result = self.vesper("status", "-o", "raw", endpoints=[fakes[0].url])
         self.assertEqual(result.out.decode().split("\t")[:3], ["0", fakes[0].url, "leader"])
 
-    def test_a_member_that_moved_is_shown_where_it_is_found(self):
+    def test_a_member_that_moved_is_shown_at_its_new_address(self):
         # The first one's list is older than the leader's move, or it announces the log's address.
         fakes = self.cluster(["follower", "leader", "follower"], leader=1)
         stale = self.body(fakes, 0, "follower", leader=1)
@@ -141,13 +141,13 @@ class Status(Cli):
                 ],
             )
 
-    def test_an_endpoint_that_does_not_answer_is_shown_though_its_server_is_found_elsewhere(self):
+    def test_an_endpoint_that_does_not_answer_is_always_shown(self):
         fakes = self.cluster(["leader"])
         down = refused_url()
         result = self.vesper("status", "-o", "raw", endpoints=[down, fakes[0].url])
         self.assertEqual((result.code, len(result.out.splitlines())), (0, 2))
 
-    def test_servers_of_two_clusters_are_shown_apart(self):
+    def test_servers_of_two_clusters_are_shown_separately(self):
         ours, theirs = self.cluster(["leader", "follower"]), self.cluster(["leader", "follower"])
         for i, role in enumerate(["leader", "follower"]):
             body = self.body(theirs, i, role)

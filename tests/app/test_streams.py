@@ -118,20 +118,20 @@ class Streams(Cli):
             if stream is not None:
                 os.close(stream)
 
-    def test_the_table_is_right_where_all_can_be_written(self):
+    def test_the_table_of_exit_codes_is_right_if_all_streams_work(self):
         for arguments, code, prints in self.table:
             with self.subTest(arguments=arguments):
                 found, out, err = self.captured(arguments)
                 self.assertEqual((found, out != b""), (code, prints), err)
 
-    def test_an_exit_code_stands_where_stderr_cannot_be_written(self):
+    def test_a_broken_stderr_does_not_change_the_exit_code(self):
         for kind, make in BROKEN.items():
             for arguments, code, prints in self.table:
                 with self.subTest(arguments=arguments, stderr=kind):
                     found, out, _ = self.broken(make, "stderr", arguments)
                     self.assertEqual((found, out != b""), (code, prints))
 
-    def test_a_result_that_cannot_be_written_to_stdout_is_exit_code_1(self):
+    def test_a_result_that_cannot_be_written_to_stdout_ends_with_1(self):
         for kind, make in BROKEN.items():
             for arguments, code, prints in self.table:
                 with self.subTest(arguments=arguments, stdout=kind):
@@ -140,13 +140,13 @@ class Streams(Cli):
                     self.assertEqual(found, 1 if prints and code == 0 else code, err)
                     self.assertEqual("stdout" in err, prints, err)
 
-    def test_three_closed_descriptors_change_no_exit_code_but_that_of_a_lost_result(self):
+    def test_closed_descriptors_change_the_exit_code_only_if_a_result_is_lost(self):
         for arguments, code, prints in self.table:
             with self.subTest(arguments=arguments):
                 found = self.run_with(arguments, stdin=None)
                 self.assertEqual(found, 1 if prints and code == 0 else code)
 
-    def test_a_write_that_took_effect_and_could_not_be_printed_says_so(self):
+    def test_an_error_on_stdout_says_that_the_write_took_effect(self):
         for arguments, code, prints in self.table:
             if code == 0 and "--help" not in arguments:
                 with self.subTest(arguments=arguments):
@@ -154,20 +154,20 @@ class Streams(Cli):
                     is_write = arguments[0] in ("put", "delete") or arguments[-1] == "v"
                     self.assertEqual("took effect" in err, is_write, err)
 
-    def test_a_closed_stdin_is_no_empty_value(self):
+    def test_a_closed_stdin_is_not_an_empty_value(self):
         fake = self.fake(reply(200, PUT_REPLY))
         code, out, err = self.captured(["put", "k", "-", "--endpoints", fake.url], stdin=None)
         self.assertEqual((code, out, fake.requests), (1, b"", []), err)
         self.assertIn("standard input", err)
 
-    def test_no_socket_takes_the_place_of_a_closed_descriptor(self):
+    def test_no_socket_gets_the_number_of_a_closed_descriptor(self):
         # Were it otherwise, the value would go to the server after the request, or nowhere.
         seen = []
         fake = self.fake(lambda r, c: seen.append(r) or reply(200, b"x" * 100000))
         self.assertEqual(self.run_with(["get", "k", "--endpoints", fake.url], stdin=None), 1)
         self.assertEqual(len(seen), 1)
 
-    def test_a_pipe_that_another_process_made_non_blocking_is_waited_for(self):
+    def test_output_waits_for_a_pipe_that_another_process_made_non_blocking(self):
         reader, writer = os.pipe()
         os.set_blocking(writer, False)
         value = bytes(range(256)) * 4096
@@ -178,7 +178,7 @@ class Streams(Cli):
             self.assertEqual(out.read(), value)
         self.assertEqual(command.wait(SECONDS), 0)
 
-    def test_a_non_blocking_stdin_is_waited_for(self):
+    def test_input_waits_for_a_non_blocking_stdin(self):
         reader, writer = os.pipe()
         os.set_blocking(reader, False)
         fake = self.fake(reply(200, PUT_REPLY))

@@ -19,14 +19,14 @@ ROUNDS = 4 if LONG else 1
 SOME = 1000 if LONG else 200
 
 
-@case('a follower with a full disk is not missed, and catches up when there is space')
+@case('the cluster serves without a follower whose disk is full, and it catches up later')
 def _(binary):
     with SmallDisks(binary, 3, DISK) as cluster, Workload(cluster, 5001) as load:
         load.wait_acknowledged(SOME)
         for turn in range(ROUNDS):
             leader, victim = cluster.wait_leader(), cluster.followers()[turn % 2]
             fill_up(victim)
-            Pour(leader, turn).until('its disk being full', lambda v=victim: is_full(v))
+            Pour(leader, turn).until('its disk was full', lambda v=victim: is_full(v))
             load.wait_acknowledged(SOME)
             make_space(victim)
             load.wait_acknowledged(SOME)
@@ -36,7 +36,7 @@ def _(binary):
         load.expect_no_errors_where_up()
 
 
-@case('a follower whose disk stalls slows nobody')
+@case('a follower whose disk stalls does not slow clients down')
 def _(binary):
     with Cluster(binary, 3) as cluster, Workload(cluster, 5005) as load:
         load.wait_acknowledged(SOME)
@@ -55,7 +55,7 @@ def _(binary):
         load.expect_no_errors_where_up()
 
 
-@case('a disk that fails ends the process with exit code 12, and the others go on')
+@case('a disk that fails ends the process with exit code 12, and the other nodes keep serving')
 def _(binary):
     with Cluster(binary, 3) as cluster, Workload(cluster, 5006) as load:
         load.wait_acknowledged(SOME)
@@ -73,7 +73,7 @@ def _(binary):
         load.expect_no_errors_where_up()
 
 
-@case('a disk that becomes read-only ends the process with exit code 12, a start on it with 11')
+@case('a read-only disk ends a running process with exit code 12 and a start with 11')
 def _(binary):
     with Cluster(binary, 3, start=False) as cluster, RealDisk(cluster.nodes[1], 64) as disk:
         victim = cluster.nodes[1]
@@ -86,10 +86,10 @@ def _(binary):
             expect_equal(victim.reap(10), 12, 'exit code')
             said = victim.log_text()[before:]
             expect_equal(len(re.findall(r' E n1 .*Read-only file system', said)), 1,
-                         f'times that it says so in:\n{said}\nthat')
+                         f'number of lines about it in:\n{said}\n')
             load.wait_acknowledged(SOME)
             victim.start()
-            expect_equal(victim.reap(10), 11, 'exit code of a start')
+            expect_equal(victim.reap(10), 11, 'exit code of the next start')
             said = victim.log_text().splitlines()[-1]
             expect('Read-only file system' in said, f'it said: {said}')
             load.wait_acknowledged(SOME)
@@ -97,7 +97,7 @@ def _(binary):
             load.expect_no_errors_where_up()
 
 
-@case('a node leaves the last bytes of a shared disk to others, and keeps none when it has ended')
+@case('a node leaves the last bytes of a shared disk free, and keeps no spare after it ends')
 def _(binary):
     with SmallDisks(binary, 1, DISK) as cluster:
         node = cluster.nodes[0]
@@ -114,7 +114,7 @@ def _(binary):
         fill_up(node, leave=3 * MIB + MIB // 2)
         refused = Pour(node, 5010)(8)
         expect(refused is not None and refused.status in (504, 507), f'{refused}')
-        expect(is_full(node), 'it does not say that its disk is full')
+        expect(is_full(node), 'it does not report a full disk')
         expect('spare' not in os.listdir(node.dir), os.listdir(node.dir))
         expect(free_bytes(node) >= MIB // 4, f'{free_bytes(node)} bytes are free')
         make_space(node)
@@ -122,7 +122,7 @@ def _(binary):
         cluster.wait_ready()
 
 
-@case('a torn tail on a full disk: what was never finished makes room, and the node starts')
+@case('a node with a torn tail on a full disk deletes unfinished files and starts')
 def _(binary):
     with SmallDisks(binary, 1, DISK) as cluster:
         node = cluster.nodes[0]
@@ -140,7 +140,7 @@ def _(binary):
         expect_equal(node.api().get('name').json()['value'], 'last-one', 'the value')
 
 
-@case('a limit on the size of files is a full disk: what fits is used, and snapshots are given up')
+@case('a limit on file sizes acts like a full disk: what fits is used, snapshots are abandoned')
 def _(binary):
     with Cluster(binary, 3, flags=['--snapshot-bytes', str(4 * MIB)]) as cluster:
         victim = cluster.followers()[0]
@@ -150,7 +150,7 @@ def _(binary):
         refused = Pour(cluster.wait_leader(), 5008)(12)
         expect(refused is None, f'refused: {refused}')
         cluster.wait_equal()
-        wait_for('a snapshot that does not fit to be given up', lambda: failed_snapshots(victim))
+        wait_for('a snapshot that does not fit to be abandoned', lambda: failed_snapshots(victim))
         expect(max(os.path.getsize(os.path.join(victim.dir, name))
                    for name in os.listdir(victim.dir)) <= 2 * MIB, os.listdir(victim.dir))
         expect_equal(victim.terminate(), 0, 'exit code')
@@ -164,7 +164,7 @@ def failed_snapshots(node):
     return int(re.search(r'^vesper_snapshots_failed_total (\d+)$', text, re.M).group(1))
 
 
-@case('a disk that cannot be read at the start is refused with exit code 11, by file and offset')
+@case('an unreadable disk ends a start with exit code 11, and the error names file and offset')
 def _(binary):
     with Cluster(binary, 1) as cluster:
         node = cluster.nodes[0]
@@ -248,17 +248,17 @@ def kill_everywhere(binary, numbers, flags=(), size=100, count=20, fresh=False):
         expect(died > len(numbers) // 2, f'only {died} of {len(numbers)} were killed')
 
 
-@case('killed at each call of its first start, a node starts again and has what it acknowledged')
+@case('a node that is killed at any call of its first start keeps what it acknowledged')
 def _(binary):
     kill_everywhere(binary, range(1, 25 if LONG else 13), count=40, fresh=True)
 
 
-@case('killed at any call of restarts and small writes, a node has what it acknowledged')
+@case('a node that is killed at any call of restarts and small writes keeps what it acknowledged')
 def _(binary):
     kill_everywhere(binary, range(1, 30, 1 if LONG else 3), count=40)
 
 
-@case('killed at any call while its log gets new segments, a node has what it acknowledged')
+@case('a node that is killed at any call for a new log segment keeps what it acknowledged')
 def _(binary):
     kill_everywhere(binary, range(1, 160, 1 if LONG else 16),
                     size=256 << 10, count=60)

@@ -19,12 +19,12 @@ def verified(cluster, load):
     load.verify()
 
 
-@case('the leader is killed and restarted, three nodes: a delay for clients, not an error')
+@case('clients see a delay but no error when the leader of three nodes is killed and restarted')
 def _(binary):
     kill_leaders(binary, 3, seed=11)
 
 
-@case('the leader is killed and restarted, five nodes: a delay for clients, not an error')
+@case('clients see a delay but no error when the leader of five nodes is killed and restarted')
 def _(binary):
     kill_leaders(binary, 5, seed=12)
 
@@ -42,7 +42,7 @@ def kill_leaders(binary, count, seed):
         load.expect_no_errors_where_up()
 
 
-@case('a follower is killed and restarted: the clients of the others notice nothing')
+@case('clients of other nodes notice nothing when a follower is killed and restarted')
 def _(binary):
     with Cluster(binary, 3) as cluster, Workload(cluster, 21) as load:
         load.wait_acknowledged(SOME)
@@ -61,7 +61,7 @@ def _(binary):
         load.expect_no_errors_where_up()
 
 
-@case('everything is killed at once and restarted: what was acknowledged is there')
+@case('nothing acknowledged is lost when all nodes are killed at once and restarted')
 def _(binary):
     with Cluster(binary, 3) as cluster, Workload(cluster, 31) as load:
         load.wait_acknowledged(SOME)
@@ -77,7 +77,7 @@ def _(binary):
         verified(cluster, load)
 
 
-@case('any two of five are killed: the other three go on')
+@case('three of five nodes keep serving when any two are killed')
 def _(binary):
     with Cluster(binary, 5) as cluster, Workload(cluster, 41, clients=10) as load:
         load.wait_acknowledged(SOME)
@@ -92,7 +92,7 @@ def _(binary):
         load.expect_no_errors_where_up()
 
 
-@case('a paused follower is not missed and catches up')
+@case('the cluster serves without a paused follower, and it catches up')
 def _(binary):
     with Cluster(binary, 3) as cluster, Workload(cluster, 51) as load:
         load.wait_acknowledged(SOME)
@@ -107,7 +107,7 @@ def _(binary):
         load.expect_no_errors_where_up()
 
 
-@case('a paused leader is replaced, and when it wakes it neither acknowledges nor reads stale')
+@case('a paused leader is replaced, and neither acknowledges writes nor reads stale when resumed')
 def _(binary):
     with Cluster(binary, 3) as cluster, Workload(cluster, 61) as load:
         load.wait_acknowledged(SOME)
@@ -115,7 +115,7 @@ def _(binary):
             old = cluster.wait_leader()
             old.pause()
             load.wait_acknowledged(SOME)
-            expect(cluster.wait_leader() is not old, 'the paused leader is still followed')
+            expect(cluster.wait_leader() is not old, 'no other leader')
             old.resume()
             cluster.wait_ready()
             load.wait_acknowledged(SOME)
@@ -123,12 +123,12 @@ def _(binary):
         load.expect_no_errors_where_up()
 
 
-@case('with a majority paused nothing is acknowledged, leader left alone')
+@case('nothing is acknowledged while all nodes but the leader are paused')
 def _(binary):
     majority_paused(binary, 71, lambda leader, node: node is not leader)
 
 
-@case('with a majority paused nothing is acknowledged, follower left alone')
+@case('nothing is acknowledged while all nodes but one follower are paused')
 def _(binary):
     def all_but_one_follower(leader, node):
         others = [n for n in leader.cluster.nodes if n is not leader]
@@ -195,7 +195,7 @@ def _(binary):
             verified(cluster, load)
 
 
-@case('a rolling restart by SIGTERM is a delay for the clients of the other nodes')
+@case('clients of the other nodes see only delays during a rolling restart by SIGTERM')
 def _(binary):
     with Cluster(binary, 3) as cluster, Workload(cluster, 91) as load:
         load.wait_acknowledged(SOME)
@@ -207,7 +207,7 @@ def _(binary):
         load.expect_no_errors_where_up()
 
 
-@case('a node alone is a cluster, and keeps what it acknowledged over a kill')
+@case('a cluster of one node serves, and a kill loses nothing that it acknowledged')
 def _(binary):
     with Cluster(binary, 1) as cluster, Workload(cluster, 101, clients=4) as load:
         load.wait_acknowledged(SOME)
@@ -218,7 +218,7 @@ def _(binary):
         verified(cluster, load)
 
 
-@case('nodes that are started one after the other serve as soon as a majority is there')
+@case('nodes that start one after the other serve as soon as a majority is up')
 def _(binary):
     with Cluster(binary, 3, start=False) as cluster:
         first, second, third = cluster.nodes

@@ -13,14 +13,14 @@ ROUNDS = 4 if LONG else 1
 SOME = 1000 if LONG else 200
 
 
-@case('a leader with a full disk hands over, and the cluster goes on')
+@case('a leader with a full disk transfers leadership, and the cluster keeps serving')
 def _(binary):
     with SmallDisks(binary, 3, DISK) as cluster, Workload(cluster, 5002) as load:
         load.wait_acknowledged(SOME)
         for turn in range(ROUNDS):
             leader = cluster.wait_leader()
             fill_up(leader)
-            Pour(cluster.followers()[0], turn).until('its disk being full',
+            Pour(cluster.followers()[0], turn).until('its disk was full',
                                                      lambda n=leader: is_full(n))
             wait_for('another one to lead', lambda n=leader: cluster.find_leader() not in (None, n))
             load.wait_acknowledged(SOME)
@@ -31,7 +31,7 @@ def _(binary):
         load.expect_no_errors_where_up()
 
 
-@case('with the disks of a majority full writes get 507 and reads go on, until there is space')
+@case('while the disks of a majority are full, writes get 507 and reads are served')
 def _(binary):
     with SmallDisks(binary, 3, DISK) as cluster:
         # All disks begin with equal room. A node with a full disk cannot append what was committed
@@ -73,7 +73,7 @@ def refused_for_space(cluster, seed):
     expect_equal([reply.code for reply in replies], ['disk_full'] * 3, f'{replies}')
 
 
-@case('a leader whose disk stalls hands over, and delays nobody for longer than that takes')
+@case('a leader whose disk stalls transfers leadership, and clients wait no longer than that')
 def _(binary):
     with Cluster(binary, 3) as cluster, Workload(cluster, 5004) as load:
         load.wait_acknowledged(SOME)

@@ -36,10 +36,10 @@ def _(binary):
         port = free_ports(1)[0]
         refused(cluster.server_args(node) + ['--listen', f'127.0.0.1:{port}'], 11,
                 r'lock|in use|another')
-        expect_equal(node.api().put('name', 'b').status, 200, 'the first server goes on')
+        expect_equal(node.api().put('name', 'b').status, 200, 'a write through the first server')
 
 
-@case('neither removing files nor moving them lets a second server write the same log')
+@case('a second server cannot write the same log, even after files were removed or moved')
 def _(binary):
     with Cluster(binary, 1) as cluster:
         node = cluster.nodes[0]
@@ -68,7 +68,7 @@ def _(binary):
         # Another process holds a file LOCK. That means nothing, because this file is not the lock.
         os.rmdir(node.dir)
         os.rename(moved, node.dir)
-        expect_equal(api.put('name', 'b').status, 200, 'the first server goes on')
+        expect_equal(api.put('name', 'b').status, 200, 'a write through the first server')
         node.kill()
         for path in (node.dir, linked):
             open(os.path.join(path, 'LOCK'), 'wb').close()
@@ -84,7 +84,7 @@ def _(binary):
         other = os.path.join(cluster.dir, 'other')
         refused([binary, 'server', '0', cluster.list, '--data-dir', other], 10,
                 f'{node.port}')
-        expect_equal(node.api().put('name', 'b').status, 200, 'the first server goes on')
+        expect_equal(node.api().put('name', 'b').status, 200, 'a write through the first server')
 
 
 @case('the data directory of another id is refused with exit code 11')
@@ -119,7 +119,7 @@ def named_cluster(node):
     return view and view.get('cluster_seen')
 
 
-@case('a server with the data of another cluster goes on, says so, and both clusters stay whole')
+@case('a server with the data of another cluster keeps running, reports it, and harms neither')
 def _(binary):
     with Cluster(binary, 3) as cluster, Cluster(binary, 3) as foreign:
         expect_equal(cluster.nodes[0].api().put('name', 'ours').status, 200, 'a write')
@@ -138,15 +138,15 @@ def _(binary):
         expect_equal(ours.status()['cluster'], names[1], 'the cluster of its data')
         wait_for('an error line', lambda: says(ours, 'E', f'{names[0]}.*{names[1]}'), 5)
         expect_unready(ours, names[0])
-        expect(ours.status()['last_index'] >= entries, 'what it holds')
-        expect_equal(cluster.nodes[1].api().put('other', 'x').status, 200, 'the two others go on')
+        expect(ours.status()['last_index'] >= entries, 'its log became shorter')
+        expect_equal(cluster.nodes[1].api().put('other', 'x').status, 200, 'a write without it')
         ours.kill()
         ours.dir = own
         cluster.restart(ours)
         foreign.restart(theirs)
         expect_equal(ours.api().get('name').json()['value'], 'ours', 'the value')
         expect_equal(theirs.api().get('name').json()['value'], 'theirs', 'the value')
-        expect_equal(cluster.wait_leader().status()['term'] >= term, True, 'terms never fall')
+        expect_equal(cluster.wait_leader().status()['term'] >= term, True, 'the term did not fall')
 
 
 def expect_no_second_cluster(empty, keeper, before):
@@ -155,7 +155,7 @@ def expect_no_second_cluster(empty, keeper, before):
     name = before['cluster']
     for node in empty:
         wait_for(f'{node} to name the cluster', lambda n=node: named_cluster(n) == name)
-        wait_for(f'{node} to say so as an error', lambda n=node: says(n, 'E', name))
+        wait_for(f'{node} to log it as an error', lambda n=node: says(n, 'E', name))
         view = node.status()
         expect('cluster' not in view and view['leader'] is None, f'{view}')
         expect_unready(node, name, '--data-dir')
@@ -165,7 +165,7 @@ def expect_no_second_cluster(empty, keeper, before):
     expect(view['cluster'] == name and view['last_index'] >= before['last_index'], f'{view}')
 
 
-@case('two of three lose their disks: they found no second cluster, in whatever order they start')
+@case('two of three servers that lost their disks found no second cluster, in any order of starts')
 def _(binary):
     for empty_first in (False, True):
         with Cluster(binary, 3, ['--found-after', '1s']) as cluster:
@@ -180,7 +180,7 @@ def _(binary):
                 node.start()
             if empty_first:
                 for node in empty:
-                    wait_for('it to say who is missing',
+                    wait_for('it to name the missing server',
                              lambda n=node: f'no word from server 0 ({keeper.url})' in n.log_text())
                 keeper.start()
             expect_no_second_cluster(empty, keeper, before)
@@ -191,7 +191,7 @@ def _(binary):
             expect_no_second_cluster(empty, keeper, before)
 
 
-@case('a cluster of one whose list grows keeps its data, and the new servers found none beside it')
+@case('a cluster of one whose list grows keeps its data, and new servers found no second cluster')
 def _(binary):
     for restarted in (False, True):
         with Cluster(binary, 3, ['--found-after', '1s'], start=False) as cluster:
@@ -211,10 +211,10 @@ def _(binary):
                 node.start()
             expect_no_second_cluster(new, first, before)
             cluster.wait_ready([first])
-            expect_equal(first.api().put('name', 'kept').status, 200, 'it serves')
+            expect_equal(first.api().put('name', 'kept').status, 200, 'a write by itself')
 
 
-@case('a new cluster waits for a server that says nothing, counts down, and then does without it')
+@case('a new cluster waits for a silent server, counts down, and then starts without it')
 def _(binary):
     with Cluster(binary, 3, ['--found-after', '2s'], start=False) as cluster:
         late = cluster.nodes[2]
@@ -225,25 +225,25 @@ def _(binary):
                  in cluster.nodes[0].log_text())
         expect_unready(cluster.nodes[0], 'no word from server 2')
         cluster.wait_ready(cluster.nodes[:2])
-        expect(time.monotonic() - begun >= 2, 'founded before the time was over')
+        expect(time.monotonic() - begun >= 2, 'the cluster was founded too early')
         for left in (2, 1):
             expect(any(f'without it in {left} s' in node.log_text() for node in cluster.nodes[:2]),
                    f'no line says {left} s')
         cluster.restart(late)
-        expect_equal(late.api().put('name', 'a').status, 200, 'the late one is taken in')
+        expect_equal(late.api().put('name', 'a').status, 200, 'a write through the late server')
 
 
-@case('servers that have all said that they have nothing do not wait')
+@case('a new cluster does not wait if all servers report that they have no data')
 def _(binary):
     with Cluster(binary, 5, ['--found-after', '1h'], start=False) as cluster:
         begun = time.monotonic()
         for node in cluster.nodes:
             node.start()
         cluster.wait_ready()
-        expect(time.monotonic() - begun < 2 * SLOW, 'it took too long')
+        expect(time.monotonic() - begun < 2 * SLOW, 'the cluster took too long to start')
 
 
-@case('a wiped disk is refused by name, does not count as a vote, and the others go on')
+@case('a server with a wiped disk is named and refused, has no vote, and the others keep serving')
 def _(binary):
     with Cluster(binary, 3) as cluster:
         for n in range(20):
@@ -259,8 +259,8 @@ def _(binary):
         def named():
             return any(re.search(r'incarnation|wiped', node.log_text()[before[node]:], re.I)
                        for node in cluster.nodes)
-        wait_for('somebody to name the wiped disk', named)
-        expect_equal(leader.api().put('name', 'a').status, 200, 'the two others go on')
+        wait_for('a node to report the wiped disk', named)
+        expect_equal(leader.api().put('name', 'a').status, 200, 'a write without it')
         # The running nodes are a majority only with the wiped node, which must not count.
         follower.kill()
         for node in (leader, wiped):
@@ -277,7 +277,7 @@ def _(binary):
             wiped.reap(1)
 
 
-@case('an older copy of a data directory takes no part, and both sides say so')
+@case('a server with an older copy of its data takes no part, and both sides report it')
 def _(binary):
     with Cluster(binary, 3) as cluster:
         def write(first, count):
@@ -302,10 +302,10 @@ def _(binary):
 
         def says(node):
             return re.search(rf' E n{node.id} .*older copy.*', node.log_text()[before[node]:])
-        wait_for('the victim to say so', lambda: says(victim))
-        wait_for('the leader to say so', lambda: says(leader))
+        wait_for('the victim to report it', lambda: says(victim))
+        wait_for('the leader to report it', lambda: says(leader))
         for node in (victim, leader):
-            expect(re.search('empty', says(node).group(0)), f'no hint in: {says(node).group(0)}')
+            expect(re.search('empty', says(node).group(0)), f'no advice in: {says(node).group(0)}')
             flags = [member.get('regressed') for member in node.status()['members']]
             expect_equal(flags, [True if n is victim else None for n in cluster.nodes],
                          f'regressed members at {node}')
@@ -331,7 +331,7 @@ def _(binary):
             expect_equal(victim.api().get(f'k{n}').json()['value'], 'v', f'k{n}')
 
 
-@case('without --data-dir the data lies beside the list, whatever the current directory')
+@case('without --data-dir the data is beside the list, whatever the current directory is')
 def _(binary):
     with Cluster(binary, 1, start=False) as cluster:
         node = cluster.nodes[0]
@@ -349,7 +349,7 @@ def _(binary):
         expect_equal(os.listdir(elsewhere), [], 'the current directory')
 
 
-@case('a bad list, a bad id and a directory that cannot be are refused with their exit codes')
+@case('a bad list, a bad id and an unusable directory are refused with their exit codes')
 def _(binary):
     with Cluster(binary, 1, start=False) as cluster:
         node = cluster.nodes[0]
@@ -366,7 +366,7 @@ def _(binary):
         refused([binary, 'server', '0', cluster.list, '--data-dir', blocked], 11, 'file')
 
 
-@case('a flipped byte in the middle of a log is damage: refused with exit code 11')
+@case('a log with a flipped byte in the middle is refused with exit code 11')
 def _(binary):
     with Cluster(binary, 1) as cluster:
         node = cluster.nodes[0]
@@ -381,7 +381,7 @@ def _(binary):
         refused(cluster.server_args(node), 11, os.path.basename(path))
 
 
-@case('half a frame behind the last write is a torn tail: the node starts and nothing is lost')
+@case('a node with half a frame after its last write starts and has lost nothing')
 def _(binary):
     with Cluster(binary, 1) as cluster:
         node = cluster.nodes[0]

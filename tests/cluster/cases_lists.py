@@ -33,7 +33,7 @@ def announced_leader(node):
     return node.api().request('GET', '/').headers.get('vesper-leader')
 
 
-@case('a member that moved is announced under the address of the list, not under that of the log')
+@case('a member that moved is announced at its address in the list, not at the one in the log')
 def _(binary):
     with Cluster(binary, 3) as cluster:
         expect_equal(cluster.nodes[0].api().put('name', 'a').status, 200, 'a write')
@@ -47,7 +47,7 @@ def _(binary):
             # Each node leads in turn, so that each is announced as the leader.
             moved = cluster.nodes[2].api().request('POST', f'/cluster/transfer?to={node.id}')
             expect_equal((moved.status, moved.json()['leader']), (200, node.url), 'a transfer')
-            expect(cluster.wait_leader() is node, 'who leads')
+            expect(cluster.wait_leader() is node, 'another node leads')
             for teller in cluster.nodes:
                 expect_equal(announced_leader(teller), node.url, f'Vesper-Leader of {teller}')
                 status = teller.status()
@@ -60,7 +60,7 @@ def _(binary):
                          [(0, True), (1, True), (2, True)], 'the nodes of vesper status')
 
 
-@case('a node whose list is older than a move announces what its own list says')
+@case('a node whose list is older than a move announces the address in its own list')
 def _(binary):
     with Cluster(binary, 3) as cluster:
         expect_equal(cluster.nodes[0].api().put('name', 'a').status, 200, 'a write')
@@ -75,8 +75,8 @@ def _(binary):
         # The node with the stale list cannot reach the one that moved, so it cannot lead it.
         wait_for('another one to lead', lambda: leads(other))
         cluster.wait_ready()
-        expect_equal(stale.status()['members'][0]['address'], before, 'by its own list')
-        expect_equal(moved.status()['address'], moved.url, 'of itself it says where it listens')
+        expect_equal(stale.status()['members'][0]['address'], before, 'the address in its own list')
+        expect_equal(moved.status()['address'], moved.url, 'the address that it reports for itself')
         code, report = vesper_status(cluster)
         expect_equal(code, 0, 'vesper status')
         expect_equal([n['id'] for n in report['nodes']], [0, 1, 2], 'one row for each node')
@@ -101,15 +101,15 @@ def warnings(node, since):
     return [line for line in node.log_text()[since[node]:].splitlines() if ' voters' in line]
 
 
-@case('a list that is shorter or longer than the log is said at the start and in /status')
+@case('a list with fewer or more servers than the log is reported at the start and in /status')
 def _(binary):
     with Cluster(binary, 5) as cluster:
         expect_equal(cluster.nodes[0].api().put('name', 'a').status, 200, 'a write')
         cluster.wait_equal()
         five = [node.url for node in cluster.nodes]
         for node in cluster.nodes:
-            expect('list_mismatch' not in node.status(), f'{node} has the list of its log')
-            expect('voters, the list' not in node.log_text(), f'{node} warns of nothing')
+            expect('list_mismatch' not in node.status(), f'{node} reports a mismatch')
+            expect('voters, the list' not in node.log_text(), f'{node} warns of a mismatch')
         others = [f'http://127.0.0.1:{port}' for port in free_ports(2)]
         for listed, said, short in ((five[:3], 'the log has 5 voters, the list names 3', '3, 4'),
                                     (five + others, 'the log has 5 voters, the list names 7',
@@ -123,10 +123,10 @@ def _(binary):
                 expect(' W ' in lines[0] and said in lines[0] and short in lines[0], lines[0])
         restart_with(cluster, five)
         for node in cluster.nodes:
-            expect('list_mismatch' not in node.status(), f'{node} has the list of its log again')
+            expect('list_mismatch' not in node.status(), f'{node} still reports a mismatch')
 
 
-@case('a transfer to a server of the list that is no member is refused')
+@case('a transfer to a server of the list that is not a member is refused')
 def _(binary):
     with Cluster(binary, 3) as cluster:
         expect_equal(cluster.nodes[0].api().put('name', 'a').status, 200, 'a write')

@@ -115,10 +115,10 @@ def ask_again(cluster, writers):
                 expect_equal(told(reply), answer, f'the answer to {token} by {node}')
                 expect_equal(reply.headers.get('vesper-replayed'), 'true', f'{reply}')
         api.close()
-    expect_equal(cluster.wait_equal()['revision'], before, 'revision after all were repeated')
+    expect_equal(cluster.wait_equal()['revision'], before, 'revision after all retries')
 
 
-@case('leaders are killed between writes and answers: repeated elsewhere, each write counts once')
+@case('writes that are retried on other nodes after their leader was killed are applied once')
 def _(binary):
     with Cluster(binary, 3) as cluster:
         with Writers(cluster, 12) as writers:
@@ -136,8 +136,8 @@ def _(binary):
                 victim.kill()
                 cluster.restart(victim)
                 writers.wait_decided(SOME)
-        expect(writers.total('repeated') > 0, 'no write was caught by a kill')
-        expect(writers.total('replayed') > 0, 'no repeated write had been carried out')
+        expect(writers.total('repeated') > 0, 'no write was interrupted by a kill')
+        expect(writers.total('replayed') > 0, 'no repeated write had been applied before')
         ask_again(cluster, writers)
 
 
@@ -158,7 +158,7 @@ class Commands(Writer):
         self.decided = n
 
 
-@case('`vesper put` under killed and frozen leaders: never an unknown outcome, each counts once')
+@case('`vesper put` knows every outcome and writes once while leaders are killed and frozen')
 def _(binary):
     with Cluster(binary, 3) as cluster, Writers(cluster, 4, Commands) as writers:
         for turn in range(2 * ROUNDS):
@@ -176,7 +176,7 @@ def _(binary):
                 cluster.wait_ready()
 
 
-@case('nodes freeze and wake under writes that are repeated elsewhere: each counts once')
+@case('writes that are retried on other nodes while nodes freeze and resume are applied once')
 def _(binary):
     with Cluster(binary, 3) as cluster:
         with Writers(cluster, 9) as writers:
@@ -190,7 +190,7 @@ def _(binary):
         ask_again(cluster, writers)
 
 
-@case('all nodes are killed at once, again and again: what was decided is told the same')
+@case('retries get the same answer although all nodes are killed at once, repeatedly')
 def _(binary):
     with Cluster(binary, 3) as cluster:
         with Writers(cluster, 6) as writers:
@@ -204,7 +204,7 @@ def _(binary):
         ask_again(cluster, writers)
 
 
-@case('replies travel in a snapshot, to a node that was away and over a restart of all')
+@case('stored replies reach a node by snapshot, and survive a restart of all nodes')
 def _(binary):
     with Cluster(binary, 3) as cluster:
         away = cluster.followers()[0]
@@ -225,7 +225,7 @@ def _(binary):
         ask_again(cluster, writers)
 
 
-@case('one token at all nodes at once is carried out once, and told to all')
+@case('a request sent to all nodes at once with one idempotency key is applied once')
 def _(binary):
     with Cluster(binary, 3) as cluster:
         for turn in range(10 * ROUNDS):
@@ -248,5 +248,5 @@ def _(binary):
             expect_equal(len({told(reply) for reply in replies}), 1, f'answers: {replies}')
             expect_equal(replies[0].json()['version'], turn + 1, f'{replies[0]}')
             first = [r for r in replies if 'vesper-replayed' not in r.headers]
-            expect_equal(len(first), 1, f'answers that are no replays: {replies}')
+            expect_equal(len(first), 1, f'answers that are not replays: {replies}')
         cluster.wait_equal()

@@ -60,15 +60,15 @@ def overload(binary, connections, depth, flags=()):
         return refusals
 
 
-@case('ten times the clients, and each sends sixteen writes at once: no other leader, 80 % goodput')
+@case('ten times the clients with sixteen writes each depose no leader and keep 80 % goodput')
 def _(binary):
     overload(binary, 640, 16)
 
 
-@case('ten times what may be in flight: the rest is refused, no other leader, 80 % goodput')
+@case('ten times the limit in flight is refused in part, deposes no leader, keeps 80 % goodput')
 def _(binary):
     refused = overload(binary, 640, 4, ['--max-inflight', '65536'])
-    expect(refused > 0, 'nothing was refused: that was no overload')
+    expect(refused > 0, 'nothing was refused, so there was no overload')
 
 
 def put(number):
@@ -105,7 +105,7 @@ class Full:
             node.resume()
 
 
-@case('who is refused hears when to come back, and is not read before')
+@case('a refused client is told when to retry, and its connection is not read earlier')
 def _(binary):
     with Full(binary) as full:
         impatient = Connection(full.leader.port)
@@ -113,7 +113,7 @@ def _(binary):
         reply = impatient.read()
         expect_equal((reply.status, reply.code), (429, 'overloaded'), f'{reply}')
         expect_equal((reply.headers['retry-after'], reply.json()['retry_after_ms']), ('1', 1000),
-                     'when to come back')
+                     'when to retry')
         begin = time.monotonic()
         full.resume()
         expect_equal(full.first.read().status, 200, 'the write that was in flight')
@@ -124,7 +124,7 @@ def _(binary):
         impatient.close()
 
 
-@case('SIGTERM answers who is held, too')
+@case('SIGTERM also answers clients whose connections are held back')
 def _(binary):
     with Full(binary) as full:
         held = Connection(full.leader.port)

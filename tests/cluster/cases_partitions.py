@@ -25,7 +25,7 @@ class Parted(Scene):
 
     def verify(self):
         super().verify()
-        expect(self.cluster.switch.dropped() > 0, 'not one packet was dropped')
+        expect(self.cluster.switch.dropped() > 0, 'no packet was dropped')
 
     def cut(self, cuts, without=(), losses=()):
         """From now on the nodes in `without` are not expected to serve."""
@@ -53,14 +53,14 @@ class Parted(Scene):
         return wait_for(f'{node} to answer', node.status)['term']
 
 
-@case('an isolated leader is replaced, and answers nothing that is not so')
+@case('an isolated leader is replaced, and gives no wrong answer')
 def _(binary):
     with Parted(binary, 3, 1001) as scene:
         for _ in range(ROUNDS):
             old = scene.cluster.wait_leader()
             rest = scene.cluster.others(old)
             scene.cut(both_ways([old], rest), [old])
-            expect(scene.cluster.wait_leader(2, rest) is not old, 'the isolated leader is followed')
+            expect(scene.cluster.wait_leader(2, rest) is not old, 'no other leader')
             wait_for('the isolated leader to step down', lambda old=old: not leads(old), 2)
             scene.serves()
             scene.heal()
@@ -82,7 +82,7 @@ def leads(node):
     return view is None or view['role'] == 'leader'
 
 
-@case('an isolated follower is not missed, and disturbs nobody when it is back')
+@case('the cluster serves without an isolated follower, and its return causes no election')
 def _(binary):
     with Parted(binary, 3, 1002) as scene:
         for turn in range(ROUNDS):
@@ -94,11 +94,11 @@ def _(binary):
             misses_leader(victim)
             scene.serves()
             scene.heal()
-            expect_equal(scene.term(leader), term, 'the term (§9.6: it had asked in vain)')
+            expect_equal(scene.term(leader), term, 'the term (§9.6: its pre-votes were refused)')
             scene.serves()
 
 
-@case('five nodes in two halves: the larger one goes on, wherever the leader was')
+@case('the larger part of five nodes keeps serving, whichever part had the leader')
 def _(binary):
     with Parted(binary, 5, 1003) as scene:
         for turn in range(ROUNDS):
@@ -113,7 +113,7 @@ def _(binary):
             scene.serves()
 
 
-@case('a ring, in which each of five nodes sees another majority, keeps its leader')
+@case('five nodes in a ring, each connected to a different majority, keep their leader')
 def _(binary):
     with Parted(binary, 5, 1004) as scene:
         nodes = scene.cluster.nodes
@@ -132,7 +132,7 @@ def _(binary):
             scene.serves()
 
 
-@case('one link cut between leader and follower: the leader stays, the term does not rise')
+@case('cutting one link between leader and follower changes neither leader nor term')
 def _(binary):
     with Parted(binary, 3, 1005) as scene:
         for turn in range(ROUNDS):
@@ -148,33 +148,33 @@ def _(binary):
             scene.serves()
 
 
-@case('a leader that hears nobody steps down and is silent, another one takes over')
+@case('a leader that receives nothing steps down and stops sending, and another one takes over')
 def _(binary):
     with Parted(binary, 3, 1006) as scene:
         for _ in range(ROUNDS):
             old = scene.cluster.wait_leader()
             rest = scene.cluster.others(old)
             scene.cut([(node, old) for node in rest], [old])
-            expect(scene.cluster.wait_leader(3, rest) is not old, 'the deaf leader is followed')
+            expect(scene.cluster.wait_leader(3, rest) is not old, 'no other leader')
             scene.serves()
             scene.heal()
             scene.serves()
 
 
-@case('a leader whom nobody hears is replaced')
+@case('a leader whose messages do not arrive is replaced')
 def _(binary):
     with Parted(binary, 3, 1007) as scene:
         for _ in range(ROUNDS):
             old = scene.cluster.wait_leader()
             rest = scene.cluster.others(old)
             scene.cut([(old, node) for node in rest], [old])
-            expect(scene.cluster.wait_leader(3, rest) is not old, 'the mute leader is followed')
+            expect(scene.cluster.wait_leader(3, rest) is not old, 'no other leader')
             scene.serves()
             scene.heal()
             scene.serves()
 
 
-@case('after seconds of silence nobody waits until TCP tries again')
+@case('after seconds of silence no client waits for a retransmission of TCP')
 def _(binary):
     # TCP doubles its wait each time: three seconds after the first attempt, then three more.
     with Parted(binary, 3, 1014) as scene:
@@ -187,7 +187,7 @@ def _(binary):
         scene.serves()
 
 
-@case('a fifth of the packets lost, of one direction and then of all: slower, but right')
+@case('with a fifth of the packets lost, one way or both, the cluster is slower but correct')
 def _(binary):
     with Parted(binary, 3, 1008) as scene:
         nodes = scene.cluster.nodes
@@ -203,7 +203,7 @@ def _(binary):
         scene.serves()
 
 
-@case('five nodes of which one alone sees both halves: the leader stays')
+@case('five nodes of which only one is connected to both halves keep their leader')
 def _(binary):
     with Parted(binary, 5, 1009) as scene:
         for turn in range(ROUNDS):
@@ -236,7 +236,7 @@ def _(binary):
             scene.cut(both_ways(rim, rim), scene.cluster.nodes)
             begin = time.monotonic()
             wait_for('the hub to lead', lambda hub=hub: leads(hub), 5)
-            expect(time.monotonic() - begin < 3 * SLOW, 'the hub was kept from leading')
+            expect(time.monotonic() - begin < 3 * SLOW, 'the hub did not become leader in time')
             scene.serves()
             scene.heal()
             scene.serves()
@@ -263,7 +263,7 @@ def _(binary):
             scene.serves()
         rest = [node for node in cluster.nodes if node is not victim]
         for node in rest:
-            wait_for(f'{node} to close what is half open',
+            wait_for(f'{node} to close half-open connections',
                      lambda node=node: descriptors(node) <= before[node] + 4, 5)
 
 
@@ -280,7 +280,7 @@ def _(binary):
         scene.serves()
 
 
-@case('a leader that is cut off five times a second is replaced a few times at most')
+@case('a leader that is cut off five times a second is replaced only a few times')
 def _(binary):
     with Parted(binary, 3, 1013) as scene:
         leader = scene.cluster.wait_leader()
@@ -292,7 +292,7 @@ def _(binary):
         scene.serves()
 
 
-@case('a machine that dies without a word does not keep its successor out')
+@case('a machine that fails silently does not lock out its successor')
 def _(binary):
     # No cluster yet: until its incarnation is registered, only the old connection represents it.
     flags = ['--found-after', '1h', '--log-level', 'debug']
@@ -307,17 +307,17 @@ def _(binary):
         cluster.change(both_ways([dead], [first, last]))
         dead.kill()
         # Its kernel must not send a reset later, either: the machine is dead.
-        wait_for('its sockets to be forgotten', lambda: not sockets_of(cluster, dead))
+        wait_for('its sockets to be gone', lambda: not sockets_of(cluster, dead))
         expect('is gone' not in first.log_text(), 'the end of the process was seen')
         dead.wipe()
         cluster.heal()
         before = len(first.log_text())
         dead.start()
-        wait_for('the successor to be let in',
+        wait_for('the successor to be accepted',
                  lambda: 'control link from server 2 stands' in first.log_text()[before:], 8)
         last.start()
         cluster.wait_ready()
-        expect_equal(dead.api().put('name', 'a').status, 200, 'a write at the successor')
+        expect_equal(dead.api().put('name', 'a').status, 200, 'a write through the successor')
 
 
 def inside(cluster, node, script):
@@ -357,7 +357,7 @@ def sent_to(node):
     return shown[0]['stats64']['tx']['bytes']
 
 
-@case('the backlog of a follower behind a slow link travels once, at 1, 4 and 50 MB/s')
+@case('the backlog of a follower behind a slow link is sent once, at 1, 4 and 50 MB/s')
 def _(binary):
     with PartedCluster(binary, 3) as cluster:
         leader, slow = cluster.wait_leader(), cluster.followers()[0]
@@ -369,7 +369,7 @@ def _(binary):
             for n in range(values):
                 expect_equal(api.put(f'k{n % 16}', rng.randbytes(100_000)).status, 200, 'a write')
             written = leader.status()['log']['bytes'] - log
-            wait_for('the follower to have it all', lambda: slow.status()['last_index'] ==
+            wait_for('the follower to have the whole log', lambda: slow.status()['last_index'] ==
                      leader.status()['last_index'], 60)
             factor = (sent_to(slow) - before) / written
             # About 5 % of that are packet headers.

@@ -19,7 +19,7 @@ def level_of(reply):
     return reply.headers.get('vesper-consistency')
 
 
-@case('a lease read is linearizable when none is held, and the next one needs no round')
+@case('a lease read without a lease is linearizable, and the next one needs no round')
 def _(binary):
     with Cluster(binary, 3) as cluster:
         leader = cluster.wait_leader()
@@ -34,7 +34,7 @@ def _(binary):
         expect_equal(level_of(api.get('k')), 'linearizable', 'the default')
 
 
-@case('without leases every lease read is a linearizable one')
+@case('if leases are disabled, every lease read is linearizable')
 def _(binary):
     with Cluster(binary, 3, flags=['--max-lease', '0']) as cluster:
         for node in cluster.nodes:
@@ -44,12 +44,12 @@ def _(binary):
                 expect_equal(level_of(got), 'linearizable', f'{node}')
 
 
-@case('a leader frozen for longer than its lease, with readers on it, reads nothing stale')
+@case('a leader that is frozen for longer than its lease, with readers on it, reads nothing stale')
 def _(binary):
     frozen_leader(binary, 201, lambda rng: 0.2 + rng.random() * 0.6)
 
 
-@case('a leader frozen for about as long as its lease, again and again, reads nothing stale')
+@case('a leader that is often frozen for about as long as its lease reads nothing stale')
 def _(binary):
     frozen_leader(binary, 202, lambda rng: 0.05 + rng.random() * 0.2, pauses=4)
 
@@ -76,7 +76,7 @@ def frozen_leader(binary, seed, how_long, pauses=1):
         expect(by_lease > 100, f'only {by_lease} reads by a lease')
 
 
-@case('with min_revision every node shows a client its own writes')
+@case('with min_revision a client reads its own writes on every node')
 def _(binary):
     with Cluster(binary, 3) as cluster:
         apis = [node.api() for node in cluster.nodes]
@@ -90,7 +90,7 @@ def _(binary):
         expect_equal((late.status, late.code), (503, 'timeout'), f'{late}')
 
 
-@case('a read that waits for a revision wakes when it is reached, and holds up nobody else')
+@case('a read waits until its revision is reached, and does not delay other requests')
 def _(binary):
     with Cluster(binary, 3) as cluster:
         follower = cluster.followers()[0]
@@ -106,7 +106,7 @@ def _(binary):
         for thread in waiting:
             thread.start()
         api = follower.api()
-        expect_equal(api.get('k', '?consistency=stale').status, 404, 'others are answered')
+        expect_equal(api.get('k', '?consistency=stale').status, 404, 'a read meanwhile')
         for i in range(20):
             api.put('k', str(i))
         for thread in waiting:
@@ -117,7 +117,7 @@ def _(binary):
             expect(int(reply.headers['vesper-revision']) >= revision, f'{revision}: {reply}')
 
 
-@case('a stale read needs no leader, says how old it may be, and is refused beyond max_staleness')
+@case('a stale read needs no leader, reports its age, and is refused beyond max_staleness')
 def _(binary):
     with Cluster(binary, 3) as cluster:
         alone, *others = cluster.nodes
@@ -146,7 +146,7 @@ def _(binary):
         cluster.wait_ready()
 
 
-@case('a node that has heard nothing since its start answers stale reads, and claims nothing')
+@case('a node without news since its start answers stale reads, and states no age for them')
 def _(binary):
     with Cluster(binary, 3) as cluster:
         cluster.nodes[0].api().put('k', 'v')
@@ -162,10 +162,10 @@ def _(binary):
         expect_equal(level_of(got), 'stale', f'{got}')
         expect('vesper-staleness-ms' not in got.headers, f'{got}')
         expect_equal(api.get('k', '?consistency=stale&max_staleness=3650d').code, 'too_stale',
-                     'an age that is not known is beyond every bound')
+                     'an unknown age exceeds every bound')
 
 
-@case('what a stale read misses is younger than it says, whatever was frozen')
+@case('a stale read misses only writes younger than its stated age, whatever was frozen')
 def _(binary):
     with Cluster(binary, 3) as cluster:
         acknowledged, stopping, reads = [], threading.Event(), []
@@ -217,5 +217,5 @@ def check_bounds(acknowledged, reads):
         at = bisect.bisect_left(times, as_of)
         if at > 0:
             expect(revision >= reached[at - 1], lambda a=at, r=reply: f'revision {reached[a - 1]} '
-                   f'had been acknowledged, and this says that it is younger: {r}')
+                   f'had been acknowledged before the time that this reply claims: {r}')
     expect(len(reads) > 100 and len(acknowledged) > 100, 'nothing was proven')

@@ -66,7 +66,7 @@ def rolling_restart(binary, count, seed, rounds=ROUNDS):
         load.expect_no_errors_where_up()
         failed = [op for client in roaming for op in client.failed]
         expect(not failed, lambda: f'{len(failed)} writes failed: {failed[:5]}')
-        expect(sum(client.moves for client in roaming) > 0, 'nobody had to go to another node')
+        expect(sum(client.moves for client in roaming) > 0, 'no client had to move to another node')
         return load, roaming
 
 
@@ -79,7 +79,7 @@ def delays(load, until=None):
                    not nodes[op.node].was_down(op.invoked, op.completed)), reverse=True)
 
 
-@case('five nodes are restarted one by one under load: no write fails, none waits for an election')
+@case('in a rolling restart of five nodes no write fails and none waits for an election')
 def _(binary):
     load, _ = rolling_restart(binary, 5, 2001)
     took, calm = delays(load), delays(load, load.calm_until)

@@ -21,12 +21,12 @@ def _(binary):
             put = write.put('turn', str(turn))
             expect_equal(put.status, 200, f'{put}')
             got = read.get('turn')
-            expect_equal(got.json()['value'], str(turn), 'what another node reads after the answer')
+            expect_equal(got.json()['value'], str(turn), 'the value on another node')
             expect_equal(got.headers['etag'], put.headers['etag'], 'ETag')
             expect(int(got.headers['vesper-revision']) >= put.json()['revision'], f'{got}')
 
 
-@case('put, get and delete count revisions as the contract says')
+@case('put, get and delete count revisions as documented')
 def _(binary):
     with Cluster(binary, 3) as cluster:
         node = cluster.followers()[0]
@@ -54,7 +54,7 @@ def _(binary):
         expect_equal(unchanged.status, 304, 'If-None-Match of the current revision')
 
 
-@case('of many that want a key absent, at every node, exactly one gets it')
+@case('of many concurrent writes that require an absent key exactly one succeeds')
 def _(binary):
     with Cluster(binary, 3) as cluster:
         race_round(cluster, 'warm')
@@ -80,7 +80,7 @@ def race_round(cluster, key):
     losers = [r for _, r in replies if r.status == 412]
     expect_equal((len(winners), len(losers)), (1, 8), f'{key}: {replies}')
     value, won = winners[0]
-    expect_equal(cluster.nodes[0].api().get(key).json()['value'], value, 'the value that stayed')
+    expect_equal(cluster.nodes[0].api().get(key).json()['value'], value, 'the stored value')
     for loser in losers:
         expect_equal(loser.json()['current_revision'], won.json()['revision'], 'current_revision')
 
@@ -113,7 +113,7 @@ def _(binary):
         expect('code' in bad.json(), f'{bad}')
 
 
-@case("without a leader the seed's client gets its answer within 900 ms, and it is no success")
+@case("without a leader the seed's client gets an answer within 900 ms, and it is not a success")
 def _(binary):
     with Cluster(binary, 3) as cluster:
         for left in (cluster.wait_leader(), cluster.followers()[0]):
@@ -123,10 +123,10 @@ def _(binary):
             for victim in victims:
                 victim.pause()
             no_leader(api, 'name')
-            wait_for('the node to know that there is no leader',
+            wait_for('the node to notice that there is no leader',
                      lambda left=left: left.status()['leader'] is None)
             expect_equal(no_leader(api, 'name').json(), {'code': 'fail', 'reason': 'no_leader'},
-                         'PUT when it is known that there is no leader')
+                         'PUT after the node noticed that there is no leader')
             for victim in victims:
                 victim.resume()
             cluster.wait_ready()
@@ -149,7 +149,7 @@ def no_leader(api, key):
     return put
 
 
-@case('a value of 8 MiB goes in at one node and comes out of every other, one byte more does not')
+@case('a value of 8 MiB can be written to one node and read from all, a larger one is refused')
 def _(binary):
     with Cluster(binary, 3) as cluster:
         value = bytes(range(256)) * (8 * MIB // 256)
@@ -165,7 +165,7 @@ def _(binary):
         cluster.wait_equal(20)
 
 
-@case('large values are written through all nodes at once')
+@case('large values can be written through all nodes at once')
 def _(binary):
     with Cluster(binary, 3) as cluster:
         term = cluster.wait_leader().status()['term']
@@ -213,7 +213,7 @@ def _(binary):
             connection.close()
 
 
-@case('who sends slowly does not make others wait')
+@case('a client that sends slowly does not delay others')
 def _(binary):
     with Cluster(binary, 3) as cluster:
         node = cluster.wait_leader()
@@ -235,7 +235,7 @@ def _(binary):
         expect_equal(api.get('slow').json()['value'], 'abc', 'the slow value')
 
 
-@case('who does not read its answers does not make others wait')
+@case('a client that does not read its answers does not delay others')
 def _(binary):
     with Cluster(binary, 3) as cluster:
         node = cluster.wait_leader()
@@ -246,10 +246,10 @@ def _(binary):
         for n in range(50):
             expect_equal(api.put('quick', str(n)).status, 200, 'a quick client')
         for _ in range(200):
-            expect_equal(len(deaf.read(timeout=10 * SLOW).body), MIB, 'an answer read at last')
+            expect_equal(len(deaf.read(timeout=10 * SLOW).body), MIB, 'the late answer')
 
 
-@case('Expect: 100-continue gets its 100 before the body, a body too large its 413 instead')
+@case('Expect: 100-continue gets a 100 before the body, or a 413 if the body is too large')
 def _(binary):
     with Cluster(binary, 1) as cluster:
         node = cluster.nodes[0]
@@ -277,7 +277,7 @@ def _(binary):
             expect(connection.at_end(), f'{version} {headers}: still open after the answer')
 
 
-@case('keys are bytes: no form of a path stands for another key')
+@case('keys are bytes: no path is normalized into another key')
 def _(binary):
     with Cluster(binary, 1) as cluster:
         api = cluster.nodes[0].api()
@@ -295,7 +295,7 @@ def _(binary):
         expect('key_base64' in unread.json(), f'a key that is not UTF-8: {unread}')
 
 
-@case('a request that could smuggle another is refused and nothing behind it is answered')
+@case('a request that could smuggle another is refused, and nothing after it is answered')
 def _(binary):
     with Cluster(binary, 1) as cluster:
         node = cluster.nodes[0]

@@ -54,7 +54,7 @@ class Filled(Scene):
         """Waits until these nodes have the same newest snapshot. They may differ, because a node
         skips a snapshot that comes due while it is still writing the one before."""
         while True:
-            wait_for('no snapshot to be under way',
+            wait_for('snapshots in progress to end',
                      lambda: not any(node.status()['taking_snapshot'] for node in nodes))
             if len({node.status().get('snapshot', {}).get('index') for node in nodes}) == 1:
                 return
@@ -77,7 +77,7 @@ def installs(node):
     return node.log_text().count('replace state and log')
 
 
-@case('a follower that was away while the log was cut catches up by snapshot, load running')
+@case('a follower that was down while the log was cut catches up by snapshot under load')
 def _(binary):
     with Filled(binary, 4001) as scene:
         term = scene.cluster.wait_leader().status()['term']
@@ -92,7 +92,7 @@ def _(binary):
         expect(leader.status()['term'] <= term + 1, 'leaders changed while snapshots were sent')
 
 
-@case('the receiver is killed while a snapshot comes, again and again: at last it has it')
+@case('a receiver that is killed repeatedly during a snapshot transfer gets it in the end')
 def _(binary):
     with Filled(binary, 4002) as scene:
         away = scene.cluster.followers()[0]
@@ -105,7 +105,7 @@ def _(binary):
                      lambda least=least: installs(away) > before or (receiving(away) or 0) >= least)
             half += installs(away) == before
             away.kill()
-        expect(half > 0, 'it was not killed in the middle of a transfer')
+        expect(half > 0, 'it was never killed in the middle of a transfer')
         scene.cluster.restart(away)
         expect(installs(away) > before, 'no snapshot was installed')
 
@@ -132,7 +132,7 @@ def _(binary):
             wait_for('the snapshot to be installed', lambda: installs(away) > before, 20)
             resumed += metric(next_one, 'snapshot_transfers_resumed_total')
             scene.cluster.restart(leader)
-        expect(resumed > 0, 'not one transfer went on where it was')
+        expect(resumed > 0, 'no transfer resumed where it had stopped')
 
 
 @case('everything is killed while a snapshot comes: what was half received is no state',
@@ -152,10 +152,10 @@ def _(binary):
             half += installs(away) == before
             scene.cluster.restart(*scene.cluster.nodes)
             scene.load.wait_acknowledged(SOME)
-        expect(half > 0, 'nothing was killed in the middle of a transfer')
+        expect(half > 0, 'it was never killed in the middle of a transfer')
 
 
-@case('killed at any call while it takes snapshots, a node has what it acknowledged')
+@case('a node that is killed at any call while it takes snapshots keeps what it acknowledged')
 def _(binary):
     kill_everywhere(binary, range(1, 120, 1 if LONG else 8), ['--snapshot-bytes', str(MIB)],
                     size=128 << 10, count=16)

@@ -97,7 +97,7 @@ class RealDisk:
         try:
             run('mount', '-o', 'loop,errors=remount-ro', self.image, node.dir)
         except AssertionError as error:
-            raise Skipped(f'needs the right to mount a file: {error}') from None
+            raise Skipped(f'needs permission to mount a file: {error}') from None
 
     def __enter__(self):
         return self

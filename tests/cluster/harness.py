@@ -93,7 +93,7 @@ class Node:
         return [*self.prefix, *self.cluster.server_args(self), *extra]
 
     def start(self, extra=()):
-        expect(self.process is None, f'{self} runs already')
+        expect(self.process is None, f'{self} is already running')
         args = self.command(extra)
         with open(self.log, 'ab') as log:
             log.write(f'--- {" ".join(args)}\n'.encode())

@@ -27,12 +27,12 @@ def unknown(begin, value, **more):
 
 def good(*ops):
     violation = check_key(list(ops))
-    expect(violation is None, lambda: f'called bad:\n{violation}')
+    expect(violation is None, lambda: f'reported as bad:\n{violation}')
 
 
 def bad(*ops, rule='not linearizable'):
     violation = check_key(list(ops))
-    expect(violation is not None, f'called good: {ops}')
+    expect(violation is not None, f'reported as good: {ops}')
     expect(violation.rule == rule, lambda: f'{violation}\nexpected: {rule}')
 
 
@@ -69,14 +69,14 @@ def _():
     bad(put(0, 5, 'a'), put(0, 5, 'b'), get(6, 7, 'a'), get(8, 9, 'b'))
 
 
-@case('a read of a value that nobody wrote is found')
+@case('a read of a value that no client wrote is found')
 def _():
     bad(put(0, 1, 'a'), get(2, 3, 'x'), rule='never written')
     bad(Op('put', 'k', 'a', invoked=0, completed=1, outcome='failed'), get(2, 3, 'a'),
         rule='never written')
 
 
-@case('an unknown write may show late, early or never, but not twice')
+@case('an unknown write may take effect early, late or never, but not twice')
 def _():
     good(put(0, 1, 'a'), unknown(2, 'u'), get(3, 4, 'a'), get(50, 51, 'u'), get(60, 61, 'u'))
     good(put(0, 1, 'a'), unknown(2, 'u'), get(3, 4, 'u'))
@@ -103,7 +103,7 @@ def _():
     good(put(0, 1, 'a'), gone, put(3, 4, 'b', condition=('absent',)))
 
 
-@case('an unknown write is seen by what asks only whether the key exists')
+@case('a request that only asks whether a key exists sees an unknown write')
 def _():
     good(unknown(0, 'u'), delete(5, 6, 1))
     bad(unknown(0, 'u'), delete(5, 6, 1), delete(7, 8, 1))
@@ -112,7 +112,7 @@ def _():
     bad(unknown(0, 'v', condition=('exists',)), get(5, 6, 'v'))
 
 
-@case('of two writes that want the key absent only one can be acknowledged')
+@case('of two writes that require an absent key only one can be acknowledged')
 def _():
     absent = {'condition': ('absent',)}
     good(put(0, 5, 'a', **absent), put(0, 5, 'b', outcome='refused', **absent), get(6, 7, 'a'))
@@ -214,7 +214,7 @@ def apply_to_model(op, now, revision):
     return op.value, revision
 
 
-@case('no history of a correct store is called bad')
+@case('no history of a correct store is reported as bad')
 def _():
     for seed in range(300):
         ops = simulate(seed, clients=6, count=120, keys=2)
@@ -260,7 +260,7 @@ def scribble(rng):
     return ops
 
 
-@case('the search says what trying every order says')
+@case('the search agrees with an exhaustive search of all orders')
 def _():
     verdicts = {True: 0, False: 0}
     for seed in range(6000):
@@ -273,7 +273,7 @@ def _():
     expect(min(verdicts.values()) > 1000, f'lopsided: {verdicts}')
 
 
-@case('a stale read put into a correct history is found')
+@case('a stale read that is inserted into a correct history is found')
 def _():
     tried = 0
     for seed in range(200):
@@ -294,7 +294,7 @@ def _():
     expect(tried > 100, f'only {tried} histories could be damaged')
 
 
-@case('an acknowledged write taken out of the store is found')
+@case('an acknowledged write that is removed from the store is found')
 def _():
     for seed in range(100):
         rng = random.Random(seed)
@@ -308,12 +308,12 @@ def _():
         bad(*ops)
 
 
-@case('thousands of operations are judged in seconds')
+@case('thousands of operations are checked in seconds')
 def _():
     begin = time.monotonic()
     ops = simulate(1, clients=8, count=20000, keys=20)
     found = check(ops)
-    expect(not found, lambda: f'called bad: {found[0]}')
+    expect(not found, lambda: f'reported as bad: {found[0]}')
     took = time.monotonic() - begin
     print(f'       20000 operations on 20 keys, 8 clients: {took:.1f} s')
     expect(took < 60, f'{took:.1f} s')
@@ -321,10 +321,10 @@ def _():
 
 @case('a step of the register refuses what a register cannot do')
 def _():
-    expect(step(ABSENT, get(0, 1, 'a')) is None, 'a value out of nothing')
-    expect(step(('a', 5), delete(0, 1, 0)) is None, 'nothing deleted though it is there')
-    expect(step(('a', 5), put(0, 1, 'b', revision=5)) is None, 'a revision twice')
-    expect(step(('a', None), get(0, 1, 'a', revision=5)) == ('a', 5), 'a read tells the revision')
+    expect(step(ABSENT, get(0, 1, 'a')) is None, 'a value that was never written')
+    expect(step(('a', 5), delete(0, 1, 0)) is None, 'no deletion although the key exists')
+    expect(step(('a', 5), put(0, 1, 'b', revision=5)) is None, 'one revision for two writes')
+    expect(step(('a', None), get(0, 1, 'a', revision=5)) == ('a', 5), 'a read reveals the revision')
 
 
 if __name__ == '__main__':

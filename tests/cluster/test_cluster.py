@@ -37,7 +37,7 @@ def main():
     parser.add_argument('--group', choices=GROUPS)
     options = parser.parse_args()
     if not os.access(options.binary, os.X_OK):
-        print(f'{options.binary} is not there: build it first (scripts/test.sh does)')
+        print(f'{options.binary} does not exist; scripts/build.sh builds it')
         return 2
     CASES[:] = [c for c in CASES if options.group in (None, group_of(c))]
     if any(group_of(c) in IN_A_WORLD for c in CASES) and not world.enter():

@@ -35,7 +35,7 @@ def run_against(lie, seed):
     return None
 
 
-@case('a store that is right passes, over a kill')
+@case('a correct store passes, even across a kill')
 def _():
     found = run_against('', 1)
     expect(found is None, f'{found}\n{getattr(found, "__notes__", "")}')
@@ -47,7 +47,7 @@ def noticed(lie):
         if found is not None:
             expect('violations' in str(found), f'failed for another reason: {found}')
             return
-    raise Failed(f'nobody noticed: {lie}')
+    raise Failed(f'this lie was not noticed: {lie}')
 
 
 @case('a stale read among a thousand operations is noticed')

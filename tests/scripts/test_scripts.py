@@ -72,7 +72,7 @@ class Cluster(unittest.TestCase):
             time.sleep(0.01)
         return not self.alive(pid)
 
-    def test_start_and_stop_may_be_repeated(self):
+    def test_start_and_stop_are_idempotent(self):
         self.cluster("start", code=0)
         pids = [self.pid(node) for node in range(3)]
         again = self.cluster("start", code=0)
@@ -99,7 +99,7 @@ class Cluster(unittest.TestCase):
         self.cluster("pause", "2", code=0)
         self.cluster("stop", code=0)  # a paused node, too
 
-    def test_a_pid_file_that_names_a_stranger_is_not_believed(self):
+    def test_a_pid_file_that_names_another_process_is_ignored(self):
         self.cluster("start", "2", code=0)
         self.cluster("stop", code=0)
         stranger = subprocess.Popen(["sleep", "60"])
@@ -111,7 +111,7 @@ class Cluster(unittest.TestCase):
         self.assertEqual(self.cluster("kill", "2").returncode, 1)
         self.assertIsNone(stranger.poll())
 
-    def test_wipe_needs_stopped_nodes_and_a_yes(self):
+    def test_wipe_needs_stopped_nodes_and_the_option_yes(self):
         self.cluster("start", code=0)
         self.assertIn("stop", self.cluster("wipe", "--yes", code=1).stderr)
         self.cluster("stop", code=0)
@@ -130,7 +130,7 @@ class Cluster(unittest.TestCase):
             self.assertIn(f"http://127.0.0.1:{self.ports[2]} is in use", done.stderr)
             self.assertFalse(os.path.exists(os.path.join(self.data, "0.pid")))
 
-    def test_a_node_that_refuses_to_start_is_explained(self):
+    def test_the_reason_is_printed_if_a_node_refuses_to_start(self):
         os.makedirs(os.path.join(self.data, "1"))
         with open(os.path.join(self.data, "1", "refuse"), "w", encoding="utf-8"):
             pass
@@ -138,7 +138,7 @@ class Cluster(unittest.TestCase):
         self.assertIn("node 1 did not start: its data directory was refused", done.stderr)
         self.assertIn("another cluster's", done.stderr)
 
-    def test_wrong_usage_is_code_2_and_touches_nothing(self):
+    def test_wrong_usage_ends_with_2_and_changes_nothing(self):
         for arguments in (["start", "3"], ["start", "x"], ["kill"], ["fly"], [], ["start", "-x"],
                           ["status", "1"], ["wipe", "1"], ["start", "01"]):
             self.cluster(*arguments, code=2)
@@ -185,7 +185,7 @@ class Cluster(unittest.TestCase):
         self.assertTrue(all(self.gone(pid) for pid in pids))
         self.assertEqual(os.listdir(away), ["link.txt"])
 
-    def test_a_node_that_was_started_by_hand_is_found_by_list_id_and_folder(self):
+    def test_a_node_that_was_started_by_hand_is_found_by_list_id_and_data_folder(self):
         os.makedirs(self.data)
         node = subprocess.Popen([self.env["VESPER"], "server", "1", "list.txt", "--data-dir",
                                  "vesper-data/1"], cwd=self.folder, stdin=subprocess.DEVNULL)
@@ -196,7 +196,7 @@ class Cluster(unittest.TestCase):
         self.assertEqual(self.cluster("stop", code=0).stdout.count("stopped"), 3)
         self.assertIsNotNone(node.wait(5))
 
-    def test_stop_is_not_silent_about_nodes_that_it_does_not_stop(self):
+    def test_stop_warns_of_nodes_that_it_does_not_stop(self):
         self.assertIn("no node of", self.cluster("stop", code=0).stdout)
         self.cluster("start", code=0)
         pid = self.pid(0)
@@ -218,7 +218,7 @@ class Cluster(unittest.TestCase):
             self.assertIn(f"nothing is stopped at http://127.0.0.1:{port}", done.stderr)
         self.assertTrue(self.alive(pid))
 
-    def test_the_tour_ends_well_and_leaves_no_process(self):
+    def test_the_tour_succeeds_and_leaves_no_process(self):
         done = self.script("demo.sh", "--once")
         self.assertEqual(done.returncode, 0, done.stdout + done.stderr)
         self.assertEqual(done.stdout.count('"value":"Kyle Chard"'), 3)

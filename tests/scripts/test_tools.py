@@ -43,7 +43,7 @@ class Tool(unittest.TestCase):
 
 
 class Golden(Tool):
-    def test_it_runs_all_scripts_and_updates_only_when_it_is_told(self):
+    def test_it_runs_all_scripts_and_updates_only_on_request(self):
         self.assertEqual(self.ran("golden.sh"), ["update=0", GOLDEN])
         self.assertEqual(self.ran("golden.sh", "--update"), ["update=1", GOLDEN])
 
@@ -57,7 +57,7 @@ class Golden(Tool):
         for way in (name, name[:-4], f"tests/golden/{name}"):
             self.assertEqual(self.ran("golden.sh", way), ["update=0", named[0]])
 
-    def test_wrong_usage_is_code_2_and_runs_nothing(self):
+    def test_wrong_usage_ends_with_2_and_runs_nothing(self):
         self.refused("golden.sh", "no such script")
         self.refused("golden.sh", "lease", "no such script")
         self.refused("golden.sh", "--fix")
@@ -70,7 +70,7 @@ class Replay(Tool):
             self.ran("replay.sh", "3", "--without", "crash,loss", "--messages")[1:],
             ["--seed", "3", "--trace", "--without", "crash,loss", "--messages"])
 
-    def test_wrong_usage_is_code_2_and_runs_nothing(self):
+    def test_wrong_usage_ends_with_2_and_runs_nothing(self):
         for arguments in ([], ["x"], ["-1"], ["--messages"], ["3x"]):
             self.refused("replay.sh", *arguments)
 
@@ -80,7 +80,7 @@ class Integration(unittest.TestCase):
         with open(os.path.join(SCRIPTS, "..", path), encoding="utf-8") as file:
             return file.read()
 
-    def test_the_forge_runs_the_two_commands_of_ci_run_and_nothing_else(self):
+    def test_the_workflow_runs_exactly_the_two_commands_of_ci_run(self):
         ours = re.findall(r'^(?:exec )?"\$scripts/(\w+\.sh)"', self.read(".ci/run"), re.MULTILINE)
         self.assertEqual(ours, ["check.sh", "test.sh"])
         steps = re.findall(r"^ +- (\w+): (\S+)$", self.read(".github/workflows/ci.yml"),

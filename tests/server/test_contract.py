@@ -43,7 +43,7 @@ class Running:
             assert code == 0, "exit code %s:\n%s" % (code, self.server.log_text())
 
 
-def test_a_transfer_names_the_leader_and_refuses_what_it_does_not_know(binary, directory):
+def test_a_transfer_returns_the_leader_and_refuses_invalid_parameters(binary, directory):
     with Running(binary, directory) as s:
         assert s.request("PUT", "/kv/a", "1")[0] == 200
         status, fields, body = s.request("POST", "/cluster/transfer?to=0")
@@ -63,10 +63,10 @@ def test_a_transfer_in_a_cluster_of_one_is_refused_at_once(binary, directory):
     with Running(binary, directory) as s:
         begun = time.monotonic()
         value = problem(s.request("POST", "/cluster/transfer"), 409, "no_other_member")
-        assert time.monotonic() - begun < 1, "it waited for somebody to take over"
+        assert time.monotonic() - begun < 1, "it waited for another leader"
         assert "retry_after_ms" not in value and value["detail"], value
-        assert s.request("POST", "/cluster/transfer?to=0")[0] == 200, "it leads already"
-        assert s.request("PUT", "/kv/a", "1")[0] == 200, "it went on leading"
+        assert s.request("POST", "/cluster/transfer?to=0")[0] == 200, "it is already the leader"
+        assert s.request("PUT", "/kv/a", "1")[0] == 200, "it kept leading"
 
 
 def test_a_put_a_get_and_a_delete_have_the_shapes_of_the_contract(binary, directory):
@@ -114,7 +114,7 @@ def test_a_key_is_bytes(binary, directory):
         assert problem(s.request("GET", "/kv/" + "k" * 4097), 400, "invalid_key")["limit"] == 4096
 
 
-def test_conditions_are_decided_when_the_write_is(binary, directory):
+def test_conditions_are_decided_together_with_the_write(binary, directory):
     with Running(binary, directory) as s:
         put = lambda value, *h: s.request("PUT", "/kv/c", value, h)
         assert put("1", ("If-None-Match", "*"))[0] == 200
@@ -122,7 +122,7 @@ def test_conditions_are_decided_when_the_write_is(binary, directory):
         assert problem(reply, 412, "precondition_failed")["current_revision"] == 2
         assert reply[1]["etag"] == '"2"' and reply[1]["vesper-revision"] == "2"
         assert put("2", ("If-Match", '"2"'))[0] == 200
-        assert put("3", ("If-Match", "3"))[0] == 200, "a bare number is a tag"
+        assert put("3", ("If-Match", "3"))[0] == 200, "a bare number is accepted as a tag"
         assert put("4", ("If-Match", 'W/"4"'))[0] == 412, "weak tags never match in If-Match"
         assert put("4", ("If-Match", '"9", "4"'))[0] == 200
         assert s.request("GET", "/kv/c", None, [("If-None-Match", 'W/"5"')])[0] == 304
@@ -138,7 +138,7 @@ def test_conditions_are_decided_when_the_write_is(binary, directory):
         problem(put("x", ("If-Match", many)), 400, "invalid_field")
 
 
-def test_a_read_says_what_it_was(binary, directory):
+def test_a_reply_names_the_consistency_of_the_read(binary, directory):
     with Running(binary, directory) as s:
         s.request("PUT", "/kv/k", "v")
         for method, target, headers, status in (
@@ -191,7 +191,7 @@ def test_read_levels_are_checked(binary, directory):
             problem(s.request("GET", "/request?" + name), 400, "invalid_parameter")
 
 
-def test_what_is_not_named_is_refused_in_the_order_of_the_checks(binary, directory):
+def test_invalid_requests_are_refused_in_the_order_of_the_checks(binary, directory):
     with Running(binary, directory) as s:
         value = problem(s.request("GET", "/kv/k?colour=red"), 400, "invalid_parameter")
         assert value["parameter"] == "colour"
@@ -224,7 +224,7 @@ def test_what_is_not_named_is_refused_in_the_order_of_the_checks(binary, directo
         assert s.request("GET", "/kv/k?raw")[2] == b""
 
 
-def test_browsers_of_other_origins_are_kept_away(binary, directory):
+def test_requests_of_browsers_from_other_origins_are_refused(binary, directory):
     with Running(binary, directory, ["--allow-host", "kv.example.org"]) as s:
         def host(value):
             with s.connect() as c:
@@ -277,7 +277,7 @@ def test_the_seeds_endpoint_answers_as_the_seed_did(binary, directory):
         assert s.request("HEAD", "/request")[0] == 405
 
 
-def test_head_has_the_head_of_get_and_no_body(binary, directory):
+def test_head_gets_the_headers_of_get_and_no_body(binary, directory):
     with Running(binary, directory) as s:
         s.request("PUT", "/kv/h", "x" * 10000)
         for target in ("/kv/h", "/kv/h?raw", "/status", "/", "/kv/none"):
@@ -311,7 +311,7 @@ def resident_kb(server):
         return int(re.search(r"VmRSS:\s+(\d+)", f.read()).group(1))
 
 
-def test_a_client_that_reads_nothing_is_not_read_either(binary, directory):
+def test_the_server_stops_reading_from_a_client_that_reads_nothing(binary, directory):
     with Running(binary, directory) as s:
         s.request("PUT", "/kv/big", b"x" * 100_000)
         before = resident_kb(s)
@@ -324,7 +324,7 @@ def test_a_client_that_reads_nothing_is_not_read_either(binary, directory):
                     sent += c.socket.send(request * 1000)
             except (socket.timeout, BlockingIOError):
                 pass
-            assert sent < 64 << 20, "the server takes requests without end"
+            assert sent < 64 << 20, "the server never stops reading requests"
             grown = resident_kb(s) - before
             assert grown < 48_000, "grew by %d kB" % grown
             assert s.request("GET", "/livez")[0] == 200
@@ -343,7 +343,7 @@ def admitted(server):
         assert status == 429 and time.monotonic() < end, body
 
 
-def test_more_connections_than_allowed_are_told(binary, directory):
+def test_a_connection_above_the_limit_gets_an_error(binary, directory):
     with Running(binary, directory, ["--max-connections", "10"]) as s:
         held = [admitted(s) for _ in range(10)]
         with s.connect() as late:
@@ -357,7 +357,7 @@ def test_more_connections_than_allowed_are_told(binary, directory):
             c.socket.close()
 
 
-def test_few_descriptors_do_not_stop_the_node(binary, directory):
+def test_a_shortage_of_descriptors_does_not_stop_the_node(binary, directory):
     import resource
     server = Server(binary, directory, free_ports(1))
     with open(server.log, "ab") as log:
@@ -402,7 +402,7 @@ def test_status_probes_and_metrics_are_well_formed(binary, directory):
         assert 'vesper_role{role="leader"} 1' in text
 
 
-def test_options_of_a_probe_has_the_status_of_its_get(binary, directory):
+def test_options_on_a_probe_has_the_status_of_get(binary, directory):
     ready = Server(binary, directory, free_ports(1)).start()
     try:
         for target in ("/livez", "/readyz", "/readyz?verbose"):
@@ -490,7 +490,7 @@ def test_a_second_server_on_the_port_or_the_data_is_refused(binary, directory):
     other = os.path.join(directory, "other")
     code, text = second("--data-dir", other)
     assert code == 10 and "cannot listen on 127.0.0.1:%d" % first.port in text, text
-    assert not os.path.exists(other), "no data touched when the port is taken"
+    assert not os.path.exists(other), "a data directory was made although the port is in use"
     code, text = second("--listen", "127.0.0.1:%d" % free_ports(1)[0])
     assert code == 11 and "locked" in text, text
     code, text = second("--listen", "192.0.2.1:5000")

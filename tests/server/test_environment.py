@@ -64,7 +64,7 @@ def say(server, lines):
 MANY = 1500
 
 
-def test_a_stderr_that_takes_nothing_changes_nothing_else(binary, directory):
+def test_a_broken_stderr_does_not_disturb_the_server(binary, directory):
     for kind in ("full", "closed", "closed pipe"):
         stderr = {"full": lambda: os.open("/dev/full", os.O_WRONLY), "closed": lambda: None,
                   "closed pipe": closed_pipe}[kind]()
@@ -84,7 +84,7 @@ def test_a_stderr_that_takes_nothing_changes_nothing_else(binary, directory):
             os.close(stderr)
 
 
-def test_closed_descriptors_are_taken_by_no_file_and_no_socket(binary, directory):
+def test_no_file_or_socket_gets_the_number_of_a_closed_descriptor(binary, directory):
     server = one(binary, directory)
     server.start(stdin=None, stdout=None, stderr=None)
     for fd in range(3):
@@ -201,26 +201,26 @@ def freezes_nothing(binary, directory, stuck, **more):
         assert stuck.unchanged()
 
 
-def test_a_log_pipe_that_is_full_freezes_nothing(binary, directory):
+def test_a_full_log_pipe_does_not_block_the_server(binary, directory):
     freezes_nothing(binary, directory, Stuck("pipe"))
 
 
-def test_a_log_socket_that_is_full_freezes_nothing(binary, directory):
+def test_a_full_log_socket_does_not_block_the_server(binary, directory):
     freezes_nothing(binary, directory, Stuck("socket"))
 
 
-def test_a_terminal_that_is_stopped_freezes_nothing(binary, directory):
+def test_a_stopped_terminal_does_not_block_the_server(binary, directory):
     freezes_nothing(binary, directory, Stuck("terminal"))
 
 
-def test_a_log_pipe_of_another_user_freezes_nothing(binary, directory):
+def test_a_log_pipe_of_another_user_does_not_block_the_server(binary, directory):
     # It cannot be opened a second time then.
     if os.geteuid() == 0:
         os.chmod(directory, 0o777)
         freezes_nothing(binary, directory, Stuck("pipe"), user=65534)
 
 
-def test_sighup_shuts_down_and_hands_over_as_sigterm_does(binary, directory):
+def test_sighup_transfers_leadership_and_shuts_down_like_sigterm(binary, directory):
     ports = free_ports(3)
     servers = [Server(binary, directory, ports, i).start(wait=False) for i in range(3)]
     try:

@@ -10,7 +10,7 @@ import harness
 from test_contract import Running, problem
 
 
-def test_expect_100_gets_its_100_only_when_the_head_is_fine(binary, directory):
+def test_expect_100_gets_a_100_only_if_the_head_is_valid(binary, directory):
     with Running(binary, directory) as s:
         with s.connect() as c:
             c.send("PUT /kv/e HTTP/1.1\r\nHost: a\r\nContent-Length: 5\r\n"
@@ -40,7 +40,7 @@ def test_a_refusal_keeps_the_connection_and_drops_the_body(binary, directory):
         assert c.read_reply()[0] == 200
 
 
-def test_a_body_above_the_limit_is_refused_and_the_answer_is_read(binary, directory):
+def test_a_client_can_read_the_refusal_of_a_body_above_the_limit(binary, directory):
     with Running(binary, directory) as s:
         for head in ("Content-Length: 50000000\r\n\r\n", "Transfer-Encoding: chunked\r\n\r\n"):
             with s.connect() as c:
@@ -62,7 +62,7 @@ def test_a_body_above_the_limit_is_refused_and_the_answer_is_read(binary, direct
             problem(c.read_reply(), 431, "headers_too_large")
 
 
-def test_a_framing_error_is_answered_and_nothing_behind_it(binary, directory):
+def test_a_framing_error_is_answered_and_nothing_after_it(binary, directory):
     hostile = [
         "GET /livez HTTP/1.1\r\n\r\n",
         "GET /livez HTTP/1.1\r\nHost: a\r\nHost: b\r\n\r\n",
@@ -87,7 +87,7 @@ def test_a_framing_error_is_answered_and_nothing_behind_it(binary, directory):
         problem_505.socket.close()
 
 
-def test_http_1_0_and_connection_close_end_behind_the_answer(binary, directory):
+def test_http_1_0_and_connection_close_end_after_the_answer(binary, directory):
     with Running(binary, directory) as s:
         for text in ("GET /livez HTTP/1.0\r\n\r\n",
                      "GET /livez HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n"):
@@ -97,7 +97,7 @@ def test_http_1_0_and_connection_close_end_behind_the_answer(binary, directory):
                 assert status == 200 and fields["connection"] == "close" and c.at_end()
 
 
-def test_http_1_0_is_kept_where_it_asks_for_it(binary, directory):
+def test_http_1_0_with_keep_alive_keeps_the_connection(binary, directory):
     with Running(binary, directory) as s:
         ask = "Connection: Keep-Alive\r\n"
         with s.connect() as c:
@@ -117,18 +117,18 @@ def test_http_1_0_is_kept_where_it_asks_for_it(binary, directory):
             assert c.at_end()
         with s.connect() as c:
             c.send("GET /livez HTTP/1.1\r\nHost: a\r\n%s\r\n" % ask)
-            assert "connection" not in c.read_reply()[1], "HTTP/1.1 is kept without a word"
+            assert "connection" not in c.read_reply()[1], "HTTP/1.1 keep-alive was named"
             c.send("GET /livez HTTP/1.0\r\nConnection: keep-alive, close\r\n\r\n")
             assert c.read_reply()[1]["connection"] == "close" and c.at_end()
 
 
-def test_extensions_and_trailers_of_chunks_are_dropped(binary, directory):
+def test_chunk_extensions_and_trailers_are_dropped(binary, directory):
     chunked = "PUT /kv/t HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n"
     with Running(binary, directory) as s, s.connect() as c:
         c.send(chunked + '5;sign="a;b"\r\nhello\r\n0\r\nIf-Match: "9"\r\nConnection: close\r\n'
                'Content-Length: 50\r\n\r\n')
         c.send_request("GET", "/kv/t?raw")
-        assert c.read_reply()[0] == 200, "a trailer is no condition"
+        assert c.read_reply()[0] == 200, "a trailer was taken for a condition"
         assert c.read_reply()[2] == b"hello"
         for body, status, code in (
                 ("1;a\nx", 400, "malformed"),
@@ -141,10 +141,10 @@ def test_extensions_and_trailers_of_chunks_are_dropped(binary, directory):
                 reply = c.read_reply()
                 problem(reply, status, code)
                 assert reply[1]["connection"] == "close" and c.at_end(), body[:20]
-        assert s.request("GET", "/kv/t?raw")[2] == b"hello", "half a request takes no effect"
+        assert s.request("GET", "/kv/t?raw")[2] == b"hello", "half a request took effect"
 
 
-def test_half_a_line_that_nothing_could_make_good_is_refused_at_once(binary, directory):
+def test_half_a_line_that_nothing_could_complete_is_refused_at_once(binary, directory):
     with Running(binary, directory, ["--header-timeout", "60s"]) as s:
         for text in ("GET /livez HTTP/1.1\r\nHost: a\r\n\rZ", "GET /livez HTTP/1.1\rHost: a\r\r",
                      "GET /livez HTTP/1.1\r\nHost: a\r\nX: \x00", "GET /livez\r", "GET  /livez",
@@ -155,7 +155,7 @@ def test_half_a_line_that_nothing_could_make_good_is_refused_at_once(binary, dir
                 assert c.at_end(), text
 
 
-def test_a_half_closed_client_gets_its_answers(binary, directory):
+def test_a_client_that_half_closes_gets_its_answers(binary, directory):
     with Running(binary, directory) as s, s.connect() as c:
         for i in range(10):
             c.send_request("PUT", "/kv/half", "v%d" % i)
@@ -165,7 +165,7 @@ def test_a_half_closed_client_gets_its_answers(binary, directory):
         assert c.at_end()
 
 
-def test_slow_clients_are_let_go(binary, directory):
+def test_slow_clients_are_disconnected(binary, directory):
     flags = ["--header-timeout", "1s", "--body-timeout", "1s", "--idle-timeout", "2s"]
     with Running(binary, directory, flags) as s:
         with s.connect() as head, s.connect() as body, s.connect() as idle, s.connect() as fresh:

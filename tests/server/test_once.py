@@ -22,7 +22,7 @@ def same_answer(first, again):
         assert first[1].get(name) == again[1].get(name), (name, first, again)
 
 
-def test_a_request_with_an_idempotency_key_is_carried_out_once(binary, directory):
+def test_a_request_with_an_idempotency_key_is_applied_once(binary, directory):
     with Running(binary, directory) as s:
         def twice(method, target, body=None, headers=(), between=lambda: None):
             first = s.request(method, target, body, headers)
@@ -32,7 +32,7 @@ def test_a_request_with_an_idempotency_key_is_carried_out_once(binary, directory
             return first
         overwrite = lambda: s.request("PUT", "/kv/a", "other")
         assert twice("PUT", "/kv/a", "1", key("k1"), overwrite)[1]["etag"] == '"2"'
-        assert s.request("GET", "/kv/a?raw")[2] == b"other", "the second one changed something"
+        assert s.request("GET", "/kv/a?raw")[2] == b"other", "the refused request changed the value"
         # Decided, and otherwise by now: a failed condition, a delete, a delete of nothing.
         only_new = [("If-None-Match", "*")]
         reply = twice("PUT", "/kv/a", "2", key("k2") + only_new,
@@ -53,7 +53,7 @@ def test_a_request_with_an_idempotency_key_is_carried_out_once(binary, directory
         assert reply[1].get("vesper-replayed") == "true", reply
 
 
-def test_an_idempotency_key_stands_for_one_request(binary, directory):
+def test_an_idempotency_key_is_valid_for_one_request_only(binary, directory):
     with Running(binary, directory) as s:
         assert s.request("PUT", "/kv/a", "1", key("k"))[0] == 200
         seed = '{"type":"put","payload":{"key":"a","value":"1"}}'
@@ -99,15 +99,14 @@ def test_an_idempotency_key_is_visible_ascii_or_a_quoted_string(binary, director
         assert s.request("GET", "/kv/a", None, key("k"))[2] == s.request("GET", "/kv/a")[2]
 
 
-def test_refusals_are_not_kept(binary, directory):
+def test_refusals_are_not_stored(binary, directory):
     with Running(binary, directory, ["--max-value", "1024"]) as s:
         problem(s.request("PUT", "/kv/a", "x" * 1025, key("k")), 413, "value_too_large")
         problem(s.request("PUT", "/kv/a?nonsense", "x", key("k")), 400, "invalid_parameter")
         assert s.request("PUT", "/kv/a", "x", key("k"))[0] == 200
 
 
-def test_requests_of_one_idempotency_key_that_are_under_way_together_share_an_answer(
-        binary, directory):
+def test_concurrent_requests_with_one_idempotency_key_get_the_same_answer(binary, directory):
     with Running(binary, directory) as s:
         with s.connect() as c:
             for _ in range(20):
@@ -123,7 +122,7 @@ def test_requests_of_one_idempotency_key_that_are_under_way_together_share_an_an
             assert line + "\n" in text, line
 
 
-def test_a_full_table_of_idempotency_keys_refuses_new_ones_and_forgets_none(binary, directory):
+def test_a_full_idempotency_table_refuses_new_keys_and_forgets_none(binary, directory):
     with Running(binary, directory) as s:
         most = json.loads(s.request("GET", "/status")[2])["idempotency"]["max"]
         request = "DELETE /kv/a HTTP/1.1\r\nHost: localhost\r\nIdempotency-Key: %d\r\n\r\n"
@@ -148,7 +147,7 @@ def test_a_full_table_of_idempotency_keys_refuses_new_ones_and_forgets_none(bina
         assert s.request("PUT", "/kv/a", "1")[2].startswith(b'{"key":"a","revision":2,')
 
 
-def test_the_replies_outlive_a_kill(binary, directory):
+def test_stored_replies_survive_a_kill(binary, directory):
     with Running(binary, directory) as s:
         first = s.request("PUT", "/kv/a", "1", key("k"))
         s.stop(signal.SIGKILL)

@@ -41,7 +41,7 @@ def wait(what, seconds=10, why=lambda: ""):
                 return value
         except OSError:
             pass
-        assert time.monotonic() < end, "waited in vain; " + why()
+        assert time.monotonic() < end, "timed out; " + why()
         time.sleep(0.01)
 
 
@@ -81,7 +81,7 @@ def refused(reply, needle):
     assert needle in detail, detail
 
 
-def test_strangers_are_refused_by_name_before_any_state_changes(binary, directory):
+def test_the_refusal_of_a_stranger_gives_the_reason_and_changes_no_state(binary, directory):
     servers = cluster(binary, directory, 3)
     start_all(servers)
     try:
@@ -103,14 +103,14 @@ def test_strangers_are_refused_by_name_before_any_state_changes(binary, director
         lines = len(text.splitlines())
         for _ in range(5):
             refused(dial(s, Cluster=known, From="7"), "server 7")
-        assert len(s.log_text().splitlines()) == lines, "one line a reason, not one a try"
+        assert len(s.log_text().splitlines()) == lines, "a reason was logged again"
         after = status(servers[0])
         assert (before["term"], before["last_index"]) == (after["term"], after["last_index"])
     finally:
         stop_all(servers)
 
 
-def test_random_bytes_on_the_peers_port_change_nothing(binary, directory):
+def test_random_bytes_on_the_peer_port_change_nothing(binary, directory):
     servers = cluster(binary, directory, 1)
     start_all(servers)
     try:
@@ -129,7 +129,7 @@ def test_random_bytes_on_the_peers_port_change_nothing(binary, directory):
         stop_all(servers)
 
 
-def test_servers_with_one_key_meet_and_one_with_another_does_not(binary, directory):
+def test_servers_connect_only_if_they_have_the_same_key(binary, directory):
     for name, text in (("key", "correct horse battery staple\n"), ("other", "x" * 32)):
         with open(os.path.join(directory, name), "w") as f:
             f.write(text)
@@ -247,7 +247,7 @@ def read_request(c):
     return lines[0], {n.lower(): v.strip() for n, v in (x.split(":", 1) for x in lines[1:])}
 
 
-def test_a_peer_written_from_the_document_is_understood(binary, directory):
+def test_a_peer_written_from_the_documentation_is_understood(binary, directory):
     with open(os.path.join(directory, "key"), "wb") as f:
         f.write(PaperPeer.KEY)
     server = cluster(binary, directory, 2, ["--peer-key-file", os.path.join(directory, "key")])[0]
@@ -286,7 +286,7 @@ def test_a_peer_written_from_the_document_is_understood(binary, directory):
         peer.listener.close()
 
 
-def test_a_wiped_server_is_refused_by_name_and_the_others_go_on(binary, directory):
+def test_a_wiped_server_is_refused_and_the_others_keep_serving(binary, directory):
     servers = cluster(binary, directory, 3)
     start_all(servers)
     try:
@@ -303,7 +303,7 @@ def test_a_wiped_server_is_refused_by_name_and_the_others_go_on(binary, director
         stop_all(servers)
 
 
-def test_two_servers_with_one_id_are_never_counted_twice(binary, directory):
+def test_the_second_of_two_servers_with_one_id_is_refused(binary, directory):
     servers = cluster(binary, directory, 3)
     start_all(servers)
     twin = Server(binary, directory, servers[0].ports, 2,
@@ -321,7 +321,7 @@ def test_two_servers_with_one_id_are_never_counted_twice(binary, directory):
         stop_all(servers + [twin])
 
 
-def test_another_list_is_refused_while_there_is_no_cluster(binary, directory):
+def test_a_server_with_another_list_is_refused_while_there_is_no_cluster(binary, directory):
     ports = free_ports(3)
     other = os.path.join(directory, "other.txt")
     with open(other, "w") as f:
@@ -338,7 +338,7 @@ def test_another_list_is_refused_while_there_is_no_cluster(binary, directory):
         stop_all([a, b])
 
 
-def test_a_killed_leader_costs_milliseconds_and_no_error(binary, directory):
+def test_a_killed_leader_causes_a_short_delay_and_no_error(binary, directory):
     servers = cluster(binary, directory, 3)
     start_all(servers)
     try:
@@ -359,7 +359,7 @@ def test_a_killed_leader_costs_milliseconds_and_no_error(binary, directory):
         stop_all(servers)
 
 
-def test_a_large_value_travels_between_servers(binary, directory):
+def test_a_large_value_is_sent_between_servers(binary, directory):
     servers = cluster(binary, directory, 3)
     start_all(servers)
     try:

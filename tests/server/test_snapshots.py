@@ -52,7 +52,7 @@ def refused(server, pattern):
     assert re.search(pattern, server.log_text().splitlines()[-1]), server.log_text()
 
 
-def test_the_flags_say_when_and_status_and_metrics_show_it(binary, directory):
+def test_flags_set_the_snapshot_interval_and_status_and_metrics_show_it(binary, directory):
     server = filled(binary, directory)
     limits = status(server)["limits"]
     assert (limits["snapshot_entries"], limits["snapshot_bytes"]) == (50, 9999999)
@@ -69,7 +69,7 @@ def test_the_flags_say_when_and_status_and_metrics_show_it(binary, directory):
     assert server.stop() == 0
 
 
-def test_a_damaged_newest_snapshot_is_passed_over_both_are_refused(binary, directory):
+def test_one_damaged_snapshot_is_skipped_and_two_are_refused(binary, directory):
     server = filled(binary, directory)
     seen = status(server)
     server.stop()
@@ -91,7 +91,7 @@ def test_a_damaged_newest_snapshot_is_passed_over_both_are_refused(binary, direc
     refused(server, newest + " at offset 56: damaged")
 
 
-def test_a_missing_newest_snapshot_is_made_up_for_all_missing_are_refused(binary, directory):
+def test_a_missing_newest_snapshot_is_skipped_and_missing_all_is_refused(binary, directory):
     server = filled(binary, directory)
     seen = status(server)
     server.stop()

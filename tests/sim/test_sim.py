@@ -22,13 +22,13 @@ class Simulator(unittest.TestCase):
         other = json.loads(run("--seeds", "12", "--first", "2", "--json").stdout)
         self.assertNotEqual(one["trace"], other["trace"])
 
-    def test_the_printed_trace_is_the_same_each_time(self):
+    def test_the_printed_trace_is_reproducible(self):
         first = run("--seed", "4", "--trace", "--messages").stdout
         second = run("--seed", "4", "--trace", "--messages").stdout
         self.assertGreater(len(first.splitlines()), 1000)
         self.assertEqual(first, second)
 
-    def test_the_summary_says_what_was_exercised(self):
+    def test_the_summary_lists_what_was_exercised(self):
         ran = run("--seeds", "10", "--json")
         self.assertEqual(ran.returncode, 0, ran.stderr)
         summary = json.loads(ran.stdout)
@@ -38,7 +38,7 @@ class Simulator(unittest.TestCase):
         for kind in ("leaders", "operations", "faults", "entries_committed", "starts"):
             self.assertGreater(summary["events"][kind], 0, kind)
 
-    def test_situations_that_are_rare_by_themselves_are_made(self):
+    def test_rare_situations_are_provoked(self):
         ran = run("--seeds", "200", "--json")
         self.assertEqual(ran.returncode, 0, ran.stderr)
         events = json.loads(ran.stdout)["events"]
@@ -47,7 +47,7 @@ class Simulator(unittest.TestCase):
                      "idempotency_refused_full", "slow_followers", "slow_followers_behind"):
             self.assertGreater(events[kind], 0, kind)
 
-    def test_a_failure_is_shrunk_and_replayed_by_the_command_that_is_printed(self):
+    def test_a_failure_is_shrunk_and_the_printed_command_replays_it(self):
         ran = run("--seeds", "1", "--first", "3", "--plant")
         self.assertEqual(ran.returncode, 1)
         self.assertIn("seed 3: wrong outcome", ran.stdout)
@@ -60,13 +60,13 @@ class Simulator(unittest.TestCase):
         self.assertIn("wrong outcome", again.stdout)
         self.assertIn("asks server", again.stdout)
 
-    def test_help_is_what_was_asked_for(self):
+    def test_help_goes_to_stdout_and_ends_with_0(self):
         ran = run("--help")
         self.assertEqual((ran.returncode, ran.stderr), (0, ""))
         self.assertIn("--seeds N", ran.stdout)
         self.assertIn("partition", ran.stdout)
 
-    def test_arguments_that_make_no_sense_end_with_2(self):
+    def test_invalid_arguments_end_with_2(self):
         for arguments in (["--seeds"], ["--seeds", "x"], ["--seeds", "0"], ["--seeds", "-1"],
                           ["--nonsense"], ["--jobs", "0"], ["--servers", "4"], ["extra"],
                           ["--without", "crash,nothing"], ["--trace"], ["--seed", "1x"]):

@@ -91,7 +91,7 @@ def problem_of(root, reference):
 
 def check_rule(root, rule):
     if not rule.text or not rule.source:
-        yield f"{rule.code}: says no rule or no source"
+        yield f"{rule.code}: has no text or no source"
     if not any(reference.path.startswith("src/") for reference in rule.enforced):
         yield f"{rule.code}: names no function of src/ that enforces it"
     if not any(reference.path.startswith("tests/") for reference in rule.proven):
@@ -143,7 +143,7 @@ def check(root):
         if code[0] not in letters:
             yield f"{PAGE}: the letter of {code} is not defined"
         if code not in used:
-            yield f"{PAGE}: {code} is listed and not used"
+            yield f"{PAGE}: {code} is listed but not used"
     for code in sorted(set(used) - set(listed)):
         yield f"{used[code]}: {code} is not listed in {PAGE}"
     for place in absent:

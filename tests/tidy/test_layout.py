@@ -60,7 +60,7 @@ class IncludesAreEdgesOfTheTable(unittest.TestCase):
         self.refused("src/raft/x.cpp", '"types.hpp"', "include")
         self.refused("src/raft/x.cpp", '"../base/ids.hpp"', "include")
 
-    def test_the_pure_rooms_see_no_clock_thread_socket_or_file(self):
+    def test_the_pure_rooms_include_no_clock_thread_socket_or_file(self):
         for header in ("chrono", "random", "thread", "mutex", "atomic", "iostream", "fstream",
                        "sys/socket.h", "netinet/in.h", "unistd.h", "unordered_map", "time.h"):
             for room in layout.PURE:
@@ -94,7 +94,7 @@ class FilesSayWhatTheyAre(unittest.TestCase):
         self.assertEqual(rules("src/kv/x.hpp", HEAD), ["guard"])
         self.assertEqual(rules("src/kv/x.hpp", GUARD), [])
 
-    def test_code_throws_nothing_and_words_may(self):
+    def test_a_throw_is_found_in_code_and_ignored_in_comments_and_strings(self):
         self.assertEqual(rules("src/io/x.cpp", HEAD + "void f() { throw 1; }\n"), ["throw"])
         self.assertEqual(rules("src/io/x.cpp", HEAD + '// throw\nauto a = "throw";\n'), [])
 
@@ -106,7 +106,7 @@ class FilesSayWhatTheyAre(unittest.TestCase):
                      "static const std::map<int, int> m;", "int n = static_cast<int>(m);"):
             self.assertEqual(rules("src/raft/x.cpp", HEAD + good + "\n"), [], good)
 
-    def test_scripts_run_are_strict_and_have_a_manual(self):
+    def test_scripts_are_executable_and_strict_and_have_a_manual(self):
         good = "#!/usr/bin/env bash\n# Does it.\nset -euo pipefail\n"
         self.assertEqual(rules("scripts/x.sh", good, executable=True), [])
         self.assertEqual(rules("scripts/x.sh", good), ["script"])
@@ -126,7 +126,7 @@ class ThingsStaySmall(unittest.TestCase):
         self.assertEqual(rules(path, head + self.lines(body, limit)), [])
         self.assertEqual(rules(path, head + self.lines(body, limit + 1)), ["function"])
 
-    def test_a_function_of_70_lines_is_found_wherever_it_stands(self):
+    def test_a_function_of_70_lines_is_found_in_every_form(self):
         self.assert_limit("void f() {\nBODY}\n")
         self.assert_limit("namespace a::b {\nnamespace {\nvoid f(int n) noexcept {\nBODY}\n}\n}\n")
         self.assert_limit("class C : public B {\n public:\n  int f() const override {\nBODY}\n};\n")
@@ -137,7 +137,7 @@ class ThingsStaySmall(unittest.TestCase):
         self.assert_limit("auto f() -> int {\n  auto g = [] { return '}'; };\nBODY}\n", rest=3)
         self.assert_limit("// }\nvoid f() {\n  h(R\"({{{)\", \"}\", 1'000);\nBODY}\n", rest=3)
 
-    def test_a_long_table_or_class_is_no_function(self):
+    def test_a_long_table_or_class_is_not_a_function(self):
         for text in ("const int table[] = {\nBODY};\n", "struct S {\nBODY};\n",
                      "namespace a {\nBODY}\n"):
             self.assertEqual(rules("src/kv/x.cpp", HEAD + self.lines(text, 100)), [])
@@ -186,7 +186,7 @@ class CasesAreCountedHonestly(unittest.TestCase):
     def counted(self, result, output):
         return count_tests.count(result, output)
 
-    def test_what_the_runners_say_is_read(self):
+    def test_the_output_of_the_runners_is_read(self):
         doctest = "[doctest] test cases:  5 |  4 passed | 1 failed | 7 skipped\n"
         self.assertEqual(self.counted("FAIL", doctest), (4, 1, 0))
         self.assertEqual(self.counted("OK", "Ran 3 tests in 0.1s\n\nOK (skipped=1)\n"), (2, 0, 1))

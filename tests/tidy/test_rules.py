@@ -51,13 +51,13 @@ class ThePageAndTheTreeAgree(unittest.TestCase):
                      "README.md"):
             self.found({path: "so\n(K7)\n"}, f"{path}:2", "K7 is not listed")
 
-    def test_what_only_looks_like_a_code_is_none(self):
+    def test_text_that_only_looks_like_a_code_is_ignored(self):
         text = "%C3%A9 \\xC3 U+D800 A0 W/8 0xB1 kE1 E1x L5\n"
         self.assertEqual(findings({"src/kv/x.hpp": text}), [])
 
-    def test_a_listed_code_that_nothing_uses_is_found(self):
+    def test_a_listed_code_that_is_unused_is_found(self):
         unused = PAGE.splitlines()[-1].replace("| L5 |", "| L6 |")
-        self.found({"docs/rules.md": PAGE + unused + "\n"}, "L6 is listed and not used")
+        self.found({"docs/rules.md": PAGE + unused + "\n"}, "L6 is listed but not used")
 
     def test_a_code_that_is_listed_twice_is_found(self):
         self.found({"docs/rules.md": PAGE + PAGE.splitlines()[-1] + "\n"}, "L5 is listed twice")
@@ -78,13 +78,13 @@ class ThePageAndTheTreeAgree(unittest.TestCase):
         self.found({"docs/rules.md": PAGE.replace('`tests/raft/a.cpp: L5: it "is" so`', "")},
                    "names no test")
 
-    def test_a_document_outside_the_repository_is_found(self):
+    def test_a_mention_of_a_document_outside_the_repository_is_found(self):
         self.found({"src/kv/x.hpp": "// see DES" "IGN 3\n"}, "src/kv/x.hpp:1",
                    "not in the repository")
 
 
 class FunctionsAreFound(unittest.TestCase):
-    def test_in_whatever_form_they_are_declared(self):
+    def test_a_function_is_found_in_every_form_of_declaration(self):
         for source, name in (("int Raft::f() {}", "Raft::f"), ("void f(int n) {}", "f"),
                              ("class Raft {\n  void f();\n};", "Raft::f"),
                              ("struct A { void f() {} };", "A::f")):
