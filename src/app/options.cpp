@@ -182,7 +182,7 @@ void define(CLI::App& app, std::string_view command, Raw& raw) {
 
 int usage_error(std::string_view what, std::string_view command) {
   complain(what);
-  hint(fmt::format("vesper {}{}--help", command, command.empty() ? "" : " "));
+  hint(fmt::format("see vesper {}{}--help", command, command.empty() ? "" : " "));
   return kExitUsage;
 }
 

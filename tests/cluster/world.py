@@ -11,7 +11,7 @@ import sys
 from harness import Cluster, Node, running
 
 INSIDE = 'VESPER_TEST_WORLD'
-LACKING = 'skipped: needs the right to make network namespaces (root, ip, nft)'
+LACKING = 'skipped: needs permission to create network namespaces (root, ip, nft)'
 PROBE = '''ip link add probe type bridge && ip link add probe0 type veth peer name probe1 &&
 mount -t tmpfs none /mnt && nft 'add table bridge probe;
 add chain bridge probe forward { type filter hook forward priority 0; };

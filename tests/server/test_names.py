@@ -262,7 +262,7 @@ def test_a_name_that_hangs_or_is_unknown_leads_to_the_next_endpoint(binary, dire
 
 def main():
     if not enter():
-        print("skipped: needs namespaces for network and mounts (root, unshare, ip)")
+        print("skipped: needs permission to create namespaces (root, unshare, ip)")
         return SKIPPED
     return harness.run(sys.modules[__name__], os.path.abspath(sys.argv[1]))
 
