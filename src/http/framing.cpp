@@ -133,13 +133,13 @@ std::optional<ParseError> interpret_request(RequestHead& head) {
   return std::nullopt;
 }
 
-std::optional<ParseError> interpret_response(ResponseHead& head, bool to_head) {
+std::optional<ParseError> interpret_response(ResponseHead& head, ResponseTo request) {
   const Found found = look_through(head.fields);
   head.framing = BodyFraming::until_close;
   if (auto error =
           find_framing(head.fields, found, head.minor_version, head.framing, head.content_length))
     return error;
-  if (to_head || head.status < 200 || head.status == 204 || head.status == 304)
+  if (request == ResponseTo::head || head.status < 200 || head.status == 204 || head.status == 304)
     head.framing = BodyFraming::none;
   head.keep_alive = head.minor_version == 1 && !found.connection_close &&
                     head.framing != BodyFraming::until_close;

@@ -151,10 +151,10 @@ std::optional<ParseError> check_method(std::string_view method, std::size_t from
 }  // namespace
 
 std::optional<ParseError> check_request_line_so_far(std::string_view line, std::size_t from,
-                                                    std::size_t max_target, bool empty_line_seen) {
+                                                    std::size_t max_target, EmptyLine empty_line) {
   if (from == 0 && is_good_request_line(line, max_target)) return std::nullopt;
   const Line parts = split_line(line, from);
-  if (parts.text.empty() && parts.end.starts_with('\r') && !empty_line_seen)
+  if (parts.text.empty() && parts.end.starts_with('\r') && empty_line == EmptyLine::allowed)
     return check_line_end(parts.end);
   const std::size_t space = parts.text.find(' ');
   const std::string_view method = parts.text.substr(0, space);

@@ -139,7 +139,7 @@ void Server::start() {
   // One thread for the disk and one for names: libuv gives name lookups at most half of the pool.
   ::setenv("UV_THREADPOOL_SIZE", "2", 0);
   loop_.set_events({io::Delegate<bool>::to<&Server::busy>(this),
-                    io::Delegate<void, bool>::to<&Server::on_turn>(this),
+                    io::Delegate<void, io::Deadline>::to<&Server::on_turn>(this),
                     io::Delegate<void, Duration>::to<&Server::on_turned>(this),
                     io::Delegate<void, int>::to<&Server::on_signal>(this)});
   loop_.watch_signals();
@@ -222,13 +222,13 @@ bool Server::busy() {
   return (node != nullptr && node->has_posts()) || listener_.busy() || peers_.busy();
 }
 
-void Server::on_turn(bool deadline_passed) {
+void Server::on_turn(io::Deadline deadline) {
   if (stopped_) return;
   if (log::waiting() && !log_timer_.active()) log_timer_.start(kLogRetry);
   context_.set_now(loop_.now());
   if (node::Node* node = context_.node()) {
     // After the input that the sockets brought.
-    if (deadline_passed) context_.post(node::TimerFired{});
+    if (deadline == io::Deadline::passed) context_.post(node::TimerFired{});
     if (node->has_posts()) run_node();
   }
   if (stopped_) return;

@@ -164,33 +164,37 @@ bool Wal::idle() const {
 
 // The room for one frame, including padding, in this segment and in the next one (0 until the spare
 // is ready).
-std::uint64_t Wal::room_here(bool for_entries) const {
-  const std::uint64_t reserve = for_entries ? reserve_of(segment_.bytes) : 0;
+std::uint64_t Wal::room_here(FrameLoad load) const {
+  const std::uint64_t reserve = load == FrameLoad::entries ? reserve_of(segment_.bytes) : 0;
   return minus(segment_.bytes, segment_.offset + kSealReserve + reserve);
 }
 
-std::uint64_t Wal::room_next(bool for_entries) const {
-  const std::uint64_t reserve = for_entries ? reserve_of(spare_.target) : 0;
+std::uint64_t Wal::room_next(FrameLoad load) const {
+  const std::uint64_t reserve = load == FrameLoad::entries ? reserve_of(spare_.target) : 0;
   return spare_ready() ? minus(spare_.allocated, kSector + kSealReserve + reserve) : 0;
 }
 
 std::uint64_t Wal::room() const {
-  return minus(room_here(true) + room_next(true), queued_bytes_);
+  return minus(room_here(FrameLoad::entries) + room_next(FrameLoad::entries), queued_bytes_);
+}
+
+Wal::FrameLoad Wal::queued_load() const {
+  return queue_.entries.empty() ? FrameLoad::no_entries : FrameLoad::entries;
 }
 
 bool Wal::fits_here() const {
-  return next_fits(room_here(!queue_.entries.empty()));
+  return next_fits(room_here(queued_load()));
 }
 
 bool Wal::fits_next() const {
-  return next_fits(room_next(!queue_.entries.empty()));
+  return next_fits(room_next(queued_load()));
 }
 
 // True if a frame without entries may be written on a full disk. Only entries wait for space. A new
 // term or vote does not, nor does a cut, which frees space.
 bool Wal::goes_ahead() const {
   const bool news = cut_waits() || !(queue_.hard_state == written_.hard_state);
-  return disk_full_ && news && sectors(frame_lead()) <= room_here(false);
+  return disk_full_ && news && sectors(frame_lead()) <= room_here(FrameLoad::no_entries);
 }
 
 bool Wal::next_fits(std::uint64_t frame_room) const {
@@ -243,15 +247,15 @@ bool Wal::removal_due() const {
 // Submits the next frame of the queue. Returns false if the frame has to wait for the spare.
 bool Wal::start_frame() {
   if (fits_here()) {
-    append_frame(entries_that_fit(room_here(true)), false);
+    append_frame(entries_that_fit(room_here(FrameLoad::entries)), Into::this_segment);
     return true;
   }
   if (fits_next()) {
-    append_frame(entries_that_fit(room_next(true)), true);
+    append_frame(entries_that_fit(room_next(FrameLoad::entries)), Into::next_segment);
     return true;
   }
   if (goes_ahead()) {
-    append_frame(0, false);
+    append_frame(0, Into::this_segment);
     return true;
   }
   // The next segment must hold at least the next entry, however large.
@@ -272,7 +276,8 @@ std::uint64_t Wal::small_segment() const {
 
 // Submits the first `count` entries of the queue with the newest hard state. The frame goes into
 // this segment, or, in one write with the head, into the next one.
-void Wal::append_frame(std::size_t count, bool rotate) {
+void Wal::append_frame(std::size_t count, Into into) {
+  const bool rotate = into == Into::next_segment;
   std::vector<raft::Entry> entries;
   entries.reserve(count);
   in_flight_bytes_ = 0;
