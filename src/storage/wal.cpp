@@ -404,11 +404,10 @@ Result<void> Wal::on_done(const JobDone& done, Instant now) {
   if (doing == Doing::slice) return slice_done(done, now);
   if (!done.result) {
     failed_ = true;
-    return Error{
-        fmt::format("the log cannot be written: {} -> stopping: what the disk holds now is "
-                    "unknown, and a retry could not tell",
-                    done.result.error().what),
-        done.result.error().code};
+    return Error{fmt::format("cannot write the log: {}; a retry is not safe, because what the disk "
+                             "holds now is unknown",
+                             done.result.error().what),
+                 done.result.error().code};
   }
   switch (doing) {
     case Doing::append:
@@ -468,7 +467,7 @@ Result<void> Wal::slice_done(const JobDone& done, Instant now) {
     stats_.file_bytes += size;
     if (slice_need_ == Need::ahead) scarce_ = false;
     if (!spare_ready()) return {};
-    if (disk_full_) log::info("there is space for the next segment again -> going on");
+    if (disk_full_) log::info("there is space for the next segment again -> continuing");
     disk_full_ = false;
     return {};
   }
@@ -478,9 +477,8 @@ Result<void> Wal::slice_done(const JobDone& done, Instant now) {
     return {};
   }
   failed_ = true;
-  return Error{
-      fmt::format("the next segment of the log cannot be made: {} -> stopping", error.what),
-      error.code};
+  return Error{fmt::format("cannot create the next segment of the log: {}", error.what),
+               error.code};
 }
 
 // The failed allocation has removed the spare. The disk counts as full if a small segment does not
@@ -492,13 +490,14 @@ void Wal::slice_refused(const JobDone& done, Instant now) {
   ahead_at_ = now + options_.retry_after;
   if (done.free_bytes >= small_segment() && !(slice_need_ == Need::now && was_small)) {
     if (!scarce_)
-      log::info("little space is left ({}) -> segments of the log are made when they are needed",
-                done.result.error().what);
+      log::info(
+          "little space is left ({}) -> creating segments of the log only when they are needed",
+          done.result.error().what);
     scarce_ = true;
     return;
   }
   if (!disk_full_)
-    log::warn("no space for the next segment of the log ({}) -> trying again every {} ms",
+    log::warn("no space for the next segment of the log ({}) -> retrying every {} ms",
               done.result.error().what, options_.retry_after.ms());
   scarce_ = true;
   disk_full_ = true;
