@@ -20,16 +20,16 @@ std::optional<Problem> idempotency_problem(const kv::WriteResult& write) {
     problem.status = 422;
     problem.code = "idempotency_key_reused";
     problem.detail =
-        "this Idempotency-Key was used for another method, target, body or condition; nothing was "
-        "changed";
-    problem.hint = "draw a new key for each request, keep it only to repeat the same one";
+        "this Idempotency-Key was already used with a different method, target, body or condition; "
+        "nothing was changed";
+    problem.hint = "use a new key for each request, and reuse a key only to retry the same request";
   } else if (write.kind == kv::WriteResult::Kind::table_full) {
     problem.status = 429;
     problem.code = "idempotency_full";
     problem.detail =
-        "as many keys are remembered as there is room for, none is forgotten early; nothing was "
-        "changed";
-    problem.hint = "try again later, or send writes that may be repeated without a key";
+        "the cluster already keeps as many Idempotency-Keys as it can, and drops none before it "
+        "expires; nothing was changed";
+    problem.hint = "retry later, or leave out the Idempotency-Key if the write is safe to repeat";
     problem.limit = kv::kMaxIdempotencyKeys;
   } else {
     return std::nullopt;
@@ -47,15 +47,16 @@ std::optional<Problem> check_no_parameter(const Context&, const http::RequestHea
 }
 
 Problem unknown_parameter(const http::QueryParameter& parameter) {
-  return invalid_parameter(
-      parameter.name,
-      fmt::format("there is no parameter \"{}\" for this method here", escaped(parameter.name)));
+  return invalid_parameter(parameter.name,
+                           fmt::format("parameter \"{}\" does not exist for this path and method",
+                                       escaped(parameter.name)));
 }
 
 std::optional<Problem> read_timeout(const http::QueryParameter& parameter, HttpExchange& exchange) {
   const auto timeout = http::parse_duration(parameter.value);
   if (!timeout || *timeout < kMinTimeout || *timeout > kMaxTimeout)
-    return invalid_parameter("timeout", "timeout is a duration from 10ms to 60s, such as 500ms");
+    return invalid_parameter("timeout",
+                             "timeout must be a duration from 10ms to 60s, such as 500ms");
   exchange.timeout = *timeout;
   return std::nullopt;
 }
@@ -68,15 +69,16 @@ std::optional<Problem> check_value_headers(const http::RequestHead& head) {
       return Problem{.status = 415,
                      .code = "unsupported_encoding",
                      .detail = "the body of a PUT is the value, not a form",
-                     .hint = "with curl: -T file or --data-binary @file in place of -F"};
+                     .hint = "with curl, use -T file or --data-binary @file instead of -F"};
   }
   if (head.fields.find("Content-Encoding") != nullptr)
     return Problem{.status = 415,
                    .code = "unsupported_encoding",
                    .detail = "Content-Encoding is not supported",
-                   .hint = "send the value as it is to be stored"};
+                   .hint = "send the bytes that are to be stored, without an encoding"};
   if (head.fields.find("Content-Range") != nullptr)
-    return invalid_header("Content-Range", "a value is put as a whole");
+    return invalid_header("Content-Range",
+                          "Content-Range is not supported; a PUT replaces the whole value");
   return std::nullopt;
 }
 
@@ -84,12 +86,15 @@ std::optional<Problem> read_idempotency_key(const http::RequestHead& head, std::
   constexpr std::string_view name = "Idempotency-Key";
   const http::Field* field = head.fields.find(name);
   if (field == nullptr) return std::nullopt;
-  if (head.fields.count(name) > 1) return invalid_header(name, "Idempotency-Key is there twice");
+  if (head.fields.count(name) > 1)
+    return invalid_header(name, "Idempotency-Key appears more than once");
   auto value = http::unquote(field->value);
   if (!value || !kv::is_idempotency_key(*value))
-    return invalid_header(name, fmt::format("Idempotency-Key is 1 to {} visible ASCII characters, "
-                                            "as they are or as a quoted string",
-                                            kv::kMaxIdempotencyKey));
+    return invalid_header(
+        name,
+        fmt::format(
+            "Idempotency-Key must be 1 to {} visible ASCII characters, plain or as a quoted string",
+            kv::kMaxIdempotencyKey));
   key = std::move(*value);
   return std::nullopt;
 }
@@ -119,15 +124,15 @@ std::optional<Problem> check_length(const http::RequestHead& head, const HttpExc
   if (head.expectation == http::Expectation::other)
     return Problem{.status = 417,
                    .code = "expectation_failed",
-                   .detail = "the only expectation that is understood is 100-continue"};
+                   .detail = "the only supported expectation is 100-continue"};
   if (head.framing == http::BodyFraming::none && !head.has_content_length &&
       length == Length::required)
     return Problem{.status = 411,
                    .code = "length_required",
                    .detail =
-                       "a PUT has a body, if only an empty one: neither Content-Length nor "
+                       "a PUT needs a body, even an empty one, but neither Content-Length nor "
                        "Transfer-Encoding: chunked was sent",
-                   .hint = "with curl: -d VALUE, -d '' for an empty one, or -T file"};
+                   .hint = "with curl, use -d VALUE, -d '' for an empty value, or -T file"};
   if (head.framing == http::BodyFraming::length && head.content_length > exchange.body_limit)
     return too_large(exchange);
   return std::nullopt;
@@ -145,7 +150,7 @@ void render_problem(const Problem& problem, Answer& answer) {
 void render_refusal(node::Refusal refusal, std::string_view idempotency_key, Answer& answer) {
   Problem problem = refused(refusal);
   if (refusal == node::Refusal::outcome_unknown && !idempotency_key.empty())
-    problem.hint = "send the same request with the same Idempotency-Key again, to any node";
+    problem.hint = "retry the same request with the same Idempotency-Key, on any node";
   render_problem(problem, answer);
 }
 

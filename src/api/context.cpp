@@ -57,9 +57,10 @@ std::string ListMismatch::to_string() const {
       text += fmt::format("{}{}", text.empty() ? what : std::string_view(", "), id);
     return text;
   };
-  return fmt::format("the log has {} voters, the list names {}{}{}", log_voters, list_servers,
-                     ids("; members that the list lacks and this server does not dial: ", unlisted),
-                     ids("; servers of the list that are no members: ", no_members));
+  return fmt::format(
+      "the log has {} voters, but the list names {} servers{}{}", log_voters, list_servers,
+      ids("; members that are not in the list, so this server does not dial them: ", unlisted),
+      ids("; servers in the list that are not members: ", no_members));
 }
 
 std::optional<raft::ServerId> Context::leader() const {

@@ -22,9 +22,10 @@ std::optional<Problem> find_endpoint(const EndpointTable& table, const http::Req
     return exchange.endpoint->read_path(head.path.substr(exchange.endpoint->path.size()), exchange);
   }
   Problem problem{.status = 404, .code = "no_such_path", .detail = "there is nothing at this path"};
-  if (head.path == "/kv") problem.hint = "a key is at /kv/<key>";
-  else if (head.path == "/raft") problem.hint = "this path is for the cluster's own nodes";
-  else problem.hint = "GET / names the paths";
+  if (head.path == "/kv") problem.hint = "the path of a key is /kv/<key>";
+  else if (head.path == "/raft")
+    problem.hint = "this path is reserved for the nodes of the cluster";
+  else problem.hint = "GET / lists the paths";
   return problem;
 }
 
@@ -47,8 +48,8 @@ std::optional<Problem> check_method(const http::RequestHead& head, const HttpExc
   if (head.method != http::Method::connect && serves(methods, head.method_text))
     return std::nullopt;
   Problem problem{.status = 405, .code = "method_not_allowed"};
-  problem.detail = fmt::format("{} is not for this path", escaped(head.method_text));
-  problem.hint = fmt::format("it takes {}", methods);
+  problem.detail = fmt::format("{} is not allowed on this path", escaped(head.method_text));
+  problem.hint = fmt::format("allowed: {}", methods);
   problem.allow = methods;
   return problem;
 }
@@ -59,11 +60,13 @@ std::optional<Problem> read_query(const http::RequestHead& head, Query& query) {
     case http::QueryError::none: return std::nullopt;
     case http::QueryError::bad_percent:
       return malformed("a % in the query is not followed by two hex digits");
-    case http::QueryError::empty_name: return invalid_parameter("", "a parameter without a name");
+    case http::QueryError::empty_name:
+      return invalid_parameter("", "the query has a parameter without a name");
     case http::QueryError::repeated:
-      return invalid_parameter(outcome.name,
-                               fmt::format("\"{}\" is there twice", escaped(outcome.name)));
-    case http::QueryError::too_many: return invalid_parameter(outcome.name, "too many parameters");
+      return invalid_parameter(outcome.name, fmt::format("parameter \"{}\" appears more than once",
+                                                         escaped(outcome.name)));
+    case http::QueryError::too_many:
+      return invalid_parameter(outcome.name, "the query has too many parameters");
   }
   VESPER_UNREACHABLE();
 }
@@ -86,16 +89,17 @@ std::optional<Problem> validate(Context& context, const http::RequestHead& head,
   exchange.body_limit = json::kMaxBody;  // applies to bodies that are read and discarded
   exchange.too_large = "body_too_large";
   if (!head.authority.empty() && !host_allowed(context.settings(), head.authority))
-    return Problem{.status = 421,
-                   .code = "host_not_allowed",
-                   .detail = "this node does not go by the name in Host",
-                   .hint = "use its address, or start it with --allow-host NAME"};
+    return Problem{
+        .status = 421,
+        .code = "host_not_allowed",
+        .detail = fmt::format("\"{}\" is not a known name of this node", escaped(head.authority)),
+        .hint = "use the node's address, or start the node with --allow-host NAME"};
   const bool safe = head.method == http::Method::get || head.method == http::Method::head ||
                     head.method == http::Method::options;
   if (!safe && cross_origin(head))
     return Problem{.status = 403,
                    .code = "cross_origin",
-                   .detail = "a page of another origin may not write here"};
+                   .detail = "a page from another origin may not send this request"};
   if (auto problem = find_endpoint(context.table(), head, exchange)) return problem;
   if (auto problem = check_method(head, exchange)) return problem;
   if (asks_for_methods(exchange)) {

@@ -31,16 +31,17 @@ std::optional<Problem> read_option(const http::QueryParameter& parameter,
       options.level = level;
       if (to_string(level) == parameter.value) return std::nullopt;
     }
-    return invalid_parameter(parameter.name, "consistency is linearizable, lease or stale");
+    return invalid_parameter(parameter.name, "consistency must be linearizable, lease or stale");
   }
   if (parameter.name == "max_staleness") {
     options.max_staleness = http::parse_duration(parameter.value);
     if (options.max_staleness) return std::nullopt;
-    return invalid_parameter(parameter.name, "max_staleness is a duration such as 200ms");
+    return invalid_parameter(parameter.name, "max_staleness must be a duration such as 200ms");
   }
   const auto revision = http::parse_decimal(parameter.value);
   if (!revision || *revision == 0 || *revision >= kEndOfRevisions)
-    return invalid_parameter(parameter.name, "min_revision is a whole number from 1, below 2^53");
+    return invalid_parameter(parameter.name,
+                             "min_revision must be a whole number from 1 to 2^53 - 1");
   options.min_revision = *revision;
   return std::nullopt;
 }
@@ -53,9 +54,9 @@ std::optional<Problem> read_condition(const http::Fields& fields, std::string_vi
   for (const http::Field& field : fields) {
     if (!http::equal_ignoring_case(field.name, name)) continue;
     if (!http::add_entity_tags(field.value, tags))
-      return invalid_header(name, fmt::format("{} is not \"*\" and not a list of up to {} entity "
-                                              "tags such as \"7\"",
-                                              name, http::kMaxEntityTags));
+      return invalid_header(
+          name, fmt::format("{} must be \"*\" or a list of up to {} entity tags such as \"7\"",
+                            name, http::kMaxEntityTags));
   }
   if (!tags.present) return std::nullopt;
   match = kv::Match{tags.any, std::move(tags.strong)};
@@ -172,7 +173,7 @@ std::optional<Problem> read_key(std::string_view encoded, HttpExchange& exchange
   Problem problem{.status = 400, .code = "invalid_key"};
   if (key.empty()) {
     problem.detail = "the key is empty";
-    problem.hint = "a key is what follows /kv/ and has 1 to 4096 bytes";
+    problem.hint = "put a key of 1 to 4096 bytes after /kv/";
   } else {
     problem.detail = fmt::format("the key has {} bytes", key.size());
     problem.limit = kv::kMaxKey;
@@ -189,7 +190,7 @@ std::optional<Problem> check_kv(const Context& context, const http::RequestHead&
       if (auto problem = read_timeout(parameter, exchange)) return problem;
     } else if (parameter.name == "raw" && reads) {
       const auto flag = http::parse_flag(parameter.value);
-      if (!flag) return invalid_parameter("raw", "raw is a flag: ?raw, ?raw=1 or ?raw=0");
+      if (!flag) return invalid_parameter("raw", "raw is a flag; use ?raw, ?raw=1 or ?raw=0");
       request.raw = *flag;
     } else if (reads && is_read_option(parameter.name)) {
       if (auto problem = read_option(parameter, request.read)) return problem;
@@ -198,7 +199,7 @@ std::optional<Problem> check_kv(const Context& context, const http::RequestHead&
     }
   }
   if (request.read.max_staleness && request.read.level != node::ReadLevel::stale)
-    return invalid_parameter("max_staleness", "max_staleness goes with consistency=stale only");
+    return invalid_parameter("max_staleness", "max_staleness requires consistency=stale");
   if (auto problem = read_condition(head.fields, "If-Match", false, request.conditions.if_match))
     return problem;
   if (auto problem =

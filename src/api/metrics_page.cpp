@@ -57,12 +57,13 @@ class Page {
 };
 
 void node_metrics(const node::Status& status, std::uint32_t id, Page& page) {
-  page.family("role", "gauge", "1 for the role this node has now.");
+  page.family("role", "gauge", "1 for the current role of this node, 0 for the others.");
   for (const std::string_view role : {"leader", "follower", "candidate", "learner"})
     page.sample(status.role == role ? 1 : 0, fmt::format("role=\"{}\"", role));
-  page.single("is_leader", "gauge", "1 while this node leads.",
+  page.single("is_leader", "gauge", "1 while this node is the leader, otherwise 0.",
               status.leader && status.leader->value == id ? 1 : 0);
-  page.single("has_leader", "gauge", "1 while this node knows a leader.", status.leader ? 1 : 0);
+  page.single("has_leader", "gauge", "1 while this node knows of a leader, otherwise 0.",
+              status.leader ? 1 : 0);
   page.single("term", "gauge", "Current term.", status.term.value);
   page.single("last_index", "gauge", "Index of the last entry in the log.",
               status.last_index.value);
@@ -72,50 +73,52 @@ void node_metrics(const node::Status& status, std::uint32_t id, Page& page) {
               status.applied_index.value);
   page.single("revision", "gauge", "Revision of the store.", status.revision);
   page.single("keys", "gauge", "Keys in the store.", status.keys);
-  page.single("store_bytes", "gauge", "Bytes of all keys and values.", status.store_bytes);
-  page.single("idempotency_keys", "gauge", "Idempotency-Keys whose replies are kept.",
+  page.single("store_bytes", "gauge", "Size of all keys and values in bytes.", status.store_bytes);
+  page.single("idempotency_keys", "gauge", "Idempotency keys whose results are kept.",
               status.idempotency_keys);
   page.single("log_entries", "gauge", "Entries in the log.", status.log_entries);
-  page.single("log_bytes", "gauge", "Bytes of the log's entries.", status.log_bytes);
+  page.single("log_bytes", "gauge", "Size of the log's entries in bytes.", status.log_bytes);
   page.single("log_first_index", "gauge", "Index of the first entry of the log in memory.",
               status.log_first_index.value);
-  page.single("inflight_requests", "gauge", "Requests of clients that wait for an answer.",
+  page.single("inflight_requests", "gauge", "Client requests that wait for an answer.",
               status.inflight_requests);
-  page.single("inflight_bytes", "gauge", "Bytes of clients' writes that wait for an answer.",
+  page.single("inflight_bytes", "gauge", "Size of client writes that wait for an answer, in bytes.",
               status.inflight_bytes);
 }
 
 void counter_metrics(const node::Counters& counters, Page& page) {
-  page.single("leader_changes_total", "counter", "Leaders seen to take office, this node included.",
-              counters.leader_changes);
-  page.single("elections_total", "counter", "Campaigns that this node began, pre-votes included.",
+  page.single("leader_changes_total", "counter",
+              "Leaders that this node saw take over, itself included.", counters.leader_changes);
+  page.single("elections_total", "counter", "Campaigns that this node started, pre-votes included.",
               counters.elections_started);
-  page.single("turns_total", "counter", "Turns of the loop that had work.", counters.turns);
+  page.single("turns_total", "counter", "Turns of the event loop that had work to do.",
+              counters.turns);
   page.single("entries_applied_total", "counter", "Entries applied to the store.",
               counters.entries_applied);
-  page.single("writes_proposed_total", "counter", "Clients' writes put into the log here.",
-              counters.writes_proposed);
-  page.single("writes_forwarded_total", "counter", "Clients' writes sent on to a leader.",
-              counters.writes_forwarded);
+  page.single("writes_proposed_total", "counter",
+              "Client writes that this node proposed as the leader.", counters.writes_proposed);
+  page.single("writes_forwarded_total", "counter",
+              "Client writes that this node forwarded to a leader.", counters.writes_forwarded);
   page.single("writes_retried_total", "counter", "Writes proposed again after a change of leader.",
               counters.writes_retried);
-  page.single("writes_unknown_total", "counter", "Writes whose outcome could not be told.",
-              counters.writes_unknown);
+  page.single("writes_unknown_total", "counter",
+              "Writes that were answered with an unknown outcome.", counters.writes_unknown);
   page.single("idempotency_replays_total", "counter",
-              "Replies to clients of this node that were given again.", counters.writes_replayed);
+              "Retries by clients of this node that were answered with the stored result.",
+              counters.writes_replayed);
   page.family("idempotency_refused_total", "counter",
-              "Writes of clients of this node that were refused for their Idempotency-Key.");
+              "Writes by clients of this node that were refused because of their Idempotency-Key.");
   page.sample(counters.idempotency_keys_reused, "reason=\"reused\"");
   page.sample(counters.idempotency_refused_full, "reason=\"full\"");
-  page.family("reads_total", "counter", "Reads answered, by what they were.");
+  page.family("reads_total", "counter", "Reads answered, by the consistency that they had.");
   for (std::size_t level = 0; level < counters.reads.size(); ++level)
     page.sample(counters.reads[level],
                 fmt::format("consistency=\"{}\"", to_string(static_cast<node::ReadLevel>(level))));
-  page.single("reads_too_stale_total", "counter", "Stale reads refused for max_staleness.",
+  page.single("reads_too_stale_total", "counter", "Stale reads refused because of max_staleness.",
               counters.reads_too_stale);
-  page.single("read_rounds_total", "counter", "ReadIndex rounds, each for many reads.",
-              counters.read_rounds);
-  page.family("batch_entries", "histogram", "Entries in one write to the disk.");
+  page.single("read_rounds_total", "counter",
+              "ReadIndex rounds, each of which may serve many reads.", counters.read_rounds);
+  page.family("batch_entries", "histogram", "Entries per write to the disk.");
   std::uint64_t count = 0;
   for (std::size_t i = 0; i < counters.batch_buckets.size(); ++i) {
     count += counters.batch_buckets[i];
@@ -128,68 +131,75 @@ void counter_metrics(const node::Counters& counters, Page& page) {
 
 void snapshot_metrics(const node::Status& status, const node::Counters& counters, double age,
                       Page& page) {
-  page.single("snapshot_index", "gauge", "Last entry in the newest snapshot, 0 without one.",
+  page.single("snapshot_index", "gauge",
+              "Index of the last entry in the newest snapshot, 0 if there is none.",
               status.snapshot_index.value);
-  page.single("snapshot_bytes", "gauge", "Bytes of the newest snapshot's file.",
+  page.single("snapshot_bytes", "gauge", "Size of the newest snapshot's file in bytes.",
               status.snapshot_bytes);
   page.single("snapshot_age_seconds", "gauge",
-              "Since the newest snapshot's last entry, by the cluster's clock.", age);
+              "Age of the last entry in the newest snapshot, by the cluster's clock.", age);
   page.single("snapshots", "gauge", "Snapshots in the data directory.", status.snapshots);
-  page.single("snapshot_taking", "gauge", "1 while a snapshot is being taken.",
+  page.single("snapshot_taking", "gauge", "1 while a snapshot is being taken, otherwise 0.",
               status.taking_snapshot ? 1 : 0);
   page.single("snapshot_receiving_chunks", "gauge",
-              "Chunks received of a snapshot that the leader sends.", status.receiving_chunks);
-  page.single("snapshot_receiving_of", "gauge", "Chunks of that snapshot in all, 0 without one.",
-              status.receiving_of);
-  page.single("snapshots_taken_total", "counter", "Snapshots taken here.",
+              "Chunks received so far of the snapshot that the leader is sending.",
+              status.receiving_chunks);
+  page.single("snapshot_receiving_of", "gauge",
+              "All chunks of that snapshot, 0 if none is being received.", status.receiving_of);
+  page.single("snapshots_taken_total", "counter", "Snapshots that this node has taken.",
               counters.snapshots_taken);
   page.single("snapshots_installed_total", "counter",
-              "Snapshots received that replaced the state of this node.",
+              "Received snapshots that replaced the state of this node.",
               counters.snapshots_installed);
-  page.single("snapshots_failed_total", "counter", "Snapshots given up: no space.",
+  page.single("snapshots_failed_total", "counter", "Snapshots abandoned for lack of disk space.",
               counters.snapshots_failed);
-  page.single("snapshot_chunks_sent_total", "counter", "Chunks read for followers.",
+  page.single("snapshot_chunks_sent_total", "counter", "Snapshot chunks read for followers.",
               counters.snapshot_chunks_sent);
   page.single("snapshot_transfers_resumed_total", "counter",
-              "Transfers that went on where the follower was.", counters.transfers_resumed);
+              "Snapshot transfers that resumed at the chunk that the follower needed.",
+              counters.transfers_resumed);
 }
 
 void loop_metrics(Metrics& metrics, Instant now, Page& page) {
-  page.family("loop_turn_seconds", "histogram", "One turn of the loop, its wait left out.");
+  page.family("loop_turn_seconds", "histogram",
+              "Duration of one turn of the event loop, without the wait.");
   page.histogram(metrics.turn);
   page.single("loop_longest_turn_seconds", "gauge",
-              "The longest turn of the last half minute to minute.",
+              "Longest turn within the last 30 to 60 seconds.",
               static_cast<double>(metrics.longest_turn.at(now).ns) / 1e9);
 }
 
 void disk_metrics(const DiskFigures& disk, const Histogram& fsync, Page& page) {
-  page.family("fsync_seconds", "histogram", "One write and fdatasync of the log.");
+  page.family("fsync_seconds", "histogram", "Duration of one write and fdatasync of the log.");
   page.histogram(fsync);
   page.single("wal_frames_total", "counter", "Frames written to the log.", disk.frames);
-  page.single("wal_seals_total", "counter", "Empty frames that seal a quiet log.", disk.seals);
+  page.single("wal_seals_total", "counter", "Empty frames written to seal an idle log.",
+              disk.seals);
   page.single("wal_bytes_total", "counter", "Bytes written to the log.", disk.bytes);
-  page.single("wal_segments", "gauge", "Segment files.", disk.segments);
-  page.single("wal_file_bytes", "gauge", "Bytes of all files of the log.", disk.file_bytes);
-  page.single("wal_queued_bytes", "gauge", "Bytes that wait for the disk.", disk.queued_bytes);
-  page.single("disk_full", "gauge", "1 while no segment can be allocated.", disk.is_full ? 1 : 0);
+  page.single("wal_segments", "gauge", "Segment files of the log.", disk.segments);
+  page.single("wal_file_bytes", "gauge", "Size of all files of the log in bytes.", disk.file_bytes);
+  page.single("wal_queued_bytes", "gauge", "Size of entries that wait to be written, in bytes.",
+              disk.queued_bytes);
+  page.single("disk_full", "gauge", "1 while no segment can be allocated, otherwise 0.",
+              disk.is_full ? 1 : 0);
 }
 
 void traffic_metrics(const TrafficFigures& traffic, const Metrics& metrics, Page& page) {
-  page.single("connections", "gauge", "Open connections of clients.", traffic.connections);
-  page.single("connections_accepted_total", "counter", "Connections of clients, ever.",
+  page.single("connections", "gauge", "Open client connections.", traffic.connections);
+  page.single("connections_accepted_total", "counter", "Client connections accepted.",
               metrics.connections_accepted);
-  page.single("connections_refused_total", "counter", "Connections above the limit.",
-              metrics.connections_refused);
+  page.single("connections_refused_total", "counter",
+              "Client connections refused because of the limit.", metrics.connections_refused);
   page.family("client_bytes_total", "counter", "Bytes exchanged with clients.");
   page.sample(traffic.client_bytes_in, "direction=\"in\"");
   page.sample(traffic.client_bytes_out, "direction=\"out\"");
   page.family("peer_bytes_total", "counter", "Bytes exchanged with peers.");
   page.sample(traffic.peer_bytes_in, "direction=\"in\"");
   page.sample(traffic.peer_bytes_out, "direction=\"out\"");
-  page.single("peer_links_up", "gauge", "Connections that this node dialled and that stand.",
-              traffic.peer_links_up);
-  page.single("peer_messages_dropped_total", "counter", "Messages dropped on full or broken links.",
-              traffic.peer_messages_dropped);
+  page.single("peer_links_up", "gauge",
+              "Established connections that this node opened to its peers.", traffic.peer_links_up);
+  page.single("peer_messages_dropped_total", "counter",
+              "Messages dropped because a link was full or down.", traffic.peer_messages_dropped);
 }
 
 }  // namespace
@@ -199,7 +209,7 @@ void render_metrics(Context& context, const HttpExchange&, Answer& answer) {
   Page page(answer.body);
   page.family("build_info", "gauge", "Always 1; the version is a label.");
   page.sample(1, "version=\"" VESPER_VERSION "\"");
-  page.single("uptime_seconds", "gauge", "Since this process started.",
+  page.single("uptime_seconds", "gauge", "Seconds since this process started.",
               static_cast<double>((context.now() - context.started_at()).ms()) / 1e3);
   if (context.node() != nullptr) {
     const node::Status status = context.node()->status(context.now());
@@ -211,13 +221,14 @@ void render_metrics(Context& context, const HttpExchange&, Answer& answer) {
       disk_metrics(*disk, context.metrics.fsync, page);
   }
   loop_metrics(context.metrics, context.now(), page);
-  page.single("log_lines_dropped_total", "counter", "Log lines that stderr did not take.",
-              log::dropped());
+  page.single("log_lines_dropped_total", "counter",
+              "Log lines dropped because stderr did not accept them.", log::dropped());
   page.family("requests_total", "counter", "Requests answered, by route and status.");
   for (const auto& [key, count] : context.metrics.requests)
     page.sample(count, fmt::format("route=\"{}\",status=\"{}\"",
                                    context.table().label_of(key.first), key.second));
-  page.family("request_seconds", "histogram", "From the end of a request's head to its answer.");
+  page.family("request_seconds", "histogram",
+              "Time from the end of a request's head to its answer.");
   for (std::size_t i = 0; i < context.metrics.latency.size(); ++i)
     if (!context.metrics.latency[i].empty())
       page.histogram(context.metrics.latency[i],

@@ -22,36 +22,33 @@ std::string why_no_cluster(const node::Node& node, Instant now) {
     missing += fmt::format("{}{}", missing.empty() ? "" : ", ", id.value);
   if (missing.empty()) return "the cluster is being founded";
   if (const auto holder = founding.holder())
-    return fmt::format("server {} has a log, and no cluster is founded beside it", holder->value);
+    return fmt::format("server {} has a log, so no new cluster is founded", holder->value);
   const Instant until = founding.waits_until();
   if (until == kNever)
-    return fmt::format(
-        "no majority of the list is there to found a cluster; no word from server {}", missing);
+    return fmt::format("founding a cluster needs a majority of the list; no word from server {}",
+                       missing);
   return fmt::format(
-      "no word from server {} that it holds no data; a cluster is founded without it "
-      "in {} ms",
+      "no word from server {} that it holds no data; the cluster is founded without it in {} ms",
       missing, std::max(until - now, Duration{}).ms());
 }
 
 std::string why_no_leader(const node::Node* node, Instant now) {
-  const std::string why = "heard no leader within an election timeout";
+  const std::string why = "has not heard from a leader within an election timeout";
   if (node == nullptr) return why;
   if (node->raft().peer_state().cluster_id.is_none())
     return fmt::format("{}: {}", why, why_no_cluster(*node, now));
   const auto seen = node->raft().cluster_seen();
   if (!seen) return why;
-  return fmt::format("{}: servers of the list belong to another cluster, {}", why, to_hex(*seen));
+  return fmt::format("{}: servers in the list belong to another cluster, {}", why, to_hex(*seen));
 }
 
 }  // namespace
 
 std::string why_not_in_cluster(Id128 seen) {
   return fmt::format(
-      "cluster {} exists, and this server has no data: it founds no other cluster and stays "
-      "unready; "
-      "if its disk was lost or --data-dir is wrong, stop it and start it with its own data; if it "
-      "is "
-      "new, the cluster's members are those that it was founded with",
+      "cluster {} exists, but this server has no data: it does not found another cluster and stays "
+      "unready; if its disk was lost or --data-dir is wrong, restart it with its own data; a new "
+      "server cannot join, because a cluster keeps the members that it was founded with",
       to_hex(seen));
 }
 
@@ -66,7 +63,9 @@ std::optional<Problem> check_readyz(const Context&, const http::RequestHead&, co
   for (const http::QueryParameter& parameter : query) {
     if (parameter.name != "verbose") return unknown_parameter(parameter);
     const auto flag = http::parse_flag(parameter.value);
-    if (!flag) return invalid_parameter("verbose", "verbose is a flag: ?verbose or ?verbose=1");
+    if (!flag)
+      return invalid_parameter("verbose",
+                               "verbose is a flag; use ?verbose, ?verbose=1 or ?verbose=0");
     request.verbose = *flag;
   }
   return std::nullopt;
@@ -89,7 +88,7 @@ void render_readyz(Context& context, const HttpExchange& exchange, Answer& answe
              "acknowledged"
            : "still reading the log"},
       {"leader", status.leader_fresh, why_no_leader(node, context.now())},
-      {"applied", status.caught_up, "has not applied what the leader had committed"},
+      {"applied", status.caught_up, "has not yet applied everything that the leader had committed"},
       {"running", !context.draining(), "shutting down"},
   };
   bool ready = true;
@@ -99,7 +98,7 @@ void render_readyz(Context& context, const HttpExchange& exchange, Answer& answe
     answer.body += check.ok ? fmt::format("[+]{} ok\n", check.name)
                             : fmt::format("[-]{} {}\n", check.name, check.reason);
   }
-  if (!verbose) answer.body += ready ? "ok\n" : "not ready, see /readyz?verbose\n";
+  if (!verbose) answer.body += ready ? "ok\n" : "not ready; see /readyz?verbose\n";
   answer.content_type = "text/plain";
   answer.status = ready ? 200 : 503;
   answer.retry = !ready;

@@ -35,19 +35,20 @@ Problem refused(node::Refusal refusal) {
     case node::Refusal::no_leader:
       return {.status = 503,
               .code = "no_leader",
-              .detail = "no leader is known or it does not answer; nothing was applied",
-              .hint = "a leader needs a majority of the nodes; see GET /status on each"};
+              .detail = "no leader is known, or the leader does not answer; nothing was applied",
+              .hint = "a leader needs a majority of the nodes; check GET /status on each node"};
     case node::Refusal::overloaded:
-      return overloaded("too much is in flight on this node; nothing was applied");
+      return overloaded(
+          "too many requests or bytes are in flight on this node; nothing was applied");
     case node::Refusal::disk_full:
       return {.status = 507,
               .code = "disk_full",
               .detail = "the disks of too many nodes are full; nothing was applied",
-              .hint = "free space there: the cluster goes on by itself"};
+              .hint = "free disk space on these nodes; the cluster then resumes by itself"};
     case node::Refusal::no_other_member:
       return {.status = 409,
               .code = "no_other_member",
-              .detail = "this cluster has one member: no other can lead"};
+              .detail = "this cluster has only one member, so no other member can lead"};
     case node::Refusal::shutting_down:
       return {.status = 503,
               .code = "shutting_down",
@@ -56,27 +57,27 @@ Problem refused(node::Refusal refusal) {
     case node::Refusal::timeout:
       return {.status = 503,
               .code = "timeout",
-              .detail = "no majority confirmed it in time, or nobody took over",
-              .hint = "try again, or give it more time with ?timeout="};
+              .detail = "no majority confirmed the request in time, or no other member took over",
+              .hint = "retry, or allow more time with ?timeout="};
     case node::Refusal::unreached:
       return {.status = 503,
               .code = "timeout",
-              .detail = "min_revision is not reached on this node",
+              .detail = "this node has not reached min_revision",
               .hint =
-                  "is it a Vesper-Revision of this cluster? then give it more time with "
-                  "?timeout=, or use another node"};
+                  "check that min_revision is a Vesper-Revision of this cluster; if it is, allow "
+                  "more time with ?timeout=, or use another node"};
     case node::Refusal::too_stale:
       return {.status = 503,
               .code = "too_stale",
-              .detail = "this node's state is older than max_staleness, or may be",
-              .hint = "use another node, or allow more"};
+              .detail = "the state of this node is, or may be, older than max_staleness",
+              .hint = "use another node, or allow a larger max_staleness"};
     case node::Refusal::outcome_unknown:
-      return {
-          .status = 504,
-          .code = "outcome_unknown",
-          .detail = "the write is in a log, and whether it takes effect is not known yet",
-          .hint =
-              "read the key before writing again; with an Idempotency-Key it can be sent again"};
+      return {.status = 504,
+              .code = "outcome_unknown",
+              .detail = "the write is in a log, but it is not known yet whether it takes effect",
+              .hint =
+                  "read the key before you write again; a write with an Idempotency-Key can be "
+                  "retried safely"};
   }
   VESPER_UNREACHABLE();
 }
@@ -85,7 +86,7 @@ Problem starting() {
   return {.status = 503,
           .code = "starting",
           .detail = "this node is still reading its log",
-          .hint = "use another node, or wait for GET /readyz to say 200"};
+          .hint = "use another node, or wait until GET /readyz returns 200"};
 }
 
 Problem overloaded(std::string detail) {

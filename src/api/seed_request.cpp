@@ -1,5 +1,7 @@
 #include "api/seed_request.hpp"
 
+#include <fmt/core.h>
+
 #include <utility>
 
 #include "api/answer.hpp"
@@ -72,14 +74,14 @@ std::optional<Problem> check_seed_request(const Context&, const http::RequestHea
   if (puts) {
     for (const std::string_view name : {"If-Match", "If-None-Match"})
       if (head.fields.find(name) != nullptr)
-        return invalid_header(name, "conditions work on /kv only");
+        return invalid_header(name, "conditions are supported only on /kv");
     if (auto problem = read_idempotency_key(head, request.idempotency_key)) return problem;
   }
   if (head.fields.find("Content-Encoding") != nullptr)
     return Problem{.status = 415,
                    .code = "unsupported_encoding",
                    .detail = "Content-Encoding is not supported",
-                   .hint = "send the JSON as it is"};
+                   .hint = "send the JSON without an encoding"};
   exchange.timeout = kRequestTimeout;
   exchange.keep_body = true;
   exchange.body_limit = json::kMaxBody;
@@ -96,9 +98,10 @@ void run_seed_request(Context& context, HttpExchange& exchange, std::string body
     return;
   }
   if (puts && content.value.size() > context.settings().max_value) {
-    Problem problem{.status = 413,
-                    .code = "value_too_large",
-                    .detail = "the value is larger than this node takes"};
+    Problem problem{
+        .status = 413,
+        .code = "value_too_large",
+        .detail = fmt::format("the value is larger than {} bytes", context.settings().max_value)};
     problem.limit = context.settings().max_value;
     exchange.outcome = std::move(problem);
     return;

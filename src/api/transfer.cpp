@@ -25,7 +25,7 @@ std::optional<Problem> check_transfer(const Context& context, const http::Reques
       const auto member = std::find_if(members.begin(), members.end(),
                                        [&](auto known) { return known.value == id; });
       if (member == members.end())
-        return invalid_parameter("to", "to is the id of a member, see \"members\" in /status");
+        return invalid_parameter("to", "to must be the id of a member; see \"members\" in /status");
       request.to = *member;
     } else {
       return unknown_parameter(parameter);

@@ -48,7 +48,7 @@ std::int64_t server_wait_ms(Duration share) {
 std::string request_of(const HostPort& server, const Call& call, Duration share) {
   const std::string target = fmt::format("{}?{}{}timeout={}ms", call.path, call.query,
                                          call.query.empty() ? "" : "&", server_wait_ms(share));
-  return make_request(server, call.method, target, call.has_body, call.body, call.idempotency_key);
+  return make_request(server, call.method, target, call.body, call.idempotency_key);
 }
 
 // The result of one attempt, or of one round.
@@ -62,7 +62,7 @@ class ClusterCall {
   ClusterCall(const std::vector<HostPort>& endpoints, const Call& call, Duration timeout)
       : endpoints_(endpoints),
         call_(call),
-        repeatable_(!call.is_write || !call.idempotency_key.empty()),
+        repeatable_(call.access == Access::read || !call.idempotency_key.empty()),
         finish_by_(monotonic_now() + timeout) {}
 
   Outcome run() {
@@ -86,8 +86,10 @@ class ClusterCall {
   }
 
  private:
+  bool is_write() const { return call_.access == Access::write; }
+
   bool is_worth_asking(Instant at) const {
-    const bool refused = call_.is_write && outcome_.reply.status != 0 && !may_be_applied_;
+    const bool refused = is_write() && outcome_.reply.status != 0 && !may_be_applied_;
     return finish_by_ - at > (refused ? kLeastForWrite : Duration{});
   }
 
@@ -111,7 +113,7 @@ class ClusterCall {
                                                           kConnectTimeout, finish_by)};
     vesper::app::run(exchanges);
     Exchange& exchange = *exchanges[0];
-    const bool sent_write = call_.is_write && exchange.sent();
+    const bool sent_write = is_write() && exchange.sent();
     switch (exchange.end()) {
       case Exchange::End::reply: return take_reply(exchange, now);
       case Exchange::End::not_connected: note(exchange); return {false, false};
@@ -134,7 +136,7 @@ class ClusterCall {
     outcome_.reply = exchange.reply();
     outcome_.detail = exchange.server().url();
     if (status == 429 || status == 503) return {false, true};
-    if (call_.is_write && repeatable_) {
+    if (is_write() && repeatable_) {
       if (status == 504) lost_sight(asked_at);
       // Only a result stored with the key covers all attempts. A refusal covers this attempt alone.
       const bool of_all = status == 200 || status == 409 || status == 412;
@@ -197,24 +199,25 @@ Outcome call_cluster(const std::vector<HostPort>& endpoints, const Call& call, D
   return ClusterCall(endpoints, call, timeout).run();
 }
 
-int exit_code_of(int status, std::string_view code, bool is_write) {
+int exit_code_of(int status, std::string_view code, Access access) {
   if (status == 200) return kExitOk;
   if (status == 404 && code == "key_not_found") return kExitNotFound;
   if (status == 412) return kExitPrecondition;
   if (status == 429 || status == 503 || status == 507) return kExitUnavailable;
   // 504, 500 and unknown statuses do not say whether the write was applied.
-  if (is_write && status >= 500 && status != 501 && status != 505) return kExitUnknown;
+  if (access == Access::write && status >= 500 && status != 501 && status != 505)
+    return kExitUnknown;
   return kExitError;
 }
 
-int report(const Outcome& outcome, bool is_write, bool as_json) {
+int report(const Outcome& outcome, Access access, OutputFormat format) {
   if (outcome.reply.status != 0) {
     ProblemBody problem = read_problem(outcome.reply.body);
-    const int exit_code = exit_code_of(outcome.reply.status, problem.code, is_write);
+    const int exit_code = exit_code_of(outcome.reply.status, problem.code, access);
     const bool is_last_word = outcome.kind != Outcome::Kind::unknown;
     if (is_last_word && exit_code == kExitOk) return exit_code;
     if (!is_last_word) problem.hint.clear();
-    if (as_json && !problem.code.empty()) print_error(outcome.reply.body);
+    if (format == OutputFormat::json && !problem.code.empty()) print_error(outcome.reply.body);
     else complain_of_reply(outcome, problem);
     if (is_last_word) return exit_code;
   } else {

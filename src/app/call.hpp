@@ -3,24 +3,29 @@
 // command interprets a successful answer itself.
 #pragma once
 
+#include <cstdint>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <vector>
 
 #include "app/cluster_file.hpp"
 #include "app/http_client.hpp"
+#include "app/options.hpp"
 #include "app/stdio.hpp"
 #include "base/time.hpp"
 
 namespace vesper::app {
 
+// Only after a write may the outcome be unknown.
+enum class Access : std::uint8_t { read, write };
+
 struct Call {
   std::string_view method;
   std::string path;        // percent-encoded
   std::string_view query;  // percent-encoded, without '?'; the timeout is appended
-  bool has_body = false;
-  std::string body;
-  bool is_write = false;
+  std::optional<std::string> body;
+  Access access = Access::read;
   // Identifies a write across retries. If it is empty, the write is sent only once.
   std::string idempotency_key;
 };
@@ -44,11 +49,12 @@ struct Outcome {
 // cluster could have forgotten the key.
 Outcome call_cluster(const std::vector<HostPort>& endpoints, const Call& call, Duration timeout);
 
-// Reports a failure on stderr, with the server's hint if there is one. Returns the exit code. For a
-// reply of 200, prints nothing and returns kExitOk.
-int report(const Outcome& outcome, bool is_write, bool as_json);
+// Reports a failure on stderr: as the server's problem body if `format` is json, otherwise as text,
+// with the server's hint if there is one. Returns the exit code. For a reply of 200, prints nothing
+// and returns kExitOk.
+int report(const Outcome& outcome, Access access, OutputFormat format);
 
 // The exit code for the status of an answer and the code in its problem body.
-int exit_code_of(int status, std::string_view code, bool is_write);
+int exit_code_of(int status, std::string_view code, Access access);
 
 }  // namespace vesper::app

@@ -34,30 +34,30 @@ std::string body_of(const ClientOptions& options) {
 }
 
 // Maps {"code":"success"...} and {"code":"fail"...}, which both come with status 200.
-int exit_code_of_reply(const json::Value& reply, bool is_write) {
+int exit_code_of_reply(const json::Value& reply, Access access) {
   if (reply.find("code").string() == "success") return kExitOk;
   if (reply.find("code").string() != "fail") return kExitError;
   // "fail" means that nothing was applied.
-  const bool absent = !is_write && !reply.find("reason").exists();
+  const bool absent = access == Access::read && !reply.find("reason").exists();
   return absent ? kExitNotFound : kExitUnavailable;
 }
 
 // Prints any JSON answer, including problem bodies.
-int print_answer(const Exchange& exchange, bool is_write) {
+int print_answer(const Exchange& exchange, Access access) {
   const Reply& reply = exchange.reply();
   std::string line;
   json::Document document;
   if (json::compact(reply.body, line) || document.parse(line)) {
     complain(fmt::format("{}: the reply with status {} is not JSON", exchange.server().url(),
                          reply.status));
-    return is_write ? kExitUnknown : kExitError;
+    return access == Access::write ? kExitUnknown : kExitError;
   }
   line += '\n';
-  const int code = reply.status == 200
-                       ? exit_code_of_reply(document.root(), is_write)
-                       : exit_code_of(reply.status,
-                                      document.root().find("code").string().value_or(""), is_write);
-  return print(line, code, is_write && code == kExitOk ? kTookEffect : "");
+  const int code =
+      reply.status == 200
+          ? exit_code_of_reply(document.root(), access)
+          : exit_code_of(reply.status, document.root().find("code").string().value_or(""), access);
+  return print(line, code, access == Access::write && code == kExitOk ? kTookEffect : "");
 }
 
 }  // namespace
@@ -73,17 +73,17 @@ int run_client(const ClientOptions& options) {
     hint("vesper put accepts any bytes");
     return kExitUsage;
   }
-  const bool is_write = options.value.has_value();
+  const Access access = options.value ? Access::write : Access::read;
   const Instant finish_by = monotonic_now() + options.timeout;
   const std::array exchanges{std::make_unique<Exchange>(
       server.value(),
-      make_request(server.value(), is_write ? "PUT" : "GET", "/request", true, body_of(options)),
+      make_request(server.value(), options.value ? "PUT" : "GET", "/request", body_of(options)),
       options.timeout, finish_by)};
   run(exchanges);
   const Exchange& exchange = *exchanges[0];
-  if (exchange.end() == Exchange::End::reply) return print_answer(exchange, is_write);
+  if (exchange.end() == Exchange::End::reply) return print_answer(exchange, access);
   complain(fmt::format("{}: {}", server.value().url(), exchange.detail()));
-  if (is_write && exchange.sent()) return kExitUnknown;
+  if (access == Access::write && exchange.sent()) return kExitUnknown;
   return exchange.end() == Exchange::End::bad_reply ? kExitError : kExitUnavailable;
 }
 

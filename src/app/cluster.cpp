@@ -15,7 +15,7 @@ int run_cluster(const TransferOptions& options) {
   call.query = to;
   const auto outcome = call_endpoints(options.cluster, call);
   if (!outcome) return kExitUsage;
-  if (const int code = report(*outcome, false, format == OutputFormat::json)) return code;
+  if (const int code = report(*outcome, Access::read, format)) return code;
   return print_reply(*outcome, format, {"leader", "term"}, "leader");
 }
 

@@ -17,7 +17,7 @@ int run_get(const GetOptions& options) {
   call.query = query;
   const auto outcome = call_kv(options.cluster, options.key, std::move(call));
   if (!outcome) return kExitUsage;
-  if (const int code = report(*outcome, false, format == OutputFormat::json)) return code;
+  if (const int code = report(*outcome, Access::read, format)) return code;
   if (format != OutputFormat::raw)
     return print_reply(*outcome, format, {"key", "value", "revision", "version"}, "revision");
   if (const int code = print(outcome->reply.body)) return code;

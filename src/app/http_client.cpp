@@ -42,16 +42,16 @@ void sleep_until(Instant when) {
 }
 
 std::string make_request(const HostPort& server, std::string_view method, std::string_view target,
-                         bool has_body, std::string_view body, std::string_view idempotency_key) {
+                         const std::optional<std::string>& body, std::string_view idempotency_key) {
   std::string out;
-  out.reserve(256 + target.size() + body.size());
+  out.reserve(256 + target.size() + (body ? body->size() : 0));
   http::begin_request(out, method, target, server.authority());
   http::append_field(out, "User-Agent", "vesper/" VESPER_VERSION);
   http::append_field(out, "Connection", "close");
   if (!idempotency_key.empty()) http::append_field(out, "Idempotency-Key", idempotency_key);
-  if (has_body) http::append_field(out, "Content-Length", body.size());
+  if (body) http::append_field(out, "Content-Length", body->size());
   http::end_head(out);
-  out.append(body);
+  if (body) out += *body;
   return out;
 }
 

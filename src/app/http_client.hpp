@@ -90,9 +90,10 @@ class Exchange {
 // Runs all exchanges until each has finished, at its deadline at the latest.
 void run(std::span<const std::unique_ptr<Exchange>> exchanges);
 
-// Serializes a request that asks to close the connection. An empty key is left out.
+// Serializes a request that asks to close the connection. Without a body there is no
+// Content-Length. An empty key is left out.
 std::string make_request(const HostPort& server, std::string_view method, std::string_view target,
-                         bool has_body, std::string_view body,
+                         const std::optional<std::string>& body = {},
                          std::string_view idempotency_key = {});
 
 }  // namespace vesper::app

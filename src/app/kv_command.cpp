@@ -19,7 +19,7 @@ std::optional<Outcome> call_kv(const ClusterOptions& options, std::string_view k
     return std::nullopt;
   }
   // One key per command run, so that a write that is sent several times is applied once.
-  if (call.is_write) call.idempotency_key = to_hex(crypto::random128());
+  if (call.access == Access::write) call.idempotency_key = to_hex(crypto::random128());
   call.path = "/kv/";
   http::percent_encode_path(key, call.path);
   return call_endpoints(options, call);

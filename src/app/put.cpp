@@ -30,12 +30,11 @@ int run_put(const PutOptions& options) {
   }
   Call call;
   call.method = "PUT";
-  call.is_write = true;
-  call.has_body = true;
+  call.access = Access::write;
   call.body = std::move(*value);
   const auto outcome = call_kv(options.cluster, options.key, std::move(call));
   if (!outcome) return kExitUsage;
-  if (const int code = report(*outcome, true, format == OutputFormat::json)) return code;
+  if (const int code = report(*outcome, Access::write, format)) return code;
   return print_reply(*outcome, format, {"key", "revision", "create_revision", "version"},
                      "revision", kTookEffect);
 }

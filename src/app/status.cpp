@@ -117,7 +117,7 @@ class StatusCommand {
     std::vector<std::unique_ptr<Exchange>> exchanges;
     for (std::size_t i = first; i < nodes_.size(); ++i)
       exchanges.push_back(std::make_unique<Exchange>(
-          nodes_[i]->server, make_request(nodes_[i]->server, "GET", "/status", false, ""), timeout_,
+          nodes_[i]->server, make_request(nodes_[i]->server, "GET", "/status"), timeout_,
           finish_by));
     run(exchanges);
     for (std::size_t i = 0; i < exchanges.size(); ++i) take(*exchanges[i], *nodes_[first + i]);

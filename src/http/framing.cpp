@@ -68,14 +68,14 @@ std::optional<ParseError> check_codings(const Fields& fields) {
     if (!equal_ignoring_case(field.name, "transfer-encoding")) continue;
     ListReader codings(field.value);
     for (std::string_view coding; codings.next(coding);) {
-      if (!is_token(coding)) return malformed("Transfer-Encoding is no list of codings");
+      if (!is_token(coding)) return malformed("Transfer-Encoding is not a list of codings");
       if (chunked) return malformed("chunked is not the last transfer coding");
       if (equal_ignoring_case(coding, "chunked")) chunked = true;
       else other = true;
     }
   }
   if (other)
-    return ParseError{501, "not_implemented", "no transfer coding but chunked is understood", 0};
+    return ParseError{501, "not_implemented", "the only supported transfer coding is chunked", 0};
   return std::nullopt;
 }
 
@@ -86,8 +86,8 @@ std::optional<ParseError> find_framing(const Fields& fields, const Found& found,
                                        std::uint64_t& length) {
   if (found.transfer_encodings > 0) {
     if (found.content_lengths > 0)
-      return malformed("Content-Length and Transfer-Encoding exclude each other");
-    if (minor_version == 0) return malformed("HTTP/1.0 has no Transfer-Encoding");
+      return malformed("Content-Length and Transfer-Encoding must not be used together");
+    if (minor_version == 0) return malformed("HTTP/1.0 does not allow Transfer-Encoding");
     if (auto error = check_codings(fields)) return error;
     framing = BodyFraming::chunked;
   } else if (found.content_lengths > 0) {
@@ -105,10 +105,10 @@ std::optional<ParseError> find_framing(const Fields& fields, const Found& found,
 std::optional<ParseError> find_authority(const Found& found, RequestHead& head) {
   if (found.hosts > 1) return malformed("more than one Host");
   if (found.hosts == 0) {
-    if (head.minor_version == 1) return malformed("HTTP/1.1 needs a Host");
+    if (head.minor_version == 1) return malformed("HTTP/1.1 requires a Host header");
     return std::nullopt;
   }
-  if (!parse_authority(found.host->value)) return malformed("Host is not host or host:port");
+  if (!parse_authority(found.host->value)) return malformed("Host is neither a host nor host:port");
   if (head.authority.empty()) head.authority = found.host->value;
   return std::nullopt;
 }
@@ -133,13 +133,13 @@ std::optional<ParseError> interpret_request(RequestHead& head) {
   return std::nullopt;
 }
 
-std::optional<ParseError> interpret_response(ResponseHead& head, bool to_head) {
+std::optional<ParseError> interpret_response(ResponseHead& head, ResponseTo request) {
   const Found found = look_through(head.fields);
   head.framing = BodyFraming::until_close;
   if (auto error =
           find_framing(head.fields, found, head.minor_version, head.framing, head.content_length))
     return error;
-  if (to_head || head.status < 200 || head.status == 204 || head.status == 304)
+  if (request == ResponseTo::head || head.status < 200 || head.status == 204 || head.status == 304)
     head.framing = BodyFraming::none;
   head.keep_alive = head.minor_version == 1 && !found.connection_close &&
                     head.framing != BodyFraming::until_close;

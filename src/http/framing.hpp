@@ -3,6 +3,7 @@
 // differently, to prevent request smuggling (RFC 9112 §11.2).
 #pragma once
 
+#include <cstdint>
 #include <optional>
 
 #include "http/message.hpp"
@@ -13,8 +14,10 @@ namespace vesper::http {
 // refused. Requires method, target, version, authority and fields.
 std::optional<ParseError> interpret_request(RequestHead& head);
 
-// Does the same for a response. `to_head`: it answers a HEAD request, and so has no body whatever
-// its fields say.
-std::optional<ParseError> interpret_response(ResponseHead& head, bool to_head);
+// The request that a response answers. The answer to HEAD has no body, whatever its fields say.
+enum class ResponseTo : std::uint8_t { head, other };
+
+// Does the same for a response.
+std::optional<ParseError> interpret_response(ResponseHead& head, ResponseTo request);
 
 }  // namespace vesper::http

@@ -57,7 +57,7 @@ std::optional<ParseError> check_version_so_far(std::string_view text, bool over)
     const bool fits = kForm[i] == 'd' ? is_digit(text[i]) : text[i] == kForm[i];
     if (!fits) return kNone;
     if ((i == 5 && text[i] != '1') || (i == 7 && text[i] > '1'))
-      return ParseError{505, "http_version", "only HTTP/1.1 and HTTP/1.0 are spoken here", 0};
+      return ParseError{505, "http_version", "only HTTP/1.1 and HTTP/1.0 are supported", 0};
   }
   if (over && text.size() < kForm.size()) return kNone;
   return std::nullopt;
@@ -77,7 +77,7 @@ std::optional<ParseError> check_target_begin(Method method, std::string_view tar
   if (target == "*") return std::nullopt;
   const std::string_view expected = kScheme.substr(0, whole ? kScheme.size() : target.size());
   if (!equal_ignoring_case(target.substr(0, expected.size()), expected))
-    return malformed("the request target is neither a path nor an http:// address");
+    return malformed("the request target is neither a path nor an http:// URL");
   return std::nullopt;
 }
 
@@ -87,7 +87,7 @@ std::optional<ParseError> check_absolute_target(RequestHead& head) {
   const std::size_t end = rest.find_first_of("/?");
   head.authority = rest.substr(0, end);
   if (!parse_authority(head.authority))
-    return malformed("the address in the request target has no valid host");
+    return malformed("the URL in the request target has no valid host");
   set_path_and_query(end == std::string_view::npos ? std::string_view() : rest.substr(end), head);
   if (head.path.empty())  // RFC 9112 §3.2.4: an OPTIONS target without a path means the server
     head.path = head.method == Method::options && !head.has_query ? "*" : "/";
@@ -128,7 +128,7 @@ std::optional<ParseError> check_target(RequestHead& head) {
     return std::nullopt;
   }
   if (head.target == "*") {
-    if (head.method != Method::options) return malformed("the target * is for OPTIONS only");
+    if (head.method != Method::options) return malformed("the target * is valid only for OPTIONS");
     head.path = head.target;
     return std::nullopt;
   }
@@ -140,28 +140,28 @@ std::optional<ParseError> check_method(std::string_view method, std::size_t from
   for (std::size_t i = from; i < method.size(); ++i) {
     if (i == 0 && method[i] == '\x16')
       return malformed("this looks like TLS; this port speaks plain HTTP");
-    if (!is_token_byte(method[i])) return malformed("this does not begin like an HTTP request");
+    if (!is_token_byte(method[i])) return malformed("this is not the beginning of an HTTP request");
     if (i == kMaxMethod)
-      return ParseError{501, "not_implemented", "no method has so long a name", 0};
+      return ParseError{501, "not_implemented", "the method name is too long", 0};
   }
-  if (whole && method.empty()) return malformed("a space before the method");
+  if (whole && method.empty()) return malformed("the request line begins with a space");
   return std::nullopt;
 }
 
 }  // namespace
 
 std::optional<ParseError> check_request_line_so_far(std::string_view line, std::size_t from,
-                                                    std::size_t max_target, bool empty_line_seen) {
+                                                    std::size_t max_target, EmptyLine empty_line) {
   if (from == 0 && is_good_request_line(line, max_target)) return std::nullopt;
   const Line parts = split_line(line, from);
-  if (parts.text.empty() && parts.end.starts_with('\r') && !empty_line_seen)
+  if (parts.text.empty() && parts.end.starts_with('\r') && empty_line == EmptyLine::allowed)
     return check_line_end(parts.end);
   const std::size_t space = parts.text.find(' ');
   const std::string_view method = parts.text.substr(0, space);
   if (from <= method.size())
     if (auto error = check_method(method, from, space != line.npos)) return error;
   if (space == line.npos) {
-    if (parts.over()) return malformed("this does not begin like an HTTP request");
+    if (parts.over()) return malformed("this is not the beginning of an HTTP request");
     return std::nullopt;
   }
   const std::string_view rest = parts.text.substr(space + 1);
@@ -172,7 +172,7 @@ std::optional<ParseError> check_request_line_so_far(std::string_view line, std::
   if (auto error = check_target_begin(method_from(method), target, whole)) return error;
   const std::size_t target_from = from > space + 1 ? from - (space + 1) : 0;
   if (!all_of_class(tail(target.substr(0, max_target), target_from), grammar::kTargetByte))
-    return malformed("a byte in the request target has to be percent-encoded");
+    return malformed("a byte in the request target must be percent-encoded");
   if (target.size() > max_target)
     return ParseError{414, "uri_too_long", "the request target is too long", max_target};
   if (end == rest.npos) {
@@ -210,8 +210,8 @@ std::optional<ParseError> check_status_line(std::string_view line, ResponseHead&
   if (line[8] != ' ' || !is_digit(line[9]) || !is_digit(line[10]) || !is_digit(line[11]))
     return malformed("the status line has no status of three digits");
   head.status = (line[9] - '0') * 100 + (line[10] - '0') * 10 + (line[11] - '0');
-  if (head.status < 100 || head.status > 599) return malformed("the status is not 100 to 599");
-  if (line.size() > 12 && line[12] != ' ') return malformed("no space behind the status");
+  if (head.status < 100 || head.status > 599) return malformed("the status is not from 100 to 599");
+  if (line.size() > 12 && line[12] != ' ') return malformed("there is no space after the status");
   return std::nullopt;
 }
 
@@ -219,7 +219,7 @@ std::optional<ParseError> check_field_line_so_far(std::string_view line, std::si
   if (from == 0 && is_good_field_line(line)) return std::nullopt;
   const Line parts = split_line(line, from);
   if (parts.text.starts_with(' ') || parts.text.starts_with('\t'))
-    return malformed("a header field is continued on a second line");
+    return malformed("a header field continues on a second line");
   const std::size_t colon = parts.text.find(':');
   const std::string_view name = parts.text.substr(0, colon);
   if (colon == 0 || !all_of_class(tail(name, from), grammar::kTokenByte))

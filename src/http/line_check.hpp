@@ -2,6 +2,7 @@
 // llhttp would tolerate. Pure functions of one line. framing.hpp interprets the fields.
 #pragma once
 
+#include <cstdint>
 #include <optional>
 #include <string_view>
 
@@ -21,10 +22,12 @@ inline constexpr std::size_t kMaxStatusLine = 8 * 1024;
 // rest of an invalid line. Where a line is refused, and why, does not depend on how its bytes were
 // split over calls.
 
-// A request line (RFC 9112 §3). Accepts an empty line in its place (RFC 9112 §2.2) unless
-// `empty_line_seen`.
+// Whether an empty line may stand before the request line (RFC 9112 §2.2).
+enum class EmptyLine : std::uint8_t { allowed, refused };
+
+// A request line (RFC 9112 §3), or an empty line in its place if that is allowed.
 std::optional<ParseError> check_request_line_so_far(std::string_view line, std::size_t from,
-                                                    std::size_t max_target, bool empty_line_seen);
+                                                    std::size_t max_target, EmptyLine empty_line);
 
 // A status line (RFC 9112 §4). Checks only which bytes it has.
 std::optional<ParseError> check_status_line_so_far(std::string_view line, std::size_t from);

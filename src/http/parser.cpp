@@ -174,7 +174,7 @@ void Parser::begin_message() {
   trailer_line_ = std::string();
   line_start_ = 0;
   field_lines_ = 0;
-  empty_line_seen_ = false;
+  empty_line_ = EmptyLine::allowed;
   const auto reset = [](auto& head) {
     auto fields = std::move(head.fields);  // reuses its memory
     fields.clear();
@@ -234,7 +234,7 @@ std::optional<ParseError> Parser::check_line(std::size_t had) const {
   const std::string_view line = std::string_view(buffer_).substr(line_start_);
   if (phase_ == Phase::fields) return check_field_line_so_far(line, had);
   if (kind_ == Kind::response) return check_status_line_so_far(line, had);
-  return check_request_line_so_far(line, had, limits_.max_target, empty_line_seen_);
+  return check_request_line_so_far(line, had, limits_.max_target, empty_line_);
 }
 
 // Handles the last line in the buffer, which is complete and checked.
@@ -242,7 +242,7 @@ std::optional<ParseError> Parser::take_line(bool& head_complete) {
   const std::string_view line = std::string_view(buffer_).substr(line_start_);
   if (phase_ == Phase::first_line) {
     if (kind_ == Kind::request && line == "\r\n") {
-      empty_line_seen_ = true;
+      empty_line_ = EmptyLine::refused;
       buffer_.clear();
       return std::nullopt;
     }
@@ -286,10 +286,10 @@ Step Parser::complete_head() {
   const bool agreed = machine.feed(fields);
   if (!machine.head_complete) return disagree();
   const auto error = kind_ == Kind::request ? interpret_request(request_)
-                                            : interpret_response(response_, to_head_);
+                                            : interpret_response(response_, response_to_);
   if (error) return fail(*error);
   // An interim response is not the answer to the HEAD.
-  if (response_.status >= 200) to_head_ = false;
+  if (response_.status >= 200) response_to_ = ResponseTo::other;
   const Fields& found = kind_ == Kind::request ? request_.fields : response_.fields;
   if (!agreed || found.size() != field_lines_) return disagree();
   if (kind_ == Kind::request) enter_body(request_.framing, request_.content_length);

@@ -10,6 +10,8 @@
 #include <string_view>
 
 #include "http/chunk_line.hpp"
+#include "http/framing.hpp"
+#include "http/line_check.hpp"
 #include "http/message.hpp"
 
 namespace vesper::http {
@@ -59,7 +61,7 @@ class Parser {
   const ParseError& error() const { return error_; }
 
   // The next response answers a HEAD request and so has no body, whatever its fields say.
-  void expect_head_response() { to_head_ = true; }
+  void expect_head_response() { response_to_ = ResponseTo::head; }
 
   // True between two messages if no byte of the next one was taken.
   bool idle() const { return phase_ == Phase::before_line; }
@@ -106,8 +108,8 @@ class Parser {
   Kind kind_;
   Limits limits_;
   Phase phase_ = Phase::before_line;
-  bool empty_line_seen_ = false;  // one empty line before a request line is skipped
-  bool to_head_ = false;
+  EmptyLine empty_line_ = EmptyLine::allowed;  // one before a request line is skipped
+  ResponseTo response_to_ = ResponseTo::other;
   bool carriage_return_seen_ = false;  // between chunks
   ChunkLine chunk_line_;
   std::string trailer_line_;       // so far; bounded by the limits

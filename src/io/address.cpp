@@ -109,7 +109,8 @@ void Lookup::start(const std::string& host, std::uint16_t port,
     return;
   }
   if (!can_be_a_name(host)) {
-    done(Error{fmt::format("{} is no host name: its labels have 1 to 63 bytes", host), EINVAL});
+    done(Error{fmt::format("\"{}\" is not a host name; each label must have 1 to 63 bytes", host),
+               EINVAL});
     return;
   }
   request_ = new Request{{}, loop_, this, host, done};

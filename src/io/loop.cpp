@@ -2,6 +2,7 @@
 
 #include <csignal>
 #include <ctime>
+#include <utility>
 
 #include "base/assert.hpp"
 
@@ -67,8 +68,8 @@ void Loop::run() {
 void Loop::before_poll() {
   const Instant at = now();
   measure(at);
-  if (at >= deadline_) deadline_passed_ = true;
-  if (deadline_passed_ || (events_.busy && events_.busy())) {
+  if (at >= deadline_) deadline_state_ = Deadline::passed;
+  if (deadline_state_ == Deadline::passed || (events_.busy && events_.busy())) {
     uv_idle_start(&idle_, [](uv_idle_t*) {});
     return;
   }
@@ -110,10 +111,9 @@ void Loop::arm(Instant at) {
 
 void Loop::after_poll() {
   awake();
-  const bool passed = deadline_passed_;
-  deadline_passed_ = false;
-  if (passed) deadline_ = kNever;
-  if (events_.turn) events_.turn(passed);
+  const Deadline state = std::exchange(deadline_state_, Deadline::pending);
+  if (state == Deadline::passed) deadline_ = kNever;
+  if (events_.turn) events_.turn(state);
 }
 
 }  // namespace vesper::io

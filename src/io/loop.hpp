@@ -4,6 +4,7 @@
 
 #include <uv.h>
 
+#include <cstdint>
 #include <memory>
 
 #include "base/time.hpp"
@@ -11,13 +12,16 @@
 
 namespace vesper::io {
 
+// Whether the loop's deadline had passed before the poll of this turn.
+enum class Deadline : std::uint8_t { pending, passed };
+
 // The callbacks to the loop's owner.
 struct TurnEvents {
   // Called before the poll. Returns true if work is waiting, so that the poll must not block.
   Delegate<bool> busy;
-  // Called after the poll and its callbacks. `deadline_passed`: the deadline had passed before the
-  // poll. A process that was frozen thus reads its messages before it acts on its timers.
-  Delegate<void, bool> turn;
+  // Called after the poll and its callbacks. A process that was frozen thus reads its messages
+  // before it acts on its timers.
+  Delegate<void, Deadline> turn;
   // Called after a turn with the time that the loop was busy since the poll returned. Data in the
   // kernel may have waited that long.
   Delegate<void, Duration> turned;
@@ -43,8 +47,8 @@ class Loop {
   // just read.
   Instant now() const;
 
-  // When turn(true) is due; kNever: never. Rounded up to whole milliseconds, so that it is never
-  // early. Replaces the previous deadline.
+  // When turn(Deadline::passed) is due; kNever: never. Rounded up to whole milliseconds, so that it
+  // is never early. Replaces the previous deadline.
   void set_deadline(Instant deadline) { deadline_ = deadline; }
 
   void run();  // until stop(), which may already have been called
@@ -78,7 +82,7 @@ class Loop {
   TurnEvents events_;
   Instant deadline_ = kNever;
   Instant armed_ = kNever;  // when timer_ fires
-  bool deadline_passed_ = false;
+  Deadline deadline_state_ = Deadline::pending;
   unsigned lookups_ = 0;
   Instant awake_since_;  // Instant{}: not awake since the last poll
   std::unique_ptr<char[]> read_buffer_;

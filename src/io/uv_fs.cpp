@@ -104,10 +104,10 @@ Error UvFs::failure(const char* call, const std::string& file) const {
   return system_error(call, file.empty() ? directory_ : directory_ + "/" + file, code);
 }
 
-Result<int> UvFs::descriptor(const std::string& file, bool create) {
+Result<int> UvFs::descriptor(const std::string& file, IfMissing if_missing) {
   for (const auto& [name, fd] : open_files_)
     if (name == file) return fd;
-  const int flags = O_RDWR | O_CLOEXEC | (create ? O_CREAT : 0);
+  const int flags = O_RDWR | O_CLOEXEC | (if_missing == IfMissing::create ? O_CREAT : 0);
   const int fd = retry([&] { return ::openat(directory_fd_, file.c_str(), flags, kFileMode); });
   if (fd < 0) return failure("open", file);
   // Lock the files as well: they may have been moved to another directory while a server runs.
@@ -159,7 +159,7 @@ Result<std::vector<std::string>> UvFs::list() {
 }
 
 Result<std::uint64_t> UvFs::size(const std::string& file) {
-  const auto fd = descriptor(file, false);
+  const auto fd = descriptor(file, IfMissing::fail);
   if (!fd) return fd.error();
   struct stat info {};
   if (::fstat(*fd, &info) != 0) return failure("fstat", file);
@@ -167,7 +167,7 @@ Result<std::uint64_t> UvFs::size(const std::string& file) {
 }
 
 Result<SharedBytes> UvFs::read(const std::string& file, std::uint64_t offset, std::size_t length) {
-  const auto fd = descriptor(file, false);
+  const auto fd = descriptor(file, IfMissing::fail);
   if (!fd) return fd.error();
   std::size_t filled = 0;
   bool failed = false;
@@ -190,7 +190,7 @@ Result<SharedBytes> UvFs::read(const std::string& file, std::uint64_t offset, st
 }
 
 Result<void> UvFs::write(const std::string& file, std::uint64_t offset, std::string_view bytes) {
-  const auto fd = descriptor(file, true);
+  const auto fd = descriptor(file, IfMissing::create);
   if (!fd) return fd.error();
   while (!bytes.empty()) {
     const ssize_t n = retry(
@@ -203,7 +203,7 @@ Result<void> UvFs::write(const std::string& file, std::uint64_t offset, std::str
 }
 
 Result<void> UvFs::sync(const std::string& file) {
-  const auto fd = descriptor(file, false);
+  const auto fd = descriptor(file, IfMissing::fail);
   if (!fd) return fd.error();
   if (::fsync(*fd) != 0) return failure("fsync", file);
   return {};
@@ -253,7 +253,7 @@ void UvFs::worked() {
 }
 
 Result<void> UvFs::carry_out(const storage::Append& append) {
-  const auto fd = descriptor(append.file, false);
+  const auto fd = descriptor(append.file, IfMissing::fail);
   if (!fd) return fd.error();
   auto offset = static_cast<off_t>(append.offset);
   std::size_t part = 0;    // the first part that is not completely written
@@ -300,7 +300,8 @@ Result<void> UvFs::carry_out(const storage::Allocate& allocate) {
 
 Result<void> UvFs::write_zeros(const storage::Allocate& allocate) {
   if (allocate.offset == 0) forget(allocate.file);
-  const auto fd = descriptor(allocate.file, allocate.offset == 0);
+  const auto fd =
+      descriptor(allocate.file, allocate.offset == 0 ? IfMissing::create : IfMissing::fail);
   if (!fd) return fd.error();
   if (allocate.offset == 0 && ::ftruncate(*fd, 0) != 0) return failure("ftruncate", allocate.file);
   const std::string zeros(std::min<std::uint64_t>(kZeros, allocate.size), '\0');

@@ -2,6 +2,7 @@
 // one at a time. The storage library defines the file formats.
 #pragma once
 
+#include <cstdint>
 #include <deque>
 #include <memory>
 #include <optional>
@@ -45,8 +46,10 @@ class UvFs final : public storage::Fs {
  private:
   UvFs(Loop& loop, std::string directory, int directory_fd, Delegate<void, storage::JobDone> done);
 
+  enum class IfMissing : std::uint8_t { fail, create };
+
   // The descriptor of a file. Opens and locks the file on first use.
-  Result<int> descriptor(const std::string& file, bool create);
+  Result<int> descriptor(const std::string& file, IfMissing if_missing);
   void forget(const std::string& file);
   Error failure(const char* call, const std::string& file) const;
 

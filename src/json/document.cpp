@@ -68,7 +68,7 @@ std::optional<Problem> Document::parse(std::string_view text, const Limits& limi
   Problem problem;
   if (text.size() > limits.bytes) {
     problem.limit = problem.offset = limits.bytes;
-    problem.detail = fmt::format("byte {}: the text goes on, no more is read", limits.bytes);
+    problem.detail = fmt::format("byte {0}: the text is longer than {0} bytes", limits.bytes);
     return problem;
   }
   DocumentBuilder builder(*this, limits.values);
@@ -98,7 +98,7 @@ std::optional<Problem> Document::duplicate() const {
     problem.field = path_of(node);
     if (!problem.field.empty()) problem.field += '.';
     problem.field += *twice;
-    problem.detail = fmt::format("`{}` is there twice", problem.field);
+    problem.detail = fmt::format("`{}` appears more than once", problem.field);
     return problem;
   }
   return std::nullopt;

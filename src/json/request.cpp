@@ -138,13 +138,13 @@ class RequestHandler {
     if (key.size() > kMaxKey) {
       problem_.limit = kMaxKey;
       return fail(Problem::Code::invalid_key, "payload.key",
-                  fmt::format("{} bytes, a key has at most {}", key.size(), kMaxKey));
+                  fmt::format("{} bytes, expected at most {}", key.size(), kMaxKey));
     }
     request_.key.assign(key);
     return true;
   }
   bool once(bool& seen, std::string_view field) {
-    if (seen) return fail(Problem::Code::invalid_field, field, "there twice");
+    if (seen) return fail(Problem::Code::invalid_field, field, "appears more than once");
     seen = true;
     return true;
   }
@@ -180,7 +180,7 @@ std::optional<Problem> too_large(std::string_view text) {
   Problem problem;
   problem.limit = kMaxBody;
   problem.offset = kMaxBody;
-  problem.detail = fmt::format("byte {}: the text goes on, no more is read", kMaxBody);
+  problem.detail = fmt::format("byte {0}: the text is longer than {0} bytes", kMaxBody);
   return problem;
 }
 

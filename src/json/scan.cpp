@@ -70,8 +70,8 @@ std::string scan_error(std::string_view text, const ScanStream& stream,
                        const rapidjson::ParseResult& result) {
   if (text.substr(0, 3) == "\xef\xbb\xbf") return "a byte order mark, expected JSON";
   if (stream.at_nul()) return "a NUL byte";
-  if (stream.at_bad_number()) return "not a number of JSON";
-  if (!result.IsError()) return "bytes behind the JSON value";
+  if (stream.at_bad_number()) return "not a JSON number";
+  if (!result.IsError()) return "bytes after the JSON value";
   return rapidjson::GetParseError_En(result.Code());
 }
 

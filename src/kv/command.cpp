@@ -133,9 +133,9 @@ Result<Command> decode_command(const SharedBytes& payload) {
   const std::uint8_t version = r.u8();
   const std::uint8_t op = r.u8();
   const std::uint8_t flags = r.u8();
-  if (!r.ok()) return Error{fmt::format("command: cut short at {} bytes", payload.size())};
+  if (!r.ok()) return Error{fmt::format("command: truncated after {} bytes", payload.size())};
   if (version != kCommandVersion)
-    return Error{fmt::format("command: version {} is unknown, this build knows {}", version,
+    return Error{fmt::format("command: version {} is unknown; this build knows {}", version,
                              kCommandVersion)};
   if (op != static_cast<std::uint8_t>(Op::put) && op != static_cast<std::uint8_t>(Op::remove))
     return Error{fmt::format("command: operation {} is unknown to this build", op)};
@@ -169,8 +169,8 @@ Result<Command> decode_command(const SharedBytes& payload) {
     value_at = r.offset();
     r.bytes(value_size);
   }
-  if (!r.ok()) return Error{fmt::format("command: cut short at {} bytes", payload.size())};
-  if (!r.at_end()) return Error{fmt::format("command: {} bytes behind its end", r.remaining())};
+  if (!r.ok()) return Error{fmt::format("command: truncated after {} bytes", payload.size())};
+  if (!r.at_end()) return Error{fmt::format("command: {} bytes after its end", r.remaining())};
   command.key = payload.slice(key_at, key_size);
   command.value = payload.slice(value_at, value_size);
   return command;

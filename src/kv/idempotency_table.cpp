@@ -70,7 +70,7 @@ Result<KeptResult> read_kept(ByteReader& r) {
   kept.result.current_revision = r.u64();
   if (!r.ok()) return kept;
   if (!is_idempotency_key(kept.idempotency_key))
-    return Error{fmt::format("'{}' is no idempotency key", escaped(kept.idempotency_key))};
+    return Error{fmt::format("'{}' is not an idempotency key", escaped(kept.idempotency_key))};
   if (kept.asked_at.value < 0 || kept.asked_at.value > kMaxLogTime)
     return Error{fmt::format("the time of idempotency key '{}' is out of range",
                              escaped(kept.idempotency_key))};

@@ -171,8 +171,8 @@ Result<bool> Import::take(std::string_view& in) {
     case Expects::head: {
       if (in.size() < kHead) return false;
       if (const std::uint32_t format = r.u32(); format != kSnapshotFormat)
-        return Error{
-            fmt::format("its content has format {}, this build knows {}", format, kSnapshotFormat)};
+        return Error{fmt::format("its content has format {}, but this build reads only {}", format,
+                                 kSnapshotFormat)};
       store_->revision_ = r.u64();
       digest_.high = r.u64();
       digest_.low = r.u64();
@@ -195,7 +195,7 @@ Result<bool> Import::take(std::string_view& in) {
       section_ = kind;
       left_ = r.u64();
       if (const std::size_t most = store_->idempotency_.most(); kind == kResults && left_ > most)
-        return Error{fmt::format("{} idempotency keys, at most {} are kept", left_, most)};
+        return Error{fmt::format("{} idempotency keys, expected at most {}", left_, most)};
       expects_ = left_ > 0 ? Expects::item : Expects::section;
       break;
     }
@@ -203,7 +203,7 @@ Result<bool> Import::take(std::string_view& in) {
     case Expects::value: return take_value(in);
     case Expects::nothing:
       if (in.empty()) return false;
-      return Error{fmt::format("{} bytes behind its end", in.size())};
+      return Error{fmt::format("{} bytes after its end", in.size())};
   }
   in.remove_prefix(r.offset());
   return true;
@@ -296,7 +296,7 @@ Result<bool> Import::take_result(std::string_view& in) {
 Result<std::unique_ptr<Store>> Import::finish() {
   if (expects_ != Expects::nothing || !rest_.empty()) return Error{"its content ends too early"};
   if (store_->digest() != digest_)
-    return Error{fmt::format("its content has digest {}, {} was promised", to_hex(store_->digest()),
+    return Error{fmt::format("its content has digest {}, expected {}", to_hex(store_->digest()),
                              to_hex(digest_))};
   return std::move(store_);
 }

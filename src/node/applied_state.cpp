@@ -27,10 +27,9 @@ Result<std::optional<kv::WriteResult>> AppliedState::apply(const raft::Entry& en
   if (entry.type != raft::EntryType::command) return std::optional<kv::WriteResult>();
   auto result = store_->apply(entry.payload(), kv::LogTime(entry.time.value));
   if (!result)
-    return Error{
-        fmt::format("entry {} cannot be applied: {}; a newer version wrote it: run that "
-                    "version",
-                    entry.index.value, result.error().what)};
+    return Error{fmt::format(
+        "cannot apply entry {}: {}; a newer version of Vesper wrote it, so run that version",
+        entry.index.value, result.error().what)};
   return std::optional<kv::WriteResult>(*result);
 }
 

@@ -57,7 +57,7 @@ Result<PeerMessage> decode_transfer_asked(ByteReader& r) {
   if (to != kAnybody) m.to = raft::ServerId(to);
   if (!r.ok() || !r.at_end() || m.term > raft::kMaxTerm ||
       (to != kAnybody && to >= raft::kMaxServers))
-    return Error{"TransferAsked: it is malformed"};
+    return Error{"TransferAsked: malformed"};
   return PeerMessage{m};
 }
 
@@ -73,11 +73,11 @@ Result<PeerMessage> decode_forward(ByteReader& r) {
   for (std::uint32_t i = 0; i < count && r.ok(); ++i) {
     const std::uint64_t sequence = r.u64();
     const std::string_view command = r.string(raft::kMaxPayload);
-    if (sequence <= last) return Error{"Forward: sequences do not rise"};
+    if (sequence <= last) return Error{"Forward: sequence numbers do not increase"};
     last = sequence;
     m.writes.push_back({sequence, SharedBytes::copy_of(command)});
   }
-  if (!r.ok() || !r.at_end()) return Error{"Forward: its length does not fit its form"};
+  if (!r.ok() || !r.at_end()) return Error{"Forward: its length does not match its content"};
   if (m.term > raft::kMaxTerm || m.boot.value == 0)
     return Error{"Forward: term or boot id is out of range"};
   return PeerMessage{std::move(m)};
@@ -90,7 +90,7 @@ Result<PeerMessage> decode_forward_reply(ByteReader& r) {
   m.attempt = r.u32();
   m.accepted = r.u64();
   m.gap = r.u8() != 0;
-  if (!r.ok() || !r.at_end()) return Error{"ForwardReply: its length does not fit its form"};
+  if (!r.ok() || !r.at_end()) return Error{"ForwardReply: its length does not match its content"};
   return PeerMessage{m};
 }
 

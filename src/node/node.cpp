@@ -168,8 +168,8 @@ void Node::on_message(const FromPeer& from, const Forward& forward) {
   // A command that cannot be applied must not enter the log: every server would fail on it.
   for (const Forward::Write& write : forward.writes) {
     if (auto command = kv::decode_command(write.command); !command) {
-      notes_.push_back(fmt::format("server {} forwards a write that is refused: {}",
-                                   from.from.value, command.error().what));
+      notes_.push_back(fmt::format("refused a write that server {} forwarded: {}", from.from.value,
+                                   command.error().what));
       return;
     }
   }
@@ -242,7 +242,7 @@ Result<void> Node::apply(const raft::Entry& entry) {
     const std::size_t again = writes_.decide(entry.term);
     counters_.writes_retried += again;
     if (again > 0)
-      notes_.push_back(fmt::format("term {} begins in the log -> propose {} writes again",
+      notes_.push_back(fmt::format("term {} begins in the log -> proposing {} writes again",
                                    entry.term.value, again));
   }
   ++counters_.entries_applied;

@@ -47,8 +47,8 @@ Result<void> join(const raft::Snapshot& snapshot, storage::RecoveredLog& log, Re
   // A Bootstrap entry that was never committed does not bind this server to a cluster.
   const bool bound = log.commit_index.value > 0 || log.base.index.value > 0;
   if (bound && !log.cluster_id.is_none() && log.cluster_id != cluster)
-    return Error{fmt::format("{} is of cluster {}, the log of cluster {}", name, to_hex(cluster),
-                             to_hex(log.cluster_id))};
+    return Error{fmt::format("{} belongs to cluster {}, but the log to cluster {}", name,
+                             to_hex(cluster), to_hex(log.cluster_id))};
   raft::RecoveredState& durable = out.durable;
   durable.snapshot = snapshot;
   if (term_at(log, snapshot.last_index) == snapshot.last_term) {
@@ -58,11 +58,11 @@ Result<void> join(const raft::Snapshot& snapshot, storage::RecoveredLog& log, Re
     return {};
   }
   if (snapshot.last_index <= log.commit_index)
-    return Error{fmt::format("{} is of term {}, the log has another entry committed there", name,
-                             snapshot.last_term.value)};
-  out.notes.push_back(
-      fmt::format("the log ends at {} and does not lead to {} -> it is replaced by the snapshot",
-                  log.kept.index.value + log.entries.size(), name));
+    return Error{fmt::format("{} has term {}, but the log has a different committed entry there",
+                             name, snapshot.last_term.value)};
+  out.notes.push_back(fmt::format(
+      "the log ends at index {} and does not lead to {} -> replacing it with the snapshot",
+      log.kept.index.value + log.entries.size(), name));
   durable.replaces_log = true;
   durable.base = {snapshot.last_index, snapshot.last_term, cluster};
   durable.commit_index = snapshot.last_index;
@@ -122,7 +122,7 @@ Result<RecoveredNode> recover(storage::Fs& fs, raft::ServerId self, raft::Incarn
       // L10: acknowledged entries may exist only in this snapshot. The exception is a log that is
       // known to be committed up to it: then the log has those entries.
       if (index > log.commit_index) return std::move(loaded).error();
-      out.notes.push_back(fmt::format("{} -> not used", loaded.error().what));
+      out.notes.push_back(fmt::format("{} -> ignoring this snapshot", loaded.error().what));
       if (!damage) {
         damage = std::move(loaded).error();
         if (auto read = read_whole(fs, self, options, log, out); !read)
@@ -142,8 +142,8 @@ Result<RecoveredNode> recover(storage::Fs& fs, raft::ServerId self, raft::Incarn
   if (log.base.index.value > 0) {
     if (damage) return *damage;
     return Error{
-        fmt::format("the log begins behind entry {}, and no snapshot that leads there is "
-                    "in the directory: a file snapshot-<index>, {} or above, is missing",
+        fmt::format("the log begins after entry {}, but the directory has no snapshot that leads "
+                    "there: a file snapshot-<index>, {} or above, is missing",
                     log.base.index.value, to_hex(log.base.index.value))};
   }
   out.store = std::make_unique<kv::Store>(max_idempotency_keys);

@@ -90,7 +90,7 @@ void Snapshotter::stop_receiving() {
 }
 
 void Snapshotter::fail_receiving(std::string_view why) {
-  notes_.push_back(fmt::format("the snapshot at {} that is being received is {} -> begin again",
+  notes_.push_back(fmt::format("cannot receive the snapshot at index {}: {} -> starting over",
                                receiving_->snapshot.last_index.value, why));
   stop_receiving();
   receive_failed_ = true;
@@ -133,13 +133,13 @@ Result<void> Snapshotter::verify(std::string_view record) {
   receiving.content_bytes += content->size();
   const bool right_size = last ? receiving.content_bytes == receiving.snapshot.content_bytes
                                : content->size() == receiving.snapshot.chunk_bytes;
-  if (!right_size) return Error{"not cut as it says"};
+  if (!right_size) return Error{"its chunks do not have the announced size"};
   receiving.sum.add(*content);
   if (auto added = receiving.content.add(*content); !added) return added;
   if (!last) return {};
   // S5: the snapshot is verified as a whole before its file gets a name.
   if (receiving.sum.digest() != receiving.snapshot.checksum)
-    return Error{"not what its checksum says"};
+    return Error{"its checksum does not match"};
   auto store = receiving.content.finish();
   if (!store) return std::move(store).error();
   receiving.store = std::move(store.value());
@@ -206,7 +206,7 @@ void Snapshotter::on_no_space(SnapshotFiles::Writer writer, Instant now) {
     take_retry_at_ = now + kRetryAfter;
   } else if (receiving_ && receiving_->begun) {
     receive_retry_at_ = now + kRetryAfter;
-    fail_receiving("more than there is space for");
+    fail_receiving("there is not enough space");
   }
 }
 

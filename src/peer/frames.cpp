@@ -97,7 +97,7 @@ Result<bool> FrameReader::take_frame(std::string_view& input, std::string_view& 
   if (!in_place && !fill_to(kFrameOverhead)) return false;
   const std::uint32_t length = ByteReader(in_place ? input : std::string_view(partial_)).u32();
   if (length > kMaxFrameBody)
-    return Error{fmt::format("a frame of {} bytes, at most {} are allowed", length, kMaxFrameBody)};
+    return Error{fmt::format("a frame has {} bytes, expected at most {}", length, kMaxFrameBody)};
   const std::size_t size = kFrameOverhead + length;
   if (in_place && input.size() >= size) {
     frame = input.substr(0, size);
@@ -128,9 +128,9 @@ Result<bool> FrameReader::next(std::string_view& input, FrameType& type,
     const std::uint8_t flags = header.u8();
     if (raw_type != static_cast<std::uint8_t>(FrameType::proof) &&
         raw_type != static_cast<std::uint8_t>(FrameType::message))
-      return Error{fmt::format("a frame of unknown type {}", raw_type)};
+      return Error{fmt::format("a frame has the unknown type {}", raw_type)};
     if (flags > (kFirst | kLast) || header.u16() != 0)
-      return Error{fmt::format("a frame with unknown flags {}", flags)};
+      return Error{fmt::format("a frame has the unknown flags {}", flags)};
     const auto frame_type = static_cast<FrameType>(raw_type);
     const bool first = (flags & kFirst) != 0;
     if (first == assembling_ || (assembling_ && frame_type != assembling_type_))
@@ -141,7 +141,7 @@ Result<bool> FrameReader::next(std::string_view& input, FrameType& type,
       return true;
     }
     if (assembled_.size() + body.size() > kMaxMessage)
-      return Error{fmt::format("a message of more than {} bytes", kMaxMessage)};
+      return Error{fmt::format("a message has more than {} bytes", kMaxMessage)};
     assembled_.append(body);
     assembling_type_ = frame_type;
     assembling_ = (flags & kLast) == 0;

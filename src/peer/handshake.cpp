@@ -11,8 +11,7 @@ namespace vesper::peer {
 namespace {
 
 constexpr std::string_view kNoCluster = "none";
-constexpr const char* kCheckIds =
-    "check the ids that the servers were started with, and their lists";
+constexpr const char* kCheckIds = "check the id and the list that each server was started with";
 constexpr std::string_view kKeyedWord = "hmac-sha256";
 constexpr std::string_view kUnkeyedWord = "none";
 
@@ -25,7 +24,7 @@ class HelloReader {
     if (wrong_) return {};
     const http::Field* field = fields_.find(name);
     if (field == nullptr || fields_.count(name) != 1) {
-      fail(name, field == nullptr ? "is missing" : "is there twice");
+      fail(name, field == nullptr ? "is missing" : "appears more than once");
       return {};
     }
     return field->value;
@@ -34,7 +33,7 @@ class HelloReader {
   std::uint32_t parse_number(std::string_view name, std::string_view digits) {
     if (wrong_) return 0;
     const auto value = http::parse_decimal(digits);
-    if (!value || *value > UINT32_MAX) fail(name, "is no small number");
+    if (!value || *value > UINT32_MAX) fail(name, "is not a 32-bit number");
     return wrong_ ? 0 : static_cast<std::uint32_t>(*value);
   }
   std::uint64_t hex64(std::string_view name) {
@@ -49,7 +48,7 @@ class HelloReader {
   }
   std::uint64_t count(std::string_view name, std::uint64_t most) {
     const auto value = http::parse_decimal(text(name));
-    if (!value || *value > most) fail(name, "is no number in its range");
+    if (!value || *value > most) fail(name, "is not a number in the allowed range");
     return wrong_ ? 0 : *value;
   }
   raft::PeerState state() {
@@ -131,7 +130,7 @@ Result<Hello> read_hello(const http::Fields& fields) {
   Hello hello;
   const std::string_view range = reader.text("Vesper-Protocol");
   const std::size_t dash = range.find('-');
-  if (dash == std::string_view::npos) reader.fail("Vesper-Protocol", "is no range");
+  if (dash == std::string_view::npos) reader.fail("Vesper-Protocol", "is not a range");
   hello.protocol_min = reader.parse_number("Vesper-Protocol", range.substr(0, dash));
   hello.protocol_max = dash == std::string_view::npos
                            ? 0
@@ -149,7 +148,7 @@ Result<Hello> read_hello(const http::Fields& fields) {
     reader.fail("Vesper-Channel", "is neither control nor bulk");
   const std::string_view auth = reader.text("Vesper-Auth");
   hello.keyed = auth == kKeyedWord;
-  if (!hello.keyed && auth != kUnkeyedWord) reader.fail("Vesper-Auth", "is not known here");
+  if (!hello.keyed && auth != kUnkeyedWord) reader.fail("Vesper-Auth", "is not a known method");
   hello.nonce = reader.hex128("Vesper-Nonce");
   if (hello.from.value >= raft::kMaxServers || hello.to.value >= raft::kMaxServers)
     reader.fail("Vesper-From or Vesper-To", "is above the highest id");
@@ -173,28 +172,28 @@ std::optional<node::PeerRefusal> refuse_hello(const Hello& ours, const Hello& th
   const std::uint32_t from = theirs.from.value;
   if (theirs.protocol_min > ours.protocol_max || theirs.protocol_max < ours.protocol_min)
     return node::PeerRefusal{
-        fmt::format("server {} speaks versions {}-{} of the peer protocol, this one {}-{}", from,
-                    theirs.protocol_min, theirs.protocol_max, ours.protocol_min, ours.protocol_max),
-        "run versions of vesper that speak a common one"};
+        fmt::format("server {} speaks versions {}-{} of the peer protocol, but this server {}-{}",
+                    from, theirs.protocol_min, theirs.protocol_max, ours.protocol_min,
+                    ours.protocol_max),
+        "run versions of vesper that share a protocol version"};
   if (theirs.from == ours.from)
-    return node::PeerRefusal{fmt::format("it calls itself server {}, which is this one", from),
-                             kCheckIds};
+    return node::PeerRefusal{
+        fmt::format("the peer calls itself server {}, but that is this server", from), kCheckIds};
   if (theirs.to != ours.from)
-    return node::PeerRefusal{fmt::format("server {} means server {}, this one is server {}", from,
-                                         theirs.to.value, ours.from.value),
+    return node::PeerRefusal{fmt::format("server {} expects server {} here, but this is server {}",
+                                         from, theirs.to.value, ours.from.value),
                              kCheckIds};
   if (theirs.keyed != ours.keyed)
     return node::PeerRefusal{
-        fmt::format("server {} runs {} a peer key, this one {} one", from,
+        fmt::format("server {} runs {} a peer key, but this server {} one", from,
                     theirs.keyed ? "with" : "without", ours.keyed ? "with" : "without"),
         "give all servers the same --peer-key-file"};
   if (theirs.list_hash != ours.list_hash &&
       (theirs.state.cluster_id.is_none() || ours.state.cluster_id.is_none()))
-    return node::PeerRefusal{
-        fmt::format("server {} has another list of servers, and there is no cluster yet that both "
-                    "know",
-                    from),
-        "give all servers the same list"};
+    return node::PeerRefusal{fmt::format("server {} has a different list of servers, and the two "
+                                         "servers do not share a cluster yet",
+                                         from),
+                             "give all servers the same list"};
   return node.refuse_peer(theirs.from, theirs.incarnation, theirs.state.cluster_id);
 }
 

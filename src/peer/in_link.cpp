@@ -50,7 +50,7 @@ void InLink::on_bytes(std::string_view bytes) {
     std::string_view body;
     const auto taken = reader_->next(bytes, type, body);
     if (!taken) {
-      if (!proven_ && ours_.keyed) return end("it did not prove the peer key");
+      if (!proven_ && ours_.keyed) return end("the server did not prove that it has the peer key");
       return end(taken.error().what);
     }
     if (!*taken) return;
@@ -70,9 +70,9 @@ void InLink::on_bytes(std::string_view bytes) {
 
 void InLink::on_ended() {
   if (refused_) return end({});
-  end(proven_ || !ours_.keyed
-          ? std::string()
-          : "it ended before it proved the peer key: does it have another one?");
+  end(proven_ || !ours_.keyed ? std::string()
+                              : "the connection ended before the server proved that it has the "
+                                "peer key; check --peer-key-file on both");
 }
 
 void InLink::on_failed(int) {
@@ -80,7 +80,7 @@ void InLink::on_failed(int) {
 }
 
 void InLink::on_timer() {
-  end(refused_ ? std::string() : "it did not finish the handshake in time");
+  end(refused_ ? std::string() : "the handshake did not finish in time");
 }
 
 void InLink::end(std::string why) {

@@ -14,17 +14,17 @@ std::optional<std::string> refuse_open_peers(const Settings& settings,
                                              const std::vector<io::Address>& listen,
                                              std::span<const std::vector<io::Address>> listed) {
   const std::string_view advice =
-      "without a peer key anybody who reaches it could take part in the cluster; give all servers "
-      "the same --peer-key-file, or allow it with --insecure-peers";
+      "without a peer key, anyone who can connect to it could take part in the cluster; give all "
+      "servers the same --peer-key-file, or allow this with --insecure-peers";
   for (const io::Address& address : listen)
     if (!address.is_loopback())
-      return fmt::format("this server would listen on {}, which is no loopback address: {}",
+      return fmt::format("this server would listen on {}, which is not a loopback address: {}",
                          address.to_string(), advice);
   for (std::size_t id = 0; id < listed.size(); ++id)
     for (const io::Address& address : listed[id])
       if (!address.is_loopback())
-        return fmt::format("{} of the list is no loopback address: {}", url_of(settings.list[id]),
-                           advice);
+        return fmt::format("{} in the list is not a loopback address: {}",
+                           url_of(settings.list[id]), advice);
   return std::nullopt;
 }
 

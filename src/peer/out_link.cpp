@@ -110,7 +110,7 @@ void OutLink::greet() {
 }
 
 void OutLink::on_bytes(std::string_view bytes) {
-  if (state_ != State::greeting) return end("the peer sent bytes on a connection that is ours");
+  if (state_ != State::greeting) return end("the peer sent bytes on a one-way connection");
   while (true) {
     std::size_t consumed = 0;
     const http::Step step = parser_->parse(bytes, consumed);
@@ -126,7 +126,7 @@ void OutLink::on_bytes(std::string_view bytes) {
             parser_->body().substr(0, kMaxRefusal - std::min(kMaxRefusal, refusal_.size())));
         break;
       case http::Step::message_end: return on_refusal();
-      case http::Step::error: return refused("its answer is no HTTP");
+      case http::Step::error: return refused("its answer is not HTTP");
     }
   }
 }
@@ -143,7 +143,7 @@ void OutLink::on_refusal_head() {
 }
 
 void OutLink::on_refusal() {
-  if (refusal_status_ == 503) return end("it is starting or stopping");
+  if (refusal_status_ == 503) return end("the peer is starting or shutting down");
   const std::string detail = context_.events.refused_by(to_, refusal_);
   last_logged_ = fmt::format("refused: {}", detail);  // refused_by() has logged it
   refused(detail);
@@ -154,8 +154,8 @@ void OutLink::on_answer() {
   if (!hello) return refused(fmt::format("its handshake is malformed: {}", hello.error().what));
   theirs_ = *hello;
   if (theirs_.from != to_ || theirs_.channel != channel_)
-    return refused(
-        fmt::format("server {} answers, on {}", theirs_.from.value, to_string(theirs_.channel)));
+    return refused(fmt::format("server {} answered, on channel {}", theirs_.from.value,
+                               to_string(theirs_.channel)));
   const std::string& key = context_.key;
   const Agreement agreement = agree(key, ours_, theirs_);
   const http::Field* proof = parser_->response().fields.find("Vesper-Proof");
@@ -169,7 +169,7 @@ void OutLink::on_answer() {
     if (state_ == State::greeting) refused(std::move(why->detail));
     return;
   }
-  if (!proven) return refused(fmt::format("server {} has another peer key", to_.value));
+  if (!proven) return refused(fmt::format("server {} has a different peer key", to_.value));
   context_.events.met_boot(to_, theirs_.boot);
   parser_.reset();
   writer_ = std::make_unique<FrameWriter>(agreement.secret);
@@ -194,7 +194,7 @@ void OutLink::accepted() {
   report_output();
   stream_->flush();
   if (state_ != State::up) return;
-  log::debug("{} link to server {} stands", to_string(channel_), to_.value);
+  log::debug("{} link to server {} is up", to_string(channel_), to_.value);
   context_.events.link_up(*this);
 }
 
@@ -205,7 +205,7 @@ void OutLink::refused(std::string detail) {
 
 void OutLink::on_ended() {
   if (state_ == State::greeting && refusal_status_ != 0) return on_refusal();
-  end("the peer closed it");
+  end("the peer closed the connection");
 }
 
 void OutLink::on_failed(int code) {
@@ -221,7 +221,7 @@ void OutLink::on_timer() {
     case State::up:
       if (!stuck_watch_) return;
       if (stream_->bytes_acknowledged() == stuck_bytes_)
-        return end("it takes no bytes -> dial again");
+        return end("the peer accepts no bytes -> reconnecting");
       return watch_progress();  // slow, but alive
     case State::closed: return;
   }

@@ -163,7 +163,7 @@ bool Peers::is_refused() const {
 
 void Peers::gone(Peer& peer) {
   if (!std::exchange(peer.announced, false)) return;
-  log::info("server {} is gone: nobody, or another process, answers there", peer.id.value);
+  log::info("server {} is gone: no process, or another one, answers at its address", peer.id.value);
   node_->post(node::PeerDisconnected{peer.id});
 }
 
@@ -180,7 +180,7 @@ void Peers::in_proven(InLink& link) {
   for (InLink* other : old) other->close();
   met_boot(theirs.from, theirs.boot);
   node_->post(node::PeerStateHeard{theirs.from, theirs.state});
-  log::debug("{} link from server {} stands", to_string(theirs.channel), theirs.from.value);
+  log::debug("{} link from server {} is up", to_string(theirs.channel), theirs.from.value);
   if (peer.control->up()) {
     const bool another = peer.announced_incarnation != theirs.incarnation;
     if (theirs.channel == Channel::control && another && !theirs.state.cluster_id.is_none())
@@ -226,10 +226,10 @@ std::optional<Refusal> Peers::refuse_dialler(const io::Stream& stream,
   if (stopped_) return Refusal{503, "shutting_down", "this server is shutting down"};
   if (node_ == nullptr) return Refusal{503, "starting", "this server is still reading its log"};
   if (in_links_.size() >= kMaxInLinks && !drop_unproven())
-    return Refusal{429, "overloaded", "too many peers"};
+    return Refusal{429, "overloaded", "too many peer connections"};
   if (settings_.key.empty() && !settings_.insecure && !stream.peer().is_loopback())
     return Refusal{403, "peer_refused",
-                   "without a peer key only peers on the loopback address are taken"};
+                   "without a peer key, this server accepts peers only from a loopback address"};
   const auto hello = read_hello(head.fields);
   if (!hello)
     return Refusal{400, "malformed",
@@ -243,17 +243,18 @@ std::optional<Refusal> Peers::refuse_dialler(const io::Stream& stream,
     return Refusal{403, "peer_refused", std::move(why->detail), std::move(why->hint)};
   if (find(theirs.from) == nullptr)
     return Refusal{403, "peer_refused",
-                   fmt::format("server {} is not in the list of this one", theirs.from.value),
+                   fmt::format("server {} is not in the list of this server", theirs.from.value),
                    "give all servers the same list"};
   for (const auto& link : in_links_)
     if (link->proven() && link->theirs().from == theirs.from &&
         link->theirs().incarnation != theirs.incarnation)
       return Refusal{403, "peer_refused",
                      fmt::format("another process calls itself server {}: incarnation {} is "
-                                 "connected, {} dials",
+                                 "connected, and incarnation {} tries to connect",
                                  theirs.from.value, to_hex(link->theirs().incarnation.value),
                                  to_hex(theirs.incarnation.value)),
-                     "stop one of the two; a machine that is gone is forgotten within seconds"};
+                     "stop one of the two; the connection of a machine that is down is dropped "
+                     "within seconds"};
   return std::nullopt;
 }
 

@@ -32,8 +32,9 @@ std::size_t connection_limit(const Options& options) {
   const std::size_t reserved = reserved_descriptors(options.list.size());
   const std::size_t usable = limit.rlim_cur > reserved ? limit.rlim_cur - reserved : 1;
   if (usable < options.max_connections)
-    log::warn("only {} descriptors are allowed (ulimit -n) -> at most {} connections",
-              limit.rlim_cur, usable);
+    log::warn(
+        "only {} file descriptors are allowed (ulimit -n) -> accepting at most {} connections",
+        limit.rlim_cur, usable);
   return std::min(usable, options.max_connections);
 }
 

@@ -143,7 +143,7 @@ void Connection::on_head(std::string_view rest) {
   exchange.ticket = {id_, next_sequence_++};
   auto problem = api::validate(api(), head, exchange);
   if (limit_ == Limit::exceeded) {
-    problem = api::overloaded("this node has as many connections as it takes");
+    problem = api::overloaded("this node has reached its limit of connections");
     exchange.close = true;
   }
   const bool has_body = head.framing != http::BodyFraming::none;
@@ -486,12 +486,12 @@ void Connection::check_input(Instant now) {
   if (reading_.active) {
     if (now - last_input_ <= options.body_timeout || reading_.wants_continue) return;
     api::Problem problem = late;
-    problem.detail = "the rest of the body did not come";
+    problem.detail = "the rest of the body did not arrive in time";
     refuse_reading(std::move(problem));
   } else if (parser_.in_head()) {
     if (now - message_began_ <= options.header_timeout) return;
     api::Problem problem = late;
-    problem.detail = "the rest of the request's head did not come";
+    problem.detail = "the rest of the request's head did not arrive in time";
     refuse_reading(std::move(problem));
   } else if (settled()) {
     const Duration idle = wrote_ ? options.idle_timeout : options.header_timeout;

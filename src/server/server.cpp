@@ -139,7 +139,7 @@ void Server::start() {
   // One thread for the disk and one for names: libuv gives name lookups at most half of the pool.
   ::setenv("UV_THREADPOOL_SIZE", "2", 0);
   loop_.set_events({io::Delegate<bool>::to<&Server::busy>(this),
-                    io::Delegate<void, bool>::to<&Server::on_turn>(this),
+                    io::Delegate<void, io::Deadline>::to<&Server::on_turn>(this),
                     io::Delegate<void, Duration>::to<&Server::on_turned>(this),
                     io::Delegate<void, int>::to<&Server::on_signal>(this)});
   loop_.watch_signals();
@@ -222,13 +222,13 @@ bool Server::busy() {
   return (node != nullptr && node->has_posts()) || listener_.busy() || peers_.busy();
 }
 
-void Server::on_turn(bool deadline_passed) {
+void Server::on_turn(io::Deadline deadline) {
   if (stopped_) return;
   if (log::waiting() && !log_timer_.active()) log_timer_.start(kLogRetry);
   context_.set_now(loop_.now());
   if (node::Node* node = context_.node()) {
     // After the input that the sockets brought.
-    if (deadline_passed) context_.post(node::TimerFired{});
+    if (deadline == io::Deadline::passed) context_.post(node::TimerFired{});
     if (node->has_posts()) run_node();
   }
   if (stopped_) return;
@@ -247,7 +247,7 @@ void Server::run_node() {
   for (const std::string& note : node_->take_notes()) log::info("{}", note);
   for (const std::string& alarm : node_->take_alarms()) log::error("{}", alarm);
   if (!deadline) {
-    log::error("{} -> stop", deadline.error().what);
+    log::error("{} -> stopping", deadline.error().what);
     return stop(Exit::storage_failed);
   }
   say_which_cluster_was_seen();
@@ -265,7 +265,7 @@ void Server::warn_of_list() {
   if (voters == voters_seen_) return;
   voters_seen_ = voters;
   if (const auto mismatch = context_.list_mismatch())
-    log::warn("{} -> the log decides who is a member", mismatch->to_string());
+    log::warn("{} -> the log decides which servers are members", mismatch->to_string());
 }
 
 void Server::on_disk_done(storage::JobDone done) {
@@ -275,7 +275,7 @@ void Server::on_disk_done(storage::JobDone done) {
 void Server::on_signal(int number) {
   if (context_.draining()) return;
   context_.set_now(loop_.now());
-  log::info("signal {} -> shut down", number);
+  log::info("signal {} -> shutting down", number);
   context_.set_draining();
   if (fs_ == nullptr) return stop(Exit::ok);  // it has not accepted any connection yet
   listener_.begin_drain();
@@ -312,7 +312,7 @@ void Server::check_shutdown() {
 }
 
 void Server::on_shutdown_deadline() {
-  log::warn("not everything could be answered in time -> stop");
+  log::warn("some requests could not be answered in time -> stopping");
   stop(Exit::ok);
 }
 
@@ -335,8 +335,8 @@ void Server::say_which_cluster_was_seen() {
   if (own.is_none()) log::error("{}", api::why_not_in_cluster(*seen));
   else
     log::error(
-        "servers of the list belong to cluster {}, this one to cluster {}: it keeps its {} entries "
-        "and goes on; check the lists and the --data-dir of both",
+        "servers in the list belong to cluster {}, but this server to cluster {}: it keeps its {} "
+        "entries and continues; check the lists and the --data-dir of both",
         to_hex(*seen), to_hex(own), raft.log().last_index().value);
 }
 

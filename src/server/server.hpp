@@ -49,7 +49,7 @@ class Server final : private api::Figures {
   void on_names();
   std::optional<Exit> begin_to_serve();
   bool busy();
-  void on_turn(bool deadline_passed);
+  void on_turn(io::Deadline deadline);
   void on_turned(Duration busy);
   void on_signal(int number);
   void on_disk_done(storage::JobDone done);

@@ -44,7 +44,7 @@ void StartupNames::on_answer(Result<std::vector<io::Address>> answer) {
   timer_.stop();
   if (answer) {
     if (!std::exchange(last_logged_, {}).empty())
-      log::info("{} has an address now -> going on", wanted_[addresses_.size()].host);
+      log::info("{} has an address now -> continuing", wanted_[addresses_.size()].host);
     addresses_.push_back(std::move(answer).value());
     return ask();
   }
@@ -53,7 +53,7 @@ void StartupNames::on_answer(Result<std::vector<io::Address>> answer) {
     return done_();
   }
   if (answer.error().what != last_logged_)
-    log::warn("{} -> trying again every {} ms", answer.error().what, kRetry.ms());
+    log::warn("{} -> retrying every {} ms", answer.error().what, kRetry.ms());
   last_logged_ = answer.error().what;
   timer_.start(kRetry);
 }

@@ -19,9 +19,10 @@ Result<std::string_view> FileWindow::view(std::uint64_t offset, std::size_t leng
           fmt::format("{} at offset {}: cannot be read: {}", file_, offset, bytes.error().what),
           bytes.error().code};
     if (bytes->size() != wanted)
-      return Error{fmt::format("{} at offset {}: {} bytes expected, {} read: did the file change?",
-                               file_, offset, wanted, bytes->size()),
-                   EIO};
+      return Error{
+          fmt::format("{} at offset {}: expected {} bytes, but read {}; the file may have changed",
+                      file_, offset, wanted, bytes->size()),
+          EIO};
     window_ = std::move(*bytes);
     base_ = offset;
   }

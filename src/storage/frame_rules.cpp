@@ -18,10 +18,10 @@ const char* inconsistency(const FrameHeader& frame, const raft::LogBase& base,
   if (frame.kind != FrameKind::batch && frame.kind != FrameKind::seal && !cuts)
     return "its kind is unknown to this build";
   if (frame.write_number < before.write_number || frame.write_number > kMaxWriteNumber)
-    return "its write number falls or is out of range";
+    return "its write number decreases or is out of range";
   if (frame.durable_number != before.write_number) return "its durable number is wrong";
   if (hard.current_term < old.current_term || hard.current_term > raft::kMaxTerm)
-    return "its term falls or is out of range";
+    return "its term decreases or is out of range";
   if (hard.voted_for && hard.voted_for->value >= raft::kMaxServers) return "its vote is malformed";
   // §5.2: one vote per term, even across restarts.
   if (hard.current_term == old.current_term && old.voted_for && hard.voted_for != old.voted_for)
@@ -29,20 +29,20 @@ const char* inconsistency(const FrameHeader& frame, const raft::LogBase& base,
   if (cuts &&
       (base.index <= before.base.index || base.index > frame.keep_through ||
        base.index > frame.commit_index || base.term.value == 0 || base.term > hard.current_term))
-    return "where it cuts the log is out of range";
+    return "the index at which it cuts the log is out of range";
   if (frame.keep_through > before.last_index && !(cuts && frame.keep_through == base.index))
     return "its entries leave a gap";
   if (frame.keep_through < before.commit_index) return "it cuts committed entries";
   const std::size_t lead = kFrameHeader + (cuts ? kCutBytes : 0);
   if (frame.length < lead || frame.entry_count > (frame.length - lead) / raft::kEntryOverhead)
-    return "it cannot hold as many entries as it says";
+    return "it is too short for its number of entries";
   if (frame.commit_index < before.commit_index ||
       frame.commit_index > raft::Index(frame.keep_through.value + frame.entry_count))
     return "its commit index is out of range";
   if (frame.kind == FrameKind::seal &&
       (frame.write_number != before.write_number || frame.length != kFrameHeader ||
        frame.keep_through != before.last_index || !(hard == old)))
-    return "a seal says something new";
+    return "it is a seal but changes the state";
   return nullptr;
 }
 

@@ -34,10 +34,11 @@ Result<WalSegment> make_segment(Fs& fs, std::uint64_t bytes, SegmentHead& head) 
     if (auto removed = fs.remove(spare); !removed && removed.error().code != ENOENT)
       return std::move(removed).error();
     if (bytes == kLeastSegment)
-      return Error{fmt::format("no space for {}, of which {} bytes are needed at least: {} -> free "
-                               "some space and start again",
-                               name, bytes, error.what),
-                   error.code};
+      return Error{
+          fmt::format(
+              "no space for {}, which needs at least {} bytes: {}; free some space and restart",
+              name, bytes, error.what),
+          error.code};
     bytes = std::max(kLeastSegment, bytes / 4 / kSector * kSector);
     made = write_spare(fs, bytes, head);
   }

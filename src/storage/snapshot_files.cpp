@@ -105,10 +105,10 @@ Result<void> SnapshotFiles::written(Writer w, const JobDone& done, Outcome& out)
   if (!done.result) {
     if (!out_of_space(done.result.error().code) || state == State::naming ||
         state == State::removing)
-      return Error{
-          fmt::format("a snapshot cannot be written: {} -> stopping", done.result.error().what),
-          done.result.error().code};
-    out.note = fmt::format("no space for a snapshot ({}) -> given up", done.result.error().what);
+      return Error{fmt::format("cannot write a snapshot: {}", done.result.error().what),
+                   done.result.error().code};
+    out.note =
+        fmt::format("no space for a snapshot ({}) -> abandoning it", done.result.error().what);
     if (!writing.given_up) out.failed = w;
     writing.given_up = true;
   }
@@ -218,8 +218,8 @@ Result<SnapshotFiles::Outcome> SnapshotFiles::on_done(const JobDone& done) {
     case Doing::read: read_done(task, done, out); break;
     case Doing::remove:
       if (!done.result)
-        return Error{fmt::format("{} cannot be removed: {} -> stopping",
-                                 snapshot_name(task.removed), done.result.error().what),
+        return Error{fmt::format("cannot remove {}: {}", snapshot_name(task.removed),
+                                 done.result.error().what),
                      done.result.error().code};
       break;
   }

@@ -29,7 +29,7 @@ SharedBytes close_record(std::string& record, raft::Index last_index) {
 Result<std::string_view> open_record(std::string_view record, std::string_view magic,
                                      raft::Index last_index, std::uint64_t& number) {
   if (record.size() < kRecordHead + kChecksum || !record.starts_with(magic))
-    return Error{"no record of a snapshot"};
+    return Error{"not a snapshot record"};
   ByteReader r(record);
   r.bytes(magic.size());
   if (r.u32() != record.size()) return Error{"its length is wrong"};
@@ -76,7 +76,7 @@ std::string encode_snapshot_head(const SnapshotHead& head) {
 
 Result<SnapshotHead> decode_snapshot_head(std::string_view bytes) {
   ByteReader r(bytes);
-  if (r.bytes(kHeadMagic.size()) != kHeadMagic) return Error{"this is not a snapshot of Vesper"};
+  if (r.bytes(kHeadMagic.size()) != kHeadMagic) return Error{"this is not a Vesper snapshot"};
   const std::uint32_t version = r.u32();
   const std::uint32_t length = r.u32();
   if (!r.ok() || length < 24 || length > 512 || length > bytes.size())
@@ -86,12 +86,10 @@ Result<SnapshotHead> decode_snapshot_head(std::string_view bytes) {
     return Error{"its head is damaged: the checksum does not match"};
   // Checked after the checksum, so that damage is not reported as a newer version.
   if (version != kSnapshotVersion)
-    return Error{
-        fmt::format(
-            "it has format version {}, this build knows {}: it was written by another version of "
-            "Vesper, use that one",
-            version, kSnapshotVersion),
-        kNotOurs};
+    return Error{fmt::format("it has format version {}, but this build reads only {}; use the "
+                             "version of Vesper that wrote it",
+                             version, kSnapshotVersion),
+                 kNotOurs};
   r = ByteReader(covered);
   r.bytes(16);
   SnapshotHead head;
@@ -125,7 +123,7 @@ Result<std::string> decode_chunk(Zstd& zstd, std::string_view record, raft::Inde
   std::uint64_t found = 0;
   const auto body = open_record(record, kChunkMagic, last_index, found);
   if (!body) return Error{body.error().what};
-  if (found != number) return Error{fmt::format("chunk {} stands in place of {}", found, number)};
+  if (found != number) return Error{fmt::format("found chunk {} instead of {}", found, number)};
   ByteReader r(*body);
   const std::size_t size = r.u32();
   if (!r.ok() || size == 0 || size > raft::kMaxChunk)
@@ -151,7 +149,7 @@ Result<raft::Snapshot> decode_end(std::string_view record, raft::Index last_inde
   auto snapshot = raft::decode_snapshot(r);
   if (!snapshot) return snapshot;
   if (!r.at_end() || snapshot->last_index != last_index || snapshot->chunks() != chunks)
-    return Error{"its end does not fit its beginning"};
+    return Error{"its end does not match its beginning"};
   return snapshot;
 }
 

@@ -40,13 +40,15 @@ Result<void> SnapshotReader::read_head() {
   if (!head) return Error{error(head.error().what).what, head.error().code};
   head_ = *head;
   if (head_.server != owner_.server || head_.incarnation != owner_.incarnation)
-    return Error{error(fmt::format("it belongs to node {} of incarnation {}, this is node {} of {}",
-                                   head_.server.value, to_hex(head_.incarnation.value),
-                                   owner_.server.value, to_hex(owner_.incarnation.value)))
-                     .what,
-                 kNotOurs};
+    return Error{
+        error(fmt::format(
+                  "it belongs to node {} of incarnation {}, but this is node {} of incarnation {}",
+                  head_.server.value, to_hex(head_.incarnation.value), owner_.server.value,
+                  to_hex(owner_.incarnation.value)))
+            .what,
+        kNotOurs};
   if (head_.last_index != index_)
-    return error(fmt::format("it says that it is {}: it was renamed or copied",
+    return error(fmt::format("its head says that it is {}: the file was renamed or copied",
                              snapshot_name(head_.last_index)));
   at_ = kSnapshotHead;
   return {};
@@ -67,7 +69,7 @@ Result<std::string> SnapshotReader::next() {
   if (!start) return error("damaged: no record begins here");
   const auto record = view(start->length);
   if (!record) return record.error();
-  if (record->size() < start->length) return error("damaged: the file ends in a record");
+  if (record->size() < start->length) return error("damaged: the file ends within a record");
   if (start->end) return finish(*record);
   auto content = decode_chunk(zstd_, *record, index_, stored_.offsets.size());
   if (!content) return error(fmt::format("damaged: {}", content.error().what));
@@ -86,11 +88,11 @@ Result<std::string> SnapshotReader::finish(std::string_view record) {
   if (!snapshot) return error(fmt::format("damaged: {}", snapshot.error().what));
   if (snapshot->chunk_bytes != head_.chunk_bytes || snapshot->content_bytes != content_ ||
       snapshot->checksum != sum_.digest())
-    return error("damaged: its content is not what its end says");
+    return error("damaged: its content does not match the record at its end");
   const auto size = fs_.size(file_);
   if (!size) return Error{error(size.error().what).what, size.error().code};
   stored_.file_bytes = at_ + record.size();
-  if (*size != stored_.file_bytes) return error("damaged: there are bytes behind its end");
+  if (*size != stored_.file_bytes) return error("damaged: there are bytes after its end");
   stored_.offsets.push_back(at_);
   stored_.snapshot = std::move(snapshot.value());
   return std::string();

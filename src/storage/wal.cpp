@@ -164,33 +164,37 @@ bool Wal::idle() const {
 
 // The room for one frame, including padding, in this segment and in the next one (0 until the spare
 // is ready).
-std::uint64_t Wal::room_here(bool for_entries) const {
-  const std::uint64_t reserve = for_entries ? reserve_of(segment_.bytes) : 0;
+std::uint64_t Wal::room_here(FrameLoad load) const {
+  const std::uint64_t reserve = load == FrameLoad::entries ? reserve_of(segment_.bytes) : 0;
   return minus(segment_.bytes, segment_.offset + kSealReserve + reserve);
 }
 
-std::uint64_t Wal::room_next(bool for_entries) const {
-  const std::uint64_t reserve = for_entries ? reserve_of(spare_.target) : 0;
+std::uint64_t Wal::room_next(FrameLoad load) const {
+  const std::uint64_t reserve = load == FrameLoad::entries ? reserve_of(spare_.target) : 0;
   return spare_ready() ? minus(spare_.allocated, kSector + kSealReserve + reserve) : 0;
 }
 
 std::uint64_t Wal::room() const {
-  return minus(room_here(true) + room_next(true), queued_bytes_);
+  return minus(room_here(FrameLoad::entries) + room_next(FrameLoad::entries), queued_bytes_);
+}
+
+Wal::FrameLoad Wal::queued_load() const {
+  return queue_.entries.empty() ? FrameLoad::no_entries : FrameLoad::entries;
 }
 
 bool Wal::fits_here() const {
-  return next_fits(room_here(!queue_.entries.empty()));
+  return next_fits(room_here(queued_load()));
 }
 
 bool Wal::fits_next() const {
-  return next_fits(room_next(!queue_.entries.empty()));
+  return next_fits(room_next(queued_load()));
 }
 
 // True if a frame without entries may be written on a full disk. Only entries wait for space. A new
 // term or vote does not, nor does a cut, which frees space.
 bool Wal::goes_ahead() const {
   const bool news = cut_waits() || !(queue_.hard_state == written_.hard_state);
-  return disk_full_ && news && sectors(frame_lead()) <= room_here(false);
+  return disk_full_ && news && sectors(frame_lead()) <= room_here(FrameLoad::no_entries);
 }
 
 bool Wal::next_fits(std::uint64_t frame_room) const {
@@ -243,15 +247,15 @@ bool Wal::removal_due() const {
 // Submits the next frame of the queue. Returns false if the frame has to wait for the spare.
 bool Wal::start_frame() {
   if (fits_here()) {
-    append_frame(entries_that_fit(room_here(true)), false);
+    append_frame(entries_that_fit(room_here(FrameLoad::entries)), Into::this_segment);
     return true;
   }
   if (fits_next()) {
-    append_frame(entries_that_fit(room_next(true)), true);
+    append_frame(entries_that_fit(room_next(FrameLoad::entries)), Into::next_segment);
     return true;
   }
   if (goes_ahead()) {
-    append_frame(0, false);
+    append_frame(0, Into::this_segment);
     return true;
   }
   // The next segment must hold at least the next entry, however large.
@@ -272,7 +276,8 @@ std::uint64_t Wal::small_segment() const {
 
 // Submits the first `count` entries of the queue with the newest hard state. The frame goes into
 // this segment, or, in one write with the head, into the next one.
-void Wal::append_frame(std::size_t count, bool rotate) {
+void Wal::append_frame(std::size_t count, Into into) {
+  const bool rotate = into == Into::next_segment;
   std::vector<raft::Entry> entries;
   entries.reserve(count);
   in_flight_bytes_ = 0;
@@ -399,11 +404,10 @@ Result<void> Wal::on_done(const JobDone& done, Instant now) {
   if (doing == Doing::slice) return slice_done(done, now);
   if (!done.result) {
     failed_ = true;
-    return Error{
-        fmt::format("the log cannot be written: {} -> stopping: what the disk holds now is "
-                    "unknown, and a retry could not tell",
-                    done.result.error().what),
-        done.result.error().code};
+    return Error{fmt::format("cannot write the log: {}; a retry is not safe, because what the disk "
+                             "holds now is unknown",
+                             done.result.error().what),
+                 done.result.error().code};
   }
   switch (doing) {
     case Doing::append:
@@ -463,7 +467,7 @@ Result<void> Wal::slice_done(const JobDone& done, Instant now) {
     stats_.file_bytes += size;
     if (slice_need_ == Need::ahead) scarce_ = false;
     if (!spare_ready()) return {};
-    if (disk_full_) log::info("there is space for the next segment again -> going on");
+    if (disk_full_) log::info("there is space for the next segment again -> continuing");
     disk_full_ = false;
     return {};
   }
@@ -473,9 +477,8 @@ Result<void> Wal::slice_done(const JobDone& done, Instant now) {
     return {};
   }
   failed_ = true;
-  return Error{
-      fmt::format("the next segment of the log cannot be made: {} -> stopping", error.what),
-      error.code};
+  return Error{fmt::format("cannot create the next segment of the log: {}", error.what),
+               error.code};
 }
 
 // The failed allocation has removed the spare. The disk counts as full if a small segment does not
@@ -487,13 +490,14 @@ void Wal::slice_refused(const JobDone& done, Instant now) {
   ahead_at_ = now + options_.retry_after;
   if (done.free_bytes >= small_segment() && !(slice_need_ == Need::now && was_small)) {
     if (!scarce_)
-      log::info("little space is left ({}) -> segments of the log are made when they are needed",
-                done.result.error().what);
+      log::info(
+          "little space is left ({}) -> creating segments of the log only when they are needed",
+          done.result.error().what);
     scarce_ = true;
     return;
   }
   if (!disk_full_)
-    log::warn("no space for the next segment of the log ({}) -> trying again every {} ms",
+    log::warn("no space for the next segment of the log ({}) -> retrying every {} ms",
               done.result.error().what, options_.retry_after.ms());
   scarce_ = true;
   disk_full_ = true;

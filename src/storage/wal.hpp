@@ -146,19 +146,23 @@ class Wal {
   // Why a slice of the spare is allocated: a frame waits for it (or would, if the disk is full), or
   // one will soon.
   enum class Need : std::uint8_t { now, ahead };
+  // A frame without entries may use the space that a segment reserves.
+  enum class FrameLoad : std::uint8_t { entries, no_entries };
+  enum class Into : std::uint8_t { this_segment, next_segment };
 
   Wal(Fs& fs, WalOptions options, raft::ServerId self, WalTail tail);
 
   bool has_queued() const { return queue_.number > written_.write_number || cut_waits(); }
-  std::uint64_t room_here(bool for_entries) const;
-  std::uint64_t room_next(bool for_entries) const;
+  std::uint64_t room_here(FrameLoad load) const;
+  std::uint64_t room_next(FrameLoad load) const;
+  FrameLoad queued_load() const;
   bool next_fits(std::uint64_t frame_room) const;
   bool fits_here() const;
   bool fits_next() const;
   bool goes_ahead() const;
   std::size_t entries_that_fit(std::uint64_t frame_room) const;
   bool start_frame();
-  void append_frame(std::size_t count, bool rotate);
+  void append_frame(std::size_t count, Into into);
   void append_seal();
   bool seal_wanted() const;
   bool spare_ready() const { return spare_.allocated == spare_.target; }

@@ -88,7 +88,7 @@ std::string encode_head(SegmentHead& head) {
 Result<SegmentHead> decode_head(std::string_view sector) {
   ByteReader r(sector);
   if (r.bytes(kHeadMagic.size()) != kHeadMagic)
-    return Error{"this is not the beginning of a segment of a Vesper log"};
+    return Error{"this is not the beginning of a Vesper log segment"};
   const std::uint32_t version = r.u32();
   const std::uint32_t length = r.u32();
   if (!r.ok() || length < 24 || length > kSector || length > sector.size())
@@ -98,10 +98,10 @@ Result<SegmentHead> decode_head(std::string_view sector) {
   if (head.checksum != checksum64(sector.substr(0, length - 8)))
     return Error{"the segment's head is damaged: its checksum does not match"};
   if (version != kWalVersion)
-    return Error{fmt::format(
-        "the segment has format version {}, this build knows {}: it was written by another version "
-        "of Vesper, use that one",
-        version, kWalVersion)};
+    return Error{
+        fmt::format("the segment has format version {}, but this build reads only {}; use the "
+                    "version of Vesper that wrote it",
+                    version, kWalVersion)};
   r = ByteReader(sector.substr(0, length - 8));
   r.bytes(16);
   head.server = raft::ServerId(r.u32());

@@ -108,20 +108,20 @@ Result<void> LogReader::list() {
       snapshots_.push_back(*index);
     } else if (name != kOldLock) {
       out_.notes.push_back(fmt::format(
-          "{} in the data directory is no file of the log -> left alone", escaped(name)));
+          "{} in the data directory is not a file of the log -> ignoring it", escaped(name)));
     }
   }
   std::sort(segments_.begin(), segments_.end(),
             [](const Segment& a, const Segment& b) { return a.number < b.number; });
   if (segments_.empty() && !snapshots_.empty())
     return Error{
-        fmt::format("{} is missing, but snapshots are there: without its log this node "
-                    "does not know how it voted",
+        fmt::format("{} is missing, but there are snapshots: without its log, this node does not "
+                    "know how it voted",
                     segment_name(1))};
   std::uint64_t expected = segments_.empty() ? 1 : segments_.front().number;
   for (const Segment& segment : segments_) {
     if (segment.number != expected)
-      return Error{fmt::format("{} is missing ({} is there): the log has a gap",
+      return Error{fmt::format("{} is missing, but {} exists: the log has a gap",
                                segment_name(expected), segment.name)};
     ++expected;
   }
@@ -138,18 +138,17 @@ Result<void> LogReader::read_heads() {
     segment.head = *head;
     if (head->server != self_)
       return Error{
-          fmt::format("{} belongs to node {}, this is node {}: wrong id or wrong directory",
+          fmt::format("{} belongs to node {}, but this is node {}: wrong id or wrong directory",
                       segment.name, head->server.value, self_.value)};
     if (head->number != segment.number)
-      return Error{fmt::format("{} says that it is segment {}: a file was renamed or copied",
+      return Error{fmt::format("{} says that it is segment {}: the file was renamed or copied",
                                segment.name, segment_name(head->number))};
     const Segment& first = segments_.front();
     if (head->incarnation != first.head.incarnation)
-      return Error{
-          fmt::format("{} is of incarnation {}, {} of incarnation {}: the directory holds "
-                      "files of two logs",
-                      segment.name, to_hex(head->incarnation.value), first.name,
-                      to_hex(first.head.incarnation.value))};
+      return Error{fmt::format(
+          "{} has incarnation {}, but {} has incarnation {}: the directory holds files of two logs",
+          segment.name, to_hex(head->incarnation.value), first.name,
+          to_hex(first.head.incarnation.value))};
   }
   return {};
 }
@@ -165,12 +164,12 @@ Result<void> LogReader::check_head(const Segment& segment) {
     return {};
   }
   if (said.cluster_id != state_.cluster_id)
-    return Error{fmt::format("{} is of cluster {}, the log before it of cluster {}", segment.name,
-                             to_hex(said.cluster_id), to_hex(state_.cluster_id))};
+    return Error{fmt::format("{} belongs to cluster {}, but the log before it to cluster {}",
+                             segment.name, to_hex(said.cluster_id), to_hex(state_.cluster_id))};
   if (said.write_number != state_.write_number || !(said.hard_state == state_.hard_state) ||
       said.commit_index != state_.commit_index || said.last_index != state_.last_index ||
       said.base.index != state_.base.index || said.base.term != state_.base.term)
-    return damage(segment, 0, "its head does not agree with the log before it");
+    return damage(segment, 0, "its head contradicts the log before it");
   if (segment.number == 1 &&
       (segment.head.previous_end != 0 || segment.head.previous_checksum != 0))
     return damage(segment, 0, "the first segment claims to follow another one");
@@ -271,7 +270,7 @@ Result<void> LogReader::apply_entries(const Segment& segment, const FrameHeader&
     if (entry->index == raft::Index(1)) state_.cluster_id = cluster_id_of(*entry);
     out_.entries.push_back(std::move(*entry));
   }
-  if (at != buffer.size()) return damage(segment, offset_, "there are bytes behind its entries");
+  if (at != buffer.size()) return damage(segment, offset_, "there are bytes after its entries");
   return {};
 }
 
@@ -301,7 +300,7 @@ Result<void> LogReader::pass_over_entries(const Segment& segment, const FrameHea
     if (i == 0) first = length;
   }
   if (at + length != bytes.size())
-    return damage(segment, offset_, "there are bytes behind its entries");
+    return damage(segment, offset_, "there are bytes after its entries");
   if (frame.keep_through == raft::Index(0)) {
     const auto entry = raft::decode_entry(SharedBytes::copy_of(bytes.substr(0, first)));
     if (!entry) return damage(segment, offset_, entry.error().what);
@@ -322,9 +321,10 @@ Result<void> LogReader::pass_over_entries(const Segment& segment, const FrameHea
 Result<void> LogReader::check_end(const Segment& segment, const Segment& next, FileWindow& window) {
   const std::uint64_t end = next.head.previous_end;
   if (offset_ < end)
-    return damage(segment, offset_,
-                  fmt::format("no valid frame here, but {} says that the segment goes on to {}",
-                              next.name, end));
+    return damage(
+        segment, offset_,
+        fmt::format("no valid frame here, but {} says that the segment continues up to offset {}",
+                    next.name, end));
   if (offset_ > end || chain_ != next.head.previous_checksum)
     return damage(segment, offset_,
                   fmt::format("its last frame is not the one that {} follows", next.name));
@@ -334,7 +334,7 @@ Result<void> LogReader::check_end(const Segment& segment, const Segment& next, F
   if (*more)
     return damage(
         segment, offset_,
-        fmt::format("there is a whole frame, but {} says that the segment ended before it",
+        fmt::format("there is a complete frame here, but {} says that the segment ends before it",
                     next.name));
   return {};
 }
@@ -345,7 +345,7 @@ Result<void> LogReader::check_end(const Segment& segment, const Segment& next, F
 Result<void> LogReader::judge_tail(const Segment& segment, FileWindow& window) {
   if (frames_here_ < segment.head.born_with)
     return damage(segment, offset_,
-                  "no valid frame here, but it was durable before the segment had its name");
+                  "no valid frame here, but one was durable before the segment got its name");
   torn_ = segment.size < segment.head.file_bytes;
   for (std::uint64_t at = offset_; at < window.size(); at += FileWindow::kBytes) {
     Result<std::string_view> bytes = window.view(at, FileWindow::kBytes);
@@ -374,8 +374,8 @@ Result<void> LogReader::begin_fresh(raft::Incarnation fresh, const WalOptions& o
   tail_.segment = *made;
   tail_.chain = head.checksum;
   tail_.files.push_back({1, made->bytes, raft::Index(0)});
-  out_.notes.push_back(
-      fmt::format("empty data directory -> new log, incarnation {}", to_hex(fresh.value)));
+  out_.notes.push_back(fmt::format("empty data directory -> starting a new log, incarnation {}",
+                                   to_hex(fresh.value)));
   return {};
 }
 
@@ -424,8 +424,9 @@ Result<void> LogReader::go_on(const WalOptions& options) {
   tail_.sealed = true;
   tail_.files.push_back({head.number, made->bytes, state_.last_index});
   out_.notes.push_back(fmt::format(
-      "{} at offset {}: a write that never finished{} -> cut there, going on in {}", last.name,
-      offset_, last.size < last.head.file_bytes ? " (the file is shorter than it was made)" : "",
+      "{} at offset {}: a write did not finish{} -> cutting the log there, continuing in {}",
+      last.name, offset_,
+      last.size < last.head.file_bytes ? " (the file is shorter than it was when created)" : "",
       segment_name(head.number)));
   return {};
 }
@@ -469,7 +470,7 @@ Result<WalTail> LogReader::run(raft::Incarnation fresh, const WalOptions& option
   if (!begun) return begun.error();
   if (!segments_.empty())
     out_.notes.push_back(fmt::format(
-        "log read: {} entries behind index {}, term {}, commit index {}, {} segments",
+        "log read: {} entries after index {}, term {}, commit index {}, {} segments",
         state_.last_index.value - state_.base.index.value, state_.base.index.value,
         state_.hard_state.current_term.value, state_.commit_index.value, tail_.files.size()));
   out_.hard_state = state_.hard_state;

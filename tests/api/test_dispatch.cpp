@@ -93,7 +93,7 @@ TEST_CASE("OPTIONS lists the methods, and answers a probe as GET does") {
   const Asked probe = ask("OPTIONS /readyz");
   CHECK(probe.answer.status == 503);
   CHECK(probe.answer.allow == "GET, HEAD, OPTIONS");
-  CHECK(probe.answer.body == "not ready, see /readyz?verbose\n");
+  CHECK(probe.answer.body == "not ready; see /readyz?verbose\n");
 }
 
 TEST_CASE("CONNECT has no path and is refused, and the reply lists the methods") {

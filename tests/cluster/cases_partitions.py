@@ -314,7 +314,7 @@ def _(binary):
         before = len(first.log_text())
         dead.start()
         wait_for('the successor to be accepted',
-                 lambda: 'control link from server 2 stands' in first.log_text()[before:], 8)
+                 lambda: 'control link from server 2 is up' in first.log_text()[before:], 8)
         last.start()
         cluster.wait_ready()
         expect_equal(dead.api().put('name', 'a').status, 200, 'a write through the successor')

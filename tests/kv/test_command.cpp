@@ -124,7 +124,7 @@ TEST_CASE("the error about an unknown version names it") {
   bytes[0] = 2;
   const auto command = decode(bytes);
   REQUIRE_FALSE(command.ok());
-  CHECK(command.error().what == "command: version 2 is unknown, this build knows 1");
+  CHECK(command.error().what == "command: version 2 is unknown; this build knows 1");
 }
 
 TEST_CASE("unknown operations and flags are refused, never skipped") {

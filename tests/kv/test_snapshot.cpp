@@ -160,14 +160,14 @@ TEST_CASE("every flipped bit and every missing byte is detected") {
       CHECK_FALSE(test::import_in(damaged, 9).ok());
     }
   }
-  CHECK(test::error_of(content + "x").find("behind its end") != std::string::npos);
+  CHECK(test::error_of(content + "x").find("after its end") != std::string::npos);
 }
 
 TEST_CASE("the error about content of an older version names it") {
   kv::Store store;
   std::string content = all(store);
   content[0] = 1;
-  CHECK(test::error_of(content) == "its content has format 1, this build knows 2");
+  CHECK(test::error_of(content) == "its content has format 1, but this build reads only 2");
 }
 
 TEST_CASE("the error about a section of a newer version names it") {

@@ -36,7 +36,7 @@ TEST_CASE("a founded cluster refuses other clusters, other servers and other dis
   CHECK(why({kA, kFirst, kOurs}, kFounded).empty());
   CHECK(why({kA, kFirst, {}}, kFounded).empty());      // it has not heard of the Bootstrap entry
   CHECK(why({kB, kSecond, kOurs}, kFounded).empty());  // it is not registered yet
-  CHECK(contains(why({kA, kFirst, kTheirs}, kFounded), "this one is of cluster"));
+  CHECK(contains(why({kA, kFirst, kTheirs}, kFounded), "but this server to cluster"));
   CHECK(contains(why({kC, kFirst, kOurs}, kFounded), "not a member of cluster"));
   CHECK(contains(why({kA, kSecond, kOurs}, kFounded), "wiped or replaced"));
 }

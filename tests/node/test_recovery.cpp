@@ -183,7 +183,7 @@ TEST_CASE("D5: a start skips a missing newest snapshot, and is refused if all ar
   CHECK(solo.node->store().digest() == digest);
   solo.node.reset();
   while (!solo.snapshots().empty()) solo.fs.drop(solo.snapshots().back());
-  CHECK(what(solo.start()).find("the log begins behind entry") != std::string::npos);
+  CHECK(what(solo.start()).find("the log begins after entry") != std::string::npos);
 }
 
 TEST_CASE(

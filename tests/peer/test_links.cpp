@@ -76,7 +76,7 @@ class Pair {
   Pair(std::string dialler_key, std::string acceptor_key)
       : dialler_key_(std::move(dialler_key)), acceptor_key_(std::move(acceptor_key)) {
     loop_.set_events({io::Delegate<bool>::to<&Pair::busy>(this),
-                      io::Delegate<void, bool>::to<&Pair::on_turn>(this),
+                      io::Delegate<void, io::Deadline>::to<&Pair::on_turn>(this),
                       {},
                       {}});
   }
@@ -100,7 +100,7 @@ class Pair {
 
  private:
   bool busy() { return !dialler.marked.empty(); }
-  void on_turn(bool) {
+  void on_turn(io::Deadline) {
     for (OutLink* link : std::exchange(dialler.marked, {})) link->flush();
     if (holds_ && holds_()) loop_.stop();
   }

@@ -98,7 +98,7 @@ class House {
   House() {
     script = Script{};
     loop_.set_events({io::Delegate<bool>::to<&House::busy>(this),
-                      io::Delegate<void, bool>::to<&House::on_turn>(this),
+                      io::Delegate<void, io::Deadline>::to<&House::on_turn>(this),
                       {},
                       {}});
     REQUIRE(listener_.listen({test::loopback(port_)}).ok());
@@ -150,7 +150,7 @@ class House {
 
  private:
   bool busy() { return listener_.busy(); }
-  void on_turn(bool) {
+  void on_turn(io::Deadline) {
     context_.set_now(loop_.now());
     listener_.flush();
     if (holds_ && holds_()) loop_.stop();

@@ -229,7 +229,7 @@ def test_sighup_transfers_leadership_and_shuts_down_like_sigterm(binary, directo
         leads = wait(lambda: next((s for s in servers
                                    if b"vesper_is_leader 1" in s.request("GET", "/metrics")[2]), 0))
         assert leads.stop(signal.SIGHUP) == 0
-        assert "signal 1 -> shut down" in leads.log_text()
+        assert "signal 1 -> shutting down" in leads.log_text()
         others = [s for s in servers if s is not leads]
         assert others[0].request("PUT", "/kv/a", "1")[0] == 200
     finally:

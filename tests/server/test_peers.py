@@ -88,18 +88,19 @@ def test_the_refusal_of_a_stranger_gives_the_reason_and_changes_no_state(binary,
         before = status(servers[0])
         known = before["cluster"]
         s = servers[0]
-        refused(dial(s, Cluster=known[:-1] + ("0" if known[-1] != "0" else "1")), "is of cluster")
+        other = known[:-1] + ("0" if known[-1] != "0" else "1")
+        refused(dial(s, Cluster=other), "belongs to cluster")
         refused(dial(s, Cluster=known, From="7"), "server 7 is not a member")
-        refused(dial(s, Cluster=known, From="0"), "which is this one")
-        refused(dial(s, Cluster=known, To="2"), "means server 2")
+        refused(dial(s, Cluster=known, From="0"), "but that is this server")
+        refused(dial(s, Cluster=known, To="2"), "expects server 2")
         refused(dial(s, Cluster=known), "incarnation")
         refused(dial(s, Protocol="2-3"), "versions 2-3")
         refused(dial(s, Auth="hmac-sha256"), "peer key")
-        refused(dial(s), "another list")
+        refused(dial(s), "a different list")
         refused(dial(s, Nonce="x"), "Vesper-Nonce")
         refused(dial(s, From="64"), "highest id")
         text = s.log_text()
-        assert "peer refused" in text and "is of cluster" in text, text
+        assert "peer refused" in text and "belongs to cluster" in text, text
         lines = len(text.splitlines())
         for _ in range(5):
             refused(dial(s, Cluster=known, From="7"), "server 7")
@@ -140,14 +141,14 @@ def test_servers_connect_only_if_they_have_the_same_key(binary, directory):
     servers[2].start(wait=False)
     try:
         assert servers[0].request("PUT", "/kv/secret", "kept")[0] == 200
-        wait(lambda: "another peer key" in servers[2].log_text(), why=servers[2].log_text)
+        wait(lambda: "a different peer key" in servers[2].log_text(), why=servers[2].log_text)
         wait(lambda: "peer key" in servers[0].log_text(), why=servers[0].log_text)
         assert servers[2].request("GET", "/readyz")[0] == 503
         assert "correct horse" not in servers[0].log_text()
         servers[2].stop()
         servers[2].flags = []
         servers[2].start(wait=False)
-        wait(lambda: "with a peer key, this one without" in servers[2].log_text())
+        wait(lambda: "with a peer key, but this server without" in servers[2].log_text())
         servers[2].stop()
         servers[2].flags = key
         servers[2].start()
@@ -331,7 +332,7 @@ def test_a_server_with_another_list_is_refused_while_there_is_no_cluster(binary,
     try:
         a.start(wait=False)
         b.start(wait=False)
-        wait(lambda: "another list" in a.log_text() and "another list" in b.log_text(),
+        wait(lambda: "a different list" in a.log_text() and "a different list" in b.log_text(),
              why=lambda: a.log_text() + b.log_text())
         assert a.request("GET", "/readyz")[0] == 503
     finally:

@@ -101,7 +101,7 @@ def test_a_missing_newest_snapshot_is_skipped_and_missing_all_is_refused(binary,
     server.stop()
     for name in snapshots(server):
         os.unlink(os.path.join(data(server), name))
-    refused(server, "the log begins behind entry [0-9]+, and no snapshot that leads there")
+    refused(server, "the log begins after entry [0-9]+, but the directory has no snapshot")
 
 
 def test_a_snapshot_of_another_node_or_version_is_not_used(binary, directory):
@@ -112,7 +112,7 @@ def test_a_snapshot_of_another_node_or_version_is_not_used(binary, directory):
     with open(os.path.join(data(server), first), "wb") as f:
         f.write(content)
     os.unlink(os.path.join(data(server), second))
-    refused(server, first + " at offset 0: it says that it is " + second)
+    refused(server, first + " at offset 0: its head says that it is " + second)
 
 
 if __name__ == "__main__":

@@ -44,5 +44,6 @@ TEST_CASE("the error about a file that shrank names the file and the offset") {
   FileWindow window(fs, "f", 20);
   const auto view = window.view(5, 15);
   REQUIRE_FALSE(view.ok());
-  CHECK(view.error().what == "f at offset 5: 15 bytes expected, 5 read: did the file change?");
+  CHECK(view.error().what ==
+        "f at offset 5: expected 15 bytes, but read 5; the file may have changed");
 }

@@ -180,7 +180,7 @@ TEST_CASE(
     CHECK_FALSE(read_back(fs, 12).ok());
   }
   fs.put(name, whole + "x");
-  CHECK(why(read_back(fs, 12)).find("behind its end") != std::string::npos);
+  CHECK(why(read_back(fs, 12)).find("after its end") != std::string::npos);
 }
 
 TEST_CASE("D7: a snapshot of another node, or under another snapshot's name, is refused") {

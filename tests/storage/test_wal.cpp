@@ -362,7 +362,7 @@ TEST_CASE("a failed write or sync in allocated space is fatal and never retried"
       const Result<void> ran = machine.run();
       REQUIRE_FALSE(ran.ok());
       CHECK(ran.error().code == error);
-      CHECK(ran.error().what.find("cannot be written") != std::string::npos);
+      CHECK(ran.error().what.find("cannot write the log") != std::string::npos);
       CHECK(machine.wal->persisted() == raft::WriteNumber(1));
       machine.wal->write(model.append());
       machine.wal->flush(machine.now);

@@ -190,7 +190,7 @@ TEST_CASE("a directory of another node is refused, and nothing in it is changed"
   storage::RecoveredLog found;
   const auto opened = storage::Wal::open(fs, raft::ServerId(4), kFresh, small_options(), found);
   REQUIRE_FALSE(opened.ok());
-  CHECK(opened.error().what.find("belongs to node 2, this is node 4") != std::string::npos);
+  CHECK(opened.error().what.find("belongs to node 2, but this is node 4") != std::string::npos);
   CHECK(fs.steps() == steps);
 }
 
@@ -231,7 +231,7 @@ TEST_CASE("a vote on which a head and the frames before it disagree is refused")
   head.state.hard_state.voted_for = raft::ServerId(0);
   bytes.replace(0, storage::kSector, storage::encode_head(head));
   fs.put(storage::segment_name(2), bytes);
-  CHECK(says(open_copy(fs), "does not agree with the log before it"));
+  CHECK(says(open_copy(fs), "contradicts the log before it"));
 }
 
 TEST_CASE("an unknown version is refused before anything is written, and the error names it") {
@@ -250,7 +250,7 @@ TEST_CASE("an unknown version is refused before anything is written, and the err
   const std::uint64_t steps = fs.steps();
   Machine machine{.fs = fs};
   const Result<void> opened = machine.open();
-  CHECK(says(opened, "format version 2, this build knows 1"));
+  CHECK(says(opened, "format version 2, but this build reads only 1"));
   CHECK(fs.steps() == steps);
   CHECK(fs.exists("spare"));
 }
@@ -258,11 +258,11 @@ TEST_CASE("an unknown version is refused before anything is written, and the err
 TEST_CASE("a file with a segment's name that is not a segment is refused") {
   MemFs fs;
   fs.put(storage::segment_name(1), "");
-  CHECK(says(open_copy(fs), "not the beginning of a segment"));
+  CHECK(says(open_copy(fs), "not the beginning of a Vesper log segment"));
   fs.put(storage::segment_name(1), std::string(4096, '\0'));
-  CHECK(says(open_copy(fs), "not the beginning of a segment"));
+  CHECK(says(open_copy(fs), "not the beginning of a Vesper log segment"));
   fs.put(storage::segment_name(1), std::string(100'000, 'x'));
-  CHECK(says(open_copy(fs), "not the beginning of a segment"));
+  CHECK(says(open_copy(fs), "not the beginning of a Vesper log segment"));
 }
 
 TEST_CASE("unknown files are reported and left alone, and an old spare is removed") {
@@ -352,7 +352,7 @@ TEST_CASE("a whole frame after the end that the next segment states is refused")
   CHECK(machine.found.entries.size() == 1);
   CHECK(open_copy(fs).ok());
   fs.put(storage::segment_name(1), whole);
-  CHECK(says(open_copy(fs), "there is a whole frame"));
+  CHECK(says(open_copy(fs), "there is a complete frame"));
 }
 
 TEST_CASE(
@@ -368,5 +368,5 @@ TEST_CASE(
   std::string bytes = fs.content(storage::segment_name(2));
   bytes.replace(512, bytes.size() - 512, bytes.size() - 512, '\0');
   fs.put(storage::segment_name(2), bytes);
-  CHECK(says(open_copy(fs), "durable before the segment had its name"));
+  CHECK(says(open_copy(fs), "durable before the segment got its name"));
 }
