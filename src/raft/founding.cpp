@@ -84,6 +84,19 @@ std::optional<Id128> Founding::cluster_seen(Id128 own) const {
   return std::nullopt;
 }
 
+// A server without a log may vote for a candidate of a cluster; the candidate's log decides whether
+// that vote counts (C10). It helps to found a cluster only if it may found one itself, and in no
+// term in which it may have voted before it lost its disk (E4).
+VoteRefusal Founding::judge_vote(ServerId from, const VoteRequest& m, const HardState& own,
+                                 Instant now) const {
+  if (!m.cluster_id.is_none())
+    return may_join(m.cluster_id) ? VoteRefusal::none : VoteRefusal::other_cluster;
+  if (cluster_seen({})) return VoteRefusal::other_cluster;
+  if (!is_allowed(now)) return VoteRefusal::founding_waits;
+  const bool again = m.term == own.current_term && own.voted_for == from;
+  return m.term > term_floor_ || again ? VoteRefusal::none : VoteRefusal::old_term;
+}
+
 bool Founding::may_join(Id128 cluster) const {
   return seen_.empty() || std::find(seen_.begin(), seen_.end(), cluster) != seen_.end();
 }

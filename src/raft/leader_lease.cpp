@@ -26,10 +26,9 @@ void Raft::on_lease_read() {
   if (auto* leader = std::get_if<Leader>(&role_)) leader->lease_wanted_until = now_ + kLeaseWanted;
 }
 
-std::uint32_t Raft::lease_to_ask() const {
-  const auto& leader = std::get<Leader>(role_);
-  if (now_ >= leader.lease_wanted_until || leader.hand_over) return 0;
-  return static_cast<std::uint32_t>(std::min(config_.max_lease, kMaxLease).ms());
+std::uint32_t Leader::lease_to_ask(Duration max_lease, Instant now) const {
+  if (now >= lease_wanted_until || hand_over) return 0;
+  return static_cast<std::uint32_t>(std::min(max_lease, kMaxLease).ms());
 }
 
 // Why this is linearizable: `now` was read after the read arrived, and the returned index is the
@@ -85,20 +84,26 @@ void Raft::remember_freshness() {
   if (is_leader()) freshness_.remember(fresh_as_of());
 }
 
-// An instant at which a majority was still in this leader's term: each server of that majority
-// answered, in this term, a heartbeat that was sent then or later. So no later leader existed, and
-// everything acknowledged by then is at or below commit_index_. K3: commit_index_ covers everything
-// that older terms committed only once an entry of this term is committed.
-std::optional<Instant> Raft::confirmed_at() const {
+// Each server of the majority answered, in this term, a heartbeat that was sent then or later. So
+// no later leader existed, and everything acknowledged by then is at or below `committed`. K3:
+// `committed` covers everything that older terms committed only once an entry of this term is
+// committed.
+std::optional<Instant> Leader::confirmed_at(const Electorate& electorate, Index committed,
+                                            Instant now) const {
+  if (committed < term_start) return std::nullopt;
+  return acked_by_quorum(electorate, now);
+}
+
+RoundFacts Raft::round_facts() const {
   const auto& leader = std::get<Leader>(role_);
-  if (commit_index_ < leader.term_start) return std::nullopt;
-  return leader.acked_by_quorum(electorate_, now_);
+  return {write_block(), leader.confirmed_at(electorate_, commit_index_, now_)};
 }
 
 std::optional<Instant> Raft::fresh_as_of() const {
   const std::optional<Instant> as_of = freshness_.as_of(commit_index_);
-  const std::optional<Instant> confirmed = is_leader() ? confirmed_at() : std::nullopt;
-  return std::max(as_of, confirmed);
+  const auto* leader = std::get_if<Leader>(&role_);
+  if (leader == nullptr) return as_of;
+  return std::max(as_of, leader->confirmed_at(electorate_, commit_index_, now_));
 }
 
 }  // namespace vesper::raft

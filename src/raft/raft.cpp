@@ -32,6 +32,7 @@ Raft::Raft(Config config, RecoveredState durable, Instant now)
       proven_index_(durable.commit_index),
       snapshot_(std::move(durable.snapshot)),
       disk_base_(durable.base),
+      peers_(config_.election_timeout * 2),
       pace_(config_.election_timeout),
       clock_(log_.last_time(), now),
       freshness_(config_.seed, now),
@@ -290,15 +291,11 @@ void Raft::start_clock() {
   clock_.set(std::max(start, log_.last_time()), now_, now_ + config_.election_timeout * 2);
 }
 
-Instant Raft::leader_heard_at() const {
+LeaderHeard Raft::leader_heard() const {
   const auto* leader = std::get_if<Leader>(&role_);
-  return leader == nullptr ? contact_.heard_at() : leader->heard_by_quorum(electorate_, now_);
-}
-
-Index Raft::leader_commit_heard() const {
-  const auto* leader = std::get_if<Leader>(&role_);
+  if (leader == nullptr) return contact_.heard();
   // A new leader does not know what is committed before it has committed an entry itself (§8).
-  return leader == nullptr ? contact_.commit() : std::max(commit_index_, leader->term_start);
+  return {leader->heard_by_quorum(electorate_, now_), std::max(commit_index_, leader->term_start)};
 }
 
 void Raft::on_peer_up(const PeerUp& peer) {

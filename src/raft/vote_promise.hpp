@@ -22,7 +22,9 @@ class VotePromise {
   void assume(Instant now) { until_ = now + kMaxLease * 11 / 10; }
 
   bool binds(Instant now) const { return now < until_; }
-  Instant until() const { return until_; }  // Instant{}: none was ever given
+  // This server grants no vote before this instant, not even to itself. Instant{}: it has never
+  // promised anything.
+  Instant until() const { return until_; }
   // When the promises that this leader requested have ended everywhere, by its own clock. It
   // assumes that they began with its own promise. By other clocks they may last a little longer, so
   // the successor and its voters wait for that.

@@ -66,9 +66,9 @@ MUTANTS = (
     # ---- founding
     Mutant("a cluster that was named in a refusal is forgotten", "C11", RAFT + "founding.cpp",
            "  if (!state->cluster_id.is_none()) see(state->cluster_id);\n", "", 3000),
-    Mutant("a server that saw a cluster helps to found another", "C11", RAFT + "follower.cpp",
-           "  if (founding_.cluster_seen({})) return VoteRefusal::other_cluster;\n"
-           "  if (!founding_.is_allowed(now_)) return VoteRefusal::founding_waits;\n", "", 3000,
+    Mutant("a server that saw a cluster helps to found another", "C11", RAFT + "founding.cpp",
+           "  if (cluster_seen({})) return VoteRefusal::other_cluster;\n"
+           "  if (!is_allowed(now)) return VoteRefusal::founding_waits;\n", "", 3000,
            ((RAFT + "candidate.cpp", "log_.empty() && !founding_.is_allowed(now_)", "false"),)),
     Mutant("a majority founds without waiting for the others", "C11", RAFT + "founding.cpp",
            "  return waits_since_ + patience_;\n", "  return waits_since_;\n", 3000,
@@ -235,7 +235,7 @@ MUTANTS = (
     Mutant("a leader counts the time for which it was stopped", "K2", RAFT + "log_clock.hpp",
            "(std::min(now, runs_until_) - base_at_).ns);", "(now - base_at_).ns);", 1000),
     Mutant("the clock runs only when something commits", "K2", RAFT + "leader.cpp",
-           "  clock_.set(log_time(now_), now_, leader_heard_at() + "
+           "  clock_.set(log_time(now_), now_, leader_heard().at + "
            "config_.election_timeout * 2);\n",
            "", 1000),
     # ---- leases, stale reads

@@ -231,7 +231,7 @@ void World::turn(Host& h) {
   const raft::Raft& raft = h.node->raft();
   take_in(h, local);
   const bool hears = raft.leader() && !raft.is_leader() && !h.excused &&
-                     local - raft.leader_heard_at() < raft.config().election_timeout;
+                     local - raft.leader_heard().at < raft.config().election_timeout;
   h.sticks_to = hears ? raft.current_term() : raft::Term(0);
   const auto deadline = h.node->turn(local);
   h.excused = false;
