@@ -67,7 +67,7 @@ void World::isolate_compacted(Host& h) {
 
 void World::spring(Host& h) {
   trace("server {} is caught", h.number());
-  crash(h, chance(faults_, 20));
+  crash(h, draw_crash(20));
   after(between(faults_, milliseconds(1), milliseconds(6)), Restart{h.number()});
 }
 

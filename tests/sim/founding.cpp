@@ -97,7 +97,7 @@ void World::wipe() {
     if (!lose_disk(h)) continue;
     tally_.count(Count::fault_wipe);
     trace("server {} loses its disk", i);
-    crash(h, true);
+    crash(h, Crash::power);
     h.born = {};
     h.holds = {};
     h.failing = h.full = false;
@@ -118,7 +118,7 @@ void World::change_list() {
   trace("the list names {} servers from now on", list_);
   for (const auto& h : hosts_) {
     if (!h->up() || chance(faults_, 50)) continue;
-    crash(*h, false);
+    crash(*h, Crash::process);
     after(between(faults_, {}, seconds(1)), Restart{h->number()});
   }
 }
@@ -131,9 +131,10 @@ bool World::lists_agree(const Host& a, const Host& b) const {
 }
 
 // What a handshake reveals, even a refused one. An unproven statement can only prevent founding.
-void World::say_state(std::size_t to, const Host& of, bool proven) {
+void World::say_state(std::size_t to, const Host& of, Identity identity) {
   if (of.number() >= host(to).listed) return;
   raft::PeerState state = of.node->raft().peer_state();
+  const bool proven = identity == Identity::proven;
   if (!proven && state.cluster_id.is_none() && state.last_index.value == 0) return;
   if (!proven) state.term = raft::Term(0);
   post(host(to), node::PeerStateHeard{of.id, state});

@@ -119,11 +119,11 @@ Violation History::committed(std::uint64_t command, std::int64_t stamp, const Pa
 }
 
 // A point in the order may not lie before one that was answered before this operation was invoked.
-Violation History::sees(Tracked& tracked, std::uint64_t revision, bool effect) {
+Violation History::sees(Tracked& tracked, std::uint64_t revision, Effect effect) {
   tracked.end = End::ok;
   tracked.seen = revision;
   tracked.seen_at_most = std::max(tracked.seen_at_most, revision);
-  if (revision < tracked.floor || (effect && revision == tracked.floor))
+  if (revision < tracked.floor || (effect == Effect::new_revision && revision == tracked.floor))
     return fmt::format("stale: saw revision {} after {} had been told to somebody: {}", revision,
                        tracked.floor, name(tracked));
   return std::nullopt;
@@ -159,9 +159,9 @@ Violation History::wrote(std::size_t operation, const Outcome& outcome, std::int
                        other->outcome.revision, other->outcome.replayed ? ", again" : "",
                        name(tracked));
   mine->told = true;
-  const bool effect = !outcome.replayed && (outcome.kind == Outcome::Kind::put ||
-                                            outcome.kind == Outcome::Kind::removed);
-  auto wrong = sees(tracked, least, effect);
+  const bool changes = !outcome.replayed && (outcome.kind == Outcome::Kind::put ||
+                                             outcome.kind == Outcome::Kind::removed);
+  auto wrong = sees(tracked, least, changes ? Effect::new_revision : Effect::none);
   tell(outcome.revision, now);
   return wrong;
 }
@@ -212,7 +212,7 @@ Violation History::read(std::size_t operation, const Seen& seen, std::uint64_t r
     if (!age && tracked.what.max_staleness)
       return fmt::format("K8: nobody knows how old this is: {}", name(tracked));
   }
-  auto wrong = sees(tracked, revision, false);
+  auto wrong = sees(tracked, revision, Effect::none);
   tell(revision, now);
   return wrong;
 }

@@ -53,9 +53,9 @@ Violation Safety::learn(std::size_t server, std::uint64_t index, Known entry,
   return std::nullopt;
 }
 
-Violation Safety::drop_behind(std::size_t server, std::uint64_t index, bool leader) {
+Violation Safety::drop_behind(std::size_t server, std::uint64_t index, Role role) {
   Mirror& mirror = mirrors_[server];
-  if (leader)
+  if (role == Role::leader)
     return fmt::format("E6: server {} drops entries behind {} while it leads", server, index);
   if (index < mirror.commit)
     return fmt::format("L3: server {} drops entries behind {}, it had committed {}", server, index,
@@ -103,13 +103,13 @@ void Safety::settle_acknowledged(Mirror& mirror) {
   mirror.pending.clear();
 }
 
-Violation Safety::in_term(std::size_t server, std::uint64_t term, bool leader) {
+Violation Safety::in_term(std::size_t server, std::uint64_t term, Role role) {
   Mirror& mirror = mirrors_[server];
   if (term < mirror.term)
     return fmt::format("E3: server {} falls from term {} to {}", server, mirror.term, term);
   mirror.term = term;
-  mirror.led = leader;
-  if (!leader) return std::nullopt;
+  mirror.led = role == Role::leader;
+  if (!mirror.led) return std::nullopt;
   const bool elected = !leaders_.contains(term);
   if (auto wrong = leads(server, term)) return wrong;
   if (!elected) return std::nullopt;
@@ -142,7 +142,7 @@ Violation Safety::commits_first(std::size_t server, std::uint64_t term, std::uin
   return std::nullopt;
 }
 
-Violation Safety::commits(std::size_t server, std::uint64_t term, bool leader, std::uint64_t commit,
+Violation Safety::commits(std::size_t server, std::uint64_t term, Role role, std::uint64_t commit,
                           std::uint64_t durable) {
   Mirror& mirror = mirrors_[server];
   if (commit < mirror.commit)
@@ -152,7 +152,7 @@ Violation Safety::commits(std::size_t server, std::uint64_t term, bool leader, s
     return fmt::format("L9: server {} has committed {}, its log ends at {}", server, commit,
                        mirror.last());
   // The first server to commit an entry leads, or led when the turn began and stepped down in it.
-  const std::uint64_t leads = leader ? term : mirror.led ? mirror.term : 0;
+  const std::uint64_t leads = role == Role::leader ? term : mirror.led ? mirror.term : 0;
   for (std::uint64_t i = std::max(mirror.commit, mirror.base_index) + 1; i <= commit; ++i) {
     const Known& here = mirror.entries[i - mirror.base_index - 1];
     if (i > committed_.size()) {

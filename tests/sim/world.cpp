@@ -161,8 +161,9 @@ void World::stop_process(Host& h) {
   connections_end(h);
 }
 
-void World::crash(Host& h, bool power) {
+void World::crash(Host& h, Crash how) {
   if (!h.up()) return;
+  const bool power = how == Crash::power;
   trace("server {} dies{}", h.number(), power ? " and loses power" : "");
   mix(h.number() * 2 + (power ? 1 : 0));
   stop_process(h);
@@ -183,7 +184,7 @@ void World::crash_in_job(Host& h) {
   tally_.count(Count::fault_torn);
   h.disk.cut_power_at(h.disk.steps() + static_cast<std::uint64_t>(faults_.between(0, 4)));
   h.disk.run_one();
-  crash(h, chance(faults_, 60));
+  crash(h, draw_crash(60));
   after(between(faults_, {}, seconds(1)), Restart{h.number()});
 }
 
@@ -196,7 +197,7 @@ void World::storage_failed(Host& h, const Error& error) {
   tally_.count(Count::exits_storage);
   h.disk.mend();
   h.failing = false;
-  crash(h, false);
+  crash(h, Crash::process);
   after(between(faults_, milliseconds(100), seconds(2)), Restart{h.number()});
 }
 
@@ -236,7 +237,7 @@ void World::turn(Host& h) {
   const auto deadline = h.node->turn(local);
   h.excused = false;
   // Check what this turn decided, even if nothing of it leaves the server.
-  observe(h, static_cast<bool>(deadline));
+  observe(h, deadline ? TurnEnd::whole : TurnEnd::storage_failed);
   if (over_) return;
   if (!deadline) return storage_failed(h, deadline.error());
   for (auto& [ticket, reply] : std::exchange(h.replies, {})) on_reply(h, ticket, reply);
@@ -246,7 +247,7 @@ void World::turn(Host& h) {
   if (dies) {
     tally_.count(Count::fault_effects);
     trace("server {} dies between two effects", h.number());
-    crash(h, chance(faults_, 50));
+    crash(h, draw_crash(50));
     return after(between(faults_, {}, seconds(1)), Restart{h.number()});
   }
   after_turn(h, *deadline);
@@ -261,7 +262,7 @@ void World::after_turn(Host& h, Instant deadline) {
       if (client.host == h.number() && !client.open.empty())
         fail(fmt::format("server {} shut down and owes client {} an answer", h.number(),
                          client.connection));
-    crash(h, false);
+    crash(h, Crash::process);
     return after(between(faults_, {}, seconds(1)), Restart{h.number()});
   }
   if (deadline != kNever) {
@@ -344,7 +345,7 @@ struct World::Dispatch {
   void operator()(const Kill& a) const {
     Host& h = w.host(a.host);
     if (h.boot != a.boot) return;
-    w.crash(h, a.power);
+    w.crash(h, a.how);
     w.after(between(w.faults_, {}, seconds(1)), Restart{a.host});
   }
   void operator()(const Strike& a) const {
@@ -405,7 +406,7 @@ void World::become_quiet() {
   list_ = hosts_.size();
   for (auto& h : hosts_)
     if (h->up() && h->listed != list_) {
-      crash(*h, false);
+      crash(*h, Crash::process);
       h->disk.mend();
       start(*h);
     }
