@@ -108,9 +108,9 @@ Result<server::Options> to_options(const ServerOptions& given) {
     return Error{fmt::format("--max-value {}: at most {}", options.max_value, kv::kMaxValue)};
   if (options.request_timeout < api::kMinTimeout || options.request_timeout > api::kMaxTimeout)
     return Error{"--request-timeout: from 10ms to 60s"};
-  // A restarted server waits only for kMaxLease, so a longer lease would be unsafe. A lease longer
-  // than the election timeout would delay elections beyond what the user configured.
-  if (options.max_lease > std::min(raft::kMaxLease, options.election_timeout))
+  // A restarted server waits only for kMaxLeaderLease, so a longer lease would be unsafe. A lease
+  // longer than the election timeout would delay elections beyond what the user configured.
+  if (options.max_lease > std::min(raft::kMaxLeaderLease, options.election_timeout))
     return Error{"--max-lease: at most 100ms, and at most --election-timeout"};
   // Two heartbeats may be lost before a follower suspects the leader (Raft §5.6).
   if (options.heartbeat * 2 > options.election_timeout)

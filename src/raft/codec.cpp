@@ -70,7 +70,7 @@ struct Encode {
     w.u64(m.leader_commit.value);
     w.i64(m.log_time.value);
     w.u64(m.round);
-    w.u32(m.lease_ms);
+    w.u32(m.leader_lease_ms);
     w.u64(m.echo);
     w.i64(m.age.ns);
     w.u8(static_cast<std::uint8_t>(m.write_block));
@@ -94,14 +94,14 @@ struct Encode {
     w.u8(kReadIndexRequest);
     w.u64(m.term.value);
     w.u64(m.id);
-    w.u8(m.lease ? 1 : 0);
+    w.u8(m.leader_lease ? 1 : 0);
   }
   void operator()(const ReadIndexReply& m) {
     w.u8(kReadIndexReply);
     w.u64(m.term.value);
     w.u64(m.id);
     w.u64(m.read_index.value);
-    w.u8(m.lease ? 1 : 0);
+    w.u8(m.leader_lease ? 1 : 0);
   }
   void operator()(const InstallSnapshot& m) {
     w.u8(kInstallSnapshot);
@@ -186,8 +186,9 @@ Message read_heartbeat(ByteReader& r) {
   m.leader_commit = Index(r.u64());
   m.log_time = read_log_time(r);
   m.round = r.u64();
-  m.lease_ms = r.u32();
-  if (m.lease_ms > kMaxLease.ms()) r.fail();  // a restart waits only for kMaxLease
+  m.leader_lease_ms = r.u32();
+  if (m.leader_lease_ms > kMaxLeaderLease.ms())
+    r.fail();  // a restart waits only for kMaxLeaderLease
   m.echo = r.u64();
   m.age = nanoseconds(r.i64());
   if (m.age < Duration{} || m.age > kMaxAge) r.fail();
@@ -256,7 +257,7 @@ Result<Message> read_small(std::uint8_t kind, ByteReader& r) {
       ReadIndexRequest m;
       m.term = Term(r.u64());
       m.id = r.u64();
-      m.lease = read_flag(r);
+      m.leader_lease = read_flag(r);
       return Message{m};
     }
     case kReadIndexReply: {
@@ -264,7 +265,7 @@ Result<Message> read_small(std::uint8_t kind, ByteReader& r) {
       m.term = Term(r.u64());
       m.id = r.u64();
       m.read_index = Index(r.u64());
-      m.lease = read_flag(r);
+      m.leader_lease = read_flag(r);
       return Message{m};
     }
     case kInstallSnapshot: return read_install_snapshot(r);

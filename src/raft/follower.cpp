@@ -96,7 +96,7 @@ std::optional<Index> Raft::take_entries(ServerId from, std::vector<Entry>& entri
 
 void Raft::on_heartbeat(ServerId from, const Heartbeat& m) {
   if (!hear_leader(from, m.leader_commit, m.log_time) || notice_regress(from, m)) return;
-  promise_.give(m.lease_ms, now_);
+  promise_.give(m.leader_lease_ms, now_);
   commit_to(std::min(m.leader_commit, proven_index_));
   freshness_.learn(m, commit_index_, now_);
   contact_.write_block = m.write_block;
@@ -112,7 +112,7 @@ void Raft::on_read_index_reply(const ReadIndexReply& m) {
   if (follower == nullptr || !follower->leader) return;
   contact_.learn_commit(m.read_index);
   commit_to(std::min(m.read_index, proven_index_));
-  output_->reads.push_back({m.id, m.read_index, m.lease});
+  output_->reads.push_back({m.id, m.read_index, m.leader_lease});
 }
 
 // ---- votes --------------------------------------------------------------------------------

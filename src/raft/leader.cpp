@@ -213,10 +213,12 @@ void Raft::advance_commit() {
 void Raft::send_heartbeats(Heartbeats which) {
   auto& leader = std::get<Leader>(role_);
   ++leader.round;  // K4: never reused, so that an old reply confirms nothing new
-  leader.sent.add({leader.round, now_, leader.lease_to_ask(config_.max_lease, now_)}, which);
+  leader.sent.add({leader.round, now_, leader.leader_lease_to_ask(config_.max_leader_lease, now_)},
+                  which);
   // The leader also gives this promise, and stays bound by it after it steps down.
-  promise_.give(leader.sent.newest().lease_ms, now_);
-  leader.own_lease_until = std::max(leader.own_lease_until, leader.sent.newest().lease_end());
+  promise_.give(leader.sent.newest().leader_lease_ms, now_);
+  leader.own_leader_lease_until =
+      std::max(leader.own_leader_lease_until, leader.sent.newest().leader_lease_end());
   const RoundFacts facts = round_facts();
   for (auto& [id, progress] : leader.progress)
     if (which == Heartbeats::regular || progress.owes < kMostOwed)
@@ -234,7 +236,7 @@ void Raft::send_heartbeat(ServerId id, Progress& progress, const RoundFacts& fac
 // Sends the newest round's heartbeat to one follower between rounds. The promise that it requests
 // begins now.
 void Raft::repeat_round(ServerId id, Progress& progress) {
-  promise_.give(std::get<Leader>(role_).sent.newest().lease_ms, now_);
+  promise_.give(std::get<Leader>(role_).sent.newest().leader_lease_ms, now_);
   send_heartbeat(id, progress, round_facts());
 }
 
@@ -334,16 +336,16 @@ void Raft::on_read_index(const ReadIndex& read) {
   if (auto* leader = std::get_if<Leader>(&role_)) {
     leader->gathering.local.push_back(read.id);
   } else if (const auto to = this->leader()) {
-    send(*to, ReadIndexRequest{current_term(), read.id, read.lease}, kTermOnly);
+    send(*to, ReadIndexRequest{current_term(), read.id, read.leader_lease}, kTermOnly);
   }
 }
 
 void Raft::on_read_index_request(ServerId from, const ReadIndexRequest& m) {
   auto* leader = std::get_if<Leader>(&role_);
   if (leader == nullptr) return;
-  if (m.lease) {
-    on_lease_read();
-    if (const auto index = lease_index(now_))
+  if (m.leader_lease) {
+    on_leader_lease_read();
+    if (const auto index = leader_lease_index(now_))
       return send(from, ReadIndexReply{current_term(), m.id, *index, true}, kTermOnly);
   }
   leader->gathering.remote.emplace_back(from, m.id);

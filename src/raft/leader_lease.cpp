@@ -22,23 +22,24 @@ bool Raft::put_off_by_promise() {
 
 // ---- the leader's lease -------------------------------------------------------------------
 
-void Raft::on_lease_read() {
-  if (auto* leader = std::get_if<Leader>(&role_)) leader->lease_wanted_until = now_ + kLeaseWanted;
+void Raft::on_leader_lease_read() {
+  if (auto* leader = std::get_if<Leader>(&role_))
+    leader->leader_lease_wanted_until = now_ + kLeaderLeaseWanted;
 }
 
-std::uint32_t Leader::lease_to_ask(Duration max_lease, Instant now) const {
-  if (now >= lease_wanted_until || hand_over) return 0;
-  return static_cast<std::uint32_t>(std::min(max_lease, kMaxLease).ms());
+std::uint32_t Leader::leader_lease_to_ask(Duration max_leader_lease, Instant now) const {
+  if (now >= leader_lease_wanted_until || hand_over) return 0;
+  return static_cast<std::uint32_t>(std::min(max_leader_lease, kMaxLeaderLease).ms());
 }
 
 // Why this is linearizable: `now` was read after the read arrived, and the returned index is the
 // state of the same turn, however long the process was suspended in between. At `now` no other
 // leader had been elected, so everything acknowledged by then is at or below commit_index_. That
 // instant is within the read. K3: not before the first commit of the term.
-std::optional<Index> Raft::lease_index(Instant now) const {
+std::optional<Index> Raft::leader_lease_index(Instant now) const {
   const auto* leader = std::get_if<Leader>(&role_);
   if (leader == nullptr || commit_index_ < leader->term_start) return std::nullopt;
-  if (now >= leader->leased_until(electorate_)) return std::nullopt;
+  if (now >= leader->leader_lease_until(electorate_)) return std::nullopt;
   return commit_index_;
 }
 
@@ -49,7 +50,7 @@ std::optional<Index> Raft::lease_index(Instant now) const {
 Heartbeat Raft::heartbeat_to(const Progress& progress, const RoundFacts& facts) const {
   const auto& leader = std::get<Leader>(role_);
   Heartbeat m{current_term(), commit_index_, log_time(now_), leader.round};
-  m.lease_ms = leader.sent.newest().lease_ms;
+  m.leader_lease_ms = leader.sent.newest().leader_lease_ms;
   m.write_block = facts.write_block;
   m.acknowledged = progress.match_index;
   m.acknowledged_term = log_.term_at(progress.match_index).value_or(Term(0));
@@ -75,7 +76,7 @@ void Raft::on_heartbeat_answered(Progress& progress, const HeartbeatReply& m) {
   if (at == nullptr) return;
   progress.heard_at = std::max(progress.heard_at, at->sent_at);
   progress.acked_at = std::max(progress.acked_at, at->sent_at);
-  progress.lease_until = std::max(progress.lease_until, at->lease_end());
+  progress.leader_lease_until = std::max(progress.leader_lease_until, at->leader_lease_end());
 }
 
 // Keeps what a leader knew about the freshness of its state. It remains true after the leader steps

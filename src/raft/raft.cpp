@@ -64,7 +64,7 @@ void Raft::step(Instant now, Event event, Output& output) {
     void operator()(Persisted& e) { raft.on_persisted(e); }
     void operator()(Propose& e) { raft.on_propose(std::move(e)); }
     void operator()(ReadIndex& e) { raft.on_read_index(e); }
-    void operator()(LeaseRead&) { raft.on_lease_read(); }
+    void operator()(LeaderLeaseRead&) { raft.on_leader_lease_read(); }
     void operator()(PeerUp& e) { raft.on_peer_up(e); }
     void operator()(PeerSaid& e) { raft.on_peer_said(e.id, e.state); }
     void operator()(PeerGone& e) { raft.on_peer_gone(e.id); }
@@ -391,10 +391,10 @@ Instant Raft::next_deadline() const {
     }
     Instant operator()(const Candidate& r) const { return std::min(r.round_deadline, r.again.at); }
     Instant operator()(const Leader& r) const {
-      const bool waits = r.hand_over && !r.hand_over->sent && leases_over_at > now;
-      return waits ? std::min(r.next_heartbeat, leases_over_at) : r.next_heartbeat;
+      const bool waits = r.hand_over && !r.hand_over->sent && promises_over_at > now;
+      return waits ? std::min(r.next_heartbeat, promises_over_at) : r.next_heartbeat;
     }
-    Instant now, leases_over_at;
+    Instant now, promises_over_at;
   };
   return std::visit(Next{now_, promise_.over_elsewhere_at()}, role_);
 }

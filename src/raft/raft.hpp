@@ -65,7 +65,7 @@ class Raft {
   PeerState peer_state() const;  // reported in handshakes
   LeaderHeard leader_heard() const;
   // The index that a read must see, if this server holds a leader lease at `now`.
-  std::optional<Index> lease_index(Instant now) const;
+  std::optional<Index> leader_lease_index(Instant now) const;
   Instant promised_until() const { return promise_.until(); }
   std::optional<Instant> fresh_as_of() const;  // Freshness::as_of, for commit_index()
   // The cluster's clock: a leader's own, or extrapolated from what the leader sent last.
@@ -127,7 +127,7 @@ class Raft {
   void on_regressed(ServerId from, Progress& progress);
   // leader_lease.cpp
   bool put_off_by_promise();
-  void on_lease_read();
+  void on_leader_lease_read();
   RoundFacts round_facts() const;
   Heartbeat heartbeat_to(const Progress& progress, const RoundFacts& facts) const;
   void remember_freshness();

@@ -56,8 +56,9 @@ std::optional<Instant> Leader::acked_by_quorum(const Electorate& electorate, Ins
   return at == Instant{} ? std::nullopt : at;  // Instant{}: a voter has answered none yet
 }
 
-Instant Leader::leased_until(const Electorate& electorate) const {
-  return reached(electorate, own_lease_until, &Progress::lease_until).value_or(Instant{});
+Instant Leader::leader_lease_until(const Electorate& electorate) const {
+  return reached(electorate, own_leader_lease_until, &Progress::leader_lease_until)
+      .value_or(Instant{});
 }
 
 bool Leader::is_confirmed(std::uint64_t wanted, const Electorate& electorate) const {

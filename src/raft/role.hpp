@@ -86,10 +86,10 @@ struct Leader {
   Instant next_heartbeat;
   std::uint64_t round = 0;  // of the newest heartbeat sent
   SentRounds sent;
-  ReadRound reading;           // in flight
-  ReadRound gathering;         // for the next round
-  Instant lease_wanted_until;  // the leader requests leases until then
-  Instant own_lease_until;     // its own promise outlasts this instant
+  ReadRound reading;                  // in flight
+  ReadRound gathering;                // for the next round
+  Instant leader_lease_wanted_until;  // the leader requests leases until then
+  Instant own_leader_lease_until;     // its own promise outlasts this instant
   std::optional<HandOver> hand_over;
   // After a hand-over failed, the leader pauses before it tries again.
   Instant no_hand_over_before;
@@ -111,9 +111,9 @@ struct Leader {
   std::optional<Instant> confirmed_at(const Electorate& electorate, Index committed,
                                       Instant now) const;
   // The lease that the next heartbeat round requests, in ms. 0: none.
-  std::uint32_t lease_to_ask(Duration max_lease, Instant now) const;
+  std::uint32_t leader_lease_to_ask(Duration max_leader_lease, Instant now) const;
   // When the leader lease ends. Instant{}: there is none.
-  Instant leased_until(const Electorate& electorate) const;
+  Instant leader_lease_until(const Electorate& electorate) const;
   // True if a quorum has answered a heartbeat of this round or of a later one.
   bool is_confirmed(std::uint64_t round, const Electorate& electorate) const;
   // Returns `to`, or a lower index if a follower in or after a snapshot transfer needs the entries

@@ -12,7 +12,7 @@ namespace {
 
 // How much longer than the leader's own promise the promises of others may last by the leader's
 // clock, if their clocks are as slow as leases allow (docs/raft.md).
-constexpr Duration kPromiseSkew = kMaxLease * 11 / 10 * 2 / 9;
+constexpr Duration kPromiseSkew = kMaxLeaderLease * 11 / 10 * 2 / 9;
 // The largest number of unsent entries at a fit target. More would not arrive before the hand-over
 // is abandoned.
 constexpr std::uint64_t kMostBehind = 1024;

@@ -117,7 +117,7 @@ void Safety::check_lease(const std::vector<Subject>& subjects, const Subject& su
                          Instant now) {
   for (const Subject& holder : subjects) {
     if (holder.raft == nullptr) continue;
-    const auto index = holder.raft->lease_index(now);
+    const auto index = holder.raft->leader_lease_index(now);
     if (!index) continue;
     if (index->value < committed_.size())
       fail(fmt::format("server {} holds a lease at {}, {} entries are committed", holder.id.value,

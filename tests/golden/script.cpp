@@ -190,9 +190,9 @@ bool Script::messages(const Words& words) {
 }
 
 void Script::lease_read(raft::ServerId id) {
-  cores_->turn(id, {raft::LeaseRead{}});
+  cores_->turn(id, {raft::LeaderLeaseRead{}});
   if (!cores_->at(id).alive()) return fail("down");
-  if (const auto index = cores_->at(id).raft->lease_index(cores_->now()))
+  if (const auto index = cores_->at(id).raft->leader_lease_index(cores_->now()))
     say(fmt::format("{} holds a lease: may answer once it has applied {}", id.value, index->value));
   else cores_->turn(id, {raft::ReadIndex{++next_read_, true}});
 }

@@ -115,7 +115,7 @@ TEST_CASE("vote promise: it lasts a tenth longer than the lease, and never gets 
   CHECK(promise.binds(kStart + milliseconds(54)));
   CHECK_FALSE(promise.binds(kStart + milliseconds(55)));
   promise.give(1'000'000, kStart);
-  CHECK(promise.until() == kStart + kMaxLease * 11 / 10);
+  CHECK(promise.until() == kStart + kMaxLeaderLease * 11 / 10);
 }
 
 TEST_CASE("log clock: it stands still from the given instant on") {

@@ -151,7 +151,7 @@ void World::choose_read(Client& client, Operation& operation) {
   Prng& random = client.random;
   const std::int64_t dice = random.between(1, 100);
   if (dice <= 25) operation.level = Level::stale;
-  else if (dice <= 60 && plan_.leases) operation.level = Level::lease;
+  else if (dice <= 60 && plan_.leader_leases) operation.level = Level::lease;
   if (operation.level == Level::stale && chance(random, 40))
     operation.max_staleness = milliseconds(random.between(1, 400)).ns;
   // Read-your-writes on any server, sometimes with a slightly higher revision.
@@ -264,14 +264,14 @@ void World::poke(const Poke& poke) {
   if (poke.reads_on) {
     if (client.reads_on == 0) return;
     --client.reads_on;
-  } else if (poke.lease) {
+  } else if (poke.leader_lease) {
     operation.level = Operation::Level::lease;
   } else if (chance(client.random, 50)) {
     operation.kind = Operation::Kind::put;
     operation.value = fmt::format("v{}", ++values_);
   } else {
     choose_read(client, operation);
-    if (plan_.leases && chance(client.random, 50)) operation.level = Operation::Level::lease;
+    if (plan_.leader_leases && chance(client.random, 50)) operation.level = Operation::Level::lease;
     if (operation.level == Operation::Level::lease) operation.max_staleness.reset();
   }
   ask(client, std::move(operation));
@@ -401,7 +401,7 @@ void World::refused_full(Client& client, const Operation& asked) {
 std::optional<Age> World::age_of(const Host& h, const node::ReadResult& read) const {
   if (!read.staleness) return std::nullopt;
   Age age{read.staleness->ns, std::nullopt};
-  if (plan_.leases) age.as_of = (now_ - kBegin).ns - h.clock.in_world(*read.staleness).ns;
+  if (plan_.leader_leases) age.as_of = (now_ - kBegin).ns - h.clock.in_world(*read.staleness).ns;
   return age;
 }
 

@@ -104,7 +104,7 @@ void World::wipe() {
     h.disk = test::MemFs(faults_.next());
     h.disk.lie_after_failed_syncs();
     safety_.wiped(i);
-    leases_.wiped(i);
+    leader_leases_.wiped(i);
     // Votes for the old incarnation are not votes for the new one, in whatever term it founds.
     std::erase_if(ballots_, [&](const auto& ballot) { return ballot.first.second == i; });
     after(between(faults_, {}, seconds(1)), Restart{i});

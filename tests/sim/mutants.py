@@ -97,9 +97,9 @@ MUTANTS = (
            "    if (here && *here == entry.term && index.value % 7 != 0) {\n"
            "      equal = index;\n      continue;\n    }\n    if (false) {", 300),
     Mutant("a heartbeat commits what this leader has not proven", "L4", RAFT + "follower.cpp",
-           "  promise_.give(m.lease_ms, now_);\n"
+           "  promise_.give(m.leader_lease_ms, now_);\n"
            "  commit_to(std::min(m.leader_commit, proven_index_));",
-           "  promise_.give(m.lease_ms, now_);\n"
+           "  promise_.give(m.leader_lease_ms, now_);\n"
            "  commit_to(std::min(m.leader_commit, log_.last_index()));", 300),
     Mutant("an AppendEntries commits beyond its last entry", "L4", RAFT + "follower.cpp",
            "  proven_index_ = std::max(proven_index_, *last_new);\n"
@@ -149,16 +149,17 @@ MUTANTS = (
            "(leader->reading.empty() ? leader->gathering : leader->reading)"
            ".remote.emplace_back(from, m.id);", 300),
     Mutant("a read that is asked again has the id that it had", "K4", NODE + "read_batcher.cpp",
-           "  return raft::ReadIndex{++asked_id_, lease};\n",
-           "  if (lease || asked_id_ % 2 == 0) ++asked_id_;\n"
-           "  return raft::ReadIndex{asked_id_, lease};\n", 300),
+           "  return raft::ReadIndex{++asked_id_, leader_lease};\n",
+           "  if (leader_lease || asked_id_ % 2 == 0) ++asked_id_;\n"
+           "  return raft::ReadIndex{asked_id_, leader_lease};\n", 300),
     Mutant("a new leader reads before it has committed in its term", "K3", RAFT + "leader.cpp",
            "  if (leader.gathering.empty() || !leader.reading.empty()) return;\n"
            "  if (commit_index_ < leader.term_start) return;\n",
            "  if (leader.gathering.empty() || !leader.reading.empty()) return;\n", 300),
     Mutant("a read does not wait until its index is applied", "K5", NODE + "client_queues.cpp",
-           "    read->index = ready.index;\n    if (!ready.lease) read->request.options.level = "
-           "ReadLevel::linearizable;\n  }\n  if (ready.index <= applied) return true;\n"
+           "    read->index = ready.index;\n    if (!ready.leader_lease) "
+           "read->request.options.level = ReadLevel::linearizable;\n  }\n"
+           "  if (ready.index <= applied) return true;\n"
            "  unapplied_.emplace_back(ready.index, connection);\n  return false;\n",
            "    read->index = raft::Index(1);\n  }\n  return true;\n", 300),
     Mutant("a forwarded write that comes twice is proposed twice", "K9", NODE + "forwarding.cpp",
@@ -246,7 +247,7 @@ MUTANTS = (
            "", 300,
            ((RAFT + "follower.cpp", "    VESPER_ASSERT(!promise_.binds(now_));\n", ""),)),
     Mutant("a follower promises nothing", "K7", RAFT + "follower.cpp",
-           "  promise_.give(m.lease_ms, now_);\n", "", 300),
+           "  promise_.give(m.leader_lease_ms, now_);\n", "", 300),
     Mutant("a promise is forgotten at a restart", "K7", RAFT + "raft.cpp",
            "  if (current_term().value > 0 && !electorate_.quorum().is_single()) "
            "promise_.assume(now);\n", "", 300),
@@ -264,17 +265,18 @@ MUTANTS = (
             (RAFT + "invariants.cpp", "    VESPER_ASSERT(!std::holds_alternative<PreCandidate>"
              "(role_));\n    VESPER_ASSERT(!std::holds_alternative<Candidate>(role_));\n", ""))),
     Mutant("a lease counts from when the answer comes", "K7", RAFT + "leader_lease.cpp",
-           "std::max(progress.lease_until, at->lease_end());",
-           "std::max(progress.lease_until, now_ + milliseconds(at->lease_ms) * 9 / 10);", 1000,
-           ((RAFT + "leader.cpp", "std::max(leader.own_lease_until, "
-             "leader.sent.newest().lease_end());", "kNever;"),
+           "std::max(progress.leader_lease_until, at->leader_lease_end());",
+           "std::max(progress.leader_lease_until, "
+           "now_ + milliseconds(at->leader_lease_ms) * 9 / 10);", 1000,
+           ((RAFT + "leader.cpp", "std::max(leader.own_leader_lease_until, "
+             "leader.sent.newest().leader_lease_end());", "kNever;"),
             (RAFT + "invariants.cpp", " ||\n                "
-             "leader->own_lease_until <= promise_.until()", " || true"))),
+             "leader->own_leader_lease_until <= promise_.until()", " || true"))),
     Mutant("a lease lasts longer than the promises that it rests on", "K7",
-           RAFT + "sent_rounds.hpp", "milliseconds(lease_ms) * 9 / 10;",
-           "milliseconds(lease_ms) * 13 / 10;", 1000,
+           RAFT + "sent_rounds.hpp", "milliseconds(leader_lease_ms) * 9 / 10;",
+           "milliseconds(leader_lease_ms) * 13 / 10;", 1000,
            ((RAFT + "invariants.cpp", " ||\n                "
-             "leader->own_lease_until <= promise_.until()", " || true"),)),
+             "leader->own_leader_lease_until <= promise_.until()", " || true"),)),
     Mutant("a new leader reads by lease before it has committed in its term", "K3",
            RAFT + "leader_lease.cpp", "leader == nullptr || commit_index_ < leader->term_start",
            "leader == nullptr", 3000),

@@ -80,7 +80,7 @@ void World::observe(Host& h, TurnEnd end) {
   const raft::Raft& raft = h.node->raft();
   observe_stickiness(h);
   if (founds_another(h)) return judge_second_founding(h);
-  observe_leases(h);
+  observe_leader_leases(h);
   note_led(h);
   const raft::Log& log = raft.log();
   const std::size_t who = h.number();
@@ -227,7 +227,7 @@ void World::count(Host& h) {
     return now.reads[i] - before.reads[i];
   };
   tally_.count(Count::reads, reads(node::ReadLevel::linearizable));
-  tally_.count(Count::reads_by_lease, reads(node::ReadLevel::lease));
+  tally_.count(Count::reads_by_leader_lease, reads(node::ReadLevel::lease));
   tally_.count(Count::reads_stale, reads(node::ReadLevel::stale));
   tally_.count(Count::writes_proposed_again, now.writes_retried - before.writes_retried);
   if (h.node->raft().is_leader() && now.leader_changes != before.leader_changes)

@@ -2,7 +2,7 @@
 // each correct one passes, and each wrong one is reported with what is wrong.
 #include <doctest/doctest.h>
 
-#include "sim/leases.hpp"
+#include "sim/leader_leases.hpp"
 #include "sim/log_clock.hpp"
 #include "sim/reads.hpp"
 #include "sim/resends.hpp"
@@ -20,8 +20,8 @@ bool says(const Violation& wrong, const char* rule) {
 
 // At 1,000 ns of its clock, server 1 has handled a heartbeat of term 2 that asked for a lease of
 // 100 ns.
-Leases promised() {
-  Leases leases(3);
+LeaderLeases promised() {
+  LeaderLeases leases(3);
   leases.hears(1, 2, 7, 100, 1'000);
   CHECK_FALSE(leases.answers(1, 2, 7));
   return leases;
@@ -30,7 +30,7 @@ Leases promised() {
 }  // namespace
 
 TEST_CASE("K7: a vote during a promise is reported, even after a restart") {
-  Leases leases = promised();
+  LeaderLeases leases = promised();
   SUBCASE("the vote is within the promise") {
     CHECK(says(leases.votes(1, 3, 1'109), "K7"));
   }
@@ -53,7 +53,7 @@ TEST_CASE("K7: a vote during a promise is reported, even after a restart") {
 }
 
 TEST_CASE("K7: a promise counts once its reply leaves, from the time its heartbeat was received") {
-  Leases leases(3);
+  LeaderLeases leases(3);
   leases.hears(1, 2, 7, 100, 1'000);
   SUBCASE("no reply left") {
     CHECK_FALSE(leases.votes(1, 3, 1'050));
@@ -74,7 +74,7 @@ TEST_CASE("K7: a promise counts once its reply leaves, from the time its heartbe
 }
 
 TEST_CASE("K7: a lease of an older term beside a newer leader is reported") {
-  Leases leases(3);
+  LeaderLeases leases(3);
   CHECK(leases.elected(2));
   CHECK_FALSE(leases.elected(2));
   CHECK_FALSE(leases.holds(0, 2));

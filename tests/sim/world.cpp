@@ -46,7 +46,7 @@ World::World(Options options)
       forwards_(plan_.servers),
       sent_bytes_(plan_.servers),
       beats_(plan_.servers),
-      leases_(plan_.servers),
+      leader_leases_(plan_.servers),
       reads_(plan_.servers),
       log_clock_(*std::min_element(plan_.rates.begin(), plan_.rates.end()),
                  *std::max_element(plan_.rates.begin(), plan_.rates.end()),
@@ -151,7 +151,7 @@ void World::stop_process(Host& h) {
   h.overheard.clear();
   h.job_failed = false;
   h.offered = h.emptied = {};
-  leases_.ends(h.number());
+  leader_leases_.ends(h.number());
   h.replies.clear();
   h.turn_scheduled = h.disk_scheduled = false;
   h.wake_at = kNever;
@@ -475,7 +475,7 @@ void World::judge_end() {
   tally_.count(Count::tokens_forgotten, history_.forgotten());
   tally_.count(Count::tokens_kept_over_outages, history_.kept_over_outages());
   tally_.count(Count::full_tables_with_room_again, history_.room_again());
-  tally_.count(Count::promises, leases_.promises());
+  tally_.count(Count::promises, leader_leases_.promises());
   for (const auto& h : hosts_)
     if (h->up() && h->node && !failure_) compare_store(*h);
 }

@@ -18,7 +18,7 @@
 #include "sim/event_queue.hpp"
 #include "sim/history.hpp"
 #include "sim/host.hpp"
-#include "sim/leases.hpp"
+#include "sim/leader_leases.hpp"
 #include "sim/log_clock.hpp"
 #include "sim/plan.hpp"
 #include "sim/reads.hpp"
@@ -81,8 +81,8 @@ class World {
   };
   struct Poke {
     std::size_t client;
-    bool lease = false;     // a lease read
-    bool reads_on = false;  // the next of a series of reads
+    bool leader_lease = false;  // a lease read
+    bool reads_on = false;      // the next of a series of reads
   };
   struct Insist {
     std::size_t client;
@@ -243,7 +243,7 @@ class World {
   Instant followed_by(const Host& h, const node::PeerMessage& message) const;
   void overhear(Host& h, const Deliver& message, const node::PeerMessage& decoded);
   void take_in(Host& h, Instant local);
-  void observe_leases(Host& h);
+  void observe_leader_leases(Host& h);
   void observe_read(Host& h, const Operation& asked, const node::ReadResult& read);
 
   void count(Host& h);
@@ -402,7 +402,7 @@ class World {
   Resends resends_, forwards_;
   SentBytes sent_bytes_;
   Beats beats_;
-  Leases leases_;
+  LeaderLeases leader_leases_;
   ReadRounds reads_;
   LogClock log_clock_;
   History history_;
