@@ -155,7 +155,7 @@ Result<Message> read_append_entries(ByteReader& r) {
   m.log_time = read_log_time(r);
   const std::uint32_t count = r.u32();
   if (count > r.remaining() / kEntryOverhead) r.fail();
-  if (!r.ok()) return Error{"AppendEntries: cut short, or out of range"};
+  if (!r.ok()) return Error{"AppendEntries: truncated, or a value is out of range"};
   m.entries.reserve(count);
   Index expected = m.prev_log_index.next();
   Term least = m.prev_log_term;
@@ -163,20 +163,20 @@ Result<Message> read_append_entries(ByteReader& r) {
     const std::string_view rest = r.bytes(r.remaining());
     const std::size_t length = entry_length(rest);
     if (length == 0 || length > rest.size())
-      return Error{fmt::format("AppendEntries: entry {} of {} is cut short", i + 1, count)};
+      return Error{fmt::format("AppendEntries: entry {} of {} is truncated", i + 1, count)};
     auto entry = decode_entry(SharedBytes::copy_of(rest.substr(0, length)));
     if (!entry) return std::move(entry).error();
     if (entry->index != expected || entry->term < least || entry->term > m.term)
       return Error{fmt::format(
-          "AppendEntries: entry ({}, term {}) where index {} and a term of {} "
-          "to {} was expected",
+          "AppendEntries: entry {} of term {}; expected index {} and a term of {} "
+          "to {}",
           entry->index.value, entry->term.value, expected.value, least.value, m.term.value)};
     expected = expected.next();
     least = entry->term;
     m.entries.push_back(std::move(entry.value()));
     r = ByteReader(rest.substr(length));
   }
-  if (!r.at_end()) return Error{"AppendEntries: bytes behind the last entry"};
+  if (!r.at_end()) return Error{"AppendEntries: unexpected bytes after the last entry"};
   return Message{std::move(m)};
 }
 
@@ -312,7 +312,7 @@ Result<Snapshot> decode_snapshot(ByteReader& r) {
       snapshot.last_term.value == 0 || snapshot.last_term > kMaxTerm || snapshot.chunk_bytes == 0 ||
       snapshot.chunk_bytes > kMaxChunk || snapshot.content_bytes == 0 ||
       snapshot.content_bytes > kMaxContent)
-    return Error{"snapshot: its identity is malformed"};
+    return Error{"snapshot: malformed identity"};
   auto decoded = decode_bootstrap(configuration);
   if (!decoded) return std::move(decoded).error();
   snapshot.configuration = std::move(decoded.value());
@@ -330,7 +330,7 @@ Result<Message> decode_message(std::string_view bytes) {
   if (!message) return message;
   if (kind != kAppendEntries && (!r.ok() || !r.at_end()))
     return Error{
-        fmt::format("message of kind {}: {} bytes do not fit its form", kind, bytes.size())};
+        fmt::format("message of kind {}: {} bytes do not match its format", kind, bytes.size())};
   if (term_of(*message) > kMaxTerm)
     return Error{
         fmt::format("message of kind {}: term {} is out of range", kind, term_of(*message).value)};

@@ -127,7 +127,7 @@ std::vector<std::string> Founding::news(Instant now) {
   std::vector<std::string> news;
   if (const auto at = holder(); at && said_ != 0) {
     said_ = 0;
-    news.push_back(fmt::format("{} has a log -> found no cluster beside it", name(*at)));
+    news.push_back(fmt::format("{} has a log -> found no second cluster", name(*at)));
   }
   const Instant until = waits_until();
   if (until == kNever) return news;
@@ -140,7 +140,7 @@ std::vector<std::string> Founding::news(Instant now) {
       names += fmt::format("{}{} ({})", names.empty() ? "" : ", ", name(server.id), server.address);
   news.push_back(
       fmt::format("no word from {} that it holds no data -> found a cluster without it in {} s; if "
-                  "it has the data of a cluster, start it before",
+                  "it has the data of a cluster, start it first",
                   names, left));
   return news;
 }

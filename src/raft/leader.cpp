@@ -95,7 +95,7 @@ void Raft::register_voters() {
   for (const Voter& voter : voters) {
     const auto incarnation = peers_.answering_as(voter.id, now_);
     if (voter.incarnation.value != 0 || !incarnation) continue;
-    output_->notes.push_back(fmt::format("server {} is new here -> register incarnation {}",
+    output_->notes.push_back(fmt::format("server {} has no registered incarnation -> register {}",
                                          voter.id.value, to_hex(incarnation->value)));
     append(make_entry(log_.last_index().next(), current_term(), EntryType::registration,
                       log_time(now_), Origin{}, encode_registration(voter.id, *incarnation)));

@@ -14,7 +14,7 @@ namespace vesper::raft {
 bool Raft::put_off_by_promise() {
   if (!promise_.binds(now_)) return false;
   const Duration apart = nanoseconds(prng_.between(0, kFastFailover.ns));
-  output_->notes.push_back(fmt::format("promised no vote for another {} ms -> campaign then",
+  output_->notes.push_back(fmt::format("promised no vote for another {} ms -> defer the campaign",
                                        (promise_.until() - now_).ms() + 1));
   role_ = Follower{std::nullopt, promise_.until() + apart};
   return true;

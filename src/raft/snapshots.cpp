@@ -203,7 +203,7 @@ void Raft::on_install_snapshot_reply(ServerId from, Incarnation incarnation,
     return progress->become_snapshot(snapshot_);
   if (m.next_chunk > 0) {
     ++transfers_resumed_;
-    output_->notes.push_back(fmt::format("{} has {} of {} chunks -> go on from there", name(from),
+    output_->notes.push_back(fmt::format("{} has {} of {} chunks -> resume there", name(from),
                                          m.next_chunk, transfer.snapshot.chunks()));
   }
   transfer.answered = true;

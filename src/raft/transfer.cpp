@@ -39,8 +39,9 @@ DiskHealth Raft::disk_health() const {
 
 void Raft::on_disk_space(const DiskSpace& space) {
   if (space.full != room_.is_full())
-    output_->notes.push_back(space.full ? "no space for more log -> take what still fits, vote on"
-                                        : "space for the log again -> take entries");
+    output_->notes.push_back(
+        space.full ? "no space for more log -> accept only entries that fit, keep voting"
+                   : "space for the log again -> accept entries");
   room_.update(space);
 }
 
@@ -115,7 +116,7 @@ void Raft::maybe_send_timeout_now() {
 void Raft::review_hand_over() {
   auto& leader = std::get<Leader>(role_);
   if (leader.hand_over && now_ >= leader.hand_over->deadline) {
-    output_->notes.push_back(fmt::format("{} did not take over in {} ms -> lead on",
+    output_->notes.push_back(fmt::format("{} did not take over in {} ms -> keep leading",
                                          name(leader.hand_over->to),
                                          config_.election_timeout.ms()));
     leader.hand_over.reset();

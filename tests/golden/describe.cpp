@@ -48,7 +48,7 @@ struct Words {
     return fmt::format("{} term {}, log {}{}{}", m.pre_vote ? "pre-vote?" : "vote?", m.term.value,
                        position(m.last_log_index, m.last_log_term),
                        m.cluster_id.is_none() ? ", no cluster" : "",
-                       m.transfer ? ", asked to" : "");
+                       m.transfer ? ", for a hand-over" : "");
   }
   std::string operator()(const raft::VoteReply& m) const {
     return fmt::format("{} for term {} {}, term {}", m.pre_vote ? "pre-vote" : "vote",
@@ -145,7 +145,7 @@ std::string describe(const raft::Entry& entry) {
       for (const raft::Voter& voter : configuration.voters) {
         if (voter.id != configuration.voters.front().id) text += " ";
         text += fmt::format("{}", voter.id.value);
-        text += voter.incarnation.value == 0 ? std::string(" unmet")
+        text += voter.incarnation.value == 0 ? std::string(" unregistered")
                                              : fmt::format(" as {:x}", voter.incarnation.value);
       }
       return text + ")";

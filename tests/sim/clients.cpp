@@ -335,7 +335,8 @@ void World::on_transferred(Client& client, const node::Ticket& ticket,
   }
   tally_.count(Count::transfers_done);
   if (client.mover && !std::exchange(moved_, true)) tally_.count(Count::hand_overs_in_the_calm);
-  if (to && *to != done->leader) return fail("K11: leadership went to another server than asked");
+  if (to && *to != done->leader)
+    return fail("K11: leadership went to a different server than requested");
   check(safety_.leads(done->leader.value, done->term.value));
 }
 
@@ -371,7 +372,7 @@ void World::on_answer(Client& client, const node::Ticket& ticket, std::size_t op
     client.highest = std::max(client.highest, read->revision);
     if (asked.min_revision > 0) tally_.count(Count::reads_from_revision);
     if (asked.level != Operation::Level::stale && read->level == node::ReadLevel::stale)
-      return fail("K8: a stale read that nobody asked for");
+      return fail("K8: a stale read that the client did not ask for");
     observe_read(host(client.host), asked, *read);
     if (client.reads_on > 0)
       at(now_, Poke{static_cast<std::size_t>(&client - clients_.data()), false, true});

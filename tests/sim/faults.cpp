@@ -101,7 +101,7 @@ void World::inject(FaultKind kind) {
 void World::inject_process(FaultKind kind) {
   if (kind == FaultKind::churn) {
     tally_.count(Count::fault_churn);
-    trace("every new leader is struck for a while");
+    trace("every new leader fails for a while");
     ++churning_;
     return begin({kind, {}, {}, false}, between(faults_, seconds(1), seconds(5)));
   }
@@ -259,7 +259,7 @@ void World::inject_network(FaultKind kind) {
   } else if (kind == FaultKind::duplicate) {
     tally_.count(Count::fault_duplicate);
     duplicate_percent_ = faults_.between(1, 30);
-    trace("{} % of all messages come twice", duplicate_percent_);
+    trace("{} % of all messages arrive twice", duplicate_percent_);
   } else {
     tally_.count(Count::fault_delay);
     delay_max_ = milliseconds(faults_.between(1, chance(faults_, 20) ? 2'000 : 200));

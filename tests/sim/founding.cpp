@@ -52,7 +52,7 @@ void World::count_as_lost(Host& h) {
   if (h.wiped) return;
   if (!minority_left() && !std::exchange(doomed_, true)) {
     tally_.count(Count::majorities_wiped);
-    trace("too many disks are lost: the cluster cannot go on");
+    trace("too many disks are lost: the cluster cannot continue");
     if (!sampling_) sample();
   }
   h.wiped = true;

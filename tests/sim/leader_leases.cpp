@@ -44,8 +44,9 @@ Violation LeaderLeases::answers(std::size_t server, std::uint64_t term, std::uin
   s.promised_until = std::max(s.promised_until, at->until);
   if (s.voted_term <= term || s.voted_at < at->since || s.voted_at >= at->until)
     return std::nullopt;
-  return fmt::format("K7: server {} promises the leader of term {} what it broke in term {}",
-                     server, term, s.voted_term);
+  return fmt::format(
+      "K7: server {} makes a promise to the leader of term {} that its vote in term {} broke",
+      server, term, s.voted_term);
 }
 
 Violation LeaderLeases::votes(std::size_t server, std::uint64_t term, std::int64_t local) {

@@ -157,7 +157,7 @@ bool World::handshake(Host& a, Host& b) {
   if (!refusal) return true;
   tally_.count(Count::peers_refused);
   if (!a.wiped && !b.wiped)
-    fail(fmt::format("servers {} and {} do not take each other: {}", a.number(), b.number(),
+    fail(fmt::format("servers {} and {} reject each other: {}", a.number(), b.number(),
                      refusal->detail));
   return false;
 }

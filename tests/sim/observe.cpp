@@ -183,24 +183,24 @@ void World::compare_store(const Host& h) {
   const kv::Store& store = h.node->store();
   tally_.count(Count::digests_recomputed);
   if (store.recomputed_digest() != store.digest())
-    return fail(fmt::format("L20: server {}: its digest is not that of its items", h.number()));
+    return fail(fmt::format("L20: server {}: its digest does not match its items", h.number()));
   if (h.node->applied_index().value != safety_.committed().size()) return;
   tally_.count(Count::stores_compared);
   if (store.revision() != history_.revision() || store.size() != history_.keys())
-    return fail(fmt::format("L20: server {} has revision {} and {} keys, right is {} and {}",
+    return fail(fmt::format("L20: server {} has revision {} and {} keys, expected {} and {}",
                             h.number(), store.revision(), store.size(), history_.revision(),
                             history_.keys()));
   store.for_each([&](std::string_view key, const kv::Item& item) {
     const Seen here{true,          std::string(item.value.view()), item.json,
                     item.revision, item.create_revision,           item.version};
     if (here != history_.at_end(key))
-      fail(fmt::format("L20: server {} holds another '{}' than the model", h.number(), key));
+      fail(fmt::format("L20: server {} has a different '{}' than the model", h.number(), key));
   });
   const kv::LogTime now(history_.stamp());
   history_.for_newest_kept(kTokensCompared, [&](const std::string& token, std::uint64_t revision) {
     const kv::KeptResult* reply = store.idempotency_table().find(token, now);
     if (reply == nullptr || reply->result.revision != revision)
-      fail(fmt::format("K1: server {} does not know what became of '{}'", h.number(), token));
+      fail(fmt::format("K1: server {} has not kept the result of '{}'", h.number(), token));
   });
 }
 

@@ -175,7 +175,7 @@ Violation Safety::restarts(std::size_t server, std::uint64_t incarnation, std::u
   const Point point = mirror.acknowledged;
   if (point.index > view.base_index && term_at(point.index) != point.term)
     return "L10: server " + std::to_string(server) + " has lost entry " +
-           std::to_string(point.index) + ", which it had acknowledged: another one is there";
+           std::to_string(point.index) + ", which it had acknowledged: a different entry is there";
   mirror.entries.clear();
   mirror.base_index = view.base_index;
   mirror.base_term = view.base_term;

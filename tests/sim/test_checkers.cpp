@@ -508,7 +508,7 @@ TEST_CASE("a read below its requested revision is reported") {
 
 TEST_CASE("a command that no client has sent is reported") {
   History history;
-  CHECK(says(history.committed(9), "nobody"));
+  CHECK(says(history.committed(9), "no client"));
 }
 
 TEST_CASE("the same seed gives the same world, bit for bit, and another seed gives another world") {

@@ -174,7 +174,7 @@ void World::crash(Host& h, Crash how) {
 void World::resume(Host& h) {
   if (!h.paused) return;
   h.paused = false;
-  trace("server {} goes on", h.number());
+  trace("server {} resumes", h.number());
   for (node::Input& post : std::exchange(h.while_paused, {})) h.node->post(std::move(post));
   schedule_turn(h);
 }
@@ -260,7 +260,7 @@ void World::after_turn(Host& h, Instant deadline) {
       fail(fmt::format("server {} shut down and keeps space that it does not use", h.number()));
     for (const Client& client : clients_)
       if (client.host == h.number() && !client.open.empty())
-        fail(fmt::format("server {} shut down and owes client {} an answer", h.number(),
+        fail(fmt::format("server {} shut down without answering client {}", h.number(),
                          client.connection));
     crash(h, Crash::process);
     return after(between(faults_, {}, seconds(1)), Restart{h.number()});
@@ -388,7 +388,7 @@ Violation World::run() {
     if (!faulty_ && now_ > quiet_at_ + plan_.settle && doomed_) break;
     if (!faulty_ && now_ > quiet_at_ + plan_.settle)
       fail(fmt::format("liveness: {} {} ms after the last fault",
-                       moved_ ? "not well" : "no hand-over has succeeded", plan_.settle.ms()));
+                       moved_ ? "not recovered" : "no hand-over has succeeded", plan_.settle.ms()));
     else step();
     if (!faulty_ && queue_.empty()) break;
   }
