@@ -113,9 +113,9 @@ Result<server::Options> to_options(const ServerOptions& given) {
   if (options.request_timeout < api::kMinTimeout || options.request_timeout > api::kMaxTimeout)
     return Error{
         fmt::format("--request-timeout {}ms: expected 10ms to 60s", options.request_timeout.ms())};
-  // A restarted server waits only for kMaxLease, so a longer lease would be unsafe. A lease longer
-  // than the election timeout would delay elections beyond what the user configured.
-  if (options.max_lease > std::min(raft::kMaxLease, options.election_timeout))
+  // A restarted server waits only for kMaxLeaderLease, so a longer lease would be unsafe. A lease
+  // longer than the election timeout would delay elections beyond what the user configured.
+  if (options.max_lease > std::min(raft::kMaxLeaderLease, options.election_timeout))
     return Error{fmt::format(
         "--max-lease {}ms: expected at most 100ms and at most --election-timeout ({}ms)",
         options.max_lease.ms(), options.election_timeout.ms())};

@@ -46,7 +46,7 @@ bool ClientQueues::confirm(std::uint64_t connection, std::uint64_t batch,
     auto* read = std::get_if<WaitingRead>(&waiting);
     if (read == nullptr || read->index || read->batch >= batch) continue;
     read->index = ready.index;
-    if (!ready.lease) read->request.options.level = ReadLevel::linearizable;
+    if (!ready.leader_lease) read->request.options.level = ReadLevel::linearizable;
   }
   if (ready.index <= applied) return true;
   unapplied_.emplace_back(ready.index, connection);

@@ -21,7 +21,7 @@ std::optional<raft::ReadIndex> ReadBatcher::ask(raft::Term term,
   if (!leader) return std::nullopt;
   if (asking_connections_.empty() && gathering_connections_.empty()) return std::nullopt;
   // A repeated request always uses a heartbeat round, not the lease.
-  const bool lease = !gathering_needs_round_ && asking_connections_.empty();
+  const bool leader_lease = !gathering_needs_round_ && asking_connections_.empty();
   asking_connections_.insert(asking_connections_.end(), gathering_connections_.begin(),
                              gathering_connections_.end());
   gathering_connections_.clear();
@@ -31,7 +31,7 @@ std::optional<raft::ReadIndex> ReadBatcher::ask(raft::Term term,
   asked_term_ = term;
   asked_leader_ = leader;
   ask_again_at_ = now + patience;
-  return raft::ReadIndex{++asked_id_, lease};
+  return raft::ReadIndex{++asked_id_, leader_lease};
 }
 
 std::vector<std::uint64_t> ReadBatcher::answered(std::uint64_t id) {

@@ -38,8 +38,8 @@ void Node::on(ClientRead&& read) {
     case ReadLevel::lease:
       // This turn's clock is later than the read's arrival, so a lease that holds now covers the
       // read.
-      step(raft::LeaseRead{});
-      index = raft_.lease_index(now_);
+      step(raft::LeaderLeaseRead{});
+      index = raft_.leader_lease_index(now_);
       break;
     case ReadLevel::linearizable: break;
   }

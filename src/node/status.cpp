@@ -42,8 +42,8 @@ Status Node::status(Instant now) const {
   status.cluster_id = state_.configuration().cluster_id;
   status.cluster_seen = raft_.cluster_seen();
   status.leader_fresh = status.leader.has_value() &&
-                        now - raft_.leader_heard_at() <= raft_.config().election_timeout * 2;
-  status.caught_up = state_.index() >= raft_.leader_commit_heard() && state_.index().value > 0;
+                        now - raft_.leader_heard().at <= raft_.config().election_timeout * 2;
+  status.caught_up = state_.index() >= raft_.leader_heard().commit && state_.index().value > 0;
   status.regressed = raft_.has_regressed(raft_.config().self);
   status.log_entries = raft_.log().size();
   status.log_bytes = raft_.log().bytes();

@@ -55,7 +55,7 @@ void Raft::campaign() {
 
 void Raft::become_candidate(Campaign why) {
   if (current_term() >= kMaxTerm) {  // E16: a term never leaves its range
-    output_->notes.push_back(fmt::format("{} is the last one -> no election", name(kMaxTerm)));
+    output_->notes.push_back(fmt::format("{} is the largest term -> no election", name(kMaxTerm)));
     return become_follower(std::nullopt);
   }
   if (put_off_by_promise()) return;  // its own vote is a vote, too

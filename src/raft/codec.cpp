@@ -70,7 +70,7 @@ struct Encode {
     w.u64(m.leader_commit.value);
     w.i64(m.log_time.value);
     w.u64(m.round);
-    w.u32(m.lease_ms);
+    w.u32(m.leader_lease_ms);
     w.u64(m.echo);
     w.i64(m.age.ns);
     w.u8(static_cast<std::uint8_t>(m.write_block));
@@ -94,14 +94,14 @@ struct Encode {
     w.u8(kReadIndexRequest);
     w.u64(m.term.value);
     w.u64(m.id);
-    w.u8(m.lease ? 1 : 0);
+    w.u8(m.leader_lease ? 1 : 0);
   }
   void operator()(const ReadIndexReply& m) {
     w.u8(kReadIndexReply);
     w.u64(m.term.value);
     w.u64(m.id);
     w.u64(m.read_index.value);
-    w.u8(m.lease ? 1 : 0);
+    w.u8(m.leader_lease ? 1 : 0);
   }
   void operator()(const InstallSnapshot& m) {
     w.u8(kInstallSnapshot);
@@ -155,7 +155,7 @@ Result<Message> read_append_entries(ByteReader& r) {
   m.log_time = read_log_time(r);
   const std::uint32_t count = r.u32();
   if (count > r.remaining() / kEntryOverhead) r.fail();
-  if (!r.ok()) return Error{"AppendEntries: cut short, or out of range"};
+  if (!r.ok()) return Error{"AppendEntries: truncated, or a value is out of range"};
   m.entries.reserve(count);
   Index expected = m.prev_log_index.next();
   Term least = m.prev_log_term;
@@ -163,20 +163,20 @@ Result<Message> read_append_entries(ByteReader& r) {
     const std::string_view rest = r.bytes(r.remaining());
     const std::size_t length = entry_length(rest);
     if (length == 0 || length > rest.size())
-      return Error{fmt::format("AppendEntries: entry {} of {} is cut short", i + 1, count)};
+      return Error{fmt::format("AppendEntries: entry {} of {} is truncated", i + 1, count)};
     auto entry = decode_entry(SharedBytes::copy_of(rest.substr(0, length)));
     if (!entry) return std::move(entry).error();
     if (entry->index != expected || entry->term < least || entry->term > m.term)
       return Error{fmt::format(
-          "AppendEntries: entry ({}, term {}) where index {} and a term of {} "
-          "to {} was expected",
+          "AppendEntries: entry {} of term {}; expected index {} and a term of {} "
+          "to {}",
           entry->index.value, entry->term.value, expected.value, least.value, m.term.value)};
     expected = expected.next();
     least = entry->term;
     m.entries.push_back(std::move(entry.value()));
     r = ByteReader(rest.substr(length));
   }
-  if (!r.at_end()) return Error{"AppendEntries: bytes behind the last entry"};
+  if (!r.at_end()) return Error{"AppendEntries: unexpected bytes after the last entry"};
   return Message{std::move(m)};
 }
 
@@ -186,8 +186,9 @@ Message read_heartbeat(ByteReader& r) {
   m.leader_commit = Index(r.u64());
   m.log_time = read_log_time(r);
   m.round = r.u64();
-  m.lease_ms = r.u32();
-  if (m.lease_ms > kMaxLease.ms()) r.fail();  // a restart waits only for kMaxLease
+  m.leader_lease_ms = r.u32();
+  if (m.leader_lease_ms > kMaxLeaderLease.ms())
+    r.fail();  // a restart waits only for kMaxLeaderLease
   m.echo = r.u64();
   m.age = nanoseconds(r.i64());
   if (m.age < Duration{} || m.age > kMaxAge) r.fail();
@@ -256,7 +257,7 @@ Result<Message> read_small(std::uint8_t kind, ByteReader& r) {
       ReadIndexRequest m;
       m.term = Term(r.u64());
       m.id = r.u64();
-      m.lease = read_flag(r);
+      m.leader_lease = read_flag(r);
       return Message{m};
     }
     case kReadIndexReply: {
@@ -264,7 +265,7 @@ Result<Message> read_small(std::uint8_t kind, ByteReader& r) {
       m.term = Term(r.u64());
       m.id = r.u64();
       m.read_index = Index(r.u64());
-      m.lease = read_flag(r);
+      m.leader_lease = read_flag(r);
       return Message{m};
     }
     case kInstallSnapshot: return read_install_snapshot(r);
@@ -311,7 +312,7 @@ Result<Snapshot> decode_snapshot(ByteReader& r) {
       snapshot.last_term.value == 0 || snapshot.last_term > kMaxTerm || snapshot.chunk_bytes == 0 ||
       snapshot.chunk_bytes > kMaxChunk || snapshot.content_bytes == 0 ||
       snapshot.content_bytes > kMaxContent)
-    return Error{"snapshot: its identity is malformed"};
+    return Error{"snapshot: malformed identity"};
   auto decoded = decode_bootstrap(configuration);
   if (!decoded) return std::move(decoded).error();
   snapshot.configuration = std::move(decoded.value());
@@ -329,7 +330,7 @@ Result<Message> decode_message(std::string_view bytes) {
   if (!message) return message;
   if (kind != kAppendEntries && (!r.ok() || !r.at_end()))
     return Error{
-        fmt::format("message of kind {}: {} bytes do not fit its form", kind, bytes.size())};
+        fmt::format("message of kind {}: {} bytes do not match its format", kind, bytes.size())};
   if (term_of(*message) > kMaxTerm)
     return Error{
         fmt::format("message of kind {}: term {} is out of range", kind, term_of(*message).value)};

@@ -9,7 +9,7 @@
 namespace vesper::raft {
 
 // After a lease read, the leader requests leases for this long.
-inline constexpr Duration kLeaseWanted = seconds(1);
+inline constexpr Duration kLeaderLeaseWanted = seconds(1);
 
 struct Config {
   ServerId self;
@@ -20,7 +20,7 @@ struct Config {
   std::uint64_t seed = 0;
   Duration election_timeout = milliseconds(150);  // drawn from [this, 2 * this] (§5.6, §9.3)
   Duration heartbeat_interval = milliseconds(50);
-  Duration max_lease = kMaxLease;  // upper bound; 0: leases are off
+  Duration max_leader_lease = kMaxLeaderLease;  // upper bound; 0: leases are off
   // How long a majority waits for silent servers before it founds a cluster.
   Duration found_after = seconds(5);
   // Bytes of entries in one AppendEntries. A single larger entry is still sent.

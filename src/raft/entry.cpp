@@ -62,7 +62,8 @@ Result<Entry> decode_entry(const SharedBytes& bytes) {
   const std::size_t length = entry_length(bytes.view());
   if (length == 0) return Error{"entry: length out of bounds"};
   if (length > bytes.size())
-    return Error{fmt::format("entry: {} bytes claimed, {} there", length, bytes.size())};
+    return Error{
+        fmt::format("entry: its length is {} bytes, but only {} are left", length, bytes.size())};
   const std::string_view view = bytes.view().substr(0, length);
   ByteReader r(view);
   r.u32();

@@ -46,7 +46,7 @@ struct Propose {
 // or if the answer takes too long.
 struct ReadIndex {
   std::uint64_t id = 0;
-  bool lease = false;  // every read of the batch accepts the leader lease instead of a round
+  bool leader_lease = false;  // every read of the batch accepts the leader lease instead of a round
 };
 
 // Hands leadership to `to`, or to any fit server (thesis 3.10). Has no effect if this server does
@@ -55,8 +55,8 @@ struct TransferLeadership {
   std::optional<ServerId> to;
 };
 // A read arrived that a leader lease would answer. The leader requests leases for a while
-// (kLeaseWanted).
-struct LeaseRead {};
+// (kLeaderLeaseWanted).
+struct LeaderLeaseRead {};
 
 // What a server reports about itself in every handshake, even in one that it refuses.
 struct PeerState {
@@ -121,8 +121,8 @@ struct EndOfTurn {
   Index applied = kAllApplied;  // the log is not compacted beyond this
 };
 
-using Event = std::variant<Received, Persisted, Propose, ReadIndex, LeaseRead, PeerUp, PeerSaid,
-                           PeerGone, SnapshotStored, ChunkRead, ChunkStored, ReceiveFailed,
-                           DiskSpace, TransferLeadership, DeadlinePassed, EndOfTurn>;
+using Event = std::variant<Received, Persisted, Propose, ReadIndex, LeaderLeaseRead, PeerUp,
+                           PeerSaid, PeerGone, SnapshotStored, ChunkRead, ChunkStored,
+                           ReceiveFailed, DiskSpace, TransferLeadership, DeadlinePassed, EndOfTurn>;
 
 }  // namespace vesper::raft

@@ -96,7 +96,7 @@ std::optional<Index> Raft::take_entries(ServerId from, std::vector<Entry>& entri
 
 void Raft::on_heartbeat(ServerId from, const Heartbeat& m) {
   if (!hear_leader(from, m.leader_commit, m.log_time) || notice_regress(from, m)) return;
-  promise_.give(m.lease_ms, now_);
+  promise_.give(m.leader_lease_ms, now_);
   commit_to(std::min(m.leader_commit, proven_index_));
   freshness_.learn(m, commit_index_, now_);
   contact_.write_block = m.write_block;
@@ -112,7 +112,7 @@ void Raft::on_read_index_reply(const ReadIndexReply& m) {
   if (follower == nullptr || !follower->leader) return;
   contact_.learn_commit(m.read_index);
   commit_to(std::min(m.read_index, proven_index_));
-  output_->reads.push_back({m.id, m.read_index, m.lease});
+  output_->reads.push_back({m.id, m.read_index, m.leader_lease});
 }
 
 // ---- votes --------------------------------------------------------------------------------
@@ -126,22 +126,11 @@ VoteRefusal Raft::judge_vote(ServerId from, const VoteRequest& m) const {
     return VoteRefusal::leader_fresh;
   if (promise_.binds(now_)) return VoteRefusal::promised;  // a hand-over is no exception
   if (log_.empty())
-    if (const auto refusal = judge_founding_vote(from, m); refusal != VoteRefusal::none)
+    if (const auto refusal = founding_.judge_vote(from, m, hard_state_, now_);
+        refusal != VoteRefusal::none)
       return refusal;
   if (!log_.allows_vote(m.last_log_index, m.last_log_term)) return VoteRefusal::log_behind;
   return VoteRefusal::none;
-}
-
-// Judges a vote request on a server without a log. It may vote for a candidate of a cluster; the
-// candidate's log decides whether that vote counts (C10). It helps to found a cluster only if it
-// may found one itself, and in no term in which it may have voted before it lost its disk (E4).
-VoteRefusal Raft::judge_founding_vote(ServerId from, const VoteRequest& m) const {
-  if (!m.cluster_id.is_none())
-    return founding_.may_join(m.cluster_id) ? VoteRefusal::none : VoteRefusal::other_cluster;
-  if (founding_.cluster_seen({})) return VoteRefusal::other_cluster;
-  if (!founding_.is_allowed(now_)) return VoteRefusal::founding_waits;
-  const bool again = m.term == current_term() && hard_state_.voted_for == from;
-  return m.term > founding_.term_floor() || again ? VoteRefusal::none : VoteRefusal::old_term;
 }
 
 // Two servers that ask at the same instant would split the vote: this server lets `candidate` go

@@ -84,6 +84,19 @@ std::optional<Id128> Founding::cluster_seen(Id128 own) const {
   return std::nullopt;
 }
 
+// A server without a log may vote for a candidate of a cluster; the candidate's log decides whether
+// that vote counts (C10). It helps to found a cluster only if it may found one itself, and in no
+// term in which it may have voted before it lost its disk (E4).
+VoteRefusal Founding::judge_vote(ServerId from, const VoteRequest& m, const HardState& own,
+                                 Instant now) const {
+  if (!m.cluster_id.is_none())
+    return may_join(m.cluster_id) ? VoteRefusal::none : VoteRefusal::other_cluster;
+  if (cluster_seen({})) return VoteRefusal::other_cluster;
+  if (!is_allowed(now)) return VoteRefusal::founding_waits;
+  const bool again = m.term == own.current_term && own.voted_for == from;
+  return m.term > term_floor_ || again ? VoteRefusal::none : VoteRefusal::old_term;
+}
+
 bool Founding::may_join(Id128 cluster) const {
   return seen_.empty() || std::find(seen_.begin(), seen_.end(), cluster) != seen_.end();
 }
@@ -114,7 +127,7 @@ std::vector<std::string> Founding::news(Instant now) {
   std::vector<std::string> news;
   if (const auto at = holder(); at && said_ != 0) {
     said_ = 0;
-    news.push_back(fmt::format("{} has a log -> found no cluster beside it", name(*at)));
+    news.push_back(fmt::format("{} has a log -> found no second cluster", name(*at)));
   }
   const Instant until = waits_until();
   if (until == kNever) return news;
@@ -127,7 +140,7 @@ std::vector<std::string> Founding::news(Instant now) {
       names += fmt::format("{}{} ({})", names.empty() ? "" : ", ", name(server.id), server.address);
   news.push_back(
       fmt::format("no word from {} that it holds no data -> found a cluster without it in {} s; if "
-                  "it has the data of a cluster, start it before",
+                  "it has the data of a cluster, start it first",
                   names, left));
   return news;
 }

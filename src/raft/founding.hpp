@@ -31,9 +31,10 @@ class Founding {
   // The first cluster other than `own` that a server of the list has named. It is kept until this
   // process ends.
   std::optional<Id128> cluster_seen(Id128 own) const;
-  // True if a server without a log may vote for a candidate of this cluster: it has seen no other
-  // cluster.
-  bool may_join(Id128 cluster) const;
+  // Why this server, which has no log, refuses the vote that `from` requests, if it does. `own`:
+  // this server's hard state.
+  VoteRefusal judge_vote(ServerId from, const VoteRequest& m, const HardState& own,
+                         Instant now) const;
   // True if the process of every other server has reported an empty log, or if a majority has been
   // reachable for `patience` and the others have reported nothing. False once any cluster was seen.
   bool is_allowed(Instant now) const;
@@ -48,9 +49,6 @@ class Founding {
   // New log lines about what founding waits for: a server with a log, or, once a second, the silent
   // servers and the time left. Repeats no line.
   std::vector<std::string> news(Instant now);
-  // This server may have lost its disk after voting in this term or in an earlier one. In those
-  // terms it does not vote to found a cluster.
-  Term term_floor() const { return term_floor_; }
 
  private:
   struct Other {
@@ -59,6 +57,8 @@ class Founding {
     bool empty = false, has_log = false;
   };
 
+  // True if this server may vote for a candidate of this cluster: it has seen no other cluster.
+  bool may_join(Id128 cluster) const;
   bool majority_is_there() const;
   void see(Id128 cluster);
   void review_majority(Instant now);
@@ -68,6 +68,8 @@ class Founding {
   const std::vector<Voter> listed_;
   std::map<ServerId, Other> others_;
   std::vector<Id128> seen_;  // at most two: enough for one to differ from any `own` cluster
+  // This server may have lost its disk after voting in this term or in an earlier one. In those
+  // terms it does not vote to found a cluster.
   Term term_floor_;
   // Start of the wait: since then a majority is reachable, and no server has shown a log.
   Instant waits_since_ = kNever;

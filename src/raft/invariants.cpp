@@ -31,8 +31,8 @@ void Raft::check_invariants() const {
   const auto* leader = std::get_if<Leader>(&role_);
   if (leader == nullptr) return;
   // The leader's own promise outlasts the lease to which it contributes.
-  VESPER_ASSERT(!lease_index(now_) || !electorate_.self_counts() ||
-                leader->own_lease_until <= promise_.until());
+  VESPER_ASSERT(!leader_lease_index(now_) || !electorate_.self_counts() ||
+                leader->own_leader_lease_until <= promise_.until());
   VESPER_ASSERT(hard_state_.voted_for == config_.self);
   VESPER_ASSERT(log_.last_index() >= leader->term_start);  // L6
   VESPER_ASSERT(leader->term_start <= log_.base_index() ||

@@ -62,7 +62,8 @@ void Raft::become_leader() {
     // other servers, registers those that recently sent something: a connection to a dead machine
     // may stay open for long.
     for (Voter& voter : founded.voters)
-      if (voter.id == config_.self || voted.contains(voter.id) || answering_as(voter.id))
+      if (voter.id == config_.self || voted.contains(voter.id) ||
+          peers_.answering_as(voter.id, now_))
         voter.incarnation = known.at(voter.id);
     append(make_entry(Index(1), current_term(), EntryType::bootstrap, stamp, Origin{},
                       encode_bootstrap(founded)));
@@ -85,10 +86,6 @@ void Raft::on_propose(Propose propose) {
   }
 }
 
-std::optional<Incarnation> Raft::answering_as(ServerId id) const {
-  return peers_.answering_as(id, now_ - config_.election_timeout * 2);
-}
-
 // Registers the incarnation of a voter that was unknown at the bootstrap. C2: only after an entry
 // of this term is committed.
 void Raft::register_voters() {
@@ -96,9 +93,9 @@ void Raft::register_voters() {
   if (commit_index_ < leader.term_start) return;
   const std::vector<Voter> voters = electorate_.configuration().voters;
   for (const Voter& voter : voters) {
-    const auto incarnation = answering_as(voter.id);
+    const auto incarnation = peers_.answering_as(voter.id, now_);
     if (voter.incarnation.value != 0 || !incarnation) continue;
-    output_->notes.push_back(fmt::format("server {} is new here -> register incarnation {}",
+    output_->notes.push_back(fmt::format("server {} has no registered incarnation -> register {}",
                                          voter.id.value, to_hex(incarnation->value)));
     append(make_entry(log_.last_index().next(), current_term(), EntryType::registration,
                       log_time(now_), Origin{}, encode_registration(voter.id, *incarnation)));
@@ -162,19 +159,9 @@ void Raft::send_append(ServerId id, Progress& progress) {
   send(id, std::move(m), kTermOnly, is_bulk ? Channel::bulk : Channel::control);
 }
 
-// The progress that a reply belongs to. Null if this server does not lead, or if the reply comes
-// from another incarnation: the disk of that incarnation is gone.
-Progress* Raft::progress_of(ServerId id, Incarnation incarnation) {
-  auto* leader = std::get_if<Leader>(&role_);
-  if (leader == nullptr) return nullptr;
-  const auto it = leader->progress.find(id);
-  if (it == leader->progress.end()) return nullptr;
-  if (it->second.incarnation.value == 0) it->second.incarnation = incarnation;
-  return it->second.incarnation == incarnation ? &it->second : nullptr;
-}
-
 void Raft::on_append_reply(ServerId from, Incarnation incarnation, const AppendReply& m) {
-  Progress* progress = progress_of(from, incarnation);
+  auto* leader = std::get_if<Leader>(&role_);
+  Progress* progress = leader == nullptr ? nullptr : leader->progress_of(from, incarnation);
   if (progress == nullptr) return;
   progress->news(now_);
   if (m.success) {
@@ -226,10 +213,12 @@ void Raft::advance_commit() {
 void Raft::send_heartbeats(Heartbeats which) {
   auto& leader = std::get<Leader>(role_);
   ++leader.round;  // K4: never reused, so that an old reply confirms nothing new
-  leader.sent.add({leader.round, now_, lease_to_ask()}, which);
+  leader.sent.add({leader.round, now_, leader.leader_lease_to_ask(config_.max_leader_lease, now_)},
+                  which);
   // The leader also gives this promise, and stays bound by it after it steps down.
-  promise_.give(leader.sent.newest().lease_ms, now_);
-  leader.own_lease_until = std::max(leader.own_lease_until, leader.sent.newest().lease_end());
+  promise_.give(leader.sent.newest().leader_lease_ms, now_);
+  leader.own_leader_lease_until =
+      std::max(leader.own_leader_lease_until, leader.sent.newest().leader_lease_end());
   const RoundFacts facts = round_facts();
   for (auto& [id, progress] : leader.progress)
     if (which == Heartbeats::regular || progress.owes < kMostOwed)
@@ -247,14 +236,14 @@ void Raft::send_heartbeat(ServerId id, Progress& progress, const RoundFacts& fac
 // Sends the newest round's heartbeat to one follower between rounds. The promise that it requests
 // begins now.
 void Raft::repeat_round(ServerId id, Progress& progress) {
-  promise_.give(std::get<Leader>(role_).sent.newest().lease_ms, now_);
+  promise_.give(std::get<Leader>(role_).sent.newest().leader_lease_ms, now_);
   send_heartbeat(id, progress, round_facts());
 }
 
 void Raft::on_heartbeat_reply(ServerId from, Incarnation incarnation, const HeartbeatReply& m) {
   auto* leader = std::get_if<Leader>(&role_);
   if (leader == nullptr || m.round > leader->round) return;
-  Progress* const known = progress_of(from, incarnation);
+  Progress* const known = leader->progress_of(from, incarnation);
   if (known == nullptr) return;
   Progress& progress = *known;
   if (m.disk == DiskHealth::regressed) return on_regressed(from, progress);
@@ -317,12 +306,12 @@ void Raft::leader_deadline() {
   if (now_ < leader.next_heartbeat) return;
   // Thesis 6.2 (E11): a leader that has not heard from a quorum for two election timeouts steps
   // down, and sends nothing more as leader.
-  if (const Duration patience = config_.election_timeout * 2; now_ - leader_heard_at() > patience) {
+  if (const Duration patience = config_.election_timeout * 2; now_ - leader_heard().at > patience) {
     output_->notes.push_back(fmt::format("no majority heard for {} ms -> step down in {}",
                                          patience.ms(), name(current_term())));
     return become_follower(std::nullopt);
   }
-  clock_.set(log_time(now_), now_, leader_heard_at() + config_.election_timeout * 2);
+  clock_.set(log_time(now_), now_, leader_heard().at + config_.election_timeout * 2);
   leader.next_heartbeat = now_ + config_.heartbeat_interval;
   ask_stalled();
   review_hand_over();
@@ -347,16 +336,16 @@ void Raft::on_read_index(const ReadIndex& read) {
   if (auto* leader = std::get_if<Leader>(&role_)) {
     leader->gathering.local.push_back(read.id);
   } else if (const auto to = this->leader()) {
-    send(*to, ReadIndexRequest{current_term(), read.id, read.lease}, kTermOnly);
+    send(*to, ReadIndexRequest{current_term(), read.id, read.leader_lease}, kTermOnly);
   }
 }
 
 void Raft::on_read_index_request(ServerId from, const ReadIndexRequest& m) {
   auto* leader = std::get_if<Leader>(&role_);
   if (leader == nullptr) return;
-  if (m.lease) {
-    on_lease_read();
-    if (const auto index = lease_index(now_))
+  if (m.leader_lease) {
+    on_leader_lease_read();
+    if (const auto index = leader_lease_index(now_))
       return send(from, ReadIndexReply{current_term(), m.id, *index, true}, kTermOnly);
   }
   leader->gathering.remote.emplace_back(from, m.id);

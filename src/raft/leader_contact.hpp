@@ -8,6 +8,14 @@
 
 namespace vesper::raft {
 
+// What Raft::leader_heard() returns. On a follower: when it last heard from the current leader, and
+// the highest commit index that a leader had reported by then. On a leader: when it last heard from
+// a majority, and the index that it has to commit before it knows what is committed.
+struct LeaderHeard {
+  Instant at;    // Instant{}: never
+  Index commit;  // 0: none
+};
+
 class LeaderContact {
  public:
   // A message of the current term's leader has arrived. `commit`: the commit index in that message.
@@ -32,8 +40,8 @@ class LeaderContact {
   bool is_fresh(Instant now, Duration election_timeout) const {
     return ever_ && !gone_ && now - heard_at_ < election_timeout;
   }
-  Instant heard_at() const { return heard_at_; }  // Instant{}: never
-  Index commit() const { return commit_; }        // the highest that any leader reported
+  // The commit index is the highest that any leader reported.
+  LeaderHeard heard() const { return {heard_at_, commit_}; }
 
   // Whether the leader takes writes, as of its last heartbeat.
   WriteBlock write_block = WriteBlock::none;

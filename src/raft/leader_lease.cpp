@@ -14,7 +14,7 @@ namespace vesper::raft {
 bool Raft::put_off_by_promise() {
   if (!promise_.binds(now_)) return false;
   const Duration apart = nanoseconds(prng_.between(0, kFastFailover.ns));
-  output_->notes.push_back(fmt::format("promised no vote for another {} ms -> campaign then",
+  output_->notes.push_back(fmt::format("promised no vote for another {} ms -> defer the campaign",
                                        (promise_.until() - now_).ms() + 1));
   role_ = Follower{std::nullopt, promise_.until() + apart};
   return true;
@@ -22,24 +22,24 @@ bool Raft::put_off_by_promise() {
 
 // ---- the leader's lease -------------------------------------------------------------------
 
-void Raft::on_lease_read() {
-  if (auto* leader = std::get_if<Leader>(&role_)) leader->lease_wanted_until = now_ + kLeaseWanted;
+void Raft::on_leader_lease_read() {
+  if (auto* leader = std::get_if<Leader>(&role_))
+    leader->leader_lease_wanted_until = now_ + kLeaderLeaseWanted;
 }
 
-std::uint32_t Raft::lease_to_ask() const {
-  const auto& leader = std::get<Leader>(role_);
-  if (now_ >= leader.lease_wanted_until || leader.hand_over) return 0;
-  return static_cast<std::uint32_t>(std::min(config_.max_lease, kMaxLease).ms());
+std::uint32_t Leader::leader_lease_to_ask(Duration max_leader_lease, Instant now) const {
+  if (now >= leader_lease_wanted_until || hand_over) return 0;
+  return static_cast<std::uint32_t>(std::min(max_leader_lease, kMaxLeaderLease).ms());
 }
 
 // Why this is linearizable: `now` was read after the read arrived, and the returned index is the
 // state of the same turn, however long the process was suspended in between. At `now` no other
 // leader had been elected, so everything acknowledged by then is at or below commit_index_. That
 // instant is within the read. K3: not before the first commit of the term.
-std::optional<Index> Raft::lease_index(Instant now) const {
+std::optional<Index> Raft::leader_lease_index(Instant now) const {
   const auto* leader = std::get_if<Leader>(&role_);
   if (leader == nullptr || commit_index_ < leader->term_start) return std::nullopt;
-  if (now >= leader->leased_until(electorate_)) return std::nullopt;
+  if (now >= leader->leader_lease_until(electorate_)) return std::nullopt;
   return commit_index_;
 }
 
@@ -50,7 +50,7 @@ std::optional<Index> Raft::lease_index(Instant now) const {
 Heartbeat Raft::heartbeat_to(const Progress& progress, const RoundFacts& facts) const {
   const auto& leader = std::get<Leader>(role_);
   Heartbeat m{current_term(), commit_index_, log_time(now_), leader.round};
-  m.lease_ms = leader.sent.newest().lease_ms;
+  m.leader_lease_ms = leader.sent.newest().leader_lease_ms;
   m.write_block = facts.write_block;
   m.acknowledged = progress.match_index;
   m.acknowledged_term = log_.term_at(progress.match_index).value_or(Term(0));
@@ -76,7 +76,7 @@ void Raft::on_heartbeat_answered(Progress& progress, const HeartbeatReply& m) {
   if (at == nullptr) return;
   progress.heard_at = std::max(progress.heard_at, at->sent_at);
   progress.acked_at = std::max(progress.acked_at, at->sent_at);
-  progress.lease_until = std::max(progress.lease_until, at->lease_end());
+  progress.leader_lease_until = std::max(progress.leader_lease_until, at->leader_lease_end());
 }
 
 // Keeps what a leader knew about the freshness of its state. It remains true after the leader steps
@@ -85,20 +85,26 @@ void Raft::remember_freshness() {
   if (is_leader()) freshness_.remember(fresh_as_of());
 }
 
-// An instant at which a majority was still in this leader's term: each server of that majority
-// answered, in this term, a heartbeat that was sent then or later. So no later leader existed, and
-// everything acknowledged by then is at or below commit_index_. K3: commit_index_ covers everything
-// that older terms committed only once an entry of this term is committed.
-std::optional<Instant> Raft::confirmed_at() const {
+// Each server of the majority answered, in this term, a heartbeat that was sent then or later. So
+// no later leader existed, and everything acknowledged by then is at or below `committed`. K3:
+// `committed` covers everything that older terms committed only once an entry of this term is
+// committed.
+std::optional<Instant> Leader::confirmed_at(const Electorate& electorate, Index committed,
+                                            Instant now) const {
+  if (committed < term_start) return std::nullopt;
+  return acked_by_quorum(electorate, now);
+}
+
+RoundFacts Raft::round_facts() const {
   const auto& leader = std::get<Leader>(role_);
-  if (commit_index_ < leader.term_start) return std::nullopt;
-  return leader.acked_by_quorum(electorate_, now_);
+  return {write_block(), leader.confirmed_at(electorate_, commit_index_, now_)};
 }
 
 std::optional<Instant> Raft::fresh_as_of() const {
   const std::optional<Instant> as_of = freshness_.as_of(commit_index_);
-  const std::optional<Instant> confirmed = is_leader() ? confirmed_at() : std::nullopt;
-  return std::max(as_of, confirmed);
+  const auto* leader = std::get_if<Leader>(&role_);
+  if (leader == nullptr) return as_of;
+  return std::max(as_of, leader->confirmed_at(electorate_, commit_index_, now_));
 }
 
 }  // namespace vesper::raft

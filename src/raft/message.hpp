@@ -80,8 +80,8 @@ struct Heartbeat {
   Index leader_commit;
   LogTime log_time;
   std::uint64_t round = 0;  // never reused within a term
-  // A server that replies grants no vote for 1.1 × this duration. At most kMaxLease.
-  std::uint32_t lease_ms = 0;
+  // A server that replies grants no vote for 1.1 × this duration. At most kMaxLeaderLease.
+  std::uint32_t leader_lease_ms = 0;
   // How fresh leader_commit is (raft/freshness.hpp). The leader has received a reply from this
   // follower with the stamp `echo`. A majority followed the leader at the instant `age` before
   // that, or later. An `echo` of 0: not known.
@@ -122,15 +122,15 @@ struct TimeoutNow {
 // Thesis 6.4 for reads on a follower: "which index must I have applied?"
 struct ReadIndexRequest {
   Term term;
-  std::uint64_t id = 0;  // never reused by a process
-  bool lease = false;    // the leader lease is enough, without a round
+  std::uint64_t id = 0;       // never reused by a process
+  bool leader_lease = false;  // the leader lease is enough, without a round
 };
 
 struct ReadIndexReply {
   Term term;
   std::uint64_t id = 0;
   Index read_index;
-  bool lease = false;  // the answer rests on the leader lease
+  bool leader_lease = false;  // the answer rests on the leader lease
 };
 
 // Figure 13, InstallSnapshot: one chunk in its stored form. Without data it asks how many chunks of

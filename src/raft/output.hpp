@@ -33,7 +33,7 @@ struct HeldEnvelope {
 struct ReadReady {
   std::uint64_t id = 0;
   Index index;
-  bool lease = false;  // based on the leader lease, not on a round
+  bool leader_lease = false;  // based on the leader lease, not on a round
 };
 
 // Requests a chunk of a stored snapshot. ChunkRead answers.

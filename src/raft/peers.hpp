@@ -11,6 +11,9 @@ namespace vesper::raft {
 
 class Peers {
  public:
+  // A peer that has sent nothing for `patience` no longer counts as answering.
+  explicit Peers(Duration patience) : patience_(patience) {}
+
   // A connection to the peer is established, and its handshake has passed.
   void connected(ServerId id, Incarnation incarnation, Instant now) {
     peers_[id] = Peer{true, incarnation, now};
@@ -32,11 +35,12 @@ class Peers {
     if (at == peers_.end() || !at->second.up) return std::nullopt;
     return at->second.incarnation;
   }
-  // Like connected_as, but only if the peer has sent something at or after `since`, because a
-  // connection can outlive the machine at its other end.
-  std::optional<Incarnation> answering_as(ServerId id, Instant since) const {
+  // Like connected_as, but only if the peer has sent something lately, because a connection can
+  // outlive the machine at its other end.
+  std::optional<Incarnation> answering_as(ServerId id, Instant now) const {
     const auto at = peers_.find(id);
-    if (at == peers_.end() || !at->second.up || at->second.heard_at < since) return std::nullopt;
+    if (at == peers_.end() || !at->second.up || now - at->second.heard_at > patience_)
+      return std::nullopt;
     if (at->second.incarnation.value == 0) return std::nullopt;
     return at->second.incarnation;
   }
@@ -47,6 +51,8 @@ class Peers {
     Incarnation incarnation;
     Instant heard_at;  // when it last sent something under this incarnation
   };
+
+  const Duration patience_;
   std::map<ServerId, Peer> peers_;
 };
 

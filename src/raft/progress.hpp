@@ -55,7 +55,7 @@ struct Progress {
   Instant heard_at;  // when the newest heartbeat that it has answered was sent
   // The same, but Instant{} until this incarnation has answered a heartbeat.
   Instant acked_at;
-  Instant lease_until;               // its promise outlasts this instant
+  Instant leader_lease_until;        // its promise outlasts this instant
   DiskHealth disk = DiskHealth::ok;  // from its newest reply
   std::uint64_t stamp = 0;           // from its newest reply; 0: none yet
   Instant stamped_at;                // when that reply arrived

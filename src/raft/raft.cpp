@@ -32,6 +32,7 @@ Raft::Raft(Config config, RecoveredState durable, Instant now)
       proven_index_(durable.commit_index),
       snapshot_(std::move(durable.snapshot)),
       disk_base_(durable.base),
+      peers_(config_.election_timeout * 2),
       pace_(config_.election_timeout),
       clock_(log_.last_time(), now),
       freshness_(config_.seed, now),
@@ -63,7 +64,7 @@ void Raft::step(Instant now, Event event, Output& output) {
     void operator()(Persisted& e) { raft.on_persisted(e); }
     void operator()(Propose& e) { raft.on_propose(std::move(e)); }
     void operator()(ReadIndex& e) { raft.on_read_index(e); }
-    void operator()(LeaseRead&) { raft.on_lease_read(); }
+    void operator()(LeaderLeaseRead&) { raft.on_leader_lease_read(); }
     void operator()(PeerUp& e) { raft.on_peer_up(e); }
     void operator()(PeerSaid& e) { raft.on_peer_said(e.id, e.state); }
     void operator()(PeerGone& e) { raft.on_peer_gone(e.id); }
@@ -290,15 +291,11 @@ void Raft::start_clock() {
   clock_.set(std::max(start, log_.last_time()), now_, now_ + config_.election_timeout * 2);
 }
 
-Instant Raft::leader_heard_at() const {
+LeaderHeard Raft::leader_heard() const {
   const auto* leader = std::get_if<Leader>(&role_);
-  return leader == nullptr ? contact_.heard_at() : leader->heard_by_quorum(electorate_, now_);
-}
-
-Index Raft::leader_commit_heard() const {
-  const auto* leader = std::get_if<Leader>(&role_);
+  if (leader == nullptr) return contact_.heard();
   // A new leader does not know what is committed before it has committed an entry itself (§8).
-  return leader == nullptr ? contact_.commit() : std::max(commit_index_, leader->term_start);
+  return {leader->heard_by_quorum(electorate_, now_), std::max(commit_index_, leader->term_start)};
 }
 
 void Raft::on_peer_up(const PeerUp& peer) {
@@ -394,10 +391,10 @@ Instant Raft::next_deadline() const {
     }
     Instant operator()(const Candidate& r) const { return std::min(r.round_deadline, r.again.at); }
     Instant operator()(const Leader& r) const {
-      const bool waits = r.hand_over && !r.hand_over->sent && leases_over_at > now;
-      return waits ? std::min(r.next_heartbeat, leases_over_at) : r.next_heartbeat;
+      const bool waits = r.hand_over && !r.hand_over->sent && promises_over_at > now;
+      return waits ? std::min(r.next_heartbeat, promises_over_at) : r.next_heartbeat;
     }
-    Instant now, leases_over_at;
+    Instant now, promises_over_at;
   };
   return std::visit(Next{now_, promise_.over_elsewhere_at()}, role_);
 }

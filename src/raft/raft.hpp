@@ -60,22 +60,14 @@ class Raft {
   // True if the server `id` lacks entries that it has acknowledged. Known of this server itself,
   // and, to a leader, of the other voters.
   bool has_regressed(ServerId id) const;
-  // A cluster that a server of the list belongs to and that is not this server's own.
-  std::optional<Id128> cluster_seen() const;
+  std::optional<Id128> cluster_seen() const;  // another cluster that a server of the list named
   const Founding& founding() const { return founding_; }
   PeerState peer_state() const;  // reported in handshakes
-  // On a follower: when it last heard from the current leader, and the highest commit index that a
-  // leader had reported by then. On a leader: when it last heard from a majority, and the index
-  // that it has to commit before it knows what is committed. Instant{} and 0: never.
-  Instant leader_heard_at() const;
-  Index leader_commit_heard() const;
+  LeaderHeard leader_heard() const;
   // The index that a read must see, if this server holds a leader lease at `now`.
-  std::optional<Index> lease_index(Instant now) const;
-  // This server grants no vote before this instant, not even to itself.
+  std::optional<Index> leader_lease_index(Instant now) const;
   Instant promised_until() const { return promise_.until(); }
-  // Everything that was acknowledged to any client before this instant is at or below
-  // commit_index().
-  std::optional<Instant> fresh_as_of() const;
+  std::optional<Instant> fresh_as_of() const;  // Freshness::as_of, for commit_index()
   // The cluster's clock: a leader's own, or extrapolated from what the leader sent last.
   LogTime log_time(Instant now) const;
 
@@ -111,7 +103,6 @@ class Raft {
   void adopt_snapshot(const Snapshot& snapshot);
   void install(const Snapshot& snapshot);
   void plan_compaction();
-  Index kept_for_followers(Index to);
   void compact_log(Index applied);
   void send_snapshot(ServerId id, Progress& progress);
   void begin_transfer(ServerId id, Progress& progress);
@@ -130,20 +121,17 @@ class Raft {
   void on_vote_request(ServerId from, const VoteRequest& m);
   void hold_back(ServerId candidate);
   VoteRefusal judge_vote(ServerId from, const VoteRequest& m) const;
-  VoteRefusal judge_founding_vote(ServerId from, const VoteRequest& m) const;
   bool hear_leader(ServerId from, Index leader_commit, std::optional<LogTime> log_time);
   // regress.cpp
   bool notice_regress(ServerId from, const Heartbeat& m);
   void on_regressed(ServerId from, Progress& progress);
   // leader_lease.cpp
   bool put_off_by_promise();
-  void on_lease_read();
-  std::uint32_t lease_to_ask() const;
-  RoundFacts round_facts() const { return {write_block(), confirmed_at()}; }
+  void on_leader_lease_read();
+  RoundFacts round_facts() const;
   Heartbeat heartbeat_to(const Progress& progress, const RoundFacts& facts) const;
   void remember_freshness();
   void on_heartbeat_answered(Progress& progress, const HeartbeatReply& m);
-  std::optional<Instant> confirmed_at() const;
   // candidate.cpp
   void maybe_fast_start();
   void campaign();  // a pre-vote round, then an election
@@ -153,7 +141,6 @@ class Raft {
   void count_votes();
   // transfer.cpp
   void on_disk_space(const DiskSpace& space);
-  bool is_fit(const Voter& voter) const;
   void on_transfer_leadership(const TransferLeadership& transfer);
   void maybe_send_timeout_now();
   void review_hand_over();
@@ -161,15 +148,12 @@ class Raft {
   void take_over();
   // leader.cpp
   void become_leader();
-  Progress* progress_of(ServerId id, Incarnation incarnation);
   void on_propose(Propose propose);
   void on_append_reply(ServerId from, Incarnation incarnation, const AppendReply& m);
   void on_heartbeat_reply(ServerId from, Incarnation incarnation, const HeartbeatReply& m);
   void on_read_index_request(ServerId from, const ReadIndexRequest& m);
   void on_read_index(const ReadIndex& read);
   void register_voters();
-  // The incarnation of a connected server that has sent something within two election timeouts.
-  std::optional<Incarnation> answering_as(ServerId id) const;
   void replicate_to(ServerId id, Progress& progress);
   void send_append(ServerId id, Progress& progress);
   void send_heartbeats(Heartbeats which);
@@ -203,8 +187,7 @@ class Raft {
   Peers peers_;
   LeaderContact contact_;
   ElectionPace pace_;
-  // This disk lacks entries that were acknowledged. Stays set until the process ends.
-  bool regressed_ = false;
+  bool regressed_ = false;  // this disk lacks acknowledged entries; never cleared
   DiskRoom room_;
   LogClock clock_;
   VotePromise promise_;

@@ -29,10 +29,9 @@ bool Raft::notice_regress(ServerId from, const Heartbeat& m) {
     regressed_ = true;
     output_->alarms.push_back(fmt::format(
         "the log ends at {}, but this server has acknowledged entry {} to the leader of {}: its "
-        "data "
-        "directory is an older copy, or its disk has lost what was synced -> take no part. Stop "
-        "this "
-        "server and put the newest data directory back; if there is none, give it an empty one",
+        "data directory is an older copy, or its disk has lost synced data -> neither vote nor "
+        "acknowledge. Stop this server and restore its newest data directory; if there is none, "
+        "give it an empty one",
         log_.last_index().value, m.acknowledged.value, name(current_term())));
   }
   // Round 0 confirms nothing: neither leadership nor a lease.
@@ -46,9 +45,8 @@ void Raft::on_regressed(ServerId from, Progress& progress) {
   if (std::exchange(progress.regressed, true)) return;
   output_->alarms.push_back(fmt::format(
       "{} lacks entries that it has acknowledged, up to {}: its data directory is an older copy, "
-      "or "
-      "its disk has lost what was synced -> it counts for nothing. Stop it and put its newest data "
-      "directory back; if there is none, give it an empty one",
+      "or its disk has lost synced data -> do not count it. Stop it and restore its newest data "
+      "directory; if there is none, give it an empty one",
       name(from), progress.match_index.value));
 }
 

@@ -14,17 +14,18 @@ void AskAgain::add(ServerId voter, Instant when) {
   at = std::min(at, when);
 }
 
-namespace {
-
-// The progress of another voter under the incarnation that counts. Null: it counts for nothing.
-const Progress* counted(const Leader& leader, const Electorate& electorate, const Voter& voter) {
-  const auto at = leader.progress.find(voter.id);
-  if (at == leader.progress.end() || !electorate.counts(voter, at->second.incarnation))
-    return nullptr;
-  return &at->second;
+Progress* Leader::progress_of(ServerId id, Incarnation incarnation) {
+  const auto at = progress.find(id);
+  if (at == progress.end()) return nullptr;
+  if (at->second.incarnation.value == 0) at->second.incarnation = incarnation;
+  return at->second.incarnation == incarnation ? &at->second : nullptr;
 }
 
-}  // namespace
+const Progress* Leader::counted(const Electorate& electorate, const Voter& voter) const {
+  const auto at = progress.find(voter.id);
+  if (at == progress.end() || !electorate.counts(voter, at->second.incarnation)) return nullptr;
+  return &at->second;
+}
 
 template <typename Value>
 std::optional<Value> Leader::reached(const Electorate& electorate, Value own,
@@ -32,7 +33,7 @@ std::optional<Value> Leader::reached(const Electorate& electorate, Value own,
   return electorate.quorum().reached([&](const Voter& voter) -> std::optional<Value> {
     if (electorate.is_self(voter.id))
       return electorate.self_counts() ? std::optional(own) : std::nullopt;
-    const Progress* const other = counted(*this, electorate, voter);
+    const Progress* const other = counted(electorate, voter);
     return other == nullptr ? std::nullopt : std::optional(other->*member);
   });
 }
@@ -41,7 +42,7 @@ std::optional<Index> Leader::matched_by_quorum(const Electorate& electorate, Ind
   return electorate.quorum().reached([&](const Voter& voter) -> std::optional<Index> {
     if (electorate.is_self(voter.id))
       return electorate.self_counts() ? std::optional(durable) : std::nullopt;
-    const Progress* const other = counted(*this, electorate, voter);
+    const Progress* const other = counted(electorate, voter);
     return other == nullptr || other->regressed ? std::nullopt : std::optional(other->match_index);
   });
 }
@@ -55,14 +56,15 @@ std::optional<Instant> Leader::acked_by_quorum(const Electorate& electorate, Ins
   return at == Instant{} ? std::nullopt : at;  // Instant{}: a voter has answered none yet
 }
 
-Instant Leader::leased_until(const Electorate& electorate) const {
-  return reached(electorate, own_lease_until, &Progress::lease_until).value_or(Instant{});
+Instant Leader::leader_lease_until(const Electorate& electorate) const {
+  return reached(electorate, own_leader_lease_until, &Progress::leader_lease_until)
+      .value_or(Instant{});
 }
 
 bool Leader::is_confirmed(std::uint64_t wanted, const Electorate& electorate) const {
   return electorate.quorum().holds([&](const Voter& voter) {
     if (electorate.is_self(voter.id)) return electorate.self_counts();
-    const Progress* const other = counted(*this, electorate, voter);
+    const Progress* const other = counted(electorate, voter);
     return other != nullptr && other->acked_round >= wanted;
   });
 }

@@ -86,14 +86,19 @@ struct Leader {
   Instant next_heartbeat;
   std::uint64_t round = 0;  // of the newest heartbeat sent
   SentRounds sent;
-  ReadRound reading;           // in flight
-  ReadRound gathering;         // for the next round
-  Instant lease_wanted_until;  // the leader requests leases until then
-  Instant own_lease_until;     // its own promise outlasts this instant
+  ReadRound reading;                  // in flight
+  ReadRound gathering;                // for the next round
+  Instant leader_lease_wanted_until;  // the leader requests leases until then
+  Instant own_leader_lease_until;     // its own promise outlasts this instant
   std::optional<HandOver> hand_over;
   // After a hand-over failed, the leader pauses before it tries again.
   Instant no_hand_over_before;
 
+  // The progress that a reply belongs to. Null if the reply comes from another incarnation: the
+  // disk of that incarnation is gone.
+  Progress* progress_of(ServerId id, Incarnation incarnation);
+  // The progress of another voter under the incarnation that counts. Null: it counts for nothing.
+  const Progress* counted(const Electorate& electorate, const Voter& voter) const;
   // The largest index that is durable at a quorum. `durable`: the durable index of this server's
   // own log (L10).
   std::optional<Index> matched_by_quorum(const Electorate& electorate, Index durable) const;
@@ -101,10 +106,20 @@ struct Leader {
   Instant heard_by_quorum(const Electorate& electorate, Instant now) const;
   // A quorum has answered, in this term, heartbeats that were sent at this instant or later.
   std::optional<Instant> acked_by_quorum(const Electorate& electorate, Instant now) const;
+  // An instant at which a majority was still in this leader's term. Nothing: unknown.
+  // `committed`: this server's commit index.
+  std::optional<Instant> confirmed_at(const Electorate& electorate, Index committed,
+                                      Instant now) const;
+  // The lease that the next heartbeat round requests, in ms. 0: none.
+  std::uint32_t leader_lease_to_ask(Duration max_leader_lease, Instant now) const;
   // When the leader lease ends. Instant{}: there is none.
-  Instant leased_until(const Electorate& electorate) const;
+  Instant leader_lease_until(const Electorate& electorate) const;
   // True if a quorum has answered a heartbeat of this round or of a later one.
   bool is_confirmed(std::uint64_t round, const Electorate& electorate) const;
+  // Returns `to`, or a lower index if a follower in or after a snapshot transfer needs the entries
+  // after that index. Entries after `tail` are kept anyway. A follower that has made no progress
+  // for `patience` is ignored.
+  Index kept_for_followers(Index to, Index tail, Duration patience, Instant now);
 
  private:
   // The largest value of a Progress member that a quorum has reached. `own`: this server's value.

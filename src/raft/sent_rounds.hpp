@@ -20,11 +20,11 @@ enum class Heartbeats : std::uint8_t {
 struct SentRound {
   std::uint64_t round = 0;
   Instant sent_at;
-  std::uint32_t lease_ms = 0;
+  std::uint32_t leader_lease_ms = 0;
 
   // The leader counts on 0.9 × the requested lease, from when it sent the round. The server that
   // replies keeps its promise for 1.1 × the lease, from when it received the round.
-  Instant lease_end() const { return sent_at + milliseconds(lease_ms) * 9 / 10; }
+  Instant leader_lease_end() const { return sent_at + milliseconds(leader_lease_ms) * 9 / 10; }
 };
 
 class SentRounds {

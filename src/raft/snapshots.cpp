@@ -90,14 +90,12 @@ void Raft::plan_compaction() {
 // S10: a follower in a transfer will need the entries after the snapshot. After the transfer it
 // needs them until it has caught up to the tail. Otherwise it would receive one snapshot after
 // another and never reach the log.
-Index Raft::kept_for_followers(Index to) {
-  auto* leader = std::get_if<Leader>(&role_);
-  if (leader == nullptr || log_.bytes() > config_.log_kept_bytes) return to;
-  for (auto& [id, progress] : leader->progress) {
-    if (!progress.kept_at || now_ - *progress.kept_at >= config_.transfer_patience()) continue;
+Index Leader::kept_for_followers(Index to, Index tail, Duration patience, Instant now) {
+  for (auto& [id, follower] : progress) {
+    if (!follower.kept_at || now - *follower.kept_at >= patience) continue;
     const Index needs =
-        progress.transfer ? progress.transfer->snapshot.last_index : progress.match_index;
-    if (!progress.transfer && needs >= compact_to_) progress.kept_at.reset();
+        follower.transfer ? follower.transfer->snapshot.last_index : follower.match_index;
+    if (!follower.transfer && needs >= tail) follower.kept_at.reset();
     else to = std::min(to, needs);
   }
   return to;
@@ -107,7 +105,9 @@ void Raft::compact_log(Index applied) {
   log_.sweep(kCompactedPerTurn, kCompactedBytesPerTurn);
   Index to = std::min({compact_to_, snapshot_.last_index, applied});
   if (to <= log_.base_index()) return;
-  to = kept_for_followers(to);
+  if (auto* leader = std::get_if<Leader>(&role_);
+      leader != nullptr && log_.bytes() <= config_.log_kept_bytes)
+    to = leader->kept_for_followers(to, compact_to_, config_.transfer_patience(), now_);
   // Entries that are committed in this turn are not applied yet.
   if (output_->committed_first.value != 0)
     to = std::min(to, Index(output_->committed_first.value - 1));
@@ -171,7 +171,8 @@ void Raft::on_chunk_read(const ChunkRead& read) {
 
 void Raft::on_install_snapshot_reply(ServerId from, Incarnation incarnation,
                                      const InstallSnapshotReply& m) {
-  Progress* progress = progress_of(from, incarnation);
+  auto* leader = std::get_if<Leader>(&role_);
+  Progress* progress = leader == nullptr ? nullptr : leader->progress_of(from, incarnation);
   if (progress == nullptr) return;
   if (m.done) {
     if (m.match_index > log_.last_index()) return;
@@ -202,7 +203,7 @@ void Raft::on_install_snapshot_reply(ServerId from, Incarnation incarnation,
     return progress->become_snapshot(snapshot_);
   if (m.next_chunk > 0) {
     ++transfers_resumed_;
-    output_->notes.push_back(fmt::format("{} has {} of {} chunks -> go on from there", name(from),
+    output_->notes.push_back(fmt::format("{} has {} of {} chunks -> resume there", name(from),
                                          m.next_chunk, transfer.snapshot.chunks()));
   }
   transfer.answered = true;

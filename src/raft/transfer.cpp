@@ -12,10 +12,19 @@ namespace {
 
 // How much longer than the leader's own promise the promises of others may last by the leader's
 // clock, if their clocks are as slow as leases allow (docs/raft.md).
-constexpr Duration kPromiseSkew = kMaxLease * 11 / 10 * 2 / 9;
+constexpr Duration kPromiseSkew = kMaxLeaderLease * 11 / 10 * 2 / 9;
 // The largest number of unsent entries at a fit target. More would not arrive before the hand-over
 // is abandoned.
 constexpr std::uint64_t kMostBehind = 1024;
+
+// True if this voter would win an election and could lead: it has answered a heartbeat that was
+// sent at `heard_since` or later, it receives entries in a pipeline, its disk is healthy, and the
+// few entries that it lacks are in flight.
+bool is_fit(const Progress& progress, Index last_index, Instant heard_since) {
+  return progress.disk == DiskHealth::ok && progress.state == Progress::State::replicate &&
+         !progress.arrival_asked && progress.next_index.value + kMostBehind > last_index.value &&
+         progress.heard_at >= heard_since;
+}
 
 }  // namespace
 
@@ -30,8 +39,9 @@ DiskHealth Raft::disk_health() const {
 
 void Raft::on_disk_space(const DiskSpace& space) {
   if (space.full != room_.is_full())
-    output_->notes.push_back(space.full ? "no space for more log -> take what still fits, vote on"
-                                        : "space for the log again -> take entries");
+    output_->notes.push_back(
+        space.full ? "no space for more log -> accept only entries that fit, keep voting"
+                   : "space for the log again -> accept entries");
   room_.update(space);
 }
 
@@ -47,9 +57,9 @@ WriteBlock Raft::write_block() const {
   if (leader == nullptr) return contact_.write_block;
   const auto answers = [&](const Voter& voter, auto&& is_well) {
     if (electorate_.is_self(voter.id)) return electorate_.self_counts() && is_well(disk_health());
-    const auto it = leader->progress.find(voter.id);
-    return it != leader->progress.end() && electorate_.counts(voter, it->second.incarnation) &&
-           now_ - it->second.heard_at <= config_.election_timeout * 2 && is_well(it->second.disk);
+    const Progress* const other = leader->counted(electorate_, voter);
+    return other != nullptr && now_ - other->heard_at <= config_.election_timeout * 2 &&
+           is_well(other->disk);
   };
   const auto quorum_with = [&](auto&& is_well) {
     return electorate_.quorum().holds([&](const Voter& voter) { return answers(voter, is_well); });
@@ -70,19 +80,6 @@ bool Raft::takes_proposals() const {
 
 // ---- the leader's side --------------------------------------------------------------------
 
-// True if this voter would win an election and could lead: it answers, it receives entries in a
-// pipeline, its disk is healthy, and the few entries that it lacks are in flight.
-bool Raft::is_fit(const Voter& voter) const {
-  const auto& leader = std::get<Leader>(role_);
-  const auto it = leader.progress.find(voter.id);
-  if (it == leader.progress.end()) return false;
-  const Progress& progress = it->second;
-  return electorate_.counts(voter.id, progress.incarnation) && progress.disk == DiskHealth::ok &&
-         progress.state == Progress::State::replicate && !progress.arrival_asked &&
-         progress.next_index.value + kMostBehind > log_.last_index().value &&
-         now_ - progress.heard_at <= config_.election_timeout;
-}
-
 void Raft::on_transfer_leadership(const TransferLeadership& transfer) {
   auto* leader = std::get_if<Leader>(&role_);
   if (leader == nullptr || leader->hand_over || transfer.to == config_.self) return;
@@ -90,7 +87,10 @@ void Raft::on_transfer_leadership(const TransferLeadership& transfer) {
   const Voter* best = nullptr;
   for (const Voter& voter : electorate_.configuration().voters) {
     if (voter.id == config_.self || (transfer.to && voter.id != *transfer.to)) continue;
-    if (!is_fit(voter)) continue;
+    const Progress* const progress = leader->counted(electorate_, voter);
+    if (progress == nullptr ||
+        !is_fit(*progress, log_.last_index(), now_ - config_.election_timeout))
+      continue;
     const auto match = [&](const Voter& v) { return leader->progress.at(v.id).match_index; };
     if (best == nullptr || match(voter) > match(*best)) best = &voter;
   }
@@ -116,7 +116,7 @@ void Raft::maybe_send_timeout_now() {
 void Raft::review_hand_over() {
   auto& leader = std::get<Leader>(role_);
   if (leader.hand_over && now_ >= leader.hand_over->deadline) {
-    output_->notes.push_back(fmt::format("{} did not take over in {} ms -> lead on",
+    output_->notes.push_back(fmt::format("{} did not take over in {} ms -> keep leading",
                                          name(leader.hand_over->to),
                                          config_.election_timeout.ms()));
     leader.hand_over.reset();

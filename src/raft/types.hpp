@@ -36,7 +36,7 @@ inline constexpr LogTime kMaxLogTime{std::int64_t{1} << 62};
 // No leader requests a longer lease, and no server promises one. This is a constant and not a
 // setting, because a restarted server waits until every promise that it may have made to any leader
 // has ended.
-inline constexpr Duration kMaxLease = milliseconds(100);
+inline constexpr Duration kMaxLeaderLease = milliseconds(100);
 // A leader's statement that is older than this is not used for freshness.
 inline constexpr Duration kMaxAge = seconds(24 * 3600);
 

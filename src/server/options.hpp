@@ -44,7 +44,7 @@ struct Options {
   Duration election_timeout = milliseconds(150);  // each timeout is drawn from [this, 2 * this]
   Duration heartbeat = milliseconds(50);
   // The longest leader lease this node asks for as leader; 0: none.
-  Duration max_lease = raft::kMaxLease;
+  Duration max_lease = raft::kMaxLeaderLease;
   // How long a majority of a new list waits for servers that do not respond before it founds a
   // cluster.
   Duration found_after = seconds(5);

@@ -68,7 +68,7 @@ raft::Config raft_config(const Options& options, raft::Incarnation incarnation) 
   config.heartbeat_interval = options.heartbeat;
   config.log_tail_bytes = options.log_tail_bytes;
   config.log_tail_entries = options.log_tail_entries;
-  config.max_lease = options.max_lease;
+  config.max_leader_lease = options.max_lease;
   config.found_after = options.found_after;
   return config;
 }

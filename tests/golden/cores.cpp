@@ -105,7 +105,7 @@ void Cores::execute(Server& server) {
   for (const raft::ReadReady& read : output.reads) {
     write_down(Trace::brief,
                fmt::format("{} may answer read {} once it has applied {}{}", id, read.id,
-                           read.index.value, read.lease ? ", by the lease" : ""));
+                           read.index.value, read.leader_lease ? ", by the lease" : ""));
     server.reads.push_back(read);
   }
 }
@@ -321,7 +321,7 @@ raft::RecoveredState Cores::recover(const Disk& disk) const {
 }
 
 void Cores::start_long_ago(ServerId id) {
-  const Instant now = std::exchange(now_, now_ - raft::kMaxLease * 11 / 10);
+  const Instant now = std::exchange(now_, now_ - raft::kMaxLeaderLease * 11 / 10);
   start(id);
   now_ = now;
 }

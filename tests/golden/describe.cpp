@@ -48,7 +48,7 @@ struct Words {
     return fmt::format("{} term {}, log {}{}{}", m.pre_vote ? "pre-vote?" : "vote?", m.term.value,
                        position(m.last_log_index, m.last_log_term),
                        m.cluster_id.is_none() ? ", no cluster" : "",
-                       m.transfer ? ", asked to" : "");
+                       m.transfer ? ", for a hand-over" : "");
   }
   std::string operator()(const raft::VoteReply& m) const {
     return fmt::format("{} for term {} {}, term {}", m.pre_vote ? "pre-vote" : "vote",
@@ -66,12 +66,12 @@ struct Words {
                        m.prev_log_index.value, position(m.hint_index, m.hint_term));
   }
   std::string operator()(const raft::Heartbeat& m) const {
-    return fmt::format("heartbeat term {}, commit {}, round {}{}", m.term.value,
-                       m.leader_commit.value, m.round,
-                       (m.lease_ms > 0 ? fmt::format(", lease {} ms", m.lease_ms) : "") +
-                           (m.write_block == raft::WriteBlock::full      ? ", writes blocked"
-                            : m.write_block == raft::WriteBlock::waiting ? ", writes wait"
-                                                                         : ""));
+    return fmt::format(
+        "heartbeat term {}, commit {}, round {}{}", m.term.value, m.leader_commit.value, m.round,
+        (m.leader_lease_ms > 0 ? fmt::format(", lease {} ms", m.leader_lease_ms) : "") +
+            (m.write_block == raft::WriteBlock::full      ? ", writes blocked"
+             : m.write_block == raft::WriteBlock::waiting ? ", writes wait"
+                                                          : ""));
   }
   std::string operator()(const raft::HeartbeatReply& m) const {
     return fmt::format("heartbeat ok term {}, round {}, received {}{}", m.term.value, m.round,
@@ -81,11 +81,12 @@ struct Words {
     return fmt::format("timeout now term {}", m.term.value);
   }
   std::string operator()(const raft::ReadIndexRequest& m) const {
-    return fmt::format("read? term {}, id {}{}", m.term.value, m.id, m.lease ? ", lease" : "");
+    return fmt::format("read? term {}, id {}{}", m.term.value, m.id,
+                       m.leader_lease ? ", lease" : "");
   }
   std::string operator()(const raft::ReadIndexReply& m) const {
     return fmt::format("read ok term {}, id {}, index {}{}", m.term.value, m.id, m.read_index.value,
-                       m.lease ? ", lease" : "");
+                       m.leader_lease ? ", lease" : "");
   }
   std::string operator()(const raft::InstallSnapshot& m) const {
     const std::string which = position(m.snapshot.last_index, m.snapshot.last_term);
@@ -144,7 +145,7 @@ std::string describe(const raft::Entry& entry) {
       for (const raft::Voter& voter : configuration.voters) {
         if (voter.id != configuration.voters.front().id) text += " ";
         text += fmt::format("{}", voter.id.value);
-        text += voter.incarnation.value == 0 ? std::string(" unmet")
+        text += voter.incarnation.value == 0 ? std::string(" unregistered")
                                              : fmt::format(" as {:x}", voter.incarnation.value);
       }
       return text + ")";
@@ -199,7 +200,7 @@ std::optional<std::string> property(const Cores::Server& server, const std::stri
     return joined(words);
   }
   if (name == "lease") {  // the index that a read must see
-    const auto index = raft.lease_index(now);
+    const auto index = raft.leader_lease_index(now);
     return index ? fmt::format("{}", index->value) : "none";
   }
   if (name == "staleness") {

@@ -58,7 +58,7 @@ void Safety::sent(const Subject& from, raft::ServerId to, const raft::Message& m
   const auto* request = std::get_if<raft::VoteRequest>(&message);
   const bool asks_beforehand = request != nullptr && request->pre_vote;
   if (!asks_beforehand && raft::term_of(message) > disk.hard_state.current_term)
-    fail(fmt::format("E2: server {} speaks in term {}, its disk knows {}", from.id.value,
+    fail(fmt::format("E2: server {} sends term {}, but its disk has {}", from.id.value,
                      raft::term_of(message).value, disk.hard_state.current_term.value));
   if (const auto* reply = std::get_if<raft::VoteReply>(&message);
       reply != nullptr && reply->granted() && !reply->pre_vote) {
@@ -67,12 +67,12 @@ void Safety::sent(const Subject& from, raft::ServerId to, const raft::Message& m
       fail(fmt::format("E4: server {} votes for {} and {} in term {}", from.id.value,
                        vote->second.value, to.value, reply->for_term.value));
     if (disk.hard_state.current_term == reply->for_term && disk.hard_state.voted_for != to)
-      fail(fmt::format("E2: server {} grants a vote that its disk does not know", from.id.value));
+      fail(fmt::format("E2: server {} grants a vote that is not on its disk", from.id.value));
   }
   const auto* ack = std::get_if<raft::AppendReply>(&message);
   if (ack != nullptr && ack->success && disk.hard_state.current_term == ack->term &&
       disk.durable_index() < ack->match_index)
-    fail(fmt::format("L10: server {} acknowledges up to {}, its disk holds {}", from.id.value,
+    fail(fmt::format("L10: server {} acknowledges up to {}, but its disk holds {}", from.id.value,
                      ack->match_index.value, disk.durable_index().value));
   const auto* done = std::get_if<raft::InstallSnapshotReply>(&message);
   if (done != nullptr && done->done && disk.durable_index() < done->match_index)
@@ -117,11 +117,11 @@ void Safety::check_lease(const std::vector<Subject>& subjects, const Subject& su
                          Instant now) {
   for (const Subject& holder : subjects) {
     if (holder.raft == nullptr) continue;
-    const auto index = holder.raft->lease_index(now);
+    const auto index = holder.raft->leader_lease_index(now);
     if (!index) continue;
     if (index->value < committed_.size())
-      fail(fmt::format("server {} holds a lease at {}, {} entries are committed", holder.id.value,
-                       index->value, committed_.size()));
+      fail(fmt::format("server {} holds a lease at {}, but {} entries are committed",
+                       holder.id.value, index->value, committed_.size()));
     if (subject.raft->is_leader() && subject.raft->current_term() > holder.raft->current_term())
       fail(fmt::format("server {} leads term {} while server {} holds a lease of term {}",
                        subject.id.value, subject.raft->current_term().value, holder.id.value,
@@ -149,7 +149,7 @@ void Safety::check_commits(const std::vector<Subject>& subjects, const Subject& 
   const raft::Raft& raft = *subject.raft;
   // S1: a snapshot contains only what is committed.
   if (raft.log().base_index() > committed())
-    return fail(fmt::format("S1: the log of server {} begins at {}, {} are committed",
+    return fail(fmt::format("S1: the log of server {} begins at {}, but only {} are committed",
                             subject.id.value, raft.log().base_index().value, committed().value));
   for (Index i = raft.log().first_index(); i <= raft.commit_index(); i = i.next()) {
     const raft::Entry& entry = raft.log().at(i);
@@ -185,7 +185,7 @@ void Safety::check_log_matching(const std::vector<Subject>& subjects, const Subj
     for (; i > base; i = Index(i.value - 1))
       if (mine.at(i).term != theirs.at(i).term || !(mine.at(i).bytes == theirs.at(i).bytes))
         return fail(
-            fmt::format("L1: the logs of servers {} and {} differ at {} under a later match",
+            fmt::format("L1: the logs of servers {} and {} differ at {} below an equal entry",
                         subject.id.value, other.id.value, i.value));
   }
 }

@@ -54,7 +54,7 @@ void Script::fail(const std::string& why) {
 
 std::uint64_t Script::number(const std::string& word) {
   const auto value = parse(word);
-  if (!value) fail("no number: " + word);
+  if (!value) fail("not a number: " + word);
   return value.value_or(0);
 }
 
@@ -68,7 +68,7 @@ raft::ServerId Script::server(const std::string& word) {
 Duration Script::duration(const std::string& word) {
   const bool ms = word.size() > 2 && word.substr(word.size() - 2) == "ms";
   if (ms) return milliseconds(static_cast<std::int64_t>(number(word.substr(0, word.size() - 2))));
-  if (word.empty() || word.back() != 's') fail("no duration: " + word);
+  if (word.empty() || word.back() != 's') fail("not a duration: " + word);
   return seconds(static_cast<std::int64_t>(number(word.substr(0, word.size() - 1))));
 }
 
@@ -78,7 +78,7 @@ bool Script::is_link(const std::string& word) const {
 
 Link Script::link(const std::string& word) {
   const std::size_t arrow = word.find("->");
-  if (arrow == std::string::npos) fail("no link: " + word);
+  if (arrow == std::string::npos) fail("not a link: " + word);
   if (arrow == std::string::npos) return {};
   return {server(word.substr(0, arrow)), server(word.substr(arrow + 2))};
 }
@@ -190,9 +190,9 @@ bool Script::messages(const Words& words) {
 }
 
 void Script::lease_read(raft::ServerId id) {
-  cores_->turn(id, {raft::LeaseRead{}});
+  cores_->turn(id, {raft::LeaderLeaseRead{}});
   if (!cores_->at(id).alive()) return fail("down");
-  if (const auto index = cores_->at(id).raft->lease_index(cores_->now()))
+  if (const auto index = cores_->at(id).raft->leader_lease_index(cores_->now()))
     say(fmt::format("{} holds a lease: may answer once it has applied {}", id.value, index->value));
   else cores_->turn(id, {raft::ReadIndex{++next_read_, true}});
 }
@@ -242,7 +242,7 @@ void Script::forge(const Words& words) {
     if (words[2] == "snapshot") m.data = SharedBytes::copy_of("forged");
     message = std::move(m);
   } else {
-    return fail("forge what? " + words[2]);
+    return fail("cannot forge this message: " + words[2]);
   }
   cores_->queue(to).push_back({cores_->at(to.first).incarnation, std::move(message)});
 }
@@ -350,7 +350,7 @@ void Script::set_disk(const Words& words) {
   for (; i + 1 < words.size(); i += 2) {
     if (words[i] == "term") disk.hard_state.current_term = raft::Term(number(words[i + 1]));
     else if (words[i] == "vote") disk.hard_state.voted_for = server(words[i + 1]);
-    else fail("disk: what is " + words[i]);
+    else fail("disk: unknown property: " + words[i]);
   }
   const Trace before = std::exchange(cores_->trace, Trace::off);
   cores_->start_long_ago(id);
@@ -394,7 +394,7 @@ bool Script::views(const Words& words) {
 //   lease (INDEX or none) staleness (of what it has committed: 50ms or unknown)
 // expect flight N
 void Script::expect(const Words& words) {
-  if (words.size() < 3) return fail("expect what?");
+  if (words.size() < 3) return fail("expect needs a server and a property");
   if (words[1] == "flight") {
     if (cores_->in_flight() != number(words[2]))
       fail(fmt::format("EXPECTED {} in flight, there are {}", words[2], cores_->in_flight()));

@@ -24,7 +24,7 @@ TEST_CASE("reads gather while a question is open") {
   const auto first = batcher.ask(kTerm, kLeader, Instant(0), kPatience);
   REQUIRE(first.has_value());
   CHECK(first->id == 41);
-  CHECK_FALSE(first->lease);
+  CHECK_FALSE(first->leader_lease);
   CHECK(batcher.deadline() == Instant(100));
 
   CHECK(batcher.join(2, ReadLevel::lease) == 2);
@@ -38,7 +38,7 @@ TEST_CASE("reads gather while a question is open") {
   const auto second = batcher.ask(kTerm, kLeader, Instant(99), kPatience);
   REQUIRE(second.has_value());
   CHECK(second->id == 42);
-  CHECK(second->lease);  // every read of it accepts one
+  CHECK(second->leader_lease);  // every read of it accepts one
   CHECK(batcher.answered(42) == Connections{2});
 }
 
@@ -57,7 +57,7 @@ TEST_CASE("a question is asked again under a new id") {
   }
   REQUIRE(again.has_value());
   CHECK(again->id == 2);
-  CHECK_FALSE(again->lease);  // a round, whatever lease there is
+  CHECK_FALSE(again->leader_lease);  // a round, whatever lease there is
   CHECK(batcher.answered(1).empty());
   CHECK(batcher.answered(2) == Connections{1, 2});
 }
@@ -74,5 +74,5 @@ TEST_CASE("the batcher forgets connections that are gone") {
   batcher.forget_reads();
   CHECK_FALSE(batcher.has_question());
   batcher.join(2, ReadLevel::lease);
-  CHECK(batcher.ask(kTerm, kLeader, Instant(0), kPatience)->lease);
+  CHECK(batcher.ask(kTerm, kLeader, Instant(0), kPatience)->leader_lease);
 }

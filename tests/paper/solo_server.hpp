@@ -60,7 +60,7 @@ class SoloServer {
     if (setup.term == 0 && !setup.log.empty())
       durable.hard_state.current_term = Term(setup.log.back());
     // The core starts so late that its earlier promises have expired.
-    raft_.emplace(std::move(config), std::move(durable), kStart - kMaxLease * 11 / 10);
+    raft_.emplace(std::move(config), std::move(durable), kStart - kMaxLeaderLease * 11 / 10);
     std::vector<Event> said;
     if (setup.log.empty() && !setup.alone)
       for (std::uint32_t i = 1; i < setup.servers; ++i)

@@ -10,9 +10,9 @@ using vesper::SharedBytes;
 
 namespace {
 
-Heartbeat asking(std::uint64_t term, std::uint32_t lease_ms) {
+Heartbeat asking(std::uint64_t term, std::uint32_t leader_lease_ms) {
   Heartbeat m = heartbeat(term);
-  m.lease_ms = lease_ms;
+  m.leader_lease_ms = leader_lease_ms;
   return m;
 }
 
@@ -32,22 +32,22 @@ SoloServer leader(Config tuning = {}) {
 
 // Asks for a lease and returns the heartbeats that ask k1 and k2 for it.
 std::vector<Heartbeat> ask(SoloServer& one) {
-  one.turn({LeaseRead{}, ReadIndex{1}});
+  one.turn({LeaderLeaseRead{}, ReadIndex{1}});
   return {one.one<Heartbeat>(k1), one.one<Heartbeat>(k2)};
 }
 
 bool holds(const SoloServer& one) {
-  return one.raft().lease_index(one.now()).has_value();
+  return one.raft().leader_lease_index(one.now()).has_value();
 }
 
 }  // namespace
 
 TEST_CASE("lease: a server that replies grants no vote for 1.1 times the lease, from receipt") {
-  for (const std::uint32_t lease_ms : {1u, 10u, 100u}) {
+  for (const std::uint32_t leader_lease_ms : {1u, 10u, 100u}) {
     SoloServer one;
-    one.receive(k1, asking(1, lease_ms));
+    one.receive(k1, asking(1, leader_lease_ms));
     one.turn({PeerGone{k1}});  // ends stickiness
-    one.wait(milliseconds(lease_ms) * 11 / 10 - Duration{1});
+    one.wait(milliseconds(leader_lease_ms) * 11 / 10 - Duration{1});
     one.receive(k2, pre_vote(2, 1, 1));
     CHECK(one.one<VoteReply>(k2).refusal == VoteRefusal::promised);
     one.receive(k2, vote(2, 1, 1));
@@ -100,7 +100,7 @@ TEST_CASE(
 TEST_CASE("lease: the leader counts 0.9 times the lease, from when the heartbeat left") {
   SoloServer one = leader();
   const auto asked = ask(one);
-  CHECK(asked[0].lease_ms == 100);
+  CHECK(asked[0].leader_lease_ms == 100);
   one.wait(milliseconds(40));
   one.receive(k1, answer(asked[0]));
   CHECK(holds(one));
@@ -116,7 +116,7 @@ TEST_CASE("lease: replies to heartbeats that asked for no lease give none") {
   SoloServer one = leader();
   one.turn({ReadIndex{1}});
   const Heartbeat asked = one.one<Heartbeat>(k1);
-  CHECK(asked.lease_ms == 0);
+  CHECK(asked.leader_lease_ms == 0);
   one.receive(k1, answer(asked));
   one.receive(k2, answer(asked));
   CHECK_FALSE(holds(one));
@@ -132,7 +132,7 @@ TEST_CASE("lease: all heartbeats of a round ask for the same lease") {
   one.acknowledge(k2, 3);
   const Heartbeat told = one.one<Heartbeat>(k1);
   CHECK(told.leader_commit == Index(3));
-  CHECK(told.lease_ms == 100);
+  CHECK(told.leader_lease_ms == 100);
 }
 
 TEST_CASE("lease: a reply from an incarnation that is not registered does not count") {
@@ -151,16 +151,16 @@ TEST_CASE("lease: a reply from an incarnation that is not registered does not co
 
 TEST_CASE("lease: heartbeats ask for the configured lease for a second after a lease read") {
   Config tuning;
-  tuning.max_lease = milliseconds(30);
+  tuning.max_leader_lease = milliseconds(30);
   SoloServer one = leader(tuning);
   one.turn({ReadIndex{1}});
-  CHECK(one.one<Heartbeat>(k1).lease_ms == 0);
+  CHECK(one.one<Heartbeat>(k1).leader_lease_ms == 0);
   const Heartbeat first = one.one<Heartbeat>(k1);
   one.receive(k1, answer(first));
-  CHECK(ask(one)[0].lease_ms == 30);
-  tuning.max_lease = Duration{};
+  CHECK(ask(one)[0].leader_lease_ms == 30);
+  tuning.max_leader_lease = Duration{};
   SoloServer none = leader(tuning);
-  CHECK(ask(none)[0].lease_ms == 0);
+  CHECK(ask(none)[0].leader_lease_ms == 0);
 }
 
 TEST_CASE("lease: a leader that steps down grants no vote before its own promise ends") {

@@ -15,7 +15,7 @@ TEST_CASE("rounds for reads, however many, do not evict the regular ones") {
     rounds.add({round, Instant{20}, 100}, Heartbeats::for_reads);
   REQUIRE(rounds.find(1) != nullptr);
   CHECK(rounds.find(1)->sent_at == Instant{10});
-  CHECK(rounds.find(9'999)->lease_ms == 100);
+  CHECK(rounds.find(9'999)->leader_lease_ms == 100);
   CHECK(rounds.find(5'000) == nullptr);
   CHECK(rounds.find(10'000) == nullptr);
   CHECK(rounds.newest().round == 9'999);

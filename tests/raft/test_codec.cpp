@@ -173,9 +173,9 @@ TEST_CASE(
     "a lease is refused if no restart would wait for its end, and so is an age out of range") {
   Heartbeat m{Term(9), Index(8), LogTime(7), 6, 100, 5, kMaxAge};
   CHECK(decode_message(bytes_of(m)).ok());
-  m.lease_ms = 101;
+  m.leader_lease_ms = 101;
   CHECK_FALSE(decode_message(bytes_of(m)).ok());
-  m.lease_ms = 0;
+  m.leader_lease_ms = 0;
   for (const Duration age : {nanoseconds(-1), kMaxAge + nanoseconds(1), nanoseconds(INT64_MAX)}) {
     m.age = age;
     CHECK_FALSE(decode_message(bytes_of(m)).ok());

@@ -127,8 +127,8 @@ class Run {
     if (!cores_.at(id).alive()) return;
     read_floor_.push_back(cores_.safety().committed());
     const bool lease = below(2) == 0;
-    if (lease) cores_.turn(id, {raft::LeaseRead{}});
-    if (const auto index = cores_.at(id).raft->lease_index(cores_.now()); lease && index) {
+    if (lease) cores_.turn(id, {raft::LeaderLeaseRead{}});
+    if (const auto index = cores_.at(id).raft->leader_lease_index(cores_.now()); lease && index) {
       ++by_lease_;
       if (*index < read_floor_.back()) wrong_ = "a lease read is older than what was committed";
       return;
@@ -159,7 +159,7 @@ class Run {
     for (Cores::Server& server : cores_.servers()) {
       for (const raft::ReadReady& ready : server.reads) {
         ++answered_;
-        if (ready.lease) ++by_lease_;
+        if (ready.leader_lease) ++by_lease_;
         if (ready.index < read_floor_[ready.id])
           wrong_ = fmt::format("K3, K4: read {} at {} is older than {}", ready.id,
                                ready.index.value, read_floor_[ready.id].value);

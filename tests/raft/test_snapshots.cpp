@@ -464,6 +464,6 @@ TEST_CASE(
   Core follower(1, lagging());
   follower.receive(0, InstallSnapshot{Term(4), snapshot_at(18, 3), 0, {}});
   REQUIRE(follower.raft.leader() == ServerId(0));
-  CHECK(follower.raft.leader_commit_heard() == Index(18));
+  CHECK(follower.raft.leader_heard().commit == Index(18));
   CHECK(follower.raft.commit_index() == Index(5));
 }

@@ -29,7 +29,7 @@ void World::ambush() {
   trace("ambush: server {} keeps a bare majority", *leads);
   for (std::size_t i = 0; i < loyal; ++i)
     at(strikes + between(faults_, {}, milliseconds(2)), Spring{others[i], host(others[i]).boot});
-  if (plan_.leases)
+  if (plan_.leader_leases)
     for (std::size_t c = 0; c < clients_.size(); ++c)
       for (std::int64_t n = faults_.between(3, 10); n > 0; --n)
         at(std::max(now_, strikes + between(faults_, milliseconds(-60), milliseconds(120))),
@@ -67,7 +67,7 @@ void World::isolate_compacted(Host& h) {
 
 void World::spring(Host& h) {
   trace("server {} is caught", h.number());
-  crash(h, chance(faults_, 20));
+  crash(h, draw_crash(20));
   after(between(faults_, milliseconds(1), milliseconds(6)), Restart{h.number()});
 }
 

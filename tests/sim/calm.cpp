@@ -11,7 +11,7 @@ void World::want_hand_over() {
   std::vector<std::size_t> healthy;
   for (const auto& h : hosts_)
     if (!h->outside && !h->wiped && !h->gone_for_good) healthy.push_back(h->number());
-  if (!plan_.leases || healthy.size() < 2) return;
+  if (!plan_.leader_leases || healthy.size() < 2) return;
   moved_ = false;
   clients_.emplace_back();
   Client& client = clients_.back();

@@ -151,7 +151,7 @@ void World::choose_read(Client& client, Operation& operation) {
   Prng& random = client.random;
   const std::int64_t dice = random.between(1, 100);
   if (dice <= 25) operation.level = Level::stale;
-  else if (dice <= 60 && plan_.leases) operation.level = Level::lease;
+  else if (dice <= 60 && plan_.leader_leases) operation.level = Level::lease;
   if (operation.level == Level::stale && chance(random, 40))
     operation.max_staleness = milliseconds(random.between(1, 400)).ns;
   // Read-your-writes on any server, sometimes with a slightly higher revision.
@@ -264,14 +264,14 @@ void World::poke(const Poke& poke) {
   if (poke.reads_on) {
     if (client.reads_on == 0) return;
     --client.reads_on;
-  } else if (poke.lease) {
+  } else if (poke.leader_lease) {
     operation.level = Operation::Level::lease;
   } else if (chance(client.random, 50)) {
     operation.kind = Operation::Kind::put;
     operation.value = fmt::format("v{}", ++values_);
   } else {
     choose_read(client, operation);
-    if (plan_.leases && chance(client.random, 50)) operation.level = Operation::Level::lease;
+    if (plan_.leader_leases && chance(client.random, 50)) operation.level = Operation::Level::lease;
     if (operation.level == Operation::Level::lease) operation.max_staleness.reset();
   }
   ask(client, std::move(operation));
@@ -335,7 +335,8 @@ void World::on_transferred(Client& client, const node::Ticket& ticket,
   }
   tally_.count(Count::transfers_done);
   if (client.mover && !std::exchange(moved_, true)) tally_.count(Count::hand_overs_in_the_calm);
-  if (to && *to != done->leader) return fail("K11: leadership went to another server than asked");
+  if (to && *to != done->leader)
+    return fail("K11: leadership went to a different server than requested");
   check(safety_.leads(done->leader.value, done->term.value));
 }
 
@@ -371,7 +372,7 @@ void World::on_answer(Client& client, const node::Ticket& ticket, std::size_t op
     client.highest = std::max(client.highest, read->revision);
     if (asked.min_revision > 0) tally_.count(Count::reads_from_revision);
     if (asked.level != Operation::Level::stale && read->level == node::ReadLevel::stale)
-      return fail("K8: a stale read that nobody asked for");
+      return fail("K8: a stale read that the client did not ask for");
     observe_read(host(client.host), asked, *read);
     if (client.reads_on > 0)
       at(now_, Poke{static_cast<std::size_t>(&client - clients_.data()), false, true});
@@ -401,7 +402,7 @@ void World::refused_full(Client& client, const Operation& asked) {
 std::optional<Age> World::age_of(const Host& h, const node::ReadResult& read) const {
   if (!read.staleness) return std::nullopt;
   Age age{read.staleness->ns, std::nullopt};
-  if (plan_.leases) age.as_of = (now_ - kBegin).ns - h.clock.in_world(*read.staleness).ns;
+  if (plan_.leader_leases) age.as_of = (now_ - kBegin).ns - h.clock.in_world(*read.staleness).ns;
   return age;
 }
 

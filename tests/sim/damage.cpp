@@ -33,7 +33,7 @@ Result<node::RecoveredNode> World::recover(Host& h) {
       tally_.count(Count::snapshots_fallen_back);
     return found;
   }
-  trace("server {} cannot do without it: {}", h.number(), found.error().what);
+  trace("server {} cannot recover without it: {}", h.number(), found.error().what);
   h.disk.flip_bit(newest, at, 0);
   return once();
 }

@@ -19,14 +19,14 @@ struct Describe {
                        m.granted() ? "yes" : "no", static_cast<int>(m.refusal), m.term.value);
   }
   std::string operator()(const raft::AppendEntries& m) const {
-    return fmt::format("append in term {}: {} entries behind {} of term {}, committed {}",
+    return fmt::format("append in term {}: {} entries after {} of term {}, committed {}",
                        m.term.value, m.entries.size(), m.prev_log_index.value,
                        m.prev_log_term.value, m.leader_commit.value);
   }
   std::string operator()(const raft::AppendReply& m) const {
     if (m.success)
       return fmt::format("appended up to {} in term {}", m.match_index.value, m.term.value);
-    return fmt::format("not behind {} in term {}, but perhaps {} of term {}",
+    return fmt::format("append after {} refused in term {}, hint {} of term {}",
                        m.prev_log_index.value, m.term.value, m.hint_index.value, m.hint_term.value);
   }
   std::string operator()(const raft::Heartbeat& m) const {
@@ -34,7 +34,7 @@ struct Describe {
                        m.leader_commit.value);
   }
   std::string operator()(const raft::HeartbeatReply& m) const {
-    return fmt::format("heartbeat {} heard in term {}, has {}", m.round, m.term.value,
+    return fmt::format("heartbeat {} answered in term {}, received up to {}", m.round, m.term.value,
                        m.received_index.value);
   }
   std::string operator()(const raft::ReadIndexRequest& m) const {
@@ -45,12 +45,12 @@ struct Describe {
   }
   std::string operator()(const raft::InstallSnapshot& m) const {
     return fmt::format("snapshot at {} in term {}: {} {}", m.snapshot.last_index.value,
-                       m.term.value, m.data.empty() ? "how far?" : "chunk", m.chunk);
+                       m.term.value, m.data.empty() ? "asks for progress" : "chunk", m.chunk);
   }
   std::string operator()(const raft::InstallSnapshotReply& m) const {
     if (m.done)
-      return fmt::format("snapshot at {} done in term {}, has {}", m.last_index.value, m.term.value,
-                         m.match_index.value);
+      return fmt::format("snapshot at {} done in term {}, log matches up to {}", m.last_index.value,
+                         m.term.value, m.match_index.value);
     return fmt::format("snapshot at {} in term {}: next is chunk {}", m.last_index.value,
                        m.term.value, m.next_chunk);
   }
@@ -67,7 +67,7 @@ struct Describe {
     return std::visit(*this, m);
   }
   std::string operator()(const node::Forward& m) const {
-    return fmt::format("forward for term {}: {} writes behind {}", m.term.value, m.writes.size(),
+    return fmt::format("forward for term {}: {} writes after {}", m.term.value, m.writes.size(),
                        m.previous);
   }
   std::string operator()(const node::ForwardReply& m) const {

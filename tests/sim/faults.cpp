@@ -101,7 +101,7 @@ void World::inject(FaultKind kind) {
 void World::inject_process(FaultKind kind) {
   if (kind == FaultKind::churn) {
     tally_.count(Count::fault_churn);
-    trace("every new leader is struck for a while");
+    trace("every new leader fails for a while");
     ++churning_;
     return begin({kind, {}, {}, false}, between(faults_, seconds(1), seconds(5)));
   }
@@ -141,10 +141,10 @@ void World::inject_process(FaultKind kind) {
       // It transfers leadership first, and keeps serving meanwhile.
       post(h, node::HandOver{});
       after(between(faults_, {}, milliseconds(250)), Shut{i, h.boot});
-      after(seconds(1), Kill{i, h.boot, false});
+      after(seconds(1), Kill{i, h.boot, Crash::process});
     } else {
       tally_.count(power ? Count::fault_power : Count::fault_crash);
-      crash(h, power);
+      crash(h, power ? Crash::power : Crash::process);
       // Some restart before any lease or election timeout has ended.
       const bool quick = chance(faults_, 35);
       if (quick && chance(faults_, 40)) excite();
@@ -161,7 +161,7 @@ void World::strike(Host& h) {
   switch (faults_.between(0, 3)) {
     case 0:
     case 1:
-      crash(h, chance(faults_, 30));
+      crash(h, draw_crash(30));
       return after(between(faults_, milliseconds(5), milliseconds(400)), Restart{i});
     case 2:
       trace("server {} is frozen", i);
@@ -259,7 +259,7 @@ void World::inject_network(FaultKind kind) {
   } else if (kind == FaultKind::duplicate) {
     tally_.count(Count::fault_duplicate);
     duplicate_percent_ = faults_.between(1, 30);
-    trace("{} % of all messages come twice", duplicate_percent_);
+    trace("{} % of all messages arrive twice", duplicate_percent_);
   } else {
     tally_.count(Count::fault_delay);
     delay_max_ = milliseconds(faults_.between(1, chance(faults_, 20) ? 2'000 : 200));
@@ -327,7 +327,7 @@ void World::flip() {
   h.outside = true;
   tally_.count(Count::fault_flip);
   const raft::Incarnation incarnation = h.incarnation();
-  crash(h, false);
+  crash(h, Crash::process);
   const auto files = h.disk.list();
   for (const std::string& file : files.value()) {
     const std::uint64_t size = noticed_up_to(h.disk, file, incarnation);
@@ -389,7 +389,7 @@ void World::choose_core() {
     Spell spell{FaultKind::partition, {}, {}, false};
     const std::int64_t shape = faults_.between(0, 5);
     trace("server {} stays behind ({})", i, shape);
-    if (shape == 0) crash(h, false);
+    if (shape == 0) crash(h, Crash::process);
     if (shape == 1 && h.up()) h.paused = true;
     if (shape == 2) h.slowness = milliseconds(faults_.between(5, 20));
     if (shape == 3) h.stalled_until = kNever;

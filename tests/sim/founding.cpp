@@ -52,7 +52,7 @@ void World::count_as_lost(Host& h) {
   if (h.wiped) return;
   if (!minority_left() && !std::exchange(doomed_, true)) {
     tally_.count(Count::majorities_wiped);
-    trace("too many disks are lost: the cluster cannot go on");
+    trace("too many disks are lost: the cluster cannot continue");
     if (!sampling_) sample();
   }
   h.wiped = true;
@@ -97,14 +97,14 @@ void World::wipe() {
     if (!lose_disk(h)) continue;
     tally_.count(Count::fault_wipe);
     trace("server {} loses its disk", i);
-    crash(h, true);
+    crash(h, Crash::power);
     h.born = {};
     h.holds = {};
     h.failing = h.full = false;
     h.disk = test::MemFs(faults_.next());
     h.disk.lie_after_failed_syncs();
     safety_.wiped(i);
-    leases_.wiped(i);
+    leader_leases_.wiped(i);
     // Votes for the old incarnation are not votes for the new one, in whatever term it founds.
     std::erase_if(ballots_, [&](const auto& ballot) { return ballot.first.second == i; });
     after(between(faults_, {}, seconds(1)), Restart{i});
@@ -118,7 +118,7 @@ void World::change_list() {
   trace("the list names {} servers from now on", list_);
   for (const auto& h : hosts_) {
     if (!h->up() || chance(faults_, 50)) continue;
-    crash(*h, false);
+    crash(*h, Crash::process);
     after(between(faults_, {}, seconds(1)), Restart{h->number()});
   }
 }
@@ -131,9 +131,10 @@ bool World::lists_agree(const Host& a, const Host& b) const {
 }
 
 // What a handshake reveals, even a refused one. An unproven statement can only prevent founding.
-void World::say_state(std::size_t to, const Host& of, bool proven) {
+void World::say_state(std::size_t to, const Host& of, Identity identity) {
   if (of.number() >= host(to).listed) return;
   raft::PeerState state = of.node->raft().peer_state();
+  const bool proven = identity == Identity::proven;
   if (!proven && state.cluster_id.is_none() && state.last_index.value == 0) return;
   if (!proven) state.term = raft::Term(0);
   post(host(to), node::PeerStateHeard{of.id, state});

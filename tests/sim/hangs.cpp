@@ -54,7 +54,7 @@ void World::hang() {
     trace("server {} is {} for {} ms", i, kHow[how], lasts.ms());
     h.hangs = how <= 1;
     if (how == 0 && h.up()) h.paused = true;
-    if (how == 1) crash(h, chance(faults_, 30));
+    if (how == 1) crash(h, draw_crash(30));
     if (how == 2) h.stalled_until = now_ + lasts;
     for (std::size_t j = 0; how == 3 && j < hosts_.size(); ++j) {
       if (j == i) continue;

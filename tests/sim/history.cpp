@@ -100,7 +100,7 @@ Outcome History::apply_once(const Operation& operation) {
 
 Violation History::committed(std::uint64_t command, std::int64_t stamp, const Passed& passed) {
   const auto at = written_.find(command);
-  if (at == written_.end()) return "a command that nobody asked for is committed";
+  if (at == written_.end()) return "a command that no client sent is committed";
   Written& written = at->second;
   const Tracked& first = operations_[written.first];
   if (stamp < stamp_)
@@ -109,8 +109,8 @@ Violation History::committed(std::uint64_t command, std::int64_t stamp, const Pa
   passed_ = passed;
   const std::size_t times = written.applied.size() + 1;
   if (times > written.attempts)
-    return fmt::format("K1: applied twice: {} times, asked for {} times: {}", times,
-                       written.attempts, name(first));
+    return fmt::format("K1: applied twice: {} times, sent {} times: {}", times, written.attempts,
+                       name(first));
   if (times + written.refused > written.attempts)
     return fmt::format("refused and yet applied: {}", name(first));
   const Outcome outcome = apply_once(first.what);
@@ -119,13 +119,13 @@ Violation History::committed(std::uint64_t command, std::int64_t stamp, const Pa
 }
 
 // A point in the order may not lie before one that was answered before this operation was invoked.
-Violation History::sees(Tracked& tracked, std::uint64_t revision, bool effect) {
+Violation History::sees(Tracked& tracked, std::uint64_t revision, Effect effect) {
   tracked.end = End::ok;
   tracked.seen = revision;
   tracked.seen_at_most = std::max(tracked.seen_at_most, revision);
-  if (revision < tracked.floor || (effect && revision == tracked.floor))
-    return fmt::format("stale: saw revision {} after {} had been told to somebody: {}", revision,
-                       tracked.floor, name(tracked));
+  if (revision < tracked.floor || (effect == Effect::new_revision && revision == tracked.floor))
+    return fmt::format("stale: saw revision {} after {} had been returned to a client: {}",
+                       revision, tracked.floor, name(tracked));
   return std::nullopt;
 }
 
@@ -153,15 +153,15 @@ Violation History::wrote(std::size_t operation, const Outcome& outcome, std::int
   if (mine == nullptr && other == nullptr)
     return fmt::format("L11: acknowledged and not committed: {}", name(tracked));
   if (mine == nullptr)
-    return fmt::format("wrong outcome (kind {}, revision {}{}; right: kind {}, revision {}{}): {}",
-                       static_cast<int>(outcome.kind), outcome.revision,
-                       outcome.replayed ? ", again" : "", static_cast<int>(other->outcome.kind),
-                       other->outcome.revision, other->outcome.replayed ? ", again" : "",
-                       name(tracked));
+    return fmt::format(
+        "wrong outcome (kind {}, revision {}{}; expected: kind {}, revision {}{}): {}",
+        static_cast<int>(outcome.kind), outcome.revision, outcome.replayed ? ", again" : "",
+        static_cast<int>(other->outcome.kind), other->outcome.revision,
+        other->outcome.replayed ? ", again" : "", name(tracked));
   mine->told = true;
-  const bool effect = !outcome.replayed && (outcome.kind == Outcome::Kind::put ||
-                                            outcome.kind == Outcome::Kind::removed);
-  auto wrong = sees(tracked, least, effect);
+  const bool changes = !outcome.replayed && (outcome.kind == Outcome::Kind::put ||
+                                             outcome.kind == Outcome::Kind::removed);
+  auto wrong = sees(tracked, least, changes ? Effect::new_revision : Effect::none);
   tell(outcome.revision, now);
   return wrong;
 }
@@ -170,14 +170,14 @@ Violation History::wrote(std::size_t operation, const Outcome& outcome, std::int
 Violation History::judge_stale(const Tracked& tracked, std::uint64_t revision,
                                const Age& age) const {
   if (tracked.what.max_staleness && age.staleness > *tracked.what.max_staleness)
-    return fmt::format("K8: {} ns old, no more than {} were wanted: {}", age.staleness,
+    return fmt::format("K8: {} ns old, but max_staleness is {}: {}", age.staleness,
                        *tracked.what.max_staleness, name(tracked));
   if (!age.as_of) return std::nullopt;
   const auto before = [](const Told& told, std::int64_t when) { return told.when < when; };
   const auto behind = std::lower_bound(told_.begin(), told_.end(), *age.as_of, before);
   if (behind == told_.begin() || std::prev(behind)->revision <= revision) return std::nullopt;
   return fmt::format(
-      "K8: read at revision {} and {:.3f} ms old at most, but {} had been told at "
+      "K8: read at revision {} and {:.3f} ms old at most, but {} had been returned at "
       "{:.3f} ms, before {:.3f} ms: {}",
       revision, static_cast<double>(age.staleness) / 1e6, std::prev(behind)->revision,
       static_cast<double>(std::prev(behind)->when) / 1e6, static_cast<double>(*age.as_of) / 1e6,
@@ -192,7 +192,7 @@ Violation History::read(std::size_t operation, const Seen& seen, std::uint64_t r
     return fmt::format("read at revision {}, committed is {}: {}", revision, revision_,
                        name(tracked));
   if (revision < tracked.what.min_revision)
-    return fmt::format("min_revision: read at revision {}, {} was the least: {}", revision,
+    return fmt::format("min_revision: read at revision {}, but {} was required: {}", revision,
                        tracked.what.min_revision, name(tracked));
   Seen right;
   if (const auto at = versions_.find(tracked.what.key); at != versions_.end())
@@ -202,7 +202,7 @@ Violation History::read(std::size_t operation, const Seen& seen, std::uint64_t r
         break;
       }
   if (seen != right)
-    return fmt::format("wrong at revision {}: read '{}' of revision {}, right is '{}' of {}: {}",
+    return fmt::format("wrong at revision {}: read '{}' of revision {}, expected '{}' of {}: {}",
                        revision, seen.value.substr(0, 20), seen.revision, right.value.substr(0, 20),
                        right.revision, name(tracked));
   if (tracked.what.level == Operation::Level::stale) {
@@ -210,9 +210,9 @@ Violation History::read(std::size_t operation, const Seen& seen, std::uint64_t r
     if (age)
       if (auto wrong = judge_stale(tracked, revision, *age)) return wrong;
     if (!age && tracked.what.max_staleness)
-      return fmt::format("K8: nobody knows how old this is: {}", name(tracked));
+      return fmt::format("K8: the age of this read is unknown: {}", name(tracked));
   }
-  auto wrong = sees(tracked, revision, false);
+  auto wrong = sees(tracked, revision, Effect::none);
   tell(revision, now);
   return wrong;
 }

@@ -162,7 +162,8 @@ class History {
   Outcome apply(const Operation& operation);
   Outcome apply_once(const Operation& operation);
   bool is_full() const;
-  Violation sees(Tracked& tracked, std::uint64_t revision, bool effect);
+  enum class Effect : std::uint8_t { none, new_revision };
+  Violation sees(Tracked& tracked, std::uint64_t revision, Effect effect);
   void tell(std::uint64_t revision, std::int64_t now);
   Violation judge_stale(const Tracked& tracked, std::uint64_t revision, const Age& age) const;
   static bool names(const Expectation& expectation, const Seen& seen);

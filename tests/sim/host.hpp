@@ -44,11 +44,11 @@ class Clock {
 
 // A message that was posted to a server and proves something to a checker once its turn handles it.
 struct Overheard {
-  enum class Kind { lease_asked, heartbeat_answered, index_told } kind;
+  enum class Kind { leader_lease_asked, heartbeat_answered, index_told } kind;
   std::size_t from = 0;
   raft::Term term;
   std::uint64_t round = 0;
-  Duration lease;
+  Duration leader_lease;
   Instant followed;  // index_told: a majority followed the leader at this instant
 };
 

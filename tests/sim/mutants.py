@@ -35,16 +35,16 @@ MUTANTS = (
     Mutant("a vote is not persisted", "E2", RAFT + "raft.cpp",
            "  write.hard_state = hard_state_;\n",
            "  write.hard_state = {hard_state_.current_term, std::nullopt};\n", 300),
-    Mutant("a vote in a term that was open already is not persisted", "E2", RAFT + "follower.cpp",
+    Mutant("a vote in the current term is not persisted", "E2", RAFT + "follower.cpp",
            "      hard_state_.voted_for = from;\n      writes_.change_term();\n",
            "      hard_state_.voted_for = from;\n", 1000),
     Mutant("messages do not wait until their term is durable", "E3", RAFT + "write_ledger.hpp",
            "needs <= persisted_ && term_write_ <= persisted_hard_state_",
            "needs <= persisted_", 300),
-    Mutant("a second vote in the same term", "E4", RAFT + "follower.cpp",
+    Mutant("a second vote is granted in the same term", "E4", RAFT + "follower.cpp",
            "if (reply.granted() && hard_state_.voted_for && *hard_state_.voted_for != from)",
            "if (false)", 300),
-    Mutant("a vote for a shorter log", "E5", RAFT + "log.hpp",
+    Mutant("a vote is granted to a shorter log", "E5", RAFT + "log.hpp",
            "    return last_index >= this->last_index();\n", "    return true;\n", 300),
     Mutant("half is a majority", "E1", RAFT + "quorum.hpp",
            "return set.size() / 2 + 1;", "return std::max<std::size_t>(1, set.size() / 2);",
@@ -52,30 +52,30 @@ MUTANTS = (
     Mutant("a vote is kept for the next term", "E8", RAFT + "raft.cpp",
            "  hard_state_ = HardState{term, std::nullopt};\n",
            "  hard_state_.current_term = term;\n", 300),
-    Mutant("no entry of its own at the start of a term", "L6", RAFT + "leader.cpp",
+    Mutant("a new leader appends no entry of its own term", "L6", RAFT + "leader.cpp",
            "    append(\n        make_entry(log_.last_index().next(), current_term(), "
            "EntryType::noop, stamp, Origin{}, {}));\n", "", 300),
-    Mutant("a vote while the leader is heard", "E12", RAFT + "follower.cpp",
+    Mutant("a vote is granted while the leader is heard", "E12", RAFT + "follower.cpp",
            "  if (!m.transfer && (is_leader() || contact_.is_fresh(now_, "
            "config_.election_timeout)))\n"
            "    return VoteRefusal::leader_fresh;\n", "", 300),
-    Mutant("a pre-vote opens its term", "E9", RAFT + "candidate.cpp",
+    Mutant("a pre-vote advances the term", "E9", RAFT + "candidate.cpp",
            "  role_ = std::move(pre);\n  ask_votes(VoteRound::pre_vote);\n",
            "  role_ = std::move(pre);\n  ask_votes(VoteRound::pre_vote);\n"
            "  hard_state_.current_term = current_term().next();\n", 300),
     # ---- founding
     Mutant("a cluster that was named in a refusal is forgotten", "C11", RAFT + "founding.cpp",
            "  if (!state->cluster_id.is_none()) see(state->cluster_id);\n", "", 3000),
-    Mutant("a server that saw a cluster helps to found another", "C11", RAFT + "follower.cpp",
-           "  if (founding_.cluster_seen({})) return VoteRefusal::other_cluster;\n"
-           "  if (!founding_.is_allowed(now_)) return VoteRefusal::founding_waits;\n", "", 3000,
+    Mutant("a server that saw a cluster helps to found another", "C11", RAFT + "founding.cpp",
+           "  if (cluster_seen({})) return VoteRefusal::other_cluster;\n"
+           "  if (!is_allowed(now)) return VoteRefusal::founding_waits;\n", "", 3000,
            ((RAFT + "candidate.cpp", "log_.empty() && !founding_.is_allowed(now_)", "false"),)),
     Mutant("a majority founds without waiting for the others", "C11", RAFT + "founding.cpp",
            "  return waits_since_ + patience_;\n", "  return waits_since_;\n", 3000,
            ((RAFT + "founding.cpp", "  if (!state->cluster_id.is_none()) "
              "see(state->cluster_id);\n", ""),)),
     # ---- logs
-    Mutant("an acknowledgement before the fsync", "L10", RAFT + "follower.cpp",
+    Mutant("an acknowledgement is sent before the fsync", "L10", RAFT + "follower.cpp",
            "  send(from, reply, writes_.covering(*last_new));\n",
            "  send(from, reply, kTermOnly);\n", 300),
     Mutant("a leader counts what its own disk does not have", "L10", RAFT + "leader.cpp",
@@ -84,7 +84,7 @@ MUTANTS = (
     Mutant("an old term's entry is committed by counting (figure 8)", "L5", RAFT + "leader.cpp",
            "*reached <= commit_index_ || log_.term_at(*reached) != current_term()",
            "*reached <= commit_index_", 300),
-    Mutant("an old message truncates what stands behind it", "L2", RAFT + "follower.cpp",
+    Mutant("an old message truncates the entries after its own", "L2", RAFT + "follower.cpp",
            "    if (here && *here == entry.term) {\n",
            "    if (here && *here == entry.term && index <= commit_index_) {\n", 300),
     Mutant("the first entry after a snapshot is never in conflict", "L2", RAFT + "follower.cpp",
@@ -96,30 +96,31 @@ MUTANTS = (
            "    if (here && entry.index <= commit_index_) {",
            "    if (here && *here == entry.term && index.value % 7 != 0) {\n"
            "      equal = index;\n      continue;\n    }\n    if (false) {", 300),
-    Mutant("a heartbeat commits what this leader has not proven", "L4", RAFT + "follower.cpp",
-           "  promise_.give(m.lease_ms, now_);\n"
+    Mutant("a heartbeat commits entries that are not proven to match", "L4", RAFT + "follower.cpp",
+           "  promise_.give(m.leader_lease_ms, now_);\n"
            "  commit_to(std::min(m.leader_commit, proven_index_));",
-           "  promise_.give(m.lease_ms, now_);\n"
+           "  promise_.give(m.leader_lease_ms, now_);\n"
            "  commit_to(std::min(m.leader_commit, log_.last_index()));", 300),
     Mutant("an AppendEntries commits beyond its last entry", "L4", RAFT + "follower.cpp",
            "  proven_index_ = std::max(proven_index_, *last_new);\n"
            "  commit_to(std::min(m.leader_commit, proven_index_));\n",
            "  proven_index_ = std::max(proven_index_, *last_new);\n"
            "  commit_to(std::min(m.leader_commit, log_.last_index()));\n", 1000),
-    Mutant("what an older leader has proven counts for the next", "L4", RAFT + "raft.cpp",
+    Mutant("entries proven by an older leader count as proven by the next", "L4", RAFT + "raft.cpp",
            "  proven_index_ = commit_index_;\n}", "  proven_index_ = std::min(proven_index_, "
            "log_.last_index());\n}", 300),
-    Mutant("durable is counted by index: the write of a dropped entry counts for its successor",
+    Mutant("durability is counted by index: the write of a dropped entry counts for the next",
            "L14", RAFT + "write_ledger.cpp",
            "  void_beyond(last);  // L14\n  write_from_ = std::min(",
            "  write_from_ = std::min(", 300),
-    Mutant("the entry before is not compared", "L1", RAFT + "follower.cpp",
+    Mutant("the term of the previous entry is not compared", "L1", RAFT + "follower.cpp",
            "m.prev_log_index >= base && term_here != m.prev_log_term",
            "m.prev_log_index >= base && !term_here", 300),
     Mutant("a write counts as durable when it is submitted", "L10", STORAGE + "wal.hpp",
            "raft::WriteNumber persisted() const { return persisted_; }",
            "raft::WriteNumber persisted() const { return written_.write_number; }", 300),
-    Mutant("a rename without the fsync of the directory", "L10", "tests/support/mem_fs.cpp",
+    Mutant("a rename is not followed by an fsync of the directory",
+           "L10", "tests/support/mem_fs.cpp",
            "  if (auto renamed = rename(job.from, job.to); !renamed) return renamed;\n"
            "  return sync_directory();",
            "  return rename(job.from, job.to);", 300),
@@ -132,40 +133,42 @@ MUTANTS = (
            "  raft::Snapshot snapshot = state_.identity();\n",
            "  raft::Snapshot snapshot = state_.identity();\n"
            "  snapshot.last_index = raft_.commit_index();\n", 300),
-    Mutant("a snapshot has what was written after it began", "S9", KV + "store.cpp",
+    Mutant("a snapshot contains writes from after it began", "S9", KV + "store.cpp",
            "  if (exists) {\n    keep_for_export(*at);\n", "  if (exists) {\n", 300),
-    Mutant("the page cache is believed after a failed sync", "L10", STORAGE + "wal_recovery.cpp",
+    Mutant("the page cache is trusted after a failed sync", "L10", STORAGE + "wal_recovery.cpp",
            "  if (auto written = write_last_frame_again(); !written) return written;\n", "", 300),
     Mutant("a snapshot is complete without its last chunk", "S5", NODE + "snapshotter.cpp",
            "receiving.taken_in + 1 == receiving.snapshot.chunks()",
            "receiving.taken_in + 2 == receiving.snapshot.chunks()", 300),
     # ---- clients
-    Mutant("a read without the round of heartbeats", "K4", RAFT + "leader.cpp",
+    Mutant("a read is answered without a heartbeat round", "K4", RAFT + "leader.cpp",
            "  if (!leader.is_confirmed(leader.reading.round, electorate_)) return;\n", "", 300),
-    Mutant("an answer to an older round confirms a read", "K4", RAFT + "role.cpp",
+    Mutant("a reply to an older round confirms a read", "K4", RAFT + "role.cpp",
            "other->acked_round >= wanted", "other->acked_round > 0", 300),
-    Mutant("a read joins the round that is under way", "K4", RAFT + "leader.cpp",
+    Mutant("a read joins the round that is in flight", "K4", RAFT + "leader.cpp",
            "leader->gathering.remote.emplace_back(from, m.id);",
            "(leader->reading.empty() ? leader->gathering : leader->reading)"
            ".remote.emplace_back(from, m.id);", 300),
-    Mutant("a read that is asked again has the id that it had", "K4", NODE + "read_batcher.cpp",
-           "  return raft::ReadIndex{++asked_id_, lease};\n",
-           "  if (lease || asked_id_ % 2 == 0) ++asked_id_;\n"
-           "  return raft::ReadIndex{asked_id_, lease};\n", 300),
+    Mutant("a repeated read request keeps its old id", "K4", NODE + "read_batcher.cpp",
+           "  return raft::ReadIndex{++asked_id_, leader_lease};\n",
+           "  if (leader_lease || asked_id_ % 2 == 0) ++asked_id_;\n"
+           "  return raft::ReadIndex{asked_id_, leader_lease};\n", 300),
     Mutant("a new leader reads before it has committed in its term", "K3", RAFT + "leader.cpp",
            "  if (leader.gathering.empty() || !leader.reading.empty()) return;\n"
            "  if (commit_index_ < leader.term_start) return;\n",
            "  if (leader.gathering.empty() || !leader.reading.empty()) return;\n", 300),
     Mutant("a read does not wait until its index is applied", "K5", NODE + "client_queues.cpp",
-           "    read->index = ready.index;\n    if (!ready.lease) read->request.options.level = "
-           "ReadLevel::linearizable;\n  }\n  if (ready.index <= applied) return true;\n"
+           "    read->index = ready.index;\n    if (!ready.leader_lease) "
+           "read->request.options.level = ReadLevel::linearizable;\n  }\n"
+           "  if (ready.index <= applied) return true;\n"
            "  unapplied_.emplace_back(ready.index, connection);\n  return false;\n",
            "    read->index = raft::Index(1);\n  }\n  return true;\n", 300),
-    Mutant("a forwarded write that comes twice is proposed twice", "K9", NODE + "forwarding.cpp",
+    Mutant("a forwarded write that arrives twice is proposed twice", "K9", NODE + "forwarding.cpp",
            "      if (write.sequence <= accepted) continue;\n", "", 300),
-    Mutant("a leader takes writes that were meant for another term's", "K9", NODE + "node.cpp",
+    Mutant("a leader accepts writes that were forwarded to another term's leader",
+           "K9", NODE + "node.cpp",
            "!can_propose() || forward.term != raft_.current_term()", "!can_propose()", 1000),
-    Mutant("writes of the term that begins are proposed again, too", "K1", NODE + "forwarding.cpp",
+    Mutant("writes already sent in the new term are proposed again", "K1", NODE + "forwarding.cpp",
            "write.decided || write.sent >= term", "write.decided || write.sent > term", 300),
     Mutant("a write goes to a new leader while an older one is undecided", "K9",
            NODE + "forwarding.cpp",
@@ -173,80 +176,81 @@ MUTANTS = (
     Mutant("an unknown outcome is reported as a failure", "L18", NODE + "requests.cpp",
            "      end_unknown(expired);\n",
            "      end_write(expired.ticket, Refusal::no_leader);\n", 300),
-    Mutant("what a snapshot hides is reported as a failure", "L18", NODE + "node.cpp",
+    Mutant("a write whose outcome a snapshot hides is reported as failed", "L18", NODE + "node.cpp",
            "    end_unknown(hidden);\n",
            "    end_write(hidden.ticket, Refusal::no_leader);\n", 300),
     Mutant("a delete does not count as a revision", "K12", KV + "store.cpp",
            "  ++revision_;\n  keep_for_export(*at);\n", "  keep_for_export(*at);\n", 300),
-    Mutant("a server that is bound when it is to take over does nothing", "K11",
+    Mutant("a server bound by a promise drops the request to take over", "K11",
            RAFT + "transfer.cpp",
            "  if (promise_.binds(now_)) follower->take_over_at = promise_.until();\n"
            "  else take_over();\n",
            "  if (!promise_.binds(now_)) take_over();\n", 600),
-    Mutant("a leader that hands over goes on taking writes", "K11", RAFT + "transfer.cpp",
+    Mutant("a leader accepts writes during a hand-over", "K11", RAFT + "transfer.cpp",
            "leader == nullptr || leader->hand_over || write_block()",
            "leader == nullptr || write_block()", 300),
     Mutant("a transfer is refused as in a cluster of one", "K11", NODE + "requests.cpp",
            "voters.size() == 1 && ", "", 300),
     # ---- retried requests
-    Mutant("a snapshot lacks the answers to tokens", "K1", KV + "snapshot.cpp",
+    Mutant("a snapshot lacks the idempotency table", "K1", KV + "snapshot.cpp",
            "section_ == kKeys && results_ > 0",
            "section_ == kKeys && results_ > kMaxIdempotencyKeys", 300,
            ((KV + "store.cpp", "  return plus(plus(sum_, idempotency_.digest()), "
              "digest_of(revision_));\n", "  return plus(sum_, digest_of(revision_));\n"),
             (KV + "store.cpp", "plus(digest_of(revision_), idempotency_.recomputed_digest())",
              "digest_of(revision_)"))),
-    Mutant("answers to tokens are forgotten early", "K2", KV + "idempotency_table.hpp",
+    Mutant("idempotency keys expire early", "K2", KV + "idempotency_table.hpp",
            "kIdempotencyKeyKept = seconds(600);", "kIdempotencyKeyKept = seconds(5);", 300),
-    Mutant("a full table forgets its oldest answer", "K2", KV + "idempotency_table.hpp",
+    Mutant("a full idempotency table evicts its oldest key", "K2", KV + "idempotency_table.hpp",
            "  bool full() const { return size() >= most_; }\n",
            "  bool full() {\n    if (size() >= most_) remove(kept_.begin());\n"
            "    return false;\n  }\n", 300),
-    Mutant("a write that a full table refuses is carried out", "K2", KV + "store.cpp",
+    Mutant("a write that a full table refuses is applied", "K2", KV + "store.cpp",
            "  if (idempotency_.full()) {\n",
            "  if (idempotency_.full()) {\n    decide(std::move(command));\n", 300),
-    Mutant("a token is not looked up at apply", "K1", KV + "store.cpp",
+    Mutant("an idempotency key is not looked up when the write is applied", "K1", KV + "store.cpp",
            "  if (!command.has_idempotency_key) return decide(", "  if (true) return decide(", 300),
-    Mutant("a token stands for whatever comes with it", "K1", KV + "store.cpp",
+    Mutant("an idempotency key matches any request", "K1", KV + "store.cpp",
            "    if (kept->fingerprint == command.fingerprint) {\n", "    if (true) {\n", 300),
-    Mutant("an answer is kept by the clock of who applies", "K2", KV + "store.cpp",
+    Mutant("an idempotency key expires by the wrong clock", "K2", KV + "store.cpp",
            "command.fingerprint, now, {}};\n", "command.fingerprint, LogTime(0), {}};\n",
            1000),
-    Mutant("answers to tokens are kept for ten minutes of their entries' stamps", "K2",
+    Mutant("idempotency keys expire without allowance for undecided entries", "K2",
            KV + "idempotency_table.hpp", "kIdempotencyKeyKept.ns + kMostUndecided.ns",
            "kIdempotencyKeyKept.ns",
            1000),
-    Mutant("an answer that is given again is not kept for longer", "K2", KV + "store.cpp",
+    Mutant("a retry does not extend the life of its idempotency key", "K2", KV + "store.cpp",
            "      idempotency_.refresh(command.idempotency_key.view(), now);\n", "", 1000),
     # ---- the cluster's clock
     Mutant("the clock runs while nothing commits", "K2", RAFT + "raft.cpp",
            "  return std::min(time, LogTime(undecided.value + kMostUndecided.ns));\n",
            "  return std::max(time, undecided);\n", 300),
-    Mutant("a clock that stood makes up for it", "K2", RAFT + "leader.cpp",
+    Mutant("a stopped clock catches up", "K2", RAFT + "leader.cpp",
            "  clock_.resume(log_time(now_), now_);  // if it had stopped, it resumes now\n",
            "", 300),
-    Mutant("a new leader extrapolates over leaderless time", "K2", RAFT + "raft.cpp",
+    Mutant("a new leader's clock counts the time without a leader", "K2", RAFT + "raft.cpp",
            "  LogTime start = clock_.last_set();\n",
            "  LogTime start(clock_.last_set().value + (now_ - "
            "clock_.last_set_at()).ns);\n", 300,
            ((RAFT + "log_clock.hpp", "  LogTime last_set() const { return base_; }\n",
              "  LogTime last_set() const { return base_; }\n"
              "  Instant last_set_at() const { return base_at_; }\n"),)),
-    Mutant("a leader counts the time for which it was stopped", "K2", RAFT + "log_clock.hpp",
+    Mutant("a leader's clock counts the time for which it was suspended",
+           "K2", RAFT + "log_clock.hpp",
            "(std::min(now, runs_until_) - base_at_).ns);", "(now - base_at_).ns);", 1000),
     Mutant("the clock runs only when something commits", "K2", RAFT + "leader.cpp",
-           "  clock_.set(log_time(now_), now_, leader_heard_at() + "
+           "  clock_.set(log_time(now_), now_, leader_heard().at + "
            "config_.election_timeout * 2);\n",
            "", 1000),
     # ---- leases, stale reads
     # Without the assertions that would find them first.
-    Mutant("a vote is given within a promise", "K7", RAFT + "follower.cpp",
+    Mutant("a vote is granted despite a promise", "K7", RAFT + "follower.cpp",
            "  if (promise_.binds(now_)) return VoteRefusal::promised;  // a hand-over "
            "is no exception\n",
            "", 300,
            ((RAFT + "follower.cpp", "    VESPER_ASSERT(!promise_.binds(now_));\n", ""),)),
     Mutant("a follower promises nothing", "K7", RAFT + "follower.cpp",
-           "  promise_.give(m.lease_ms, now_);\n", "", 300),
+           "  promise_.give(m.leader_lease_ms, now_);\n", "", 300),
     Mutant("a promise is forgotten at a restart", "K7", RAFT + "raft.cpp",
            "  if (current_term().value > 0 && !electorate_.quorum().is_single()) "
            "promise_.assume(now);\n", "", 300),
@@ -263,82 +267,85 @@ MUTANTS = (
              "  if (why == Campaign::own && put_off_by_promise()) return;  // its own vote"),
             (RAFT + "invariants.cpp", "    VESPER_ASSERT(!std::holds_alternative<PreCandidate>"
              "(role_));\n    VESPER_ASSERT(!std::holds_alternative<Candidate>(role_));\n", ""))),
-    Mutant("a lease counts from when the answer comes", "K7", RAFT + "leader_lease.cpp",
-           "std::max(progress.lease_until, at->lease_end());",
-           "std::max(progress.lease_until, now_ + milliseconds(at->lease_ms) * 9 / 10);", 1000,
-           ((RAFT + "leader.cpp", "std::max(leader.own_lease_until, "
-             "leader.sent.newest().lease_end());", "kNever;"),
+    Mutant("a leader lease counts from the arrival of the reply", "K7", RAFT + "leader_lease.cpp",
+           "std::max(progress.leader_lease_until, at->leader_lease_end());",
+           "std::max(progress.leader_lease_until, "
+           "now_ + milliseconds(at->leader_lease_ms) * 9 / 10);", 1000,
+           ((RAFT + "leader.cpp", "std::max(leader.own_leader_lease_until, "
+             "leader.sent.newest().leader_lease_end());", "kNever;"),
             (RAFT + "invariants.cpp", " ||\n                "
-             "leader->own_lease_until <= promise_.until()", " || true"))),
-    Mutant("a lease lasts longer than the promises that it rests on", "K7",
-           RAFT + "sent_rounds.hpp", "milliseconds(lease_ms) * 9 / 10;",
-           "milliseconds(lease_ms) * 13 / 10;", 1000,
+             "leader->own_leader_lease_until <= promise_.until()", " || true"))),
+    Mutant("a leader lease outlasts its promises", "K7",
+           RAFT + "sent_rounds.hpp", "milliseconds(leader_lease_ms) * 9 / 10;",
+           "milliseconds(leader_lease_ms) * 13 / 10;", 1000,
            ((RAFT + "invariants.cpp", " ||\n                "
-             "leader->own_lease_until <= promise_.until()", " || true"),)),
-    Mutant("a new leader reads by lease before it has committed in its term", "K3",
+             "leader->own_leader_lease_until <= promise_.until()", " || true"),)),
+    Mutant("a new leader serves lease reads before it has committed in its term", "K3",
            RAFT + "leader_lease.cpp", "leader == nullptr || commit_index_ < leader->term_start",
            "leader == nullptr", 3000),
-    Mutant("a stale read counts as fresh what is not applied yet", "K8", RAFT + "freshness.cpp",
+    Mutant("a stale read counts unapplied entries as fresh", "K8", RAFT + "freshness.cpp",
            "  if (m.leader_commit <= committed)", "  if (true)", 300),
-    Mutant("max_staleness is not looked at", "K8", NODE + "requests.cpp",
+    Mutant("max_staleness is ignored", "K8", NODE + "requests.cpp",
            "(!result.staleness || *result.staleness > *most)", "!result.staleness", 300),
-    Mutant("min_revision is not waited for", "K8", NODE + "client_queues.cpp",
+    Mutant("min_revision is ignored", "K8", NODE + "client_queues.cpp",
            "  if (progress.revision >= options.min_revision) return true;\n",
            "  return true;\n", 300),
     # ---- full disks
-    Mutant("a hard state ahead of entries counts as entries", "L10", STORAGE + "wal.cpp",
+    Mutant("a durable hard state counts as durable entries", "L10", STORAGE + "wal.cpp",
            "  persisted_ = written_.write_number;  // one frame", "  persisted_ = "
            "in_flight_hard_state_;  // one frame", 1000),
-    Mutant("an envelope waits for its entries only", "E2", RAFT + "output.hpp",
+    Mutant("a message waits for its entries but not for its term", "E2", RAFT + "output.hpp",
            "    return after <= persisted && after_hard_state <= hard_state;\n",
            "    return after <= persisted;\n", 300),
-    Mutant("what a hung disk holds back piles up", "bounds", NODE + "held_envelopes.cpp",
+    Mutant("messages pile up behind a hung disk", "bounds", NODE + "held_envelopes.cpp",
            "    if (kind_of(message) != kind) continue;\n", "    continue;\n", 300),
-    Mutant("a leader takes whatever comes", "bounds", RAFT + "transfer.cpp",
+    Mutant("a leader accepts writes without a limit", "bounds", RAFT + "transfer.cpp",
            "  return proposal_room() == 0 ? WriteBlock::waiting : WriteBlock::none;\n",
            "  return WriteBlock::none;\n", 300,
            ((RAFT + "transfer.cpp",
              "               ? WriteBlock::waiting\n", "               ? WriteBlock::none\n"),)),
-    Mutant("what is slow to arrive counts as lost", "L16", RAFT + "leader.cpp",
+    Mutant("entries that arrive late count as lost", "L16", RAFT + "leader.cpp",
            "      ask_arrival(id, progress);\n",
            "      progress.become_probe(std::max(progress.match_index, "
            "progress.received_index).next());\n", 300),
-    Mutant("an old acknowledgement brings the probe again", "L16", RAFT + "progress.hpp",
+    Mutant("an old acknowledgement makes the leader resend the probe", "L16", RAFT + "progress.hpp",
            "    const Index sent = probe_sent ? probe_last : match_index;\n",
            "    const Index sent = match_index;\n", 300),
-    Mutant("a forward that is slow to arrive counts as lost", "K9", NODE + "forward_stream.cpp",
+    Mutant("a forward that arrives late counts as lost", "K9", NODE + "forward_stream.cpp",
            "    send_one(leader, last_sent_, {}, transport, now);\n",
            "    sent += send_again(leader, writes, transport, now);\n", 300),
-    Mutant("reads send heartbeats to a server that answers none", "bounds", RAFT + "leader.cpp",
+    Mutant("reads send heartbeats to a server that answers none of them",
+           "bounds", RAFT + "leader.cpp",
            "which == Heartbeats::regular || progress.owes < kMostOwed", "true", 300),
-    Mutant("507 for a write that is in a log", "L18", NODE + "forwarding.cpp",
+    Mutant("a write that is already in a log is refused with 507", "L18", NODE + "forwarding.cpp",
            "  for (std::size_t i = next_unsent_; i < writes_.size(); ++i) {\n    Write& write = "
            "writes_[i];\n    if (write.decided) continue;\n    given_up",
            "  for (std::size_t i = 0; i < writes_.size(); ++i) {\n    Write& write = "
            "writes_[i];\n    if (write.decided) continue;\n    given_up", 1000),
-    Mutant("a spare is kept after a shutdown", "D1", STORAGE + "wal.cpp",
+    Mutant("a spare segment is kept after a shutdown", "D1", STORAGE + "wal.cpp",
            "  return !finishing_ || (!seal_wanted() && spare_.allocated == 0);\n",
            "  return !finishing_ || !seal_wanted();\n", 300,
            ((STORAGE + "wal.cpp", "  else if (finishing_ && spare_.allocated > 0)\n",
              "  else if (false)\n"),)),
-    Mutant("only a segment of full size will do at a start", "D1", STORAGE + "new_segment.cpp",
+    Mutant("a start allocates only segments of full size", "D1", STORAGE + "new_segment.cpp",
            "    if (bytes == kLeastSegment)\n", "    if (true)\n", 1000),
     # ---- liveness
-    Mutant("a hand-over that comes to nothing is never given up", "K11", RAFT + "transfer.cpp",
+    Mutant("a failed hand-over is never abandoned", "K11", RAFT + "transfer.cpp",
            "leader.hand_over && now_ >= leader.hand_over->deadline", "false", 300),
     Mutant("a leader with a stalled disk keeps leading", "Q5", RAFT + "transfer.cpp",
            "  if (disk_health() != DiskHealth::ok) on_transfer_leadership({});\n", "", 1000),
-    Mutant("a lost acknowledgement is never asked for again", "Q3", RAFT + "leader.cpp",
+    Mutant("a lost acknowledgement is never requested again", "Q3", RAFT + "leader.cpp",
            "    if (now_ - progress.progress_at < config_.heartbeat_interval * 4) continue;\n",
            "    continue;\n", 300),
-    Mutant("a granted pre-vote always puts the own campaign off", "Q1", RAFT + "follower.cpp",
+    Mutant("a granted pre-vote always defers the server's own campaign",
+           "Q1", RAFT + "follower.cpp",
            "  if (!pace_.may_hold_back()) return;\n", "", 3000),
     Mutant("a candidate that loses its round gives up", "Q1", RAFT + "raft.cpp",
            "    if (now_ >= pre->round_deadline) return campaign();\n", "", 300),
-    Mutant("a read that got lost is never asked again", "Q3", NODE + "read_batcher.cpp",
+    Mutant("a lost read request is never repeated", "Q3", NODE + "read_batcher.cpp",
            "    if (same && now < ask_again_at_) return std::nullopt;\n",
            "    if (same) return std::nullopt;\n", 300),
-    Mutant("a forward that got lost is never sent again", "Q3", NODE + "forward_stream.cpp",
+    Mutant("a lost forward is never resent", "Q3", NODE + "forward_stream.cpp",
            "is_waiting() && now >= ask_at_", "false", 300,
            ((NODE + "forward_stream.cpp", "std::exchange(goes_back_, false)", "false"),)),
 )
@@ -359,7 +366,7 @@ def problems(root):
                 yield f"{mutant.name}: {error}"
                 continue
             if count != 1:
-                yield f"{mutant.name}: its text stands {count} times in {file}"
+                yield f"{mutant.name}: its text occurs {count} times in {file}"
     names = [mutant.name for mutant in MUTANTS]
     for name in sorted({name for name in names if names.count(name) > 1}):
         yield f"{name}: twice in the list"
@@ -514,7 +521,7 @@ def main():
     found = [*problems(arguments.root), *table_problems(arguments.root)]
     for problem in found:
         print(problem)
-    print(f"{len(MUTANTS)} mutants, {len(found)} of them do not fit the tree")
+    print(f"{len(MUTANTS)} deliberate bugs, {len(found)} problems")
     return 1 if found else 0
 
 

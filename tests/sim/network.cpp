@@ -127,8 +127,8 @@ void World::on_dial(const Dial& dialled) {
   if (b.stopping || !handshake(a, b)) {
     if (!b.stopping) {
       meet(from, to);
-      say_state(from, b, false);
-      say_state(to, a, false);
+      say_state(from, b, Identity::unproven);
+      say_state(to, a, Identity::unproven);
     }
     return dial(from, to, again * 4);
   }
@@ -141,7 +141,7 @@ void World::on_dial(const Dial& dialled) {
   announce(from, to);
   // The other side has proven its identity by dialling.
   meet(to, from);
-  say_state(to, a, true);
+  say_state(to, a, Identity::proven);
   if (!link(to, from).up) dial(to, from, between(network_, {}, milliseconds(2)));
 }
 
@@ -157,7 +157,7 @@ bool World::handshake(Host& a, Host& b) {
   if (!refusal) return true;
   tally_.count(Count::peers_refused);
   if (!a.wiped && !b.wiped)
-    fail(fmt::format("servers {} and {} do not take each other: {}", a.number(), b.number(),
+    fail(fmt::format("servers {} and {} reject each other: {}", a.number(), b.number(),
                      refusal->detail));
   return false;
 }

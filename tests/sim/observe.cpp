@@ -63,7 +63,7 @@ void World::observe_vote(Host& h, std::size_t to, const node::PeerMessage& messa
   ballots_[{vote->for_term, to}].push_back(h.number());
   // A server that forgets its vote does so before anything else is written: crash it now.
   if (faulty_ && plan_.has(FaultKind::power) && one_in(faults_, 30))
-    after(between(faults_, {}, milliseconds(3)), Kill{h.number(), h.boot, chance(faults_, 70)});
+    after(between(faults_, {}, milliseconds(3)), Kill{h.number(), h.boot, draw_crash(70)});
 }
 
 // E12: if a turn begins with a leader that was heard lately, the server grants no vote in that
@@ -76,15 +76,16 @@ void World::observe_stickiness(Host& h) {
                    h.number(), now.current_term.value, h.sticks_to.value));
 }
 
-void World::observe(Host& h, bool whole) {
+void World::observe(Host& h, TurnEnd end) {
   const raft::Raft& raft = h.node->raft();
   observe_stickiness(h);
   if (founds_another(h)) return judge_second_founding(h);
-  observe_leases(h);
+  observe_leader_leases(h);
   note_led(h);
   const raft::Log& log = raft.log();
   const std::size_t who = h.number();
   const bool leads = raft.is_leader();
+  const Safety::Role role = leads ? Safety::Role::leader : Safety::Role::other;
   if (leads && voters_ == 0) {
     safety_.set_voters(raft.configuration().voters.size());
     reads_.set_voters(raft.configuration().voters.size());
@@ -92,10 +93,10 @@ void World::observe(Host& h, bool whole) {
   if (raft.writes().durable_index().value > 0) h.holds = raft.configuration().cluster_id;
   const auto term_at = [&](std::uint64_t i) { return log.at(raft::Index(i)).term.value; };
   const auto hash_at = [&](std::uint64_t i) { return hash_of(log.at(raft::Index(i))); };
-  check(safety_.follow(who, view_of(log), leads, term_at, hash_at));
+  check(safety_.follow(who, view_of(log), role, term_at, hash_at));
   if (failure_) return;
   const std::size_t committed = safety_.committed().size();
-  check(safety_.commits(who, raft.current_term().value, leads, raft.commit_index().value,
+  check(safety_.commits(who, raft.current_term().value, role, raft.commit_index().value,
                         raft.writes().durable_index().value));
   const bool more = safety_.committed().size() > committed;
   if (leads || more)
@@ -103,8 +104,8 @@ void World::observe(Host& h, bool whole) {
                       raft.commit_index() == log.last_index(), more, is_healthy()});
   for (std::size_t i = committed; i < safety_.committed().size() && !failure_; ++i)
     feed(log.at(raft::Index(i + 1)));
-  check(safety_.in_term(who, raft.current_term().value, leads));
-  if (!whole || failure_) return;
+  check(safety_.in_term(who, raft.current_term().value, role));
+  if (end == TurnEnd::storage_failed || failure_) return;
   const Id128 digest = h.node->store().digest();
   check(safety_.applied(who, h.node->applied_index().value, {digest.high, digest.low}));
   mix(digest.low);
@@ -182,24 +183,24 @@ void World::compare_store(const Host& h) {
   const kv::Store& store = h.node->store();
   tally_.count(Count::digests_recomputed);
   if (store.recomputed_digest() != store.digest())
-    return fail(fmt::format("L20: server {}: its digest is not that of its items", h.number()));
+    return fail(fmt::format("L20: server {}: its digest does not match its items", h.number()));
   if (h.node->applied_index().value != safety_.committed().size()) return;
   tally_.count(Count::stores_compared);
   if (store.revision() != history_.revision() || store.size() != history_.keys())
-    return fail(fmt::format("L20: server {} has revision {} and {} keys, right is {} and {}",
+    return fail(fmt::format("L20: server {} has revision {} and {} keys, expected {} and {}",
                             h.number(), store.revision(), store.size(), history_.revision(),
                             history_.keys()));
   store.for_each([&](std::string_view key, const kv::Item& item) {
     const Seen here{true,          std::string(item.value.view()), item.json,
                     item.revision, item.create_revision,           item.version};
     if (here != history_.at_end(key))
-      fail(fmt::format("L20: server {} holds another '{}' than the model", h.number(), key));
+      fail(fmt::format("L20: server {} has a different '{}' than the model", h.number(), key));
   });
   const kv::LogTime now(history_.stamp());
   history_.for_newest_kept(kTokensCompared, [&](const std::string& token, std::uint64_t revision) {
     const kv::KeptResult* reply = store.idempotency_table().find(token, now);
     if (reply == nullptr || reply->result.revision != revision)
-      fail(fmt::format("K1: server {} does not know what became of '{}'", h.number(), token));
+      fail(fmt::format("K1: server {} has not kept the result of '{}'", h.number(), token));
   });
 }
 
@@ -209,7 +210,7 @@ void World::count(Host& h) {
   if (now.snapshots_installed != before.snapshots_installed) {
     // Crash between the installation of a snapshot and the Write that cuts the log.
     if (faulty_ && plan_.has(FaultKind::crash) && chance(faults_, 15))
-      after(between(faults_, {}, plan_.disk_max), Kill{h.number(), h.boot, chance(faults_, 50)});
+      after(between(faults_, {}, plan_.disk_max), Kill{h.number(), h.boot, draw_crash(50)});
     // Sometimes the received file cannot be read afterwards.
     if (faulty_ && plan_.has(FaultKind::ioerror) && chance(faults_, 10)) {
       h.failing = true;
@@ -226,7 +227,7 @@ void World::count(Host& h) {
     return now.reads[i] - before.reads[i];
   };
   tally_.count(Count::reads, reads(node::ReadLevel::linearizable));
-  tally_.count(Count::reads_by_lease, reads(node::ReadLevel::lease));
+  tally_.count(Count::reads_by_leader_lease, reads(node::ReadLevel::lease));
   tally_.count(Count::reads_stale, reads(node::ReadLevel::stale));
   tally_.count(Count::writes_proposed_again, now.writes_retried - before.writes_retried);
   if (h.node->raft().is_leader() && now.leader_changes != before.leader_changes)

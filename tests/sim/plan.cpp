@@ -50,7 +50,7 @@ std::int64_t draw_clocks(Prng& random, Plan& plan) {
     plan.rates.push_back(plan.has(FaultKind::skew) ? rate : kMillion);
     slowest = std::min(slowest, plan.rates.back());
   }
-  plan.leases = !plan.has(FaultKind::jump) && (off != 0 || !plan.has(FaultKind::skew));
+  plan.leader_leases = !plan.has(FaultKind::jump) && (off != 0 || !plan.has(FaultKind::skew));
   return slowest;
 }
 

@@ -79,7 +79,7 @@ struct Plan {
   Duration disk_max;
   Duration client_gap_max;
   std::vector<std::int64_t> rates;  // of clocks, in millionths
-  bool leases = false;              // clocks meet the assumptions of leases: reads may use one
+  bool leader_leases = false;       // clocks meet the assumptions of leases: reads may use one
   Duration settle;                  // all servers must be healthy this long after the last fault
   // One server may be slow in the calm, too, while clients keep writing. Either each job of its
   // disk takes up to `slow_disk` longer, or its incoming links carry `slow_link` bytes a second.

@@ -55,8 +55,8 @@ Violation ReadRounds::reads(std::size_t server, std::int64_t asked) const {
   const std::int64_t followed = servers_[server].followed;
   if (followed >= asked) return std::nullopt;
   return fmt::format(
-      "K4: server {} answers a read that was asked at {:.3f} ms, and of a majority that followed "
-      "its leader it knows up to {:.3f} ms only",
+      "K4: server {} answers a read that arrived at {:.3f} ms, but knows that a majority followed "
+      "its leader only up to {:.3f} ms",
       server, static_cast<double>(asked) / 1e6, static_cast<double>(followed) / 1e6);
 }
 

@@ -18,8 +18,9 @@ Violation Resends::sent(std::size_t from, std::size_t to, std::uint64_t epoch, s
   Stream& stream = streams_[from * servers_ + to];
   if (stream.epoch != epoch) stream = {epoch, 0};
   if (first <= stream.sent_through)
-    return fmt::format("resends: server {} sends {} to {} again to server {}, and knows of no loss",
-                       from, first, std::min(last, stream.sent_through), to);
+    return fmt::format(
+        "resends: server {} sends {} to {} again to server {}, though no loss is known", from,
+        first, std::min(last, stream.sent_through), to);
   stream.sent_through = last;
   return std::nullopt;
 }
@@ -37,8 +38,9 @@ Violation SentBytes::sent(std::size_t from, std::size_t to, std::uint64_t term, 
   }
   if (account.state != Account::State::open || account.sent <= account.needed * kMostPercent / 100)
     return std::nullopt;
-  return fmt::format("resends: server {} has sent {} bytes of entries to server {}, {} were needed",
-                     from, account.sent, to, account.needed);
+  return fmt::format(
+      "resends: server {} has sent {} bytes of entries to server {}, but {} were needed", from,
+      account.sent, to, account.needed);
 }
 
 void SentBytes::acknowledged(std::size_t from, std::size_t to, std::uint64_t term,

@@ -38,14 +38,14 @@ Violation Safety::leads(std::size_t server, std::uint64_t term) {
 Violation Safety::learn(std::size_t server, std::uint64_t index, Known entry,
                         std::uint64_t previous_term) {
   if (entry.term < previous_term)
-    return fmt::format("L1: server {} has entry {} of term {} behind one of term {}", server, index,
+    return fmt::format("L1: server {} has entry {} of term {} after one of term {}", server, index,
                        entry.term, previous_term);
   if (facts_.size() <= index) facts_.resize(index + 64);
   for (const Fact& fact : facts_[index]) {
     if (fact.term != entry.term) continue;
     if (fact.hash == entry.hash && fact.previous_term == previous_term) return std::nullopt;
     return fmt::format(
-        "L1: server {} has another entry {} of term {} than others, or another "
+        "L1: server {} has a different entry {} of term {} than others, or a different "
         "log before it",
         server, index, entry.term);
   }
@@ -53,13 +53,13 @@ Violation Safety::learn(std::size_t server, std::uint64_t index, Known entry,
   return std::nullopt;
 }
 
-Violation Safety::drop_behind(std::size_t server, std::uint64_t index, bool leader) {
+Violation Safety::drop_behind(std::size_t server, std::uint64_t index, Role role) {
   Mirror& mirror = mirrors_[server];
-  if (leader)
-    return fmt::format("E6: server {} drops entries behind {} while it leads", server, index);
+  if (role == Role::leader)
+    return fmt::format("E6: server {} drops entries after {} while it leads", server, index);
   if (index < mirror.commit)
-    return fmt::format("L3: server {} drops entries behind {}, it had committed {}", server, index,
-                       mirror.commit);
+    return fmt::format("L3: server {} drops entries after {}, but it had committed {}", server,
+                       index, mirror.commit);
   // A server that was frozen since before the term that committed an entry may still hear the
   // leader of an earlier term, which lacks the entry.
   for (std::uint64_t i = index + 1; i <= mirror.last() && i <= committed_.size(); ++i)
@@ -75,12 +75,12 @@ Violation Safety::rebase(std::size_t server, LogView view) {
   Mirror& mirror = mirrors_[server];
   if (view.base_index == mirror.base_index) return std::nullopt;
   if (view.base_index < mirror.base_index)
-    return fmt::format("server {}: its log begins at {} after {}", server, view.base_index,
-                       mirror.base_index);
+    return fmt::format("server {}: its log begins at {}, but began at {} before", server,
+                       view.base_index, mirror.base_index);
   // S1: a snapshot contains only what is committed.
   if (view.base_index > committed_.size() || committed_[view.base_index - 1].term != view.base_term)
     return fmt::format(
-        "S1: server {}: its log begins behind entry {} of term {}, which is not "
+        "S1: server {}: its log begins after entry {} of term {}, which is not "
         "committed",
         server, view.base_index, view.base_term);
   if (view.base_index <= mirror.last() && mirror.term_at(view.base_index) == view.base_term) {
@@ -103,13 +103,13 @@ void Safety::settle_acknowledged(Mirror& mirror) {
   mirror.pending.clear();
 }
 
-Violation Safety::in_term(std::size_t server, std::uint64_t term, bool leader) {
+Violation Safety::in_term(std::size_t server, std::uint64_t term, Role role) {
   Mirror& mirror = mirrors_[server];
   if (term < mirror.term)
     return fmt::format("E3: server {} falls from term {} to {}", server, mirror.term, term);
   mirror.term = term;
-  mirror.led = leader;
-  if (!leader) return std::nullopt;
+  mirror.led = role == Role::leader;
+  if (!mirror.led) return std::nullopt;
   const bool elected = !leaders_.contains(term);
   if (auto wrong = leads(server, term)) return wrong;
   if (!elected) return std::nullopt;
@@ -135,36 +135,37 @@ Violation Safety::commits_first(std::size_t server, std::uint64_t term, std::uin
     if (at != mirrors_[i].acked.end() && at->second >= index) ++have;
   }
   if (have < voters_ / 2 + 1)
-    return fmt::format("L10: server {} commits {} in term {}, which only {} have on disk", server,
-                       index, term, have);
+    return fmt::format("L10: server {} commits {} in term {}, which only {} servers have on disk",
+                       server, index, term, have);
   committed_.push_back(mirror.entries[index - mirror.base_index - 1]);
   commit_terms_.push_back(term);
   return std::nullopt;
 }
 
-Violation Safety::commits(std::size_t server, std::uint64_t term, bool leader, std::uint64_t commit,
+Violation Safety::commits(std::size_t server, std::uint64_t term, Role role, std::uint64_t commit,
                           std::uint64_t durable) {
   Mirror& mirror = mirrors_[server];
   if (commit < mirror.commit)
     return fmt::format("L9: server {} falls from commit index {} to {}", server, mirror.commit,
                        commit);
   if (commit > mirror.last())
-    return fmt::format("L9: server {} has committed {}, its log ends at {}", server, commit,
+    return fmt::format("L9: server {} has committed {}, but its log ends at {}", server, commit,
                        mirror.last());
   // The first server to commit an entry leads, or led when the turn began and stepped down in it.
-  const std::uint64_t leads = leader ? term : mirror.led ? mirror.term : 0;
+  const std::uint64_t leads = role == Role::leader ? term : mirror.led ? mirror.term : 0;
   for (std::uint64_t i = std::max(mirror.commit, mirror.base_index) + 1; i <= commit; ++i) {
     const Known& here = mirror.entries[i - mirror.base_index - 1];
     if (i > committed_.size()) {
       if (leads == 0)
-        return fmt::format("L4: server {} has committed {}, which no leader has", server, i);
+        return fmt::format("L4: server {} has committed {}, which no leader has committed", server,
+                           i);
       // L5: counting commits an entry of the leader's own term, and everything before it.
       if (mirror.term_at(commit) != leads)
         return fmt::format("L5: server {} commits {} of term {} by counting, in term {}", server,
                            commit, mirror.term_at(commit), leads);
       if (auto wrong = commits_first(server, leads, i, durable)) return wrong;
     } else if (committed_[i - 1].term != here.term || committed_[i - 1].hash != here.hash) {
-      return fmt::format("L8: server {} has another entry committed at {} (term {}, was {})",
+      return fmt::format("L8: server {} has committed a different entry at {} (term {}, was {})",
                          server, i, here.term, committed_[i - 1].term);
     }
   }
@@ -176,15 +177,15 @@ Violation Safety::applied(std::size_t server, std::uint64_t index, Digest digest
   if (digests_.size() <= index) digests_.resize(index + 64);
   if (!digests_[index]) digests_[index] = digest;
   if (*digests_[index] == digest) return std::nullopt;
-  return fmt::format("L20: server {} has another state at index {}", server, index);
+  return fmt::format("L20: server {} has a different state at index {}", server, index);
 }
 
 Violation Safety::judge_restart(std::size_t server, std::uint64_t incarnation, std::uint64_t term,
                                 std::optional<std::uint64_t> voted_for, LogView view) {
   const Mirror& mirror = mirrors_[server];
   if (term < mirror.promised_term)
-    return fmt::format("E3: server {} comes back in term {}, it had spoken in term {}", server,
-                       term, mirror.promised_term);
+    return fmt::format("E3: server {} restarts in term {}, but had sent term {}", server, term,
+                       mirror.promised_term);
   if (const auto at = votes_.find(Ballot{server, incarnation, term});
       at != votes_.end() && voted_for != at->second)
     return fmt::format("E2: server {} has forgotten that it voted for {} in term {}", server,
@@ -196,7 +197,7 @@ Violation Safety::judge_restart(std::size_t server, std::uint64_t incarnation, s
         server, mirror.acknowledged.index, view.last_index);
   if (view.base_index == 0) return std::nullopt;
   if (view.base_index > committed_.size() || committed_[view.base_index - 1].term != view.base_term)
-    return fmt::format("S1: server {} begins behind entry {} of term {}, which is not committed",
+    return fmt::format("S1: server {} begins after entry {} of term {}, which is not committed",
                        server, view.base_index, view.base_term);
   return std::nullopt;
 }

@@ -28,6 +28,7 @@ class Safety {
     std::uint64_t term = 0;
     std::uint64_t hash = 0;
   };
+  enum class Role : std::uint8_t { leader, other };
   struct Digest {
     std::uint64_t high = 0, low = 0;
     bool operator==(const Digest&) const = default;
@@ -57,16 +58,15 @@ class Safety {
   // L1, L2, L3, E6: records changes of the log. `term_at` and `hash_at` give the term and the hash
   // of an entry after the base.
   template <typename TermAt, typename HashAt>
-  Violation follow(std::size_t server, LogView view, bool leader, TermAt&& term_at,
-                   HashAt&& hash_at);
+  Violation follow(std::size_t server, LogView view, Role role, TermAt&& term_at, HashAt&& hash_at);
   // Compares every entry: notices one that was replaced by another of the same term.
   template <typename HashAt>
   Violation compare_all(std::size_t server, HashAt&& hash_at) const;
   // L5, L8, L9, S1: call after follow(). `durable`: what a leader counts of its own log.
-  Violation commits(std::size_t server, std::uint64_t term, bool leader, std::uint64_t commit,
+  Violation commits(std::size_t server, std::uint64_t term, Role role, std::uint64_t commit,
                     std::uint64_t durable);
   // E3, L7: call after commits().
-  Violation in_term(std::size_t server, std::uint64_t term, bool leader);
+  Violation in_term(std::size_t server, std::uint64_t term, Role role);
   // L20: equal state at equal index.
   Violation applied(std::size_t server, std::uint64_t index, Digest digest);
 
@@ -110,7 +110,7 @@ class Safety {
 
   Violation learn(std::size_t server, std::uint64_t index, Known entry,
                   std::uint64_t previous_term);
-  Violation drop_behind(std::size_t server, std::uint64_t index, bool leader);
+  Violation drop_behind(std::size_t server, std::uint64_t index, Role role);
   Violation rebase(std::size_t server, LogView view);
   void settle_acknowledged(Mirror& mirror);
   Violation judge_restart(std::size_t server, std::uint64_t incarnation, std::uint64_t term,
@@ -134,7 +134,7 @@ class Safety {
 };
 
 template <typename TermAt, typename HashAt>
-Violation Safety::follow(std::size_t server, LogView view, bool leader, TermAt&& term_at,
+Violation Safety::follow(std::size_t server, LogView view, Role role, TermAt&& term_at,
                          HashAt&& hash_at) {
   if (auto wrong = rebase(server, view)) return wrong;
   Mirror& mirror = mirrors_[server];
@@ -145,7 +145,7 @@ Violation Safety::follow(std::size_t server, LogView view, bool leader, TermAt&&
          (same > mirror.last() || mirror.term_at(same) != term_at(same)))
     --same;
   if (same < mirror.last())
-    if (auto wrong = drop_behind(server, same, leader)) return wrong;
+    if (auto wrong = drop_behind(server, same, role)) return wrong;
   for (std::uint64_t i = same + 1; i <= view.last_index; ++i) {
     const Known entry{term_at(i), hash_at(i)};
     if (auto wrong = learn(server, i, entry, mirror.term_at(i - 1))) return wrong;
@@ -175,14 +175,14 @@ Violation Safety::restarts(std::size_t server, std::uint64_t incarnation, std::u
   const Point point = mirror.acknowledged;
   if (point.index > view.base_index && term_at(point.index) != point.term)
     return "L10: server " + std::to_string(server) + " has lost entry " +
-           std::to_string(point.index) + ", which it had acknowledged: another one is there";
+           std::to_string(point.index) + ", which it had acknowledged: a different entry is there";
   mirror.entries.clear();
   mirror.base_index = view.base_index;
   mirror.base_term = view.base_term;
   mirror.commit = 0;
   mirror.term = term;
   mirror.led = false;
-  return follow(server, view, false, term_at, hash_at);
+  return follow(server, view, Role::other, term_at, hash_at);
 }
 
 }  // namespace vesper::sim

@@ -17,7 +17,7 @@ constexpr std::uint64_t kLength = 6;
 
 void World::begin_stretches() {
   tally_.count(Count::fault_stretch);
-  trace("leaders send other stretches of their logs, too");
+  trace("leaders also send other ranges of their logs");
   ++stretching_;
   begin({FaultKind::stretch, {}, {}, false}, between(faults_, seconds(1), seconds(6)));
 }

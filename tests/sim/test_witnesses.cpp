@@ -1,8 +1,9 @@
-// Tests the checkers of leases, read rounds and resends with known sequences: each correct one
-// passes, and each wrong one is reported with what is wrong.
+// Tests the checkers of leases, read rounds, resends and the cluster's clock with known sequences:
+// each correct one passes, and each wrong one is reported with what is wrong.
 #include <doctest/doctest.h>
 
-#include "sim/leases.hpp"
+#include "sim/leader_leases.hpp"
+#include "sim/log_clock.hpp"
 #include "sim/reads.hpp"
 #include "sim/resends.hpp"
 
@@ -11,14 +12,16 @@ using vesper::raft::Channel;
 
 namespace {
 
+constexpr std::int64_t kSecond = 1'000'000'000;
+
 bool says(const Violation& wrong, const char* rule) {
   return wrong && wrong->find(rule) != std::string::npos;
 }
 
 // At 1,000 ns of its clock, server 1 has handled a heartbeat of term 2 that asked for a lease of
 // 100 ns.
-Leases promised() {
-  Leases leases(3);
+LeaderLeases promised() {
+  LeaderLeases leases(3);
   leases.hears(1, 2, 7, 100, 1'000);
   CHECK_FALSE(leases.answers(1, 2, 7));
   return leases;
@@ -27,7 +30,7 @@ Leases promised() {
 }  // namespace
 
 TEST_CASE("K7: a vote during a promise is reported, even after a restart") {
-  Leases leases = promised();
+  LeaderLeases leases = promised();
   SUBCASE("the vote is within the promise") {
     CHECK(says(leases.votes(1, 3, 1'109), "K7"));
   }
@@ -50,7 +53,7 @@ TEST_CASE("K7: a vote during a promise is reported, even after a restart") {
 }
 
 TEST_CASE("K7: a promise counts once its reply leaves, from the time its heartbeat was received") {
-  Leases leases(3);
+  LeaderLeases leases(3);
   leases.hears(1, 2, 7, 100, 1'000);
   SUBCASE("no reply left") {
     CHECK_FALSE(leases.votes(1, 3, 1'050));
@@ -71,7 +74,7 @@ TEST_CASE("K7: a promise counts once its reply leaves, from the time its heartbe
 }
 
 TEST_CASE("K7: a lease of an older term beside a newer leader is reported") {
-  Leases leases(3);
+  LeaderLeases leases(3);
   CHECK(leases.elected(2));
   CHECK_FALSE(leases.elected(2));
   CHECK_FALSE(leases.holds(0, 2));
@@ -200,5 +203,73 @@ TEST_CASE("resends: a server that is sent many more bytes of entries than it lac
   SUBCASE("the next term begins with a probe") {
     CHECK_FALSE(bytes.sent(0, 1, 5, 42, ten, Channel::control));
     CHECK_FALSE(bytes.sent(0, 1, 5, 42, ten, Channel::control));
+  }
+}
+
+TEST_CASE("K2: a clock that ran while nothing could be decided is reported") {
+  LogClock clock(1'000'000, 1'100'000, kSecond / 3);
+  const auto leads = [&](std::int64_t now, bool all_committed, bool committed_more) {
+    clock.leads({now, 1, all_committed, committed_more, false});
+  };
+  leads(0, false, true);
+  REQUIRE_FALSE(clock.commits(1, 5 * kSecond));
+  SUBCASE("under leaders that have committed everything, it runs as fast as the fastest clock") {
+    for (std::int64_t now = 0; now <= 100 * kSecond; now += kSecond / 20) leads(now, true, false);
+    CHECK(clock.passed().at_most == 110 * kSecond);
+    SUBCASE("it runs no faster") {
+      CHECK(says(clock.commits(1, (5 + 1 + 110) * kSecond + 1), "K2"));
+    }
+    SUBCASE("it may be a second ahead of its commit") {
+      CHECK_FALSE(clock.commits(1, (5 + 1 + 110) * kSecond));
+    }
+  }
+  SUBCASE("it does not run while an entry waits") {
+    for (std::int64_t now = 0; now <= 100 * kSecond; now += kSecond / 20) leads(now, false, false);
+    leads(100 * kSecond, true, true);
+    CHECK(clock.passed().at_most == kSecond / 3 + kSecond);
+    CHECK(says(clock.commits(1, 8 * kSecond), "K2: the cluster's clock ran"));
+  }
+  SUBCASE("it does not run without a leader, although clocks jump") {
+    clock.jumps(650 * kSecond);
+    leads(9 * kSecond, false, true);
+    CHECK(clock.passed().at_most == kSecond / 3 + kSecond);
+    CHECK(says(clock.commits(2, 8 * kSecond), "K2: the cluster's clock ran"));
+  }
+  SUBCASE("it never falls below its earlier value, even in a term that begins earlier") {
+    leads(kSecond, false, true);
+    CHECK_FALSE(clock.commits(2, 5 * kSecond));
+    leads(2 * kSecond, false, true);
+    CHECK_FALSE(clock.commits(2, 5 * kSecond));
+    leads(3 * kSecond, false, true);
+    CHECK(says(clock.commits(2, 5 * kSecond + 5 * kSecond), "K2"));
+  }
+}
+
+TEST_CASE("K2: a clock that stands still in a healthy cluster is reported") {
+  LogClock clock(900'000, 1'000'000, 100 * kSecond);
+  const auto leads = [&](std::int64_t now, std::uint64_t term, bool all_committed, bool healthy) {
+    clock.leads({now, term, all_committed, false, healthy});
+  };
+  clock.leads({0, 1, true, true, true});
+  REQUIRE_FALSE(clock.commits(1, 5 * kSecond));
+  SUBCASE("it must run for the whole time") {
+    leads(100 * kSecond, 1, true, true);
+    CHECK(says(clock.commits(1, 95 * kSecond - 1), "K2: the cluster's clock stood still"));
+  }
+  SUBCASE("it may run as slowly as the slowest clock") {
+    leads(100 * kSecond, 1, true, true);
+    CHECK_FALSE(clock.commits(1, 95 * kSecond));
+    CHECK(clock.passed().at_least == 90 * kSecond);
+  }
+  SUBCASE("time in an unhealthy cluster, an undecided entry or another term does not count") {
+    leads(10 * kSecond, 1, true, false);
+    leads(20 * kSecond, 1, true, true);
+    leads(30 * kSecond, 1, false, true);
+    leads(40 * kSecond, 1, true, true);
+    CHECK_FALSE(clock.commits(1, 5 * kSecond));
+    leads(50 * kSecond, 1, true, true);
+    leads(60 * kSecond, 2, true, true);
+    CHECK_FALSE(clock.commits(2, 5 * kSecond));
+    CHECK(clock.passed().at_least == 0);
   }
 }

@@ -10,10 +10,11 @@ void World::observe_heartbeat(Host& h, const raft::Message& message) {
   const std::size_t who = h.number();
   if (const auto* m = std::get_if<raft::Heartbeat>(&message)) {
     reads_.sent(who, m->term.value, m->round, now_.ns);
-    if (m->lease_ms > 0)
-      leases_.asks(who, m->term.value, milliseconds(m->lease_ms).ns, h.clock.read(now_).ns);
+    if (m->leader_lease_ms > 0)
+      leader_leases_.asks(who, m->term.value, milliseconds(m->leader_lease_ms).ns,
+                          h.clock.read(now_).ns);
   } else if (const auto* reply = std::get_if<raft::HeartbeatReply>(&message)) {
-    check(leases_.answers(who, reply->term.value, reply->round));
+    check(leader_leases_.answers(who, reply->term.value, reply->round));
   }
 }
 
@@ -21,7 +22,7 @@ void World::observe_heartbeat(Host& h, const raft::Message& message) {
 Instant World::followed_by(const Host& h, const node::PeerMessage& message) const {
   const auto* m = std::get_if<raft::Message>(&message);
   const auto* told = m == nullptr ? nullptr : std::get_if<raft::ReadIndexReply>(m);
-  if (told == nullptr || told->lease) return {};
+  if (told == nullptr || told->leader_lease) return {};
   return Instant{reads_.followed_until(h.number(), told->term.value, now_.ns)};
 }
 
@@ -32,12 +33,12 @@ void World::overhear(Host& h, const Deliver& message, const node::PeerMessage& d
   if (m == nullptr) return;
   count_situations(h, *m);
   if (const auto* asks = std::get_if<raft::Heartbeat>(m)) {
-    if (asks->lease_ms == 0) return;
-    h.overheard.push_back({Kind::lease_asked,
+    if (asks->leader_lease_ms == 0) return;
+    h.overheard.push_back({Kind::leader_lease_asked,
                            message.from,
                            asks->term,
                            asks->round,
-                           milliseconds(asks->lease_ms),
+                           milliseconds(asks->leader_lease_ms),
                            {}});
   } else if (const auto* answer = std::get_if<raft::HeartbeatReply>(m)) {
     // A reply from a disk that has been lost since then does not count.
@@ -55,8 +56,8 @@ void World::take_in(Host& h, Instant local) {
   const std::size_t who = h.number();
   for (const Overheard& heard : h.overheard) {
     switch (heard.kind) {
-      case Overheard::Kind::lease_asked:
-        leases_.hears(who, heard.term.value, heard.round, heard.lease.ns, local.ns);
+      case Overheard::Kind::leader_lease_asked:
+        leader_leases_.hears(who, heard.term.value, heard.round, heard.leader_lease.ns, local.ns);
         break;
       case Overheard::Kind::heartbeat_answered:
         reads_.answered(who, heard.from, heard.term.value, heard.round);
@@ -72,25 +73,25 @@ void World::take_in(Host& h, Instant local) {
 
 // Called after a turn: votes respect promises, and leases end before another leader is elected. The
 // latter is checked only if clocks meet the assumptions of leases.
-void World::observe_leases(Host& h) {
+void World::observe_leader_leases(Host& h) {
   const raft::Raft& raft = h.node->raft();
   const raft::HardState& now = raft.hard_state();
   if (now != h.voted) {
     if (now.voted_for)
-      check(leases_.votes(h.number(), now.current_term.value, h.clock.read(now_).ns));
+      check(leader_leases_.votes(h.number(), now.current_term.value, h.clock.read(now_).ns));
     h.voted = now;
   }
-  if (!raft.is_leader() || !plan_.leases) return;
+  if (!raft.is_leader() || !plan_.leader_leases) return;
   const auto judge = [&](const Host& other) {
     if (!other.node || !other.node->raft().is_leader()) return;
-    if (other.node->raft().lease_index(other.clock.read(now_)))
-      check(leases_.holds(other.number(), other.node->raft().current_term().value));
+    if (other.node->raft().leader_lease_index(other.clock.read(now_)))
+      check(leader_leases_.holds(other.number(), other.node->raft().current_term().value));
   };
-  if (!leases_.elected(raft.current_term().value)) return judge(h);
+  if (!leader_leases_.elected(raft.current_term().value)) return judge(h);
   for (const auto& other : hosts_) judge(*other);
 }
 
-// A reply names what it rests on: a lease, which observe_leases() checks, or a round.
+// A reply names what it rests on: a lease, which observe_leader_leases() checks, or a round.
 void World::observe_read(Host& h, const Operation& asked, const node::ReadResult& read) {
   if (read.level != node::ReadLevel::linearizable) return;
   const raft::Raft& raft = h.node->raft();

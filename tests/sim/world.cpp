@@ -46,7 +46,7 @@ World::World(Options options)
       forwards_(plan_.servers),
       sent_bytes_(plan_.servers),
       beats_(plan_.servers),
-      leases_(plan_.servers),
+      leader_leases_(plan_.servers),
       reads_(plan_.servers),
       log_clock_(*std::min_element(plan_.rates.begin(), plan_.rates.end()),
                  *std::max_element(plan_.rates.begin(), plan_.rates.end()),
@@ -151,7 +151,7 @@ void World::stop_process(Host& h) {
   h.overheard.clear();
   h.job_failed = false;
   h.offered = h.emptied = {};
-  leases_.ends(h.number());
+  leader_leases_.ends(h.number());
   h.replies.clear();
   h.turn_scheduled = h.disk_scheduled = false;
   h.wake_at = kNever;
@@ -161,8 +161,9 @@ void World::stop_process(Host& h) {
   connections_end(h);
 }
 
-void World::crash(Host& h, bool power) {
+void World::crash(Host& h, Crash how) {
   if (!h.up()) return;
+  const bool power = how == Crash::power;
   trace("server {} dies{}", h.number(), power ? " and loses power" : "");
   mix(h.number() * 2 + (power ? 1 : 0));
   stop_process(h);
@@ -173,7 +174,7 @@ void World::crash(Host& h, bool power) {
 void World::resume(Host& h) {
   if (!h.paused) return;
   h.paused = false;
-  trace("server {} goes on", h.number());
+  trace("server {} resumes", h.number());
   for (node::Input& post : std::exchange(h.while_paused, {})) h.node->post(std::move(post));
   schedule_turn(h);
 }
@@ -183,7 +184,7 @@ void World::crash_in_job(Host& h) {
   tally_.count(Count::fault_torn);
   h.disk.cut_power_at(h.disk.steps() + static_cast<std::uint64_t>(faults_.between(0, 4)));
   h.disk.run_one();
-  crash(h, chance(faults_, 60));
+  crash(h, draw_crash(60));
   after(between(faults_, {}, seconds(1)), Restart{h.number()});
 }
 
@@ -196,7 +197,7 @@ void World::storage_failed(Host& h, const Error& error) {
   tally_.count(Count::exits_storage);
   h.disk.mend();
   h.failing = false;
-  crash(h, false);
+  crash(h, Crash::process);
   after(between(faults_, milliseconds(100), seconds(2)), Restart{h.number()});
 }
 
@@ -231,12 +232,12 @@ void World::turn(Host& h) {
   const raft::Raft& raft = h.node->raft();
   take_in(h, local);
   const bool hears = raft.leader() && !raft.is_leader() && !h.excused &&
-                     local - raft.leader_heard_at() < raft.config().election_timeout;
+                     local - raft.leader_heard().at < raft.config().election_timeout;
   h.sticks_to = hears ? raft.current_term() : raft::Term(0);
   const auto deadline = h.node->turn(local);
   h.excused = false;
   // Check what this turn decided, even if nothing of it leaves the server.
-  observe(h, static_cast<bool>(deadline));
+  observe(h, deadline ? TurnEnd::whole : TurnEnd::storage_failed);
   if (over_) return;
   if (!deadline) return storage_failed(h, deadline.error());
   for (auto& [ticket, reply] : std::exchange(h.replies, {})) on_reply(h, ticket, reply);
@@ -246,7 +247,7 @@ void World::turn(Host& h) {
   if (dies) {
     tally_.count(Count::fault_effects);
     trace("server {} dies between two effects", h.number());
-    crash(h, chance(faults_, 50));
+    crash(h, draw_crash(50));
     return after(between(faults_, {}, seconds(1)), Restart{h.number()});
   }
   after_turn(h, *deadline);
@@ -259,9 +260,9 @@ void World::after_turn(Host& h, Instant deadline) {
       fail(fmt::format("server {} shut down and keeps space that it does not use", h.number()));
     for (const Client& client : clients_)
       if (client.host == h.number() && !client.open.empty())
-        fail(fmt::format("server {} shut down and owes client {} an answer", h.number(),
+        fail(fmt::format("server {} shut down without answering client {}", h.number(),
                          client.connection));
-    crash(h, false);
+    crash(h, Crash::process);
     return after(between(faults_, {}, seconds(1)), Restart{h.number()});
   }
   if (deadline != kNever) {
@@ -344,7 +345,7 @@ struct World::Dispatch {
   void operator()(const Kill& a) const {
     Host& h = w.host(a.host);
     if (h.boot != a.boot) return;
-    w.crash(h, a.power);
+    w.crash(h, a.how);
     w.after(between(w.faults_, {}, seconds(1)), Restart{a.host});
   }
   void operator()(const Strike& a) const {
@@ -387,7 +388,7 @@ Violation World::run() {
     if (!faulty_ && now_ > quiet_at_ + plan_.settle && doomed_) break;
     if (!faulty_ && now_ > quiet_at_ + plan_.settle)
       fail(fmt::format("liveness: {} {} ms after the last fault",
-                       moved_ ? "not well" : "no hand-over has succeeded", plan_.settle.ms()));
+                       moved_ ? "not recovered" : "no hand-over has succeeded", plan_.settle.ms()));
     else step();
     if (!faulty_ && queue_.empty()) break;
   }
@@ -405,7 +406,7 @@ void World::become_quiet() {
   list_ = hosts_.size();
   for (auto& h : hosts_)
     if (h->up() && h->listed != list_) {
-      crash(*h, false);
+      crash(*h, Crash::process);
       h->disk.mend();
       start(*h);
     }
@@ -474,7 +475,7 @@ void World::judge_end() {
   tally_.count(Count::tokens_forgotten, history_.forgotten());
   tally_.count(Count::tokens_kept_over_outages, history_.kept_over_outages());
   tally_.count(Count::full_tables_with_room_again, history_.room_again());
-  tally_.count(Count::promises, leases_.promises());
+  tally_.count(Count::promises, leader_leases_.promises());
   for (const auto& h : hosts_)
     if (h->up() && h->node && !failure_) compare_store(*h);
 }

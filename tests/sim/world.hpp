@@ -18,7 +18,7 @@
 #include "sim/event_queue.hpp"
 #include "sim/history.hpp"
 #include "sim/host.hpp"
-#include "sim/leases.hpp"
+#include "sim/leader_leases.hpp"
 #include "sim/log_clock.hpp"
 #include "sim/plan.hpp"
 #include "sim/reads.hpp"
@@ -81,8 +81,8 @@ class World {
   };
   struct Poke {
     std::size_t client;
-    bool lease = false;     // a lease read
-    bool reads_on = false;  // the next of a series of reads
+    bool leader_lease = false;  // a lease read
+    bool reads_on = false;      // the next of a series of reads
   };
   struct Insist {
     std::size_t client;
@@ -101,10 +101,11 @@ class World {
     std::size_t host;
     std::uint64_t boot;
   };
+  enum class Crash : std::uint8_t { process, power };
   struct Kill {
     std::size_t host;
     std::uint64_t boot;
-    bool power;
+    Crash how;
   };
   struct Strike {
     std::size_t host;
@@ -183,6 +184,9 @@ class World {
     return random.between(1, 100) <= percent;
   }
   static bool one_in(Prng& random, std::int64_t n) { return random.between(1, n) == 1; }
+  Crash draw_crash(std::int64_t power_percent) {
+    return chance(faults_, power_percent) ? Crash::power : Crash::process;
+  }
   Host& host(std::size_t i) { return *hosts_[i]; }
   Link& link(std::size_t from, std::size_t to) { return links_[from * hosts_.size() + to]; }
   bool linked(std::size_t a, std::size_t b) { return link(a, b).cuts == 0 && link(b, a).cuts == 0; }
@@ -207,7 +211,7 @@ class World {
   void not_started(Host& h, const Error& error);
   void stop_process(Host& h);
   void resume(Host& h);
-  void crash(Host& h, bool power);
+  void crash(Host& h, Crash how);
   void crash_in_job(Host& h);
   void storage_failed(Host& h, const Error& error);
   void post(Host& h, node::Input post);
@@ -227,7 +231,8 @@ class World {
   void judge_end();
 
   // observe.cpp: reports to the checkers
-  void observe(Host& h, bool whole);
+  enum class TurnEnd : std::uint8_t { whole, storage_failed };
+  void observe(Host& h, TurnEnd end);
   void feed(const raft::Entry& entry);
   void observe_restart(Host& h);
   void observe_stickiness(Host& h);
@@ -238,7 +243,7 @@ class World {
   Instant followed_by(const Host& h, const node::PeerMessage& message) const;
   void overhear(Host& h, const Deliver& message, const node::PeerMessage& decoded);
   void take_in(Host& h, Instant local);
-  void observe_leases(Host& h);
+  void observe_leader_leases(Host& h);
   void observe_read(Host& h, const Operation& asked, const node::ReadResult& read);
 
   void count(Host& h);
@@ -307,7 +312,8 @@ class World {
   void sample();
   bool founds_another(const Host& h);
   void judge_second_founding(const Host& h);
-  void say_state(std::size_t to, const Host& of, bool proven);
+  enum class Identity : std::uint8_t { proven, unproven };
+  void say_state(std::size_t to, const Host& of, Identity identity);
 
   // faults.cpp
   void next_fault();
@@ -396,7 +402,7 @@ class World {
   Resends resends_, forwards_;
   SentBytes sent_bytes_;
   Beats beats_;
-  Leases leases_;
+  LeaderLeases leader_leases_;
   ReadRounds reads_;
   LogClock log_clock_;
   History history_;

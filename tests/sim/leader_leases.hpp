@@ -13,14 +13,14 @@ namespace vesper::sim {
 
 using Violation = std::optional<std::string>;  // the broken rule, or nothing
 
-class Leases {
+class LeaderLeases {
  public:
-  explicit Leases(std::size_t servers) : servers_(servers) {}
+  explicit LeaderLeases(std::size_t servers) : servers_(servers) {}
 
   // A leader sends a heartbeat that asks for a lease; the leader promises, too.
-  void asks(std::size_t server, std::uint64_t term, std::int64_t lease, std::int64_t local);
+  void asks(std::size_t server, std::uint64_t term, std::int64_t leader_lease, std::int64_t local);
   // A server handles such a heartbeat.
-  void hears(std::size_t server, std::uint64_t term, std::uint64_t round, std::int64_t lease,
+  void hears(std::size_t server, std::uint64_t term, std::uint64_t round, std::int64_t leader_lease,
              std::int64_t local);
   // Its reply leaves. From now on the promise counts; it began when the heartbeat was handled.
   Violation answers(std::size_t server, std::uint64_t term, std::uint64_t round);
