@@ -73,6 +73,9 @@ main() {
   need_packages build test
   step "release build (build/)"
   configure build
+  if [[ $quick == no && ${#names[@]} == 0 ]] || is_in 'openapi validator' "${names[@]}"; then
+    need_openapi_validator
+  fi
   local options=()
   [[ $full == yes || $quick == yes || ${#names[@]} != 0 ]] || options=(--no-suite sanitized)
   [[ $full == no ]] || export VESPER_FULL=1

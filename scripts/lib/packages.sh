@@ -3,11 +3,13 @@
 # Sourced after common.sh. It asks dpkg first, so that nothing happens if nothing is missing.
 
 packages_build=(g++ meson ninja-build pkg-config ccache libuv1-dev node-llhttp rapidjson-dev
-  libcli11-dev libspdlog-dev libfmt-dev libxxhash-dev libzstd-dev libssl-dev doctest-dev)
+  libcli11-dev libspdlog-dev libfmt-dev libxxhash-dev libzstd-dev libssl-dev doctest-dev
+  librapidcheck-dev)
 packages_demo=(curl)
-packages_test=(curl python3 strace iproute2 nftables wrk)
+packages_test=(curl python3 python3-jsonschema strace iproute2 nftables wrk)
 packages_check=(clang-format clang-tidy shellcheck python3)
 packages_fuzz=(clang llvm libclang-rt-dev)
+packages_npm=(nodejs npm)
 packages_figures=(wrk strace)
 
 # missing_packages PACKAGE...: prints those that are not installed.
@@ -37,7 +39,7 @@ need_tools_only() {
   may_download=yes
 }
 
-# need_packages PURPOSE...: installs what is missing for build, demo, test, check or fuzz.
+# need_packages PURPOSE...: installs what is missing for build, demo, test, check, fuzz or npm.
 need_packages() {
   local purpose wanted=() missing=()
   for purpose in "$@"; do
@@ -75,6 +77,27 @@ install_packages() {
       "Check that a Debian mirror is reachable; the lines above name the one that was asked." \
       "If another apt or dpkg is running, wait until it ends. By hand, as root:" \
       "apt-get update && apt-get install --no-install-recommends $*"
+  fi
+  rm -f "$log"
+}
+
+# need_openapi_validator: installs the validator of /openapi.json into build/openapi-validator/. It
+# comes from npm, because Debian has none. Without it, a test is skipped.
+need_openapi_validator() {
+  # shellcheck disable=SC2154  # common.sh sets root
+  local versions=$root/scripts/lib/openapi-validator folder=$root/build/openapi-validator log
+  ! cmp -s "$versions/package-lock.json" "$folder/node_modules/.installed" || return 0
+  command -v npm >/dev/null || need_packages npm
+  say "installing from npm: a validator for /openapi.json"
+  mkdir -p "$folder"
+  cp "$versions"/package*.json "$folder"
+  log=$(mktemp)
+  if command -v npm >/dev/null && timeout 120 npm ci --prefix "$folder" --ignore-scripts \
+    --no-audit --no-fund >"$log" 2>&1 </dev/null; then
+    cp "$versions/package-lock.json" "$folder/node_modules/.installed"
+  else
+    tail -n 5 "$log" >&2
+    warn "the validator could not be installed: its test is skipped"
   fi
   rm -f "$log"
 }

@@ -15,6 +15,8 @@
 
 namespace vesper::api {
 
+inline constexpr std::string_view kNdjson = "application/x-ndjson";
+
 struct Answer {
   int status = 200;
   std::string_view content_type = "application/json";  // empty: no body, and no Content-Length
@@ -23,12 +25,16 @@ struct Answer {
   std::string_view consistency;                        // of a /kv read; static text
   std::optional<std::uint64_t> staleness_ms;           // an upper bound
   std::string_view allow;
+  bool varies = false;  // the Accept of the request has chosen the form of the body
   bool retry = false;
   bool replayed = false;  // repeats the answer to an earlier request with the same Idempotency-Key
   std::string body;
   // At most one of these replaces `body`:
   SharedBytes shared;                  // a large value, not copied
   std::unique_ptr<BodyStream> stream;  // a body that is produced while it is sent
+
+  // Bytes of capacity that clear() keeps.
+  static constexpr std::size_t kKeep = 256u << 10;
 
   void clear() {
     std::string buffer = std::move(body);
@@ -37,9 +43,6 @@ struct Answer {
     *this = Answer();
     body = std::move(buffer);
   }
-
- private:
-  static constexpr std::size_t kKeep = 256u << 10;
 };
 
 }  // namespace vesper::api

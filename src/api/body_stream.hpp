@@ -9,15 +9,18 @@
 namespace vesper::api {
 
 // The connection owns the stream. It destroys the stream as soon as it has finished, failed, or
-// lost its client. A client that closes its sending half counts as lost.
+// lost its client. A client that closes its sending half counts as lost. The exchange that the
+// stream answers outlives it.
 class BodyStream {
  public:
   enum class Next : std::uint8_t {
     bytes,     // at least one byte was appended; ask again
+    later,     // the work of this turn is done; ask again in the next one
     waiting,   // no bytes for now; the producer calls ClientListener::resume() with
                // the request's ticket
     finished,  // complete, including what was appended in this call
-    failed,    // cannot be completed; the connection is broken off so that the client notices
+    failed,    // cannot be completed; after what was appended, the connection is broken off so that
+               // the client notices
   };
   // How the client should see a stream that is cut off by a server shutdown.
   enum class Cut : std::uint8_t { complete, truncated };
@@ -26,8 +29,9 @@ class BodyStream {
 
   // Appends up to `room` bytes to `out`. Requires `room` >= 1.
   virtual Next next(std::size_t room, std::string& out) = 0;
-  // An event stream, for example, is complete wherever it ends. A backup is not.
-  virtual Cut when_cut() const = 0;
+  // The server shuts down. May append a last piece. An event stream, for example, is complete
+  // wherever it ends. A backup is not.
+  virtual Cut cut(std::string& out) = 0;
 };
 
 }  // namespace vesper::api

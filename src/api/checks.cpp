@@ -5,41 +5,12 @@
 #include "api/answer.hpp"
 #include "api/context.hpp"
 #include "api/http_exchange.hpp"
+#include "api/render.hpp"
 #include "http/grammar.hpp"
 #include "http/values.hpp"
 #include "json/text.hpp"
 
 namespace vesper::api {
-namespace {
-
-// The problem for a write that was rejected because of its Idempotency-Key; nothing for any other
-// write.
-std::optional<Problem> idempotency_problem(const kv::WriteResult& write) {
-  Problem problem;
-  if (write.kind == kv::WriteResult::Kind::key_reused) {
-    problem.status = 422;
-    problem.code = "idempotency_key_reused";
-    problem.detail =
-        "this Idempotency-Key was already used with a different method, target, body or condition; "
-        "nothing was changed";
-    problem.hint = "use a new key for each request, and reuse a key only to retry the same request";
-  } else if (write.kind == kv::WriteResult::Kind::table_full) {
-    problem.status = 429;
-    problem.code = "idempotency_full";
-    problem.detail =
-        "the cluster already keeps as many Idempotency-Keys as it can, and drops none before it "
-        "expires; nothing was changed";
-    problem.hint = "retry later, or leave out the Idempotency-Key if the write is safe to repeat";
-    problem.limit = kv::kMaxIdempotencyKeys;
-  } else {
-    return std::nullopt;
-  }
-  problem.revision = write.revision;
-  return problem;
-}
-
-}  // namespace
-
 std::optional<Problem> check_no_parameter(const Context&, const http::RequestHead&,
                                           const Query& query, HttpExchange&) {
   if (query.empty()) return std::nullopt;
@@ -68,7 +39,7 @@ std::optional<Problem> check_value_headers(const http::RequestHead& head) {
     if (http::equal_ignoring_case(media.substr(0, multipart.size()), multipart))
       return Problem{.status = 415,
                      .code = "unsupported_encoding",
-                     .detail = "the body of a PUT is the value, not a form",
+                     .detail = "the body is the value, not a form",
                      .hint = "with curl, use -T file or --data-binary @file instead of -F"};
   }
   if (head.fields.find("Content-Encoding") != nullptr)
@@ -79,6 +50,21 @@ std::optional<Problem> check_value_headers(const http::RequestHead& head) {
   if (head.fields.find("Content-Range") != nullptr)
     return invalid_header("Content-Range",
                           "Content-Range is not supported; a PUT replaces the whole value");
+  return std::nullopt;
+}
+
+std::optional<Problem> check_json_headers(const http::RequestHead& head) {
+  if (head.fields.find("Content-Encoding") == nullptr) return std::nullopt;
+  return Problem{.status = 415,
+                 .code = "unsupported_encoding",
+                 .detail = "Content-Encoding is not supported",
+                 .hint = "send the JSON without an encoding"};
+}
+
+std::optional<Problem> refuse_conditions(const http::RequestHead& head) {
+  for (const std::string_view name : {"If-Match", "If-None-Match"})
+    if (head.fields.find(name) != nullptr)
+      return invalid_header(name, "this request does not support conditions");
   return std::nullopt;
 }
 
@@ -130,8 +116,8 @@ std::optional<Problem> check_length(const http::RequestHead& head, const HttpExc
     return Problem{.status = 411,
                    .code = "length_required",
                    .detail =
-                       "a PUT needs a body, even an empty one, but neither Content-Length nor "
-                       "Transfer-Encoding: chunked was sent",
+                       "this request needs a body, even an empty one, but neither Content-Length "
+                       "nor Transfer-Encoding: chunked was sent",
                    .hint = "with curl, use -d VALUE, -d '' for an empty value, or -T file"};
   if (head.framing == http::BodyFraming::length && head.content_length > exchange.body_limit)
     return too_large(exchange);
@@ -143,7 +129,9 @@ void render_problem(const Problem& problem, Answer& answer) {
   answer.content_type = "application/problem+json";
   answer.allow = problem.allow;
   answer.retry = problem.retry();
-  answer.revision = problem.revision;
+  if (problem.revision) answer.revision = problem.revision;
+  if (problem.status == 412 && problem.current_revision != 0u)
+    answer.etag = problem.current_revision;
   append_problem(answer.body, problem);
 }
 
@@ -154,13 +142,12 @@ void render_refusal(node::Refusal refusal, std::string_view idempotency_key, Ans
   render_problem(problem, answer);
 }
 
-bool render_if_not_carried_out(const kv::WriteResult& write, Answer& answer) {
-  if (const auto problem = idempotency_problem(write)) {
-    render_problem(*problem, answer);
-    return true;
-  }
+bool render_if_refused(const kv::WriteResult& write, std::string_view parameter, Answer& answer) {
   answer.replayed = write.replayed;
-  return false;
+  answer.revision = write.revision;
+  if (write.is_done()) return false;
+  render_problem(problem_of(write, parameter), answer);
+  return true;
 }
 
 }  // namespace vesper::api

@@ -15,7 +15,8 @@
 
 namespace vesper::api {
 
-inline constexpr std::string_view kEveryMethod = "GET, HEAD, PUT, DELETE, OPTIONS";
+// What some path takes: for "*", and for a request without a path.
+inline constexpr std::string_view kEveryMethod = "GET, HEAD, PUT, POST, DELETE, OPTIONS";
 
 // The check of an endpoint that takes no parameters.
 std::optional<Problem> check_no_parameter(const Context& context, const http::RequestHead& head,
@@ -27,6 +28,10 @@ std::optional<Problem> read_timeout(const http::QueryParameter& parameter, HttpE
 // Refuses header fields that describe the body as anything but a plain value, such as
 // Content-Encoding.
 std::optional<Problem> check_value_headers(const http::RequestHead& head);
+// Refuses a Content-Encoding of a JSON body. Content-Type does not matter.
+std::optional<Problem> check_json_headers(const http::RequestHead& head);
+// Refuses If-Match and If-None-Match.
+std::optional<Problem> refuse_conditions(const http::RequestHead& head);
 // Reads the Idempotency-Key of a write. `key` stays empty if the field is absent.
 std::optional<Problem> read_idempotency_key(const http::RequestHead& head, std::string& key);
 // Identifies a write with an Idempotency-Key: the key, and a fingerprint of method, target,
@@ -43,8 +48,9 @@ Problem too_large(const HttpExchange& exchange);
 
 void render_problem(const Problem& problem, Answer& answer);
 void render_refusal(node::Refusal refusal, std::string_view idempotency_key, Answer& answer);
-// False: the write was carried out, now or, as the answer then says, before. True: its
-// Idempotency-Key kept it from being carried out, and the answer says why.
-bool render_if_not_carried_out(const kv::WriteResult& write, Answer& answer);
+// Fills in what the answers to all writes have. Returns false if the write was carried out, now or,
+// as the answer then says, before. Returns true if it was refused, and renders the problem (see
+// problem_of).
+bool render_if_refused(const kv::WriteResult& write, std::string_view parameter, Answer& answer);
 
 }  // namespace vesper::api

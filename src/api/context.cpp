@@ -63,6 +63,10 @@ std::string ListMismatch::to_string() const {
       ids("; servers in the list that are not members: ", no_members));
 }
 
+Id128 Context::cluster_id() const {
+  return node_ == nullptr ? Id128{} : node_->raft().peer_state().cluster_id;
+}
+
 std::optional<raft::ServerId> Context::leader() const {
   return node_ == nullptr ? std::nullopt : node_->raft().leader();
 }

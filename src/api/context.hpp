@@ -68,6 +68,8 @@ class Context {
   // Nothing if the list names exactly the members, or if no member is known yet.
   std::optional<ListMismatch> list_mismatch() const;
   std::optional<raft::ServerId> leader() const;
+  // None until this node knows its cluster.
+  Id128 cluster_id() const;
 
   // The header fields of every answer, serialized. Valid until the next call.
   const std::string& standard_fields();

@@ -22,9 +22,7 @@ std::optional<Problem> find_endpoint(const EndpointTable& table, const http::Req
     return exchange.endpoint->read_path(head.path.substr(exchange.endpoint->path.size()), exchange);
   }
   Problem problem{.status = 404, .code = "no_such_path", .detail = "there is nothing at this path"};
-  if (head.path == "/kv") problem.hint = "the path of a key is /kv/<key>";
-  else if (head.path == "/raft")
-    problem.hint = "this path is reserved for the nodes of the cluster";
+  if (head.path == "/raft") problem.hint = "this path is reserved for the nodes of the cluster";
   else problem.hint = "GET / lists the paths";
   return problem;
 }
@@ -77,6 +75,13 @@ bool asks_for_methods(const HttpExchange& exchange) {
          exchange.endpoint->options == OptionsReply::names_methods;
 }
 
+// Whether there is a node that takes requests.
+std::optional<Problem> check_node(Context& context) {
+  if (context.shutting_down()) return refused(node::Refusal::shutting_down);
+  if (context.node() == nullptr) return starting();
+  return std::nullopt;
+}
+
 }  // namespace
 
 std::optional<Problem> validate(Context& context, const http::RequestHead& head,
@@ -114,10 +119,16 @@ std::optional<Problem> validate(Context& context, const http::RequestHead& head,
   return std::nullopt;
 }
 
+void open_stream(Context& context, HttpExchange& exchange) {
+  const bool needs_node = exchange.endpoint->needs == Needs::node;
+  auto problem = needs_node ? check_node(context) : std::nullopt;
+  if (problem) exchange.outcome = std::move(*problem);
+  else exchange.stream = exchange.endpoint->open(context, exchange);
+}
+
 void run(Context& context, HttpExchange& exchange, std::string body) {
   if (exchange.endpoint->needs == Needs::nothing) exchange.outcome = Local{};
-  else if (context.shutting_down()) exchange.outcome = refused(node::Refusal::shutting_down);
-  else if (context.node() == nullptr) exchange.outcome = starting();
+  else if (auto problem = check_node(context)) exchange.outcome = std::move(*problem);
   else exchange.endpoint->run(context, exchange, std::move(body));
 }
 
@@ -135,8 +146,8 @@ void render(Context& context, const HttpExchange& exchange, Answer& answer) {
   exchange.endpoint->render(context, exchange, answer);
 }
 
-void append_answer(Context& context, const HttpExchange& exchange, const Answer& answer,
-                   std::string& out) {
+void append_head(Context& context, const HttpExchange& exchange, const Answer& answer,
+                 std::string& out) {
   http::begin_response(out, answer.status);
   out += context.standard_fields();
   http::append_field(out, "Cache-Control", answer.etag ? "no-cache" : "no-store");
@@ -145,6 +156,7 @@ void append_answer(Context& context, const HttpExchange& exchange, const Answer&
   if (!answer.consistency.empty())
     http::append_field(out, "Vesper-Consistency", answer.consistency);
   if (answer.staleness_ms) http::append_field(out, "Vesper-Staleness-Ms", *answer.staleness_ms);
+  if (answer.varies) http::append_field(out, "Vary", "Accept");
   if (!answer.allow.empty()) http::append_field(out, "Allow", answer.allow);
   if (answer.retry) out += "Retry-After: 1\r\n";
   if (answer.replayed) out += "Vesper-Replayed: true\r\n";
@@ -157,6 +169,11 @@ void append_answer(Context& context, const HttpExchange& exchange, const Answer&
     else if (!exchange.is_http_1_0) out += "Transfer-Encoding: chunked\r\n";
   }
   http::end_head(out);
+}
+
+void append_answer(Context& context, const HttpExchange& exchange, const Answer& answer,
+                   std::string& out) {
+  append_head(context, exchange, answer, out);
   if (exchange.method != http::Method::head) out += answer.body;
 }
 

@@ -17,12 +17,20 @@ namespace vesper::api {
 std::optional<Problem> validate(Context& context, const http::RequestHead& head,
                                 HttpExchange& exchange);
 
-// Call when the body is complete. Posts the request to the node, or sets the outcome.
+// Call after validate(), if exchange.streams_body. Sets exchange.stream, or the outcome if the
+// request cannot be carried out now.
+void open_stream(Context& context, HttpExchange& exchange);
+
+// Call when the body is complete, unless exchange.streams_body. Posts the request to the node, or
+// sets the outcome.
 void run(Context& context, HttpExchange& exchange, std::string body);
 
 // Requires exchange.answered().
 void render(Context& context, const HttpExchange& exchange, Answer& answer);
 
+// Appends the head.
+void append_head(Context& context, const HttpExchange& exchange, const Answer& answer,
+                 std::string& out);
 // Appends the head and answer.body. The caller must append a `shared` body itself, or the pieces of
 // a stream: as chunks, except in HTTP/1.0.
 void append_answer(Context& context, const HttpExchange& exchange, const Answer& answer,

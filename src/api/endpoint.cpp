@@ -2,14 +2,19 @@
 
 #include <algorithm>
 
+#include "api/bulk_import.hpp"
 #include "api/checks.hpp"
+#include "api/compact.hpp"
 #include "api/kv.hpp"
 #include "api/metrics_page.hpp"
+#include "api/openapi.hpp"
 #include "api/probes.hpp"
+#include "api/range.hpp"
 #include "api/root.hpp"
 #include "api/seed_request.hpp"
 #include "api/status.hpp"
 #include "api/transfer.hpp"
+#include "api/txn.hpp"
 
 namespace vesper::api {
 namespace {
@@ -34,6 +39,21 @@ constexpr Endpoint kEndpoints[] = {
      .check = check_kv,
      .run = run_kv,
      .render = render_kv},
+    {.path = "/kv",
+     .methods = "GET, HEAD, POST, DELETE, OPTIONS",
+     .label = "range",
+     .needs = Needs::node,
+     .check = check_range,
+     .run = run_range,
+     .open = open_bulk_import,
+     .render = render_range},
+    {.path = "/txn",
+     .methods = "POST, OPTIONS",
+     .label = "txn",
+     .needs = Needs::node,
+     .check = check_txn,
+     .run = run_txn,
+     .render = render_txn},
     {.path = "/status",
      .methods = kReadOnly,
      .label = "status",
@@ -61,6 +81,18 @@ constexpr Endpoint kEndpoints[] = {
      .label = "root",
      .check = check_no_parameter,
      .render = render_root},
+    {.path = "/openapi.json",
+     .methods = kReadOnly,
+     .label = "openapi",
+     .check = check_no_parameter,
+     .render = render_openapi},
+    {.path = "/compact",
+     .methods = "POST, OPTIONS",
+     .label = "compact",
+     .needs = Needs::node,
+     .check = check_compact,
+     .run = run_compact,
+     .render = render_compact},
     {.path = "/cluster/transfer",
      .methods = "POST, OPTIONS",
      .label = "transfer",

@@ -4,6 +4,7 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <memory>
 #include <optional>
 #include <span>
 #include <string>
@@ -13,6 +14,8 @@
 #include "api/forward.hpp"
 
 namespace vesper::api {
+
+class RequestStream;
 
 enum class Match : std::uint8_t {
   exact,   // the path must be equal, byte for byte
@@ -45,6 +48,9 @@ struct Endpoint {
                                   const Query& query, HttpExchange& exchange) = nullptr;
   // Takes the complete body: posts to the node, or sets the outcome. Null unless `needs` is node.
   void (*run)(Context& context, HttpExchange& exchange, std::string body) = nullptr;
+  // Makes what takes the body as it arrives, if `check` has set HttpExchange::streams_body. Null
+  // unless it may.
+  std::unique_ptr<RequestStream> (*open)(Context& context, HttpExchange& exchange) = nullptr;
   // Renders an outcome other than a Problem.
   void (*render)(Context& context, const HttpExchange& exchange, Answer& answer) = nullptr;
 };

@@ -3,17 +3,22 @@
 #pragma once
 
 #include <cstdint>
+#include <memory>
 #include <string>
 #include <string_view>
 #include <utility>
 #include <variant>
 
+#include "api/compact.hpp"
 #include "api/endpoint.hpp"
 #include "api/kv.hpp"
 #include "api/probes.hpp"
 #include "api/problem.hpp"
+#include "api/range.hpp"
+#include "api/request_stream.hpp"
 #include "api/seed_request.hpp"
 #include "api/transfer.hpp"
+#include "api/txn.hpp"
 #include "base/time.hpp"
 #include "http/message.hpp"
 #include "node/ports.hpp"
@@ -26,7 +31,8 @@ using Outcome = std::variant<Waiting, Local, Problem, node::ClientReply>;
 
 // What an endpoint's check parsed, for its own run and render.
 using ResourceRequest =
-    std::variant<std::monostate, KvRequest, SeedRequest, ReadyzRequest, TransferRequest>;
+    std::variant<std::monostate, KvRequest, RangeRequest, RangeDeleteRequest, SeedRequest,
+                 ReadyzRequest, TransferRequest, CompactRequest, TxnRequest>;
 
 struct HttpExchange {
   node::Ticket ticket;                 // the connection, and the number of the request on it
@@ -40,12 +46,18 @@ struct HttpExchange {
 
   // Whether the body is kept for the handler, or read and discarded.
   bool keep_body = false;
+  // The endpoint takes the body as it arrives. Then keep_body is true, and body_limit without
+  // effect.
+  bool streams_body = false;
   std::size_t body_limit = 0;
   std::string_view too_large;  // the problem code for a body above the limit; static text
 
   Outcome outcome;
-  std::size_t posted_bytes = 0;  // size of its body while the node holds it
+  std::size_t posted_bytes = 0;           // size of its body while the node holds it
+  std::unique_ptr<RequestStream> stream;  // if streams_body, from open_stream() on
 
+  // True while the node has something of this request.
+  bool is_posted() const { return stream != nullptr ? stream->is_posted() : !answered(); }
   bool answered() const { return !std::holds_alternative<Waiting>(outcome); }
   bool is_write() const {
     return method == http::Method::put || method == http::Method::delete_ ||

@@ -2,49 +2,178 @@
 
 #include <fmt/core.h>
 
+#include <algorithm>
 #include <utility>
 
 #include "api/answer.hpp"
 #include "api/checks.hpp"
 #include "api/context.hpp"
 #include "api/http_exchange.hpp"
+#include "api/read_options.hpp"
+#include "api/render.hpp"
 #include "http/conditions.hpp"
 #include "http/grammar.hpp"
 #include "http/values.hpp"
 #include "json/writer.hpp"
 #include "kv/command.hpp"
+#include "kv/transaction.hpp"
 
 namespace vesper::api {
 namespace {
 
-constexpr std::uint64_t kEndOfRevisions = std::uint64_t{1} << 53;
+using ModifyKind = kv::Modify::Kind;
 
-bool is_read_option(std::string_view name) {
-  return name == "consistency" || name == "max_staleness" || name == "min_revision";
-}
+constexpr std::size_t kHistoryLimit = 1000;  // without ?limit
+constexpr std::size_t kMaxHistoryLimit = 10'000;
+// A history ends before it holds more bytes of values, except that it has at least one version.
+constexpr std::size_t kMaxHistoryBytes = 8u << 20;
 
-std::optional<Problem> read_option(const http::QueryParameter& parameter,
-                                   node::ReadOptions& options) {
-  if (parameter.name == "consistency") {
-    for (const auto level :
-         {node::ReadLevel::linearizable, node::ReadLevel::lease, node::ReadLevel::stale}) {
-      options.level = level;
-      if (to_string(level) == parameter.value) return std::nullopt;
-    }
-    return invalid_parameter(parameter.name, "consistency must be linearizable, lease or stale");
-  }
-  if (parameter.name == "max_staleness") {
-    options.max_staleness = http::parse_duration(parameter.value);
-    if (options.max_staleness) return std::nullopt;
-    return invalid_parameter(parameter.name, "max_staleness must be a duration such as 200ms");
-  }
-  const auto revision = http::parse_decimal(parameter.value);
-  if (!revision || *revision == 0 || *revision >= kEndOfRevisions)
-    return invalid_parameter(parameter.name,
-                             "min_revision must be a whole number from 1 to 2^53 - 1");
-  options.min_revision = *revision;
+// ---- parameters
+
+std::optional<Problem> read_limit(const http::QueryParameter& parameter, std::size_t& limit) {
+  const auto number = http::parse_decimal(parameter.value);
+  if (!number || *number == 0 || *number > kMaxHistoryLimit)
+    return invalid_parameter(
+        parameter.name, fmt::format("limit must be a whole number from 1 to {}", kMaxHistoryLimit));
+  limit = static_cast<std::size_t>(*number);
   return std::nullopt;
 }
+
+std::optional<Problem> read_get(const Query& query, HttpExchange& exchange, KvRequest& request) {
+  KvGet get;
+  bool history = false;
+  std::size_t limit = 0;  // 0: none was given
+  for (const http::QueryParameter& parameter : query) {
+    std::optional<Problem> problem;
+    if (parameter.name == "timeout") problem = read_timeout(parameter, exchange);
+    else if (parameter.name == "raw") problem = read_flag(parameter, get.raw);
+    else if (parameter.name == "history") problem = read_flag(parameter, history);
+    else if (parameter.name == "revision") problem = read_revision(parameter, get.revision);
+    else if (parameter.name == "limit") problem = read_limit(parameter, limit);
+    else if (is_read_option(parameter.name)) problem = read_option(parameter, get.options);
+    else problem = unknown_parameter(parameter);
+    if (problem) return problem;
+  }
+  if (auto problem = check_read_options(get.options)) return problem;
+  if (!history) {
+    if (limit != 0) return invalid_parameter("limit", "limit requires history");
+    wait_for_revision(get.revision, get.options);
+    request.action = get;
+    return std::nullopt;
+  }
+  if (get.raw) return invalid_parameter("raw", "raw and history exclude each other");
+  if (get.revision != 0)
+    return invalid_parameter("revision", "revision and history exclude each other");
+  request.action = KvHistory{get.options, limit != 0 ? limit : kHistoryLimit};
+  return std::nullopt;
+}
+
+// For PUT and DELETE.
+std::optional<Problem> read_prev(const Query& query, HttpExchange& exchange, kv::Prev& prev) {
+  for (const http::QueryParameter& parameter : query) {
+    std::optional<Problem> problem;
+    bool flag = false;
+    if (parameter.name == "timeout") problem = read_timeout(parameter, exchange);
+    else if (parameter.name == "prev") problem = read_flag(parameter, flag);
+    else problem = unknown_parameter(parameter);
+    if (problem) return problem;
+    if (flag) prev = kv::Prev::include;
+  }
+  return std::nullopt;
+}
+
+constexpr std::pair<std::string_view, ModifyKind> kModifications[] = {
+    {"increment", ModifyKind::increment},
+    {"append", ModifyKind::append},
+    {"min", ModifyKind::min},
+    {"max", ModifyKind::max},
+};
+
+const ModifyKind* find_modification(std::string_view name) {
+  for (const auto& [known, kind] : kModifications)
+    if (known == name) return &kind;
+  return nullptr;
+}
+
+std::string_view name_of(ModifyKind kind) {
+  for (const auto& [name, known] : kModifications)
+    if (known == kind) return name;
+  VESPER_UNREACHABLE();
+}
+
+std::optional<Problem> read_operand(const http::QueryParameter& parameter, ModifyKind kind,
+                                    std::int64_t& operand) {
+  if (kind == ModifyKind::increment && !parameter.has_value) {
+    operand = 1;
+    return std::nullopt;
+  }
+  if (kv::parse_integer(parameter.value, operand)) return std::nullopt;
+  return invalid_parameter(
+      parameter.name,
+      fmt::format("{} must be an integer from -2^63 to 2^63 - 1, such as 5 or -3", parameter.name));
+}
+
+// The part of a POST that says what is done. Leaves `action` unset if the parameter is `append=0`.
+std::optional<Problem> read_operation(const http::QueryParameter& parameter,
+                                      std::optional<decltype(KvRequest::action)>& action) {
+  if (parameter.name == "restore") {
+    KvRestore restore;
+    if (auto problem = read_revision(parameter, restore.revision)) return problem;
+    action = restore;
+    return std::nullopt;
+  }
+  const ModifyKind* kind = find_modification(parameter.name);
+  if (kind == nullptr) return unknown_parameter(parameter);
+  KvModify modify{*kind};
+  if (*kind == ModifyKind::append) {
+    bool append = false;
+    if (auto problem = read_flag(parameter, append)) {
+      problem->hint = "put the suffix into the body";
+      return problem;
+    }
+    if (append) action = modify;
+    return std::nullopt;
+  }
+  if (auto problem = read_operand(parameter, *kind, modify.operand)) return problem;
+  action = modify;
+  return std::nullopt;
+}
+
+std::optional<Problem> read_post(const Query& query, HttpExchange& exchange, KvRequest& request) {
+  std::optional<decltype(KvRequest::action)> action;
+  for (const http::QueryParameter& parameter : query) {
+    if (parameter.name == "timeout") {
+      if (auto problem = read_timeout(parameter, exchange)) return problem;
+      continue;
+    }
+    std::optional<decltype(KvRequest::action)> found;
+    if (auto problem = read_operation(parameter, found)) return problem;
+    if (found && action)
+      return invalid_parameter(parameter.name,
+                               "POST takes only one of increment, append, min, max and restore");
+    if (found) action = found;
+  }
+  if (!action) {
+    Problem problem = invalid_parameter(
+        "increment", "POST requires one of increment, append, min, max and restore");
+    problem.hint = "to store a value, use PUT: with curl, -X PUT -d VALUE";
+    return problem;
+  }
+  request.action = *action;
+  return std::nullopt;
+}
+
+std::optional<Problem> read_parameters(const Query& query, HttpExchange& exchange,
+                                       KvRequest& request) {
+  if (exchange.method == http::Method::post) return read_post(query, exchange, request);
+  if (exchange.method == http::Method::put)
+    return read_prev(query, exchange, request.action.emplace<KvPut>().prev);
+  if (exchange.method == http::Method::delete_)
+    return read_prev(query, exchange, request.action.emplace<KvDelete>().prev);
+  return read_get(query, exchange, request);
+}
+
+// ---- header fields
 
 // All field lines of one condition form one list (RFC 9110 §5.3). Weak tags match in If-None-Match
 // only (RFC 9110 §13.1.1, §13.1.2).
@@ -64,106 +193,220 @@ std::optional<Problem> read_condition(const http::Fields& fields, std::string_vi
   return std::nullopt;
 }
 
-void render_failed_condition(std::uint64_t current_revision, std::uint64_t revision,
-                             Answer& answer) {
-  Problem problem{.status = 412, .code = "precondition_failed"};
-  problem.detail = current_revision == 0
-                       ? "the key does not exist"
-                       : fmt::format("the key is at revision {}", current_revision);
-  problem.detail += "; nothing was changed";
-  problem.hint = "read the key and decide again";
-  problem.current_revision = current_revision;
-  answer.status = 412;
-  answer.content_type = "application/problem+json";
-  if (current_revision != 0) answer.etag = current_revision;
-  answer.revision = revision;
-  append_problem(answer.body, problem);
+// True if the body is the value or a part of it.
+bool takes_body(const KvRequest& request) {
+  if (std::holds_alternative<KvPut>(request.action)) return true;
+  const auto* modify = std::get_if<KvModify>(&request.action);
+  return modify != nullptr && modify->kind == ModifyKind::append;
 }
 
-void render_absent(std::uint64_t revision, Answer& answer) {
-  answer.status = 404;
-  answer.content_type = "application/problem+json";
-  answer.revision = revision;
-  append_problem(answer.body,
-                 {.status = 404, .code = "key_not_found", .detail = "there is no such key"});
+// ---- writes
+
+// What identifies the request besides method, conditions and body (see request_id). The target of a
+// plain put or delete begins with a slash, and that of any other write with a question mark, so
+// that no key makes two of them equal.
+std::string target_of(const KvRequest& request) {
+  struct Parameter {
+    std::string operator()(const KvPut& put) const { return prev(put.prev); }
+    std::string operator()(const KvDelete& remove) const { return prev(remove.prev); }
+    std::string operator()(const KvModify& modify) const {
+      if (modify.kind == ModifyKind::append) return "?append ";
+      return fmt::format("?{}={} ", name_of(modify.kind), modify.operand);
+    }
+    std::string operator()(const KvRestore& restore) const {
+      return fmt::format("?restore={} ", restore.revision);
+    }
+    std::string operator()(const KvGet&) const { VESPER_UNREACHABLE(); }
+    std::string operator()(const KvHistory&) const { VESPER_UNREACHABLE(); }
+
+    static std::string prev(kv::Prev prev) { return prev == kv::Prev::include ? "?prev " : ""; }
+  };
+  return std::visit(Parameter(), request.action) + "/kv/" + request.key;
 }
 
-void render_item(const KvRequest& request, const kv::Item& item, Answer& answer) {
-  answer.etag = item.revision;
-  if (request.raw) {
+std::string encode(const KvRequest& request, const std::string& body,
+                   const std::optional<kv::IdempotencyKey>& id) {
+  struct Encode {
+    const KvRequest& request;
+    const std::string& body;
+    const std::optional<kv::IdempotencyKey>& id;
+
+    std::string operator()(const KvPut& put) const {
+      if (put.prev == kv::Prev::omit)
+        return kv::encode_put(request.key, body, kv::ValueForm::bytes, request.conditions, id);
+      kv::Put operation{.key = key(), .value = SharedBytes::copy_of(body)};
+      operation.prev = put.prev;
+      return operation_bytes(std::move(operation));
+    }
+    std::string operator()(const KvDelete& remove) const {
+      if (remove.prev == kv::Prev::omit)
+        return kv::encode_remove(request.key, request.conditions, id);
+      return operation_bytes(kv::Delete{kv::KeyRange::of_key(request.key), remove.prev});
+    }
+    std::string operator()(const KvModify& modify) const {
+      kv::Modify operation{modify.kind, key(), modify.operand, {}};
+      if (modify.kind == ModifyKind::append) operation.suffix = SharedBytes::copy_of(body);
+      return operation_bytes(std::move(operation));
+    }
+    std::string operator()(const KvRestore& restore) const {
+      return operation_bytes(kv::Restore{key(), restore.revision});
+    }
+    std::string operator()(const KvGet&) const { VESPER_UNREACHABLE(); }
+    std::string operator()(const KvHistory&) const { VESPER_UNREACHABLE(); }
+
+    SharedBytes key() const { return SharedBytes::copy_of(request.key); }
+    std::string operation_bytes(kv::Operation operation) const {
+      return kv::encode(request.conditions, operation, id);
+    }
+  };
+  return std::visit(Encode{request, body, id}, request.action);
+}
+
+// ---- answers
+
+void render_version(const KvRequest& request, const KvGet& get, const kv::Version& version,
+                    Answer& answer) {
+  answer.etag = version.revision();
+  if (get.raw) {
     answer.content_type = "application/octet-stream";
-    answer.shared = item.value;
+    answer.shared = version.share_value();
     return;
   }
   json::Writer json(answer.body);
   json.begin_object();
   json.bytes_member("key", request.key);
-  json.bytes_member("value", item.value.view());
-  if (item.json) {
-    json.member("json", true);
+  append_version_members(json, version, kv::Content::values);
+  json.end_object();
+  answer.body += '\n';
+}
+
+void render_found(const KvRequest& request, const KvGet& get, const kv::Version* version,
+                  std::uint64_t revision, Answer& answer) {
+  if (version == nullptr) return render_problem(key_not_found(revision), answer);
+  switch (kv::evaluate(request.conditions, version)) {
+    case kv::Verdict::holds: return render_version(request, get, *version, answer);
+    case kv::Verdict::if_match_failed:
+      return render_problem(precondition_failed(version->revision(), revision), answer);
+    case kv::Verdict::if_none_match_failed:
+      answer.status = 304;
+      answer.content_type = {};
+      answer.etag = version->revision();
+      return;
   }
-  json.member("revision", item.revision);
-  json.member("create_revision", item.create_revision);
-  json.member("version", item.version);
+}
+
+// How many of the versions the answer shows.
+std::size_t shown_versions(const std::vector<kv::VersionRef>& versions, std::size_t limit) {
+  std::size_t count = 0, bytes = 0;
+  for (const kv::VersionRef& version : versions) {
+    bytes += version->value().size();
+    if (count == limit || (count != 0 && bytes > kMaxHistoryBytes)) break;
+    ++count;
+  }
+  return count;
+}
+
+// {"key","versions":[{"revision","create_revision","version","value"} |
+// {"revision","deleted":true},
+// ...],"oldest_revision"}, and "more":true if there are older versions that are readable.
+void render_history(const KvRequest& request, const KvHistory& history,
+                    const node::HistoryFound& found, std::uint64_t revision, Answer& answer) {
+  if (found.versions.empty()) return render_problem(key_not_found(revision), answer);
+  const std::size_t shown = shown_versions(found.versions, history.limit);
+  json::Writer json(answer.body);
+  json.begin_object();
+  json.bytes_member("key", request.key);
+  json.key("versions");
+  json.begin_array();
+  for (std::size_t i = 0; i < shown; ++i) {
+    const kv::Version& version = *found.versions[i];
+    json.begin_object();
+    if (version.is_tombstone()) {
+      json.member("revision", version.revision());
+      json.member("deleted", true);
+    } else {
+      append_version_members(json, version, kv::Content::values);
+    }
+    json.end_object();
+  }
+  json.end_array();
+  if (shown < found.versions.size()) {
+    json.member("more", true);
+  }
+  json.member("oldest_revision", found.oldest_revision);
   json.end_object();
   answer.body += '\n';
 }
 
 void render_read(const KvRequest& request, const node::ReadResult& read, Answer& answer) {
-  answer.revision = read.revision;
-  answer.consistency = to_string(read.level);
-  if (read.staleness)  // an upper bound, so rounded up
-    answer.staleness_ms = static_cast<std::uint64_t>((read.staleness->ns + 999'999) / 1'000'000);
-  if (!read.item) return render_absent(read.revision, answer);
-  switch (kv::evaluate(request.conditions, &*read.item)) {
-    case kv::Verdict::holds: return render_item(request, *read.item, answer);
-    case kv::Verdict::if_match_failed:
-      return render_failed_condition(read.item->revision, read.revision, answer);
-    case kv::Verdict::if_none_match_failed:
-      answer.status = 304;
-      answer.content_type = {};
-      answer.etag = read.item->revision;
-      return;
-  }
+  struct Render {
+    const KvRequest& request;
+    std::uint64_t revision;
+    Answer& answer;
+
+    void operator()(const node::KeyFound& found) const {
+      const auto& get = std::get<KvGet>(request.action);
+      render_found(request, get, found.version.get(), revision, answer);
+    }
+    void operator()(const node::HistoryFound& found) const {
+      render_history(request, std::get<KvHistory>(request.action), found, revision, answer);
+    }
+    void operator()(const node::RevisionUnreadable& unreadable) const {
+      render_problem(api::unreadable(unreadable, "revision"), answer);
+    }
+    void operator()(const node::RangeFound&) const { VESPER_UNREACHABLE(); }
+    void operator()(const node::StreamFound&) const { VESPER_UNREACHABLE(); }
+    void operator()(const kv::WriteResult&) const { VESPER_UNREACHABLE(); }
+  };
+  render_read_head(read, answer);
+  std::visit(Render{request, read.revision, answer}, read.content);
 }
 
-void render_write(const KvRequest& request, const kv::WriteResult& write, Answer& answer) {
-  answer.revision = write.revision;
+void render_put(const KvRequest& request, const kv::PutResult& put, Answer& answer) {
+  answer.etag = put.revision;
   json::Writer json(answer.body);
-  switch (write.kind) {
-    case kv::WriteResult::Kind::put:
-      answer.etag = write.revision;
-      json.begin_object();
-      json.bytes_member("key", request.key);
-      json.member("revision", write.revision);
-      json.member("create_revision", write.create_revision);
-      json.member("version", write.version);
-      break;
-    case kv::WriteResult::Kind::removed:
-    case kv::WriteResult::Kind::absent:
-      json.begin_object();
-      json.member("deleted", write.kind == kv::WriteResult::Kind::removed ? 1u : 0u);
-      json.member("revision", write.revision);
-      break;
-    case kv::WriteResult::Kind::precondition_failed:
-      return render_failed_condition(write.current_revision, write.revision, answer);
-    case kv::WriteResult::Kind::key_reused:
-    case kv::WriteResult::Kind::table_full: VESPER_UNREACHABLE();  // render_kv() has answered
+  json.begin_object();
+  json.bytes_member("key", request.key);
+  if (put.now) {
+    json.bytes_member("value", put.now->value());
+    if (put.now->json()) {
+      json.member("json", true);
+    }
+  }
+  json.member("revision", put.revision);
+  json.member("create_revision", put.create_revision);
+  json.member("version", put.version);
+  if (put.prev) {
+    json.key("prev");
+    append_version(json, *put.prev, kv::Content::values);
   }
   json.end_object();
   answer.body += '\n';
 }
 
-}  // namespace
-
-std::string_view to_string(node::ReadLevel level) {
-  switch (level) {
-    case node::ReadLevel::linearizable: return "linearizable";
-    case node::ReadLevel::lease: return "lease";
-    case node::ReadLevel::stale: return "stale";
+void render_delete(const kv::DeleteResult& remove, std::uint64_t revision, Answer& answer) {
+  json::Writer json(answer.body);
+  json.begin_object();
+  json.member("deleted", remove.deleted);
+  json.member("revision", revision);
+  if (!remove.prev.empty()) {
+    json.key("prev");
+    append_version(json, *remove.prev.front(), kv::Content::values);
   }
-  VESPER_UNREACHABLE();
+  json.end_object();
+  answer.body += '\n';
 }
+
+void render_write(const KvRequest& request, const kv::WriteResult& write, Answer& answer) {
+  const bool restores = std::holds_alternative<KvRestore>(request.action);
+  if (render_if_refused(write, restores ? "restore" : "revision", answer)) return;
+  // A restore of an absent key is a delete.
+  if (const auto* put = std::get_if<kv::PutResult>(&write.result))
+    return render_put(request, *put, answer);
+  render_delete(std::get<kv::DeleteResult>(write.result), write.revision, answer);
+}
+
+}  // namespace
 
 std::optional<Problem> read_key(std::string_view encoded, HttpExchange& exchange) {
   std::string& key = exchange.request.emplace<KvRequest>().key;
@@ -184,30 +427,16 @@ std::optional<Problem> read_key(std::string_view encoded, HttpExchange& exchange
 std::optional<Problem> check_kv(const Context& context, const http::RequestHead& head,
                                 const Query& query, HttpExchange& exchange) {
   auto& request = std::get<KvRequest>(exchange.request);
-  const bool reads = !exchange.is_write();
-  for (const http::QueryParameter& parameter : query) {
-    if (parameter.name == "timeout") {
-      if (auto problem = read_timeout(parameter, exchange)) return problem;
-    } else if (parameter.name == "raw" && reads) {
-      const auto flag = http::parse_flag(parameter.value);
-      if (!flag) return invalid_parameter("raw", "raw is a flag; use ?raw, ?raw=1 or ?raw=0");
-      request.raw = *flag;
-    } else if (reads && is_read_option(parameter.name)) {
-      if (auto problem = read_option(parameter, request.read)) return problem;
-    } else {
-      return unknown_parameter(parameter);
-    }
-  }
-  if (request.read.max_staleness && request.read.level != node::ReadLevel::stale)
-    return invalid_parameter("max_staleness", "max_staleness requires consistency=stale");
+  if (auto problem = read_parameters(query, exchange, request)) return problem;
+  if (std::holds_alternative<KvHistory>(request.action)) return refuse_conditions(head);
   if (auto problem = read_condition(head.fields, "If-Match", false, request.conditions.if_match))
     return problem;
   if (auto problem =
           read_condition(head.fields, "If-None-Match", true, request.conditions.if_none_match))
     return problem;
-  if (!reads)
+  if (exchange.is_write())
     if (auto problem = read_idempotency_key(head, request.idempotency_key)) return problem;
-  if (exchange.method != http::Method::put) return std::nullopt;
+  if (!takes_body(request)) return std::nullopt;
   if (auto problem = check_value_headers(head)) return problem;
   exchange.keep_body = true;
   exchange.body_limit = context.settings().max_value;
@@ -218,16 +447,24 @@ std::optional<Problem> check_kv(const Context& context, const http::RequestHead&
 void run_kv(Context& context, HttpExchange& exchange, std::string body) {
   const auto& request = std::get<KvRequest>(exchange.request);
   const Instant deadline = context.now() + exchange.timeout;
-  if (!exchange.is_write()) {
-    context.post(node::ClientRead{exchange.ticket, request.key, deadline, request.read});
+  if (const auto* get = std::get_if<KvGet>(&request.action)) {
+    context.post(node::ClientRead{exchange.ticket, node::ReadKey{request.key, get->revision},
+                                  deadline, get->options});
     return;
   }
-  const auto id =
-      request_id(exchange, request.idempotency_key, "/kv/" + request.key, request.conditions, body);
-  const std::string command = exchange.method == http::Method::put
-                                  ? kv::encode_put(request.key, body, false, request.conditions, id)
-                                  : kv::encode_remove(request.key, request.conditions, id);
-  context.post(node::ClientWrite{exchange.ticket, SharedBytes::copy_of(command), deadline});
+  if (const auto* history = std::get_if<KvHistory>(&request.action)) {
+    // One more than is shown, to see whether there are more.
+    context.post(node::ClientRead{exchange.ticket,
+                                  node::ReadHistory{request.key, history->limit + 1}, deadline,
+                                  history->options});
+    return;
+  }
+  std::optional<kv::IdempotencyKey> id;
+  if (!request.idempotency_key.empty())
+    id =
+        request_id(exchange, request.idempotency_key, target_of(request), request.conditions, body);
+  context.post(node::ClientWrite{exchange.ticket, SharedBytes::copy_of(encode(request, body, id)),
+                                 deadline});
 }
 
 void render_kv(Context&, const HttpExchange& exchange, Answer& answer) {
@@ -239,9 +476,7 @@ void render_kv(Context&, const HttpExchange& exchange, Answer& answer) {
       render_refusal(refusal, request.idempotency_key, answer);
     }
     void operator()(const node::ReadResult& read) const { render_read(request, read, answer); }
-    void operator()(const kv::WriteResult& write) const {
-      if (!render_if_not_carried_out(write, answer)) render_write(request, write, answer);
-    }
+    void operator()(const kv::WriteResult& write) const { render_write(request, write, answer); }
     void operator()(const node::TransferResult&) const { VESPER_UNREACHABLE(); }
   };
   std::visit(Render{std::get<KvRequest>(exchange.request), answer}, exchange.reply());

@@ -6,7 +6,7 @@
 
 #include "api/answer.hpp"
 #include "api/context.hpp"
-#include "api/kv.hpp"
+#include "api/read_options.hpp"
 #include "api/status.hpp"
 #include "base/log.hpp"
 

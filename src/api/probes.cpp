@@ -89,6 +89,7 @@ void render_readyz(Context& context, const HttpExchange& exchange, Answer& answe
            : "still reading the log"},
       {"leader", status.leader_fresh, why_no_leader(node, context.now())},
       {"applied", status.caught_up, "has not yet applied everything that the leader had committed"},
+      {"state", !status.divergence, "the state differs from a majority's; see diverged in /status"},
       {"running", !context.draining(), "shutting down"},
   };
   bool ready = true;

@@ -12,6 +12,41 @@ namespace {
 
 constexpr std::uint64_t kRetryAfterMs = 1000;
 
+void append_members(json::Writer& json, const Problem& problem) {
+  json.member("type", "about:blank");
+  json.member("title", http::status_phrase(problem.status));
+  json.member("status", static_cast<std::uint64_t>(problem.status));
+  json.member("detail", problem.detail);
+  json.member("code", problem.code);
+  if (!problem.hint.empty()) {
+    json.member("hint", problem.hint);
+  }
+  if (problem.code == "invalid_parameter") {
+    json.member("parameter", problem.parameter);
+  }
+  if (!problem.field.empty()) {
+    json.member("field", problem.field);
+  }
+  if (problem.line) {
+    json.member("line", *problem.line);
+  }
+  if (problem.limit) {
+    json.member("limit", *problem.limit);
+  }
+  if (problem.count) {
+    json.member("count", *problem.count);
+  }
+  if (problem.oldest_revision) {
+    json.member("oldest_revision", *problem.oldest_revision);
+  }
+  if (problem.current_revision) {
+    json.member("current_revision", *problem.current_revision);
+  }
+  if (problem.retry()) {
+    json.member("retry_after_ms", kRetryAfterMs);
+  }
+}
+
 }  // namespace
 
 Problem malformed(std::string detail) {
@@ -62,7 +97,7 @@ Problem refused(node::Refusal refusal) {
     case node::Refusal::unreached:
       return {.status = 503,
               .code = "timeout",
-              .detail = "this node has not reached min_revision",
+              .detail = "this node has not reached the min_revision or revision that was asked for",
               .hint =
                   "check that min_revision is a Vesper-Revision of this cluster; if it is, allow "
                   "more time with ?timeout=, or use another node"};
@@ -71,6 +106,12 @@ Problem refused(node::Refusal refusal) {
               .code = "too_stale",
               .detail = "the state of this node is, or may be, older than max_staleness",
               .hint = "use another node, or allow a larger max_staleness"};
+    case node::Refusal::diverged:
+      return {
+          .status = 503,
+          .code = "diverged",
+          .detail = "the state of this node differs from that of a majority; nothing was applied",
+          .hint = "use another node; see diverged in /status"};
     case node::Refusal::outcome_unknown:
       return {.status = 504,
               .code = "outcome_unknown",
@@ -93,32 +134,29 @@ Problem overloaded(std::string detail) {
   return {.status = 429, .code = "overloaded", .detail = std::move(detail)};
 }
 
+Problem problem_of(const json::Problem& wrong) {
+  Problem problem{.status = wrong.code == json::Problem::Code::value_too_large ? 413 : 400,
+                  .code = json::to_string(wrong.code),
+                  .detail = wrong.detail};
+  problem.field = wrong.field;
+  if (wrong.limit != 0) problem.limit = wrong.limit;
+  return problem;
+}
+
 void append_problem(std::string& out, const Problem& problem) {
   json::Writer json(out);
   json.begin_object();
-  json.member("type", "about:blank");
-  json.member("title", http::status_phrase(problem.status));
-  json.member("status", static_cast<std::uint64_t>(problem.status));
-  json.member("detail", problem.detail);
-  json.member("code", problem.code);
-  if (!problem.hint.empty()) {
-    json.member("hint", problem.hint);
-  }
-  if (problem.code == "invalid_parameter") {
-    json.member("parameter", problem.parameter);
-  }
-  if (!problem.field.empty()) {
-    json.member("field", problem.field);
-  }
-  if (problem.limit) {
-    json.member("limit", *problem.limit);
-  }
-  if (problem.current_revision) {
-    json.member("current_revision", *problem.current_revision);
-  }
-  if (problem.retry()) {
-    json.member("retry_after_ms", kRetryAfterMs);
-  }
+  append_members(json, problem);
+  json.end_object();
+  out += '\n';
+}
+
+void append_error_line(std::string& out, const Problem& problem) {
+  json::Writer json(out);
+  json.begin_object();
+  json.begin_object("error");
+  append_members(json, problem);
+  json.end_object();
   json.end_object();
   out += '\n';
 }

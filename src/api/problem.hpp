@@ -7,6 +7,7 @@
 #include <string>
 #include <string_view>
 
+#include "json/problem.hpp"
 #include "node/ports.hpp"
 
 namespace vesper::api {
@@ -20,8 +21,11 @@ struct Problem {
   std::string parameter;
   std::string field;
   std::optional<std::uint64_t> limit;
-  std::optional<std::uint64_t> current_revision;
-  std::string_view allow;  // for a 405
+  std::optional<std::uint64_t> count;             // of the keys in a range that is too large
+  std::optional<std::uint64_t> current_revision;  // of the key; 0: it is absent
+  std::optional<std::uint64_t> oldest_revision;   // the oldest readable one
+  std::optional<std::uint64_t> line;              // of an import; the lines before it are written
+  std::string_view allow;                         // for a 405
   // The store's revision, if the store was consulted.
   std::optional<std::uint64_t> revision;
 
@@ -35,8 +39,12 @@ Problem invalid_header(std::string_view name, std::string detail);
 Problem refused(node::Refusal refusal);
 Problem starting();
 Problem overloaded(std::string detail);
+// The problem of a JSON body that cannot be read.
+Problem problem_of(const json::Problem& wrong);
 
 // Appends the body, one line of JSON.
 void append_problem(std::string& out, const Problem& problem);
+// Appends the last line of NDJSON that an error ends: {"error":{problem}}.
+void append_error_line(std::string& out, const Problem& problem);
 
 }  // namespace vesper::api

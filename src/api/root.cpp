@@ -13,8 +13,10 @@ void render_root(Context&, const HttpExchange&, Answer& answer) {
   json.member("put", "curl -X PUT -d VALUE http://HOST:PORT/kv/KEY");
   json.member("get", "curl http://HOST:PORT/kv/KEY");
   for (const std::string_view path : {"status", "livez", "readyz", "metrics"}) {
-    json.member(path, std::string("/").append(path));
+    json.key(path);
+    json.string(std::string("/").append(path));
   }
+  json.member("openapi", "/openapi.json");
   json.end_object();
   answer.body += '\n';
 }

@@ -19,13 +19,6 @@ namespace {
 // The seed's client gives up after one second. The remaining 150 ms allow for the network.
 constexpr Duration kRequestTimeout = milliseconds(850);
 
-Problem from_json(const json::Problem& wrong) {
-  Problem problem{.status = 400, .code = json::to_string(wrong.code), .detail = wrong.detail};
-  problem.field = wrong.field;
-  if (wrong.limit != 0) problem.limit = wrong.limit;
-  return problem;
-}
-
 const std::string& key_of(const HttpExchange& exchange) {
   return std::get<SeedRequest>(exchange.request).key;
 }
@@ -48,17 +41,17 @@ void render_fail(const HttpExchange& exchange, Why why, Answer& answer) {
   json.end_object();
 }
 
-void render_found(const HttpExchange& exchange, const kv::Item& item, Answer& answer) {
+void render_found(const HttpExchange& exchange, const kv::Version& version, Answer& answer) {
   json::Writer json(answer.body);
   json.begin_object();
   json.member("code", "success");
   json.begin_object("payload");
   json.member("key", key_of(exchange));
-  if (item.json) {
+  if (version.json()) {
     json.key("value");
-    json.raw(item.value.view());
+    json.raw(version.value());
   } else {
-    json.bytes_member("value", item.value.view());
+    json.bytes_member("value", version.value());
   }
   json.end_object();
   json.end_object();
@@ -72,16 +65,10 @@ std::optional<Problem> check_seed_request(const Context&, const http::RequestHea
   auto& request = exchange.request.emplace<SeedRequest>();
   const bool puts = exchange.method == http::Method::put;
   if (puts) {
-    for (const std::string_view name : {"If-Match", "If-None-Match"})
-      if (head.fields.find(name) != nullptr)
-        return invalid_header(name, "conditions are supported only on /kv");
+    if (auto problem = refuse_conditions(head)) return problem;
     if (auto problem = read_idempotency_key(head, request.idempotency_key)) return problem;
   }
-  if (head.fields.find("Content-Encoding") != nullptr)
-    return Problem{.status = 415,
-                   .code = "unsupported_encoding",
-                   .detail = "Content-Encoding is not supported",
-                   .hint = "send the JSON without an encoding"};
+  if (auto problem = check_json_headers(head)) return problem;
   exchange.timeout = kRequestTimeout;
   exchange.keep_body = true;
   exchange.body_limit = json::kMaxBody;
@@ -94,7 +81,7 @@ void run_seed_request(Context& context, HttpExchange& exchange, std::string body
   json::Request content;
   if (const auto wrong = json::read_request(
           body, puts ? json::RequestKind::put : json::RequestKind::get, content)) {
-    exchange.outcome = from_json(*wrong);
+    exchange.outcome = problem_of(*wrong);
     return;
   }
   if (puts && content.value.size() > context.settings().max_value) {
@@ -110,11 +97,12 @@ void run_seed_request(Context& context, HttpExchange& exchange, std::string body
   request.key = std::move(content.key);
   const Instant deadline = context.now() + exchange.timeout;
   if (!puts) {
-    context.post(node::ClientRead{exchange.ticket, request.key, deadline});
+    context.post(node::ClientRead{exchange.ticket, node::ReadKey{request.key}, deadline, {}});
     return;
   }
+  const auto form = content.value_is_json ? kv::ValueForm::json : kv::ValueForm::bytes;
   const std::string command =
-      kv::encode_put(request.key, content.value, content.value_is_json, {},
+      kv::encode_put(request.key, content.value, form, {},
                      request_id(exchange, request.idempotency_key, "/request", {}, body));
   context.post(node::ClientWrite{exchange.ticket, SharedBytes::copy_of(command), deadline});
 }
@@ -136,13 +124,13 @@ void render_seed_request(Context&, const HttpExchange& exchange, Answer& answer)
     }
     void operator()(const node::ReadResult& read) const {
       answer.revision = read.revision;
-      if (read.item) render_found(exchange, *read.item, answer);
+      const kv::VersionRef& version = std::get<node::KeyFound>(read.content).version;
+      if (version) render_found(exchange, *version, answer);
       else render_fail(exchange, Why::no_key, answer);
       answer.body += '\n';
     }
     void operator()(const kv::WriteResult& write) const {
-      if (render_if_not_carried_out(write, answer)) return;
-      answer.revision = write.revision;
+      if (render_if_refused(write, {}, answer)) return;
       answer.body += "{\"code\":\"success\"}\n";
     }
     void operator()(const node::TransferResult&) const { VESPER_UNREACHABLE(); }

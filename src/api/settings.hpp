@@ -1,5 +1,5 @@
-// The API's settings, fixed at startup. Plain values; app/options.cpp and app/server_command.cpp
-// have validated them.
+// The API's settings, fixed at startup. Plain values; the command line (app/syntax_node.cpp,
+// app/server_command.cpp) has validated them.
 #pragma once
 
 #include <cstdint>
@@ -8,6 +8,7 @@
 
 #include "base/host_port.hpp"
 #include "base/time.hpp"
+#include "node/housekeeping.hpp"
 
 namespace vesper::api {
 
@@ -25,6 +26,7 @@ struct Settings {
   std::uint64_t snapshot_entries = 0;
   std::uint64_t log_tail_bytes = 0;
   std::uint64_t log_tail_entries = 0;
+  node::HistoryLimits history;  // while this server leads
 };
 
 // The shortest and longest ?timeout=.

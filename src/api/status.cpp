@@ -58,6 +58,30 @@ void write_idempotency(const node::Status& status, json::Writer& json) {
   json.member("kept_ms", static_cast<std::uint64_t>(kv::kIdempotencyKeyKept.ms()));
   json.member("max", kv::kMaxIdempotencyKeys);
   json.member("keys", status.idempotency_keys);
+  json.member("max_bytes", kv::kMaxIdempotencyBytes);
+  json.member("bytes", status.idempotency_bytes);
+  json.end_object();
+}
+
+// What the store holds of the past, and what it keeps while this server leads.
+void write_history(const Settings& settings, const node::Status& status, json::Writer& json) {
+  const node::HistoryLimits& limits = settings.history;
+  json.begin_object("history");
+  json.member("oldest_revision", status.oldest_revision);
+  json.member("bytes", status.history_bytes);
+  json.member("keep_ms", static_cast<std::uint64_t>(limits.keep_time.ms()));
+  json.member("keep_bytes", limits.keep_bytes);
+  if (limits.keep_revisions != UINT64_MAX) {
+    json.member("keep_revisions", limits.keep_revisions);
+  }
+  json.end_object();
+}
+
+void write_quota(const Settings& settings, const node::Status& status, json::Writer& json) {
+  json.begin_object("quota");
+  json.member("bytes", settings.history.store_bytes);
+  json.member("used_bytes", status.store_cost);
+  json.member("state", to_string(status.quota));
   json.end_object();
 }
 
@@ -127,6 +151,13 @@ void render_status(Context& context, const HttpExchange&, Answer& answer) {
   json.member("commit_index", status.commit_index.value);
   json.member("applied_index", status.applied_index.value);
   json.member("digest", to_hex(status.digest));
+  if (status.divergence) {
+    json.begin_object("diverged");
+    json.member("index", status.divergence->index.value);
+    json.member("digest", to_hex(status.divergence->own));
+    json.member("majority_digest", to_hex(status.divergence->majority));
+    json.end_object();
+  }
   json.member("uptime_ms", static_cast<std::uint64_t>((context.now() - context.started_at()).ms()));
   json.member("keys", status.keys);
   json.member("store_bytes", status.store_bytes);
@@ -135,6 +166,8 @@ void render_status(Context& context, const HttpExchange&, Answer& answer) {
   write_snapshot(context, status, json);
   write_limits(context.settings(), json);
   write_idempotency(status, json);
+  write_history(context.settings(), status, json);
+  write_quota(context.settings(), status, json);
   json.end_object();
   answer.body += '\n';
   if (node != nullptr) answer.revision = status.revision;

@@ -6,6 +6,7 @@
 #include <algorithm>
 #include <array>
 
+#include "app/query.hpp"
 #include "base/bytes.hpp"
 #include "json/document.hpp"
 
@@ -46,8 +47,7 @@ std::int64_t server_wait_ms(Duration share) {
 }
 
 std::string request_of(const HostPort& server, const Call& call, Duration share) {
-  const std::string target = fmt::format("{}?{}{}timeout={}ms", call.path, call.query,
-                                         call.query.empty() ? "" : "&", server_wait_ms(share));
+  const std::string target = target_of(call, fmt::format("{}ms", server_wait_ms(share)));
   return make_request(server, call.method, target, call.body, call.idempotency_key);
 }
 
@@ -134,6 +134,7 @@ class ClusterCall {
   Attempt take_reply(Exchange& exchange, Instant asked_at) {
     const int status = exchange.reply().status;
     outcome_.reply = exchange.reply();
+    outcome_.server = exchange.server();
     outcome_.detail = exchange.server().url();
     if (status == 429 || status == 503) return {false, true};
     if (is_write() && repeatable_) {
@@ -164,36 +165,39 @@ class ClusterCall {
   const bool repeatable_;
   Instant finish_by_;
   bool may_be_applied_ = false;  // a write was sent, and no answer has told its outcome
-  Outcome outcome_{
-      Outcome::Kind::unavailable, {}, "the timeout passed before any endpoint was asked"};
+  Outcome outcome_{.detail = "the timeout passed before any endpoint was asked"};
 };
-
-struct ProblemBody {
-  std::string code;
-  std::string detail;
-  std::string hint;
-};
-
-ProblemBody read_problem(std::string_view body) {
-  json::Document document;
-  ProblemBody problem;
-  if (document.parse(body)) return problem;
-  problem.code = document.root().find("code").string().value_or("");
-  problem.detail = document.root().find("detail").string().value_or("");
-  problem.hint = document.root().find("hint").string().value_or("");
-  return problem;
-}
-
-// Escapes the server's text, so that it cannot control the terminal.
-void complain_of_reply(const Outcome& outcome, const ProblemBody& problem) {
-  const int status = outcome.reply.status;
-  const std::string code = problem.code.empty() ? fmt::format("status {}", status) : problem.code;
-  if (problem.detail.empty()) complain(escaped(code, 1000));
-  else complain(fmt::format("{} ({})", escaped(problem.detail, 1000), escaped(code, 100)));
-  if (!problem.hint.empty()) hint(escaped(problem.hint, 1000));
-}
 
 }  // namespace
+
+std::string target_of(const Call& call, std::string_view timeout) {
+  Query query(call.query);
+  if (call.takes_timeout && !timeout.empty()) query.add("timeout", timeout);
+  return query.text().empty() ? call.path : fmt::format("{}?{}", call.path, query.text());
+}
+
+ProblemText read_problem(std::string_view body) {
+  json::Document document;
+  if (document.parse(body)) return {};
+  return read_problem(document.root());
+}
+
+ProblemText read_problem(const json::Value& problem) {
+  const auto text = [&](std::string_view name) {
+    return std::string(problem.find(name).string().value_or(""));
+  };
+  const auto number = [&](std::string_view name) {
+    return problem.find(name).uint64().value_or(0);
+  };
+  return {text("code"), text("detail"), text("hint"), number("limit"), number("line")};
+}
+
+std::string describe(const ProblemText& problem, int status) {
+  const std::string code =
+      problem.code.empty() ? fmt::format("status {}", status) : escaped(problem.code, 100);
+  if (problem.detail.empty()) return code;
+  return fmt::format("{} ({})", escaped(problem.detail, 1000), code);
+}
 
 Outcome call_cluster(const std::vector<HostPort>& endpoints, const Call& call, Duration timeout) {
   return ClusterCall(endpoints, call, timeout).run();
@@ -212,13 +216,16 @@ int exit_code_of(int status, std::string_view code, Access access) {
 
 int report(const Outcome& outcome, Access access, OutputFormat format) {
   if (outcome.reply.status != 0) {
-    ProblemBody problem = read_problem(outcome.reply.body);
+    const ProblemText problem = read_problem(outcome.reply.body);
     const int exit_code = exit_code_of(outcome.reply.status, problem.code, access);
     const bool is_last_word = outcome.kind != Outcome::Kind::unknown;
     if (is_last_word && exit_code == kExitOk) return exit_code;
-    if (!is_last_word) problem.hint.clear();
-    if (format == OutputFormat::json && !problem.code.empty()) print_error(outcome.reply.body);
-    else complain_of_reply(outcome, problem);
+    if (format == OutputFormat::json && !problem.code.empty()) {
+      print_error(outcome.reply.body);
+    } else {
+      complain(describe(problem, outcome.reply.status));
+      if (is_last_word && !problem.hint.empty()) hint(escaped(problem.hint, 1000));
+    }
     if (is_last_word) return exit_code;
   } else {
     complain(outcome.detail);

@@ -14,6 +14,7 @@
 #include "app/options.hpp"
 #include "app/stdio.hpp"
 #include "base/time.hpp"
+#include "json/document.hpp"
 
 namespace vesper::app {
 
@@ -22,10 +23,12 @@ enum class Access : std::uint8_t { read, write };
 
 struct Call {
   std::string_view method;
-  std::string path;        // percent-encoded
-  std::string_view query;  // percent-encoded, without '?'; the timeout is appended
+  std::string path;   // percent-encoded
+  std::string query;  // percent-encoded, without '?'; the timeout is appended
   std::optional<std::string> body;
+  std::string body_file;  // where `body` came from: a file, "-" for stdin, or empty
   Access access = Access::read;
+  bool takes_timeout = true;  // the endpoint has ?timeout=
   // Identifies a write across retries. If it is empty, the write is sent only once.
   std::string idempotency_key;
 };
@@ -38,9 +41,13 @@ struct Outcome {
     bad_reply,    // a read was answered by something other than a Vesper server
   };
   Kind kind = Kind::unavailable;
+  HostPort server;     // that sent the reply
   Reply reply;         // for unavailable and unknown: the last reply, or status 0
   std::string detail;  // without a reply: which server and why, for people
 };
+
+// The call's path and query, with ?timeout= if the endpoint has it and `timeout` is not empty.
+std::string target_of(const Call& call, std::string_view timeout);
 
 // Tries the endpoints in order, round after round, until one answers or the time is up. Fails at
 // once if none of them accepts a connection. A write without an Idempotency-Key that was sent
@@ -48,6 +55,19 @@ struct Outcome {
 // (429, 503). A write with a key is retried until its outcome is known, but stops before the
 // cluster could have forgotten the key.
 Outcome call_cluster(const std::vector<HostPort>& endpoints, const Call& call, Duration timeout);
+
+// The members of a problem body (RFC 9457) that commands use. Empty or 0: missing.
+struct ProblemText {
+  std::string code;
+  std::string detail;
+  std::string hint;
+  std::uint64_t limit = 0;
+  std::uint64_t line = 0;  // of an import, from 1
+};
+ProblemText read_problem(std::string_view body);
+ProblemText read_problem(const json::Value& problem);
+// "detail (code)", or the part of it that is there. Safe to print.
+std::string describe(const ProblemText& problem, int status);
 
 // Reports a failure on stderr: as the server's problem body if `format` is json, otherwise as text,
 // with the server's hint if there is one. Returns the exit code. For a reply of 200, prints nothing

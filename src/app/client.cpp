@@ -4,6 +4,7 @@
 
 #include "app/call.hpp"
 #include "app/commands.hpp"
+#include "app/curl.hpp"
 #include "app/endpoints.hpp"
 #include "base/bytes.hpp"
 #include "json/document.hpp"
@@ -72,6 +73,14 @@ int run_client(const ClientOptions& options) {
     complain("the key and the value must be UTF-8");
     hint("vesper put accepts any bytes");
     return kExitUsage;
+  }
+  if (options.curl) {
+    const std::string body = body_of(options);
+    return print(curl_command(*server, {.method = options.value ? "PUT" : "GET",
+                                        .target = "/request",
+                                        .body = CurlRequest::Body::text,
+                                        .text_or_file = body}) +
+                 "\n");
   }
   const Access access = options.value ? Access::write : Access::read;
   const Instant finish_by = monotonic_now() + options.timeout;

@@ -1,4 +1,4 @@
-// `vesper delete KEY`.
+// `vesper delete KEY`. Many keys are in delete_prefix.cpp.
 #include "app/commands.hpp"
 #include "app/kv_command.hpp"
 
@@ -9,10 +9,10 @@ int run_delete(const DeleteOptions& options) {
   Call call;
   call.method = "DELETE";
   call.access = Access::write;
-  const auto outcome = call_kv(options.cluster, options.key, std::move(call));
-  if (!outcome) return kExitUsage;
-  if (const int code = report(*outcome, Access::write, format)) return code;
-  return print_reply(*outcome, format, {"deleted", "revision"}, "deleted", kTookEffect);
+  const Called called = call_kv(options.cluster, options.key, std::move(call));
+  if (!called.outcome) return called.exit_code;
+  if (const int code = report(*called.outcome, Access::write, format)) return code;
+  return print_reply(*called.outcome, format, {"deleted", "revision"}, "deleted", kTookEffect);
 }
 
 }  // namespace vesper::app

@@ -1,18 +1,13 @@
 // The state machine of an Exchange, and the poll() loop that runs several.
 #include "app/http_client.hpp"
 
-#include <fcntl.h>
 #include <fmt/core.h>
-#include <netinet/in.h>
-#include <netinet/tcp.h>
 #include <poll.h>
 #include <sys/socket.h>
-#include <unistd.h>
 
 #include <algorithm>
 #include <cerrno>
 #include <cstring>
-#include <ctime>
 #include <vector>
 
 #include "http/serializer.hpp"
@@ -27,19 +22,6 @@ bool would_block(int code) {
 }
 
 }  // namespace
-
-Instant monotonic_now() {
-  timespec now{};
-  clock_gettime(CLOCK_MONOTONIC, &now);
-  return {std::int64_t{now.tv_sec} * 1'000'000'000 + now.tv_nsec};
-}
-
-void sleep_until(Instant when) {
-  timespec until{};
-  until.tv_sec = when.ns / 1'000'000'000;
-  until.tv_nsec = when.ns % 1'000'000'000;
-  while (clock_nanosleep(CLOCK_MONOTONIC, TIMER_ABSTIME, &until, nullptr) == EINTR) continue;
-}
 
 std::string make_request(const HostPort& server, std::string_view method, std::string_view target,
                          const std::optional<std::string>& body, std::string_view idempotency_key) {
@@ -60,83 +42,35 @@ Exchange::Exchange(const HostPort& server, std::string request, Duration connect
     : server_(server),
       request_(std::move(request)),
       connect_within_(connect_within),
-      finish_by_(finish_by),
-      connect_by_(finish_by) {}
-
-Exchange::~Exchange() {
-  if (fd_ >= 0) close(fd_);
-}
+      finish_by_(finish_by) {}
 
 void Exchange::finish(End end, std::string detail) {
   end_ = end;
   detail_ = std::move(detail);
-  lookup_.stop();
-  if (fd_ >= 0) close(fd_);
-  fd_ = -1;
+  connector_.reset();
 }
 
 void Exchange::start() {
-  lookup_.start(server_.host, server_.port);
-  if (!is_resolving()) on_resolved();
+  connector_.emplace();
+  connector_->start(server_, connect_within_, finish_by_);
+  check_connector();
 }
 
-void Exchange::on_resolved() {
-  if (lookup_.addresses().empty()) return finish(End::not_connected, lookup_.error());
-  connect_by_ = std::min(finish_by_, monotonic_now() + connect_within_);
-  connect_next();
-}
-
-// Tries the next address of the name ("localhost", for example, has two).
-void Exchange::connect_next() {
-  int code = ECONNREFUSED;
-  while (next_address_ < lookup_.addresses().size()) {
-    const NameLookup::Address& address = lookup_.addresses()[next_address_++];
-    if (fd_ >= 0) close(fd_);
-    fd_ = socket(address.storage.ss_family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
-    if (fd_ < 0) {
-      code = errno;
-      continue;
-    }
-    const int one = 1;
-    setsockopt(fd_, IPPROTO_TCP, TCP_NODELAY, &one, sizeof(one));
-    if (connect(fd_, address.raw(), address.size) == 0) {
-      connected_ = true;
-      return;
-    }
-    code = errno;
-    if (code == EINPROGRESS) return;
-  }
-  finish(End::not_connected, std::strerror(code));
-}
-
-void Exchange::check_connected() {
-  int code = 0;
-  socklen_t size = sizeof(code);
-  if (getsockopt(fd_, SOL_SOCKET, SO_ERROR, &code, &size) != 0) code = errno;
-  if (code == 0) {
-    connected_ = true;
-  } else if (next_address_ < lookup_.addresses().size()) {
-    connect_next();
-  } else {
-    finish(End::not_connected, std::strerror(code));
-  }
+void Exchange::check_connector() {
+  if (connector_->state() == Connector::State::failed)
+    finish(End::not_connected, connector_->detail());
 }
 
 short Exchange::wanted_events() const {
-  if (is_resolving()) return POLLIN;
-  if (!connected_ || (can_send_ && !sent())) return POLLIN | POLLOUT;
-  return POLLIN;
+  if (!is_connected()) return connector_->wanted_events();
+  return can_send_ && !sent() ? POLLIN | POLLOUT : POLLIN;
 }
 
 void Exchange::on_ready(short events) {
-  if (is_resolving()) {
-    lookup_.on_readable();
-    if (!is_resolving()) on_resolved();
-    return;
-  }
-  if (!connected_) {
-    check_connected();
-    if (!connected_) return;
+  if (!is_connected()) {
+    connector_->on_ready();
+    check_connector();
+    if (end_ != End::none || !is_connected()) return;
   }
   if (can_send_ && !sent()) send_some();
   // Read even while the request is still being sent: a refusal may come early.
@@ -144,15 +78,15 @@ void Exchange::on_ready(short events) {
 }
 
 void Exchange::on_deadline() {
-  if (connected_) finish(End::broken, "no answer in time");
-  else
-    finish(End::not_connected,
-           is_resolving() ? "the name was not resolved in time" : "could not connect in time");
+  if (is_connected()) return finish(End::broken, "no answer in time");
+  connector_->on_deadline();
+  check_connector();
 }
 
 void Exchange::send_some() {
   while (!sent()) {
-    const ssize_t wrote = send(fd_, request_.data() + sent_, request_.size() - sent_, MSG_NOSIGNAL);
+    const ssize_t wrote =
+        send(connector_->fd(), request_.data() + sent_, request_.size() - sent_, MSG_NOSIGNAL);
     if (wrote >= 0) {
       sent_ += static_cast<std::size_t>(wrote);
       continue;
@@ -167,7 +101,7 @@ void Exchange::send_some() {
 
 void Exchange::receive_some() {
   char buffer[kReadStep];
-  const ssize_t got = recv(fd_, buffer, sizeof(buffer), 0);
+  const ssize_t got = recv(connector_->fd(), buffer, sizeof(buffer), 0);
   if (got < 0) {
     if (!would_block(errno)) finish(End::broken, std::strerror(errno));
     return;
@@ -215,7 +149,7 @@ void run(std::span<const std::unique_ptr<Exchange>> exchanges) {
     for (const auto& exchange : exchanges) {
       if (exchange->end_ != Exchange::End::none) continue;
       waiting.push_back(exchange.get());
-      polled.push_back({exchange->polled_fd(), exchange->wanted_events(), 0});
+      polled.push_back({exchange->connector_->fd(), exchange->wanted_events(), 0});
       deadline = std::min(deadline, exchange->deadline());
     }
     if (waiting.empty()) return;

@@ -3,20 +3,17 @@
 #pragma once
 
 #include <memory>
+#include <optional>
 #include <span>
 #include <string>
 #include <string_view>
 
 #include "app/cluster_file.hpp"
-#include "app/name_lookup.hpp"
+#include "app/connector.hpp"
 #include "base/time.hpp"
 #include "http/parser.hpp"
 
 namespace vesper::app {
-
-// Reads CLOCK_MONOTONIC.
-Instant monotonic_now();
-void sleep_until(Instant when);
 
 struct Reply {
   int status = 0;    // 200 to 599; interim replies are skipped
@@ -41,7 +38,6 @@ class Exchange {
   // The connection must be established within `connect_within` of the name's resolution. Everything
   // must be finished by `finish_by`.
   Exchange(const HostPort& server, std::string request, Duration connect_within, Instant finish_by);
-  ~Exchange();
   Exchange(const Exchange&) = delete;
   Exchange& operator=(const Exchange&) = delete;
 
@@ -56,29 +52,22 @@ class Exchange {
   friend void run(std::span<const std::unique_ptr<Exchange>> exchanges);
 
   void start();
-  void on_resolved();
-  void connect_next();
-  void check_connected();
+  void check_connector();
   void send_some();
   void receive_some();
   void read_reply(std::string_view bytes);
   void finish(End end, std::string detail);
-  Instant deadline() const { return connected_ ? finish_by_ : connect_by_; }
+  bool is_connected() const { return connector_->state() == Connector::State::connected; }
+  Instant deadline() const { return is_connected() ? finish_by_ : connector_->deadline(); }
   void on_ready(short events);
   void on_deadline();
-  int polled_fd() const { return is_resolving() ? lookup_.fd() : fd_; }
   short wanted_events() const;
-  bool is_resolving() const { return lookup_.fd() >= 0; }
 
   HostPort server_;
   std::string request_;
   const Duration connect_within_;
   Instant finish_by_;
-  Instant connect_by_;
-  NameLookup lookup_;
-  std::size_t next_address_ = 0;
-  int fd_ = -1;
-  bool connected_ = false;
+  std::optional<Connector> connector_;  // from start() to the end
   bool can_send_ = true;  // false: the server takes no more data, but may have answered
   std::size_t sent_ = 0;
   http::Parser parser_{http::Parser::Kind::response};

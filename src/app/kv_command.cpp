@@ -1,84 +1,123 @@
-// The parts that several commands share.
 #include "app/kv_command.hpp"
 
 #include <fmt/core.h>
+#include <unistd.h>
 
-#include <algorithm>
 #include <cstdlib>
 
+#include "app/curl.hpp"
 #include "app/endpoints.hpp"
 #include "base/bytes.hpp"
 #include "crypto/random.hpp"
 #include "http/target.hpp"
 
 namespace vesper::app {
+namespace {
 
-std::optional<Outcome> call_kv(const ClusterOptions& options, std::string_view key, Call call) {
+// The server decides how large a value may be. This limit only keeps an endless pipe from filling
+// the memory.
+constexpr std::size_t kMaxInput = std::size_t{64} << 20;
+
+}  // namespace
+
+std::string make_idempotency_key() {
+  return to_hex(crypto::random128());
+}
+
+std::optional<std::vector<HostPort>> endpoints_of(const ClusterOptions& options) {
+  auto endpoints = find_endpoints(options.endpoints ? &*options.endpoints : nullptr,
+                                  std::getenv("VESPER_ENDPOINTS"));
+  if (endpoints) return std::move(*endpoints);
+  complain(endpoints.error().what);
+  return std::nullopt;
+}
+
+Called call_kv(const ClusterOptions& options, std::string_view key, Call call) {
   if (key.empty() || key.size() > json::kMaxKey) {
     complain(fmt::format("the key has {} bytes, expected 1 to {}", key.size(), json::kMaxKey));
-    return std::nullopt;
+    return {std::nullopt, kExitUsage};
   }
-  // One key per command run, so that a write that is sent several times is applied once.
-  if (call.access == Access::write) call.idempotency_key = to_hex(crypto::random128());
+  if (call.access == Access::write) call.idempotency_key = make_idempotency_key();
   call.path = "/kv/";
   http::percent_encode_path(key, call.path);
   return call_endpoints(options, call);
 }
 
-std::optional<Outcome> call_endpoints(const ClusterOptions& options, const Call& call) {
-  const auto endpoints = find_endpoints(options.endpoints ? &*options.endpoints : nullptr,
-                                        std::getenv("VESPER_ENDPOINTS"));
-  if (!endpoints) {
-    complain(endpoints.error().what);
-    return std::nullopt;
-  }
-  return call_cluster(endpoints.value(), call, options.timeout);
+Called call_endpoints(const ClusterOptions& options, const Call& call) {
+  if (options.curl) return {std::nullopt, print_curl(options, call)};
+  const auto endpoints = endpoints_of(options);
+  if (!endpoints) return {std::nullopt, kExitUsage};
+  return {call_cluster(*endpoints, call, options.time_limit()), kExitOk};
 }
 
-std::string cell(const json::Value& value) {
-  if (const auto text = value.string()) return escaped(*text);
-  if (const auto number = value.number()) return escaped(*number);
-  if (const auto boolean = value.boolean()) return *boolean ? "true" : "false";
-  return "-";
+int print_curl(const ClusterOptions& options, const Call& call) {
+  const auto endpoints = endpoints_of(options);
+  if (!endpoints) return kExitUsage;
+  CurlRequest request;
+  const std::string timeout =
+      options.timeout ? fmt::format("{}ms", options.timeout->ms()) : std::string();
+  const std::string target = target_of(call, timeout);
+  request.method = call.method;
+  request.target = target;
+  if (!call.body_file.empty()) request.body = CurlRequest::Body::file;
+  else if (call.body) request.body = CurlRequest::Body::text;
+  const std::string body = call.body.value_or("");
+  request.text_or_file = call.body_file.empty() ? body : call.body_file;
+  return print(curl_command(endpoints->front(), request) + "\n");
 }
 
-std::string make_table(const std::vector<std::vector<std::string>>& rows) {
-  std::vector<std::size_t> widths;
-  for (const auto& row : rows) {
-    widths.resize(std::max(widths.size(), row.size()));
-    for (std::size_t i = 0; i < row.size(); ++i) widths[i] = std::max(widths[i], row[i].size());
+int load_body(const ClusterOptions& options, const InputOptions& input, Call& call) {
+  if (input.text && *input.text != "-") {
+    call.body = *input.text;
+    return kExitOk;
   }
-  std::string out;
-  for (const auto& row : rows) {
-    for (std::size_t i = 0; i < row.size(); ++i) {
-      out += row[i];
-      if (i + 1 < row.size()) out.append(widths[i] - row[i].size() + 2, ' ');
-    }
-    out += '\n';
+  call.body_file = input.file.value_or("-");
+  if (options.curl) return kExitOk;
+  auto bytes = read_file(call.body_file, kMaxInput);
+  if (!bytes) {
+    complain(bytes.error().what);
+    return kExitError;
   }
-  return out;
+  call.body = std::move(*bytes);
+  return kExitOk;
+}
+
+std::optional<json::Document> parse_reply(const Outcome& outcome) {
+  // A page of a range is larger than what the server accepts as JSON.
+  const json::Document::Limits limits{kMaxReply, json::kMaxDepth, std::size_t{1} << 22};
+  json::Document document;
+  if (!document.parse(outcome.reply.body, limits)) return document;
+  complain(fmt::format("{}: the reply is not JSON", outcome.detail));
+  return std::nullopt;
+}
+
+int complain_of_shape(const Outcome& outcome, std::string_view missing) {
+  complain(fmt::format("{}: the reply has no \"{}\"", outcome.detail, missing));
+  return kExitError;
 }
 
 int print_reply(const Outcome& outcome, OutputFormat format,
                 const std::vector<std::string_view>& columns, std::string_view raw,
                 std::string_view lost_hint) {
   if (format == OutputFormat::json) return print(outcome.reply.body, kExitOk, lost_hint);
-  json::Document document;
-  const auto problem = document.parse(outcome.reply.body);
-  const json::Value root = document.root();
-  if (problem || !root.find(raw).exists()) {
-    complain(fmt::format("{}: the reply has no \"{}\"", outcome.detail, raw));
-    return kExitError;
-  }
-  if (format == OutputFormat::raw) return print(cell(root.find(raw)) + "\n", kExitOk, lost_hint);
-  std::vector<std::vector<std::string>> rows(2);
+  const auto document = parse_reply(outcome);
+  if (!document) return kExitError;
+  const json::Value root = document->root();
+  if (!root.find(raw).exists()) return complain_of_shape(outcome, raw);
+  if (format == OutputFormat::raw)
+    return print(cell(root.find(raw)).text + "\n", kExitOk, lost_hint);
+  Row header, row;
   for (const std::string_view name : columns) {
-    json::Value value = root.find(name);
-    if (!value.exists()) value = root.find(std::string(name) + "_base64");
-    rows[0].emplace_back(name);
-    rows[1].push_back(cell(value));
+    header.emplace_back(std::string(name));
+    const auto bytes = bytes_of(root, name);
+    row.push_back(bytes ? Cell::of_bytes(*bytes) : cell(root.find(name)));
   }
-  return print(make_table(rows), kExitOk, lost_hint);
+  return print(make_table(std::move(header), {row}), kExitOk, lost_hint);
+}
+
+OutputFormat table_on_terminal(const ClusterOptions& options) {
+  return options.output.value_or(is_terminal(STDOUT_FILENO) ? OutputFormat::table
+                                                            : OutputFormat::raw);
 }
 
 }  // namespace vesper::app

@@ -1,5 +1,5 @@
-// Shared by the commands: checks keys, builds paths, and prints replies as raw text, a table or
-// JSON.
+// Shared by the commands: makes calls or prints them as curl commands, reads input, and prints
+// replies as raw text, a table or JSON.
 #pragma once
 
 #include <string>
@@ -8,27 +8,47 @@
 
 #include "app/call.hpp"
 #include "app/options.hpp"
+#include "app/table.hpp"
 #include "json/document.hpp"
 
 namespace vesper::app {
 
-// Checks key and endpoints and calls /kv/<key>. Returns nothing if one of them is invalid; that was
-// reported, and the exit code is kExitUsage.
-std::optional<Outcome> call_kv(const ClusterOptions& options, std::string_view key, Call call);
+// The outcome of a call, or the exit code of a command that made none. In that case an argument is
+// invalid, which was reported, or --curl has printed the request.
+struct Called {
+  std::optional<Outcome> outcome;
+  int exit_code = kExitOk;
+};
 
-// Finds the endpoints and makes the call. Returns nothing if they are invalid; that was reported.
-std::optional<Outcome> call_endpoints(const ClusterOptions& options, const Call& call);
+// Checks the key, and calls /kv/<key>. A write gets an Idempotency-Key.
+Called call_kv(const ClusterOptions& options, std::string_view key, Call call);
+Called call_endpoints(const ClusterOptions& options, const Call& call);
 
-// A member of a reply as text: strings escaped, numbers unchanged, "-" if missing.
-std::string cell(const json::Value& value);
+// The endpoints of the options, of the environment, or of the list. Nothing if they are invalid,
+// which was reported.
+std::optional<std::vector<HostPort>> endpoints_of(const ClusterOptions& options);
 
-// Each column is as wide as its longest cell. Two spaces separate columns.
-std::string make_table(const std::vector<std::vector<std::string>>& rows);
+// A fresh one, so that a write that is sent several times is applied once.
+std::string make_idempotency_key();
+
+// Prints the call as a curl command for the first endpoint. Returns the exit code.
+int print_curl(const ClusterOptions& options, const Call& call);
+
+// Sets the body of a call. With --curl, names the file and does not read it. Returns the exit code.
+int load_body(const ClusterOptions& options, const InputOptions& input, Call& call);
 
 // Prints a reply of 200. json: the body unchanged. table: the members in `columns`, under their
 // names. raw: only the member `raw`. `lost_hint` is passed to print(). Returns the exit code.
 int print_reply(const Outcome& outcome, OutputFormat format,
                 const std::vector<std::string_view>& columns, std::string_view raw,
                 std::string_view lost_hint = {});
+
+// Parses a reply of 200. Nothing if it is not JSON, which was reported.
+std::optional<json::Document> parse_reply(const Outcome& outcome);
+// Reports a reply of 200 that is not what the command expects. Returns the exit code.
+int complain_of_shape(const Outcome& outcome, std::string_view missing);
+
+// The format that was asked for. Otherwise a table on a terminal, and raw text elsewhere.
+OutputFormat table_on_terminal(const ClusterOptions& options);
 
 }  // namespace vesper::app

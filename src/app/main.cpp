@@ -1,5 +1,6 @@
 // main(): parses the command line and dispatches to a command.
 #include "app/commands.hpp"
+#include "app/printable.hpp"
 #include "app/server_command.hpp"
 #include "app/stdio.hpp"
 
@@ -13,14 +14,27 @@ struct Run {
   int operator()(const ClientOptions& options) const { return run_client(options); }
   int operator()(const GetOptions& options) const { return run_get(options); }
   int operator()(const PutOptions& options) const { return run_put(options); }
+  int operator()(const AppendOptions& options) const { return run_append(options); }
+  int operator()(const IncrementOptions& options) const { return run_increment(options); }
   int operator()(const DeleteOptions& options) const { return run_delete(options); }
+  int operator()(const DeletePrefixOptions& options) const { return run_delete_prefix(options); }
+  int operator()(const HistoryOptions& options) const { return run_history(options); }
+  int operator()(const RestoreOptions& options) const { return run_restore(options); }
+  int operator()(const ListOptions& options) const { return run_list(options); }
+  int operator()(const TxnOptions& options) const { return run_txn(options); }
+  int operator()(const CompactOptions& options) const { return run_compact(options); }
+  int operator()(const ExportOptions& options) const { return run_export(options); }
+  int operator()(const ImportOptions& options) const { return run_import(options); }
   int operator()(const StatusOptions& options) const { return run_status(options); }
   int operator()(const TransferOptions& options) const { return run_cluster(options); }
+  int operator()(const CompletionOptions& options) const { return run_completion(options); }
+  int operator()(const ManualOptions& options) const { return run_manual(options); }
 };
 
 }  // namespace
 
 int main(int argc, char** argv) {
   prepare_standard_descriptors();
+  use_locale();
   return std::visit(Run(), parse_options(argc, argv));
 }

@@ -1,42 +1,55 @@
-// `vesper put KEY VALUE`, `put KEY -` and `put KEY --file F`.
+// The commands that write one key: put, append, increment, and history --restore.
 #include "app/commands.hpp"
 #include "app/kv_command.hpp"
+#include "app/query.hpp"
 
 namespace vesper::app {
 namespace {
 
-// The server decides how large a value may be. This limit only keeps an endless pipe from filling
-// the memory.
-constexpr std::size_t kMaxInput = std::size_t{64} << 20;
-
-Result<std::string> value_of(const PutOptions& options) {
-  if (options.file) {
-    if (*options.file == "-")
-      return Error{"--file \"-\": expected a file; put KEY - reads stdin", 0};
-    return read_file(*options.file, kMaxInput);
-  }
-  if (*options.value == "-") return read_file("-", kMaxInput);
-  return *options.value;
+// Makes the call and prints what it did. `raw` is the member that is printed as raw text.
+int run_write(const ClusterOptions& options, std::string_view key, Call call,
+              const std::vector<std::string_view>& columns, std::string_view raw) {
+  const OutputFormat format = options.output.value_or(OutputFormat::raw);
+  call.access = Access::write;
+  const Called called = call_kv(options, key, std::move(call));
+  if (!called.outcome) return called.exit_code;
+  if (const int code = report(*called.outcome, Access::write, format)) return code;
+  return print_reply(*called.outcome, format, columns, raw, kTookEffect);
 }
 
 }  // namespace
 
 int run_put(const PutOptions& options) {
-  const OutputFormat format = options.cluster.output.value_or(OutputFormat::raw);
-  auto value = value_of(options);
-  if (!value) {
-    complain(value.error().what);
-    return kExitError;
-  }
   Call call;
   call.method = "PUT";
-  call.access = Access::write;
-  call.body = std::move(*value);
-  const auto outcome = call_kv(options.cluster, options.key, std::move(call));
-  if (!outcome) return kExitUsage;
-  if (const int code = report(*outcome, Access::write, format)) return code;
-  return print_reply(*outcome, format, {"key", "revision", "create_revision", "version"},
-                     "revision", kTookEffect);
+  if (const int code = load_body(options.cluster, options.value, call)) return code;
+  return run_write(options.cluster, options.key, std::move(call),
+                   {"key", "revision", "create_revision", "version"}, "revision");
+}
+
+int run_append(const AppendOptions& options) {
+  Call call;
+  call.method = "POST";
+  call.query = "append";
+  if (const int code = load_body(options.cluster, options.suffix, call)) return code;
+  return run_write(options.cluster, options.key, std::move(call),
+                   {"key", "revision", "create_revision", "version"}, "revision");
+}
+
+int run_increment(const IncrementOptions& options) {
+  Call call;
+  call.method = "POST";
+  call.query = Query().add("increment", options.by).text();
+  return run_write(options.cluster, options.key, std::move(call),
+                   {"key", "value", "revision", "version"}, "value");
+}
+
+int run_restore(const RestoreOptions& options) {
+  Call call;
+  call.method = "POST";
+  call.query = Query().add("restore", options.revision).text();
+  return run_write(options.cluster, options.key, std::move(call),
+                   {"key", "revision", "create_revision", "version", "deleted"}, "revision");
 }
 
 }  // namespace vesper::app

@@ -2,10 +2,10 @@
 #include <fmt/core.h>
 
 #include <algorithm>
-#include <cstdlib>
 #include <optional>
 
 #include "app/commands.hpp"
+#include "app/curl.hpp"
 #include "app/endpoints.hpp"
 #include "app/kv_command.hpp"
 #include "base/bytes.hpp"
@@ -17,6 +17,9 @@ namespace {
 
 // A cluster has at most 64 members, so a longer list is not genuine.
 constexpr std::size_t kMaxNodes = 256;
+// A node that does not answer within this time is shown as unreachable. A healthy node answers at
+// once.
+constexpr Duration kTimeout = seconds(1);
 
 struct Node {
   HostPort server;
@@ -63,18 +66,14 @@ class StatusCommand {
     return found;
   }
 
-  std::string table(bool header) const {
-    std::vector<std::vector<std::string>> rows;
-    if (header)
-      rows.push_back({"ID", "ADDRESS", "ROLE", "TERM", "LEADER", "LAST", "COMMIT", "APPLIED", "LAG",
-                      "UPTIME"});
+  // As a table with a header, or with tabs between the cells.
+  std::string text(OutputFormat format) const {
+    std::vector<Row> rows;
     for (const auto& node : nodes_) rows.push_back(row(*node));
-    if (header) return make_table(rows);
-    std::string out;
-    for (const auto& cells : rows)
-      for (std::size_t i = 0; i < cells.size(); ++i)
-        out += cells[i] + (i + 1 < cells.size() ? '\t' : '\n');
-    return out;
+    if (format == OutputFormat::raw) return make_tabbed(rows);
+    return make_table(
+        {"ID", "ADDRESS", "ROLE", "TERM", "LEADER", "LAST", "COMMIT", "APPLIED", "LAG", "UPTIME"},
+        rows);
   }
 
   std::string json() const {
@@ -176,14 +175,16 @@ class StatusCommand {
     });
   }
 
-  std::vector<std::string> row(const Node& node) const {
+  Row row(const Node& node) const {
     const std::string id = node.id ? std::to_string(*node.id) : "-";
     if (!node.reachable)
-      return {id,  node.server.url(),   "unreachable", "-", "-", "-", "-", "-",
+      return {id,  node.server.url(),   Cell("unreachable", Style::red), "-", "-", "-", "-", "-",
               "-", escaped(node.detail)};
+    Cell role = cell(node.member("role"));
+    if (role.text == "leader") role.style = Style::green;
     return {id,
             node.server.url(),
-            cell(node.member("role")),
+            std::move(role),
             cell(node.member("term")),
             leader_cell(node),
             cell(node.member("last_index")),
@@ -195,7 +196,7 @@ class StatusCommand {
 
   // The id of the leader's server if any node says which id has that address; otherwise the
   // address.
-  std::string leader_cell(const Node& node) const {
+  Cell leader_cell(const Node& node) const {
     const auto address = node.member("leader").string();
     for (const auto& member : node.member("members"))
       if (const auto id = member.value.find("id").uint64();
@@ -252,19 +253,20 @@ class StatusCommand {
 
 int run_status(const StatusOptions& options) {
   const ClusterOptions& cluster = options.cluster;
-  const auto endpoints = find_endpoints(cluster.endpoints ? &*cluster.endpoints : nullptr,
-                                        std::getenv("VESPER_ENDPOINTS"));
-  if (!endpoints) {
-    complain(endpoints.error().what);
-    return kExitUsage;
+  const auto endpoints = endpoints_of(cluster);
+  if (!endpoints) return kExitUsage;
+  if (cluster.curl) {
+    std::string out;
+    for (const HostPort& server : *endpoints)
+      out += curl_command(server, {.method = "GET", .target = "/status"}) + "\n";
+    return print(out);
   }
-  StatusCommand command(cluster.timeout);
-  command.ask(endpoints.value());
+  StatusCommand command(cluster.timeout.value_or(kTimeout));
+  command.ask(*endpoints);
   const OutputFormat format = cluster.output.value_or(OutputFormat::table);
   const int code = command.leader() != nullptr ? kExitOk : kExitUnavailable;
-  const int printed = print(
-      format == OutputFormat::json ? command.json() : command.table(format == OutputFormat::table),
-      code);
+  const int printed =
+      print(format == OutputFormat::json ? command.json() : command.text(format), code);
   if (code != kExitOk)
     complain(command.any_reachable() ? "no leader: none of the nodes that answered leads"
                                      : "no node answered");

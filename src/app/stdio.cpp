@@ -9,6 +9,8 @@
 #include <csignal>
 #include <cstring>
 
+#include "app/terminal.hpp"
+
 namespace vesper::app {
 namespace {
 
@@ -27,6 +29,12 @@ int write_all(int fd, std::string_view bytes) {
     }
   }
   return 0;
+}
+
+std::string labelled(std::string_view label, Style style, std::string_view line) {
+  std::string out;
+  append_styled(out, label, shows_colours(STDERR_FILENO) ? style : Style::plain);
+  return fmt::format("{} {}\n", out, line);
 }
 
 }  // namespace
@@ -56,11 +64,15 @@ void print_error(std::string_view bytes) {
 }
 
 void complain(std::string_view line) {
-  print_error(fmt::format("vesper: {}\n", line));
+  print_error(labelled("vesper:", Style::red, line));
 }
 
 void hint(std::string_view line) {
-  print_error(fmt::format("hint: {}\n", line));
+  print_error(labelled("hint:", Style::yellow, line));
+}
+
+void note(std::string_view line) {
+  print_error(labelled("vesper:", Style::plain, line));
 }
 
 }  // namespace vesper::app

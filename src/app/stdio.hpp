@@ -30,8 +30,10 @@ int print(std::string_view bytes, int code = kExitOk, std::string_view lost_hint
 // failed.
 inline constexpr std::string_view kTookEffect = "the write took effect; only its reply is lost";
 
-// Prints one line "vesper: ..." to stderr.
+// Prints one line "vesper: ..." to stderr: why a command failed.
 void complain(std::string_view line);
+// The same for what is no failure.
+void note(std::string_view line);
 // Prints one line "hint: ..." to stderr.
 void hint(std::string_view line);
 // Prints to stderr unchanged.

@@ -97,6 +97,52 @@ bool list_contains(std::string_view list, std::string_view token) {
   return false;
 }
 
+namespace {
+
+// RFC 9110 §12.4.2: 0 or 1, with up to three decimals. Nothing for any other text.
+std::optional<unsigned> parse_weight(std::string_view text) {
+  if (text.empty() || text.size() > 5 || (text.front() != '0' && text.front() != '1'))
+    return std::nullopt;
+  unsigned weight = text.front() == '1' ? 1000 : 0;
+  if (text.size() > 1 && text[1] != '.') return std::nullopt;
+  unsigned unit = 100;
+  for (std::size_t i = 2; i < text.size(); ++i, unit /= 10) {
+    if (!is_digit(text[i])) return std::nullopt;
+    weight += static_cast<unsigned>(text[i] - '0') * unit;
+  }
+  return weight <= 1000 ? std::optional(weight) : std::nullopt;
+}
+
+// The weight of one element of an Accept list.
+std::optional<unsigned> weight_of(std::string_view element) {
+  std::size_t semicolon = element.find(';');
+  while (semicolon != std::string_view::npos) {
+    element.remove_prefix(semicolon + 1);
+    semicolon = element.find(';');
+    const std::string_view parameter = trim(element.substr(0, semicolon));
+    if (parameter.size() >= 2 && to_lower(parameter[0]) == 'q' && parameter[1] == '=')
+      return parse_weight(parameter.substr(2));
+  }
+  return 1000;
+}
+
+}  // namespace
+
+std::optional<unsigned> accept_weight(const Fields& fields, std::string_view media_type) {
+  for (const Field& field : fields) {
+    if (!equal_ignoring_case(field.name, "Accept")) continue;
+    ListReader list(field.value);
+    for (std::string_view element; list.next(element);)
+      if (is_media_type(element, media_type))
+        if (const auto weight = weight_of(element)) return weight;
+  }
+  return std::nullopt;
+}
+
+bool is_media_type(std::string_view content_type, std::string_view media_type) {
+  return equal_ignoring_case(trim(content_type.substr(0, content_type.find(';'))), media_type);
+}
+
 void append_http_date(std::int64_t unix_seconds, std::string& out) {
   constexpr std::string_view kDayNames = "SunMonTueWedThuFriSat";
   constexpr std::string_view kMonthNames = "JanFebMarAprMayJunJulAugSepOctNovDec";

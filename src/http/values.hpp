@@ -1,4 +1,5 @@
-// Parses small values in headers and parameters: numbers, durations, flags, token lists and dates.
+// Parses small values in headers and parameters: numbers, durations, flags, lists, media
+// types and dates.
 // Strict: each value has a single spelling, and nothing is guessed.
 #pragma once
 
@@ -8,6 +9,7 @@
 #include <string_view>
 
 #include "base/time.hpp"
+#include "http/message.hpp"
 
 namespace vesper::http {
 
@@ -30,6 +32,14 @@ std::optional<std::string> unquote(std::string_view value);
 
 // True if a comma-separated list of tokens contains `token`, ignoring case.
 bool list_contains(std::string_view list, std::string_view token);
+
+// The weight that the Accept fields give a media type, 0 to 1000 (RFC 9110 §12.5.1). Nothing if
+// they do not name it: ranges such as */* do not count, and neither does an element that is
+// malformed.
+std::optional<unsigned> accept_weight(const Fields& fields, std::string_view media_type);
+
+// True if a Content-Type names this media type, whatever its parameters (RFC 9110 §8.3.1).
+bool is_media_type(std::string_view content_type, std::string_view media_type);
 
 // Appends a time as IMF-fixdate, 29 bytes (RFC 9110 §5.6.7): "Sun, 06 Nov 1994 08:49:37 GMT".
 // Requires a year from 0 to 9999.

@@ -112,6 +112,10 @@ void Stream::send(SharedBytes bytes) {
   gathered_.back().shared = std::move(bytes);
 }
 
+void Stream::send(std::string text) {
+  if (!text.empty()) gathered_.push_back({std::move(text), {}});
+}
+
 std::size_t Stream::queued() const {
   std::size_t bytes =
       handle_ == nullptr ? 0 : uv_stream_get_write_queue_size(as_stream(&handle_->tcp));

@@ -52,6 +52,8 @@ class Stream {
   // Output is gathered until flush(). Append to text(). send() adds a shared slice without a copy.
   std::string& text();
   void send(SharedBytes bytes);
+  // Adds a large text without a copy.
+  void send(std::string text);
   // Writes the gathered output. What the kernel cannot take now is written as it gets room; then
   // `drained` is called.
   void flush();

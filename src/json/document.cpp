@@ -4,6 +4,7 @@
 #include <algorithm>
 #include <charconv>
 
+#include "base/bytes.hpp"
 #include "json/scan.hpp"
 
 namespace vesper::json {
@@ -97,11 +98,17 @@ std::optional<Problem> Document::duplicate() const {
     problem.code = Problem::Code::invalid_field;
     problem.field = path_of(node);
     if (!problem.field.empty()) problem.field += '.';
-    problem.field += *twice;
+    problem.field += name_in_path(*twice);
     problem.detail = fmt::format("`{}` appears more than once", problem.field);
     return problem;
   }
   return std::nullopt;
+}
+
+std::string name_in_path(std::string_view name) {
+  constexpr std::size_t kMaxName = 80;  // bytes
+  if (name.empty()) return "\"\"";
+  return name.size() <= kMaxName ? std::string(name) : escaped(name, kMaxName);
 }
 
 // The path of the container at `target`, such as "a[3].b", from the root.
@@ -117,7 +124,7 @@ std::string Document::path_of(std::uint32_t target) const {
           path += fmt::format("[{}]", position);
         } else {
           if (!path.empty()) path += '.';
-          path += name;
+          path += name_in_path(name);
         }
         at = value.node_;
         break;

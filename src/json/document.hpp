@@ -90,6 +90,10 @@ class Document {
   std::string text_;  // of all strings and numbers
 };
 
+// A member's name in the path of a problem. Cuts a long name, so that a problem stays short
+// whatever a client sends.
+std::string name_in_path(std::string_view name);
+
 struct Value::Member {
   std::string_view name;  // empty in an array
   Value value;

@@ -1,4 +1,4 @@
-// UTF-8 validation and base64.
+// UTF-8 validation, base64, and the search for bytes that a JSON string escapes.
 #include "json/text.hpp"
 
 #include <array>
@@ -40,7 +40,63 @@ constexpr Sequence sequence_of(std::uint8_t lead) {
   return {0, 0, 0};
 }
 
+constexpr std::uint64_t repeat(std::uint8_t byte) {
+  return 0x0101010101010101u * byte;
+}
+constexpr std::uint64_t kHighBits = repeat(0x80);
+
+std::uint64_t word_at(const char* at) {
+  std::uint64_t word = 0;
+  std::memcpy(&word, at, sizeof word);
+  return word;
+}
+
+// Not 0 if one of the eight bytes is below `bound`, which is at most 0x80.
+constexpr std::uint64_t below(std::uint64_t word, std::uint8_t bound) {
+  return (word - repeat(bound)) & ~word & kHighBits;
+}
+
+constexpr bool is_escaped(std::uint8_t byte) {
+  return byte < 0x20 || byte == '"' || byte == '\\';
+}
+
+enum class Beyond : std::uint8_t { passes, stops };  // a byte that is not ASCII
+
+template <Beyond beyond>
+bool stops(std::uint8_t byte) {
+  return is_escaped(byte) || (beyond == Beyond::stops && byte >= 0x80);
+}
+
+template <Beyond beyond>
+bool holds_stop(std::uint64_t word) {
+  std::uint64_t found =
+      below(word, 0x20) | below(word ^ repeat('"'), 1) | below(word ^ repeat('\\'), 1);
+  if constexpr (beyond == Beyond::stops) found |= word & kHighBits;
+  return found != 0;
+}
+
+template <Beyond beyond>
+std::size_t prefix(std::string_view bytes) {
+  const char* const begin = bytes.data();
+  const char* const end = begin + bytes.size();
+  const char* at = begin;
+  while (end - at >= 8 && !holds_stop<beyond>(word_at(at))) at += 8;
+  // The last word may overlap the one before it.
+  if (end - at < 8 && bytes.size() >= 8 && !holds_stop<beyond>(word_at(end - 8)))
+    return bytes.size();
+  while (at != end && !stops<beyond>(static_cast<std::uint8_t>(*at))) ++at;
+  return static_cast<std::size_t>(at - begin);
+}
+
 }  // namespace
+
+std::size_t unescaped_prefix(std::string_view utf8) {
+  return prefix<Beyond::passes>(utf8);
+}
+
+std::size_t plain_prefix(std::string_view bytes) {
+  return prefix<Beyond::stops>(bytes);
+}
 
 bool is_utf8(std::string_view bytes) {
   std::size_t at = 0;
@@ -65,6 +121,15 @@ bool is_utf8(std::string_view bytes) {
     at += sequence.tail;
   }
   return true;
+}
+
+std::size_t incomplete_tail(std::string_view bytes) {
+  for (std::size_t size = 1; size <= 3 && size <= bytes.size(); ++size) {
+    const auto byte = static_cast<std::uint8_t>(bytes[bytes.size() - size]);
+    if ((byte & 0xc0) == 0x80) continue;  // not the first byte of a character
+    return sequence_of(byte).tail >= size ? size : 0;
+  }
+  return 0;
 }
 
 void append_base64(std::string& out, std::string_view bytes) {

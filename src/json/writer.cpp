@@ -24,12 +24,24 @@ constexpr std::array<char, 256> make_escapes() {
 }
 constexpr auto kEscapes = make_escapes();
 constexpr std::string_view kHex = "0123456789abcdef";
+constexpr std::string_view kBase64 = "_base64\":\"";  // replaces `":` after a name
 
 template <typename Integer>
 void append_integer(std::string& out, Integer value) {
   char digits[24];
   const auto end = std::to_chars(digits, digits + sizeof(digits), value).ptr;
   out.append(digits, static_cast<std::size_t>(end - digits));
+}
+
+// Requires a byte that needs an escape.
+void append_escape(std::string& out, unsigned char byte) {
+  const char escape = kEscapes[byte];
+  out.push_back('\\');
+  out.push_back(escape);
+  if (escape != 'u') return;
+  out.append("00");
+  out.push_back(kHex[byte >> 4]);
+  out.push_back(kHex[byte & 0xf]);
 }
 
 }  // namespace
@@ -47,31 +59,19 @@ void Writer::close(char bracket) {
 
 void Writer::quoted(std::string_view utf8) {
   out_.push_back('"');
-  std::size_t clean = 0;  // start of the current run that needs no escape
-  for (std::size_t i = 0; i < utf8.size(); ++i) {
-    const auto c = static_cast<unsigned char>(utf8[i]);
-    const char escape = kEscapes[c];
-    if (escape == 0) [[likely]]
-      continue;
-    out_.append(utf8, clean, i - clean);
-    clean = i + 1;
-    out_.push_back('\\');
-    out_.push_back(escape);
-    if (escape == 'u') {
-      out_.append("00");
-      out_.push_back(kHex[c >> 4]);
-      out_.push_back(kHex[c & 0xf]);
-    }
-  }
-  out_.append(utf8, clean, utf8.size() - clean);
+  escaped(utf8);
   out_.push_back('"');
 }
 
-void Writer::key(std::string_view name) {
-  separate();
-  quoted(name);
-  out_.push_back(':');
-  need_comma_ = false;
+void Writer::escaped(std::string_view utf8) {
+  std::size_t clean = unescaped_prefix(utf8);
+  out_.append(utf8, 0, clean);
+  while (clean < utf8.size()) {
+    append_escape(out_, static_cast<unsigned char>(utf8[clean]));
+    utf8.remove_prefix(clean + 1);
+    clean = unescaped_prefix(utf8);
+    out_.append(utf8, 0, clean);
+  }
 }
 
 void Writer::string(std::string_view utf8) {
@@ -111,18 +111,32 @@ void Writer::raw(std::string_view json_text) {
   out_.append(json_text);
 }
 
-void Writer::bytes_member(std::string_view name, std::string_view bytes) {
-  if (is_utf8(bytes)) {
-    key(name);
-    string(bytes);
-    return;
+void Writer::bytes_member(Name name, std::string_view bytes) {
+  const std::size_t plain = plain_prefix(bytes);
+  const bool is_text = plain == bytes.size() || is_utf8(bytes.substr(plain));
+  begin_bytes_member(name, is_text ? Encoding::utf8 : Encoding::base64);
+  if (plain == bytes.size()) out_.append(bytes);
+  else bytes_part(bytes, is_text ? Encoding::utf8 : Encoding::base64);
+  end_bytes_member();
+}
+
+void Writer::begin_bytes_member(Name name, Encoding encoding) {
+  char text[kMaxStart + kBase64.size()];
+  char* at = put_start(text, name);
+  if (encoding == Encoding::base64) {
+    at -= 2;  // the suffix precedes the closing quote
+    std::memcpy(at, kBase64.data(), kBase64.size());
+    at += kBase64.size();
+  } else {
+    *at++ = '"';
   }
-  separate();
-  quoted(name);
-  out_.pop_back();  // replaces the closing quote by the suffix
-  out_.append("_base64\":");
-  need_comma_ = false;
-  base64(bytes);
+  out_.append(text, static_cast<std::size_t>(at - text));
+  need_comma_ = true;
+}
+
+void Writer::bytes_part(std::string_view bytes, Encoding encoding) {
+  if (encoding == Encoding::base64) append_base64(out_, bytes);
+  else escaped(bytes);
 }
 
 }  // namespace vesper::json

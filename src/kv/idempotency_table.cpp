@@ -12,8 +12,6 @@
 namespace vesper::kv {
 namespace {
 
-using Kind = WriteResult::Kind;
-
 // Must never change: nodes of different versions compare their digests.
 constexpr std::uint64_t kReplySeed = 0xc47a19e05b3d8f26;
 constexpr std::int64_t kMaxLogTime = std::int64_t{1} << 62;
@@ -25,23 +23,6 @@ Id128 digest_of(const KeptResult& kept) {
   return checksum128(form, kReplySeed);
 }
 
-// Every result has exactly one form: fields that its kind does not use are 0.
-bool well_formed(const WriteResult& result) {
-  const bool bare = result.create_revision == 0 && result.version == 0;
-  switch (result.kind) {
-    case Kind::put:
-      return result.create_revision >= 2 && result.create_revision <= result.revision &&
-             result.version > 0 && result.current_revision == result.revision;
-    case Kind::removed: return bare && result.revision >= 2 && result.current_revision == 0;
-    case Kind::absent: return bare && result.revision >= 1 && result.current_revision == 0;
-    case Kind::precondition_failed:
-      return bare && result.revision >= 1 && result.current_revision <= result.revision;
-    case Kind::key_reused:
-    case Kind::table_full: break;
-  }
-  return false;
-}
-
 }  // namespace
 
 void write_kept(ByteWriter& w, const KeptResult& kept) {
@@ -50,11 +31,7 @@ void write_kept(ByteWriter& w, const KeptResult& kept) {
   w.u64(kept.fingerprint.high);
   w.u64(kept.fingerprint.low);
   w.i64(kept.asked_at.value);
-  w.u8(static_cast<std::uint8_t>(kept.result.kind));
-  w.u64(kept.result.revision);
-  w.u64(kept.result.create_revision);
-  w.u64(kept.result.version);
-  w.u64(kept.result.current_revision);
+  w.string(kept.result.view());
 }
 
 Result<KeptResult> read_kept(ByteReader& r) {
@@ -62,21 +39,22 @@ Result<KeptResult> read_kept(ByteReader& r) {
   kept.idempotency_key = r.bytes(r.u8());
   kept.fingerprint.high = r.u64();
   kept.fingerprint.low = r.u64();
-  kept.asked_at = LogTime(r.i64());
-  kept.result.kind = static_cast<Kind>(r.u8());
-  kept.result.revision = r.u64();
-  kept.result.create_revision = r.u64();
-  kept.result.version = r.u64();
-  kept.result.current_revision = r.u64();
+  kept.asked_at = LogTime{r.i64()};
+  const std::size_t size = r.u32();
+  if (r.ok() && size > kMaxKeptReply)
+    return Error{fmt::format("the result of idempotency key '{}' has {} bytes, the limit is {}",
+                             escaped(kept.idempotency_key), size, kMaxKeptReply)};
+  const std::string_view result = r.bytes(size);
   if (!r.ok()) return kept;
   if (!is_idempotency_key(kept.idempotency_key))
     return Error{fmt::format("'{}' is not an idempotency key", escaped(kept.idempotency_key))};
   if (kept.asked_at.value < 0 || kept.asked_at.value > kMaxLogTime)
     return Error{fmt::format("the time of idempotency key '{}' is out of range",
                              escaped(kept.idempotency_key))};
-  if (!well_formed(kept.result))
-    return Error{fmt::format("the result of idempotency key '{}' is malformed",
-                             escaped(kept.idempotency_key))};
+  if (auto decoded = decode_result(result); !decoded)
+    return Error{fmt::format("the result of idempotency key '{}' is malformed: {}",
+                             escaped(kept.idempotency_key), decoded.error().what)};
+  kept.result = SharedBytes::copy_of(result);
   return kept;
 }
 
@@ -94,7 +72,7 @@ void IdempotencyTable::forget_some(LogTime now) {
 }
 
 bool IdempotencyTable::keep(KeptResult kept) {
-  VESPER_ASSERT(!full());
+  VESPER_ASSERT(fits(kept));
   auto hint = by_key_.lower_bound(kept.idempotency_key);
   if (hint != by_key_.end() && hint->first == kept.idempotency_key) {
     if (!is_over(hint->second->second, kept.asked_at)) return false;
@@ -103,6 +81,7 @@ bool IdempotencyTable::keep(KeptResult kept) {
   // Stamps never fall. If one did, this keeps the order of forgetting intact.
   if (!kept_.empty()) kept.asked_at = std::max(kept.asked_at, kept_.rbegin()->second.asked_at);
   sum_ = plus(sum_, digest_of(kept));
+  bytes_ += kept.cost();
   const auto at = kept_.emplace_hint(kept_.end(), next_number_++, std::move(kept));
   by_key_.emplace_hint(hint, at->second.idempotency_key, at);
   return true;
@@ -126,6 +105,7 @@ void IdempotencyTable::refresh(std::string_view idempotency_key, LogTime now) {
 
 void IdempotencyTable::remove(ByNumber::iterator at) {
   sum_ = minus(sum_, digest_of(at->second));
+  bytes_ -= at->second.cost();
   by_key_.erase(at->second.idempotency_key);
   auto node = kept_.extract(at);
   if (is_to_be_exported(node.key())) images_.insert(std::move(node));

@@ -11,7 +11,9 @@
 #include "base/bytes.hpp"
 #include "base/result.hpp"
 #include "base/time.hpp"
+#include "kv/command.hpp"
 #include "kv/item.hpp"
+#include "kv/write_result.hpp"
 
 namespace vesper::kv {
 
@@ -23,30 +25,11 @@ using LogTime = StrongId<struct LogTimeTag, std::int64_t>;
 inline constexpr std::size_t kMaxIdempotencyKeys = 100'000;    // more keys are refused; see Store
 inline constexpr Duration kIdempotencyKeyKept = seconds(600);  // of log time, after the decision
 inline constexpr Duration kMostUndecided = seconds(1);  // from an entry's stamp to its decision
+// The sum of KeptResult::cost(). While it leaves no room for the largest result, new keys are
+// refused.
+inline constexpr std::size_t kMaxIdempotencyBytes = 64u << 20;
 // An upper bound that keeps each apply short.
 inline constexpr std::size_t kForgottenPerCommand = 4;
-
-// The result of one write. Only `put` and `removed` have changed the store.
-struct WriteResult {
-  // The values are those of the byte form (see write_kept).
-  enum class Kind : std::uint8_t {
-    put = 1,
-    removed = 2,
-    absent = 3,
-    precondition_failed = 4,
-    // The following are never kept, because the write was not decided.
-    key_reused = 5,  // its idempotency key belongs to another request
-    table_full = 6,  // its idempotency key is new, and the table is full
-  };
-  Kind kind = Kind::absent;
-  // The store's revision after the write. For `put` and `removed` it is the write's own revision.
-  std::uint64_t revision = 0;
-  // The key's values after a put; else 0.
-  std::uint64_t create_revision = 0;
-  std::uint64_t version = 0;
-  std::uint64_t current_revision = 0;  // the key's revision afterwards; 0 if it is absent
-  bool replayed = false;               // the result of an earlier command with this idempotency key
-};
 
 struct KeptResult {
   std::string idempotency_key;
@@ -54,7 +37,11 @@ struct KeptResult {
   // The stamp of the last command that got this result. Each such command restarts the time for
   // which the result is kept.
   LogTime asked_at;
-  WriteResult result;
+  SharedBytes result;  // in the form of encode_result()
+
+  // What the result counts for in the table's bytes.
+  std::size_t cost() const { return kFixedCost + idempotency_key.size() + result.size(); }
+  static constexpr std::size_t kFixedCost = 160;
 };
 
 class IdempotencyTable {
@@ -63,7 +50,16 @@ class IdempotencyTable {
 
   std::size_t size() const { return kept_.size(); }
   std::size_t most() const { return most_; }
-  bool full() const { return size() >= most_; }
+  std::size_t bytes() const { return bytes_; }  // the sum of KeptResult::cost()
+  bool full() const {
+    return size() >= most_ || bytes_ > kMaxIdempotencyBytes - KeptResult::kFixedCost -
+                                           kMaxIdempotencyKey - kMaxKeptReply;
+  }
+
+  // Whether there is room for this result. Always, if !full().
+  bool fits(const KeptResult& kept) const {
+    return size() < most_ && bytes_ + kept.cost() <= kMaxIdempotencyBytes;
+  }
 
   // Forgets a few expired results. Called with every command, before find(), so that there is room
   // for one more unless every result still has time left (K2). A command adds at most one result,
@@ -73,7 +69,8 @@ class IdempotencyTable {
   }
   // Null if the key is new, or if its result has expired. Valid until the next change.
   const KeptResult* find(std::string_view idempotency_key, LogTime now) const;
-  // Returns false, and keeps nothing, if find() finds the key at `kept.asked_at`. Requires !full().
+  // Returns false, and keeps nothing, if find() finds the key at `kept.asked_at`. Requires that it
+  // fits.
   bool keep(KeptResult kept);
   // Restarts the time of a result that was requested again at `now`. Requires that find() finds the
   // key.
@@ -110,6 +107,7 @@ class IdempotencyTable {
   }
 
   std::size_t most_;
+  std::size_t bytes_ = 0;
   ByNumber kept_;
   std::map<std::string_view, ByNumber::iterator> by_key_;  // the keys point into kept_
   std::uint64_t next_number_ = 1;
@@ -126,8 +124,8 @@ class IdempotencyTable {
 // The byte form of a result in a snapshot. The digest is computed over the same bytes.
 // Little-endian:
 //
-//   u8 length, key   u64 fingerprint.high   u64 fingerprint.low   i64 asked_at   u8 kind
-//   u64 revision   u64 create_revision   u64 version   u64 current_revision
+//   u8 length, key   u64 fingerprint.high   u64 fingerprint.low   i64 asked_at
+//   u32 length, result (see encode_result)
 void write_kept(ByteWriter& w, const KeptResult& kept);
 // Checks everything that can be checked in a single result. If bytes are missing, r.ok() is false
 // and the result is meaningless.

@@ -1,5 +1,5 @@
-// A key's state, and the conditions that a request may set on it. The HTTP layer parses the
-// conditions; this file defines their meaning.
+// The bounds of keys and values, and the conditions that a request may set on a key. The HTTP layer
+// parses the conditions; this file defines their meaning.
 #pragma once
 
 #include <cstddef>
@@ -7,8 +7,7 @@
 #include <optional>
 #include <vector>
 
-#include "base/bytes.hpp"
-#include "base/ids.hpp"
+#include "kv/version.hpp"
 
 namespace vesper::kv {
 
@@ -16,17 +15,6 @@ inline constexpr std::size_t kMaxKey = 4096;          // bytes; at least 1
 inline constexpr std::size_t kMaxValue = 8u << 20;    // bytes of a plain value
 inline constexpr std::size_t kMaxJson = 16u << 20;    // bytes of a JSON text
 inline constexpr std::size_t kMaxConditionList = 16;  // revisions in one condition
-
-// The state of a key that exists.
-struct Item {
-  SharedBytes value;
-  bool json = false;                  // the value is a JSON text, not a string of bytes
-  std::uint64_t revision = 0;         // of the last write of this key; at least 2
-  std::uint64_t create_revision = 0;  // of the write that created the key; <= revision
-  // Writes since the key was created, including that one; at least 1.
-  std::uint64_t version = 0;
-  Id128 digest;  // of the key and all fields above; set by the store
-};
 
 // One If-Match or If-None-Match: `*`, or a list of revisions. An empty list never matches (If-Match
 // with only weak tags). Holds at most kMaxConditionList revisions, and none if `any`.
@@ -45,15 +33,15 @@ struct Conditions {
   bool empty() const { return !if_match && !if_none_match; }
 };
 
-// True if `match` names this item. A null item is an absent key, which never matches.
-bool matches(const Match& match, const Item* item);
+// True if `match` names this version. Null is an absent key, which never matches.
+bool matches(const Match& match, const Version* version);
 
 // RFC 9110 §13.2.2: If-Match is evaluated first, and both must hold. A read distinguishes the two
 // failures (412 and 304), a write does not.
 enum class Verdict { holds, if_match_failed, if_none_match_failed };
-Verdict evaluate(const Conditions& conditions, const Item* item);
-inline bool holds(const Conditions& conditions, const Item* item) {
-  return evaluate(conditions, item) == Verdict::holds;
+Verdict evaluate(const Conditions& conditions, const Version* version);
+inline bool holds(const Conditions& conditions, const Version* version) {
+  return evaluate(conditions, version) == Verdict::holds;
 }
 
 }  // namespace vesper::kv

@@ -3,147 +3,170 @@
 #include <fmt/core.h>
 
 #include <algorithm>
-#include <cstring>
 #include <utility>
-
-#include "kv/digest.hpp"
 
 namespace vesper::kv {
 namespace {
 
-enum Section : std::uint32_t { kEnd = 0, kKeys = 1, kResults = 2 };
-constexpr std::uint8_t kJson = 1;
-constexpr std::size_t kHead = 4 + 8 + 16;
+constexpr std::size_t kHead = 4 + 8 + 8 + 1 + 8 + 16;
 // A value of at least this size is assembled as it arrives. A smaller one waits in rest_.
 constexpr std::size_t kLargeValue = 64u << 10;
+
+constexpr std::uint8_t kItemFollows = 1;
+constexpr std::uint8_t kSectionEnds = 0;
 
 }  // namespace
 
 // ---- out ----------------------------------------------------------------------------------
 
+// The pin keeps everything from the oldest readable revision on, as it is now.
 Export::Export(Store& store)
-    : store_(store), left_(store.size()), results_(store.idempotency_.size()) {
-  VESPER_ASSERT(store.mark_ == nullptr);
-  store.mark_ = std::make_unique<Store::Mark>();
-  store.mark_->revision = store.revision();
+    : store_(store),
+      pin_(store.keyspace_, store.keyspace_.oldest_revision()),
+      oldest_(store.keyspace_.oldest_revision()),
+      revision_(store.keyspace_.revision()),
+      event_(store.keyspace_.first_event()),
+      end_of_events_(store.keyspace_.end_of_events()),
+      times_(store.times_.samples()) {
+  VESPER_ASSERT(!store.exporting_);
+  store.exporting_ = true;
   store.idempotency_.begin_export();
   ByteWriter w(head_);
   w.u32(kSnapshotFormat);
   w.u64(store.revision());
+  w.u64(oldest_);
+  w.u8(store.quota_exceeded() ? 1 : 0);
+  w.i64(store.times_.spacing().ns);
   const Id128 digest = store.digest();
   w.u64(digest.high);
   w.u64(digest.low);
-  w.u32(kKeys);
-  w.u64(left_);
 }
 
 Export::~Export() {
-  store_.give_up_export();
+  store_.exporting_ = false;
+  store_.idempotency_.end_export();
 }
 
 bool Export::read(std::string& out, std::size_t limit, std::size_t max_records) {
-  // No command is applied before this returns, so an iterator into the records stays valid.
-  const Store::Mark& mark = *store_.mark_;
-  auto at = mark.begun ? store_.records_.upper_bound(mark.cursor.view()) : store_.records_.begin();
+  // No command is applied before this returns, so a position in the tree stays valid.
+  if (section_ == Section::versions) position_ = store_.keyspace_.tree().lower_bound(cursor_);
   while (out.size() < limit) {
+    const std::string_view value = version_ ? version_->value() : std::string_view();
     if (head_at_ < head_.size()) {
       const std::size_t n = std::min(head_.size() - head_at_, limit - out.size());
       out.append(head_, head_at_, n);
       head_at_ += n;
-    } else if (value_at_ < value_.size()) {
-      const std::size_t n = std::min(value_.size() - value_at_, limit - out.size());
-      out.append(value_.view().substr(value_at_, n));
+    } else if (value_at_ < value.size()) {
+      const std::size_t n = std::min(value.size() - value_at_, limit - out.size());
+      out.append(value.substr(value_at_, n));
       value_at_ += n;
-    } else if (ending_) {
+    } else if (section_ == Section::end) {
       return true;
-    } else if (left_ == 0) {
-      begin_section();
-    } else if (section_ == kResults ? !next_result(max_records) : !next_item(at, max_records)) {
+    } else if (!next_item(max_records)) {
       return false;
     }
   }
-  return ending_ && head_at_ == head_.size();
+  const bool value_written = !version_ || value_at_ == version_->value().size();
+  return section_ == Section::end && head_at_ == head_.size() && value_written;
 }
 
 ByteWriter Export::begin_head() {
   head_.clear();
   head_at_ = 0;
-  value_ = SharedBytes();
+  version_ = VersionRef();
   value_at_ = 0;
   return ByteWriter(head_);
 }
 
-// The current section has ended: begins the next one, or writes the end. There is no section with
-// zero results, so that a store without idempotency keys has the same bytes as in versions without
-// them.
-void Export::begin_section() {
-  VESPER_ASSERT(store_.mark_->images.empty());
-  ByteWriter w = begin_head();
-  if (section_ == kKeys && results_ > 0) {
-    section_ = kResults;
-    left_ = results_;
-    w.u32(kResults);
-    w.u64(left_);
-  } else {
-    w.u32(kEnd);
-    ending_ = true;
-  }
+void Export::end_section(Section next) {
+  begin_head().u8(kSectionEnds);
+  section_ = next;
 }
 
-bool Export::next_result(std::size_t& budget) {
-  if (budget == 0) return false;
-  --budget;
-  --left_;
+void Export::take(const Version& version) {
   ByteWriter w = begin_head();
-  const bool found = store_.idempotency_.export_next(w);
-  VESPER_ASSERT(found);
+  w.u8(kItemFollows);
+  write_version_head(w, version);
+  version_ = VersionRef(&version);
+}
+
+// Prepares the next item, or the end of a section. False if the budget ran out first.
+bool Export::next_item(std::size_t& budget) {
+  if (budget == 0) return false;
+  switch (section_) {
+    case Section::bursts: return next_burst(budget);
+    case Section::versions: return next_version(budget);
+    case Section::times:
+      if (times_.empty()) {
+        end_section(Section::results);
+      } else {
+        ByteWriter w = begin_head();
+        w.u8(kItemFollows);
+        w.i64(times_.front().time.value);
+        w.u64(times_.front().revision);
+        times_.pop_front();
+      }
+      return true;
+    case Section::results: {
+      --budget;
+      ByteWriter w = begin_head();
+      w.u8(kItemFollows);
+      if (!store_.idempotency_.export_next(w)) end_section(Section::end);
+      return true;
+    }
+    case Section::end: break;
+  }
+  VESPER_UNREACHABLE();
+}
+
+bool Export::next_burst(std::size_t& budget) {
+  const Keyspace& keyspace = store_.keyspace_;
+  while (event_ < end_of_events_) {
+    if (budget == 0) return false;
+    --budget;
+    const std::uint64_t revision = keyspace.event(event_)->revision();
+    std::uint64_t end = event_ + 1;
+    while (end < end_of_events_ && keyspace.event(end)->revision() == revision) ++end;
+    const std::uint64_t events = end - event_;
+    event_ = end;
+    budget -= std::min<std::size_t>(budget, static_cast<std::size_t>(events - 1));
+    if (events == 1) continue;
+    ByteWriter w = begin_head();
+    w.u8(kItemFollows);
+    w.u64(revision);
+    w.u64(events);
+    return true;
+  }
+  end_section(Section::versions);
+  position_ = store_.keyspace_.tree().first();
   return true;
 }
 
-void Export::take(std::string_view key, const Item& item) {
-  --left_;
-  ByteWriter w = begin_head();
-  w.u16(static_cast<std::uint16_t>(key.size()));
-  w.bytes(key);
-  w.u8(item.json ? kJson : 0);
-  w.u64(item.revision);
-  w.u64(item.create_revision);
-  w.u64(item.version);
-  w.u32(static_cast<std::uint32_t>(item.value.size()));
-  value_ = item.value;
-}
-
-// Exports the next key as it was at the mark: the smaller of the next untouched record and the
-// first image. Returns false if the budget ran out first.
-bool Export::next_item(Store::Records::iterator& at, std::size_t& budget) {
-  Store::Mark& mark = *store_.mark_;
-  const auto image = mark.images.begin();
-  const auto is_next = [&] {
-    return image != mark.images.end() &&
-           (at == store_.records_.end() || image->first.view() <= at->key.view());
-  };
-  // Skips keys that were created since the mark. Also skips keys that were overwritten, because
-  // their images come first.
-  while (at != store_.records_.end() && at->item.revision > mark.revision && !is_next()) {
+bool Export::next_version(std::size_t& budget) {
+  for (; !position_.at_end(); position_.next(), has_begun_key_ = false) {
+    const KeyTree::Slot& slot = position_.slot();
+    if (!has_begun_key_ || slot.key() != cursor_) {
+      cursor_ = slot.key();
+      has_begun_key_ = false;
+      if (budget == 0) return false;
+      --budget;
+      has_begun_key_ = true;
+      done_up_to_ = oldest_ - 1;
+      const Version* base = slot.at(oldest_ - 1);
+      if (base != nullptr && !base->is_tombstone()) {
+        take(*base);
+        return true;
+      }
+    }
+    const Version* version = slot.after(done_up_to_);
+    if (version == nullptr || version->revision() > revision_) continue;
     if (budget == 0) return false;
     --budget;
-    mark.begun = true;
-    mark.cursor = at->key;
-    ++at;
+    done_up_to_ = version->revision();
+    take(*version);
+    return true;
   }
-  if (budget == 0) return false;
-  --budget;
-  mark.begun = true;
-  if (is_next()) {
-    take(image->first.view(), image->second);
-    mark.cursor = image->first;
-    mark.images.erase(image);
-  } else {
-    VESPER_ASSERT(at != store_.records_.end());
-    take(at->key.view(), at->item);
-    mark.cursor = at->key;
-    ++at;
-  }
+  end_section(Section::times);
   return true;
 }
 
@@ -166,130 +189,133 @@ Result<void> Import::add(std::string_view content) {
 }
 
 Result<bool> Import::take(std::string_view& in) {
+  if (in.empty()) return false;
+  if (expects_ == Expects::value) return take_value(in);
   ByteReader r(in);
+  Result<bool> taken = false;
   switch (expects_) {
-    case Expects::head: {
-      if (in.size() < kHead) return false;
-      if (const std::uint32_t format = r.u32(); format != kSnapshotFormat)
-        return Error{fmt::format("its content has format {}, but this build reads only {}", format,
-                                 kSnapshotFormat)};
-      store_->revision_ = r.u64();
-      digest_.high = r.u64();
-      digest_.low = r.u64();
-      if (store_->revision_ == 0) return Error{"its content has no revision"};
-      expects_ = Expects::section;
-      break;
-    }
-    case Expects::section: {
-      if (in.size() < 4) return false;
-      const std::uint32_t kind = r.u32();
-      if (kind == kEnd) {
-        expects_ = Expects::nothing;
-        break;
-      }
-      if (kind != kKeys && kind != kResults)
-        return Error{fmt::format(
-            "section {} is unknown to this build: a newer version of Vesper wrote it", kind)};
-      if (in.size() < 12) return false;
-      if (kind <= section_) return Error{"its sections are out of order"};
-      section_ = kind;
-      left_ = r.u64();
-      if (const std::size_t most = store_->idempotency_.most(); kind == kResults && left_ > most)
-        return Error{fmt::format("{} idempotency keys, expected at most {}", left_, most)};
-      expects_ = left_ > 0 ? Expects::item : Expects::section;
-      break;
-    }
-    case Expects::item: return section_ == kResults ? take_result(in) : take_item(in);
-    case Expects::value: return take_value(in);
-    case Expects::nothing:
-      if (in.empty()) return false;
-      return Error{fmt::format("{} bytes after its end", in.size())};
+    case Expects::head: taken = take_head(r); break;
+    case Expects::mark: taken = take_item(r); break;
+    case Expects::value: VESPER_UNREACHABLE();
+    case Expects::nothing: return Error{fmt::format("{} bytes after its end", in.size())};
   }
-  in.remove_prefix(r.offset());
+  if (taken && *taken) in.remove_prefix(r.offset());
+  return taken;
+}
+
+Result<bool> Import::take_head(ByteReader& r) {
+  if (r.remaining() < kHead) return false;
+  if (const std::uint32_t format = r.u32(); format != kSnapshotFormat)
+    return Error{fmt::format("its content has format {}, but this build reads only {}", format,
+                             kSnapshotFormat)};
+  revision_ = r.u64();
+  oldest_ = r.u64();
+  const std::uint8_t quota = r.u8();
+  spacing_ = Duration{r.i64()};
+  digest_.high = r.u64();
+  digest_.low = r.u64();
+  if (oldest_ == 0 || oldest_ > revision_ || quota > 1)
+    return Error{"the revisions of its content are out of range"};
+  store_->quota_exceeded_ = quota == 1;
+  expects_ = Expects::mark;
   return true;
 }
 
-Result<bool> Import::take_item(std::string_view& in) {
-  ByteReader r(in);
-  const std::size_t key_size = r.u16();
-  if (r.ok() && (key_size == 0 || key_size > kMaxKey))
-    return Error{fmt::format("a key of {} bytes, expected 1 to {}", key_size, kMaxKey)};
-  const std::string_view key = r.bytes(key_size);
-  Item item;
-  const std::uint8_t flags = r.u8();
-  item.json = (flags & kJson) != 0;
-  item.revision = r.u64();
-  item.create_revision = r.u64();
-  item.version = r.u64();
-  const std::size_t value_size = r.u32();
+// An item with the mark before it, or the end of a section.
+Result<bool> Import::take_item(ByteReader& r) {
+  const std::uint8_t mark = r.u8();
+  if (mark == kSectionEnds) {
+    switch (section_) {
+      case Section::bursts:
+        if (!store_->keyspace_.begin_import(revision_, oldest_, std::move(bursts_)))
+          return Error{"its revisions are out of range"};
+        section_ = Section::versions;
+        break;
+      case Section::versions:
+        if (!store_->keyspace_.finish_import()) return Error{"events of its history are missing"};
+        section_ = Section::times;
+        break;
+      case Section::times:
+        if (!store_->times_.restore(std::move(times_), spacing_))
+          return Error{"its times are out of order"};
+        section_ = Section::results;
+        break;
+      case Section::results: expects_ = Expects::nothing; break;
+    }
+    return true;
+  }
+  if (mark != kItemFollows)
+    return Error{
+        fmt::format("mark {} is unknown to this build: a newer version of Vesper wrote it", mark)};
+  switch (section_) {
+    case Section::bursts: {
+      const std::uint64_t revision = r.u64();
+      const std::uint64_t events = r.u64();
+      if (!r.ok()) return false;
+      bursts_.push_back({revision, events});
+      return true;
+    }
+    case Section::versions: return take_version(r);
+    case Section::times: {
+      const LogTime time(r.i64());
+      const std::uint64_t revision = r.u64();
+      if (!r.ok()) return false;
+      if (times_.size() >= TimeIndex::kMaxSamples || revision > store_->revision())
+        return Error{"its times are out of range"};
+      times_.push_back({time, revision});
+      return true;
+    }
+    case Section::results: return take_result(r);
+  }
+  VESPER_UNREACHABLE();
+}
+
+Result<bool> Import::take_version(ByteReader& r) {
+  auto head = read_version_head(r);
+  if (!head) return std::move(head).error();
   if (!r.ok()) return false;
-  if ((flags & ~kJson) != 0) return Error{fmt::format("flags {} are unknown to this build", flags)};
-  if (value_size > (item.json ? kMaxJson : kMaxValue))
-    return Error{fmt::format("a value of {} bytes is too large", value_size)};
-  if (item.create_revision < 2 || item.create_revision > item.revision || item.version == 0 ||
-      item.revision > store_->revision_)
-    return Error{fmt::format("the revisions of key '{}' are out of range", escaped(key))};
-  const auto& records = store_->records_;
-  if (!records.empty() && records.rbegin()->key.view() >= key)
-    return Error{fmt::format("key '{}' is out of order", escaped(key))};
-  if (value_size > r.remaining() && value_size >= kLargeValue) {
-    arriving_ = std::make_unique<Arriving>(std::move(item), key_size, value_size);
-    arriving_->bytes.add(key);
-    in.remove_prefix(r.offset());
+  if (head->value_size > r.remaining() && head->value_size >= kLargeValue) {
+    arriving_ = std::make_unique<Arriving>(*head);
     expects_ = Expects::value;
     return true;
   }
-  const std::string_view value = r.bytes(value_size);
+  const std::string_view value = r.bytes(head->value_size);
   if (!r.ok()) return false;
-  const SharedBytes own = SharedBytes::make(key_size + value_size, [&](char* out) {
-    std::memcpy(out, key.data(), key_size);
-    if (value_size > 0) std::memcpy(out + key_size, value.data(), value_size);
-  });
-  keep(own, key_size, std::move(item), checksum128(value, kItemSeed));
-  in.remove_prefix(r.offset());
-  return true;
+  return keep(Version::make(head->key, value, head->fields));
 }
 
-bool Import::take_value(std::string_view& in) {
-  if (in.empty()) return false;
-  const std::string_view part = in.substr(0, arriving_->bytes.missing());
-  arriving_->bytes.add(part);
+Result<bool> Import::take_value(std::string_view& in) {
+  const std::string_view part = in.substr(0, arriving_->value.missing());
+  arriving_->value.add(part);
   arriving_->value_sum.add(part);
   in.remove_prefix(part.size());
-  if (arriving_->bytes.missing() > 0) return false;
-  keep(arriving_->bytes.finish(), arriving_->key_size, std::move(arriving_->item),
-       arriving_->value_sum.digest());
-  arriving_.reset();
+  if (arriving_->value.missing() > 0) return false;
+  const auto arrived = std::move(arriving_);
+  expects_ = Expects::mark;
+  return keep(Version::make(arrived->key, arrived->value.finish(), arrived->fields,
+                            arrived->value_sum.digest()));
+}
+
+Result<bool> Import::keep(VersionRef version) {
+  if (!store_->keyspace_.add(version))
+    return Error{fmt::format("key '{}' is out of order", escaped(version->key()))};
   return true;
 }
 
-void Import::keep(const SharedBytes& own, std::size_t key_size, Item item, Id128 value_sum) {
-  const SharedBytes key = own.slice(0, key_size);
-  item.value = own.slice(key_size, own.size() - key_size);
-  item.digest = digest_of(key.view(), item, value_sum);
-  store_->sum_ = plus(store_->sum_, item.digest);
-  store_->bytes_ += own.size();
-  store_->records_.insert(store_->records_.end(), Store::Record{key, std::move(item)});
-  took_one();
-}
-
-// Counts one item of the current section.
-void Import::took_one() {
-  expects_ = --left_ == 0 ? Expects::section : Expects::item;
-}
-
-Result<bool> Import::take_result(std::string_view& in) {
-  ByteReader r(in);
+Result<bool> Import::take_result(ByteReader& r) {
   auto kept = read_kept(r);
   if (!kept) return std::move(kept).error();
   if (!r.ok()) return false;
-  const bool in_order = kept->result.revision <= store_->revision_ && kept->asked_at >= latest_;
+  const auto result = decode_result(kept->result.view());
+  const bool in_order =
+      result.ok() && result->revision <= store_->revision() && kept->asked_at >= latest_;
   latest_ = kept->asked_at;
+  if (!store_->idempotency_.fits(*kept))
+    return Error{fmt::format("more idempotency keys than are kept ({} or {} bytes)",
+                             store_->idempotency_.most(), kMaxIdempotencyBytes)};
   if (!in_order || !store_->idempotency_.keep(*kept))
     return Error{fmt::format("the result of idempotency key '{}' is out of order",
                              escaped(kept->idempotency_key))};
-  in.remove_prefix(r.offset());
-  took_one();
   return true;
 }
 

@@ -2,34 +2,37 @@
 // nor concurrent writes stall the loop. Files and chunks are in storage/snapshot_files.hpp.
 // Little-endian:
 //
-//   u32 format = 2   u64 revision   u64 digest.high   u64 digest.low
-//   sections, each u32 kind, u64 count, then `count` items; kind 0 (no count) ends the content
+//   u32 format = 3   u64 revision   u64 oldest revision   u8 quota exceeded   i64 spacing of times
+//   u64 digest.high   u64 digest.low
+//   sections 1 to 4 in order, each: items, each after a u8 1; a u8 0 ends the section
 //
-//   section 1, the keys in order, each: u16 length, key   u8 flags (1: json)   u64 revision
-//   u64 create_revision   u64 version   u32 length, value
-//
-//   section 2, the results of the idempotency table in the order of asked_at, at most
-//   kMaxIdempotencyKeys, each in the form of kv/idempotency_table.hpp; missing if there are none
-//
-// An unknown section kind is refused, and the error names it: skipping it would lose state.
+//   section 1, the bursts: u64 revision, u64 events, for each revision from the oldest one on that
+//   has more than one event, in order
+//   section 2, the versions that stay (kv/keyspace.hpp), by key, and for each key the oldest first
+//   (kv/version_codec.hpp)
+//   section 3, the times: i64 time, u64 revision (kv/time_index.hpp)
+//   section 4, the results of the idempotency table in the order of asked_at
+//   (kv/idempotency_table.hpp)
 #pragma once
 
 #include <cstdint>
+#include <deque>
 #include <memory>
 #include <string>
 #include <string_view>
 
 #include "base/checksum.hpp"
 #include "kv/store.hpp"
+#include "kv/version_codec.hpp"
 
 namespace vesper::kv {
 
-inline constexpr std::uint32_t kSnapshotFormat = 2;
+inline constexpr std::uint32_t kSnapshotFormat = 3;
 
-// The content of `store` at the construction of this object, unaffected by later commands. If a key
-// is overwritten or removed before its turn, its old state is kept once. A key that is created
-// meanwhile is skipped. Memory grows with the number of keys touched, not with the size of the
-// store. Only one export may exist at a time, and the store must outlive it.
+// The content of `store` at the construction of this object, unaffected by later commands: versions
+// are immutable, and a pin keeps those that compaction would free. Memory grows with what is
+// written meanwhile, not with the size of the store. Only one export may exist at a time, and the
+// store must outlive it.
 class Export {
  public:
   explicit Export(Store& store);
@@ -42,26 +45,37 @@ class Export {
   bool read(std::string& out, std::size_t limit, std::size_t max_records);
 
  private:
+  enum class Section : std::uint8_t { bursts = 1, versions, times, results, end };
+
   ByteWriter begin_head();
-  void begin_section();
-  bool next_result(std::size_t& budget);
-  bool next_item(Store::Records::iterator& at, std::size_t& budget);
-  void take(std::string_view key, const Item& item);
+  void end_section(Section next);
+  bool next_item(std::size_t& budget);
+  bool next_burst(std::size_t& budget);
+  bool next_version(std::size_t& budget);
+  void take(const Version& version);
 
   Store& store_;
+  Keyspace::Pin pin_;
+  std::uint64_t oldest_, revision_;
   std::string head_;  // the bytes before the current value
   std::size_t head_at_ = 0;
-  SharedBytes value_;
+  VersionRef version_;  // whose value is being written
   std::size_t value_at_ = 0;
-  std::uint32_t section_ = 1;  // the current one
-  std::uint64_t left_;         // items of the section that are not yet exported
-  std::uint64_t results_;      // results in the idempotency table at the mark
-  bool ending_ = false;        // head_ holds the end of the content
+  Section section_ = Section::bursts;  // the current one
+  std::uint64_t event_;                // section 1: the next one
+  std::uint64_t end_of_events_;
+  // Section 2: the key whose versions up to done_up_to_ were exported, and all keys below it. The
+  // position is valid within one call of read() only.
+  std::string cursor_;
+  bool has_begun_key_ = false;    // false: nothing of this key was exported
+  std::uint64_t done_up_to_ = 0;  // if it has begun
+  KeyTree::Position position_;
+  std::deque<TimeIndex::Sample> times_;
 };
 
 // Builds a store from the content of another one, in pieces of any size. The cost of a call grows
 // with its piece: a large value is assembled as it arrives. Everything is checked and bounded. At
-// the end, count, revision and digest are verified.
+// the end, the digest is verified.
 class Import {
  public:
   explicit Import(std::size_t max_idempotency_keys = kMaxIdempotencyKeys)
@@ -75,32 +89,37 @@ class Import {
   std::unique_ptr<Store> give_up() { return std::move(store_); }
 
  private:
-  enum class Expects : std::uint8_t { head, section, item, value, nothing };
+  enum class Expects : std::uint8_t { head, mark, value, nothing };
+  enum class Section : std::uint8_t { bursts = 1, versions, times, results };
   // Consumes one unit from `in`. Returns false if the unit is incomplete.
   Result<bool> take(std::string_view& in);
-  Result<bool> take_item(std::string_view& in);
-  Result<bool> take_result(std::string_view& in);
-  bool take_value(std::string_view& in);
-  void keep(const SharedBytes& own, std::size_t key_size, Item item, Id128 value_sum);
-  void took_one();
+  Result<bool> take_head(ByteReader& r);
+  Result<bool> take_item(ByteReader& r);
+  Result<bool> take_version(ByteReader& r);
+  Result<bool> take_result(ByteReader& r);
+  Result<bool> take_value(std::string_view& in);
+  Result<bool> keep(VersionRef version);
 
-  // An item with a large value that is still arriving.
+  // A version with a large value that is still arriving.
   struct Arriving {
-    Arriving(Item its, std::size_t key, std::size_t value)
-        : item(std::move(its)), key_size(key), bytes(key + value) {}
-    Item item;
-    std::size_t key_size;
-    BytesBuilder bytes;  // key and value
-    Checksum128 value_sum{kItemSeed};
+    explicit Arriving(const VersionHead& head)
+        : key(head.key), fields(head.fields), value(head.value_size) {}
+    std::string key;
+    VersionFields fields;
+    BytesBuilder value;
+    Checksum128 value_sum{kVersionSeed};
   };
 
   std::unique_ptr<Store> store_;
   std::string rest_;  // the beginning of an incomplete unit
   Expects expects_ = Expects::head;
+  Section section_ = Section::bursts;
   std::unique_ptr<Arriving> arriving_;  // set while a value is expected
-  std::uint32_t section_ = 0;           // kind of the last section
-  std::uint64_t left_ = 0;              // items left in the section
-  LogTime latest_;                      // the largest asked_at so far
+  std::uint64_t revision_ = 0, oldest_ = 0;
+  std::vector<Keyspace::Burst> bursts_;
+  std::deque<TimeIndex::Sample> times_;
+  Duration spacing_;
+  LogTime latest_;  // the largest asked_at so far
   Id128 digest_;
 };
 

@@ -12,6 +12,8 @@ constexpr std::uint8_t kFirstOwnKind = 64;
 constexpr std::uint8_t kForward = 64;
 constexpr std::uint8_t kForwardReply = 65;
 constexpr std::uint8_t kTransferAsked = 66;
+constexpr std::uint8_t kDigestAsked = 67;
+constexpr std::uint8_t kDigestReply = 68;
 constexpr std::size_t kLeastWrite = 8 + 4;
 // Stands for "no particular server" in place of an id.
 constexpr std::uint32_t kAnybody = 0xffffffff;
@@ -48,6 +50,25 @@ struct Encode {
     w.u64(m.term.value);
     w.u32(m.to ? m.to->value : kAnybody);
   }
+  void operator()(const DigestAsked& m) {
+    ByteWriter w(out);
+    w.u8(kDigestAsked);
+    w.u64(m.term.value);
+    w.u64(m.index.value);
+    w.u8(m.verdict ? 1 : 0);
+    if (!m.verdict) return;
+    w.u64(m.verdict->index.value);
+    w.u64(m.verdict->digest.high);
+    w.u64(m.verdict->digest.low);
+  }
+  void operator()(const DigestReply& m) {
+    ByteWriter w(out);
+    w.u8(kDigestReply);
+    w.u64(m.term.value);
+    w.u64(m.index.value);
+    w.u64(m.digest.high);
+    w.u64(m.digest.low);
+  }
 };
 
 Result<PeerMessage> decode_transfer_asked(ByteReader& r) {
@@ -58,6 +79,33 @@ Result<PeerMessage> decode_transfer_asked(ByteReader& r) {
   if (!r.ok() || !r.at_end() || m.term > raft::kMaxTerm ||
       (to != kAnybody && to >= raft::kMaxServers))
     return Error{"TransferAsked: malformed"};
+  return PeerMessage{m};
+}
+
+Result<PeerMessage> decode_digest_asked(ByteReader& r) {
+  DigestAsked m;
+  m.term = raft::Term(r.u64());
+  m.index = raft::Index(r.u64());
+  const std::uint8_t has_verdict = r.u8();
+  if (has_verdict == 1) {
+    DigestAsked::Verdict verdict;
+    verdict.index = raft::Index(r.u64());
+    verdict.digest.high = r.u64();
+    verdict.digest.low = r.u64();
+    m.verdict = verdict;
+  }
+  if (!r.ok() || !r.at_end() || m.term > raft::kMaxTerm || has_verdict > 1)
+    return Error{"DigestAsked: malformed"};
+  return PeerMessage{m};
+}
+
+Result<PeerMessage> decode_digest_reply(ByteReader& r) {
+  DigestReply m;
+  m.term = raft::Term(r.u64());
+  m.index = raft::Index(r.u64());
+  m.digest.high = r.u64();
+  m.digest.low = r.u64();
+  if (!r.ok() || !r.at_end() || m.term > raft::kMaxTerm) return Error{"DigestReply: malformed"};
   return PeerMessage{m};
 }
 
@@ -107,6 +155,8 @@ Result<PeerMessage> decode(std::string_view bytes) {
       case kForward: return decode_forward(r);
       case kForwardReply: return decode_forward_reply(r);
       case kTransferAsked: return decode_transfer_asked(r);
+      case kDigestAsked: return decode_digest_asked(r);
+      case kDigestReply: return decode_digest_reply(r);
       default: return Error{fmt::format("message: kind {} is unknown to this build", kind)};
     }
   }

@@ -39,12 +39,17 @@ Node::Node(raft::Config config, raft::BootId boot, NodeLimits limits, RecoveredN
       queues_(limits_.inflight_requests, limits_.inflight_bytes),
       stream_(boot_, limits_.forward_window, raft_.config().heartbeat_interval * 4),
       // K4: boot ids differ, so two processes of this server never use the same read id.
-      reads_(boot_.value << 32) {
+      reads_(boot_.value << 32),
+      range_reads_(limits_.range_first_visits, limits_.range_visits_per_turn),
+      housekeeping_(limits_.history),
+      self_check_(raft_.config().self) {
   VESPER_ASSERT(limits_.entries_per_turn > 0);
   VESPER_ASSERT(limits_.snapshot_bytes > 0);
   VESPER_ASSERT(limits_.snapshot_entries > 0);
   VESPER_ASSERT(limits_.snapshot_chunk_bytes > 0);
   VESPER_ASSERT(limits_.snapshot_chunk_bytes <= raft::kMaxChunk);
+  VESPER_ASSERT(limits_.range_first_visits > 0);
+  VESPER_ASSERT(limits_.range_visits_per_turn > 0);
 }
 
 // Replay takes no snapshot, because its disk jobs could not complete before the first turn.
@@ -66,6 +71,9 @@ Result<Instant> Node::turn(Instant now) {
   draining_.clear();
   expire();
   work_on_snapshots();
+  run_range_reads();
+  check_state();
+  keep_house();
   // Applying entries may decide some writes and release others. The loop sends the released ones in
   // the same turn.
   do {
@@ -155,6 +163,7 @@ void Node::on(const Shutdown&) {
   for (const auto& expired : writes_.give_up_unsent())
     end_write(expired.ticket, Refusal::shutting_down);
   for (const Ticket& ticket : transfers_.clear()) clients_.reply(ticket, Refusal::shutting_down);
+  for (const Ticket& ticket : range_reads_.clear()) clients_.reply(ticket, Refusal::shutting_down);
 }
 
 void Node::on_message(const FromPeer& from, raft::Message&& message) {
@@ -190,6 +199,16 @@ void Node::on_message(const FromPeer&, const TransferAsked& asked) {
   if (raft_.current_term() == asked.term) step(raft::TransferLeadership{asked.to});
 }
 
+void Node::on_message(const FromPeer& from, const DigestAsked& asked) {
+  if (raft_.current_term() != asked.term || raft_.leader() != from.from) return;
+  self_check_.on_asked(from.from, asked);
+  report_digest();
+}
+
+void Node::on_message(const FromPeer& from, const DigestReply& reply) {
+  self_check_.on_reply(from.from, reply);
+}
+
 // ---- effects ------------------------------------------------------------------------------
 
 void Node::report_disk_space() {
@@ -216,6 +235,46 @@ void Node::take_log_lines() {
   append(alarms_, std::move(output_.alarms));
 }
 
+void Node::check_state() {
+  if (self_check_.is_due(raft_.current_term(), now_) && raft_.is_leader() && !stopping_)
+    if (const auto asked = self_check_.ask(raft_.current_term(), raft_.configuration(),
+                                           raft_.log().last_index(), now_)) {
+      for (const raft::Voter& voter : raft_.configuration().voters)
+        if (voter.id != raft_.config().self)
+          transport_.send(voter.id, *asked, raft::Channel::control);
+      report_digest();
+    }
+  if (self_check_.take_split())
+    alarms_.push_back(
+        "no majority has the same state -> compare \"digest\" in /status of all nodes");
+  if (self_check_.divergence() && !out_of_service_) leave_service();
+}
+
+// Replies to the leader's question if this node has just applied the entry in question.
+void Node::report_digest() {
+  if (self_check_.awaited() != state_.index() || state_.index().value == 0) return;
+  if (const auto reply = self_check_.on_awaited(state_.store().digest()))
+    transport_.send(self_check_.asked_by(), *reply, raft::Channel::control);
+}
+
+// Nothing that was read from this state can be trusted. Whether the writes in flight were carried
+// out is decided by the other nodes' states, so their outcome is unknown here.
+void Node::leave_service() {
+  out_of_service_ = true;
+  const Divergence& divergence = *self_check_.divergence();
+  alarms_.push_back(fmt::format(
+      "the state after entry {} has digest {} here, but a majority has {} -> refuse all requests; "
+      "replace this node's data directory",
+      divergence.index.value, to_hex(divergence.own), to_hex(divergence.majority)));
+  snapshotter_.stop_taking();
+  const std::vector<Ticket> waiting = queues_.clear();
+  on_reads_ended();
+  for (const Ticket& ticket : waiting) clients_.reply(ticket, Refusal::diverged);
+  for (const Ticket& ticket : range_reads_.clear()) clients_.reply(ticket, Refusal::diverged);
+  for (const auto& unsent : writes_.give_up_unsent()) end_write(unsent.ticket, Refusal::diverged);
+  transfers_.hand_over(now_);
+}
+
 void Node::watch_leadership() {
   const bool campaigns = std::holds_alternative<raft::PreCandidate>(raft_.role()) ||
                          std::holds_alternative<raft::Candidate>(raft_.role());
@@ -229,8 +288,11 @@ void Node::watch_leadership() {
 // Applies entries up to the turn's remaining allowance. A follower that catches up may have any
 // number of committed entries to apply.
 Result<void> Node::apply_committed(std::size_t& may_apply) {
-  for (; state_.index() < raft_.commit_index() && may_apply > 0; --may_apply) {
+  while (state_.index() < raft_.commit_index() && may_apply > 0) {
+    const std::uint64_t before = state_.store().keyspace().end_of_events();
     if (auto done = apply(raft_.log().at(state_.index().next())); !done) return done;
+    const std::uint64_t keys = state_.store().keyspace().end_of_events() - before;
+    may_apply -= std::min(may_apply, static_cast<std::size_t>(std::max<std::uint64_t>(1, keys)));
     if (state_.crossed(limits_.snapshot_entries, limits_.snapshot_bytes)) begin_snapshot();
   }
   return {};
@@ -246,14 +308,16 @@ Result<void> Node::apply(const raft::Entry& entry) {
                                    entry.term.value, again));
   }
   ++counters_.entries_applied;
-  const auto result = state_.apply(entry);
+  auto result = state_.apply(entry);
   if (!result) return result.error();
+  if (state_.index() == self_check_.awaited()) report_digest();
   if (!result->has_value() || entry.origin.server != raft_.config().self ||
       entry.origin.boot != boot_)
     return {};
   if (const auto ticket = writes_.applied(entry.origin.sequence)) {
     counters_.count_result(**result);
-    end_write(*ticket, **result);
+    if (out_of_service_) end_write(*ticket, Refusal::outcome_unknown);
+    else end_write(*ticket, std::move(**result));
   }
   stream_.on_applied(entry.term, entry.origin.sequence, now_);
   return {};
@@ -280,7 +344,8 @@ void Node::work_on_snapshots() {
 }
 
 void Node::begin_snapshot() {
-  if (stopping_ || snapshotter_.is_taking()) return;
+  // A diverged state must not reach the disk of others, nor replace what this disk still has.
+  if (stopping_ || out_of_service_ || snapshotter_.is_taking()) return;
   raft::Snapshot snapshot = state_.identity();
   snapshot.chunk_bytes = limits_.snapshot_chunk_bytes;
   snapshotter_.begin(std::move(snapshot), state_.store(), now_);
@@ -322,7 +387,8 @@ bool Node::wants_another_round() const {
 }
 
 Instant Node::next_deadline() const {
-  if (snapshotter_.is_busy() || state_.index() < raft_.commit_index()) return now_;
+  if (snapshotter_.is_busy() || !range_reads_.is_idle() || state_.index() < raft_.commit_index())
+    return now_;
   const auto leader = raft_.leader();
   const Instant next =
       std::min({output_.deadline, wal_.deadline(), writes_.next_expiry(), queues_.next_expiry(),

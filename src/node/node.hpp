@@ -14,9 +14,12 @@
 #include "node/forward_stream.hpp"
 #include "node/forwarding.hpp"
 #include "node/held_envelopes.hpp"
+#include "node/housekeeping.hpp"
 #include "node/ports.hpp"
+#include "node/range_reads.hpp"
 #include "node/read_batcher.hpp"
 #include "node/recovery.hpp"
+#include "node/self_check.hpp"
 #include "node/snapshotter.hpp"
 #include "node/status.hpp"
 #include "node/transfer_requests.hpp"
@@ -32,12 +35,18 @@ struct NodeLimits {
   std::size_t forward_window = 8u << 20;
   // Bytes queued for the disk. Above this, peers' frames are not read.
   std::size_t unsynced_bytes = 32u << 20;
-  std::size_t entries_per_turn = 1024;  // applied in one turn; the rest follow in later turns
+  // Entries applied in one turn, or keys that they write; the rest follow in later turns.
+  std::size_t entries_per_turn = 1024;
   // How much the log grows between snapshots. All nodes must use the same values: otherwise a
   // snapshot transfer cannot resume from a different leader.
   std::uint64_t snapshot_bytes = 64u << 20;
   std::uint64_t snapshot_entries = 1'000'000;
   std::uint32_t snapshot_chunk_bytes = raft::kMaxChunk;  // an upper limit
+  // Keys that a read of a range may visit in its first turn, so that a page of the largest limit is
+  // usually answered at once; and in a later turn.
+  std::size_t range_first_visits = 12'000;
+  std::size_t range_visits_per_turn = 4'000;
+  HistoryLimits history;
 };
 
 class Node {
@@ -73,7 +82,9 @@ class Node {
   const raft::Raft& raft() const { return raft_; }
   const kv::Store& store() const { return state_.store(); }
   raft::Index applied_index() const { return state_.index(); }  // of store()
-  std::size_t held_envelopes() const { return held_.size(); }   // number that wait for the disk
+  // Set once a majority is known to have another state.
+  const std::optional<Divergence>& divergence() const { return self_check_.divergence(); }
+  std::size_t held_envelopes() const { return held_.size(); }  // number that wait for the disk
 
   // Decides whether this peer, as its handshake identifies it, may speak to Raft. Nothing means
   // yes; otherwise the result says why not.
@@ -100,6 +111,8 @@ class Node {
   void on_message(const FromPeer& from, const Forward& forward);
   void on_message(const FromPeer& from, const ForwardReply& reply);
   void on_message(const FromPeer& from, const TransferAsked& asked);
+  void on_message(const FromPeer& from, const DigestAsked& asked);
+  void on_message(const FromPeer& from, const DigestReply& reply);
 
   // node.cpp: effects of a turn
   void step(raft::Event event) { raft_.step(now_, std::move(event), output_); }
@@ -113,6 +126,9 @@ class Node {
   Result<void> apply_committed(std::size_t& may_apply);
   Result<void> apply(const raft::Entry& entry);
   void watch_leadership();
+  void check_state();
+  void report_digest();
+  void leave_service();
   void report_disk_space();
   void work_on_snapshots();
   void begin_snapshot();
@@ -132,7 +148,10 @@ class Node {
   void carry_out(ClientWrite&& write);
   void carry_out(ClientRead&& read);
   void on_reads_ended();
-  ClientReply evaluate(const ClientRead& read);
+  std::optional<ClientReply> evaluate(ClientRead&& read);
+  std::optional<ReadResult> look_up(ClientRead&& read, ReadResult result);
+  void run_range_reads();
+  void keep_house();
   void ask_for_transfers();
   void send_writes();
   void propose_writes();
@@ -161,11 +180,15 @@ class Node {
   ForwardStream stream_;
   AcceptedForwards accepted_;
   ReadBatcher reads_;
+  RangeReads range_reads_;  // pins the store of state_
   TransferRequests transfers_;
+  Housekeeping housekeeping_;
+  SelfCheck self_check_;
 
   bool disk_was_full_ = false;  // as last reported to Raft
   bool stopping_ = false;
-  raft::Term seen_term_;  // of the leader seen last
+  bool out_of_service_ = false;  // this node's state has diverged
+  raft::Term seen_term_;         // of the leader seen last
   bool campaigning_ = false;
   std::vector<std::string> notes_, alarms_;
   Counters counters_;

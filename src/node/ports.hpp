@@ -3,11 +3,13 @@
 #pragma once
 
 #include <cstdint>
+#include <memory>
 #include <optional>
 #include <string>
 #include <variant>
 #include <vector>
 
+#include "kv/range_reader.hpp"
 #include "kv/store.hpp"
 #include "raft/event.hpp"
 #include "storage/fs.hpp"
@@ -46,8 +48,26 @@ struct TransferAsked {
   std::optional<raft::ServerId> to;
 };
 
+// The leader of `term` asks for the digest of the state after the entry at `index`. It adds the
+// result of an earlier round, if a majority agreed.
+struct DigestAsked {
+  struct Verdict {
+    raft::Index index;
+    Id128 digest;  // of a majority
+  };
+  raft::Term term;
+  raft::Index index;
+  std::optional<Verdict> verdict;
+};
+struct DigestReply {
+  raft::Term term;
+  raft::Index index;
+  Id128 digest;
+};
+
 // One message between peers.
-using PeerMessage = std::variant<raft::Message, Forward, ForwardReply, TransferAsked>;
+using PeerMessage =
+    std::variant<raft::Message, Forward, ForwardReply, TransferAsked, DigestAsked, DigestReply>;
 
 class Transport {
  public:
@@ -61,6 +81,7 @@ class Transport {
 struct Ticket {
   std::uint64_t connection = 0;
   std::uint64_t request = 0;
+  std::uint32_t part = 0;  // of a request that posts several writes
 };
 
 // Why a request ended without a result from the store.
@@ -73,6 +94,7 @@ enum class Refusal : std::uint8_t {
   timeout,          // reads and transfers only
   unreached,        // reads only: min_revision is not applied here yet
   too_stale,        // reads only: older than max_staleness, or the age is unknown
+  diverged,         // this node's state differs from a majority's; certainly not applied
   outcome_unknown,  // writes only: in some log, outcome unknown
 };
 
@@ -90,9 +112,56 @@ struct ReadOptions {
   std::uint64_t min_revision = 0;         // wait until the store has reached this revision
 };
 
+// What a read asks for. A revision of 0 means the present one.
+struct ReadKey {
+  std::string key;
+  std::uint64_t revision = 0;
+};
+struct ReadHistory {
+  std::string key;
+  std::size_t limit = 0;
+};
+struct ReadRange {
+  // `page`: the reply has a RangeResult. `stream`: it has a RangeStream, which the caller reads.
+  enum class Form : std::uint8_t { page, stream };
+  kv::RangeQuery query;
+  Form form = Form::page;
+  // A later page: the count that the first page reported.
+  std::optional<std::uint64_t> known_count;
+};
+// A transaction that only reads (kv::is_read_only).
+struct ReadTransaction {
+  std::shared_ptr<const kv::Transaction> transaction;
+};
+using ReadQuery = std::variant<ReadKey, ReadHistory, ReadRange, ReadTransaction>;
+
+// The answers to these queries.
+struct KeyFound {
+  kv::VersionRef version;  // null: no such key
+};
+struct HistoryFound {
+  std::vector<kv::VersionRef> versions;  // newest first; empty: none is readable
+  std::uint64_t oldest_revision = 0;
+};
+struct RangeFound {
+  kv::RangeResult page;
+  std::uint64_t revision = 0;  // at which the range was read
+};
+struct StreamFound {
+  std::unique_ptr<kv::RangeStream> stream;
+};
+// The revision that was asked for cannot be read: it lies above the store's (`future`), or below
+// the oldest one.
+struct RevisionUnreadable {
+  bool future = false;
+  std::uint64_t oldest_revision = 0;
+};
+using ReadContent = std::variant<KeyFound, HistoryFound, RangeFound, StreamFound, kv::WriteResult,
+                                 RevisionUnreadable>;
+
 struct ReadResult {
-  std::optional<kv::Item> item;  // nothing: no such key
-  std::uint64_t revision = 0;    // of the store, when it was read
+  ReadContent content;
+  std::uint64_t revision = 0;  // of the store, when it was read
   ReadLevel level = ReadLevel::linearizable;
   std::optional<Duration> staleness;  // stale only: an upper bound; nothing: no bound is known
 };
@@ -138,12 +207,12 @@ struct PeerDisconnected {
 };
 struct ClientWrite {
   Ticket ticket;
-  SharedBytes command;  // kv::encode_command
+  SharedBytes command;  // kv::encode_put() and the like
   Instant deadline;
 };
 struct ClientRead {
   Ticket ticket;
-  std::string key;
+  ReadQuery query;
   Instant deadline;
   ReadOptions options;
 };

@@ -2,6 +2,7 @@
 // as replies. The turn itself is in node.cpp.
 #include <algorithm>
 
+#include "base/overloaded.hpp"
 #include "node/node.hpp"
 
 namespace vesper::node {
@@ -11,13 +12,15 @@ namespace {
 // Write must not grow without limit.
 constexpr std::size_t kProposeBytes = 4u << 20;
 
+constexpr std::uint64_t kNoSequence = 0;  // clients' writes count from 1
+
 }  // namespace
 
 // ---- inputs -------------------------------------------------------------------------------
 
 bool Node::admit(const Ticket& ticket, std::size_t bytes) {
-  if (stopping_) {
-    clients_.reply(ticket, Refusal::shutting_down);
+  if (stopping_ || out_of_service_) {
+    clients_.reply(ticket, stopping_ ? Refusal::shutting_down : Refusal::diverged);
     return false;
   }
   if (queues_.has_room(bytes, writes_)) return true;
@@ -61,6 +64,7 @@ void Node::on(ClientTransfer&& transfer) {
 
 void Node::on(const ClientGone& client) {
   transfers_.leave(client.connection);
+  range_reads_.leave(client.connection);
   for (ClientWrite& write : queues_.leave(client.connection)) carry_out(std::move(write));
   on_reads_ended();
 }
@@ -84,7 +88,8 @@ void Node::carry_out(ClientWrite&& write) {
 }
 
 void Node::carry_out(ClientRead&& read) {
-  clients_.reply(read.ticket, evaluate(read));
+  const Ticket ticket = read.ticket;
+  if (auto reply = evaluate(std::move(read))) clients_.reply(ticket, std::move(*reply));
 }
 
 void Node::advance(std::uint64_t connection) {
@@ -96,7 +101,8 @@ void Node::on_reads_ended() {
   if (queues_.reads() == 0) reads_.forget_reads();
 }
 
-ClientReply Node::evaluate(const ClientRead& read) {
+// Nothing: the read needs more than this turn; see run_range_reads().
+std::optional<ClientReply> Node::evaluate(ClientRead&& read) {
   ReadResult result;
   result.level = read.options.level;
   if (result.level == ReadLevel::stale) {
@@ -109,8 +115,53 @@ ClientReply Node::evaluate(const ClientRead& read) {
   }
   ++counters_.reads[static_cast<std::size_t>(result.level)];
   result.revision = state_.store().revision();
-  if (const kv::Item* item = state_.store().find(read.key)) result.item = *item;
-  return result;
+  auto done = look_up(std::move(read), std::move(result));
+  if (!done) return std::nullopt;
+  return std::move(*done);
+}
+
+std::optional<ReadResult> Node::look_up(ClientRead&& read, ReadResult result) {
+  kv::Keyspace& keyspace = state_.store().keyspace();
+  const auto unreadable = [&](std::uint64_t revision) {
+    if (revision == 0 ||
+        (revision >= keyspace.oldest_revision() && revision <= keyspace.revision()))
+      return false;
+    result.content = RevisionUnreadable{revision > keyspace.revision(), keyspace.oldest_revision()};
+    return true;
+  };
+  const Overloaded answer{
+      [&](ReadKey& asked) -> bool {
+        if (unreadable(asked.revision)) return true;
+        result.content = KeyFound{kv::VersionRef(asked.revision == 0
+                                                     ? keyspace.find(asked.key)
+                                                     : keyspace.find(asked.key, asked.revision))};
+        return true;
+      },
+      [&](ReadHistory& asked) -> bool {
+        result.content =
+            HistoryFound{keyspace.history(asked.key, asked.limit), keyspace.oldest_revision()};
+        return true;
+      },
+      [&](ReadRange& asked) -> bool {
+        if (unreadable(asked.query.revision)) return true;
+        if (asked.form == ReadRange::Form::page) return false;
+        if (asked.query.revision == 0) asked.query.revision = keyspace.revision();
+        result.content =
+            StreamFound{std::make_unique<kv::RangeStream>(keyspace, std::move(asked.query))};
+        return true;
+      },
+      [&](ReadTransaction& asked) -> bool {
+        result.content = kv::read(keyspace, *asked.transaction);
+        return true;
+      },
+  };
+  if (std::visit(answer, read.query)) return result;
+  return range_reads_.start(read.ticket, std::move(std::get<ReadRange>(read.query)), keyspace,
+                            std::move(result), read.options.max_staleness, now_);
+}
+
+void Node::run_range_reads() {
+  if (auto done = range_reads_.run(now_)) clients_.reply(done->ticket, std::move(done->reply));
 }
 
 void Node::answer_reads(const std::vector<raft::ReadReady>& answers) {
@@ -167,6 +218,21 @@ void Node::propose_writes() {
     propose.proposals.push_back(
         {raft::Origin{raft_.config().self, boot_, write.sequence}, write.command});
   counters_.writes_proposed += batch.size();
+  step(std::move(propose));
+}
+
+// Proposes what keeps the store within its limits. Its origin names no client's write.
+void Node::keep_house() {
+  if (!raft_.is_leader() || out_of_service_) return housekeeping_.forget();
+  if (!housekeeping_.is_due(state_.store(), now_)) return;
+  if (auto alarm = housekeeping_.quota_alarm(state_.store())) alarms_.push_back(std::move(*alarm));
+  if (!can_propose() || raft_.write_block() != raft::WriteBlock::none) return;
+  auto command =
+      housekeeping_.next_command(state_.store(), kv::LogTime{raft_.log_time(now_).value}, now_);
+  if (!command) return;
+  raft::Propose propose;
+  propose.proposals.push_back(
+      {raft::Origin{raft_.config().self, boot_, kNoSequence}, SharedBytes::copy_of(*command)});
   step(std::move(propose));
 }
 

@@ -45,6 +45,7 @@ Status Node::status(Instant now) const {
                         now - raft_.leader_heard().at <= raft_.config().election_timeout * 2;
   status.caught_up = state_.index() >= raft_.leader_heard().commit && state_.index().value > 0;
   status.regressed = raft_.has_regressed(raft_.config().self);
+  status.divergence = self_check_.divergence();
   status.log_entries = raft_.log().size();
   status.log_bytes = raft_.log().bytes();
   status.log_first_index = raft_.log().first_index();
@@ -59,6 +60,11 @@ Status Node::status(Instant now) const {
   }
   status.keys = store.size();
   status.store_bytes = store.bytes();
+  status.store_cost = store.cost();
+  status.history_bytes = store.keyspace().history_cost();
+  status.oldest_revision = store.keyspace().oldest_revision();
+  status.quota = housekeeping_.quota(store);
+  status.idempotency_bytes = store.idempotency_table().bytes();
   status.idempotency_keys = store.idempotency_table().size();
   status.inflight_requests = writes_.waiting() + queues_.reads() + queues_.writes();
   status.inflight_bytes = writes_.bytes() + queues_.write_bytes();

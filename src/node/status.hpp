@@ -9,6 +9,8 @@
 
 #include "base/ids.hpp"
 #include "kv/idempotency_table.hpp"
+#include "node/housekeeping.hpp"
+#include "node/self_check.hpp"
 #include "raft/types.hpp"
 
 namespace vesper::node {
@@ -25,6 +27,7 @@ struct Status {
   std::optional<Id128> cluster_seen;  // a different cluster id, seen on a server of the list
   bool leader_fresh = false;          // heard from the leader within twice the election timeout
   bool caught_up = false;  // applied everything that leader had committed when last heard
+  std::optional<Divergence> divergence;  // set: this node is out of service
   bool regressed = false;  // this disk has lost entries that the server had acknowledged
   std::uint64_t log_entries = 0, log_bytes = 0;  // in memory
   raft::Index log_first_index;                   // in memory
@@ -33,8 +36,13 @@ struct Status {
   std::size_t snapshots = 0;                     // number of snapshot files
   bool taking_snapshot = false;
   std::uint64_t receiving_chunks = 0, receiving_of = 0;  // progress of a snapshot from the leader
-  std::size_t keys = 0;
-  std::uint64_t store_bytes = 0;
+  std::uint64_t keys = 0;
+  std::uint64_t store_bytes = 0;      // of the keys and values that exist
+  std::uint64_t store_cost = 0;       // kv::Store::cost(): what counts for the quota
+  std::uint64_t history_bytes = 0;    // kv::Keyspace::history_cost()
+  std::uint64_t oldest_revision = 0;  // that can be read
+  QuotaState quota = QuotaState::fine;
+  std::size_t idempotency_bytes = 0;
   std::size_t idempotency_keys = 0;  // keys with a stored result
   std::size_t inflight_requests = 0, inflight_bytes = 0;
 };

@@ -17,7 +17,13 @@ class Budget {
   // busy for longer than an election timeout, while its heartbeats wait for the turn to end.
   bool turn_has_room() const { return taken_ < kMaxTaken; }
   void take_request() { ++taken_; }
-  void begin_turn() { taken_ = 0; }
+  void begin_turn() {
+    taken_ = 0;
+    stream_work_ = kMaxStreamWork;
+  }
+  // What is left of the turn for bodies that are handled as they arrive, in the unit of
+  // api::RequestStream::take().
+  std::size_t& stream_work() { return stream_work_; }
 
   bool body_has_room() const { return body_ < max_body_; }
   void add_body(std::size_t bytes) { body_ += bytes; }
@@ -28,10 +34,12 @@ class Budget {
   void report_output(std::size_t before, std::size_t after) { output_ += after - before; }
 
  private:
-  static constexpr std::size_t kMaxTaken = 1024;  // requests in one turn
+  static constexpr std::size_t kMaxTaken = 1024;       // requests in one turn
+  static constexpr std::size_t kMaxStreamWork = 1000;  // in one turn
 
   const std::size_t max_body_, max_output_;
   std::size_t taken_ = 0;
+  std::size_t stream_work_ = kMaxStreamWork;
   std::size_t body_ = 0;
   std::size_t output_ = 0;
 };

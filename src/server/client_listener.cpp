@@ -84,7 +84,7 @@ void ClientListener::accept_one(std::unique_ptr<io::Stream> stream) {
 
 void ClientListener::reply(const node::Ticket& ticket, node::ClientReply reply) {
   const auto at = connections_.find(ticket.connection);
-  if (at != connections_.end()) at->second->on_reply(ticket.request, std::move(reply));
+  if (at != connections_.end()) at->second->on_reply(ticket, std::move(reply));
 }
 
 void ClientListener::resume(const node::Ticket& ticket) {
@@ -147,6 +147,12 @@ void ClientListener::begin_shutdown() {
   for (const auto& [id, connection] : connections_) all.push_back(connection.get());
   for (Connection* connection : all)
     if (!connection->gone()) connection->begin_shutdown();
+}
+
+void ClientListener::drop_all() {
+  marked_.clear();
+  graveyard_.clear();
+  connections_.clear();
 }
 
 bool ClientListener::settled() const {

@@ -47,6 +47,8 @@ class ClientListener final : public node::Clients, private ConnectionEvents {
   // Closes idle connections now, and the others after their pending answers. Streams are cut off.
   void begin_shutdown();
   bool empty() const { return connections_.empty(); }
+  // Destroys all connections at once, with the streams that read from the store.
+  void drop_all();
   // After begin_shutdown(): true once every request is answered and the kernel has taken every
   // answer.
   bool settled() const;

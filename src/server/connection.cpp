@@ -17,11 +17,10 @@ constexpr std::size_t kMaxQueued = 1u << 20;
 constexpr std::size_t kMaxDropped = 64u << 20;  // bytes discarded after the last answer
 // In bytes. Below this, a copy is cheaper than a shared slice.
 constexpr std::size_t kShareAbove = 4096;
+// In bytes. A buffer above this is not reused anyway, so it is given away without a copy.
+constexpr std::size_t kMoveAbove = api::Answer::kKeep;
 constexpr Duration kHold = seconds(1);  // the delay announced in Retry-After
 constexpr std::size_t kKeepBody = 64u << 10;
-// Limits the bytes of a streamed answer that are gathered here and not taken by the kernel.
-constexpr std::size_t kBodyWindow = 64u << 10;
-constexpr std::size_t kLeastPiece = 4u << 10;  // with less room than this, the stream is not asked
 
 }  // namespace
 
@@ -51,7 +50,8 @@ void Connection::on_bytes(std::string_view bytes) {
 }
 
 void Connection::on_ended() {
-  if (body_ != nullptr) return close();  // the client of a streamed answer has gone
+  if (body_ != nullptr && (reading_.active || exchanges_.front().stream == nullptr))
+    return close();  // the client of a streamed answer has gone
   if (paused_) {
     // The remaining input waits in the backlog. Its end is handled after it.
     input_ = Input::ended;
@@ -59,8 +59,10 @@ void Connection::on_ended() {
   }
   if (input_ == Input::parsed && reading_.active) {
     // An incomplete request is ignored and gets no answer.
+    const bool is_streamed = reading_stream() != nullptr;
     drop_reading();
-    if (!exchanges_.empty() && !exchanges_.back().answered()) exchanges_.pop_back();
+    if (!exchanges_.empty() && (is_streamed || !exchanges_.back().answered()))
+      exchanges_.pop_back();
   }
   input_ = Input::ended;
   mark();
@@ -77,23 +79,36 @@ void Connection::on_drained() {
 // Backpressure: if a pipelining client does not read its answers, the server stops reading its
 // requests.
 bool Connection::may_begin_request() const {
+  const api::RequestStream* last = exchanges_.empty() ? nullptr : exchanges_.back().stream.get();
+  if (last != nullptr && last->has_unposted()) return false;
   return context_.budget.turn_has_room() && api().now() >= held_until_ &&
          exchanges_.size() < kMaxRequests && posted_bytes_ < kMaxQueued &&
          stream_->queued() < kMaxQueued;
 }
 
+// True if the connection may go on with what it has read: the next request, or more of a body that
+// is streamed.
+bool Connection::may_read() const {
+  const api::RequestStream* stream = reading_stream();
+  if (stream == nullptr) return may_begin_request();
+  return stream->has_room() && context_.budget.stream_work() > 0;
+}
+
+void Connection::pause(std::string_view rest) {
+  backlog_.append(rest);
+  paused_ = true;
+  stream_->read_stop();
+  if (!context_.budget.turn_has_room() || context_.budget.stream_work() == 0) mark();
+}
+
 void Connection::feed(std::string_view bytes) {
   while (true) {
     if (parser_.idle() && !bytes.empty()) {
-      if (!may_begin_request()) {
-        backlog_.append(bytes);
-        paused_ = true;
-        stream_->read_stop();
-        if (!context_.budget.turn_has_room()) mark();
-        return;
-      }
+      if (!may_begin_request()) return pause(bytes);
       context_.budget.take_request();
       message_began_ = api().now();
+    } else if (reading_stream() != nullptr && (!reading_.body.empty() || !may_read())) {
+      return pause(bytes);
     }
     std::size_t consumed = 0;
     const http::Step step = parser_.parse(bytes, consumed);
@@ -119,7 +134,12 @@ void Connection::resume_reading() {
   if (ended) input_ = Input::parsed;
   else stream_->read_start();
   const std::string backlog = std::exchange(backlog_, {});
-  feed(backlog);
+  if (api::RequestStream* stream = reading_stream()) {
+    last_input_ = api().now();  // the client could not send meanwhile
+    const std::string left = std::exchange(reading_.body, {});
+    feed_stream(*stream, left);
+  }
+  if (input_ == Input::parsed) feed(backlog);
   if (ended && !gone_) on_ended();
 }
 
@@ -154,6 +174,7 @@ void Connection::on_head(std::string_view rest) {
   reading_.size = 0;
   reading_.body.clear();
   reading_.wants_continue = false;
+  if (!problem && exchange.streams_body) api::open_stream(api(), exchange);
   reading_.dropping = problem.has_value() || exchange.answered() || !exchange.keep_body;
   bool last = false;  // no further request is read
   if (problem) {
@@ -179,6 +200,7 @@ void Connection::on_head(std::string_view rest) {
 
 void Connection::on_body(std::string_view part) {
   reading_.wants_continue = false;
+  if (api::RequestStream* stream = reading_stream()) return feed_stream(*stream, part);
   reading_.size += part.size();
   if (reading_.size > reading_.limit) {
     const api::HttpExchange* exchange = find(reading_.sequence);
@@ -191,16 +213,26 @@ void Connection::on_body(std::string_view part) {
   if (reading_.dropping) return;
   if (!context_.budget.body_has_room())
     return refuse_reading(api::overloaded("too many large requests are being read"));
-  context_.budget.add_body(part.size());
   reading_.body.append(part);
+  count_body(reading_.body.size());
+}
+
+void Connection::count_body(std::size_t bytes) {
+  context_.budget.release_body(reading_.counted);
+  context_.budget.add_body(bytes);
+  reading_.counted = bytes;
 }
 
 void Connection::on_message_end() {
   reading_.active = false;
-  context_.budget.release_body(reading_.body.size());
+  count_body(0);
   if (!parser_.request().keep_alive) input_ = Input::dropped;
   api::HttpExchange* exchange = find(reading_.sequence);
   if (exchange == nullptr) return;
+  if (exchange->stream != nullptr) {
+    exchange->stream->end();
+    return after_stream_step(*exchange);
+  }
   if (exchange->answered()) return mark();
   const std::size_t size = reading_.body.size();
   std::string body = std::exchange(reading_.body, {});
@@ -217,6 +249,10 @@ void Connection::on_parse_error(const http::ParseError& error) {
 }
 
 // ---- answers
+
+const api::HttpExchange* Connection::find(std::uint64_t sequence) const {
+  return const_cast<Connection*>(this)->find(sequence);
+}
 
 api::HttpExchange* Connection::find(std::uint64_t sequence) {
   if (exchanges_.empty() || sequence < exchanges_.front().ticket.request) return nullptr;
@@ -242,22 +278,30 @@ void Connection::refuse_reading(api::Problem problem) {
     return;
   }
   exchange->close = true;
+  if (exchange->stream != nullptr) {
+    exchange->stream->abort(std::move(problem));
+    return after_stream_step(*exchange);
+  }
   if (!exchange->answered()) exchange->outcome = std::move(problem);
 }
 
 void Connection::drop_reading() {
   reading_.active = false;
-  context_.budget.release_body(reading_.body.size());
+  count_body(0);
   reading_.body = std::string();
 }
 
-void Connection::on_reply(std::uint64_t request, node::ClientReply reply) {
-  api::HttpExchange* exchange = find(request);
-  if (exchange == nullptr || exchange->answered()) return;
-  posted_bytes_ -= exchange->posted_bytes;
+void Connection::on_reply(const node::Ticket& ticket, node::ClientReply reply) {
+  api::HttpExchange* exchange = find(ticket.request);
+  if (exchange == nullptr || (exchange->answered() && exchange->stream == nullptr)) return;
   const auto* refusal = std::get_if<node::Refusal>(&reply);
   if (refusal != nullptr && *refusal == node::Refusal::overloaded)
     held_until_ = api().now() + kHold;
+  if (exchange->stream != nullptr) {
+    exchange->stream->on_reply(ticket.part, std::move(reply));
+    return after_stream_step(*exchange);
+  }
+  posted_bytes_ -= exchange->posted_bytes;
   exchange->outcome = std::move(reply);
   mark();
 }
@@ -300,7 +344,12 @@ void Connection::write_answer(api::HttpExchange& exchange) {
   const bool has_body = exchange.method != http::Method::head;
   // In HTTP/1.0, only the end of the connection marks the end of a body of unknown length.
   if (answer.stream != nullptr && has_body && exchange.is_http_1_0) exchange.close = true;
-  api::append_answer(api(), exchange, answer, stream_->text());
+  if (answer.body.size() < kMoveAbove || !has_body) {
+    api::append_answer(api(), exchange, answer, stream_->text());
+  } else {
+    api::append_head(api(), exchange, answer, stream_->text());
+    stream_->send(std::move(answer.body));
+  }
   if (has_body && !answer.shared.empty()) {
     if (answer.shared.size() < kShareAbove) stream_->text().append(answer.shared.view());
     else stream_->send(std::move(answer.shared));
@@ -315,70 +364,17 @@ void Connection::write_answer(api::HttpExchange& exchange) {
   body_waits_ = false;
   // A stream may stay silent for long, so TCP must detect a client whose machine is dead.
   stream_->keep_alive();
-  if (input_ == Input::ended) close();  // the client has gone
+  // The client of an endless stream has gone. The answer to a body that was streamed ends.
+  if (input_ == Input::ended && exchange.stream == nullptr) close();
 }
 
 // ---- answers that are streams
-
-void Connection::resume_body(std::uint64_t request) {
-  if (body_ == nullptr || exchanges_.front().ticket.request != request) return;
-  body_waits_ = false;
-  mark();
-}
-
-bool Connection::pump_body() {
-  while (!body_waits_) {
-    const std::size_t queued = stream_->queued();
-    if (queued + kLeastPiece > kBodyWindow) return false;  // on_drained() resumes
-    if (!context_.budget.output_has_room()) {
-      context_.events.starved(*this);
-      return false;
-    }
-    std::string& piece = context_.scratch.body;
-    piece.clear();
-    body_waits_ = true;  // set before the call, because the stream may call resume_body()
-    const api::BodyStream::Next next = body_->next(kBodyWindow - queued, piece);
-    if (next != api::BodyStream::Next::waiting) body_waits_ = false;
-    VESPER_ASSERT(piece.size() <= kBodyWindow - queued);
-    VESPER_ASSERT(next != api::BodyStream::Next::bytes || !piece.empty());
-    append_piece(piece);
-    if (next == api::BodyStream::Next::finished) {
-      end_body();
-      return true;
-    }
-    if (next == api::BodyStream::Next::failed) {
-      break_body();
-      return false;
-    }
-  }
-  return false;
-}
-
-void Connection::append_piece(std::string_view piece) {
-  if (piece.empty()) return;  // an empty chunk would end the body
-  if (exchanges_.front().is_http_1_0) stream_->text().append(piece);
-  else http::append_chunk(stream_->text(), piece);
-}
-
-void Connection::end_body() {
-  body_.reset();
-  api::HttpExchange& exchange = exchanges_.front();
-  if (!exchange.is_http_1_0) http::append_last_chunk(stream_->text());
-  if (api().draining() && exchanges_.size() == 1) exchange.close = true;
-}
-
-// The client must notice that the body is incomplete: there is no last chunk, or, in HTTP/1.0, a
-// reset instead of a regular end.
-void Connection::break_body() {
-  if (exchanges_.front().is_http_1_0) stream_->reset();
-  close();
-}
 
 void Connection::flush() {
   marked_ = false;
   answer_ready();
   if (gone_) return;
-  while (paused_ && !finishing_ && may_begin_request()) {
+  while (paused_ && !finishing_ && may_read()) {
     resume_reading();
     if (gone_) return;
     answer_ready();
@@ -393,7 +389,9 @@ void Connection::flush() {
   // itself.
   const bool has_answer =
       !exchanges_.empty() && exchanges_.front().answered() && !(body_ != nullptr && body_waits_);
-  const bool more = has_answer || (paused_ && !context_.budget.turn_has_room());
+  const bool waits_for_turn =
+      !context_.budget.turn_has_room() || context_.budget.stream_work() == 0;
+  const bool more = has_answer || (paused_ && waits_for_turn);
   if (more && !finishing_ && stream_->queued() == 0 && context_.budget.output_has_room()) mark();
   if (input_ == Input::ended && !paused_ && settled()) close();
   if (reading_.body.capacity() > kKeepBody && !reading_.active) reading_.body = std::string();
@@ -405,18 +403,23 @@ void Connection::report_output() {
   reported_output_ = queued;
 }
 
+// Tells the node that no reply to this connection is of interest any more.
+void Connection::leave_node() {
+  const bool is_posted =
+      std::any_of(exchanges_.begin(), exchanges_.end(),
+                  [](const api::HttpExchange& exchange) { return exchange.is_posted(); });
+  if (is_posted && api().node() != nullptr) api().post(node::ClientGone{id_});
+}
+
 // Closes our half after the output. Input is still read and discarded: if it were left unread, TCP
 // would send a reset that could destroy the answer in transit.
 void Connection::finish() {
   if (finishing_) return;
   finishing_ = true;
   finished_at_ = api().now();
-  const bool waiting =
-      std::any_of(exchanges_.begin(), exchanges_.end(),
-                  [](const api::HttpExchange& exchange) { return !exchange.answered(); });
-  if (waiting && api().node() != nullptr) api().post(node::ClientGone{id_});
-  exchanges_.clear();
+  leave_node();
   body_.reset();
+  exchanges_.clear();
   stream_->finish();
   if (input_ == Input::parsed) input_ = Input::dropped;
   if (paused_) {
@@ -431,10 +434,7 @@ void Connection::close() {
   gone_ = true;
   body_.reset();
   drop_reading();
-  const bool waiting =
-      std::any_of(exchanges_.begin(), exchanges_.end(),
-                  [](const api::HttpExchange& exchange) { return !exchange.answered(); });
-  if (waiting && api().node() != nullptr) api().post(node::ClientGone{id_});
+  leave_node();
   stream_->close();
   report_output();
   context_.events.ended(*this);
@@ -444,11 +444,21 @@ void Connection::close() {
 
 void Connection::begin_shutdown() {
   held_until_ = {};  // requests held back so far are answered
-  if (body_ != nullptr) {
-    if (body_->when_cut() == api::BodyStream::Cut::truncated) return break_body();
+  if (api::RequestStream* stream = reading_stream()) {
+    api::HttpExchange& exchange = *find(reading_.sequence);
+    exchange.close = true;
+    stream->abort(api::refused(node::Refusal::shutting_down));
+    after_stream_step(exchange);
+  }
+  if (body_ != nullptr && exchanges_.front().stream == nullptr) {
+    std::string& piece = context_.scratch.body;
+    piece.clear();
+    const api::BodyStream::Cut cut = body_->cut(piece);
+    append_piece(piece);
+    mark();
+    if (cut == api::BodyStream::Cut::truncated) return break_body();
     end_body();
-    pop_answered();
-    return mark();
+    return pop_answered();
   }
   if (exchanges_.empty() && !reading_.active && !parser_.in_head() && !paused_) {
     if (stream_->queued() == 0) return close();

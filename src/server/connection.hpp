@@ -30,7 +30,7 @@ class Connection {
 
   std::uint64_t id() const { return id_; }
 
-  void on_reply(std::uint64_t request, node::ClientReply reply);
+  void on_reply(const node::Ticket& ticket, node::ClientReply reply);
   // The stream that answers this request has more bytes, or has ended.
   void resume_body(std::uint64_t request);
   // Requests a flush() at the end of the turn.
@@ -63,7 +63,9 @@ class Connection {
     std::uint64_t sequence = 0;
     std::size_t limit = 0;
     std::size_t size = 0;
+    // So far; of a body that is streamed, what its request has not taken yet.
     std::string body;
+    std::size_t counted = 0;  // of the body, in the budget
   };
 
   api::Context& api() const { return context_.api; }
@@ -74,14 +76,23 @@ class Connection {
 
   void feed(std::string_view bytes);
   bool may_begin_request() const;
+  bool may_read() const;
+  void pause(std::string_view rest);
   void resume_reading();
   void on_head(std::string_view rest);
   void on_body(std::string_view part);
+  // The request that takes the body being read as it arrives; null for any other.
+  api::RequestStream* reading_stream() const;
+  void feed_stream(api::RequestStream& stream, std::string_view part);
+  // Call whenever the stream of a request may have moved on.
+  void after_stream_step(api::HttpExchange& exchange);
+  void count_body(std::size_t bytes);
   void on_message_end();
   void on_parse_error(const http::ParseError& error);
   bool upgrade(std::string_view rest);
 
   api::HttpExchange* find(std::uint64_t sequence);
+  const api::HttpExchange* find(std::uint64_t sequence) const;
   // Refuses the message being read, and closes the connection after the answer.
   void refuse_reading(api::Problem problem);
   void answer_ready();
@@ -93,6 +104,7 @@ class Connection {
   void end_body();
   void break_body();
   void pop_answered();
+  void leave_node();
   void finish();
   void drop_reading();
   void close();
@@ -107,7 +119,7 @@ class Connection {
   const Limit limit_;
 
   Input input_ = Input::parsed;
-  bool paused_ = false;     // backlog_ waits until another request may begin
+  bool paused_ = false;     // backlog_ waits until may_read()
   bool finishing_ = false;  // our half is closed, or closes once the output is sent
   bool gone_ = false;
   bool marked_ = false;  // a flush() is pending

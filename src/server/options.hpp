@@ -9,6 +9,7 @@
 
 #include "base/host_port.hpp"
 #include "base/time.hpp"
+#include "node/housekeeping.hpp"
 #include "raft/types.hpp"
 
 namespace vesper::server {
@@ -30,6 +31,8 @@ struct Options {
   // (docs/snapshots.md).
   std::uint64_t snapshot_bytes = 64u << 20;
   std::uint64_t snapshot_entries = 1'000'000;
+  // How much history the store keeps, and its quota, while this node leads.
+  node::HistoryLimits history;
   std::uint64_t log_tail_bytes = 16u << 20;
   std::uint64_t log_tail_entries = 10'000;
 

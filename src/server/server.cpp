@@ -45,7 +45,8 @@ api::Settings api_settings(const Options& options) {
           .snapshot_bytes = options.snapshot_bytes,
           .snapshot_entries = options.snapshot_entries,
           .log_tail_bytes = options.log_tail_bytes,
-          .log_tail_entries = options.log_tail_entries};
+          .log_tail_entries = options.log_tail_entries,
+          .history = options.history};
 }
 
 peer::Settings peer_settings(const Options& options, raft::BootId boot) {
@@ -89,7 +90,10 @@ Server::Server(Options options)
       recovery_(loop_, io::Delegate<void>::to<&Server::recover>(this),
                 io::Delegate<void>::to<&Server::on_recovered>(this)) {}
 
-Server::~Server() = default;
+// The streams of connections hold pins on the node's store.
+Server::~Server() {
+  listener_.drop_all();
+}
 
 std::optional<api::DiskFigures> Server::disk() const {
   // The recovery thread may still be reading the log.
@@ -198,6 +202,7 @@ void Server::recover() {
   limits.inflight_bytes = options_.inflight_bytes;
   limits.snapshot_bytes = options_.snapshot_bytes;
   limits.snapshot_entries = options_.snapshot_entries;
+  limits.history = options_.history;
   node_ = std::make_unique<node::Node>(raft_config(options_, recovered_.incarnation), boot_, limits,
                                        recovered_, peers_, listener_, loop_.now());
   if (auto replayed = node_->replay(); !replayed) recovery_error_ = replayed.error();

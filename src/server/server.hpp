@@ -21,7 +21,7 @@
 
 namespace vesper::server {
 
-// The exit codes of `vesper server` (docs/http-api.md).
+// The exit codes of `vesper server` (docs/command-line.md).
 enum class Exit : int {
   ok = 0,               // after SIGTERM, SIGINT or SIGHUP
   usage = 2,            // includes peers' ports that strangers could reach without a key

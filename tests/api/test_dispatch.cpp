@@ -2,62 +2,12 @@
 // server says that is still reading its log.
 #include <doctest/doctest.h>
 
-#include <optional>
-#include <string>
 #include <string_view>
 
-#include "api/dispatch.hpp"
-#include "http/parser.hpp"
+#include "ask.hpp"
 
 using namespace vesper;
 using namespace vesper::api;
-
-namespace {
-
-class NoFigures final : public Figures {
- public:
-  std::optional<DiskFigures> disk() const override { return std::nullopt; }
-  TrafficFigures traffic() const override { return {}; }
-};
-
-Settings settings() {
-  Settings made;
-  made.list = {{"one.example", 5000}, {"::1", 5001}};
-  made.max_value = 100;
-  made.request_timeout = seconds(5);
-  return made;
-}
-
-struct Asked {
-  HttpExchange exchange;
-  Answer answer;
-  std::string text;
-};
-
-// One request without a body, through all of it.
-Asked ask(const std::string& line, const std::string& fields = {}) {
-  const NoFigures figures;
-  Context context(settings(), figures, Instant{1});
-  const std::string text = line + " HTTP/1.1\r\nHost: localhost\r\n" + fields + "\r\n";
-  http::Parser parser(http::Parser::Kind::request);
-  std::size_t consumed = 0;
-  REQUIRE(parser.parse(text, consumed) == http::Step::head);
-  Asked asked;
-  if (auto problem = validate(context, parser.request(), asked.exchange))
-    asked.exchange.outcome = std::move(*problem);
-  if (!asked.exchange.answered()) run(context, asked.exchange, {});
-  REQUIRE(asked.exchange.answered());
-  render(context, asked.exchange, asked.answer);
-  append_answer(context, asked.exchange, asked.answer, asked.text);
-  return asked;
-}
-
-bool says(const Asked& asked, int status, std::string_view code) {
-  return asked.answer.status == status &&
-         asked.answer.body.find("\"code\":\"" + std::string(code) + "\"") != std::string::npos;
-}
-
-}  // namespace
 
 TEST_CASE("the first failed check decides the reply") {
   CHECK(says(ask("GET /nowhere"), 404, "no_such_path"));
@@ -87,9 +37,9 @@ TEST_CASE("a server that is still reading its log says so if a request needs the
 TEST_CASE("OPTIONS lists the methods, and answers a probe as GET does") {
   const Asked kv = ask("OPTIONS /kv/a");
   CHECK(kv.answer.status == 204);
-  CHECK(kv.answer.allow == "GET, HEAD, PUT, DELETE, OPTIONS");
+  CHECK(kv.answer.allow == "GET, HEAD, PUT, POST, DELETE, OPTIONS");
   CHECK(kv.text.find("Content-Length") == std::string::npos);
-  CHECK(ask("OPTIONS *").answer.allow == "GET, HEAD, PUT, DELETE, OPTIONS");
+  CHECK(ask("OPTIONS *").answer.allow == "GET, HEAD, PUT, POST, DELETE, OPTIONS");
   const Asked probe = ask("OPTIONS /readyz");
   CHECK(probe.answer.status == 503);
   CHECK(probe.answer.allow == "GET, HEAD, OPTIONS");
@@ -99,7 +49,7 @@ TEST_CASE("OPTIONS lists the methods, and answers a probe as GET does") {
 TEST_CASE("CONNECT has no path and is refused, and the reply lists the methods") {
   const Asked asked = ask("CONNECT localhost:80");
   CHECK(says(asked, 405, "method_not_allowed"));
-  CHECK(asked.answer.allow == "GET, HEAD, PUT, DELETE, OPTIONS");
+  CHECK(asked.answer.allow == "GET, HEAD, PUT, POST, DELETE, OPTIONS");
   CHECK(asked.exchange.endpoint == nullptr);
 }
 
@@ -107,9 +57,10 @@ TEST_CASE("each resource reads its own fields of a request") {
   const Asked kv = ask("GET /kv/a%20b?raw&consistency=stale&max_staleness=200ms");
   const auto& request = std::get<KvRequest>(kv.exchange.request);
   CHECK(request.key == "a b");
-  CHECK(request.raw);
-  CHECK(request.read.level == node::ReadLevel::stale);
-  CHECK(request.read.max_staleness == milliseconds(200));
+  const auto& get = std::get<KvGet>(request.action);
+  CHECK(get.raw);
+  CHECK(get.options.level == node::ReadLevel::stale);
+  CHECK(get.options.max_staleness == milliseconds(200));
   const Asked put = ask("PUT /kv/a", "Content-Length: 0\r\nIdempotency-Key: \"k\"\r\n");
   CHECK(std::get<KvRequest>(put.exchange.request).idempotency_key == "k");
   const Asked transfer = ask("POST /cluster/transfer?to=1");

@@ -15,15 +15,16 @@ TEST_CASE("a path finds its row, byte for byte or by its prefix") {
   CHECK(table.find("/status")->label == "status");
   CHECK(table.find("/kv/a/b")->label == "kv");
   CHECK(table.find("/kv/")->label == "kv");
+  CHECK(table.find("/kv")->label == "range");
   CHECK(table.find("/cluster/transfer")->label == "transfer");
-  for (const char* path : {"", "/kv", "/Status", "/status/", "/statu", "/raft", "//"})
+  for (const char* path : {"", "/kvs", "/Status", "/status/", "/statu", "/raft", "//"})
     CHECK(table.find(path) == nullptr);
 }
 
 TEST_CASE("each row has a metrics slot, and rows with one label share a slot") {
   const EndpointTable table(endpoints());
-  const char* labels[] = {"none",   "request", "kv",   "status",  "livez",
-                          "readyz", "metrics", "root", "transfer"};
+  const char* labels[] = {"none",   "request", "kv",   "range",   "txn",     "status",  "livez",
+                          "readyz", "metrics", "root", "openapi", "compact", "transfer"};
   REQUIRE(table.slots() == std::size(labels));
   for (std::size_t slot = 0; slot < table.slots(); ++slot)
     CHECK(table.label_of(slot) == labels[slot]);
@@ -39,6 +40,7 @@ TEST_CASE("each row is complete") {
     CHECK((row.check != nullptr));
     CHECK((row.render != nullptr));
     CHECK((row.run != nullptr) == (row.needs == Needs::node));
+    CHECK((row.open == nullptr || row.methods.find("POST") != std::string_view::npos));
     CHECK((row.read_path != nullptr) == (row.match == Match::prefix));
     CHECK(row.methods.ends_with("OPTIONS"));
   }

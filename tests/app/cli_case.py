@@ -31,8 +31,10 @@ class Cli(unittest.TestCase):
             fake.close()
         self.folder.cleanup()
 
-    def fake(self, answer):
-        fake = Fake(answer if callable(answer) else lambda request, connection: answer)
+    def fake(self, answer, reads_body=True):
+        fake = Fake(
+            answer if callable(answer) else lambda request, connection: answer, reads_body
+        )
         self.fakes.append(fake)
         return fake
 

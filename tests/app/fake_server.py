@@ -26,11 +26,23 @@ class Request:
         self.method, self.target, self.headers, self.body = method, target, headers, body
 
 
-class Fake:
-    """A server. `answer(request, connection)` returns the bytes to send, or None for none."""
+def chunk(body):
+    return b"%x\r\n%s\r\n" % (len(body), body)
 
-    def __init__(self, answer):
+
+def chunked(status, *parts, extra="", ends=True):
+    """A reply in chunks. It is cut off after the parts unless it `ends`."""
+    head = f"HTTP/1.1 {status} X\r\nTransfer-Encoding: chunked\r\n{extra}\r\n".encode()
+    return head + b"".join(chunk(part) for part in parts) + (b"0\r\n\r\n" if ends else b"")
+
+
+class Fake:
+    """A server. `answer(request, connection)` returns the bytes to send, or None for none. Unless
+    `reads_body`, the request has what came of its body with the head."""
+
+    def __init__(self, answer, reads_body=True):
         self.answer = answer
+        self.reads_body = reads_body
         self.requests = []
         self.listener = socket.create_server(("127.0.0.1", 0))
         self.port = self.listener.getsockname()[1]
@@ -61,16 +73,41 @@ class Fake:
                 name.lower(): value.strip()
                 for name, value in (line.split(":", 1) for line in lines[1:])
             }
-            while len(body) < int(headers.get("content-length", 0)):
-                more = connection.recv(65536)
-                if not more:
-                    return
-                body += more
+            if self.reads_body and not self.read_body(connection, headers, body):
+                return
             request = Request(method, target, headers, bytes(body))
             self.requests.append(request)
             out = self.answer(request, connection)
             if out is not None:
                 connection.sendall(out)
+
+    def read_body(self, connection, headers, body):
+        """Completes `body`. False if the connection ends before it does."""
+        if headers.get("transfer-encoding") == "chunked":
+            raw, body[:] = bytearray(body), b""
+            while True:
+                while b"\r\n" not in raw:
+                    if not self.receive(connection, raw):
+                        return False
+                size, raw = raw.split(b"\r\n", 1)
+                size = int(size, 16)
+                while len(raw) < size + 2:
+                    if not self.receive(connection, raw):
+                        return False
+                body += raw[:size]
+                raw = raw[size + 2:]
+                if size == 0:
+                    return True
+        while len(body) < int(headers.get("content-length", 0)):
+            if not self.receive(connection, body):
+                return False
+        return True
+
+    @staticmethod
+    def receive(connection, buffer):
+        more = connection.recv(65536)
+        buffer += more
+        return bool(more)
 
     def close(self):
         self.listener.shutdown(socket.SHUT_RDWR)

@@ -420,7 +420,8 @@ class Client(Cli):
 
 
 class Usage(Cli):
-    COMMANDS = ("server", "client", "get", "put", "delete", "status")
+    COMMANDS = ("server", "client", "get", "put", "delete", "increment", "append", "history",
+                "list", "txn", "export", "import", "compact", "status", "cluster", "completion")
 
     def test_help_goes_to_stdout_and_begins_with_examples(self):
         for command in self.COMMANDS:
@@ -464,6 +465,22 @@ class Usage(Cli):
             ["server", "0", "list", "--max-lease", "5"],
             ["status", "k"],
             ["get", "k", "--json"],
+            ["get", "k", "--curl", "--curl=x"],
+            ["list", "a", "--start", "b"],
+            ["list", "--count", "--limit", "1"],
+            ["list", "--count", "--reverse"],
+            ["list", "--limit", "10001", "-o", "json"],
+            ["list", "--limit", "0"],
+            ["list", "--separator", ""],
+            ["list", "-z", "-o", "json"],
+            ["list", "a", "b"],
+            ["export", "-o", "table"],
+            ["export", "--revision", "x"],
+            ["import"],
+            ["txn", "a", "b"],
+            ["compact"],
+            ["completion"],
+            ["delete"],
             ["status", "--json", "-o", "raw"],
             ["server", "--endpoints", "a:1", "0", "list"],
             ["server", "-1", "list"],

@@ -8,6 +8,7 @@ import unittest
 
 from cli_case import VESPER, Cli
 from fake_server import problem, refused_url, reply
+from store_stand_in import Store
 
 PUT_REPLY = {"key": "name", "revision": 7, "create_revision": 5, "version": 2}
 SECONDS = 30
@@ -90,6 +91,33 @@ class Streams(Cli):
             (["--help"], 0, True),
             (["put", "--help"], 0, True),
             (["--version"], 0, True),
+            *self.many_keys(short, down, unknown),
+        ]
+
+    def many_keys(self, short, down, unknown):
+        """The part of the table about many keys."""
+        chosen = self.fake(reply(200, {"succeeded": False, "results": []})).url
+        store = Store()
+        store.put(b"k", b"v")
+        stored = self.fake(store).url
+        lines = os.path.join(self.folder.name, "lines")
+        with open(lines, "wb") as file:
+            file.write(b'{"key":"k","value":"v"}\n')
+        return [
+            (["list", *short, stored], 0, True),
+            (["list", "-o", "table", *short, stored], 0, True),
+            (["list", *short, down], 5, False),
+            (["txn", lines, *short, chosen], 4, True),
+            (["txn", lines, *short, unknown], 6, False),
+            (["export", *short, stored], 0, True),
+            (["export", *short, down], 5, False),
+            (["import", lines, *short, stored], 0, True),
+            (["import", lines, "-o", "json", *short, stored], 0, True),
+            (["import", lines, *short, down], 5, False),
+            (["delete", "--prefix", "none", *short, stored], 0, True),
+            (["get", "k", "--curl", *short, down], 0, True),
+            (["completion", "bash"], 0, True),
+            (["man"], 0, True),
         ]
 
     def run_with(self, arguments, stdin=subprocess.DEVNULL, stdout=None, stderr=None):
@@ -151,7 +179,7 @@ class Streams(Cli):
             if code == 0 and "--help" not in arguments:
                 with self.subTest(arguments=arguments):
                     _, _, err = self.broken(full, "stdout", arguments)
-                    is_write = arguments[0] in ("put", "delete") or arguments[-1] == "v"
+                    is_write = arguments[0] in ("put", "delete", "import") or arguments[-1] == "v"
                     self.assertEqual("took effect" in err, is_write, err)
 
     def test_a_closed_stdin_is_not_an_empty_value(self):

@@ -6,7 +6,8 @@ import argparse
 import os
 import sys
 
-import cases_disks  # noqa: F401  (importing registers the cases)
+import cases_cli  # noqa: F401  (importing registers the cases)
+import cases_disks  # noqa: F401
 import cases_faults  # noqa: F401
 import cases_handover  # noqa: F401
 import cases_identity  # noqa: F401
@@ -21,8 +22,8 @@ import cases_snapshots  # noqa: F401
 import world
 from runner import CASES, SKIPPED, run
 
-GROUPS = ['disks', 'faults', 'handover', 'identity', 'lists', 'once', 'overload', 'partitions',
-          'reads', 'rolling', 'serving', 'snapshots']
+GROUPS = ['cli', 'disks', 'faults', 'handover', 'identity', 'lists', 'once', 'overload',
+          'partitions', 'reads', 'rolling', 'serving', 'snapshots']
 IN_A_WORLD = {'disks', 'handover', 'partitions'}  # these need namespaces and mounts (world.py)
 
 

@@ -150,3 +150,36 @@ TEST_CASE("a value is taken as it is, or is the content of an RFC 8941 string") 
                           "\"a\tb\"", "\"\x7f\"", "\"\xc3\xa9\""})
     CHECK_FALSE(unquote(bad));
 }
+
+TEST_CASE("a media type has the weight that the Accept lists give it") {
+  const auto weight = [](std::initializer_list<std::string_view> lists) {
+    Fields fields;
+    fields.add({"Content-Type", "a/b"});
+    for (const std::string_view list : lists) fields.add({"accept", list});
+    return accept_weight(fields, "a/b");
+  };
+  CHECK(weight({}) == std::nullopt);
+  CHECK(weight({""}) == std::nullopt);
+  CHECK(weight({"*/*"}) == std::nullopt);
+  CHECK(weight({"a/*"}) == std::nullopt);
+  CHECK(weight({"a/bc"}) == std::nullopt);
+  CHECK(weight({"a/b"}) == 1000);
+  CHECK(weight({"c/d, A/B"}) == 1000);
+  CHECK(weight({"c/d", "a/b"}) == 1000);
+  CHECK(weight({"a/b;q=0.5"}) == 500);
+  CHECK(weight({"c/d;q=1,a/b ; level=1 ; Q=0.001 , */*"}) == 1);
+  CHECK(weight({"a/b;q=0"}) == 0);
+  CHECK(weight({"a/b;q=1."}) == 1000);
+  CHECK(weight({"a/b;q=1.000"}) == 1000);
+  for (const std::string_view bad : {"a/b;q=", "a/b;q=2", "a/b;q=1.001", "a/b;q=0.1234", "a/b;q=-1",
+                                     "a/b;q=0,5", "a/b;q=.5", "a/b;q=0.x"})
+    CHECK(weight({bad}).value_or(0) == 0);
+}
+
+TEST_CASE("a Content-Type names its media type in any case and with any parameters") {
+  CHECK(is_media_type("application/x-ndjson", "application/x-ndjson"));
+  CHECK(is_media_type("Application/X-NDJSON ; charset=utf-8", "application/x-ndjson"));
+  for (const std::string_view other :
+       {"", "application/json", "application/x-ndjsonx", "x;application/x-ndjson"})
+    CHECK_FALSE(is_media_type(other, "application/x-ndjson"));
+}

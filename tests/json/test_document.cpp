@@ -63,6 +63,12 @@ TEST_CASE("the error about a repeated member names its path") {
             .field == "then[3].put.ttl");
   CHECK(refused(R"([[{"a":{},"\u0061":{}}]])").field == "[0][0].a");
   CHECK(refused(R"({"a":1,"a":2})").code == json::Problem::Code::invalid_field);
+  CHECK(refused(R"({"a":{"":1,"":2}})").field == R"(a."")");
+  // The problem is short, however long the name is.
+  const std::string name(1000, 'n');
+  const std::string twins = "{\"" + name + "\":1,\"" + name + "\":2}";
+  CHECK(refused(twins).field == name.substr(0, 80) + "...");
+  CHECK(refused("{\"" + name + "\":" + twins + "}").field.size() == 2 * 83 + 1);
 }
 
 TEST_CASE("depth, values and bytes are limited") {

@@ -1,5 +1,7 @@
 #include <doctest/doctest.h>
 
+#include <algorithm>
+
 #include "json/text.hpp"
 
 using namespace vesper;
@@ -28,6 +30,31 @@ TEST_CASE("well-formed UTF-8 is exactly what RFC 3629 allows, at every alignment
       const std::string tail(after, 'y');
       for (const auto& text : good) CHECK(json::is_utf8(head + text + tail));
       for (const auto& text : bad) CHECK_FALSE(json::is_utf8(head + text + tail));
+    }
+  }
+}
+
+TEST_CASE("the search for what a string escapes finds each byte at each place") {
+  const auto escaped = [](unsigned char c) { return c < 0x20 || c == '"' || c == '\\'; };
+  for (std::size_t size = 0; size < 34; ++size) {
+    const std::string clean(size, 'x');
+    CHECK(json::unescaped_prefix(clean) == size);
+    CHECK(json::plain_prefix(clean) == size);
+    for (std::size_t at = 0; at < size; ++at) {
+      for (int c = 0; c < 256; ++c) {
+        std::string text = clean;
+        text[at] = static_cast<char>(c);
+        const auto byte = static_cast<unsigned char>(c);
+        const std::size_t unescaped = escaped(byte) ? at : size;
+        const std::size_t plain = escaped(byte) || byte >= 0x80 ? at : size;
+        if (json::unescaped_prefix(text) != unescaped || json::plain_prefix(text) != plain)
+          FAIL("byte ", c, " at ", at, " of ", size);
+        // Of two such bytes, the first one counts.
+        text.back() = '\n';
+        if (at + 1 < size && (json::unescaped_prefix(text) != std::min(unescaped, size - 1) ||
+                              json::plain_prefix(text) != std::min(plain, size - 1)))
+          FAIL("byte ", c, " at ", at, " of ", size, " before a line feed");
+      }
     }
   }
 }

@@ -1,6 +1,7 @@
 #include <doctest/doctest.h>
 
 #include "json/request.hpp"
+#include "json/text.hpp"
 #include "json/writer.hpp"
 
 using namespace vesper;
@@ -56,6 +57,55 @@ TEST_CASE("bytes that are not UTF-8 become a member with another name") {
   w.number(18446744073709551615u);
   w.end_object();
   CHECK(out == R"({"key":"a","value_base64":"//4=","n":18446744073709551615})");
+}
+
+TEST_CASE("a member of bytes is the same text whatever its size and content") {
+  // A naive writer of the same form.
+  const auto expected = [](const std::string& bytes) {
+    std::string out = "{\"v";
+    if (!json::is_utf8(bytes)) {
+      out += "_base64\":\"";
+      json::append_base64(out, bytes);
+    } else {
+      out += "\":\"";
+      for (const char c : bytes) {
+        if (c == '"' || c == '\\') out += '\\', out += c;
+        else if (c == '\n') out += "\\n";
+        else if (c == '\x01') out += "\\u0001";
+        else out += c;
+      }
+    }
+    return out + "\",\"n\":1}";
+  };
+  const std::string pieces[] = {
+      "x", "\"", "\\", "\n", "\x01", "\x7f", "\xc3\xa4", "\xf0\x9f\x98\x80", "\xff", "\xe2\x82"};
+  for (std::size_t before = 0; before < 20; ++before) {
+    for (const std::string& first : pieces) {
+      for (const std::string& second : pieces) {
+        const std::string bytes =
+            std::string(before, 'a') + first + "bc" + second + std::string(before / 2, 'd');
+        std::string out;
+        json::Writer w(out);
+        w.begin_object();
+        w.bytes_member("v", bytes);
+        w.member("n", 1u);
+        w.end_object();
+        CHECK(out == expected(bytes));
+      }
+    }
+  }
+}
+
+TEST_CASE("a name that is no literal is escaped") {
+  std::string out;
+  json::Writer w(out);
+  w.begin_object();
+  w.key(std::string_view("a\"b"));
+  w.number(1);
+  w.key(std::string_view("c"));
+  w.number(2);
+  w.end_object();
+  CHECK(out == "{\"a\\\"b\":1,\"c\":2}");
 }
 
 TEST_CASE("a member is written as its name and its value, of any kind") {

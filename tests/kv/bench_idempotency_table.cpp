@@ -43,12 +43,13 @@ int main() {
   for (std::size_t i = 0; i < 2 * kWrites; ++i) tokens.push_back(token(i));
   std::vector<SharedBytes> plain(kWrites), keyed(2 * kWrites);
   measure("encode, without a token", kWrites, [&](std::size_t i) {
-    plain[i] = SharedBytes::copy_of(kv::encode_put(keys[i % kKeys], value, false, {}));
+    plain[i] =
+        SharedBytes::copy_of(kv::encode_put(keys[i % kKeys], value, kv::ValueForm::bytes, {}));
   });
   measure("encode, with a token and a fingerprint", 2 * kWrites, [&](std::size_t i) {
     const std::string& key = keys[i % kKeys];
     const kv::IdempotencyKey id{tokens[i], kv::fingerprint_of("PUT", "/kv/" + key, {}, value)};
-    keyed[i] = SharedBytes::copy_of(kv::encode_put(key, value, false, {}, id));
+    keyed[i] = SharedBytes::copy_of(kv::encode_put(key, value, kv::ValueForm::bytes, {}, id));
   });
 
   kv::Store store;

@@ -9,6 +9,13 @@ using namespace vesper::kv;
 
 namespace {
 
+const Single& single_of(const Command& command) {
+  return std::get<Single>(command.body);
+}
+const Put& put_of(const Command& command) {
+  return std::get<Put>(single_of(command).operation);
+}
+
 Conditions both() {
   Conditions conditions;
   conditions.if_match = Match{false, {7, 9}};
@@ -23,14 +30,14 @@ Result<Command> decode(std::string_view bytes) {
 }  // namespace
 
 TEST_CASE("a put comes back from its byte form unchanged") {
-  const std::string bytes = encode_put(std::string_view("a\0b", 3), "value", true, both());
+  const std::string bytes =
+      encode_put(std::string_view("a\0b", 3), "value", ValueForm::json, both());
   const auto command = decode(bytes);
   REQUIRE(command.ok());
-  CHECK(command->op == Op::put);
-  CHECK(command->json);
-  CHECK(command->conditions == both());
-  CHECK(command->key.view() == std::string_view("a\0b", 3));
-  CHECK(command->value.view() == "value");
+  CHECK(put_of(*command).json);
+  CHECK(single_of(*command).conditions == both());
+  CHECK(put_of(*command).key.view() == std::string_view("a\0b", 3));
+  CHECK(put_of(*command).value.view() == "value");
 }
 
 TEST_CASE("a remove comes back from its byte form unchanged") {
@@ -38,29 +45,31 @@ TEST_CASE("a remove comes back from its byte form unchanged") {
   conditions.if_match = Match{};
   const auto command = decode(encode_remove("k", conditions));
   REQUIRE(command.ok());
-  CHECK(command->op == Op::remove);
-  CHECK_FALSE(command->json);
-  CHECK(command->conditions == conditions);
-  CHECK(command->key.view() == "k");
-  CHECK(command->value.empty());
+  CHECK(single_of(*command).conditions == conditions);
+  const auto& remove = std::get<Delete>(single_of(*command).operation);
+  CHECK(remove.range == KeyRange::of_key("k"));
+  CHECK(remove.prev == Prev::omit);
 }
 
 TEST_CASE("the byte form matches the documentation") {
-  CHECK(encode_put("k", "vw", true, {}) ==
-        std::string("\x01\x01\x01\x01\x00k\x02\x00\x00\x00vw", 12));
+  CHECK(encode_put("k", "vw", ValueForm::json, {}) ==
+        std::string("\x02\x01\x00\x01\x01\0\0\0\0\0\0\0\0\x01\x00k\x02\x00\x00\x00vw", 22));
   Conditions conditions;
   conditions.if_match = Match{false, {5}};
   conditions.if_none_match = Match{true, {}};
   CHECK(encode_remove("k", conditions) ==
-        std::string("\x01\x02\x06\x00\x01\x05\0\0\0\0\0\0\0\x01\x00\x01\x00k", 18));
+        std::string("\x02\x01\x03\x00\x01\x05\0\0\0\0\0\0\0\x01\x00\x04\x00\x01\x00k\x02\x00k\x00",
+                    24));
+  CHECK(encode(Compact{258}) == std::string("\x02\x03\x00\x02\x01\0\0\0\0\0\0", 11));
+  CHECK(encode(SetQuota{true}) == std::string("\x02\x04\x00\x01", 4));
 }
 
 TEST_CASE("the byte form of an idempotency key and its fingerprint matches the documentation") {
   const IdempotencyKey id{"to", {0x0102, 0x0304}};
-  const std::string bytes = encode_put("k", "v", false, {}, id);
-  CHECK(bytes ==
-        std::string("\x01\x01\x08\x02to\x02\x01\0\0\0\0\0\0\x04\x03\0\0\0\0\0\0\x01\0k\x01\0\0\0v",
-                    30));
+  const std::string bytes = encode(Compact{1}, id);
+  CHECK(bytes == std::string("\x02\x03\x04\x02to\x02\x01\0\0\0\0\0\0\x04\x03\0\0\0\0\0\0"
+                             "\x01\0\0\0\0\0\0\0",
+                             30));
   const auto command = decode(bytes);
   REQUIRE(command.ok());
   CHECK(command->has_idempotency_key);
@@ -100,17 +109,109 @@ TEST_CASE("a fingerprint covers every part of the request, and never changes") {
 }
 
 TEST_CASE("key and value share the payload's buffer") {
-  const auto payload = SharedBytes::copy_of(encode_put("key", "value", false, {}));
+  const auto payload = SharedBytes::copy_of(encode_put("key", "value", ValueForm::bytes, {}));
   const auto command = decode_command(payload);
   REQUIRE(command.ok());
-  CHECK(command->key.data() >= payload.data());
-  CHECK(command->value.data() + command->value.size() == payload.data() + payload.size());
+  const Put& put = put_of(*command);
+  CHECK(put.key.data() >= payload.data());
+  CHECK(put.value.data() + put.value.size() == payload.data() + payload.size());
+}
+
+namespace {
+
+SharedBytes bytes_of(std::string_view text) {
+  return SharedBytes::copy_of(text);
+}
+
+// Every operation, with every field set to something of its own.
+Transaction everything(std::size_t depth) {
+  Transaction transaction;
+  transaction.compares.push_back(
+      {KeyRange::of_key("c"), Compare::Target::version, Compare::Op::less, 77, {}});
+  transaction.compares.push_back({KeyRange::of_prefix("d/"), Compare::Target::value,
+                                  Compare::Op::not_equal, 0, bytes_of("held")});
+  transaction.compares.push_back(
+      {KeyRange::all(), Compare::Target::exists, Compare::Op::greater, 1, {}});
+  Put put;
+  put.key = bytes_of("p");
+  put.keep_value = put.keep_lease = true;
+  put.lease = 1234567890123456789u;
+  put.prev = Prev::include;
+  transaction.then.emplace_back(std::move(put));
+  transaction.then.emplace_back(Get{bytes_of("g"), 9});
+  GetRange get;
+  get.query = {KeyRange{"from", "to"}, 11, 12, Order::descending, Content::keys, "/", 3};
+  transaction.then.emplace_back(std::move(get));
+  transaction.then.emplace_back(Delete{KeyRange::of_prefix("x"), Prev::include});
+  transaction.otherwise.emplace_back(Modify{Modify::Kind::increment, bytes_of("n"), INT64_MIN, {}});
+  transaction.otherwise.emplace_back(
+      Modify{Modify::Kind::append, bytes_of("a"), 0, bytes_of("suffix")});
+  transaction.otherwise.emplace_back(Restore{bytes_of("r"), 5});
+  if (depth > 1)
+    transaction.otherwise.emplace_back(
+        Nested{std::make_unique<Transaction>(everything(depth - 1))});
+  return transaction;
+}
+
+}  // namespace
+
+TEST_CASE("a transaction with every operation comes back from its byte form unchanged") {
+  const std::string bytes = encode(everything(kMaxDepth));
+  const auto command = decode(bytes);
+  REQUIRE(command.ok());
+  const auto& transaction = std::get<Transaction>(command->body);
+  CHECK(encode(transaction) == bytes);
+  REQUIRE(transaction.compares.size() == 3);
+  CHECK(transaction.compares[0].number == 77);
+  CHECK(transaction.compares[1].value.view() == "held");
+  CHECK(transaction.compares[1].range == KeyRange::of_prefix("d/"));
+  CHECK(transaction.compares[2].target == Compare::Target::exists);
+  const auto& put = std::get<Put>(transaction.then[0]);
+  CHECK((put.keep_value && put.keep_lease && put.prev == Prev::include && !put.json));
+  CHECK(put.lease == 1234567890123456789u);
+  const RangeQuery& query = std::get<GetRange>(transaction.then[2]).query;
+  CHECK(query.range == KeyRange{"from", "to"});
+  CHECK((query.revision == 11 && query.limit == 12 && query.order == Order::descending));
+  CHECK((query.content == Content::keys && query.separator == "/" && query.prefix_size == 3));
+  CHECK(std::get<Modify>(transaction.otherwise[0]).operand == INT64_MIN);
+  CHECK(std::get<Modify>(transaction.otherwise[1]).suffix.view() == "suffix");
+  CHECK(std::get<Restore>(transaction.otherwise[2]).revision == 5);
+}
+
+TEST_CASE("a transaction is refused if it is nested too deeply or has too many parts") {
+  CHECK(decode(encode(everything(kMaxDepth + 1))).error().what ==
+        "command: transactions are nested deeper than 8");
+  Transaction many;
+  for (std::size_t i = 0; i < kMaxOperations; ++i) many.then.emplace_back(Get{bytes_of("k"), 0});
+  CHECK(decode(encode(many)).ok());
+  many.otherwise.emplace_back(Get{bytes_of("k"), 0});
+  CHECK(decode(encode(many)).error().what == "command: too many operations");
+  Transaction compares;
+  compares.compares.resize(kMaxCompares);
+  CHECK(decode(encode(compares)).ok());
+  Transaction inside;
+  inside.compares.resize(1);
+  compares.then.emplace_back(Nested{std::make_unique<Transaction>(std::move(inside))});
+  CHECK(decode(encode(compares)).error().what == "command: too many compares");
+}
+
+TEST_CASE("conditions stand only before a write of one key") {
+  CHECK(decode(encode(both(), Restore{bytes_of("k"), 2})).ok());
+  CHECK(decode(encode(both(), Modify{Modify::Kind::max, bytes_of("k"), 2, {}})).ok());
+  for (const std::string& bytes :
+       {encode(both(), Get{bytes_of("k"), 0}), encode(both(), GetRange{}),
+        encode(both(), Delete{KeyRange::of_prefix("k"), Prev::omit})})
+    CHECK(decode(bytes).error().what == "command: conditions belong to a write of one key");
+  std::string quota = encode(Compact{1}, IdempotencyKey{"t", {}});
+  quota[1] = 4;
+  CHECK(decode(quota).error().what == "command: a quota has no idempotency key");
 }
 
 TEST_CASE("a truncated command is refused, and so is one with trailing bytes") {
   for (const std::string& bytes :
-       {encode_put("key", "value", false, both()), encode_remove("key", both()),
-        encode_put("key", "value", false, both(), IdempotencyKey{"token", {1, 2}})}) {
+       {encode_put("key", "value", ValueForm::bytes, both()), encode_remove("key", both()),
+        encode_put("key", "value", ValueForm::bytes, both(), IdempotencyKey{"token", {1, 2}}),
+        encode(everything(3)), encode(Compact{7}), encode(SetQuota{false})}) {
     for (std::size_t size = 0; size < bytes.size(); ++size) {
       CAPTURE(size);
       CHECK_FALSE(decode(std::string_view(bytes).substr(0, size)).ok());
@@ -120,49 +221,46 @@ TEST_CASE("a truncated command is refused, and so is one with trailing bytes") {
 }
 
 TEST_CASE("the error about an unknown version names it") {
-  std::string bytes = encode_put("k", "v", false, {});
-  bytes[0] = 2;
+  std::string bytes = encode_put("k", "v", ValueForm::bytes, {});
+  bytes[0] = 1;
   const auto command = decode(bytes);
   REQUIRE_FALSE(command.ok());
-  CHECK(command.error().what == "command: version 2 is unknown; this build knows 1");
+  CHECK(command.error().what == "command: version 1 is unknown; this build knows 2");
 }
 
-TEST_CASE("unknown operations and flags are refused, never skipped") {
-  for (const char op : {'\0', '\x03', '\xff'}) {
-    std::string bytes = encode_put("k", "v", false, {});
-    bytes[1] = op;
-    CHECK_FALSE(decode(bytes).ok());
-  }
-  for (int bit = 4; bit < 8; ++bit) {
-    std::string bytes = encode_put("k", "v", false, {});
-    bytes[2] = static_cast<char>(1 << bit);
-    CHECK_FALSE(decode(bytes).ok());
-  }
-  std::string marked = encode_remove("k", {});
-  marked[2] = 1;
-  CHECK_FALSE(decode(marked).ok());
+TEST_CASE("unknown kinds, operations and flags are refused, never skipped") {
+  const std::string put = encode_put("k", "v", ValueForm::bytes, {});
+  const auto refused_with = [&](std::size_t at, char byte) {
+    std::string bytes = put;
+    bytes[at] = byte;
+    return !decode(bytes).ok();
+  };
+  for (const char kind : {'\0', '\x05', '\xff'}) CHECK(refused_with(1, kind));
+  for (const char operation : {'\0', '\x07', '\x08', '\xff'}) CHECK(refused_with(3, operation));
+  for (int bit = 3; bit < 8; ++bit) CHECK(refused_with(2, static_cast<char>(1 << bit)));
+  for (int bit = 4; bit < 8; ++bit) CHECK(refused_with(4, static_cast<char>(1 << bit)));
 }
 
 TEST_CASE("lengths above their bounds are refused") {
-  std::string head = encode_put("k", "", false, {});
+  std::string head = encode_put("k", "", ValueForm::bytes, {});
   SUBCASE("the key is empty") {
-    head[3] = 0;
+    head[13] = 0;
     CHECK(decode(head).error().what == "command: a key of 0 bytes, expected 1 to 4096");
   }
   SUBCASE("the key has 4097 bytes") {
-    head[3] = 1;
-    head[4] = 16;
+    head[13] = 1;
+    head[14] = 16;
     CHECK(decode(head + std::string(4097, 'x')).error().what ==
           "command: a key of 4097 bytes, expected 1 to 4096");
   }
   SUBCASE("the value claims 4 GiB") {
-    for (std::size_t i = 6; i < 10; ++i) head[i] = '\xff';
+    for (std::size_t i = 16; i < 20; ++i) head[i] = '\xff';
     CHECK_FALSE(decode(head).ok());
   }
   SUBCASE("a plain value is above 8 MiB, which a JSON value may be") {
-    std::string bytes = encode_put("k", std::string(kMaxValue + 1, 'x'), true, {});
+    std::string bytes = encode_put("k", std::string(kMaxValue + 1, 'x'), ValueForm::json, {});
     CHECK(decode(bytes).ok());
-    bytes[2] = 0;
+    bytes[4] = 0;
     CHECK_FALSE(decode(bytes).ok());
   }
 }
@@ -182,12 +280,20 @@ TEST_CASE("a condition with more than 16 revisions, or with any and a list, is r
 }
 
 TEST_CASE("decoding flipped bytes returns a result and never reads out of bounds") {
-  const std::string bytes = encode_put("key", "value", true, both());
-  for (std::size_t at = 0; at < bytes.size(); ++at)
-    for (int bit = 0; bit < 8; ++bit) {
-      std::string damaged = bytes;
-      damaged[at] = static_cast<char>(damaged[at] ^ (1 << bit));
-      const auto command = decode(damaged);
-      if (command.ok()) CHECK(command->key.size() + command->value.size() < damaged.size());
-    }
+  for (const std::string& bytes : {encode_put("key", "value", ValueForm::json, both()),
+                                   encode(everything(2), IdempotencyKey{"t", {1, 2}})})
+    for (std::size_t at = 0; at < bytes.size(); ++at)
+      for (int bit = 0; bit < 8; ++bit) {
+        std::string damaged = bytes;
+        damaged[at] = static_cast<char>(damaged[at] ^ (1 << bit));
+        const auto command = decode(damaged);
+        if (!command.ok()) continue;
+        // Every command has exactly one byte form.
+        if (const auto* transaction = std::get_if<Transaction>(&command->body))
+          CHECK(encode(*transaction, command->has_idempotency_key
+                                         ? std::optional(IdempotencyKey{
+                                               std::string(command->idempotency_key.view()),
+                                               command->fingerprint})
+                                         : std::nullopt) == damaged);
+      }
 }

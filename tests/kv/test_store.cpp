@@ -5,22 +5,21 @@
 
 #include "base/prng.hpp"
 #include "kv/store.hpp"
+#include "kv/store_helpers.hpp"
 
 using namespace vesper;
 using namespace vesper::kv;
 using Kind = WriteResult::Kind;
+using test::if_absent;
+using test::if_exists;
+using test::is_put;
+using test::run;
 
 namespace {
 
-WriteResult run(Store& store, const std::string& bytes) {
-  const auto result = store.apply(SharedBytes::copy_of(bytes), LogTime());
-  REQUIRE(result.ok());
-  return *result;
-}
-
 WriteResult put(Store& store, std::string_view key, std::string_view value,
-                const Conditions& conditions = {}, bool json = false) {
-  return run(store, encode_put(key, value, json, conditions));
+                const Conditions& conditions = {}, ValueForm form = ValueForm::bytes) {
+  return run(store, encode_put(key, value, form, conditions));
 }
 
 WriteResult remove(Store& store, std::string_view key, const Conditions& conditions = {}) {
@@ -39,22 +38,16 @@ Conditions if_none_match(std::vector<std::uint64_t> revisions) {
   return conditions;
 }
 
-Conditions if_exists() {
-  Conditions conditions;
-  conditions.if_match = Match{true, {}};
-  return conditions;
-}
-
-Conditions if_absent() {
-  Conditions conditions;
-  conditions.if_none_match = Match{true, {}};
-  return conditions;
-}
-
-bool same(const WriteResult& a, const WriteResult& b) {
-  return a.kind == b.kind && a.revision == b.revision && a.create_revision == b.create_revision &&
-         a.version == b.version && a.current_revision == b.current_revision &&
-         a.replayed == b.replayed;
+// A result in one line: what happened, then its numbers.
+std::string show(const WriteResult& result) {
+  const auto number = [](std::uint64_t n) { return " " + std::to_string(n); };
+  if (result.kind == Kind::precondition_failed)
+    return "failed" + number(result.revision) + " current" + number(result.current_revision);
+  if (!result.is_done()) return "refused" + number(static_cast<std::uint64_t>(result.kind));
+  if (const auto* done = test::put_in(result))
+    return "put" + number(result.revision) + number(done->create_revision) + number(done->version);
+  return "deleted" + number(std::get<DeleteResult>(result.result).deleted) + " at" +
+         number(result.revision);
 }
 
 }  // namespace
@@ -63,23 +56,23 @@ TEST_CASE("an empty store is at revision 1 and the first write makes 2") {
   Store store;
   CHECK(store.revision() == 1);
   CHECK(store.find("name") == nullptr);
-  CHECK(same(put(store, "name", "Kyle"), {Kind::put, 2, 2, 1, 2}));
+  CHECK(show(put(store, "name", "Kyle")) == "put 2 2 1");
   CHECK(store.revision() == 2);
   REQUIRE(store.find("name") != nullptr);
-  CHECK(store.find("name")->value.view() == "Kyle");
+  CHECK(store.find("name")->value() == "Kyle");
 }
 
 TEST_CASE("a put of the same bytes increments the revision") {
   Store store;
   put(store, "a", "x");
-  CHECK(same(put(store, "a", "x"), {Kind::put, 3, 2, 2, 3}));
+  CHECK(show(put(store, "a", "x")) == "put 3 2 2");
 }
 
 TEST_CASE("a delete of an absent key changes nothing") {
   Store store;
   put(store, "a", "x");
   const Id128 before = store.digest();
-  CHECK(same(remove(store, "b"), {Kind::absent, 2, 0, 0, 0}));
+  CHECK(show(remove(store, "b")) == "deleted 0 at 2");
   CHECK(store.revision() == 2);
   CHECK(store.digest() == before);
 }
@@ -88,61 +81,63 @@ TEST_CASE("a deleted key that is created again has version 1 and a new create_re
   Store store;
   put(store, "a", "x");
   put(store, "a", "y");
-  CHECK(same(remove(store, "a"), {Kind::removed, 4, 0, 0, 0}));
+  CHECK(show(remove(store, "a")) == "deleted 1 at 4");
   CHECK(store.find("a") == nullptr);
   CHECK(store.size() == 0);
   CHECK(store.bytes() == 0);
-  CHECK(same(put(store, "a", "z"), {Kind::put, 5, 5, 1, 5}));
+  CHECK(show(put(store, "a", "z")) == "put 5 5 1");
 }
 
 TEST_CASE("the last put decides whether a value is JSON") {
   Store store;
-  put(store, "a", "[1]", {}, true);
-  CHECK(store.find("a")->json);
+  put(store, "a", "[1]", {}, ValueForm::json);
+  CHECK(store.find("a")->json());
   put(store, "a", "[1]");
-  CHECK_FALSE(store.find("a")->json);
+  CHECK_FALSE(store.find("a")->json());
 }
 
 TEST_CASE("If-Match holds for the named revisions of a key that exists") {
   Store store;
   put(store, "a", "x");
   put(store, "b", "x");
-  CHECK(same(put(store, "a", "y", if_match({3})), {Kind::precondition_failed, 3, 0, 0, 2}));
-  CHECK(store.find("a")->value.view() == "x");
-  CHECK(put(store, "a", "y", if_match({9, 2})).kind == Kind::put);
-  CHECK(put(store, "a", "z", if_exists()).kind == Kind::put);
-  CHECK(same(put(store, "c", "x", if_exists()), {Kind::precondition_failed, 5, 0, 0, 0}));
+  CHECK(show(put(store, "a", "y", if_match({3}))) == "failed 3 current 2");
+  CHECK(store.find("a")->value() == "x");
+  CHECK(is_put(put(store, "a", "y", if_match({9, 2}))));
+  CHECK(is_put(put(store, "a", "z", if_exists())));
+  CHECK(show(put(store, "c", "x", if_exists())) == "failed 5 current 0");
   CHECK(put(store, "a", "x", if_match({})).kind == Kind::precondition_failed);
 }
 
 TEST_CASE("a DELETE of an absent key with If-Match fails, with If-None-Match it does nothing") {
   Store store;
-  CHECK(same(remove(store, "a", if_exists()), {Kind::precondition_failed, 1, 0, 0, 0}));
-  CHECK(same(remove(store, "a", if_match({2})), {Kind::precondition_failed, 1, 0, 0, 0}));
-  CHECK(same(remove(store, "a", if_absent()), {Kind::absent, 1, 0, 0, 0}));
+  CHECK(show(remove(store, "a", if_exists())) == "failed 1 current 0");
+  CHECK(show(remove(store, "a", if_match({2}))) == "failed 1 current 0");
+  CHECK(show(remove(store, "a", if_absent())) == "deleted 0 at 1");
 }
 
 TEST_CASE("If-None-Match holds for absent keys and other revisions") {
   Store store;
-  CHECK(put(store, "a", "x", if_absent()).kind == Kind::put);
-  CHECK(same(put(store, "a", "y", if_absent()), {Kind::precondition_failed, 2, 0, 0, 2}));
+  CHECK(is_put(put(store, "a", "x", if_absent())));
+  CHECK(show(put(store, "a", "y", if_absent())) == "failed 2 current 2");
   CHECK(put(store, "a", "y", if_none_match({2, 3})).kind == Kind::precondition_failed);
-  CHECK(put(store, "a", "y", if_none_match({3})).kind == Kind::put);
-  CHECK(put(store, "b", "y", if_none_match({2})).kind == Kind::put);
-  CHECK(put(store, "a", "y", if_none_match({})).kind == Kind::put);
+  CHECK(is_put(put(store, "a", "y", if_none_match({3}))));
+  CHECK(is_put(put(store, "b", "y", if_none_match({2}))));
+  CHECK(is_put(put(store, "a", "y", if_none_match({}))));
 }
 
 TEST_CASE("both conditions must hold, and If-Match is evaluated first") {
-  Item item;
-  item.revision = 7;
+  VersionFields fields;
+  fields.revision = 7;
+  const VersionRef version = Version::make("k", std::string_view("v"), fields);
+  const Version* item = version.get();
   Conditions conditions = if_match({7});
   conditions.if_none_match = Match{false, {7}};
-  CHECK(evaluate(conditions, &item) == Verdict::if_none_match_failed);
+  CHECK(evaluate(conditions, item) == Verdict::if_none_match_failed);
   conditions.if_match = Match{false, {8}};
-  CHECK(evaluate(conditions, &item) == Verdict::if_match_failed);
+  CHECK(evaluate(conditions, item) == Verdict::if_match_failed);
   conditions.if_match = Match{true, {}};
   conditions.if_none_match = Match{false, {8}};
-  CHECK(evaluate(conditions, &item) == Verdict::holds);
+  CHECK(evaluate(conditions, item) == Verdict::holds);
   CHECK(evaluate(conditions, nullptr) == Verdict::if_match_failed);
 }
 
@@ -150,7 +145,7 @@ TEST_CASE("a command that cannot be decoded is an error and changes nothing") {
   Store store;
   put(store, "a", "x");
   const Id128 before = store.digest();
-  CHECK_FALSE(store.apply(SharedBytes::copy_of("\x02\x01\x00"), LogTime()).ok());
+  CHECK_FALSE(store.apply(SharedBytes::copy_of("\x03\x01\x00"), LogTime()).ok());
   CHECK_FALSE(store.apply(SharedBytes(), LogTime()).ok());
   CHECK(store.revision() == 2);
   CHECK(store.digest() == before);
@@ -162,7 +157,8 @@ TEST_CASE("keys are any bytes, in the order of unsigned bytes") {
        {std::string("\xff"), std::string("a"), std::string("\0", 1), std::string("a\0", 2)})
     put(store, key, "x");
   std::string order;
-  store.for_each([&](std::string_view key, const Item&) { order.append(key).append("|"); });
+  for (auto at = store.keyspace().tree().first(); !at.at_end(); at.next())
+    order.append(at.slot().key()).append("|");
   CHECK(order == std::string("\0|a|a\0|\xff|", 9));
 }
 
@@ -173,7 +169,7 @@ TEST_CASE("the digest covers every field and does not depend on the order of the
   put(b, "x", "2");
   CHECK(b.digest() != one);  // the value
   Store marked;
-  put(marked, "x", "1", {}, true);
+  put(marked, "x", "1", {}, ValueForm::json);
   CHECK(marked.digest() != one);  // the mark
   Store other;
   put(other, "y", "1");
@@ -193,37 +189,72 @@ TEST_CASE("the digest covers every field and does not depend on the order of the
 TEST_CASE("a digest is the same on every machine and never changes") {
   Store store;
   put(store, "name", "Kyle Chard");
-  CHECK(to_hex(store.digest()) == "d51aeb2c392ea752fb6aa93b157ae734");
+  CHECK(to_hex(store.digest()) == "0df12fd7de025d95dade61c87e766d0b");
 }
 
-TEST_CASE("an entry that came alone is shared, not copied") {
+TEST_CASE("a large value that came alone is shared, not copied") {
   Store store;
-  const auto payload = SharedBytes::copy_of(encode_put("a", std::string(5000, 'x'), false, {}));
+  const auto payload = SharedBytes::copy_of(
+      encode_put("a", std::string(Version::kInline + 1, 'x'), ValueForm::bytes, {}));
   REQUIRE(store.apply(payload, LogTime()).ok());
-  CHECK(store.find("a")->value.data() >= payload.data());
-  CHECK(store.find("a")->value.data() < payload.data() + payload.size());
+  CHECK(store.find("a")->value().data() >= payload.data());
+  CHECK(store.find("a")->value().data() < payload.data() + payload.size());
+  // So is one that is kept or restored.
+  Put keep;
+  keep.key = SharedBytes::copy_of("a");
+  keep.keep_value = true;
+  run(store, encode({}, keep));
+  run(store, encode_remove("a", {}));
+  run(store, encode({}, Restore{SharedBytes::copy_of("a"), 2}));
+  CHECK(store.find("a")->value().data() >= payload.data());
+  CHECK(store.find("a")->value().data() < payload.data() + payload.size());
+  CHECK(store.digest() == store.recomputed_digest());
 }
 
-TEST_CASE("a small command does not keep the large batch that contained it alive") {
-  Store store;
-  const std::string bytes = encode_put("a", "small", false, {});
-  const auto batch = SharedBytes::copy_of(bytes + std::string(100'000, 'x'));
-  REQUIRE(store.apply(batch.slice(0, bytes.size()), LogTime()).ok());
-  CHECK(store.find("a")->value.view() == "small");
-  CHECK(store.find("a")->value.buffer_size() < 100);
+TEST_CASE("a value does not keep the large batch that contained it alive") {
+  for (const std::size_t size : {std::size_t{5}, std::size_t{5000}}) {
+    Store store;
+    const std::string bytes = encode_put("a", std::string(size, 's'), ValueForm::bytes, {});
+    const auto batch = SharedBytes::copy_of(bytes + std::string(100'000, 'x'));
+    REQUIRE(store.apply(batch.slice(0, bytes.size()), LogTime()).ok());
+    const std::string_view value = store.find("a")->value();
+    CHECK(value == std::string(size, 's'));
+    CHECK((value.data() < batch.data() || value.data() >= batch.data() + batch.size()));
+    CHECK(store.find("a")->share_value().buffer_size() == size);
+  }
 }
 
-TEST_CASE("an overwritten key does not keep its previous entry alive") {
+TEST_CASE("compaction: the oldest readable revision rises, and the revision stays") {
   Store store;
-  put(store, "a", std::string(1 << 20, 'x'));
-  put(store, "a", "small");
-  store.for_each([](std::string_view key, const Item& item) {
-    CHECK(key == "a");
-    // Key and value are neighbours in one buffer, the small one.
-    CHECK(item.value.data() - key.data() < 100);
-    CHECK(item.value.buffer_size() < 100);
-  });
-  CHECK(store.bytes() == 6);
+  put(store, "a", "1");
+  put(store, "a", "2");
+  run(store, encode_remove("a", {}));
+  const WriteResult done = run(store, encode(Compact{3}));
+  REQUIRE(done.is_done());
+  CHECK(std::get<CompactResult>(done.result).oldest_revision == 3);
+  CHECK(done.revision == 4);
+  CHECK(store.digest() == store.recomputed_digest());
+  // Done already: nothing changes. Below: refused. In the future: refused.
+  const Id128 digest = store.digest();
+  CHECK(run(store, encode(Compact{3})).is_done());
+  const WriteResult below = run(store, encode(Compact{2}));
+  CHECK(below.kind == Kind::compacted);
+  CHECK(below.limit == 3);
+  CHECK(run(store, encode(Compact{5})).kind == Kind::future_revision);
+  CHECK(store.digest() == digest);
+  CHECK(store.keyspace().oldest_revision() == 3);
+}
+
+TEST_CASE("the quota is part of the state: it is in the digest and in snapshots") {
+  Store store;
+  put(store, "a", "1");
+  const Id128 digest = store.digest();
+  CHECK(run(store, encode(SetQuota{true})).is_done());
+  CHECK(store.digest() != digest);
+  CHECK(put(store, "a", "2").kind == Kind::quota_exceeded);
+  CHECK(show(run(store, encode_remove("a", {}))) == "deleted 1 at 3");
+  CHECK(run(store, encode(SetQuota{false})).is_done());
+  CHECK(show(put(store, "a", "2")) == "put 4 4 1");
 }
 
 namespace {
@@ -245,23 +276,24 @@ struct Model {
     return found;
   }
 
-  WriteResult apply(bool is_put, const std::string& key, const std::string& value, bool json,
+  std::string apply(bool is_put, const std::string& key, const std::string& value, bool json,
                     const Conditions& c) {
+    const auto text = [](auto... n) { return ((" " + std::to_string(n)) + ...); };
     const auto at = entries.find(key);
     Entry* old = at == entries.end() ? nullptr : &at->second;
     const bool good = (!c.if_match || names(*c.if_match, old)) &&
                       (!c.if_none_match || !names(*c.if_none_match, old));
-    if (!good) return {Kind::precondition_failed, revision, 0, 0, old ? old->revision : 0};
-    if (!is_put && old == nullptr) return {Kind::absent, revision, 0, 0, 0};
+    if (!good) return "failed" + text(revision) + " current" + text(old ? old->revision : 0);
+    if (!is_put && old == nullptr) return "deleted 0 at" + text(revision);
     ++revision;
     if (!is_put) {
       entries.erase(at);
-      return {Kind::removed, revision, 0, 0, 0};
+      return "deleted 1 at" + text(revision);
     }
     const Entry entry{value, json, revision, old ? old->create_revision : revision,
                       old ? old->version + 1 : 1};
     entries[key] = entry;
-    return {Kind::put, revision, entry.create_revision, entry.version, revision};
+    return "put" + text(revision, entry.create_revision, entry.version);
   }
 };
 
@@ -280,19 +312,16 @@ void check_equal(const Store& store, const Model& model) {
   CHECK(store.size() == model.entries.size());
   CHECK(store.digest() == store.recomputed_digest());
   std::uint64_t bytes = 0;
-  auto expected = model.entries.begin();
-  store.for_each([&](std::string_view key, const Item& item) {
-    REQUIRE(expected != model.entries.end());
-    CHECK(key == expected->first);
-    CHECK(item.value.view() == expected->second.value);
-    CHECK(item.json == expected->second.json);
-    CHECK(item.revision == expected->second.revision);
-    CHECK(item.create_revision == expected->second.create_revision);
-    CHECK(item.version == expected->second.version);
-    CHECK(store.find(key) == &item);
-    bytes += key.size() + item.value.size();
-    ++expected;
-  });
+  for (const auto& [key, expected] : model.entries) {
+    const Version* version = store.find(key);
+    REQUIRE(version != nullptr);
+    CHECK(version->value() == expected.value);
+    CHECK(version->json() == expected.json);
+    CHECK(version->revision() == expected.revision);
+    CHECK(version->create_revision() == expected.create_revision);
+    CHECK(version->version() == expected.version);
+    bytes += key.size() + expected.value.size();
+  }
   CHECK(store.bytes() == bytes);
 }
 
@@ -317,14 +346,15 @@ TEST_CASE("any sequence of commands leaves the store equal to the plain model") 
       if (random.between(0, 3) == 0)
         conditions.if_none_match = random_match(random, model.revision);
       const std::string bytes =
-          is_put ? encode_put(key, value, json, conditions) : encode_remove(key, conditions);
-      const WriteResult expected = model.apply(is_put, key, value, json, conditions);
-      CHECK(same(run(store, bytes), expected));
+          is_put ? encode_put(key, value, json ? ValueForm::json : ValueForm::bytes, conditions)
+                 : encode_remove(key, conditions);
+      const std::string expected = model.apply(is_put, key, value, json, conditions);
+      CHECK(show(run(store, bytes)) == expected);
       // The twin reads the same command out of the middle of a larger buffer.
       const auto batch = SharedBytes::copy_of("head" + bytes + std::string(3000, 't'));
       const auto twins = twin.apply(batch.slice(4, bytes.size()), LogTime());
       REQUIRE(twins.ok());
-      CHECK(same(*twins, expected));
+      CHECK(show(*twins) == expected);
       CHECK(store.digest() == twin.digest());
     }
     check_equal(store, model);

@@ -70,10 +70,10 @@ struct Solo final : node::Transport, node::Clients {
       char key[32];
       std::snprintf(key, sizeof(key), "key-%012llu",
                     static_cast<unsigned long long>(requests++ * 7919 % keys));
-      node->post(node::ClientWrite{
-          {1, requests},
-          SharedBytes::copy_of(kv::encode_put(key, std::string(100, 'v') + key, false, {})),
-          now + seconds(5)});
+      node->post(node::ClientWrite{{1, requests},
+                                   SharedBytes::copy_of(kv::encode_put(
+                                       key, std::string(100, 'v') + key, kv::ValueForm::bytes, {})),
+                                   now + seconds(5)});
     }
     turn();
   }

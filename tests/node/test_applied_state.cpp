@@ -16,7 +16,7 @@ raft::Entry entry(std::uint64_t index, raft::EntryType type, std::string_view pa
 }
 
 raft::Entry put(std::uint64_t index) {
-  return entry(index, raft::EntryType::command, kv::encode_put("k", "v", false, {}));
+  return entry(index, raft::EntryType::command, kv::encode_put("k", "v", kv::ValueForm::bytes, {}));
 }
 
 AppliedState fresh() {

@@ -56,6 +56,7 @@ struct Leader final : node::Transport, node::Clients {
   }
 
   void send(raft::ServerId to, const node::PeerMessage& message, raft::Channel) override {
+    if (std::holds_alternative<node::DigestAsked>(message)) return;
     const auto* own = std::get_if<raft::Message>(&message);
     REQUIRE(own != nullptr);
     if (const auto* vote = std::get_if<raft::VoteRequest>(own)) {
@@ -89,10 +90,10 @@ struct Leader final : node::Transport, node::Clients {
   // Each from a connection of its own.
   void write(std::size_t count, Duration patience) {
     for (; count > 0; --count)
-      node->post(node::ClientWrite{
-          {++requests, requests},
-          SharedBytes::copy_of(kv::encode_put("k", std::string(kValue, 'v'), false, {})),
-          now + patience});
+      node->post(node::ClientWrite{{++requests, requests},
+                                   SharedBytes::copy_of(kv::encode_put(
+                                       "k", std::string(kValue, 'v'), kv::ValueForm::bytes, {})),
+                                   now + patience});
   }
   std::size_t refused(node::Refusal why) const {
     return static_cast<std::size_t>(

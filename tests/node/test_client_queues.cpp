@@ -16,7 +16,7 @@ node::ClientWrite write(std::uint64_t connection, std::uint64_t request,
 
 node::ClientRead read(std::uint64_t connection, std::uint64_t request,
                       node::ReadOptions options = {}, Instant deadline = Instant(100)) {
-  return {{connection, request}, "k", deadline, options};
+  return {{connection, request}, node::ReadKey{"k"}, deadline, options};
 }
 
 struct Queues {

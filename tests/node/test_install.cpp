@@ -35,9 +35,10 @@ struct Sent {
   Sent() {
     kv::Store store;
     for (int i = 0; i < 20; ++i)
-      (void)store.apply(SharedBytes::copy_of(kv::encode_put("key" + std::to_string(i),
-                                                            std::string(30, 'v'), false, {})),
-                        {});
+      (void)store.apply(
+          SharedBytes::copy_of(kv::encode_put("key" + std::to_string(i), std::string(30, 'v'),
+                                              kv::ValueForm::bytes, {})),
+          {});
     digest = store.digest();
     std::string content;
     kv::Export exported(store);
@@ -113,12 +114,12 @@ struct Follower final : node::Transport, node::Clients {
         raft::Term(term), raft::Index(previous), raft::Term(previous_term), {}, {}, {}};
     for (int i = 0; i < count; ++i) {
       const raft::Index index(previous + 1 + static_cast<std::uint64_t>(i));
-      m.entries.push_back(index == raft::Index(1)
-                              ? raft::make_entry(index, raft::Term(term),
-                                                 raft::EntryType::bootstrap, {}, {},
-                                                 raft::encode_bootstrap(voters()))
-                              : raft::make_entry(index, raft::Term(term), raft::EntryType::command,
-                                                 {}, {}, kv::encode_put("mine", "x", false, {})));
+      m.entries.push_back(
+          index == raft::Index(1)
+              ? raft::make_entry(index, raft::Term(term), raft::EntryType::bootstrap, {}, {},
+                                 raft::encode_bootstrap(voters()))
+              : raft::make_entry(index, raft::Term(term), raft::EntryType::command, {}, {},
+                                 kv::encode_put("mine", "x", kv::ValueForm::bytes, {})));
     }
     return receive(std::move(m));
   }

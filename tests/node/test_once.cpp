@@ -98,10 +98,10 @@ class Three {
   void ask(Member& m) {
     m.reply_to_last.reset();
     const kv::IdempotencyKey id{"token", {1, 2}};
-    m.node->post(
-        node::ClientWrite{{1, ++requests_},
-                          SharedBytes::copy_of(kv::encode_put("key", "value", false, {}, id)),
-                          now_ + seconds(4)});
+    m.node->post(node::ClientWrite{
+        {1, ++requests_},
+        SharedBytes::copy_of(kv::encode_put("key", "value", kv::ValueForm::bytes, {}, id)),
+        now_ + seconds(4)});
   }
   void expect_undecided(const Member& m) {
     REQUIRE(m.reply_to_last);
@@ -113,8 +113,8 @@ class Three {
     REQUIRE(std::holds_alternative<kv::WriteResult>(*m.reply_to_last));
     const auto& result = std::get<kv::WriteResult>(*m.reply_to_last);
     CHECK(result.replayed);
-    CHECK(result.version == 1);
-    CHECK(m.node->store().find("key")->version == 1);
+    CHECK(std::get<kv::PutResult>(result.result).version == 1);
+    CHECK(m.node->store().find("key")->version() == 1);
     CHECK(m.node->store().revision() == 2);
   }
 
@@ -193,5 +193,5 @@ TEST_CASE("K2: ten minutes after the last repetition the same key is new") {
   three.run(seconds(1));
   REQUIRE(std::holds_alternative<kv::WriteResult>(*leader.reply_to_last));
   CHECK_FALSE(std::get<kv::WriteResult>(*leader.reply_to_last).replayed);
-  CHECK(leader.node->store().find("key")->version == 2);
+  CHECK(leader.node->store().find("key")->version() == 2);
 }

@@ -85,8 +85,10 @@ struct Follower final : node::Transport, node::Clients {
     receive(m);
   }
   void write(std::uint64_t request) {
-    node->post(node::ClientWrite{
-        {1, request}, SharedBytes::copy_of(kv::encode_put("k", "v", false, {})), now + seconds(5)});
+    node->post(
+        node::ClientWrite{{1, request},
+                          SharedBytes::copy_of(kv::encode_put("k", "v", kv::ValueForm::bytes, {})),
+                          now + seconds(5)});
     settle();
   }
   void accepted(std::uint64_t sequence, bool gap, std::uint32_t attempt) {
@@ -205,8 +207,9 @@ TEST_CASE("an acknowledgement that waits for space is held once, however often i
   Follower follower(options);
   follower.fs.set_capacity(follower.fs.used());
   raft::AppendEntries m{kTerm, raft::Index(1), kTerm, {}, {}, {}};
-  m.entries.push_back(raft::make_entry(raft::Index(2), kTerm, raft::EntryType::command, {}, {},
-                                       kv::encode_put("large", std::string(6000, 'v'), false, {})));
+  m.entries.push_back(
+      raft::make_entry(raft::Index(2), kTerm, raft::EntryType::command, {}, {},
+                       kv::encode_put("large", std::string(6000, 'v'), kv::ValueForm::bytes, {})));
   const std::size_t before = follower.acknowledgements;
   follower.receive(m);
   for (int i = 0; i < 50; ++i)

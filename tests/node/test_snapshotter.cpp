@@ -34,7 +34,8 @@ struct Server {
     for (int i = 0; i < keys; ++i)
       REQUIRE(store
                   .apply(SharedBytes::copy_of(kv::encode_put("key" + std::to_string(i),
-                                                             std::string(30, 'v'), false, {})),
+                                                             std::string(30, 'v'),
+                                                             kv::ValueForm::bytes, {})),
                          {})
                   .ok());
   }
@@ -149,13 +150,15 @@ TEST_CASE("a replaced store is freed in slices") {
   Server server(5000);
   auto old = std::make_unique<kv::Store>();
   for (int i = 0; i < 5000; ++i)
-    REQUIRE(old->apply(SharedBytes::copy_of(kv::encode_put(std::to_string(i), "v", false, {})), {})
+    REQUIRE(old->apply(SharedBytes::copy_of(
+                           kv::encode_put(std::to_string(i), "v", kv::ValueForm::bytes, {})),
+                       {})
                 .ok());
   server.snapshotter.retire(std::move(old));
-  server.snapshotter.begin_turn();
-  server.snapshotter.sweep(server.store);
-  CHECK(server.snapshotter.is_busy());
-  server.snapshotter.begin_turn();
-  server.snapshotter.sweep(server.store);
-  CHECK_FALSE(server.snapshotter.is_busy());
+  // Each key has an event and a slot in the tree.
+  for (int sweep = 1; sweep <= 3; ++sweep) {
+    server.snapshotter.begin_turn();
+    server.snapshotter.sweep(server.store);
+    CHECK(server.snapshotter.is_busy() == (sweep < 3));
+  }
 }

@@ -130,16 +130,43 @@ class Connection:
         return int(lines[0].split(" ")[1]), fields
 
     def read_reply(self, to_head=False):
-        """(status, fields, body), whose length has to be named unless there is none."""
+        """(status, fields, body). A body that ends with the connection is not understood."""
         status, fields = self.read_head()
         if to_head or status in (100, 204, 304):
             return status, fields, b""
+        if "transfer-encoding" in fields:
+            body, complete = self.read_chunks()
+            if not complete:
+                raise EOFError("a chunked body was cut off after %r" % body[-200:])
+            return status, fields, body
         size = int(fields["content-length"])
         while len(self.buffer) < size:
             if not self.fill():
                 raise EOFError("closed in the middle of a body")
         body, self.buffer = self.buffer[:size], self.buffer[size:]
         return status, fields, body
+
+    def read_chunk(self):
+        """The next chunk of a body; empty: the last one; None: the body was cut off."""
+        while b"\r\n" not in self.buffer:
+            if not self.fill():
+                return None
+        line, self.buffer = self.buffer.split(b"\r\n", 1)
+        size = int(line, 16)
+        while len(self.buffer) < size + 2:
+            if not self.fill():
+                return None
+        chunk, self.buffer = self.buffer[:size], self.buffer[size + 2:]
+        return chunk
+
+    def read_chunks(self):
+        """The rest of a chunked body, and whether it was complete."""
+        body = []
+        while True:
+            chunk = self.read_chunk()
+            if not chunk:
+                return b"".join(body), chunk is not None
+            body.append(chunk)
 
     def at_end(self):
         """True when the server has closed its half and nothing is left."""

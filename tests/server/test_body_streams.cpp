@@ -3,22 +3,19 @@
 // HTTP/1.1 and HTTP/1.0.
 #include <doctest/doctest.h>
 
-#include <functional>
 #include <memory>
+#include <span>
 #include <string>
 #include <string_view>
-#include <vector>
 
 #include "api/checks.hpp"
-#include "http/parser.hpp"
-#include "io/timer.hpp"
-#include "server/client_listener.hpp"
-#include "server/refusal_format.hpp"
-#include "support/loopback.hpp"
+#include "house.hpp"
 
 using namespace vesper;
 using namespace vesper::server;
 using api::BodyStream;
+using server::test::House;
+using server::test::responses;
 
 namespace {
 
@@ -26,9 +23,11 @@ namespace {
 struct Script {
   std::size_t size = 0;         // bytes in all
   std::size_t pause_after = 0;  // then it waits until it is resumed; 0: it never waits
+  std::size_t each_turn = 0;    // bytes in one turn; 0: as much as there is room for
   BodyStream::Next end = BodyStream::Next::finished;
   BodyStream::Cut cut = BodyStream::Cut::complete;
 
+  std::size_t calls = 0;
   std::size_t produced = 0;
   std::size_t largest_room = 0;
   bool paused = false;
@@ -50,13 +49,19 @@ class Letters final : public BodyStream {
     script.largest_room = std::max(script.largest_room, room);
     std::size_t stop = script.size;
     if (script.pause_after != 0 && !resumed_) stop = std::min(stop, script.pause_after);
+    if (script.each_turn != 0) stop = std::min(stop, script.produced + script.each_turn);
     for (; room > 0 && script.produced < stop; --room) out += byte_at(script.produced++);
+    ++script.calls;
     if (script.produced == script.size) return script.end;
+    if (script.each_turn != 0) return Next::later;
     if (script.produced < stop) return Next::bytes;
     script.paused = resumed_ = true;  // asked again only when it was resumed
     return Next::waiting;
   }
-  Cut when_cut() const override { return script.cut; }
+  Cut cut(std::string& out) override {
+    out += "end";
+    return script.cut;
+  }
 
  private:
   bool resumed_ = false;
@@ -86,140 +91,10 @@ constexpr api::Endpoint kRows[] = {
      .render = render_word},
 };
 
-class NoFigures final : public api::Figures {
- public:
-  std::optional<api::DiskFigures> disk() const override { return std::nullopt; }
-  api::TrafficFigures traffic() const override { return {}; }
-};
-
-// A listener with the test's endpoints, and one client of it. Both live on the test's thread.
-class House {
- public:
-  House() {
-    script = Script{};
-    loop_.set_events({io::Delegate<bool>::to<&House::busy>(this),
-                      io::Delegate<void, io::Deadline>::to<&House::on_turn>(this),
-                      {},
-                      {}});
-    REQUIRE(listener_.listen({test::loopback(port_)}).ok());
-    listener_.open();
-    client_->set_events({io::Delegate<void, std::string_view>::to<&House::on_bytes>(this),
-                         io::Delegate<void>::to<&House::on_ended>(this),
-                         io::Delegate<void, int>::to<&House::on_failed>(this),
-                         {}});
-    client_->connect(test::loopback(port_),
-                     io::Delegate<void, int>::to<&House::on_connected>(this));
-    until([&] { return connected_; });
-  }
-  ~House() {
-    client_.reset();
-    listener_.begin_drain();
-    until([&] { return listener_.empty(); }, seconds(1));
-  }
-
-  void send(std::string_view text) {
-    client_->text() += text;
-    client_->flush();
-  }
-  void read() { client_->read_start(); }
-  void hang_up() { client_->close(); }
-  void half_close() { client_->finish(); }
-
-  // Runs the loop until it holds. False: it did not within `patience`.
-  bool until(std::function<bool()> holds, Duration patience = seconds(10)) {
-    holds_ = std::move(holds);
-    timed_out_ = false;
-    timer_.start(patience);
-    if (!holds_()) loop_.run();
-    timer_.stop();
-    holds_ = nullptr;
-    return !timed_out_;
-  }
-  void pass(Duration time) {
-    until([] { return false; }, time);
-  }
-  bool waits_for_answer(std::string_view end) {
-    return until([this, end] { return received.ends_with(end) || ended; });
-  }
-
-  ClientListener& listener() { return listener_; }
-  api::Context& context() { return context_; }
-
-  std::string received;
-  bool ended = false, failed = false;
-
- private:
-  bool busy() { return listener_.busy(); }
-  void on_turn(io::Deadline) {
-    context_.set_now(loop_.now());
-    listener_.flush();
-    if (holds_ && holds_()) loop_.stop();
-  }
-  void on_timer() {
-    timed_out_ = true;
-    loop_.stop();
-  }
-  void on_bytes(std::string_view bytes) { received += bytes; }
-  void on_ended() { ended = true; }
-  void on_failed(int) { ended = failed = true; }
-  void on_connected(int code) {
-    CHECK(code == 0);
-    connected_ = true;
-  }
-  Options options() const {
-    Options made;
-    made.list = {{"127.0.0.1", port_}};
-    return made;
-  }
-  api::Settings settings() const {
-    api::Settings made;
-    made.list = options_.list;
-    return made;
-  }
-  peer::Settings peers() const {
-    peer::Settings made;
-    made.list = options_.list;
-    return made;
-  }
-
-  const std::uint16_t port_ = test::free_port();
-  const Options options_ = options();
-  NoFigures figures_;
-  io::Loop loop_;
-  api::Context context_{settings(), figures_, loop_.now(), kRows};
-  ProblemFormat format_{context_};
-  peer::Peers peers_{loop_, peers(), format_};
-  ClientListener listener_{loop_, options_, context_, peers_};
-  io::Timer timer_{loop_, io::Delegate<void>::to<&House::on_timer>(this)};
-  std::unique_ptr<io::Stream> client_ = std::make_unique<io::Stream>(loop_);
-  std::function<bool()> holds_;
-  bool connected_ = false;
-  bool timed_out_ = false;
-};
-
-struct Response {
-  int status = 0;
-  http::BodyFraming framing = http::BodyFraming::none;
-  std::string body;
-  bool complete = false;
-};
-
-// The responses in what was received; the last one may be incomplete.
-std::vector<Response> responses(std::string_view bytes) {
-  http::Parser parser(http::Parser::Kind::response);
-  std::vector<Response> found;
-  while (!bytes.empty()) {
-    std::size_t consumed = 0;
-    const http::Step step = parser.parse(bytes, consumed);
-    bytes.remove_prefix(consumed);
-    if (step == http::Step::need_more) break;
-    if (step == http::Step::error) FAIL(std::string(parser.error().detail));
-    if (step == http::Step::head)
-      found.push_back({parser.response().status, parser.response().framing, "", false});
-    if (step == http::Step::body) found.back().body += parser.body();
-    if (step == http::Step::message_end) found.back().complete = true;
-  }
-  return found;
+// The endpoints, for a test with a new script.
+std::span<const api::Endpoint> fresh_rows() {
+  script = Script{};
+  return kRows;
 }
 
 std::string letters(std::size_t size) {
@@ -236,7 +111,7 @@ constexpr std::size_t kWindow = 64u << 10;
 }  // namespace
 
 TEST_CASE("a stream is chunked in HTTP/1.1, and pipelined requests wait for its end") {
-  House house;
+  House house(fresh_rows());
   script.size = 300'000;
   house.read();
   house.send(kGet);
@@ -255,7 +130,7 @@ TEST_CASE("a stream is chunked in HTTP/1.1, and pipelined requests wait for its 
 }
 
 TEST_CASE("a stream of no bytes is an empty body") {
-  House house;
+  House house(fresh_rows());
   house.read();
   house.send(kGet);
   REQUIRE(house.waits_for_answer("\r\n0\r\n\r\n"));
@@ -266,7 +141,7 @@ TEST_CASE("a stream of no bytes is an empty body") {
 }
 
 TEST_CASE("in HTTP/1.0 the end of the connection ends the stream") {
-  House house;
+  House house(fresh_rows());
   script.size = 100'000;
   house.read();
   house.send("GET /letters HTTP/1.0\r\nConnection: keep-alive\r\n\r\n");
@@ -279,7 +154,7 @@ TEST_CASE("in HTTP/1.0 the end of the connection ends the stream") {
 }
 
 TEST_CASE("HEAD gets the head of a stream and no byte of it") {
-  House house;
+  House house(fresh_rows());
   script.size = 100'000;
   house.read();
   house.send("HEAD /letters HTTP/1.1\r\nHost: localhost\r\n\r\n");
@@ -292,7 +167,7 @@ TEST_CASE("HEAD gets the head of a stream and no byte of it") {
 
 TEST_CASE(
     "a client that does not read buffers no more than the window, and gets everything later") {
-  House house;
+  House house(fresh_rows());
   script.size = kLarge;
   house.send(kGet);
   const auto produced_nothing_for = [&](Duration time) {
@@ -317,7 +192,7 @@ TEST_CASE(
 
 TEST_CASE("a client that hangs up ends its stream at once, even while the stream is paused") {
   for (const bool half : {false, true}) {
-    House house;
+    House house(fresh_rows());
     script.size = 1000;
     script.pause_after = 10;
     house.read();
@@ -335,7 +210,7 @@ TEST_CASE("a client that hangs up ends its stream at once, even while the stream
 }
 
 TEST_CASE("a client that hangs up while it does not read ends its stream") {
-  House house;
+  House house(fresh_rows());
   script.size = kLarge;
   house.send(kGet);
   REQUIRE(house.until([&] { return script.produced > kWindow; }));
@@ -345,7 +220,7 @@ TEST_CASE("a client that hangs up while it does not read ends its stream") {
 }
 
 TEST_CASE("a paused producer is asked again when it is resumed, and not before") {
-  House house;
+  House house(fresh_rows());
   script.size = 1000;
   script.pause_after = 10;
   house.read();
@@ -363,20 +238,37 @@ TEST_CASE("a paused producer is asked again when it is resumed, and not before")
   CHECK(responses(house.received)[0].body == letters(1000));
 }
 
+TEST_CASE("a producer that has done the work of its turn is asked again in the next one") {
+  House house(fresh_rows());
+  script.size = 1000;
+  script.each_turn = 10;
+  house.read();
+  house.send(kGet);
+  house.send(kGetWord);
+  const std::size_t before = house.turns;
+  REQUIRE(house.waits_for_answer("word"));
+  CHECK(script.calls == 100);
+  CHECK(house.turns - before >= 99);
+  CHECK(responses(house.received)[0].body == letters(1000));
+}
+
 TEST_CASE("a failed stream leaves a body that the client can recognize as incomplete") {
-  House house;
+  House house(fresh_rows());
   script.size = 1000;
   script.end = BodyStream::Next::failed;
   house.read();
   house.send(kGet);
   REQUIRE(house.until([&] { return house.ended; }));
+  CHECK(!house.failed);
   const auto found = responses(house.received);
-  CHECK((found.empty() || !found[0].complete));
+  REQUIRE(found.size() == 1);
+  CHECK(!found[0].complete);
+  CHECK(found[0].body == letters(1000));  // the last line of NDJSON says what went wrong
   CHECK(!script.alive);
 }
 
 TEST_CASE("in HTTP/1.0 a failed stream ends with a reset") {
-  House house;
+  House house(fresh_rows());
   script.size = 1000;
   script.end = BodyStream::Next::failed;
   house.read();
@@ -387,7 +279,7 @@ TEST_CASE("in HTTP/1.0 a failed stream ends with a reset") {
 
 TEST_CASE("a shutdown ends a complete stream with its last chunk, and any other without it") {
   for (const auto cut : {BodyStream::Cut::complete, BodyStream::Cut::truncated}) {
-    House house;
+    House house(fresh_rows());
     script.size = 1000;
     script.pause_after = 10;
     script.cut = cut;
@@ -401,7 +293,7 @@ TEST_CASE("a shutdown ends a complete stream with its last chunk, and any other 
     const auto found = responses(house.received);
     REQUIRE(found.size() == 1);
     CHECK(found[0].complete == (cut == BodyStream::Cut::complete));
-    CHECK(found[0].body == letters(10));
+    CHECK(found[0].body == letters(10) + "end");
     CHECK(house.listener().settled());
   }
 }

@@ -202,14 +202,15 @@ def test_invalid_requests_are_refused_in_the_order_of_the_checks(binary, directo
             problem(s.request("GET", "/kv/k?timeout=" + bad), 400, "invalid_parameter")
         assert s.request("GET", "/kv/k?timeout=10ms")[0] in (404, 503)
         problem(s.request("GET", "/kv/k?%zz"), 400, "malformed")
-        problem(s.request("GET", "/kv"), 404, "no_such_path")
+        problem(s.request("GET", "/kvs"), 404, "no_such_path")
         problem(s.request("GET", "/KV/a"), 404, "no_such_path")
         problem(s.request("GET", "/watch"), 404, "no_such_path")
         problem(s.request("GET", "/raft"), 404, "no_such_path")
         problem(s.request("GET", "/status?x=1"), 400, "invalid_parameter")
-        reply = s.request("POST", "/kv/k?nonsense", "x")
+        problem(s.request("POST", "/kv/k?nonsense", "x"), 400, "invalid_parameter")
+        reply = s.request("PATCH", "/kv/k?nonsense", "x")
         problem(reply, 405, "method_not_allowed")
-        assert reply[1]["allow"] == "GET, HEAD, PUT, DELETE, OPTIONS"
+        assert reply[1]["allow"] == "GET, HEAD, PUT, POST, DELETE, OPTIONS"
         problem(s.request("BREW", "/status"), 405, "method_not_allowed")
         status, fields, _ = s.request("OPTIONS", "/request")
         assert status == 204 and fields["allow"] == "GET, PUT, OPTIONS"
@@ -393,7 +394,7 @@ def test_status_probes_and_metrics_are_well_formed(binary, directory):
         assert "snapshot" not in status and "receiving_snapshot" not in status
         assert s.request("GET", "/livez")[2] == b"ok\n"
         assert s.request("GET", "/readyz?verbose")[2] == (
-            b"[+]log ok\n[+]leader ok\n[+]applied ok\n[+]running ok\n")
+            b"[+]log ok\n[+]leader ok\n[+]applied ok\n[+]state ok\n[+]running ok\n")
         assert json.loads(s.request("GET", "/")[2])["name"] == "vesper"
         s.request("PUT", "/kv/m", "1")
         text = s.request("GET", "/metrics")[2].decode()

@@ -4,7 +4,7 @@
 #include <algorithm>
 
 #include "base/checksum.hpp"
-#include "kv/command.hpp"
+#include "sim/translate.hpp"
 #include "sim/world.hpp"
 
 namespace vesper::sim {
@@ -13,38 +13,6 @@ namespace {
 constexpr std::int64_t kKeys = 8;
 constexpr std::uint64_t kNonce = std::uint64_t{1} << 50;  // a revision that never exists
 
-std::optional<kv::Match> match_of(const std::optional<Expectation>& expectation) {
-  if (!expectation) return std::nullopt;
-  return kv::Match{expectation->any, expectation->revisions};
-}
-
-std::string command_of(const Operation& operation) {
-  const kv::Conditions conditions{match_of(operation.if_match), match_of(operation.if_none_match)};
-  std::optional<kv::IdempotencyKey> request;
-  if (!operation.token.empty()) request = kv::IdempotencyKey{operation.token, {7, operation.body}};
-  if (operation.kind == Operation::Kind::remove)
-    return kv::encode_remove(operation.key, conditions, request);
-  return kv::encode_put(operation.key, operation.value, operation.json, conditions, request);
-}
-
-Outcome outcome_of(const kv::WriteResult& result) {
-  Outcome outcome;
-  switch (result.kind) {
-    case kv::WriteResult::Kind::put: outcome.kind = Outcome::Kind::put; break;
-    case kv::WriteResult::Kind::removed: outcome.kind = Outcome::Kind::removed; break;
-    case kv::WriteResult::Kind::absent: outcome.kind = Outcome::Kind::absent; break;
-    case kv::WriteResult::Kind::precondition_failed: outcome.kind = Outcome::Kind::failed; break;
-    case kv::WriteResult::Kind::key_reused: outcome.kind = Outcome::Kind::reused; break;
-    case kv::WriteResult::Kind::table_full: outcome.kind = Outcome::Kind::full; break;
-  }
-  outcome.revision = result.revision;
-  outcome.create_revision = result.create_revision;
-  outcome.version = result.version;
-  outcome.current_revision = result.current_revision;
-  outcome.replayed = result.replayed;
-  return outcome;
-}
-
 node::ReadOptions options_of(const Operation& operation) {
   node::ReadOptions options;
   if (operation.level == Operation::Level::lease) options.level = node::ReadLevel::lease;
@@ -52,13 +20,6 @@ node::ReadOptions options_of(const Operation& operation) {
   if (operation.max_staleness) options.max_staleness = nanoseconds(*operation.max_staleness);
   options.min_revision = operation.min_revision;
   return options;
-}
-
-Seen seen_of(const node::ReadResult& result) {
-  if (!result.item) return {};
-  const kv::Item& item = *result.item;
-  return {true,          std::string(item.value.view()), item.json,
-          item.revision, item.create_revision,           item.version};
 }
 
 }  // namespace
@@ -77,6 +38,7 @@ bool World::connect(Client& client) {
 // value that is used once does the same for each put.
 Operation World::invent(Client& client) {
   Prng& random = client.random;
+  if (chance(random, 40)) return invent_more(client);
   Operation operation;
   // 40 % of the requests use one hot key.
   operation.key = fmt::format("k{}", chance(random, 40) ? 0 : random.between(1, kKeys - 1));
@@ -133,6 +95,7 @@ void World::ask_keyed(Client& client, Operation operation) {
   if (chance(random, 6)) {
     Operation another = operation;
     another.kind = Operation::Kind::put;
+    if (another.key.empty()) another.key = "k0";
     another.value = fmt::format("r{}", ++values_);
     another.json = false;
     another.body = values_;
@@ -170,12 +133,9 @@ void World::ask(Client& client, Operation operation) {
   const Duration patience = milliseconds(client.random.between(300, 2'500));
   const Instant deadline = h.clock.read(now_) + patience;
   trace("client {}.{} asks server {}: {} {} '{}'", ticket.connection, ticket.request, client.host,
-        operation.kind == Operation::Kind::get   ? "get"
-        : operation.kind == Operation::Kind::put ? "put"
-                                                 : "delete",
-        operation.key, operation.value.substr(0, 20));
-  if (operation.kind == Operation::Kind::get) {
-    node::ClientRead read{ticket, operation.key, deadline, options_of(operation)};
+        name_of(operation.kind), operation.key, operation.value.substr(0, 20));
+  if (operation.is_read()) {
+    node::ClientRead read{ticket, query_of(operation), deadline, options_of(operation)};
     client.open[ticket.request] = history_.invoke(std::move(operation), 0);
     return post(h, std::move(read));
   }
@@ -366,30 +326,86 @@ void World::on_answer(Client& client, const node::Ticket& ticket, std::size_t op
   tally_.count(Count::answered);
   ++client.served;
   const std::int64_t now = (now_ - kBegin).ns;
-  if (const auto* read = std::get_if<node::ReadResult>(&reply)) {
+  if (auto* read = std::get_if<node::ReadResult>(&reply)) {
     trace("client {}.{} reads at revision {}", ticket.connection, ticket.request, read->revision);
-    if (read->item) client.revisions[asked.key] = read->item->revision;
-    client.highest = std::max(client.highest, read->revision);
-    if (asked.min_revision > 0) tally_.count(Count::reads_from_revision);
-    if (asked.level != Operation::Level::stale && read->level == node::ReadLevel::stale)
-      return fail("K8: a stale read that the client did not ask for");
-    observe_read(host(client.host), asked, *read);
-    if (client.reads_on > 0)
-      at(now_, Poke{static_cast<std::size_t>(&client - clients_.data()), false, true});
-    return check(history_.read(operation, seen_of(*read), read->revision, now,
-                               age_of(host(client.host), *read)));
+    return on_read(client, operation, *read);
   }
   const auto& written = std::get<kv::WriteResult>(reply);
   trace("client {}.{} has written at revision {}{}", ticket.connection, ticket.request,
         written.revision, written.replayed ? ", earlier" : "");
-  Outcome outcome = outcome_of(written);
+  Outcome outcome = outcome_of(asked, written);
+  count_outcome(asked, outcome);
   if (outcome.replayed) tally_.count(Count::writes_replayed);
   if (outcome.kind == Outcome::Kind::reused) tally_.count(Count::idempotency_keys_reused);
   else if (outcome.kind == Outcome::Kind::full) refused_full(client, asked);
-  else if (!outcome.replayed) client.revisions[asked.key] = written.current_revision;
+  else if (!outcome.replayed && outcome.kind <= Outcome::Kind::failed)
+    client.revisions[asked.key] = outcome.current_revision;
   client.highest = std::max(client.highest, written.revision);
   if (options_.plant && tally_.of(Count::answered) > 20) ++outcome.revision;
   check(history_.wrote(operation, outcome, now));
+}
+
+void World::on_read(Client& client, std::size_t operation, node::ReadResult& read) {
+  const Operation& asked = history_.operation(operation);
+  client.highest = std::max(client.highest, read.revision);
+  if (asked.min_revision > 0) tally_.count(Count::reads_from_revision);
+  if (asked.level != Operation::Level::stale && read.level == node::ReadLevel::stale)
+    return fail("K8: a stale read that nobody asked for");
+  Host& h = host(client.host);
+  observe_read(h, asked, read);
+  if (client.reads_on > 0)
+    at(now_, Poke{static_cast<std::size_t>(&client - clients_.data()), false, true});
+  const std::int64_t now = (now_ - kBegin).ns;
+  const std::optional<Age> age = age_of(h, read);
+  if (asked.kind == Operation::Kind::get) {
+    const kv::Version* found = std::get<node::KeyFound>(read.content).version.get();
+    if (found != nullptr) client.revisions[asked.key] = found->revision();
+    return check(history_.read(operation, seen_of(found), read.revision, now, age));
+  }
+  check(history_.read_more(operation, text_of(read.content, asked.key), read.revision, now, age));
+  if (failure_) return;
+  if (auto* page = std::get_if<node::RangeFound>(&read.content))
+    return on_page(client, asked, *page);
+  if (auto* stream = std::get_if<node::StreamFound>(&read.content))
+    return on_stream(client, asked, *stream);
+  if (const auto* other = std::get_if<node::RevisionUnreadable>(&read.content)) {
+    if (asked.counted) tally_.count(Count::pages_compacted);
+    return tally_.count(other->future ? Count::reads_of_the_future : Count::reads_compacted);
+  }
+  if (asked.kind == Operation::Kind::history) tally_.count(Count::histories);
+  else if (asked.kind == Operation::Kind::past) tally_.count(Count::reads_of_the_past);
+  else tally_.count(Count::transactions_that_read);
+}
+
+void World::count_outcome(const Operation& asked, const Outcome& outcome) {
+  using Kind = Outcome::Kind;
+  switch (outcome.kind) {
+    case Kind::not_an_integer: return tally_.count(Count::not_integers);
+    case Kind::out_of_range: return tally_.count(Count::sums_out_of_range);
+    case Kind::reply_too_large: return tally_.count(Count::replies_too_large);
+    case Kind::compacted: return tally_.count(Count::writes_compacted);
+    case Kind::future: return tally_.count(Count::writes_of_the_future);
+    case Kind::conflict: return tally_.count(Count::conflicts);
+    case Kind::not_found: return tally_.count(Count::values_to_keep_absent);
+    case Kind::quota: return tally_.count(Count::writes_over_quota);
+    case Kind::value_too_large:
+    case Kind::range_too_large: return fail("a write was too large");
+    case Kind::put:
+    case Kind::removed:
+    case Kind::absent:
+    case Kind::failed:
+    case Kind::reused:
+    case Kind::full: return;
+    case Kind::done: break;
+  }
+  if (asked.kind == Operation::Kind::compact) return tally_.count(Count::compactions_by_hand);
+  if (asked.kind == Operation::Kind::txn) {
+    if (outcome.text.find("txn(", 1) != std::string::npos) tally_.count(Count::transactions_nested);
+    return tally_.count(Count::transactions);
+  }
+  if (asked.act.kind == Act::Kind::restore) return tally_.count(Count::restores);
+  if (asked.act.kind == Act::Kind::remove) return tally_.count(Count::range_deletes);
+  if (asked.act.kind != Act::Kind::put) tally_.count(Count::atomic_operations);
 }
 
 // The key was not kept: a retry is refused again or carried out.

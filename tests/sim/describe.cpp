@@ -61,6 +61,12 @@ struct Describe {
     return fmt::format("hand over in term {}{}", m.term.value,
                        m.to ? fmt::format(" to server {}", m.to->value) : "");
   }
+  std::string operator()(const node::DigestAsked& m) const {
+    return fmt::format("report the digest after entry {} in term {}", m.index.value, m.term.value);
+  }
+  std::string operator()(const node::DigestReply& m) const {
+    return fmt::format("the digest after entry {} is {}", m.index.value, to_hex(m.digest));
+  }
   // Not for what merely converts to it: a message without a text of its own does not compile.
   template <std::same_as<raft::Message> M>
   std::string operator()(const M& m) const {

@@ -6,18 +6,24 @@
 #include <utility>
 
 namespace vesper::sim {
+
+std::string_view name_of(Operation::Kind kind) {
+  static constexpr std::string_view kNames[] = {
+      "put",  "delete",  "write", "transaction", "compaction",         "get",
+      "past", "history", "range", "stream",      "reading transaction"};
+  return kNames[static_cast<std::size_t>(kind)];
+}
+
 std::string History::name(const Tracked& tracked) {
-  static constexpr const char* kNames[] = {"put", "delete", "get"};
   const Operation& o = tracked.what;
-  return fmt::format("{} {} '{}'{} (connection {}, request {}, at {:.3f} ms)",
-                     kNames[static_cast<int>(o.kind)], o.key, o.value.substr(0, 20),
-                     o.token.empty() ? "" : " as " + o.token, o.connection, o.request,
-                     static_cast<double>(o.invoked) / 1e6);
+  return fmt::format("{} {} '{}'{} (connection {}, request {}, at {:.3f} ms)", name_of(o.kind),
+                     o.key, o.value.substr(0, 20), o.token.empty() ? "" : " as " + o.token,
+                     o.connection, o.request, static_cast<double>(o.invoked) / 1e6);
 }
 
 std::size_t History::invoke(Operation operation, std::uint64_t command) {
-  Tracked tracked{std::move(operation), command, End::open, 0, floor_, 0, 0};
-  if (tracked.what.kind != Operation::Kind::get) {
+  Tracked tracked{std::move(operation), command, End::open, 0, floor_, oldest_floor_, 0, 0};
+  if (!tracked.what.is_read()) {
     Written& written = written_[command];
     if (written.attempts++ == 0) written.first = operations_.size();
     tracked.since = written.applied.size();
@@ -33,36 +39,80 @@ bool History::names(const Expectation& expectation, const Seen& seen) {
          expectation.revisions.end();
 }
 
+void History::commit(const Model::Result& result) {
+  model_.commit(result.writes);
+  stamps_.resize(model_.revision() + 1, stamp_);
+  peak_ = std::max(peak_, model_.history_cost());
+}
+
+Outcome History::compact(std::uint64_t revision) {
+  Outcome outcome;
+  outcome.revision = model_.revision();
+  if (revision > model_.revision()) {
+    outcome.kind = Outcome::Kind::future;
+  } else if (revision < model_.oldest()) {
+    outcome.kind = Outcome::Kind::compacted;
+    outcome.text = fmt::format("{}", model_.oldest());
+  } else {
+    if (revision > model_.oldest()) {
+      model_.compact(revision);
+      peak_before_ = std::exchange(peak_, model_.history_cost());
+    }
+    outcome.kind = Outcome::Kind::done;
+    outcome.text = fmt::format("oldest {}", model_.oldest());
+  }
+  return outcome;
+}
+
 // Applies a write as the documentation describes it.
 Outcome History::apply(const Operation& operation) {
-  std::vector<Version>& versions = versions_[operation.key];
-  const Seen before = versions.empty() ? Seen{} : versions.back().seen;
+  using Kind = Outcome::Kind;
+  if (operation.kind == Operation::Kind::compact) return compact(operation.at);
   Outcome outcome;
-  outcome.revision = revision_;
-  outcome.current_revision = before.revision;
+  outcome.revision = model_.revision();
+  const Seen before = model_.now(operation.key);
   const bool holds = (!operation.if_match || names(*operation.if_match, before)) &&
                      (!operation.if_none_match || !names(*operation.if_none_match, before));
   if (!holds) {
-    outcome.kind = Outcome::Kind::failed;
+    outcome.kind = Kind::failed;
+    outcome.current_revision = before.revision;
     return outcome;
   }
-  if (operation.kind == Operation::Kind::remove) {
-    if (!before.present) return outcome;
-    versions.push_back({++revision_, Seen{}});
-    --present_;
-    return {Outcome::Kind::removed, revision_, 0, 0, 0, false};
+  const std::size_t most = operation.token.empty() ? Model::kMostReply : Model::kMostKeptReply;
+  Act act;
+  if (operation.kind == Operation::Kind::put) {
+    act.kind = Act::Kind::put;
+    act.key = operation.key;
+    act.value = operation.value;
+    act.json = operation.json;
+  } else if (operation.kind == Operation::Kind::remove) {
+    act.kind = Act::Kind::remove;
+    act.span = Span::of_key(operation.key);
   }
-  ++revision_;
-  Seen after{true, operation.value, operation.json, revision_, revision_, 1};
-  if (before.present) {
-    after.create_revision = before.create_revision;
-    after.version = before.version + 1;
-  } else {
-    ++present_;
+  const Model::Result result =
+      operation.kind == Operation::Kind::txn
+          ? model_.evaluate(*operation.txn, model_.present(), most)
+          : model_.evaluate(operation.kind == Operation::Kind::act ? operation.act : act,
+                            model_.present(), most);
+  commit(result);
+  outcome.revision = model_.revision();
+  outcome.kind = result.kind;
+  if (operation.kind == Operation::Kind::put && result.kind == Kind::done) {
+    const Seen& after = result.writes.front().second;
+    return {Kind::put, after.revision, after.create_revision, after.version, after.revision, false};
   }
-  outcome = {Outcome::Kind::put, revision_, after.create_revision, after.version, revision_, false};
-  versions.push_back({revision_, std::move(after)});
+  if (operation.kind == Operation::Kind::remove)
+    return {result.writes.empty() ? Kind::absent : Kind::removed, outcome.revision, 0, 0, 0, false};
+  outcome.text = result.text;
   return outcome;
+}
+
+// Whether the outcome is a decision, which a retry with the same idempotency key gets again.
+bool History::is_kept(Outcome::Kind kind) {
+  using Kind = Outcome::Kind;
+  return kind == Kind::put || kind == Kind::removed || kind == Kind::absent ||
+         kind == Kind::failed || kind == Kind::done || kind == Kind::not_an_integer ||
+         kind == Kind::out_of_range;
 }
 
 bool History::is_full() const {
@@ -80,16 +130,17 @@ Outcome History::apply_once(const Operation& operation) {
   if (at == tokens_.end() || over(at->second, stamp_, passed_)) {
     if (is_full()) {
       refuses_ = true;
-      return {Outcome::Kind::full, revision_, 0, 0, 0, false};
+      return {Outcome::Kind::full, revision(), 0, 0, 0, false};
     }
     room_again_ += std::exchange(refuses_, false);
-    forgotten_ += at != tokens_.end();
     const Outcome outcome = apply(operation);
+    if (!is_kept(outcome.kind)) return outcome;
+    forgotten_ += at != tokens_.end();
     tokens_[operation.token] = {operation.body, stamp_, passed_, outcome};
     decided_.push_back(operation.token);
     return outcome;
   }
-  if (at->second.body != operation.body) return {Outcome::Kind::reused, revision_, 0, 0, 0, false};
+  if (at->second.body != operation.body) return {Outcome::Kind::reused, revision(), 0, 0, 0, false};
   kept_over_outages_ += passed_.now - at->second.asked.now >= kAnswersKept;
   at->second.stamp = stamp_;
   at->second.asked = passed_;
@@ -103,18 +154,53 @@ Violation History::committed(std::uint64_t command, std::int64_t stamp, const Pa
   if (at == written_.end()) return "a command that no client sent is committed";
   Written& written = at->second;
   const Tracked& first = operations_[written.first];
-  if (stamp < stamp_)
-    return fmt::format("K2: log time falls from {} to {}: {}", stamp_, stamp, name(first));
-  stamp_ = stamp;
-  passed_ = passed;
+  if (auto wrong = comes_at(stamp, passed, name(first))) return wrong;
   const std::size_t times = written.applied.size() + 1;
   if (times > written.attempts)
     return fmt::format("K1: applied twice: {} times, sent {} times: {}", times, written.attempts,
                        name(first));
   if (times + written.refused > written.attempts)
     return fmt::format("refused and yet applied: {}", name(first));
+  const std::uint64_t before = revision();
   const Outcome outcome = apply_once(first.what);
-  written.applied.push_back({outcome, revision_, false});
+  written.applied.push_back({outcome, revision(), model_.oldest(), revision() != before, false});
+  return std::nullopt;
+}
+
+Violation History::comes_at(std::int64_t stamp, const Passed& passed, const std::string& what) {
+  if (stamp < stamp_)
+    return fmt::format("K2: log time falls from {} to {}: {}", stamp_, stamp, what);
+  stamp_ = stamp;
+  passed_ = passed;
+  return std::nullopt;
+}
+
+// A compaction that no client asked for: the history has reached one of its bounds.
+Violation History::may_compact(std::uint64_t to) const {
+  if (to <= model_.oldest() || to > revision()) return std::nullopt;
+  if (revision() - to + 1 >= bounds_.keep_revisions) return std::nullopt;
+  if (std::max(peak_, peak_before_) > bounds_.keep_bytes) return std::nullopt;
+  if (stamps_[to] <= stamp_ - bounds_.keep_time) return std::nullopt;
+  return fmt::format(
+      "H5: compacted to {} although no bound was reached: revision {}, {} bytes of history, {} ns "
+      "old",
+      to, revision(), model_.history_cost(), stamp_ - stamps_[to]);
+}
+
+Violation History::housekept(std::string_view payload, std::int64_t stamp, const Passed& passed) {
+  if (auto wrong = comes_at(stamp, passed, "a proposal of the leader")) return wrong;
+  const auto byte = [&](std::size_t i) { return static_cast<unsigned char>(payload[i]); };
+  const bool is_command = payload.size() > 3 && byte(0) == 2 && byte(2) == 0;
+  if (is_command && byte(1) == 3 && payload.size() == 3 + 8) {
+    std::uint64_t revision = 0;
+    for (std::size_t i = 0; i < 8; ++i) revision |= std::uint64_t{byte(3 + i)} << (8 * i);
+    if (auto wrong = may_compact(revision)) return wrong;
+    compact(revision);
+    return std::nullopt;
+  }
+  if (!is_command || byte(1) != 4 || payload.size() != 3 + 1)
+    return "a command that nobody asked for is committed";
+  model_.set_over_quota(byte(3) == 1);
   return std::nullopt;
 }
 
@@ -142,11 +228,12 @@ Violation History::wrote(std::size_t operation, const Outcome& outcome, std::int
   // One of the entries committed since this write was invoked, and not yet matched to a reply.
   Applied* mine = nullptr;
   const Applied* other = nullptr;
-  std::uint64_t least = UINT64_MAX;
+  std::uint64_t least = UINT64_MAX, oldest = UINT64_MAX;
   for (std::size_t i = tracked.since; i < applied.size(); ++i) {
     if (!applied[i].told) other = &applied[i];
     if (applied[i].outcome != outcome) continue;
     least = std::min(least, applied[i].at);
+    oldest = std::min(oldest, applied[i].oldest);
     tracked.seen_at_most = applied[i].at;
     if (mine == nullptr && !applied[i].told) mine = &applied[i];
   }
@@ -154,14 +241,13 @@ Violation History::wrote(std::size_t operation, const Outcome& outcome, std::int
     return fmt::format("L11: acknowledged and not committed: {}", name(tracked));
   if (mine == nullptr)
     return fmt::format(
-        "wrong outcome (kind {}, revision {}{}; expected: kind {}, revision {}{}): {}",
+        "wrong outcome (kind {}, revision {}{} {}; expected: kind {}, revision {}{} {}): {}",
         static_cast<int>(outcome.kind), outcome.revision, outcome.replayed ? ", again" : "",
-        static_cast<int>(other->outcome.kind), other->outcome.revision,
-        other->outcome.replayed ? ", again" : "", name(tracked));
+        outcome.text, static_cast<int>(other->outcome.kind), other->outcome.revision,
+        other->outcome.replayed ? ", again" : "", other->outcome.text, name(tracked));
   mine->told = true;
-  const bool changes = !outcome.replayed && (outcome.kind == Outcome::Kind::put ||
-                                             outcome.kind == Outcome::Kind::removed);
-  auto wrong = sees(tracked, least, changes ? Effect::new_revision : Effect::none);
+  auto wrong = sees(tracked, least, mine->changed ? Effect::new_revision : Effect::none);
+  oldest_floor_ = std::max(oldest_floor_, oldest);
   tell(outcome.revision, now);
   return wrong;
 }
@@ -184,29 +270,17 @@ Violation History::judge_stale(const Tracked& tracked, std::uint64_t revision,
       name(tracked));
 }
 
-Violation History::read(std::size_t operation, const Seen& seen, std::uint64_t revision,
-                        std::int64_t now, const std::optional<Age>& age) {
-  Tracked& tracked = operations_[operation];
+Violation History::judge_read(Tracked& tracked, std::uint64_t revision, std::int64_t now,
+                              const std::optional<Age>& age) {
   if (tracked.end != End::open) return fmt::format("answered twice: {}", name(tracked));
-  if (revision > revision_)
-    return fmt::format("read at revision {}, committed is {}: {}", revision, revision_,
+  if (revision > this->revision())
+    return fmt::format("read at revision {}, committed is {}: {}", revision, this->revision(),
                        name(tracked));
   if (revision < tracked.what.min_revision)
     return fmt::format("min_revision: read at revision {}, but {} was required: {}", revision,
                        tracked.what.min_revision, name(tracked));
-  Seen right;
-  if (const auto at = versions_.find(tracked.what.key); at != versions_.end())
-    for (auto v = at->second.rbegin(); v != at->second.rend(); ++v)
-      if (v->at <= revision) {
-        right = v->seen;
-        break;
-      }
-  if (seen != right)
-    return fmt::format("wrong at revision {}: read '{}' of revision {}, expected '{}' of {}: {}",
-                       revision, seen.value.substr(0, 20), seen.revision, right.value.substr(0, 20),
-                       right.revision, name(tracked));
   if (tracked.what.level == Operation::Level::stale) {
-    tracked.floor = 0;
+    tracked.floor = tracked.oldest_floor = 0;
     if (age)
       if (auto wrong = judge_stale(tracked, revision, *age)) return wrong;
     if (!age && tracked.what.max_staleness)
@@ -217,11 +291,81 @@ Violation History::read(std::size_t operation, const Seen& seen, std::uint64_t r
   return wrong;
 }
 
+Violation History::read(std::size_t operation, const Seen& seen, std::uint64_t revision,
+                        std::int64_t now, const std::optional<Age>& age) {
+  Tracked& tracked = operations_[operation];
+  auto wrong = judge_read(tracked, revision, now, age);
+  const Seen right = model_.at(tracked.what.key, revision);
+  if (wrong || seen == right) return wrong;
+  return fmt::format("wrong at revision {}: read '{}' of revision {}, right is '{}' of {}: {}",
+                     revision, seen.value.substr(0, 20), seen.revision, right.value.substr(0, 20),
+                     right.revision, name(tracked));
+}
+
+// What a server in this state must answer.
+std::string History::right_answer(const Operation& operation, const Model::View& view) const {
+  const auto unreadable = [&](std::uint64_t revision) -> std::string {
+    if (revision > view.revision) return fmt::format("future {}", view.oldest);
+    if (revision < view.oldest) return fmt::format("compacted {}", view.oldest);
+    return {};
+  };
+  switch (operation.kind) {
+    case Operation::Kind::past: {
+      const std::string wrong = unreadable(operation.at);
+      if (!wrong.empty()) return wrong;
+      return text_of_get(text_of(operation.key, model_.at(operation.key, operation.at), true));
+    }
+    case Operation::Kind::history: return model_.history(operation.key, operation.at, view);
+    case Operation::Kind::page:
+    case Operation::Kind::stream: {
+      const std::uint64_t pinned =
+          operation.act.revision != 0 ? operation.act.revision : view.revision;
+      const std::string wrong = unreadable(pinned);
+      if (!wrong.empty()) return wrong;
+      if (operation.kind == Operation::Kind::stream) return fmt::format("stream at {}", pinned);
+      RangeText page = model_.range(operation.act, pinned);
+      if (operation.counted) page.count = *operation.counted;
+      page.resume.clear();  // it may lie behind keys that do not exist; see World::on_page
+      return fmt::format("page at {}: {}", pinned, page.text());
+    }
+    case Operation::Kind::read_txn: {
+      const Model::Result result = model_.evaluate(*operation.txn, view, Model::kMostReply);
+      return fmt::format("{} {}", static_cast<int>(result.kind), result.text);
+    }
+    case Operation::Kind::put:
+    case Operation::Kind::remove:
+    case Operation::Kind::act:
+    case Operation::Kind::txn:
+    case Operation::Kind::compact:
+    case Operation::Kind::get: break;
+  }
+  return {};
+}
+
+Violation History::read_more(std::size_t operation, const std::string& text, std::uint64_t revision,
+                             std::int64_t now, const std::optional<Age>& age) {
+  Tracked& tracked = operations_[operation];
+  if (auto wrong = judge_read(tracked, revision, now, age)) return wrong;
+  std::string right;
+  std::uint64_t oldest_told = UINT64_MAX;
+  for (const std::uint64_t oldest : model_.oldest_at(revision)) {
+    if (oldest < tracked.oldest_floor) continue;
+    right = right_answer(tracked.what, {revision, oldest});
+    if (text == right) oldest_told = oldest;
+  }
+  if (oldest_told == UINT64_MAX)
+    return fmt::format("wrong at revision {}: read {}, right is {}: {}", revision, text, right,
+                       name(tracked));
+  if (tracked.what.level != Operation::Level::stale)
+    oldest_floor_ = std::max(oldest_floor_, oldest_told);
+  return std::nullopt;
+}
+
 Violation History::refused(std::size_t operation) {
   Tracked& tracked = operations_[operation];
   if (tracked.end != End::open) return fmt::format("answered twice: {}", name(tracked));
   tracked.end = End::refused;
-  if (tracked.what.kind == Operation::Kind::get) return std::nullopt;
+  if (tracked.what.is_read()) return std::nullopt;
   Written& written = written_[tracked.command];
   ++written.refused;
   if (written.applied.size() + written.refused > written.attempts)
@@ -250,11 +394,6 @@ Violation History::judge_connections() const {
     before = {tracked.seen, i};
   }
   return std::nullopt;
-}
-
-Seen History::at_end(std::string_view key) const {
-  const auto at = versions_.find(key);
-  return at == versions_.end() || at->second.empty() ? Seen{} : at->second.back().seen;
 }
 
 }  // namespace vesper::sim

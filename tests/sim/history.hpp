@@ -7,7 +7,9 @@
 #pragma once
 
 #include <cstdint>
+#include <deque>
 #include <map>
+#include <memory>
 #include <optional>
 #include <string>
 #include <string_view>
@@ -15,6 +17,7 @@
 #include <vector>
 
 #include "sim/log_clock.hpp"
+#include "sim/model.hpp"
 
 namespace vesper::sim {
 
@@ -24,23 +27,21 @@ struct Expectation {
   std::vector<std::uint64_t> revisions;
 };
 
-struct Outcome {
-  enum class Kind { put, removed, absent, failed, reused, full } kind = Kind::absent;
-  std::uint64_t revision = 0, create_revision = 0, version = 0, current_revision = 0;
-  bool replayed = false;  // decided by an earlier request with the same idempotency key
-  bool operator==(const Outcome&) const = default;
-};
-
-struct Seen {
-  bool present = false;
-  std::string value;
-  bool json = false;
-  std::uint64_t revision = 0, create_revision = 0, version = 0;
-  bool operator==(const Seen&) const = default;
-};
-
 struct Operation {
-  enum class Kind { put, remove, get } kind = Kind::get;
+  // Writes, then reads. The last five are of old revisions, histories, ranges and transactions.
+  enum class Kind {
+    put,
+    remove,
+    act,
+    txn,
+    compact,
+    get,
+    past,
+    history,
+    page,
+    stream,
+    read_txn,
+  } kind = Kind::get;
   std::string key, value;
   bool json = false;
   std::optional<Expectation> if_match, if_none_match;
@@ -50,8 +51,18 @@ struct Operation {
   std::uint64_t min_revision = 0;             // for a read
   std::optional<std::int64_t> max_staleness;  // ns, for a stale read
   std::uint64_t connection = 0, request = 0;
-  std::int64_t invoked = 0;  // ns, for messages
+  std::int64_t invoked = 0;                   // ns, for messages
+  Act act;                                    // act, page, stream
+  std::shared_ptr<const Txn> txn;             // txn, read_txn
+  std::uint64_t at = 0;                       // compact, past: the revision; history: the limit
+  std::optional<std::uint64_t> counted = {};  // a later page: the count of the first one
+
+  std::uint64_t pages = 0;  // a page: the range that it belongs to
+
+  bool is_read() const { return kind >= Kind::get; }
 };
+
+std::string_view name_of(Operation::Kind kind);
 
 // The upper bound that a stale read claims for its age. `as_of` is the instant that it names in the
 // world's time, if the clock is accurate enough to tell.
@@ -64,17 +75,27 @@ class History {
  public:
   // The table has room for this many keys. While none has expired, a new key is refused.
   void keep_at_most(std::size_t tokens) { most_kept_ = tokens; }
+  // The bounds of all servers: none of them reached, nothing may be compacted.
+  struct Bounds {
+    std::int64_t keep_time = 0;  // ns
+    std::uint64_t keep_bytes = 0, keep_revisions = 0;
+  };
+  void keep_history(const Bounds& bounds) { bounds_ = bounds; }
 
   // Records an operation, in the order of invocation. `command` is a hash of a write's bytes, which
   // identifies it in the log. The same bytes again are another attempt at the same write.
   std::size_t invoke(Operation operation, std::uint64_t command);
 
+  // The reference stays valid.
   const Operation& operation(std::size_t i) const { return operations_[i].what; }
 
   // How an operation ended, at most once each. `now`: the world's time, which never falls.
   Violation wrote(std::size_t operation, const Outcome& outcome, std::int64_t now = 0);
   Violation read(std::size_t operation, const Seen& seen, std::uint64_t revision,
                  std::int64_t now = 0, const std::optional<Age>& age = std::nullopt);
+  // The same for a read of anything but the present value of one key. `text`: see model.hpp.
+  Violation read_more(std::size_t operation, const std::string& text, std::uint64_t revision,
+                      std::int64_t now = 0, const std::optional<Age>& age = std::nullopt);
   Violation refused(std::size_t operation);  // certainly not applied
   void unknown(std::size_t operation);
 
@@ -83,13 +104,18 @@ class History {
   // two bounds.
   Violation committed(std::uint64_t command, std::int64_t stamp = 0, const Passed& passed = {});
 
+  // The same for a command that the leader proposed by itself: a compaction, or the state of the
+  // quota.
+  Violation housekept(std::string_view payload, std::int64_t stamp, const Passed& passed);
+
   // At the end: the operations of each connection took effect in order.
   Violation judge_connections() const;
 
   // The model's state after everything that is committed.
-  std::uint64_t revision() const { return revision_; }
-  std::size_t keys() const { return present_; }
-  Seen at_end(std::string_view key) const;
+  std::uint64_t revision() const { return model_.revision(); }
+  std::size_t keys() const { return model_.keys(); }
+  Seen at_end(std::string_view key) const { return model_.now(key); }
+  const Model& model() const { return model_; }
   // Calls visit(key, revision of its result) for up to `most` of the newest results that must be
   // kept.
   template <typename Visit>
@@ -119,6 +145,7 @@ class History {
     End end = End::open;
     std::size_t since = 0;    // for a write: commits of the same bytes before the invocation
     std::uint64_t floor = 0;  // the highest revision that any client had been told at invocation
+    std::uint64_t oldest_floor = 0;  // the same of oldest revisions
     // If ok: the revision at its point. If several entries have the same bytes and equal results,
     // the write's own entry is not known; these two are the bounds.
     std::uint64_t seen = 0, seen_at_most = 0;
@@ -127,6 +154,8 @@ class History {
   struct Applied {
     Outcome outcome;
     std::uint64_t at = 0;  // the model's revision after it
+    std::uint64_t oldest = 0;
+    bool changed = false;  // it is the write of that revision
     bool told = false;     // matched to a reply: each entry answers at most one attempt
   };
   // Writes with the same bytes. Without an idempotency key every attempt but the last was refused.
@@ -142,10 +171,6 @@ class History {
     Passed asked;            // when that entry was committed
     Outcome outcome;
   };
-  struct Version {
-    std::uint64_t at = 0;  // the store's revision
-    Seen seen;
-  };
   struct Told {
     std::int64_t when = 0;
     std::uint64_t revision = 0;
@@ -160,7 +185,15 @@ class History {
     return stamp - token.stamp >= kStampsKept;
   }
   Outcome apply(const Operation& operation);
+  Outcome compact(std::uint64_t revision);
+  void commit(const Model::Result& result);
+  Violation may_compact(std::uint64_t revision) const;
+  std::string right_answer(const Operation& operation, const Model::View& view) const;
+  Violation judge_read(Tracked& tracked, std::uint64_t revision, std::int64_t now,
+                       const std::optional<Age>& age);
+  Violation comes_at(std::int64_t stamp, const Passed& passed, const std::string& name);
   Outcome apply_once(const Operation& operation);
+  static bool is_kept(Outcome::Kind kind);
   bool is_full() const;
   enum class Effect : std::uint8_t { none, new_revision };
   Violation sees(Tracked& tracked, std::uint64_t revision, Effect effect);
@@ -169,14 +202,16 @@ class History {
   static bool names(const Expectation& expectation, const Seen& seen);
   static std::string name(const Tracked& tracked);
 
-  std::vector<Tracked> operations_;
+  std::deque<Tracked> operations_;
   std::unordered_map<std::uint64_t, Written> written_;  // by command
   std::unordered_map<std::string, Token> tokens_;
   std::vector<std::string> decided_;  // keys, in the order of their decisions
-  std::map<std::string, std::vector<Version>, std::less<>> versions_;
-  std::uint64_t revision_ = 1;
-  std::size_t present_ = 0;
-  std::uint64_t floor_ = 1;
+  Model model_;
+  Bounds bounds_;
+  std::vector<std::int64_t> stamps_;  // by revision: when it was written
+  std::uint64_t peak_ = 0,
+                peak_before_ = 0;  // of the history's cost, since and before a compaction
+  std::uint64_t floor_ = 1, oldest_floor_ = 1;
   std::vector<Told> told_;  // when the floor rose
   std::int64_t stamp_ = 0;
   Passed passed_;

@@ -5,6 +5,7 @@
 
 #include "base/checksum.hpp"
 #include "raft/entry.hpp"
+#include "sim/translate.hpp"
 #include "sim/world.hpp"
 
 namespace vesper::sim {
@@ -21,6 +22,18 @@ LogView view_of(const raft::Log& log) {
 
 std::uint64_t hash_of(const raft::Entry& entry) {
   return checksum64(entry.bytes.view());
+}
+
+// What servers of the same index have in common beside the versions, in case the digest lacks it.
+std::uint64_t rest_of(const kv::Store& store) {
+  const auto& times = store.times().samples();
+  std::uint64_t sum = store.quota_exceeded() ? 1 : 0;
+  for (const std::uint64_t word :
+       {store.keyspace().oldest_revision(), store.cost(), std::uint64_t{times.size()},
+        times.empty() ? 0 : times.front().revision, times.empty() ? 0 : times.back().revision,
+        static_cast<std::uint64_t>(store.times().spacing().ns)})
+    sum = (sum ^ word) * 0x9e3779b97f4a7c15 + (sum >> 29);
+  return sum;
 }
 
 }  // namespace
@@ -107,7 +120,8 @@ void World::observe(Host& h, TurnEnd end) {
   check(safety_.in_term(who, raft.current_term().value, role));
   if (end == TurnEnd::storage_failed || failure_) return;
   const Id128 digest = h.node->store().digest();
-  check(safety_.applied(who, h.node->applied_index().value, {digest.high, digest.low}));
+  check(safety_.applied(who, h.node->applied_index().value,
+                        {digest.high, digest.low ^ rest_of(h.node->store())}));
   mix(digest.low);
   check_bounds(h);
   if (h.turns % kCompareEvery == 0) {
@@ -121,10 +135,19 @@ void World::observe(Host& h, TurnEnd end) {
 void World::feed(const raft::Entry& entry) {
   tally_.count(Count::entries_committed);
   remember(entry);
+  const std::uint64_t oldest = history_.model().oldest();
+  const bool over = history_.model().over_quota();
   check(log_clock_.commits(entry.term.value, entry.time.value));
-  if (entry.type == raft::EntryType::command)
-    return check(history_.committed(checksum64(entry.payload().view()), entry.time.value,
-                                    log_clock_.passed()));
+  if (entry.type == raft::EntryType::command) {
+    check(entry.origin.sequence == 0
+              ? history_.housekept(entry.payload().view(), entry.time.value, log_clock_.passed())
+              : history_.committed(checksum64(entry.payload().view()), entry.time.value,
+                                   log_clock_.passed()));
+    if (history_.model().oldest() != oldest) tally_.count(Count::compactions);
+    if (!over && history_.model().over_quota()) tally_.count(Count::quotas_reached);
+    if (over && !history_.model().over_quota()) tally_.count(Count::quotas_with_room_again);
+    return;
+  }
   learn_configuration(entry);
 }
 
@@ -190,16 +213,26 @@ void World::compare_store(const Host& h) {
     return fail(fmt::format("L20: server {} has revision {} and {} keys, expected {} and {}",
                             h.number(), store.revision(), store.size(), history_.revision(),
                             history_.keys()));
-  store.for_each([&](std::string_view key, const kv::Item& item) {
-    const Seen here{true,          std::string(item.value.view()), item.json,
-                    item.revision, item.create_revision,           item.version};
-    if (here != history_.at_end(key))
-      fail(fmt::format("L20: server {} has a different '{}' than the model", h.number(), key));
-  });
+  const Model& model = history_.model();
+  if (store.keyspace().oldest_revision() != model.oldest() ||
+      store.quota_exceeded() != model.over_quota() || store.cost() != model.cost())
+    return fail(
+        fmt::format("H3: server {} is compacted to {}, has {} bytes (quota reached: {}), right "
+                    "is {}, {} ({})",
+                    h.number(), store.keyspace().oldest_revision(), store.cost(),
+                    store.quota_exceeded(), model.oldest(), model.cost(), model.over_quota()));
+  for (auto at = store.keyspace().tree().first(); !at.at_end(); at.next_live()) {
+    const kv::Version& version = *at.slot().newest;
+    if (version.is_tombstone()) continue;  // the first one may be
+    const Seen here = seen_of(&version);
+    if (here != history_.at_end(version.key()))
+      fail(fmt::format("L20: server {} has a different '{}' than the model", h.number(),
+                       version.key()));
+  }
   const kv::LogTime now(history_.stamp());
   history_.for_newest_kept(kTokensCompared, [&](const std::string& token, std::uint64_t revision) {
     const kv::KeptResult* reply = store.idempotency_table().find(token, now);
-    if (reply == nullptr || reply->result.revision != revision)
+    if (reply == nullptr || kv::decode_result(reply->result.view())->revision != revision)
       fail(fmt::format("K1: server {} has not kept the result of '{}'", h.number(), token));
   });
 }

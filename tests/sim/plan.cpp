@@ -87,6 +87,22 @@ void draw_replies(const Options& options, Plan& plan) {
     plan.max_idempotency_keys = static_cast<std::size_t>(random.between(3, 20));
 }
 
+// Short histories, so that they are compacted often, and small quotas.
+void draw_history(const Options& options, Plan& plan) {
+  Prng random(~options.seed * 4 + 3);
+  const auto chance = [&](std::int64_t percent) { return random.between(1, 100) <= percent; };
+  node::HistoryLimits& history = plan.limits.history;
+  if (chance(50)) history.keep_time = milliseconds(random.between(500, 8'000));
+  if (chance(30)) history.keep_revisions = static_cast<std::uint64_t>(random.between(1, 60));
+  if (chance(30)) history.keep_bytes = static_cast<std::uint64_t>(random.between(1'000, 60'000));
+  // So few that a range is read in several turns.
+  if (chance(30)) {
+    plan.limits.range_first_visits = static_cast<std::size_t>(random.between(1, 8));
+    plan.limits.range_visits_per_turn = static_cast<std::size_t>(random.between(1, 3));
+  }
+  if (chance(25)) history.store_bytes = static_cast<std::uint64_t>(random.between(10'000, 90'000));
+}
+
 // Slow, but fast enough that a store of many small chunks is transferred in a second or two.
 void draw_slow_follower(const Options& options, Plan& plan) {
   Prng random(~options.seed * 4 + 2);
@@ -182,6 +198,7 @@ Plan make_plan(const Options& options) {
   const Duration longest = milliseconds(std::max<std::int64_t>(timeout, 150)) * 2;
   plan.settle = (longest * kSettleTimeouts + plan.raft.found_after) / slowest * kMillion;
   draw_replies(options, plan);
+  draw_history(options, plan);
   draw_slow_follower(options, plan);
   return plan;
 }

@@ -148,6 +148,7 @@ void World::count_situations(Host& h, const raft::Message& message) {
   if (h.offered > raft.commit_index() && h.offered != index)
     tally_.count(offer->data.empty() ? Count::snapshots_replaced : Count::chunks_of_others);
   if (offer->data.empty()) h.offered = std::max(h.offered, index);
+  stream_during_install(h);
 }
 
 }  // namespace vesper::sim

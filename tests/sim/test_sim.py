@@ -44,7 +44,12 @@ class Simulator(unittest.TestCase):
         events = json.loads(ran.stdout)["events"]
         for kind in ("promises", "fault_ambush", "stretches", "hand_overs_in_the_calm",
                      "conflicts_behind_snapshots", "snapshots_replaced", "snapshots_fallen_back",
-                     "idempotency_refused_full", "slow_followers", "slow_followers_behind"):
+                     "idempotency_refused_full", "slow_followers", "slow_followers_behind",
+                     "ranges_paged_through", "pages_compacted", "streams_in_pieces",
+                     "streams_over_compactions", "streams_over_installs", "reads_of_the_past",
+                     "reads_compacted", "transactions_nested", "conflicts", "restores",
+                     "compactions", "compactions_by_hand", "quotas_reached",
+                     "quotas_with_room_again", "writes_over_quota", "histories_compared"):
             self.assertGreater(events[kind], 0, kind)
 
     def test_a_failure_is_shrunk_and_the_printed_command_replays_it(self):

@@ -62,6 +62,8 @@ World::World(Options options)
     h.disk.lie_after_failed_syncs();
   }
   history_.keep_at_most(plan_.max_idempotency_keys);
+  const node::HistoryLimits& kept = plan_.limits.history;
+  history_.keep_history({kept.keep_time.ns, kept.keep_bytes, kept.keep_revisions});
   links_.resize(plan_.servers * plan_.servers);
   for (std::size_t c = 0; c < plan_.clients; ++c) {
     clients_.emplace_back();
@@ -143,6 +145,9 @@ void World::start(Host& h) {
 }
 
 void World::stop_process(Host& h) {
+  // Streams read its store.
+  end_streams(h);
+  h.replies.clear();
   h.node.reset();
   h.recovery = {};
   h.boot = 0;
@@ -152,7 +157,6 @@ void World::stop_process(Host& h) {
   h.job_failed = false;
   h.offered = h.emptied = {};
   leader_leases_.ends(h.number());
-  h.replies.clear();
   h.turn_scheduled = h.disk_scheduled = false;
   h.wake_at = kNever;
   h.effects_left = Host::kUnlimited;
@@ -360,6 +364,8 @@ struct World::Dispatch {
   void operator()(const Poll&) const { w.poll(); }
   void operator()(const Sample&) const { w.sample(); }
   void operator()(const Pump& a) const { w.pump(a.from, a.to); }
+  void operator()(const PageOn& a) const { w.page_on(a); }
+  void operator()(const StreamOn& a) const { w.stream_on(a); }
 };
 
 void World::step() {
@@ -393,6 +399,7 @@ Violation World::run() {
     if (!faulty_ && queue_.empty()) break;
   }
   if (!failure_) judge_end();
+  for (auto& h : hosts_) h->replies.clear();  // streams, before the store that they read
   return failure_;
 }
 
@@ -477,7 +484,10 @@ void World::judge_end() {
   tally_.count(Count::full_tables_with_room_again, history_.room_again());
   tally_.count(Count::promises, leader_leases_.promises());
   for (const auto& h : hosts_)
-    if (h->up() && h->node && !failure_) compare_store(*h);
+    if (h->up() && h->node && !failure_) {
+      compare_store(*h);
+      if (h->node->applied_index().value == safety_.committed().size()) compare_history(*h);
+    }
 }
 
 }  // namespace vesper::sim

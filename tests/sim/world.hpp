@@ -84,6 +84,13 @@ class World {
     bool leader_lease = false;  // a lease read
     bool reads_on = false;      // the next of a series of reads
   };
+  struct PageOn {
+    std::size_t client;
+    std::uint64_t pages;
+  };
+  struct StreamOn {
+    std::uint64_t reading;
+  };
   struct Insist {
     std::size_t client;
     bool fresh;  // a new keyed write; otherwise a retry of an earlier one
@@ -125,7 +132,7 @@ class World {
   struct Sample {};
   using Action = std::variant<Deliver, Turn, Disk, Wake, Dial, Reset, ClientStep, Poke, Insist,
                               Hang, Lull, NextFault, Restart, Resume, Shut, Kill, Strike, Spring,
-                              Undo, Poll, Sample, Pump>;
+                              Undo, Poll, Sample, Pump, PageOn, StreamOn>;
   struct Dispatch;
 
   // The connection that `from` has dialled and sends on.
@@ -173,6 +180,23 @@ class World {
     std::deque<Operation> keyed;  // its last writes with idempotency keys
     // A read and a write were served.
     bool satisfied() const { return served >= 2 && open.empty(); }
+  };
+
+  // A range that is read page by page.
+  struct Pages {
+    Act whole;
+    std::uint64_t revision = 0;
+    RangeText all;   // so far
+    Operation next;  // the page to ask for
+  };
+  // A stream that is read piece by piece.
+  struct Reading {
+    std::size_t host = 0;
+    std::unique_ptr<kv::RangeStream> stream;
+    RangeText right;                    // all of it, from the model
+    std::size_t kvs = 0, prefixes = 0;  // of it, already read
+    std::size_t pieces = 0;
+    std::uint64_t installed = 0;  // snapshots that its server had installed when it began
   };
 
   void at(Instant when, Action action) { queue_.push(when, std::move(action)); }
@@ -285,6 +309,8 @@ class World {
   void ask(Client& client, Operation operation);
   void ask_keyed(Client& client, Operation operation);
   void retry(Client& client, Operation operation);
+  void on_read(Client& client, std::size_t operation, node::ReadResult& read);
+  void count_outcome(const Operation& asked, const Outcome& outcome);
   void choose_read(Client& client, Operation& operation);
   void give_up(Client& client, std::size_t operation);
   std::optional<Age> age_of(const Host& h, const node::ReadResult& read) const;
@@ -298,6 +324,24 @@ class World {
   void forget(Client& client);
   void hang_up(Client& client);
   void connections_lost(const Host& h);
+
+  // invent.cpp
+  std::uint64_t draw_revision(Client& client);
+  std::string draw_value(Client& client);
+  Act draw_write(Client& client);
+  Check draw_check(Client& client);
+  std::shared_ptr<Txn> draw_txn(Client& client, bool writes, std::size_t depth);
+  void invent_read(Client& client, Operation& operation);
+  Operation invent_more(Client& client);
+
+  // streams.cpp
+  void on_page(Client& client, const Operation& asked, const node::RangeFound& found);
+  void page_on(const PageOn& on);
+  void on_stream(const Client& client, const Operation& asked, node::StreamFound& found);
+  void stream_on(const StreamOn& on);
+  void stream_during_install(Host& h);
+  void end_streams(const Host& h);
+  void compare_history(const Host& h);
 
   // founding.cpp: lost disks and changing lists, and the check for a second cluster
   void wipe();
@@ -378,6 +422,9 @@ class World {
   std::deque<std::pair<raft::Index, raft::Index>> led_;  // since then: its log's end, its commit
   std::map<std::pair<std::size_t, std::size_t>, std::deque<Deliver>> chunks_;  // the newest
   std::vector<Client> clients_;
+  std::map<std::uint64_t, Pages> pages_;
+  std::map<std::uint64_t, Reading> readings_;  // of streams of the hosts' stores, so after hosts_
+  std::uint64_t last_pages_ = 0, last_reading_ = 0;
   std::uint64_t connections_ = 0;
   std::uint64_t values_ = 0;
   bool faulty_ = true;

@@ -1,0 +1,48 @@
+// The parts of answers that several endpoints share: versions of keys, the head of a read, and the
+// problems of writes that were refused.
+#pragma once
+
+#include <cstdint>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "api/forward.hpp"
+#include "json/writer.hpp"
+#include "kv/operation.hpp"
+#include "kv/version.hpp"
+#include "kv/write_result.hpp"
+#include "node/ports.hpp"
+
+namespace vesper::api {
+
+// Appends {"key","value","json","revision","create_revision","version","lease"}. "json" is there
+// only if the value is marked as JSON, "lease" only if the key has one. Content::keys leaves out
+// value and mark. Requires that the version is not a tombstone.
+void append_version(json::Writer& json, const kv::Version& version, kv::Content content);
+// Appends the same members, except the key, to an open object.
+void append_version_members(json::Writer& json, const kv::Version& version, kv::Content content);
+// Appends the members after the value.
+void append_version_fields(json::Writer& json, const kv::Version& version, kv::Content content);
+// Appends "prefixes" and, if some are not UTF-8, "prefixes_base64".
+void append_prefixes(json::Writer& json, const std::vector<std::string>& prefixes);
+
+// Appends the members "prefixes":[...], and "prefixes_base64":[...] if some are not UTF-8.
+void append_prefixes(json::Writer& json, const std::vector<std::string>& prefixes);
+
+// Fills in Vesper-Revision, Vesper-Consistency and Vesper-Staleness-Ms.
+void render_read_head(const node::ReadResult& read, Answer& answer);
+
+// The problem of a write that is not `done`. `parameter` is the parameter that named a revision,
+// for revisions that cannot be read. An operation of a transaction is named in `field` instead.
+Problem problem_of(const kv::WriteResult& write, std::string_view parameter = "revision");
+// The path of an operation or compare in the JSON of a transaction: "then[3].txn.else[0]".
+std::string path_of(const std::vector<kv::WriteResult::Step>& path);
+
+// The problem of a read at a revision that cannot be read. `parameter` named the revision.
+Problem unreadable(const node::RevisionUnreadable& unreadable, std::string_view parameter);
+
+Problem precondition_failed(std::uint64_t current_revision, std::uint64_t revision);
+Problem key_not_found(std::uint64_t revision);
+
+}  // namespace vesper::api

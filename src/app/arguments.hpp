@@ -1,0 +1,57 @@
+// Reads the results of a Syntax into options, and defines what many commands have in common.
+#pragma once
+
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <string_view>
+
+#include "app/options.hpp"
+#include "app/syntax.hpp"
+
+namespace vesper::app {
+
+void define_timeout(Syntax& syntax, std::string_view otherwise = "5s");
+// --endpoints, --timeout, --output and --curl.
+void define_cluster(Syntax& syntax, std::string_view timeout = "5s");
+// --consistency, --max-staleness and --min-revision.
+void define_read_level(Syntax& syntax);
+// --revision.
+void define_revision(Syntax& syntax);
+
+// Converts the text of arguments. A wrong one makes error() say what was expected; the result of
+// the conversion then has no meaning. `name` is as in Syntax.
+class Arguments {
+ public:
+  explicit Arguments(const Syntax& syntax) : syntax_(syntax) {}
+
+  bool has(std::string_view name) const { return syntax_.has(name); }
+  // Empty if the argument was not given.
+  std::string text(std::string_view name) const { return syntax_.text(name); }
+  std::optional<std::string> optional_text(std::string_view name) const;
+  std::optional<Duration> duration(std::string_view name);
+  // A whole number above 0.
+  std::optional<std::uint64_t> number(std::string_view name);
+  // One of the words that the option's definition lists.
+  std::optional<std::string> choice(std::string_view name);
+
+  ClusterOptions cluster();
+  // --consistency, --max-staleness and --min-revision as parameters of a query.
+  std::string read_level();
+  // The same, and --revision.
+  std::string read_options();
+  // VALUE and --file, of which exactly one has to be given.
+  InputOptions input();
+
+  // Only the first error is kept.
+  void fail(std::string what);
+  void expected(std::string_view name, std::string_view what);
+  const std::optional<std::string>& error() const { return error_; }
+  const Syntax& syntax() const { return syntax_; }
+
+ private:
+  const Syntax& syntax_;
+  std::optional<std::string> error_;
+};
+
+}  // namespace vesper::app

@@ -1,0 +1,190 @@
+// The syntax of the commands that run a node or look at the cluster, and of the seed's client.
+#include <fmt/core.h>
+
+#include <iterator>
+
+#include "app/command_list.hpp"
+#include "base/bytes.hpp"
+#include "http/values.hpp"
+
+namespace vesper::app {
+namespace {
+
+// A limit or timeout of `server`. Exactly one of the two member pointers is set.
+struct Setting {
+  const char* flag;
+  const char* help;
+  std::optional<std::uint64_t> ServerOptions::*number;
+  std::optional<Duration> ServerOptions::*duration;
+};
+constexpr Setting kSettings[] = {
+    {"--max-connections", "most client connections (default 10000)",
+     &ServerOptions::max_connections, nullptr},
+    {"--max-value", "most bytes of a value (default 8388608, the upper limit)",
+     &ServerOptions::max_value, nullptr},
+    {"--max-inflight", "most bytes of writes in flight (default 67108864)",
+     &ServerOptions::max_inflight, nullptr},
+    {"--snapshot-bytes",
+     "take a snapshot each time the log passes a multiple of this (default 67108864)",
+     &ServerOptions::snapshot_bytes, nullptr},
+    {"--snapshot-entries", "the same, in entries (default 1000000)",
+     &ServerOptions::snapshot_entries, nullptr},
+    {"--keep-history", "how long old versions stay readable (default 10m)", nullptr,
+     &ServerOptions::keep_history},
+    {"--keep-history-bytes", "most bytes of old versions (default 268435456)",
+     &ServerOptions::keep_history_bytes, nullptr},
+    {"--keep-revisions", "most revisions that stay readable (default: no bound)",
+     &ServerOptions::keep_revisions, nullptr},
+    {"--store-bytes", "quota on keys, values and history in bytes (default 8589934592)",
+     &ServerOptions::store_bytes, nullptr},
+    {"--log-tail-bytes", "bytes of log kept in memory when a snapshot cuts it (default 16777216)",
+     &ServerOptions::log_tail_bytes, nullptr},
+    {"--log-tail-entries", "the same, in entries (default 10000)", &ServerOptions::log_tail_entries,
+     nullptr},
+    {"--request-timeout", "for a request without ?timeout= (default 5s)", nullptr,
+     &ServerOptions::request_timeout},
+    {"--header-timeout", "for the head of a request to arrive (default 10s)", nullptr,
+     &ServerOptions::header_timeout},
+    {"--body-timeout", "for the next part of a body to arrive (default 30s)", nullptr,
+     &ServerOptions::body_timeout},
+    {"--idle-timeout", "for the next request of a connection to arrive (default 120s)", nullptr,
+     &ServerOptions::idle_timeout},
+    {"--election-timeout",
+     "lower bound of a random timeout; upper bound: twice this (default 150ms)", nullptr,
+     &ServerOptions::election_timeout},
+    {"--heartbeat", "interval between a leader's heartbeats (default 50ms)", nullptr,
+     &ServerOptions::heartbeat},
+    {"--max-lease",
+     "longest lease of this node as leader (default 100ms, the upper limit; 0: none)", nullptr,
+     &ServerOptions::max_lease},
+    {"--found-after",
+     "how long a majority waits for the others before it founds a cluster (default 5s)", nullptr,
+     &ServerOptions::found_after},
+};
+
+void define_server(Syntax& syntax) {
+  syntax.argument("<id>", Need::required);
+  syntax.argument("<ip-list-file>", Need::required);
+  syntax.option("--data-dir", "DIR", "default: vesper-data/<id> beside the list");
+  syntax.option("--listen", "HOST:PORT",
+                "default: host and port of the node's own line in the list");
+  syntax.repeatable_option("--allow-host", "NAME", "accept this Host from browsers; * accepts any");
+  syntax.option("--peer-key-file", "FILE", "holds a secret that all nodes share");
+  syntax.flag("--insecure-peers",
+              "connect to nodes at addresses other than loopback without a key");
+  syntax.option("--log-level", "debug|info|warn|error", "default: info");
+  for (const Setting& setting : kSettings)
+    syntax.option(setting.flag, setting.number != nullptr ? "N" : "DURATION", setting.help);
+}
+
+void read_setting(const Setting& setting, Arguments& arguments, ServerOptions& server) {
+  if (!arguments.has(setting.flag)) return;
+  if (setting.number != nullptr) {
+    server.*setting.number = arguments.number(setting.flag);
+    return;
+  }
+  // 0 is not a valid duration elsewhere. Here it disables the lease.
+  const std::string text = arguments.text(setting.flag);
+  const bool none = (text == "0" || text == "0ms") && setting.duration == &ServerOptions::max_lease;
+  server.*setting.duration = none ? Duration{} : arguments.duration(setting.flag);
+}
+
+Options read_server(Arguments& arguments) {
+  ServerOptions server;
+  const auto id = http::parse_decimal(arguments.text("<id>"));
+  if (!id) arguments.expected("<id>", "the number of a line in the list, counted from 0");
+  server.id = id.value_or(0);
+  server.list_file = arguments.text("<ip-list-file>");
+  server.data_dir = arguments.optional_text("--data-dir");
+  server.listen = arguments.optional_text("--listen");
+  server.peer_key_file = arguments.optional_text("--peer-key-file");
+  server.allow_hosts = arguments.syntax().texts("--allow-host");
+  server.insecure_peers = arguments.has("--insecure-peers");
+  if (const auto level = arguments.choice("--log-level")) server.log_level = *level;
+  for (const Setting& setting : kSettings) read_setting(setting, arguments, server);
+  return server;
+}
+
+void define_status(Syntax& syntax) {
+  define_cluster(syntax, "1s per node");
+  syntax.flag("--json", "the same as -o json");
+}
+
+Options read_status(Arguments& arguments) {
+  return StatusOptions{arguments.cluster()};
+}
+
+void define_transfer(Syntax& syntax) {
+  syntax.argument("transfer", Need::required);
+  syntax.argument("ID", Need::optional);
+  define_cluster(syntax);
+}
+
+Options read_transfer(Arguments& arguments) {
+  TransferOptions transfer{arguments.cluster(), std::nullopt};
+  const std::string action = arguments.text("transfer");
+  if (action != "transfer")
+    arguments.fail(fmt::format("\"{}\": expected transfer", escaped(action)));
+  if (!arguments.has("ID")) return transfer;
+  transfer.to = http::parse_decimal(arguments.text("ID"));
+  if (!transfer.to) arguments.expected("ID", "the id of a node (vesper status shows them)");
+  return transfer;
+}
+
+void define_client(Syntax& syntax) {
+  syntax.argument("<address>", Need::required);
+  syntax.argument("<key>", Need::required);
+  syntax.argument("<value>", Need::optional);
+  define_timeout(syntax);
+  syntax.flag("--curl", "print the curl command in place of sending the request");
+}
+
+Options read_client(Arguments& arguments) {
+  ClientOptions client{arguments.text("<address>"), arguments.text("<key>"),
+                       arguments.optional_text("<value>")};
+  if (const auto timeout = arguments.duration("--timeout")) client.timeout = *timeout;
+  client.curl = arguments.has("--curl");
+  return client;
+}
+
+void define_completion(Syntax& syntax) {
+  syntax.argument("bash|zsh|fish", Need::required);
+}
+
+Options read_completion(Arguments& arguments) {
+  const std::string shell = arguments.text("bash|zsh|fish");
+  if (shell == "zsh") return CompletionOptions{CompletionOptions::Shell::zsh};
+  if (shell == "fish") return CompletionOptions{CompletionOptions::Shell::fish};
+  if (shell != "bash")
+    arguments.fail(fmt::format("\"{}\": expected bash, zsh or fish", escaped(shell)));
+  return CompletionOptions{CompletionOptions::Shell::bash};
+}
+
+void define_nothing(Syntax&) {}
+
+Options read_manual(Arguments&) {
+  return ManualOptions{};
+}
+
+constexpr Command kNodeCommands[] = {
+    {"server", define_server, read_server},
+    {"status", define_status, read_status},
+    {"cluster", define_transfer, read_transfer},
+};
+constexpr Command kOtherCommands[] = {
+    {"client", define_client, read_client},
+    {"completion", define_completion, read_completion},
+    {"man", define_nothing, read_manual, Command::Listing::hidden},
+};
+
+}  // namespace
+
+std::span<const Command> node_commands() {
+  return kNodeCommands;
+}
+
+std::span<const Command> other_commands() {
+  return kOtherCommands;
+}
+
+}  // namespace vesper::app

@@ -1,0 +1,236 @@
+// The nodes of a KeyTree, and how slots and children move within and between them. Only
+// key_tree.cpp and key_tree_check.cpp include this header.
+#pragma once
+
+#include <algorithm>
+#include <bit>
+#include <cstddef>
+#include <cstdint>
+#include <cstring>
+#include <memory>
+#include <string_view>
+#include <utility>
+
+#include "base/assert.hpp"
+#include "kv/key_tree.hpp"
+
+namespace vesper::kv {
+namespace key_tree {
+
+inline constexpr std::size_t kSlots = 64;     // of a leaf: one bit of its live mask each
+inline constexpr std::size_t kChildren = 64;  // of an inner node
+// A node with fewer slots or children is merged with a neighbour, or gets some of its neighbour's.
+// The last node of a level is exempt, because appends fill it.
+inline constexpr std::size_t kMinimum = 16;
+// A full leaf gives slots to a neighbour with at most this many slots. With a fuller neighbour it
+// is split instead, because moving a few slots at every put costs more than the memory is worth.
+inline constexpr std::size_t kRoomy = 56;
+
+// The bits of the first n slots.
+constexpr std::uint64_t first_bits(std::size_t n) {
+  return n >= 64 ? ~std::uint64_t{0} : (std::uint64_t{1} << n) - 1;
+}
+constexpr std::uint64_t shifted_up(std::uint64_t bits, std::size_t n) {
+  return n >= 64 ? 0 : bits << n;
+}
+constexpr std::uint64_t shifted_down(std::uint64_t bits, std::size_t n) {
+  return n >= 64 ? 0 : bits >> n;
+}
+inline std::size_t count_bits(std::uint64_t bits) {
+  return static_cast<std::size_t>(std::popcount(bits));
+}
+
+// The lower bound of a child of an inner node: an owned copy of the shortest string that separates
+// it from the child before it. A reference to a version would be smaller, but would keep its value
+// in memory after the key has been overwritten or erased.
+class Separator {
+ public:
+  Separator() = default;
+  // Requires left < right. The result is above `left`, but not above `right`.
+  static Separator between(std::string_view left, std::string_view right) {
+    const auto [l, r] = std::mismatch(left.begin(), left.end(), right.begin(), right.end());
+    const std::size_t size = static_cast<std::size_t>(r - right.begin()) + 1;
+    VESPER_ASSERT(size <= right.size() && size <= UINT16_MAX);
+    Separator separator;
+    separator.bytes_ = std::make_unique_for_overwrite<char[]>(sizeof(std::uint16_t) + size);
+    const auto stored = static_cast<std::uint16_t>(size);
+    std::memcpy(separator.bytes_.get(), &stored, sizeof(stored));
+    std::memcpy(separator.bytes_.get() + sizeof(stored), right.data(), size);
+    return separator;
+  }
+  // Requires that it is not empty.
+  std::string_view view() const {
+    std::uint16_t size;
+    std::memcpy(&size, bytes_.get(), sizeof(size));
+    return {bytes_.get() + sizeof(size), size};
+  }
+  bool empty() const { return bytes_ == nullptr; }
+
+ private:
+  std::unique_ptr<char[]> bytes_;  // the size, then the bytes; null: empty
+};
+
+}  // namespace key_tree
+
+struct KeyTree::Node {
+  std::uint32_t count = 0;  // of its slots or children
+};
+
+struct KeyTree::Leaf : Node {
+  Leaf* previous = nullptr;
+  Leaf* next = nullptr;
+  std::uint64_t live = 0;  // bit i: slot i is live
+  // Only the first `count` slots are constructed. They have no gaps.
+  alignas(Slot) std::byte storage[key_tree::kSlots * sizeof(Slot)];
+
+  Leaf() {}
+  ~Leaf() { std::destroy_n(slots(), count); }
+  Leaf(const Leaf&) = delete;
+  Leaf& operator=(const Leaf&) = delete;
+
+  Slot* slots() { return reinterpret_cast<Slot*>(storage); }
+  const Slot* slots() const { return reinterpret_cast<const Slot*>(storage); }
+  std::string_view key(std::size_t i) const { return slots()[i].key(); }
+  std::string_view last_key() const { return key(count - 1); }
+
+  // Moves n slots to uninitialized storage and leaves theirs uninitialized. The ranges may overlap.
+  static void relocate(Slot* from, std::size_t n, Slot* to) {
+    const auto move = [&](std::size_t i) {
+      std::construct_at(to + i, std::move(from[i]));
+      std::destroy_at(from + i);
+    };
+    if (to < from)
+      for (std::size_t i = 0; i < n; ++i) move(i);
+    else
+      for (std::size_t i = n; i-- > 0;) move(i);
+  }
+
+  // Makes a gap of n uninitialized slots at `at`, which the caller must fill.
+  void open(std::size_t at, std::size_t n) {
+    relocate(slots() + at, count - at, slots() + at + n);
+    live = (live & key_tree::first_bits(at)) |
+           key_tree::shifted_up(live & ~key_tree::first_bits(at), n);
+    count += static_cast<std::uint32_t>(n);
+  }
+  // Closes a gap of n uninitialized slots at `at`.
+  void close(std::size_t at, std::size_t n) {
+    relocate(slots() + at + n, count - at - n, slots() + at);
+    live = (live & key_tree::first_bits(at)) |
+           (key_tree::shifted_down(live, n) & ~key_tree::first_bits(at));
+    count -= static_cast<std::uint32_t>(n);
+  }
+  // Moves n slots of `other` to the gap at `at`, and leaves a gap there.
+  void take(std::size_t at, Leaf& other, std::size_t from, std::size_t n) {
+    relocate(other.slots() + from, n, slots() + at);
+    const std::uint64_t moved = key_tree::shifted_down(other.live, from) & key_tree::first_bits(n);
+    live = (live & ~key_tree::shifted_up(key_tree::first_bits(n), at)) |
+           key_tree::shifted_up(moved, at);
+  }
+
+  // A binary search for the first slot with a key >= `key`, in steps, so that two searches can wait
+  // for memory at the same time.
+  class Search {
+   public:
+    Search(const Leaf& leaf, std::string_view key) : leaf_(leaf), key_(key), high_(leaf.count) {
+      prefetch(high_ / 2);
+    }
+    // Returns false if the search is complete.
+    bool step() {
+      if (low_ == high_) return false;
+      const std::size_t middle = (low_ + high_) / 2;
+      // Most time is spent waiting for versions: fetch both that may be compared next.
+      prefetch((low_ + middle) / 2);
+      prefetch((middle + 1 + high_) / 2);
+      if (leaf_.key(middle) < key_) low_ = middle + 1;
+      else high_ = middle;
+      return true;
+    }
+    // The index, or `count`. Requires that the search is complete.
+    std::size_t found() const { return low_; }
+
+   private:
+    void prefetch(std::size_t i) const {
+      if (i >= leaf_.count) return;
+      // The size of the key and the key begin near the end of the Version, which may lie in the
+      // cache line before that of the rest of the key.
+      const auto* version = reinterpret_cast<const char*>(leaf_.slots()[i].newest.get());
+      __builtin_prefetch(version + sizeof(Version) - 1);
+      __builtin_prefetch(version + sizeof(Version) + 31);
+    }
+
+    const Leaf& leaf_;
+    const std::string_view key_;
+    std::size_t low_ = 0;
+    std::size_t high_;
+  };
+
+  // The index of the first slot with a key >= `key`, or `count`.
+  std::size_t lower_bound(std::string_view key_sought) const {
+    Search search(*this, key_sought);
+    while (search.step()) {
+    }
+    return search.found();
+  }
+  bool has(std::size_t at, std::string_view key_sought) const {
+    return at < count && key(at) == key_sought;
+  }
+};
+
+struct KeyTree::Inner : Node {
+  Node* children[key_tree::kChildren];
+  std::uint64_t live[key_tree::kChildren];  // the live keys below each child
+  // separators[i] is above the keys of child i - 1, but not above those of child i. The first is
+  // empty: the parent has it.
+  key_tree::Separator separators[key_tree::kChildren];
+
+  Leaf& leaf(std::size_t i) const { return static_cast<Leaf&>(*children[i]); }
+  Inner& inner(std::size_t i) const { return static_cast<Inner&>(*children[i]); }
+
+  // The index of the child that a key belongs to.
+  std::size_t child_for(std::string_view key) const {
+    std::size_t low = 1, high = count;
+    while (low < high) {
+      const std::size_t middle = (low + high) / 2;
+      if (separators[middle].view() <= key) low = middle + 1;
+      else high = middle;
+    }
+    return low - 1;
+  }
+  std::uint64_t sum_live(std::size_t end) const {
+    std::uint64_t sum = 0;
+    for (std::size_t i = 0; i < end; ++i) sum += live[i];
+    return sum;
+  }
+
+  // Makes a gap of n children at `at`, which the caller must fill.
+  void open(std::size_t at, std::size_t n) {
+    std::move_backward(children + at, children + count, children + count + n);
+    std::move_backward(live + at, live + count, live + count + n);
+    std::move_backward(separators + at, separators + count, separators + count + n);
+    count += static_cast<std::uint32_t>(n);
+  }
+  // Closes a gap of n children at `at`.
+  void close(std::size_t at, std::size_t n) {
+    std::move(children + at + n, children + count, children + at);
+    std::move(live + at + n, live + count, live + at);
+    std::move(separators + at + n, separators + count, separators + at);
+    count -= static_cast<std::uint32_t>(n);
+  }
+  // Moves n children of `other` to the gap at `at`, and leaves a gap there.
+  void take(std::size_t at, Inner& other, std::size_t from, std::size_t n) {
+    std::move(other.children + from, other.children + from + n, children + at);
+    std::move(other.live + from, other.live + from + n, live + at);
+    std::move(other.separators + from, other.separators + from + n, separators + at);
+  }
+  // Fills a gap.
+  void set(std::size_t at, Node* child, std::uint64_t child_live, key_tree::Separator separator) {
+    children[at] = child;
+    live[at] = child_live;
+    separators[at] = std::move(separator);
+  }
+  void add(Node* child, std::uint64_t child_live, key_tree::Separator separator) {
+    set(count++, child, child_live, std::move(separator));
+  }
+};
+
+}  // namespace vesper::kv

@@ -1,0 +1,129 @@
+#include "kv/version.hpp"
+
+#include <cstring>
+#include <new>
+
+#include "base/checksum.hpp"
+
+namespace vesper::kv {
+namespace {
+
+// A slice of a much larger buffer (a batch of entries from one read) is copied, so that one
+// long-lived key does not keep the whole batch in memory.
+constexpr std::size_t kSlack = 256;
+
+// `content`: the checksum of key and value together if the value is small, else that of the key.
+// `large`: the checksum of a large value, else none. So a large value is hashed once, when it
+// arrives.
+Id128 digest_of(Id128 content, Id128 large, std::size_t key_size, std::size_t value_size,
+                const VersionFields& fields) {
+  char fixed[10 * 8];
+  std::size_t at = 0;
+  for (const std::uint64_t word :
+       {content.high, content.low, large.high, large.low, fields.revision, fields.create_revision,
+        fields.version, fields.lease, std::uint64_t{fields.place} << 32 | key_size,
+        std::uint64_t{value_size} * 4 + (fields.tombstone ? 2u : 0u) + (fields.json ? 1u : 0u)})
+    for (std::size_t i = 0; i < 8; ++i) fixed[at++] = static_cast<char>(word >> (8 * i));
+  return checksum128({fixed, at}, kVersionSeed);
+}
+
+}  // namespace
+
+Version* Version::allocate(std::size_t bytes) {
+  return new (::operator new(sizeof(Version) + bytes)) Version();
+}
+
+std::size_t Version::external_at(std::size_t head_size, std::size_t key_size) {
+  return (head_size + key_size + alignof(External) - 1) / alignof(External) * alignof(External);
+}
+
+const Version::External* Version::external() const {
+  return std::launder(reinterpret_cast<const External*>(reinterpret_cast<const char*>(this) +
+                                                        external_at(head_size(), key_size_)));
+}
+
+std::uint64_t Version::lease() const {
+  std::uint64_t lease = 0;
+  if ((flags_ & kLeased) != 0) std::memcpy(&lease, this + 1, sizeof(lease));
+  return lease;
+}
+
+VersionRef Version::build(std::string_view key, std::string_view value, const SharedBytes* shared,
+                          const VersionFields& fields, const Id128* value_checksum) {
+  VESPER_ASSERT(!key.empty());
+  VESPER_ASSERT(key.size() <= UINT16_MAX);
+  VESPER_ASSERT(value.size() <= UINT32_MAX);
+  VESPER_ASSERT(!fields.tombstone || value.empty());
+  const bool external = value.size() > kInline;
+  const std::size_t head = sizeof(Version) + (fields.lease != 0 ? sizeof(fields.lease) : 0);
+  const std::size_t value_at = external ? external_at(head, key.size()) : head + key.size();
+  Version* version =
+      allocate(value_at - sizeof(Version) + (external ? sizeof(External) : value.size()));
+  version->revision_ = fields.revision;
+  version->create_revision_ = fields.create_revision;
+  version->version_ = fields.version;
+  version->place_ = fields.place;
+  version->value_size_ = static_cast<std::uint32_t>(value.size());
+  version->key_size_ = static_cast<std::uint16_t>(key.size());
+  version->flags_ =
+      static_cast<std::uint8_t>((fields.json ? kJson : 0) | (fields.tombstone ? kTombstone : 0) |
+                                (external ? kExternal : 0) | (fields.lease != 0 ? kLeased : 0));
+  char* raw = reinterpret_cast<char*>(version);
+  if (fields.lease != 0) std::memcpy(raw + sizeof(Version), &fields.lease, sizeof(fields.lease));
+  std::memcpy(raw + head, key.data(), key.size());
+  if (external) {
+    const bool may_share =
+        shared != nullptr && shared->buffer_size() <= 2 * shared->size() + kSlack;
+    new (raw + value_at)
+        External{may_share ? *shared : SharedBytes::copy_of(value),
+                 value_checksum != nullptr ? *value_checksum : checksum128(value, kVersionSeed)};
+  } else if (!value.empty()) {
+    std::memcpy(raw + value_at, value.data(), value.size());
+  }
+  return VersionRef(version);
+}
+
+VersionRef Version::make(std::string_view key, const SharedBytes& value,
+                         const VersionFields& fields) {
+  return build(key, value.view(), &value, fields, nullptr);
+}
+
+VersionRef Version::make(std::string_view key, std::string_view value,
+                         const VersionFields& fields) {
+  return build(key, value, nullptr, fields, nullptr);
+}
+
+VersionRef Version::make(std::string_view key, const SharedBytes& value,
+                         const VersionFields& fields, Id128 value_checksum) {
+  return build(key, value.view(), &value, fields, &value_checksum);
+}
+
+SharedBytes Version::share_value() const {
+  return is_external() ? external()->value : SharedBytes::copy_of(value());
+}
+
+VersionRef Version::with_fields(const VersionFields& fields) const {
+  if (!is_external()) return make(key(), value(), fields);
+  return build(key(), value(), &external()->value, fields, &external()->checksum);
+}
+
+Id128 Version::digest() const {
+  const std::size_t hashed = key_size_ + (is_external() ? 0 : value_size_);
+  return digest_of(checksum128({data(), hashed}, kVersionSeed),
+                   is_external() ? external()->checksum : Id128(), key_size_, value_size_,
+                   fields());
+}
+
+Id128 Version::recomputed_digest() const {
+  if (!is_external()) return digest();
+  return digest_of(checksum128(key(), kVersionSeed), checksum128(value(), kVersionSeed), key_size_,
+                   value_size_, fields());
+}
+
+void Version::destroy() {
+  if (is_external()) const_cast<External*>(external())->~External();
+  this->~Version();
+  ::operator delete(this);
+}
+
+}  // namespace vesper::kv

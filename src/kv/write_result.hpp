@@ -1,0 +1,116 @@
+// The results of operations and of whole writes, as the store decides them. The idempotency table
+// keeps them in the byte form of encode_result().
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <string>
+#include <variant>
+#include <vector>
+
+#include "base/result.hpp"
+#include "kv/operation.hpp"
+#include "kv/version.hpp"
+
+namespace vesper::kv {
+
+struct PutResult {
+  std::uint64_t revision = 0;
+  std::uint64_t create_revision = 0;
+  std::uint64_t version = 0;
+  VersionRef now;   // after Modify: the new version, for its value; else null
+  VersionRef prev;  // null if it was not asked for, or if there was none
+};
+
+struct DeleteResult {
+  std::uint64_t deleted = 0;     // keys
+  std::vector<VersionRef> prev;  // in key order; empty unless it was asked for
+};
+
+struct GetResult {
+  VersionRef found;  // null: no such key
+};
+
+struct RangeResult {
+  Content content = Content::values;
+  std::vector<VersionRef> kvs;        // in the order of the query
+  std::vector<std::string> prefixes;  // in the order of the query
+  std::uint64_t count = 0;            // keys in the whole range
+  bool more = false;                  // the limit ended the result
+  std::string resume;  // if `more`: the new `start` of the range (its new `end` if descending)
+};
+
+struct OperationResult;
+
+struct TransactionResult {
+  bool succeeded = false;
+  std::vector<OperationResult> results;  // one for each operation of the branch that ran
+};
+
+// Of the command Compact only.
+struct CompactResult {
+  std::uint64_t oldest_revision = 0;
+};
+
+struct OperationResult : std::variant<PutResult, DeleteResult, GetResult, RangeResult,
+                                      TransactionResult, CompactResult> {
+  using variant::variant;
+};
+
+// The result of one command.
+struct WriteResult {
+  // The values are those of the byte form.
+  enum class Kind : std::uint8_t {
+    done = 1,
+    precondition_failed = 2,  // If-Match or If-None-Match
+    not_an_integer = 3,       // increment, min, max of another value
+    out_of_range = 4,         // the sum exceeds 64 bits
+    // The idempotency table does not keep the following, because nothing was decided: the same
+    // request may succeed later.
+    key_reused = 16,  // its idempotency key belongs to another request
+    table_full = 17,  // its idempotency key is new, and the table is full
+    value_too_large = 18,
+    reply_too_large = 19,
+    range_too_large = 20,         // more than kMaxVisited keys
+    compacted = 21,               // a revision below the oldest readable one
+    future_revision = 22,         // a revision above the store's
+    conflicting_operations = 23,  // a key is written twice, or written and deleted
+    key_not_found = 24,           // keep_value of an absent key
+    quota_exceeded = 25,          // the store is full, and the write would make it grow
+  };
+  // The place of an operation in a transaction: which branch, and which operation of it. The path
+  // to a nested operation has one step for each level.
+  struct Step {
+    enum class Branch : std::uint8_t { then, otherwise, compare };
+    Branch branch = Branch::then;
+    std::uint32_t at = 0;
+  };
+
+  Kind kind = Kind::done;
+  bool replayed = false;  // the result of an earlier command with this idempotency key
+  // The store's revision after the write. If the write changed the store, its own revision.
+  std::uint64_t revision = 0;
+  // precondition_failed: the key's revision; 0 if it is absent.
+  std::uint64_t current_revision = 0;
+  // value_too_large, reply_too_large, range_too_large, table_full: the limit. compacted: the oldest
+  // readable revision. Else 0.
+  std::uint64_t limit = 0;
+  std::uint64_t count = 0;  // range_too_large: the keys that the range has, if known; else 0
+  std::vector<Step> path;   // which operation failed; empty: the only one
+  OperationResult result;   // if `done`
+
+  bool is_done() const { return kind == Kind::done; }
+};
+
+// Whether the idempotency table keeps this result.
+bool is_decided(const WriteResult& result);
+
+// The size of a reply: the keys and values in it, and 64 bytes for each of them and for each
+// result. Equal on all nodes.
+std::size_t reply_size(const OperationResult& result);
+
+// The byte form of a decided result. Little-endian; the layout is in write_result.cpp.
+std::string encode_result(const WriteResult& result);
+Result<WriteResult> decode_result(std::string_view bytes);
+
+}  // namespace vesper::kv

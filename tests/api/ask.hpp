@@ -1,0 +1,61 @@
+// Asks one request of a server without sockets and without a node, and returns the outcome.
+#pragma once
+
+#include <doctest/doctest.h>
+
+#include <optional>
+#include <string>
+#include <string_view>
+
+#include "api/checks.hpp"
+#include "api/context.hpp"
+#include "api/dispatch.hpp"
+#include "http/parser.hpp"
+
+namespace vesper::api {
+
+class NoFigures final : public Figures {
+ public:
+  std::optional<DiskFigures> disk() const override { return std::nullopt; }
+  TrafficFigures traffic() const override { return {}; }
+};
+
+inline Settings settings() {
+  Settings made;
+  made.list = {{"one.example", 5000}, {"::1", 5001}};
+  made.max_value = 100;
+  made.request_timeout = seconds(5);
+  return made;
+}
+
+struct Asked {
+  HttpExchange exchange;
+  Answer answer;
+  std::string text;
+};
+
+// Checks, runs and renders a request without a body.
+inline Asked ask(const std::string& line, const std::string& fields = {}) {
+  const NoFigures figures;
+  Context context(settings(), figures, Instant{1});
+  const std::string text = line + " HTTP/1.1\r\nHost: localhost\r\n" + fields + "\r\n";
+  http::Parser parser(http::Parser::Kind::request);
+  std::size_t consumed = 0;
+  REQUIRE(parser.parse(text, consumed) == http::Step::head);
+  Asked asked;
+  if (auto problem = validate(context, parser.request(), asked.exchange))
+    asked.exchange.outcome = std::move(*problem);
+  if (!asked.exchange.answered()) run(context, asked.exchange, {});
+  REQUIRE(asked.exchange.answered());
+  render(context, asked.exchange, asked.answer);
+  append_answer(context, asked.exchange, asked.answer, asked.text);
+  return asked;
+}
+
+// True if the answer is a problem with this status and code.
+inline bool says(const Asked& asked, int status, std::string_view code) {
+  return asked.answer.status == status &&
+         asked.answer.body.find("\"code\":\"" + std::string(code) + "\"") != std::string::npos;
+}
+
+}  // namespace vesper::api

@@ -1,0 +1,299 @@
+#include "sim/translate.hpp"
+
+#include <fmt/core.h>
+
+#include <utility>
+
+#include "base/overloaded.hpp"
+#include "kv/command.hpp"
+
+namespace vesper::sim {
+namespace {
+
+SharedBytes bytes_of(const std::string& text) {
+  return SharedBytes::copy_of(text);
+}
+
+kv::KeyRange range_of(const Span& span) {
+  return {span.start, span.end};
+}
+
+std::optional<kv::Match> match_of(const std::optional<Expectation>& expectation) {
+  if (!expectation) return std::nullopt;
+  return kv::Match{expectation->any, expectation->revisions};
+}
+
+kv::RangeQuery range_query_of(const Act& act) {
+  kv::RangeQuery query;
+  query.range = range_of(act.span);
+  query.revision = act.revision;
+  query.limit = act.limit;
+  query.order = act.descending ? kv::Order::descending : kv::Order::ascending;
+  query.content = act.content == Act::Content::values ? kv::Content::values
+                  : act.content == Act::Content::keys ? kv::Content::keys
+                                                      : kv::Content::count;
+  query.separator = act.separator;
+  query.prefix_size = act.prefix_size;
+  return query;
+}
+
+kv::Transaction transaction_of(const Txn& txn);
+
+kv::Operation operation_of(const Act& act) {
+  const kv::Prev prev = act.prev ? kv::Prev::include : kv::Prev::omit;
+  const auto modify = [&](kv::Modify::Kind kind) {
+    kv::Modify change;
+    change.kind = kind;
+    change.key = bytes_of(act.key);
+    change.operand = act.operand;
+    change.suffix = bytes_of(act.value);
+    return change;
+  };
+  switch (act.kind) {
+    case Act::Kind::put: {
+      kv::Put put;
+      put.key = bytes_of(act.key);
+      if (!act.keep_value) put.value = bytes_of(act.value);
+      put.json = act.json && !act.keep_value;
+      put.keep_value = act.keep_value;
+      put.keep_lease = act.keep_lease;
+      put.lease = act.lease;
+      put.prev = prev;
+      return put;
+    }
+    case Act::Kind::get: return kv::Get{bytes_of(act.key), act.revision};
+    case Act::Kind::range: return kv::GetRange{range_query_of(act)};
+    case Act::Kind::remove: return kv::Delete{range_of(act.span), prev};
+    case Act::Kind::increment: return modify(kv::Modify::Kind::increment);
+    case Act::Kind::append: return modify(kv::Modify::Kind::append);
+    case Act::Kind::min: return modify(kv::Modify::Kind::min);
+    case Act::Kind::max: return modify(kv::Modify::Kind::max);
+    case Act::Kind::restore: return kv::Restore{bytes_of(act.key), act.revision};
+    case Act::Kind::nested:
+      return kv::Nested{std::make_unique<kv::Transaction>(transaction_of(*act.txn))};
+  }
+  return kv::Get{};
+}
+
+kv::Transaction transaction_of(const Txn& txn) {
+  kv::Transaction transaction;
+  for (const Check& check : txn.checks) {
+    kv::Compare compare;
+    compare.range = range_of(check.span);
+    compare.target = static_cast<kv::Compare::Target>(static_cast<int>(check.target) + 1);
+    compare.op = static_cast<kv::Compare::Op>(static_cast<int>(check.op) + 1);
+    compare.number = check.number;
+    compare.value = bytes_of(check.value);
+    transaction.compares.push_back(std::move(compare));
+  }
+  for (const Act& act : txn.then) transaction.then.push_back(operation_of(act));
+  for (const Act& act : txn.otherwise) transaction.otherwise.push_back(operation_of(act));
+  return transaction;
+}
+
+// ---- results
+
+std::string text_of_version(const kv::VersionRef& version) {
+  return version ? text_of(version->key(), seen_of(version.get()), true) : "-";
+}
+
+std::string text_of_result(const kv::OperationResult& result);
+
+std::vector<std::string> texts_of(const std::vector<kv::VersionRef>& versions) {
+  std::vector<std::string> texts;
+  for (const kv::VersionRef& version : versions) texts.push_back(text_of_version(version));
+  return texts;
+}
+
+std::string text_of_result(const kv::OperationResult& result) {
+  return std::visit(
+      Overloaded{
+          [](const kv::PutResult& put) {
+            const Seen written{true, {}, false, put.revision, put.create_revision, put.version};
+            return text_of_put(written, text_of_version(put.now), text_of_version(put.prev));
+          },
+          [](const kv::DeleteResult& remove) {
+            return text_of_delete(remove.deleted, texts_of(remove.prev));
+          },
+          [](const kv::GetResult& get) { return text_of_get(text_of_version(get.found)); },
+          [](const kv::RangeResult& range) { return range_text_of(range).text(); },
+          [](const kv::TransactionResult& txn) {
+            std::vector<std::string> results;
+            for (const kv::OperationResult& one : txn.results)
+              results.push_back(text_of_result(one));
+            return text_of_txn(txn.succeeded, results);
+          },
+          [](const kv::CompactResult& compact) {
+            return fmt::format("oldest {}", compact.oldest_revision);
+          },
+      },
+      static_cast<const kv::OperationResult::variant&>(result));
+}
+
+Outcome::Kind kind_of(kv::WriteResult::Kind kind) {
+  using Theirs = kv::WriteResult::Kind;
+  using Ours = Outcome::Kind;
+  switch (kind) {
+    case Theirs::done: return Ours::done;
+    case Theirs::precondition_failed: return Ours::failed;
+    case Theirs::not_an_integer: return Ours::not_an_integer;
+    case Theirs::out_of_range: return Ours::out_of_range;
+    case Theirs::key_reused: return Ours::reused;
+    case Theirs::table_full: return Ours::full;
+    case Theirs::value_too_large: return Ours::value_too_large;
+    case Theirs::reply_too_large: return Ours::reply_too_large;
+    case Theirs::range_too_large: return Ours::range_too_large;
+    case Theirs::compacted: return Ours::compacted;
+    case Theirs::future_revision: return Ours::future;
+    case Theirs::conflicting_operations: return Ours::conflict;
+    case Theirs::key_not_found: return Ours::not_found;
+    case Theirs::quota_exceeded: return Ours::quota;
+  }
+  return Ours::done;
+}
+
+// The result, or the place of what failed and the figure that goes with it.
+std::string detail_of(const kv::WriteResult& result) {
+  using Kind = kv::WriteResult::Kind;
+  if (result.is_done()) return text_of_result(result.result);
+  if (result.kind == Kind::conflicting_operations) return {};
+  std::string text;
+  for (const kv::WriteResult::Step& step : result.path)
+    text += text_of_step(step.branch == kv::WriteResult::Step::Branch::then        ? "then"
+                         : step.branch == kv::WriteResult::Step::Branch::otherwise ? "else"
+                                                                                   : "if",
+                         step.at);
+  if (result.kind == Kind::compacted || result.kind == Kind::reply_too_large)
+    text += fmt::format("{}", result.limit);
+  return text;
+}
+
+}  // namespace
+
+std::string command_of(const Operation& operation) {
+  const kv::Conditions conditions{match_of(operation.if_match), match_of(operation.if_none_match)};
+  std::optional<kv::IdempotencyKey> request;
+  if (!operation.token.empty()) request = kv::IdempotencyKey{operation.token, {7, operation.body}};
+  switch (operation.kind) {
+    case Operation::Kind::remove: return kv::encode_remove(operation.key, conditions, request);
+    case Operation::Kind::act: return kv::encode(conditions, operation_of(operation.act), request);
+    case Operation::Kind::txn: return kv::encode(transaction_of(*operation.txn), request);
+    case Operation::Kind::compact: return kv::encode(kv::Compact{operation.at}, request);
+    case Operation::Kind::put:
+    case Operation::Kind::get:
+    case Operation::Kind::past:
+    case Operation::Kind::history:
+    case Operation::Kind::page:
+    case Operation::Kind::stream:
+    case Operation::Kind::read_txn: break;
+  }
+  return kv::encode_put(operation.key, operation.value,
+                        operation.json ? kv::ValueForm::json : kv::ValueForm::bytes, conditions,
+                        request);
+}
+
+node::ReadQuery query_of(const Operation& operation) {
+  switch (operation.kind) {
+    case Operation::Kind::past: return node::ReadKey{operation.key, operation.at};
+    case Operation::Kind::history:
+      return node::ReadHistory{operation.key, static_cast<std::size_t>(operation.at)};
+    case Operation::Kind::page:
+      return node::ReadRange{range_query_of(operation.act), node::ReadRange::Form::page,
+                             operation.counted};
+    case Operation::Kind::stream:
+      return node::ReadRange{range_query_of(operation.act), node::ReadRange::Form::stream,
+                             std::nullopt};
+    case Operation::Kind::read_txn:
+      return node::ReadTransaction{
+          std::make_shared<const kv::Transaction>(transaction_of(*operation.txn))};
+    case Operation::Kind::put:
+    case Operation::Kind::remove:
+    case Operation::Kind::act:
+    case Operation::Kind::txn:
+    case Operation::Kind::compact:
+    case Operation::Kind::get: break;
+  }
+  return node::ReadKey{operation.key};
+}
+
+Seen seen_of(const kv::Version* version) {
+  if (version == nullptr || version->is_tombstone()) return {};
+  return {true,
+          std::string(version->value()),
+          version->json(),
+          version->revision(),
+          version->create_revision(),
+          version->version(),
+          version->lease()};
+}
+
+Outcome outcome_of(const Operation& asked, const kv::WriteResult& result) {
+  Outcome outcome;
+  outcome.kind = kind_of(result.kind);
+  outcome.revision = result.revision;
+  outcome.current_revision = result.current_revision;
+  outcome.replayed = result.replayed;
+  const bool plain = asked.kind == Operation::Kind::put || asked.kind == Operation::Kind::remove;
+  if (outcome.kind == Outcome::Kind::done && plain) {
+    if (const auto* put = std::get_if<kv::PutResult>(&result.result)) {
+      outcome.kind = Outcome::Kind::put;
+      outcome.create_revision = put->create_revision;
+      outcome.version = put->version;
+      outcome.current_revision = put->revision;
+    } else {
+      const bool removed = std::get<kv::DeleteResult>(result.result).deleted > 0;
+      outcome.kind = removed ? Outcome::Kind::removed : Outcome::Kind::absent;
+    }
+  } else if (outcome.kind != Outcome::Kind::failed && outcome.kind != Outcome::Kind::reused &&
+             outcome.kind != Outcome::Kind::full) {
+    outcome.text = detail_of(result);
+  }
+  return outcome;
+}
+
+RangeText range_text_of(const kv::RangeResult& range) {
+  RangeText text;
+  for (const kv::VersionRef& version : range.kvs)
+    text.kvs.push_back(
+        text_of(version->key(), seen_of(version.get()), range.content == kv::Content::values));
+  text.prefixes = range.prefixes;
+  text.count = range.count;
+  text.more = range.more;
+  text.resume = range.resume;
+  return text;
+}
+
+std::string text_of(const node::ReadContent& content, std::string_view key) {
+  return std::visit(
+      Overloaded{
+          [&](const node::KeyFound& found) {
+            return text_of_get(text_of(key, seen_of(found.version.get()), true));
+          },
+          [&](const node::HistoryFound& found) {
+            std::string texts;
+            for (const kv::VersionRef& version : found.versions)
+              texts += (version->is_tombstone() ? fmt::format("deleted at {}", version->revision())
+                                                : text_of_version(version)) +
+                       '|';
+            return fmt::format("history({};{})", texts, found.oldest_revision);
+          },
+          [](const node::RangeFound& found) {
+            RangeText page = range_text_of(found.page);
+            page.resume.clear();
+            return fmt::format("page at {}: {}", found.revision, page.text());
+          },
+          [](const node::StreamFound& found) {
+            return fmt::format("stream at {}", found.stream->revision());
+          },
+          [](const kv::WriteResult& result) {
+            return fmt::format("{} {}", static_cast<int>(kind_of(result.kind)), detail_of(result));
+          },
+          [](const node::RevisionUnreadable& found) {
+            return fmt::format("{} {}", found.future ? "future" : "compacted",
+                               found.oldest_revision);
+          },
+      },
+      content);
+}
+
+}  // namespace vesper::sim
