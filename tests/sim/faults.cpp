@@ -376,14 +376,15 @@ void World::undo(std::size_t fault) {
 void World::choose_core() {
   const std::size_t room = (voters() - 1) / 2;
   if (room == 0 || !minority_left()) return;
+  // A Bootstrap that is not yet committed needs the voters that it names with their incarnations,
+  // so that no server may be missing (docs/raft.md, "Who votes").
+  const auto holds_a_log = [](const auto& h) { return !h->holds.is_none(); };
+  if (voters_ == 0 && std::any_of(hosts_.begin(), hosts_.end(), holds_a_log)) return;
   tally_.count(Count::core_worlds);
   for (std::int64_t n = faults_.between(1, static_cast<std::int64_t>(room)); n > 0; --n) {
     const std::size_t i = pick_host();
     Host& h = host(i);
     if (h.outside || h.wiped || !minority_left()) continue;
-    // No server founds a cluster beside a reachable log, even if the server with the log does
-    // nothing.
-    if (voters_ == 0 && !h.holds.is_none()) continue;
     h.outside = true;
     tally_.count(Count::fault_core);
     Spell spell{FaultKind::partition, {}, {}, false};
