@@ -74,6 +74,22 @@ void node_metrics(const node::Status& status, std::uint32_t id, Page& page) {
   page.single("revision", "gauge", "Revision of the store.", status.revision);
   page.single("keys", "gauge", "Keys in the store.", status.keys);
   page.single("store_bytes", "gauge", "Size of all keys and values in bytes.", status.store_bytes);
+  page.single("history_bytes", "gauge",
+              "What old versions and deletes count for in the quota, in bytes.",
+              status.history_bytes);
+  page.single("oldest_revision", "gauge", "The oldest revision that can be read.",
+              status.oldest_revision);
+  page.single("quota_used_bytes", "gauge", "What the store counts for in the quota, in bytes.",
+              status.store_cost);
+  page.single("quota_near", "gauge", "1 if at least 80 percent of the quota is used.",
+              status.quota == node::QuotaState::fine ? 0u : 1u);
+  page.single("quota_exceeded", "gauge", "1 if writes that make the store grow are refused.",
+              status.quota == node::QuotaState::exceeded ? 1u : 0u);
+  page.single("diverged", "gauge",
+              "1 if this node's state differs from a majority's, so that it is out of service.",
+              status.divergence ? 1u : 0u);
+  page.single("idempotency_bytes", "gauge", "Size of the results that are kept, in bytes.",
+              status.idempotency_bytes);
   page.single("idempotency_keys", "gauge", "Idempotency keys whose results are kept.",
               status.idempotency_keys);
   page.single("log_entries", "gauge", "Entries in the log.", status.log_entries);

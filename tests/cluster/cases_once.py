@@ -250,3 +250,55 @@ def _(binary):
             first = [r for r in replies if 'vesper-replayed' not in r.headers]
             expect_equal(len(first), 1, f'answers that are not replays: {replies}')
         cluster.wait_equal()
+
+
+class Counter(Writer):
+    """Increments a key that all clients increment, by amounts that tell the clients apart."""
+
+    def ask(self, node, token, value):
+        api = node.api(2.0 * SLOW)
+        try:
+            return api.request('POST', f'/kv/counter?increment={self.number + 1}&timeout=1s',
+                               headers={'Idempotency-Key': token})
+        except NotSent:
+            return None
+        except Broken:
+            self.repeated += 1
+            return None
+        finally:
+            api.close()
+
+    def write(self):
+        n = self.decided + 1
+        turn = self.number
+        while True:
+            reply = self.ask(self.cluster.nodes[turn % len(self.cluster.nodes)],
+                             f'c{self.number}-{n}', '')
+            turn += 1
+            if reply is None:
+                time.sleep(0.002)
+            elif reply.status == 504:
+                self.repeated += 1
+            elif reply.status not in (429, 503):
+                break
+        expect_equal(reply.status, 200, f'{reply}')
+        self.replayed += reply.headers.get('vesper-replayed') == 'true'
+        self.decided = n
+
+
+@case('increments of 64 clients add up exactly while leaders are killed')
+def _(binary):
+    with Cluster(binary, 3) as cluster:
+        with Writers(cluster, 64, Counter) as writers:
+            for _ in range(ROUNDS):
+                writers.wait_decided(SOME)
+                victim = cluster.wait_leader()
+                victim.kill()
+                writers.wait_decided(SOME)
+                cluster.restart(victim)
+        cluster.wait_equal()
+        expect(writers.total('repeated') > 0, 'no increment was interrupted by a kill')
+        expected = sum(writer.decided * (writer.number + 1) for writer in writers.all)
+        api = cluster.nodes[0].api()
+        expect_equal(api.get('counter').json()['value'], str(expected), 'the sum of all increments')
+        api.close()
