@@ -30,6 +30,7 @@ struct KeyRange {
   static KeyRange all() { return {}; }
 
   bool is_to_the_end() const { return end.empty(); }
+  // True for what of_key() makes. Then `start` is the key.
   bool is_single_key() const {
     return !start.empty() && end.size() == start.size() + 1 && end.back() == '\0' &&
            std::string_view(end).substr(0, start.size()) == start;

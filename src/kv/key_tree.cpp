@@ -396,43 +396,21 @@ void KeyTree::make_room(Path& path, std::size_t& at, std::string_view key) {
   if (!to_left) at -= share;
 }
 
-// Moves slots between two neighbours, so that the left one has `slots`. If the right one becomes
-// empty, the caller must remove it.
+// If the right leaf becomes empty, the caller must remove it.
 void KeyTree::share_leaves(Inner& parent, std::size_t left, std::size_t slots) {
   Leaf& a = parent.leaf(left);
   Leaf& b = parent.leaf(left + 1);
-  if (slots < a.count) {
-    const std::size_t n = a.count - slots;
-    b.open(0, n);
-    b.take(0, a, slots, n);
-    a.close(slots, n);
-  } else {
-    const std::size_t n = slots - a.count;
-    a.open(a.count, n);
-    a.take(slots - n, b, 0, n);
-    b.close(0, n);
-  }
+  level_out(a, b, slots);
   parent.live[left] = count_bits(a.live);
   parent.live[left + 1] = count_bits(b.live);
   if (b.count > 0) parent.separators[left + 1] = Separator::between(a.last_key(), b.key(0));
 }
 
-// The same for two inner nodes.
 void KeyTree::share_inners(Inner& parent, std::size_t left, std::size_t children) {
   Inner& a = parent.inner(left);
   Inner& b = parent.inner(left + 1);
   b.separators[0] = std::move(parent.separators[left + 1]);
-  if (children < a.count) {
-    const std::size_t n = a.count - children;
-    b.open(0, n);
-    b.take(0, a, children, n);
-    a.close(children, n);
-  } else {
-    const std::size_t n = children - a.count;
-    a.open(a.count, n);
-    a.take(children - n, b, 0, n);
-    b.close(0, n);
-  }
+  level_out(a, b, children);
   parent.separators[left + 1] = std::move(b.separators[0]);
   parent.live[left] = a.sum_live(a.count);
   parent.live[left + 1] = b.sum_live(b.count);

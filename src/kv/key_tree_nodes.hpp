@@ -70,6 +70,22 @@ class Separator {
   std::unique_ptr<char[]> bytes_;  // the size, then the bytes; null: empty
 };
 
+// Moves slots (or children) between two neighbours, so that the left one has `count`.
+template <typename Node>
+void level_out(Node& left, Node& right, std::size_t count) {
+  if (count < left.count) {
+    const std::size_t n = left.count - count;
+    right.open(0, n);
+    right.take(0, left, count, n);
+    left.close(count, n);
+  } else {
+    const std::size_t n = count - left.count;
+    left.open(left.count, n);
+    left.take(count - n, right, 0, n);
+    right.close(0, n);
+  }
+}
+
 }  // namespace key_tree
 
 struct KeyTree::Node {

@@ -7,14 +7,6 @@
 #include "kv/digest.hpp"
 
 namespace vesper::kv {
-namespace {
-
-const Version* unless_tombstone(const Version* version) {
-  return version == nullptr || version->is_tombstone() ? nullptr : version;
-}
-
-}  // namespace
-
 // ---- pins ---------------------------------------------------------------------------------
 
 Keyspace::Pin::Pin(Keyspace& keyspace, std::uint64_t revision)
@@ -97,20 +89,11 @@ Keyspace::Dropped& Keyspace::Dropped::operator+=(const Dropped& other) {
   return *this;
 }
 
-void Keyspace::add(Dropped& total, const Version* replaced, const Version& event) {
-  if (replaced != nullptr) {
-    total.digest = plus(total.digest, replaced->digest());
-    total.cost += replaced->cost();
-  }
-  if (event.is_tombstone()) {
-    total.digest = plus(total.digest, event.digest());
-    total.cost += event.cost();
-  }
-}
-
 void Keyspace::add_dropped_by(std::uint64_t number, Dropped& total) const {
   const Version& version = *event(number);
-  add(total, replaced_by(version), version);
+  if (const Version* replaced = replaced_by(version))
+    total += {replaced->digest(), replaced->cost()};
+  if (version.is_tombstone()) total += {version.digest(), version.cost()};
 }
 
 void Keyspace::append_event(VersionRef version, const Dropped& dropped) {
@@ -297,7 +280,7 @@ bool Keyspace::add(VersionRef version) {
     if (version->key() == last.slot().key()) before = last.slot().newest.get();
   }
   if (before != nullptr && before->revision() >= version->revision()) return false;
-  const Version* replaced = before == nullptr ? nullptr : unless_tombstone(before);
+  const Version* replaced = unless_tombstone(before);
   if (version->is_tombstone() && replaced == nullptr) return false;
   Dropped* checkpoint_of = nullptr;
   if (version->revision() < oldest_) {

@@ -154,7 +154,6 @@ class Keyspace {
 
   void put(VersionRef version);
   Dropped count_live(const Version& version, const Version* replaced);
-  static void add(Dropped& total, const Version* replaced, const Version& event);
   void add_dropped_by(std::uint64_t event, Dropped& total) const;
   void append_event(VersionRef version, const Dropped& dropped);
   const Dropped& checkpoint(std::uint64_t event) const {
@@ -172,11 +171,11 @@ class Keyspace {
 
   EventLog log_;
   std::uint64_t floor_event_ = 0;  // the first event with a revision of at least oldest_
-  std::deque<Dropped>
-      checkpoints_;  // the totals before events 64 k; the first: see first_checkpoint_
-  std::uint64_t first_checkpoint_ = 0;  // k of the first one
-  Dropped floor_;                       // the total before floor_event_
-  Dropped total_;                       // the total before end_of_events()
+  // The totals before the events 64 k, for every k from first_checkpoint_ on.
+  std::deque<Dropped> checkpoints_;
+  std::uint64_t first_checkpoint_ = 0;
+  Dropped floor_;  // the total before floor_event_
+  Dropped total_;  // the total before end_of_events()
 
   // While a snapshot is imported: see begin_import(). `before` counts the further events of the
   // bursts before this one.

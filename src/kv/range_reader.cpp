@@ -6,11 +6,6 @@
 namespace vesper::kv {
 namespace {
 
-const Version* live_at(const KeyTree::Slot& slot, std::uint64_t revision) {
-  const Version* version = slot.at(revision);
-  return version == nullptr || version->is_tombstone() ? nullptr : version;
-}
-
 // Walks the tree and the overlay together in key order. Where both have a key, the overlay wins.
 class Walk {
  public:
@@ -56,9 +51,7 @@ class Walk {
       const bool both = slot != nullptr && over != nullptr && slot->key() == (*over)->key();
       const bool from_tree = over == nullptr || (slot != nullptr && !both &&
                                                  (slot->key() < (*over)->key()) == ascending_);
-      const Version* version = from_tree                 ? live_at(*slot, revision_)
-                               : (*over)->is_tombstone() ? nullptr
-                                                         : over->get();
+      const Version* version = unless_tombstone(from_tree ? slot->at(revision_) : over->get());
       passed = from_tree ? slot->key() : (*over)->key();
       if (from_tree || both) step_tree();
       if (!from_tree) step_overlay();
@@ -213,7 +206,7 @@ bool RangeReader::scan(const Keyspace& keyspace, const Overlay* overlay, std::si
     last = {};
     if (query_.order == Order::ascending) {
       left_.start = KeyRange::end_of_prefix(prefix);
-      if (left_.start.empty()) exhausted_ = true;  // nothing lies behind this prefix
+      if (left_.start.empty()) exhausted_ = true;  // no key can follow this prefix
     } else {
       left_.end = prefix;
     }

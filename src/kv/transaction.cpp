@@ -19,10 +19,23 @@ using Branch = WriteResult::Step::Branch;
 // Why a transaction as a whole is refused.
 struct Failure {
   Kind kind = Kind::done;
-  std::uint64_t limit = 0;
+  std::uint64_t limit = 0;  // as in WriteResult
   std::uint64_t count = 0;
-  std::uint64_t revision = 0;  // compacted: the oldest readable one
 };
+
+// The fields of a key's next version. Null: the key does not exist.
+VersionFields next_fields(const Version* present, std::uint64_t revision, std::uint32_t place) {
+  VersionFields fields;
+  fields.revision = revision;
+  fields.create_revision = present == nullptr ? revision : present->create_revision();
+  fields.version = present == nullptr ? 1 : present->version() + 1;
+  fields.place = place;
+  return fields;
+}
+
+PutResult result_of(const Version& version) {
+  return {version.revision(), version.create_revision(), version.version(), {}, {}};
+}
 
 template <typename Number>
 bool compare_with(const Number& left, Compare::Op op, const Number& right) {
@@ -209,7 +222,7 @@ class Draft {
 
   const Version* find(std::string_view key) const {
     if (const auto mine = overlay_.find(key); mine != overlay_.end())
-      return mine->second->is_tombstone() ? nullptr : mine->second.get();
+      return unless_tombstone(mine->second.get());
     return keyspace_.find(key);
   }
 
@@ -226,11 +239,7 @@ class Draft {
 
   // Nothing: too many keys.
   std::optional<bool> holds_in_range(const Compare& compare) {
-    if (compare.range.is_single_key())
-      return holds(
-          compare,
-          keyspace_.find(
-              std::string_view(compare.range.end).substr(0, compare.range.end.size() - 1)));
+    if (compare.range.is_single_key()) return holds(compare, keyspace_.find(compare.range.start));
     RangeQuery query;
     query.range = compare.range;
     query.revision = keyspace_.revision();
@@ -299,18 +308,22 @@ class Draft {
 
   bool may_grow() { return !limits_.quota_exceeded || fail({.kind = Kind::quota_exceeded}); }
 
-  // The fields of the next version of a key.
   VersionFields next_fields(const Version* present) const {
-    VersionFields fields;
-    fields.revision = revision_;
-    fields.create_revision = present == nullptr ? revision_ : present->create_revision();
-    fields.version = present == nullptr ? 1 : present->version() + 1;
-    fields.place = next_place();
+    return kv::next_fields(present, revision_, next_place());
+  }
+  // The same for an operation that leaves the key's lease as it is.
+  VersionFields next_fields_with_lease(const Version* present) const {
+    VersionFields fields = next_fields(present);
+    fields.lease = present == nullptr ? 0 : present->lease();
     return fields;
   }
 
-  static PutResult result_of(const Version& version) {
-    return {version.revision(), version.create_revision(), version.version(), {}, {}};
+  // Writes a version whose value the reply shows.
+  PutResult write_and_show(const VersionRef& version) {
+    PutResult done = result_of(*version);
+    done.now = version;
+    write(version);
+    return done;
   }
 
   bool run(const Put& put, OperationResult& result) {
@@ -332,7 +345,7 @@ class Draft {
   // Whether a past revision can be read.
   bool is_readable(std::uint64_t revision) {
     if (revision < keyspace_.oldest_revision())
-      return fail({.kind = Kind::compacted, .revision = keyspace_.oldest_revision()});
+      return fail({.kind = Kind::compacted, .limit = keyspace_.oldest_revision()});
     return revision <= keyspace_.revision() || fail({.kind = Kind::future_revision});
   }
 
@@ -363,9 +376,8 @@ class Draft {
   bool run(const Delete& remove, OperationResult& result) {
     DeleteResult done;
     if (remove.range.is_single_key()) {
-      const std::string_view key =
-          std::string_view(remove.range.end).substr(0, remove.range.end.size() - 1);
-      if (const Version* present = find(key)) this->remove(*present, remove.prev, done);
+      if (const Version* present = find(remove.range.start))
+        this->remove(*present, remove.prev, done);
       result = std::move(done);
       return true;
     }
@@ -393,8 +405,7 @@ class Draft {
   bool run(const Modify& modify, OperationResult& result) {
     if (!may_grow()) return false;
     const Version* present = find(modify.key.view());
-    VersionFields fields = next_fields(present);
-    fields.lease = present == nullptr ? 0 : present->lease();
+    VersionFields fields = next_fields_with_lease(present);
     VersionRef version;
     if (modify.kind == Modify::Kind::append) {
       const std::string_view old = present == nullptr ? std::string_view() : present->value();
@@ -420,10 +431,7 @@ class Draft {
       fields.json = present != nullptr && present->json();
       version = Version::make(modify.key.view(), fmt::format("{}", number), fields);
     }
-    PutResult done = result_of(*version);
-    done.now = version;
-    write(std::move(version));
-    result = std::move(done);
+    result = write_and_show(version);
     return true;
   }
 
@@ -438,14 +446,9 @@ class Draft {
       return true;
     }
     if (!may_grow()) return false;
-    VersionFields fields = next_fields(present);
+    VersionFields fields = next_fields_with_lease(present);
     fields.json = past->json();
-    fields.lease = present == nullptr ? 0 : present->lease();
-    VersionRef version = past->with_fields(fields);
-    PutResult done = result_of(*version);
-    done.now = version;
-    write(std::move(version));
-    result = std::move(done);
+    result = write_and_show(past->with_fields(fields));
     return true;
   }
 
@@ -468,7 +471,7 @@ WriteResult refuse(const Keyspace& keyspace, Draft& draft) {
   WriteResult result;
   result.kind = failure.kind;
   result.revision = keyspace.revision();
-  result.limit = failure.kind == Kind::compacted ? failure.revision : failure.limit;
+  result.limit = failure.limit;
   result.count = failure.count;
   result.path = std::move(draft.path());
   return result;
@@ -522,16 +525,14 @@ std::optional<WriteResult> put_directly(Keyspace& keyspace, const Put& put,
                                         const ExecutionLimits& limits, const Version* present) {
   if (put.keep_value || put.keep_lease || put.prev == Prev::include || limits.quota_exceeded)
     return std::nullopt;
-  VersionFields fields;
-  fields.revision = keyspace.revision() + 1;
-  fields.create_revision = present == nullptr ? fields.revision : present->create_revision();
-  fields.version = present == nullptr ? 1 : present->version() + 1;
+  VersionFields fields = next_fields(present, keyspace.revision() + 1, 1);
   fields.json = put.json;
   fields.lease = put.lease;
-  keyspace.commit(Version::make(put.key.view(), put.value, fields));
+  VersionRef version = Version::make(put.key.view(), put.value, fields);
   WriteResult result;
   result.revision = fields.revision;
-  result.result = PutResult{fields.revision, fields.create_revision, fields.version, {}, {}};
+  result.result = result_of(*version);
+  keyspace.commit(std::move(version));
   return result;
 }
 
@@ -543,13 +544,9 @@ WriteResult execute(Keyspace& keyspace, const Conditions& conditions, const Oper
   if (put != nullptr) {
     present = keyspace.find(put->key.view());
   } else if (!conditions.empty()) {
-    const std::string_view key =
-        remove != nullptr
-            ? std::string_view(remove->range.end).substr(0, remove->range.start.size())
-            : key_of(operation);
-    present = keyspace.find(key);
+    present = keyspace.find(remove != nullptr ? remove->range.start : key_of(operation));
   }
-  if (!conditions.empty() && evaluate(conditions, present) != Verdict::holds) {
+  if (evaluate(conditions, present) != Verdict::holds) {
     WriteResult failed;
     failed.kind = Kind::precondition_failed;
     failed.revision = keyspace.revision();
@@ -558,8 +555,6 @@ WriteResult execute(Keyspace& keyspace, const Conditions& conditions, const Oper
   }
   if (put != nullptr)
     if (auto done = put_directly(keyspace, *put, limits, present)) return std::move(*done);
-  if (const auto* nested = std::get_if<Nested>(&operation))
-    return execute(keyspace, *nested->transaction, limits);
   Draft draft(keyspace, limits);
   OperationResult done;
   if (!draft.run(operation, done)) return refuse(keyspace, draft);

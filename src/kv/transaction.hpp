@@ -21,8 +21,8 @@ struct ExecutionLimits {
   bool quota_exceeded = false;  // refuse operations that make the store grow
 };
 
-// Executes one operation under conditions, as a single request does. If the result is `done`, the
-// keyspace has been changed.
+// Executes one operation, but not Nested, under conditions, as a single request does. Conditions
+// require an operation on one key. If the result is `done`, the keyspace has been changed.
 WriteResult execute(Keyspace& keyspace, const Conditions& conditions, const Operation& operation,
                     const ExecutionLimits& limits);
 // The same for a transaction.

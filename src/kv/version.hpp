@@ -137,6 +137,11 @@ class VersionRef {
   Version* version_ = nullptr;
 };
 
+// Null in place of a tombstone: the key does not exist.
+inline const Version* unless_tombstone(const Version* version) {
+  return version == nullptr || version->is_tombstone() ? nullptr : version;
+}
+
 // The checksum of a value that enters a version's digest.
 inline constexpr std::uint64_t kVersionSeed = 0x6b1f0c7de2a94835;
 

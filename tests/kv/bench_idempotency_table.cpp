@@ -2,32 +2,19 @@
 //
 //   ninja -C build tests/kv/bench_replies && build/tests/kv/bench_replies
 #include <cstdio>
-#include <ctime>
 #include <string>
 #include <vector>
 
+#include "bench.hpp"
 #include "kv/store.hpp"
 
 using namespace vesper;
+using test::measure;
 
 namespace {
 
 constexpr std::size_t kWrites = kv::kMaxIdempotencyKeys;
 constexpr std::size_t kKeys = 10'000;
-
-// The processor's time and not the wall's: what else runs on this machine is not our doing.
-double cpu_ns() {
-  timespec now{};
-  clock_gettime(CLOCK_PROCESS_CPUTIME_ID, &now);
-  return static_cast<double>(now.tv_sec) * 1e9 + static_cast<double>(now.tv_nsec);
-}
-
-template <typename Run>
-void measure(const char* what, std::size_t count, Run&& run) {
-  const double begin = cpu_ns();
-  for (std::size_t i = 0; i < count; ++i) run(i);
-  std::printf("%-48s %6.0f ns\n", what, (cpu_ns() - begin) / static_cast<double>(count));
-}
 
 // Tokens that are drawn come in no order.
 std::string token(std::size_t i) {

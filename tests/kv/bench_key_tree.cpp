@@ -5,7 +5,6 @@
 
 #include <algorithm>
 #include <cstdio>
-#include <ctime>
 #include <map>
 #include <memory>
 #include <string>
@@ -13,10 +12,13 @@
 #include <vector>
 
 #include "base/prng.hpp"
+#include "bench.hpp"
 #include "kv/key_tree.hpp"
 
 using namespace vesper;
 using namespace vesper::kv;
+using test::cpu_ns;
+using test::measure;
 
 namespace {
 
@@ -28,20 +30,6 @@ struct Entry {
   std::unique_ptr<OlderVersions> older;
 };
 using Map = std::map<std::string_view, Entry>;
-
-// CPU time, because other programs share this machine.
-double cpu_ns() {
-  timespec now{};
-  clock_gettime(CLOCK_PROCESS_CPUTIME_ID, &now);
-  return static_cast<double>(now.tv_sec) * 1e9 + static_cast<double>(now.tv_nsec);
-}
-
-template <typename Run>
-void measure(const char* what, std::size_t count, Run&& run) {
-  const double begin = cpu_ns();
-  for (std::size_t i = 0; i < count; ++i) run(i);
-  std::printf("  %-40s %7.1f ns\n", what, (cpu_ns() - begin) / static_cast<double>(count));
-}
 
 std::size_t heap_bytes() {
   return mallinfo2().uordblks + mallinfo2().hblkhd;

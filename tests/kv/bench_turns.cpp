@@ -3,9 +3,9 @@
 //   ninja -C build tests/kv/bench_turns && build/tests/kv/bench_turns
 #include <algorithm>
 #include <cstdio>
-#include <ctime>
 #include <string>
 
+#include "bench.hpp"
 #include "kv/snapshot.hpp"
 #include "kv/store.hpp"
 
@@ -18,9 +18,7 @@ constexpr std::size_t kKeys = 1'000'000;
 const std::string kValue(128, 'v');
 
 double cpu_ms() {
-  timespec now{};
-  clock_gettime(CLOCK_PROCESS_CPUTIME_ID, &now);
-  return static_cast<double>(now.tv_sec) * 1e3 + static_cast<double>(now.tv_nsec) / 1e6;
+  return test::cpu_ns() / 1e6;
 }
 
 std::string key(std::size_t i) {

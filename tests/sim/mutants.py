@@ -243,8 +243,8 @@ MUTANTS = (
            "        done = run(*inner->transaction, plan.nested[nested++], inside);\n",
            "        const auto late = this->plan(*inner->transaction);\n"
            "        done = late && run(*inner->transaction, *late, inside);\n", 300,
-           ((KV + "transaction.cpp", "          compare,\n          keyspace_.find(\n",
-             "          compare,\n          find(\n"),
+           ((KV + "transaction.cpp", "return holds(compare, keyspace_.find(",
+             "return holds(compare, find("),
             (KV + "transaction.cpp", "    result.results.reserve(branch.size());\n"
              "    std::size_t nested = 0;\n", ""))),
     Mutant("a range delete leaves keys", "H2", KV + "transaction.cpp",
