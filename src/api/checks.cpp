@@ -98,6 +98,17 @@ std::optional<kv::IdempotencyKey> request_id(const HttpExchange& exchange, const
   return kv::IdempotencyKey{key, kv::fingerprint_of(method, target, conditions, body)};
 }
 
+void post_read(Context& context, const HttpExchange& exchange, node::ReadQuery query,
+               const node::ReadOptions& options) {
+  context.post(node::ClientRead{exchange.ticket, std::move(query), context.now() + exchange.timeout,
+                                options});
+}
+
+void post_write(Context& context, const HttpExchange& exchange, std::string_view command) {
+  context.post(node::ClientWrite{exchange.ticket, SharedBytes::copy_of(command),
+                                 context.now() + exchange.timeout});
+}
+
 Problem too_large(const HttpExchange& exchange) {
   Problem problem{.status = 413, .code = exchange.too_large};
   problem.detail = fmt::format("the body is larger than {} bytes", exchange.body_limit);

@@ -40,6 +40,10 @@ std::optional<kv::IdempotencyKey> request_id(const HttpExchange& exchange, const
                                              std::string_view target,
                                              const kv::Conditions& conditions,
                                              std::string_view body);
+void post_read(Context& context, const HttpExchange& exchange, node::ReadQuery query,
+               const node::ReadOptions& options);
+// Posts a write to the node. `command` is the byte form of kv/command.hpp.
+void post_write(Context& context, const HttpExchange& exchange, std::string_view command);
 // Answers 417, 411 or 413 before any of the body is read. Call it as the last check.
 enum class Length : std::uint8_t { optional, required };
 std::optional<Problem> check_length(const http::RequestHead& head, const HttpExchange& exchange,

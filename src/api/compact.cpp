@@ -36,9 +36,7 @@ void run_compact(Context& context, HttpExchange& exchange, std::string) {
   const auto& request = std::get<CompactRequest>(exchange.request);
   const auto id = request_id(exchange, request.idempotency_key,
                              fmt::format("/compact?revision={}", request.revision), {}, {});
-  const std::string command = kv::encode(kv::Compact{request.revision}, id);
-  context.post(node::ClientWrite{exchange.ticket, SharedBytes::copy_of(command),
-                                 context.now() + exchange.timeout});
+  post_write(context, exchange, kv::encode(kv::Compact{request.revision}, id));
 }
 
 void render_compact(Context&, const HttpExchange& exchange, Answer& answer) {

@@ -23,8 +23,6 @@ namespace {
 
 using ModifyKind = kv::Modify::Kind;
 
-constexpr std::size_t kHistoryLimit = 1000;  // without ?limit
-constexpr std::size_t kMaxHistoryLimit = 10'000;
 // A history ends before it holds more bytes of values, except that it has at least one version.
 constexpr std::size_t kMaxHistoryBytes = 8u << 20;
 
@@ -32,9 +30,9 @@ constexpr std::size_t kMaxHistoryBytes = 8u << 20;
 
 std::optional<Problem> read_limit(const http::QueryParameter& parameter, std::size_t& limit) {
   const auto number = http::parse_decimal(parameter.value);
-  if (!number || *number == 0 || *number > kMaxHistoryLimit)
-    return invalid_parameter(
-        parameter.name, fmt::format("limit must be a whole number from 1 to {}", kMaxHistoryLimit));
+  if (!number || *number == 0 || *number > kMaxLimit)
+    return invalid_parameter(parameter.name,
+                             fmt::format("limit must be a whole number from 1 to {}", kMaxLimit));
   limit = static_cast<std::size_t>(*number);
   return std::nullopt;
 }
@@ -64,7 +62,7 @@ std::optional<Problem> read_get(const Query& query, HttpExchange& exchange, KvRe
   if (get.raw) return invalid_parameter("raw", "raw and history exclude each other");
   if (get.revision != 0)
     return invalid_parameter("revision", "revision and history exclude each other");
-  request.action = KvHistory{get.options, limit != 0 ? limit : kHistoryLimit};
+  request.action = KvHistory{get.options, limit != 0 ? limit : kDefaultLimit};
   return std::nullopt;
 }
 
@@ -264,8 +262,7 @@ std::string encode(const KvRequest& request, const std::string& body,
 
 // ---- answers
 
-void render_version(const KvRequest& request, const KvGet& get, const kv::Version& version,
-                    Answer& answer) {
+void render_version(const KvGet& get, const kv::Version& version, Answer& answer) {
   answer.etag = version.revision();
   if (get.raw) {
     answer.content_type = "application/octet-stream";
@@ -273,10 +270,7 @@ void render_version(const KvRequest& request, const KvGet& get, const kv::Versio
     return;
   }
   json::Writer json(answer.body);
-  json.begin_object();
-  json.bytes_member("key", request.key);
-  append_version_members(json, version, kv::Content::values);
-  json.end_object();
+  append_version(json, version, kv::Content::values);
   answer.body += '\n';
 }
 
@@ -284,7 +278,7 @@ void render_found(const KvRequest& request, const KvGet& get, const kv::Version*
                   std::uint64_t revision, Answer& answer) {
   if (version == nullptr) return render_problem(key_not_found(revision), answer);
   switch (kv::evaluate(request.conditions, version)) {
-    case kv::Verdict::holds: return render_version(request, get, *version, answer);
+    case kv::Verdict::holds: return render_version(get, *version, answer);
     case kv::Verdict::if_match_failed:
       return render_problem(precondition_failed(version->revision(), revision), answer);
     case kv::Verdict::if_none_match_failed:
@@ -362,48 +356,18 @@ void render_read(const KvRequest& request, const node::ReadResult& read, Answer&
   std::visit(Render{request, read.revision, answer}, read.content);
 }
 
-void render_put(const KvRequest& request, const kv::PutResult& put, Answer& answer) {
-  answer.etag = put.revision;
-  json::Writer json(answer.body);
-  json.begin_object();
-  json.bytes_member("key", request.key);
-  if (put.now) {
-    json.bytes_member("value", put.now->value());
-    if (put.now->json()) {
-      json.member("json", true);
-    }
-  }
-  json.member("revision", put.revision);
-  json.member("create_revision", put.create_revision);
-  json.member("version", put.version);
-  if (put.prev) {
-    json.key("prev");
-    append_version(json, *put.prev, kv::Content::values);
-  }
-  json.end_object();
-  answer.body += '\n';
-}
-
-void render_delete(const kv::DeleteResult& remove, std::uint64_t revision, Answer& answer) {
-  json::Writer json(answer.body);
-  json.begin_object();
-  json.member("deleted", remove.deleted);
-  json.member("revision", revision);
-  if (!remove.prev.empty()) {
-    json.key("prev");
-    append_version(json, *remove.prev.front(), kv::Content::values);
-  }
-  json.end_object();
-  answer.body += '\n';
-}
-
 void render_write(const KvRequest& request, const kv::WriteResult& write, Answer& answer) {
   const bool restores = std::holds_alternative<KvRestore>(request.action);
   if (render_if_refused(write, restores ? "restore" : "revision", answer)) return;
+  json::Writer json(answer.body);
   // A restore of an absent key is a delete.
-  if (const auto* put = std::get_if<kv::PutResult>(&write.result))
-    return render_put(request, *put, answer);
-  render_delete(std::get<kv::DeleteResult>(write.result), write.revision, answer);
+  if (const auto* put = std::get_if<kv::PutResult>(&write.result)) {
+    answer.etag = put->revision;
+    append_put(json, *put, request.key);
+  } else {
+    append_delete(json, std::get<kv::DeleteResult>(write.result), write.revision, PrevForm::object);
+  }
+  answer.body += '\n';
 }
 
 }  // namespace
@@ -446,25 +410,17 @@ std::optional<Problem> check_kv(const Context& context, const http::RequestHead&
 
 void run_kv(Context& context, HttpExchange& exchange, std::string body) {
   const auto& request = std::get<KvRequest>(exchange.request);
-  const Instant deadline = context.now() + exchange.timeout;
-  if (const auto* get = std::get_if<KvGet>(&request.action)) {
-    context.post(node::ClientRead{exchange.ticket, node::ReadKey{request.key, get->revision},
-                                  deadline, get->options});
-    return;
-  }
-  if (const auto* history = std::get_if<KvHistory>(&request.action)) {
-    // One more than is shown, to see whether there are more.
-    context.post(node::ClientRead{exchange.ticket,
-                                  node::ReadHistory{request.key, history->limit + 1}, deadline,
-                                  history->options});
-    return;
-  }
+  if (const auto* get = std::get_if<KvGet>(&request.action))
+    return post_read(context, exchange, node::ReadKey{request.key, get->revision}, get->options);
+  // One more than is shown, to see whether there are more.
+  if (const auto* history = std::get_if<KvHistory>(&request.action))
+    return post_read(context, exchange, node::ReadHistory{request.key, history->limit + 1},
+                     history->options);
   std::optional<kv::IdempotencyKey> id;
   if (!request.idempotency_key.empty())
     id =
         request_id(exchange, request.idempotency_key, target_of(request), request.conditions, body);
-  context.post(node::ClientWrite{exchange.ticket, SharedBytes::copy_of(encode(request, body, id)),
-                                 deadline});
+  post_write(context, exchange, encode(request, body, id));
 }
 
 void render_kv(Context&, const HttpExchange& exchange, Answer& answer) {

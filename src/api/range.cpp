@@ -22,8 +22,6 @@
 namespace vesper::api {
 namespace {
 
-constexpr std::size_t kPageLimit = 1000;  // without ?limit
-constexpr std::size_t kMaxPageLimit = 10'000;
 constexpr std::uint64_t kParameterSeed = 0x2d0b7a5f94c1e863;
 
 // ---- which keys
@@ -90,7 +88,7 @@ std::optional<Problem> read_limit(const http::QueryParameter& parameter,
   if (limit && *limit != 0 && *limit < kEndOfRevisions) return std::nullopt;
   return invalid_parameter("limit", fmt::format("limit must be a whole number from 1 to {}; with "
                                                 "format=ndjson it has no upper bound",
-                                                kMaxPageLimit));
+                                                kMaxLimit));
 }
 
 std::optional<Problem> read_format(const http::QueryParameter& parameter,
@@ -181,11 +179,11 @@ std::optional<Problem> check_get(const http::RequestHead& head, const Query& que
     range.limit = static_cast<std::size_t>(parameters.limit.value_or(0));
     return std::nullopt;
   }
-  range.limit = static_cast<std::size_t>(parameters.limit.value_or(kPageLimit));
-  if (range.limit <= kMaxPageLimit) return std::nullopt;
+  range.limit = static_cast<std::size_t>(parameters.limit.value_or(kDefaultLimit));
+  if (range.limit <= kMaxLimit) return std::nullopt;
   Problem problem = invalid_parameter(
-      "limit", fmt::format("limit must be 1 to {}, except with format=ndjson", kMaxPageLimit));
-  problem.limit = kMaxPageLimit;
+      "limit", fmt::format("limit must be 1 to {}, except with format=ndjson", kMaxLimit));
+  problem.limit = kMaxLimit;
   return problem;
 }
 
@@ -350,29 +348,16 @@ std::string target_of(const RangeDeleteRequest& request) {
 void run_delete(Context& context, HttpExchange& exchange) {
   const auto& request = std::get<RangeDeleteRequest>(exchange.request);
   const auto id = request_id(exchange, request.idempotency_key, target_of(request), {}, {});
-  const std::string command =
-      kv::encode(kv::Conditions(), kv::Delete{request.range, request.prev}, id);
-  context.post(node::ClientWrite{exchange.ticket, SharedBytes::copy_of(command),
-                                 context.now() + exchange.timeout});
+  post_write(context, exchange,
+             kv::encode(kv::Conditions(), kv::Delete{request.range, request.prev}, id));
 }
 
-// {"deleted":N,"revision":N}, and "prev":[...] if it was asked for.
 void render_delete(const RangeDeleteRequest& request, const kv::WriteResult& write,
                    Answer& answer) {
   if (render_if_refused(write, {}, answer)) return;
-  const auto& result = std::get<kv::DeleteResult>(write.result);
   json::Writer json(answer.body);
-  json.begin_object();
-  json.member("deleted", result.deleted);
-  json.member("revision", write.revision);
-  if (request.prev == kv::Prev::include) {
-    json.key("prev");
-    json.begin_array();
-    for (const kv::VersionRef& version : result.prev)
-      append_version(json, *version, kv::Content::values);
-    json.end_array();
-  }
-  json.end_object();
+  append_delete(json, std::get<kv::DeleteResult>(write.result), write.revision,
+                request.prev == kv::Prev::include ? PrevForm::array : PrevForm::object);
   answer.body += '\n';
 }
 

@@ -14,6 +14,10 @@ namespace vesper::api {
 // Revisions are below this bound, so that every JSON reader represents them exactly.
 inline constexpr std::uint64_t kEndOfRevisions = std::uint64_t{1} << 53;
 
+// Keys or versions in one answer: without `limit`, and at most.
+inline constexpr std::uint64_t kDefaultLimit = 1'000;
+inline constexpr std::uint64_t kMaxLimit = 10'000;
+
 // True for the parameters that read_option() reads. ?revision is not one of them: not every read
 // takes it.
 bool is_read_option(std::string_view name);

@@ -167,6 +167,38 @@ void append_prefixes(json::Writer& json, const std::vector<std::string>& prefixe
   json.end_array();
 }
 
+void append_put(json::Writer& json, const kv::PutResult& put, std::string_view key) {
+  json.begin_object();
+  json.bytes_member("key", key);
+  if (put.now) {
+    json.bytes_member("value", put.now->value());
+    if (put.now->json()) {
+      json.member("json", true);
+    }
+  }
+  json.member("revision", put.revision);
+  json.member("create_revision", put.create_revision);
+  json.member("version", put.version);
+  if (put.prev) {
+    json.key("prev");
+    append_version(json, *put.prev, kv::Content::values);
+  }
+  json.end_object();
+}
+
+void append_delete(json::Writer& json, const kv::DeleteResult& removed, std::uint64_t revision,
+                   PrevForm form) {
+  json.begin_object();
+  json.member("deleted", removed.deleted);
+  json.member("revision", revision);
+  const bool is_array = form == PrevForm::array;
+  if (is_array || !removed.prev.empty()) json.key("prev");
+  if (is_array) json.begin_array();
+  for (const kv::VersionRef& prev : removed.prev) append_version(json, *prev, kv::Content::values);
+  if (is_array) json.end_array();
+  json.end_object();
+}
+
 void render_read_head(const node::ReadResult& read, Answer& answer) {
   answer.revision = read.revision;
   answer.consistency = to_string(read.level);

@@ -24,11 +24,19 @@ void append_version(json::Writer& json, const kv::Version& version, kv::Content 
 void append_version_members(json::Writer& json, const kv::Version& version, kv::Content content);
 // Appends the members after the value.
 void append_version_fields(json::Writer& json, const kv::Version& version, kv::Content content);
-// Appends "prefixes" and, if some are not UTF-8, "prefixes_base64".
-void append_prefixes(json::Writer& json, const std::vector<std::string>& prefixes);
-
 // Appends the members "prefixes":[...], and "prefixes_base64":[...] if some are not UTF-8.
 void append_prefixes(json::Writer& json, const std::vector<std::string>& prefixes);
+
+// Appends the result of a write of one key: {"key","value","json","revision","create_revision",
+// "version","prev"}. "value" and "json" are there only if the write computed the value, "prev" only
+// if it was asked for and there was one.
+void append_put(json::Writer& json, const kv::PutResult& put, std::string_view key);
+// Appends the result of a delete: {"deleted","revision","prev"}. Of a single key, `prev` is an
+// object, and missing if the key did not exist or if it was not asked for. Of a range it is an
+// array.
+enum class PrevForm : std::uint8_t { object, array };
+void append_delete(json::Writer& json, const kv::DeleteResult& removed, std::uint64_t revision,
+                   PrevForm form);
 
 // Fills in Vesper-Revision, Vesper-Consistency and Vesper-Staleness-Ms.
 void render_read_head(const node::ReadResult& read, Answer& answer);

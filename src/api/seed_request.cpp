@@ -95,16 +95,11 @@ void run_seed_request(Context& context, HttpExchange& exchange, std::string body
   }
   auto& request = std::get<SeedRequest>(exchange.request);
   request.key = std::move(content.key);
-  const Instant deadline = context.now() + exchange.timeout;
-  if (!puts) {
-    context.post(node::ClientRead{exchange.ticket, node::ReadKey{request.key}, deadline, {}});
-    return;
-  }
+  if (!puts) return post_read(context, exchange, node::ReadKey{request.key}, {});
   const auto form = content.value_is_json ? kv::ValueForm::json : kv::ValueForm::bytes;
-  const std::string command =
-      kv::encode_put(request.key, content.value, form, {},
-                     request_id(exchange, request.idempotency_key, "/request", {}, body));
-  context.post(node::ClientWrite{exchange.ticket, SharedBytes::copy_of(command), deadline});
+  post_write(context, exchange,
+             kv::encode_put(request.key, content.value, form, {},
+                            request_id(exchange, request.idempotency_key, "/request", {}, body)));
 }
 
 void render_seed_request(Context&, const HttpExchange& exchange, Answer& answer) {

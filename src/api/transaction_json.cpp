@@ -51,6 +51,16 @@ class TransactionReader {
   Problem& problem() { return fields_.problem(); }
 
  private:
+  // Reads an array of compares or operations. `read` counts across nested transactions.
+  struct Bound {
+    std::size_t& read;
+    std::size_t most;
+    std::string_view of;
+  };
+  template <typename Element>
+  bool read_list(const Path& path, json::Value value, Bound bound,
+                 bool (TransactionReader::*read_one)(const Path&, json::Value, Element&),
+                 std::vector<Element>& out);
   bool read_compares(const Path& path, json::Value value, std::vector<kv::Compare>& out);
   bool read_compare(const Path& path, json::Value value, kv::Compare& out);
   bool read_operand(const Path& path, json::Value object, std::string_view name, kv::Compare& out);
@@ -91,20 +101,28 @@ bool TransactionReader::read(const Path& path, json::Value value, kv::Transactio
   return true;
 }
 
+template <typename Element>
+bool TransactionReader::read_list(const Path& path, json::Value value, Bound bound,
+                                  bool (TransactionReader::*read_one)(const Path&, json::Value,
+                                                                      Element&),
+                                  std::vector<Element>& out) {
+  if (value.kind() != json::Kind::array) return fields_.fail_type(path, value, "an array");
+  for (const auto& element : value) {
+    const Path at = path.element(out.size());
+    if (++bound.read > bound.most)
+      return fields_.fail_limit(
+          at, fmt::format("exceeds the {} {} of a transaction", bound.most, bound.of), bound.most);
+    if (!(this->*read_one)(at, element.value, out.emplace_back())) return false;
+  }
+  return true;
+}
+
 // ---- compares
 
 bool TransactionReader::read_compares(const Path& path, json::Value value,
                                       std::vector<kv::Compare>& out) {
-  if (value.kind() != json::Kind::array) return fields_.fail_type(path, value, "an array");
-  for (const auto& element : value) {
-    const Path at = path.element(out.size());
-    if (++compares_ > kv::kMaxCompares)
-      return fields_.fail_limit(
-          at, fmt::format("exceeds the {} compares of a transaction", kv::kMaxCompares),
-          kv::kMaxCompares);
-    if (!read_compare(at, element.value, out.emplace_back())) return false;
-  }
-  return true;
+  return read_list(path, value, {compares_, kv::kMaxCompares, "compares"},
+                   &TransactionReader::read_compare, out);
 }
 
 bool TransactionReader::read_compare(const Path& path, json::Value value, kv::Compare& out) {
@@ -198,16 +216,8 @@ bool TransactionReader::read_covered(const Path& path, json::Value object, Cover
 
 bool TransactionReader::read_operations(const Path& path, json::Value value,
                                         std::vector<kv::Operation>& out) {
-  if (value.kind() != json::Kind::array) return fields_.fail_type(path, value, "an array");
-  for (const auto& element : value) {
-    const Path at = path.element(out.size());
-    if (++operations_ > kv::kMaxOperations)
-      return fields_.fail_limit(
-          at, fmt::format("exceeds the {} operations of a transaction", kv::kMaxOperations),
-          kv::kMaxOperations);
-    if (!read_operation(at, element.value, out.emplace_back())) return false;
-  }
-  return true;
+  return read_list(path, value, {operations_, kv::kMaxOperations, "operations"},
+                   &TransactionReader::read_operation, out);
 }
 
 bool TransactionReader::read_operation(const Path& path, json::Value value, kv::Operation& out) {
@@ -299,10 +309,10 @@ bool TransactionReader::read_get(const Path& path, json::Value value, kv::Operat
 bool TransactionReader::read_get_range(const Path& path, json::Value value, Covered covered,
                                        kv::RangeQuery& out) {
   out.range = std::move(covered.range);
-  out.limit = kDefaultGetLimit;
+  out.limit = kDefaultLimit;
   if (const json::Value limit = value.find("limit"); limit.exists()) {
     std::uint64_t number = 0;
-    if (!fields_.read_unsigned(path.member("limit"), limit, 1, kMaxGetLimit, number)) return false;
+    if (!fields_.read_unsigned(path.member("limit"), limit, 1, kMaxLimit, number)) return false;
     out.limit = static_cast<std::size_t>(number);
   }
   bool reverse = false, keys = false, count = false;

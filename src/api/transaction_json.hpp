@@ -15,10 +15,6 @@
 
 namespace vesper::api {
 
-// How many keys a `get` of a range returns.
-inline constexpr std::uint64_t kDefaultGetLimit = 1'000;
-inline constexpr std::uint64_t kMaxGetLimit = 10'000;
-
 // Reads the body of POST /txn into `out`. Returns nothing if that succeeded, otherwise the first
 // problem; `out` is then unspecified. A problem names the faulty member by its path, such as
 // then[3].put.key, unless the body is not JSON at all. A value may have up to `max_value` bytes.

@@ -12,43 +12,12 @@ namespace {
 using Kind = kv::WriteResult::Kind;
 using Step = kv::WriteResult::Step;
 
-void append_value(json::Writer& json, const kv::Version& version) {
-  json.bytes_member("value", version.value());
-  if (version.json()) {
-    json.member("json", true);
-  }
-}
-
-void append_put(json::Writer& json, const kv::PutResult& put, std::string_view key) {
-  json.begin_object();
-  json.bytes_member("key", key);
-  if (put.now) append_value(json, *put.now);
-  json.member("revision", put.revision);
-  json.member("create_revision", put.create_revision);
-  json.member("version", put.version);
-  if (put.prev) {
-    json.key("prev");
-    append_version(json, *put.prev, kv::Content::values);
-  }
-  json.end_object();
-}
-
-// Of a key, `prev` is an object and may be missing. Of a range it is an array.
-void append_delete(json::Writer& json, const kv::DeleteResult& removed,
-                   const kv::Operation& operation, std::uint64_t revision) {
-  json.begin_object();
-  json.member("deleted", removed.deleted);
-  json.member("revision", revision);
+// A restore of an absent key is a delete, too.
+PrevForm prev_form_of(const kv::Operation& operation) {
   const auto* remove = std::get_if<kv::Delete>(&operation);
-  if (remove != nullptr && remove->prev == kv::Prev::include) {
-    const bool is_range = !remove->range.is_single_key();
-    if (is_range || !removed.prev.empty()) json.key("prev");
-    if (is_range) json.begin_array();
-    for (const kv::VersionRef& prev : removed.prev)
-      append_version(json, *prev, kv::Content::values);
-    if (is_range) json.end_array();
-  }
-  json.end_object();
+  const bool has_list =
+      remove != nullptr && remove->prev == kv::Prev::include && !remove->range.is_single_key();
+  return has_list ? PrevForm::array : PrevForm::object;
 }
 
 void append_get(json::Writer& json, const kv::GetResult& got, std::string_view key) {
@@ -160,7 +129,7 @@ void append_result(json::Writer& json, const kv::OperationResult& result,
 
     void operator()(const kv::PutResult& put) const { append_put(json, put, key_of(operation)); }
     void operator()(const kv::DeleteResult& removed) const {
-      append_delete(json, removed, operation, revision);
+      append_delete(json, removed, revision, prev_form_of(operation));
     }
     void operator()(const kv::GetResult& got) const { append_get(json, got, key_of(operation)); }
     void operator()(const kv::RangeResult& range) const {

@@ -98,12 +98,10 @@ void run_txn(Context& context, HttpExchange& exchange, std::string body) {
     return;
   }
   request.transaction = transaction;
-  const Instant deadline = context.now() + exchange.timeout;
   if (kv::is_read_only(*transaction)) {
     wait_for_revision(latest_revision(*transaction), request.options);
-    context.post(node::ClientRead{exchange.ticket, node::ReadTransaction{request.transaction},
-                                  deadline, request.options});
-    return;
+    return post_read(context, exchange, node::ReadTransaction{request.transaction},
+                     request.options);
   }
   if (!request.read_option.empty()) {
     exchange.outcome = invalid_parameter(
@@ -113,7 +111,7 @@ void run_txn(Context& context, HttpExchange& exchange, std::string body) {
   const auto id = request_id(exchange, request.idempotency_key, "/txn", {}, body);
   const std::string command = kv::encode(*transaction, id);
   drop_values(*transaction);
-  context.post(node::ClientWrite{exchange.ticket, SharedBytes::copy_of(command), deadline});
+  post_write(context, exchange, command);
 }
 
 void render_txn(Context&, const HttpExchange& exchange, Answer& answer) {

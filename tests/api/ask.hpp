@@ -34,8 +34,9 @@ struct Asked {
   std::string text;
 };
 
-// Checks, runs and renders a request without a body.
-inline Asked ask(const std::string& line, const std::string& fields = {}) {
+// Checks a request, begins it with `begin`, and renders the answer.
+template <typename Begin>
+Asked ask(const std::string& line, const std::string& fields, Begin&& begin) {
   const NoFigures figures;
   Context context(settings(), figures, Instant{1});
   const std::string text = line + " HTTP/1.1\r\nHost: localhost\r\n" + fields + "\r\n";
@@ -45,11 +46,17 @@ inline Asked ask(const std::string& line, const std::string& fields = {}) {
   Asked asked;
   if (auto problem = validate(context, parser.request(), asked.exchange))
     asked.exchange.outcome = std::move(*problem);
-  if (!asked.exchange.answered()) run(context, asked.exchange, {});
+  if (!asked.exchange.answered()) begin(context, asked.exchange);
   REQUIRE(asked.exchange.answered());
   render(context, asked.exchange, asked.answer);
   append_answer(context, asked.exchange, asked.answer, asked.text);
   return asked;
+}
+
+// A request without a body.
+inline Asked ask(const std::string& line, const std::string& fields = {}) {
+  return ask(line, fields,
+             [](Context& context, HttpExchange& exchange) { run(context, exchange, {}); });
 }
 
 // True if the answer is a problem with this status and code.

@@ -46,19 +46,8 @@ RangeDeleteRequest delete_of(const std::string& query) {
 
 // A request with a body, as far as its head.
 Asked post(const std::string& line, const std::string& fields) {
-  const NoFigures figures;
-  Context context(settings(), figures, Instant{1});
-  const std::string text = line + " HTTP/1.1\r\nHost: localhost\r\n" + fields + "\r\n";
-  http::Parser parser(http::Parser::Kind::request);
-  std::size_t consumed = 0;
-  REQUIRE(parser.parse(text, consumed) == http::Step::head);
-  Asked asked;
-  if (auto problem = validate(context, parser.request(), asked.exchange))
-    asked.exchange.outcome = std::move(*problem);
-  if (!asked.exchange.answered()) open_stream(context, asked.exchange);
-  REQUIRE(asked.exchange.answered());
-  render(context, asked.exchange, asked.answer);
-  return asked;
+  return ask(line, fields,
+             [](Context& context, HttpExchange& exchange) { open_stream(context, exchange); });
 }
 
 std::string key_of(std::size_t size) {
