@@ -21,6 +21,18 @@ class Result:
         )
 
 
+def read_terminal(master):
+    """What was written to a terminal, whose other side is closed. Closes this side."""
+    shown = b""
+    try:
+        while part := os.read(master, 65536):
+            shown += part
+    except OSError:  # the terminal is closed
+        pass
+    os.close(master)
+    return shown
+
+
 class Cli(unittest.TestCase):
     def setUp(self):
         self.folder = tempfile.TemporaryDirectory()

@@ -10,7 +10,7 @@ import threading
 import time
 import unittest
 
-from cli_case import VESPER, Cli
+from cli_case import VESPER, Cli, read_terminal
 from fake_server import chunk, chunked, problem, refused_url, reply
 from store_stand_in import Store, line_of
 
@@ -347,14 +347,7 @@ class ProgressBar(Cli):
         done = subprocess.run([VESPER, *arguments], stdout=subprocess.PIPE, stderr=slave,
                               env={**environment, "TERM": "xterm"}, timeout=30, check=False)
         os.close(slave)
-        shown = b""
-        try:
-            while part := os.read(master, 65536):
-                shown += part
-        except OSError:  # the terminal is closed
-            pass
-        os.close(master)
-        return done, shown
+        return done, read_terminal(master)
 
     def slowly(self, store):
         def answer(request, connection):

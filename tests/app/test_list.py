@@ -7,7 +7,7 @@ import pty
 import subprocess
 import unittest
 
-from cli_case import VESPER, Cli
+from cli_case import VESPER, Cli, read_terminal
 from fake_server import problem, reply
 from store_stand_in import Store, line_of
 
@@ -24,14 +24,7 @@ def on_terminal(*arguments, env=None, columns=80):
         [VESPER, *arguments], stdout=slave, env=environment, timeout=30, check=True, cwd="/"
     )
     os.close(slave)
-    out = b""
-    try:
-        while part := os.read(master, 65536):
-            out += part
-    except OSError:  # the terminal is closed
-        pass
-    os.close(master)
-    return out.replace(b"\r\n", b"\n")
+    return read_terminal(master).replace(b"\r\n", b"\n")
 
 
 class List(Cli):

@@ -41,11 +41,14 @@ class Writer:
         except Exception as error:  # pylint: disable=broad-except
             self.error = error
 
+    def send(self, api, token, value):
+        return api.put(f'once/{self.number}', value, '?timeout=1s',
+                       headers={'Idempotency-Key': token})
+
     def ask(self, node, token, value):
         api = node.api(2.0 * SLOW)
         try:
-            return api.put(f'once/{self.number}', value, '?timeout=1s',
-                           headers={'Idempotency-Key': token})
+            return self.send(api, token, value)
         except NotSent:
             return None
         except Broken:
@@ -54,9 +57,8 @@ class Writer:
         finally:
             api.close()
 
-    def write(self):
-        n = self.decided + 1
-        token, value = f'w{self.number}-{n}', f'value {n}'
+    def decide(self, token, value):
+        """The reply that decides the write; None if the test ends first."""
         turn = self.number
         while True:
             reply = self.ask(self.cluster.nodes[turn % len(self.cluster.nodes)], token, value)
@@ -66,12 +68,19 @@ class Writer:
             elif reply.status == 504:
                 self.repeated += 1
             elif reply.status not in (429, 503):
-                break
+                expect_equal(reply.status, 200, f'{reply}')
+                self.replayed += reply.headers.get('vesper-replayed') == 'true'
+                return reply
             if self.stop and reply is None:
-                return
-        expect_equal(reply.status, 200, f'{reply}')
+                return None
+
+    def write(self):
+        n = self.decided + 1
+        token, value = f'w{self.number}-{n}', f'value {n}'
+        reply = self.decide(token, value)
+        if reply is None:
+            return
         expect_equal(reply.json()['version'], n, f'version after write {n} of {token}: {reply}')
-        self.replayed += reply.headers.get('vesper-replayed') == 'true'
         self.answers.append((token, value, told(reply)))
         self.decided = n
 
@@ -255,34 +264,19 @@ def _(binary):
 class Counter(Writer):
     """Increments a key that all clients increment, by amounts that tell the clients apart."""
 
-    def ask(self, node, token, value):
-        api = node.api(2.0 * SLOW)
-        try:
-            return api.request('POST', f'/kv/counter?increment={self.number + 1}&timeout=1s',
-                               headers={'Idempotency-Key': token})
-        except NotSent:
-            return None
-        except Broken:
-            self.repeated += 1
-            return None
-        finally:
-            api.close()
+    def send(self, api, token, value):
+        return api.request('POST', f'/kv/counter?increment={value}&timeout=1s',
+                           headers={'Idempotency-Key': token})
+
+    def decide(self, token, value):
+        # The sum is exact only if every increment is decided.
+        while (reply := super().decide(token, value)) is None:
+            pass
+        return reply
 
     def write(self):
         n = self.decided + 1
-        turn = self.number
-        while True:
-            reply = self.ask(self.cluster.nodes[turn % len(self.cluster.nodes)],
-                             f'c{self.number}-{n}', '')
-            turn += 1
-            if reply is None:
-                time.sleep(0.002)
-            elif reply.status == 504:
-                self.repeated += 1
-            elif reply.status not in (429, 503):
-                break
-        expect_equal(reply.status, 200, f'{reply}')
-        self.replayed += reply.headers.get('vesper-replayed') == 'true'
+        self.decide(f'c{self.number}-{n}', self.number + 1)
         self.decided = n
 
 

@@ -10,6 +10,8 @@
 #include <string_view>
 #include <vector>
 
+#include "api/answer.hpp"
+#include "api/checks.hpp"
 #include "api/endpoint.hpp"
 #include "http/parser.hpp"
 #include "io/timer.hpp"
@@ -24,6 +26,18 @@ class NoFigures final : public api::Figures {
   std::optional<api::DiskFigures> disk() const override { return std::nullopt; }
   api::TrafficFigures traffic() const override { return {}; }
 };
+
+// An endpoint beside the one under test, with a short answer.
+inline void render_word(api::Context&, const api::HttpExchange&, api::Answer& answer) {
+  answer.content_type = "text/plain";
+  answer.body = "word";
+}
+inline constexpr api::Endpoint kWordRow = {.path = "/word",
+                                           .methods = "GET",
+                                           .label = "word",
+                                           .check = api::check_no_parameter,
+                                           .render = render_word};
+inline const std::string kGetWord = "GET /word HTTP/1.1\r\nHost: localhost\r\n\r\n";
 
 // A listener with the test's endpoints, and one client of it. Both live on the test's thread.
 class House {

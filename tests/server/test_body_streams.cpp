@@ -15,6 +15,7 @@ using namespace vesper;
 using namespace vesper::server;
 using api::BodyStream;
 using server::test::House;
+using server::test::kGetWord;
 using server::test::responses;
 
 namespace {
@@ -73,22 +74,13 @@ void render_letters(api::Context&, const api::HttpExchange& exchange, api::Answe
   answer.stream = std::make_unique<Letters>();
 }
 
-void render_word(api::Context&, const api::HttpExchange&, api::Answer& answer) {
-  answer.content_type = "text/plain";
-  answer.body = "word";
-}
-
 constexpr api::Endpoint kRows[] = {
     {.path = "/letters",
      .methods = "GET, HEAD",
      .label = "letters",
      .check = api::check_no_parameter,
      .render = render_letters},
-    {.path = "/word",
-     .methods = "GET",
-     .label = "word",
-     .check = api::check_no_parameter,
-     .render = render_word},
+    server::test::kWordRow,
 };
 
 // The endpoints, for a test with a new script.
@@ -104,7 +96,6 @@ std::string letters(std::size_t size) {
 }
 
 constexpr std::string_view kGet = "GET /letters HTTP/1.1\r\nHost: localhost\r\n\r\n";
-constexpr std::string_view kGetWord = "GET /word HTTP/1.1\r\nHost: localhost\r\n\r\n";
 constexpr std::size_t kLarge = 32u << 20;  // more than the buffers of both sockets hold
 constexpr std::size_t kWindow = 64u << 10;
 

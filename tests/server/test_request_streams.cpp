@@ -17,6 +17,7 @@ using namespace vesper::server;
 using api::BodyStream;
 using api::RequestStream;
 using server::test::House;
+using server::test::kGetWord;
 using server::test::responses;
 
 namespace {
@@ -119,11 +120,6 @@ void render_take(api::Context&, const api::HttpExchange& exchange, api::Answer& 
   answer.stream = exchange.stream->answer();
 }
 
-void render_word(api::Context&, const api::HttpExchange&, api::Answer& answer) {
-  answer.content_type = "text/plain";
-  answer.body = "word";
-}
-
 constexpr api::Endpoint kRows[] = {
     {.path = "/take",
      .methods = "POST",
@@ -131,11 +127,7 @@ constexpr api::Endpoint kRows[] = {
      .check = check_take,
      .open = open_take,
      .render = render_take},
-    {.path = "/word",
-     .methods = "GET",
-     .label = "word",
-     .check = api::check_no_parameter,
-     .render = render_word},
+    server::test::kWordRow,
 };
 
 // The endpoints, for a test with a new script.
@@ -150,7 +142,6 @@ std::string post_of(std::size_t size, const std::string& fields = {}) {
 }
 const std::string kChunked =
     "POST /take HTTP/1.1\r\nHost: localhost\r\nTransfer-Encoding: chunked\r\n\r\n";
-const std::string kGetWord = "GET /word HTTP/1.1\r\nHost: localhost\r\n\r\n";
 
 std::string letters(std::size_t size) {
   std::string text;
