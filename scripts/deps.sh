@@ -4,13 +4,13 @@
 #
 #   scripts/deps.sh              packages for building, testing and the demo
 #   scripts/deps.sh check fuzz   packages for these scripts: build demo test check fuzz figures
-#                                npm
+#                                npm browser
 #   scripts/deps.sh --list       prints the names of all of them and installs nothing
 set -euo pipefail
 source "$(dirname "$(readlink -f "${BASH_SOURCE[0]}")")/lib/common.sh"
 source "$(dirname "$(readlink -f "${BASH_SOURCE[0]}")")/lib/packages.sh"
 
-purposes=(build demo test check fuzz figures npm)
+purposes=(build demo test check fuzz figures npm browser)
 case "${1:-}" in
   -h | --help)
     print_manual

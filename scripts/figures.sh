@@ -1,8 +1,9 @@
 #!/usr/bin/env bash
 # Measures the figures of README on this machine: throughput, syncs per write, the cost of an idle
 # node; time to a new leader (kill -9, SIGSTOP, a stalled disk, a leadership transfer); with a
-# million keys the loop's longest turn during a snapshot, a restart, the catch-up of a follower.
-# Takes about six minutes; --quick takes one and a half, with a tenth of the keys.
+# million keys the loop's longest turn during a snapshot, a restart, the catch-up of a follower;
+# then the figures of docs/performance.md. Takes about twelve minutes; --quick takes three, with a
+# tenth of the keys.
 #
 #   scripts/figures.sh [--quick]
 set -euo pipefail
@@ -28,3 +29,7 @@ python3 "$root/tests/cluster/figures.py" "$root/build/vesper" --kills "$kills" \
   --freezes "$freezes" --stalls "$stalls" --transfers "$transfers"
 python3 "$root/tests/cluster/snapshot_figures.py" "$root/build/vesper" --keys "$keys" \
   --rounds "$rounds"
+python3 "$root/tests/cluster/model_figures.py" "$root/build/vesper" --keys "$keys" \
+  --rounds "$rounds"
+python3 "$root/tests/cluster/watch_figures.py" "$root/build/vesper" --keys "$keys" \
+  --rounds "$rounds" --kills "$kills"

@@ -42,8 +42,9 @@ run_tests() {
   shift
   log=$root/$folder/meson-logs/testlog.json
   rm -f "$log"
-  (cd "$root" && meson test -C "$folder" --print-errorlogs "$@" "${names[@]}") ||
-    code=$?
+  # One test more than processors at a time: most of them wait more than they work.
+  (cd "$root" && meson test -C "$folder" --num-processes "$(($(nproc) + 1))" --print-errorlogs \
+    "$@" "${names[@]}") || code=$?
   [[ -f $log ]] ||
     die "no test ran in $folder/ (meson test ended with code $code)" \
       "The names of all tests: meson test -C $root/$folder --list"
@@ -76,6 +77,7 @@ main() {
   if [[ $quick == no && ${#names[@]} == 0 ]] || is_in 'openapi validator' "${names[@]}"; then
     need_openapi_validator
   fi
+  if [[ $full == yes ]]; then need_packages browser; fi
   local options=()
   [[ $full == yes || $quick == yes || ${#names[@]} != 0 ]] || options=(--no-suite sanitized)
   [[ $full == no ]] || export VESPER_FULL=1

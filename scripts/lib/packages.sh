@@ -9,6 +9,7 @@ packages_demo=(curl)
 packages_test=(curl python3 python3-jsonschema strace iproute2 nftables wrk)
 packages_check=(clang-format clang-tidy shellcheck python3)
 packages_fuzz=(clang llvm libclang-rt-dev)
+packages_browser=(chromium)
 packages_npm=(nodejs npm)
 packages_figures=(wrk strace)
 
@@ -39,7 +40,8 @@ need_tools_only() {
   may_download=yes
 }
 
-# need_packages PURPOSE...: installs what is missing for build, demo, test, check, fuzz or npm.
+# need_packages PURPOSE...: installs what is missing for build, demo, test, check, fuzz, npm or
+# browser.
 need_packages() {
   local purpose wanted=() missing=()
   for purpose in "$@"; do

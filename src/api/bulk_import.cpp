@@ -18,7 +18,7 @@
 namespace vesper::api {
 namespace {
 
-using Step = json::LineReader::Step;
+using LineStep = json::LineReader::Step;
 
 constexpr std::size_t kReadAtOnce = 16u << 10;  // bytes of a long line
 constexpr std::size_t kBytesPerWork = 512;      // about the bytes that one microsecond reads
@@ -50,9 +50,13 @@ Problem problem_of_batch(const node::ClientReply& reply, const std::vector<std::
 
 std::optional<Problem> check_bulk_import(const Context&, const http::RequestHead& head,
                                          const Query& query, HttpExchange& exchange) {
+  auto& request = exchange.request.emplace<BulkImportRequest>();
   for (const http::QueryParameter& parameter : query) {
-    if (parameter.name != "timeout") return unknown_parameter(parameter);
-    if (auto problem = read_timeout(parameter, exchange)) return problem;
+    std::optional<Problem> problem;
+    if (parameter.name == "timeout") problem = read_timeout(parameter, exchange);
+    else if (parameter.name == "fence") problem = read_fence(parameter, request.fence);
+    else problem = unknown_parameter(parameter);
+    if (problem) return problem;
   }
   const http::Field* type = head.fields.find("Content-Type");
   if (type == nullptr || !http::is_media_type(type->value, kNdjson))
@@ -78,7 +82,8 @@ std::unique_ptr<RequestStream> open_bulk_import(Context& context, HttpExchange& 
     ticket.part = part;
     context.post(node::ClientWrite{ticket, std::move(command), context.now() + exchange.timeout});
   };
-  return std::make_unique<BulkImport>(exchange, context.settings().max_value, post);
+  return std::make_unique<BulkImport>(exchange, context.settings().max_value, post,
+                                      std::get<BulkImportRequest>(exchange.request).fence);
 }
 
 void render_bulk_import(const HttpExchange& exchange, Answer& answer) {
@@ -114,8 +119,9 @@ std::unique_ptr<BodyStream> BulkImport::answer() {
 
 // ---- lines
 
-BulkImport::BulkImport(HttpExchange& exchange, std::size_t max_value, Post post)
-    : exchange_(exchange), post_(std::move(post)), reader_(max_value) {}
+BulkImport::BulkImport(HttpExchange& exchange, std::size_t max_value, Post post,
+                       std::optional<kv::Fence> fence)
+    : exchange_(exchange), post_(std::move(post)), fence_(std::move(fence)), reader_(max_value) {}
 
 bool BulkImport::has_room() const {
   return !is_over() && !sealed_ && answer_.size() < kMaxAnswer;
@@ -148,9 +154,9 @@ void BulkImport::abort(Problem problem) {
   settle();
 }
 
-void BulkImport::on_step(Step step) {
-  if (step == Step::line) return add_line();
-  if (step != Step::error) return;
+void BulkImport::on_step(LineStep step) {
+  if (step == LineStep::line) return add_line();
+  if (step != LineStep::error) return;
   Problem problem = api::problem_of(reader_.problem());
   problem.line = reader_.number();
   fail(std::move(problem));
@@ -185,7 +191,7 @@ void BulkImport::seal() {
   kv::Transaction transaction;
   transaction.then = std::move(batch_.puts);
   sealed_ = Sent{next_part_++, std::move(batch_.lines),
-                 SharedBytes::copy_of(kv::encode(transaction)), std::nullopt};
+                 SharedBytes::copy_of(kv::encode(transaction, std::nullopt, fence_)), std::nullopt};
   batch_ = Batch();
   post_sealed();
 }

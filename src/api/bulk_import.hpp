@@ -17,9 +17,14 @@
 #include "api/request_stream.hpp"
 #include "base/bytes.hpp"
 #include "json/line_reader.hpp"
+#include "kv/command.hpp"
 #include "kv/operation.hpp"
 
 namespace vesper::api {
+
+struct BulkImportRequest {
+  std::optional<kv::Fence> fence;  // of every batch
+};
 
 std::optional<Problem> check_bulk_import(const Context& context, const http::RequestHead& head,
                                          const Query& query, HttpExchange& exchange);
@@ -42,7 +47,8 @@ class BulkImport final : public RequestStream {
   using Post = std::function<void(std::uint32_t part, SharedBytes command)>;
 
   // Both outlive the import. `max_value`: bytes of a value.
-  BulkImport(HttpExchange& exchange, std::size_t max_value, Post post);
+  BulkImport(HttpExchange& exchange, std::size_t max_value, Post post,
+             std::optional<kv::Fence> fence = std::nullopt);
 
   std::size_t take(std::string_view bytes, std::size_t& work) override;
   void end() override;
@@ -87,6 +93,7 @@ class BulkImport final : public RequestStream {
 
   HttpExchange& exchange_;
   const Post post_;
+  const std::optional<kv::Fence> fence_;
   json::LineReader reader_;
   Batch batch_;
   std::deque<Sent> posted_;     // in order

@@ -2,9 +2,12 @@
 
 #include <fmt/core.h>
 
+#include <algorithm>
+
 #include "api/answer.hpp"
 #include "api/context.hpp"
 #include "api/http_exchange.hpp"
+#include "api/read_options.hpp"
 #include "api/render.hpp"
 #include "http/grammar.hpp"
 #include "http/values.hpp"
@@ -30,6 +33,53 @@ std::optional<Problem> read_timeout(const http::QueryParameter& parameter, HttpE
                              "timeout must be a duration from 10ms to 60s, such as 500ms");
   exchange.timeout = *timeout;
   return std::nullopt;
+}
+
+std::optional<Problem> read_name(std::string_view encoded, std::string_view what,
+                                 std::string_view path, std::string& name) {
+  if (!http::percent_decode(encoded, name))
+    return malformed(fmt::format("a % in the {} is not followed by two hex digits", what));
+  if (!name.empty() && name.size() <= kv::kMaxKey) return std::nullopt;
+  Problem problem{.status = 400, .code = "invalid_key"};
+  if (name.empty()) {
+    problem.detail = fmt::format("the {} is empty", what);
+    problem.hint = fmt::format("put a {} of 1 to {} bytes after {}", what, kv::kMaxKey, path);
+  } else {
+    problem.detail = fmt::format("the {} has {} bytes", what, name.size());
+    problem.limit = kv::kMaxKey;
+  }
+  return problem;
+}
+
+std::optional<Problem> read_ttl(const http::QueryParameter& parameter, Duration& ttl) {
+  const auto duration = http::parse_duration(parameter.value);
+  if (!duration)
+    return invalid_parameter(parameter.name,
+                             "ttl must be a duration from 1ms to 3650d, such as 500ms or 10s");
+  ttl = *duration;
+  return std::nullopt;
+}
+
+std::optional<Problem> read_fence(const http::QueryParameter& parameter,
+                                  std::optional<kv::Fence>& fence) {
+  const std::string_view text = parameter.value;
+  const std::size_t colon = std::min(text.rfind(':'), text.size());
+  const auto token = http::parse_decimal(text.substr(std::min(colon + 1, text.size())));
+  if (colon == 0 || colon > kv::kMaxKey || !token || *token == 0 || *token >= kEndOfRevisions)
+    return invalid_parameter(
+        parameter.name,
+        fmt::format(
+            "fence must be NAME:TOKEN, the name of a lock or an election (1 to {} bytes) and "
+            "the token with which it is held",
+            kv::kMaxKey));
+  fence = kv::Fence{std::string(text.substr(0, colon)), *token};
+  return std::nullopt;
+}
+
+std::string text_of(const kv::Fence& fence) {
+  std::string text = "fence=";
+  http::percent_encode_query(fence.name, text);
+  return text + fmt::format(":{}", fence.token);
 }
 
 std::optional<Problem> check_value_headers(const http::RequestHead& head) {
@@ -99,9 +149,9 @@ std::optional<kv::IdempotencyKey> request_id(const HttpExchange& exchange, const
 }
 
 void post_read(Context& context, const HttpExchange& exchange, node::ReadQuery query,
-               const node::ReadOptions& options) {
+               const node::ReadOptions& options, std::shared_ptr<const node::ChangeWait> wait) {
   context.post(node::ClientRead{exchange.ticket, std::move(query), context.now() + exchange.timeout,
-                                options});
+                                options, std::move(wait), nullptr});
 }
 
 void post_write(Context& context, const HttpExchange& exchange, std::string_view command) {

@@ -25,6 +25,17 @@ std::optional<Problem> check_no_parameter(const Context& context, const http::Re
 Problem unknown_parameter(const http::QueryParameter& parameter);
 // Reads ?timeout= into exchange.timeout.
 std::optional<Problem> read_timeout(const http::QueryParameter& parameter, HttpExchange& exchange);
+// Reads a name from the path: 1 to kv::kMaxKey bytes, percent-encoded. `what` is what it names,
+// such as "key"; it follows `path`.
+std::optional<Problem> read_name(std::string_view encoded, std::string_view what,
+                                 std::string_view path, std::string& name);
+// Reads ?ttl=.
+std::optional<Problem> read_ttl(const http::QueryParameter& parameter, Duration& ttl);
+// Reads ?fence=NAME:TOKEN of a write.
+std::optional<Problem> read_fence(const http::QueryParameter& parameter,
+                                  std::optional<kv::Fence>& fence);
+// The fence as a parameter, for the target in request_id().
+std::string text_of(const kv::Fence& fence);
 // Refuses header fields that describe the body as anything but a plain value, such as
 // Content-Encoding.
 std::optional<Problem> check_value_headers(const http::RequestHead& head);
@@ -41,7 +52,8 @@ std::optional<kv::IdempotencyKey> request_id(const HttpExchange& exchange, const
                                              const kv::Conditions& conditions,
                                              std::string_view body);
 void post_read(Context& context, const HttpExchange& exchange, node::ReadQuery query,
-               const node::ReadOptions& options);
+               const node::ReadOptions& options,
+               std::shared_ptr<const node::ChangeWait> wait = nullptr);
 // Posts a write to the node. `command` is the byte form of kv/command.hpp.
 void post_write(Context& context, const HttpExchange& exchange, std::string_view command);
 // Answers 417, 411 or 413 before any of the body is read. Call it as the last check.

@@ -52,8 +52,9 @@ std::optional<Problem> check_method(const http::RequestHead& head, const HttpExc
   return problem;
 }
 
-std::optional<Problem> read_query(const http::RequestHead& head, Query& query) {
-  const http::QueryOutcome outcome = http::parse_query(head.query, query);
+std::optional<Problem> read_query(const http::RequestHead& head, const Endpoint& endpoint,
+                                  Query& query) {
+  const http::QueryOutcome outcome = http::parse_query(head.query, query, endpoint.repeatable);
   switch (outcome.error) {
     case http::QueryError::none: return std::nullopt;
     case http::QueryError::bad_percent:
@@ -112,7 +113,7 @@ std::optional<Problem> validate(Context& context, const http::RequestHead& head,
     return std::nullopt;
   }
   Query query;
-  if (auto problem = read_query(head, query)) return problem;
+  if (auto problem = read_query(head, *exchange.endpoint, query)) return problem;
   if (auto problem = exchange.endpoint->check(context, head, query, exchange)) return problem;
   if (!exchange.keep_body)
     if (auto problem = check_length(head, exchange, Length::optional)) return problem;

@@ -6,6 +6,8 @@
 #include "api/checks.hpp"
 #include "api/compact.hpp"
 #include "api/kv.hpp"
+#include "api/leases.hpp"
+#include "api/locks.hpp"
 #include "api/metrics_page.hpp"
 #include "api/openapi.hpp"
 #include "api/probes.hpp"
@@ -15,6 +17,7 @@
 #include "api/status.hpp"
 #include "api/transfer.hpp"
 #include "api/txn.hpp"
+#include "api/watch.hpp"
 
 namespace vesper::api {
 namespace {
@@ -54,6 +57,60 @@ constexpr Endpoint kEndpoints[] = {
      .check = check_txn,
      .run = run_txn,
      .render = render_txn},
+    {.path = "/leases/",
+     .match = Match::prefix,
+     .methods = "GET, HEAD, PUT, DELETE, OPTIONS",
+     .label = "lease",
+     .needs = Needs::node,
+     .read_path = read_lease_id,
+     .check = check_lease,
+     .run = run_lease,
+     .render = render_lease},
+    {.path = "/leases",
+     .methods = "GET, HEAD, POST, OPTIONS",
+     .label = "leases",
+     .needs = Needs::node,
+     .check = check_leases,
+     .run = run_lease,
+     .render = render_lease},
+    {.path = "/locks/",
+     .match = Match::prefix,
+     .methods = kEveryMethod,
+     .label = "lock",
+     .needs = Needs::node,
+     .read_path = read_lock_name,
+     .check = check_lock,
+     .run = run_lock,
+     .render = render_lock},
+    {.path = "/locks",
+     .methods = kReadOnly,
+     .label = "locks",
+     .needs = Needs::node,
+     .check = check_locks,
+     .run = run_lock,
+     .render = render_lock},
+    {.path = "/elections/",
+     .match = Match::prefix,
+     .methods = kEveryMethod,
+     .label = "election",
+     .needs = Needs::node,
+     .read_path = read_election_name,
+     .check = check_lock,
+     .run = run_lock,
+     .render = render_lock},
+    {.path = "/elections",
+     .methods = kReadOnly,
+     .label = "elections",
+     .needs = Needs::node,
+     .check = check_elections,
+     .run = run_lock,
+     .render = render_lock},
+    {.path = "/watch",
+     .methods = "GET, OPTIONS",
+     .label = "watch",
+     .repeatable = kRepeatableFilters,
+     .check = check_watch,
+     .render = render_watch},
     {.path = "/status",
      .methods = kReadOnly,
      .label = "status",

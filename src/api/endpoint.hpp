@@ -40,6 +40,8 @@ struct Endpoint {
   std::string_view label;    // for its metrics; rows with the same label are counted together
   Needs needs = Needs::nothing;
   OptionsReply options = OptionsReply::names_methods;
+  // Parameters that may occur more than once.
+  std::span<const std::string_view> repeatable;
 
   // Reads the rest of the path after a prefix. Null for an exact path.
   std::optional<Problem> (*read_path)(std::string_view rest, HttpExchange& exchange) = nullptr;

@@ -9,9 +9,12 @@
 #include <utility>
 #include <variant>
 
+#include "api/bulk_import.hpp"
 #include "api/compact.hpp"
 #include "api/endpoint.hpp"
 #include "api/kv.hpp"
+#include "api/leases.hpp"
+#include "api/locks.hpp"
 #include "api/probes.hpp"
 #include "api/problem.hpp"
 #include "api/range.hpp"
@@ -19,6 +22,7 @@
 #include "api/seed_request.hpp"
 #include "api/transfer.hpp"
 #include "api/txn.hpp"
+#include "api/watch.hpp"
 #include "base/time.hpp"
 #include "http/message.hpp"
 #include "node/ports.hpp"
@@ -32,7 +36,8 @@ using Outcome = std::variant<Waiting, Local, Problem, node::ClientReply>;
 // What an endpoint's check parsed, for its own run and render.
 using ResourceRequest =
     std::variant<std::monostate, KvRequest, RangeRequest, RangeDeleteRequest, SeedRequest,
-                 ReadyzRequest, TransferRequest, CompactRequest, TxnRequest>;
+                 ReadyzRequest, TransferRequest, CompactRequest, TxnRequest, BulkImportRequest,
+                 LeaseRequest, LockRequest, WatchRequest>;
 
 struct HttpExchange {
   node::Ticket ticket;                 // the connection, and the number of the request on it
@@ -43,6 +48,10 @@ struct HttpExchange {
   Instant started;
   Duration timeout;
   ResourceRequest request;
+
+  // The request waits for something that may be long in coming. When its client closes its sending
+  // half, the request is cancelled.
+  bool ends_with_hang_up = false;
 
   // Whether the body is kept for the handler, or read and discarded.
   bool keep_body = false;

@@ -100,6 +100,19 @@ bool FieldReader::read_flag(const JsonPath& path, json::Value object, std::strin
   return true;
 }
 
+bool FieldReader::read_duration(const JsonPath& path, json::Value object, std::string_view name,
+                                Duration& out) {
+  const json::Value value = object.find(name);
+  if (!value.exists()) return true;
+  if (value.kind() != json::Kind::string)
+    return fail_type(path.member(name), value, "a duration such as \"500ms\"");
+  const auto duration = http::parse_duration(*value.string());
+  if (!duration)
+    return fail(path.member(name), "must be a duration from 1ms to 3650d, such as \"500ms\"");
+  out = *duration;
+  return true;
+}
+
 bool FieldReader::read_bytes(const JsonPath& path, json::Value object, const BytesName& name,
                              JsonBytes& out) {
   const json::Value text = object.find(name.text);

@@ -12,6 +12,7 @@
 
 #include "api/problem.hpp"
 #include "base/bytes.hpp"
+#include "base/time.hpp"
 #include "json/document.hpp"
 
 namespace vesper::api {
@@ -45,6 +46,7 @@ inline constexpr BytesName kValue{"value", "value_base64"};
 inline constexpr BytesName kPrefix{"prefix", "prefix_base64"};
 inline constexpr BytesName kStart{"start", "start_base64"};
 inline constexpr BytesName kEnd{"end", "end_base64"};
+inline constexpr BytesName kLock{"lock", "lock_base64"};
 
 // The bytes of such a member. Refers to the document.
 class JsonBytes {
@@ -89,6 +91,10 @@ class FieldReader {
 
   // Leaves `out` unchanged if the member is missing.
   bool read_flag(const JsonPath& path, json::Value object, std::string_view name, bool& out);
+  // A duration such as "500ms", from 1 ms to 3650 days. Leaves `out` unchanged if the member is
+  // missing.
+  bool read_duration(const JsonPath& path, json::Value object, std::string_view name,
+                     Duration& out);
   // The result may be missing.
   bool read_bytes(const JsonPath& path, json::Value object, const BytesName& name, JsonBytes& out);
   // A key, a prefix, or an end of a range: at most kv::kMaxKey bytes. The result may be missing.

@@ -49,10 +49,15 @@ std::optional<Problem> read_get(const Query& query, HttpExchange& exchange, KvRe
     else if (parameter.name == "revision") problem = read_revision(parameter, get.revision);
     else if (parameter.name == "limit") problem = read_limit(parameter, limit);
     else if (is_read_option(parameter.name)) problem = read_option(parameter, get.options);
+    else if (is_wait_parameter(parameter.name)) problem = read_wait_parameter(parameter, get.wait);
     else problem = unknown_parameter(parameter);
     if (problem) return problem;
   }
   if (auto problem = check_read_options(get.options)) return problem;
+  if (auto problem = check_wait(get.wait, exchange)) return problem;
+  if (get.wait.wait && (history || get.revision != 0))
+    return invalid_parameter(
+        "wait", fmt::format("wait and {} exclude each other", history ? "history" : "revision"));
   if (!history) {
     if (limit != 0) return invalid_parameter("limit", "limit requires history");
     wait_for_revision(get.revision, get.options);
@@ -66,16 +71,54 @@ std::optional<Problem> read_get(const Query& query, HttpExchange& exchange, KvRe
   return std::nullopt;
 }
 
-// For PUT and DELETE.
-std::optional<Problem> read_prev(const Query& query, HttpExchange& exchange, kv::Prev& prev) {
+std::optional<Problem> read_prev(const http::QueryParameter& parameter, kv::Prev& prev) {
+  bool flag = false;
+  if (auto problem = read_flag(parameter, flag)) return problem;
+  if (flag) prev = kv::Prev::include;
+  return std::nullopt;
+}
+
+std::optional<Problem> read_lease(const http::QueryParameter& parameter, std::uint64_t& lease) {
+  const auto id = http::parse_decimal(parameter.value);
+  if (!id || *id == 0)
+    return invalid_parameter(parameter.name, "lease must be the id of a lease, a decimal number");
+  lease = *id;
+  return std::nullopt;
+}
+
+// What every write takes.
+std::optional<Problem> read_common(const http::QueryParameter& parameter, HttpExchange& exchange,
+                                   KvRequest& request) {
+  if (parameter.name == "timeout") return read_timeout(parameter, exchange);
+  if (parameter.name == "fence") return read_fence(parameter, request.fence);
+  return unknown_parameter(parameter);
+}
+
+std::optional<Problem> read_put(const Query& query, HttpExchange& exchange, KvRequest& request) {
+  KvPut put;
   for (const http::QueryParameter& parameter : query) {
     std::optional<Problem> problem;
-    bool flag = false;
-    if (parameter.name == "timeout") problem = read_timeout(parameter, exchange);
-    else if (parameter.name == "prev") problem = read_flag(parameter, flag);
-    else problem = unknown_parameter(parameter);
+    if (parameter.name == "prev") problem = read_prev(parameter, put.prev);
+    else if (parameter.name == "ttl") problem = read_ttl(parameter, put.ttl);
+    else if (parameter.name == "lease") problem = read_lease(parameter, put.lease);
+    else if (parameter.name == "keep_ttl") problem = read_flag(parameter, put.keep_ttl);
+    else problem = read_common(parameter, exchange, request);
     if (problem) return problem;
-    if (flag) prev = kv::Prev::include;
+  }
+  request.action = put;
+  if (put.lease != 0 && put.ttl.ns != 0)
+    return invalid_parameter("ttl", "ttl and lease exclude each other");
+  if (put.keep_ttl && (put.lease != 0 || put.ttl.ns != 0))
+    return invalid_parameter("keep_ttl", "keep_ttl excludes ttl and lease");
+  return std::nullopt;
+}
+
+std::optional<Problem> read_delete(const Query& query, HttpExchange& exchange, KvRequest& request) {
+  auto& remove = request.action.emplace<KvDelete>();
+  for (const http::QueryParameter& parameter : query) {
+    auto problem = parameter.name == "prev" ? read_prev(parameter, remove.prev)
+                                            : read_common(parameter, exchange, request);
+    if (problem) return problem;
   }
   return std::nullopt;
 }
@@ -140,8 +183,8 @@ std::optional<Problem> read_operation(const http::QueryParameter& parameter,
 std::optional<Problem> read_post(const Query& query, HttpExchange& exchange, KvRequest& request) {
   std::optional<decltype(KvRequest::action)> action;
   for (const http::QueryParameter& parameter : query) {
-    if (parameter.name == "timeout") {
-      if (auto problem = read_timeout(parameter, exchange)) return problem;
+    if (parameter.name == "timeout" || parameter.name == "fence") {
+      if (auto problem = read_common(parameter, exchange, request)) return problem;
       continue;
     }
     std::optional<decltype(KvRequest::action)> found;
@@ -164,10 +207,8 @@ std::optional<Problem> read_post(const Query& query, HttpExchange& exchange, KvR
 std::optional<Problem> read_parameters(const Query& query, HttpExchange& exchange,
                                        KvRequest& request) {
   if (exchange.method == http::Method::post) return read_post(query, exchange, request);
-  if (exchange.method == http::Method::put)
-    return read_prev(query, exchange, request.action.emplace<KvPut>().prev);
-  if (exchange.method == http::Method::delete_)
-    return read_prev(query, exchange, request.action.emplace<KvDelete>().prev);
+  if (exchange.method == http::Method::put) return read_put(query, exchange, request);
+  if (exchange.method == http::Method::delete_) return read_delete(query, exchange, request);
   return read_get(query, exchange, request);
 }
 
@@ -204,22 +245,31 @@ bool takes_body(const KvRequest& request) {
 // plain put or delete begins with a slash, and that of any other write with a question mark, so
 // that no key makes two of them equal.
 std::string target_of(const KvRequest& request) {
-  struct Parameter {
-    std::string operator()(const KvPut& put) const { return prev(put.prev); }
+  struct Parameters {
+    std::string operator()(const KvPut& put) const {
+      std::string text = prev(put.prev);
+      if (put.keep_ttl) text += "keep_ttl&";
+      if (put.lease != 0) text += fmt::format("lease={}&", put.lease);
+      if (put.ttl.ns != 0) text += fmt::format("ttl={}ms&", put.ttl.ms());
+      return text;
+    }
     std::string operator()(const KvDelete& remove) const { return prev(remove.prev); }
     std::string operator()(const KvModify& modify) const {
-      if (modify.kind == ModifyKind::append) return "?append ";
-      return fmt::format("?{}={} ", name_of(modify.kind), modify.operand);
+      if (modify.kind == ModifyKind::append) return "append&";
+      return fmt::format("{}={}&", name_of(modify.kind), modify.operand);
     }
     std::string operator()(const KvRestore& restore) const {
-      return fmt::format("?restore={} ", restore.revision);
+      return fmt::format("restore={}&", restore.revision);
     }
     std::string operator()(const KvGet&) const { VESPER_UNREACHABLE(); }
     std::string operator()(const KvHistory&) const { VESPER_UNREACHABLE(); }
 
-    static std::string prev(kv::Prev prev) { return prev == kv::Prev::include ? "?prev " : ""; }
+    static std::string prev(kv::Prev prev) { return prev == kv::Prev::include ? "prev&" : ""; }
   };
-  return std::visit(Parameter(), request.action) + "/kv/" + request.key;
+  std::string parameters = std::visit(Parameters(), request.action);
+  if (request.fence) parameters += text_of(*request.fence) + "&";
+  const std::string path = "/kv/" + request.key;
+  return parameters.empty() ? path : "?" + parameters + path;
 }
 
 std::string encode(const KvRequest& request, const std::string& body,
@@ -230,14 +280,19 @@ std::string encode(const KvRequest& request, const std::string& body,
     const std::optional<kv::IdempotencyKey>& id;
 
     std::string operator()(const KvPut& put) const {
-      if (put.prev == kv::Prev::omit)
+      const bool is_plain = put.prev == kv::Prev::omit && !put.keep_ttl && put.lease == 0 &&
+                            put.ttl.ns == 0 && !request.fence;
+      if (is_plain)
         return kv::encode_put(request.key, body, kv::ValueForm::bytes, request.conditions, id);
       kv::Put operation{.key = key(), .value = SharedBytes::copy_of(body)};
       operation.prev = put.prev;
+      operation.keep_lease = put.keep_ttl;
+      operation.lease = put.lease;
+      operation.ttl = put.ttl;
       return operation_bytes(std::move(operation));
     }
     std::string operator()(const KvDelete& remove) const {
-      if (remove.prev == kv::Prev::omit)
+      if (remove.prev == kv::Prev::omit && !request.fence)
         return kv::encode_remove(request.key, request.conditions, id);
       return operation_bytes(kv::Delete{kv::KeyRange::of_key(request.key), remove.prev});
     }
@@ -254,7 +309,7 @@ std::string encode(const KvRequest& request, const std::string& body,
 
     SharedBytes key() const { return SharedBytes::copy_of(request.key); }
     std::string operation_bytes(kv::Operation operation) const {
-      return kv::encode(request.conditions, operation, id);
+      return kv::encode(request.conditions, operation, id, request.fence);
     }
   };
   return std::visit(Encode{request, body, id}, request.action);
@@ -262,7 +317,7 @@ std::string encode(const KvRequest& request, const std::string& body,
 
 // ---- answers
 
-void render_version(const KvGet& get, const kv::Version& version, Answer& answer) {
+void render_version(const KvGet& get, const kv::Version& version, kv::LogTime now, Answer& answer) {
   answer.etag = version.revision();
   if (get.raw) {
     answer.content_type = "application/octet-stream";
@@ -270,17 +325,17 @@ void render_version(const KvGet& get, const kv::Version& version, Answer& answer
     return;
   }
   json::Writer json(answer.body);
-  append_version(json, version, kv::Content::values);
+  append_version(json, version, kv::Content::values, now);
   answer.body += '\n';
 }
 
 void render_found(const KvRequest& request, const KvGet& get, const kv::Version* version,
-                  std::uint64_t revision, Answer& answer) {
-  if (version == nullptr) return render_problem(key_not_found(revision), answer);
+                  const Moment& moment, Answer& answer) {
+  if (version == nullptr) return render_problem(key_not_found(moment.revision), answer);
   switch (kv::evaluate(request.conditions, version)) {
-    case kv::Verdict::holds: return render_version(get, *version, answer);
+    case kv::Verdict::holds: return render_version(get, *version, moment.time, answer);
     case kv::Verdict::if_match_failed:
-      return render_problem(precondition_failed(version->revision(), revision), answer);
+      return render_problem(precondition_failed(version->revision(), moment.revision), answer);
     case kv::Verdict::if_none_match_failed:
       answer.status = 304;
       answer.content_type = {};
@@ -304,8 +359,8 @@ std::size_t shown_versions(const std::vector<kv::VersionRef>& versions, std::siz
 // {"revision","deleted":true},
 // ...],"oldest_revision"}, and "more":true if there are older versions that are readable.
 void render_history(const KvRequest& request, const KvHistory& history,
-                    const node::HistoryFound& found, std::uint64_t revision, Answer& answer) {
-  if (found.versions.empty()) return render_problem(key_not_found(revision), answer);
+                    const node::HistoryFound& found, const Moment& moment, Answer& answer) {
+  if (found.versions.empty()) return render_problem(key_not_found(moment.revision), answer);
   const std::size_t shown = shown_versions(found.versions, history.limit);
   json::Writer json(answer.body);
   json.begin_object();
@@ -319,7 +374,7 @@ void render_history(const KvRequest& request, const KvHistory& history,
       json.member("revision", version.revision());
       json.member("deleted", true);
     } else {
-      append_version_members(json, version, kv::Content::values);
+      append_version_members(json, version, kv::Content::values, moment.time);
     }
     json.end_object();
   }
@@ -335,15 +390,15 @@ void render_history(const KvRequest& request, const KvHistory& history,
 void render_read(const KvRequest& request, const node::ReadResult& read, Answer& answer) {
   struct Render {
     const KvRequest& request;
-    std::uint64_t revision;
+    const Moment moment;
     Answer& answer;
 
     void operator()(const node::KeyFound& found) const {
       const auto& get = std::get<KvGet>(request.action);
-      render_found(request, get, found.version.get(), revision, answer);
+      render_found(request, get, found.version.get(), moment, answer);
     }
     void operator()(const node::HistoryFound& found) const {
-      render_history(request, std::get<KvHistory>(request.action), found, revision, answer);
+      render_history(request, std::get<KvHistory>(request.action), found, moment, answer);
     }
     void operator()(const node::RevisionUnreadable& unreadable) const {
       render_problem(api::unreadable(unreadable, "revision"), answer);
@@ -351,9 +406,13 @@ void render_read(const KvRequest& request, const node::ReadResult& read, Answer&
     void operator()(const node::RangeFound&) const { VESPER_UNREACHABLE(); }
     void operator()(const node::StreamFound&) const { VESPER_UNREACHABLE(); }
     void operator()(const kv::WriteResult&) const { VESPER_UNREACHABLE(); }
+    void operator()(const node::LeaseFound&) const { VESPER_UNREACHABLE(); }
+    void operator()(const node::LeasesFound&) const { VESPER_UNREACHABLE(); }
+    void operator()(const node::LockFound&) const { VESPER_UNREACHABLE(); }
+    void operator()(const node::LocksFound&) const { VESPER_UNREACHABLE(); }
   };
   render_read_head(read, answer);
-  std::visit(Render{request, read.revision, answer}, read.content);
+  std::visit(Render{request, {read.revision, read.log_time}, answer}, read.content);
 }
 
 void render_write(const KvRequest& request, const kv::WriteResult& write, Answer& answer) {
@@ -363,9 +422,10 @@ void render_write(const KvRequest& request, const kv::WriteResult& write, Answer
   // A restore of an absent key is a delete.
   if (const auto* put = std::get_if<kv::PutResult>(&write.result)) {
     answer.etag = put->revision;
-    append_put(json, *put, request.key);
+    append_put(json, *put, request.key, write.time);
   } else {
-    append_delete(json, std::get<kv::DeleteResult>(write.result), write.revision, PrevForm::object);
+    append_delete(json, std::get<kv::DeleteResult>(write.result), {write.revision, write.time},
+                  PrevForm::object);
   }
   answer.body += '\n';
 }
@@ -373,19 +433,7 @@ void render_write(const KvRequest& request, const kv::WriteResult& write, Answer
 }  // namespace
 
 std::optional<Problem> read_key(std::string_view encoded, HttpExchange& exchange) {
-  std::string& key = exchange.request.emplace<KvRequest>().key;
-  if (!http::percent_decode(encoded, key))
-    return malformed("a % in the key is not followed by two hex digits");
-  if (!key.empty() && key.size() <= kv::kMaxKey) return std::nullopt;
-  Problem problem{.status = 400, .code = "invalid_key"};
-  if (key.empty()) {
-    problem.detail = "the key is empty";
-    problem.hint = "put a key of 1 to 4096 bytes after /kv/";
-  } else {
-    problem.detail = fmt::format("the key has {} bytes", key.size());
-    problem.limit = kv::kMaxKey;
-  }
-  return problem;
+  return read_name(encoded, "key", "/kv/", exchange.request.emplace<KvRequest>().key);
 }
 
 std::optional<Problem> check_kv(const Context& context, const http::RequestHead& head,
@@ -411,7 +459,8 @@ std::optional<Problem> check_kv(const Context& context, const http::RequestHead&
 void run_kv(Context& context, HttpExchange& exchange, std::string body) {
   const auto& request = std::get<KvRequest>(exchange.request);
   if (const auto* get = std::get_if<KvGet>(&request.action))
-    return post_read(context, exchange, node::ReadKey{request.key, get->revision}, get->options);
+    return post_read(context, exchange, node::ReadKey{request.key, get->revision}, get->options,
+                     change_wait(context, get->wait, kv::KeyRange::of_key(request.key)));
   // One more than is shown, to see whether there are more.
   if (const auto* history = std::get_if<KvHistory>(&request.action))
     return post_read(context, exchange, node::ReadHistory{request.key, history->limit + 1},
@@ -431,7 +480,10 @@ void render_kv(Context&, const HttpExchange& exchange, Answer& answer) {
     void operator()(const node::Refusal& refusal) const {
       render_refusal(refusal, request.idempotency_key, answer);
     }
-    void operator()(const node::ReadResult& read) const { render_read(request, read, answer); }
+    void operator()(const node::ReadResult& read) const {
+      if (read.unchanged) render_unchanged(read, answer);
+      else render_read(request, read, answer);
+    }
     void operator()(const kv::WriteResult& write) const { render_write(request, write, answer); }
     void operator()(const node::TransferResult&) const { VESPER_UNREACHABLE(); }
   };

@@ -10,7 +10,9 @@
 #include <string_view>
 #include <variant>
 
+#include "api/change_wait.hpp"
 #include "api/forward.hpp"
+#include "kv/command.hpp"
 #include "kv/item.hpp"
 #include "kv/operation.hpp"
 #include "node/ports.hpp"
@@ -21,6 +23,7 @@ struct KvGet {
   node::ReadOptions options;
   std::uint64_t revision = 0;  // 0: the present one
   bool raw = false;            // ?raw: answer with the value alone
+  WaitParameters wait;
 };
 struct KvHistory {
   node::ReadOptions options;
@@ -28,6 +31,10 @@ struct KvHistory {
 };
 struct KvPut {
   kv::Prev prev = kv::Prev::omit;
+  // At most one of these is set.
+  bool keep_ttl = false;  // the lease, or the time to live, that the key has
+  std::uint64_t lease = 0;
+  Duration ttl{};
 };
 struct KvDelete {
   kv::Prev prev = kv::Prev::omit;
@@ -45,7 +52,8 @@ struct KvRequest {
   std::string key;
   std::variant<KvGet, KvHistory, KvPut, KvDelete, KvModify, KvRestore> action;
   kv::Conditions conditions;
-  std::string idempotency_key;  // empty: none was sent
+  std::optional<kv::Fence> fence;  // of a write
+  std::string idempotency_key;     // empty: none was sent
 };
 
 std::optional<Problem> read_key(std::string_view encoded, HttpExchange& exchange);

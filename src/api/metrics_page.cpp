@@ -74,6 +74,10 @@ void node_metrics(const node::Status& status, std::uint32_t id, Page& page) {
   page.single("revision", "gauge", "Revision of the store.", status.revision);
   page.single("keys", "gauge", "Keys in the store.", status.keys);
   page.single("store_bytes", "gauge", "Size of all keys and values in bytes.", status.store_bytes);
+  page.single("leases", "gauge", "Leases in the store.", status.leases);
+  page.single("locks", "gauge", "Locks and elections that are held.", status.locks);
+  page.single("lock_waiters", "gauge", "Clients in the queues of locks and elections.",
+              status.lock_waiters);
   page.single("history_bytes", "gauge",
               "What old versions and deletes count for in the quota, in bytes.",
               status.history_bytes);
@@ -98,6 +102,16 @@ void node_metrics(const node::Status& status, std::uint32_t id, Page& page) {
               status.log_first_index.value);
   page.single("inflight_requests", "gauge", "Client requests that wait for an answer.",
               status.inflight_requests);
+  page.single("watchers", "gauge", "Watches of this node.", status.watches.streams);
+  page.single("watch_ranges", "gauge", "Ranges of all watches.", status.watches.ranges);
+  page.single("waiters", "gauge", "Requests that wait for a change or a lock.", status.waiters);
+  page.single("watch_events_total", "counter", "Events sent to watches.", status.watches.events);
+  page.single("watch_resets_total", "counter",
+              "Watches that began again with the present state, because the history was gone.",
+              status.watches.resets);
+  page.single("watch_too_slow_total", "counter",
+              "Watches that ended because the history was compacted before they had read it.",
+              status.watches.too_slow);
   page.single("inflight_bytes", "gauge", "Size of client writes that wait for an answer, in bytes.",
               status.inflight_bytes);
 }

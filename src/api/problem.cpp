@@ -42,6 +42,9 @@ void append_members(json::Writer& json, const Problem& problem) {
   if (problem.current_revision) {
     json.member("current_revision", *problem.current_revision);
   }
+  if (problem.token) {
+    json.member("token", *problem.token);
+  }
   if (problem.retry()) {
     json.member("retry_after_ms", kRetryAfterMs);
   }

@@ -24,6 +24,7 @@ struct Problem {
   std::optional<std::uint64_t> count;             // of the keys in a range that is too large
   std::optional<std::uint64_t> current_revision;  // of the key; 0: it is absent
   std::optional<std::uint64_t> oldest_revision;   // the oldest readable one
+  std::optional<std::uint64_t> token;             // of the present holder of a lock
   std::optional<std::uint64_t> line;              // of an import; the lines before it are written
   std::string_view allow;                         // for a 405
   // The store's revision, if the store was consulted.

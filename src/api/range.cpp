@@ -112,6 +112,7 @@ std::optional<Problem> read_get_parameter(const http::QueryParameter& parameter,
   if (name == "revision") return read_revision(parameter, request.query.revision);
   if (name == "timeout") return read_timeout(parameter, exchange);
   if (is_read_option(name)) return read_option(parameter, request.options);
+  if (is_wait_parameter(name)) return read_wait_parameter(parameter, request.wait);
   if (name != "next") return unknown_parameter(parameter);
   request.next = parameter.value;
   if (!request.next.empty()) return std::nullopt;
@@ -164,6 +165,10 @@ std::optional<Problem> check_get(const http::RequestHead& head, const Query& que
     if (auto problem = read_get_parameter(parameter, exchange, parameters, request)) return problem;
   if (auto problem = make_range(parameters.bounds, request.query.range)) return problem;
   if (auto problem = check_read_options(request.options)) return problem;
+  if (auto problem = check_wait(request.wait, exchange)) return problem;
+  if (request.wait.wait && (request.query.revision != 0 || !request.next.empty()))
+    return invalid_parameter("wait", fmt::format("wait and {} exclude each other",
+                                                 request.next.empty() ? "revision" : "next"));
   if (parameters.count_only)
     if (auto problem = check_count(parameters, request)) return problem;
   if (auto problem = choose_form(parameters, head, exchange, request)) return problem;
@@ -228,8 +233,12 @@ void run_get(Context& context, HttpExchange& exchange) {
   const auto& request = std::get<RangeRequest>(exchange.request);
   const auto form = request.form == RangeRequest::Form::lines ? node::ReadRange::Form::stream
                                                               : node::ReadRange::Form::page;
-  node::ClientRead read{exchange.ticket, node::ReadRange{request.query, form, std::nullopt},
-                        context.now() + exchange.timeout, request.options};
+  node::ClientRead read{exchange.ticket,
+                        node::ReadRange{request.query, form, std::nullopt},
+                        context.now() + exchange.timeout,
+                        request.options,
+                        change_wait(context, request.wait, request.query.range),
+                        nullptr};
   if (!request.next.empty()) {
     if (auto problem = apply_token(context, request, read)) {
       exchange.outcome = std::move(*problem);
@@ -254,7 +263,7 @@ std::size_t size_of(const kv::RangeResult& page) {
 // {"kvs":[...],"prefixes":[...],"count":N,"revision":N,"next":"..."}; for a count only
 // {"count":N,"revision":N}.
 void render_page(const Context& context, const RangeRequest& request, const node::RangeFound& found,
-                 Answer& answer) {
+                 kv::LogTime now, Answer& answer) {
   const kv::RangeResult& page = found.page;
   answer.body.reserve(size_of(page));
   json::Writer json(answer.body);
@@ -263,7 +272,7 @@ void render_page(const Context& context, const RangeRequest& request, const node
     json.key("kvs");
     json.begin_array();
     for (const kv::VersionRef& version : page.kvs)
-      append_version(json, *version, request.query.content);
+      append_version(json, *version, request.query.content, now);
     json.end_array();
   }
   if (!request.query.separator.empty()) append_prefixes(json, page.prefixes);
@@ -284,14 +293,15 @@ void render_get(const Context& context, const RangeRequest& request, const node:
   struct Render {
     const Context& context;
     const RangeRequest& request;
+    kv::LogTime now;
     Answer& answer;
 
     void operator()(const node::RangeFound& found) const {
-      render_page(context, request, found, answer);
+      render_page(context, request, found, now, answer);
     }
     void operator()(const node::StreamFound& found) const {
       answer.content_type = kNdjson;
-      answer.stream = std::make_unique<RangeLines>(*found.stream, request.query);
+      answer.stream = std::make_unique<RangeLines>(*found.stream, request.query, now);
     }
     void operator()(const node::RevisionUnreadable& unreadable) const {
       render_problem(api::unreadable(unreadable, request.next.empty() ? "revision" : "next"),
@@ -300,8 +310,12 @@ void render_get(const Context& context, const RangeRequest& request, const node:
     void operator()(const node::KeyFound&) const { VESPER_UNREACHABLE(); }
     void operator()(const node::HistoryFound&) const { VESPER_UNREACHABLE(); }
     void operator()(const kv::WriteResult&) const { VESPER_UNREACHABLE(); }
+    void operator()(const node::LeaseFound&) const { VESPER_UNREACHABLE(); }
+    void operator()(const node::LeasesFound&) const { VESPER_UNREACHABLE(); }
+    void operator()(const node::LockFound&) const { VESPER_UNREACHABLE(); }
+    void operator()(const node::LocksFound&) const { VESPER_UNREACHABLE(); }
   };
-  std::visit(Render{context, request, answer}, read.content);
+  std::visit(Render{context, request, read.log_time, answer}, read.content);
 }
 
 // ---- deletes
@@ -316,6 +330,7 @@ std::optional<Problem> check_delete(const http::RequestHead& head, const Query& 
     if (is_bound(parameter.name)) problem = read_bound(parameter, bounds);
     else if (parameter.name == "all") problem = read_flag(parameter, all);
     else if (parameter.name == "prev") problem = read_flag(parameter, prev);
+    else if (parameter.name == "fence") problem = read_fence(parameter, request.fence);
     else if (parameter.name == "timeout") problem = read_timeout(parameter, exchange);
     else problem = unknown_parameter(parameter);
     if (problem) return problem;
@@ -342,21 +357,23 @@ std::string target_of(const RangeDeleteRequest& request) {
   target += "&end=";
   http::percent_encode_query(request.range.end, target);
   if (request.prev == kv::Prev::include) target += "&prev";
+  if (request.fence) target += "&" + text_of(*request.fence);
   return target;
 }
 
 void run_delete(Context& context, HttpExchange& exchange) {
   const auto& request = std::get<RangeDeleteRequest>(exchange.request);
   const auto id = request_id(exchange, request.idempotency_key, target_of(request), {}, {});
-  post_write(context, exchange,
-             kv::encode(kv::Conditions(), kv::Delete{request.range, request.prev}, id));
+  post_write(
+      context, exchange,
+      kv::encode(kv::Conditions(), kv::Delete{request.range, request.prev}, id, request.fence));
 }
 
 void render_delete(const RangeDeleteRequest& request, const kv::WriteResult& write,
                    Answer& answer) {
   if (render_if_refused(write, {}, answer)) return;
   json::Writer json(answer.body);
-  append_delete(json, std::get<kv::DeleteResult>(write.result), write.revision,
+  append_delete(json, std::get<kv::DeleteResult>(write.result), {write.revision, write.time},
                 request.prev == kv::Prev::include ? PrevForm::array : PrevForm::object);
   answer.body += '\n';
 }
@@ -388,7 +405,8 @@ void render_range(Context& context, const HttpExchange& exchange, Answer& answer
       render_refusal(refusal, remove == nullptr ? "" : remove->idempotency_key, answer);
     }
     void operator()(const node::ReadResult& read) const {
-      render_get(context, std::get<RangeRequest>(exchange.request), read, answer);
+      if (read.unchanged) render_unchanged(read, answer);
+      else render_get(context, std::get<RangeRequest>(exchange.request), read, answer);
     }
     void operator()(const kv::WriteResult& write) const {
       render_delete(std::get<RangeDeleteRequest>(exchange.request), write, answer);

@@ -5,7 +5,9 @@
 #include <optional>
 #include <string>
 
+#include "api/change_wait.hpp"
 #include "api/forward.hpp"
+#include "kv/command.hpp"
 #include "kv/operation.hpp"
 #include "node/ports.hpp"
 
@@ -18,11 +20,13 @@ struct RangeRequest {
   Form form = Form::page;
   bool accept_decides = false;  // no parameter chooses the form
   std::string next;             // ?next; empty: the first page
+  WaitParameters wait;
 };
 
 struct RangeDeleteRequest {
   kv::KeyRange range;
   kv::Prev prev = kv::Prev::omit;
+  std::optional<kv::Fence> fence;
   std::string idempotency_key;  // empty: none was sent
 };
 

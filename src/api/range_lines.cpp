@@ -4,19 +4,12 @@
 
 #include "api/problem.hpp"
 #include "api/render.hpp"
-#include "json/text.hpp"
 
 namespace vesper::api {
 namespace {
 
-using Encoding = json::Writer::Encoding;
-
 constexpr std::size_t kWork = 4096;         // of one call, in visited keys
 constexpr std::size_t kVisitsAtOnce = 512;  // so that few versions wait to be rendered
-constexpr std::size_t kLongValue = 16u << 10;
-// Bytes of a value that are checked or written at once. Divisible by three, for base64.
-constexpr std::size_t kPart = 12u << 10;
-constexpr std::size_t kBytesPerVisit = 64;  // that cost about as much as a visit
 
 }  // namespace
 
@@ -43,8 +36,7 @@ BodyStream::Next RangeLines::next(std::size_t room, std::string& out) {
 // Renders about as much as there is room for, unless the work of this call is done before.
 void RangeLines::fill(std::size_t room) {
   while (text_.size() < room && work_ > 0) {
-    if (long_ && !long_->is_checked) check_some();
-    else if (long_) write_some();
+    if (long_) write_some();
     else if (!append_next_line() && !read_some()) return;
   }
 }
@@ -53,7 +45,7 @@ void RangeLines::fill(std::size_t room) {
 bool RangeLines::read_some() {
   if (is_read_) return false;
   const std::size_t visits = std::min(work_, kVisitsAtOnce);
-  page_ = range_.next(visits, kLongValue, is_read_);
+  page_ = range_.next(visits, VersionParts::kLongValue, is_read_);
   kv_at_ = prefix_at_ = 0;
   spend(visits);
   return true;
@@ -82,39 +74,18 @@ bool RangeLines::next_is_prefix() const {
 }
 
 void RangeLines::append_line(const kv::VersionRef& version) {
-  if (content_ == kv::Content::values && version->value().size() > kLongValue) {
-    long_.emplace(version, json::Writer(text_));
+  if (content_ == kv::Content::values && version->value().size() > VersionParts::kLongValue) {
+    long_.emplace(VersionParts(version, content_, now_), json::Writer(text_));
+    long_->json.begin_object();
     return;
   }
   json::Writer json(text_);
-  append_version(json, *version, content_);
+  append_version(json, *version, content_, now_);
   text_ += '\n';
 }
 
-// Checks a part of a long value for UTF-8.
-void RangeLines::check_some() {
-  const std::string_view left = long_->version->value().substr(long_->checked);
-  std::string_view part = left.substr(0, kPart);
-  if (part.size() < left.size()) part.remove_suffix(json::incomplete_tail(part));
-  const bool is_utf8 = json::is_utf8(part);
-  long_->checked += part.size();
-  spend(part.size() / kBytesPerVisit);
-  if (is_utf8 && part.size() < left.size()) return;
-  long_->is_checked = true;
-  long_->encoding = is_utf8 ? Encoding::utf8 : Encoding::base64;
-  long_->json.begin_object();
-  long_->json.bytes_member("key", long_->version->key());
-  long_->json.begin_bytes_member("value", long_->encoding);
-}
-
 void RangeLines::write_some() {
-  const std::string_view part = long_->version->value().substr(long_->written, kPart);
-  long_->json.bytes_part(part, long_->encoding);
-  long_->written += part.size();
-  spend(part.size() / kBytesPerVisit);
-  if (long_->written < long_->version->value().size()) return;
-  long_->json.end_bytes_member();
-  append_version_fields(long_->json, *long_->version, content_);
+  if (!long_->parts.append_some(long_->json, work_)) return;
   long_->json.end_object();
   text_ += '\n';
   long_.reset();

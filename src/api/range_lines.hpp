@@ -9,6 +9,7 @@
 #include <utility>
 
 #include "api/body_stream.hpp"
+#include "api/version_parts.hpp"
 #include "json/writer.hpp"
 #include "kv/operation.hpp"
 #include "kv/range_reader.hpp"
@@ -17,9 +18,10 @@ namespace vesper::api {
 
 class RangeLines final : public BodyStream {
  public:
-  // The range must outlive this object.
-  RangeLines(kv::RangeStream& range, const kv::RangeQuery& query)
-      : range_(range), content_(query.content), order_(query.order) {}
+  // The range must outlive this object. `now`: when it was asked for, by the cluster's clock; what
+  // is left of a time to live counts from there.
+  RangeLines(kv::RangeStream& range, const kv::RangeQuery& query, kv::LogTime now)
+      : range_(range), content_(query.content), order_(query.order), now_(now) {}
 
   Next next(std::size_t room, std::string& out) override;
   // The stream ends with an error line, unless it was cut inside of a long line.
@@ -28,14 +30,10 @@ class RangeLines final : public BodyStream {
  private:
   // A value that is too long to be rendered at once.
   struct LongValue {
-    LongValue(kv::VersionRef of, json::Writer to) : version(std::move(of)), json(to) {}
+    LongValue(VersionParts of, json::Writer to) : parts(std::move(of)), json(to) {}
 
-    kv::VersionRef version;
+    VersionParts parts;
     json::Writer json;
-    json::Writer::Encoding encoding = json::Writer::Encoding::utf8;
-    std::size_t checked = 0;  // bytes that are known to be UTF-8
-    bool is_checked = false;  // the encoding is known
-    std::size_t written = 0;
   };
 
   void fill(std::size_t room);
@@ -43,13 +41,13 @@ class RangeLines final : public BodyStream {
   bool append_next_line();
   void append_line(const kv::VersionRef& version);
   bool next_is_prefix() const;
-  void check_some();
   void write_some();
   void spend(std::size_t work) { work_ -= std::min(work_, work); }
 
   kv::RangeStream& range_;
   const kv::Content content_;
   const kv::Order order_;
+  const kv::LogTime now_;
   // What was read and is not rendered yet.
   kv::RangeResult page_;
   std::size_t kv_at_ = 0, prefix_at_ = 0;

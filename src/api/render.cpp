@@ -2,6 +2,7 @@
 
 #include <fmt/core.h>
 
+#include <algorithm>
 #include <utility>
 
 #include "api/answer.hpp"
@@ -68,6 +69,24 @@ Problem table_full(const kv::WriteResult& write) {
   return problem;
 }
 
+// A problem that concerns a lock or an election, which may be held with another token.
+Problem about_lock(int status, std::string_view code, std::string detail,
+                   const kv::WriteResult& write) {
+  Problem problem{.status = status, .code = code, .detail = std::move(detail)};
+  problem.hint = status == 409 ? "wait for it with ?wait=, such as wait=60s"
+                               : "stop what the lock protects, and acquire it again";
+  if (write.limit != 0) problem.token = write.limit;
+  return problem;
+}
+
+Problem table_limit(const kv::WriteResult& write) {
+  Problem problem =
+      overloaded("as many leases, locks or waiters exist as this node allows; nothing was changed");
+  problem.hint = "end some, or raise the limit: see limits in /status";
+  problem.limit = write.limit;
+  return problem;
+}
+
 // The problem without `field` and `revision`.
 Problem problem_of_kind(const kv::WriteResult& write, std::string_view parameter) {
   switch (write.kind) {
@@ -84,6 +103,19 @@ Problem problem_of_kind(const kv::WriteResult& write, std::string_view parameter
       return {.status = 409,
               .code = "out_of_range",
               .detail = "the sum does not fit in a signed 64-bit integer; nothing was changed"};
+    case Kind::lease_not_found:
+      return {.status = 409,
+              .code = "lease_not_found",
+              .detail = "there is no such lease, or it is over; nothing was changed",
+              .hint = "grant a new one with POST /leases?ttl="};
+    case Kind::lock_busy: return about_lock(409, "lock_busy", "another client holds it", write);
+    case Kind::lock_lost:
+      return about_lock(412, "lock_lost",
+                        "it is not held with this token: it has expired or was released", write);
+    case Kind::fenced:
+      return about_lock(412, "fenced",
+                        "the lock is not held with the token of the fence; nothing was changed",
+                        write);
     case Kind::key_reused:
       return {.status = 422,
               .code = "idempotency_key_reused",
@@ -118,20 +150,29 @@ Problem problem_of_kind(const kv::WriteResult& write, std::string_view parameter
               .code = "quota_exceeded",
               .detail = "the store has reached its quota; nothing was changed",
               .hint = "delete keys, compact the history, or raise --store-bytes"};
+    case Kind::table_limit: return table_limit(write);
   }
   VESPER_UNREACHABLE();
 }
 
 }  // namespace
 
-void append_version_members(json::Writer& json, const kv::Version& version, kv::Content content) {
+std::uint64_t ttl_ms_left(kv::LogTime deadline, kv::LogTime now) {
+  const std::int64_t left = kv::left_until(deadline, now).ns;
+  return static_cast<std::uint64_t>(
+      std::max<std::int64_t>(1, left / 1'000'000 + (left % 1'000'000 != 0)));
+}
+
+void append_version_members(json::Writer& json, const kv::Version& version, kv::Content content,
+                            kv::LogTime now) {
   if (content == kv::Content::values) {
     json.bytes_member("value", version.value());
   }
-  append_version_fields(json, version, content);
+  append_version_fields(json, version, content, now);
 }
 
-void append_version_fields(json::Writer& json, const kv::Version& version, kv::Content content) {
+void append_version_fields(json::Writer& json, const kv::Version& version, kv::Content content,
+                           kv::LogTime now) {
   if (content == kv::Content::values && version.json()) {
     json.member("json", true);
   }
@@ -140,13 +181,16 @@ void append_version_fields(json::Writer& json, const kv::Version& version, kv::C
   json.member("version", version.version());
   if (version.lease() != 0) {
     json.member("lease", std::to_string(version.lease()));
+  } else if (version.is_temporary()) {
+    json.member("ttl_ms", ttl_ms_left(version.deadline(), now));
   }
 }
 
-void append_version(json::Writer& json, const kv::Version& version, kv::Content content) {
+void append_version(json::Writer& json, const kv::Version& version, kv::Content content,
+                    kv::LogTime now) {
   json.begin_object();
   json.bytes_member("key", version.key());
-  append_version_members(json, version, content);
+  append_version_members(json, version, content, now);
   json.end_object();
 }
 
@@ -167,7 +211,8 @@ void append_prefixes(json::Writer& json, const std::vector<std::string>& prefixe
   json.end_array();
 }
 
-void append_put(json::Writer& json, const kv::PutResult& put, std::string_view key) {
+void append_put(json::Writer& json, const kv::PutResult& put, std::string_view key,
+                kv::LogTime now) {
   json.begin_object();
   json.bytes_member("key", key);
   if (put.now) {
@@ -181,20 +226,21 @@ void append_put(json::Writer& json, const kv::PutResult& put, std::string_view k
   json.member("version", put.version);
   if (put.prev) {
     json.key("prev");
-    append_version(json, *put.prev, kv::Content::values);
+    append_version(json, *put.prev, kv::Content::values, now);
   }
   json.end_object();
 }
 
-void append_delete(json::Writer& json, const kv::DeleteResult& removed, std::uint64_t revision,
+void append_delete(json::Writer& json, const kv::DeleteResult& removed, const Moment& moment,
                    PrevForm form) {
   json.begin_object();
   json.member("deleted", removed.deleted);
-  json.member("revision", revision);
+  json.member("revision", moment.revision);
   const bool is_array = form == PrevForm::array;
   if (is_array || !removed.prev.empty()) json.key("prev");
   if (is_array) json.begin_array();
-  for (const kv::VersionRef& prev : removed.prev) append_version(json, *prev, kv::Content::values);
+  for (const kv::VersionRef& prev : removed.prev)
+    append_version(json, *prev, kv::Content::values, moment.time);
   if (is_array) json.end_array();
   json.end_object();
 }

@@ -22,11 +22,17 @@ struct Settings {
   std::size_t max_value = 0;
   std::size_t max_connections = 0;
   std::size_t inflight_bytes = 0;
+  // Numbers in the whole cluster: a node refuses to add more when it serves the request.
+  std::size_t max_leases = 0;
+  std::size_t max_locks = 0;  // that are held, elections included
   std::uint64_t snapshot_bytes = 0;
   std::uint64_t snapshot_entries = 0;
   std::uint64_t log_tail_bytes = 0;
   std::uint64_t log_tail_entries = 0;
   node::HistoryLimits history;  // while this server leads
+  std::size_t max_watchers = 0;
+  std::size_t max_watch_filters = 0;  // of one watch
+  std::size_t max_waiters = 0;        // requests that wait for a change or a lock
 };
 
 // The shortest and longest ?timeout=.

@@ -44,10 +44,15 @@ void write_limits(const Settings& settings, json::Writer& json) {
   json.member("header_bytes", http::Limits().max_header_bytes);
   json.member("connections", settings.max_connections);
   json.member("inflight_bytes", settings.inflight_bytes);
+  json.member("leases", settings.max_leases);
+  json.member("locks", settings.max_locks);
   json.member("snapshot_bytes", settings.snapshot_bytes);
   json.member("snapshot_entries", settings.snapshot_entries);
   json.member("log_tail_bytes", settings.log_tail_bytes);
   json.member("log_tail_entries", settings.log_tail_entries);
+  json.member("watchers", settings.max_watchers);
+  json.member("watch_filters", settings.max_watch_filters);
+  json.member("waiters", settings.max_waiters);
   json.end_object();
 }
 
@@ -159,8 +164,13 @@ void render_status(Context& context, const HttpExchange&, Answer& answer) {
     json.end_object();
   }
   json.member("uptime_ms", static_cast<std::uint64_t>((context.now() - context.started_at()).ms()));
+  json.member("watchers", status.watches.streams);
+  json.member("waiters", status.waiters);
   json.member("keys", status.keys);
   json.member("store_bytes", status.store_bytes);
+  json.member("leases", status.leases);
+  json.member("locks", status.locks);
+  json.member("lock_waiters", status.lock_waiters);
   write_members(context, node != nullptr ? &node->raft() : nullptr, json);
   write_log(status, context.figures().disk(), json);
   write_snapshot(context, status, json);

@@ -63,6 +63,7 @@ class TransactionReader {
                  std::vector<Element>& out);
   bool read_compares(const Path& path, json::Value value, std::vector<kv::Compare>& out);
   bool read_compare(const Path& path, json::Value value, kv::Compare& out);
+  bool read_lock_compare(const Path& path, json::Value value, kv::Compare& out);
   bool read_operand(const Path& path, json::Value object, std::string_view name, kv::Compare& out);
   bool read_op(const Path& path, json::Value object, kv::Compare& out);
   bool read_covered(const Path& path, json::Value object, Covered& out);
@@ -70,6 +71,7 @@ class TransactionReader {
   bool read_operations(const Path& path, json::Value value, std::vector<kv::Operation>& out);
   bool read_operation(const Path& path, json::Value value, kv::Operation& out);
   bool read_put(const Path& path, json::Value value, kv::Operation& out);
+  bool read_lifetime(const Path& path, json::Value value, kv::Put& out);
   bool read_get(const Path& path, json::Value value, kv::Operation& out);
   bool read_get_range(const Path& path, json::Value value, Covered covered, kv::RangeQuery& out);
   bool read_revision(const Path& path, json::Value object, std::uint64_t& out);
@@ -126,6 +128,8 @@ bool TransactionReader::read_compares(const Path& path, json::Value value,
 }
 
 bool TransactionReader::read_compare(const Path& path, json::Value value, kv::Compare& out) {
+  if (value.find(kLock.text).exists() || value.find(kLock.base64).exists())
+    return read_lock_compare(path, value, out);
   if (!fields_.check_members(path, value,
                              {"key", "key_base64", "prefix", "prefix_base64", "start",
                               "start_base64", "end", "end_base64", "revision", "create_revision",
@@ -150,6 +154,19 @@ bool TransactionReader::read_compare(const Path& path, json::Value value, kv::Co
                         "lease, exists, value");
   out.target = chosen->target;
   return read_operand(path, value, chosen->name, out) && read_op(path, value, out);
+}
+
+// {"lock":NAME,"token":N}: whether the lock or the election is held with this token.
+bool TransactionReader::read_lock_compare(const Path& path, json::Value value, kv::Compare& out) {
+  JsonBytes name;
+  if (!fields_.check_members(path, value, {"lock", "lock_base64", "token"}) ||
+      !fields_.read_bound(path, value, kLock, FieldReader::Empty::refused, name))
+    return false;
+  out.target = kv::Compare::Target::lock;
+  out.range = kv::KeyRange::of_key(name.view());
+  const json::Value token = value.find("token");
+  if (!token.exists()) return fields_.fail_missing(path.member("token"));
+  return fields_.read_unsigned(path.member("token"), token, 1, kEndOfRevisions - 1, out.number);
 }
 
 // The right side of the compare.
@@ -252,9 +269,9 @@ bool TransactionReader::read_operation(const Path& path, json::Value value, kv::
 }
 
 bool TransactionReader::read_put(const Path& path, json::Value value, kv::Operation& out) {
-  if (!fields_.check_members(
-          path, value,
-          {"key", "key_base64", "value", "value_base64", "json", "prev", "keep_value", "keep_ttl"}))
+  if (!fields_.check_members(path, value,
+                             {"key", "key_base64", "value", "value_base64", "json", "prev",
+                              "keep_value", "keep_ttl", "ttl", "lease"}))
     return false;
   auto& put = out.emplace<kv::Put>();
   bool prev = false;
@@ -262,7 +279,7 @@ bool TransactionReader::read_put(const Path& path, json::Value value, kv::Operat
       !fields_.read_flag(path, value, "json", put.json) ||
       !fields_.read_flag(path, value, "prev", prev) ||
       !fields_.read_flag(path, value, "keep_value", put.keep_value) ||
-      !fields_.read_flag(path, value, "keep_ttl", put.keep_lease))
+      !read_lifetime(path, value, put))
     return false;
   if (prev) put.prev = kv::Prev::include;
   if (!put.keep_value)
@@ -271,6 +288,23 @@ bool TransactionReader::read_put(const Path& path, json::Value value, kv::Operat
   for (const std::string_view name : {"value", "value_base64", "json"})
     if (value.find(name).exists())
       return fields_.fail(path.member(name), "conflicts with keep_value");
+  return true;
+}
+
+// How long the key lives: at most one of keep_ttl, ttl and lease.
+bool TransactionReader::read_lifetime(const Path& path, json::Value value, kv::Put& out) {
+  if (!fields_.read_flag(path, value, "keep_ttl", out.keep_lease) ||
+      !fields_.read_duration(path, value, "ttl", out.ttl))
+    return false;
+  const json::Value lease = value.find("lease");
+  if (lease.exists() &&
+      !fields_.read_unsigned(path.member("lease"), lease, 1, UINT64_MAX, out.lease))
+    return false;
+  const bool has_ttl = out.ttl.ns != 0;
+  if (lease.exists() && has_ttl) return fields_.fail(path.member("ttl"), "conflicts with lease");
+  if (out.keep_lease && (lease.exists() || has_ttl))
+    return fields_.fail(path.member("keep_ttl"),
+                        has_ttl ? "conflicts with ttl" : "conflicts with lease");
   return true;
 }
 

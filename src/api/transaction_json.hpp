@@ -9,6 +9,7 @@
 #include <string_view>
 
 #include "api/problem.hpp"
+#include "api/render.hpp"
 #include "json/writer.hpp"
 #include "kv/operation.hpp"
 #include "kv/write_result.hpp"
@@ -22,9 +23,9 @@ std::optional<Problem> read_transaction(std::string_view body, std::size_t max_v
                                         kv::Transaction& out);
 
 // Appends what a single request for `operation` answers. Requires that `result` is a result of
-// `operation`. `revision` is the store's after the transaction.
+// `operation`. `moment` is that of the transaction.
 void append_result(json::Writer& json, const kv::OperationResult& result,
-                   const kv::Operation& operation, std::uint64_t revision);
+                   const kv::Operation& operation, const Moment& moment);
 
 // The path of the member that a refused write failed at, such as then[3].put.key. Empty if the
 // refusal names no operation. Requires that `refused` is a result of `transaction`.
@@ -32,6 +33,6 @@ std::string field_of(const kv::WriteResult& refused, const kv::Transaction& tran
 
 // Appends the reply to POST /txn: {"succeeded","revision","results"}.
 void append_reply(json::Writer& json, const kv::TransactionResult& result,
-                  const kv::Transaction& transaction, std::uint64_t revision);
+                  const kv::Transaction& transaction, const Moment& moment);
 
 }  // namespace vesper::api

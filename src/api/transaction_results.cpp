@@ -20,20 +20,23 @@ PrevForm prev_form_of(const kv::Operation& operation) {
   return has_list ? PrevForm::array : PrevForm::object;
 }
 
-void append_get(json::Writer& json, const kv::GetResult& got, std::string_view key) {
-  if (got.found) return append_version(json, *got.found, kv::Content::values);
+void append_get(json::Writer& json, const kv::GetResult& got, std::string_view key,
+                kv::LogTime now) {
+  if (got.found) return append_version(json, *got.found, kv::Content::values, now);
   json.begin_object();
   json.bytes_member("key", key);
   json.member("exists", false);
   json.end_object();
 }
 
-void append_range(json::Writer& json, const kv::RangeResult& range, const kv::RangeQuery& query) {
+void append_range(json::Writer& json, const kv::RangeResult& range, const kv::RangeQuery& query,
+                  kv::LogTime now) {
   json.begin_object();
   if (query.content != kv::Content::count) {
     json.key("kvs");
     json.begin_array();
-    for (const kv::VersionRef& version : range.kvs) append_version(json, *version, query.content);
+    for (const kv::VersionRef& version : range.kvs)
+      append_version(json, *version, query.content, now);
     json.end_array();
     if (!query.separator.empty()) append_prefixes(json, range.prefixes);
   }
@@ -45,13 +48,13 @@ void append_range(json::Writer& json, const kv::RangeResult& range, const kv::Ra
 }
 
 void append_results(json::Writer& json, const kv::TransactionResult& result,
-                    const kv::Transaction& transaction, std::uint64_t revision) {
+                    const kv::Transaction& transaction, const Moment& moment) {
   const auto& operations = result.succeeded ? transaction.then : transaction.otherwise;
   VESPER_ASSERT(result.results.size() == operations.size());
   json.key("results");
   json.begin_array();
   for (std::size_t i = 0; i < operations.size(); ++i)
-    append_result(json, result.results[i], operations[i], revision);
+    append_result(json, result.results[i], operations[i], moment);
   json.end_array();
 }
 
@@ -106,7 +109,12 @@ std::string_view member_at_fault(Kind kind, const kv::Operation& operation) {
     case Kind::out_of_range: return "by";
     case Kind::compacted:
     case Kind::future_revision: return "revision";
+    case Kind::lease_not_found: return "lease";
     case Kind::done:
+    case Kind::lock_busy:
+    case Kind::lock_lost:
+    case Kind::fenced:
+    case Kind::table_limit:
     case Kind::precondition_failed:
     case Kind::key_reused:
     case Kind::table_full:
@@ -121,37 +129,43 @@ std::string_view member_at_fault(Kind kind, const kv::Operation& operation) {
 }  // namespace
 
 void append_result(json::Writer& json, const kv::OperationResult& result,
-                   const kv::Operation& operation, std::uint64_t revision) {
+                   const kv::Operation& operation, const Moment& moment) {
   struct Append {
     json::Writer& json;
     const kv::Operation& operation;
-    std::uint64_t revision;
+    const Moment& moment;
 
-    void operator()(const kv::PutResult& put) const { append_put(json, put, key_of(operation)); }
-    void operator()(const kv::DeleteResult& removed) const {
-      append_delete(json, removed, revision, prev_form_of(operation));
+    void operator()(const kv::PutResult& put) const {
+      append_put(json, put, key_of(operation), moment.time);
     }
-    void operator()(const kv::GetResult& got) const { append_get(json, got, key_of(operation)); }
+    void operator()(const kv::DeleteResult& removed) const {
+      append_delete(json, removed, moment, prev_form_of(operation));
+    }
+    void operator()(const kv::GetResult& got) const {
+      append_get(json, got, key_of(operation), moment.time);
+    }
     void operator()(const kv::RangeResult& range) const {
-      append_range(json, range, std::get<kv::GetRange>(operation).query);
+      append_range(json, range, std::get<kv::GetRange>(operation).query, moment.time);
     }
     void operator()(const kv::TransactionResult& nested) const {
       json.begin_object();
       json.member("succeeded", nested.succeeded);
-      append_results(json, nested, *std::get<kv::Nested>(operation).transaction, revision);
+      append_results(json, nested, *std::get<kv::Nested>(operation).transaction, moment);
       json.end_object();
     }
     void operator()(const kv::CompactResult&) const { VESPER_UNREACHABLE(); }
+    void operator()(const kv::LeaseResult&) const { VESPER_UNREACHABLE(); }
+    void operator()(const kv::LockResult&) const { VESPER_UNREACHABLE(); }
   };
-  std::visit(Append{json, operation, revision}, result);
+  std::visit(Append{json, operation, moment}, result);
 }
 
 void append_reply(json::Writer& json, const kv::TransactionResult& result,
-                  const kv::Transaction& transaction, std::uint64_t revision) {
+                  const kv::Transaction& transaction, const Moment& moment) {
   json.begin_object();
   json.member("succeeded", result.succeeded);
-  json.member("revision", revision);
-  append_results(json, result, transaction, revision);
+  json.member("revision", moment.revision);
+  append_results(json, result, transaction, moment);
   json.end_object();
 }
 

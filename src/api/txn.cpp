@@ -50,11 +50,10 @@ void drop_values(kv::Transaction& transaction) {
   }
 }
 
-void render_done(const TxnRequest& request, const kv::WriteResult& result, std::uint64_t revision,
+void render_done(const TxnRequest& request, const kv::WriteResult& result, const Moment& moment,
                  Answer& answer) {
   json::Writer json(answer.body);
-  append_reply(json, std::get<kv::TransactionResult>(result.result), *request.transaction,
-               revision);
+  append_reply(json, std::get<kv::TransactionResult>(result.result), *request.transaction, moment);
   answer.body += '\n';
 }
 
@@ -76,6 +75,8 @@ std::optional<Problem> check_txn(const Context&, const http::RequestHead& head, 
     } else if (is_read_option(parameter.name)) {
       if (auto problem = read_option(parameter, request.options)) return problem;
       request.read_option = parameter.name;
+    } else if (parameter.name == "fence") {
+      if (auto problem = read_fence(parameter, request.fence)) return problem;
     } else {
       return unknown_parameter(parameter);
     }
@@ -99,6 +100,10 @@ void run_txn(Context& context, HttpExchange& exchange, std::string body) {
   }
   request.transaction = transaction;
   if (kv::is_read_only(*transaction)) {
+    if (request.fence) {
+      exchange.outcome = invalid_parameter("fence", "fence goes with a transaction that writes");
+      return;
+    }
     wait_for_revision(latest_revision(*transaction), request.options);
     return post_read(context, exchange, node::ReadTransaction{request.transaction},
                      request.options);
@@ -108,8 +113,10 @@ void run_txn(Context& context, HttpExchange& exchange, std::string body) {
         request.read_option, request.read_option + " goes with a transaction that only reads");
     return;
   }
-  const auto id = request_id(exchange, request.idempotency_key, "/txn", {}, body);
-  const std::string command = kv::encode(*transaction, id);
+  std::string target = "/txn";
+  if (request.fence) target += "?" + text_of(*request.fence);
+  const auto id = request_id(exchange, request.idempotency_key, target, {}, body);
+  const std::string command = kv::encode(*transaction, id, request.fence);
   drop_values(*transaction);
   post_write(context, exchange, command);
 }
@@ -126,13 +133,13 @@ void render_txn(Context&, const HttpExchange& exchange, Answer& answer) {
       render_read_head(read, answer);
       const auto& result = std::get<kv::WriteResult>(read.content);
       if (!result.is_done()) return render_refused(request, result, answer);
-      render_done(request, result, read.revision, answer);
+      render_done(request, result, {read.revision, read.log_time}, answer);
     }
     void operator()(const kv::WriteResult& write) const {
       answer.replayed = write.replayed;
       answer.revision = write.revision;
       if (!write.is_done()) return render_refused(request, write, answer);
-      render_done(request, write, write.revision, answer);
+      render_done(request, write, {write.revision, write.time}, answer);
     }
     void operator()(const node::TransferResult&) const { VESPER_UNREACHABLE(); }
   };

@@ -6,6 +6,7 @@
 #include <string>
 
 #include "api/forward.hpp"
+#include "kv/command.hpp"
 #include "kv/operation.hpp"
 #include "node/ports.hpp"
 
@@ -15,6 +16,7 @@ struct TxnRequest {
   node::ReadOptions options;
   std::string read_option;      // the name of one that was given; empty: none was
   std::string idempotency_key;  // empty: none was sent
+  std::optional<kv::Fence> fence;
   // Set once the body has been read. Without the values of a transaction that writes.
   std::shared_ptr<const kv::Transaction> transaction;
 };

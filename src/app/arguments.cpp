@@ -55,6 +55,11 @@ void define_revision(Syntax& syntax) {
   syntax.option("--revision", "N", "read the store as it was at this revision");
 }
 
+void define_fence(Syntax& syntax) {
+  syntax.option("--fence", "NAME:TOKEN",
+                "write only while this lock or election is held with this token");
+}
+
 void Arguments::fail(std::string what) {
   if (!error_) error_ = std::move(what);
 }
@@ -124,6 +129,16 @@ std::string Arguments::read_options() {
   Query query(read_level());
   if (const auto revision = number("--revision")) query.add("revision", *revision);
   return query.text();
+}
+
+std::string Arguments::fence() {
+  if (!has("--fence")) return {};
+  const std::string text = this->text("--fence");
+  const std::size_t colon = text.rfind(':');
+  if (colon == 0 || colon == text.npos ||
+      http::parse_decimal(std::string_view(text).substr(colon + 1)).value_or(0) == 0)
+    expected("--fence", "the name of a lock and its token, such as report:17");
+  return Query().add("fence", text).text();
 }
 
 InputOptions Arguments::input() {

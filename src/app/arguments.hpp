@@ -18,6 +18,8 @@ void define_cluster(Syntax& syntax, std::string_view timeout = "5s");
 void define_read_level(Syntax& syntax);
 // --revision.
 void define_revision(Syntax& syntax);
+// --fence.
+void define_fence(Syntax& syntax);
 
 // Converts the text of arguments. A wrong one makes error() say what was expected; the result of
 // the conversion then has no meaning. `name` is as in Syntax.
@@ -40,6 +42,8 @@ class Arguments {
   std::string read_level();
   // The same, and --revision.
   std::string read_options();
+  // --fence as a parameter of a query. Empty if it was not given.
+  std::string fence();
   // VALUE and --file, of which exactly one has to be given.
   InputOptions input();
 

@@ -206,7 +206,7 @@ Outcome call_cluster(const std::vector<HostPort>& endpoints, const Call& call, D
 int exit_code_of(int status, std::string_view code, Access access) {
   if (status == 200) return kExitOk;
   if (status == 404 && code == "key_not_found") return kExitNotFound;
-  if (status == 412) return kExitPrecondition;
+  if (status == 412 || code == "lock_busy") return kExitPrecondition;
   if (status == 429 || status == 503 || status == 507) return kExitUnavailable;
   // 504, 500 and unknown statuses do not say whether the write was applied.
   if (access == Access::write && status >= 500 && status != 501 && status != 505)

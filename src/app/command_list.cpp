@@ -5,9 +5,10 @@
 namespace vesper::app {
 
 std::span<const CommandGroup> command_groups() {
-  static const std::array<CommandGroup, 4> groups = {{
+  static const std::array<CommandGroup, 5> groups = {{
       {"One key", key_commands()},
       {"Many keys", range_commands()},
+      {"Events, leases and locks", wait_commands()},
       {"The cluster", node_commands()},
       {"Other", other_commands()},
   }};

@@ -1,5 +1,6 @@
 // The list of all commands: the syntax of each, and how its arguments become options. The groups
-// are in syntax_node.cpp, syntax_key.cpp and syntax_range.cpp, the texts of help in help.cpp.
+// are in syntax_node.cpp, syntax_key.cpp, syntax_range.cpp and syntax_wait.cpp, the texts of help
+// in help.cpp.
 #pragma once
 
 #include <span>
@@ -35,6 +36,7 @@ SyntaxDescription describe(const Command& command);
 // The groups.
 std::span<const Command> key_commands();
 std::span<const Command> range_commands();
+std::span<const Command> wait_commands();
 std::span<const Command> node_commands();
 std::span<const Command> other_commands();
 

@@ -15,7 +15,7 @@ namespace vesper::app {
 
 Instant monotonic_now() {
   timespec now{};
-  clock_gettime(CLOCK_MONOTONIC, &now);
+  clock_gettime(CLOCK_BOOTTIME, &now);
   return {std::int64_t{now.tv_sec} * 1'000'000'000 + now.tv_nsec};
 }
 
@@ -23,7 +23,7 @@ void sleep_until(Instant when) {
   timespec until{};
   until.tv_sec = when.ns / 1'000'000'000;
   until.tv_nsec = when.ns % 1'000'000'000;
-  while (clock_nanosleep(CLOCK_MONOTONIC, TIMER_ABSTIME, &until, nullptr) == EINTR) continue;
+  while (clock_nanosleep(CLOCK_BOOTTIME, TIMER_ABSTIME, &until, nullptr) == EINTR) continue;
 }
 
 Connector::~Connector() {

@@ -9,7 +9,7 @@
 
 namespace vesper::app {
 
-// Reads CLOCK_MONOTONIC.
+// Reads CLOCK_BOOTTIME: time in which the machine sleeps counts.
 Instant monotonic_now();
 void sleep_until(Instant when);
 

@@ -69,7 +69,7 @@ std::string curl_command(const HostPort& server, const CurlRequest& request) {
   const std::string_view default_method = is_data                        ? "POST"
                                           : request.body == Body::upload ? "PUT"
                                                                          : "GET";
-  std::string out = "curl";
+  std::string out = request.is_endless ? "curl -N" : "curl";
   if (request.method != default_method) out += fmt::format(" -X {}", request.method);
   if (!request.content_type.empty())
     out += " -H " + shell_word(fmt::format("Content-Type: {}", request.content_type));

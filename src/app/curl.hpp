@@ -21,6 +21,7 @@ struct CurlRequest {
   enum class Body : std::uint8_t { none, text, file, upload };
   Body body = Body::none;
   std::string_view text_or_file;
+  bool is_endless = false;  // the reply must be shown as it arrives
 };
 
 // One line, without a newline.

@@ -8,6 +8,7 @@ int run_delete(const DeleteOptions& options) {
   const OutputFormat format = options.cluster.output.value_or(OutputFormat::raw);
   Call call;
   call.method = "DELETE";
+  call.query = options.query;
   call.access = Access::write;
   const Called called = call_kv(options.cluster, options.key, std::move(call));
   if (!called.outcome) return called.exit_code;

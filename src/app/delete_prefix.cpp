@@ -42,7 +42,7 @@ class DeletePrefix {
     Call call;
     call.method = "DELETE";
     call.path = "/kv";
-    call.query = range.text();
+    call.query = Query(range).append(options_.query).text();
     call.access = Access::write;
     call.idempotency_key = make_idempotency_key();
     return call;

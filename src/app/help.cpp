@@ -40,10 +40,17 @@ vesper get name --consistency stale --max-staleness 1s
 vesper put photo --file photo.jpg
 date | vesper put now -
 vesper put -- temperature -5
+vesper put session/7 ada --ttl 10m
+vesper put worker/7 10.0.0.7 --lease 17
+vesper put report done --fence nightly:42
 )",
      R"(Prints the revision that the write gave the store. If a write gets no reply, the command
 retries it at the next endpoint with the same Idempotency-Key, so that it is applied only
 once.
+
+A put without --ttl, --lease or --keep-ttl removes the time to live that the key had. With
+--fence, the write is refused (exit code 4) unless the lock or election of this name is held
+with this token.
 )"},
     {"delete", "KEY", "delete a key, or all keys with a prefix",
      R"(vesper delete name
@@ -126,6 +133,69 @@ how many lines were written. After an error it says with which --from-line to co
 (vesper server --keep-history): this command frees memory sooner. Prints the oldest readable
 revision.
 )"},
+    {"watch", "[KEY...]", "print changes as they happen, or run a command for each",
+     R"(vesper watch
+vesper watch --prefix users/ --initial
+vesper watch config/a config/b --exec systemctl reload nginx
+vesper watch --since 120 -o json | jq -r .key
+vesper watch --lock report --election primary
+)",
+     R"(Without a key, prefix, lock or election it watches every key. It runs until SIGINT or
+SIGTERM, and then exits with 0. If a node fails, the command goes on at the next one, without
+a gap or a duplicate. If the events since then are no longer kept, it says so on stderr, and
+the present state follows.
+
+On a terminal it prints a table. When the output is not a terminal, it prints one line per
+event: put, delete, held or free, then the key or name, the revision and the value, separated
+by tabs and escaped. -o json prints an object per line, also {"type":"synced"} when the
+present state is complete and {"type":"reset"} before it is sent again.
+
+--exec runs a command for each event, one at a time and in order. The rest of the command
+line belongs to it. It gets VESPER_EVENT, VESPER_KEY and VESPER_REVISION in its environment,
+VESPER_VALUE unless the value has a NUL or is larger than 64 KiB, and the event as JSON on
+stdin. If it fails, the watch says so on stderr and goes on.
+)"},
+    {"lease", "ACTION [TTL|ID]", "keys that expire together unless a client renews them",
+     R"(vesper lease grant 30s
+vesper put worker/7 10.0.0.7 --lease 17
+vesper lease keep 17
+vesper lease end 17
+vesper lease list
+)",
+     R"(grant prints the id of a new lease. renew makes it last again as long as when it was
+granted, and prints for how many milliseconds. keep renews in time until SIGINT or SIGTERM,
+and exits with 1 if the lease is over. get prints how many milliseconds are left. end deletes
+the keys of the lease, and prints how many.
+)"},
+    {"lock", "NAME [-- COMMAND]", "run a command while holding a lock",
+     R"(vesper lock report -- ./nightly-report.sh
+vesper lock report --wait 0 -- ./nightly-report.sh || echo someone else does it
+vesper lock report -- sh -c 'vesper put report done --fence "report:$VESPER_FENCE"'
+vesper lock report --ttl 1m
+vesper lock report --release 42
+vesper lock --list
+)",
+     R"(Waits for the lock, runs the command, keeps the lock alive meanwhile, releases it, and exits
+with the exit code of the command (128 plus the number of a signal that ended it). The exit
+code is 4 if the lock is not free within --wait, and 5 if no node serves: then the command
+has not started. SIGINT, SIGTERM and SIGHUP are passed on to the command.
+
+VESPER_FENCE is the token of the lock. Writes with --fence NAME:TOKEN are refused when the
+lock is lost. The lock counts as lost when --ttl has passed since the last successful renewal
+was sent. Then the process group of the command gets SIGTERM, after 5 seconds SIGKILL, and
+the exit code is 125.
+
+Without a command it prints the token and exits. The lock then lasts for --ttl.
+)"},
+    {"elect", "NAME VALUE [-- COMMAND]", "run a command while being the leader",
+     R"(vesper elect primary http://10.0.0.7:80 -- ./primary.sh
+vesper elect primary http://10.0.0.7:80 --ttl 5s --wait 1m -- ./primary.sh
+vesper elect --list
+vesper watch --election primary
+)",
+     R"(An election is a lock with a value, which others see while this candidate leads. All else is
+as for vesper lock.
+)"},
     {"status", "", "print a table of all nodes",
      R"(vesper status
 vesper status --json
@@ -202,14 +272,15 @@ std::string_view endpoints_text() {
 }
 
 std::span<const ExitCodeText> exit_code_texts() {
-  static constexpr std::array<ExitCodeText, 7> texts = {{
+  static constexpr std::array<ExitCodeText, 8> texts = {{
       {"0", "ok"},
       {"1", "error"},
       {"2", "wrong usage or bad list"},
       {"3", "key not found"},
-      {"4", "precondition failed, or \"else\" of a transaction ran"},
+      {"4", "precondition failed, \"else\" of a transaction ran, or the lock is busy"},
       {"5", "unavailable (nothing was applied)"},
       {"6", "unknown outcome of a write"},
+      {"125", "the lock was lost while the command of \"lock\" or \"elect\" ran"},
   }};
   return texts;
 }
@@ -231,15 +302,18 @@ std::string main_help() {
   out += endpoints_text();
   out += "\nExit codes:\n";
   for (const ExitCodeText& text : exit_code_texts())
-    out += fmt::format("  {}  {}\n", text.code, text.meaning);
+    out += fmt::format("  {:<3}  {}\n", text.code, text.meaning);
   return out;
 }
 
 std::string usage_line(const Command& command) {
   std::string out = fmt::format("vesper {} [flags]", command.name);
-  for (const ArgumentDescription& argument : describe(command).arguments)
-    out += argument.need == Need::required ? fmt::format(" {}", argument.name)
-                                           : fmt::format(" [{}]", argument.name);
+  const SyntaxDescription syntax = describe(command);
+  for (const ArgumentDescription& argument : syntax.arguments) {
+    const std::string name = argument.name + (argument.repeats ? "..." : "");
+    out += argument.need == Need::required ? fmt::format(" {}", name) : fmt::format(" [{}]", name);
+  }
+  if (!syntax.program.empty()) out += fmt::format(" [{}]", syntax.program);
   return out;
 }
 

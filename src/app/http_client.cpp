@@ -138,33 +138,63 @@ void Exchange::read_reply(std::string_view bytes) {
   }
 }
 
-void run(std::span<const std::unique_ptr<Exchange>> exchanges) {
-  for (const auto& exchange : exchanges) exchange->start();
-  std::vector<pollfd> polled;
-  std::vector<Exchange*> waiting;
-  while (true) {
-    polled.clear();
-    waiting.clear();
-    Instant deadline = kNever;
-    for (const auto& exchange : exchanges) {
+// One turn of the loop after the other.
+class ExchangeLoop {
+ public:
+  explicit ExchangeLoop(std::span<const std::unique_ptr<Exchange>> exchanges)
+      : exchanges_(exchanges) {}
+
+  // Returns false if all have finished.
+  bool prepare() {
+    polled_.clear();
+    waiting_.clear();
+    for (const auto& exchange : exchanges_) {
+      if (exchange->end_ == Exchange::End::none && !exchange->connector_) exchange->start();
       if (exchange->end_ != Exchange::End::none) continue;
-      waiting.push_back(exchange.get());
-      polled.push_back({exchange->connector_->fd(), exchange->wanted_events(), 0});
-      deadline = std::min(deadline, exchange->deadline());
+      waiting_.push_back(exchange.get());
+      polled_.push_back({exchange->connector_->fd(), exchange->wanted_events(), 0});
     }
-    if (waiting.empty()) return;
-    const std::int64_t left = (deadline - monotonic_now()).ns;
-    // Round up, so that the deadline has passed when poll() returns without an event.
-    const std::int64_t ms = std::clamp<std::int64_t>((left + 999'999) / 1'000'000, 0, 60'000);
-    poll(polled.data(), polled.size(), static_cast<int>(ms));
+    return !waiting_.empty();
+  }
+
+  // Waits until something happens, `fd` is readable (-1: none) or `until` has come. Returns whether
+  // `fd` is readable.
+  bool turn(int fd, Instant until) {
+    for (const Exchange* exchange : waiting_) until = std::min(until, exchange->deadline());
+    polled_.push_back({fd, POLLIN, 0});
+    const std::int64_t left = (until - monotonic_now()).ns;
+    // Round up, so that the deadline has passed when poll() returns without an event. poll() does
+    // not count time in which the machine sleeps.
+    const std::int64_t ms = std::clamp<std::int64_t>((left + 999'999) / 1'000'000, 0, 1000);
+    poll(polled_.data(), polled_.size(), static_cast<int>(ms));
     const Instant now = monotonic_now();
-    for (std::size_t i = 0; i < waiting.size(); ++i) {
-      Exchange& exchange = *waiting[i];
+    for (std::size_t i = 0; i < waiting_.size(); ++i) {
+      Exchange& exchange = *waiting_[i];
       // Data that has arrived counts, even if the deadline has passed.
-      if (polled[i].revents != 0) exchange.on_ready(polled[i].revents);
+      if (polled_[i].revents != 0) exchange.on_ready(polled_[i].revents);
       if (exchange.end_ == Exchange::End::none && now >= exchange.deadline())
         exchange.on_deadline();
     }
+    return polled_.back().revents != 0;
+  }
+
+ private:
+  std::span<const std::unique_ptr<Exchange>> exchanges_;
+  std::vector<Exchange*> waiting_;
+  std::vector<pollfd> polled_;
+};
+
+void run(std::span<const std::unique_ptr<Exchange>> exchanges) {
+  ExchangeLoop loop(exchanges);
+  while (loop.prepare()) loop.turn(-1, kNever);
+}
+
+Woken run_until(std::span<const std::unique_ptr<Exchange>> exchanges, int fd, Instant until) {
+  ExchangeLoop loop(exchanges);
+  while (true) {
+    if (!loop.prepare() && !exchanges.empty()) return Woken::finished;
+    if (monotonic_now() >= until) return Woken::due;
+    if (loop.turn(fd, until)) return Woken::readable;
   }
 }
 

@@ -49,7 +49,7 @@ class Exchange {
   const HostPort& server() const { return server_; }
 
  private:
-  friend void run(std::span<const std::unique_ptr<Exchange>> exchanges);
+  friend class ExchangeLoop;
 
   void start();
   void check_connector();
@@ -67,7 +67,7 @@ class Exchange {
   std::string request_;
   const Duration connect_within_;
   Instant finish_by_;
-  std::optional<Connector> connector_;  // from start() to the end
+  std::optional<Connector> connector_;  // from the first turn to the end
   bool can_send_ = true;  // false: the server takes no more data, but may have answered
   std::size_t sent_ = 0;
   http::Parser parser_{http::Parser::Kind::response};
@@ -78,6 +78,11 @@ class Exchange {
 
 // Runs all exchanges until each has finished, at its deadline at the latest.
 void run(std::span<const std::unique_ptr<Exchange>> exchanges);
+
+// The same, but returns also when `fd` is readable, or at `until`. Call it again to go on. Without
+// exchanges it only waits.
+enum class Woken : std::uint8_t { finished, readable, due };
+Woken run_until(std::span<const std::unique_ptr<Exchange>> exchanges, int fd, Instant until);
 
 // Serializes a request that asks to close the connection. Without a body there is no
 // Content-Length. An empty key is left out.

@@ -313,7 +313,7 @@ int print_import_curl(const ImportOptions& options) {
                                            .text_or_file = skips ? "-" : options.file});
   hint(
       "curl sends each line unchanged, and a node refuses the revisions in the lines of an export; "
-      "to remove them: jq -c 'del(.revision,.create_revision,.version,.lease)'");
+      "to remove them: jq -c 'del(.revision,.create_revision,.version,.lease,.ttl_ms)'");
   return print(out + "\n");
 }
 

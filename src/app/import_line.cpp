@@ -45,8 +45,8 @@ Result<void> take_bytes(const json::Value::Member& member, std::string_view name
 }
 
 bool is_ignored(std::string_view name) {
-  constexpr std::array<std::string_view, 4> kIgnored = {"revision", "create_revision", "version",
-                                                        "lease"};
+  constexpr std::array<std::string_view, 5> kIgnored = {"revision", "create_revision", "version",
+                                                        "lease", "ttl_ms"};
   return std::find(kIgnored.begin(), kIgnored.end(), name) != kIgnored.end();
 }
 

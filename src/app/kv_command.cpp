@@ -7,6 +7,7 @@
 
 #include "app/curl.hpp"
 #include "app/endpoints.hpp"
+#include "app/query.hpp"
 #include "base/bytes.hpp"
 #include "crypto/random.hpp"
 #include "http/target.hpp"
@@ -59,6 +60,7 @@ int print_curl(const ClusterOptions& options, const Call& call) {
   const std::string target = target_of(call, timeout);
   request.method = call.method;
   request.target = target;
+  request.is_endless = call.is_endless;
   if (!call.body_file.empty()) request.body = CurlRequest::Body::file;
   else if (call.body) request.body = CurlRequest::Body::text;
   const std::string body = call.body.value_or("");
@@ -113,6 +115,37 @@ int print_reply(const Outcome& outcome, OutputFormat format,
     row.push_back(bytes ? Cell::of_bytes(*bytes) : cell(root.find(name)));
   }
   return print(make_table(std::move(header), {row}), kExitOk, lost_hint);
+}
+
+int run_pages(const ClusterOptions& options, const Pages& pages, Row header,
+              const std::function<Row(const json::Value&)>& row_of) {
+  const OutputFormat format = table_on_terminal(options);
+  Table table(std::move(header), stdout_colours());
+  std::string next;
+  do {
+    Query query(pages.query);
+    if (!next.empty()) query.add("next", next);
+    Call call;
+    call.method = "GET";
+    call.path = fmt::format("/{}", pages.name);
+    call.query = query.text();
+    const Called called = call_endpoints(options, call);
+    if (!called.outcome) return called.exit_code;
+    const Outcome& outcome = *called.outcome;
+    if (const int code = report(outcome, Access::read, format)) return code;
+    const auto document = parse_reply(outcome);
+    if (!document) return kExitError;
+    const json::Value entries = document->root().find(pages.name);
+    if (entries.kind() != json::Kind::array) return complain_of_shape(outcome, pages.name);
+    std::vector<Row> rows;
+    for (const auto& element : entries) rows.push_back(row_of(element.value));
+    const std::string text = format == OutputFormat::json    ? outcome.reply.body
+                             : format == OutputFormat::table ? table.lines(rows)
+                                                             : make_tabbed(rows);
+    if (const int code = print(text)) return code;
+    next = document->root().find("next").string().value_or("");
+  } while (!next.empty());
+  return kExitOk;
 }
 
 OutputFormat table_on_terminal(const ClusterOptions& options) {

@@ -2,6 +2,7 @@
 // replies as raw text, a table or JSON.
 #pragma once
 
+#include <functional>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -42,6 +43,15 @@ int load_body(const ClusterOptions& options, const InputOptions& input, Call& ca
 int print_reply(const Outcome& outcome, OutputFormat format,
                 const std::vector<std::string_view>& columns, std::string_view raw,
                 std::string_view lost_hint = {});
+
+// Prints all pages of a list such as GET /locks: a table, lines with tabs, or each reply as it is.
+// Returns the exit code.
+struct Pages {
+  std::string_view name;  // of the path, without "/", and of the member that holds the entries
+  std::string query;
+};
+int run_pages(const ClusterOptions& options, const Pages& pages, Row header,
+              const std::function<Row(const json::Value&)>& row_of);
 
 // Parses a reply of 200. Nothing if it is not JSON, which was reported.
 std::optional<json::Document> parse_reply(const Outcome& outcome);

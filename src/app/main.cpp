@@ -25,6 +25,9 @@ struct Run {
   int operator()(const CompactOptions& options) const { return run_compact(options); }
   int operator()(const ExportOptions& options) const { return run_export(options); }
   int operator()(const ImportOptions& options) const { return run_import(options); }
+  int operator()(const WatchOptions& options) const { return run_watch(options); }
+  int operator()(const LeaseOptions& options) const { return run_lease(options); }
+  int operator()(const LockOptions& options) const { return run_lock(options); }
   int operator()(const StatusOptions& options) const { return run_status(options); }
   int operator()(const TransferOptions& options) const { return run_cluster(options); }
   int operator()(const CompletionOptions& options) const { return run_completion(options); }

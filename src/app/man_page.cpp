@@ -45,7 +45,7 @@ std::string paragraphs(std::string_view text) {
       end_line();
       out += ".PP\n";
     } else {
-      if (line.size() + word.size() > kLine) end_line();
+      if (escape(line).size() + escape(word).size() > kLine) end_line();
       line += (line.empty() ? "" : " ") + std::string(word);
       if (word.back() == '.') end_line();
     }

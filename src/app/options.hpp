@@ -43,33 +43,39 @@ struct GetOptions {
   std::string query;  // the read options, percent-encoded; may be empty
 };
 
+// `query` of these holds parameters of the request, percent-encoded. It may be empty.
 struct PutOptions {
   ClusterOptions cluster;
   std::string key;
   InputOptions value;
+  std::string query;
 };
 
 struct DeleteOptions {
   ClusterOptions cluster;
   std::string key;
+  std::string query;
 };
 
 // Deletes every key with this prefix. Empty: all keys.
 struct DeletePrefixOptions {
   ClusterOptions cluster;
   std::string prefix;
+  std::string query;
 };
 
 struct IncrementOptions {
   ClusterOptions cluster;
   std::string key;
   std::string by;  // a signed 64-bit number, in decimal
+  std::string query;
 };
 
 struct AppendOptions {
   ClusterOptions cluster;
   std::string key;
   InputOptions suffix;
+  std::string query;
 };
 
 struct HistoryOptions {
@@ -100,6 +106,7 @@ struct ListOptions {
 struct TxnOptions {
   ClusterOptions cluster;
   std::string file;  // "-": standard input
+  std::string query;
 };
 
 struct CompactOptions {
@@ -128,6 +135,37 @@ struct TransferOptions {
   std::optional<std::uint64_t> to;  // a member's id, not checked yet
 };
 
+struct WatchOptions {
+  ClusterOptions cluster;
+  std::string query;                 // what to watch, percent-encoded
+  std::optional<std::string> since;  // the id of an event, such as 7 or 7.2
+  bool initial = false;              // begin with the present state
+  std::vector<std::string> exec;     // the program to run for each event; empty: print it
+};
+
+struct LeaseOptions {
+  enum class Action : std::uint8_t { grant, renew, keep, get, end, list };
+  ClusterOptions cluster;
+  Action action = Action::grant;
+  Duration ttl;          // of a grant
+  std::uint64_t id = 0;  // except of a grant and a list
+};
+
+// `vesper lock` and `vesper elect`.
+struct LockOptions {
+  enum class Kind : std::uint8_t { lock, election };
+  enum class Action : std::uint8_t { acquire, renew, release, list };
+  ClusterOptions cluster;
+  Kind kind = Kind::lock;
+  Action action = Action::acquire;
+  std::string name;                  // of a list: a prefix
+  std::optional<std::string> value;  // of an election
+  Duration ttl = seconds(15);        // the server's default, too
+  std::optional<Duration> wait;      // 0: not at all; empty: as long as it takes
+  std::uint64_t token = 0;           // to renew or to release
+  std::vector<std::string> program;  // to run while the lock is held; may be empty
+};
+
 struct CompletionOptions {
   enum class Shell : std::uint8_t { bash, zsh, fish };
   Shell shell = Shell::bash;
@@ -148,8 +186,10 @@ struct ServerOptions {
   std::string log_level = "info";  // debug, info, warn or error
   // Limits and timeouts. Empty: the server's default.
   std::optional<std::uint64_t> max_connections, max_value, max_inflight;
+  std::optional<std::uint64_t> max_leases, max_locks;
   std::optional<std::uint64_t> snapshot_bytes, snapshot_entries, log_tail_bytes, log_tail_entries;
   std::optional<std::uint64_t> keep_history_bytes, keep_revisions, store_bytes;
+  std::optional<std::uint64_t> max_watchers, max_watch_filters, max_waiters;
   std::optional<Duration> keep_history;
   std::optional<Duration> request_timeout, header_timeout, body_timeout, idle_timeout;
   std::optional<Duration> election_timeout, heartbeat, max_lease, found_after;
@@ -164,7 +204,8 @@ using Options =
     std::variant<ExitNow, ServerOptions, ClientOptions, GetOptions, PutOptions, DeleteOptions,
                  DeletePrefixOptions, IncrementOptions, AppendOptions, HistoryOptions,
                  RestoreOptions, ListOptions, TxnOptions, CompactOptions, ExportOptions,
-                 ImportOptions, StatusOptions, TransferOptions, CompletionOptions, ManualOptions>;
+                 ImportOptions, WatchOptions, LeaseOptions, LockOptions, StatusOptions,
+                 TransferOptions, CompletionOptions, ManualOptions>;
 
 // Flags may precede or follow the command, and "--" ends them. Arguments after client's address are
 // never flags. --help and --version print to stdout and exit with 0. A usage error prints to

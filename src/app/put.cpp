@@ -22,6 +22,7 @@ int run_write(const ClusterOptions& options, std::string_view key, Call call,
 int run_put(const PutOptions& options) {
   Call call;
   call.method = "PUT";
+  call.query = options.query;
   if (const int code = load_body(options.cluster, options.value, call)) return code;
   return run_write(options.cluster, options.key, std::move(call),
                    {"key", "revision", "create_revision", "version"}, "revision");
@@ -30,7 +31,7 @@ int run_put(const PutOptions& options) {
 int run_append(const AppendOptions& options) {
   Call call;
   call.method = "POST";
-  call.query = "append";
+  call.query = Query("append").append(options.query).text();
   if (const int code = load_body(options.cluster, options.suffix, call)) return code;
   return run_write(options.cluster, options.key, std::move(call),
                    {"key", "revision", "create_revision", "version"}, "revision");
@@ -39,7 +40,7 @@ int run_append(const AppendOptions& options) {
 int run_increment(const IncrementOptions& options) {
   Call call;
   call.method = "POST";
-  call.query = Query().add("increment", options.by).text();
+  call.query = Query().add("increment", options.by).append(options.query).text();
   return run_write(options.cluster, options.key, std::move(call),
                    {"key", "value", "revision", "version"}, "value");
 }

@@ -94,12 +94,17 @@ Result<server::Options> to_options(const ServerOptions& given) {
   apply(given.max_connections, options.max_connections);
   apply(given.max_value, options.max_value);
   apply(given.max_inflight, options.inflight_bytes);
+  apply(given.max_leases, options.max_leases);
+  apply(given.max_locks, options.max_locks);
   apply(given.snapshot_bytes, options.snapshot_bytes);
   apply(given.snapshot_entries, options.snapshot_entries);
   apply(given.keep_history, options.history.keep_time);
   apply(given.keep_history_bytes, options.history.keep_bytes);
   apply(given.keep_revisions, options.history.keep_revisions);
   apply(given.store_bytes, options.history.store_bytes);
+  apply(given.max_watchers, options.max_watchers);
+  apply(given.max_watch_filters, options.max_watch_filters);
+  apply(given.max_waiters, options.max_waiters);
   apply(given.log_tail_bytes, options.log_tail_bytes);
   apply(given.log_tail_entries, options.log_tail_entries);
   apply(given.request_timeout, options.request_timeout);

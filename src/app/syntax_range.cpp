@@ -66,11 +66,13 @@ Options read_list(Arguments& arguments) {
 
 void define_txn(Syntax& syntax) {
   syntax.argument("FILE", Need::optional);
+  define_fence(syntax);
   define_cluster(syntax);
 }
 
 Options read_txn(Arguments& arguments) {
-  return TxnOptions{arguments.cluster(), arguments.optional_text("FILE").value_or("-")};
+  return TxnOptions{arguments.cluster(), arguments.optional_text("FILE").value_or("-"),
+                    arguments.fence()};
 }
 
 void define_export(Syntax& syntax) {

@@ -49,6 +49,7 @@ int run_txn(const TxnOptions& options) {
   Call call;
   call.method = "POST";
   call.path = "/txn";
+  call.query = options.query;
   call.access = Access::write;
   call.idempotency_key = make_idempotency_key();
   InputOptions input;

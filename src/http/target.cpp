@@ -1,5 +1,7 @@
 #include "http/target.hpp"
 
+#include <algorithm>
+
 #include "http/grammar.hpp"
 #include "http/values.hpp"
 
@@ -63,8 +65,10 @@ void percent_encode_query(std::string_view bytes, std::string& out) {
   encode(bytes, false, out);
 }
 
-QueryOutcome parse_query(std::string_view query, std::vector<QueryParameter>& out) {
+QueryOutcome parse_query(std::string_view query, std::vector<QueryParameter>& out,
+                         std::span<const std::string_view> repeatable) {
   out.clear();
+  std::vector<std::string> single;  // the names that must not come again
   if (query.empty()) return {};
   std::size_t from = 0;
   while (from <= query.size()) {
@@ -81,9 +85,12 @@ QueryOutcome parse_query(std::string_view query, std::vector<QueryParameter>& ou
       if (!decode(piece.substr(equals + 1), true, parameter.value))
         return {QueryError::bad_percent, std::string(piece)};
     }
-    for (const QueryParameter& earlier : out)
-      if (earlier.name == parameter.name) return {QueryError::repeated, parameter.name};
-    if (out.size() == kMaxQueryParameters) return {QueryError::too_many, parameter.name};
+    if (std::find(repeatable.begin(), repeatable.end(), parameter.name) == repeatable.end()) {
+      if (std::find(single.begin(), single.end(), parameter.name) != single.end())
+        return {QueryError::repeated, parameter.name};
+      if (single.size() == kMaxQueryParameters) return {QueryError::too_many, parameter.name};
+      single.push_back(parameter.name);
+    }
     out.push_back(std::move(parameter));
   }
   return {};

@@ -4,6 +4,7 @@
 
 #include <cstdint>
 #include <optional>
+#include <span>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -42,7 +43,7 @@ enum class QueryError : std::uint8_t {
   bad_percent,  // a % without two hex digits; `name` is the raw parameter
   empty_name,   // "a&&b", "=x", a trailing '&'
   repeated,     // `name` occurred twice
-  too_many,     // more than kMaxQueryParameters
+  too_many,     // more than kMaxQueryParameters, without those that may be repeated
 };
 
 struct QueryOutcome {
@@ -52,7 +53,9 @@ struct QueryOutcome {
 
 // Parses name=value&name... in form encoding: '+' and %20 are a space, %2B is a plus. An empty
 // query has no parameters. Replaces `out`. In case of an error, `out` has the parameters before it.
-[[nodiscard]] QueryOutcome parse_query(std::string_view query, std::vector<QueryParameter>& out);
+// Parameters named in `repeatable` may occur any number of times.
+[[nodiscard]] QueryOutcome parse_query(std::string_view query, std::vector<QueryParameter>& out,
+                                       std::span<const std::string_view> repeatable = {});
 
 struct Authority {
   std::string_view host;  // without brackets; not empty

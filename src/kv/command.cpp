@@ -1,43 +1,19 @@
+// Writes commands. They are read in command_decoder.cpp.
 #include "kv/command.hpp"
-
-#include <fmt/core.h>
 
 #include <algorithm>
 
 #include "base/checksum.hpp"
 #include "base/overloaded.hpp"
+#include "kv/command_form.hpp"
+#include "kv/leases.hpp"
 
 namespace vesper::kv {
 namespace {
 
-constexpr std::uint8_t kIfMatch = 1;
-constexpr std::uint8_t kIfNoneMatch = 2;
-constexpr std::uint8_t kIdempotencyKey = 4;
-constexpr std::uint8_t kKnownFlags = kIfMatch | kIfNoneMatch | kIdempotencyKey;
-
-constexpr std::uint8_t kPutJson = 1;
-constexpr std::uint8_t kPutKeepValue = 2;
-constexpr std::uint8_t kPutKeepLease = 4;
-constexpr std::uint8_t kPrev = 8;
-
-enum class CommandKind : std::uint8_t { single = 1, transaction, compact, quota };
-enum class OperationKind : std::uint8_t {
-  put = 1,
-  get,
-  get_range,
-  remove,
-  modify,
-  restore,
-  nested
-};
+using namespace form;
 
 constexpr std::uint64_t kFingerprintSeed = 0x2f85c3d1706eb94a;
-
-std::size_t value_limit(ValueForm form) {
-  return form == ValueForm::json ? kMaxJson : kMaxValue;
-}
-
-// ---- writing ------------------------------------------------------------------------------
 
 void write_match(ByteWriter& w, const Match& match) {
   VESPER_ASSERT(match.revisions.size() <= kMaxConditionList);
@@ -66,34 +42,50 @@ void write_range(ByteWriter& w, const KeyRange& range) {
   write_short(w, range.end);
 }
 
+void write_lock(ByteWriter& w, const LockName& lock) {
+  VESPER_ASSERT(lock.space != Space::keys);
+  w.u8(static_cast<std::uint8_t>(lock.space));
+  write_key(w, lock.name);
+}
+
 void write_head(ByteWriter& w, CommandKind kind, const Conditions& conditions,
-                const std::optional<IdempotencyKey>& request) {
+                const std::optional<IdempotencyKey>& request,
+                const std::optional<Fence>& fence = std::nullopt) {
   std::uint8_t flags = 0;
   if (conditions.if_match) flags |= kIfMatch;
   if (conditions.if_none_match) flags |= kIfNoneMatch;
   if (request) flags |= kIdempotencyKey;
+  if (fence) flags |= kFence;
   w.u8(kCommandVersion);
   w.u8(static_cast<std::uint8_t>(kind));
   w.u8(flags);
   if (conditions.if_match) write_match(w, *conditions.if_match);
   if (conditions.if_none_match) write_match(w, *conditions.if_none_match);
-  if (!request) return;
-  VESPER_ASSERT(is_idempotency_key(request->text));
-  w.u8(static_cast<std::uint8_t>(request->text.size()));
-  w.bytes(request->text);
-  w.u64(request->fingerprint.high);
-  w.u64(request->fingerprint.low);
+  if (request) {
+    VESPER_ASSERT(is_idempotency_key(request->text));
+    w.u8(static_cast<std::uint8_t>(request->text.size()));
+    w.bytes(request->text);
+    w.u64(request->fingerprint.high);
+    w.u64(request->fingerprint.low);
+  }
+  if (!fence) return;
+  write_key(w, fence->name);
+  w.u64(fence->token);
 }
 
 void write_kind(ByteWriter& w, OperationKind kind) {
   w.u8(static_cast<std::uint8_t>(kind));
 }
 
-void write_put(ByteWriter& w, std::uint8_t flags, std::uint64_t lease, std::string_view key,
-               std::string_view value) {
+void write_put(ByteWriter& w, std::uint8_t flags, std::uint64_t lease, Duration ttl,
+               std::string_view key, std::string_view value) {
+  VESPER_ASSERT(lease == 0 || ttl.ns == 0);
+  VESPER_ASSERT(ttl.ns >= 0 && ttl <= kMaxTtl);
   write_kind(w, OperationKind::put);
-  w.u8(flags);
-  w.u64(lease);
+  w.u8(static_cast<std::uint8_t>(flags | (lease != 0 ? kPutLease : 0) |
+                                 (ttl.ns != 0 ? kPutTtl : 0)));
+  if (lease != 0) w.u64(lease);
+  if (ttl.ns != 0) w.i64(ttl.ns);
   write_key(w, key);
   w.string(value);
 }
@@ -110,7 +102,7 @@ void write_operation(ByteWriter& w, const Operation& operation) {
                                                        (put.keep_value ? kPutKeepValue : 0) |
                                                        (put.keep_lease ? kPutKeepLease : 0) |
                                                        (put.prev == Prev::include ? kPrev : 0)),
-                             put.lease, put.key.view(), put.value.view());
+                             put.lease, put.ttl, put.key.view(), put.value.view());
                  },
                  [&](const Get& get) {
                    write_kind(w, OperationKind::get);
@@ -175,263 +167,6 @@ void write_transaction(ByteWriter& w, const Transaction& transaction) {
   write_operations(w, transaction.otherwise);
 }
 
-// ---- reading ------------------------------------------------------------------------------
-
-// Reads the body of a command. Every function returns what it read; the first fault is kept, and
-// makes the reader fail, so that the caller checks once.
-class Decoder {
- public:
-  explicit Decoder(const SharedBytes& payload) : payload_(payload), r_(payload.view()) {}
-
-  Result<Command> command() {
-    Command command;
-    const std::uint8_t version = r_.u8();
-    const std::uint8_t kind = r_.u8();
-    const std::uint8_t flags = r_.u8();
-    if (r_.ok() && version != kCommandVersion)
-      return Error{fmt::format("command: version {} is unknown; this build knows {}", version,
-                               kCommandVersion)};
-    if ((flags & ~kKnownFlags) != 0) fail(fmt::format("flags {} are unknown to this build", flags));
-    Conditions conditions;
-    if ((flags & kIfMatch) != 0) conditions.if_match = match("If-Match");
-    if ((flags & kIfNoneMatch) != 0) conditions.if_none_match = match("If-None-Match");
-    if ((flags & kIdempotencyKey) != 0) idempotency_key(command);
-    if (!conditions.empty() && kind != static_cast<std::uint8_t>(CommandKind::single))
-      fail("conditions belong to a single operation");
-    if (command.has_idempotency_key && kind == static_cast<std::uint8_t>(CommandKind::quota))
-      fail("a quota has no idempotency key");
-    switch (static_cast<CommandKind>(kind)) {
-      case CommandKind::single: command.body = single(std::move(conditions)); break;
-      case CommandKind::transaction: command.body = transaction(kMaxDepth); break;
-      case CommandKind::compact: command.body = Compact{revision("compaction")}; break;
-      case CommandKind::quota: command.body = SetQuota{flag("quota")}; break;
-      default: fail(fmt::format("kind {} is unknown to this build", kind));
-    }
-    if (!fault_.empty()) return Error{"command: " + fault_};
-    if (!r_.ok()) return Error{fmt::format("command: truncated after {} bytes", payload_.size())};
-    if (!r_.at_end()) return Error{fmt::format("command: {} bytes after its end", r_.remaining())};
-    return command;
-  }
-
- private:
-  void fail(std::string what) {
-    if (r_.ok() && fault_.empty()) fault_ = std::move(what);
-    r_.fail();
-  }
-
-  bool flag(std::string_view of) {
-    const std::uint8_t value = r_.u8();
-    if (value > 1) fail(fmt::format("{}: {} is not a flag", of, value));
-    return value == 1;
-  }
-
-  Match match(std::string_view name) {
-    Match match;
-    const std::uint8_t any = r_.u8();
-    const std::uint8_t count = r_.u8();
-    if (any > 1 || count > kMaxConditionList || (any == 1 && count > 0)) {
-      fail(fmt::format("{} is malformed", name));
-      return match;
-    }
-    match.any = any == 1;
-    match.revisions.reserve(count);
-    for (std::uint8_t i = 0; i < count; ++i) match.revisions.push_back(r_.u64());
-    return match;
-  }
-
-  void idempotency_key(Command& command) {
-    const std::size_t size = r_.u8();
-    const std::size_t at = r_.offset();
-    const std::string_view key = r_.bytes(size);
-    command.has_idempotency_key = true;
-    command.fingerprint.high = r_.u64();
-    command.fingerprint.low = r_.u64();
-    if (!r_.ok()) return;
-    if (!is_idempotency_key(key))
-      return fail(fmt::format("its idempotency key is not 1 to {} bytes of visible ASCII",
-                              kMaxIdempotencyKey));
-    command.idempotency_key = payload_.slice(at, size);
-  }
-
-  SharedBytes slice(std::size_t size) {
-    const std::size_t at = r_.offset();
-    r_.bytes(size);
-    return r_.ok() ? payload_.slice(at, size) : SharedBytes();
-  }
-
-  SharedBytes key() {
-    const std::size_t size = r_.u16();
-    if (r_.ok() && (size == 0 || size > kMaxKey))
-      fail(fmt::format("a key of {} bytes, expected 1 to {}", size, kMaxKey));
-    return slice(size);
-  }
-
-  SharedBytes value(std::size_t limit) {
-    const std::size_t size = r_.u32();
-    if (r_.ok() && size > limit)
-      fail(fmt::format("a value of {} bytes, expected up to {}", size, limit));
-    return slice(size);
-  }
-
-  std::string text(std::size_t limit, std::string_view what) {
-    const std::size_t size = r_.u16();
-    if (r_.ok() && size > limit)
-      fail(fmt::format("{} of {} bytes, expected up to {}", what, size, limit));
-    return std::string(r_.bytes(size));
-  }
-
-  KeyRange range() {
-    KeyRange range;
-    range.start = text(kMaxKey + 1, "the start of a range");
-    range.end = text(kMaxKey + 1, "the end of a range");
-    return range;
-  }
-
-  std::uint64_t revision(std::string_view of) {
-    const std::uint64_t revision = r_.u64();
-    if (r_.ok() && revision == 0) fail(fmt::format("{}: revision 0", of));
-    return revision;
-  }
-
-  template <typename Enum>
-  Enum enumerator(Enum first, Enum last, std::string_view what) {
-    const std::uint8_t value = r_.u8();
-    if (value < static_cast<std::uint8_t>(first) || value > static_cast<std::uint8_t>(last))
-      fail(fmt::format("{} {} is unknown to this build", what, value));
-    return static_cast<Enum>(value);
-  }
-
-  Operation put() {
-    Put put;
-    const std::uint8_t flags = r_.u8();
-    if ((flags & ~(kPutJson | kPutKeepValue | kPutKeepLease | kPrev)) != 0)
-      fail(fmt::format("flags {} of a put are unknown to this build", flags));
-    put.json = (flags & kPutJson) != 0;
-    put.keep_value = (flags & kPutKeepValue) != 0;
-    put.keep_lease = (flags & kPutKeepLease) != 0;
-    put.prev = (flags & kPrev) != 0 ? Prev::include : Prev::omit;
-    put.lease = r_.u64();
-    put.key = key();
-    put.value = value(value_limit(put.json ? ValueForm::json : ValueForm::bytes));
-    if (put.keep_value && (put.json || !put.value.empty()))
-      fail("a put that keeps the value has one");
-    return put;
-  }
-
-  Operation get_range() {
-    GetRange get;
-    RangeQuery& query = get.query;
-    query.range = range();
-    query.revision = r_.u64();
-    query.limit = static_cast<std::size_t>(r_.u64());
-    query.order = enumerator(Order::ascending, Order::descending, "order");
-    query.content = enumerator(Content::values, Content::count, "content");
-    query.prefix_size = r_.u16();
-    query.separator = text(kMaxSeparator, "a separator");
-    if (query.prefix_size > kMaxKey) fail("a prefix that is too long");
-    return get;
-  }
-
-  Operation remove() {
-    Delete remove;
-    const std::uint8_t flags = r_.u8();
-    if ((flags & ~kPrev) != 0)
-      fail(fmt::format("flags {} of a delete are unknown to this build", flags));
-    remove.prev = (flags & kPrev) != 0 ? Prev::include : Prev::omit;
-    remove.range = range();
-    return remove;
-  }
-
-  Operation modify() {
-    Modify modify;
-    modify.kind = enumerator(Modify::Kind::increment, Modify::Kind::max, "modification");
-    modify.key = key();
-    if (modify.kind == Modify::Kind::append) modify.suffix = value(kMaxValue);
-    else modify.operand = r_.i64();
-    return modify;
-  }
-
-  // `depth`: how many more transactions may be nested inside.
-  Operation operation(std::size_t depth) {
-    const std::uint8_t kind = r_.u8();
-    switch (static_cast<OperationKind>(kind)) {
-      case OperationKind::put: return put();
-      case OperationKind::get: {
-        Get get;
-        get.key = key();
-        get.revision = r_.u64();
-        return get;
-      }
-      case OperationKind::get_range: return get_range();
-      case OperationKind::remove: return remove();
-      case OperationKind::modify: return modify();
-      case OperationKind::restore: {
-        Restore restore;
-        restore.key = key();
-        restore.revision = revision("restore");
-        return restore;
-      }
-      case OperationKind::nested:
-        if (depth == 0) {
-          fail(fmt::format("transactions are nested deeper than {}", kMaxDepth));
-          break;
-        }
-        return Nested{std::make_unique<Transaction>(transaction(depth))};
-    }
-    fail(fmt::format("operation {} is unknown to this build", kind));
-    return Get{};
-  }
-
-  Compare compare() {
-    Compare compare;
-    compare.range = range();
-    compare.target = enumerator(Compare::Target::revision, Compare::Target::value, "compare");
-    compare.op = enumerator(Compare::Op::equal, Compare::Op::greater, "comparison");
-    if (compare.target == Compare::Target::value) compare.value = value(kMaxJson);
-    else compare.number = r_.u64();
-    if (compare.target == Compare::Target::exists && compare.number > 1)
-      fail("a compare of existence is not 0 or 1");
-    return compare;
-  }
-
-  std::size_t count(std::size_t& left, std::string_view what) {
-    const std::size_t count = r_.u16();
-    if (count > left) {
-      fail(fmt::format("too many {}", what));
-      return 0;
-    }
-    left -= count;
-    return count;
-  }
-
-  Single single(Conditions conditions) {
-    Single single{std::move(conditions), operation(0)};
-    const auto* remove = std::get_if<Delete>(&single.operation);
-    const bool one_key =
-        remove != nullptr ? remove->range.is_single_key() : !is_read_only(single.operation);
-    if (!single.conditions.empty() && !one_key) fail("conditions belong to a write of one key");
-    return single;
-  }
-
-  Transaction transaction(std::size_t depth) {
-    Transaction transaction;
-    const std::size_t compares = count(compares_left_, "compares");
-    for (std::size_t i = 0; i < compares && r_.ok(); ++i) transaction.compares.push_back(compare());
-    for (auto* branch : {&transaction.then, &transaction.otherwise}) {
-      const std::size_t operations = count(operations_left_, "operations");
-      for (std::size_t i = 0; i < operations && r_.ok(); ++i)
-        branch->push_back(operation(depth - 1));
-    }
-    return transaction;
-  }
-
-  const SharedBytes& payload_;
-  ByteReader r_;
-  std::string fault_;
-  std::size_t compares_left_ = kMaxCompares;
-  std::size_t operations_left_ = kMaxOperations;
-};
-
 }  // namespace
 
 bool is_idempotency_key(std::string_view text) {
@@ -466,7 +201,7 @@ std::string encode_put(std::string_view key, std::string_view value, ValueForm f
   out.reserve(64 + (request ? 32 + request->text.size() : 0) + key.size() + value.size());
   ByteWriter w(out);
   write_head(w, CommandKind::single, conditions, request);
-  write_put(w, form == ValueForm::json ? kPutJson : 0, 0, key, value);
+  write_put(w, form == ValueForm::json ? kPutJson : 0, 0, Duration{}, key, value);
   return out;
 }
 
@@ -476,19 +211,21 @@ std::string encode_remove(std::string_view key, const Conditions& conditions,
 }
 
 std::string encode(const Conditions& conditions, const Operation& operation,
-                   const std::optional<IdempotencyKey>& request) {
+                   const std::optional<IdempotencyKey>& request,
+                   const std::optional<Fence>& fence) {
   VESPER_ASSERT(!std::holds_alternative<Nested>(operation));
   std::string out;
   ByteWriter w(out);
-  write_head(w, CommandKind::single, conditions, request);
+  write_head(w, CommandKind::single, conditions, request, fence);
   write_operation(w, operation);
   return out;
 }
 
-std::string encode(const Transaction& transaction, const std::optional<IdempotencyKey>& request) {
+std::string encode(const Transaction& transaction, const std::optional<IdempotencyKey>& request,
+                   const std::optional<Fence>& fence) {
   std::string out;
   ByteWriter w(out);
-  write_head(w, CommandKind::transaction, {}, request);
+  write_head(w, CommandKind::transaction, {}, request, fence);
   write_transaction(w, transaction);
   return out;
 }
@@ -509,8 +246,111 @@ std::string encode(const SetQuota& quota) {
   return out;
 }
 
-Result<Command> decode_command(const SharedBytes& payload) {
-  return Decoder(payload).command();
+std::string encode(const GrantLease& grant, const std::optional<IdempotencyKey>& request) {
+  std::string out;
+  ByteWriter w(out);
+  write_head(w, CommandKind::grant_lease, {}, request);
+  w.i64(grant.ttl.ns);
+  w.u64(grant.most);
+  return out;
+}
+
+std::string encode(const RenewLease& renew, const std::optional<IdempotencyKey>& request) {
+  std::string out;
+  ByteWriter w(out);
+  write_head(w, CommandKind::renew_lease, {}, request);
+  w.u64(renew.lease);
+  return out;
+}
+
+std::string encode(const EndLease& end, const std::optional<IdempotencyKey>& request) {
+  std::string out;
+  ByteWriter w(out);
+  write_head(w, CommandKind::end_lease, {}, request);
+  w.u64(end.lease);
+  return out;
+}
+
+std::string encode(const AcquireLock& acquire, const std::optional<IdempotencyKey>& request) {
+  std::string out;
+  ByteWriter w(out);
+  write_head(w, CommandKind::acquire_lock, {}, request);
+  write_lock(w, acquire.lock);
+  w.i64(acquire.ttl.ns);
+  w.u64(acquire.boot);
+  w.u8(static_cast<std::uint8_t>(acquire.if_held));
+  w.u64(acquire.most_locks);
+  w.u64(acquire.most_waiters);
+  w.string(acquire.value.view());
+  return out;
+}
+
+std::string encode(const RenewLock& renew, const std::optional<IdempotencyKey>& request) {
+  std::string out;
+  ByteWriter w(out);
+  write_head(w, CommandKind::renew_lock, {}, request);
+  write_lock(w, renew.lock);
+  w.u64(renew.token);
+  w.u8(renew.value ? 1 : 0);
+  if (renew.value) w.string(renew.value->view());
+  return out;
+}
+
+std::string encode(const ReleaseLock& release, const std::optional<IdempotencyKey>& request) {
+  std::string out;
+  ByteWriter w(out);
+  write_head(w, CommandKind::release_lock, {}, request);
+  write_lock(w, release.lock);
+  w.u64(release.token);
+  return out;
+}
+
+std::string encode(const LeaveQueue& leave) {
+  std::string out;
+  ByteWriter w(out);
+  write_head(w, CommandKind::leave_queue, {}, std::nullopt);
+  write_lock(w, leave.lock);
+  w.u64(leave.place);
+  w.u64(leave.claim);
+  w.u64(leave.boot);
+  w.u8(static_cast<std::uint8_t>(leave.manner));
+  return out;
+}
+
+std::string encode(const KeepPlaces& keep) {
+  std::string out;
+  ByteWriter w(out);
+  write_head(w, CommandKind::keep_places, {}, std::nullopt);
+  w.u64(keep.boot);
+  return out;
+}
+
+std::string encode(const Expire& expire) {
+  std::string out;
+  ByteWriter w(out);
+  write_head(w, CommandKind::expire, {}, std::nullopt);
+  const auto write_count = [&w](std::size_t count) {
+    VESPER_ASSERT(count <= kMaxExpired);
+    w.u16(static_cast<std::uint16_t>(count));
+  };
+  write_count(expire.keys.size());
+  for (const Expire::Key& key : expire.keys) {
+    write_key(w, key.key.view());
+    w.i64(key.deadline.value);
+  }
+  write_count(expire.leases.size());
+  for (const std::uint64_t lease : expire.leases) w.u64(lease);
+  write_count(expire.locks.size());
+  for (const Expire::Lock& lock : expire.locks) {
+    write_lock(w, lock.lock);
+    w.u64(lock.token);
+  }
+  write_count(expire.sessions.size());
+  for (const SessionId& session : expire.sessions) {
+    w.u64(session.boot);
+    w.u64(session.place);
+  }
+  return out;
 }
 
 }  // namespace vesper::kv

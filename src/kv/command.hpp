@@ -1,18 +1,31 @@
 // The byte form of a client's write, which is the payload of a log entry of type command.
 // Little-endian:
 //
-//   u8 version = 2   u8 kind   u8 flags   [condition] [condition] [idempotency key]   body
+//   u8 version = 3   u8 kind   u8 flags   [condition] [condition] [idempotency key] [fence]   body
 //
-//   kind: 1 one operation, 2 transaction, 3 compaction, 4 quota
-//   flags: 1 has If-Match, 2 has If-None-Match (one operation only), 4 has an idempotency key
+//   kind: 1 one operation, 2 transaction, 3 compaction, 4 quota, 5 to 7 lease (grant, renew, end),
+//         8 to 12 lock (acquire, renew, release, leave queue, keep places), 13 expire
+//   flags: 1 has If-Match, 2 has If-None-Match (one operation only), 4 has an idempotency key,
+//          8 has a fence (operations and transactions only)
 //   each condition, If-Match first: u8 any, u8 count, then `count` u64 revisions
 //   idempotency key: u8 length, text, u64 fingerprint.high, u64 fingerprint.low
+//   fence: u16 length, name   u64 token
 //   compaction: u64 revision    quota: u8 exceeded
+//   grant lease: i64 ttl   u64 most    renew, end lease: u64 lease
+//   lock: u8 space   u16 length, name
+//   acquire: lock   i64 ttl   u64 boot   u8 waits   u64 most locks   u64 most waiters
+//            u32 length, value
+//   renew lock: lock   u64 token   u8 has value   [u32 length, value]    release: lock   u64 token
+//   leave queue: lock   u64 place   u64 claim   u64 boot   u8 manner
+//   keep places: u64 boot
+//   expire: u16 count, (key   i64 deadline)   u16 count, u64 lease   u16 count, (lock   u64 token)
+//           u16 count, (u64 boot   u64 place)
 //   transaction: u16 count, compares   u16 count, operations ("then")   u16 count, operations
 //   compare: range   u8 target   u8 op   u64 number, or for a value: u32 length, value
 //   range: u16 length, start   u16 length, end
 //   operation: u8 kind, then
-//     1 put        u8 flags (1 json, 2 keep value, 4 keep lease, 8 prev)   u64 lease   key   value
+//     1 put        u8 flags (1 json, 2 keep value, 4 keep lease, 8 prev, 16 lease, 32 ttl)
+//                  [u64 lease]   [i64 ttl]   key   value
 //     2 get        key   u64 revision
 //     3 get range  range   u64 revision   u64 limit   u8 order   u8 content   u16 prefix size
 //                  u16 length, separator
@@ -34,11 +47,12 @@
 #include "base/bytes.hpp"
 #include "base/result.hpp"
 #include "kv/item.hpp"
+#include "kv/locks.hpp"
 #include "kv/operation.hpp"
 
 namespace vesper::kv {
 
-inline constexpr std::uint8_t kCommandVersion = 2;
+inline constexpr std::uint8_t kCommandVersion = 3;
 
 inline constexpr std::size_t kMaxIdempotencyKey = 255;  // bytes; at least 1
 inline constexpr std::size_t kMaxSeparator = 4096;      // bytes
@@ -73,11 +87,94 @@ struct SetQuota {
   bool exceeded = false;
 };
 
+// Grants a lease. Its id is the index of the log entry.
+struct GrantLease {
+  Duration ttl;            // positive, up to kMaxTtl
+  std::uint64_t most = 0;  // refused if so many leases exist: the limit of the node that serves it
+};
+struct RenewLease {
+  std::uint64_t lease = 0;
+};
+// Ends a lease and deletes its keys: up to kMaxExpired of them at once, the others later.
+struct EndLease {
+  std::uint64_t lease = 0;
+};
+
+// Asks for a lock, or candidates in an election.
+struct AcquireLock {
+  LockName lock;
+  Duration ttl;            // positive, up to kMaxTtl
+  std::uint64_t boot = 0;  // of the node that serves the client; its session has the place
+  // Whether to queue for a lock that is held, or to be refused (lock_busy).
+  enum class IfHeld : std::uint8_t { refuse = 0, queue = 1 } if_held = IfHeld::refuse;
+  std::uint64_t most_locks = 0, most_waiters = 0;  // as in GrantLease
+  SharedBytes value;  // of an election: up to kMaxElectionValue bytes; of a lock: empty
+};
+// Extends the holder's deadline. An election's holder may give it a new value.
+struct RenewLock {
+  LockName lock;
+  std::uint64_t token = 0;
+  std::optional<SharedBytes> value;
+};
+struct ReleaseLock {
+  LockName lock;
+  std::uint64_t token = 0;
+};
+// A client no longer waits at its place. Does nothing if the place belongs to another session, or
+// if the client has claimed it again.
+struct LeaveQueue {
+  // `timed_out`: the answer is lock_busy, also to a retry with its idempotency key; if the lock was
+  // granted meanwhile, nothing is done. `hung_up`: releases the lock if it was granted meanwhile.
+  // `disconnected`: the client had an idempotency key and may come back: its place becomes a
+  // session of its own.
+  enum class Manner : std::uint8_t { timed_out = 1, hung_up = 2, disconnected = 3 };
+  LockName lock;
+  std::uint64_t place = 0;
+  std::uint64_t claim = 0;  // LockWaiter::claim, as this client knows it
+  std::uint64_t boot = 0;
+  Manner manner = Manner::timed_out;
+};
+// The node with this boot id still serves the waiters whose places are of its session.
+struct KeepPlaces {
+  std::uint64_t boot = 0;
+};
+
+// Ends what is due. The leader proposes it, and names what it has found to be due. What is not due
+// by the stamp of the command, or has changed since, is left alone.
+struct Expire {
+  // By its deadline, which a write may have kept or changed meanwhile.
+  struct Key {
+    SharedBytes key;
+    LogTime deadline;
+  };
+  struct Lock {
+    LockName lock;
+    std::uint64_t token = 0;
+  };
+  std::vector<Key> keys;              // deleted together, as one revision
+  std::vector<std::uint64_t> leases;  // a revision for each
+  std::vector<Lock> locks;            // a revision for each
+  std::vector<SessionId> sessions;
+  bool empty() const { return keys.empty() && leases.empty() && locks.empty() && sessions.empty(); }
+};
+// The most items of one Expire, and the most keys or places that it deletes; the most keys that the
+// end of a lease deletes at once. It keeps each turn short.
+inline constexpr std::size_t kMaxExpired = 1000;
+
+// A write is carried out only while the lock or the election of this name is held with this token.
+struct Fence {
+  std::string name;
+  std::uint64_t token = 0;
+};
+
 struct Command {
   bool has_idempotency_key = false;  // if so, the next two fields are set
   SharedBytes idempotency_key;
   Id128 fingerprint;
-  std::variant<Single, Transaction, Compact, SetQuota> body;
+  std::optional<Fence> fence;
+  std::variant<Single, Transaction, Compact, SetQuota, GrantLease, RenewLease, EndLease,
+               AcquireLock, RenewLock, ReleaseLock, LeaveQueue, KeepPlaces, Expire>
+      body;
 };
 
 // How the bytes of a value are to be understood.
@@ -91,12 +188,29 @@ std::string encode_put(std::string_view key, std::string_view value, ValueForm f
 std::string encode_remove(std::string_view key, const Conditions& conditions,
                           const std::optional<IdempotencyKey>& request = std::nullopt);
 std::string encode(const Conditions& conditions, const Operation& operation,
-                   const std::optional<IdempotencyKey>& request = std::nullopt);
+                   const std::optional<IdempotencyKey>& request = std::nullopt,
+                   const std::optional<Fence>& fence = std::nullopt);
 std::string encode(const Transaction& transaction,
-                   const std::optional<IdempotencyKey>& request = std::nullopt);
+                   const std::optional<IdempotencyKey>& request = std::nullopt,
+                   const std::optional<Fence>& fence = std::nullopt);
 std::string encode(const Compact& compact,
                    const std::optional<IdempotencyKey>& request = std::nullopt);
 std::string encode(const SetQuota& quota);
+std::string encode(const GrantLease& grant,
+                   const std::optional<IdempotencyKey>& request = std::nullopt);
+std::string encode(const RenewLease& renew,
+                   const std::optional<IdempotencyKey>& request = std::nullopt);
+std::string encode(const EndLease& end,
+                   const std::optional<IdempotencyKey>& request = std::nullopt);
+std::string encode(const AcquireLock& acquire,
+                   const std::optional<IdempotencyKey>& request = std::nullopt);
+std::string encode(const RenewLock& renew,
+                   const std::optional<IdempotencyKey>& request = std::nullopt);
+std::string encode(const ReleaseLock& release,
+                   const std::optional<IdempotencyKey>& request = std::nullopt);
+std::string encode(const LeaveQueue& leave);
+std::string encode(const KeepPlaces& keep);
+std::string encode(const Expire& expire);
 
 // Keys and values of the result are slices of `payload`. Every field is checked and bounded, and
 // the error names the faulty one. An error means that this build cannot apply an entry of the log.

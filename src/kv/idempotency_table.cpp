@@ -103,6 +103,19 @@ void IdempotencyTable::refresh(std::string_view idempotency_key, LogTime now) {
   sum_ = plus(sum_, digest_of(found->second->second));
 }
 
+void IdempotencyTable::replace(std::string_view idempotency_key, std::string_view result,
+                               LogTime now) {
+  if (find(idempotency_key, now) == nullptr) return;
+  const auto at = by_key_.find(idempotency_key)->second;
+  KeptResult& kept = at->second;
+  if (is_to_be_exported(at->first)) images_.emplace(at->first, kept);
+  sum_ = minus(sum_, digest_of(kept));
+  bytes_ -= kept.cost();
+  kept.result = SharedBytes::copy_of(result);
+  bytes_ += kept.cost();
+  sum_ = plus(sum_, digest_of(kept));
+}
+
 void IdempotencyTable::remove(ByNumber::iterator at) {
   sum_ = minus(sum_, digest_of(at->second));
   bytes_ -= at->second.cost();
@@ -128,7 +141,7 @@ bool IdempotencyTable::export_next(ByteWriter& w) {
   const auto image = images_.begin();
   const auto kept = kept_.lower_bound(export_at_);
   const bool has_kept = kept != kept_.end() && kept->first < export_end_;
-  if (image != images_.end() && (!has_kept || image->first < kept->first)) {
+  if (image != images_.end() && (!has_kept || image->first <= kept->first)) {
     write_kept(w, image->second);
     export_at_ = image->first + 1;
     images_.erase(image);

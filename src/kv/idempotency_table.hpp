@@ -13,12 +13,10 @@
 #include "base/time.hpp"
 #include "kv/command.hpp"
 #include "kv/item.hpp"
+#include "kv/log_time.hpp"
 #include "kv/write_result.hpp"
 
 namespace vesper::kv {
-
-// The stamp of a log entry: nanoseconds of the cluster's clock, from 0. Never falls.
-using LogTime = StrongId<struct LogTimeTag, std::int64_t>;
 
 // These must stay equal on all servers in every version, because they decide the outcome of a
 // write.
@@ -75,6 +73,9 @@ class IdempotencyTable {
   // Restarts the time of a result that was requested again at `now`. Requires that find() finds the
   // key.
   void refresh(std::string_view idempotency_key, LogTime now);
+  // Keeps another small result, for a request whose answer has been decided only now. Does nothing
+  // if find() does not find the key.
+  void replace(std::string_view idempotency_key, std::string_view result, LogTime now);
 
   // digest() is the sum of the results' digests. recomputed_digest() computes it from scratch, for
   // tests.

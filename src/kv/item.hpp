@@ -11,10 +11,11 @@
 
 namespace vesper::kv {
 
-inline constexpr std::size_t kMaxKey = 4096;          // bytes; at least 1
-inline constexpr std::size_t kMaxValue = 8u << 20;    // bytes of a plain value
-inline constexpr std::size_t kMaxJson = 16u << 20;    // bytes of a JSON text
-inline constexpr std::size_t kMaxConditionList = 16;  // revisions in one condition
+inline constexpr std::size_t kMaxKey = 4096;            // bytes; at least 1
+inline constexpr std::size_t kMaxValue = 8u << 20;      // bytes of a plain value
+inline constexpr std::size_t kMaxJson = 16u << 20;      // bytes of a JSON text
+inline constexpr std::size_t kMaxElectionValue = 4096;  // bytes
+inline constexpr std::size_t kMaxConditionList = 16;    // revisions in one condition
 
 // One If-Match or If-None-Match: `*`, or a list of revisions. An empty list never matches (If-Match
 // with only weak tags). Holds at most kMaxConditionList revisions, and none if `any`.

@@ -24,13 +24,13 @@ void Keyspace::Pin::release() {
 
 // ---- reading ------------------------------------------------------------------------------
 
-const Version* Keyspace::find(std::string_view key) const {
-  const KeyTree::Slot* slot = tree_.find(key);
+const Version* Keyspace::find(Space space, std::string_view key) const {
+  const KeyTree::Slot* slot = tree(space).find(key);
   return slot == nullptr ? nullptr : unless_tombstone(slot->newest.get());
 }
 
 const Version* Keyspace::find(std::string_view key, std::uint64_t revision) const {
-  const KeyTree::Slot* slot = tree_.find(key);
+  const KeyTree::Slot* slot = tree().find(key);
   return slot == nullptr ? nullptr : unless_tombstone(slot->at(revision));
 }
 
@@ -38,7 +38,7 @@ const Version* Keyspace::find(std::string_view key, std::uint64_t revision) cons
 // oldest_ itself is kept for that event only, so it is not listed.
 std::vector<VersionRef> Keyspace::history(std::string_view key, std::size_t limit) const {
   std::vector<VersionRef> versions;
-  const KeyTree::Slot* slot = tree_.find(key);
+  const KeyTree::Slot* slot = tree().find(key);
   if (slot == nullptr) return versions;
   const auto add = [&](const Version& version) {
     if (versions.size() >= limit) return false;
@@ -57,8 +57,7 @@ Id128 Keyspace::digest() const {
 
 Id128 Keyspace::recomputed_digest() const {
   Id128 sum;
-  for (auto at = tree_.first(); !at.at_end(); at.next()) {
-    const KeyTree::Slot& slot = at.slot();
+  const auto add = [&](const KeyTree::Slot& slot) {
     const Version* next = slot.newest.get();  // the next newer one than the version visited
     const auto stays = [&](const Version& version) {
       if (version.revision() >= oldest_) return true;
@@ -70,12 +69,14 @@ Id128 Keyspace::recomputed_digest() const {
       if (stays(version)) sum = plus(sum, version.recomputed_digest());
       next = &version;
     }
-  }
+  };
+  for (const KeyTree& tree : trees_)
+    for (auto at = tree.first(); !at.at_end(); at.next()) add(at.slot());
   return sum;
 }
 
 const Version* Keyspace::replaced_by(const Version& event) const {
-  const KeyTree::Slot* slot = tree_.find(event.key());
+  const KeyTree::Slot* slot = tree(event.space()).find(event.key());
   VESPER_ASSERT(slot != nullptr);
   return slot->older == nullptr ? nullptr
                                 : unless_tombstone(slot->older->find(event.revision() - 1));
@@ -123,7 +124,7 @@ void Keyspace::commit(VersionRef version) {
 }
 
 void Keyspace::put(VersionRef version) {
-  const Version* replaced = unless_tombstone(tree_.put(version));
+  const Version* replaced = unless_tombstone(tree_of(*version).put(version));
   const Dropped dropped = count_live(*version, replaced);
   append_event(std::move(version), dropped);
 }
@@ -136,12 +137,14 @@ Keyspace::Dropped Keyspace::count_live(const Version& version, const Version* re
     live_digest_ = minus(live_digest_, dropped.digest);
     live_cost_ -= dropped.cost;
     bytes_ -= replaced->key().size() + replaced->value().size();
+    temporary_keys_.remove(*replaced);
   }
   const Dropped own{version.digest(), version.cost()};
   if (version.is_tombstone()) return dropped += own;
   live_digest_ = plus(live_digest_, own.digest);
   live_cost_ += own.cost;
   bytes_ += version.key().size() + version.value().size();
+  temporary_keys_.add(version);
   return dropped;
 }
 
@@ -207,7 +210,8 @@ bool Keyspace::trim(std::size_t& max, std::size_t& max_bytes) {
     if (max == 0 || max_bytes == 0) return false;
     --max;
     const VersionRef event = log_.pop_front();
-    KeyTree::Slot* slot = tree_.find(event->key());
+    KeyTree& tree = tree_of(*event);
+    KeyTree::Slot* slot = tree.find(event->key());
     VESPER_ASSERT(slot != nullptr);
     OlderVersions* older = slot->older.get();
     while (older != nullptr && !older->empty() && older->oldest().revision() < event->revision()) {
@@ -217,7 +221,7 @@ bool Keyspace::trim(std::size_t& max, std::size_t& max_bytes) {
     if (event->is_tombstone()) {
       spend(*event);
       if (slot->newest.get() == event.get()) {
-        tree_.erase(event->key());
+        tree.erase(event->key());
         continue;
       }
       VESPER_ASSERT(&older->oldest() == event.get());
@@ -232,7 +236,7 @@ bool Keyspace::trim(std::size_t& max, std::size_t& max_bytes) {
 
 bool Keyspace::begin_import(std::uint64_t revision, std::uint64_t oldest,
                             std::vector<Burst> bursts) {
-  VESPER_ASSERT(log_.empty() && tree_.slots() == 0);
+  VESPER_ASSERT(log_.empty() && tree().slots() == 0);
   revision_ = revision;
   oldest_ = oldest;
   import_ = std::make_unique<Import>();
@@ -273,7 +277,11 @@ std::uint64_t Keyspace::number_of(const Version& event) const {
 
 bool Keyspace::add(VersionRef version) {
   if (version->revision() > revision_) return false;
-  const KeyTree::Position last = tree_.last();
+  KeyTree& tree = tree_of(*version);
+  const auto later_space = static_cast<std::size_t>(version->space()) + 1;
+  for (std::size_t space = later_space; space < kSpaces; ++space)
+    if (trees_[space].slots() != 0) return false;
+  const KeyTree::Position last = tree.last();
   const Version* before = nullptr;  // the same key's version before this one
   if (!last.at_end()) {
     if (version->key() < last.slot().key()) return false;
@@ -293,7 +301,7 @@ bool Keyspace::add(VersionRef version) {
   }
   const Dropped dropped = count_live(*version, replaced);
   if (checkpoint_of != nullptr) *checkpoint_of += dropped;
-  tree_.put(std::move(version));
+  tree.put(std::move(version));
   return true;
 }
 
@@ -311,7 +319,10 @@ bool Keyspace::retire_some(std::size_t& max, std::size_t& max_bytes) {
   // The log of an import that was given up is not complete.
   for (; max > 0 && !log_.empty(); --max) log_.discard_front();
   checkpoints_.clear();
-  return tree_.free_some(max, max_bytes) && log_.empty();
+  if (!temporary_keys_.free_some(max)) return false;
+  for (KeyTree& tree : trees_)
+    if (!tree.free_some(max, max_bytes)) return false;
+  return log_.empty();
 }
 
 }  // namespace vesper::kv

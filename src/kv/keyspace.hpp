@@ -1,6 +1,6 @@
-// All versions of all keys: the present state, the history back to the last compaction, and the
-// event log. It knows neither commands nor idempotency keys; transaction.hpp decides what to write,
-// and store.hpp applies commands.
+// All versions of all keys, locks and elections: the present state, the history back to the last
+// compaction, and the event log. It knows neither commands nor idempotency keys; transaction.hpp
+// decides what to write, and store.hpp applies commands.
 //
 // Compaction to revision N makes N the oldest readable revision. What stays: every event with a
 // revision of at least N, and for each key the newest version below N, unless it is a tombstone. So
@@ -9,6 +9,7 @@
 // all nodes alike. trim() frees the memory later, in small pieces, on each node by itself.
 #pragma once
 
+#include <array>
 #include <cstddef>
 #include <cstdint>
 #include <deque>
@@ -22,6 +23,7 @@
 #include "kv/event_log.hpp"
 #include "kv/key_range.hpp"
 #include "kv/key_tree.hpp"
+#include "kv/temporary_keys.hpp"
 #include "kv/version.hpp"
 
 namespace vesper::kv {
@@ -43,6 +45,7 @@ class Keyspace {
     }
     ~Pin() { release(); }
     void release();
+    bool holds() const { return keyspace_ != nullptr; }  // not released
     std::uint64_t revision() const { return revision_; }
 
    private:
@@ -60,10 +63,10 @@ class Keyspace {
   // The oldest readable revision; at least 1, at most revision().
   std::uint64_t oldest_revision() const { return oldest_; }
 
-  std::uint64_t size() const { return tree_.live(); }  // keys that exist
-  std::uint64_t bytes() const { return bytes_; }       // of their keys and values
+  std::uint64_t size() const { return tree().live(); }  // keys that exist
+  std::uint64_t bytes() const { return bytes_; }        // of their keys and values
   // Version::cost() of what exists, and of what only the history holds: replaced versions and
-  // tombstones.
+  // tombstones. Locks and elections count, too.
   std::uint64_t live_cost() const { return live_cost_; }
   std::uint64_t history_cost() const { return total_.cost - floor_.cost; }
   std::uint64_t events() const { return log_.end() - floor_event_; }  // with revision >= oldest
@@ -74,15 +77,21 @@ class Keyspace {
   Id128 recomputed_digest() const;
 
   // The key's version at present; null if it does not exist. Valid until the next commit.
-  const Version* find(std::string_view key) const;
+  const Version* find(std::string_view key) const { return find(Space::keys, key); }
+  const Version* find(Space space, std::string_view key) const;
   // The key's version at a revision, which must be readable or pinned; null if it did not exist.
   const Version* find(std::string_view key, std::uint64_t revision) const;
   // The number of keys in the range at present. O(log n).
-  std::uint64_t count(const KeyRange& range) const { return tree_.live_in(range); }
+  std::uint64_t count(const KeyRange& range, Space space = Space::keys) const {
+    return tree(space).live_in(range);
+  }
   // The readable versions of a key, tombstones included, newest first, up to `limit` of them.
   std::vector<VersionRef> history(std::string_view key, std::size_t limit) const;
 
-  const KeyTree& tree() const { return tree_; }
+  const KeyTree& tree(Space space = Space::keys) const {
+    return trees_[static_cast<std::size_t>(space)];
+  }
+  const TemporaryKeys& temporary_keys() const { return temporary_keys_; }
 
   // Adds the versions of one transaction, in the order of its events. Each has the revision
   // revision() + 1, its own key, and a `place` that counts from 1.
@@ -110,7 +119,7 @@ class Keyspace {
   std::uint64_t first_event() const { return floor_event_; }
   std::uint64_t end_of_events() const { return log_.end(); }
   // Requires a number that is at least first_event(), or was when a pin was taken that still
-  // exists, and below end_of_events().
+  // exists, and below end_of_events(). Events of all spaces are in one order.
   const VersionRef& event(std::uint64_t number) const { return log_.at(number); }
   // The number of the first event with a revision of at least `revision`, which must be readable or
   // pinned; end_of_events() if there is none.
@@ -126,9 +135,9 @@ class Keyspace {
     std::uint64_t events = 0;  // at least 2
   };
   // Begins a rebuild of an empty keyspace. `bursts` are those from `oldest` on, in order. False if
-  // they are malformed. add() then takes every version that stays, in the order of the keys, and
-  // for each key the oldest first. It places the events by revision and place, so that no search
-  // and no sorting is needed.
+  // they are malformed. add() then takes every version that stays, in the order of spaces and keys,
+  // and for each key the oldest first. It places the events by revision and place, so that no
+  // search and no sorting is needed.
   [[nodiscard]] bool begin_import(std::uint64_t revision, std::uint64_t oldest,
                                   std::vector<Burst> bursts);
   // False if the version is out of order or out of range.
@@ -162,7 +171,12 @@ class Keyspace {
   Dropped dropped_before(std::uint64_t event) const;
   std::uint64_t trim_floor() const;
 
-  KeyTree tree_;
+  KeyTree& tree_of(const Version& version) {
+    return trees_[static_cast<std::size_t>(version.space())];
+  }
+
+  std::array<KeyTree, kSpaces> trees_;
+  TemporaryKeys temporary_keys_;
   std::uint64_t revision_ = 1;
   std::uint64_t oldest_ = 1;
   std::uint64_t bytes_ = 0;

@@ -12,6 +12,8 @@
 
 #include "base/bytes.hpp"
 #include "kv/key_range.hpp"
+#include "kv/log_time.hpp"
+#include "kv/version.hpp"
 
 namespace vesper::kv {
 
@@ -34,6 +36,7 @@ enum class Prev : std::uint8_t { omit, include };  // whether the reply has the 
 // Reads the keys of a range, in byte order.
 struct RangeQuery {
   KeyRange range;
+  Space space = Space::keys;
   std::uint64_t revision = 0;  // 0: the present one
   // The most keys and prefixes in the result. 0: no bound.
   std::size_t limit = 0;
@@ -54,6 +57,9 @@ struct Compare {
     lease = 4,
     exists = 5,
     value = 6,
+    // The range is one name: whether the lock or the election of this name is held with the token
+    // `number`. Only with Op::equal.
+    lock = 7,
   };
   enum class Op : std::uint8_t { equal = 1, not_equal = 2, less = 3, greater = 4 };
 
@@ -71,8 +77,10 @@ struct Put {
   SharedBytes value;  // up to kMaxValue bytes, kMaxJson if json; empty if keep_value
   bool json = false;
   bool keep_value = false;  // writes the present value again; the key must exist
-  bool keep_lease = false;
-  std::uint64_t lease = 0;  // 0: none
+  bool keep_lease = false;  // the lease, or the deadline, that the key has
+  // At most one of keep_lease, lease and ttl.
+  std::uint64_t lease = 0;  // must be active; 0: none
+  Duration ttl{};           // up to kMaxTtl; 0: the key does not expire
   Prev prev = Prev::omit;
 };
 

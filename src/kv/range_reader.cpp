@@ -13,6 +13,7 @@ class Walk {
        RangeReader::Visits visits)
       : keyspace_(keyspace),
         overlay_(overlay),
+        space_(query.space),
         revision_(query.revision),
         present_(query.revision >= keyspace.revision()),
         ascending_(order == Order::ascending),
@@ -20,7 +21,7 @@ class Walk {
 
   // Goes to the first key of the range in the walk's order.
   void seek(const KeyRange& range) {
-    const KeyTree& tree = keyspace_.tree();
+    const KeyTree& tree = keyspace_.tree(space_);
     if (present_) at_ = ascending_ ? tree.first_live(range) : tree.last_live(range);
     else if (ascending_) at_ = tree.lower_bound(range.start);
     else at_ = range.is_to_the_end() ? tree.last() : tree.below(range.end);
@@ -80,9 +81,9 @@ class Walk {
       else at_.previous();
     } else if (ascending_) {
       if (!at_.next_live(kNear))
-        at_ = keyspace_.tree().first_live({std::string(at_.slot().key()), {}});
+        at_ = keyspace_.tree(space_).first_live({std::string(at_.slot().key()), {}});
     } else if (!at_.previous_live(kNear)) {
-      at_ = keyspace_.tree().last_live({{}, std::string(at_.slot().key())});
+      at_ = keyspace_.tree(space_).last_live({{}, std::string(at_.slot().key())});
     }
   }
   // Whether compaction has dropped the key altogether. Then this node may or may not have trimmed
@@ -93,6 +94,7 @@ class Walk {
 
   const Keyspace& keyspace_;
   const Overlay* overlay_;
+  Space space_;
   std::uint64_t revision_;
   bool present_, ascending_, passes_trimmable_;
   KeyTree::Position at_;
@@ -134,7 +136,7 @@ bool RangeReader::run(const Keyspace& keyspace, const Overlay* overlay, std::siz
 bool RangeReader::count_some(const Keyspace& keyspace, const Overlay* overlay,
                              std::size_t& budget) {
   if (query_.revision >= keyspace.revision() && uncounted_ == query_.range) {
-    result_.count = keyspace.count(query_.range);
+    result_.count = keyspace.count(query_.range, query_.space);
     if (overlay != nullptr) {
       auto at = overlay->lower_bound(std::string_view(query_.range.start));
       for (; at != overlay->end() && query_.range.contains(at->first); ++at) {

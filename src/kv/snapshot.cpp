@@ -31,6 +31,8 @@ Export::Export(Store& store)
   VESPER_ASSERT(!store.exporting_);
   store.exporting_ = true;
   store.idempotency_.begin_export();
+  store.leases_.begin_export();
+  store.locks_.begin_export();
   ByteWriter w(head_);
   w.u32(kSnapshotFormat);
   w.u64(store.revision());
@@ -45,11 +47,13 @@ Export::Export(Store& store)
 Export::~Export() {
   store_.exporting_ = false;
   store_.idempotency_.end_export();
+  store_.leases_.end_export();
+  store_.locks_.end_export();
 }
 
 bool Export::read(std::string& out, std::size_t limit, std::size_t max_records) {
   // No command is applied before this returns, so a position in the tree stays valid.
-  if (section_ == Section::versions) position_ = store_.keyspace_.tree().lower_bound(cursor_);
+  if (section_ == Section::versions) position_ = store_.keyspace_.tree(space_).lower_bound(cursor_);
   while (out.size() < limit) {
     const std::string_view value = version_ ? version_->value() : std::string_view();
     if (head_at_ < head_.size()) {
@@ -98,7 +102,7 @@ bool Export::next_item(std::size_t& budget) {
     case Section::versions: return next_version(budget);
     case Section::times:
       if (times_.empty()) {
-        end_section(Section::results);
+        end_section(Section::leases);
       } else {
         ByteWriter w = begin_head();
         w.u8(kItemFollows);
@@ -107,13 +111,33 @@ bool Export::next_item(std::size_t& budget) {
         times_.pop_front();
       }
       return true;
+    case Section::leases:
+    case Section::holders:
+    case Section::waiters:
+    case Section::sessions:
     case Section::results: {
       --budget;
       ByteWriter w = begin_head();
       w.u8(kItemFollows);
-      if (!store_.idempotency_.export_next(w)) end_section(Section::end);
+      if (!export_next(w)) end_section(static_cast<Section>(static_cast<int>(section_) + 1));
       return true;
     }
+    case Section::end: break;
+  }
+  VESPER_UNREACHABLE();
+}
+
+// Writes the next item of a table. Returns false if there is none.
+bool Export::export_next(ByteWriter& w) {
+  switch (section_) {
+    case Section::leases: return store_.leases_.export_next(w);
+    case Section::holders: return store_.locks_.export_holder(w);
+    case Section::waiters: return store_.locks_.export_waiter(w);
+    case Section::sessions: return store_.locks_.export_session(w);
+    case Section::results: return store_.idempotency_.export_next(w);
+    case Section::bursts:
+    case Section::versions:
+    case Section::times:
     case Section::end: break;
   }
   VESPER_UNREACHABLE();
@@ -143,6 +167,22 @@ bool Export::next_burst(std::size_t& budget) {
 }
 
 bool Export::next_version(std::size_t& budget) {
+  while (!next_version_of_space(budget)) {
+    if (!position_.at_end()) return false;
+    if (space_ == Space::elections) {
+      end_section(Section::times);
+      return true;
+    }
+    space_ = static_cast<Space>(static_cast<int>(space_) + 1);
+    cursor_.clear();
+    has_begun_key_ = false;
+    position_ = store_.keyspace_.tree(space_).first();
+  }
+  return true;
+}
+
+// False if there is none, or if the budget ran out.
+bool Export::next_version_of_space(std::size_t& budget) {
   for (; !position_.at_end(); position_.next(), has_begun_key_ = false) {
     const KeyTree::Slot& slot = position_.slot();
     if (!has_begun_key_ || slot.key() != cursor_) {
@@ -166,8 +206,7 @@ bool Export::next_version(std::size_t& budget) {
     take(*version);
     return true;
   }
-  end_section(Section::times);
-  return true;
+  return false;
 }
 
 // ---- in -----------------------------------------------------------------------------------
@@ -224,26 +263,7 @@ Result<bool> Import::take_head(ByteReader& r) {
 // An item with the mark before it, or the end of a section.
 Result<bool> Import::take_item(ByteReader& r) {
   const std::uint8_t mark = r.u8();
-  if (mark == kSectionEnds) {
-    switch (section_) {
-      case Section::bursts:
-        if (!store_->keyspace_.begin_import(revision_, oldest_, std::move(bursts_)))
-          return Error{"its revisions are out of range"};
-        section_ = Section::versions;
-        break;
-      case Section::versions:
-        if (!store_->keyspace_.finish_import()) return Error{"events of its history are missing"};
-        section_ = Section::times;
-        break;
-      case Section::times:
-        if (!store_->times_.restore(std::move(times_), spacing_))
-          return Error{"its times are out of order"};
-        section_ = Section::results;
-        break;
-      case Section::results: expects_ = Expects::nothing; break;
-    }
-    return true;
-  }
+  if (mark == kSectionEnds) return end_section();
   if (mark != kItemFollows)
     return Error{
         fmt::format("mark {} is unknown to this build: a newer version of Vesper wrote it", mark)};
@@ -265,9 +285,54 @@ Result<bool> Import::take_item(ByteReader& r) {
       times_.push_back({time, revision});
       return true;
     }
+    case Section::leases:
+      if (!store_->leases_.import_next(r)) return Error{"its leases are out of order or range"};
+      return r.ok();
+    case Section::holders:
+      if (!store_->locks_.import_holder(r, store_->keyspace_))
+        return Error{"its locks are out of order or range"};
+      return r.ok();
+    case Section::waiters:
+      if (!store_->locks_.import_waiter(r)) return Error{"its waiters are out of order or range"};
+      return r.ok();
+    case Section::sessions:
+      if (!store_->locks_.import_session(r)) return Error{"its sessions are out of order or range"};
+      return r.ok();
     case Section::results: return take_result(r);
   }
   VESPER_UNREACHABLE();
+}
+
+Result<bool> Import::end_section() {
+  switch (section_) {
+    case Section::bursts:
+      if (!store_->keyspace_.begin_import(revision_, oldest_, std::move(bursts_)))
+        return Error{"its revisions are out of range"};
+      break;
+    case Section::versions:
+      if (!store_->keyspace_.finish_import()) return Error{"events of its history are missing"};
+      break;
+    case Section::times:
+      if (!store_->times_.restore(std::move(times_), spacing_))
+        return Error{"its times are out of order"};
+      break;
+    case Section::sessions:
+      if (!store_->locks_.finish_import()) return Error{"its sessions are incomplete"};
+      break;
+    case Section::leases:
+      for (const auto& [lease, keys] : store_->keyspace_.temporary_keys().leases())
+        if (store_->leases_.find(lease) == nullptr) return Error{"its leases are incomplete"};
+      break;
+    case Section::holders:
+      if (store_->locks_.held() != store_->keyspace_.tree(Space::locks).live() +
+                                       store_->keyspace_.tree(Space::elections).live())
+        return Error{"its locks are incomplete"};
+      break;
+    case Section::waiters: break;
+    case Section::results: expects_ = Expects::nothing; return true;
+  }
+  section_ = static_cast<Section>(static_cast<int>(section_) + 1);
+  return true;
 }
 
 Result<bool> Import::take_version(ByteReader& r) {

@@ -2,16 +2,18 @@
 // nor concurrent writes stall the loop. Files and chunks are in storage/snapshot_files.hpp.
 // Little-endian:
 //
-//   u32 format = 3   u64 revision   u64 oldest revision   u8 quota exceeded   i64 spacing of times
+//   u32 format = 4   u64 revision   u64 oldest revision   u8 quota exceeded   i64 spacing of times
 //   u64 digest.high   u64 digest.low
-//   sections 1 to 4 in order, each: items, each after a u8 1; a u8 0 ends the section
+//   sections 1 to 8 in order, each: items, each after a u8 1; a u8 0 ends the section
 //
 //   section 1, the bursts: u64 revision, u64 events, for each revision from the oldest one on that
 //   has more than one event, in order
-//   section 2, the versions that stay (kv/keyspace.hpp), by key, and for each key the oldest first
-//   (kv/version_codec.hpp)
+//   section 2, the versions that stay (kv/keyspace.hpp), by space and key, and for each key the
+//   oldest first (kv/version_codec.hpp)
 //   section 3, the times: i64 time, u64 revision (kv/time_index.hpp)
-//   section 4, the results of the idempotency table in the order of asked_at
+//   section 4, the leases (kv/leases.hpp)
+//   sections 5 to 7, the holders of locks, the waiters, and the sessions (kv/locks.hpp)
+//   section 8, the results of the idempotency table in the order of asked_at
 //   (kv/idempotency_table.hpp)
 #pragma once
 
@@ -27,7 +29,7 @@
 
 namespace vesper::kv {
 
-inline constexpr std::uint32_t kSnapshotFormat = 3;
+inline constexpr std::uint32_t kSnapshotFormat = 4;
 
 // The content of `store` at the construction of this object, unaffected by later commands: versions
 // are immutable, and a pin keeps those that compaction would free. Memory grows with what is
@@ -45,13 +47,25 @@ class Export {
   bool read(std::string& out, std::size_t limit, std::size_t max_records);
 
  private:
-  enum class Section : std::uint8_t { bursts = 1, versions, times, results, end };
+  enum class Section : std::uint8_t {
+    bursts = 1,
+    versions,
+    times,
+    leases,
+    holders,
+    waiters,
+    sessions,
+    results,
+    end
+  };
 
   ByteWriter begin_head();
   void end_section(Section next);
   bool next_item(std::size_t& budget);
+  bool export_next(ByteWriter& w);
   bool next_burst(std::size_t& budget);
   bool next_version(std::size_t& budget);
+  bool next_version_of_space(std::size_t& budget);
   void take(const Version& version);
 
   Store& store_;
@@ -64,8 +78,9 @@ class Export {
   Section section_ = Section::bursts;  // the current one
   std::uint64_t event_;                // section 1: the next one
   std::uint64_t end_of_events_;
-  // Section 2: the key whose versions up to done_up_to_ were exported, and all keys below it. The
-  // position is valid within one call of read() only.
+  // Section 2: the key whose versions up to done_up_to_ were exported, and all keys below it and in
+  // earlier spaces. The position is valid within one call of read() only.
+  Space space_ = Space::keys;
   std::string cursor_;
   bool has_begun_key_ = false;    // false: nothing of this key was exported
   std::uint64_t done_up_to_ = 0;  // if it has begun
@@ -90,11 +105,21 @@ class Import {
 
  private:
   enum class Expects : std::uint8_t { head, mark, value, nothing };
-  enum class Section : std::uint8_t { bursts = 1, versions, times, results };
+  enum class Section : std::uint8_t {
+    bursts = 1,
+    versions,
+    times,
+    leases,
+    holders,
+    waiters,
+    sessions,
+    results
+  };
   // Consumes one unit from `in`. Returns false if the unit is incomplete.
   Result<bool> take(std::string_view& in);
   Result<bool> take_head(ByteReader& r);
   Result<bool> take_item(ByteReader& r);
+  Result<bool> end_section();
   Result<bool> take_version(ByteReader& r);
   Result<bool> take_result(ByteReader& r);
   Result<bool> take_value(std::string_view& in);

@@ -17,33 +17,20 @@ constexpr std::uint64_t kRevisionSeed = 0x93d4a85e17fb602c;
 
 Store::Store(std::size_t max_idempotency_keys) : idempotency_(max_idempotency_keys) {}
 
-Result<WriteResult> Store::apply(const SharedBytes& payload, LogTime now) {
+Result<WriteResult> Store::apply(const SharedBytes& payload, LogTime now, std::uint64_t index) {
   Result<Command> decoded = decode_command(payload);
   if (!decoded) return std::move(decoded).error();
   const Command& command = *decoded;
+  const Stamp stamp{now, index, command.idempotency_key};
   idempotency_.forget(now);
-  if (!command.has_idempotency_key) return decide(command, kMaxReply, now);
-  // K1: the retry gets the same answer, and nothing is applied.
-  WriteResult refused;
-  refused.revision = revision();
-  if (const KeptResult* kept = idempotency_.find(command.idempotency_key.view(), now)) {
-    if (kept->fingerprint == command.fingerprint) {
-      Result<WriteResult> result = decode_result(kept->result.view());
-      VESPER_ASSERT(result.ok());
-      result->replayed = true;
-      idempotency_.refresh(command.idempotency_key.view(), now);
-      return result;
-    }
-    refused.kind = WriteResult::Kind::key_reused;
-    return refused;
-  }
+  if (!command.has_idempotency_key) return decide(command, kMaxReply, stamp);
+  if (const KeptResult* kept = idempotency_.find(command.idempotency_key.view(), now))
+    return replay(command, *kept, stamp);
   if (idempotency_.full()) {
-    refused.kind = WriteResult::Kind::table_full;
     const bool many = idempotency_.size() >= idempotency_.most();
-    refused.limit = many ? idempotency_.most() : kMaxIdempotencyBytes;
-    return refused;
+    return refuse(WriteResult::Kind::table_full, many ? idempotency_.most() : kMaxIdempotencyBytes);
   }
-  WriteResult result = decide(command, kMaxKeptReply, now);
+  WriteResult result = decide(command, kMaxKeptReply, stamp);
   if (!is_decided(result)) return result;
   const bool kept =
       idempotency_.keep({std::string(command.idempotency_key.view()), command.fingerprint, now,
@@ -52,46 +39,95 @@ Result<WriteResult> Store::apply(const SharedBytes& payload, LogTime now) {
   return result;
 }
 
-WriteResult Store::decide(const Command& command, std::size_t max_reply, LogTime now) {
-  const ExecutionLimits limits{max_reply, quota_exceeded_};
+// K1: the retry gets the same answer, and nothing is applied. What lasts only for a time is the
+// exception, because the first answer may be outdated: a retry renews the lease or the lock, so
+// that the same answer is true again, or learns that it is over.
+WriteResult Store::replay(const Command& command, const KeptResult& kept, const Stamp& stamp) {
+  if (kept.fingerprint != command.fingerprint) return refuse(WriteResult::Kind::key_reused);
+  Result<WriteResult> result = decode_result(kept.result.view());
+  VESPER_ASSERT(result.ok());
+  idempotency_.refresh(command.idempotency_key.view(), stamp.now);
   const std::uint64_t before = revision();
-  WriteResult result = std::visit(
-      Overloaded{
-          [&](const Single& single) {
-            return execute(keyspace_, single.conditions, single.operation, limits);
-          },
-          [&](const Transaction& transaction) { return execute(keyspace_, transaction, limits); },
-          [&](const Compact& compact) { return this->compact(compact.revision); },
-          [&](const SetQuota& quota) {
-            quota_exceeded_ = quota.exceeded;
-            WriteResult done;
-            done.revision = revision();
-            return done;
-          },
-      },
-      command.body);
-  if (revision() != before) times_.add(now, revision());
+  if (result->is_done()) {
+    const auto again = [&](WriteResult present) {
+      present.time = stamp.now;
+      result = std::move(present);
+    };
+    std::visit(Overloaded{
+                   [&](const AcquireLock& acquire) {
+                     again(resume(acquire, std::get<LockResult>(result->result), stamp));
+                   },
+                   [&](const GrantLease&) {
+                     const std::uint64_t id = std::get<LeaseResult>(result->result).lease;
+                     again(this->carry_out(RenewLease{id}, stamp));
+                   },
+                   [&](const RenewLock& renew) { again(this->carry_out(renew, stamp)); },
+                   [&](const RenewLease& renew) { again(this->carry_out(renew, stamp)); },
+                   [](const auto&) {},
+               },
+               command.body);
+  }
+  if (revision() != before) times_.add(stamp.now, revision());
+  result->replayed = true;
+  return std::move(*result);
+}
+
+WriteResult Store::refuse(WriteResult::Kind kind, std::uint64_t limit) const {
+  WriteResult result;
+  result.kind = kind;
+  result.revision = revision();
+  result.limit = limit;
   return result;
 }
 
-WriteResult Store::compact(std::uint64_t to) {
+// The result of a command that has just changed the store, or that changes no revision.
+WriteResult Store::result_now(OperationResult done) const {
   WriteResult result;
   result.revision = revision();
-  if (to > revision()) {
-    result.kind = WriteResult::Kind::future_revision;
-    return result;
+  result.result = std::move(done);
+  return result;
+}
+
+WriteResult Store::decide(const Command& command, std::size_t max_reply, const Stamp& stamp) {
+  const std::uint64_t before = revision();
+  WriteResult result;
+  if (command.fence && !locks_.is_held(command.fence->name, command.fence->token)) {
+    result = refuse(WriteResult::Kind::fenced, locks_.token_of(command.fence->name));
+  } else {
+    result = carry_out(command, max_reply, stamp);
   }
-  if (to < keyspace_.oldest_revision()) {
-    result.kind = WriteResult::Kind::compacted;
-    result.limit = keyspace_.oldest_revision();
-    return result;
-  }
+  result.time = stamp.now;
+  if (revision() != before) times_.add(stamp.now, revision());
+  return result;
+}
+
+WriteResult Store::carry_out(const Command& command, std::size_t max_reply, const Stamp& stamp) {
+  const ExecutionContext context{max_reply, quota_exceeded_, stamp.now, &leases_, &locks_};
+  return std::visit(
+      Overloaded{
+          [&](const Single& single) {
+            return execute(keyspace_, single.conditions, single.operation, context);
+          },
+          [&](const Transaction& transaction) { return execute(keyspace_, transaction, context); },
+          [&](const Compact& compact) { return this->compact(compact.revision); },
+          [&](const SetQuota& quota) {
+            quota_exceeded_ = quota.exceeded;
+            return result_now({});
+          },
+          [&](const auto& other) { return this->carry_out(other, stamp); },
+      },
+      command.body);
+}
+
+WriteResult Store::compact(std::uint64_t to) {
+  if (to > revision()) return refuse(WriteResult::Kind::future_revision);
+  if (to < keyspace_.oldest_revision())
+    return refuse(WriteResult::Kind::compacted, keyspace_.oldest_revision());
   if (to > keyspace_.oldest_revision()) {
     keyspace_.compact(to);
     times_.forget_below(to);
   }
-  result.result = CompactResult{keyspace_.oldest_revision()};
-  return result;
+  return result_now(CompactResult{keyspace_.oldest_revision()});
 }
 
 // The digest of the state beside versions and kept results.
@@ -106,12 +142,14 @@ Id128 Store::digest_of_rest(Id128 older_times) const {
 }
 
 Id128 Store::digest() const {
-  return plus(plus(keyspace_.digest(), idempotency_.digest()),
+  return plus(plus(plus(keyspace_.digest(), idempotency_.digest()),
+                   plus(leases_.digest(), locks_.digest())),
               digest_of_rest(times_.digest_of_older()));
 }
 
 Id128 Store::recomputed_digest() const {
-  return plus(plus(keyspace_.recomputed_digest(), idempotency_.recomputed_digest()),
+  return plus(plus(plus(keyspace_.recomputed_digest(), idempotency_.recomputed_digest()),
+                   plus(leases_.recomputed_digest(), locks_.recomputed_digest())),
               digest_of_rest(times_.recomputed_digest_of_older()));
 }
 
@@ -123,7 +161,8 @@ void Store::retire() {
 bool Store::sweep(std::size_t max, std::size_t max_bytes) {
   bool done = false;
   if (!retired_) done = keyspace_.is_trimmed() || keyspace_.trim(max, max_bytes);
-  else if (!keyspace_.is_pinned()) done = keyspace_.retire_some(max, max_bytes);
+  else if (!keyspace_.is_pinned())
+    done = leases_.free_some(max) && locks_.free_some(max) && keyspace_.retire_some(max, max_bytes);
   return idempotency_.sweep(max) && done;
 }
 

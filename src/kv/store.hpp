@@ -1,16 +1,21 @@
-// The state machine: the keyspace with its history, the idempotency table, and a digest over all of
-// them. Equal commands in equal order with equal stamps give equal stores on every node. The store
-// knows no log, clock or network.
+// The state machine: the keyspace with its history, leases, locks, the idempotency table, and a
+// digest over all of them. Equal commands in equal order with equal stamps give equal stores on
+// every node. The store knows no log, clock or network.
 #pragma once
 
 #include <cstddef>
 #include <cstdint>
 #include <memory>
+#include <optional>
 #include <string_view>
+#include <utility>
+#include <vector>
 
 #include "kv/command.hpp"
 #include "kv/idempotency_table.hpp"
 #include "kv/keyspace.hpp"
+#include "kv/leases.hpp"
+#include "kv/locks.hpp"
 #include "kv/time_index.hpp"
 #include "kv/transaction.hpp"
 
@@ -29,9 +34,23 @@ class Store {
   Store& operator=(const Store&) = delete;
 
   // Decides and applies one committed command (K10: conditions, compares and idempotency keys are
-  // judged here and never earlier). `now` is the stamp of its entry. An error means that the
-  // command cannot be decoded. Then nothing was changed, and the node must stop.
-  Result<WriteResult> apply(const SharedBytes& payload, LogTime now);
+  // judged here and never earlier). `now` and `index` are those of its entry. An error means that
+  // the command cannot be decoded. Then nothing was changed, and the node must stop.
+  Result<WriteResult> apply(const SharedBytes& payload, LogTime now, std::uint64_t index);
+
+  // A place that left the queue of a lock.
+  struct LeftQueue {
+    std::uint64_t place = 0;
+    std::optional<LockHolder> granted;  // nothing: it was given up or has lapsed
+  };
+  // Returns and clears what has left since the last call. Not part of the state: a node that serves
+  // waiters calls it after each apply().
+  std::vector<LeftQueue> take_left_queue() { return std::exchange(left_queue_, {}); }
+  void forget_left_queue() { left_queue_.clear(); }
+
+  // The first instant at which something expires by itself: a key, a lease, a lock, or the places
+  // of a session. kEndOfLogTime if there is nothing.
+  LogTime next_expiry() const;
 
   // Null if there is no such key. Valid until the next apply.
   const Version* find(std::string_view key) const { return keyspace_.find(key); }
@@ -53,6 +72,8 @@ class Store {
   // The leader has found the store at its quota. Writes that make it grow are refused.
   bool quota_exceeded() const { return quota_exceeded_; }
   const IdempotencyTable& idempotency_table() const { return idempotency_; }
+  const Leases& leases() const { return leases_; }
+  const Locks& locks() const { return locks_; }
   const TimeIndex& times() const { return times_; }
 
   // Frees part of what was discarded: compacted versions, images of an abandoned export, and after
@@ -68,14 +89,49 @@ class Store {
   friend class Export;
   friend class Import;
 
-  WriteResult decide(const Command& command, std::size_t max_reply, LogTime now);
+  // Of the entry whose command is applied.
+  struct Stamp {
+    LogTime now;
+    std::uint64_t index = 0;
+    SharedBytes idempotency_key;  // of the command; empty: none
+  };
+  WriteResult decide(const Command& command, std::size_t max_reply, const Stamp& stamp);
+  WriteResult carry_out(const Command& command, std::size_t max_reply, const Stamp& stamp);
+  WriteResult replay(const Command& command, const KeptResult& kept, const Stamp& stamp);
+  WriteResult result_now(OperationResult result) const;
+  WriteResult refuse(WriteResult::Kind kind, std::uint64_t limit = 0) const;
   WriteResult compact(std::uint64_t revision);
+
+  // Each carries out one kind of command. These are in store_leases.cpp and store_locks.cpp.
+  WriteResult carry_out(const GrantLease& grant, const Stamp& stamp);
+  WriteResult carry_out(const RenewLease& renew, const Stamp& stamp);
+  WriteResult carry_out(const EndLease& end, const Stamp& stamp);
+  WriteResult carry_out(const AcquireLock& acquire, const Stamp& stamp);
+  WriteResult carry_out(const RenewLock& renew, const Stamp& stamp);
+  WriteResult carry_out(const ReleaseLock& release, const Stamp& stamp);
+  WriteResult carry_out(const LeaveQueue& leave, const Stamp& stamp);
+  WriteResult carry_out(const KeepPlaces& keep, const Stamp& stamp);
+  WriteResult carry_out(const Expire& expire, const Stamp& stamp);
+  WriteResult resume(const AcquireLock& acquire, const LockResult& kept, const Stamp& stamp);
+  void keep_instead(const SharedBytes& idempotency_key, WriteResult result, LogTime now);
+
+  std::uint64_t delete_keys_of_lease(std::uint64_t lease, std::size_t max);
+  void expire_keys(const std::vector<Expire::Key>& keys, LogTime now);
+  void delete_together(std::vector<const Version*> versions, bool expired);
+  LockResult grant(const LockName& lock, std::uint64_t place, Duration ttl,
+                   const SharedBytes& value, LogTime now);
+  void pass_on(const LockName& lock, LogTime now, bool expired);
+  void leave_queue(std::uint64_t place, std::optional<LockHolder> granted);
+
   Id128 digest_of_rest(Id128 older_times) const;
 
   Keyspace keyspace_;
+  Leases leases_;
+  Locks locks_;
   IdempotencyTable idempotency_;
   TimeIndex times_;
   bool quota_exceeded_ = false;
+  std::vector<LeftQueue> left_queue_;
   bool exporting_ = false;  // at most one export may exist at a time
   bool retired_ = false;
 };

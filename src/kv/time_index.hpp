@@ -10,7 +10,7 @@
 
 #include "base/bytes.hpp"
 #include "base/ids.hpp"
-#include "kv/idempotency_table.hpp"
+#include "kv/log_time.hpp"
 
 namespace vesper::kv {
 

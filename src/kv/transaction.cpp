@@ -33,6 +33,23 @@ VersionFields next_fields(const Version* present, std::uint64_t revision, std::u
   return fields;
 }
 
+// Gives a version the lease or the deadline that the put asks for.
+void tie(const Put& put, LogTime now, VersionFields& fields) {
+  fields.lease = put.lease;
+  if (put.ttl.ns != 0) fields.deadline = later(now, put.ttl);
+}
+// Gives it those of the version before. Null: the key does not exist.
+void tie_as(const Version* present, VersionFields& fields) {
+  if (present == nullptr) return;
+  fields.lease = present->lease();
+  fields.deadline = present->deadline();
+}
+
+bool is_lease_active(const Put& put, const ExecutionContext& context) {
+  return put.lease == 0 ||
+         (context.leases != nullptr && context.leases->find_active(put.lease) != nullptr);
+}
+
 PutResult result_of(const Version& version) {
   return {version.revision(), version.create_revision(), version.version(), {}, {}};
 }
@@ -62,6 +79,7 @@ bool holds(const Compare& compare, const Version* version) {
       return compare_with<std::uint64_t>(version != nullptr ? 1 : 0, compare.op, compare.number);
     case Compare::Target::value:
       return version != nullptr && compare_with(version->value(), compare.op, compare.value.view());
+    case Compare::Target::lock: break;  // Draft::holds_in_range()
   }
   VESPER_UNREACHABLE();
 }
@@ -91,8 +109,8 @@ std::string_view key_of(const Operation& operation) {
 // visible to later operations.
 class Draft {
  public:
-  Draft(const Keyspace& keyspace, const ExecutionLimits& limits)
-      : keyspace_(keyspace), limits_(limits), revision_(keyspace.revision() + 1) {}
+  Draft(const Keyspace& keyspace, const ExecutionContext& context)
+      : keyspace_(keyspace), context_(context), revision_(keyspace.revision() + 1) {}
 
   const Failure& failure() const { return failure_; }
   // Where it failed, outermost step first.
@@ -214,7 +232,8 @@ class Draft {
   // reply_ is the reply_size() of the whole reply so far.
   bool add_to_reply(std::size_t size) {
     reply_ += size;
-    return reply_ <= limits_.reply || fail({.kind = Kind::reply_too_large, .limit = limits_.reply});
+    return reply_ <= context_.max_reply ||
+           fail({.kind = Kind::reply_too_large, .limit = context_.max_reply});
   }
   static WriteResult::Step step(const Plan& plan, std::size_t i) {
     return {plan.succeeded ? Branch::then : Branch::otherwise, static_cast<std::uint32_t>(i)};
@@ -239,6 +258,9 @@ class Draft {
 
   // Nothing: too many keys.
   std::optional<bool> holds_in_range(const Compare& compare) {
+    if (compare.target == Compare::Target::lock)
+      return context_.locks != nullptr &&
+             context_.locks->is_held(compare.range.start, compare.number);
     if (compare.range.is_single_key()) return holds(compare, keyspace_.find(compare.range.start));
     RangeQuery query;
     query.range = compare.range;
@@ -306,7 +328,7 @@ class Draft {
 
   // ---- operations
 
-  bool may_grow() { return !limits_.quota_exceeded || fail({.kind = Kind::quota_exceeded}); }
+  bool may_grow() { return !context_.quota_exceeded || fail({.kind = Kind::quota_exceeded}); }
 
   VersionFields next_fields(const Version* present) const {
     return kv::next_fields(present, revision_, next_place());
@@ -314,7 +336,7 @@ class Draft {
   // The same for an operation that leaves the key's lease as it is.
   VersionFields next_fields_with_lease(const Version* present) const {
     VersionFields fields = next_fields(present);
-    fields.lease = present == nullptr ? 0 : present->lease();
+    tie_as(present, fields);
     return fields;
   }
 
@@ -328,11 +350,13 @@ class Draft {
 
   bool run(const Put& put, OperationResult& result) {
     if (!may_grow()) return false;
+    if (!is_lease_active(put, context_)) return fail({.kind = Kind::lease_not_found});
     const Version* present = find(put.key.view());
     if (put.keep_value && present == nullptr) return fail({.kind = Kind::key_not_found});
     VersionFields fields = next_fields(present);
     fields.json = put.keep_value ? present->json() : put.json;
-    fields.lease = put.keep_lease && present != nullptr ? present->lease() : put.lease;
+    if (put.keep_lease) tie_as(present, fields);
+    else tie(put, context_.now, fields);
     VersionRef version = put.keep_value ? present->with_fields(fields)
                                         : Version::make(put.key.view(), put.value, fields);
     PutResult done = result_of(*version);
@@ -364,10 +388,10 @@ class Draft {
     if (!past) query.revision = keyspace_.revision();
     RangeReader reader(query, RangeReader::Count::whole_range, kVisits);
     const Overlay* overlay = past || overlay_.empty() ? nullptr : &overlay_;
-    const std::size_t room = limits_.reply - reply_;
+    const std::size_t room = context_.max_reply - reply_;
     if (!reader.run(keyspace_, overlay, visits_, room)) {
       if (reader.bytes() < room) return too_many(query.range);
-      return fail({.kind = Kind::reply_too_large, .limit = limits_.reply});
+      return fail({.kind = Kind::reply_too_large, .limit = context_.max_reply});
     }
     result = reader.take();
     return true;
@@ -453,7 +477,7 @@ class Draft {
   }
 
   const Keyspace& keyspace_;
-  const ExecutionLimits limits_;
+  const ExecutionContext context_;
   const std::uint64_t revision_;  // of what is written
   std::vector<VersionRef> written_;
   // What was written, for operations that read keys or delete ranges. Without any of them, no
@@ -504,30 +528,15 @@ bool parse_integer(std::string_view text, std::int64_t& value) {
   return error == std::errc() && end == text.data() + text.size();
 }
 
-bool is_read_only(const Operation& operation) {
-  return std::visit(Overloaded{
-                        [](const Get&) { return true; },
-                        [](const GetRange&) { return true; },
-                        [](const Nested& nested) { return is_read_only(*nested.transaction); },
-                        [](const auto&) { return false; },
-                    },
-                    operation);
-}
-
-bool is_read_only(const Transaction& transaction) {
-  const auto reads = [](const Operation& operation) { return is_read_only(operation); };
-  return std::all_of(transaction.then.begin(), transaction.then.end(), reads) &&
-         std::all_of(transaction.otherwise.begin(), transaction.otherwise.end(), reads);
-}
-
 // The most frequent write by far is a put without any extra. It needs no draft.
 std::optional<WriteResult> put_directly(Keyspace& keyspace, const Put& put,
-                                        const ExecutionLimits& limits, const Version* present) {
-  if (put.keep_value || put.keep_lease || put.prev == Prev::include || limits.quota_exceeded)
+                                        const ExecutionContext& context, const Version* present) {
+  if (put.keep_value || put.keep_lease || put.prev == Prev::include || context.quota_exceeded ||
+      !is_lease_active(put, context))
     return std::nullopt;
   VersionFields fields = next_fields(present, keyspace.revision() + 1, 1);
   fields.json = put.json;
-  fields.lease = put.lease;
+  tie(put, context.now, fields);
   VersionRef version = Version::make(put.key.view(), put.value, fields);
   WriteResult result;
   result.revision = fields.revision;
@@ -537,7 +546,7 @@ std::optional<WriteResult> put_directly(Keyspace& keyspace, const Put& put,
 }
 
 WriteResult execute(Keyspace& keyspace, const Conditions& conditions, const Operation& operation,
-                    const ExecutionLimits& limits) {
+                    const ExecutionContext& context) {
   const auto* put = std::get_if<Put>(&operation);
   const auto* remove = std::get_if<Delete>(&operation);
   const Version* present = nullptr;
@@ -554,8 +563,8 @@ WriteResult execute(Keyspace& keyspace, const Conditions& conditions, const Oper
     return failed;
   }
   if (put != nullptr)
-    if (auto done = put_directly(keyspace, *put, limits, present)) return std::move(*done);
-  Draft draft(keyspace, limits);
+    if (auto done = put_directly(keyspace, *put, context, present)) return std::move(*done);
+  Draft draft(keyspace, context);
   OperationResult done;
   if (!draft.run(operation, done)) return refuse(keyspace, draft);
   WriteResult result;
@@ -565,16 +574,17 @@ WriteResult execute(Keyspace& keyspace, const Conditions& conditions, const Oper
 }
 
 WriteResult execute(Keyspace& keyspace, const Transaction& transaction,
-                    const ExecutionLimits& limits) {
-  Draft draft(keyspace, limits);
+                    const ExecutionContext& context) {
+  Draft draft(keyspace, context);
   WriteResult result = evaluate(keyspace, draft, transaction);
   commit(keyspace, draft, result);
   return result;
 }
 
-WriteResult read(const Keyspace& keyspace, const Transaction& transaction) {
+WriteResult read(const Keyspace& keyspace, const Transaction& transaction,
+                 const ExecutionContext& context) {
   VESPER_ASSERT(is_read_only(transaction));
-  Draft draft(keyspace, ExecutionLimits{});
+  Draft draft(keyspace, context);
   return evaluate(keyspace, draft, transaction);
 }
 

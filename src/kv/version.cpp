@@ -17,12 +17,15 @@ constexpr std::size_t kSlack = 256;
 // arrives.
 Id128 digest_of(Id128 content, Id128 large, std::size_t key_size, std::size_t value_size,
                 const VersionFields& fields) {
-  char fixed[10 * 8];
+  char fixed[12 * 8];
   std::size_t at = 0;
   for (const std::uint64_t word :
        {content.high, content.low, large.high, large.low, fields.revision, fields.create_revision,
-        fields.version, fields.lease, std::uint64_t{fields.place} << 32 | key_size,
-        std::uint64_t{value_size} * 4 + (fields.tombstone ? 2u : 0u) + (fields.json ? 1u : 0u)})
+        fields.version, fields.lease, static_cast<std::uint64_t>(fields.deadline.value),
+        std::uint64_t{fields.place} << 32 | key_size,
+        std::uint64_t{value_size} << 3 | (fields.expired ? 4u : 0u) | (fields.tombstone ? 2u : 0u) |
+            (fields.json ? 1u : 0u),
+        std::uint64_t{static_cast<std::uint8_t>(fields.space)}})
     for (std::size_t i = 0; i < 8; ++i) fixed[at++] = static_cast<char>(word >> (8 * i));
   return checksum128({fixed, at}, kVersionSeed);
 }
@@ -42,10 +45,10 @@ const Version::External* Version::external() const {
                                                         external_at(head_size(), key_size_)));
 }
 
-std::uint64_t Version::lease() const {
-  std::uint64_t lease = 0;
-  if ((flags_ & kLeased) != 0) std::memcpy(&lease, this + 1, sizeof(lease));
-  return lease;
+std::uint64_t Version::tie() const {
+  std::uint64_t tie = 0;
+  std::memcpy(&tie, this + 1, sizeof(tie));
+  return tie;
 }
 
 VersionRef Version::build(std::string_view key, std::string_view value, const SharedBytes* shared,
@@ -54,8 +57,11 @@ VersionRef Version::build(std::string_view key, std::string_view value, const Sh
   VESPER_ASSERT(key.size() <= UINT16_MAX);
   VESPER_ASSERT(value.size() <= UINT32_MAX);
   VESPER_ASSERT(!fields.tombstone || value.empty());
+  VESPER_ASSERT(fields.lease == 0 || fields.deadline.value == 0);
   const bool external = value.size() > kInline;
-  const std::size_t head = sizeof(Version) + (fields.lease != 0 ? sizeof(fields.lease) : 0);
+  const std::uint64_t tie =
+      fields.lease != 0 ? fields.lease : static_cast<std::uint64_t>(fields.deadline.value);
+  const std::size_t head = sizeof(Version) + (tie != 0 ? sizeof(tie) : 0);
   const std::size_t value_at = external ? external_at(head, key.size()) : head + key.size();
   Version* version =
       allocate(value_at - sizeof(Version) + (external ? sizeof(External) : value.size()));
@@ -65,11 +71,13 @@ VersionRef Version::build(std::string_view key, std::string_view value, const Sh
   version->place_ = fields.place;
   version->value_size_ = static_cast<std::uint32_t>(value.size());
   version->key_size_ = static_cast<std::uint16_t>(key.size());
-  version->flags_ =
-      static_cast<std::uint8_t>((fields.json ? kJson : 0) | (fields.tombstone ? kTombstone : 0) |
-                                (external ? kExternal : 0) | (fields.lease != 0 ? kLeased : 0));
+  version->flags_ = static_cast<std::uint8_t>(
+      (fields.json ? kJson : 0) | (fields.tombstone ? kTombstone : 0) | (external ? kExternal : 0) |
+      (fields.lease != 0 ? kLeased : 0) | (fields.deadline.value != 0 ? kExpires : 0) |
+      (fields.expired ? kExpired : 0));
+  version->space_ = fields.space;
   char* raw = reinterpret_cast<char*>(version);
-  if (fields.lease != 0) std::memcpy(raw + sizeof(Version), &fields.lease, sizeof(fields.lease));
+  if (tie != 0) std::memcpy(raw + sizeof(Version), &tie, sizeof(tie));
   std::memcpy(raw + head, key.data(), key.size());
   if (external) {
     const bool may_share =

@@ -9,10 +9,18 @@
 
 #include "base/bytes.hpp"
 #include "base/ids.hpp"
+#include "kv/log_time.hpp"
 
 namespace vesper::kv {
 
 class VersionRef;
+
+// What a version belongs to. Each space has its own names: a key, a lock and an election may be
+// called alike. The values are those of the byte form. In a lock's or an election's version, the
+// key is its name, the value that of the election, and the create revision the holder's token; a
+// tombstone says that no one holds it.
+enum class Space : std::uint8_t { keys = 0, locks = 1, elections = 2 };
+inline constexpr std::size_t kSpaces = 3;
 
 // Everything about a version except its key and value.
 struct VersionFields {
@@ -20,11 +28,15 @@ struct VersionFields {
   std::uint64_t create_revision = 0;  // of the write that created the key; 0 in a tombstone
   // Writes since the key was created, including that one; at least 1. 0 in a tombstone.
   std::uint64_t version = 0;
-  std::uint64_t lease = 0;  // 0: none
+  // At most one of these is set. Never in a tombstone, or in the spaces of locks and elections.
+  std::uint64_t lease = 0;  // the lease whose end deletes the key; 0: none
+  LogTime deadline{};       // the key expires at this instant; 0: never
   // Counts the events of one revision, from 1: the place of this one in its transaction.
   std::uint32_t place = 1;
   bool json = false;       // the value is a JSON text, not a string of bytes
   bool tombstone = false;  // the key was deleted; there is no value
+  bool expired = false;    // a tombstone: a deadline deleted the key, no client did
+  Space space = Space::keys;
 };
 
 class Version {
@@ -54,12 +66,20 @@ class Version {
   std::uint64_t revision() const { return revision_; }
   std::uint64_t create_revision() const { return create_revision_; }
   std::uint64_t version() const { return version_; }
-  std::uint64_t lease() const;
+  std::uint64_t lease() const { return (flags_ & kLeased) != 0 ? tie() : 0; }
+  LogTime deadline() const {
+    return LogTime{(flags_ & kExpires) != 0 ? static_cast<std::int64_t>(tie()) : 0};
+  }
+  // Has a lease or a deadline.
+  bool is_temporary() const { return (flags_ & (kLeased | kExpires)) != 0; }
   std::uint32_t place() const { return place_; }
   bool json() const { return (flags_ & kJson) != 0; }
   bool is_tombstone() const { return (flags_ & kTombstone) != 0; }
+  bool is_expired() const { return (flags_ & kExpired) != 0; }
+  Space space() const { return space_; }
   VersionFields fields() const {
-    return {revision_, create_revision_, version_, lease(), place_, json(), is_tombstone()};
+    return {revision_, create_revision_, version_,       lease(),      deadline(),
+            place_,    json(),           is_tombstone(), is_expired(), space_};
   }
 
   // A keyed checksum over key, value and all fields. The store's digest is the sum over its
@@ -78,7 +98,8 @@ class Version {
 
  private:
   friend class VersionRef;
-  static constexpr std::uint8_t kJson = 1, kTombstone = 2, kExternal = 4, kLeased = 8;
+  static constexpr std::uint8_t kJson = 1, kTombstone = 2, kExternal = 4, kLeased = 8,
+                                kExpires = 16, kExpired = 32;
 
   Version() = default;
   ~Version() = default;
@@ -88,10 +109,12 @@ class Version {
   void destroy();
 
   bool is_external() const { return (flags_ & kExternal) != 0; }
-  // After the fields come the lease, if there is one, the key, and the value or an External.
+  // After the fields come the lease or the deadline, if there is one, the key, and the value or an
+  // External.
   std::size_t head_size() const {
-    return sizeof(Version) + ((flags_ & kLeased) != 0 ? sizeof(std::uint64_t) : 0);
+    return sizeof(Version) + (is_temporary() ? sizeof(std::uint64_t) : 0);
   }
+  std::uint64_t tie() const;  // the lease or the deadline; requires is_temporary()
   const char* data() const { return reinterpret_cast<const char*>(this) + head_size(); }
   // What is stored after the key, at the next aligned position, in place of a large value.
   struct External {
@@ -109,6 +132,7 @@ class Version {
   std::uint32_t place_ = 0;
   std::uint16_t key_size_ = 0;
   std::uint8_t flags_ = 0;
+  Space space_ = Space::keys;
 };
 
 // An owning reference to a Version, or null.

@@ -1,7 +1,8 @@
 // The byte form of a version, in snapshots and in kept results. Little-endian:
 //
-//   u16 length, key   u8 flags (1 json, 2 tombstone)   u64 revision   u64 create_revision
-//   u64 version   u64 lease   u32 place   u32 length, value
+//   u16 length, key   u8 flags (1 json, 2 tombstone, 4 expired, 8 lease, 16 deadline)   u8 space
+//   u64 revision   u64 create_revision   u64 version   [u64 lease]   [i64 deadline]   u32 place
+//   u32 length, value
 #pragma once
 
 #include "base/bytes.hpp"

@@ -1,7 +1,7 @@
 // The byte form of a decided result. Little-endian:
 //
-//   u8 form = 1   u8 kind   u64 revision   u64 current_revision   u16 count, path steps
-//   done: result
+//   u8 form = 2   u8 kind   u64 revision   i64 time   u64 current_revision   u64 limit
+//   u16 count, path steps   done: result
 //
 //   path step: u8 branch   u32 at
 //   result: u8 type, then
@@ -12,6 +12,8 @@
 //                    string (resume)
 //     5 transaction  u8 succeeded   u32 count, results
 //     6 compaction   u64 oldest revision
+//     7 lease        u64 lease   i64 ttl   u64 deleted
+//     8 lock         u8 state   u64 place   u64 token   i64 ttl
 //   [x]: u8 present, then x. The versions are those of version_codec.hpp; with content `keys`,
 //   their values are left out.
 #include "kv/write_result.hpp"
@@ -30,10 +32,19 @@ namespace {
 
 using Kind = WriteResult::Kind;
 
-constexpr std::uint8_t kForm = 1;
+constexpr std::uint8_t kForm = 2;
 constexpr std::size_t kPerItem = 64;  // see reply_size()
 
-enum class Type : std::uint8_t { put = 1, remove, get, range, transaction, compaction };
+enum class Type : std::uint8_t {
+  put = 1,
+  remove,
+  get,
+  range,
+  transaction,
+  compaction,
+  lease,
+  lock
+};
 
 // ---- writing
 
@@ -100,6 +111,19 @@ void write(ByteWriter& w, const OperationResult& result) {
                    write_type(w, Type::compaction);
                    w.u64(compact.oldest_revision);
                  },
+                 [&](const LeaseResult& lease) {
+                   write_type(w, Type::lease);
+                   w.u64(lease.lease);
+                   w.i64(lease.ttl.ns);
+                   w.u64(lease.deleted);
+                 },
+                 [&](const LockResult& lock) {
+                   write_type(w, Type::lock);
+                   w.u8(static_cast<std::uint8_t>(lock.state));
+                   w.u64(lock.place);
+                   w.u64(lock.token);
+                   w.i64(lock.ttl.ns);
+                 },
              },
              static_cast<const OperationResult::variant&>(result));
 }
@@ -163,6 +187,29 @@ OperationResult read_range(ByteReader& r) {
   return range;
 }
 
+OperationResult read_lease(ByteReader& r) {
+  LeaseResult lease;
+  lease.lease = r.u64();
+  lease.ttl = Duration{r.i64()};
+  lease.deleted = r.u64();
+  if (lease.ttl.ns < 0) r.fail();
+  return lease;
+}
+
+OperationResult read_lock(ByteReader& r) {
+  LockResult lock;
+  const std::uint8_t state = r.u8();
+  if (state < static_cast<std::uint8_t>(LockResult::State::granted) ||
+      state > static_cast<std::uint8_t>(LockResult::State::done))
+    r.fail();
+  lock.state = static_cast<LockResult::State>(state);
+  lock.place = r.u64();
+  lock.token = r.u64();
+  lock.ttl = Duration{r.i64()};
+  if (lock.ttl.ns < 0) r.fail();
+  return lock;
+}
+
 OperationResult read_result(ByteReader& r, std::size_t depth) {
   switch (static_cast<Type>(r.u8())) {
     case Type::put: {
@@ -186,6 +233,8 @@ OperationResult read_result(ByteReader& r, std::size_t depth) {
     case Type::range: return read_range(r);
     case Type::transaction: return read_transaction(r, depth);
     case Type::compaction: return CompactResult{r.u64()};
+    case Type::lease: return read_lease(r);
+    case Type::lock: return read_lock(r);
   }
   r.fail();
   return GetResult{};
@@ -198,7 +247,7 @@ std::size_t size_of(const VersionRef& version) {
 }  // namespace
 
 bool is_decided(const WriteResult& result) {
-  return result.kind <= Kind::out_of_range;
+  return result.kind <= Kind::fenced;
 }
 
 std::size_t reply_size(const OperationResult& result) {
@@ -228,7 +277,7 @@ std::size_t reply_size(const OperationResult& result) {
                             size += reply_size(one);
                           return size;
                         },
-                        [](const CompactResult&) { return std::size_t{0}; },
+                        [](const auto&) { return std::size_t{0}; },
                     },
                     static_cast<const OperationResult::variant&>(result));
 }
@@ -240,7 +289,9 @@ std::string encode_result(const WriteResult& result) {
   w.u8(kForm);
   w.u8(static_cast<std::uint8_t>(result.kind));
   w.u64(result.revision);
+  w.i64(result.time.value);
   w.u64(result.current_revision);
+  w.u64(result.limit);
   w.u16(static_cast<std::uint16_t>(result.path.size()));
   for (const WriteResult::Step& step : result.path) {
     w.u8(static_cast<std::uint8_t>(step.branch));
@@ -256,7 +307,9 @@ Result<WriteResult> decode_result(std::string_view bytes) {
   const std::uint8_t form = r.u8();
   result.kind = static_cast<Kind>(r.u8());
   result.revision = r.u64();
+  result.time = LogTime{r.i64()};
   result.current_revision = r.u64();
+  result.limit = r.u64();
   const std::size_t steps = r.u16();
   if (steps > kMaxDepth) r.fail();
   for (std::size_t i = 0; i < steps && r.ok(); ++i) {
@@ -269,7 +322,8 @@ Result<WriteResult> decode_result(std::string_view bytes) {
   if (r.ok() && (result.kind < Kind::done || !is_decided(result)))
     return Error{fmt::format("result: kind {} is unknown to this build",
                              static_cast<unsigned>(result.kind))};
-  if (result.revision == 0 || result.current_revision > result.revision) r.fail();
+  if (result.revision == 0 || result.current_revision > result.revision || result.time.value < 0)
+    r.fail();
   if (result.is_done()) result.result = read_result(r, kMaxDepth);
   if (!r.ok() || !r.at_end())
     return Error{fmt::format("result: malformed in {} bytes", bytes.size())};

@@ -40,6 +40,25 @@ struct RangeResult {
   std::string resume;  // if `more`: the new `start` of the range (its new `end` if descending)
 };
 
+// Of the commands about leases only.
+struct LeaseResult {
+  std::uint64_t lease = 0;
+  Duration ttl;               // granted and renewed: what is left; ended: 0
+  std::uint64_t deleted = 0;  // ended: its keys that were deleted at once; see kMaxExpired
+};
+
+// Of the commands about locks and elections only.
+struct LockResult {
+  // The values are those of the byte form. `queued`: the lock is held, and the place waits for it;
+  // not an answer for a client yet.
+  enum class State : std::uint8_t { granted = 1, queued, renewed, released, not_held, done };
+  State state = State::done;
+  std::uint64_t place = 0;  // granted and queued
+  std::uint64_t claim = 0;  // queued: see LockWaiter. Not in the byte form
+  std::uint64_t token = 0;  // granted and renewed
+  Duration ttl;             // granted and renewed
+};
+
 struct OperationResult;
 
 struct TransactionResult {
@@ -53,7 +72,7 @@ struct CompactResult {
 };
 
 struct OperationResult : std::variant<PutResult, DeleteResult, GetResult, RangeResult,
-                                      TransactionResult, CompactResult> {
+                                      TransactionResult, CompactResult, LeaseResult, LockResult> {
   using variant::variant;
 };
 
@@ -65,6 +84,10 @@ struct WriteResult {
     precondition_failed = 2,  // If-Match or If-None-Match
     not_an_integer = 3,       // increment, min, max of another value
     out_of_range = 4,         // the sum exceeds 64 bits
+    lease_not_found = 5,      // no such lease, or it is over
+    lock_busy = 6,            // another one holds the lock
+    lock_lost = 7,            // the token is not that of the present holder
+    fenced = 8,               // the write's fence does not hold
     // The idempotency table does not keep the following, because nothing was decided: the same
     // request may succeed later.
     key_reused = 16,  // its idempotency key belongs to another request
@@ -77,6 +100,7 @@ struct WriteResult {
     conflicting_operations = 23,  // a key is written twice, or written and deleted
     key_not_found = 24,           // keep_value of an absent key
     quota_exceeded = 25,          // the store is full, and the write would make it grow
+    table_limit = 26,             // as many leases, locks or waiters exist as are allowed
   };
   // The place of an operation in a transaction: which branch, and which operation of it. The path
   // to a nested operation has one step for each level.
@@ -90,10 +114,12 @@ struct WriteResult {
   bool replayed = false;  // the result of an earlier command with this idempotency key
   // The store's revision after the write. If the write changed the store, its own revision.
   std::uint64_t revision = 0;
+  LogTime time;  // the stamp of the command; a replay has that of the first one
   // precondition_failed: the key's revision; 0 if it is absent.
   std::uint64_t current_revision = 0;
-  // value_too_large, reply_too_large, range_too_large, table_full: the limit. compacted: the oldest
-  // readable revision. Else 0.
+  // value_too_large, reply_too_large, range_too_large, table_full, table_limit: the limit.
+  // compacted: the oldest readable revision. lock_busy, lock_lost, fenced: the token of the present
+  // holder, 0 if there is none. Else 0.
   std::uint64_t limit = 0;
   std::uint64_t count = 0;  // range_too_large: the keys that the range has, if known; else 0
   std::vector<Step> path;   // which operation failed; empty: the only one

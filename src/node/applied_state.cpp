@@ -25,7 +25,7 @@ Result<std::optional<kv::WriteResult>> AppliedState::apply(const raft::Entry& en
   bytes_ += last_bytes_;
   raft::apply_configuration(entry, configuration_);
   if (entry.type != raft::EntryType::command) return std::optional<kv::WriteResult>();
-  auto result = store_->apply(entry.payload(), kv::LogTime{entry.time.value});
+  auto result = store_->apply(entry.payload(), kv::LogTime{entry.time.value}, entry.index.value);
   if (!result)
     return Error{fmt::format(
         "cannot apply entry {}: {}; a newer version of Vesper wrote it, so run that version",

@@ -3,6 +3,7 @@
 // same entry.
 #pragma once
 
+#include <algorithm>
 #include <cstdint>
 #include <optional>
 #include <string>
@@ -44,6 +45,8 @@ class Housekeeping {
   QuotaState quota(const kv::Store& store) const;
   // The log line for an operator when the state of the quota has changed since the last call.
   std::optional<std::string> quota_alarm(const kv::Store& store);
+  // When to look at time and revisions next.
+  Instant deadline() const { return std::max(look_at_, repeat_at_); }
   // This node does not lead: whatever it proposed may be lost.
   void forget() { repeat_at_ = {}; }
 

@@ -14,6 +14,7 @@
 namespace vesper::node {
 namespace {
 
+constexpr Duration kHouseRetry = milliseconds(100);        // if nothing could be proposed
 constexpr Duration kShutdownPatience = milliseconds(400);  // for writes that may be in some log
 
 // Usually there is nothing to append.
@@ -41,6 +42,7 @@ Node::Node(raft::Config config, raft::BootId boot, NodeLimits limits, RecoveredN
       // K4: boot ids differ, so two processes of this server never use the same read id.
       reads_(boot_.value << 32),
       range_reads_(limits_.range_first_visits, limits_.range_visits_per_turn),
+      lock_waits_(boot_.value),
       housekeeping_(limits_.history),
       self_check_(raft_.config().self) {
   VESPER_ASSERT(limits_.entries_per_turn > 0);
@@ -50,6 +52,7 @@ Node::Node(raft::Config config, raft::BootId boot, NodeLimits limits, RecoveredN
   VESPER_ASSERT(limits_.snapshot_chunk_bytes <= raft::kMaxChunk);
   VESPER_ASSERT(limits_.range_first_visits > 0);
   VESPER_ASSERT(limits_.range_visits_per_turn > 0);
+  watches_.set_store(state_.store().keyspace());
 }
 
 // Replay takes no snapshot, because its disk jobs could not complete before the first turn.
@@ -74,11 +77,15 @@ Result<Instant> Node::turn(Instant now) {
   run_range_reads();
   check_state();
   keep_house();
+  run_lock_waits();
+  watches_.join(reads_);
   // Applying entries may decide some writes and release others. The loop sends the released ones in
   // the same turn.
+  resume_polls();
   do {
     ask_for_transfers();
     send_writes();
+    expire_due();  // after the writes: a renewal of the same turn wins
     ask_for_reads();
     step(raft::EndOfTurn{state_.index()});
     for (const raft::Envelope& envelope : output_.send_now) send(envelope);
@@ -94,8 +101,10 @@ Result<Instant> Node::turn(Instant now) {
     output_.clear();
     watch_leadership();
     if (auto done = apply_committed(may_apply); !done) return std::move(done).error();
+    resume_polls();
     answer_reads(reads);
   } while (wants_another_round());
+  run_watches();
   wal_.flush(now_);
   return next_deadline();
 }
@@ -150,6 +159,10 @@ void Node::on(const HandOver&) {
 
 void Node::on(const Shutdown&) {
   if (stopping_) return;
+  // Withdraws the waiters of locks while writes can still be proposed.
+  for (const Ticket& ticket : lock_waits_.clear(now_)) end_write(ticket, Refusal::outcome_unknown);
+  run_lock_waits();
+  send_writes();
   stopping_ = true;
   wal_.finish();
   snapshotter_.shut_down();
@@ -159,11 +172,12 @@ void Node::on(const Shutdown&) {
   // Unsent writes and waiting requests are refused.
   const std::vector<Ticket> waiting = queues_.clear();
   on_reads_ended();
-  for (const Ticket& ticket : waiting) clients_.reply(ticket, Refusal::shutting_down);
+  for (const Ticket& ticket : waiting) refuse_waiting(ticket, Refusal::shutting_down);
   for (const auto& expired : writes_.give_up_unsent())
     end_write(expired.ticket, Refusal::shutting_down);
   for (const Ticket& ticket : transfers_.clear()) clients_.reply(ticket, Refusal::shutting_down);
   for (const Ticket& ticket : range_reads_.clear()) clients_.reply(ticket, Refusal::shutting_down);
+  for (const Ticket& ticket : polls_.clear()) clients_.reply(ticket, Refusal::shutting_down);
 }
 
 void Node::on_message(const FromPeer& from, raft::Message&& message) {
@@ -269,10 +283,13 @@ void Node::leave_service() {
   snapshotter_.stop_taking();
   const std::vector<Ticket> waiting = queues_.clear();
   on_reads_ended();
-  for (const Ticket& ticket : waiting) clients_.reply(ticket, Refusal::diverged);
+  for (const Ticket& ticket : waiting) refuse_waiting(ticket, Refusal::diverged);
   for (const Ticket& ticket : range_reads_.clear()) clients_.reply(ticket, Refusal::diverged);
+  for (const Ticket& ticket : polls_.clear()) clients_.reply(ticket, Refusal::diverged);
   for (const auto& unsent : writes_.give_up_unsent()) end_write(unsent.ticket, Refusal::diverged);
+  for (const Ticket& ticket : lock_waits_.clear(now_)) end_write(ticket, Refusal::outcome_unknown);
   transfers_.hand_over(now_);
+  watches_.set_diverged();
 }
 
 void Node::watch_leadership() {
@@ -308,16 +325,24 @@ Result<void> Node::apply(const raft::Entry& entry) {
                                    entry.term.value, again));
   }
   ++counters_.entries_applied;
+  std::uint64_t event = state_.store().keyspace().end_of_events();
   auto result = state_.apply(entry);
   if (!result) return result.error();
+  if (range_waits_.size() > 0)
+    for (const auto& keyspace = state_.store().keyspace(); event < keyspace.end_of_events();
+         ++event)
+      range_waits_.tell(*keyspace.event(event));
   if (state_.index() == self_check_.awaited()) report_digest();
+  answer_lock_waits();
   if (!result->has_value() || entry.origin.server != raft_.config().self ||
       entry.origin.boot != boot_)
     return {};
-  if (const auto ticket = writes_.applied(entry.origin.sequence)) {
+  const auto ticket = writes_.applied(entry.origin.sequence);
+  if (ticket) {
     counters_.count_result(**result);
-    if (out_of_service_) end_write(*ticket, Refusal::outcome_unknown);
-    else end_write(*ticket, std::move(**result));
+    end_applied(*ticket, std::move(**result));
+  } else {
+    abandon_lock(entry, **result);
   }
   stream_.on_applied(entry.term, entry.origin.sequence, now_);
   return {};
@@ -357,8 +382,14 @@ void Node::install_received() {
   if (!output_.install) return;
   const auto snapshot = std::exchange(output_.install, std::nullopt);
   snapshotter_.stop_taking();
-  snapshotter_.retire(state_.install(*snapshot, snapshotter_.take_received(*snapshot)));
+  const std::uint64_t replaced_revision = state_.store().revision();
+  auto replaced = state_.install(*snapshot, snapshotter_.take_received(*snapshot));
+  watches_.set_store(state_.store().keyspace(), replaced_revision);
+  polls_.on_install(replaced_revision);
+  snapshotter_.retire(std::move(replaced));
   ++counters_.snapshots_installed;
+  for (LockWaits::Answer& answer : lock_waits_.compare(state_.store(), log_time(), now_))
+    end_write(answer.ticket, std::move(answer.reply));
   for (const PendingWrites::Expired& hidden : writes_.hide(snapshot->last_term))
     end_unknown(hidden);
 }
@@ -377,6 +408,19 @@ Result<void> Node::on_snapshot_job(const storage::JobDone& done) {
 
 // ---- the end of a turn --------------------------------------------------------------------
 
+// This node may be behind if it has heard from no leader, or as a leader from no quorum, within the
+// longest election timeout.
+Instant Node::stale_at() const {
+  return raft_.leader_heard().at + raft_.config().election_timeout * 2;
+}
+
+void Node::run_watches() {
+  const bool wanted = !watches_.is_idle() || !polls_.is_idle() || !lock_waits_.empty();
+  if (std::exchange(commits_wanted_, wanted) != wanted) step(raft::CommitsWanted{wanted});
+  watches_.set_stale(now_ >= stale_at());
+  watches_.end_turn(state_.index(), clients_, now_);
+}
+
 // True if this round released something that can be sent in the same turn.
 bool Node::wants_another_round() const {
   if (!raft_.leader() || stopping_) return false;
@@ -390,12 +434,25 @@ Instant Node::next_deadline() const {
   if (snapshotter_.is_busy() || !range_reads_.is_idle() || state_.index() < raft_.commit_index())
     return now_;
   const auto leader = raft_.leader();
-  const Instant next =
+  Instant next =
       std::min({output_.deadline, wal_.deadline(), writes_.next_expiry(), queues_.next_expiry(),
-                reads_.deadline(), transfers_.deadline(leader, raft_.config().self)});
+                reads_.deadline(), transfers_.deadline(leader, raft_.config().self),
+                stopping_ ? kNever : lock_waits_.deadline(), house_deadline()});
+  if (!polls_.is_idle()) next = std::min(next, polls_.deadline(now_));
+  if (!watches_.is_idle()) {
+    next = std::min(next, watches_.deadline(now_));
+    if (stale_at() > now_) next = std::min(next, stale_at());
+  }
   const bool forwarding = leader.has_value() && !raft_.is_leader() && !stopping_ &&
                           raft_.write_block() == raft::WriteBlock::none;
   return forwarding ? std::min(next, stream_.deadline(raft_.current_term())) : next;
+}
+
+// When a leader has to look for something to propose by itself.
+Instant Node::house_deadline() const {
+  if (!raft_.is_leader() || out_of_service_ || stopping_) return kNever;
+  return std::min(std::max(housekeeping_.deadline(), now_ + kHouseRetry),
+                  expiry_.deadline(state_.store(), log_time(), now_));
 }
 
 bool Node::drained() const {

@@ -11,10 +11,13 @@
 
 #include "node/applied_state.hpp"
 #include "node/client_queues.hpp"
+#include "node/expiry.hpp"
 #include "node/forward_stream.hpp"
 #include "node/forwarding.hpp"
 #include "node/held_envelopes.hpp"
 #include "node/housekeeping.hpp"
+#include "node/lock_waits.hpp"
+#include "node/long_polls.hpp"
 #include "node/ports.hpp"
 #include "node/range_reads.hpp"
 #include "node/read_batcher.hpp"
@@ -23,6 +26,7 @@
 #include "node/snapshotter.hpp"
 #include "node/status.hpp"
 #include "node/transfer_requests.hpp"
+#include "node/watches.hpp"
 #include "raft/raft.hpp"
 #include "storage/wal.hpp"
 
@@ -47,6 +51,8 @@ struct NodeLimits {
   std::size_t range_first_visits = 12'000;
   std::size_t range_visits_per_turn = 4'000;
   HistoryLimits history;
+  std::size_t max_watchers = 10'000;
+  std::size_t max_waiters = 10'000;  // requests that wait for a change or a lock
 };
 
 class Node {
@@ -61,7 +67,7 @@ class Node {
   Result<void> replay();
 
   void post(Input post) { mailbox_.push_back(std::move(post)); }
-  bool has_posts() const { return !mailbox_.empty(); }
+  bool has_posts() const { return !mailbox_.empty() || watches_.has_question(); }
 
   // Drains the mailbox and executes the effects. Returns when to post TimerFired; kNever: no timer
   // is needed. An error is fatal: the storage failed, or the log holds an entry that this build
@@ -78,9 +84,13 @@ class Node {
   std::vector<std::string> take_notes() { return std::exchange(notes_, {}); }
   // Returns and clears the log lines that an operator has to act on.
   std::vector<std::string> take_alarms() { return std::exchange(alarms_, {}); }
+  // For opening watches, between turns.
+  Watches& watches() { return watches_; }
+  const Watches& watches() const { return watches_; }
   const Counters& counters() const { return counters_; }
   const raft::Raft& raft() const { return raft_; }
   const kv::Store& store() const { return state_.store(); }
+  raft::BootId boot() const { return boot_; }
   raft::Index applied_index() const { return state_.index(); }  // of store()
   // Set once a majority is known to have another state.
   const std::optional<Divergence>& divergence() const { return self_check_.divergence(); }
@@ -127,6 +137,8 @@ class Node {
   Result<void> apply(const raft::Entry& entry);
   void watch_leadership();
   void check_state();
+  void run_watches();
+  Instant stale_at() const;
   void report_digest();
   void leave_service();
   void report_disk_space();
@@ -135,23 +147,35 @@ class Node {
   Result<void> on_snapshot_job(const storage::JobDone& done);
   bool wants_another_round() const;
   Instant next_deadline() const;
+  Instant house_deadline() const;
 
   // requests.cpp: requests of clients
+  kv::LogTime log_time() const { return kv::LogTime{raft_.log_time(now_).value}; }
   bool can_propose() const { return raft_.takes_proposals() && !stopping_; }
   ClientQueues::Progress progress() const {
     return {state_.index(), raft_.commit_index(), state_.store().revision()};
   }
   bool admit(const Ticket& ticket, std::size_t bytes);
   void end_write(const Ticket& ticket, ClientReply reply);
+  void end_applied(const Ticket& ticket, kv::WriteResult&& result);
   void end_unknown(const PendingWrites::Expired& write);
+  void refuse_waiting(const Ticket& ticket, Refusal why);
   void advance(std::uint64_t connection);
   void carry_out(ClientWrite&& write);
   void carry_out(ClientRead&& read);
   void on_reads_ended();
+  std::size_t waiters() const { return polls_.size() + lock_waits_.waiting(); }
+  void begin(ClientRead&& read);
+  void resume_polls();
   std::optional<ClientReply> evaluate(ClientRead&& read);
   std::optional<ReadResult> look_up(ClientRead&& read, ReadResult result);
   void run_range_reads();
   void keep_house();
+  void expire_due();
+  void propose_own(const std::string& command);
+  void run_lock_waits();
+  void abandon_lock(const raft::Entry& entry, const kv::WriteResult& result);
+  void answer_lock_waits();
   void ask_for_transfers();
   void send_writes();
   void propose_writes();
@@ -175,17 +199,23 @@ class Node {
   HeldEnvelopes held_;
   Snapshotter snapshotter_;  // reads the store of state_, so it is destroyed first
 
-  ClientQueues queues_;
+  RangeWaits range_waits_;
+  Watches watches_{range_waits_, limits_.max_watchers};  // its streams pin the store of state_
+  LongPolls polls_{range_waits_};
+  ClientQueues queues_;  // its reads have polls
   PendingWrites writes_;
   ForwardStream stream_;
   AcceptedForwards accepted_;
   ReadBatcher reads_;
   RangeReads range_reads_;  // pins the store of state_
   TransferRequests transfers_;
+  LockWaits lock_waits_;
   Housekeeping housekeeping_;
+  Expiry expiry_;
   SelfCheck self_check_;
 
-  bool disk_was_full_ = false;  // as last reported to Raft
+  bool disk_was_full_ = false;   // as last reported to Raft
+  bool commits_wanted_ = false;  // as last told to Raft
   bool stopping_ = false;
   bool out_of_service_ = false;  // this node's state has diverged
   raft::Term seen_term_;         // of the leader seen last

@@ -11,6 +11,7 @@
 
 #include "kv/range_reader.hpp"
 #include "kv/store.hpp"
+#include "node/lock_reads.hpp"
 #include "raft/event.hpp"
 #include "storage/fs.hpp"
 
@@ -133,7 +134,8 @@ struct ReadRange {
 struct ReadTransaction {
   std::shared_ptr<const kv::Transaction> transaction;
 };
-using ReadQuery = std::variant<ReadKey, ReadHistory, ReadRange, ReadTransaction>;
+using ReadQuery = std::variant<ReadKey, ReadHistory, ReadRange, ReadTransaction, ReadLease,
+                               ReadLeases, ReadLock, ReadLocks>;
 
 // The answers to these queries.
 struct KeyFound {
@@ -156,14 +158,18 @@ struct RevisionUnreadable {
   bool future = false;
   std::uint64_t oldest_revision = 0;
 };
-using ReadContent = std::variant<KeyFound, HistoryFound, RangeFound, StreamFound, kv::WriteResult,
-                                 RevisionUnreadable>;
+using ReadContent =
+    std::variant<KeyFound, HistoryFound, RangeFound, StreamFound, kv::WriteResult,
+                 RevisionUnreadable, LeaseFound, LeasesFound, LockFound, LocksFound>;
 
 struct ReadResult {
-  ReadContent content;
+  ReadContent content;         // without meaning if `unchanged`
   std::uint64_t revision = 0;  // of the store, when it was read
+  // The cluster's clock then, as this node knows it: for what is left of a time to live.
+  kv::LogTime log_time;
   ReadLevel level = ReadLevel::linearizable;
   std::optional<Duration> staleness;  // stale only: an upper bound; nothing: no bound is known
+  bool unchanged = false;             // nothing that ClientRead::wait names has changed
 };
 
 // The new leader. It has committed an entry of this term.
@@ -179,6 +185,9 @@ class Clients {
   virtual ~Clients() = default;
   // Called once for each request, unless ClientGone was posted first.
   virtual void reply(const Ticket& ticket, ClientReply reply) = 0;
+  // The watch that answers this request (node/watch_stream.hpp) has more to say. Only those who
+  // open watches need it.
+  virtual void wake(const Ticket&) {}
 };
 
 // Why a peer may not speak to Raft, and what the operator can do about it.
@@ -205,16 +214,32 @@ struct PeerStateHeard {
 struct PeerDisconnected {
   raft::ServerId id;
 };
+// Of a write that asks for a lock (kv::AcquireLock).
+struct LockWait {
+  kv::LockName lock;
+  Instant until;                // when the client gives up waiting for the lock
+  std::string idempotency_key;  // empty: none
+};
 struct ClientWrite {
   Ticket ticket;
-  SharedBytes command;  // kv::encode_put() and the like
-  Instant deadline;
+  SharedBytes command;                        // kv::encode_put() and the like
+  Instant deadline;                           // for the command; LockWait::until is the client's
+  std::shared_ptr<const LockWait> lock_wait;  // null unless the command is a kv::AcquireLock
 };
+// A read that waits until something in a range has changed after a revision.
+struct ChangeWait {
+  kv::KeyRange range;
+  std::optional<std::uint64_t> since;  // nothing: the revision of this node when the read comes
+  Instant until;                       // then the read is carried out, whether it changed or not
+};
+class LongPoll;
 struct ClientRead {
   Ticket ticket;
   ReadQuery query;
-  Instant deadline;
+  Instant deadline;  // from when the read comes; what it waits for a change is added
   ReadOptions options;
+  std::shared_ptr<const ChangeWait> wait;  // null: it does not wait for a change
+  std::shared_ptr<LongPoll> poll;          // set by the node, if `wait` is
 };
 // Transfers leadership to `to`, or to any other server. Not ordered with the connection's other
 // requests.

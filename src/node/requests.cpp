@@ -14,6 +14,10 @@ constexpr std::size_t kProposeBytes = 4u << 20;
 
 constexpr std::uint64_t kNoSequence = 0;  // clients' writes count from 1
 
+// The ticket of a write that this node makes for itself, and how long it is proposed again.
+constexpr Ticket kOwnWrite{};
+constexpr Duration kOwnWriteKept = seconds(10);
+
 }  // namespace
 
 // ---- inputs -------------------------------------------------------------------------------
@@ -30,11 +34,27 @@ bool Node::admit(const Ticket& ticket, std::size_t bytes) {
 
 void Node::on(ClientWrite&& write) {
   if (!admit(write.ticket, write.command.size())) return;
+  if (write.lock_wait != nullptr) {
+    if (waiters() >= limits_.max_waiters) return clients_.reply(write.ticket, Refusal::overloaded);
+    lock_waits_.add(write.ticket, write.lock_wait);
+  }
   if (queues_.add_write(write) == ClientQueues::Placed::through) carry_out(std::move(write));
 }
 
 void Node::on(ClientRead&& read) {
   if (!admit(read.ticket, 0)) return;
+  if (read.wait == nullptr) return begin(std::move(read));
+  if (waiters() >= limits_.max_waiters) return clients_.reply(read.ticket, Refusal::overloaded);
+  polls_.add(std::move(read), state_.store().keyspace(), now_);
+}
+
+// Carries out the reads that have waited for long enough.
+void Node::resume_polls() {
+  polls_.search(state_.store().keyspace());
+  for (ClientRead& read : polls_.take_due(now_)) begin(std::move(read));
+}
+
+void Node::begin(ClientRead&& read) {
   std::optional<raft::Index> index;
   switch (read.options.level) {
     case ReadLevel::stale: index = state_.index(); break;
@@ -64,7 +84,9 @@ void Node::on(ClientTransfer&& transfer) {
 
 void Node::on(const ClientGone& client) {
   transfers_.leave(client.connection);
+  lock_waits_.leave(client.connection, now_);
   range_reads_.leave(client.connection);
+  polls_.leave(client.connection);
   for (ClientWrite& write : queues_.leave(client.connection)) carry_out(std::move(write));
   on_reads_ended();
 }
@@ -72,13 +94,32 @@ void Node::on(const ClientGone& client) {
 // ---- answers ------------------------------------------------------------------------------
 
 void Node::end_write(const Ticket& ticket, ClientReply reply) {
+  lock_waits_.forget(ticket);
   // The client has disconnected; its write still counts.
   if (!queues_.end_write(ticket.connection)) return;
   clients_.reply(ticket, std::move(reply));
   advance(ticket.connection);
 }
 
+// The command was applied: its client gets the result, unless it waits for a lock from now on.
+void Node::end_applied(const Ticket& ticket, kv::WriteResult&& result) {
+  if (lock_waits_.decided(ticket, result, now_) == LockWaits::Decided::answer) {
+    if (out_of_service_) end_write(ticket, Refusal::outcome_unknown);
+    else end_write(ticket, std::move(result));
+  } else if (stopping_ || out_of_service_) {
+    for (const Ticket& waits : lock_waits_.clear(now_)) end_write(waits, Refusal::outcome_unknown);
+  }
+}
+
+// Refuses a request that waited in its queue.
+void Node::refuse_waiting(const Ticket& ticket, Refusal why) {
+  lock_waits_.forget(ticket);
+  clients_.reply(ticket, why);
+}
+
 void Node::end_unknown(const PendingWrites::Expired& write) {
+  lock_waits_.forget(write.ticket);
+  if (write.ticket.connection == kOwnWrite.connection) return;
   ++counters_.writes_unknown;
   end_write(write.ticket, Refusal::outcome_unknown);
 }
@@ -98,7 +139,7 @@ void Node::advance(std::uint64_t connection) {
 }
 
 void Node::on_reads_ended() {
-  if (queues_.reads() == 0) reads_.forget_reads();
+  if (queues_.reads() == 0 && !watches_.is_asking()) reads_.forget_reads();
 }
 
 // Nothing: the read needs more than this turn; see run_range_reads().
@@ -115,6 +156,9 @@ std::optional<ClientReply> Node::evaluate(ClientRead&& read) {
   }
   ++counters_.reads[static_cast<std::size_t>(result.level)];
   result.revision = state_.store().revision();
+  result.log_time = log_time();
+  result.unchanged = read.poll != nullptr && read.poll->is_unchanged();
+  if (result.unchanged) return result;
   auto done = look_up(std::move(read), std::move(result));
   if (!done) return std::nullopt;
   return std::move(*done);
@@ -151,7 +195,13 @@ std::optional<ReadResult> Node::look_up(ClientRead&& read, ReadResult result) {
         return true;
       },
       [&](ReadTransaction& asked) -> bool {
-        result.content = kv::read(keyspace, *asked.transaction);
+        result.content = kv::read(
+            keyspace, *asked.transaction,
+            {kv::kMaxReply, false, log_time(), &state_.store().leases(), &state_.store().locks()});
+        return true;
+      },
+      [&](const auto& asked) -> bool {
+        result.content = node::look_up(state_.store(), asked);
         return true;
       },
   };
@@ -167,7 +217,9 @@ void Node::run_range_reads() {
 void Node::answer_reads(const std::vector<raft::ReadReady>& answers) {
   for (const raft::ReadReady& ready : answers)
     for (const std::uint64_t connection : reads_.answered(ready.id))
-      if (queues_.confirm(connection, reads_.gathering(), ready, state_.index()))
+      if (connection == Watches::kConnection)
+        watches_.on_read_index(reads_.gathering(), ready.index);
+      else if (queues_.confirm(connection, reads_.gathering(), ready, state_.index()))
         advance(connection);
   const auto take = [this](auto&& one) { carry_out(std::move(one)); };
   queues_.release_applied(progress(), take);
@@ -227,13 +279,70 @@ void Node::keep_house() {
   if (!housekeeping_.is_due(state_.store(), now_)) return;
   if (auto alarm = housekeeping_.quota_alarm(state_.store())) alarms_.push_back(std::move(*alarm));
   if (!can_propose() || raft_.write_block() != raft::WriteBlock::none) return;
-  auto command =
-      housekeeping_.next_command(state_.store(), kv::LogTime{raft_.log_time(now_).value}, now_);
-  if (!command) return;
+  auto command = housekeeping_.next_command(state_.store(), log_time(), now_);
+  if (command) propose_own(*command);
+}
+
+void Node::propose_own(const std::string& command) {
   raft::Propose propose;
   propose.proposals.push_back(
-      {raft::Origin{raft_.config().self, boot_, kNoSequence}, SharedBytes::copy_of(*command)});
+      {raft::Origin{raft_.config().self, boot_, kNoSequence}, SharedBytes::copy_of(command)});
   step(std::move(propose));
+}
+
+// Proposes the end of what is due.
+void Node::expire_due() {
+  if (!raft_.is_leader() || out_of_service_) return expiry_.forget();
+  expiry_.applied(state_.index());
+  if (state_.store().next_expiry() > log_time()) return;
+  while (can_propose() && raft_.write_block() == raft::WriteBlock::none) {
+    const auto expire = expiry_.next_command(state_.store(), log_time());
+    if (!expire) return;
+    propose_own(kv::encode(*expire));
+    expiry_.proposed(raft_.log().last_index());
+  }
+}
+
+// ---- waiting for locks --------------------------------------------------------------------
+
+void Node::run_lock_waits() {
+  if (stopping_ || now_ < lock_waits_.deadline()) return;
+  LockWaits::Due due = lock_waits_.take_due(state_.store(), now_);
+  const auto propose = [this](const std::string& command) {
+    writes_.add(kOwnWrite, SharedBytes::copy_of(command), now_ + kOwnWriteKept);
+  };
+  for (const std::string& command : due.commands) propose(command);
+  if (due.renews) {
+    // A leader does not let it wait behind the writes of clients.
+    const std::string keep = kv::encode(kv::KeepPlaces{boot_.value});
+    if (can_propose() && raft_.write_block() == raft::WriteBlock::none) propose_own(keep);
+    else propose(keep);
+  }
+  for (const Ticket& ticket : due.unknown) end_write(ticket, Refusal::outcome_unknown);
+}
+
+void Node::answer_lock_waits() {
+  if (lock_waits_.empty()) return state_.store().forget_left_queue();
+  for (const kv::Store::LeftQueue& left : state_.store().take_left_queue()) {
+    auto answer = lock_waits_.left_queue(left, state_.store(), log_time(), now_);
+    if (answer) end_write(answer->ticket, std::move(answer->reply));
+  }
+}
+
+// A request for a lock ended as unknown, and was decided now: no client knows of it.
+void Node::abandon_lock(const raft::Entry& entry, const kv::WriteResult& result) {
+  if (!result.is_done() || entry.origin.sequence == kNoSequence) return;
+  const auto* lock = std::get_if<kv::LockResult>(&result.result);
+  if (lock == nullptr) return;
+  const auto command = kv::decode_command(entry.payload());
+  VESPER_ASSERT(command.ok());
+  const auto* acquire = std::get_if<kv::AcquireLock>(&command->body);
+  if (acquire == nullptr) return;
+  auto wait = std::make_shared<LockWait>();
+  wait->lock = acquire->lock;
+  wait->until = now_;
+  if (command->has_idempotency_key) wait->idempotency_key = command->idempotency_key.view();
+  lock_waits_.abandon(std::move(wait), *lock, now_);
 }
 
 void Node::ask_for_reads() {
@@ -257,6 +366,7 @@ void Node::expire() {
     }
   }
   if (now_ >= queues_.next_expiry()) expire_queues();
+  polls_.expire(now_);
   if (transfers_.is_idle()) return;
   const Refusal why = raft_.leader() ? Refusal::timeout : Refusal::no_leader;
   for (const Ticket& ticket : transfers_.expire(now_)) clients_.reply(ticket, why);
@@ -266,9 +376,11 @@ void Node::expire_queues() {
   const Refusal of_read = raft_.leader() ? Refusal::timeout : Refusal::no_leader;
   const auto expiry = queues_.expire(now_, state_.store().revision(), of_read);
   on_reads_ended();
-  for (const auto& refused : expiry.refused) clients_.reply(refused.ticket, refused.why);
+  for (const auto& refused : expiry.refused) refuse_waiting(refused.ticket, refused.why);
   for (const std::uint64_t connection : expiry.connections) advance(connection);
-  reads_.tidy([this](std::uint64_t connection) { return !queues_.has(connection); });
+  reads_.tidy([this](std::uint64_t connection) {
+    return connection != Watches::kConnection && !queues_.has(connection);
+  });
 }
 
 }  // namespace vesper::node

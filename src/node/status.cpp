@@ -59,6 +59,9 @@ Status Node::status(Instant now) const {
     status.receiving_of = receiving->of;
   }
   status.keys = store.size();
+  status.leases = store.leases().size();
+  status.locks = store.locks().held();
+  status.lock_waiters = store.locks().waiters();
   status.store_bytes = store.bytes();
   status.store_cost = store.cost();
   status.history_bytes = store.keyspace().history_cost();
@@ -68,6 +71,8 @@ Status Node::status(Instant now) const {
   status.idempotency_keys = store.idempotency_table().size();
   status.inflight_requests = writes_.waiting() + queues_.reads() + queues_.writes();
   status.inflight_bytes = writes_.bytes() + queues_.write_bytes();
+  status.watches = watches_.figures();
+  status.waiters = waiters();
   return status;
 }
 

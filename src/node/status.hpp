@@ -11,6 +11,7 @@
 #include "kv/idempotency_table.hpp"
 #include "node/housekeeping.hpp"
 #include "node/self_check.hpp"
+#include "node/watches.hpp"
 #include "raft/types.hpp"
 
 namespace vesper::node {
@@ -37,6 +38,8 @@ struct Status {
   bool taking_snapshot = false;
   std::uint64_t receiving_chunks = 0, receiving_of = 0;  // progress of a snapshot from the leader
   std::uint64_t keys = 0;
+  // kv::Leases::size(), kv::Locks::held() (elections included) and waiters().
+  std::size_t leases = 0, locks = 0, lock_waiters = 0;
   std::uint64_t store_bytes = 0;      // of the keys and values that exist
   std::uint64_t store_cost = 0;       // kv::Store::cost(): what counts for the quota
   std::uint64_t history_bytes = 0;    // kv::Keyspace::history_cost()
@@ -45,6 +48,8 @@ struct Status {
   std::size_t idempotency_bytes = 0;
   std::size_t idempotency_keys = 0;  // keys with a stored result
   std::size_t inflight_requests = 0, inflight_bytes = 0;
+  Watches::Figures watches;
+  std::size_t waiters = 0;  // requests that wait for a change or a lock
 };
 
 struct Counters {

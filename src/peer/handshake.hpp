@@ -21,6 +21,8 @@ inline constexpr std::string_view kPeerProtocol = "vesper-raft/1";
 inline constexpr std::uint32_t kProtocolMin = 1;
 inline constexpr std::uint32_t kProtocolMax = 1;
 inline constexpr std::uint32_t kFeatureLevel = 1;
+// How long either side waits for the handshake of the other before it closes the connection.
+inline constexpr Duration kGreetTimeout = seconds(2);
 
 using raft::Channel;
 std::string_view to_string(Channel channel);

@@ -6,11 +6,6 @@
 #include "node/codec.hpp"
 
 namespace vesper::peer {
-namespace {
-
-constexpr Duration kGreetTimeout = seconds(2);
-
-}  // namespace
 
 InLink::InLink(const LinkContext& context, std::unique_ptr<io::Stream> stream, Hello ours,
                Hello theirs, const FrameSecret& secret)

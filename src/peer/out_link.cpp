@@ -21,7 +21,6 @@ constexpr Duration kResolveAgainTimeout = milliseconds(250);  // for a name that
 // packet after one second at the earliest, and doubles the delay each time. After a partition of
 // ten seconds, waiting for it could cost another ten seconds.
 constexpr std::int64_t kConnectTimeout = 2;
-constexpr Duration kGreetTimeout = seconds(2);
 constexpr Duration kMinBackoff = milliseconds(50);
 constexpr Duration kMaxBackoff = milliseconds(500);
 // A link that was up for less time than this counts as a failed dial, so that a peer that closes

@@ -85,6 +85,7 @@ struct Encode {
     w.u64(m.received_index.value);
     w.u64(m.stamp);
     w.u8(static_cast<std::uint8_t>(m.disk));
+    w.u8(m.wants_commits ? 1 : 0);
   }
   void operator()(const TimeoutNow& m) {
     w.u8(kTimeoutNow);
@@ -250,6 +251,7 @@ Result<Message> read_small(std::uint8_t kind, ByteReader& r) {
       const std::uint8_t disk = r.u8();
       if (disk > static_cast<std::uint8_t>(DiskHealth::regressed)) r.fail();
       m.disk = static_cast<DiskHealth>(disk);
+      m.wants_commits = read_flag(r);
       return Message{m};
     }
     case kTimeoutNow: return Message{TimeoutNow{Term(r.u64())}};

@@ -57,6 +57,12 @@ struct TransferLeadership {
 // A read arrived that a leader lease would answer. The leader requests leases for a while
 // (kLeaderLeaseWanted).
 struct LeaderLeaseRead {};
+// Whether clients of this server wait for changes. While they do, the leader sends a heartbeat for
+// each commit, in the turn in which it happens. Otherwise only the server that an entry came from
+// gets one.
+struct CommitsWanted {
+  bool wanted = false;
+};
 
 // What a server reports about itself in every handshake, even in one that it refuses.
 struct PeerState {
@@ -121,8 +127,8 @@ struct EndOfTurn {
   Index applied = kAllApplied;  // the log is not compacted beyond this
 };
 
-using Event = std::variant<Received, Persisted, Propose, ReadIndex, LeaderLeaseRead, PeerUp,
-                           PeerSaid, PeerGone, SnapshotStored, ChunkRead, ChunkStored,
+using Event = std::variant<Received, Persisted, Propose, ReadIndex, LeaderLeaseRead, CommitsWanted,
+                           PeerUp, PeerSaid, PeerGone, SnapshotStored, ChunkRead, ChunkStored,
                            ReceiveFailed, DiskSpace, TransferLeadership, DeadlinePassed, EndOfTurn>;
 
 }  // namespace vesper::raft

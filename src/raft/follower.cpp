@@ -100,8 +100,8 @@ void Raft::on_heartbeat(ServerId from, const Heartbeat& m) {
   commit_to(std::min(m.leader_commit, proven_index_));
   freshness_.learn(m, commit_index_, now_);
   contact_.write_block = m.write_block;
-  HeartbeatReply reply{current_term(), m.round, proven_index_, freshness_.stamp(now_),
-                       disk_health()};
+  HeartbeatReply reply{current_term(),         m.round,       proven_index_,
+                       freshness_.stamp(now_), disk_health(), wants_commits_};
   send(from, reply, kTermOnly);  // promises the term, and no vote for a while
 }
 

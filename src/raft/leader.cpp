@@ -203,6 +203,8 @@ void Raft::advance_commit() {
     if (const auto it = leader.progress.find(origin.server); it != leader.progress.end())
       it->second.waits_for_commit = true;
   }
+  for (auto& [id, progress] : leader.progress)
+    progress.waits_for_commit |= progress.wants_commits && progress.owes < kMostOwed;
   clock_.resume(log_time(now_), now_);  // if it had stopped, it resumes now
   commit_to(candidate);
   register_voters();
@@ -248,7 +250,10 @@ void Raft::on_heartbeat_reply(ServerId from, Incarnation incarnation, const Hear
   Progress& progress = *known;
   if (m.disk == DiskHealth::regressed) return on_regressed(from, progress);
   progress.regressed = false;  // its up-to-date disk came back
-  if (m.round >= progress.acked_round) progress.disk = m.disk;
+  if (m.round >= progress.acked_round) {
+    progress.disk = m.disk;
+    progress.wants_commits = m.wants_commits;
+  }
   progress.acked_round = std::max(progress.acked_round, m.round);
   progress.owes = m.round >= progress.told_round || progress.owes == 0 ? 0 : progress.owes - 1;
   on_heartbeat_answered(progress, m);

@@ -112,6 +112,7 @@ struct HeartbeatReply {
   Index received_index;
   std::uint64_t stamp = 0;  // the follower's clock, opaque to the leader
   DiskHealth disk = DiskHealth::ok;
+  bool wants_commits = false;  // clients wait for changes here: see CommitsWanted
 };
 
 // Thesis 3.10: "your log has all of mine: start an election at once".

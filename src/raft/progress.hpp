@@ -64,7 +64,8 @@ struct Progress {
   std::uint64_t told_round = 0;      // newest heartbeat round sent to it
   std::size_t owes = 0;              // unanswered heartbeats, if none was lost
   Index told_commit;                 // newest commit index sent to it
-  bool waits_for_commit = false;     // an entry that it originated has been committed
+  bool wants_commits = false;        // from its newest reply
+  bool waits_for_commit = false;     // it is to learn of the newest commit in this turn
   bool regressed = false;            // it lacks entries up to match_index: it counts for nothing
 
   void become_probe(Index next) {

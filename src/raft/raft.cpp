@@ -65,6 +65,7 @@ void Raft::step(Instant now, Event event, Output& output) {
     void operator()(Propose& e) { raft.on_propose(std::move(e)); }
     void operator()(ReadIndex& e) { raft.on_read_index(e); }
     void operator()(LeaderLeaseRead&) { raft.on_leader_lease_read(); }
+    void operator()(CommitsWanted& e) { raft.wants_commits_ = e.wanted; }
     void operator()(PeerUp& e) { raft.on_peer_up(e); }
     void operator()(PeerSaid& e) { raft.on_peer_said(e.id, e.state); }
     void operator()(PeerGone& e) { raft.on_peer_gone(e.id); }

@@ -187,7 +187,8 @@ class Raft {
   Peers peers_;
   LeaderContact contact_;
   ElectionPace pace_;
-  bool regressed_ = false;  // this disk lacks acknowledged entries; never cleared
+  bool wants_commits_ = false;  // CommitsWanted
+  bool regressed_ = false;      // this disk lacks acknowledged entries; never cleared
   DiskRoom room_;
   LogClock clock_;
   VotePromise promise_;

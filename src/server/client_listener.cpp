@@ -92,6 +92,10 @@ void ClientListener::resume(const node::Ticket& ticket) {
   if (at != connections_.end()) at->second->resume_body(ticket.request);
 }
 
+void ClientListener::resume_all() {
+  for (const auto& [id, connection] : connections_) connection->resume_body();
+}
+
 void ClientListener::is_peer(std::unique_ptr<io::Stream> stream, const http::RequestHead& head,
                              std::string_view rest) {
   peers_.accept(std::move(stream), head, rest);

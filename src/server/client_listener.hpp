@@ -35,6 +35,9 @@ class ClientListener final : public node::Clients, private ConnectionEvents {
   // The stream that answers this request has more bytes, or has ended. Does nothing if the stream
   // is gone.
   void resume(const node::Ticket& ticket);
+  void wake(const node::Ticket& ticket) override { resume(ticket); }
+  // The same for the streams of all connections.
+  void resume_all();
 
   // Call at the end of a turn. Writes the output of each marked connection, until the turn's time
   // share is used up. The remaining connections are served first in the next turn.

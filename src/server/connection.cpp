@@ -393,8 +393,15 @@ void Connection::flush() {
       !context_.budget.turn_has_room() || context_.budget.stream_work() == 0;
   const bool more = has_answer || (paused_ && waits_for_turn);
   if (more && !finishing_ && stream_->queued() == 0 && context_.budget.output_has_room()) mark();
-  if (input_ == Input::ended && !paused_ && settled()) close();
+  if (input_ == Input::ended && !paused_ && (settled() || is_hung_up())) close();
   if (reading_.body.capacity() > kKeepBody && !reading_.active) reading_.body = std::string();
+}
+
+// The client has closed its half, and with it has given up a request that waits.
+bool Connection::is_hung_up() const {
+  if (exchanges_.empty()) return false;
+  const api::HttpExchange& front = exchanges_.front();
+  return front.ends_with_hang_up && !front.answered();
 }
 
 void Connection::report_output() {

@@ -33,6 +33,8 @@ class Connection {
   void on_reply(const node::Ticket& ticket, node::ClientReply reply);
   // The stream that answers this request has more bytes, or has ended.
   void resume_body(std::uint64_t request);
+  // The same for the stream that is being sent, whatever it answers.
+  void resume_body();
   // Requests a flush() at the end of the turn.
   void mark();
   // Writes the answers that are due, and resumes reading if it was paused. Called once per turn,
@@ -111,6 +113,7 @@ class Connection {
   void check_output(Instant now);
   void check_input(Instant now);
   void report_output();
+  bool is_hung_up() const;
 
   const std::uint64_t id_;
   const ConnectionContext& context_;

@@ -67,7 +67,11 @@ void Connection::after_stream_step(api::HttpExchange& exchange) {
 // ---- answers
 
 void Connection::resume_body(std::uint64_t request) {
-  if (body_ == nullptr || exchanges_.front().ticket.request != request) return;
+  if (body_ != nullptr && exchanges_.front().ticket.request == request) resume_body();
+}
+
+void Connection::resume_body() {
+  if (body_ == nullptr) return;
   body_waits_ = false;
   mark();
 }

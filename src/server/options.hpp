@@ -24,6 +24,8 @@ struct Options {
   std::size_t max_connections = 10'000;  // of clients
   std::size_t max_value = 8u << 20;      // bytes; at most kv::kMaxValue
   std::size_t inflight_bytes = 64u << 20;
+  std::size_t max_leases = 100'000;
+  std::size_t max_locks = 100'000;            // that are held, elections included
   std::size_t max_body_bytes = 256u << 20;    // of all requests being read
   std::size_t max_output_bytes = 256u << 20;  // of all answers not taken by the kernel yet
 
@@ -35,6 +37,10 @@ struct Options {
   node::HistoryLimits history;
   std::uint64_t log_tail_bytes = 16u << 20;
   std::uint64_t log_tail_entries = 10'000;
+
+  std::size_t max_watchers = 10'000;
+  std::size_t max_watch_filters = 1'000;  // of one watch
+  std::size_t max_waiters = 10'000;       // requests that wait for a change or a lock
 
   Duration request_timeout = seconds(5);  // for requests without ?timeout=
   Duration header_timeout = seconds(10);

@@ -42,11 +42,16 @@ api::Settings api_settings(const Options& options) {
           .max_value = options.max_value,
           .max_connections = options.max_connections,
           .inflight_bytes = options.inflight_bytes,
+          .max_leases = options.max_leases,
+          .max_locks = options.max_locks,
           .snapshot_bytes = options.snapshot_bytes,
           .snapshot_entries = options.snapshot_entries,
           .log_tail_bytes = options.log_tail_bytes,
           .log_tail_entries = options.log_tail_entries,
-          .history = options.history};
+          .history = options.history,
+          .max_watchers = options.max_watchers,
+          .max_watch_filters = options.max_watch_filters,
+          .max_waiters = options.max_waiters};
 }
 
 peer::Settings peer_settings(const Options& options, raft::BootId boot) {
@@ -203,6 +208,8 @@ void Server::recover() {
   limits.snapshot_bytes = options_.snapshot_bytes;
   limits.snapshot_entries = options_.snapshot_entries;
   limits.history = options_.history;
+  limits.max_watchers = options_.max_watchers;
+  limits.max_waiters = options_.max_waiters;
   node_ = std::make_unique<node::Node>(raft_config(options_, recovered_.incarnation), boot_, limits,
                                        recovered_, peers_, listener_, loop_.now());
   if (auto replayed = node_->replay(); !replayed) recovery_error_ = replayed.error();
@@ -217,6 +224,7 @@ void Server::on_recovered() {
   if (stopped_ || context_.draining()) return stop(Exit::ok);
   context_.set_now(loop_.now());
   context_.attach(*node_);
+  listener_.resume_all();  // watches that began before
   peers_.start(*node_, recovered_.incarnation);
   run_node();
 }

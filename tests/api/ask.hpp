@@ -25,6 +25,7 @@ inline Settings settings() {
   made.list = {{"one.example", 5000}, {"::1", 5001}};
   made.max_value = 100;
   made.request_timeout = seconds(5);
+  made.max_watch_filters = 6;
   return made;
 }
 

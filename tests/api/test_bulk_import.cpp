@@ -86,6 +86,7 @@ class House {
       REQUIRE(next == Next::bytes);
     }
   }
+  const std::optional<kv::Fence>& fence() const { return fence_; }  // of the last batch
   const Problem& problem() const {
     REQUIRE(std::holds_alternative<Problem>(exchange_.outcome));
     return std::get<Problem>(exchange_.outcome);
@@ -100,6 +101,7 @@ class House {
     auto decoded = kv::decode_command(command);
     REQUIRE(decoded.ok());
     const auto& transaction = std::get<kv::Transaction>(decoded->body);
+    fence_ = decoded->fence;
     CHECK(transaction.compares.empty());
     Posted one{part, {}, false};
     for (const kv::Operation& operation : transaction.then)
@@ -108,9 +110,11 @@ class House {
     posted.push_back(std::move(one));
   }
 
+  std::optional<kv::Fence> fence_;
   HttpExchange exchange_;
   BulkImport import_{exchange_, kMaxValue,
-                     [this](std::uint32_t part, SharedBytes command) { post(part, command); }};
+                     [this](std::uint32_t part, SharedBytes command) { post(part, command); },
+                     kv::Fence{"n", 17}};
   std::unique_ptr<BodyStream> stream_;
 };
 
@@ -319,6 +323,21 @@ TEST_CASE("if a later batch is refused, the last line says from where on") {
   CHECK(has(answer, "\"code\":\"outcome_unknown\""));
   CHECK(has(answer, "\"line\":501"));
   CHECK(answer.ends_with("!"));
+}
+
+TEST_CASE("every batch has the fence, and one that is fenced off ends the import") {
+  House house;
+  house.feed(lines(1, 5));
+  REQUIRE(house.fence());
+  CHECK(house.fence()->name == "n");
+  CHECK(house.fence()->token == 17);
+  kv::WriteResult result;
+  result.kind = kv::WriteResult::Kind::fenced;
+  result.limit = 21;
+  house.reply(std::move(result));
+  CHECK(house.problem().code == "fenced");
+  CHECK(house.problem().token == 21u);
+  CHECK(house.problem().line == 1);
 }
 
 TEST_CASE("a write that the store refuses names the line of its operation") {

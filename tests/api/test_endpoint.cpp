@@ -23,8 +23,10 @@ TEST_CASE("a path finds its row, byte for byte or by its prefix") {
 
 TEST_CASE("each row has a metrics slot, and rows with one label share a slot") {
   const EndpointTable table(endpoints());
-  const char* labels[] = {"none",   "request", "kv",   "range",   "txn",     "status",  "livez",
-                          "readyz", "metrics", "root", "openapi", "compact", "transfer"};
+  const char* labels[] = {"none",      "request", "kv",      "range",   "txn",
+                          "lease",     "leases",  "lock",    "locks",   "election",
+                          "elections", "watch",   "status",  "livez",   "readyz",
+                          "metrics",   "root",    "openapi", "compact", "transfer"};
   REQUIRE(table.slots() == std::size(labels));
   for (std::size_t slot = 0; slot < table.slots(); ++slot)
     CHECK(table.label_of(slot) == labels[slot]);

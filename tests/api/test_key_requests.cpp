@@ -133,9 +133,60 @@ TEST_CASE("PUT and DELETE take prev") {
     check_refused_values(line, "prev", {"=2", "=on", "=-1", "=%ff", "&prev"});
     for (const std::string name :
          {"raw", "history", "limit=1", "revision=1", "increment", "append", "min=1", "max=1",
-          "restore=1", "ttl=1s", "lease=1", "min_revision=1"})
+          "restore=1", "min_revision=1", "token=1", "wait=1s"})
       check_refused(line + name, name.substr(0, name.find('=')), length);
   }
+}
+
+TEST_CASE("a PUT takes a time to live, a lease, or neither") {
+  const auto put = [](const std::string& query) {
+    return action_of<KvPut>("PUT /kv/a?" + query, "Content-Length: 1\r\n");
+  };
+  CHECK(put("ttl=1ms").ttl == milliseconds(1));
+  CHECK(put("ttl=500ms&prev").ttl == milliseconds(500));
+  CHECK(put("ttl=3650d").ttl == seconds(3650 * 24 * 3600));
+  CHECK(put("lease=1").lease == 1);
+  CHECK(put("lease=18446744073709551615&keep_ttl=0").lease == UINT64_MAX);
+  CHECK(put("keep_ttl").keep_ttl);
+  CHECK_FALSE(put("keep_ttl=false&ttl=1s").keep_ttl);
+
+  check_refused_values("PUT /kv/a?", "ttl",
+                       {"", "=", "=0", "=0ms", "=-1", "=-1s", "=1", "=1ns", "=1us", "=1.5s", "=1S",
+                        "=3651d", "=87601h", "=%201s", "=1s%00", "=NaN", "=inf", "=1s1s", "=01s"});
+  check_refused_values(
+      "PUT /kv/a?", "lease",
+      {"", "=", "=0", "=-1", "=%2B1", "=1.0", "=01", "=0x1", "=x", "=1s", "=18446744073709551616"});
+  check_refused_values("PUT /kv/a?", "keep_ttl", {"=2", "=yes", "=-1"});
+  check_refused("PUT /kv/a?ttl=1s&lease=1", "ttl");
+  check_refused("PUT /kv/a?lease=1&ttl=1s", "ttl");
+  check_refused("PUT /kv/a?ttl=1s&keep_ttl", "keep_ttl");
+  check_refused("PUT /kv/a?keep_ttl&lease=1", "keep_ttl");
+  for (const std::string line : {"DELETE /kv/a?", "POST /kv/a?increment&", "GET /kv/a?"})
+    for (const std::string name : {"ttl=1s", "lease=1", "keep_ttl"})
+      check_refused(line + name, name.substr(0, name.find('=')));
+}
+
+TEST_CASE("every write of a key takes a fence, which is split at its last colon") {
+  const auto fence = [](const std::string& line, const std::string& value) {
+    const Asked asked = ask(line + "fence=" + value, "Content-Length: 1\r\n");
+    REQUIRE(is_accepted(asked));
+    return std::get<KvRequest>(asked.exchange.request).fence.value();
+  };
+  for (const std::string line :
+       {"PUT /kv/a?", "DELETE /kv/a?", "POST /kv/a?increment&", "POST /kv/a?append&"}) {
+    CAPTURE(line);
+    CHECK(fence(line, "n:17").name == "n");
+    CHECK(fence(line, "n:17").token == 17);
+    CHECK(fence(line, "a%2Fb+c:d:9007199254740991").name == "a/b c:d");
+    CHECK(fence(line, ":::1").name == "::");
+    CHECK(fence(line, std::string(4096, 'n') + ":1").name.size() == 4096);
+    check_refused_values(
+        line, "fence",
+        {"", "=", "=n", "=17", "=:", "=:17", "=n:", "=n:0", "=n:-1", "=n:x", "=n:1.0", "=n:01",
+         "=n:%2B1", "=n:1%00", "=n:9007199254740992", "=n:18446744073709551616",
+         "=" + std::string(4097, 'n') + ":1", "=n:1&fence=n:1"});
+  }
+  check_refused("GET /kv/a?fence=n:1", "fence");
 }
 
 TEST_CASE("a POST takes one operation") {

@@ -17,6 +17,12 @@ namespace {
 
 using Routes = std::set<std::pair<std::string, std::string>>;  // path and method
 
+// The path without the name of its parameter.
+std::string anonymous(std::string_view path) {
+  return std::string(path.substr(0, path.find('{'))) +
+         (path.find('{') == std::string_view::npos ? "" : "{}");
+}
+
 std::string lower(std::string_view text) {
   std::string result(text);
   std::transform(result.begin(), result.end(), result.begin(),
@@ -29,7 +35,7 @@ Routes served() {
   for (const Endpoint& row : endpoints()) {
     if (row.path == "*") continue;  // OPTIONS *: not a path, so OpenAPI has no form for it
     std::string path(row.path);
-    if (row.match == Match::prefix) path += "{key}";
+    if (row.match == Match::prefix) path += "{}";
     std::string_view methods = row.methods;
     while (!methods.empty()) {
       const std::size_t comma = std::min(methods.find(", "), methods.size());
@@ -44,7 +50,7 @@ Routes described(const json::Document& document) {
   Routes routes;
   for (const auto& [path, item] : document.root().find("paths"))
     for (const auto& member : item)
-      if (member.name != "parameters") routes.emplace(path, member.name);
+      if (member.name != "parameters") routes.emplace(anonymous(path), member.name);
   return routes;
 }
 

@@ -18,7 +18,7 @@ using Next = BodyStream::Next;
 namespace {
 
 void write(kv::Store& store, const std::string& command) {
-  REQUIRE(store.apply(SharedBytes::copy_of(command), kv::LogTime{}).ok());
+  REQUIRE(store.apply(SharedBytes::copy_of(command), kv::LogTime{}, 1).ok());
 }
 
 void put(kv::Store& store, const std::string& key, const std::string& value,
@@ -34,6 +34,8 @@ kv::RangeQuery query_of(const kv::Store& store, const std::string& prefix = {}) 
   return query;
 }
 
+constexpr kv::LogTime kNow{1'000'000'000};
+
 struct Read {
   std::string text;
   std::size_t calls = 0, laters = 0;
@@ -42,7 +44,7 @@ struct Read {
 // Reads to the end, with `room` bytes in each call.
 Read read(kv::Store& store, const kv::RangeQuery& query, std::size_t room) {
   kv::RangeStream range(store.keyspace(), query);
-  RangeLines lines(range, query);
+  RangeLines lines(range, query, kNow);
   Read read;
   while (true) {
     std::string piece;
@@ -68,7 +70,7 @@ std::string text_of(kv::Store& store, const kv::RangeQuery& query) {
 std::string line_of(const kv::Store& store, const std::string& key) {
   std::string out;
   json::Writer json(out);
-  append_version(json, *store.find(key), kv::Content::values);
+  append_version(json, *store.find(key), kv::Content::values, kNow);
   return out + '\n';
 }
 
@@ -141,7 +143,7 @@ TEST_CASE("the stream shows one revision while writes go on") {
   const kv::RangeQuery query = query_of(store);
   const std::string expected = read(store, query, 1u << 16).text;
   kv::RangeStream range(store.keyspace(), query);
-  RangeLines lines(range, query);
+  RangeLines lines(range, query, kNow);
   std::string text;
   for (int i = 0;; ++i) {
     const Next next = lines.next(4096, text);
@@ -175,7 +177,7 @@ TEST_CASE("a shutdown ends the stream with an error line, after whole lines") {
   const std::string whole = read(store, query, 1u << 16).text;
   for (const std::size_t room : {1u, 50u, 500u, 1u << 16}) {
     kv::RangeStream range(store.keyspace(), query);
-    RangeLines lines(range, query);
+    RangeLines lines(range, query, kNow);
     std::string text, last;
     lines.next(room, text);
     CHECK(lines.cut(last) == BodyStream::Cut::truncated);

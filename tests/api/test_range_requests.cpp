@@ -193,6 +193,9 @@ TEST_CASE("a delete of a range names the range, or says that it means all keys")
   CHECK((delete_of("?all=0&prefix=a").range == kv::KeyRange::of_prefix("a")));
   CHECK(delete_of("?prefix=a").prev == kv::Prev::omit);
   CHECK(delete_of("?prefix=a&prev").prev == kv::Prev::include);
+  CHECK(delete_of("?prefix=a&fence=n:17").fence->token == 17);
+  check_refused("DELETE /kv?prefix=a&fence=n", "fence");
+  check_refused("GET /kv?prefix=a&fence=n:17", "fence");
   for (const std::string query : {"", "?prefix=", "?all=0", "?all=false&prefix=", "?prev"})
     check_refused("DELETE /kv" + query, "prefix");
   check_refused("DELETE /kv?all&prefix=a", "all");
@@ -217,6 +220,8 @@ TEST_CASE("an import needs its Content-Type and a length, and takes no key and n
   CHECK(is_accepted(post("POST /kv", kNdjsonType + length)));
   CHECK(is_accepted(post("POST /kv?timeout=1s", kNdjsonType + chunked)));
   CHECK(is_accepted(post("POST /kv", kNdjsonType + "Content-Length: 1000000000000\r\n")));
+  CHECK(is_accepted(post("POST /kv?fence=n:17", kNdjsonType + length)));
+  CHECK(says(post("POST /kv?fence=17", kNdjsonType + length), 400, "invalid_parameter"));
   CHECK(is_accepted(
       post("POST /kv", "Content-Type: Application/X-Ndjson; charset=utf-8\r\n" + length)));
   for (const std::string type : {"", "Content-Type: application/json\r\n",

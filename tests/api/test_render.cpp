@@ -16,10 +16,12 @@ using Branch = Step::Branch;
 
 namespace {
 
+constexpr kv::LogTime kNow{1'000'000'000};
+
 std::string rendered(const kv::VersionRef& version, kv::Content content) {
   std::string out;
   json::Writer json(out);
-  append_version(json, *version, content);
+  append_version(json, *version, content, kNow);
   return out;
 }
 
@@ -61,6 +63,26 @@ TEST_CASE("a version shows its key, value and revisions, and what it has besides
         R"("lease":"18446744073709551615"})");
 }
 
+TEST_CASE("what is left of a time to live is rounded up, and never 0") {
+  const struct {
+    std::int64_t left;  // nanoseconds
+    std::uint64_t ms;
+  } rows[] = {
+      {5'000'000'000, 5000}, {1'000'001, 2}, {1'000'000, 1}, {999'999, 1}, {1, 1}, {0, 1}, {-1, 1},
+      {-5'000'000'000, 1}};
+  for (const auto& row : rows) {
+    CAPTURE(row.left);
+    const kv::LogTime deadline{kNow.value + row.left};
+    CHECK(ttl_ms_left(deadline, kNow) == row.ms);
+    kv::VersionFields fields{.revision = 7, .create_revision = 5, .version = 2};
+    fields.deadline = deadline;
+    CHECK(rendered(kv::Version::make("a", std::string_view("x"), fields), kv::Content::keys) ==
+          R"({"key":"a","revision":7,"create_revision":5,"version":2,"ttl_ms":)" +
+              std::to_string(row.ms) + "}");
+  }
+  CHECK(ttl_ms_left(kv::kEndOfLogTime, kv::LogTime{}) == 9'223'372'036'855u);
+}
+
 TEST_CASE("each kind of refused write has a status and a code") {
   const struct {
     Kind kind;
@@ -81,6 +103,11 @@ TEST_CASE("each kind of refused write has a status and a code") {
       {Kind::conflicting_operations, 400, "invalid_field", ""},
       {Kind::key_not_found, 404, "key_not_found", ""},
       {Kind::quota_exceeded, 507, "quota_exceeded", ""},
+      {Kind::lease_not_found, 409, "lease_not_found", ""},
+      {Kind::lock_busy, 409, "lock_busy", "\"token\":5"},
+      {Kind::lock_lost, 412, "lock_lost", "\"token\":5"},
+      {Kind::fenced, 412, "fenced", "\"token\":5"},
+      {Kind::table_limit, 429, "overloaded", "\"limit\":5"},
   };
   for (const auto& row : rows) {
     CAPTURE(row.code);
@@ -92,8 +119,11 @@ TEST_CASE("each kind of refused write has a status and a code") {
     CHECK(has(problem, row.member));
     CHECK((row.member.starts_with("\"limit\"") == problem.limit.has_value()));
     CHECK_FALSE(has(problem, "\"field\""));
-    CHECK(problem.retry() == (row.kind == Kind::table_full));
+    CHECK(problem.retry() == (row.status == 429));
   }
+  kv::WriteResult lost = refused(Kind::lock_lost);
+  lost.limit = 0;  // no one holds the lock
+  CHECK_FALSE(has(problem_of(lost), "\"token\""));
 }
 
 TEST_CASE("a refused operation of a transaction is named by its path") {

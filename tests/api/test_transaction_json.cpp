@@ -187,8 +187,24 @@ TEST_CASE("a value above the limit is too large") {
 
 TEST_CASE("the members of a put are checked") {
   check_all({
-      {then(R"({"put":{"key":"a","value":"","ttl":"5s"}})"), "then[0].put.ttl"},
-      {then(R"({"put":{"key":"a","value":"","lease":"1"}})"), "then[0].put.lease"},
+      {then(R"({"put":{"key":"a","value":"","ttl":5}})"), "then[0].put.ttl"},
+      {then(R"({"put":{"key":"a","value":"","ttl":null}})"), "then[0].put.ttl"},
+      {then(R"({"put":{"key":"a","value":"","ttl":"5"}})"), "then[0].put.ttl"},
+      {then(R"({"put":{"key":"a","value":"","ttl":"0s"}})"), "then[0].put.ttl"},
+      {then(R"({"put":{"key":"a","value":"","ttl":"-1s"}})"), "then[0].put.ttl"},
+      {then(R"({"put":{"key":"a","value":"","ttl":"1ns"}})"), "then[0].put.ttl"},
+      {then(R"({"put":{"key":"a","value":"","ttl":"3651d"}})"), "then[0].put.ttl"},
+      {then(R"({"put":{"key":"a","value":"","lease":0}})"), "then[0].put.lease"},
+      {then(R"({"put":{"key":"a","value":"","lease":-1}})"), "then[0].put.lease"},
+      {then(R"({"put":{"key":"a","value":"","lease":"x"}})"), "then[0].put.lease"},
+      {then(R"({"put":{"key":"a","value":"","lease":null}})"), "then[0].put.lease"},
+      {then(R"({"put":{"key":"a","value":"","lease":"18446744073709551616"}})"),
+       "then[0].put.lease"},
+      {then(R"({"put":{"key":"a","value":"","lease":7,"ttl":"1s"}})"), "then[0].put.ttl"},
+      {then(R"({"put":{"key":"a","value":"","keep_ttl":true,"ttl":"1s"}})"),
+       "then[0].put.keep_ttl"},
+      {then(R"({"put":{"key":"a","value":"","lease":"7","keep_ttl":true}})"),
+       "then[0].put.keep_ttl"},
       {then(R"({"put":{"key":"a","value":"","prev":1}})"), "then[0].put.prev"},
       {then(R"({"put":{"key":"a","value":"","prev":"true"}})"), "then[0].put.prev"},
       {then(R"({"put":{"key":"a","value":"","keep_ttl":null}})"), "then[0].put.keep_ttl"},
@@ -347,7 +363,19 @@ TEST_CASE("the members of a compare are checked") {
       {if_(R"({"key":"a","version":1,"op":""})"), "if[0].op"},
       {if_(R"({"key":"a","version":1,"op":1})"), "if[0].op"},
       {if_(R"({"key":"a","version":1,"op":null})"), "if[0].op"},
-      {if_(R"({"lock":"n","token":17})"), "if[0].lock"},
+      {if_(R"({"lock":"n"})"), "if[0].token"},
+      {if_(R"({"lock":"n","token":0})"), "if[0].token"},
+      {if_(R"({"lock":"n","token":-1})"), "if[0].token"},
+      {if_(R"({"lock":"n","token":"x"})"), "if[0].token"},
+      {if_(R"({"lock":"n","token":9007199254740992})"), "if[0].token"},
+      {if_(R"({"lock":"n","token":17,"op":"="})"), "if[0].op"},
+      {if_(R"({"lock":"n","token":17,"key":"a"})"), "if[0].key"},
+      {if_(R"({"lock":"n","lock_base64":"YQ==","token":17})"), "if[0].lock_base64"},
+      {if_(R"({"lock":"","token":17})"), "if[0].lock"},
+      {if_(R"({"lock":7,"token":17})"), "if[0].lock"},
+      {if_(R"({"lock_base64":"YQ","token":17})"), "if[0].lock_base64"},
+      {if_(R"({"token":17})"), "if[0].token"},
+      {if_(R"({"key":"a","token":17})"), "if[0].token"},
       {if_(R"({"key":"a","mod_revision":1})"), "if[0].mod_revision"},
   });
 }
@@ -427,6 +455,10 @@ TEST_CASE("a compare has one target, one quantity and an operator") {
       {R"({"key":"a","value":"x","op":">"})", a, Target::value, Op::greater, 0, "x"},
       {R"({"key":"a","value_base64":"/w=="})", a, Target::value, Op::equal, 0, "\xff"},
       {R"({"key":"a","value":""})", a, Target::value, Op::equal},
+      {R"({"key":"a","lease":7})", a, Target::lease, Op::equal, 7},
+      {R"({"lock":"a","token":17})", a, Target::lock, Op::equal, 17},
+      {R"({"lock_base64":"YQ==","token":"9007199254740991"})", a, Target::lock, Op::equal,
+       9007199254740991u},
       {R"({"prefix":"d/","version":1})", {"d/", "d0"}, Target::version, Op::equal, 1},
       {R"({"prefix":"","exists":false})", {}, Target::exists, Op::equal, 0},
       {R"({"start":"b","version":1})", {"b", ""}, Target::version, Op::equal, 1},
@@ -462,6 +494,15 @@ TEST_CASE("a put has a value, or keeps the present one") {
   CHECK(put.value.view() == std::string_view("\0", 1));
   CHECK(put.keep_lease);
   CHECK(put.prev == kv::Prev::include);
+  put = only<kv::Put>(R"({"put":{"key":"a","value":"","ttl":"500ms","keep_ttl":false}})");
+  CHECK(put.ttl == milliseconds(500));
+  CHECK(put.lease == 0);
+  for (const std::string id : {"18446744073709551615", "\"18446744073709551615\""})
+    CHECK(only<kv::Put>(R"({"put":{"key":"a","value":"","lease":)" + id + "}}").lease ==
+          UINT64_MAX);
+  put = only<kv::Put>(R"({"put":{"key":"a","keep_value":true,"ttl":"1s"}})");
+  CHECK(put.ttl == seconds(1));
+  CHECK(put.keep_value);
   put = only<kv::Put>(R"({"put":{"key":"a","keep_value":true,"prev":true}})");
   CHECK(put.keep_value);
   CHECK(put.value.empty());

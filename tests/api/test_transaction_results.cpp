@@ -29,7 +29,7 @@ std::string rendered(const std::string& operation, kv::OperationResult result) {
   const kv::Transaction one = transaction(R"({"then":[)" + operation + "]}");
   std::string text;
   json::Writer json(text);
-  append_result(json, result, one.then[0], 9);
+  append_result(json, result, one.then[0], {9, kv::LogTime{1}});
   return text;
 }
 
@@ -125,12 +125,12 @@ TEST_CASE("a reply has one result for each operation of the branch that ran") {
   outer.results.emplace_back(std::move(inner));
   std::string text;
   json::Writer json(text);
-  append_reply(json, outer, asked, 9);
+  append_reply(json, outer, asked, {9, kv::LogTime{1}});
   CHECK(text == R"({"succeeded":true,"revision":9,"results":[{"key":"a","exists":false},)"
                 R"({"succeeded":false,"results":[{"key":"b","exists":false}]}]})");
   text.clear();
   json::Writer again(text);
-  append_reply(again, kv::TransactionResult{}, asked, 9);
+  append_reply(again, kv::TransactionResult{}, asked, {9, kv::LogTime{1}});
   CHECK(text == R"({"succeeded":false,"revision":9,"results":[]})");
 }
 

@@ -129,7 +129,7 @@ class Import(Cli):
             b'{"key":"a","value":"1","revision":5,"create_revision":4,"version":2,"lease":"9"}\r\n',
             b"\n  \n",
             b' {"value_base64":"/w==","key_base64":"AP8="} \n',
-            b'{"key":"j","json":true,"value":"[1]"}',
+            b'{"key":"j","json":true,"value":"[1]","ttl_ms":9}',
         )
         fake = self.fake(Store())
         result = self.vesper("import", path, endpoints=[fake.url])

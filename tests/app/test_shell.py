@@ -60,6 +60,15 @@ class Curl(Cli):
         ["txn"],
         ["export", "users/"],
         ["compact", "7"],
+        ["put", "name", "v", "--ttl", "10s", "--fence", "a:b:7"],
+        ["lease", "grant", "10s"],
+        ["lease", "end", "7"],
+        ["lease", "list"],
+        ["lock", "a b/c", "--wait", "0"],
+        ["lock", "n", "--renew", "7"],
+        ["lock", "--list", "p"],
+        ["elect", "n", "it's me", "--wait", "0"],
+        ["elect", "n", "--release", "7"],
         ["cluster", "transfer", "2"],
         ["status"],
     ]
@@ -107,6 +116,10 @@ class Curl(Cli):
         self.assertEqual(*((r.method, r.target, r.body) for r in fake.requests))
         result = self.vesper("get", "k", "--timeout", "2s", "--curl", endpoints=[fake.url])
         self.assertIn(b"timeout=2000ms", result.out)
+
+    def test_a_watch_is_shown_as_it_arrives(self):
+        result = self.vesper("watch", "a", "--curl", endpoints=["a:1"])
+        self.expect(result, 0, b"curl -N 'http://a:1/watch?key=a&format=ndjson'\n")
 
     def test_an_import_is_sent_by_line(self):
         lines = [b'{"key":"%d","value":""}\n' % i for i in range(4)]
@@ -209,6 +222,9 @@ class Completion(Cli):
         ("vesper put k v --output t", ["vesper", "put", "k", "v", "--output", "table"]),
         ("vesper completion z", ["vesper", "completion", "zsh"]),
         ("vesper cluster tr", ["vesper", "cluster", "transfer"]),
+        ("vesper lease gr", ["vesper", "lease", "grant"]),
+        ("vesper watch --ex", ["vesper", "watch", "--exec"]),
+        ("vesper watch --events d", ["vesper", "watch", "--events", "delete"]),
         ("vesper import lin", ["vesper", "import", "lines.ndjson"]),
         ("vesper --endpoints URL get us", ["vesper", "--endpoints", "URL", "get", "users/"]),
         ("vesper get --endpoints URL users/a",
@@ -287,7 +303,8 @@ class Manual(Cli):
                         "SEE ALSO"):
             self.assertIn(f"\n.SH {section}\n", page)
         plain = page.replace("\\-", "-")
-        for command in ("get", "put", "list", "txn", "export", "import", "server", "completion"):
+        for command in ("get", "put", "list", "txn", "export", "import", "watch", "lease", "lock",
+                        "elect", "server", "completion"):
             self.assertIn(f'\n.SS "vesper {command}"\n', page)
             text = self.vesper(command, "--help").out.decode()
             for flag in re.findall(r"^  (\S*--[a-z-]+)", text, re.MULTILINE):

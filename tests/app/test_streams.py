@@ -115,9 +115,35 @@ class Streams(Cli):
             (["import", lines, "-o", "json", *short, stored], 0, True),
             (["import", lines, *short, down], 5, False),
             (["delete", "--prefix", "none", *short, stored], 0, True),
+            *self.waiting(short, down),
             (["get", "k", "--curl", *short, down], 0, True),
             (["completion", "bash"], 0, True),
             (["man"], 0, True),
+        ]
+
+    def waiting(self, short, down):
+        """The part of the table about leases, locks and watches."""
+        lease = {"lease": "7", "ttl_ms": 9000, "granted_ttl_ms": 9000, "keys": 1, "deleted": 1}
+        leased = self.fake(reply(200, lease)).url
+        held = self.fake(reply(200, {"token": 7, "ttl_ms": 9000, "released": True})).url
+        lists = {"leases": [lease], "locks": [{"lock": "n", "token": 7}]}
+        listed = self.fake(reply(200, lists)).url
+        busy = self.fake(problem(409, "lock_busy")).url
+        lost = self.fake(problem(412, "lock_lost")).url
+        gone = self.fake(problem(404, "lease_not_found")).url
+        unknown = self.fake(problem(504, "outcome_unknown")).url
+        return [
+            (["lease", "get", "7", *short, leased], 0, True),
+            (["lease", "get", "7", *short, gone], 1, False),
+            (["lease", "list", *short, listed], 0, True),
+            (["lock", "--list", *short, listed], 0, True),
+            (["lock", "n", "--renew", "7", *short, lost], 4, False),
+            (["lock", "n", "--release", "7", *short, unknown], 6, False),
+            (["lock", "n", "--wait", "0", *short, busy], 4, False),
+            (["lock", "n", *short, down], 5, False),
+            (["lock", "n", *short, held, "--", "true"], 0, False),
+            (["lock", "n", *short, held, "--", "false"], 1, False),
+            (["watch", *short, down], 5, False),
         ]
 
     def run_with(self, arguments, stdin=subprocess.DEVNULL, stdout=None, stderr=None):

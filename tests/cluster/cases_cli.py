@@ -3,11 +3,12 @@ faults. What they print and send is tested in tests/app."""
 
 import json
 import os
+import signal
 import subprocess
 import threading
 import time
 
-from harness import LONG, SLOW, Cluster
+from harness import LONG, SLOW, Cluster, wait_for
 from runner import case, expect, expect_equal
 
 KEYS = 20_000 if LONG else 5_000
@@ -250,3 +251,168 @@ def complete(vesper, path):
             following = err.rsplit('--from-line ', 1)[1].split()[0]
             expect(int(following) >= int(line), f'{line}: {err}')
             line = following
+
+
+@case('a watch goes on over kills of its node, without a gap or a duplicate')
+def _(binary):
+    with Cluster(binary, 3) as cluster:
+        vesper = Command(cluster)
+        watch = vesper.start('watch', '--prefix', 'k/', '--since', '1', '-o', 'json',
+                             stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+        count, stop = 0, threading.Event()
+
+        def kill():
+            while not stop.is_set():
+                for node in cluster.nodes:
+                    node.kill()
+                    cluster.restart(node)
+                    cluster.wait_ready()
+
+        thread = threading.Thread(target=kill)
+        thread.start()
+        try:
+            rounds = time.monotonic() + 5 * SLOW
+            while time.monotonic() < rounds:
+                vesper.out('put', f'k/{count:06}', str(count), '--timeout', '30s')
+                count += 1
+        finally:
+            stop.set()
+            thread.join()
+        vesper.out('put', 'k/end', '', '--timeout', '30s')
+        seen = []
+        while not seen or seen[-1]['key'] != 'k/end':
+            seen.append(json.loads(watch.stdout.readline()))
+        watch.terminate()
+        expect_equal(watch.wait(20 * SLOW), 0, 'the exit code of the watch')
+        watch.communicate()
+        expect_equal([event['key'] for event in seen],
+                     [*(f'k/{i:06}' for i in range(count)), 'k/end'], 'the keys')
+        expect_equal([event['revision'] for event in seen], list(range(2, count + 3)), 'revisions')
+
+
+@case('exec runs a command for each change, which may use the store itself')
+def _(binary):
+    with Cluster(binary, 3) as cluster:
+        vesper = Command(cluster)
+        script = f'{binary} put "copy/$VESPER_KEY" "$VESPER_VALUE" >&2; echo "$VESPER_REVISION"'
+        watch = vesper.start('watch', '--prefix', 'k', '--initial', '--exec', 'sh', '-c', script,
+                             stdout=subprocess.PIPE, stderr=subprocess.DEVNULL)
+        for i in range(5):
+            vesper.out('put', f'k{i}', f'v{i}')
+        for i in range(5):
+            watch.stdout.readline()
+        expect_equal([vesper.out('get', f'copy/k{i}') for i in range(5)],
+                     [b'v%d' % i for i in range(5)], 'copies')
+        watch.terminate()
+        expect_equal(watch.wait(20 * SLOW), 0, 'exit code')
+        watch.communicate()
+
+
+@case('a time to live and a lease end, and a lease that is kept outlives its node')
+def _(binary):
+    with Cluster(binary, 3) as cluster:
+        vesper = Command(cluster)
+        vesper.out('put', 'short', 'x', '--ttl', '1ms')
+        wait_for('the end of the key', lambda: vesper.run('get', 'short')[0] == 3)
+        vesper.out('put', 'kept', 'x', '--ttl', '1h')
+        vesper.out('put', 'kept', 'y', '--keep-ttl')
+        expect('ttl_ms' in json.loads(vesper.out('get', 'kept', '-o', 'json')), 'no time to live')
+        vesper.out('put', 'kept', 'z')
+        expect('ttl_ms' not in json.loads(vesper.out('get', 'kept', '-o', 'json')), 'still there')
+        lease = vesper.out('lease', 'grant', '2s').decode().strip()
+        keep = vesper.start('lease', 'keep', lease, stderr=subprocess.PIPE)
+        vesper.out('put', 'leased', 'x', '--lease', lease)
+        first = cluster.nodes[0]
+        first.kill()
+        time.sleep(3)  # longer than the lease lasts by itself
+        expect_equal(vesper.out('get', 'leased'), b'x', 'a lease that is kept')
+        cluster.restart(first)
+        keep.terminate()
+        expect_equal(keep.wait(20 * SLOW), 0, 'an interrupted keep')
+        keep.communicate()
+        wait_for('the end of the lease', lambda: vesper.run('get', 'leased')[0] == 3)
+        vesper.out('lease', 'renew', lease, code=1)
+        vesper.out('put', 'leased', 'x', '--lease', lease, code=1)
+        lease = vesper.out('lease', 'grant', '1h').decode().strip()
+        vesper.out('put', 'leased', 'x', '--lease', lease)
+        row = vesper.out('lease', 'list').decode().split()
+        expect_equal((row[0], row[2:]), (lease, ['3600000', '1']), 'list')
+        expect_equal(vesper.out('lease', 'end', lease), b'1\n', 'end')
+        expect_equal(vesper.out('lease', 'list'), b'', 'no lease')
+
+
+@case('commands take turns under a lock, and none is ever beside another')
+def _(binary):
+    with Cluster(binary, 3) as cluster:
+        vesper = Command(cluster)
+        # Fails if another one is there. mkdir is atomic.
+        script = ('mkdir inside || exit 9; vesper put turn x --fence "a/b:$VESPER_FENCE"; '
+                  'echo "$VESPER_FENCE"; rmdir inside')
+        script = script.replace('vesper', binary)
+        runs = [vesper.start('lock', 'a/b', '--', 'sh', '-c', script, stdout=subprocess.PIPE)
+                for _ in range(8)]
+        tokens = []
+        for run in runs:
+            out, _ = run.communicate(timeout=60 * SLOW)
+            expect_equal(run.returncode, 0, 'exit code')
+            tokens.append(out.split()[-1])
+        expect_equal(len(set(tokens)), 8, 'tokens')
+        expect_equal(vesper.out('lock', '--list'), b'', 'all released')
+        holder = vesper.out('lock', 'n', '--ttl', '1m').decode().strip()
+        vesper.out('lock', 'n', '--wait', '0', '--', 'true', code=4)
+        vesper.out('lock', 'n', '--wait', '100ms', code=4)
+        name, token, _, waiters = vesper.out('lock', '--list').decode().split()
+        expect_equal((name, token, waiters), ('n', holder, '0'), 'list')
+        expect_equal(vesper.out('lock', 'n', '--renew', holder), b'60000\n', 'renew')
+        vesper.out('put', 'k', 'v', '--fence', f'n:{holder}')
+        expect_equal(vesper.out('lock', 'n', '--release', holder), b'true\n', 'release')
+        vesper.out('put', 'k', 'v', '--fence', f'n:{holder}', code=4)
+        vesper.out('lock', 'n', '--renew', holder, code=4)
+
+
+@case('a lock holder that is paused loses its lock, and its late write is refused')
+def _(binary):
+    with Cluster(binary, 3) as cluster:
+        vesper = Command(cluster)
+        script = (f'echo up; read line; {binary} put k late --fence "n:$VESPER_FENCE"; '
+                  'echo "code $?"; exec sleep 600')
+        paused = vesper.start('lock', 'n', '--ttl', '1s', '--', 'sh', '-c', script,
+                              stdin=subprocess.PIPE, stdout=subprocess.PIPE,
+                              stderr=subprocess.PIPE)
+        expect_equal(paused.stdout.readline(), b'up\n', 'the holder')
+        paused.send_signal(signal.SIGSTOP)  # what it runs goes on, as after a lost network
+        next_one = f'{binary} put k new --fence "n:$VESPER_FENCE"'
+        vesper.out('lock', 'n', '--', 'sh', '-c', next_one)
+        paused.stdin.write(b'go\n')
+        paused.stdin.flush()
+        expect_equal(paused.stdout.readline(), b'code 4\n', 'the late write')
+        expect_equal(vesper.out('get', 'k'), b'new', 'the value')
+        paused.send_signal(signal.SIGCONT)
+        _, err = paused.communicate(timeout=60 * SLOW)
+        expect(paused.returncode == 125 and b'fenced' in err and b'the lock was lost' in err,
+               f'{paused.returncode}: {err}')
+
+
+@case('a lock outlives the nodes that it was renewed at, and a leader follows a leader')
+def _(binary):
+    with Cluster(binary, 3) as cluster:
+        vesper = Command(cluster)
+        leader = vesper.start('elect', 'primary', 'first', '--ttl', '3s', '--', 'cat',
+                              stdin=subprocess.PIPE, stderr=subprocess.PIPE)
+        wait_for('the leader', lambda: vesper.out('elect', '--list') != b'')
+        token = vesper.out('elect', '--list').split()[1]
+        follower = vesper.start('elect', 'primary', 'second', '--', 'sh', '-c',
+                                f'{binary} elect --list -o table', stdout=subprocess.PIPE)
+        wait_for('a waiter', lambda: vesper.out('elect', '--list').split()[3] == b'1')
+        for node in cluster.nodes:
+            node.kill()
+            time.sleep(1.5)
+            cluster.restart(node)
+            cluster.wait_ready()
+        expect_equal(vesper.out('elect', '--list').split()[1], token, 'the same leader')
+        leader.stdin.close()
+        expect_equal(leader.wait(20 * SLOW), 0, 'the end of the leader')
+        leader.stderr.close()
+        out, _ = follower.communicate(timeout=60 * SLOW)
+        expect_equal(follower.returncode, 0, 'the next leader')
+        expect_equal((out.split()[5], out.split()[-1]), (b'primary', b'second'), f'{out}')

@@ -5,17 +5,18 @@ prints the tails of the logs and keeps the directory."""
 
 import atexit
 import os
-import random
 import re
 import shutil
 import signal
-import socket
 import subprocess
 import sys
 import tempfile
 import time
 
+sys.path[:0] = [os.path.join(os.path.dirname(os.path.abspath(__file__)), '../support')]
+
 from http_api import Api, Broken, NotSent
+from ports import free_ports
 from runner import Failed, expect
 
 # A build with sanitizers, or a busy machine, is slower by this factor: time limits are multiplied.
@@ -37,26 +38,6 @@ def end_all():
 
 atexit.register(end_all)
 signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))
-
-
-def free_ports(count):
-    """Ports outside the kernel's range for outgoing connections, so that no other program gets one
-    while its node is down."""
-    ports, sockets = [], []
-    rng = random.SystemRandom()
-    while len(ports) < count:
-        port = rng.randint(15000, 32000)
-        s = socket.socket()
-        try:
-            s.bind(('127.0.0.1', port))
-        except OSError:
-            s.close()
-            continue
-        ports.append(port)
-        sockets.append(s)
-    for s in sockets:
-        s.close()
-    return ports
 
 
 def wait_for(what, condition, timeout=10.0):

@@ -6,7 +6,8 @@ import argparse
 import os
 import sys
 
-import cases_cli  # noqa: F401  (importing registers the cases)
+import cases_browser  # noqa: F401  (importing registers the cases)
+import cases_cli  # noqa: F401
 import cases_disks  # noqa: F401
 import cases_faults  # noqa: F401
 import cases_handover  # noqa: F401
@@ -19,11 +20,12 @@ import cases_reads  # noqa: F401
 import cases_rolling  # noqa: F401
 import cases_serving  # noqa: F401
 import cases_snapshots  # noqa: F401
+import cases_watches  # noqa: F401
 import world
 from runner import CASES, SKIPPED, run
 
-GROUPS = ['cli', 'disks', 'faults', 'handover', 'identity', 'lists', 'once', 'overload',
-          'partitions', 'reads', 'rolling', 'serving', 'snapshots']
+GROUPS = ['browser', 'cli', 'disks', 'faults', 'handover', 'identity', 'lists', 'once',
+          'overload', 'partitions', 'reads', 'rolling', 'serving', 'snapshots', 'watches']
 IN_A_WORLD = {'disks', 'handover', 'partitions'}  # these need namespaces and mounts (world.py)
 
 

@@ -28,7 +28,7 @@ void check_problem(const api::Problem& problem) {
 }
 
 void write(kv::Store& store, std::string_view command) {
-  VESPER_ASSERT(store.apply(SharedBytes::copy_of(command), kv::LogTime{1}).ok());
+  VESPER_ASSERT(store.apply(SharedBytes::copy_of(command), kv::LogTime{1}, 1).ok());
 }
 
 void check_reply(const kv::WriteResult& result, const kv::Transaction& transaction) {
@@ -39,7 +39,7 @@ void check_reply(const kv::WriteResult& result, const kv::Transaction& transacti
     return;
   }
   api::append_reply(json, std::get<kv::TransactionResult>(result.result), transaction,
-                    result.revision);
+                    {result.revision, result.time});
   json::Document document;
   VESPER_ASSERT(!document.parse(text));
 }
@@ -70,7 +70,7 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
     VESPER_ASSERT(store.digest() == before);
     return 0;
   }
-  const auto result = store.apply(SharedBytes::copy_of(command), kv::LogTime{2});
+  const auto result = store.apply(SharedBytes::copy_of(command), kv::LogTime{2}, 2);
   VESPER_ASSERT(result.ok());
   check_reply(*result, transaction);
   VESPER_ASSERT(result->is_done() || store.digest() == before);

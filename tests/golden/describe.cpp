@@ -74,8 +74,9 @@ struct Words {
                                                           : ""));
   }
   std::string operator()(const raft::HeartbeatReply& m) const {
-    return fmt::format("heartbeat ok term {}, round {}, received {}{}", m.term.value, m.round,
-                       m.received_index.value, disk(m.disk));
+    return fmt::format("heartbeat ok term {}, round {}, received {}{}{}", m.term.value, m.round,
+                       m.received_index.value, disk(m.disk),
+                       m.wants_commits ? ", wants commits" : "");
   }
   std::string operator()(const raft::TimeoutNow& m) const {
     return fmt::format("timeout now term {}", m.term.value);

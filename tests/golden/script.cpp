@@ -163,6 +163,8 @@ bool Script::messages(const Words& words) {
     cores_->turn(server(argument), {raft::ReadIndex{++next_read_}});
   } else if (name == "lease-read") {
     lease_read(server(argument));
+  } else if (name == "wants-commits") {
+    cores_->turn(server(argument), {raft::CommitsWanted{words.size() < 3 || words[2] != "no"}});
   } else if (name == "deliver" && argument.empty()) {
     cores_->deliver_round();
   } else if (name == "deliver" && argument == "to" && words.size() > 2) {

@@ -41,7 +41,7 @@ int main() {
 
   kv::Store store;
   const auto apply = [&](const SharedBytes& command, std::int64_t s) {
-    const auto result = store.apply(command, kv::LogTime(s * 1'000'000'000));
+    const auto result = store.apply(command, kv::LogTime(s * 1'000'000'000), 1);
     VESPER_ASSERT(result.ok());
   };
   // The first round makes the keys.

@@ -52,7 +52,7 @@ void measure(const char* what, Run&& run) {
 double timed(Store& store, const std::string& command) {
   const SharedBytes payload = bytes(command);
   const double begin = cpu_ms();
-  const auto result = store.apply(payload, LogTime());
+  const auto result = store.apply(payload, LogTime(), 1);
   const double took = cpu_ms() - begin;
   VESPER_ASSERT(result.ok());
   if (!result->is_done()) std::printf("refused: %d\n", static_cast<int>(result->kind));

@@ -86,7 +86,7 @@ struct Refused {
 // Executes a transaction on a model as the documentation of operation.hpp says it.
 class Naive {
  public:
-  Naive(Model& model, const ExecutionLimits& limits) : model_(model), limits_(limits) {}
+  Naive(Model& model, const ExecutionContext& context) : model_(model), context_(context) {}
 
   std::string execute(const Transaction& transaction) {
     const Model before = model_;
@@ -195,13 +195,13 @@ class Naive {
 
   void reply(std::size_t size) {
     reply_ += size;
-    if (reply_ > limits_.reply) throw Refused{Kind::reply_too_large};
+    if (reply_ > context_.max_reply) throw Refused{Kind::reply_too_large};
   }
   static std::size_t size_of(const ModelVersion* version) {
     return version == nullptr ? 0 : 64 + version->key.size() + version->value.size();
   }
   void may_grow() const {
-    if (limits_.quota_exceeded) throw Refused{Kind::quota_exceeded};
+    if (context_.quota_exceeded) throw Refused{Kind::quota_exceeded};
   }
   void readable(std::uint64_t revision) const {
     if (revision == 0) return;
@@ -334,7 +334,7 @@ class Naive {
   std::string one(const Nested&) { return ""; }
 
   Model& model_;
-  const ExecutionLimits limits_;
+  const ExecutionContext context_;
   std::vector<bool> decisions_;  // in the order in which the transactions are met
   std::size_t decided_ = 0;
   std::size_t reply_ = 0;

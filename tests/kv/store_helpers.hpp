@@ -21,8 +21,9 @@ inline SharedBytes bytes_of(std::string_view text) {
   return SharedBytes::copy_of(text);
 }
 
-inline kv::WriteResult run(kv::Store& store, std::string_view command, kv::LogTime now = {}) {
-  const auto result = store.apply(SharedBytes::copy_of(command), now);
+inline kv::WriteResult run(kv::Store& store, std::string_view command, kv::LogTime now = {},
+                           std::uint64_t index = 1) {
+  const auto result = store.apply(SharedBytes::copy_of(command), now, index);
   REQUIRE(result.ok());
   return *result;
 }

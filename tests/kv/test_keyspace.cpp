@@ -258,15 +258,15 @@ TEST_CASE("a bound on the history drops what a transaction replaced, not only si
   std::vector<VersionRef> first, second;
   for (std::uint32_t i = 0; i < 200; ++i) {
     const std::string key = "k" + std::to_string(1000 + i);
-    fields = {2, 2, 1, 0, i + 1};
+    fields = {.revision = 2, .create_revision = 2, .version = 1, .place = i + 1};
     first.push_back(Version::make(key, std::string(100, 'a'), fields));
-    fields = {3, 2, 2, 0, i + 1};
+    fields = {.revision = 3, .create_revision = 2, .version = 2, .place = i + 1};
     second.push_back(Version::make(key, std::string(100, 'b'), fields));
   }
   const std::uint64_t each = first.front()->cost();
   keyspace.commit(std::move(first));
   keyspace.commit(std::move(second));
-  fields = {4, 4, 1, 0, 1};
+  fields = {.revision = 4, .create_revision = 4, .version = 1, .place = 1};
   keyspace.commit(Version::make("z", std::string_view("v"), fields));
   CHECK(keyspace.history_cost() == 200 * each);
   CHECK(keyspace.revision_for_history(200 * each) == 1);
@@ -278,7 +278,9 @@ TEST_CASE("a bound on the history drops what a transaction replaced, not only si
 TEST_CASE("a key that is overwritten a hundred thousand times is compacted and trimmed in slices") {
   Keyspace keyspace;
   for (std::uint64_t i = 2; i < 100'002; ++i)
-    keyspace.commit(Version::make("k", std::string_view("v"), VersionFields{i, 2, i - 1, 0, 1}));
+    keyspace.commit(
+        Version::make("k", std::string_view("v"),
+                      VersionFields{.revision = i, .create_revision = 2, .version = i - 1}));
   CHECK(keyspace.find("k", 50'000)->revision() == 50'000);
   CHECK(keyspace.history("k", 3).back()->revision() == 99'999);
   keyspace.compact(90'000);

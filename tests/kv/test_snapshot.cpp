@@ -14,11 +14,11 @@ namespace {
 
 void put(kv::Store& store, std::string_view key, std::string_view value,
          kv::ValueForm form = kv::ValueForm::bytes) {
-  REQUIRE(store.apply(SharedBytes::copy_of(kv::encode_put(key, value, form, {})), {}).ok());
+  REQUIRE(store.apply(SharedBytes::copy_of(kv::encode_put(key, value, form, {})), {}, 1).ok());
 }
 
 void remove(kv::Store& store, std::string_view key) {
-  REQUIRE(store.apply(SharedBytes::copy_of(kv::encode_remove(key, {})), {}).ok());
+  REQUIRE(store.apply(SharedBytes::copy_of(kv::encode_remove(key, {})), {}, 1).ok());
 }
 
 void random_write(kv::Store& store, Prng& random, int keys) {
@@ -157,7 +157,7 @@ TEST_CASE("the error about content of an older version names it") {
   kv::Store store;
   std::string content = test::content_of(store);
   content[0] = 2;
-  CHECK(test::error_of(content) == "its content has format 2, but this build reads only 3");
+  CHECK(test::error_of(content) == "its content has format 2, but this build reads only 4");
 }
 
 TEST_CASE("the error about an item of a newer version names it") {

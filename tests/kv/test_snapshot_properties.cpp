@@ -18,13 +18,15 @@ namespace {
 struct Step {
   std::string command;
   LogTime now;
+  std::uint64_t index = 0;
 };
 
 class Steps {
  public:
   Step next(Choices& choices, const Store& store) {
     clock_ += choices.one_in(4) ? static_cast<std::int64_t>(choices.below(200)) * 500'000'000 : 0;
-    return {command(choices, store), LogTime(clock_)};
+    std::string next = choices.one_in(2) ? timed(choices, store) : command(choices, store);
+    return {std::move(next), LogTime(clock_), ++index_};
   }
 
  private:
@@ -38,8 +40,80 @@ class Steps {
     static constexpr std::size_t kSizes[] = {0, 3, 3, 3, 10, 10, 4096, 4097, 70'000, 200'000};
     put.value = bytes(std::string(kSizes[choices.below(choices.one_in(6) ? 10 : 6)], 'v'));
     put.json = choices.one_in(4);
-    put.lease = choices.below(3);
+    switch (choices.below(6)) {
+      case 0: put.lease = 1 + choices.below(60); break;
+      case 1: put.ttl = ttl(choices); break;
+      case 2: put.keep_lease = true; break;
+      default: break;
+    }
     return put;
+  }
+
+  static Duration ttl(Choices& choices) {
+    return choices.one_in(12) ? kMaxTtl
+                              : milliseconds(1 + 700 * static_cast<int>(choices.below(99)));
+  }
+  // An active lease, if there is one.
+  static std::uint64_t lease(Choices& choices, const Store& store) {
+    if (store.leases().empty()) return 1;
+    return std::next(store.leases().items().begin(),
+                     static_cast<std::ptrdiff_t>(choices.below(store.leases().size())))
+        ->first;
+  }
+  static LockName lock(Choices& choices) {
+    return {choices.one_in(3) ? Space::elections : Space::locks,
+            "l" + std::to_string(choices.below(3))};
+  }
+  static std::uint64_t token(Choices& choices, const Store& store, const LockName& lock) {
+    const LockHolder* holder = store.locks().holder(lock);
+    return holder == nullptr || choices.one_in(5) ? 2 + choices.below(20) : holder->token;
+  }
+
+  // A command about leases, locks and elections, or what is due by now.
+  std::string timed(Choices& choices, const Store& store) const {
+    const LockName name = lock(choices);
+    const std::uint64_t boot = 1 + choices.below(3);
+    const std::uint64_t newest = store.locks().queue(name).empty()
+                                     ? choices.below(index_ + 1) + 1
+                                     : *store.locks().queue(name).rbegin();
+    switch (choices.below(12)) {
+      case 0: return encode(GrantLease{ttl(choices), 30});
+      case 1: return encode(RenewLease{lease(choices, store)});
+      case 2: return encode(EndLease{lease(choices, store)});
+      case 3:
+      case 4:
+      case 5: {
+        AcquireLock acquire{name, ttl(choices), boot, AcquireLock::IfHeld::queue, 5, 20, {}};
+        if (name.space == Space::elections) acquire.value = bytes("candidate");
+        if (choices.one_in(4)) acquire.if_held = AcquireLock::IfHeld::refuse;
+        const std::string id = "l" + std::to_string(choices.below(30));
+        return encode(acquire,
+                      choices.one_in(3) ? std::optional(IdempotencyKey{id, {}}) : std::nullopt);
+      }
+      case 6: {
+        RenewLock renew{name, token(choices, store, name), std::nullopt};
+        if (name.space == Space::elections && choices.one_in(2)) renew.value = bytes("again");
+        return encode(renew);
+      }
+      case 7: return encode(ReleaseLock{name, token(choices, store, name)});
+      case 8:
+        return encode(LeaveQueue{name, newest, newest, boot,
+                                 static_cast<LeaveQueue::Manner>(1 + choices.below(3))});
+      case 9: return encode(KeepPlaces{boot});
+      default: return encode(due(store));
+    }
+  }
+  // What a leader would name, whether it is due or not.
+  static Expire due(const Store& store) {
+    Expire expire;
+    for (const Version* version : store.keyspace().temporary_keys().by_deadline())
+      expire.keys.push_back({bytes(std::string(version->key())), version->deadline()});
+    for (const auto& [id, lease] : store.leases().items()) expire.leases.push_back(id);
+    for (const auto& [name, holder] : store.locks().holders())
+      expire.locks.push_back({name, holder.token});
+    for (const auto& [deadline, session] : store.locks().sessions_by_deadline())
+      expire.sessions.push_back(session);
+    return expire;
   }
 
   static std::string command(Choices& choices, const Store& store) {
@@ -66,12 +140,14 @@ class Steps {
     }
   }
 
-  std::int64_t clock_ = 0;
+  std::int64_t clock_ = 1;
+  std::uint64_t index_ = 0;
 };
 
 std::string apply(Store& store, const Step& step) {
-  const auto result = store.apply(SharedBytes::copy_of(step.command), step.now);
+  const auto result = store.apply(SharedBytes::copy_of(step.command), step.now, step.index);
   RC_ASSERT(result.ok());
+  store.forget_left_queue();
   return is_decided(*result) && !std::holds_alternative<SetQuota>(
                                     decode_command(SharedBytes::copy_of(step.command))->body)
              ? encode_result(*result)
@@ -125,6 +201,7 @@ TEST_CASE("an export is the state at its mark, and an import goes on like the or
     RC_ASSERT(copy.cost() == undisturbed.cost());
     RC_ASSERT(copy.bytes() == undisturbed.bytes());
     RC_ASSERT(copy.keyspace().events() == undisturbed.keyspace().events());
+    RC_ASSERT(copy.next_expiry() == undisturbed.next_expiry());
     for (const Step& step : meanwhile) {
       const std::string result = apply(undisturbed, step);
       RC_ASSERT(apply(copy, step) == result);

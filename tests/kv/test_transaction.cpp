@@ -66,7 +66,8 @@ Operation random_operation(Choices& choices, const Model& model, std::size_t dep
       put.key = bytes_of(random_key(choices));
       put.keep_value = choices.one_in(5);
       put.keep_lease = choices.one_in(3);
-      put.lease = choices.below(3);
+      const std::uint64_t lease = choices.below(3);
+      if (!put.keep_lease) put.lease = lease;
       put.prev = choices.one_in(2) ? Prev::include : Prev::omit;
       if (put.keep_value) return put;
       put.json = choices.one_in(3);
@@ -122,6 +123,8 @@ TEST_CASE("a transaction does what the naive model does, or nothing at all") {
   test::holds_for_choices("transactions", 3000, [&](Choices& choices) {
     Model model;
     Keyspace keyspace;
+    Leases leases;
+    for (const std::uint64_t id : {1, 2}) leases.grant(id, seconds(10), LogTime{});
     while (choices.any_left()) {
       if (choices.one_in(20) && model.oldest < model.revision) {
         model.oldest += 1 + choices.below(model.revision - model.oldest);
@@ -130,13 +133,15 @@ TEST_CASE("a transaction does what the naive model does, or nothing at all") {
         keyspace.trim(max, max_bytes);
       }
       const Transaction transaction = random_transaction(choices, model, 3);
-      const ExecutionLimits limits{choices.one_in(8) ? 64 * choices.below(20) : kMaxReply,
-                                   choices.one_in(10)};
+      ExecutionContext context;
+      context.leases = &leases;
+      if (choices.one_in(8)) context.max_reply = 64 * choices.below(20);
+      context.quota_exceeded = choices.one_in(10);
       const std::uint64_t before = keyspace.revision(), events = keyspace.events();
-      const std::string expected = Naive(model, limits).execute(transaction);
-      if (is_read_only(transaction) && limits.reply == kMaxReply)
+      const std::string expected = Naive(model, context).execute(transaction);
+      if (is_read_only(transaction) && context.max_reply == kMaxReply)
         RC_ASSERT(show(read(keyspace, transaction)) == expected);
-      const WriteResult result = execute(keyspace, transaction, limits);
+      const WriteResult result = execute(keyspace, transaction, context);
       std::string got = show(result);
       if (result.kind == Kind::conflicting_operations) {
         RC_ASSERT(!result.path.empty());
@@ -155,7 +160,7 @@ TEST_CASE("a transaction does what the naive model does, or nothing at all") {
       ++done;
       const std::string encoded = encode_result(result);
       RC_ASSERT(encoded.size() <= reply_size(result.result));
-      RC_ASSERT(reply_size(result.result) <= limits.reply);
+      RC_ASSERT(reply_size(result.result) <= context.max_reply);
       const auto decoded = decode_result(encoded);
       RC_ASSERT(decoded.ok());
       RC_ASSERT(show(*decoded) == show(result));
@@ -204,7 +209,10 @@ Keyspace& with_keys(Keyspace& keyspace, std::size_t count) {
   std::vector<VersionRef> versions;
   const std::uint64_t revision = keyspace.revision() + 1;
   for (std::size_t i = 0; i < count; ++i) {
-    const VersionFields fields{revision, revision, 1, 0, static_cast<std::uint32_t>(i + 1)};
+    const VersionFields fields{.revision = revision,
+                               .create_revision = revision,
+                               .version = 1,
+                               .place = static_cast<std::uint32_t>(i + 1)};
     versions.push_back(
         Version::make("k" + std::to_string(100'000 + i), std::string_view("v"), fields));
   }

@@ -9,7 +9,7 @@ using Kind = WriteResult::Kind;
 namespace {
 
 VersionRef version(std::string_view key, std::string_view value, bool json = false) {
-  VersionFields fields{9, 4, 3, 77, 2};
+  VersionFields fields{.revision = 9, .create_revision = 4, .version = 3, .lease = 77, .place = 2};
   fields.json = json;
   return Version::make(key, value, fields);
 }
@@ -32,13 +32,17 @@ std::vector<WriteResult> one_of_each() {
   add(RangeResult{Content::values, {version("a", "1")}, {"p/"}, 1'000'000, true, "resume"});
   add(RangeResult{Content::keys, {version("a", "")}, {}, 1, false, {}});
   add(CompactResult{5});
+  add(LeaseResult{7, milliseconds(1500), 1000});
+  add(LockResult{LockResult::State::granted, 8, 0, 12, seconds(15)});
+  add(LockResult{LockResult::State::not_held});
   TransactionResult inner, outer;
   inner.results.emplace_back(GetResult{version("k", "v")});
   outer.succeeded = true;
   outer.results.emplace_back(PutResult{12, 12, 1, {}, {}});
   outer.results.emplace_back(std::move(inner));
   add(std::move(outer));
-  for (const Kind kind : {Kind::precondition_failed, Kind::not_an_integer, Kind::out_of_range}) {
+  for (const Kind kind : {Kind::precondition_failed, Kind::not_an_integer, Kind::out_of_range,
+                          Kind::lease_not_found, Kind::lock_busy, Kind::lock_lost, Kind::fenced}) {
     WriteResult failed;
     failed.kind = kind;
     failed.revision = 12;

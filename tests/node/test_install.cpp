@@ -38,7 +38,7 @@ struct Sent {
       (void)store.apply(
           SharedBytes::copy_of(kv::encode_put("key" + std::to_string(i), std::string(30, 'v'),
                                               kv::ValueForm::bytes, {})),
-          {});
+          {}, 1);
     digest = store.digest();
     std::string content;
     kv::Export exported(store);

@@ -36,7 +36,7 @@ struct Server {
                   .apply(SharedBytes::copy_of(kv::encode_put("key" + std::to_string(i),
                                                              std::string(30, 'v'),
                                                              kv::ValueForm::bytes, {})),
-                         {})
+                         {}, 1)
                   .ok());
   }
   void run_disk(Instant now = {}) {
@@ -152,7 +152,7 @@ TEST_CASE("a replaced store is freed in slices") {
   for (int i = 0; i < 5000; ++i)
     REQUIRE(old->apply(SharedBytes::copy_of(
                            kv::encode_put(std::to_string(i), "v", kv::ValueForm::bytes, {})),
-                       {})
+                       {}, 1)
                 .ok());
   server.snapshotter.retire(std::move(old));
   // Each key has an event and a slot in the tree.

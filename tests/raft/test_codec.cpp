@@ -43,6 +43,7 @@ std::vector<Message> one_of_each() {
                 Index(3), Term(2), Incarnation(1)},
       HeartbeatReply{Term(9), 8, Index(7), 6, DiskHealth::full},
       HeartbeatReply{Term(9), 0, Index(0), 0, DiskHealth::regressed},
+      HeartbeatReply{Term(9), 8, Index(7), 6, DiskHealth::ok, true},
       TimeoutNow{Term(9)},
       ReadIndexRequest{Term(9), 8, true},
       ReadIndexReply{Term(9), 8, Index(7), true},

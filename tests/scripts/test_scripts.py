@@ -1,6 +1,5 @@
 """What scripts/cluster.sh and scripts/demo.sh promise, tried with a stand-in for the binary."""
 import os
-import random
 import re
 import signal
 import socket
@@ -12,17 +11,9 @@ import unittest
 
 HERE = os.path.dirname(os.path.abspath(__file__))
 SCRIPTS = os.path.join(HERE, "../../scripts")
+sys.path[:0] = [os.path.join(HERE, "../support")]
 
-
-def free_ports(count):
-    """Below the range from which the kernel takes ports for outgoing connections."""
-    ports = []
-    while len(ports) < count:
-        port = random.randrange(20000, 30000)
-        with socket.socket() as probe:
-            if port not in ports and probe.connect_ex(("127.0.0.1", port)) != 0:
-                ports.append(port)
-    return ports
+from ports import free_ports
 
 
 class Cluster(unittest.TestCase):

@@ -105,8 +105,9 @@ def literal(value):
     return json.loads(value) if re.fullmatch(r"[0-9]+|true|false", value) else value
 
 
-def send(port, method, target, body=None, headers=()):
-    """One request on a connection of its own. Without a body it has no Content-Length either."""
+def send(port, method, target, body=None, headers=(), endless=False):
+    """One request on a connection of its own. Without a body it has no Content-Length either. Of
+    an endless reply it returns the first part."""
     connection = http.client.HTTPConnection("127.0.0.1", port, timeout=10)
     connection.putrequest(method, target, skip_accept_encoding=True)
     for name, value in headers:
@@ -117,6 +118,7 @@ def send(port, method, target, body=None, headers=()):
     connection.endheaders(body)
     reply = connection.getresponse()
     try:
-        return reply.status, dict(reply.getheaders()), reply.read()
+        content = reply.read1(1 << 16) if endless else reply.read()
+        return reply.status, dict(reply.getheaders()), content
     finally:
         connection.close()

@@ -204,7 +204,7 @@ def test_invalid_requests_are_refused_in_the_order_of_the_checks(binary, directo
         problem(s.request("GET", "/kv/k?%zz"), 400, "malformed")
         problem(s.request("GET", "/kvs"), 404, "no_such_path")
         problem(s.request("GET", "/KV/a"), 404, "no_such_path")
-        problem(s.request("GET", "/watch"), 404, "no_such_path")
+        problem(s.request("GET", "/watches"), 404, "no_such_path")
         problem(s.request("GET", "/raft"), 404, "no_such_path")
         problem(s.request("GET", "/status?x=1"), 400, "invalid_parameter")
         problem(s.request("POST", "/kv/k?nonsense", "x"), 400, "invalid_parameter")

@@ -22,14 +22,17 @@ NDJSON = ("Content-Type", "application/x-ndjson")
 LARGE = ("Content-Length", str(64 << 20))
 ONCE = ("Idempotency-Key", "once")
 KEY = "/kv/{key}"
+LEASE, LOCK, ELECTION = "/leases/{id}", "/locks/{name}", "/elections/{name}"
 
 
 def txn(*then, **more):
     return json.dumps({"then": list(then), **more})
 
 
-# (path, method, what follows the path or replaces {key}, status, body, header fields). They run in
-# this order. "a" is written at revision 2.
+# (path, method, what follows the path or replaces its parameter, status, body, header fields). They
+# run in this order. "a" is written at revision 2. NEXT, LEASE and TOKEN stand for the token of the
+# second page of the list at that path, the newest
+# lease, and the token of the holder of lock "n"; LEADER for that of election "n".
 REQUESTS = [
     (KEY, "put", "a?timeout=5s", 200, "1"),
     (KEY, "put", "a?prev", 200, "2", ("If-Match", "*")),
@@ -53,6 +56,7 @@ REQUESTS = [
     (KEY, "get", "a?history&limit=1", 200),
     (KEY, "get", "a", 304, None, ("If-None-Match", "*")),
     (KEY, "get", "a?colour=red", 400),
+    (KEY, "get", "a?wait=10ms&since=1", 200),
     (KEY, "get", "absent", 404),
     (KEY, "get", "a", 412, None, ("If-Match", '"1"')),
     (KEY, "head", "a?raw=0&history=0&timeout=1s", 200, None, ("If-Match", "*")),
@@ -60,6 +64,7 @@ REQUESTS = [
      ("If-None-Match", '"9"')),
     (KEY, "head", "a?history&limit=1", 200),
     (KEY, "head", "a", 304, None, ("If-None-Match", '"3"')),
+    (KEY, "head", "a?wait=10ms&since=1", 200),
     (KEY, "head", "absent", 404),
     (KEY, "post", "n?increment&timeout=1s", 200, None, ("Idempotency-Key", "post")),
     (KEY, "post", "n?increment=2", 422, None, ("Idempotency-Key", "post")),
@@ -97,12 +102,23 @@ REQUESTS = [
     ("/kv", "get", "?format=ndjson&separator=/", 200),
     ("/kv", "get", "?keys_only", 200, None, ("Accept", "application/x-ndjson")),
     ("/kv", "get", "?limit=1&next=NEXT", 200),
+    ("/kv", "get", "?wait=10ms&since=0", 200),
+    ("/kv", "get", "?wait=10ms", 304),
     ("/kv", "get", "?start=b&end=a", 400),
     ("/kv", "head", "?prefix=i/&limit=1&reverse&keys_only&separator=2&format=json", 200),
     ("/kv", "head", "?start=a&end=z&revision=5&timeout=5s", 200),
     ("/kv", "head", "?consistency=stale&max_staleness=1h&min_revision=2&count_only", 200),
     ("/kv", "head", "?limit=1&next=NEXT", 200),
+    ("/kv", "head", "?wait=10ms&since=0", 200),
+    ("/kv", "head", "?wait=10ms", 304),
     ("/kv", "options", "", 204),
+
+    ("/watch", "get", "?prefix=i&key=a&lock=l&election=e&since=0&prev&events=put&format=ndjson",
+     200),
+    ("/watch", "get", "?prefix=i&prefix=a&initial", 200),
+    ("/watch", "get", "?format=sse", 200, None, ("Last-Event-ID", "1")),
+    ("/watch", "get", "?since=x", 400),
+    ("/watch", "options", "", 204),
 
     ("/txn", "post", "?timeout=5s", 200, txn(
         {"put": {"key": "t", "value": "1", "prev": True, "keep_ttl": True}}, {"get": {"key": "t"}},
@@ -124,7 +140,7 @@ REQUESTS = [
     ("/txn", "post", "", 400, txn({"put": {"key": "a", "value": "", "keep_value": True}})),
     ("/txn", "post", "", 400, txn({"put": {"key": "a", "key_base64": "YQ==", "value": ""}})),
     ("/txn", "post", "", 400, txn({"put": {"key": "a", "value": 1}})),
-    ("/txn", "post", "", 400, txn({"put": {"key": "a", "value": "", "ttl": "5s"}})),
+    ("/txn", "post", "", 400, txn({"put": {"key": "a", "value": "", "ttl": "1ns"}})),
     ("/txn", "post", "", 400, txn({"put": {"key_base64": "YQ", "value": ""}})),
     ("/txn", "post", "", 400, txn({"get": {}})),
     ("/txn", "post", "", 400, txn({"get": {"prefix": "", "limit": 10001}})),
@@ -168,6 +184,126 @@ REQUESTS = [
     ("/kv", "get", "?revision=2", 410),
     ("/txn", "post", "", 410, txn({"get": {"key": "a", "revision": 2}})),
 
+    ("/leases", "post", "?ttl=1h&timeout=5s", 200, None, ("Idempotency-Key", "lease")),
+    ("/leases", "post", "?ttl=2h", 422, None, ("Idempotency-Key", "lease")),
+    ("/leases", "post", "?ttl=1h", 200),
+    ("/leases", "post", "", 400),
+    ("/leases", "get", "?limit=1&timeout=1s", 200),
+    ("/leases", "get", "?limit=1&next=NEXT", 200),
+    ("/leases", "get", "?consistency=stale&max_staleness=1h&min_revision=2", 200),
+    ("/leases", "get", "?limit=0", 400),
+    ("/leases", "head", "?limit=1&timeout=1s", 200),
+    ("/leases", "head", "?limit=1&next=NEXT", 200),
+    ("/leases", "head", "?consistency=stale&max_staleness=1h&min_revision=2", 200),
+    ("/leases", "options", "", 204),
+    (LEASE, "put", "LEASE?timeout=1s", 200, None, ("Idempotency-Key", "renew")),
+    (LEASE, "put", "LEASE?ttl=1s", 400),
+    (LEASE, "put", "999999", 404),
+    (LEASE, "put", "1", 422, None, ("Idempotency-Key", "renew")),
+    (LEASE, "get", "LEASE?timeout=1s", 200),
+    (LEASE, "get", "LEASE?consistency=stale&max_staleness=1h&min_revision=2", 200),
+    (LEASE, "get", "LEASE?keys", 400),
+    (LEASE, "get", "x", 404),
+    (LEASE, "head", "LEASE?timeout=1s", 200),
+    (LEASE, "head", "LEASE?consistency=stale&max_staleness=1h&min_revision=2", 200),
+    (KEY, "put", "leased?lease=LEASE", 200, "1"),
+    (KEY, "put", "leased?keep_ttl", 200, "2"),
+    (KEY, "put", "leased?lease=999999", 409, "3"),
+    (KEY, "put", "mortal?ttl=1h", 200, "1"),
+    (KEY, "get", "leased", 200), (KEY, "get", "mortal", 200), (KEY, "get", "mortal?history", 200),
+    ("/kv", "get", "?keys_only", 200),
+    ("/kv", "get", "?format=ndjson", 200),
+    ("/txn", "post", "", 409, txn({"put": {"key": "a", "value": "", "lease": 999999}})),
+    (LEASE, "delete", "LEASE?timeout=1s", 200, None, ("Idempotency-Key", "end")),
+    (LEASE, "delete", "LEASE?ttl=1s", 400),
+    (LEASE, "delete", "999999", 404),
+    (LEASE, "delete", "1", 422, None, ("Idempotency-Key", "end")),
+    (LEASE, "options", "1", 204),
+
+    (LOCK, "post", "n?ttl=1h&wait=1s&timeout=5s", 200, None, ("Idempotency-Key", "lock")),
+    (LOCK, "post", "n?ttl=2h", 422, None, ("Idempotency-Key", "lock")),
+    (LOCK, "post", "n", 409),
+    (LOCK, "post", "n?wait=0", 400),
+    (LOCK, "put", "n?token=TOKEN&timeout=1s", 200, None, ("Idempotency-Key", "keep")),
+    (LOCK, "put", "n", 400),
+    (LOCK, "put", "n?token=1", 412),
+    (LOCK, "put", "n?token=1", 422, None, ("Idempotency-Key", "keep")),
+    (LOCK, "get", "n?timeout=1s", 200),
+    (LOCK, "get", "free%FF?consistency=stale&max_staleness=1h&min_revision=2", 200),
+    (LOCK, "get", "", 400),
+    (LOCK, "head", "n?timeout=1s", 200),
+    (LOCK, "head", "n?consistency=stale&max_staleness=1h&min_revision=2", 200),
+    (LOCK, "options", "n", 204),
+    (LOCK, "post", "n2", 200),
+    ("/locks", "get", "?prefix=n&limit=1&timeout=1s", 200),
+    ("/locks", "get", "?limit=1&next=NEXT", 200),
+    ("/locks", "get", "?consistency=stale&max_staleness=1h&min_revision=2", 200),
+    ("/locks", "get", "?limit=x", 400),
+    ("/locks", "head", "?prefix=n&limit=1&timeout=1s", 200),
+    ("/locks", "head", "?limit=1&next=NEXT", 200),
+    ("/locks", "head", "?consistency=stale&max_staleness=1h&min_revision=2", 200),
+    ("/locks", "options", "", 204),
+    (KEY, "put", "f?fence=n:TOKEN", 200, "1"),
+    (KEY, "put", "f?fence=n:1", 412, "1"),
+    (KEY, "post", "f?increment&fence=n:TOKEN", 200),
+    (KEY, "post", "f?increment&fence=n:1", 412),
+    (KEY, "delete", "f?fence=n:TOKEN", 200),
+    (KEY, "delete", "f?fence=n:1", 412),
+    ("/kv", "post", "?fence=n:TOKEN", 200, '{"key":"f/1","value":"1"}\n', NDJSON),
+    ("/kv", "post", "?fence=n:1", 412, '{"key":"f/1","value":"1"}\n', NDJSON),
+    ("/kv", "delete", "?prefix=f/&fence=n:TOKEN", 200),
+    ("/kv", "delete", "?prefix=f/&fence=n:1", 412),
+    ("/txn", "post", "?fence=n:TOKEN", 200,
+     txn({"put": {"key": "f", "value": "1", "ttl": "1h"}},
+         **{"if": [{"lock": "n", "token": 1}, {"lock_base64": "bg==", "token": "2"}],
+            "else": [{"put": {"key": "g", "value": "2", "ttl": "1h"}}]})),
+    ("/txn", "post", "?fence=n:1", 412, txn({"delete": {"key": "f"}})),
+    ("/txn", "post", "", 400, txn(**{"if": [{"lock": "n"}]})),
+    ("/txn", "post", "", 400, txn(**{"if": [{"lock": "n", "token": 1, "op": "="}]})),
+    ("/txn", "post", "", 400, txn(**{"if": [{"lock": "n", "token": 1, "key": "n"}]})),
+    ("/txn", "post", "", 400, txn({"put": {"key": "a", "value": "", "ttl": 5}})),
+    ("/txn", "post", "", 400, txn({"put": {"key": "a", "value": "", "ttl": "1s", "lease": 1}})),
+    ("/txn", "post", "", 400,
+     txn({"put": {"key": "a", "value": "", "ttl": "1s", "keep_ttl": True}})),
+    (LOCK, "delete", "n?token=TOKEN&timeout=1s", 200, None, ("Idempotency-Key", "release")),
+    (LOCK, "delete", "n?token=1", 422, None, ("Idempotency-Key", "release")),
+    (LOCK, "delete", "n?token=1", 200),
+    (LOCK, "delete", "n", 400),
+    # The grant that is repeated has lapsed.
+    (LOCK, "post", "n?ttl=1h", 412, None, ("Idempotency-Key", "lock")),
+
+    (ELECTION, "post", "n?ttl=1h&wait=1s&timeout=5s", 200, "a", ("Idempotency-Key", "elect")),
+    (ELECTION, "post", "n?ttl=1h", 422, "b", ("Idempotency-Key", "elect")),
+    (ELECTION, "post", "n", 409, "b"),
+    (ELECTION, "post", "n?wait=11m", 400, "b"),
+    (ELECTION, "post", "n", 413, "b" * 4097),
+    (ELECTION, "post", "n", 415, "b", ("Content-Encoding", "gzip")),
+    (ELECTION, "put", "n?token=LEADER&timeout=1s", 200, b"\xff", ("Idempotency-Key", "stay")),
+    (ELECTION, "put", "n", 400),
+    (ELECTION, "put", "n?token=1", 412),
+    (ELECTION, "put", "n?token=1", 413, "b" * 4097),
+    (ELECTION, "put", "n?token=1", 415, "b", ("Content-Type", "multipart/form-data; boundary=x")),
+    (ELECTION, "put", "n?token=1", 422, None, ("Idempotency-Key", "stay")),
+    (ELECTION, "get", "n?timeout=1s", 200),
+    (ELECTION, "get", "free?consistency=stale&max_staleness=1h&min_revision=2", 200),
+    (ELECTION, "get", "", 400),
+    (ELECTION, "head", "n?timeout=1s", 200),
+    (ELECTION, "head", "n?consistency=stale&max_staleness=1h&min_revision=2", 200),
+    (ELECTION, "options", "n", 204),
+    (ELECTION, "post", "%FF", 200, "a"),
+    ("/elections", "get", "?prefix=n&limit=1&timeout=1s", 200),
+    ("/elections", "get", "?limit=1&next=NEXT", 200),
+    ("/elections", "get", "?consistency=stale&max_staleness=1h&min_revision=2", 200),
+    ("/elections", "get", "?next=", 400),
+    ("/elections", "head", "?prefix=n&limit=1&timeout=1s", 200),
+    ("/elections", "head", "?limit=1&next=NEXT", 200),
+    ("/elections", "head", "?consistency=stale&max_staleness=1h&min_revision=2", 200),
+    ("/elections", "options", "", 204),
+    (ELECTION, "delete", "n?token=LEADER&timeout=1s", 200, None, ("Idempotency-Key", "resign")),
+    (ELECTION, "delete", "n?token=1", 422, None, ("Idempotency-Key", "resign")),
+    (ELECTION, "delete", "n", 400),
+    (ELECTION, "post", "n?ttl=1h", 412, "a", ("Idempotency-Key", "elect")),
+
     ("/request", "put", "", 200, '{"type":"put","payload":{"key":"s","value":{"x":[1]}}}',
      ("Idempotency-Key", "seed")),
     ("/request", "put", "", 422, '{"payload":{"key":"s","value":1}}', ("Idempotency-Key", "seed")),
@@ -196,7 +332,7 @@ for page in ("/status", "/livez", "/readyz", "/metrics", "/", "/openapi.json"):
 REQUESTS += [("/livez", "options", "?x", 400), ("/readyz", "options", "?x", 400)]
 
 # Parameters that docs/http-api.md reserves, and one that is nobody's.
-NOT_YET = {"wait", "since", "ttl", "lease", "keep_ttl", "fence", "no_such_parameter"}
+NOT_YET = {"no_such_parameter"}
 # A load, a fault or a full disk is needed for these.
 NOT_ASKED = {429, 503, 504, 507}
 
@@ -206,22 +342,36 @@ def document(server):
 
 
 def target_of(path, rest, server):
+    def asked(target):
+        return json.loads(send(server.port, "GET", target)[2])
+
     if "NEXT" in rest:
-        page = json.loads(send(server.port, "GET", "/kv?limit=1")[2])
-        rest = rest.replace("NEXT", page["next"])
-    return path.replace("{key}", rest) if "{key}" in path else path + rest
+        rest = rest.replace("NEXT", asked(path + "?limit=1")["next"])
+    if "LEASE" in rest:
+        rest = rest.replace("LEASE", asked("/leases")["leases"][-1]["lease"])
+    if "TOKEN" in rest:
+        rest = rest.replace("TOKEN", str(asked("/locks/n")["holder"]["token"]))
+    if "LEADER" in rest:
+        rest = rest.replace("LEADER", str(asked("/elections/n")["holder"]["token"]))
+    return path.partition("{")[0] + rest
+
+
+def example_of(path):
+    """A path with a name that fits each kind of parameter."""
+    return re.sub(r"\{\w+\}", "1", path)
 
 
 def names_in(target, headers):
     names = {part.split("=")[0] for part in target.partition("?")[2].split("&")} - {""}
-    return names | {name for name, _ in headers} | {"key"}
+    return names | {name for name, _ in headers} | {"key", "id", "name"}
 
 
 def ask_all(server, contract):
     for path, method, rest, status, *more in REQUESTS:
         body, headers = (more[0] if more else None), more[1:]
         target = target_of(path, rest, server)
-        reply = send(server.port, method.upper(), target, body, headers)
+        endless = path == "/watch" and status == 200
+        reply = send(server.port, method.upper(), target, body, headers, endless)
         assert reply[0] == status, (method, target, str(body)[:200], reply)
         contract.check(path, method, target, reply, names_in(target, headers))
         if path in ("/txn", "/request") and isinstance(body, str) and status in (200, 400):
@@ -258,7 +408,7 @@ def test_every_parameter_works_and_no_other_one_does(binary, directory):
             if method == "options" and path not in ("/livez", "/readyz"):
                 continue
             for name in elsewhere - {one["name"] for one in contract.parameters_of(path, method)}:
-                target = path.replace("{key}", "a") + "?%s=1" % name
+                target = example_of(path) + "?%s=1" % name
                 reply = send(server.port, method.upper(), target)
                 contract.check(path, method, target, reply)
                 assert reply[0] == 400, (method, target, reply)
@@ -274,7 +424,7 @@ def test_a_method_that_is_not_described_is_refused(binary, directory):
             for method in METHODS:
                 if method in item:
                     continue
-                reply = send(server.port, method.upper(), path.replace("{key}", "a"), "")
+                reply = send(server.port, method.upper(), example_of(path), "")
                 assert reply[0] == 405, (method, path, reply)
                 assert set(reply[1]["Allow"].split(", ")) == described, (path, reply)
 

@@ -11,7 +11,6 @@ namespace vesper::sim {
 namespace {
 
 constexpr std::int64_t kKeys = 8;
-constexpr std::uint64_t kNonce = std::uint64_t{1} << 50;  // a revision that never exists
 
 node::ReadOptions options_of(const Operation& operation) {
   node::ReadOptions options;
@@ -25,7 +24,7 @@ node::ReadOptions options_of(const Operation& operation) {
 }  // namespace
 
 bool World::connect(Client& client) {
-  if (!client.probe && !client.mover && !client.loader) {
+  if (!client.probe && !client.mover && !client.loader && !client.drills) {
     client.host = static_cast<std::size_t>(
         client.random.between(0, static_cast<std::int64_t>(hosts_.size()) - 1));
   }
@@ -38,7 +37,9 @@ bool World::connect(Client& client) {
 // value that is used once does the same for each put.
 Operation World::invent(Client& client) {
   Prng& random = client.random;
-  if (chance(random, 40)) return invent_more(client);
+  const std::int64_t which = random.between(1, 100);
+  if (which <= 22) return invent_timed(client);
+  if (which <= 53) return invent_more(client);
   Operation operation;
   // 40 % of the requests use one hot key.
   operation.key = fmt::format("k{}", chance(random, 40) ? 0 : random.between(1, kKeys - 1));
@@ -98,6 +99,7 @@ void World::ask_keyed(Client& client, Operation operation) {
     if (another.key.empty()) another.key = "k0";
     another.value = fmt::format("r{}", ++values_);
     another.json = false;
+    another.fence.reset();
     another.body = values_;
     retry(client, std::move(another));
   }
@@ -139,9 +141,11 @@ void World::ask(Client& client, Operation operation) {
     client.open[ticket.request] = history_.invoke(std::move(operation), 0);
     return post(h, std::move(read));
   }
+  std::shared_ptr<const node::LockWait> wait;
+  if (operation.kind == Operation::Kind::claim) wait = claim_at(h, operation);
   const std::string command = command_of(operation);
   client.open[ticket.request] = history_.invoke(std::move(operation), checksum64(command));
-  post(h, node::ClientWrite{ticket, SharedBytes::copy_of(command), deadline});
+  post(h, node::ClientWrite{ticket, SharedBytes::copy_of(command), deadline, std::move(wait)});
 }
 
 // Asks for another leader. Not part of the history: the leaders themselves show the outcome.
@@ -162,6 +166,7 @@ void World::ask_transfer(Client& client) {
 void World::client_step(std::size_t c) {
   Client& client = clients_[c];
   if (client.loader) return load_step(c);
+  if (client.drills) return drill_step(c);
   if (client.mover) {
     if (moved_) return;
     after(between(client.random, milliseconds(5), milliseconds(40)), ClientStep{c});
@@ -341,6 +346,7 @@ void World::on_answer(Client& client, const node::Ticket& ticket, std::size_t op
   else if (!outcome.replayed && outcome.kind <= Outcome::Kind::failed)
     client.revisions[asked.key] = outcome.current_revision;
   client.highest = std::max(client.highest, written.revision);
+  if (asked.kind == Operation::Kind::claim) on_claim(client, asked, written);
   if (options_.plant && tally_.of(Count::answered) > 20) ++outcome.revision;
   check(history_.wrote(operation, outcome, now));
 }
@@ -388,6 +394,11 @@ void World::count_outcome(const Operation& asked, const Outcome& outcome) {
     case Kind::conflict: return tally_.count(Count::conflicts);
     case Kind::not_found: return tally_.count(Count::values_to_keep_absent);
     case Kind::quota: return tally_.count(Count::writes_over_quota);
+    case Kind::no_lease: return tally_.count(Count::leases_not_found);
+    case Kind::busy: return tally_.count(Count::locks_busy);
+    case Kind::lost: return tally_.count(Count::locks_lost);
+    case Kind::fenced: return tally_.count(Count::writes_fenced);
+    case Kind::table_limit: return tally_.count(Count::tables_at_limit);
     case Kind::value_too_large:
     case Kind::range_too_large: return fail("a write was too large");
     case Kind::put:
@@ -398,6 +409,8 @@ void World::count_outcome(const Operation& asked, const Outcome& outcome) {
     case Kind::full: return;
     case Kind::done: break;
   }
+  if (asked.fence) tally_.count(Count::writes_within_fence);
+  if (asked.kind == Operation::Kind::claim) return;
   if (asked.kind == Operation::Kind::compact) return tally_.count(Count::compactions_by_hand);
   if (asked.kind == Operation::Kind::txn) {
     if (outcome.text.find("txn(", 1) != std::string::npos) tally_.count(Count::transactions_nested);

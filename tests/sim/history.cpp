@@ -9,8 +9,8 @@ namespace vesper::sim {
 
 std::string_view name_of(Operation::Kind kind) {
   static constexpr std::string_view kNames[] = {
-      "put",  "delete",  "write", "transaction", "compaction",         "get",
-      "past", "history", "range", "stream",      "reading transaction"};
+      "put", "delete", "write",   "transaction", "compaction", "claim",
+      "get", "past",   "history", "range",       "stream",     "reading transaction"};
   return kNames[static_cast<std::size_t>(kind)];
 }
 
@@ -66,8 +66,23 @@ Outcome History::compact(std::uint64_t revision) {
 
 // Applies a write as the documentation describes it.
 Outcome History::apply(const Operation& operation) {
+  Outcome outcome = write(operation);
+  outcome.time = stamp_;
+  return outcome;
+}
+
+Outcome History::write(const Operation& operation) {
   using Kind = Outcome::Kind;
   if (operation.kind == Operation::Kind::compact) return compact(operation.at);
+  if (operation.kind == Operation::Kind::claim)
+    return model_.carry_out(operation.claim, operation.token);
+  if (const auto& fence = operation.fence;
+      fence && !model_.was_held(fence->lock.name, fence->token, model_.revision())) {
+    const Holdings& held = model_.holdings();
+    const std::uint64_t of_lock = held.token_of({Space::locks, fence->lock.name});
+    return model_.refuse(
+        Kind::fenced, of_lock != 0 ? of_lock : held.token_of({Space::elections, fence->lock.name}));
+  }
   Outcome outcome;
   outcome.revision = model_.revision();
   const Seen before = model_.now(operation.key);
@@ -112,7 +127,8 @@ bool History::is_kept(Outcome::Kind kind) {
   using Kind = Outcome::Kind;
   return kind == Kind::put || kind == Kind::removed || kind == Kind::absent ||
          kind == Kind::failed || kind == Kind::done || kind == Kind::not_an_integer ||
-         kind == Kind::out_of_range;
+         kind == Kind::out_of_range || kind == Kind::no_lease || kind == Kind::busy ||
+         kind == Kind::lost || kind == Kind::fenced;
 }
 
 bool History::is_full() const {
@@ -145,16 +161,20 @@ Outcome History::apply_once(const Operation& operation) {
   at->second.stamp = stamp_;
   at->second.asked = passed_;
   Outcome again = at->second.outcome;
+  // The first answer about a lease or a lock may be outdated, so a retry gets the present one.
+  if (operation.kind == Operation::Kind::claim)
+    again = model_.repeat(operation.claim, operation.token, again);
   again.replayed = true;
   return again;
 }
 
-Violation History::committed(std::uint64_t command, std::int64_t stamp, const Passed& passed) {
+Violation History::committed(std::uint64_t command, std::int64_t stamp, const Passed& passed,
+                             std::uint64_t index) {
   const auto at = written_.find(command);
   if (at == written_.end()) return "a command that no client sent is committed";
   Written& written = at->second;
   const Tracked& first = operations_[written.first];
-  if (auto wrong = comes_at(stamp, passed, name(first))) return wrong;
+  if (auto wrong = comes_at(stamp, passed, index, name(first))) return wrong;
   const std::size_t times = written.applied.size() + 1;
   if (times > written.attempts)
     return fmt::format("K1: applied twice: {} times, sent {} times: {}", times, written.attempts,
@@ -163,15 +183,20 @@ Violation History::committed(std::uint64_t command, std::int64_t stamp, const Pa
     return fmt::format("refused and yet applied: {}", name(first));
   const std::uint64_t before = revision();
   const Outcome outcome = apply_once(first.what);
-  written.applied.push_back({outcome, revision(), model_.oldest(), revision() != before, false});
+  const bool waits = outcome.text.starts_with("queued");
+  written.applied.push_back(
+      {outcome, revision(), model_.oldest(), waits, revision() != before, false});
+  note_gone();
   return std::nullopt;
 }
 
-Violation History::comes_at(std::int64_t stamp, const Passed& passed, const std::string& what) {
+Violation History::comes_at(std::int64_t stamp, const Passed& passed, std::uint64_t index,
+                            const std::string& what) {
   if (stamp < stamp_)
     return fmt::format("K2: log time falls from {} to {}: {}", stamp_, stamp, what);
   stamp_ = stamp;
   passed_ = passed;
+  model_.begin({stamp, index});
   return std::nullopt;
 }
 
@@ -185,23 +210,6 @@ Violation History::may_compact(std::uint64_t to) const {
       "H5: compacted to {} although no bound was reached: revision {}, {} bytes of history, {} ns "
       "old",
       to, revision(), model_.history_cost(), stamp_ - stamps_[to]);
-}
-
-Violation History::housekept(std::string_view payload, std::int64_t stamp, const Passed& passed) {
-  if (auto wrong = comes_at(stamp, passed, "a proposal of the leader")) return wrong;
-  const auto byte = [&](std::size_t i) { return static_cast<unsigned char>(payload[i]); };
-  const bool is_command = payload.size() > 3 && byte(0) == 2 && byte(2) == 0;
-  if (is_command && byte(1) == 3 && payload.size() == 3 + 8) {
-    std::uint64_t revision = 0;
-    for (std::size_t i = 0; i < 8; ++i) revision |= std::uint64_t{byte(3 + i)} << (8 * i);
-    if (auto wrong = may_compact(revision)) return wrong;
-    compact(revision);
-    return std::nullopt;
-  }
-  if (!is_command || byte(1) != 4 || payload.size() != 3 + 1)
-    return "a command that nobody asked for is committed";
-  model_.set_over_quota(byte(3) == 1);
-  return std::nullopt;
 }
 
 // A point in the order may not lie before one that was answered before this operation was invoked.
@@ -228,10 +236,12 @@ Violation History::wrote(std::size_t operation, const Outcome& outcome, std::int
   // One of the entries committed since this write was invoked, and not yet matched to a reply.
   Applied* mine = nullptr;
   const Applied* other = nullptr;
+  Applied* waited = nullptr;
   std::uint64_t least = UINT64_MAX, oldest = UINT64_MAX;
   for (std::size_t i = tracked.since; i < applied.size(); ++i) {
     if (!applied[i].told) other = &applied[i];
-    if (applied[i].outcome != outcome) continue;
+    if (applied[i].waits && waited == nullptr && !applied[i].told) waited = &applied[i];
+    if (applied[i].waits || applied[i].outcome != outcome) continue;
     least = std::min(least, applied[i].at);
     oldest = std::min(oldest, applied[i].oldest);
     tracked.seen_at_most = applied[i].at;
@@ -239,6 +249,7 @@ Violation History::wrote(std::size_t operation, const Outcome& outcome, std::int
   }
   if (mine == nullptr && other == nullptr)
     return fmt::format("L11: acknowledged and not committed: {}", name(tracked));
+  if (mine == nullptr && waited != nullptr) return judge_waited(tracked, *waited, outcome, now);
   if (mine == nullptr)
     return fmt::format(
         "wrong outcome (kind {}, revision {}{} {}; expected: kind {}, revision {}{} {}): {}",
@@ -246,6 +257,9 @@ Violation History::wrote(std::size_t operation, const Outcome& outcome, std::int
         outcome.text, static_cast<int>(other->outcome.kind), other->outcome.revision,
         other->outcome.replayed ? ", again" : "", other->outcome.text, name(tracked));
   mine->told = true;
+  if (const auto& fence = tracked.what.fence; fence && mine->changed && !outcome.replayed)
+    if (auto broken = fenced_.took_effect(fence->lock, fence->token, outcome.revision))
+      return broken;
   auto wrong = sees(tracked, least, mine->changed ? Effect::new_revision : Effect::none);
   oldest_floor_ = std::max(oldest_floor_, oldest);
   tell(outcome.revision, now);
@@ -337,6 +351,7 @@ std::string History::right_answer(const Operation& operation, const Model::View&
     case Operation::Kind::act:
     case Operation::Kind::txn:
     case Operation::Kind::compact:
+    case Operation::Kind::claim:
     case Operation::Kind::get: break;
   }
   return {};
@@ -386,7 +401,7 @@ Violation History::judge_connections() const {
   std::unordered_map<std::uint64_t, Last> last;
   for (std::size_t i = 0; i < operations_.size(); ++i) {
     const Tracked& tracked = operations_[i];
-    if (tracked.end != End::ok) continue;
+    if (tracked.end != End::ok || tracked.waited) continue;
     Last& before = last[tracked.what.connection];
     if (tracked.seen_at_most < before.seen)
       return fmt::format("order: {} took effect before {}, which its connection sent first",

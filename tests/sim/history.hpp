@@ -16,6 +16,7 @@
 #include <unordered_map>
 #include <vector>
 
+#include "sim/fenced_writes.hpp"
 #include "sim/log_clock.hpp"
 #include "sim/model.hpp"
 
@@ -35,6 +36,7 @@ struct Operation {
     act,
     txn,
     compact,
+    claim,
     get,
     past,
     history,
@@ -57,7 +59,10 @@ struct Operation {
   std::uint64_t at = 0;                       // compact, past: the revision; history: the limit
   std::optional<std::uint64_t> counted = {};  // a later page: the count of the first one
 
-  std::uint64_t pages = 0;  // a page: the range that it belongs to
+  std::uint64_t pages = 0;     // a page: the range that it belongs to
+  Claim claim;                 // claim: of a lease, a lock or an election
+  std::optional<Fence> fence;  // act, txn
+  std::int64_t until = 0;      // acquire: when it gives up waiting, by its server's clock
 
   bool is_read() const { return kind >= Kind::get; }
 };
@@ -102,11 +107,14 @@ class History {
   // The next command of the committed log, with the stamp of its entry. The elapsed time decides
   // whether the result of its key has to be known or forgotten; the stamps decide only between the
   // two bounds.
-  Violation committed(std::uint64_t command, std::int64_t stamp = 0, const Passed& passed = {});
+  Violation committed(std::uint64_t command, std::int64_t stamp = 0, const Passed& passed = {},
+                      std::uint64_t index = 0);
 
-  // The same for a command that the leader proposed by itself: a compaction, or the state of the
-  // quota.
-  Violation housekept(std::string_view payload, std::int64_t stamp, const Passed& passed);
+  // The same for a command that no client sent: a leader compacts, reports the state of the quota,
+  // or ends what is due; a server keeps or withdraws the places of its waiters.
+  Violation housekept(std::string_view payload, std::int64_t stamp, const Passed& passed,
+                      std::uint64_t index = 0);
+  static bool is_of_server(std::string_view payload);
 
   // At the end: the operations of each connection took effect in order.
   Violation judge_connections() const;
@@ -130,6 +138,8 @@ class History {
     const auto at = tokens_.find(token);
     return at == tokens_.end() ? nullptr : &at->second.asked;
   }
+  // Whether this place has left the queue of its lock.
+  bool has_waited(std::uint64_t place) const { return gone_.contains(place); }
   std::int64_t stamp() const { return stamp_; }           // of the last committed entry
   std::uint64_t forgotten() const { return forgotten_; }  // keys retried after they expired
   // Replays of keys after more than ten minutes, because too little could be decided meanwhile.
@@ -149,12 +159,14 @@ class History {
     // If ok: the revision at its point. If several entries have the same bytes and equal results,
     // the write's own entry is not known; these two are the bounds.
     std::uint64_t seen = 0, seen_at_most = 0;
+    bool waited = false;  // for a lock, while its connection's later requests were carried out
   };
   // The outcome of one entry of the log.
   struct Applied {
     Outcome outcome;
     std::uint64_t at = 0;  // the model's revision after it
     std::uint64_t oldest = 0;
+    bool waits = false;    // for a lock, at the place of its outcome
     bool changed = false;  // it is the write of that revision
     bool told = false;     // matched to a reply: each entry answers at most one attempt
   };
@@ -170,6 +182,11 @@ class History {
     std::int64_t stamp = 0;  // of the last entry that got the result
     Passed asked;            // when that entry was committed
     Outcome outcome;
+  };
+  // A place that has left its queue.
+  struct Gone {
+    std::uint64_t token = 0;     // of the grant; 0: given up or lapsed
+    std::uint64_t revision = 0;  // of the store, after it
   };
   struct Told {
     std::int64_t when = 0;
@@ -191,8 +208,14 @@ class History {
   std::string right_answer(const Operation& operation, const Model::View& view) const;
   Violation judge_read(Tracked& tracked, std::uint64_t revision, std::int64_t now,
                        const std::optional<Age>& age);
-  Violation comes_at(std::int64_t stamp, const Passed& passed, const std::string& name);
+  Violation comes_at(std::int64_t stamp, const Passed& passed, std::uint64_t index,
+                     const std::string& name);
   Outcome apply_once(const Operation& operation);
+  Outcome write(const Operation& operation);
+  Violation expired(const Due& due);
+  void note_gone();
+  Violation judge_waited(Tracked& tracked, Applied& asked, const Outcome& outcome,
+                         std::int64_t now);
   static bool is_kept(Outcome::Kind kind);
   bool is_full() const;
   enum class Effect : std::uint8_t { none, new_revision };
@@ -207,6 +230,8 @@ class History {
   std::unordered_map<std::string, Token> tokens_;
   std::vector<std::string> decided_;  // keys, in the order of their decisions
   Model model_;
+  std::unordered_map<std::uint64_t, Gone> gone_;  // by place
+  FencedWrites fenced_;
   Bounds bounds_;
   std::vector<std::int64_t> stamps_;  // by revision: when it was written
   std::uint64_t peak_ = 0,

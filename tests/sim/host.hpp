@@ -111,6 +111,7 @@ struct Host final : node::Transport, node::Clients, storage::Fs {
   // The ports.
   void send(raft::ServerId to, const node::PeerMessage& message, raft::Channel channel) override;
   void reply(const node::Ticket& ticket, node::ClientReply reply) override;
+  void wake(const node::Ticket& ticket) override;
   void submit(storage::Job job) override;
   Result<std::vector<std::string>> list() override { return disk.list(); }
   Result<std::uint64_t> size(const std::string& file) override { return disk.size(file); }

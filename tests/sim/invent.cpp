@@ -7,8 +7,7 @@
 namespace vesper::sim {
 namespace {
 
-constexpr std::uint64_t kNonce = std::uint64_t{1} << 50;  // a revision that never exists
-constexpr std::size_t kDeepest = 3;                       // of transactions
+constexpr std::size_t kDeepest = 3;  // of transactions
 
 std::string draw_key(Prng& random) {
   const std::int64_t dice = random.between(1, 100);
@@ -90,8 +89,10 @@ Act World::draw_write(Client& client) {
       act.value = act.json                 ? fmt::format("[{}]", ++values_)
                   : act.key.front() == 'n' ? fmt::format("{}", random.between(-50, 50))
                                            : draw_value(client);
-    act.keep_lease = chance(random, 15);
-    if (chance(random, 20)) act.lease = static_cast<std::uint64_t>(random.between(1, 9));
+    const std::int64_t end = random.between(1, 100);
+    if (end <= 15) act.keep_lease = true;
+    else if (end <= 25) act.lease = draw_lease(random);
+    else if (end <= 35) act.ttl = draw_ttl(random);
     act.prev = chance(random, 60);
   } else if (dice <= 42) {
     act.kind = Act::Kind::remove;
@@ -115,13 +116,20 @@ Check World::draw_check(Client& client) {
   Prng& random = client.random;
   Check check;
   check.span = chance(random, 75) ? Span::of_key(draw_key(random)) : draw_span(random);
-  check.target = static_cast<Check::Target>(random.between(0, 5));
+  check.target = static_cast<Check::Target>(random.between(0, 6));
   check.op = static_cast<Check::Op>(random.between(0, 3));
   switch (check.target) {
     case Check::Target::revision:
     case Check::Target::create_revision: check.number = draw_revision(client); break;
+    case Check::Target::lease: check.number = draw_lease(random); break;
+    case Check::Target::lock: {
+      const Fence hold = draw_hold(client);
+      check.span = Span::of_key(hold.lock.name);
+      check.op = Check::Op::equal;
+      check.number = hold.token;
+      break;
+    }
     case Check::Target::version:
-    case Check::Target::lease:
       check.number = static_cast<std::uint64_t>(random.between(0, 5));
       break;
     case Check::Target::exists:

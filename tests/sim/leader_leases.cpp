@@ -7,7 +7,7 @@
 namespace vesper::sim {
 namespace {
 
-constexpr std::size_t kRemembered = 64;
+constexpr std::size_t kRememberedRounds = 64;
 
 // How long the server that replies is bound by a lease of this length.
 std::int64_t promise_of(std::int64_t leader_lease) {
@@ -31,7 +31,7 @@ void LeaderLeases::hears(std::size_t server, std::uint64_t term, std::uint64_t r
   const auto same = [&](const Heard& h) { return h.term == term && h.round == round; };
   if (std::any_of(heard.begin(), heard.end(), same)) return;
   heard.push_back({term, round, local + promise_of(leader_lease), local});
-  if (heard.size() > kRemembered) heard.pop_front();
+  if (heard.size() > kRememberedRounds) heard.pop_front();
 }
 
 Violation LeaderLeases::answers(std::size_t server, std::uint64_t term, std::uint64_t round) {

@@ -69,6 +69,7 @@ bool holds(const Check& check, const Seen& seen) {
     case Check::Target::lease: return holds(seen.lease, check.op, check.number);
     case Check::Target::exists: return holds(std::uint64_t{seen.present}, check.op, check.number);
     case Check::Target::value: return seen.present && holds(seen.value, check.op, check.value);
+    case Check::Target::lock: break;  // Trial::choose
   }
   return false;
 }
@@ -88,8 +89,9 @@ std::string text_of(std::string_view key, const Seen& seen, bool with_value) {
     value = seen.value.size() <= kShown
                 ? seen.value
                 : fmt::format("#{}:{:x}", seen.value.size(), checksum64(seen.value));
-  return fmt::format("{}={}{};{};{};{};{}", key, value, seen.json ? "j" : "", seen.revision,
-                     seen.create_revision, seen.version, seen.lease);
+  const std::string end = seen.deadline != 0 ? fmt::format(";until {}", seen.deadline) : "";
+  return fmt::format("{}={}{};{};{};{};{}{}", key, value, seen.json ? "j" : "", seen.revision,
+                     seen.create_revision, seen.version, seen.lease, end);
 }
 
 std::string text_of_put(const Seen& written, const std::string& now, const std::string& prev) {
@@ -113,6 +115,15 @@ std::string text_of_step(std::string_view branch, std::size_t at) {
   return fmt::format("{}[{}]", branch, at);
 }
 
+std::string text_of_lease(std::uint64_t lease, std::int64_t ttl, std::uint64_t deleted) {
+  return fmt::format("lease({};{};{})", lease, ttl, deleted);
+}
+
+std::string text_of_lock(std::string_view state, std::uint64_t place, std::uint64_t token,
+                         std::int64_t ttl) {
+  return fmt::format("{}({};{};{})", state, place, token, ttl);
+}
+
 std::string RangeText::text() const {
   return fmt::format("range({};{};{};{};{})", joined(kvs), joined(prefixes), count,
                      more ? "more" : "all", resume);
@@ -120,9 +131,9 @@ std::string RangeText::text() const {
 
 // ---- reading
 
-Seen Model::at(std::string_view key, std::uint64_t revision) const {
-  const auto found = versions_.find(key);
-  if (found == versions_.end()) return {};
+Seen Model::at(Space space, std::string_view key, std::uint64_t revision) const {
+  const auto found = versions(space).find(key);
+  if (found == versions(space).end()) return {};
   const auto after =
       std::upper_bound(found->second.begin(), found->second.end(), revision,
                        [](std::uint64_t r, const Version& version) { return r < version.at; });
@@ -141,8 +152,8 @@ std::vector<std::uint64_t> Model::oldest_at(std::uint64_t revision) const {
 
 std::string Model::history(std::string_view key, std::size_t limit, const View& view) const {
   std::vector<std::string> texts;
-  const auto found = versions_.find(key);
-  if (found != versions_.end())
+  const auto found = versions().find(key);
+  if (found != versions().end())
     for (auto v = found->second.rbegin(); v != found->second.rend(); ++v) {
       if (v->at > view.revision) continue;
       const bool event = v->at >= view.oldest;
@@ -207,7 +218,8 @@ class Trial {
               view_.revision + 1,
               present.create_revision,
               present.version + 1,
-              present.lease};
+              present.lease,
+              present.deadline};
     if (!present.present) seen.create_revision = seen.revision;
     return seen;
   }
@@ -237,8 +249,8 @@ class Trial {
 std::map<std::string, Seen> Trial::all(const Span& span, std::uint64_t past) const {
   std::map<std::string, Seen> keys;
   const std::uint64_t revision = past != 0 ? past : view_.revision;
-  for (auto at = model_.versions_.lower_bound(span.start);
-       at != model_.versions_.end() && span.contains(at->first); ++at)
+  for (auto at = model_.versions().lower_bound(span.start);
+       at != model_.versions().end() && span.contains(at->first); ++at)
     if (Seen seen = model_.at(at->first, revision); seen.present)
       keys.emplace_hint(keys.end(), at->first, std::move(seen));
   if (past != 0) return keys;
@@ -298,11 +310,15 @@ RangeText Trial::range(const Act& query) {
 
 bool Trial::put(const Act& act) {
   if (!may_grow()) return false;
+  if (act.lease != 0 && !model_.holdings_.is_active(act.lease)) return fail(Kind::no_lease);
   const Seen present = find(act.key);
   if (act.keep_value && !present.present) return fail(Kind::not_found);
   Seen seen = next(present, act.keep_value ? present.value : act.value);
   seen.json = act.keep_value ? present.json : act.json;
-  if (!act.keep_lease || !present.present) seen.lease = act.lease;
+  if (!act.keep_lease || !present.present) {
+    seen.lease = act.lease;
+    seen.deadline = act.ttl == 0 ? 0 : end_after(model_.stamp_.time, act.ttl);
+  }
   const bool prev = act.prev && present.present;
   const std::string text = text_of_put(seen, "-", prev ? text_of(act.key, present, true) : "-");
   write(act.key, std::move(seen));
@@ -392,6 +408,10 @@ bool Trial::run(const Act& act) {
 Trial::Choice Trial::choose(const Txn& txn) const {
   Choice choice;
   for (const Check& check : txn.checks) {
+    if (check.target == Check::Target::lock) {
+      choice.succeeded &= model_.was_held(check.span.start, check.number, view_.revision);
+      continue;
+    }
     const auto keys = all(check.span, 0);
     if (keys.empty()) choice.succeeded &= holds(check, Seen{});
     for (const auto& [key, seen] : keys) choice.succeeded &= holds(check, seen);
@@ -473,25 +493,25 @@ Model::Result Model::evaluate(const Txn& txn, const View& view, std::size_t most
 
 // Compaction past an event drops the version that it replaced, and itself if it is a delete.
 std::uint64_t Model::dropped_by(const Event& event) const {
-  const Seen replaced = before(event.key, event.revision);
+  const Seen replaced = before(event);
   std::uint64_t cost = replaced.present ? cost_of(event.key, replaced) : 0;
-  if (!at(event.key, event.revision).present) cost += cost_of(event.key, {});
+  if (!at(event.space, event.key, event.revision).present) cost += cost_of(event.key, {});
   return cost;
 }
 
-void Model::commit(const std::vector<std::pair<std::string, Seen>>& writes) {
+void Model::commit(const Writes& writes, Space space, Cause cause) {
   if (writes.empty()) return;
   ++revision_;
   std::uint32_t place = 0;
   for (const auto& [key, seen] : writes) {
-    std::vector<Version>& versions = versions_[key];
+    std::vector<Version>& versions = versions_[static_cast<std::size_t>(space)][key];
     const bool existed = !versions.empty() && versions.back().seen.present;
     if (existed) live_cost_ -= cost_of(key, versions.back().seen);
     if (seen.present) live_cost_ += cost_of(key, seen);
-    present_ += seen.present;
-    present_ -= existed;
-    versions.push_back({revision_, seen});
-    events_.push_back({revision_, ++place, key});
+    if (space == Space::keys) present_ += seen.present;
+    if (space == Space::keys) present_ -= existed;
+    versions.push_back({revision_, seen, cause == Cause::deadline});
+    events_.push_back({revision_, ++place, key, space, cause == Cause::deadline});
     history_cost_ += dropped_by(events_.back());
   }
 }

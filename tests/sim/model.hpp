@@ -10,7 +10,10 @@
 #include <optional>
 #include <string>
 #include <string_view>
+#include <utility>
 #include <vector>
+
+#include "sim/holdings.hpp"
 
 namespace vesper::sim {
 
@@ -20,6 +23,7 @@ struct Seen {
   std::string value;
   bool json = false;
   std::uint64_t revision = 0, create_revision = 0, version = 0, lease = 0;
+  std::int64_t deadline = 0;  // log time, ns; 0: it has none
   bool operator==(const Seen&) const = default;
 };
 
@@ -32,7 +36,8 @@ struct Span {
 };
 
 struct Check {
-  enum class Target { revision, create_revision, version, lease, exists, value };
+  // `lock`: the span starts with the name, and the number is the fencing token.
+  enum class Target { revision, create_revision, version, lease, exists, value, lock };
   enum class Op { equal, not_equal, less, greater };
   Span span;
   Target target = Target::revision;
@@ -53,7 +58,9 @@ struct Act {
   std::string value;  // put, append
   bool json = false, keep_value = false, keep_lease = false;
   bool prev = false;  // put, remove: the reply has what was there
+  // put: at most one of keep_lease and these.
   std::uint64_t lease = 0;
+  std::int64_t ttl = 0;  // ns
   std::int64_t operand = 0;
   std::uint64_t revision = 0;  // get, range: 0: the present one; restore
   std::size_t limit = 0;       // range
@@ -89,10 +96,18 @@ struct Outcome {
     conflict,
     not_found,
     quota,
+    no_lease,
+    busy,
+    lost,
+    fenced,
+    table_limit,
   } kind = Kind::absent;
   std::uint64_t revision = 0, create_revision = 0, version = 0, current_revision = 0;
   bool replayed = false;  // decided by an earlier request with the same idempotency key
   std::string text = {};  // the result of a request of more than a plain put or delete
+  std::int64_t time = 0;  // the stamp of the entry that decided it
+  // The place that was granted a lock or waits for one; or the lease that was granted.
+  std::uint64_t place = 0;
   bool operator==(const Outcome&) const = default;
 };
 
@@ -105,6 +120,9 @@ std::string text_of_get(const std::string& found);
 std::string text_of_txn(bool succeeded, const std::vector<std::string>& results);
 // The place of an operation that failed, outermost step first: "then[3].else[0]".
 std::string text_of_step(std::string_view branch, std::size_t at);
+std::string text_of_lease(std::uint64_t lease, std::int64_t ttl, std::uint64_t deleted);
+std::string text_of_lock(std::string_view state, std::uint64_t place, std::uint64_t token,
+                         std::int64_t ttl);
 
 struct RangeText {
   std::vector<std::string> kvs, prefixes;
@@ -120,22 +138,34 @@ class Model {
   struct Version {
     std::uint64_t at = 0;  // the revision
     Seen seen;             // not present: the key was deleted
+    bool expired = false;  // a deadline deleted it
   };
-  // One write of one key. Its place in its revision counts from 1.
+  using Versions = std::map<std::string, std::vector<Version>, std::less<>>;
+  // One write of one key, or one change of a lock or an election. Its place in its revision counts
+  // from 1.
   struct Event {
     std::uint64_t revision = 0;
     std::uint32_t place = 0;
     std::string key;
+    Space space = Space::keys;
+    bool expired = false;
   };
+  enum class Cause : std::uint8_t { client, deadline };
   // A state of the store that a server may hold.
   struct View {
     std::uint64_t revision = 0, oldest = 0;
   };
+  // Of the entry that is carried out.
+  struct Stamp {
+    std::int64_t time = 0;
+    std::uint64_t index = 0;
+  };
+  using Writes = std::vector<std::pair<std::string, Seen>>;
   // What a request does, not yet done.
   struct Result {
     Outcome::Kind kind = Outcome::Kind::done;
     std::string text;
-    std::vector<std::pair<std::string, Seen>> writes;  // in order; not present: a delete
+    Writes writes;  // in order; not present: a delete
   };
 
   static constexpr std::size_t kMostReply = 16u << 20, kMostKeptReply = 64u << 10;  // bytes
@@ -153,17 +183,25 @@ class Model {
 
   // ---- reading
 
-  Seen at(std::string_view key, std::uint64_t revision) const;
+  Seen at(std::string_view key, std::uint64_t revision) const {
+    return at(Space::keys, key, revision);
+  }
+  Seen at(Space space, std::string_view key, std::uint64_t revision) const;
   Seen now(std::string_view key) const { return at(key, revision_); }
-  const std::map<std::string, std::vector<Version>, std::less<>>& versions() const {
-    return versions_;
+  const Versions& versions(Space space = Space::keys) const {
+    return versions_[static_cast<std::size_t>(space)];
   }
   // All events ever, in order.
   const std::vector<Event>& events() const { return events_; }
   // The first of the events that compaction has left.
   std::size_t first_event() const { return first_event_; }
-  // What the key was before this revision.
-  Seen before(std::string_view key, std::uint64_t revision) const { return at(key, revision - 1); }
+  // What the event replaced.
+  Seen before(const Event& event) const { return at(event.space, event.key, event.revision - 1); }
+  // Whether the lock or the election of this name was held with this token at a revision.
+  bool was_held(std::string_view name, std::uint64_t token, std::uint64_t revision) const;
+  const Holdings& holdings() const { return holdings_; }
+  // The first instant at which something ends by itself; kNeverEnds if there is nothing.
+  std::int64_t next_end() const;
   RangeText range(const Act& query, std::uint64_t revision) const;
   // The readable versions of a key, newest first.
   std::string history(std::string_view key, std::size_t limit, const View& view) const;
@@ -178,11 +216,32 @@ class Model {
 
   // ---- changes
 
+  // The entry that the following changes belong to.
+  void begin(const Stamp& stamp) { stamp_ = stamp; }
+  const Stamp& stamp() const { return stamp_; }
   // Adds what a request has written, as one revision. No writes: nothing happens.
-  void commit(const std::vector<std::pair<std::string, Seen>>& writes);
+  void commit(const Writes& writes, Space space = Space::keys, Cause cause = Cause::client);
   // Requires oldest() <= `revision` <= revision().
   void compact(std::uint64_t revision);
   void set_over_quota(bool over) { over_quota_ = over; }
+
+  // ---- leases, locks and elections (model_time.cpp)
+
+  // Carries out a claim and returns its outcome. The idempotency key may be empty.
+  Outcome carry_out(const Claim& claim, const std::string& idempotency_key);
+  // The same claim again, which had got `kept`. What lasts only for a time is looked at again.
+  Outcome repeat(const Claim& claim, const std::string& idempotency_key, const Outcome& kept);
+  Outcome refuse(Outcome::Kind kind, std::uint64_t limit) const;
+  void leave(const Departure& departure);
+  void keep_places(std::uint64_t boot);
+  void expire(const Due& due);
+  // Returns and clears the places that have left their queues.
+  std::vector<Left> take_left() { return std::exchange(left_, {}); }
+  // Returns and clears the outcomes, by idempotency key, of claims that had waited or were
+  // repeated.
+  std::vector<std::pair<std::string, Outcome>> take_answers() {
+    return std::exchange(answers_, {});
+  }
 
  private:
   friend class Trial;
@@ -190,12 +249,32 @@ class Model {
     std::uint64_t oldest = 0;
     std::uint64_t since = 0;  // the store's revision when it was set
   };
+  Outcome done(std::string text, std::uint64_t place = 0) const;
+  Outcome queued(std::uint64_t place) const;
+  Outcome acquire(const Claim& claim, const std::string& idempotency_key);
+  Outcome resume(const Claim& claim, const std::string& idempotency_key, const Outcome& kept);
+  void answer(const std::string& idempotency_key, const Outcome& outcome) {
+    if (!idempotency_key.empty()) answers_.emplace_back(idempotency_key, outcome);
+  }
+  Outcome renew(const Claim& claim);
+  Outcome grant(const LockId& lock, std::uint64_t place, std::int64_t ttl,
+                const std::string& value);
+  void pass_on(const LockId& lock, Cause cause);
+  void remove_waiter(std::uint64_t place, std::uint64_t token);
+  void move_waiter(std::uint64_t place, const Session& session, std::uint64_t claim);
+  std::uint64_t end_lease(std::uint64_t lease, Cause cause);
+  void expire_keys(const std::vector<Due::Key>& keys);
+
   static std::uint64_t cost_of(std::string_view key, const Seen& seen) {
     return kCost + key.size() + seen.value.size();
   }
   std::uint64_t dropped_by(const Event& event) const;
 
-  std::map<std::string, std::vector<Version>, std::less<>> versions_;
+  Versions versions_[kSpaces];
+  Holdings holdings_;
+  Stamp stamp_;
+  std::vector<Left> left_;
+  std::vector<std::pair<std::string, Outcome>> answers_;
   std::vector<Event> events_;
   std::size_t first_event_ = 0;  // with a revision of at least oldest_
   std::vector<Floor> floors_ = {{1, 0}};

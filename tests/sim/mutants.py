@@ -17,6 +17,9 @@ import tempfile
 import time
 from typing import NamedTuple
 
+import mutants_time
+import mutants_watch
+
 RAFT, NODE, STORAGE, KV = "src/raft/", "src/node/", "src/storage/", "src/kv/"
 
 
@@ -197,8 +200,7 @@ MUTANTS = (
            "voters.size() == 1 && ", "", 300),
     # ---- retried requests
     Mutant("a snapshot lacks the idempotency table", "K1", KV + "snapshot.cpp",
-           "      if (!store_.idempotency_.export_next(w)) end_section(Section::end);\n",
-           "      end_section(Section::end);\n", 300,
+           "store_.idempotency_.export_next(w)", "false", 300,
            ((KV + "store.cpp", "plus(plus(keyspace_.digest(), idempotency_.digest()),\n",
              "plus(keyspace_.digest(),\n"),
             (KV + "store.cpp", "plus(plus(keyspace_.recomputed_digest(), "
@@ -210,11 +212,12 @@ MUTANTS = (
            "  bool full() {\n    if (size() >= most_) remove(kept_.begin());\n    return ", 300),
     Mutant("a write that a full table refuses is applied", "K2", KV + "store.cpp",
            "  if (idempotency_.full()) {\n",
-           "  if (idempotency_.full()) {\n    decide(command, kMaxReply, now);\n", 300),
+           "  if (idempotency_.full()) {\n    decide(command, kMaxReply, stamp);\n", 300),
     Mutant("an idempotency key is not looked up when the write is applied", "K1", KV + "store.cpp",
            "  if (!command.has_idempotency_key) return decide(", "  if (true) return decide(", 300),
     Mutant("an idempotency key matches any request", "K1", KV + "store.cpp",
-           "    if (kept->fingerprint == command.fingerprint) {\n", "    if (true) {\n", 300),
+           "  if (kept.fingerprint != command.fingerprint) return "
+           "refuse(WriteResult::Kind::key_reused);\n", "", 300),
     Mutant("an idempotency key expires by the wrong clock", "K2", KV + "store.cpp",
            "command.fingerprint, now,\n", "command.fingerprint, LogTime(0),\n",
            1000),
@@ -223,7 +226,7 @@ MUTANTS = (
            "kIdempotencyKeyKept.ns",
            1000),
     Mutant("a retry does not extend the life of its idempotency key", "K2", KV + "store.cpp",
-           "      idempotency_.refresh(command.idempotency_key.view(), now);\n", "", 1000),
+           "  idempotency_.refresh(command.idempotency_key.view(), stamp.now);\n", "", 1000),
     # ---- versions, ranges, transactions, compaction
     Mutant("a restore writes what is there now", "H1", KV + "transaction.cpp",
            "keyspace_.find(restore.key.view(), restore.revision)",
@@ -260,7 +263,7 @@ MUTANTS = (
            "pins_.empty() ? oldest_ : std::min(oldest_, pins_.begin()->first)", "oldest_", 1000),
     Mutant("a store that was replaced under a stream is freed", "H4", NODE + "snapshotter.cpp",
            "retired_.empty() || retired_.back()->keyspace().is_pinned()", "retired_.empty()",
-           1000, ((KV + "store.cpp", "else if (!keyspace_.is_pinned()) done", "else done"),)),
+           1000, ((KV + "store.cpp", "else if (!keyspace_.is_pinned())\n", "else\n"),)),
     Mutant("compaction drops what the oldest event replaced", "H3", KV + "keyspace.cpp",
            "older->oldest().revision() < event->revision()",
            "older->oldest().revision() <= event->revision()", 300),
@@ -273,8 +276,9 @@ MUTANTS = (
            "  store_->quota_exceeded_ = quota == 1;\n", "", 1000,
            ((KV + "store.cpp", "  w.u8(quota_exceeded_ ? 1 : 0);\n", ""),)),
     Mutant("a put passes the quota", "H6", KV + "transaction.cpp",
-           " || limits.quota_exceeded)\n    return std::nullopt;", ")\n    return std::nullopt;",
-           300),
+           " || context.quota_exceeded ||\n", " ||\n", 300),
+    *(Mutant(*bug) for bug in mutants_time.BUGS),
+    *(Mutant(*bug) for bug in mutants_watch.BUGS),
     # ---- the cluster's clock
     Mutant("the clock runs while nothing commits", "K2", RAFT + "raft.cpp",
            "  return std::min(time, LogTime(undecided.value + kMostUndecided.ns));\n",

@@ -31,7 +31,9 @@ std::uint64_t rest_of(const kv::Store& store) {
   for (const std::uint64_t word :
        {store.keyspace().oldest_revision(), store.cost(), std::uint64_t{times.size()},
         times.empty() ? 0 : times.front().revision, times.empty() ? 0 : times.back().revision,
-        static_cast<std::uint64_t>(store.times().spacing().ns)})
+        static_cast<std::uint64_t>(store.times().spacing().ns),
+        static_cast<std::uint64_t>(store.next_expiry().value),
+        std::uint64_t{store.locks().waiters()}})
     sum = (sum ^ word) * 0x9e3779b97f4a7c15 + (sum >> 29);
   return sum;
 }
@@ -139,16 +141,35 @@ void World::feed(const raft::Entry& entry) {
   const bool over = history_.model().over_quota();
   check(log_clock_.commits(entry.term.value, entry.time.value));
   if (entry.type == raft::EntryType::command) {
-    check(entry.origin.sequence == 0
-              ? history_.housekept(entry.payload().view(), entry.time.value, log_clock_.passed())
-              : history_.committed(checksum64(entry.payload().view()), entry.time.value,
-                                   log_clock_.passed()));
+    const std::string_view payload = entry.payload().view();
+    const std::size_t events = history_.model().events().size();
+    const std::size_t sessions = history_.model().holdings().sessions.size();
+    check(
+        entry.origin.sequence == 0 || History::is_of_server(payload)
+            ? history_.housekept(payload, entry.time.value, log_clock_.passed(), entry.index.value)
+            : history_.committed(checksum64(payload), entry.time.value, log_clock_.passed(),
+                                 entry.index.value));
+    if (entry.origin.sequence == 0) count_expired(events, sessions);
     if (history_.model().oldest() != oldest) tally_.count(Count::compactions);
     if (!over && history_.model().over_quota()) tally_.count(Count::quotas_reached);
     if (over && !history_.model().over_quota()) tally_.count(Count::quotas_with_room_again);
     return;
   }
   learn_configuration(entry);
+}
+
+// A command of a leader ended what is due.
+void World::count_expired(std::size_t events, std::size_t sessions) {
+  const Model& model = history_.model();
+  for (; events < model.events().size(); ++events) {
+    const Model::Event& event = model.events()[events];
+    if (!event.expired) continue;
+    const bool leased = event.space == Space::keys && model.before(event).lease != 0;
+    tally_.count(leased                       ? Count::leased_keys_expired
+                 : event.space == Space::keys ? Count::keys_expired
+                                              : Count::locks_expired);
+  }
+  if (model.holdings().sessions.size() < sessions) tally_.count(Count::sessions_lapsed);
 }
 
 void World::observe_restart(Host& h) {
@@ -221,20 +242,41 @@ void World::compare_store(const Host& h) {
                     "is {}, {} ({})",
                     h.number(), store.keyspace().oldest_revision(), store.cost(),
                     store.quota_exceeded(), model.oldest(), model.cost(), model.over_quota()));
-  for (auto at = store.keyspace().tree().first(); !at.at_end(); at.next_live()) {
-    const kv::Version& version = *at.slot().newest;
-    if (version.is_tombstone()) continue;  // the first one may be
-    const Seen here = seen_of(&version);
-    if (here != history_.at_end(version.key()))
-      fail(fmt::format("L20: server {} has a different '{}' than the model", h.number(),
-                       version.key()));
-  }
+  for (const Space space : {Space::keys, Space::locks, Space::elections})
+    for (auto at = store.keyspace().tree(static_cast<kv::Space>(space)).first(); !at.at_end();
+         at.next_live()) {
+      const kv::Version& version = *at.slot().newest;
+      if (version.is_tombstone()) continue;  // the first one may be
+      if (seen_of(&version) != model.at(space, version.key(), model.revision()))
+        fail(fmt::format("L20: server {} has a different '{}' than the model", h.number(),
+                         version.key()));
+    }
+  compare_holdings(h);
   const kv::LogTime now(history_.stamp());
   history_.for_newest_kept(kTokensCompared, [&](const std::string& token, std::uint64_t revision) {
     const kv::KeptResult* reply = store.idempotency_table().find(token, now);
     if (reply == nullptr || kv::decode_result(reply->result.view())->revision != revision)
       fail(fmt::format("K1: server {} has not kept the result of '{}'", h.number(), token));
   });
+}
+
+// Leases, holders, queues and sessions, and when the first of them ends.
+void World::compare_holdings(const Host& h) {
+  const kv::Store& store = h.node->store();
+  const Holdings here = holdings_of(store);
+  const Holdings& right = history_.model().holdings();
+  const auto differs = [&](std::string_view what, std::size_t has, std::size_t expected) {
+    fail(fmt::format("L20: server {} has other {} than the model: {}, right is {}", h.number(),
+                     what, has, expected));
+  };
+  if (here.leases != right.leases) differs("leases", here.leases.size(), right.leases.size());
+  if (here.holders != right.holders) differs("holders", here.holders.size(), right.holders.size());
+  if (here.waiters != right.waiters) differs("waiters", here.waiters.size(), right.waiters.size());
+  if (here.sessions != right.sessions)
+    differs("sessions", here.sessions.size(), right.sessions.size());
+  if (store.next_expiry().value != history_.model().next_end())
+    fail(fmt::format("T2: server {}: the first end is at {} ns, right is {}", h.number(),
+                     store.next_expiry().value, history_.model().next_end()));
 }
 
 void World::count(Host& h) {

@@ -155,14 +155,15 @@ void World::compare_history(const Host& h) {
     if (right == model.events().size()) return wrong("it has too many events");
     const Model::Event& expected = model.events()[right];
     if (event.revision() != expected.revision || event.place() != expected.place ||
-        event.key() != expected.key)
+        event.key() != expected.key || event.space() != static_cast<kv::Space>(expected.space) ||
+        event.is_expired() != expected.expired)
       return wrong(fmt::format("it has an event of '{}' at {}.{}, right is '{}' at {}.{}",
                                event.key(), event.revision(), event.place(), expected.key,
                                expected.revision, expected.place));
-    if (seen_of(&event) != model.at(event.key(), event.revision()))
+    if (seen_of(&event) != model.at(expected.space, event.key(), event.revision()))
       return wrong(
           fmt::format("the event of '{}' at {} has changed", event.key(), event.revision()));
-    if (seen_of(keyspace.replaced_by(event)) != model.before(event.key(), event.revision()))
+    if (seen_of(keyspace.replaced_by(event)) != model.before(expected))
       return wrong(
           fmt::format("what '{}' was before {} is another", event.key(), event.revision()));
   }

@@ -9,8 +9,8 @@
 namespace vesper::sim {
 namespace {
 
-constexpr std::size_t kRemembered = 64;  // committed entries
-constexpr std::uint64_t kReach = 12;     // how far before the end of the log a stretch begins
+constexpr std::size_t kRememberedEntries = 64;  // committed entries
+constexpr std::uint64_t kReach = 12;  // how far before the end of the log a stretch begins
 constexpr std::uint64_t kLength = 6;
 
 }  // namespace
@@ -25,7 +25,7 @@ void World::begin_stretches() {
 // Committed entries are the same in every log, so these can replace entries that a log has dropped.
 void World::remember(const raft::Entry& entry) {
   remembered_.push_back(entry);
-  if (remembered_.size() > kRemembered) remembered_.pop_front();
+  if (remembered_.size() > kRememberedEntries) remembered_.pop_front();
 }
 
 // Records what the newest leader has had since its election.
@@ -38,7 +38,7 @@ void World::note_led(const Host& h) {
   }
   if (!led_.empty() && led_.back().first == raft.log().last_index()) return;
   led_.emplace_back(raft.log().last_index(), raft.commit_index());
-  if (led_.size() > kRemembered) led_.pop_front();
+  if (led_.size() > kRememberedEntries) led_.pop_front();
 }
 
 // Sometimes sends another message after a leader's message to `to`.

@@ -70,8 +70,11 @@ Operation get(const char* key, std::uint64_t connection = 1) {
   return operation;
 }
 
-Outcome created(std::uint64_t revision) {
-  return {Outcome::Kind::put, revision, revision, 1, revision};
+// `time`: the stamp of the entry.
+Outcome created(std::uint64_t revision, std::int64_t time = 0) {
+  Outcome outcome{Outcome::Kind::put, revision, revision, 1, revision};
+  outcome.time = time;
+  return outcome;
 }
 
 Seen value(const char* text, std::uint64_t revision, std::uint64_t create, std::uint64_t version) {
@@ -407,18 +410,19 @@ TEST_CASE("K2: an idempotency key is new again ten minutes later, if entries cou
   history.invoke(keyed("a", 1), 1);
   REQUIRE_FALSE(history.committed(1, kSecond));
   const auto b = history.invoke(keyed("a", 1), 1);
-  const Outcome anew{Outcome::Kind::put, 3, 2, 2, 3, false};
+  Outcome anew{Outcome::Kind::put, 3, 2, 2, 3, false};
+  anew.time = 602 * kSecond;
   SUBCASE("it is not new before that, whatever the stamps say") {
     REQUIRE_FALSE(history.committed(1, 900 * kSecond, {0, 0, 600 * kSecond - 1}));
     CHECK(says(history.wrote(b, anew), "wrong outcome"));
   }
   SUBCASE("it is certainly new after that, whatever the stamps say") {
     REQUIRE_FALSE(history.committed(1, kSecond, {0, 601 * kSecond, 700 * kSecond}));
-    CHECK(says(history.wrote(b, again(created(2))), "wrong outcome"));
+    CHECK(says(history.wrote(b, again(created(2, kSecond))), "wrong outcome"));
   }
   SUBCASE("in between the stamps decide, with a second of margin: it is kept") {
     REQUIRE_FALSE(history.committed(1, 602 * kSecond - 1, {0, 0, 600 * kSecond}));
-    CHECK_FALSE(history.wrote(b, again(created(2))));
+    CHECK_FALSE(history.wrote(b, again(created(2, kSecond))));
   }
   SUBCASE("in between the stamps decide, with a second of margin: it is forgotten") {
     REQUIRE_FALSE(history.committed(1, 602 * kSecond, {0, 0, 600 * kSecond}));
@@ -430,7 +434,7 @@ TEST_CASE("K2: an idempotency key is new again ten minutes later, if entries cou
     history.invoke(keyed("a", 1), 1);
     REQUIRE_FALSE(history.committed(1, 500 * kSecond, {0, 500 * kSecond, 500 * kSecond}));
     REQUIRE_FALSE(history.committed(1, 1000 * kSecond, {0, 1000 * kSecond, 1000 * kSecond}));
-    CHECK_FALSE(history.wrote(b, again(created(2))));
+    CHECK_FALSE(history.wrote(b, again(created(2, kSecond))));
     CHECK(history.forgotten() == 0);
   }
 }
@@ -455,7 +459,7 @@ TEST_CASE("K2: a full table refuses a new idempotency key and drops no other key
     }
     SUBCASE("the key that is kept gets its reply") {
       REQUIRE_FALSE(history.committed(1, 601 * kSecond, {0, 0, 600 * kSecond}));
-      CHECK_FALSE(history.wrote(a, again(created(2))));
+      CHECK_FALSE(history.wrote(a, again(created(2, kSecond))));
     }
   }
   SUBCASE("it has room once its only key has expired") {

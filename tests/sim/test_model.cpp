@@ -79,7 +79,7 @@ Store three_writes() {
 
 // The command that a leader proposes.
 std::string compaction(char revision) {
-  return std::string("\x02\x03\x00", 3) + revision + std::string(7, '\0');
+  return std::string("\x03\x03\x00", 3) + revision + std::string(7, '\0');
 }
 
 }  // namespace
@@ -137,7 +137,7 @@ TEST_CASE("H5: a compaction that the leader proposes before a bound is reached i
 
 TEST_CASE("H6: a write that the quota does not refuse is reported") {
   Store store;
-  REQUIRE_FALSE(store.history.housekept(std::string("\x02\x04\x00\x01", 4), 0, {}));
+  REQUIRE_FALSE(store.history.housekept(std::string("\x03\x04\x00\x01", 4), 0, {}));
   const std::size_t over = store.commit(put("a", "1"));
   CHECK(store.history.revision() == 1);
   CHECK(says(store.history.wrote(over, {Outcome::Kind::put, 2, 2, 1, 2}), "wrong outcome"));

@@ -46,10 +46,16 @@ class Simulator(unittest.TestCase):
                      "conflicts_behind_snapshots", "snapshots_replaced", "snapshots_fallen_back",
                      "idempotency_refused_full", "slow_followers", "slow_followers_behind",
                      "ranges_paged_through", "pages_compacted", "streams_in_pieces",
-                     "streams_over_compactions", "streams_over_installs", "reads_of_the_past",
+                     "streams_over_compactions", "streams_over_installs", "watches_resumed",
+                     "watches_reset", "watches_synced", "watch_events", "reads_of_the_past",
                      "reads_compacted", "transactions_nested", "conflicts", "restores",
                      "compactions", "compactions_by_hand", "quotas_reached",
-                     "quotas_with_room_again", "writes_over_quota", "histories_compared"):
+                     "quotas_with_room_again", "writes_over_quota", "histories_compared",
+                     "leases_granted", "leases_renewed", "leases_ended", "leases_not_found",
+                     "locks_granted", "locks_granted_after_waiting", "locks_renewed",
+                     "locks_released", "locks_busy", "locks_lost", "writes_within_fence",
+                     "writes_fenced", "tables_at_limit", "keys_expired", "leased_keys_expired",
+                     "locks_expired", "sessions_lapsed", "drills"):
             self.assertGreater(events[kind], 0, kind)
 
     def test_a_failure_is_shrunk_and_the_printed_command_replays_it(self):

@@ -58,6 +58,7 @@ kv::Operation operation_of(const Act& act) {
       put.keep_value = act.keep_value;
       put.keep_lease = act.keep_lease;
       put.lease = act.lease;
+      put.ttl = nanoseconds(act.ttl);
       put.prev = prev;
       return put;
     }
@@ -105,6 +106,12 @@ std::vector<std::string> texts_of(const std::vector<kv::VersionRef>& versions) {
   return texts;
 }
 
+std::string_view name_of(kv::LockResult::State state) {
+  static constexpr std::string_view kNames[] = {"granted",  "queued",   "renewed",
+                                                "released", "not held", "done"};
+  return kNames[static_cast<std::size_t>(state) - 1];
+}
+
 std::string text_of_result(const kv::OperationResult& result) {
   return std::visit(
       Overloaded{
@@ -125,6 +132,12 @@ std::string text_of_result(const kv::OperationResult& result) {
           },
           [](const kv::CompactResult& compact) {
             return fmt::format("oldest {}", compact.oldest_revision);
+          },
+          [](const kv::LeaseResult& lease) {
+            return text_of_lease(lease.lease, lease.ttl.ns, lease.deleted);
+          },
+          [](const kv::LockResult& lock) {
+            return text_of_lock(name_of(lock.state), lock.place, lock.token, lock.ttl.ns);
           },
       },
       static_cast<const kv::OperationResult::variant&>(result));
@@ -148,6 +161,11 @@ Outcome::Kind kind_of(kv::WriteResult::Kind kind) {
     case Theirs::conflicting_operations: return Ours::conflict;
     case Theirs::key_not_found: return Ours::not_found;
     case Theirs::quota_exceeded: return Ours::quota;
+    case Theirs::lease_not_found: return Ours::no_lease;
+    case Theirs::lock_busy: return Ours::busy;
+    case Theirs::lock_lost: return Ours::lost;
+    case Theirs::fenced: return Ours::fenced;
+    case Theirs::table_limit: return Ours::table_limit;
   }
   return Ours::done;
 }
@@ -163,9 +181,51 @@ std::string detail_of(const kv::WriteResult& result) {
                          : step.branch == kv::WriteResult::Step::Branch::otherwise ? "else"
                                                                                    : "if",
                          step.at);
-  if (result.kind == Kind::compacted || result.kind == Kind::reply_too_large)
+  if (result.kind == Kind::compacted || result.kind == Kind::reply_too_large ||
+      result.kind == Kind::lock_busy || result.kind == Kind::lock_lost ||
+      result.kind == Kind::fenced || result.kind == Kind::table_limit)
     text += fmt::format("{}", result.limit);
   return text;
+}
+
+}  // namespace
+
+LockId id_of(const kv::LockName& lock) {
+  return {static_cast<Space>(lock.space), lock.name};
+}
+kv::LockName lock_of(const LockId& lock) {
+  return {static_cast<kv::Space>(lock.space), lock.name};
+}
+
+namespace {
+
+std::string command_of_claim(const Claim& claim, const std::optional<kv::IdempotencyKey>& request) {
+  switch (claim.kind) {
+    case Claim::Kind::grant:
+      return kv::encode(kv::GrantLease{nanoseconds(claim.ttl), claim.most}, request);
+    case Claim::Kind::renew_lease: return kv::encode(kv::RenewLease{claim.number}, request);
+    case Claim::Kind::end_lease: return kv::encode(kv::EndLease{claim.number}, request);
+    case Claim::Kind::acquire: {
+      kv::AcquireLock acquire;
+      acquire.lock = lock_of(claim.lock);
+      acquire.ttl = nanoseconds(claim.ttl);
+      acquire.boot = claim.boot;
+      acquire.if_held =
+          claim.wait > 0 ? kv::AcquireLock::IfHeld::queue : kv::AcquireLock::IfHeld::refuse;
+      acquire.most_locks = claim.most;
+      acquire.most_waiters = claim.most_waiters;
+      acquire.value = bytes_of(claim.value.value_or(""));
+      return kv::encode(acquire, request);
+    }
+    case Claim::Kind::renew: {
+      kv::RenewLock renew{lock_of(claim.lock), claim.number, std::nullopt};
+      if (claim.value) renew.value = bytes_of(*claim.value);
+      return kv::encode(renew, request);
+    }
+    case Claim::Kind::release:
+      return kv::encode(kv::ReleaseLock{lock_of(claim.lock), claim.number}, request);
+  }
+  return {};
 }
 
 }  // namespace
@@ -174,10 +234,14 @@ std::string command_of(const Operation& operation) {
   const kv::Conditions conditions{match_of(operation.if_match), match_of(operation.if_none_match)};
   std::optional<kv::IdempotencyKey> request;
   if (!operation.token.empty()) request = kv::IdempotencyKey{operation.token, {7, operation.body}};
+  std::optional<kv::Fence> fence;
+  if (operation.fence) fence = kv::Fence{operation.fence->lock.name, operation.fence->token};
   switch (operation.kind) {
     case Operation::Kind::remove: return kv::encode_remove(operation.key, conditions, request);
-    case Operation::Kind::act: return kv::encode(conditions, operation_of(operation.act), request);
-    case Operation::Kind::txn: return kv::encode(transaction_of(*operation.txn), request);
+    case Operation::Kind::act:
+      return kv::encode(conditions, operation_of(operation.act), request, fence);
+    case Operation::Kind::txn: return kv::encode(transaction_of(*operation.txn), request, fence);
+    case Operation::Kind::claim: return command_of_claim(operation.claim, request);
     case Operation::Kind::compact: return kv::encode(kv::Compact{operation.at}, request);
     case Operation::Kind::put:
     case Operation::Kind::get:
@@ -211,6 +275,7 @@ node::ReadQuery query_of(const Operation& operation) {
     case Operation::Kind::act:
     case Operation::Kind::txn:
     case Operation::Kind::compact:
+    case Operation::Kind::claim:
     case Operation::Kind::get: break;
   }
   return node::ReadKey{operation.key};
@@ -224,7 +289,32 @@ Seen seen_of(const kv::Version* version) {
           version->revision(),
           version->create_revision(),
           version->version(),
-          version->lease()};
+          version->lease(),
+          version->deadline().value};
+}
+
+Holdings holdings_of(const kv::Store& store) {
+  Holdings holdings;
+  for (const auto& [id, lease] : store.leases().items())
+    holdings.leases[id] = {static_cast<Lease::State>(lease.state), lease.ttl.ns,
+                           lease.deadline.value};
+  const kv::Locks& locks = store.locks();
+  for (const auto& [lock, holder] : locks.holders()) {
+    holdings.holders[id_of(lock)] = {holder.place, holder.token, holder.ttl.ns,
+                                     holder.deadline.value};
+    for (const std::uint64_t place : locks.queue(lock)) {
+      const kv::LockWaiter& waiter = *locks.waiter(place);
+      holdings.waiters[place] = {id_of(waiter.lock),
+                                 {waiter.session.boot, waiter.session.place},
+                                 waiter.claim,
+                                 waiter.ttl.ns,
+                                 std::string(waiter.value.view()),
+                                 std::string(waiter.idempotency_key.view())};
+    }
+  }
+  for (const auto& [lapses, session] : locks.sessions_by_deadline())
+    holdings.sessions[{session.boot, session.place}] = lapses.value;
+  return holdings;
 }
 
 Outcome outcome_of(const Operation& asked, const kv::WriteResult& result) {
@@ -233,6 +323,11 @@ Outcome outcome_of(const Operation& asked, const kv::WriteResult& result) {
   outcome.revision = result.revision;
   outcome.current_revision = result.current_revision;
   outcome.replayed = result.replayed;
+  outcome.time = result.time.value;
+  const auto* lock = result.is_done() ? std::get_if<kv::LockResult>(&result.result) : nullptr;
+  if (lock != nullptr) outcome.place = lock->place;
+  const auto* lease = result.is_done() ? std::get_if<kv::LeaseResult>(&result.result) : nullptr;
+  if (lease != nullptr && asked.claim.kind == Claim::Kind::grant) outcome.place = lease->lease;
   const bool plain = asked.kind == Operation::Kind::put || asked.kind == Operation::Kind::remove;
   if (outcome.kind == Outcome::Kind::done && plain) {
     if (const auto* put = std::get_if<kv::PutResult>(&result.result)) {
@@ -292,6 +387,12 @@ std::string text_of(const node::ReadContent& content, std::string_view key) {
             return fmt::format("{} {}", found.future ? "future" : "compacted",
                                found.oldest_revision);
           },
+          [](const node::LeaseFound&) { return std::string("lease"); },
+          [](const node::LeasesFound& found) { return fmt::format("{} leases", found.count); },
+          [](const node::LockFound& found) {
+            return fmt::format("lock held with {}", found.held ? found.held->token : 0);
+          },
+          [](const node::LocksFound& found) { return fmt::format("{} locks", found.count); },
       },
       content);
 }

@@ -13,7 +13,10 @@ namespace vesper::sim {
 std::string command_of(const Operation& operation);
 node::ReadQuery query_of(const Operation& operation);
 
+kv::LockName lock_of(const LockId& lock);
+
 Seen seen_of(const kv::Version* version);
+Holdings holdings_of(const kv::Store& store);
 Outcome outcome_of(const Operation& asked, const kv::WriteResult& result);
 // The answer to a read of anything but the present value of one key.
 std::string text_of(const node::ReadContent& content, std::string_view key);

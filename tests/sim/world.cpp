@@ -25,6 +25,10 @@ void Host::reply(const node::Ticket& ticket, node::ClientReply reply) {
   if (lives()) replies.emplace_back(ticket, std::move(reply));
 }
 
+void Host::wake(const node::Ticket& ticket) {
+  world->woken(ticket);
+}
+
 void Host::submit(storage::Job job) {
   if (lives()) disk.submit(std::move(job));
 }
@@ -147,6 +151,7 @@ void World::start(Host& h) {
 void World::stop_process(Host& h) {
   // Streams read its store.
   end_streams(h);
+  end_watches(h);
   h.replies.clear();
   h.node.reset();
   h.recovery = {};
@@ -366,6 +371,7 @@ struct World::Dispatch {
   void operator()(const Pump& a) const { w.pump(a.from, a.to); }
   void operator()(const PageOn& a) const { w.page_on(a); }
   void operator()(const StreamOn& a) const { w.stream_on(a); }
+  void operator()(const WatchOn& a) const { w.watch_on(a); }
 };
 
 void World::step() {
@@ -380,6 +386,7 @@ Violation World::run() {
     after(between(hosts_random_, {}, milliseconds(200)), Restart{i});
   for (std::size_t c = 0; c < clients_.size(); ++c)
     after(between(clients_[c].random, {}, milliseconds(300)), ClientStep{c});
+  begin_watches();
   after(between(faults_, {}, seconds(1)), NextFault{});
   if (plan_.has(FaultKind::hang)) after(between(faults_, {}, plan_.faults), Hang{});
   if (plan_.has(FaultKind::lists)) {
@@ -394,7 +401,11 @@ Violation World::run() {
     if (!faulty_ && now_ > quiet_at_ + plan_.settle && doomed_) break;
     if (!faulty_ && now_ > quiet_at_ + plan_.settle)
       fail(fmt::format("liveness: {} {} ms after the last fault",
-                       moved_ ? "not recovered" : "no hand-over has succeeded", plan_.settle.ms()));
+                       !moved_                              ? "no hand-over has succeeded"
+                       : drill_.stage != Drill::Stage::over ? "a lock is not passed on"
+                       : !all_watched() ? "V2: a watch has not got what is committed"
+                                        : "not recovered",
+                       plan_.settle.ms()));
     else step();
     if (!faulty_ && queue_.empty()) break;
   }
@@ -438,11 +449,13 @@ void World::become_quiet() {
     after(between(network_, {}, milliseconds(100)), ClientStep{clients_.size() - 1});
   }
   want_hand_over();
+  begin_drill();
   load_slow_follower();
   after(kPollEvery, Poll{});
 }
 
 void World::poll() {
+  judge_late();
   if (!settled()) return after(kPollEvery, Poll{});
   const auto took = static_cast<std::uint64_t>((now_ - quiet_at_).ms());
   trace("all is well {} ms after the last fault", took);
@@ -452,7 +465,9 @@ void World::poll() {
 }
 
 bool World::settled() {
-  if (!moved_ || now_ < loaded_until_) return false;
+  if (!moved_ || now_ < loaded_until_ || drill_.stage != Drill::Stage::over || is_late() ||
+      !all_watched())
+    return false;
   for (const Client& client : clients_) {
     const Host& h = host(client.host);
     if (client.probe && !client.satisfied() && !h.wiped) return false;

@@ -46,6 +46,7 @@ class World {
  private:
   friend struct Host;
   static constexpr Instant kBegin{1'000'000'000};
+  static constexpr std::uint64_t kNonce = std::uint64_t{1} << 50;  // a revision that never exists
 
   // ---- scheduled actions
 
@@ -91,6 +92,9 @@ class World {
   struct StreamOn {
     std::uint64_t reading;
   };
+  struct WatchOn {
+    std::size_t watching;
+  };
   struct Insist {
     std::size_t client;
     bool fresh;  // a new keyed write; otherwise a retry of an earlier one
@@ -132,7 +136,7 @@ class World {
   struct Sample {};
   using Action = std::variant<Deliver, Turn, Disk, Wake, Dial, Reset, ClientStep, Poke, Insist,
                               Hang, Lull, NextFault, Restart, Resume, Shut, Kill, Strike, Spring,
-                              Undo, Poll, Sample, Pump, PageOn, StreamOn>;
+                              Undo, Poll, Sample, Pump, PageOn, StreamOn, WatchOn>;
   struct Dispatch;
 
   // The connection that `from` has dialled and sends on.
@@ -170,6 +174,7 @@ class World {
     bool probe = false;         // sends a read and a write at the end until both are served
     bool mover = false;         // asks for transfers at the end until one succeeds
     bool loader = false;        // keeps writing in the calm
+    bool drills = false;        // takes part in the drill of the calm
     std::size_t served = 0;     // requests served since its last step
     std::int64_t reads_on = 0;  // reads left in a series, each asked after the previous answer
     std::map<std::uint64_t, std::optional<raft::ServerId>> transfers;  // by request: the target
@@ -178,8 +183,23 @@ class World {
     std::uint64_t highest = 1;    // the highest revision of the store that it has seen
     std::deque<Operation> again;  // requests to retry: refused, or with an unknown outcome
     std::deque<Operation> keyed;  // its last writes with idempotency keys
+    std::deque<Fence> holds;      // the last locks and elections that it was granted
     // A read and a write were served.
     bool satisfied() const { return served >= 2 && open.empty(); }
+  };
+
+  // In the calm: one client holds a lock, a second one waits for it and hangs up, a third one waits
+  // until it is granted the lock. See drill.cpp.
+  struct Drill {
+    enum class Stage : std::uint8_t { acquire, queue_first, queue_second, hang_up, pass_on, over };
+    Stage stage = Stage::over;
+    Prng random{0};
+    std::size_t first_client = 0;  // the holder; the other two follow
+    LockId lock;
+    std::uint64_t token = 0;
+    std::uint64_t place = 0;  // of the one that hangs up
+    bool releases = false;    // the holder releases the lock; else it lets it lapse
+    Instant renewed_at;
   };
 
   // A range that is read page by page.
@@ -197,6 +217,26 @@ class World {
     std::size_t kvs = 0, prefixes = 0;  // of it, already read
     std::size_t pieces = 0;
     std::uint64_t installed = 0;  // snapshots that its server had installed when it began
+  };
+
+  // A client that watches, and goes on at another server when it is cut off.
+  struct Watching {
+    enum class Kinds { puts, deletes, all };
+    Prng random{0};
+    Space space = Space::keys;
+    std::vector<Span> spans;
+    Kinds kinds = Kinds::all;
+    bool prev = false;
+    bool begins_with_state = false;
+    std::size_t host = 0;
+    std::unique_ptr<node::WatchStream> stream;  // null: it is cut off
+    bool waits = false;                         // until it is woken
+    bool stale = false;                         // as it was told
+    std::optional<node::WatchId> id;            // the last one that it got
+    std::size_t next = 0;                       // of the model's events, if it has an id
+    bool reads_state = false;
+    std::vector<std::string> state;  // so far
+    bool covers(std::string_view key) const;
   };
 
   void at(Instant when, Action action) { queue_.push(when, std::move(action)); }
@@ -258,6 +298,7 @@ class World {
   enum class TurnEnd : std::uint8_t { whole, storage_failed };
   void observe(Host& h, TurnEnd end);
   void feed(const raft::Entry& entry);
+  void count_expired(std::size_t events, std::size_t sessions);
   void observe_restart(Host& h);
   void observe_stickiness(Host& h);
   void observe_send(Host& h, const node::PeerMessage& message);
@@ -272,6 +313,7 @@ class World {
 
   void count(Host& h);
   void compare_store(const Host& h);
+  void compare_holdings(const Host& h);
   void check_bounds(Host& h);
   void check_uncommitted(Host& h);
 
@@ -334,6 +376,22 @@ class World {
   void invent_read(Client& client, Operation& operation);
   Operation invent_more(Client& client);
 
+  // claims.cpp: leases, locks, elections, and what ends by itself
+  Operation invent_timed(Client& client);
+  std::int64_t draw_ttl(Prng& random);
+  std::uint64_t draw_lease(Prng& random);
+  Fence draw_hold(Client& client);
+  Claim draw_claim(Client& client);
+  std::shared_ptr<const node::LockWait> claim_at(const Host& h, Operation& operation);
+  void on_claim(Client& client, const Operation& asked, const kv::WriteResult& result);
+  // drill.cpp
+  void begin_drill();
+  void drill_step(std::size_t c);
+  void drill_on(Client& client, std::size_t role);
+  kv::LogTime time_reached(const Host& h) const;
+  bool is_late() const;
+  void judge_late();
+
   // streams.cpp
   void on_page(Client& client, const Operation& asked, const node::RangeFound& found);
   void page_on(const PageOn& on);
@@ -342,6 +400,20 @@ class World {
   void stream_during_install(Host& h);
   void end_streams(const Host& h);
   void compare_history(const Host& h);
+
+  // watchers.cpp
+  void begin_watches();
+  bool passes(const Watching& watching, const Model::Event& event) const;
+  std::size_t next_event_of(const Watching& watching) const;
+  void watched_up_to(Watching& watching, std::uint64_t revision);
+  void open_watch(Watching& watching, std::size_t n);
+  void watch_on(const WatchOn& on);
+  void on_watch_item(Watching& watching, const node::WatchItem& item);
+  void on_watch_event(Watching& watching, const node::WatchEvent& event);
+  void on_watch_synced(Watching& watching, std::uint64_t revision);
+  void woken(const node::Ticket& ticket);
+  void end_watches(const Host& h);
+  bool all_watched() const;
 
   // founding.cpp: lost disks and changing lists, and the check for a second cluster
   void wipe();
@@ -424,14 +496,19 @@ class World {
   std::vector<Client> clients_;
   std::map<std::uint64_t, Pages> pages_;
   std::map<std::uint64_t, Reading> readings_;  // of streams of the hosts' stores, so after hosts_
+  std::deque<Watching> watchings_;             // after hosts_, as well
   std::uint64_t last_pages_ = 0, last_reading_ = 0;
   std::uint64_t connections_ = 0;
   std::uint64_t values_ = 0;
+  std::deque<std::uint64_t> leases_;  // the last ones that clients were granted
   bool faulty_ = true;
   Instant quiet_at_;
   Instant loaded_until_;       // in the calm: loaders write until then
   std::size_t slow_host_ = 0;  // in the calm: the slow server
-  bool moved_ = true;          // false: a leadership transfer still has to succeed in the calm
+  Drill drill_;
+  std::optional<raft::Term> steady_term_;  // in the calm: of the leader, and since when it leads
+  Instant steady_since_;
+  bool moved_ = true;  // false: a leadership transfer still has to succeed in the calm
   // From the committed log: the cluster, the number of voters, and their incarnations.
   Id128 cluster_;
   std::size_t voters_ = 0;

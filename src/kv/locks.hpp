@@ -1,0 +1,154 @@
+// The locks and elections: who holds which, until when, and who waits in which order. Part of the
+// replicated state; deadlines are log time. An election is a lock with a value. What watches see of
+// a lock (held with which token and value, or free) is a version in a space of its own of the
+// keyspace; this file has the rest: deadlines and queues.
+//
+// A waiter has a place in the queue: the index of the log entry that asked. Places belong to a
+// session, which the node that serves the waiters renews; the places of a node that stopped lapse.
+#pragma once
+
+#include <compare>
+#include <cstddef>
+#include <cstdint>
+#include <map>
+#include <optional>
+#include <set>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "base/bytes.hpp"
+#include "base/ids.hpp"
+#include "kv/export_map.hpp"
+#include "kv/log_time.hpp"
+#include "kv/version.hpp"
+
+namespace vesper::kv {
+
+// How long the places of a session last after its last renewal.
+inline constexpr Duration kSessionKept = seconds(2);  // of log time
+
+struct LockName {
+  Space space = Space::locks;  // locks or elections
+  std::string name;            // 1 to kMaxKey bytes
+  auto operator<=>(const LockName&) const = default;
+};
+
+// Whose places lapse together: those of one process of a server, or a single place (`boot` 0) whose
+// client hung up and may come back with the same idempotency key.
+struct SessionId {
+  std::uint64_t boot = 0;   // raft::BootId of the node that serves the waiters
+  std::uint64_t place = 0;  // 0 if `boot` is not
+  auto operator<=>(const SessionId&) const = default;
+};
+
+struct LockHolder {
+  std::uint64_t place = 0;  // the index of the entry that asked
+  std::uint64_t token = 0;  // the revision of the grant
+  Duration ttl;
+  LogTime deadline;  // a renewal sets it to its own stamp plus `ttl`
+};
+
+struct LockWaiter {
+  LockName lock;
+  SessionId session;
+  // The index of the command that claimed the place last: the one that asked, or a retry with the
+  // same idempotency key.
+  std::uint64_t claim = 0;
+  Duration ttl;                 // from the grant on
+  SharedBytes value;            // of an election, once granted
+  SharedBytes idempotency_key;  // of the request; empty: none
+};
+
+class Keyspace;
+
+class Locks {
+ public:
+  using Holders = ExportMap<LockName, LockHolder>;
+  using Waiters = ExportMap<std::uint64_t, LockWaiter>;
+  using Sessions = ExportMap<SessionId, LogTime>;  // and when its places lapse
+
+  std::size_t held() const { return holders_.size(); }
+  std::size_t waiters() const { return waiters_.size(); }
+  // Null if no one holds it. Valid until the next change.
+  const LockHolder* holder(const LockName& lock) const { return holders_.find(lock); }
+  // True while the lock or the election of this name is held with this token.
+  bool is_held(std::string_view name, std::uint64_t token) const;
+  // The token of the holder of the lock, or else of the election, of this name; 0 if neither is
+  // held.
+  std::uint64_t token_of(std::string_view name) const;
+  // Null if there is no such place. Valid until the next change.
+  const LockWaiter* waiter(std::uint64_t place) const { return waiters_.find(place); }
+  // The places in the queue of a lock, first the next to be granted.
+  const std::set<std::uint64_t>& queue(const LockName& lock) const;
+
+  // The lock was granted, to no one or to a waiter before. Replaces the holder.
+  void hold(const LockName& lock, const LockHolder& holder);
+  // Requires a holder, and in that of free() an empty queue.
+  void renew(const LockName& lock, LogTime now);
+  void free(const LockName& lock);
+  // Adds a waiter at the end of the queue of a lock that is held. `place` is above all others.
+  void enqueue(std::uint64_t place, LockWaiter waiter, LogTime now);
+  // Requires the place. It left the queue.
+  void leave(std::uint64_t place);
+  // Moves a place to another session, or to another claim of the same one.
+  void move(std::uint64_t place, const SessionId& session, std::uint64_t claim, LogTime now);
+  // The places of the session last until `now` + kSessionKept. Ignores a session without places.
+  void renew_session(const SessionId& session, LogTime now);
+  // When the places of the session lapse; nothing if it has none.
+  std::optional<LogTime> lapses_at(const SessionId& session) const;
+  // The first waiter in the queue whose place has not lapsed at `now`; 0 if there is none.
+  std::uint64_t first_waiting(const LockName& lock, LogTime now) const;
+  const std::set<std::uint64_t>& places_of(const SessionId& session) const;
+
+  // In the order of the deadlines.
+  const std::set<std::pair<LogTime, LockName>>& by_deadline() const { return by_deadline_; }
+  const std::set<std::pair<LogTime, SessionId>>& sessions_by_deadline() const {
+    return sessions_by_deadline_;
+  }
+  const Holders::Items& holders() const { return holders_.items(); }
+
+  Id128 digest() const { return sum_; }
+  Id128 recomputed_digest() const;
+
+  // For snapshots; see ExportMap. The byte forms:
+  //   holder   u8 space   u16 length, name   u64 place   u64 token   i64 ttl   i64 deadline
+  //   waiter   u64 place   u8 space   u16 length, name   u64 boot   u64 session's place
+  //            u64 claim   i64 ttl   u32 length, value   u8 length, idempotency key
+  //   session  u64 boot   u64 place   i64 deadline
+  // Holders come before waiters, and these before sessions.
+  void begin_export();
+  bool export_holder(ByteWriter& w);
+  bool export_waiter(ByteWriter& w);
+  bool export_session(ByteWriter& w);
+  void end_export();
+  // These read one. False, and r.ok(), if it is out of order or out of range, or if the keyspace
+  // has no version that says so.
+  [[nodiscard]] bool import_holder(ByteReader& r, const Keyspace& keyspace);
+  [[nodiscard]] bool import_waiter(ByteReader& r);
+  [[nodiscard]] bool import_session(ByteReader& r);
+  // False if a session is missing.
+  [[nodiscard]] bool finish_import() const;
+
+  bool free_some(std::size_t& max);
+
+ private:
+  void set(const LockName& lock, const LockHolder& holder);
+  void forget(const LockName& lock, const LockHolder& holder);
+  void set(std::uint64_t place, LockWaiter waiter);
+  void forget(std::uint64_t place, const LockWaiter& waiter);
+  void set(const SessionId& session, LogTime deadline);
+  void forget(const SessionId& session, LogTime deadline);
+
+  Holders holders_;
+  Waiters waiters_;
+  Sessions sessions_;
+  // What follows from the three.
+  std::map<LockName, std::set<std::uint64_t>> queues_;
+  std::map<SessionId, std::set<std::uint64_t>> places_;
+  std::set<std::pair<LogTime, LockName>> by_deadline_;
+  std::set<std::pair<LogTime, SessionId>> sessions_by_deadline_;
+  Id128 sum_;
+};
+
+}  // namespace vesper::kv

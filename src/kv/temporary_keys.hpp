@@ -1,0 +1,58 @@
+// Which keys end by themselves, and when: those with a deadline, in the order of their deadlines,
+// and the keys of each lease, in key order. The keyspace keeps it in step with the live versions.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <map>
+#include <set>
+
+#include "kv/version.hpp"
+
+namespace vesper::kv {
+
+class TemporaryKeys {
+ public:
+  // A place in the order of the deadlines.
+  struct Due {
+    LogTime deadline;
+    std::string_view key;
+  };
+  struct ByDeadline {
+    using is_transparent = void;
+    static Due due(const Version* version) { return {version->deadline(), version->key()}; }
+    static Due due(const Due& due) { return due; }
+    template <typename A, typename B>
+    bool operator()(const A& a, const B& b) const {
+      const Due left = due(a), right = due(b);
+      return left.deadline != right.deadline ? left.deadline < right.deadline
+                                             : left.key < right.key;
+    }
+  };
+  struct ByKey {
+    bool operator()(const Version* a, const Version* b) const { return a->key() < b->key(); }
+  };
+  // Sets of live versions, which the keyspace keeps alive.
+  using Deadlines = std::set<const Version*, ByDeadline>;
+  using Keys = std::set<const Version*, ByKey>;
+
+  // A version became live, or ceased to be. Ignores one that is not temporary.
+  void add(const Version& version);
+  void remove(const Version& version);
+
+  const Deadlines& by_deadline() const { return by_deadline_; }
+  // The keys of a lease; an empty set if it has none.
+  const Keys& of_lease(std::uint64_t lease) const;
+  // The leases that have keys.
+  const std::map<std::uint64_t, Keys>& leases() const { return of_lease_; }
+
+  // For a keyspace that was discarded: frees up to `max` entries, lowers it, and returns true if
+  // nothing is left.
+  bool free_some(std::size_t& max);
+
+ private:
+  Deadlines by_deadline_;
+  std::map<std::uint64_t, Keys> of_lease_;
+};
+
+}  // namespace vesper::kv
