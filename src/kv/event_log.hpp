@@ -19,7 +19,7 @@ namespace vesper::kv {
 class EventLog {
  public:
   // More events than this cannot be filled in; more do not fit into memory.
-  static constexpr std::uint64_t kMaxFill = std::uint64_t{1} << 34;
+  static constexpr std::uint64_t kMaxFill = std::uint64_t{1} << 30;
 
   // The events are numbered from begin() to end() - 1.
   std::uint64_t begin() const { return begin_; }
