@@ -167,6 +167,23 @@ void write_transaction(ByteWriter& w, const Transaction& transaction) {
   write_operations(w, transaction.otherwise);
 }
 
+// A command with this head, and the body that write_body(ByteWriter&) writes.
+template <typename WriteBody>
+std::string encoded(CommandKind kind, const Conditions& conditions,
+                    const std::optional<IdempotencyKey>& request, const std::optional<Fence>& fence,
+                    const WriteBody& write_body) {
+  std::string out;
+  ByteWriter w(out);
+  write_head(w, kind, conditions, request, fence);
+  write_body(w);
+  return out;
+}
+template <typename WriteBody>
+std::string encoded(CommandKind kind, const std::optional<IdempotencyKey>& request,
+                    const WriteBody& write_body) {
+  return encoded(kind, {}, request, std::nullopt, write_body);
+}
+
 }  // namespace
 
 bool is_idempotency_key(std::string_view text) {
@@ -214,143 +231,106 @@ std::string encode(const Conditions& conditions, const Operation& operation,
                    const std::optional<IdempotencyKey>& request,
                    const std::optional<Fence>& fence) {
   VESPER_ASSERT(!std::holds_alternative<Nested>(operation));
-  std::string out;
-  ByteWriter w(out);
-  write_head(w, CommandKind::single, conditions, request, fence);
-  write_operation(w, operation);
-  return out;
+  return encoded(CommandKind::single, conditions, request, fence,
+                 [&](ByteWriter& w) { write_operation(w, operation); });
 }
 
 std::string encode(const Transaction& transaction, const std::optional<IdempotencyKey>& request,
                    const std::optional<Fence>& fence) {
-  std::string out;
-  ByteWriter w(out);
-  write_head(w, CommandKind::transaction, {}, request, fence);
-  write_transaction(w, transaction);
-  return out;
+  return encoded(CommandKind::transaction, {}, request, fence,
+                 [&](ByteWriter& w) { write_transaction(w, transaction); });
 }
 
 std::string encode(const Compact& compact, const std::optional<IdempotencyKey>& request) {
-  std::string out;
-  ByteWriter w(out);
-  write_head(w, CommandKind::compact, {}, request);
-  w.u64(compact.revision);
-  return out;
+  return encoded(CommandKind::compact, request, [&](ByteWriter& w) { w.u64(compact.revision); });
 }
 
 std::string encode(const SetQuota& quota) {
-  std::string out;
-  ByteWriter w(out);
-  write_head(w, CommandKind::quota, {}, std::nullopt);
-  w.u8(quota.exceeded ? 1 : 0);
-  return out;
+  return encoded(CommandKind::quota, std::nullopt,
+                 [&](ByteWriter& w) { w.u8(quota.exceeded ? 1 : 0); });
 }
 
 std::string encode(const GrantLease& grant, const std::optional<IdempotencyKey>& request) {
-  std::string out;
-  ByteWriter w(out);
-  write_head(w, CommandKind::grant_lease, {}, request);
-  w.i64(grant.ttl.ns);
-  w.u64(grant.most);
-  return out;
+  return encoded(CommandKind::grant_lease, request, [&](ByteWriter& w) {
+    w.i64(grant.ttl.ns);
+    w.u64(grant.most);
+  });
 }
 
 std::string encode(const RenewLease& renew, const std::optional<IdempotencyKey>& request) {
-  std::string out;
-  ByteWriter w(out);
-  write_head(w, CommandKind::renew_lease, {}, request);
-  w.u64(renew.lease);
-  return out;
+  return encoded(CommandKind::renew_lease, request, [&](ByteWriter& w) { w.u64(renew.lease); });
 }
 
 std::string encode(const EndLease& end, const std::optional<IdempotencyKey>& request) {
-  std::string out;
-  ByteWriter w(out);
-  write_head(w, CommandKind::end_lease, {}, request);
-  w.u64(end.lease);
-  return out;
+  return encoded(CommandKind::end_lease, request, [&](ByteWriter& w) { w.u64(end.lease); });
 }
 
 std::string encode(const AcquireLock& acquire, const std::optional<IdempotencyKey>& request) {
-  std::string out;
-  ByteWriter w(out);
-  write_head(w, CommandKind::acquire_lock, {}, request);
-  write_lock(w, acquire.lock);
-  w.i64(acquire.ttl.ns);
-  w.u64(acquire.boot);
-  w.u8(static_cast<std::uint8_t>(acquire.if_held));
-  w.u64(acquire.most_locks);
-  w.u64(acquire.most_waiters);
-  w.string(acquire.value.view());
-  return out;
+  return encoded(CommandKind::acquire_lock, request, [&](ByteWriter& w) {
+    write_lock(w, acquire.lock);
+    w.i64(acquire.ttl.ns);
+    w.u64(acquire.boot);
+    w.u8(static_cast<std::uint8_t>(acquire.if_held));
+    w.u64(acquire.most_locks);
+    w.u64(acquire.most_waiters);
+    w.string(acquire.value.view());
+  });
 }
 
 std::string encode(const RenewLock& renew, const std::optional<IdempotencyKey>& request) {
-  std::string out;
-  ByteWriter w(out);
-  write_head(w, CommandKind::renew_lock, {}, request);
-  write_lock(w, renew.lock);
-  w.u64(renew.token);
-  w.u8(renew.value ? 1 : 0);
-  if (renew.value) w.string(renew.value->view());
-  return out;
+  return encoded(CommandKind::renew_lock, request, [&](ByteWriter& w) {
+    write_lock(w, renew.lock);
+    w.u64(renew.token);
+    w.u8(renew.value ? 1 : 0);
+    if (renew.value) w.string(renew.value->view());
+  });
 }
 
 std::string encode(const ReleaseLock& release, const std::optional<IdempotencyKey>& request) {
-  std::string out;
-  ByteWriter w(out);
-  write_head(w, CommandKind::release_lock, {}, request);
-  write_lock(w, release.lock);
-  w.u64(release.token);
-  return out;
+  return encoded(CommandKind::release_lock, request, [&](ByteWriter& w) {
+    write_lock(w, release.lock);
+    w.u64(release.token);
+  });
 }
 
 std::string encode(const LeaveQueue& leave) {
-  std::string out;
-  ByteWriter w(out);
-  write_head(w, CommandKind::leave_queue, {}, std::nullopt);
-  write_lock(w, leave.lock);
-  w.u64(leave.place);
-  w.u64(leave.claim);
-  w.u64(leave.boot);
-  w.u8(static_cast<std::uint8_t>(leave.manner));
-  return out;
+  return encoded(CommandKind::leave_queue, std::nullopt, [&](ByteWriter& w) {
+    write_lock(w, leave.lock);
+    w.u64(leave.place);
+    w.u64(leave.claim);
+    w.u64(leave.boot);
+    w.u8(static_cast<std::uint8_t>(leave.manner));
+  });
 }
 
 std::string encode(const KeepPlaces& keep) {
-  std::string out;
-  ByteWriter w(out);
-  write_head(w, CommandKind::keep_places, {}, std::nullopt);
-  w.u64(keep.boot);
-  return out;
+  return encoded(CommandKind::keep_places, std::nullopt, [&](ByteWriter& w) { w.u64(keep.boot); });
 }
 
 std::string encode(const Expire& expire) {
-  std::string out;
-  ByteWriter w(out);
-  write_head(w, CommandKind::expire, {}, std::nullopt);
-  const auto write_count = [&w](std::size_t count) {
-    VESPER_ASSERT(count <= kMaxExpired);
-    w.u16(static_cast<std::uint16_t>(count));
-  };
-  write_count(expire.keys.size());
-  for (const Expire::Key& key : expire.keys) {
-    write_key(w, key.key.view());
-    w.i64(key.deadline.value);
-  }
-  write_count(expire.leases.size());
-  for (const std::uint64_t lease : expire.leases) w.u64(lease);
-  write_count(expire.locks.size());
-  for (const Expire::Lock& lock : expire.locks) {
-    write_lock(w, lock.lock);
-    w.u64(lock.token);
-  }
-  write_count(expire.sessions.size());
-  for (const SessionId& session : expire.sessions) {
-    w.u64(session.boot);
-    w.u64(session.place);
-  }
-  return out;
+  return encoded(CommandKind::expire, std::nullopt, [&](ByteWriter& w) {
+    const auto write_count = [&w](std::size_t count) {
+      VESPER_ASSERT(count <= kMaxExpired);
+      w.u16(static_cast<std::uint16_t>(count));
+    };
+    write_count(expire.keys.size());
+    for (const Expire::Key& key : expire.keys) {
+      write_key(w, key.key.view());
+      w.i64(key.deadline.value);
+    }
+    write_count(expire.leases.size());
+    for (const std::uint64_t lease : expire.leases) w.u64(lease);
+    write_count(expire.locks.size());
+    for (const Expire::Lock& lock : expire.locks) {
+      write_lock(w, lock.lock);
+      w.u64(lock.token);
+    }
+    write_count(expire.sessions.size());
+    for (const SessionId& session : expire.sessions) {
+      w.u64(session.boot);
+      w.u64(session.place);
+    }
+  });
 }
 
 }  // namespace vesper::kv

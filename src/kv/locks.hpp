@@ -1,5 +1,5 @@
-// The locks and elections: who holds which, until when, and who waits in which order. Part of the
-// replicated state; deadlines are log time. An election is a lock with a value. What watches see of
+// The locks and elections: their holders, deadlines and queues. Part of the replicated state;
+// deadlines are log time. An election is a lock with a value. What watches see of
 // a lock (held with which token and value, or free) is a version in a space of its own of the
 // keyspace; this file has the rest: deadlines and queues.
 //

@@ -15,6 +15,10 @@ constexpr std::size_t kLargeValue = 64u << 10;
 constexpr std::uint8_t kItemFollows = 1;
 constexpr std::uint8_t kSectionEnds = 0;
 
+SnapshotSection after(SnapshotSection section) {
+  return static_cast<SnapshotSection>(static_cast<int>(section) + 1);
+}
+
 }  // namespace
 
 // ---- out ----------------------------------------------------------------------------------
@@ -119,7 +123,7 @@ bool Export::next_item(std::size_t& budget) {
       --budget;
       ByteWriter w = begin_head();
       w.u8(kItemFollows);
-      if (!export_next(w)) end_section(static_cast<Section>(static_cast<int>(section_) + 1));
+      if (!export_next(w)) end_section(after(section_));
       return true;
     }
     case Section::end: break;
@@ -299,6 +303,7 @@ Result<bool> Import::take_item(ByteReader& r) {
       if (!store_->locks_.import_session(r)) return Error{"its sessions are out of order or range"};
       return r.ok();
     case Section::results: return take_result(r);
+    case Section::end: break;
   }
   VESPER_UNREACHABLE();
 }
@@ -329,9 +334,10 @@ Result<bool> Import::end_section() {
         return Error{"its locks are incomplete"};
       break;
     case Section::waiters: break;
-    case Section::results: expects_ = Expects::nothing; return true;
+    case Section::results: expects_ = Expects::nothing; break;
+    case Section::end: VESPER_UNREACHABLE();
   }
-  section_ = static_cast<Section>(static_cast<int>(section_) + 1);
+  section_ = after(section_);
   return true;
 }
 

@@ -31,6 +31,19 @@ namespace vesper::kv {
 
 inline constexpr std::uint32_t kSnapshotFormat = 4;
 
+// The sections of the content, in order. The values are those of the comment above.
+enum class SnapshotSection : std::uint8_t {
+  bursts = 1,
+  versions,
+  times,
+  leases,
+  holders,
+  waiters,
+  sessions,
+  results,
+  end
+};
+
 // The content of `store` at the construction of this object, unaffected by later commands: versions
 // are immutable, and a pin keeps those that compaction would free. Memory grows with what is
 // written meanwhile, not with the size of the store. Only one export may exist at a time, and the
@@ -47,17 +60,7 @@ class Export {
   bool read(std::string& out, std::size_t limit, std::size_t max_records);
 
  private:
-  enum class Section : std::uint8_t {
-    bursts = 1,
-    versions,
-    times,
-    leases,
-    holders,
-    waiters,
-    sessions,
-    results,
-    end
-  };
+  using Section = SnapshotSection;
 
   ByteWriter begin_head();
   void end_section(Section next);
@@ -105,16 +108,7 @@ class Import {
 
  private:
   enum class Expects : std::uint8_t { head, mark, value, nothing };
-  enum class Section : std::uint8_t {
-    bursts = 1,
-    versions,
-    times,
-    leases,
-    holders,
-    waiters,
-    sessions,
-    results
-  };
+  using Section = SnapshotSection;
   // Consumes one unit from `in`. Returns false if the unit is incomplete.
   Result<bool> take(std::string_view& in);
   Result<bool> take_head(ByteReader& r);
