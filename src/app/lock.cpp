@@ -144,8 +144,8 @@ class LockCommand {
     }
     while (true) {
       if (const auto code = acquire(signals)) return *code;
-      // After a wait, nobody knows how long ago the lock was granted. A renewal tells whether it is
-      // still held, and from when on its ttl runs.
+      // After a wait, the client does not know how long ago the lock was granted. A renewal proves
+      // that it is still held, and restarts its ttl.
       const Instant now = monotonic_now();
       const bool is_fresh = now < asked_at_ + options_.ttl / 3;
       Renewal renewals(endpoints_, call_of_holder("PUT", token_), options_.ttl,

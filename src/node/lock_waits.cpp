@@ -184,12 +184,9 @@ std::vector<LockWaits::Answer> LockWaits::compare(const kv::Store& store, kv::Lo
   for (const std::uint64_t number : store.locks().places_of({boot_, 0})) {
     if (places_.contains(number)) continue;
     const kv::LockWaiter& waiter = *store.locks().waiter(number);
-    keep(number,
-         {std::nullopt,
-          std::make_shared<LockWait>(
-              LockWait{waiter.lock, now, std::string(waiter.idempotency_key.view())}),
-          waiter.claim,
-          waiter.idempotency_key.view().empty() ? Manner::hung_up : Manner::disconnected, now});
+    const LockWait wait{waiter.lock, now, std::string(waiter.idempotency_key.view())};
+    abandon(std::make_shared<LockWait>(wait), {State::queued, number, waiter.claim, 0, Duration{}},
+            now);
   }
   renew_at_ = now;
   return answers;

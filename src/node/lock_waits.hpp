@@ -23,7 +23,7 @@ class LockWaits {
     Ticket ticket;
     ClientReply reply;
   };
-  // What becomes of a request whose command was decided.
+  // How a request continues once its command was decided.
   enum class Decided : std::uint8_t {
     answer,  // it is answered with the result
     waits,   // it waits in the queue, or its client is gone

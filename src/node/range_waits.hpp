@@ -1,6 +1,6 @@
-// Who waits for a change in which ranges. Watches and long polls share this index: for each
-// committed event it finds the waiters of the ranges that hold its key, and no others. A treap per
-// space, ordered by the start of the ranges, in which each node knows the last end below it.
+// An index of the ranges in which watches and long polls wait for a change: for each committed
+// event it finds the waiters of the ranges that hold its key, and no others. A treap per space,
+// ordered by the start of the ranges, in which each node knows the last end below it.
 #pragma once
 
 #include <array>
