@@ -8,6 +8,7 @@
 
 #include "api/forward.hpp"
 #include "api/problem.hpp"
+#include "base/overloaded.hpp"
 #include "base/time.hpp"
 #include "kv/command.hpp"
 #include "kv/idempotency_table.hpp"
@@ -68,5 +69,20 @@ void render_refusal(node::Refusal refusal, std::string_view idempotency_key, Ans
 // as the answer then says, before. Returns true if it was refused, and renders the problem (see
 // problem_of).
 bool render_if_refused(const kv::WriteResult& write, std::string_view parameter, Answer& answer);
+
+// Renders what the node replied: a read by on_read(const node::ReadResult&), a write by
+// on_write(const kv::WriteResult&). Requires a reply to one of these.
+template <typename OnRead, typename OnWrite>
+void render_reply(const node::ClientReply& reply, std::string_view idempotency_key, Answer& answer,
+                  const OnRead& on_read, const OnWrite& on_write) {
+  std::visit(
+      Overloaded{
+          [&](const node::Refusal& refusal) { render_refusal(refusal, idempotency_key, answer); },
+          [&](const node::ReadResult& read) { on_read(read); },
+          [&](const kv::WriteResult& write) { on_write(write); },
+          [](const node::TransferResult&) { VESPER_UNREACHABLE(); },
+      },
+      reply);
+}
 
 }  // namespace vesper::api

@@ -28,15 +28,6 @@ constexpr std::size_t kMaxHistoryBytes = 8u << 20;
 
 // ---- parameters
 
-std::optional<Problem> read_limit(const http::QueryParameter& parameter, std::size_t& limit) {
-  const auto number = http::parse_decimal(parameter.value);
-  if (!number || *number == 0 || *number > kMaxLimit)
-    return invalid_parameter(parameter.name,
-                             fmt::format("limit must be a whole number from 1 to {}", kMaxLimit));
-  limit = static_cast<std::size_t>(*number);
-  return std::nullopt;
-}
-
 std::optional<Problem> read_get(const Query& query, HttpExchange& exchange, KvRequest& request) {
   KvGet get;
   bool history = false;
@@ -473,21 +464,14 @@ void run_kv(Context& context, HttpExchange& exchange, std::string body) {
 }
 
 void render_kv(Context&, const HttpExchange& exchange, Answer& answer) {
-  struct Render {
-    const KvRequest& request;
-    Answer& answer;
-
-    void operator()(const node::Refusal& refusal) const {
-      render_refusal(refusal, request.idempotency_key, answer);
-    }
-    void operator()(const node::ReadResult& read) const {
-      if (read.unchanged) render_unchanged(read, answer);
-      else render_read(request, read, answer);
-    }
-    void operator()(const kv::WriteResult& write) const { render_write(request, write, answer); }
-    void operator()(const node::TransferResult&) const { VESPER_UNREACHABLE(); }
-  };
-  std::visit(Render{std::get<KvRequest>(exchange.request), answer}, exchange.reply());
+  const auto& request = std::get<KvRequest>(exchange.request);
+  render_reply(
+      exchange.reply(), request.idempotency_key, answer,
+      [&](const node::ReadResult& read) {
+        if (read.unchanged) render_unchanged(read, answer);
+        else render_read(request, read, answer);
+      },
+      [&](const kv::WriteResult& write) { render_write(request, write, answer); });
 }
 
 }  // namespace vesper::api

@@ -196,21 +196,11 @@ void run_lease(Context& context, HttpExchange& exchange, std::string) {
 }
 
 void render_lease(Context& context, const HttpExchange& exchange, Answer& answer) {
-  struct Render {
-    const Context& context;
-    const LeaseRequest& request;
-    Answer& answer;
-
-    void operator()(const node::Refusal& refusal) const {
-      render_refusal(refusal, request.idempotency_key, answer);
-    }
-    void operator()(const node::ReadResult& read) const {
-      render_read(context, request, read, answer);
-    }
-    void operator()(const kv::WriteResult& write) const { render_write(request, write, answer); }
-    void operator()(const node::TransferResult&) const { VESPER_UNREACHABLE(); }
-  };
-  std::visit(Render{context, std::get<LeaseRequest>(exchange.request), answer}, exchange.reply());
+  const auto& request = std::get<LeaseRequest>(exchange.request);
+  render_reply(
+      exchange.reply(), request.idempotency_key, answer,
+      [&](const node::ReadResult& read) { render_read(context, request, read, answer); },
+      [&](const kv::WriteResult& write) { render_write(request, write, answer); });
 }
 
 }  // namespace vesper::api

@@ -16,15 +16,6 @@ namespace {
 
 constexpr std::uint64_t kListSeed = 0x58c3e07b9d1f42a6;
 
-std::optional<Problem> read_limit(const http::QueryParameter& parameter, std::size_t& limit) {
-  const auto number = http::parse_decimal(parameter.value);
-  if (!number || *number == 0 || *number > kMaxLimit)
-    return invalid_parameter(parameter.name,
-                             fmt::format("limit must be a whole number from 1 to {}", kMaxLimit));
-  limit = static_cast<std::size_t>(*number);
-  return std::nullopt;
-}
-
 std::optional<Problem> read_prefix(const http::QueryParameter& parameter, std::string& prefix) {
   prefix = parameter.value;
   if (prefix.size() <= kv::kMaxKey) return std::nullopt;

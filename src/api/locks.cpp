@@ -317,21 +317,11 @@ void run_lock(Context& context, HttpExchange& exchange, std::string body) {
 }
 
 void render_lock(Context& context, const HttpExchange& exchange, Answer& answer) {
-  struct Render {
-    const Context& context;
-    const LockRequest& request;
-    Answer& answer;
-
-    void operator()(const node::Refusal& refusal) const {
-      render_refusal(refusal, request.idempotency_key, answer);
-    }
-    void operator()(const node::ReadResult& read) const {
-      render_read(context, request, read, answer);
-    }
-    void operator()(const kv::WriteResult& write) const { render_write(write, answer); }
-    void operator()(const node::TransferResult&) const { VESPER_UNREACHABLE(); }
-  };
-  std::visit(Render{context, std::get<LockRequest>(exchange.request), answer}, exchange.reply());
+  const auto& request = std::get<LockRequest>(exchange.request);
+  render_reply(
+      exchange.reply(), request.idempotency_key, answer,
+      [&](const node::ReadResult& read) { render_read(context, request, read, answer); },
+      [&](const kv::WriteResult& write) { render_write(write, answer); });
 }
 
 }  // namespace vesper::api

@@ -395,25 +395,14 @@ void run_range(Context& context, HttpExchange& exchange, std::string) {
 
 void render_range(Context& context, const HttpExchange& exchange, Answer& answer) {
   if (exchange.stream != nullptr) return render_bulk_import(exchange, answer);
-  struct Render {
-    Context& context;
-    const HttpExchange& exchange;
-    Answer& answer;
-
-    void operator()(const node::Refusal& refusal) const {
-      const auto* remove = std::get_if<RangeDeleteRequest>(&exchange.request);
-      render_refusal(refusal, remove == nullptr ? "" : remove->idempotency_key, answer);
-    }
-    void operator()(const node::ReadResult& read) const {
-      if (read.unchanged) render_unchanged(read, answer);
-      else render_get(context, std::get<RangeRequest>(exchange.request), read, answer);
-    }
-    void operator()(const kv::WriteResult& write) const {
-      render_delete(std::get<RangeDeleteRequest>(exchange.request), write, answer);
-    }
-    void operator()(const node::TransferResult&) const { VESPER_UNREACHABLE(); }
-  };
-  std::visit(Render{context, exchange, answer}, exchange.reply());
+  const auto* remove = std::get_if<RangeDeleteRequest>(&exchange.request);
+  render_reply(
+      exchange.reply(), remove == nullptr ? std::string_view() : remove->idempotency_key, answer,
+      [&](const node::ReadResult& read) {
+        if (read.unchanged) render_unchanged(read, answer);
+        else render_get(context, std::get<RangeRequest>(exchange.request), read, answer);
+      },
+      [&](const kv::WriteResult& write) { render_delete(*remove, write, answer); });
 }
 
 }  // namespace vesper::api

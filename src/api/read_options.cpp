@@ -56,6 +56,15 @@ std::optional<Problem> read_revision(const http::QueryParameter& parameter,
   return std::nullopt;
 }
 
+std::optional<Problem> read_limit(const http::QueryParameter& parameter, std::size_t& limit) {
+  const auto number = http::parse_decimal(parameter.value);
+  if (!number || *number == 0 || *number > kMaxLimit)
+    return invalid_parameter(parameter.name,
+                             fmt::format("limit must be a whole number from 1 to {}", kMaxLimit));
+  limit = static_cast<std::size_t>(*number);
+  return std::nullopt;
+}
+
 std::optional<Problem> read_flag(const http::QueryParameter& parameter, bool& flag) {
   const auto value = http::parse_flag(parameter.value);
   if (!value)

@@ -2,6 +2,7 @@
 // and ?revision. Every endpoint that reads the store shares them.
 #pragma once
 
+#include <cstddef>
 #include <cstdint>
 #include <optional>
 #include <string_view>
@@ -32,6 +33,8 @@ void wait_for_revision(std::uint64_t revision, node::ReadOptions& options);
 // Reads a revision, 1 to 2^53-1, from a parameter of any name.
 std::optional<Problem> read_revision(const http::QueryParameter& parameter,
                                      std::uint64_t& revision);
+// Reads a ?limit, 1 to kMaxLimit.
+std::optional<Problem> read_limit(const http::QueryParameter& parameter, std::size_t& limit);
 // Reads a flag, such as ?raw or ?prev.
 std::optional<Problem> read_flag(const http::QueryParameter& parameter, bool& flag);
 

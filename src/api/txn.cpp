@@ -122,28 +122,21 @@ void run_txn(Context& context, HttpExchange& exchange, std::string body) {
 }
 
 void render_txn(Context&, const HttpExchange& exchange, Answer& answer) {
-  struct Render {
-    const TxnRequest& request;
-    Answer& answer;
-
-    void operator()(const node::Refusal& refusal) const {
-      render_refusal(refusal, request.idempotency_key, answer);
-    }
-    void operator()(const node::ReadResult& read) const {
-      render_read_head(read, answer);
-      const auto& result = std::get<kv::WriteResult>(read.content);
-      if (!result.is_done()) return render_refused(request, result, answer);
-      render_done(request, result, {read.revision, read.log_time}, answer);
-    }
-    void operator()(const kv::WriteResult& write) const {
-      answer.replayed = write.replayed;
-      answer.revision = write.revision;
-      if (!write.is_done()) return render_refused(request, write, answer);
-      render_done(request, write, {write.revision, write.time}, answer);
-    }
-    void operator()(const node::TransferResult&) const { VESPER_UNREACHABLE(); }
-  };
-  std::visit(Render{std::get<TxnRequest>(exchange.request), answer}, exchange.reply());
+  const auto& request = std::get<TxnRequest>(exchange.request);
+  render_reply(
+      exchange.reply(), request.idempotency_key, answer,
+      [&](const node::ReadResult& read) {
+        render_read_head(read, answer);
+        const auto& result = std::get<kv::WriteResult>(read.content);
+        if (!result.is_done()) return render_refused(request, result, answer);
+        render_done(request, result, {read.revision, read.log_time}, answer);
+      },
+      [&](const kv::WriteResult& write) {
+        answer.replayed = write.replayed;
+        answer.revision = write.revision;
+        if (!write.is_done()) return render_refused(request, write, answer);
+        render_done(request, write, {write.revision, write.time}, answer);
+      });
 }
 
 }  // namespace vesper::api
