@@ -6,6 +6,8 @@
 #include <optional>
 #include <string>
 #include <string_view>
+#include <variant>
+#include <vector>
 
 #include "api/checks.hpp"
 #include "api/context.hpp"
@@ -64,6 +66,40 @@ inline Asked ask(const std::string& line, const std::string& fields = {}) {
 inline bool says(const Asked& asked, int status, std::string_view code) {
   return asked.answer.status == status &&
          asked.answer.body.find("\"code\":\"" + std::string(code) + "\"") != std::string::npos;
+}
+
+// A server that is still reading its log answers 503 to what passes every check.
+inline bool is_accepted(const Asked& asked) {
+  return says(asked, 503, "starting");
+}
+
+// The answer refuses this parameter.
+inline void check_names_parameter(const Asked& asked, std::string_view parameter) {
+  CHECK(says(asked, 400, "invalid_parameter"));
+  CHECK(asked.answer.body.find("\"parameter\":\"" + std::string(parameter) + "\"") !=
+        std::string::npos);
+}
+
+inline void check_refused(const std::string& line, std::string_view parameter,
+                          const std::string& fields = {}) {
+  CAPTURE(line);
+  check_names_parameter(ask(line, fields), parameter);
+}
+
+// `line` ends before the parameter; a value begins with its "=".
+inline void check_refused_values(const std::string& line, std::string_view parameter,
+                                 const std::vector<std::string>& values) {
+  for (const std::string& value : values)
+    check_refused(line + std::string(parameter) + value, parameter);
+}
+
+template <typename Request>
+Request request_of(const std::string& line, const std::string& fields = {}) {
+  CAPTURE(line);
+  const Asked asked = ask(line, fields);
+  REQUIRE(is_accepted(asked));
+  REQUIRE(std::holds_alternative<Request>(asked.exchange.request));
+  return std::get<Request>(asked.exchange.request);
 }
 
 }  // namespace vesper::api

@@ -16,26 +16,6 @@ using namespace vesper::api;
 
 namespace {
 
-// A server that is still reading its log answers 503 to what passes every check.
-bool is_accepted(const Asked& asked) {
-  return says(asked, 503, "starting");
-}
-
-void check_refused(const std::string& line, std::string_view parameter,
-                   const std::string& fields = {}) {
-  CAPTURE(line);
-  const Asked asked = ask(line, fields);
-  CHECK(says(asked, 400, "invalid_parameter"));
-  CHECK(asked.answer.body.find("\"parameter\":\"" + std::string(parameter) + "\"") !=
-        std::string::npos);
-}
-
-void check_refused_values(const std::string& line, std::string_view parameter,
-                          const std::vector<std::string>& values) {
-  for (const std::string& value : values)
-    check_refused(line + std::string(parameter) + value, parameter);
-}
-
 template <typename Action>
 Action action_of(const std::string& line, const std::string& fields = {}) {
   CAPTURE(line);

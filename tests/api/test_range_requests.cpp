@@ -14,28 +14,6 @@ using namespace vesper::api;
 
 namespace {
 
-// A server that is still reading its log answers 503 to what passes every check.
-bool is_accepted(const Asked& asked) {
-  return says(asked, 503, "starting");
-}
-
-void check_refused(const std::string& line, std::string_view parameter) {
-  CAPTURE(line);
-  const Asked asked = ask(line);
-  CHECK(says(asked, 400, "invalid_parameter"));
-  CHECK(asked.answer.body.find("\"parameter\":\"" + std::string(parameter) + "\"") !=
-        std::string::npos);
-}
-
-template <typename Request>
-Request request_of(const std::string& line, const std::string& fields = {}) {
-  CAPTURE(line);
-  const Asked asked = ask(line, fields);
-  REQUIRE(is_accepted(asked));
-  REQUIRE(std::holds_alternative<Request>(asked.exchange.request));
-  return std::get<Request>(asked.exchange.request);
-}
-
 RangeRequest get(const std::string& query, const std::string& fields = {}) {
   return request_of<RangeRequest>("GET /kv" + query, fields);
 }

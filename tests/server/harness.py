@@ -15,6 +15,15 @@ sys.path[:0] = [os.path.join(os.path.dirname(os.path.abspath(__file__)), "../sup
 from ports import free_ports  # noqa: F401  (the tests import it from here)
 
 
+def memory(server):
+    """Resident bytes of the process of a server."""
+    with open("/proc/%d/status" % server.process.pid) as f:
+        for line in f:
+            if line.startswith("VmRSS:"):
+                return int(line.split()[1]) * 1024
+    raise AssertionError("no VmRSS")
+
+
 class Server:
     """`vesper server` as a child process. Directory and list outlive it until the test's end."""
 

@@ -8,7 +8,7 @@ import sys
 import time
 
 import harness
-from harness import Server, free_ports
+from harness import Server, free_ports, memory
 from test_contract import Running, problem
 
 NDJSON = ("Content-Type", "application/x-ndjson")
@@ -49,14 +49,6 @@ def all_pages(server, query, between=lambda: None):
             return found, prefixes, counts
         more = "&next=" + page["next"]
         between()
-
-
-def memory(server):
-    with open("/proc/%d/status" % server.process.pid) as f:
-        for line in f:
-            if line.startswith("VmRSS:"):
-                return int(line.split()[1]) * 1024
-    raise AssertionError("no VmRSS")
 
 
 def test_a_range_shows_its_keys_in_order_with_a_count_and_a_revision(binary, directory):

@@ -9,7 +9,7 @@ import threading
 import time
 
 import harness
-from harness import Server, free_ports
+from harness import Server, free_ports, memory
 from test_contract import Running, problem
 import watching
 
@@ -143,14 +143,6 @@ def test_a_large_value_arrives_whole_and_a_reader_that_does_not_read_costs_no_me
         assert memory(s) - before < 30 << 20, (memory(s), before)
         for w in watches:
             w.close()
-
-
-def memory(server):
-    with open("/proc/%d/status" % server.process.pid) as f:
-        for line in f:
-            if line.startswith("VmRSS:"):
-                return int(line.split()[1]) * 1024
-    raise AssertionError("no VmRSS")
 
 
 def test_history_that_is_gone_means_reset(binary, directory):
