@@ -25,7 +25,8 @@ struct Answer {
   std::string_view consistency;                        // of a /kv read; static text
   std::optional<std::uint64_t> staleness_ms;           // an upper bound
   std::string_view allow;
-  bool varies = false;  // the Accept of the request has chosen the form of the body
+  bool varies = false;           // the Accept of the request has chosen the form of the body
+  std::string_view more_fields;  // further header fields, each with its CRLF; static text
   bool retry = false;
   bool replayed = false;  // repeats the answer to an earlier request with the same Idempotency-Key
   std::string body;

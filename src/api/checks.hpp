@@ -81,6 +81,9 @@ void render_reply(const node::ClientReply& reply, std::string_view idempotency_k
           [&](const node::ReadResult& read) { on_read(read); },
           [&](const kv::WriteResult& write) { on_write(write); },
           [](const node::TransferResult&) { VESPER_UNREACHABLE(); },
+          [](const node::MembersResult&) { VESPER_UNREACHABLE(); },
+          [](const raft::MembersRefusal&) { VESPER_UNREACHABLE(); },
+          [](const node::ClusterView&) { VESPER_UNREACHABLE(); },
       },
       reply);
 }

@@ -40,25 +40,17 @@ void run_compact(Context& context, HttpExchange& exchange, std::string) {
 }
 
 void render_compact(Context&, const HttpExchange& exchange, Answer& answer) {
-  struct Render {
-    const CompactRequest& request;
-    Answer& answer;
-
-    void operator()(const node::Refusal& refusal) const {
-      render_refusal(refusal, request.idempotency_key, answer);
-    }
-    void operator()(const kv::WriteResult& write) const {
-      if (render_if_refused(write, "revision", answer)) return;
-      json::Writer json(answer.body);
-      json.begin_object();
-      json.member("oldest_revision", std::get<kv::CompactResult>(write.result).oldest_revision);
-      json.end_object();
-      answer.body += '\n';
-    }
-    void operator()(const node::ReadResult&) const { VESPER_UNREACHABLE(); }
-    void operator()(const node::TransferResult&) const { VESPER_UNREACHABLE(); }
-  };
-  std::visit(Render{std::get<CompactRequest>(exchange.request), answer}, exchange.reply());
+  render_reply(
+      exchange.reply(), std::get<CompactRequest>(exchange.request).idempotency_key, answer,
+      [](const node::ReadResult&) { VESPER_UNREACHABLE(); },
+      [&](const kv::WriteResult& write) {
+        if (render_if_refused(write, "revision", answer)) return;
+        json::Writer json(answer.body);
+        json.begin_object();
+        json.member("oldest_revision", std::get<kv::CompactResult>(write.result).oldest_revision);
+        json.end_object();
+        answer.body += '\n';
+      });
 }
 
 }  // namespace vesper::api

@@ -20,12 +20,12 @@
 
 namespace vesper::api {
 
-// The voters in the log differ from the servers in this node's list.
+// The members in the log differ from the servers in this node's list. All by node id.
 struct ListMismatch {
-  std::size_t log_voters = 0, list_servers = 0;
-  // Voters that are not in the list: this node does not dial them.
-  std::vector<std::uint32_t> unlisted;
-  std::vector<std::uint32_t> no_members;  // servers in the list that are not voters
+  std::size_t log_members = 0, list_servers = 0;
+  std::vector<std::uint32_t> unlisted;    // members that are not in the list
+  std::vector<std::uint32_t> no_members;  // servers in the list that are not members
+  std::vector<std::uint32_t> moved;       // members with another address in the list
 
   bool operator==(const ListMismatch&) const = default;
   std::string to_string() const;  // for the log
@@ -58,12 +58,19 @@ class Context {
   void set_draining() { draining_ = true; }
   void set_shutting_down() { draining_ = shutting_down_ = true; }
 
-  // The ids of the members: the log's voters, or the servers in the list until the log has voters.
-  std::vector<raft::ServerId> members() const;
-  // The URL of a server. The log decides which servers are members, but the list decides their
-  // addresses: this server dials the list's address, and so can a client. The address in the log
-  // dates from the founding of the cluster; it is used only for a member that the list does not
-  // name. Empty if neither knows the id.
+  // One member for each node id, in the order of the ids: the newest disk, if a lost one is being
+  // replaced. The servers in the list until the log has members.
+  std::vector<raft::Member> members() const;
+  // This server in the latest configuration. Null: it is no member.
+  const raft::Member* own_member() const;
+  // Why this server takes no requests, because it is not a member, or not yet: "waits to be added".
+  // Nothing: it is one, or may become one of the founders.
+  std::optional<std::string> why_no_member() const;
+  // What people call this server. Nothing: no one has named it yet.
+  std::optional<raft::NodeId> node_id() const;
+  // The URL under which this server reaches the member. The log decides which servers are members,
+  // but an address in this server's list wins for finding one: this server dials it, and so can a
+  // client. Empty if no address is known.
   std::string address_of(raft::ServerId id) const;
   // Nothing if the list names exactly the members, or if no member is known yet.
   std::optional<ListMismatch> list_mismatch() const;

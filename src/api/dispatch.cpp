@@ -80,6 +80,7 @@ bool asks_for_methods(const HttpExchange& exchange) {
 std::optional<Problem> check_node(Context& context) {
   if (context.shutting_down()) return refused(node::Refusal::shutting_down);
   if (context.node() == nullptr) return starting();
+  if (auto why = context.why_no_member()) return not_a_member(std::move(*why));
   return std::nullopt;
 }
 
@@ -158,6 +159,7 @@ void append_head(Context& context, const HttpExchange& exchange, const Answer& a
     http::append_field(out, "Vesper-Consistency", answer.consistency);
   if (answer.staleness_ms) http::append_field(out, "Vesper-Staleness-Ms", *answer.staleness_ms);
   if (answer.varies) http::append_field(out, "Vary", "Accept");
+  out += answer.more_fields;
   if (!answer.allow.empty()) http::append_field(out, "Allow", answer.allow);
   if (answer.retry) out += "Retry-After: 1\r\n";
   if (answer.replayed) out += "Vesper-Replayed: true\r\n";

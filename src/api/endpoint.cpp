@@ -4,12 +4,15 @@
 
 #include "api/bulk_import.hpp"
 #include "api/checks.hpp"
+#include "api/cluster.hpp"
 #include "api/compact.hpp"
 #include "api/kv.hpp"
 #include "api/leases.hpp"
 #include "api/locks.hpp"
+#include "api/members.hpp"
 #include "api/metrics_page.hpp"
 #include "api/openapi.hpp"
+#include "api/page.hpp"
 #include "api/probes.hpp"
 #include "api/range.hpp"
 #include "api/root.hpp"
@@ -143,6 +146,23 @@ constexpr Endpoint kEndpoints[] = {
      .label = "openapi",
      .check = check_no_parameter,
      .render = render_openapi},
+    {.path = "/ui/",
+     .match = Match::prefix,
+     .methods = kReadOnly,
+     .label = "ui",
+     .read_path = read_page_path,
+     .check = check_page_file,
+     .render = render_page},
+    {.path = "/ui",
+     .methods = kReadOnly,
+     .label = "ui",
+     .check = check_page,
+     .render = render_page},
+    {.path = "/favicon.ico",
+     .methods = kReadOnly,
+     .label = "ui",
+     .check = check_icon,
+     .render = render_page},
     {.path = "/compact",
      .methods = "POST, OPTIONS",
      .label = "compact",
@@ -150,6 +170,20 @@ constexpr Endpoint kEndpoints[] = {
      .check = check_compact,
      .run = run_compact,
      .render = render_compact},
+    {.path = "/cluster",
+     .methods = kReadOnly,
+     .label = "cluster",
+     .needs = Needs::node,
+     .check = check_cluster,
+     .run = run_cluster,
+     .render = render_cluster},
+    {.path = "/cluster/members",
+     .methods = "POST, OPTIONS",
+     .label = "members",
+     .needs = Needs::node,
+     .check = check_members,
+     .run = run_members,
+     .render = render_members},
     {.path = "/cluster/transfer",
      .methods = "POST, OPTIONS",
      .label = "transfer",

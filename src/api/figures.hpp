@@ -5,6 +5,9 @@
 #include <cstddef>
 #include <cstdint>
 #include <optional>
+#include <string>
+
+#include "node/peer_rules.hpp"
 
 namespace vesper::api {
 
@@ -32,6 +35,8 @@ class Figures {
   // Nothing until the log has been recovered.
   virtual std::optional<DiskFigures> disk() const = 0;
   virtual TrafficFigures traffic() const = 0;
+  // The URL under which this server reaches the member. Empty if it keeps no links to it.
+  virtual std::string address_of(raft::ServerId) const { return {}; }
 
  protected:
   ~Figures() = default;

@@ -44,6 +44,7 @@ bool host_allowed(const Settings& settings, std::string_view authority) {
   if (!parsed) return false;
   const std::string host(without_root_dot(parsed->host));
   if (parsed->is_ipv6 || is_ipv4(host) || host.find('.') == std::string::npos) return true;
+  if (http::equal_ignoring_case(settings.address.host, host)) return true;
   for (const HostPort& listed : settings.list)
     if (http::equal_ignoring_case(listed.host, host)) return true;
   for (const std::string& allowed : settings.allow_hosts)

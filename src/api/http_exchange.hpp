@@ -15,6 +15,8 @@
 #include "api/kv.hpp"
 #include "api/leases.hpp"
 #include "api/locks.hpp"
+#include "api/members.hpp"
+#include "api/page.hpp"
 #include "api/probes.hpp"
 #include "api/problem.hpp"
 #include "api/range.hpp"
@@ -37,7 +39,7 @@ using Outcome = std::variant<Waiting, Local, Problem, node::ClientReply>;
 using ResourceRequest =
     std::variant<std::monostate, KvRequest, RangeRequest, RangeDeleteRequest, SeedRequest,
                  ReadyzRequest, TransferRequest, CompactRequest, TxnRequest, BulkImportRequest,
-                 LeaseRequest, LockRequest, WatchRequest>;
+                 LeaseRequest, LockRequest, WatchRequest, ChangeMembersRequest, PageRequest>;
 
 struct HttpExchange {
   node::Ticket ticket;                 // the connection, and the number of the request on it

@@ -201,7 +201,7 @@ void render_one(const LockRequest& request, const node::LockFound& found, const 
     json.end_object();
   }
   json.end_array();
-  json.member("waiters", found.held ? found.held->waiters : std::size_t{0});
+  json.member("waiters", found.waiters);
   json.member("revision", moment.revision);
   json.end_object();
   answer.body += '\n';

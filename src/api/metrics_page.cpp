@@ -56,12 +56,12 @@ class Page {
   std::string_view name_;
 };
 
-void node_metrics(const node::Status& status, std::uint32_t id, Page& page) {
+void node_metrics(const node::Status& status, Page& page) {
   page.family("role", "gauge", "1 for the current role of this node, 0 for the others.");
   for (const std::string_view role : {"leader", "follower", "candidate", "learner"})
     page.sample(status.role == role ? 1 : 0, fmt::format("role=\"{}\"", role));
   page.single("is_leader", "gauge", "1 while this node is the leader, otherwise 0.",
-              status.leader && status.leader->value == id ? 1 : 0);
+              status.role == "leader" ? 1 : 0);
   page.single("has_leader", "gauge", "1 while this node knows of a leader, otherwise 0.",
               status.leader ? 1 : 0);
   page.single("term", "gauge", "Current term.", status.term.value);
@@ -102,7 +102,7 @@ void node_metrics(const node::Status& status, std::uint32_t id, Page& page) {
               status.log_first_index.value);
   page.single("inflight_requests", "gauge", "Client requests that wait for an answer.",
               status.inflight_requests);
-  page.single("watchers", "gauge", "Watches of this node.", status.watches.streams);
+  page.single("watchers", "gauge", "Watches of this node.", status.watches.watches);
   page.single("watch_ranges", "gauge", "Ranges of all watches.", status.watches.ranges);
   page.single("waiters", "gauge", "Requests that wait for a change or a lock.", status.waiters);
   page.single("watch_events_total", "counter", "Events sent to watches.", status.watches.events);
@@ -243,7 +243,7 @@ void render_metrics(Context& context, const HttpExchange&, Answer& answer) {
               static_cast<double>((context.now() - context.started_at()).ms()) / 1e3);
   if (context.node() != nullptr) {
     const node::Status status = context.node()->status(context.now());
-    node_metrics(status, context.settings().id, page);
+    node_metrics(status, page);
     counter_metrics(context.node()->counters(), page);
     snapshot_metrics(status, context.node()->counters(),
                      static_cast<double>(snapshot_age(context).ms()) / 1e3, page);

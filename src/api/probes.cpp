@@ -17,6 +17,7 @@ namespace {
 std::string why_no_cluster(const node::Node& node, Instant now) {
   const raft::Founding& founding = node.raft().founding();
   if (const auto seen = node.raft().cluster_seen()) return why_not_in_cluster(*seen);
+  if (node.raft().config().self == raft::kNoServer) return "it waits to be added to a cluster";
   std::string missing;
   for (const raft::ServerId id : founding.missing())
     missing += fmt::format("{}{}", missing.empty() ? "" : ", ", id.value);
@@ -47,8 +48,10 @@ std::string why_no_leader(const node::Node* node, Instant now) {
 std::string why_not_in_cluster(Id128 seen) {
   return fmt::format(
       "cluster {} exists, but this server has no data: it does not found another cluster and stays "
-      "unready; if its disk was lost or --data-dir is wrong, restart it with its own data; a new "
-      "server cannot join, because a cluster keeps the members that it was founded with",
+      "unready until the cluster takes it in; the leader does so by itself if this server was a "
+      "member whose disk was lost, and needs a majority for it (if a majority is lost: `vesper "
+      "recover`); if --data-dir is wrong, restart it with its own data; a new server has to be "
+      "added",
       to_hex(seen));
 }
 
@@ -81,13 +84,19 @@ void render_readyz(Context& context, const HttpExchange& exchange, Answer& answe
   const node::Node* node = context.node();
   const bool read = node != nullptr;
   const node::Status status = read ? node->status(context.now()) : node::Status{};
+  const auto no_member = context.why_no_member();
+  const raft::Member* own = context.own_member();
+  const bool catches_up =
+      own != nullptr && own->goal == raft::Goal::vote && own->seat != raft::Seat::voter;
   const Check checks[] = {
       {"log", read && !status.regressed,
        status.regressed
            ? "the data directory is an older copy: it lacks entries that this server has "
              "acknowledged"
            : "still reading the log"},
+      {"member", !no_member, no_member.value_or("")},
       {"leader", status.leader_fresh, why_no_leader(node, context.now())},
+      {"voter", !catches_up, "catching up"},
       {"applied", status.caught_up, "has not yet applied everything that the leader had committed"},
       {"state", !status.divergence, "the state differs from a majority's; see diverged in /status"},
       {"running", !context.draining(), "shutting down"},

@@ -45,6 +45,17 @@ void append_members(json::Writer& json, const Problem& problem) {
   if (problem.token) {
     json.member("token", *problem.token);
   }
+  if (problem.configuration) {
+    json.begin_object("configuration");
+    json.member("index", *problem.configuration);
+    json.end_object();
+  }
+  if (!problem.missing.empty()) {
+    json.key("missing");
+    json.begin_array();
+    for (const raft::NodeId node : problem.missing) json.number(node.value);
+    json.end_array();
+  }
   if (problem.retry()) {
     json.member("retry_after_ms", kRetryAfterMs);
   }
@@ -66,6 +77,13 @@ Problem invalid_header(std::string_view name, std::string detail) {
   Problem problem{.status = 400, .code = "invalid_field", .detail = std::move(detail)};
   problem.field = name;
   return problem;
+}
+
+Problem not_a_member(std::string why) {
+  return {.status = 503,
+          .code = "not_a_member",
+          .detail = "this node is not a member of a cluster: it " + std::move(why),
+          .hint = "send the request to a member; nothing was applied"};
 }
 
 Problem refused(node::Refusal refusal) {

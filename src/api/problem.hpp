@@ -6,6 +6,7 @@
 #include <optional>
 #include <string>
 #include <string_view>
+#include <vector>
 
 #include "json/problem.hpp"
 #include "node/ports.hpp"
@@ -25,6 +26,8 @@ struct Problem {
   std::optional<std::uint64_t> current_revision;  // of the key; 0: it is absent
   std::optional<std::uint64_t> oldest_revision;   // the oldest readable one
   std::optional<std::uint64_t> token;             // of the present holder of a lock
+  std::optional<std::uint64_t> configuration;     // index of the one that is being changed
+  std::vector<raft::NodeId> missing;              // voters that cannot be reached
   std::optional<std::uint64_t> line;              // of an import; the lines before it are written
   std::string_view allow;                         // for a 405
   // The store's revision, if the store was consulted.
@@ -39,6 +42,8 @@ Problem invalid_parameter(std::string_view name, std::string detail);
 Problem invalid_header(std::string_view name, std::string detail);
 Problem refused(node::Refusal refusal);
 Problem starting();
+// `why` it is no member, and what to do.
+Problem not_a_member(std::string why);
 Problem overloaded(std::string detail);
 // The problem of a JSON body that cannot be read.
 Problem problem_of(const json::Problem& wrong);

@@ -16,6 +16,7 @@ void render_root(Context&, const HttpExchange&, Answer& answer) {
     json.key(path);
     json.string(std::string("/").append(path));
   }
+  json.member("page", "/ui/");
   json.member("openapi", "/openapi.json");
   json.end_object();
   answer.body += '\n';

@@ -103,34 +103,28 @@ void run_seed_request(Context& context, HttpExchange& exchange, std::string body
 }
 
 void render_seed_request(Context&, const HttpExchange& exchange, Answer& answer) {
-  struct Render {
-    const HttpExchange& exchange;
-    Answer& answer;
-
-    // The seed's endpoint says "no leader" with a 200. A read that no majority confirmed in time
-    // found no leader that leads.
-    void operator()(const node::Refusal& refusal) const {
-      if (refusal != node::Refusal::no_leader && refusal != node::Refusal::timeout) {
-        const auto& request = std::get<SeedRequest>(exchange.request);
-        return render_refusal(refusal, request.idempotency_key, answer);
-      }
-      render_fail(exchange, Why::no_leader, answer);
-      answer.body += '\n';
-    }
-    void operator()(const node::ReadResult& read) const {
-      answer.revision = read.revision;
-      const kv::VersionRef& version = std::get<node::KeyFound>(read.content).version;
-      if (version) render_found(exchange, *version, answer);
-      else render_fail(exchange, Why::no_key, answer);
-      answer.body += '\n';
-    }
-    void operator()(const kv::WriteResult& write) const {
-      if (render_if_refused(write, {}, answer)) return;
-      answer.body += "{\"code\":\"success\"}\n";
-    }
-    void operator()(const node::TransferResult&) const { VESPER_UNREACHABLE(); }
-  };
-  std::visit(Render{exchange, answer}, exchange.reply());
+  // The seed's endpoint says "no leader" with a 200. A read that no majority confirmed in time
+  // found no leader that leads.
+  const auto* refusal = std::get_if<node::Refusal>(&exchange.reply());
+  if (refusal != nullptr &&
+      (*refusal == node::Refusal::no_leader || *refusal == node::Refusal::timeout)) {
+    render_fail(exchange, Why::no_leader, answer);
+    answer.body += '\n';
+    return;
+  }
+  render_reply(
+      exchange.reply(), std::get<SeedRequest>(exchange.request).idempotency_key, answer,
+      [&](const node::ReadResult& read) {
+        answer.revision = read.revision;
+        const kv::VersionRef& version = std::get<node::KeyFound>(read.content).version;
+        if (version) render_found(exchange, *version, answer);
+        else render_fail(exchange, Why::no_key, answer);
+        answer.body += '\n';
+      },
+      [&](const kv::WriteResult& write) {
+        if (render_if_refused(write, {}, answer)) return;
+        answer.body += "{\"code\":\"success\"}\n";
+      });
 }
 
 }  // namespace vesper::api

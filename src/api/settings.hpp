@@ -3,6 +3,7 @@
 #pragma once
 
 #include <cstdint>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -13,8 +14,10 @@
 namespace vesper::api {
 
 struct Settings {
-  std::uint32_t id = 0;                  // this server's position in `list`
-  std::vector<HostPort> list;            // all servers
+  // This server's position in `list`. Nothing: it joins a cluster, and `list` is empty.
+  std::optional<std::uint32_t> id = 0;
+  std::vector<HostPort> list;            // the first servers
+  HostPort address;                      // at which the others reach this server
   std::vector<std::string> allow_hosts;  // allowed in addition to those in `list`; "*": any
   Duration request_timeout;              // for requests without ?timeout=
 

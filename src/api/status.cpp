@@ -15,12 +15,13 @@ namespace {
 void write_members(const Context& context, const raft::Raft* raft, json::Writer& json) {
   json.key("members");
   json.begin_array();
-  for (const raft::ServerId id : context.members()) {
+  for (const raft::Member& member : context.members()) {
     json.begin_object();
-    json.member("id", id.value);
-    json.member("address", context.address_of(id));
-    json.member("voter", true);
-    if (raft != nullptr && raft->has_regressed(id)) {
+    json.member("id", member.node.value);
+    json.member("address", context.address_of(member.id));
+    // Until a joint configuration ends, the others still decide without it.
+    json.member("voter", member.votes() && member.seat != raft::Seat::incoming);
+    if (raft != nullptr && raft->has_regressed(member.id)) {
       json.member("regressed", true);
     }
     json.end_object();
@@ -29,7 +30,7 @@ void write_members(const Context& context, const raft::Raft* raft, json::Writer&
   const auto mismatch = context.list_mismatch();
   if (!mismatch) return;
   json.begin_object("list_mismatch");
-  json.member("log_voters", mismatch->log_voters);
+  json.member("log_members", mismatch->log_members);
   json.member("list_servers", mismatch->list_servers);
   json.end_object();
 }
@@ -137,8 +138,10 @@ void render_status(Context& context, const HttpExchange&, Answer& answer) {
   const auto leader = context.leader();
   json::Writer json(answer.body);
   json.begin_object();
-  json.member("id", context.settings().id);
-  json.member("address", context.address_of(raft::ServerId(context.settings().id)));
+  json.key("id");
+  if (const auto id = context.node_id()) json.number(id->value);
+  else json.null();
+  json.member("address", url_of(context.settings().address));
   json.member("version", VESPER_VERSION);
   if (!status.cluster_id.is_none()) {
     json.member("cluster", to_hex(status.cluster_id));
@@ -164,7 +167,7 @@ void render_status(Context& context, const HttpExchange&, Answer& answer) {
     json.end_object();
   }
   json.member("uptime_ms", static_cast<std::uint64_t>((context.now() - context.started_at()).ms()));
-  json.member("watchers", status.watches.streams);
+  json.member("watchers", status.watches.watches);
   json.member("waiters", status.waiters);
   json.member("keys", status.keys);
   json.member("store_bytes", status.store_bytes);

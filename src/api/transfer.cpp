@@ -12,6 +12,18 @@
 #include "json/writer.hpp"
 
 namespace vesper::api {
+namespace {
+
+std::optional<raft::ServerId> find_voter(const Context& context, std::optional<std::uint64_t> id) {
+  const auto members = context.members();
+  const auto member = std::find_if(members.begin(), members.end(), [&](const raft::Member& known) {
+    return known.node.value == id && known.votes();
+  });
+  if (member == members.end()) return std::nullopt;
+  return member->id;
+}
+
+}  // namespace
 
 std::optional<Problem> check_transfer(const Context& context, const http::RequestHead& head,
                                       const Query& query, HttpExchange& exchange) {
@@ -20,13 +32,11 @@ std::optional<Problem> check_transfer(const Context& context, const http::Reques
     if (parameter.name == "timeout") {
       if (auto problem = read_timeout(parameter, exchange)) return problem;
     } else if (parameter.name == "to") {
-      const auto id = http::parse_decimal(parameter.value);
-      const auto members = context.members();
-      const auto member = std::find_if(members.begin(), members.end(),
-                                       [&](auto known) { return known.value == id; });
-      if (member == members.end())
-        return invalid_parameter("to", "to must be the id of a member; see \"members\" in /status");
-      request.to = *member;
+      request.to = find_voter(context, http::parse_decimal(parameter.value));
+      if (!request.to)
+        return invalid_parameter("to",
+                                 "to must be the id of a member that votes; see \"members\" "
+                                 "in /status");
     } else {
       return unknown_parameter(parameter);
     }
@@ -39,24 +49,17 @@ void run_transfer(Context& context, HttpExchange& exchange, std::string) {
                                     context.now() + exchange.timeout});
 }
 
+// The node replies to a transfer with its result or a refusal.
 void render_transfer(Context& context, const HttpExchange& exchange, Answer& answer) {
-  struct Render {
-    Context& context;
-    Answer& answer;
-
-    void operator()(const node::Refusal& refusal) const { render_refusal(refusal, {}, answer); }
-    void operator()(const node::TransferResult& result) const {
-      json::Writer json(answer.body);
-      json.begin_object();
-      json.member("leader", context.address_of(result.leader));
-      json.member("term", result.term.value);
-      json.end_object();
-      answer.body += '\n';
-    }
-    void operator()(const node::ReadResult&) const { VESPER_UNREACHABLE(); }
-    void operator()(const kv::WriteResult&) const { VESPER_UNREACHABLE(); }
-  };
-  std::visit(Render{context, answer}, exchange.reply());
+  if (const auto* refusal = std::get_if<node::Refusal>(&exchange.reply()))
+    return render_refusal(*refusal, {}, answer);
+  const auto& result = std::get<node::TransferResult>(exchange.reply());
+  json::Writer json(answer.body);
+  json.begin_object();
+  json.member("leader", context.address_of(result.leader));
+  json.member("term", result.term.value);
+  json.end_object();
+  answer.body += '\n';
 }
 
 }  // namespace vesper::api

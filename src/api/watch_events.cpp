@@ -78,9 +78,9 @@ BodyStream::Next WatchEvents::next(std::size_t room, std::string& out) {
     }
     if (!open()) return Next::waiting;
     if (ended_) continue;
-    node::WatchItem item;
-    switch (stream_->next(context_.now(), work, item)) {
-      case node::WatchStream::Next::item: begin(item); break;
+    node::WatchOutput output;
+    switch (stream_->next(context_.now(), work, output)) {
+      case node::WatchStream::Next::item: begin(output.item); break;
       case node::WatchStream::Next::later: return Next::later;
       case node::WatchStream::Next::waiting:
         if (text_.capacity() > kKeep) text_ = std::string();

@@ -108,7 +108,7 @@ class ClusterCall {
 
   Attempt ask(const HostPort& server, Instant now) {
     const Duration share = share_of(finish_by_ - now, repeatable_, endpoints_.size() > 1);
-    const Instant finish_by = repeatable_ ? now + share : finish_by_;
+    const Instant finish_by = (repeatable_ ? now + share : finish_by_) + call_.waits;
     const std::array exchanges{std::make_unique<Exchange>(server, request_of(server, call_, share),
                                                           kConnectTimeout, finish_by)};
     vesper::app::run(exchanges);
@@ -206,7 +206,10 @@ Outcome call_cluster(const std::vector<HostPort>& endpoints, const Call& call, D
 int exit_code_of(int status, std::string_view code, Access access) {
   if (status == 200) return kExitOk;
   if (status == 404 && code == "key_not_found") return kExitNotFound;
-  if (status == 412 || code == "lock_busy") return kExitPrecondition;
+  constexpr std::array kConflicts = {"lock_busy",     "change_in_progress", "would_lose_quorum",
+                                     "address_taken", "too_many_members",   "no_voter"};
+  if (status == 412 || std::find(kConflicts.begin(), kConflicts.end(), code) != kConflicts.end())
+    return kExitPrecondition;
   if (status == 429 || status == 503 || status == 507) return kExitUnavailable;
   // 504, 500 and unknown statuses do not say whether the write was applied.
   if (access == Access::write && status >= 500 && status != 501 && status != 505)

@@ -31,6 +31,7 @@ struct Call {
   bool takes_timeout = true;  // the endpoint has ?timeout=
   // Identifies a write across retries. If it is empty, the write is sent only once.
   std::string idempotency_key;
+  Duration waits;  // how much longer the server may take, because the request asks it to wait
   bool is_endless = false;  // the reply is a stream that ends only with the connection
 };
 

@@ -38,16 +38,23 @@ void apply_environment(const ChildProcess::Plan& plan) {
 }
 
 // Runs in the child. Reports the errno through `failure` if the program cannot be executed.
-[[noreturn]] void become(const ChildProcess::Plan& plan, bool takes_terminal, int failure) {
-  if (plan.group == ChildProcess::Group::own) {
+[[noreturn]] void become(const ChildProcess::Plan& plan, bool takes_terminal, pid_t parent,
+                         int failure) {
+  if (plan.group != ChildProcess::Group::shared) {
     setpgid(0, 0);
     // A process in the background that does this would be stopped by SIGTTOU.
     change_mask(SIG_BLOCK, {SIGTTOU});
     if (takes_terminal) tcsetpgrp(STDIN_FILENO, getpid());
-    // Nobody renews the lock of a command whose parent was killed.
+    // Nobody renews the lock of a command whose parent was killed, or ends a cluster that was
+    // started to play with.
     prctl(PR_SET_PDEATHSIG, SIGTERM);
+    if (getppid() != parent) _exit(128 + SIGTERM);  // it was killed before prctl()
   }
   if (plan.input >= 0) dup2(plan.input, STDIN_FILENO);
+  if (plan.output >= 0) {
+    dup2(plan.output, STDOUT_FILENO);
+    dup2(plan.output, STDERR_FILENO);
+  }
   apply_environment(plan);
   for (const int signal : kReported)
     if (!is_ignored(signal)) std::signal(signal, SIG_DFL);
@@ -110,12 +117,13 @@ int ChildProcess::start(const Plan& plan) {
       group_ == Group::own && is_terminal(STDIN_FILENO) && tcgetpgrp(STDIN_FILENO) == getpgrp();
   int ends[2];
   if (pipe2(ends, O_CLOEXEC) != 0) return errno;
+  const pid_t parent = getpid();
   pid_ = fork();
-  if (pid_ == 0) become(plan, has_terminal_, ends[1]);
+  if (pid_ == 0) become(plan, has_terminal_, parent, ends[1]);
   int code = pid_ < 0 ? errno : 0;
   close(ends[1]);
   if (pid_ > 0) {
-    if (group_ == Group::own) setpgid(pid_, pid_);  // whoever is first
+    if (group_ != Group::shared) setpgid(pid_, pid_);  // whoever is first
     ssize_t got = 0;
     while ((got = read(ends[0], &code, sizeof code)) < 0 && errno == EINTR) continue;
     if (got == sizeof code) {
@@ -162,12 +170,12 @@ void ChildProcess::give_terminal(pid_t group) const {
 void ChildProcess::send(int signal) const {
   if (pid_ <= 0) return;
   // The group may outlive the child, but the child's own number may be in use again.
-  if (group_ == Group::own) kill(-pid_, signal);
+  if (group_ != Group::shared) kill(-pid_, signal);
   else if (!ended_) kill(pid_, signal);
 }
 
 bool ChildProcess::has_group() const {
-  return pid_ > 0 && group_ == Group::own && kill(-pid_, 0) == 0;
+  return pid_ > 0 && group_ != Group::shared && kill(-pid_, 0) == 0;
 }
 
 int ChildProcess::exit_code() const {

@@ -34,14 +34,16 @@ class Signals {
 class ChildProcess {
  public:
   // own: the child leads a process group, which is in the foreground of the terminal if this
-  // process was, and gets SIGTERM when this process is killed.
-  enum class Group : std::uint8_t { own, shared };
+  // process was, and gets SIGTERM when this process is killed. background: the same, but the
+  // foreground of the terminal stays with this process.
+  enum class Group : std::uint8_t { own, background, shared };
   struct Plan {
     std::vector<std::string> words;  // the program and its arguments; at least one
     // Variables to set, or to unset if there is no value.
     std::vector<std::pair<std::string, std::optional<std::string>>> environment;
     Group group = Group::shared;
-    int input = -1;  // becomes stdin; -1: stdin is inherited
+    int input = -1;   // becomes stdin; -1: stdin is inherited
+    int output = -1;  // becomes stdout and stderr; -1: they are inherited
   };
 
   ChildProcess() = default;
@@ -51,8 +53,9 @@ class ChildProcess {
 
   // Returns 0, or the errno of the failure. Call only once.
   int start(const Plan& plan);
-  // Returns true if the child has ended. Call it after each SIGCHLD. If the user has stopped the
-  // child in the foreground of the terminal (Ctrl-Z), this process stops, too, until it goes on.
+  // Returns true if the child has ended. Call it after each SIGCHLD. If the
+  // user has stopped the child in the foreground of the terminal (Ctrl-Z), this process stops, too,
+  // until it goes on.
   bool has_ended();
   // Sends a signal to the child, or to its own group.
   void send(int signal) const;

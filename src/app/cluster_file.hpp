@@ -8,24 +8,13 @@
 #include <vector>
 
 #include "base/result.hpp"
+#include "http/host_port.hpp"
 
 namespace vesper::app {
 
-// The address of a server. Spellings that mean the same host and port (case, a trailing dot, forms
-// of IPv6) compare equal.
-struct HostPort {
-  std::string host;        // lower case, or canonical IPv6 without brackets; not empty
-  std::uint16_t port = 0;  // 1 to 65535
-  bool is_ipv6 = false;
-
-  bool operator==(const HostPort&) const = default;
-  std::string authority() const;  // host:port or [v6]:port
-  std::string url() const;        // http://host:port
-};
-
-// Accepts "host:port", "1.2.3.4:port" or "[v6]:port" and nothing else. The error says what is wrong
-// (`port "0" is not a number from 1 to 65535`), but not where.
-Result<HostPort> parse_host_port(std::string_view text);
+using http::HostPort;
+using http::is_unspecified;
+using http::parse_host_port;
 
 struct ClusterFile {
   std::string name;               // as the user gave it; used in errors

@@ -1,6 +1,6 @@
 // The list of all commands: the syntax of each, and how its arguments become options. The groups
-// are in syntax_node.cpp, syntax_key.cpp, syntax_range.cpp and syntax_wait.cpp, the texts of help
-// in help.cpp.
+// are in syntax_node.cpp, syntax_cluster.cpp, syntax_key.cpp, syntax_range.cpp and syntax_wait.cpp,
+// the texts of help in help.cpp.
 #pragma once
 
 #include <span>
@@ -24,6 +24,10 @@ struct CommandGroup {
   std::string_view title;
   std::span<const Command> commands;
 };
+
+// `vesper cluster` (syntax_cluster.cpp).
+void define_cluster_command(Syntax& syntax);
+Options read_cluster_command(Arguments& arguments);
 
 // In the order in which help lists them.
 std::span<const CommandGroup> command_groups();

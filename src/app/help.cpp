@@ -8,14 +8,30 @@ namespace vesper::app {
 namespace {
 
 constexpr HelpText kTexts[] = {
-    {"server", "<id> <ip-list-file>", "run one node of a cluster",
+    {"server", "<id> <ip-list-file> | --join URL --address URL", "run one node of a cluster",
      R"(vesper server 0 ip_list.txt
 vesper server 2 /etc/vesper/ip_list.txt --data-dir /var/lib/vesper
 vesper server 1 ip_list.txt --listen 0.0.0.0:5001 --peer-key-file peers.key
+vesper server --join http://a:5000 --address http://d:5000 --data-dir /var/lib/vesper
 )",
      R"(The list has one http://host:port per line. <id> is the number of the node's line, counted
 from 0. Blank lines and lines that begin with # do not count. The node keeps its data in
 vesper-data/<id> beside the list.
+
+With --join it is a node that the list does not name. It waits until `vesper cluster add` adds it,
+and the others reach it at --address. Restart it with the same flags, with its data or without.
+)"},
+    {"dev", "", "start a cluster to play with, and its web page",
+     R"(vesper dev
+vesper dev --nodes 3
+vesper dev --dir playground --port 7000
+)",
+     R"(Starts the nodes as child processes on free loopback ports, waits until a leader serves, and
+prints the address of the web page. SIGINT (Ctrl-C), SIGTERM and SIGHUP end all nodes. A node
+that ends earlier is reported, and not started again.
+
+Without --dir, data and logs are in a temporary directory, which is removed at the end. With
+--dir they are kept, and the same command starts the same cluster again.
 )"},
     {"client", "<address> <key> [value]", "the seed project's client: send GET or PUT /request",
      R"(vesper client http://127.0.0.1:5000 name 'Kyle Chard'
@@ -204,12 +220,38 @@ vesper status --endpoints http://127.0.0.1:5000 && echo a leader serves
      R"(Asks every node for its own view of the cluster. Exits with 0 if a leader serves, else with
 5.
 )"},
-    {"cluster", "transfer [ID]", "move leadership to another node",
-     R"(vesper cluster transfer
+    {"cluster", "[ACTION] [ID|URL]...", "show or change the members, move leadership",
+     R"(vesper cluster
+vesper cluster add http://10.0.0.4:5000 --wait 1m
+vesper cluster add http://10.0.0.5:5000 --learner --name reader
+vesper cluster replace 1,2 with http://10.0.0.8:5000,http://10.0.0.9:5000
+vesper cluster remove 3
+vesper cluster promote 4
+vesper cluster update 0 http://10.0.0.7:5000
 vesper cluster transfer 2
 )",
-     R"(Without an id, any other node may become the leader. Prints the address of the new leader
-once it has committed an entry.
+     R"(Without an action, or with "status", shows the members and what the leader knows of them. A
+member that is added learns first, and votes once it has caught up: --wait waits for that. A change
+prints the index of the configuration that it begins; all of it happens, or none. Exits with 4 if
+another change is in progress, or if the voters that would be left and can be reached are no
+majority (--force overrides only that).
+
+"transfer" moves leadership to the node with this id, or to any other one. It prints the address of
+the new leader once that has committed an entry.
+)"},
+    {"recover", "DIR...", "make a new cluster from what is left of a lost majority",
+     R"(vesper recover vesper-data/2
+vesper recover /mnt/a/vesper /mnt/b/vesper
+vesper recover --yes /var/lib/vesper
+)",
+     R"(For a cluster that has lost the disks of a majority. Stop the servers that are left, and
+give their data directories. The command shows what each holds and what may be lost, and asks.
+Then it makes the best of them the start of a new cluster with one voter: a new cluster id, a
+revision raised by 2^32, and no locks, so that no id or fencing token of the old cluster is
+valid. The old files stay in DIR/set-aside-<UTC time>.
+
+Exit codes: 2 if a majority runs, or if no one can agree; 11 if a directory is locked, damaged
+or of another cluster; 12 if the new files cannot be written.
 )"},
     {"completion", "bash|zsh|fish", "print a completion script for a shell",
      R"(vesper completion bash > ~/.local/share/bash-completion/completions/vesper
@@ -256,7 +298,8 @@ const HelpText& help_of(std::string_view command) {
 }
 
 std::string_view main_examples() {
-  return R"(vesper server 0 ip_list.txt                   run the first node of the list
+  return R"(vesper dev                                    start a cluster to play with
+vesper server 0 ip_list.txt                   run the first node of the list
 vesper put name 'Kyle Chard'                  write
 vesper get name                               read
 vesper list users/                            list the keys with a prefix
@@ -277,7 +320,7 @@ std::span<const ExitCodeText> exit_code_texts() {
       {"1", "error"},
       {"2", "wrong usage or bad list"},
       {"3", "key not found"},
-      {"4", "precondition failed, \"else\" of a transaction ran, or the lock is busy"},
+      {"4", "precondition failed, \"else\" ran, lock busy, change refused"},
       {"5", "unavailable (nothing was applied)"},
       {"6", "unknown outcome of a write"},
       {"125", "the lock was lost while the command of \"lock\" or \"elect\" ran"},

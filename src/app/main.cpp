@@ -30,6 +30,10 @@ struct Run {
   int operator()(const LockOptions& options) const { return run_lock(options); }
   int operator()(const StatusOptions& options) const { return run_status(options); }
   int operator()(const TransferOptions& options) const { return run_cluster(options); }
+  int operator()(const RecoverOptions& options) const { return run_recover(options); }
+  int operator()(const ClusterStatusOptions& options) const { return run_cluster_status(options); }
+  int operator()(const MembersOptions& options) const { return run_members(options); }
+  int operator()(const DevOptions& options) const { return run_dev(options); }
   int operator()(const CompletionOptions& options) const { return run_completion(options); }
   int operator()(const ManualOptions& options) const { return run_manual(options); }
 };
@@ -39,5 +43,8 @@ struct Run {
 int main(int argc, char** argv) {
   prepare_standard_descriptors();
   use_locale();
+#ifdef VESPER_FEATURE_LEVEL
+  lower_feature_level(VESPER_FEATURE_LEVEL);
+#endif
   return std::visit(Run(), parse_options(argc, argv));
 }

@@ -135,6 +135,17 @@ struct TransferOptions {
   std::optional<std::uint64_t> to;  // a member's id, not checked yet
 };
 
+struct ClusterStatusOptions {
+  ClusterOptions cluster;
+};
+
+struct MembersOptions {
+  ClusterOptions cluster;
+  std::string body;   // of POST /cluster/members
+  std::string query;  // percent-encoded; may be empty
+  Duration wait;      // for promotions; part of `query`, too
+};
+
 struct WatchOptions {
   ClusterOptions cluster;
   std::string query;                 // what to watch, percent-encoded
@@ -166,6 +177,21 @@ struct LockOptions {
   std::vector<std::string> program;  // to run while the lock is held; may be empty
 };
 
+// Offline: makes the best of these data directories the start of a new cluster.
+struct RecoverOptions {
+  std::vector<std::string> directories;
+  bool yes = false;  // without a confirmation
+};
+
+// A cluster of child processes on this machine.
+struct DevOptions {
+  static constexpr std::uint64_t kDefaultNodes = 5;
+  static constexpr std::uint64_t kMaxNodes = 9;
+  std::optional<std::uint64_t> nodes;  // 1 to kMaxNodes; empty: kDefaultNodes, or as the list says
+  std::optional<std::string> dir;      // empty: a temporary directory
+  std::optional<std::uint16_t> port;   // of node 0; those of the others follow. Empty: free ones
+};
+
 struct CompletionOptions {
   enum class Shell : std::uint8_t { bash, zsh, fish };
   Shell shell = Shell::bash;
@@ -175,14 +201,19 @@ struct CompletionOptions {
 struct ManualOptions {};
 
 struct ServerOptions {
-  std::uint64_t id = 0;  // index in the list, not checked yet
+  // Either an id and a list, or what --join and --address say. Not checked yet.
+  std::optional<std::uint64_t> id;  // index in the list
   std::string list_file;
-  std::optional<std::string> data_dir;  // default: vesper-data/<id> beside the list file
+  std::string join;     // URLs of members, comma-separated
+  std::string address;  // a URL: where the others reach this node
+  // Default: vesper-data/<id> beside the list file. Needed with --join.
+  std::optional<std::string> data_dir;
   // HOST:PORT, not parsed yet; default: the node's own address in the list.
   std::optional<std::string> listen;
   std::vector<std::string> allow_hosts;
   std::optional<std::string> peer_key_file;
   bool insecure_peers = false;
+  bool discard_state = false;
   std::string log_level = "info";  // debug, info, warn or error
   // Limits and timeouts. Empty: the server's default.
   std::optional<std::uint64_t> max_connections, max_value, max_inflight;
@@ -205,7 +236,8 @@ using Options =
                  DeletePrefixOptions, IncrementOptions, AppendOptions, HistoryOptions,
                  RestoreOptions, ListOptions, TxnOptions, CompactOptions, ExportOptions,
                  ImportOptions, WatchOptions, LeaseOptions, LockOptions, StatusOptions,
-                 TransferOptions, CompletionOptions, ManualOptions>;
+                 TransferOptions, ClusterStatusOptions, MembersOptions, RecoverOptions, DevOptions,
+                 CompletionOptions, ManualOptions>;
 
 // Flags may precede or follow the command, and "--" ends them. Arguments after client's address are
 // never flags. --help and --version print to stdout and exit with 0. A usage error prints to

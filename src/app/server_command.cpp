@@ -2,18 +2,26 @@
 #include "app/server_command.hpp"
 
 #include <fmt/core.h>
+#include <unistd.h>
 #ifdef __GLIBC__
 #include <malloc.h>
 #endif
 
 #include <algorithm>
+#include <cerrno>
+#include <cstring>
 #include <filesystem>
+#include <fstream>
+#include <iterator>
 #include <optional>
+#include <string>
 #include <utility>
+#include <vector>
 
 #include "api/settings.hpp"
 #include "app/call.hpp"
 #include "app/cluster_file.hpp"
+#include "app/endpoints.hpp"
 #include "base/bytes.hpp"
 #include "base/log.hpp"
 #include "kv/item.hpp"
@@ -69,14 +77,40 @@ void apply(const std::optional<U>& given, T& setting) {
   if (given) setting = *given;
 }
 
-Result<server::Options> to_options(const ServerOptions& given) {
-  server::Options options;
+// What an id and a list say.
+Result<void> read_place(const ServerOptions& given, server::Options& options) {
   const auto list = read_cluster_file(given.list_file);
   if (!list) return list.error();
-  if (const auto own = list->find(given.id); !own) return own.error();
-  options.id = static_cast<std::uint32_t>(given.id);
+  const auto own = list->find(*given.id);
+  if (!own) return own.error();
+  options.id = static_cast<std::uint32_t>(*given.id);
+  options.address = to_server(*own);
   for (const HostPort& address : list->servers) options.list.push_back(to_server(address));
-  options.data_dir = given.data_dir.value_or(default_data_dir(given.list_file, given.id));
+  options.data_dir = given.data_dir.value_or(default_data_dir(given.list_file, *given.id));
+  return {};
+}
+
+Result<void> read_join(const ServerOptions& given, server::Options& options) {
+  const auto join = parse_endpoints(given.join);
+  if (!join) return Error{fmt::format("--join: {}", join.error().what)};
+  const auto own = parse_endpoint(given.address);
+  if (!own) return Error{fmt::format("--address: {}", own.error().what)};
+  if (http::is_unspecified(*own))
+    return Error{
+        fmt::format("--address \"{}\" means every interface; expected an address at which "
+                    "other nodes can reach this one; pass this address to --listen",
+                    escaped(given.address))};
+  options.id.reset();
+  options.address = to_server(*own);
+  for (const HostPort& address : *join) options.join.push_back(to_server(address));
+  options.data_dir = *given.data_dir;
+  return {};
+}
+
+Result<server::Options> to_options(const ServerOptions& given) {
+  server::Options options;
+  const auto placed = given.id ? read_place(given, options) : read_join(given, options);
+  if (!placed) return placed.error();
   if (given.listen) {
     const auto listen = parse_host_port(*given.listen);
     if (!listen)
@@ -86,6 +120,7 @@ Result<server::Options> to_options(const ServerOptions& given) {
   }
   options.allow_hosts = given.allow_hosts;
   options.insecure_peers = given.insecure_peers;
+  options.discard_state = given.discard_state;
   if (given.peer_key_file) {
     auto key = read_key(*given.peer_key_file);
     if (!key) return key.error();
@@ -135,7 +170,34 @@ Result<server::Options> to_options(const ServerOptions& given) {
   return options;
 }
 
+// Replaces this process with a new one of the same program and arguments. Returns only if that
+// fails. Every descriptor except the standard streams is close-on-exec.
+int restart() {
+  std::ifstream file("/proc/self/cmdline", std::ios::binary);
+  std::string line{std::istreambuf_iterator<char>(file), std::istreambuf_iterator<char>()};
+  std::vector<char*> arguments;
+  for (std::size_t at = 0; at < line.size(); at += std::strlen(&line[at]) + 1)
+    arguments.push_back(&line[at]);
+  arguments.push_back(nullptr);
+  // By its path, so that the process keeps its name. A program that was removed has none.
+  std::error_code none;
+  const auto path = std::filesystem::read_symlink("/proc/self/exe", none);
+  if (arguments.size() > 1) {
+    ::execv(path.c_str(), arguments.data());
+    ::execv("/proc/self/exe", arguments.data());
+  }
+  log::error("cannot start again by itself ({}) -> start this server again", std::strerror(errno));
+  log::finish();
+  return static_cast<int>(server::Exit::data_directory);
+}
+
+std::uint32_t feature_level = raft::kFeatureLevel;
+
 }  // namespace
+
+void lower_feature_level(std::uint32_t level) {
+  feature_level = level;
+}
 
 int run_server(const ServerOptions& given) {
   const auto level = parse_level(given.log_level);
@@ -149,10 +211,12 @@ int run_server(const ServerOptions& given) {
     complain(options.error().what);
     return kExitUsage;
   }
+  options->feature_level = feature_level;
   use_one_heap();
-  log::init(*level, fmt::format("n{}", given.id));
+  log::init(*level, given.id ? fmt::format("n{}", *given.id) : std::string("new"));
   server::Server node(std::move(options).value());
-  return static_cast<int>(node.run());
+  const server::Exit exit = node.run();
+  return exit == server::Exit::restart ? restart() : static_cast<int>(exit);
 }
 
 }  // namespace vesper::app

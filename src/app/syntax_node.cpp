@@ -72,8 +72,11 @@ constexpr Setting kSettings[] = {
 };
 
 void define_server(Syntax& syntax) {
-  syntax.argument("<id>", Need::required);
-  syntax.argument("<ip-list-file>", Need::required);
+  syntax.argument("<id>", Need::optional);
+  syntax.argument("<ip-list-file>", Need::optional);
+  syntax.option("--join", "URL[,URL]",
+                "instead of <id> and list: wait to be added to the cluster of these nodes");
+  syntax.option("--address", "URL", "with --join: where the others reach this node");
   syntax.option("--data-dir", "DIR", "default: vesper-data/<id> beside the list");
   syntax.option("--listen", "HOST:PORT",
                 "default: host and port of the node's own line in the list");
@@ -81,6 +84,7 @@ void define_server(Syntax& syntax) {
   syntax.option("--peer-key-file", "FILE", "holds a secret that all nodes share");
   syntax.flag("--insecure-peers",
               "connect to nodes at addresses other than loopback without a key");
+  syntax.flag("--discard-state", "set a diverged state aside, and take a copy from the leader");
   syntax.option("--log-level", "debug|info|warn|error", "default: info");
   for (const Setting& setting : kSettings)
     syntax.option(setting.flag, setting.number != nullptr ? "N" : "DURATION", setting.help);
@@ -98,17 +102,35 @@ void read_setting(const Setting& setting, Arguments& arguments, ServerOptions& s
   server.*setting.duration = none ? Duration{} : arguments.duration(setting.flag);
 }
 
+// A node of the first list.
+void parse_place(Arguments& arguments, ServerOptions& server) {
+  for (const char* name : {"<id>", "<ip-list-file>"})
+    if (!arguments.has(name)) return arguments.fail(fmt::format("{} is required", name));
+  if (arguments.has("--address")) return arguments.fail("--address is only for --join");
+  server.id = http::parse_decimal(arguments.text("<id>"));
+  if (!server.id) arguments.expected("<id>", "the number of a line in the list, counted from 0");
+  server.list_file = arguments.text("<ip-list-file>");
+}
+
+// A node that joins a cluster.
+void parse_join(Arguments& arguments, ServerOptions& server) {
+  if (arguments.has("<id>")) return arguments.fail("--join takes no <id> and no list");
+  for (const char* name : {"--address", "--data-dir"})
+    if (!arguments.has(name)) return arguments.fail(fmt::format("--join needs {}", name));
+  server.join = arguments.text("--join");
+  server.address = arguments.text("--address");
+}
+
 Options read_server(Arguments& arguments) {
   ServerOptions server;
-  const auto id = http::parse_decimal(arguments.text("<id>"));
-  if (!id) arguments.expected("<id>", "the number of a line in the list, counted from 0");
-  server.id = id.value_or(0);
-  server.list_file = arguments.text("<ip-list-file>");
   server.data_dir = arguments.optional_text("--data-dir");
+  if (arguments.has("--join")) parse_join(arguments, server);
+  else parse_place(arguments, server);
   server.listen = arguments.optional_text("--listen");
   server.peer_key_file = arguments.optional_text("--peer-key-file");
   server.allow_hosts = arguments.syntax().texts("--allow-host");
   server.insecure_peers = arguments.has("--insecure-peers");
+  server.discard_state = arguments.has("--discard-state");
   if (const auto level = arguments.choice("--log-level")) server.log_level = *level;
   for (const Setting& setting : kSettings) read_setting(setting, arguments, server);
   return server;
@@ -123,21 +145,32 @@ Options read_status(Arguments& arguments) {
   return StatusOptions{arguments.cluster()};
 }
 
-void define_transfer(Syntax& syntax) {
-  syntax.argument("transfer", Need::required);
-  syntax.argument("ID", Need::optional);
-  define_cluster(syntax);
+void define_recover(Syntax& syntax) {
+  syntax.repeatable_argument("DIR", Need::required);
+  syntax.flag("--yes", "do not ask for a confirmation");
 }
 
-Options read_transfer(Arguments& arguments) {
-  TransferOptions transfer{arguments.cluster(), std::nullopt};
-  const std::string action = arguments.text("transfer");
-  if (action != "transfer")
-    arguments.fail(fmt::format("\"{}\": expected transfer", escaped(action)));
-  if (!arguments.has("ID")) return transfer;
-  transfer.to = http::parse_decimal(arguments.text("ID"));
-  if (!transfer.to) arguments.expected("ID", "the id of a node (vesper status shows them)");
-  return transfer;
+Options read_recover(Arguments& arguments) {
+  return RecoverOptions{arguments.syntax().texts("DIR"), arguments.has("--yes")};
+}
+
+void define_dev(Syntax& syntax) {
+  syntax.option("--nodes", "N", "how many nodes, 1 to 9 (default 5)");
+  syntax.option("--dir", "DIR", "keep list, data and logs there (default: a temporary directory)");
+  syntax.option("--port", "PORT", "of node 0; those of the others follow (default: free ones)");
+}
+
+Options read_dev(Arguments& arguments) {
+  DevOptions dev;
+  dev.nodes = arguments.number("--nodes");
+  if (dev.nodes && *dev.nodes > DevOptions::kMaxNodes)
+    arguments.expected("--nodes", fmt::format("a number from 1 to {}", DevOptions::kMaxNodes));
+  dev.dir = arguments.optional_text("--dir");
+  if (dev.dir && dev.dir->empty()) arguments.expected("--dir", "the name of a directory");
+  const auto port = arguments.number("--port");
+  if (port && *port > 65'535) arguments.expected("--port", "a number from 1 to 65535");
+  if (port) dev.port = static_cast<std::uint16_t>(*port);
+  return dev;
 }
 
 void define_client(Syntax& syntax) {
@@ -177,8 +210,10 @@ Options read_manual(Arguments&) {
 
 constexpr Command kNodeCommands[] = {
     {"server", define_server, read_server},
+    {"dev", define_dev, read_dev},
     {"status", define_status, read_status},
-    {"cluster", define_transfer, read_transfer},
+    {"cluster", define_cluster_command, read_cluster_command},
+    {"recover", define_recover, read_recover},
 };
 constexpr Command kOtherCommands[] = {
     {"client", define_client, read_client},

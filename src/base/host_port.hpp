@@ -2,7 +2,9 @@
 #pragma once
 
 #include <cstdint>
+#include <optional>
 #include <string>
+#include <string_view>
 
 namespace vesper {
 
@@ -13,5 +15,7 @@ struct HostPort {
 
 // "http://host:port". An IPv6 address is in brackets.
 std::string url_of(const HostPort& address);
+// Reads what url_of() has written. Nothing if it is something else, or longer than 300 bytes.
+std::optional<HostPort> parse_url(std::string_view url);
 
 }  // namespace vesper

@@ -43,7 +43,7 @@ void begin_request(std::string& out, std::string_view method, std::string_view t
 void append_standard_fields(std::string& out, const StandardFields& fields) {
   append_field(out, "Date", fields.date);
   out += "X-Content-Type-Options: nosniff\r\n";
-  append_field(out, "Vesper-Node", fields.node);
+  if (!fields.node.empty()) append_field(out, "Vesper-Node", fields.node);
   if (!fields.leader.empty()) append_field(out, "Vesper-Leader", fields.leader);
 }
 

@@ -126,17 +126,28 @@ std::optional<unsigned> weight_of(std::string_view element) {
   return 1000;
 }
 
-}  // namespace
-
-std::optional<unsigned> accept_weight(const Fields& fields, std::string_view media_type) {
+// The weight that the fields of this name, lists with weights, give a value.
+std::optional<unsigned> weight_in(const Fields& fields, std::string_view name,
+                                  std::string_view value) {
   for (const Field& field : fields) {
-    if (!equal_ignoring_case(field.name, "Accept")) continue;
+    if (!equal_ignoring_case(field.name, name)) continue;
     ListReader list(field.value);
     for (std::string_view element; list.next(element);)
-      if (is_media_type(element, media_type))
+      if (is_media_type(element, value))
         if (const auto weight = weight_of(element)) return weight;
   }
   return std::nullopt;
+}
+
+}  // namespace
+
+std::optional<unsigned> accept_weight(const Fields& fields, std::string_view media_type) {
+  return weight_in(fields, "Accept", media_type);
+}
+
+bool accepts_coding(const Fields& fields, std::string_view coding) {
+  const auto named = weight_in(fields, "Accept-Encoding", coding);
+  return named.value_or(weight_in(fields, "Accept-Encoding", "*").value_or(0)) > 0;
 }
 
 bool is_media_type(std::string_view content_type, std::string_view media_type) {

@@ -38,6 +38,10 @@ bool list_contains(std::string_view list, std::string_view token);
 // malformed.
 std::optional<unsigned> accept_weight(const Fields& fields, std::string_view media_type);
 
+// True if the Accept-Encoding fields name this coding, or "*", with a weight above 0 (RFC 9110
+// §12.5.3). A request without such a field gets no coding.
+bool accepts_coding(const Fields& fields, std::string_view coding);
+
 // True if a Content-Type names this media type, whatever its parameters (RFC 9110 §8.3.1).
 bool is_media_type(std::string_view content_type, std::string_view media_type);
 

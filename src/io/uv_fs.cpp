@@ -131,31 +131,40 @@ void UvFs::forget(const std::string& file) {
   open_files_.erase(at);
 }
 
-Result<std::vector<std::string>> UvFs::list() {
-  const int fd = ::openat(directory_fd_, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+// The names of one kind in the directory, or in a folder of it.
+Result<std::vector<std::string>> UvFs::names(const std::string& folder, Kind kind) const {
+  const std::string where = folder.empty() ? "." : folder;
+  const int fd = ::openat(directory_fd_, where.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC);
   DIR* directory = fd < 0 ? nullptr : ::fdopendir(fd);
-  if (directory == nullptr) return failure("opendir", "");
+  if (directory == nullptr) return failure("opendir", folder);
   std::vector<std::string> names;
   int failed_at = 0;
   errno = 0;
   while (const dirent* entry = ::readdir(directory)) {
+    const std::string_view name = entry->d_name;
     // A name that cannot be examined is an error, not a missing file: with a log that seems empty,
     // this server would forget its vote.
     struct stat info {};
-    if (::fstatat(directory_fd_, entry->d_name, &info, 0) != 0) {
+    if (::fstatat(fd, entry->d_name, &info, kind == Kind::files ? 0 : AT_SYMLINK_NOFOLLOW) != 0) {
       failed_at = errno;
       break;
     }
-    if (S_ISREG(info.st_mode)) names.emplace_back(entry->d_name);
+    const bool wanted = kind == Kind::files ? S_ISREG(info.st_mode)
+                                            : S_ISDIR(info.st_mode) && name != "." && name != "..";
+    if (wanted) names.emplace_back(name);
     errno = 0;
   }
   if (failed_at != 0) errno = failed_at;
   const bool failed = errno != 0;
-  const Error error = failed ? failure("readdir", "") : Error{};
+  const Error error = failed ? failure("readdir", folder) : Error{};
   ::closedir(directory);
   if (failed) return error;
   std::sort(names.begin(), names.end());
   return names;
+}
+
+Result<std::vector<std::string>> UvFs::list() {
+  return names("", Kind::files);
 }
 
 Result<std::uint64_t> UvFs::size(const std::string& file) {
@@ -227,6 +236,58 @@ Result<void> UvFs::remove(const std::string& file) {
 
 Result<void> UvFs::sync_directory() {
   if (::fsync(directory_fd_) != 0) return failure("fsync", "");
+  return {};
+}
+
+Result<std::vector<std::string>> UvFs::folders() {
+  return names("", Kind::folders);
+}
+
+Result<void> UvFs::make_folder(const std::string& folder) {
+  if (::mkdirat(directory_fd_, folder.c_str(), kDirectoryMode) != 0 && errno != EEXIST)
+    return failure("mkdir", folder);
+  return {};
+}
+
+Result<void> UvFs::move_into(const std::string& file, const std::string& folder,
+                             const std::string& as) {
+  forget(file);
+  const std::string to = folder + "/" + as;
+  if (::renameat(directory_fd_, file.c_str(), directory_fd_, to.c_str()) != 0)
+    return failure("rename", file);
+  return {};
+}
+
+Result<void> UvFs::move_out(const std::string& file, const std::string& folder) {
+  forget(file);
+  const std::string from = folder + "/" + file;
+  if (::renameat(directory_fd_, from.c_str(), directory_fd_, file.c_str()) != 0)
+    return failure("rename", from);
+  return {};
+}
+
+Result<std::vector<std::string>> UvFs::files_in(const std::string& folder) {
+  return names(folder, Kind::files);
+}
+
+Result<void> UvFs::sync_folder(const std::string& folder) {
+  const int fd = ::openat(directory_fd_, folder.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+  if (fd < 0) return failure("open", folder);
+  const bool synced = ::fsync(fd) == 0;
+  const Error error = synced ? Error{} : failure("fsync", folder);
+  ::close(fd);
+  if (!synced) return error;
+  return {};
+}
+
+Result<void> UvFs::remove_folder(const std::string& folder) {
+  const auto files = names(folder, Kind::files);
+  if (!files) return files.error();
+  for (const std::string& file : *files)
+    if (::unlinkat(directory_fd_, (folder + "/" + file).c_str(), 0) != 0 && errno != ENOENT)
+      return failure("unlink", folder + "/" + file);
+  if (::unlinkat(directory_fd_, folder.c_str(), AT_REMOVEDIR) != 0 && errno != ENOENT)
+    return failure("rmdir", folder);
   return {};
 }
 

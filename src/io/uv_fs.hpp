@@ -17,7 +17,7 @@
 
 namespace vesper::io {
 
-class UvFs final : public storage::Fs {
+class UvFs final : public storage::Fs, public storage::Folders {
  public:
   // Creates the directory and its parents if they are missing, and locks it. Errors are worded for
   // the user: not writable, not a directory, locked by another process. `done` is called for each
@@ -40,6 +40,15 @@ class UvFs final : public storage::Fs {
   Result<void> remove(const std::string& file) override;
   Result<void> sync_directory() override;
 
+  Result<std::vector<std::string>> folders() override;
+  Result<void> make_folder(const std::string& folder) override;
+  Result<void> move_into(const std::string& file, const std::string& folder,
+                         const std::string& as) override;
+  Result<void> move_out(const std::string& file, const std::string& folder) override;
+  Result<std::vector<std::string>> files_in(const std::string& folder) override;
+  Result<void> sync_folder(const std::string& folder) override;
+  Result<void> remove_folder(const std::string& folder) override;
+
   void submit(storage::Job job) override;
   bool idle() const { return queue_.empty(); }
 
@@ -47,6 +56,9 @@ class UvFs final : public storage::Fs {
   UvFs(Loop& loop, std::string directory, int directory_fd, Delegate<void, storage::JobDone> done);
 
   enum class IfMissing : std::uint8_t { fail, create };
+  enum class Kind : std::uint8_t { files, folders };
+
+  Result<std::vector<std::string>> names(const std::string& folder, Kind kind) const;
 
   // The descriptor of a file. Opens and locks the file on first use.
   Result<int> descriptor(const std::string& file, IfMissing if_missing);

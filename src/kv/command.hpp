@@ -149,7 +149,7 @@ struct Expire {
   };
   struct Lock {
     LockName lock;
-    std::uint64_t token = 0;
+    std::uint64_t token = 0;  // 0: the lock is free, and is to be passed on
   };
   std::vector<Key> keys;              // deleted together, as one revision
   std::vector<std::uint64_t> leases;  // a revision for each
@@ -158,7 +158,8 @@ struct Expire {
   bool empty() const { return keys.empty() && leases.empty() && locks.empty() && sessions.empty(); }
 };
 // The most items of one Expire, and the most keys or places that it deletes; the most keys that the
-// end of a lease deletes at once. It keeps each turn short.
+// end of a lease deletes at once, and the most places that the end of a holder's time looks at. It
+// keeps each turn short.
 inline constexpr std::size_t kMaxExpired = 1000;
 
 // A write is carried out only while the lock or the election of this name is held with this token.

@@ -162,6 +162,11 @@ Keyspace::Dropped Keyspace::dropped_before(std::uint64_t event) const {
   return total;
 }
 
+void Keyspace::leap(std::uint64_t revision) {
+  VESPER_ASSERT(revision > revision_);
+  revision_ = revision;
+}
+
 void Keyspace::compact(std::uint64_t revision) {
   VESPER_ASSERT(revision > oldest_);
   VESPER_ASSERT(revision <= revision_);
@@ -241,18 +246,20 @@ bool Keyspace::begin_import(std::uint64_t revision, std::uint64_t oldest,
   oldest_ = oldest;
   import_ = std::make_unique<Import>();
   import_->first = std::max<std::uint64_t>(oldest, 2);  // the first write makes revision 2
-  std::uint64_t events = revision < import_->first ? 0 : revision - import_->first + 1;
-  std::uint64_t further = 0;
+  const std::uint64_t revisions = revision < import_->first ? 0 : revision - import_->first + 1;
+  std::int64_t further = 0;
   std::uint64_t last = import_->first - 1;
   for (const Burst& burst : bursts) {
-    if (burst.revision <= last || burst.revision > revision || burst.events < 2 ||
-        burst.events > UINT32_MAX || further > EventLog::kMaxFill)
+    const bool leapt = burst.events == 0 && burst.revision == import_->first;
+    if (burst.revision <= last || burst.revision > revision || (burst.events < 2 && !leapt) ||
+        burst.events > UINT32_MAX || further > static_cast<std::int64_t>(EventLog::kMaxFill))
       return false;
     last = burst.revision;
     import_->before.push_back(further);
-    further += burst.events - 1;
+    further += static_cast<std::int64_t>(burst.events) - 1;
   }
-  events += further;
+  if (revisions > EventLog::kMaxFill) return false;
+  const std::uint64_t events = revisions + static_cast<std::uint64_t>(further);
   if (events > EventLog::kMaxFill) return false;
   import_->bursts = std::move(bursts);
   log_.begin_fill(events);
@@ -270,9 +277,12 @@ std::uint64_t Keyspace::number_of(const Version& event) const {
   const auto earlier = static_cast<std::size_t>(at - bursts.begin());
   const bool bursts_here = at != bursts.end() && at->revision == event.revision();
   if (event.place() == 0 || event.place() > (bursts_here ? at->events : 1)) return log_.end();
-  std::uint64_t further = 0;
-  if (earlier > 0) further = import_->before[earlier - 1] + bursts[earlier - 1].events - 1;
-  return event.revision() - import_->first + further + event.place() - 1;
+  std::int64_t further = 0;
+  if (earlier > 0)
+    further =
+        import_->before[earlier - 1] + static_cast<std::int64_t>(bursts[earlier - 1].events) - 1;
+  return event.revision() - import_->first + static_cast<std::uint64_t>(further) + event.place() -
+         1;
 }
 
 bool Keyspace::add(VersionRef version) {

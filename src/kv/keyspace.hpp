@@ -98,6 +98,9 @@ class Keyspace {
   void commit(std::vector<VersionRef> versions);
   void commit(VersionRef version);
 
+  // Moves revision() on to `revision`, which must be higher, without an event. The caller compacts
+  // to it, or commits one transaction and compacts to that.
+  void leap(std::uint64_t revision);
   // Requires oldest_revision() < `revision` <= revision(). O(log n) plus a bounded number of steps.
   void compact(std::uint64_t revision);
   // The oldest revision to compact to, so that history_cost() falls to `max_cost` or below; the
@@ -129,10 +132,11 @@ class Keyspace {
 
   // ---- rebuilding from a snapshot
 
-  // A revision with more than one event.
+  // A revision with more than one event. The first one may be the oldest revision with no event:
+  // see leap().
   struct Burst {
     std::uint64_t revision = 0;
-    std::uint64_t events = 0;  // at least 2
+    std::uint64_t events = 0;
   };
   // Begins a rebuild of an empty keyspace. `bursts` are those from `oldest` on, in order. False if
   // they are malformed. add() then takes every version that stays, in the order of spaces and keys,
@@ -195,7 +199,7 @@ class Keyspace {
   // bursts before this one.
   struct Import {
     std::vector<Burst> bursts;
-    std::vector<std::uint64_t> before;
+    std::vector<std::int64_t> before;
     std::uint64_t first = 0;  // the revision of the first event
     std::uint64_t filled = 0;
   };

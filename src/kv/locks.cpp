@@ -125,9 +125,12 @@ std::optional<LogTime> Locks::lapses_at(const SessionId& session) const {
   return deadline == nullptr ? std::nullopt : std::optional(*deadline);
 }
 
-std::uint64_t Locks::first_waiting(const LockName& lock, LogTime now) const {
-  for (const std::uint64_t place : queue(lock))
+std::uint64_t Locks::first_waiting(const LockName& lock, LogTime now, std::size_t& most) const {
+  for (const std::uint64_t place : queue(lock)) {
+    if (most == 0) return 0;
+    --most;
     if (*sessions_.find(waiters_.find(place)->session) > now) return place;
+  }
   return 0;
 }
 
@@ -146,6 +149,7 @@ void Locks::forget(const LockName& lock, const LockHolder& holder) {
 
 void Locks::set(std::uint64_t place, LockWaiter waiter) {
   queues_[waiter.lock].insert(place);
+  if (holders_.find(waiter.lock) == nullptr) to_pass_on_.insert(waiter.lock);
   places_[waiter.session].insert(place);
   sum_ = plus(sum_, digest_of(place, waiter));
   waiters_.set(place, std::move(waiter));
@@ -153,6 +157,7 @@ void Locks::set(std::uint64_t place, LockWaiter waiter) {
 
 void Locks::forget(std::uint64_t place, const LockWaiter& waiter) {
   remove_place(queues_, waiter.lock, place);
+  if (queue(waiter.lock).empty()) to_pass_on_.erase(waiter.lock);
   remove_place(places_, waiter.session, place);
   sum_ = minus(sum_, digest_of(place, waiter));
 }
@@ -170,6 +175,7 @@ void Locks::forget(const SessionId& session, LogTime deadline) {
 
 void Locks::hold(const LockName& lock, const LockHolder& holder) {
   if (const LockHolder* before = holders_.find(lock)) forget(lock, *before);
+  to_pass_on_.erase(lock);
   set(lock, holder);
 }
 
@@ -181,13 +187,13 @@ void Locks::renew(const LockName& lock, LogTime now) {
 }
 
 void Locks::free(const LockName& lock) {
-  VESPER_ASSERT(queue(lock).empty());
   forget(lock, *holders_.find(lock));
   holders_.remove(lock);
+  if (!queue(lock).empty()) to_pass_on_.insert(lock);
 }
 
 void Locks::enqueue(std::uint64_t place, LockWaiter waiter, LogTime now) {
-  VESPER_ASSERT(holders_.find(waiter.lock) != nullptr);
+  VESPER_ASSERT(holders_.find(waiter.lock) != nullptr || to_pass_on_.contains(waiter.lock));
   VESPER_ASSERT(waiters_.find(place) == nullptr);
   const SessionId session = waiter.session;
   set(place, std::move(waiter));
@@ -292,7 +298,6 @@ bool Locks::import_waiter(ByteReader& r) {
   const bool is_one_place = waiter.session.boot == 0 && waiter.session.place == place;
   const bool is_of_process = waiter.session.boot != 0 && waiter.session.place == 0;
   if (place == 0 || !is_ttl(waiter.ttl) || (!is_one_place && !is_of_process)) return false;
-  if (holders_.find(waiter.lock) == nullptr) return false;
   if (!waiters_.empty() && waiters_.items().rbegin()->first >= place) return false;
   set(place, std::move(waiter));
   return true;
@@ -320,7 +325,8 @@ bool Locks::free_some(std::size_t& max) {
     return items.empty();
   };
   return free(by_deadline_) && free(sessions_by_deadline_) && free(queues_) && free(places_) &&
-         holders_.free_some(max) && waiters_.free_some(max) && sessions_.free_some(max);
+         free(to_pass_on_) && holders_.free_some(max) && waiters_.free_some(max) &&
+         sessions_.free_some(max);
 }
 
 }  // namespace vesper::kv

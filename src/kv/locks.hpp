@@ -79,15 +79,17 @@ class Locks {
   std::uint64_t token_of(std::string_view name) const;
   // Null if there is no such place. Valid until the next change.
   const LockWaiter* waiter(std::uint64_t place) const { return waiters_.find(place); }
-  // The places in the queue of a lock, first the next to be granted.
+  // The places in the queue of a lock, first the next to be granted. A lock that is free has some
+  // only while it is to be passed on.
   const std::set<std::uint64_t>& queue(const LockName& lock) const;
 
   // The lock was granted, to no one or to a waiter before. Replaces the holder.
   void hold(const LockName& lock, const LockHolder& holder);
-  // Requires a holder, and in that of free() an empty queue.
+  // Requires a holder. If a queue is left after free(), the lock is to be passed on.
   void renew(const LockName& lock, LogTime now);
   void free(const LockName& lock);
-  // Adds a waiter at the end of the queue of a lock that is held. `place` is above all others.
+  // Adds a waiter at the end of the queue of a lock that is held or to be passed on. `place` is
+  // above all others.
   void enqueue(std::uint64_t place, LockWaiter waiter, LogTime now);
   // Requires the place. It left the queue.
   void leave(std::uint64_t place);
@@ -97,9 +99,12 @@ class Locks {
   void renew_session(const SessionId& session, LogTime now);
   // When the places of the session lapse; nothing if it has none.
   std::optional<LogTime> lapses_at(const SessionId& session) const;
-  // The first waiter in the queue whose place has not lapsed at `now`; 0 if there is none.
-  std::uint64_t first_waiting(const LockName& lock, LogTime now) const;
+  // The first waiter whose place has not lapsed at `now`, among the first `most` of the queue; 0 if
+  // there is none. Lowers `most` by those that it looked at.
+  std::uint64_t first_waiting(const LockName& lock, LogTime now, std::size_t& most) const;
   const std::set<std::uint64_t>& places_of(const SessionId& session) const;
+  // The locks that are free and have a queue, because it was too long to be searched at once.
+  const std::set<LockName>& to_pass_on() const { return to_pass_on_; }
 
   // In the order of the deadlines.
   const std::set<std::pair<LogTime, LockName>>& by_deadline() const { return by_deadline_; }
@@ -107,6 +112,7 @@ class Locks {
     return sessions_by_deadline_;
   }
   const Holders::Items& holders() const { return holders_.items(); }
+  const Waiters::Items& waiter_items() const { return waiters_.items(); }
 
   Id128 digest() const { return sum_; }
   Id128 recomputed_digest() const;
@@ -146,6 +152,7 @@ class Locks {
   // What follows from the three.
   std::map<LockName, std::set<std::uint64_t>> queues_;
   std::map<SessionId, std::set<std::uint64_t>> places_;
+  std::set<LockName> to_pass_on_;
   std::set<std::pair<LogTime, LockName>> by_deadline_;
   std::set<std::pair<LogTime, SessionId>> sessions_by_deadline_;
   Id128 sum_;

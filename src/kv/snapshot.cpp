@@ -15,6 +15,14 @@ constexpr std::size_t kLargeValue = 64u << 10;
 constexpr std::uint8_t kItemFollows = 1;
 constexpr std::uint8_t kSectionEnds = 0;
 
+// True if no event has the oldest revision. Revision 1 is that of an empty store.
+bool has_leapt(const Keyspace& keyspace) {
+  const std::uint64_t oldest = keyspace.oldest_revision();
+  const std::uint64_t first = keyspace.first_event();
+  return oldest > 1 &&
+         (first == keyspace.end_of_events() || keyspace.event(first)->revision() > oldest);
+}
+
 SnapshotSection after(SnapshotSection section) {
   return static_cast<SnapshotSection>(static_cast<int>(section) + 1);
 }
@@ -29,6 +37,7 @@ Export::Export(Store& store)
       pin_(store.keyspace_, store.keyspace_.oldest_revision()),
       oldest_(store.keyspace_.oldest_revision()),
       revision_(store.keyspace_.revision()),
+      leapt_(has_leapt(store.keyspace_)),
       event_(store.keyspace_.first_event()),
       end_of_events_(store.keyspace_.end_of_events()),
       times_(store.times_.samples()) {
@@ -149,6 +158,13 @@ bool Export::export_next(ByteWriter& w) {
 
 bool Export::next_burst(std::size_t& budget) {
   const Keyspace& keyspace = store_.keyspace_;
+  if (std::exchange(leapt_, false)) {
+    ByteWriter w = begin_head();
+    w.u8(kItemFollows);
+    w.u64(oldest_);
+    w.u64(0);
+    return true;
+  }
   while (event_ < end_of_events_) {
     if (budget == 0) return false;
     --budget;

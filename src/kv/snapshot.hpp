@@ -7,7 +7,8 @@
 //   sections 1 to 8 in order, each: items, each after a u8 1; a u8 0 ends the section
 //
 //   section 1, the bursts: u64 revision, u64 events, for each revision from the oldest one on that
-//   has more than one event, in order
+//   has more than one event, in order; first the oldest revision with 0 events, if it has none
+//   though it is not 1 (Keyspace::leap)
 //   section 2, the versions that stay (kv/keyspace.hpp), by space and key, and for each key the
 //   oldest first (kv/version_codec.hpp)
 //   section 3, the times: i64 time, u64 revision (kv/time_index.hpp)
@@ -79,6 +80,7 @@ class Export {
   VersionRef version_;  // whose value is being written
   std::size_t value_at_ = 0;
   Section section_ = Section::bursts;  // the current one
+  bool leapt_;                         // section 1: the oldest revision has no event
   std::uint64_t event_;                // section 1: the next one
   std::uint64_t end_of_events_;
   // Section 2: the key whose versions up to done_up_to_ were exported, and all keys below it and in

@@ -24,6 +24,9 @@ namespace vesper::kv {
 class Export;
 class Import;
 
+// How far the revision leaps when a store becomes the start of a new cluster.
+inline constexpr std::uint64_t kRevisionLeap = std::uint64_t{1} << 32;
+
 class Store {
  public:
   // The limits must be equal on all servers in every version, because they decide the outcome of
@@ -76,6 +79,13 @@ class Store {
   const Locks& locks() const { return locks_; }
   const TimeIndex& times() const { return times_; }
 
+  // Makes this store the start of a new cluster, after the cluster that it belonged to was lost. It
+  // may lack writes that were acknowledged, so no id or token of that cluster may be valid in the
+  // new one: the revision rises by kRevisionLeap and becomes the oldest one, every lock and
+  // election is released, and every queue is given up. Keys, leases and the results of keyed writes
+  // stay. `now`: the log time of the last entry applied.
+  void begin_new_cluster(LogTime now);
+
   // Frees part of what was discarded: compacted versions, images of an abandoned export, and after
   // retire() the whole store. Frees at most `max` versions, and stops once their cost has reached
   // `max_bytes`. Returns true when nothing is left. Freeing a store of a million keys at once would
@@ -120,7 +130,8 @@ class Store {
   void delete_together(std::vector<const Version*> versions, bool expired);
   LockResult grant(const LockName& lock, std::uint64_t place, Duration ttl,
                    const SharedBytes& value, LogTime now);
-  void pass_on(const LockName& lock, LogTime now, bool expired);
+  void pass_on(const LockName& lock, LogTime now, bool expired, std::size_t& places);
+  bool is_free(const LockName& lock) const;
   void leave_queue(std::uint64_t place, std::optional<LockHolder> granted);
 
   Id128 digest_of_rest(Id128 older_times) const;

@@ -72,17 +72,23 @@ void Store::expire_keys(const std::vector<Expire::Key>& keys, LogTime now) {
     if (version == nullptr || named.deadline.value == 0) continue;
     if (version->deadline() == named.deadline && named.deadline <= now) due.push_back(version);
   }
-  std::sort(due.begin(), due.end(), TemporaryKeys::ByKey());
+  // Keys with one deadline are named in their order.
+  if (!std::is_sorted(due.begin(), due.end(), TemporaryKeys::ByKey()))
+    std::sort(due.begin(), due.end(), TemporaryKeys::ByKey());
   due.erase(std::unique(due.begin(), due.end()), due.end());
   delete_together(std::move(due), true);
 }
 
 WriteResult Store::carry_out(const Expire& expire, const Stamp& stamp) {
   expire_keys(expire.keys, stamp.now);
+  std::size_t places = kMaxExpired;
   for (const Expire::Lock& named : expire.locks) {
+    if (places == 0) break;
     const LockHolder* holder = locks_.holder(named.lock);
-    if (holder == nullptr || holder->token != named.token || holder->deadline > stamp.now) continue;
-    pass_on(named.lock, stamp.now, true);
+    const bool is_left = named.token == 0 && locks_.to_pass_on().contains(named.lock);
+    const bool is_over =
+        holder != nullptr && holder->token == named.token && holder->deadline <= stamp.now;
+    if (is_left || is_over) pass_on(named.lock, stamp.now, true, places);
   }
   // Leases get at least half, however many keys are named.
   std::size_t left = kMaxExpired - std::min(kMaxExpired / 2, expire.keys.size());
@@ -108,7 +114,7 @@ WriteResult Store::carry_out(const Expire& expire, const Stamp& stamp) {
 }
 
 LogTime Store::next_expiry() const {
-  if (!leases_.over().empty()) return LogTime{};
+  if (!leases_.over().empty() || !locks_.to_pass_on().empty()) return LogTime{};
   LogTime next = kEndOfLogTime;
   const auto& keys = keyspace_.temporary_keys().by_deadline();
   if (!keys.empty()) next = std::min(next, (*keys.begin())->deadline());

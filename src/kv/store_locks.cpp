@@ -28,18 +28,24 @@ void Store::leave_queue(std::uint64_t place, std::optional<LockHolder> granted) 
   left_queue_.push_back({place, granted});
 }
 
-// Ends the holder's time: the first waiter whose place has not lapsed is granted the lock, else the
-// lock is free. Either way it takes one revision. Waiters in front that have lapsed stay until an
-// Expire names their session, unless the lock becomes free.
-void Store::pass_on(const LockName& lock, LogTime now, bool expired) {
-  if (const std::uint64_t place = locks_.first_waiting(lock, now); place != 0) {
+// Ends the holder's time, if there is one: the first waiter whose place has not lapsed is granted
+// the lock, else the lock is free. Either way it takes one revision. Waiters in front that have
+// lapsed stay until an Expire names their session, unless the lock becomes free.
+//
+// Looks at up to `places` places, and lowers that. If all of them have lapsed and more follow, the
+// lock is free, and Locks::to_pass_on() has it: the leader proposes an Expire that goes on.
+void Store::pass_on(const LockName& lock, LogTime now, bool expired, std::size_t& places) {
+  std::size_t lapsed = places;
+  if (const std::uint64_t place = locks_.first_waiting(lock, now, places); place != 0) {
     const LockWaiter waiter = *locks_.waiter(place);
     const LockResult granted = grant(lock, place, waiter.ttl, waiter.value, now);
     keep_instead(waiter.idempotency_key, result_now(granted), now);
     leave_queue(place, *locks_.holder(lock));
     return;
   }
-  while (!locks_.queue(lock).empty()) leave_queue(*locks_.queue(lock).begin(), std::nullopt);
+  for (lapsed -= places; lapsed > 0; --lapsed)
+    leave_queue(*locks_.queue(lock).begin(), std::nullopt);
+  if (locks_.holder(lock) == nullptr) return;
   locks_.free(lock);
   VersionFields fields;
   fields.revision = revision() + 1;
@@ -47,6 +53,11 @@ void Store::pass_on(const LockName& lock, LogTime now, bool expired) {
   fields.expired = expired;
   fields.space = lock.space;
   keyspace_.commit(Version::make(lock.name, std::string_view(), fields));
+}
+
+// A lock that is to be passed on is not free for those who come now.
+bool Store::is_free(const LockName& lock) const {
+  return locks_.holder(lock) == nullptr && locks_.queue(lock).empty();
 }
 
 // A request for a lock that was `queued` so far has got its answer. `idempotency_key` may be empty.
@@ -58,12 +69,13 @@ void Store::keep_instead(const SharedBytes& idempotency_key, WriteResult result,
 
 WriteResult Store::carry_out(const AcquireLock& acquire, const Stamp& stamp) {
   const LockHolder* holder = locks_.holder(acquire.lock);
-  if (holder == nullptr) {
+  if (is_free(acquire.lock)) {
     if (locks_.held() >= acquire.most_locks) return refuse(Kind::table_limit, acquire.most_locks);
     if (quota_exceeded_) return refuse(Kind::quota_exceeded);
     return result_now(grant(acquire.lock, stamp.index, acquire.ttl, acquire.value, stamp.now));
   }
-  if (acquire.if_held == AcquireLock::IfHeld::refuse) return refuse(Kind::lock_busy, holder->token);
+  if (acquire.if_held == AcquireLock::IfHeld::refuse)
+    return refuse(Kind::lock_busy, holder == nullptr ? 0 : holder->token);
   if (locks_.waiters() >= acquire.most_waiters)
     return refuse(Kind::table_limit, acquire.most_waiters);
   LockWaiter waiter;
@@ -91,7 +103,7 @@ WriteResult Store::resume(const AcquireLock& acquire, const LockResult& kept, co
     locks_.renew(acquire.lock, stamp.now);
     return result_now(LockResult{State::granted, kept.place, 0, token, ttl});
   }
-  if (acquire.if_held == AcquireLock::IfHeld::refuse && holder != nullptr)
+  if (acquire.if_held == AcquireLock::IfHeld::refuse && !is_free(acquire.lock))
     return refuse(Kind::lock_busy, token);
   if (locks_.waiter(kept.place) != nullptr) {
     locks_.move(kept.place, {acquire.boot, 0}, stamp.index, stamp.now);
@@ -124,7 +136,8 @@ WriteResult Store::carry_out(const ReleaseLock& release, const Stamp& stamp) {
   const LockHolder* holder = locks_.holder(release.lock);
   if (holder == nullptr || holder->token != release.token)
     return result_now(LockResult{State::not_held});
-  pass_on(release.lock, stamp.now, false);
+  std::size_t places = kMaxExpired;
+  pass_on(release.lock, stamp.now, false, places);
   return result_now(LockResult{State::released});
 }
 
@@ -139,14 +152,17 @@ WriteResult Store::carry_out(const LeaveQueue& leave, const Stamp& stamp) {
       if (!waits) break;
       const SharedBytes key = waiter->idempotency_key;
       leave_queue(leave.place, std::nullopt);
-      keep_instead(key, refuse(Kind::lock_busy, holder->token), stamp.now);
+      const std::uint64_t token = holder == nullptr ? 0 : holder->token;
+      keep_instead(key, refuse(Kind::lock_busy, token), stamp.now);
       break;
     }
-    case LeaveQueue::Manner::hung_up:
+    case LeaveQueue::Manner::hung_up: {
+      std::size_t places = kMaxExpired;
       if (waits) leave_queue(leave.place, std::nullopt);
       else if (holder != nullptr && holder->place == leave.place)
-        pass_on(leave.lock, stamp.now, false);
+        pass_on(leave.lock, stamp.now, false, places);
       break;
+    }
     case LeaveQueue::Manner::disconnected:
       if (waits) locks_.move(leave.place, {0, leave.place}, leave.claim, stamp.now);
       break;

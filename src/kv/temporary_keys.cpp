@@ -7,15 +7,12 @@
 namespace vesper::kv {
 
 void TemporaryKeys::add(const Version& version) {
-  if (version.deadline().value != 0) by_deadline_.insert(&version);
+  if (version.deadline().value != 0) by_deadline_.insert(version);
   if (version.lease() != 0) of_lease_[version.lease()].insert(&version);
 }
 
 void TemporaryKeys::remove(const Version& version) {
-  if (version.deadline().value != 0) {
-    const std::size_t removed = by_deadline_.erase(&version);
-    VESPER_ASSERT(removed == 1);
-  }
+  if (version.deadline().value != 0) by_deadline_.erase(version);
   if (version.lease() == 0) return;
   const auto keys = of_lease_.find(version.lease());
   VESPER_ASSERT(keys != of_lease_.end());
@@ -31,7 +28,7 @@ const TemporaryKeys::Keys& TemporaryKeys::of_lease(std::uint64_t lease) const {
 }
 
 bool TemporaryKeys::free_some(std::size_t& max) {
-  for (; max > 0 && !by_deadline_.empty(); --max) by_deadline_.erase(by_deadline_.begin());
+  while (max > 0 && !by_deadline_.empty()) max -= std::min(max, by_deadline_.discard_chunk());
   while (max > 0 && !of_lease_.empty()) {
     Keys& keys = of_lease_.begin()->second;
     for (; max > 0 && !keys.empty(); --max) keys.erase(keys.begin());

@@ -7,51 +7,35 @@
 #include <map>
 #include <set>
 
+#include "kv/deadline_order.hpp"
 #include "kv/version.hpp"
 
 namespace vesper::kv {
 
 class TemporaryKeys {
  public:
-  // A place in the order of the deadlines.
-  struct Due {
-    LogTime deadline;
-    std::string_view key;
-  };
-  struct ByDeadline {
-    using is_transparent = void;
-    static Due due(const Version* version) { return {version->deadline(), version->key()}; }
-    static Due due(const Due& due) { return due; }
-    template <typename A, typename B>
-    bool operator()(const A& a, const B& b) const {
-      const Due left = due(a), right = due(b);
-      return left.deadline != right.deadline ? left.deadline < right.deadline
-                                             : left.key < right.key;
-    }
-  };
   struct ByKey {
     bool operator()(const Version* a, const Version* b) const { return a->key() < b->key(); }
   };
-  // Sets of live versions, which the keyspace keeps alive.
-  using Deadlines = std::set<const Version*, ByDeadline>;
+  // Live versions, which the keyspace keeps alive.
   using Keys = std::set<const Version*, ByKey>;
 
   // A version became live, or ceased to be. Ignores one that is not temporary.
   void add(const Version& version);
   void remove(const Version& version);
 
-  const Deadlines& by_deadline() const { return by_deadline_; }
+  const DeadlineOrder& by_deadline() const { return by_deadline_; }
   // The keys of a lease; an empty set if it has none.
   const Keys& of_lease(std::uint64_t lease) const;
   // The leases that have keys.
   const std::map<std::uint64_t, Keys>& leases() const { return of_lease_; }
 
-  // For a keyspace that was discarded: frees up to `max` entries, lowers it, and returns true if
+  // For a keyspace that was discarded: frees about `max` entries, lowers it, and returns true if
   // nothing is left.
   bool free_some(std::size_t& max);
 
  private:
-  Deadlines by_deadline_;
+  DeadlineOrder by_deadline_;
   std::map<std::uint64_t, Keys> of_lease_;
 };
 

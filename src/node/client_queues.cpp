@@ -4,10 +4,11 @@
 
 namespace vesper::node {
 
-bool ClientQueues::has_room(std::size_t bytes, const PendingWrites& writes) const {
-  const std::size_t requests = writes.waiting() + reads_ + writes_;
-  const std::size_t held = writes.bytes() + write_bytes_;
-  return requests < max_requests_ && (held == 0 || held + bytes <= max_bytes_);
+bool ClientQueues::has_room(std::size_t bytes, const PendingWrites& writes,
+                            const HeldRequests& held) const {
+  const std::size_t requests = writes.waiting() + reads_ + writes_ + held.size();
+  const std::size_t present = writes.bytes() + write_bytes_ + held.bytes();
+  return requests < max_requests_ && (present == 0 || present + bytes <= max_bytes_);
 }
 
 ClientQueues::Placed ClientQueues::add_write(ClientWrite& write) {

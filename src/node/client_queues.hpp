@@ -14,6 +14,7 @@
 #include <vector>
 
 #include "node/forwarding.hpp"
+#include "node/held_requests.hpp"
 #include "node/ports.hpp"
 #include "raft/output.hpp"
 
@@ -39,13 +40,14 @@ class ClientQueues {
     std::vector<std::uint64_t> connections;  // of the refused requests
   };
 
-  // Both limits include the writes in PendingWrites. `max_bytes` counts the commands of writes.
+  // Both limits include the writes in PendingWrites and what HeldRequests has. `max_bytes` counts
+  // the commands of writes.
   ClientQueues(std::size_t max_requests, std::size_t max_bytes)
       : max_requests_(max_requests), max_bytes_(max_bytes) {}
 
   // Admission: whether a request with a command of `bytes` may be added. A write larger than the
   // limit is admitted if no other write is held.
-  bool has_room(std::size_t bytes, const PendingWrites& writes) const;
+  bool has_room(std::size_t bytes, const PendingWrites& writes, const HeldRequests& held) const;
 
   // A write passes through unless an earlier request of its connection waits. `write` is moved from
   // only if it is queued.

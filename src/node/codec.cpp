@@ -2,6 +2,7 @@
 
 #include <fmt/core.h>
 
+#include "node/codec_members.hpp"
 #include "raft/codec.hpp"
 #include "raft/entry.hpp"
 
@@ -14,6 +15,10 @@ constexpr std::uint8_t kForwardReply = 65;
 constexpr std::uint8_t kTransferAsked = 66;
 constexpr std::uint8_t kDigestAsked = 67;
 constexpr std::uint8_t kDigestReply = 68;
+constexpr std::uint8_t kMembersAsked = 69;
+constexpr std::uint8_t kMembersReply = 70;
+constexpr std::uint8_t kClusterAsked = 71;
+constexpr std::uint8_t kClusterReply = 72;
 constexpr std::size_t kLeastWrite = 8 + 4;
 // Stands for "no particular server" in place of an id.
 constexpr std::uint32_t kAnybody = 0xffffffff;
@@ -69,7 +74,36 @@ struct Encode {
     w.u64(m.digest.high);
     w.u64(m.digest.low);
   }
+  void operator()(const MembersAsked& m) {
+    ByteWriter w(out);
+    w.u8(kMembersAsked);
+    write(m, w);
+  }
+  void operator()(const MembersReply& m) {
+    ByteWriter w(out);
+    w.u8(kMembersReply);
+    write(m, w);
+  }
+  void operator()(const ClusterAsked& m) {
+    ByteWriter w(out);
+    w.u8(kClusterAsked);
+    write(m, w);
+  }
+  void operator()(const ClusterReply& m) {
+    ByteWriter w(out);
+    w.u8(kClusterReply);
+    write(m, w);
+  }
 };
+
+// Decodes a message of codec_members.hpp.
+template <typename Message>
+Result<PeerMessage> decode_as(ByteReader& r, std::string_view name) {
+  Message m;
+  read(r, m);
+  if (!r.ok() || !r.at_end()) return Error{fmt::format("{}: malformed", name)};
+  return PeerMessage{std::move(m)};
+}
 
 Result<PeerMessage> decode_transfer_asked(ByteReader& r) {
   TransferAsked m;
@@ -77,7 +111,7 @@ Result<PeerMessage> decode_transfer_asked(ByteReader& r) {
   const std::uint32_t to = r.u32();
   if (to != kAnybody) m.to = raft::ServerId(to);
   if (!r.ok() || !r.at_end() || m.term > raft::kMaxTerm ||
-      (to != kAnybody && to >= raft::kMaxServers))
+      (to != kAnybody && to > raft::kMaxServerId))
     return Error{"TransferAsked: malformed"};
   return PeerMessage{m};
 }
@@ -157,6 +191,10 @@ Result<PeerMessage> decode(std::string_view bytes) {
       case kTransferAsked: return decode_transfer_asked(r);
       case kDigestAsked: return decode_digest_asked(r);
       case kDigestReply: return decode_digest_reply(r);
+      case kMembersAsked: return decode_as<MembersAsked>(r, "MembersAsked");
+      case kMembersReply: return decode_as<MembersReply>(r, "MembersReply");
+      case kClusterAsked: return decode_as<ClusterAsked>(r, "ClusterAsked");
+      case kClusterReply: return decode_as<ClusterReply>(r, "ClusterReply");
       default: return Error{fmt::format("message: kind {} is unknown to this build", kind)};
     }
   }

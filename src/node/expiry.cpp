@@ -7,13 +7,14 @@ namespace vesper::node {
 namespace {
 
 // Commands in flight. More than one, so that many keys with one deadline do not wait for the disk
-// between slices; not many, so that clients' writes come in between.
+// between slices; not many, and of few keys, because a client's write waits for those in front.
 constexpr std::size_t kMaxInFlight = 4;
+constexpr std::size_t kItems = kv::kMaxExpired / 2;  // in one command
 // How long to wait if nothing could be proposed, and the least that a wait lasts.
 constexpr Duration kRetry = milliseconds(5);
 
 std::size_t room_in(const kv::Expire& expire) {
-  return kv::kMaxExpired -
+  return kItems -
          (expire.keys.size() + expire.leases.size() + expire.locks.size() + expire.sessions.size());
 }
 
@@ -26,19 +27,18 @@ void Expiry::name_keys(const kv::Store& store, kv::LogTime log_time, kv::Expire&
   const auto name = [&](auto at, auto end) {
     for (; at != end && (*at)->deadline() <= log_time && room_in(expire) > 0; ++at)
       expire.keys.push_back({SharedBytes::copy_of((*at)->key()), (*at)->deadline()});
-    return at;
   };
   const auto after = [&](const MaybePlace& place) {
-    return place ? keys.upper_bound(kv::TemporaryKeys::Due{place->deadline, place->key})
+    return place ? keys.upper_bound(kv::DeadlineOrder::Due{place->deadline, place->key})
                  : keys.begin();
   };
   if (!in_flight_.empty()) name(keys.begin(), after(in_flight_.front().begins));
   const std::size_t early = expire.keys.size();
-  const auto end = name(after(named_), keys.end());
+  name(after(named_), keys.end());
   next_.begins = named_;
   if (expire.keys.size() == early) return;
-  const kv::Version& last = **std::prev(end);
-  named_ = Place{last.deadline(), std::string(last.key())};
+  const kv::Expire::Key& last = expire.keys.back();
+  named_ = Place{last.deadline, std::string(last.key.view())};
 }
 
 void Expiry::name_others(const kv::Store& store, kv::LogTime log_time, kv::Expire& expire) {
@@ -50,6 +50,10 @@ void Expiry::name_others(const kv::Store& store, kv::LogTime log_time, kv::Expir
   };
   name(store.locks().sessions_by_deadline(),
        [&](const kv::SessionId& session) { expire.sessions.push_back(session); });
+  for (const kv::LockName& lock : store.locks().to_pass_on()) {
+    if (room_in(expire) == 0) return;
+    expire.locks.push_back({lock, 0});
+  }
   name(store.locks().by_deadline(), [&](const kv::LockName& lock) {
     expire.locks.push_back({lock, store.locks().holder(lock)->token});
   });

@@ -38,10 +38,12 @@ LeasesFound look_up(const kv::Store& store, const ReadLeases& asked) {
 }
 
 LockFound look_up(const kv::Store& store, const ReadLock& asked) {
-  const kv::LockHolder* holder = store.locks().holder(asked.lock);
-  if (holder == nullptr) return {};
-  LockFound found{state_of(store, asked.lock, *holder), {}};
-  for (const std::uint64_t place : store.locks().queue(asked.lock)) {
+  LockFound found;
+  if (const kv::LockHolder* holder = store.locks().holder(asked.lock))
+    found.held = state_of(store, asked.lock, *holder);
+  const auto& queue = store.locks().queue(asked.lock);
+  found.waiters = queue.size();
+  for (const std::uint64_t place : queue) {
     if (found.queue.size() == LockFound::kMaxQueue) break;
     found.queue.push_back(place);
   }

@@ -60,8 +60,9 @@ struct HeldLock {
 struct LockFound {
   // The most places that `queue` has.
   static constexpr std::size_t kMaxQueue = 1000;
-  std::optional<HeldLock> held;      // nothing: no one holds it, and no one waits
-  std::vector<std::uint64_t> queue;  // the first places, the next to be granted first
+  std::optional<HeldLock> held;      // nothing: no one holds it
+  std::size_t waiters = 0;           // places in the queue
+  std::vector<std::uint64_t> queue;  // the first of them, the next to be granted first
 };
 struct LocksFound {
   // A list ends before it holds more bytes of names and values, except that it has at least one

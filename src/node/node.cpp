@@ -8,13 +8,17 @@
 #include <type_traits>
 
 #include "kv/command.hpp"
-#include "node/peer_rules.hpp"
 #include "raft/entry.hpp"
 
 namespace vesper::node {
 namespace {
 
-constexpr Duration kHouseRetry = milliseconds(100);        // if nothing could be proposed
+// Held requests may take up a quarter of what is admitted: they may wait for minutes.
+constexpr std::size_t kHeldShare = 4;
+constexpr Duration kHouseRetry = milliseconds(100);  // if nothing could be proposed
+// In election timeouts. The leader sends the entry that removes this server for longer than this,
+// and with it a client that has asked for the removal gets its answer.
+constexpr std::int64_t kFarewellPatience = 4;
 constexpr Duration kShutdownPatience = milliseconds(400);  // for writes that may be in some log
 
 // Usually there is nothing to append.
@@ -38,13 +42,16 @@ Node::Node(raft::Config config, raft::BootId boot, NodeLimits limits, RecoveredN
       now_(now),
       snapshotter_(files_),
       queues_(limits_.inflight_requests, limits_.inflight_bytes),
+      requests_held_(limits_.inflight_requests / kHeldShare, limits_.inflight_bytes / kHeldShare),
       stream_(boot_, limits_.forward_window, raft_.config().heartbeat_interval * 4),
       // K4: boot ids differ, so two processes of this server never use the same read id.
       reads_(boot_.value << 32),
       range_reads_(limits_.range_first_visits, limits_.range_visits_per_turn),
+      member_requests_(raft_.config().heartbeat_interval * 4),
+      cluster_questions_(raft_.config().heartbeat_interval * 4),
       lock_waits_(boot_.value),
       housekeeping_(limits_.history),
-      self_check_(raft_.config().self) {
+      self_check_(raft_.self()) {
   VESPER_ASSERT(limits_.entries_per_turn > 0);
   VESPER_ASSERT(limits_.snapshot_bytes > 0);
   VESPER_ASSERT(limits_.snapshot_entries > 0);
@@ -72,6 +79,7 @@ Result<Instant> Node::turn(Instant now) {
   for (Input& post : draining_)
     if (auto done = handle(post); !done) return std::move(done).error();
   draining_.clear();
+  start_held();
   expire();
   work_on_snapshots();
   run_range_reads();
@@ -84,6 +92,7 @@ Result<Instant> Node::turn(Instant now) {
   resume_polls();
   do {
     ask_for_transfers();
+    ask_for_members();
     send_writes();
     expire_due();  // after the writes: a renewal of the same turn wins
     ask_for_reads();
@@ -104,7 +113,9 @@ Result<Instant> Node::turn(Instant now) {
     resume_polls();
     answer_reads(reads);
   } while (wants_another_round());
+  answer_members();
   run_watches();
+  follow_members();
   wal_.flush(now_);
   return next_deadline();
 }
@@ -123,7 +134,11 @@ Result<void> Node::handle(Input& post) {
   return std::visit(dispatch, post);
 }
 
+// A server that has left disturbs no one. While the leader still tells it so, the leader also takes
+// its last writes: their results reach it with the entries.
 void Node::on(FromPeer&& from) {
+  const bool is_gone = raft_.has_left(from.from) && raft_.progress_of(from.from) == nullptr;
+  if (is_gone && !std::holds_alternative<raft::Message>(from.message)) return;
   std::visit([&](auto& message) { on_message(from, std::move(message)); }, from.message);
 }
 
@@ -138,6 +153,21 @@ void Node::on(const PeerStateHeard& peer) {
 
 void Node::on(const PeerDisconnected& peer) {
   step(raft::PeerGone{peer.id});
+}
+
+void Node::on(const ToldToBeOlder&) {
+  step(raft::OlderCopy{});
+}
+
+void Node::on(const PeerDiskReplaced& peer) {
+  step(raft::DiskReplaced{peer.id, peer.incarnation, peer.level});
+}
+
+// A number that an uncommitted entry gave to this server may have been given again to another one.
+// So only a server that a committed configuration knows believes that it has left.
+void Node::on(const ToldToHaveLeft&) {
+  if (raft_.committed_configuration().find(raft_.config().incarnation) != nullptr)
+    left_at_ = std::min(left_at_, now_ + raft_.config().election_timeout * kFarewellPatience);
 }
 
 Result<void> Node::on(const DiskDone& disk) {
@@ -173,11 +203,14 @@ void Node::on(const Shutdown&) {
   const std::vector<Ticket> waiting = queues_.clear();
   on_reads_ended();
   for (const Ticket& ticket : waiting) refuse_waiting(ticket, Refusal::shutting_down);
+  for (const Ticket& ticket : requests_held_.clear()) answer(ticket, Refusal::shutting_down);
   for (const auto& expired : writes_.give_up_unsent())
     end_write(expired.ticket, Refusal::shutting_down);
-  for (const Ticket& ticket : transfers_.clear()) clients_.reply(ticket, Refusal::shutting_down);
-  for (const Ticket& ticket : range_reads_.clear()) clients_.reply(ticket, Refusal::shutting_down);
-  for (const Ticket& ticket : polls_.clear()) clients_.reply(ticket, Refusal::shutting_down);
+  for (const Ticket& ticket : transfers_.clear()) answer(ticket, Refusal::shutting_down);
+  for (const auto& ended : member_requests_.clear()) answer(ended.ticket, ended.why);
+  for (const Ticket& ticket : cluster_questions_.clear()) answer(ticket, Refusal::shutting_down);
+  for (const Ticket& ticket : range_reads_.clear()) answer(ticket, Refusal::shutting_down);
+  for (const Ticket& ticket : polls_.clear()) answer(ticket, Refusal::shutting_down);
 }
 
 void Node::on_message(const FromPeer& from, raft::Message&& message) {
@@ -250,12 +283,12 @@ void Node::take_log_lines() {
 }
 
 void Node::check_state() {
+  self_check_.set_self(raft_.self());
   if (self_check_.is_due(raft_.current_term(), now_) && raft_.is_leader() && !stopping_)
     if (const auto asked = self_check_.ask(raft_.current_term(), raft_.configuration(),
                                            raft_.log().last_index(), now_)) {
-      for (const raft::Voter& voter : raft_.configuration().voters)
-        if (voter.id != raft_.config().self)
-          transport_.send(voter.id, *asked, raft::Channel::control);
+      for (const raft::Member& voter : raft_.configuration().members)
+        if (voter.id != raft_.self()) transport_.send(voter.id, *asked, raft::Channel::control);
       report_digest();
     }
   if (self_check_.take_split())
@@ -278,14 +311,15 @@ void Node::leave_service() {
   const Divergence& divergence = *self_check_.divergence();
   alarms_.push_back(fmt::format(
       "the state after entry {} has digest {} here, but a majority has {} -> refuse all requests; "
-      "replace this node's data directory",
+      "restart this node with --discard-state",
       divergence.index.value, to_hex(divergence.own), to_hex(divergence.majority)));
   snapshotter_.stop_taking();
   const std::vector<Ticket> waiting = queues_.clear();
   on_reads_ended();
   for (const Ticket& ticket : waiting) refuse_waiting(ticket, Refusal::diverged);
-  for (const Ticket& ticket : range_reads_.clear()) clients_.reply(ticket, Refusal::diverged);
-  for (const Ticket& ticket : polls_.clear()) clients_.reply(ticket, Refusal::diverged);
+  for (const Ticket& ticket : requests_held_.clear()) answer(ticket, Refusal::diverged);
+  for (const Ticket& ticket : range_reads_.clear()) answer(ticket, Refusal::diverged);
+  for (const Ticket& ticket : polls_.clear()) answer(ticket, Refusal::diverged);
   for (const auto& unsent : writes_.give_up_unsent()) end_write(unsent.ticket, Refusal::diverged);
   for (const Ticket& ticket : lock_waits_.clear(now_)) end_write(ticket, Refusal::outcome_unknown);
   transfers_.hand_over(now_);
@@ -334,9 +368,7 @@ Result<void> Node::apply(const raft::Entry& entry) {
       range_waits_.tell(*keyspace.event(event));
   if (state_.index() == self_check_.awaited()) report_digest();
   answer_lock_waits();
-  if (!result->has_value() || entry.origin.server != raft_.config().self ||
-      entry.origin.boot != boot_)
-    return {};
+  if (!result->has_value() || entry.origin.boot != boot_) return {};
   const auto ticket = writes_.applied(entry.origin.sequence);
   if (ticket) {
     counters_.count_result(**result);
@@ -431,13 +463,16 @@ bool Node::wants_another_round() const {
 }
 
 Instant Node::next_deadline() const {
-  if (snapshotter_.is_busy() || !range_reads_.is_idle() || state_.index() < raft_.commit_index())
+  if (snapshotter_.is_busy() || !range_reads_.is_idle() || requests_held_.has_next() ||
+      state_.index() < raft_.commit_index())
     return now_;
   const auto leader = raft_.leader();
   Instant next =
       std::min({output_.deadline, wal_.deadline(), writes_.next_expiry(), queues_.next_expiry(),
-                reads_.deadline(), transfers_.deadline(leader, raft_.config().self),
+                reads_.deadline(), transfers_.deadline(leader, raft_.self()),
+                member_requests_.deadline(leader), cluster_questions_.deadline(),
                 stopping_ ? kNever : lock_waits_.deadline(), house_deadline()});
+  if (now_ < left_at_) next = std::min(next, left_at_);
   if (!polls_.is_idle()) next = std::min(next, polls_.deadline(now_));
   if (!watches_.is_idle()) {
     next = std::min(next, watches_.deadline(now_));
@@ -460,10 +495,56 @@ bool Node::drained() const {
          wal_.idle() && files_.idle();
 }
 
-std::optional<PeerRefusal> Node::refuse_peer(raft::ServerId id, raft::Incarnation incarnation,
-                                             Id128 cluster_id) const {
-  return node::refuse_peer({id, incarnation, cluster_id}, state_.configuration(),
-                           raft_.config().initial_voters);
+// ---- peers --------------------------------------------------------------------------------
+
+PeerView Node::view() const {
+  return {.committed = raft_.committed_configuration(),
+          .latest = raft_.configuration(),
+          .initial = raft_.config().initial_voters,
+          .self = raft_.self(),
+          .incarnation = raft_.config().incarnation,
+          .has_log = raft_.log().last_index().value > 0};
+}
+
+Greeting Node::greeting(std::string address) const {
+  Greeting greeting{.number = raft_.self(),
+                    .node = {},
+                    .incarnation = raft_.config().incarnation,
+                    .state = raft_.peer_state(),
+                    .address = std::move(address)};
+  if (const raft::Member* own = raft_.configuration().find(greeting.number))
+    greeting.node = own->node;
+  else if (raft_.config().self != raft::kNoServer)
+    greeting.node = raft::NodeId(raft_.config().self.value);
+  return greeting;
+}
+
+bool Node::is_removed() const {
+  return now_ >= left_at_ || raft_.is_removed();
+}
+
+bool Node::is_member() const {
+  if (is_removed() || raft_.self() == raft::kNoServer) return false;
+  return !raft_.committed_configuration().cluster_id.is_none() ||
+         raft_.log().last_index().value > 0 || !raft_.cluster_seen();
+}
+
+// Tells the transport which servers to talk to, if that has changed. The entry at an index is
+// another one only in another term.
+void Node::follow_members() {
+  const auto is_told = [this](const Contact& contact) {
+    return raft_.progress_of(contact.number) != nullptr;
+  };
+  const Followed now{raft_.configuration().index, raft_.committed_configuration().index,
+                     raft_.current_term(),
+                     std::count_if(contacts_.begin(), contacts_.end(), is_told)};
+  if (followed_ == now) return;
+  followed_ = now;
+  std::vector<raft::ServerId> told;
+  for (const Contact& contact : contacts_)
+    if (is_told(contact)) told.push_back(contact.number);
+  contacts_ = contacts_of(view(), contacts_, told);
+  transport_.follow(contacts_);
 }
 
 }  // namespace vesper::node

@@ -1,7 +1,7 @@
 // The actor that joins Raft, the store and the disk. Callbacks post inputs; turn() drains them once
 // per turn of the loop, steps Raft, and executes the effects in order. Nothing here blocks, locks
 // or reads a clock. Each part of the state is a class of its own, and Node passes values between
-// them. The member functions are in node.cpp, requests.cpp and status.cpp.
+// them. The member functions are in node.cpp, requests.cpp, membership.cpp and status.cpp.
 #pragma once
 
 #include <memory>
@@ -11,13 +11,16 @@
 
 #include "node/applied_state.hpp"
 #include "node/client_queues.hpp"
+#include "node/cluster_questions.hpp"
 #include "node/expiry.hpp"
 #include "node/forward_stream.hpp"
 #include "node/forwarding.hpp"
 #include "node/held_envelopes.hpp"
+#include "node/held_requests.hpp"
 #include "node/housekeeping.hpp"
 #include "node/lock_waits.hpp"
 #include "node/long_polls.hpp"
+#include "node/member_requests.hpp"
 #include "node/ports.hpp"
 #include "node/range_reads.hpp"
 #include "node/read_batcher.hpp"
@@ -96,10 +99,15 @@ class Node {
   const std::optional<Divergence>& divergence() const { return self_check_.divergence(); }
   std::size_t held_envelopes() const { return held_.size(); }  // number that wait for the disk
 
-  // Decides whether this peer, as its handshake identifies it, may speak to Raft. Nothing means
-  // yes; otherwise the result says why not.
-  std::optional<PeerRefusal> refuse_peer(raft::ServerId id, raft::Incarnation incarnation,
-                                         Id128 cluster_id) const;
+  // What this server says about itself in handshakes. `address`: at which its peers can reach it.
+  Greeting greeting(std::string address) const;
+  // What it knows, for judge_dialler() and judge_acceptor(). Valid until the next turn.
+  PeerView view() const;
+  // True once this server has left the cluster for good. It serves nothing any more.
+  bool is_removed() const;
+  // False while this server waits to be added or taken in again, and once it has left. A server
+  // that may found a cluster counts as a member.
+  bool is_member() const;
 
  private:
   // node.cpp: one overload of on() for each input
@@ -108,9 +116,14 @@ class Node {
   void on(const PeerConnected& peer);
   void on(const PeerStateHeard& peer);
   void on(const PeerDisconnected& peer);
+  void on(const PeerDiskReplaced& peer);
+  void on(const ToldToBeOlder& told);
+  void on(const ToldToHaveLeft& told);
   void on(ClientWrite&& write);
   void on(ClientRead&& read);
   void on(ClientTransfer&& transfer);
+  void on(ClientMembers&& members);
+  void on(const ClientCluster& cluster);
   void on(const ClientGone& client);
   Result<void> on(const DiskDone& disk);
   void on(const TimerFired& passed);
@@ -123,6 +136,10 @@ class Node {
   void on_message(const FromPeer& from, const TransferAsked& asked);
   void on_message(const FromPeer& from, const DigestAsked& asked);
   void on_message(const FromPeer& from, const DigestReply& reply);
+  void on_message(const FromPeer& from, const MembersAsked& asked);
+  void on_message(const FromPeer& from, const MembersReply& reply);
+  void on_message(const FromPeer& from, const ClusterAsked& asked);
+  void on_message(const FromPeer& from, ClusterReply&& reply);
 
   // node.cpp: effects of a turn
   void step(raft::Event event) { raft_.step(now_, std::move(event), output_); }
@@ -135,6 +152,7 @@ class Node {
   void take_log_lines();
   Result<void> apply_committed(std::size_t& may_apply);
   Result<void> apply(const raft::Entry& entry);
+  void follow_members();
   void watch_leadership();
   void check_state();
   void run_watches();
@@ -156,6 +174,11 @@ class Node {
     return {state_.index(), raft_.commit_index(), state_.store().revision()};
   }
   bool admit(const Ticket& ticket, std::size_t bytes);
+  void hold(HeldRequests::Request&& request);
+  void start_held();
+  void start(ClientWrite&& write);
+  void start(ClientRead&& read);
+  void answer(const Ticket& ticket, ClientReply reply);
   void end_write(const Ticket& ticket, ClientReply reply);
   void end_applied(const Ticket& ticket, kv::WriteResult&& result);
   void end_unknown(const PendingWrites::Expired& write);
@@ -184,6 +207,12 @@ class Node {
   void expire();
   void expire_queues();
 
+  // membership.cpp: changes of the members, and what is known of them
+  MembersOutcome change_members(raft::MembersRequest request);
+  ClusterView cluster_view() const;
+  void ask_for_members();
+  void answer_members();
+
   const NodeLimits limits_;
   const raft::BootId boot_;
   storage::Wal& wal_;
@@ -203,12 +232,16 @@ class Node {
   Watches watches_{range_waits_, limits_.max_watchers};  // its streams pin the store of state_
   LongPolls polls_{range_waits_};
   ClientQueues queues_;  // its reads have polls
+  HeldRequests requests_held_;
   PendingWrites writes_;
   ForwardStream stream_;
   AcceptedForwards accepted_;
   ReadBatcher reads_;
   RangeReads range_reads_;  // pins the store of state_
   TransferRequests transfers_;
+  MemberRequests member_requests_;
+  MemberAnswers member_answers_;
+  ClusterQuestions cluster_questions_;
   LockWaits lock_waits_;
   Housekeeping housekeeping_;
   Expiry expiry_;
@@ -220,6 +253,16 @@ class Node {
   bool out_of_service_ = false;  // this node's state has diverged
   raft::Term seen_term_;         // of the leader seen last
   bool campaigning_ = false;
+  // What contacts_ was made from.
+  struct Followed {
+    raft::Index latest, committed;
+    raft::Term term;
+    std::ptrdiff_t told = 0;  // contacts that this leader replicates to
+    bool operator==(const Followed&) const = default;
+  };
+  std::optional<Followed> followed_;
+  std::vector<Contact> contacts_;  // as last told to the transport
+  Instant left_at_ = kNever;       // when this server acts on a peer's word that it has left
   std::vector<std::string> notes_, alarms_;
   Counters counters_;
 };

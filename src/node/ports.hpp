@@ -12,6 +12,7 @@
 #include "kv/range_reader.hpp"
 #include "kv/store.hpp"
 #include "node/lock_reads.hpp"
+#include "node/peer_rules.hpp"
 #include "raft/event.hpp"
 #include "storage/fs.hpp"
 
@@ -66,15 +67,78 @@ struct DigestReply {
   Id128 digest;
 };
 
+// Asks the leader of `term` to change the members. A process has one such question open at a time
+// and repeats it until it is answered. `number` increases with each new question, so that the
+// leader carries each one out once.
+struct MembersAsked {
+  raft::Term term;
+  raft::BootId boot;  // of the asking process
+  std::uint64_t number = 0;
+  raft::MembersRequest request;
+};
+// The leader has appended the change at `index` in `term`. A term of 0: the members are already as
+// requested, and the entry at `index` is committed.
+struct MembersAppended {
+  raft::Index index;
+  raft::Term term;
+
+  bool operator==(const MembersAppended&) const = default;
+};
+struct MembersReply {
+  raft::BootId boot;  // boot and number are those of the question
+  std::uint64_t number = 0;
+  std::variant<MembersAppended, raft::MembersRefusal> outcome;
+};
+
+// What a server knows of the members.
+enum class MemberState : std::uint8_t {
+  unknown,      // this server does not lead
+  replicating,  // receives the log as it grows
+  snapshot,     // receives a snapshot
+  probing,      // the leader looks for the last entry that the logs have in common
+  unreachable,
+  promoting,  // a learner that becomes a voter once it has caught up
+};
+struct ClusterView {
+  struct Row {
+    raft::ServerId member;
+    bool is_reachable = false;
+    MemberState state = MemberState::unknown;
+    std::optional<raft::Index> match_index;  // nothing: unknown
+  };
+  raft::Configuration configuration;     // the latest in the log, committed or not
+  bool is_leaders = false;               // the leader's view; otherwise that of the asked server
+  std::optional<raft::ServerId> leader;  // nothing: unknown
+  raft::Index last_index;                // of the log
+  std::vector<Row> rows;                 // one for each member
+};
+
+// Asks the leader of `term` for its view of the members.
+struct ClusterAsked {
+  raft::Term term;
+  raft::BootId boot;
+  std::uint64_t number = 0;
+};
+struct ClusterReply {
+  raft::BootId boot;
+  std::uint64_t number = 0;
+  ClusterView view;
+};
+
 // One message between peers.
 using PeerMessage =
-    std::variant<raft::Message, Forward, ForwardReply, TransferAsked, DigestAsked, DigestReply>;
+    std::variant<raft::Message, Forward, ForwardReply, TransferAsked, DigestAsked, DigestReply,
+                 MembersAsked, MembersReply, ClusterAsked, ClusterReply>;
 
 class Transport {
  public:
   virtual ~Transport() = default;
   // Never blocks. May lose the message.
   virtual void send(raft::ServerId to, const PeerMessage& message, raft::Channel channel) = 0;
+  // From now on this server talks to these servers, and to diallers that it does not know yet.
+  // Called at the end of a turn that changed them, and first in the first turn. Identities may
+  // have changed with the same contacts, so each peer has to be judged again.
+  virtual void follow(const std::vector<Contact>&) {}
 };
 
 // Identifies the request that a reply belongs to. A process never reuses a connection id. The
@@ -92,11 +156,11 @@ enum class Refusal : std::uint8_t {
   shutting_down,    // certainly not applied
   disk_full,        // certainly not applied
   no_other_member,  // transfers only: the cluster has no other voter
-  timeout,          // reads and transfers only
+  timeout,          // reads, transfers and changes of the members only; nothing was applied
   unreached,        // reads only: min_revision is not applied here yet
   too_stale,        // reads only: older than max_staleness, or the age is unknown
   diverged,         // this node's state differs from a majority's; certainly not applied
-  outcome_unknown,  // writes only: in some log, outcome unknown
+  outcome_unknown,  // writes and changes of the members only: in some log, outcome unknown
 };
 
 // The consistency that a read asks for, and the one it got. A lease read falls back to linearizable
@@ -178,7 +242,17 @@ struct TransferResult {
   raft::Term term;
 };
 
-using ClientReply = std::variant<kv::WriteResult, ReadResult, TransferResult, Refusal>;
+// The change that a client asked for is in a committed configuration.
+struct MembersResult {
+  raft::Index index;  // of the latest committed configuration
+  bool is_joint = false;
+  // The members of the change that have not reached their goal yet. Always empty unless the request
+  // waited for them.
+  std::vector<raft::NodeId> pending;
+};
+
+using ClientReply = std::variant<kv::WriteResult, ReadResult, TransferResult, MembersResult,
+                                 raft::MembersRefusal, ClusterView, Refusal>;
 
 class Clients {
  public:
@@ -188,12 +262,6 @@ class Clients {
   // The watch that answers this request (node/watch_stream.hpp) has more to say. Only those who
   // open watches need it.
   virtual void wake(const Ticket&) {}
-};
-
-// Why a peer may not speak to Raft, and what the operator can do about it.
-struct PeerRefusal {
-  std::string detail;
-  std::string hint;
 };
 
 // The inputs of the node's mailbox.
@@ -214,6 +282,16 @@ struct PeerStateHeard {
 struct PeerDisconnected {
   raft::ServerId id;
 };
+// See PeerLostDisk.
+struct PeerDiskReplaced {
+  raft::ServerId id;
+  raft::Incarnation incarnation;              // of the empty disk
+  std::uint32_t level = raft::kFeatureLevel;  // of the build there
+};
+// A peer has seen a later start of this server's data directory (raft::OlderCopy).
+struct ToldToBeOlder {};
+// A peer that has proven the key says that this server has left the cluster (PeerHasLeft).
+struct ToldToHaveLeft {};
 // Of a write that asks for a lock (kv::AcquireLock).
 struct LockWait {
   kv::LockName lock;
@@ -248,6 +326,19 @@ struct ClientTransfer {
   std::optional<raft::ServerId> to;
   Instant deadline;
 };
+// Changes the members. Not ordered with the connection's other requests.
+struct ClientMembers {
+  Ticket ticket;
+  raft::MembersRequest request;
+  Instant deadline;      // for the first step of the change
+  Instant wait_until{};  // for the other steps; then the reply says what is pending
+};
+// Asks what the leader knows of the members, or this server if there is no leader. At the deadline,
+// this server answers from its own view.
+struct ClientCluster {
+  Ticket ticket;
+  Instant deadline;
+};
 struct ClientGone {
   std::uint64_t connection = 0;
 };
@@ -258,8 +349,9 @@ struct TimerFired {};
 struct HandOver {};  // transfer leadership if another server can take it; keep serving
 struct Shutdown {};  // refuse new requests and finish those in flight
 
-using Input =
-    std::variant<FromPeer, PeerConnected, PeerStateHeard, PeerDisconnected, ClientWrite, ClientRead,
-                 ClientTransfer, ClientGone, DiskDone, TimerFired, HandOver, Shutdown>;
+using Input = std::variant<FromPeer, PeerConnected, PeerStateHeard, PeerDisconnected,
+                           PeerDiskReplaced, ToldToHaveLeft, ToldToBeOlder, ClientWrite, ClientRead,
+                           ClientTransfer, ClientMembers, ClientCluster, ClientGone, DiskDone,
+                           TimerFired, HandOver, Shutdown>;
 
 }  // namespace vesper::node

@@ -14,6 +14,9 @@ constexpr std::size_t kProposeBytes = 4u << 20;
 
 constexpr std::uint64_t kNoSequence = 0;  // clients' writes count from 1
 
+// Held requests that begin in one turn.
+constexpr std::size_t kStartedPerTurn = 1024;
+
 // The ticket of a write that this node makes for itself, and how long it is proposed again.
 constexpr Ticket kOwnWrite{};
 constexpr Duration kOwnWriteKept = seconds(10);
@@ -24,27 +27,50 @@ constexpr Duration kOwnWriteKept = seconds(10);
 
 bool Node::admit(const Ticket& ticket, std::size_t bytes) {
   if (stopping_ || out_of_service_) {
-    clients_.reply(ticket, stopping_ ? Refusal::shutting_down : Refusal::diverged);
+    answer(ticket, stopping_ ? Refusal::shutting_down : Refusal::diverged);
     return false;
   }
-  if (queues_.has_room(bytes, writes_)) return true;
-  clients_.reply(ticket, Refusal::overloaded);
+  if (queues_.has_room(bytes, writes_, requests_held_)) return true;
+  answer(ticket, Refusal::overloaded);
   return false;
 }
 
 void Node::on(ClientWrite&& write) {
   if (!admit(write.ticket, write.command.size())) return;
+  if (requests_held_.holds(write.ticket.connection)) hold(std::move(write));
+  else start(std::move(write));
+}
+
+void Node::on(ClientRead&& read) {
+  if (!admit(read.ticket, 0)) return;
+  if (requests_held_.holds(read.ticket.connection)) hold(std::move(read));
+  else start(std::move(read));
+}
+
+void Node::hold(HeldRequests::Request&& request) {
+  const Ticket ticket = std::visit([](const auto& one) { return one.ticket; }, request);
+  if (!requests_held_.add(std::move(request), now_)) answer(ticket, Refusal::overloaded);
+}
+
+// Begins requests that were held. Those beyond a turn's share begin in the next one.
+void Node::start_held() {
+  for (std::size_t i = 0; i < kStartedPerTurn && requests_held_.has_next(); ++i)
+    std::visit([this](auto&& request) { start(std::move(request)); }, *requests_held_.next(now_));
+}
+
+void Node::start(ClientWrite&& write) {
   if (write.lock_wait != nullptr) {
-    if (waiters() >= limits_.max_waiters) return clients_.reply(write.ticket, Refusal::overloaded);
+    if (waiters() >= limits_.max_waiters) return answer(write.ticket, Refusal::overloaded);
+    requests_held_.hold_after(write.ticket);
     lock_waits_.add(write.ticket, write.lock_wait);
   }
   if (queues_.add_write(write) == ClientQueues::Placed::through) carry_out(std::move(write));
 }
 
-void Node::on(ClientRead&& read) {
-  if (!admit(read.ticket, 0)) return;
+void Node::start(ClientRead&& read) {
   if (read.wait == nullptr) return begin(std::move(read));
-  if (waiters() >= limits_.max_waiters) return clients_.reply(read.ticket, Refusal::overloaded);
+  if (waiters() >= limits_.max_waiters) return answer(read.ticket, Refusal::overloaded);
+  requests_held_.hold_after(read.ticket);
   polls_.add(std::move(read), state_.store().keyspace(), now_);
 }
 
@@ -74,16 +100,19 @@ void Node::begin(ClientRead&& read) {
 void Node::on(ClientTransfer&& transfer) {
   if (!admit(transfer.ticket, 0)) return;
   // With a single voter, no other server can ever lead, so a transfer to one would wait forever.
-  const auto& voters = raft_.configuration().voters;
+  const auto& voters = raft_.configuration().members;
   if (voters.size() == 1 && transfer.to != voters.front().id)
-    return clients_.reply(transfer.ticket, Refusal::no_other_member);
+    return answer(transfer.ticket, Refusal::no_other_member);
   const Ticket ticket = transfer.ticket;
   if (!transfers_.add(std::move(transfer), raft_.leader(), now_))
-    clients_.reply(ticket, Refusal::overloaded);
+    answer(ticket, Refusal::overloaded);
 }
 
 void Node::on(const ClientGone& client) {
+  requests_held_.leave(client.connection);
   transfers_.leave(client.connection);
+  member_requests_.leave(client.connection);
+  cluster_questions_.leave(client.connection);
   lock_waits_.leave(client.connection, now_);
   range_reads_.leave(client.connection);
   polls_.leave(client.connection);
@@ -93,11 +122,16 @@ void Node::on(const ClientGone& client) {
 
 // ---- answers ------------------------------------------------------------------------------
 
+void Node::answer(const Ticket& ticket, ClientReply reply) {
+  clients_.reply(ticket, std::move(reply));
+  requests_held_.answered(ticket);
+}
+
 void Node::end_write(const Ticket& ticket, ClientReply reply) {
   lock_waits_.forget(ticket);
   // The client has disconnected; its write still counts.
   if (!queues_.end_write(ticket.connection)) return;
-  clients_.reply(ticket, std::move(reply));
+  answer(ticket, std::move(reply));
   advance(ticket.connection);
 }
 
@@ -114,7 +148,7 @@ void Node::end_applied(const Ticket& ticket, kv::WriteResult&& result) {
 // Refuses a request that waited in its queue.
 void Node::refuse_waiting(const Ticket& ticket, Refusal why) {
   lock_waits_.forget(ticket);
-  clients_.reply(ticket, why);
+  answer(ticket, why);
 }
 
 void Node::end_unknown(const PendingWrites::Expired& write) {
@@ -130,7 +164,7 @@ void Node::carry_out(ClientWrite&& write) {
 
 void Node::carry_out(ClientRead&& read) {
   const Ticket ticket = read.ticket;
-  if (auto reply = evaluate(std::move(read))) clients_.reply(ticket, std::move(*reply));
+  if (auto reply = evaluate(std::move(read))) answer(ticket, std::move(*reply));
 }
 
 void Node::advance(std::uint64_t connection) {
@@ -211,7 +245,7 @@ std::optional<ReadResult> Node::look_up(ClientRead&& read, ReadResult result) {
 }
 
 void Node::run_range_reads() {
-  if (auto done = range_reads_.run(now_)) clients_.reply(done->ticket, std::move(done->reply));
+  if (auto done = range_reads_.run(now_)) answer(done->ticket, std::move(done->reply));
 }
 
 void Node::answer_reads(const std::vector<raft::ReadReady>& answers) {
@@ -237,7 +271,7 @@ void Node::ask_for_transfers() {
   const raft::Term term = raft_.current_term();
   if (state_.term() == term)
     for (const Ticket& ticket : transfers_.finish(*leader))
-      clients_.reply(ticket, TransferResult{*leader, term});
+      answer(ticket, TransferResult{*leader, term});
   const auto question = transfers_.ask(*leader, now_, raft_.config().heartbeat_interval);
   if (!question) return;
   if (raft_.is_leader()) step(raft::TransferLeadership{question->to});
@@ -267,8 +301,7 @@ void Node::propose_writes() {
   if (batch.empty()) return;
   raft::Propose propose;
   for (const Forward::Write& write : batch)
-    propose.proposals.push_back(
-        {raft::Origin{raft_.config().self, boot_, write.sequence}, write.command});
+    propose.proposals.push_back({raft::Origin{raft_.self(), boot_, write.sequence}, write.command});
   counters_.writes_proposed += batch.size();
   step(std::move(propose));
 }
@@ -286,7 +319,7 @@ void Node::keep_house() {
 void Node::propose_own(const std::string& command) {
   raft::Propose propose;
   propose.proposals.push_back(
-      {raft::Origin{raft_.config().self, boot_, kNoSequence}, SharedBytes::copy_of(command)});
+      {raft::Origin{raft_.self(), boot_, kNoSequence}, SharedBytes::copy_of(command)});
   step(std::move(propose));
 }
 
@@ -369,7 +402,7 @@ void Node::expire() {
   polls_.expire(now_);
   if (transfers_.is_idle()) return;
   const Refusal why = raft_.leader() ? Refusal::timeout : Refusal::no_leader;
-  for (const Ticket& ticket : transfers_.expire(now_)) clients_.reply(ticket, why);
+  for (const Ticket& ticket : transfers_.expire(now_)) answer(ticket, why);
 }
 
 void Node::expire_queues() {

@@ -30,9 +30,9 @@ std::optional<DigestAsked> SelfCheck::ask(raft::Term term, const raft::Configura
 }
 
 void SelfCheck::end_round(const raft::Configuration& configuration) {
-  const raft::Quorum quorum(configuration.voters);
+  const raft::Quorum quorum(configuration.members);
   const auto has = [&](Id128 digest) {
-    return [this, digest](const raft::Voter& voter) {
+    return [this, digest](const raft::Member& voter) {
       const auto found = digests_.find(voter.id);
       return found != digests_.end() && found->second == digest;
     };
@@ -45,10 +45,10 @@ void SelfCheck::end_round(const raft::Configuration& configuration) {
     verdict_ = DigestAsked::Verdict{round_, digest};
     judge(*verdict_);
     complete_ = true;
-    for (const raft::Voter& voter : configuration.voters) complete_ &= has(digest)(voter);
+    for (const raft::Member& voter : configuration.members) complete_ &= has(digest)(voter);
     break;
   }
-  const auto reported = [this](const raft::Voter& voter) { return digests_.contains(voter.id); };
+  const auto reported = [this](const raft::Member& voter) { return digests_.contains(voter.id); };
   split_ = !agreed && quorum.holds(reported);
 }
 

@@ -23,6 +23,8 @@ struct Divergence {
 class SelfCheck {
  public:
   explicit SelfCheck(raft::ServerId self) : self_(self) {}
+  // This server's number, which it may learn or lose while it runs.
+  void set_self(raft::ServerId self) { self_ = self; }
 
   // ---- on a leader
 
@@ -53,7 +55,7 @@ class SelfCheck {
   void end_round(const raft::Configuration& configuration);
   void judge(const DigestAsked::Verdict& verdict);
 
-  const raft::ServerId self_;
+  raft::ServerId self_;
 
   raft::Term term_;                              // of this leader's rounds
   raft::Index round_;                            // the index of the last round; 0: none

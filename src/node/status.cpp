@@ -32,6 +32,8 @@ Status Node::status(Instant now) const {
   const kv::Store& store = state_.store();
   Status status;
   status.role = std::visit(RoleName{}, raft_.role());
+  const raft::Member* own = raft_.configuration().find(raft_.self());
+  if (own != nullptr && !own->votes() && !raft_.is_leader()) status.role = "learner";
   status.term = raft_.current_term();
   status.leader = raft_.leader();
   status.last_index = raft_.log().last_index();
@@ -44,7 +46,7 @@ Status Node::status(Instant now) const {
   status.leader_fresh = status.leader.has_value() &&
                         now - raft_.leader_heard().at <= raft_.config().election_timeout * 2;
   status.caught_up = state_.index() >= raft_.leader_heard().commit && state_.index().value > 0;
-  status.regressed = raft_.has_regressed(raft_.config().self);
+  status.regressed = raft_.has_regressed(raft_.self());
   status.divergence = self_check_.divergence();
   status.log_entries = raft_.log().size();
   status.log_bytes = raft_.log().bytes();

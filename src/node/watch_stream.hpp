@@ -1,67 +1,25 @@
-// One watch, as its client sees it: the present state if the client asked for it, then events in
-// the order of the log. The client's connection pulls items when its socket can take more. A stream
-// that has caught up costs nothing until an event that matches is committed; one that is behind is
-// a cursor and no memory. The set of all streams is in watches.hpp.
+// The watches of one client connection, as one sequence of items. Watches may be added and removed
+// while the stream runs. The connection pulls items when its socket can take more. The watches take
+// turns, so that one which is behind does not delay the others. The set of all streams is in
+// watches.hpp.
 #pragma once
 
 #include <cstddef>
 #include <cstdint>
 #include <list>
-#include <memory>
+#include <map>
 #include <optional>
-#include <string_view>
-#include <variant>
-#include <vector>
 
 #include "base/time.hpp"
-#include "kv/operation.hpp"
-#include "kv/range_reader.hpp"
 #include "node/ports.hpp"
-#include "node/range_waits.hpp"
-#include "node/watch_cursor.hpp"
-#include "node/watch_filter.hpp"
+#include "node/watch.hpp"
 
 namespace vesper::node {
 
-struct WatchRequest {
-  // What comes first: the present state, or the events after `since`.
-  enum class Begin : std::uint8_t { with_state, with_events };
-  WatchFilter filter;
-  Begin begin = Begin::with_events;
-  std::optional<WatchId> since;  // nothing: what is committed from now on
-  kv::Prev prev = kv::Prev::omit;
+struct WatchOutput {
+  std::optional<std::uint64_t> watch;  // its number; nothing: the item is of the whole stream
+  WatchItem item;
 };
-
-// What a stream yields.
-struct WatchEvent {
-  kv::VersionRef version;
-  kv::VersionRef replaced;  // null: there was none, or the client does not want it
-  bool more = false;        // another event of the same revision follows
-};
-// A key, lock or election of the present state.
-struct WatchState {
-  kv::VersionRef version;
-};
-struct WatchMark {
-  enum class Kind : std::uint8_t {
-    reset,     // the history that the client needs is gone: the present state follows
-    synced,    // the present state is complete
-    stale,     // this node may be behind: it has heard from no leader, or, as one, from no quorum
-    fresh,     // that is over
-    progress,  // all events up to this revision were sent
-    alive,     // nothing has happened, and the state or an answer of the leader is still to come
-  };
-  Kind kind = Kind::alive;
-  std::uint64_t revision = 0;  // of the state or the store; of `progress`: what was reached
-};
-struct WatchClosed {
-  enum class Why : std::uint8_t {
-    too_slow,  // the events that come next were compacted before the client had taken them
-    diverged,  // this node's state differs from a majority's
-  };
-  Why why = Why::too_slow;
-};
-using WatchItem = std::variant<WatchEvent, WatchState, WatchMark, WatchClosed>;
 
 class WatchStream;
 
@@ -71,10 +29,14 @@ class WatchHost {
   virtual kv::Keyspace& keyspace() = 0;
   // This node may be behind (WatchMark::Kind::stale).
   virtual bool is_stale() const = 0;
+  // Whether another watch with so many ranges is within the node's limits.
+  virtual bool has_room(std::size_t ranges) const = 0;
+  virtual void on_added(const Watch& watch) = 0;
+  virtual void on_removed(Watch& watch) = 0;
   // An event has ended the stream's wait: wakes its connection in this turn.
   virtual void wake(WatchStream& stream) = 0;
-  // The stream needs to know how far the leader's store is.
-  virtual void ask(WatchStream& stream) = 0;
+  // The watch needs to know how far the leader's store is.
+  virtual void ask(Watch& watch) = 0;
   // The stream has yielded an item, at `now`.
   virtual void on_output(WatchStream& stream, const WatchItem& item, Instant now) = 0;
   virtual void on_closed(WatchStream& stream) = 0;
@@ -83,83 +45,74 @@ class WatchHost {
   ~WatchHost() = default;
 };
 
-class WatchStream final : private RangeWaiter {
+class WatchStream final : private WatchOwner {
  public:
   // Made by Watches::open(). Both must outlive the stream.
-  WatchStream(WatchHost& host, RangeWaits& waits, const Ticket& ticket, WatchRequest request,
-              Instant now);
+  WatchStream(WatchHost& host, RangeWaits& waits, const Ticket& ticket, Instant now);
   ~WatchStream();
   WatchStream(const WatchStream&) = delete;
   WatchStream& operator=(const WatchStream&) = delete;
+
+  // Adds a watch, whose items follow. Returns false if the node has as many watches or ranges as
+  // are allowed. Requires that no watch of the stream has this number.
+  [[nodiscard]] bool add(std::uint64_t number, WatchRequest request);
+  // Removes a watch: none of its items follows. Returns false if there is no such watch.
+  bool remove(std::uint64_t number);
+  bool has(std::uint64_t number) const { return watches_.contains(number); }
+  // Asks for a mark of progress. It comes once the stream has yielded what its watches find in one
+  // turn, and no watch has yielded a part of a revision only.
+  void ask_progress() { progress_asked_ = true; }
+  // The revision up to which all watches have yielded what passes: of a stream without watches,
+  // that of the store. Nothing: a watch has yielded a part of a revision, or no event yet.
+  std::optional<std::uint64_t> reached() const;
 
   enum class Next : std::uint8_t {
     item,      // there is one more item; ask again
     later,     // the budget is used up; ask again in the next turn
     waiting,   // for an event: Clients::wake() comes when there is something
-    finished,  // after WatchClosed
+    finished,  // all watches have ended, after WatchClosed
   };
   // Call between the turns of the node. Looks at most at `budget` events or keys, and lowers it.
-  Next next(Instant now, std::size_t& budget, WatchItem& item);
+  Next next(Instant now, std::size_t& budget, WatchOutput& output);
 
   const Ticket& ticket() const { return ticket_; }
-  const WatchFilter& filter() const { return request_.filter; }
 
  private:
   friend class Watches;
-  enum class Phase : std::uint8_t { opening, asking, state, events, closed };
-  // Of reads of the present state.
-  static constexpr std::size_t kStateVisits = 512, kStateBytes = 16u << 10;
-  // How long the present state is kept for a slow client, if compaction passes it meanwhile.
-  static constexpr Duration kMaxPin = seconds(60);
+  // What a watch may look at before the next one comes.
+  static constexpr std::size_t kShare = 256;
 
-  void on_change(const kv::Version& event) override;
+  kv::Keyspace& keyspace() override { return host_.keyspace(); }
+  void on_ready(Watch& watch) override;
+  void ask(Watch& watch) override { host_.ask(watch); }
   // For Watches:
-  void on_leader_revision();
   void on_install(std::uint64_t replaced_revision);
   void on_quiet(Instant now);
-  void on_diverged() { closes_ = WatchClosed::Why::diverged; }
+  void on_diverged() { diverged_ = true; }
 
-  std::optional<WatchItem> open(Instant now);
-  std::optional<WatchItem> open_after(WatchId since, Instant now);
-  WatchItem begin_reset(Instant now);
-  void begin_state(Instant now);
-  Next next_of_state(Instant now, std::size_t& budget, WatchItem& item);
-  Next next_event(Instant now, std::size_t& budget, WatchItem& item);
-  Next close(WatchClosed::Why why, WatchItem& item);
-  void release_old_pin(Instant now);
-  void arm();
+  Next choose(Instant now, std::size_t& budget, WatchOutput& output);
+  Next next_of_watches(Instant now, std::size_t& budget, WatchOutput& output);
+  std::optional<WatchMark> progress() const;
+  void erase(Watch& watch);
+  void set_idle(Watch& watch);
+  void set_ready(Watch& watch);
 
   WatchHost& host_;
   RangeWaits& waits_;
   const Ticket ticket_;
-  const WatchRequest request_;
-  Phase phase_ = Phase::opening;
-
-  WatchCursor cursor_;
-  bool armed_ = false;      // everything up to the store's revision was looked at
-  bool may_reset_ = false;  // the store was replaced: what is compacted is not the client's fault
+  std::map<std::uint64_t, Watch> watches_;  // by number
+  // Each watch is in one of the two: it may have something to yield, the next to be asked first; or
+  // it waits.
+  std::list<Watch*> ready_, idle_;
   bool said_stale_ = false;
-  bool says_progress_ = false;  // a mark of progress is due
-  bool leader_asked_ = false;   // how far the leader's store is; this node has reached that
-  std::optional<WatchClosed::Why> closes_;
-  std::vector<RangeWaits::Id> entries_;  // one for each range, once it has caught up
-
-  // The read of the present state.
-  struct State {
-    kv::Keyspace::Pin pin;
-    std::uint64_t revision = 0;
-    Instant began;
-    std::size_t range = 0;  // the number of the range being read
-    std::optional<kv::RangeReader> reader;
-    std::vector<kv::VersionRef> found;  // from `at` on, not yet yielded
-    std::size_t at = 0;
-  };
-  std::unique_ptr<State> state_;
+  bool quiet_ = false;           // a mark of progress is due unless there is anything else
+  bool progress_asked_ = false;  // a mark of progress is due in any case
+  bool diverged_ = false;
+  bool ended_ = false;  // the last watch was closed
 
   // For Watches.
   std::uint64_t number_ = 0;
   bool is_woken_ = false;
-  std::uint64_t batch_ = 0;                  // of the question to the leader
   Instant output_at_;                        // when it yielded an item last
   std::list<WatchStream*>::iterator place_;  // in the order of output_at_
 };

@@ -10,33 +10,45 @@ Watches::~Watches() {
   VESPER_ASSERT(streams_.empty());
 }
 
-std::unique_ptr<WatchStream> Watches::open(const Ticket& ticket, WatchRequest request,
-                                           Instant now) {
-  const std::size_t ranges = request.filter.ranges().size();
-  if (streams_.size() >= max_streams_) return nullptr;
-  if (figures_.ranges + ranges > max_streams_ * kMeanRanges && !streams_.empty()) return nullptr;
+std::unique_ptr<WatchStream> Watches::open(const Ticket& ticket, Instant now) {
   WatchHost& host = *this;
-  auto stream = std::make_unique<WatchStream>(host, waits_, ticket, std::move(request), now);
+  auto stream = std::make_unique<WatchStream>(host, waits_, ticket, now);
   stream->place_ = streams_.insert(streams_.end(), stream.get());
   stream->number_ = ++last_number_;
   numbered_.emplace_hint(numbered_.end(), last_number_, stream.get());
   if (diverged_) stream->on_diverged();
-  figures_.ranges += ranges;
   return stream;
 }
 
-Watches::Figures Watches::figures() const {
-  Figures figures = figures_;
-  figures.streams = streams_.size();
-  return figures;
+std::unique_ptr<WatchStream> Watches::open(const Ticket& ticket, WatchRequest request,
+                                           Instant now) {
+  if (!has_room(request.filter.ranges().size())) return nullptr;
+  auto stream = open(ticket, now);
+  const bool added = stream->add(0, std::move(request));
+  VESPER_ASSERT(added);
+  return stream;
+}
+
+bool Watches::has_room(std::size_t ranges) const {
+  if (figures_.watches >= max_watches_) return false;
+  return figures_.watches == 0 || figures_.ranges + ranges <= max_watches_ * kMeanRanges;
+}
+
+void Watches::on_added(const Watch& watch) {
+  ++figures_.watches;
+  figures_.ranges += watch.filter().ranges().size();
+}
+
+void Watches::on_removed(Watch& watch) {
+  --figures_.watches;
+  figures_.ranges -= watch.filter().ranges().size();
+  std::erase(asking_, &watch);
 }
 
 void Watches::on_closed(WatchStream& stream) {
   streams_.erase(stream.place_);
   numbered_.erase(stream.number_);
-  figures_.ranges -= stream.filter().ranges().size();
   if (stream.is_woken_) std::erase(woken_, &stream);
-  std::erase(asking_, &stream);
 }
 
 // ---- what streams tell --------------------------------------------------------------------
@@ -46,9 +58,9 @@ void Watches::wake(WatchStream& stream) {
   woken_.push_back(&stream);
 }
 
-void Watches::ask(WatchStream& stream) {
-  stream.batch_ = 0;
-  asking_.push_back(&stream);
+void Watches::ask(Watch& watch) {
+  watch.batch_ = 0;
+  asking_.push_back(&watch);
   has_question_ = true;
 }
 
@@ -85,8 +97,8 @@ void Watches::set_diverged() {
 void Watches::join(ReadBatcher& reads) {
   if (!std::exchange(has_question_, false) || asking_.empty()) return;
   const std::uint64_t batch = reads.join(kConnection, ReadLevel::linearizable);
-  for (WatchStream* stream : asking_)
-    if (stream->batch_ == 0) stream->batch_ = batch;
+  for (Watch* watch : asking_)
+    if (watch->batch_ == 0) watch->batch_ = batch;
 }
 
 void Watches::on_read_index(std::uint64_t batch, raft::Index index) {
@@ -118,9 +130,9 @@ void Watches::end_turn(raft::Index applied, Clients& clients, Instant now) {
   if (streams_.empty()) return;
   if (answer_ && *answer_ <= applied) {
     answer_.reset();
-    std::erase_if(asking_, [this](WatchStream* stream) {
-      const bool is_answered = stream->batch_ != 0 && stream->batch_ < answered_below_;
-      if (is_answered) stream->on_leader_revision();
+    std::erase_if(asking_, [this](Watch* watch) {
+      const bool is_answered = watch->batch_ != 0 && watch->batch_ < answered_below_;
+      if (is_answered) watch->on_leader_revision();
       return is_answered;
     });
   }

@@ -26,26 +26,28 @@ class Watches final : private WatchHost {
   static constexpr Duration kQuiet = seconds(15);
   // Streams that one turn wakes because they are quiet, or because this node is stale or fresh.
   static constexpr std::size_t kWakesPerTurn = 500;
-  // Ranges that the streams may have on average, if there are as many as allowed.
+  // Ranges that the watches may have on average, if there are as many as allowed.
   static constexpr std::size_t kMeanRanges = 100;
   // Takes the place of a client's connection in ReadBatcher.
   static constexpr std::uint64_t kConnection = UINT64_MAX;
 
   struct Figures {
-    std::size_t streams = 0, ranges = 0;
+    std::size_t watches = 0, ranges = 0;  // now, in all streams
     std::uint64_t events = 0, too_slow = 0, resets = 0;
   };
 
-  Watches(RangeWaits& waits, std::size_t max_streams) : waits_(waits), max_streams_(max_streams) {}
+  Watches(RangeWaits& waits, std::size_t max_watches) : waits_(waits), max_watches_(max_watches) {}
   Watches(const Watches&) = delete;
   Watches& operator=(const Watches&) = delete;
   ~Watches();
 
-  // Null if there are as many streams, or as many ranges, as are allowed. The stream must not
-  // outlive this object.
+  // A stream without watches. It must not outlive this object.
+  std::unique_ptr<WatchStream> open(const Ticket& ticket, Instant now);
+  // A stream with one watch, whose number is 0. Null if there are as many watches, or as many
+  // ranges, as are allowed.
   std::unique_ptr<WatchStream> open(const Ticket& ticket, WatchRequest request, Instant now);
   bool is_idle() const { return streams_.empty(); }
-  Figures figures() const;
+  const Figures& figures() const { return figures_; }
 
   // ---- for Node
 
@@ -55,11 +57,11 @@ class Watches final : private WatchHost {
   void set_stale(bool stale);
   // This node's state has diverged: every stream ends, and none is opened any more.
   void set_diverged();
-  // True if a stream waits for a turn of the node to ask the leader.
+  // True if a watch waits for a turn of the node to ask the leader.
   bool has_question() const { return has_question_; }
-  // Joins the open batch of reads if a stream has a question.
+  // Joins the open batch of reads if a watch has a question.
   void join(ReadBatcher& reads);
-  // True while a stream waits for the leader's answer.
+  // True while a watch waits for the leader's answer.
   bool is_asking() const { return !asking_.empty(); }
   // The leader's answer to all batches below `batch`.
   void on_read_index(std::uint64_t batch, raft::Index index);
@@ -71,15 +73,18 @@ class Watches final : private WatchHost {
  private:
   kv::Keyspace& keyspace() override { return *keyspace_; }
   bool is_stale() const override { return stale_; }
+  bool has_room(std::size_t ranges) const override;
+  void on_added(const Watch& watch) override;
+  void on_removed(Watch& watch) override;
   void wake(WatchStream& stream) override;
-  void ask(WatchStream& stream) override;
+  void ask(Watch& watch) override;
   void on_output(WatchStream& stream, const WatchItem& item, Instant now) override;
   void on_closed(WatchStream& stream) override;
   void wake_quiet(Instant now);
   void wake_untold();
 
   RangeWaits& waits_;
-  const std::size_t max_streams_;
+  const std::size_t max_watches_;
   kv::Keyspace* keyspace_ = nullptr;
   bool stale_ = false;
   bool diverged_ = false;
@@ -91,7 +96,7 @@ class Watches final : private WatchHost {
   // The streams from this number on are still to be woken, because something has changed for all.
   std::optional<std::uint64_t> untold_;
   bool has_question_ = false;
-  std::vector<WatchStream*> asking_;
+  std::vector<Watch*> asking_;
   std::optional<raft::Index> answer_;
   std::uint64_t answered_below_ = 0;  // the batches that `answer_` is for
   Figures figures_;

@@ -11,8 +11,9 @@
 #include "base/host_port.hpp"
 #include "base/result.hpp"
 #include "http/message.hpp"
-#include "node/node.hpp"
+#include "node/peer_rules.hpp"
 #include "peer/frames.hpp"
+#include "peer/settings.hpp"
 #include "raft/types.hpp"
 
 namespace vesper::peer {
@@ -20,28 +21,37 @@ namespace vesper::peer {
 inline constexpr std::string_view kPeerProtocol = "vesper-raft/1";
 inline constexpr std::uint32_t kProtocolMin = 1;
 inline constexpr std::uint32_t kProtocolMax = 1;
-inline constexpr std::uint32_t kFeatureLevel = 1;
 // How long either side waits for the handshake of the other before it closes the connection.
 inline constexpr Duration kGreetTimeout = seconds(2);
 
 using raft::Channel;
 std::string_view to_string(Channel channel);
 
+// What the acceptor makes of the dialler.
+enum class Standing : std::uint8_t {
+  welcome = 0,
+  left = 1,  // it was a member of the cluster and is none any more
+};
+
 // One side's part of the handshake. Sent as header fields.
 struct Hello {
   std::uint32_t protocol_min = kProtocolMin;
   std::uint32_t protocol_max = kProtocolMax;
-  std::uint32_t feature_level = kFeatureLevel;
-  raft::PeerState state;
-  raft::ServerId from, to;
-  raft::Incarnation incarnation;
+  node::Greeting self;
+  // The number of the other side, as this side knows it. It decides nothing.
+  raft::ServerId to = raft::kNoServer;
   raft::BootId boot;
+  std::uint64_t boot_number = 1;  // of the starts of this side's data directory
+  SeenBoot boot_seen;             // the latest start of the other side that this side has seen
   std::uint64_t list_hash = 0;
   Channel channel = Channel::control;
+  Standing standing = Standing::welcome;  // of the dialler, in the acceptor's hello
   bool keyed = false;
   Id128 nonce;  // random and used for this connection only
 };
 
+// How a log line calls the sender of a hello.
+std::string name_of(const Hello& hello);
 void append_hello(std::string& out, const Hello& hello);
 // Appends the server's own state. A refusal carries it in addition to its reason.
 void append_state(std::string& out, const raft::PeerState& state);
@@ -54,10 +64,10 @@ Result<Hello> read_hello(const http::Fields& fields);
 // A hash over the addresses of the list, in order.
 std::uint64_t hash_of(const std::vector<HostPort>& list);
 
-// Returns why `theirs` must be refused, or nothing if it may speak to this server. This does not
-// verify the key; the proof does. `ours` is the hello that this server sends to that peer.
-std::optional<node::PeerRefusal> refuse_hello(const Hello& ours, const Hello& theirs,
-                                              const node::Node& node);
+// Returns why `theirs` must be refused, whichever server it comes from. node/peer_rules.hpp judges
+// the server. This does not verify the key; the proof does. `ours` is the hello that this server
+// sends to that peer.
+std::optional<node::PeerRefusal> refuse_hello(const Hello& ours, const Hello& theirs);
 
 // What both sides derive from the two hellos. With a key, this is the acceptor's proof, sent with
 // its hello, and the secret that tags the frames; the first frame is the dialler's proof. Without a

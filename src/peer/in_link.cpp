@@ -13,8 +13,8 @@ InLink::InLink(const LinkContext& context, std::unique_ptr<io::Stream> stream, H
       stream_(std::move(stream)),
       timer_(context.loop, io::Delegate<void>::to<&InLink::on_timer>(this)),
       refused_(false),
-      ours_(ours),
-      theirs_(theirs),
+      ours_(std::move(ours)),
+      theirs_(std::move(theirs)),
       reader_(std::make_unique<FrameReader>(secret)) {
   detect_dead_machine(*stream_, context.election_timeout);
   listen_to_stream();
@@ -81,8 +81,7 @@ void InLink::on_timer() {
 void InLink::end(std::string why) {
   if (gone_) return;
   if (!why.empty())
-    log::warn("{} link from server {}: {} -> closed", to_string(theirs_.channel),
-              theirs_.from.value, why);
+    log::warn("{} link from {}: {} -> closed", to_string(theirs_.channel), name_of(theirs_), why);
   gone_ = true;
   stream_->close();
   timer_.stop();

@@ -17,7 +17,8 @@ namespace vesper::peer {
 
 class InLink {
  public:
-  // For a peer that passed refuse_hello(). The 101 answer must already be in the stream's output.
+  // For a peer that is accepted as member `ours.to`, or must learn that it has left. The 101 answer
+  // must already be in the stream's output.
   InLink(const LinkContext& context, std::unique_ptr<io::Stream> stream, Hello ours, Hello theirs,
          const FrameSecret& secret);
   // For a refused peer. The answer must already be written.
@@ -32,8 +33,11 @@ class InLink {
   void resume() { stream_->read_start(); }
 
   bool proven() const { return proven_; }
+  bool refused() const { return refused_; }  // it carries nothing but a refusal
   bool is_bulk() const { return theirs_.channel == Channel::bulk; }
+  const Hello& ours() const { return ours_; }
   const Hello& theirs() const { return theirs_; }
+  raft::ServerId from() const { return ours_.to; }  // as this server knows the peer
   std::uint64_t bytes_in() const { return stream_->bytes_in(); }
   void close();
   // Closes without reporting, because the process is about to exit.

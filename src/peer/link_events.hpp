@@ -22,8 +22,9 @@ class LinkEvents {
  public:
   // This server's hello when it dials `to`.
   virtual Hello hello_to(raft::ServerId to, Channel channel) const = 0;
-  // Why the peer must not speak to this server; nothing if it may.
-  virtual std::optional<node::PeerRefusal> refuse(const Hello& ours, const Hello& theirs) const = 0;
+  // What the server that has answered is: the member that this server has dialled (`ours.to`),
+  // another one, or one that must not speak to this server.
+  virtual node::AcceptorVerdict judge(const Hello& ours, const Hello& theirs) const = 0;
 
   // ---- links that this server dialled
   // The link has output and needs a flush() at the end of the turn. Reported at most once until
@@ -35,6 +36,15 @@ class LinkEvents {
   virtual void dial_refused(raft::ServerId peer) = 0;
   // Reports the boot id of the process that answers at the peer's address.
   virtual void met_boot(raft::ServerId peer, raft::BootId boot) = 0;
+  // The server that has answered has proven the key, but is not the member `expected`. `verdict`
+  // holds neither PeerIs nor PeerRefusal.
+  virtual void met_other(raft::ServerId expected, const Hello& theirs,
+                         const node::AcceptorVerdict& verdict) = 0;
+  // The peer has proven the key, and says that this server has left the cluster.
+  virtual void told_to_have_left(const Hello& theirs) = 0;
+  // The peer, which this server knows under this number, has proven its hello, so what it says
+  // about starts can be believed.
+  virtual void learn_boots(raft::ServerId peer, const Hello& theirs) = 0;
   // The peer sent a state that no proof covers. Nothing: the peer is still recovering its log.
   virtual void said_unproven(raft::ServerId peer, std::optional<raft::PeerState> state) = 0;
   // The peer refused this server with `body`. Returns the reason, for the log.
@@ -58,6 +68,7 @@ struct LinkContext {
   LinkEvents& events;
   const std::string& key;  // empty: no key
   Duration election_timeout;
+  bool loopback_only = false;  // dial no other machine
 };
 
 // A machine that loses power cannot close its connections. Its kernel stops acknowledging data, or,

@@ -7,7 +7,7 @@
 namespace vesper::peer {
 
 bool needs_loopback(const Settings& settings) {
-  return settings.key.empty() && !settings.insecure && settings.list.size() > 1;
+  return settings.key.empty() && !settings.insecure && settings.list.size() != 1;
 }
 
 std::optional<std::string> refuse_open_peers(const Settings& settings,

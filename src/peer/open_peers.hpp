@@ -12,7 +12,8 @@
 
 namespace vesper::peer {
 
-// True if the server has no key, no --insecure-peers, and other servers in its list. Every address
+// True if the server has no key, no --insecure-peers, and expects peers: its list names
+// other servers, or it joins a cluster. Every address
 // in the list and every address that this server listens on must then be loopback.
 bool needs_loopback(const Settings& settings);
 // Returns why this server must not start, or nothing if no stranger can reach its peer port.

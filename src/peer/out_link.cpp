@@ -32,10 +32,9 @@ constexpr std::size_t kMaxRefusal = 4096;
 
 }  // namespace
 
-OutLink::OutLink(const LinkContext& context, raft::ServerId to, HostPort address, Channel channel)
+OutLink::OutLink(const LinkContext& context, Target target, Channel channel)
     : context_(context),
-      to_(to),
-      address_(std::move(address)),
+      target_(std::move(target)),
       channel_(channel),
       lookup_(context.loop),
       timer_(context.loop, io::Delegate<void>::to<&OutLink::on_timer>(this)) {}
@@ -47,12 +46,16 @@ void OutLink::dial() {
   state_ = State::resolving;
   timer_.start(addresses_.empty() ? kResolveTimeout : kResolveAgainTimeout);
   lookup_.start(
-      address_.host, address_.port,
+      target_.address.host, target_.address.port,
       io::Delegate<void, Result<std::vector<io::Address>>>::to<&OutLink::on_resolved>(this));
 }
 
 void OutLink::on_resolved(Result<std::vector<io::Address>> addresses) {
   if (!addresses) return not_resolved(addresses.error().what);
+  if (context_.loopback_only && !std::all_of(addresses->begin(), addresses->end(),
+                                             [](const auto& a) { return a.is_loopback(); }))
+    return refused(fmt::format("{} is not a loopback address, and this server has no peer key",
+                               url_of(target_.address)));
   addresses_ = std::move(addresses).value();
   next_address_ = 0;
   connect_next();
@@ -87,7 +90,7 @@ void OutLink::on_connected(int code) {
   if (next_address_ < addresses_.size()) return connect_next();
   // A refused connection proves that no process listens there. A connection attempt that times out
   // does not.
-  if (code == ECONNREFUSED) context_.events.dial_refused(to_);
+  if (code == ECONNREFUSED) context_.events.dial_refused(target_.number);
   end(fmt::format("cannot connect: {}", std::strerror(code)));
 }
 
@@ -97,9 +100,9 @@ void OutLink::greet() {
   parser_ = std::make_unique<http::Parser>(http::Parser::Kind::response);
   refusal_.clear();
   refusal_status_ = 0;
-  ours_ = context_.events.hello_to(to_, channel_);
+  ours_ = context_.events.hello_to(target_.number, channel_);
   std::string& out = stream_->text();
-  http::begin_request(out, "GET", "/raft", url_of(address_).substr(std::strlen("http://")));
+  http::begin_request(out, "GET", "/raft", url_of(target_.address).substr(std::strlen("http://")));
   out += "Connection: Upgrade\r\n";
   http::append_field(out, "Upgrade", kPeerProtocol);
   append_hello(out, ours_);
@@ -135,15 +138,16 @@ void OutLink::on_refusal_head() {
   const http::Fields& fields = parser_->response().fields;
   const http::Field* boot = fields.find("Vesper-Boot");
   if (boot == nullptr) return;  // a proxy, for example, and not a Vesper server
-  if (const auto id = parse_hex64(boot->value)) context_.events.met_boot(to_, raft::BootId(*id));
+  if (const auto id = parse_hex64(boot->value))
+    context_.events.met_boot(target_.number, raft::BootId(*id));
   // A server that is starting cannot report its state yet, and may belong to a cluster.
   const auto state = read_state(fields);
-  if (state || refusal_status_ == 503) context_.events.said_unproven(to_, state);
+  if (state || refusal_status_ == 503) context_.events.said_unproven(target_.number, state);
 }
 
 void OutLink::on_refusal() {
   if (refusal_status_ == 503) return end("the peer is starting or shutting down");
-  const std::string detail = context_.events.refused_by(to_, refusal_);
+  const std::string detail = context_.events.refused_by(target_.number, refusal_);
   last_logged_ = fmt::format("refused: {}", detail);  // refused_by() has logged it
   refused(detail);
 }
@@ -152,27 +156,46 @@ void OutLink::on_answer() {
   const auto hello = read_hello(parser_->response().fields);
   if (!hello) return refused(fmt::format("its handshake is malformed: {}", hello.error().what));
   theirs_ = *hello;
-  if (theirs_.from != to_ || theirs_.channel != channel_)
-    return refused(fmt::format("server {} answered, on channel {}", theirs_.from.value,
-                               to_string(theirs_.channel)));
+  if (theirs_.channel != channel_)
+    return refused(fmt::format("it answered on channel {}", to_string(theirs_.channel)));
   const std::string& key = context_.key;
   const Agreement agreement = agree(key, ours_, theirs_);
   const http::Field* proof = parser_->response().fields.find("Vesper-Proof");
   const bool proven = key.empty() || (proof != nullptr &&
                                       crypto::equal_in_constant_time(
                                           proof->value, crypto::hex_of(agreement.acceptor_proof)));
-  if (auto why = context_.events.refuse(ours_, theirs_)) {
+  const node::AcceptorVerdict verdict = context_.events.judge(ours_, theirs_);
+  const bool is_other = std::holds_alternative<node::PeerLostDisk>(verdict) ||
+                        std::holds_alternative<node::PeerIsAnother>(verdict);
+  if (proven && !is_other) context_.events.learn_boots(target_.number, theirs_);
+  if (const auto* refusal = std::get_if<node::PeerRefusal>(&verdict)) {
     // A peer without data trusts this server's state only after the proof. It then founds no second
     // cluster.
     if (!key.empty() && proven) send_proof(agreement);
-    if (state_ == State::greeting) refused(std::move(why->detail));
+    if (state_ == State::greeting) refused(refusal->detail);
     return;
   }
-  if (!proven) return refused(fmt::format("server {} has a different peer key", to_.value));
-  context_.events.met_boot(to_, theirs_.boot);
+  if (!proven) return refused(fmt::format("{} has a different peer key", name_of(theirs_)));
+  context_.events.met_boot(target_.number, theirs_.boot);
+  if (theirs_.standing == Standing::left) {
+    context_.events.told_to_have_left(theirs_);
+    return refused("this server has left the cluster");
+  }
+  if (!std::holds_alternative<node::PeerIs>(verdict)) return answered_by_other(agreement, verdict);
   parser_.reset();
   writer_ = std::make_unique<FrameWriter>(agreement.secret);
   accepted();
+}
+
+// An empty server at the address learns from the proof that its cluster exists.
+void OutLink::answered_by_other(const Agreement& agreement, const node::AcceptorVerdict& verdict) {
+  const bool is_empty = std::holds_alternative<node::PeerLostDisk>(verdict);
+  if (is_empty) send_proof(agreement);
+  context_.events.met_other(target_.number, theirs_, verdict);
+  if (state_ != State::greeting) return;
+  refused(is_empty ? fmt::format("a server without data, incarnation {}, answers at its address",
+                                 to_hex(theirs_.self.incarnation.value))
+                   : fmt::format("{} answers at its address", name_of(theirs_)));
 }
 
 void OutLink::send_proof(const Agreement& agreement) {
@@ -193,7 +216,7 @@ void OutLink::accepted() {
   report_output();
   stream_->flush();
   if (state_ != State::up) return;
-  log::debug("{} link to server {} is up", to_string(channel_), to_.value);
+  log::debug("{} link to {} is up", to_string(channel_), target_.name);
   context_.events.link_up(*this);
 }
 
@@ -280,7 +303,7 @@ void OutLink::end(std::string why) {
   writer_.reset();
   state_ = State::waiting;
   if (why != last_logged_) {
-    log::info("{} link to server {}: {}", to_string(channel_), to_.value, why);
+    log::info("{} link to {}: {}", to_string(channel_), target_.name, why);
     last_logged_ = std::move(why);
   }
   failures_ = stable ? 0 : failures_ + 1;

@@ -22,7 +22,14 @@ namespace vesper::peer {
 
 class OutLink {
  public:
-  OutLink(const LinkContext& context, raft::ServerId to, HostPort address, Channel channel);
+  // The member that is expected at an address.
+  struct Target {
+    raft::ServerId number;
+    std::string name;  // in log lines
+    HostPort address;
+  };
+
+  OutLink(const LinkContext& context, Target target, Channel channel);
   ~OutLink();
   OutLink(const OutLink&) = delete;
   OutLink& operator=(const OutLink&) = delete;
@@ -30,9 +37,12 @@ class OutLink {
   // Dials now, unless the link is up or being dialled.
   void dial();
   bool up() const { return state_ == State::up; }
-  raft::ServerId to() const { return to_; }
+  raft::ServerId to() const { return target_.number; }
   Channel channel() const { return channel_; }
+  const Hello& ours() const { return ours_; }      // requires up()
   const Hello& theirs() const { return theirs_; }  // requires up()
+  // Ends the link, which must be up, and dials again.
+  void redial(std::string why) { end(std::move(why)); }
 
   // Queues a message until flush(). Returns false if the message was dropped because the link is
   // not up or its queue is full.
@@ -58,6 +68,7 @@ class OutLink {
   void report_output();
   void greet();
   void on_answer();
+  void answered_by_other(const Agreement& agreement, const node::AcceptorVerdict& verdict);
   void send_proof(const Agreement& agreement);
   void on_refusal_head();
   void on_refusal();
@@ -70,8 +81,7 @@ class OutLink {
   void drop_stream();
 
   const LinkContext& context_;
-  const raft::ServerId to_;
-  const HostPort address_;
+  const Target target_;
   const Channel channel_;
   State state_ = State::waiting;
   io::Lookup lookup_;

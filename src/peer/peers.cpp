@@ -3,8 +3,10 @@
 #include <fmt/core.h>
 
 #include <algorithm>
+#include <set>
 #include <utility>
 
+#include "base/bytes.hpp"
 #include "base/log.hpp"
 #include "crypto/random.hpp"
 #include "http/serializer.hpp"
@@ -14,6 +16,7 @@ namespace vesper::peer {
 namespace {
 
 constexpr std::size_t kMaxInLinks = 4 * raft::kMaxServers;
+constexpr std::size_t kMaxGuests = raft::kMaxServers;
 constexpr std::size_t kMaxStrangers = 64;  // remembered, so that each is logged only once
 
 }  // namespace
@@ -22,31 +25,20 @@ Peers::Peers(io::Loop& loop, Settings settings, RefusalFormat& format)
     : settings_(std::move(settings)),
       format_(format),
       list_hash_(hash_of(settings_.list)),
-      link_context_{loop, *this, settings_.key, settings_.election_timeout} {
-  for (std::uint32_t id = 0; id < settings_.list.size(); ++id) {
-    if (id == settings_.self.value) continue;
-    const HostPort& address = settings_.list[id];
-    Peer& peer = peers_.emplace_back();
-    peer.id = raft::ServerId(id);
-    peer.control = std::make_unique<OutLink>(link_context_, peer.id, address, Channel::control);
-    peer.bulk = std::make_unique<OutLink>(link_context_, peer.id, address, Channel::bulk);
-  }
-}
+      link_context_{loop, *this, settings_.key, settings_.election_timeout,
+                    settings_.key.empty() && !settings_.insecure} {}
 
 Peers::~Peers() = default;
 
-void Peers::start(node::Node& node, raft::Incarnation incarnation) {
+void Peers::start(node::Node& node, std::uint64_t boot_number, BootMemory& memory) {
   node_ = &node;
-  incarnation_ = incarnation;
-  for (Peer& peer : peers_) {
-    peer.control->dial();
-    peer.bulk->dial();
-  }
+  boot_number_ = boot_number;
+  memory_ = &memory;
 }
 
 void Peers::stop() {
   stopped_ = true;
-  for (Peer& peer : peers_) {
+  for (auto& [id, peer] : peers_) {
     peer.control->close();
     peer.bulk->close();
   }
@@ -54,18 +46,22 @@ void Peers::stop() {
 }
 
 Peers::Peer* Peers::find(raft::ServerId id) {
-  for (Peer& peer : peers_)
-    if (peer.id == id) return &peer;
-  return nullptr;
+  const auto at = peers_.find(id);
+  return at == peers_.end() ? nullptr : &at->second;
+}
+
+std::string Peers::address_of(raft::ServerId id) const {
+  const auto at = peers_.find(id);
+  return at == peers_.end() ? std::string() : url_of(at->second.address);
 }
 
 Hello Peers::hello_to(raft::ServerId to, Channel channel) const {
   Hello hello;
-  if (node_ != nullptr) hello.state = node_->raft().peer_state();
-  hello.from = settings_.self;
+  hello.self = node_->greeting(url_of(settings_.address));
   hello.to = to;
-  hello.incarnation = incarnation_;
   hello.boot = settings_.boot;
+  hello.boot_number = boot_number_;
+  if (memory_ != nullptr) hello.boot_seen = memory_->latest_of(to);
   hello.list_hash = list_hash_;
   hello.channel = channel;
   hello.keyed = !settings_.key.empty();
@@ -73,8 +69,11 @@ Hello Peers::hello_to(raft::ServerId to, Channel channel) const {
   return hello;
 }
 
-std::optional<node::PeerRefusal> Peers::refuse(const Hello& ours, const Hello& theirs) const {
-  return refuse_hello(ours, theirs, *node_);
+node::AcceptorVerdict Peers::judge(const Hello& ours, const Hello& theirs) const {
+  if (auto refusal = refuse_hello(ours, theirs)) return *std::move(refusal);
+  const auto peer = peers_.find(ours.to);
+  return node::judge_acceptor(ours.to, theirs.self, node_->view(),
+                              peer == peers_.end() ? "" : url_of(peer->second.address));
 }
 
 void Peers::send(raft::ServerId to, const node::PeerMessage& message, raft::Channel channel) {
@@ -83,8 +82,122 @@ void Peers::send(raft::ServerId to, const node::PeerMessage& message, raft::Chan
   if (!(channel == Channel::bulk ? peer->bulk : peer->control)->send(message)) ++messages_dropped_;
 }
 
+// ---- which peers there are
+
+// The list is what the operator of this machine can edit: it wins for finding a server.
+HostPort Peers::address_for(std::optional<raft::NodeId> node, const HostPort& given) const {
+  return node && node->value < settings_.list.size() ? settings_.list[node->value] : given;
+}
+
+Peers::Peer& Peers::add(raft::ServerId id, std::string name, HostPort address, Kind kind) {
+  Peer& peer = peers_[id];
+  peer.kind = kind;
+  peer.address = address;
+  const OutLink::Target target{id, std::move(name), std::move(address)};
+  peer.control = std::make_unique<OutLink>(link_context_, target, Channel::control);
+  peer.bulk = std::make_unique<OutLink>(link_context_, target, Channel::bulk);
+  peer.control->dial();
+  peer.bulk->dial();
+  return peer;
+}
+
+void Peers::drop_links(Peer& peer) {
+  for (const OutLink* link : {peer.control.get(), peer.bulk.get()}) {
+    bytes_out_before_ += link->bytes_out();
+    std::erase(marked_, link);
+  }
+  peer.control->close();
+  peer.bulk->close();
+}
+
+// Two members share an address while one disk takes the place of another. Both are dialled, and
+// the incarnation that answers decides which one is there.
+void Peers::follow(const std::vector<node::Contact>& contacts) {
+  if (stopped_) return;
+  std::set<raft::ServerId> wanted;
+  const std::string own = url_of(settings_.address);
+  for (const node::Contact& contact : contacts) {
+    const auto given = parse_url(contact.address);
+    if (!given) {
+      log::warn("the address of server {}, \"{}\", is not http://host:port -> not dialled",
+                contact.node.value, escaped(contact.address));
+      continue;
+    }
+    const HostPort address = address_for(contact.node, *given);
+    if (url_of(address) == own) continue;  // the lost disk that this server replaces
+    wanted.insert(contact.number);
+    if (Peer* known = find(contact.number)) {
+      known->kind = Kind::contact;
+      if (url_of(known->address) == url_of(address)) continue;
+      if (known->announced) node_->post(node::PeerDisconnected{contact.number});
+      drop_links(*known);
+    }
+    add(contact.number, fmt::format("server {}", contact.node.value), address, Kind::contact);
+  }
+  for (auto at = peers_.begin(); at != peers_.end();) {
+    auto& [id, peer] = *at;
+    if (peer.kind == Kind::guest || wanted.contains(id)) {
+      ++at;
+      continue;
+    }
+    if (peer.announced) node_->post(node::PeerDisconnected{id});
+    drop_links(peer);
+    at = peers_.erase(at);
+  }
+  review_links();
+}
+
+// This leader keeps its links with a server that has left for as long as it tells it so.
+node::DiallerVerdict Peers::judge_dialler(const Hello& theirs) {
+  auto verdict = node::judge_dialler(theirs.self, node_->view());
+  if (!std::holds_alternative<node::PeerHasLeft>(verdict)) return verdict;
+  const Peer* known = find(theirs.self.number);
+  if (known == nullptr || known->kind != Kind::contact) return verdict;
+  return node::PeerIs{theirs.self.number};
+}
+
+// A configuration may have made another member of a server, or none.
+void Peers::review_links() {
+  std::vector<InLink*> old;
+  for (const auto& link : in_links_) {
+    if (link->refused()) continue;
+    if (judge_dialler(link->theirs()) != node::DiallerVerdict(node::PeerIs{link->from()}))
+      old.push_back(link.get());
+  }
+  for (InLink* link : old) link->close();
+  for (auto& [id, peer] : peers_)
+    for (OutLink* link : {peer.control.get(), peer.bulk.get()})
+      if (link->up() && !std::holds_alternative<node::PeerIs>(judge(link->ours(), link->theirs())))
+        link->redial("the members have changed");
+}
+
+bool Peers::is_linked_from(raft::ServerId id) const {
+  return std::any_of(in_links_.begin(), in_links_.end(),
+                     [id](const auto& link) { return link->proven() && link->from() == id; });
+}
+
+std::size_t Peers::guests() const {
+  return static_cast<std::size_t>(std::count_if(peers_.begin(), peers_.end(), [](const auto& each) {
+    return each.second.kind == Kind::guest;
+  }));
+}
+
+void Peers::forget_guests() {
+  for (auto at = peers_.begin(); at != peers_.end();) {
+    auto& [id, peer] = *at;
+    if (peer.kind == Kind::contact || is_linked_from(id)) {
+      ++at;
+      continue;
+    }
+    if (peer.announced) node_->post(node::PeerDisconnected{id});
+    drop_links(peer);
+    at = peers_.erase(at);
+  }
+}
+
 void Peers::flush() {
   for (OutLink* link : std::exchange(marked_, {})) link->flush();
+  if (guests() > 0) forget_guests();
   const bool pause = node_ != nullptr && node_->congested();
   if (pause != paused_) {
     paused_ = pause;
@@ -107,32 +220,73 @@ void Peers::bury(std::unique_ptr<io::Stream> stream) {
 // ---- what links report
 
 void Peers::link_up(OutLink& link) {
-  if (link.channel() == Channel::control) announce(*find(link.to()), link.theirs());
+  if (link.channel() == Channel::control) announce(link.to(), *find(link.to()), link.theirs());
 }
 
-void Peers::announce(Peer& peer, const Hello& theirs) {
+void Peers::announce(raft::ServerId id, Peer& peer, const Hello& theirs) {
   peer.announced = true;
-  peer.announced_incarnation = theirs.incarnation;
+  peer.announced_incarnation = theirs.self.incarnation;
   peer.last_refusal.clear();
-  node_->post(node::PeerConnected{peer.id, theirs.incarnation, theirs.state});
+  peer.refuses = false;
+  node_->post(node::PeerConnected{id, theirs.self.incarnation, theirs.self.state});
 }
 
 void Peers::link_ended(OutLink& link) {
-  Peer& peer = *find(link.to());
   // The bulk link has probably failed too, and then reports that itself. The control link is
   // redialled after this call.
-  if (link.channel() == Channel::control) peer.bulk->dial();
+  if (link.channel() == Channel::control) find(link.to())->bulk->dial();
 }
 
 void Peers::dial_refused(raft::ServerId id) {
-  gone(*find(id));
+  gone(id, *find(id));
 }
 
 void Peers::met_boot(raft::ServerId id, raft::BootId boot) {
   Peer* peer = find(id);
   if (peer == nullptr || boot == peer->boot) return;
-  if (peer->boot.value != 0) gone(*peer);
+  if (peer->boot.value != 0) gone(id, *peer);
   peer->boot = boot;
+}
+
+// The state still counts: where a cluster exists, an empty server founds none.
+void Peers::met_other(raft::ServerId expected, const Hello& theirs,
+                      const node::AcceptorVerdict& verdict) {
+  if (const auto* lost = std::get_if<node::PeerLostDisk>(&verdict))
+    node_->post(node::PeerDiskReplaced{lost->number, lost->incarnation, theirs.self.state.level});
+  node_->post(node::PeerStateHeard{heard_as(theirs, expected), theirs.self.state});
+}
+
+void Peers::told_to_have_left(const Hello& theirs) {
+  log::info("{} says that this server has left the cluster", name_of(theirs));
+  node_->post(node::ToldToHaveLeft{});
+}
+
+// A server that knows no cluster counts the others by their places in its list.
+raft::ServerId Peers::heard_as(const Hello& theirs, raft::ServerId otherwise) const {
+  const node::PeerView view = node_->view();
+  if (!view.committed.cluster_id.is_none()) return otherwise;
+  const raft::ServerId place = node::place_in_list(theirs.self, view.initial);
+  return place == raft::kNoServer ? otherwise : place;
+}
+
+// Two starts of one incarnation with equal numbers are two copies of one directory: the one that
+// was seen first counts.
+void Peers::learn_boots(raft::ServerId id, const Hello& theirs) {
+  const SeenBoot& ours = theirs.boot_seen;
+  if (ours.incarnation == node_->raft().config().incarnation &&
+      (ours.number > boot_number_ || (ours.number == boot_number_ && ours.boot != settings_.boot)))
+    memory_->went_back(id, ours);
+  const SeenBoot known = memory_->latest_of(theirs.self.incarnation);
+  const SeenBoot present{theirs.self.incarnation, theirs.boot_number, theirs.boot};
+  const bool older = known.number > present.number ||
+                     (known.number == present.number && known.boot != present.boot);
+  Peer* peer = find(id);
+  if (older && peer != nullptr && std::exchange(peer->older_copy, theirs.boot) != theirs.boot)
+    log::error(
+        "{} has started with an older copy of its data directory: this is start {} of "
+        "incarnation {}, but start {} was seen -> expect it to set the copy aside",
+        name_of(theirs), present.number, to_hex(present.incarnation.value), known.number);
+  memory_->saw(id, present);
 }
 
 // Neither a refusal nor a dialler's hello is authenticated. Such a state may only keep this server
@@ -148,43 +302,56 @@ void Peers::said_unproven(raft::ServerId id, std::optional<raft::PeerState> stat
 std::string Peers::refused_by(raft::ServerId id, const std::string& body) {
   Peer& peer = *find(id);
   Refusal refusal = format_.read_body(body);
+  peer.refuses = refusal.code != kNotAMember;
   if (peer.last_refusal != refusal.detail) {
     peer.last_refusal = refusal.detail;
-    log::error("refused by server {} ({}): {}{}{}", id.value, url_of(settings_.list[id.value]),
-               refusal.detail, refusal.hint.empty() ? "" : "; ", refusal.hint);
+    const std::string line =
+        fmt::format("refused by the server at {}: {}{}{}", url_of(peer.address), refusal.detail,
+                    refusal.hint.empty() ? "" : "; ", refusal.hint);
+    if (peer.refuses) log::error("{}", line);
+    else log::info("{}", line);
   }
   return std::move(refusal.detail);
 }
 
 bool Peers::is_refused() const {
   return std::any_of(peers_.begin(), peers_.end(),
-                     [](const Peer& peer) { return !peer.last_refusal.empty(); });
+                     [](const auto& each) { return each.second.refuses; });
 }
 
-void Peers::gone(Peer& peer) {
+void Peers::gone(raft::ServerId id, Peer& peer) {
   if (!std::exchange(peer.announced, false)) return;
-  log::info("server {} is gone: no process, or another one, answers at its address", peer.id.value);
-  node_->post(node::PeerDisconnected{peer.id});
+  log::info("the server at {} is gone: no process, or another one, answers there",
+            url_of(peer.address));
+  node_->post(node::PeerDisconnected{id});
 }
 
 void Peers::in_proven(InLink& link) {
   const Hello& theirs = link.theirs();
-  Peer& peer = *find(theirs.from);
+  if (link.ours().standing == Standing::left) return link.close();  // it has been told
+  const raft::ServerId from = link.from();
+  Peer* known = find(from);
+  if (known == nullptr) {
+    const HostPort address = address_for(theirs.self.node, *parse_url(theirs.self.address));
+    known = &add(from, name_of(theirs), address, Kind::guest);
+  }
+  Peer& peer = *known;
   peer.last_logged.clear();
   // The peer has redialled, so its earlier links are half open.
   std::vector<InLink*> old;
   for (const auto& other : in_links_)
-    if (other.get() != &link && other->proven() && other->theirs().from == theirs.from &&
+    if (other.get() != &link && other->proven() && other->from() == from &&
         other->theirs().channel == theirs.channel)
       old.push_back(other.get());
   for (InLink* other : old) other->close();
-  met_boot(theirs.from, theirs.boot);
-  node_->post(node::PeerStateHeard{theirs.from, theirs.state});
-  log::debug("{} link from server {} is up", to_string(theirs.channel), theirs.from.value);
+  learn_boots(from, theirs);
+  met_boot(from, theirs.boot);
+  node_->post(node::PeerStateHeard{heard_as(theirs, from), theirs.self.state});
+  log::debug("{} link from {} is up", to_string(theirs.channel), name_of(theirs));
   if (peer.control->up()) {
-    const bool another = peer.announced_incarnation != theirs.incarnation;
-    if (theirs.channel == Channel::control && another && !theirs.state.cluster_id.is_none())
-      announce(peer, theirs);
+    const bool another = peer.announced_incarnation != theirs.self.incarnation;
+    if (theirs.channel == Channel::control && another && !theirs.self.state.cluster_id.is_none())
+      announce(from, peer, theirs);
   } else {
     peer.control->dial();  // the peer is alive, so do not wait for the backoff
   }
@@ -193,10 +360,8 @@ void Peers::in_proven(InLink& link) {
 
 void Peers::in_ended(InLink& link) {
   bytes_in_before_ += link.bytes_in();
-  if (link.proven() && !stopped_) {
-    Peer& peer = *find(link.theirs().from);
-    peer.control->dial();
-  }
+  if (link.proven() && !stopped_)
+    if (Peer* peer = find(link.from())) peer->control->dial();
   const auto at = std::find_if(in_links_.begin(), in_links_.end(),
                                [&](const auto& other) { return other.get() == &link; });
   if (at == in_links_.end()) return;
@@ -205,7 +370,7 @@ void Peers::in_ended(InLink& link) {
 }
 
 void Peers::received(const InLink& link, node::PeerMessage message) {
-  node_->post(node::FromPeer{link.theirs().from, link.theirs().incarnation, std::move(message)});
+  node_->post(node::FromPeer{link.from(), link.theirs().self.incarnation, std::move(message)});
 }
 
 // ---- diallers
@@ -235,24 +400,34 @@ std::optional<Refusal> Peers::refuse_dialler(const io::Stream& stream,
     return Refusal{400, "malformed",
                    fmt::format("the handshake is malformed: {}", hello.error().what)};
   theirs = *hello;
-  ours = hello_to(theirs.from, theirs.channel);
+  ours = hello_to(raft::kNoServer, theirs.channel);
+  ours.boot_seen = memory_->latest_of(theirs.self.incarnation);
   // With a key, this waits for the proof, so that a stranger cannot keep the cluster from being
   // founded.
-  if (settings_.key.empty()) said_unproven(theirs.from, theirs.state);
-  if (auto why = refuse(ours, theirs))
+  if (settings_.key.empty()) said_unproven(heard_as(theirs, theirs.self.number), theirs.self.state);
+  if (auto why = refuse_hello(ours, theirs))
     return Refusal{403, "peer_refused", std::move(why->detail), std::move(why->hint)};
-  if (find(theirs.from) == nullptr)
-    return Refusal{403, "peer_refused",
-                   fmt::format("server {} is not in the list of this server", theirs.from.value),
-                   "give all servers the same list"};
+  auto verdict = judge_dialler(theirs);
+  if (auto* why = std::get_if<node::PeerRefusal>(&verdict))
+    return Refusal{403,
+                   why->why == node::PeerRefusal::Why::no_member ? kNotAMember : "peer_refused",
+                   std::move(why->detail), std::move(why->hint)};
+  if (std::holds_alternative<node::PeerHasLeft>(verdict)) {
+    ours.to = theirs.self.number;
+    ours.standing = Standing::left;
+    return std::nullopt;
+  }
+  ours.to = std::get<node::PeerIs>(verdict).number;
+  if (find(ours.to) == nullptr && guests() >= kMaxGuests)
+    return Refusal{429, "overloaded", "too many servers that this server does not know"};
   for (const auto& link : in_links_)
-    if (link->proven() && link->theirs().from == theirs.from &&
-        link->theirs().incarnation != theirs.incarnation)
+    if (link->proven() && link->from() == ours.to &&
+        link->theirs().self.incarnation != theirs.self.incarnation)
       return Refusal{403, "peer_refused",
-                     fmt::format("another process calls itself server {}: incarnation {} is "
-                                 "connected, and incarnation {} tries to connect",
-                                 theirs.from.value, to_hex(link->theirs().incarnation.value),
-                                 to_hex(theirs.incarnation.value)),
+                     fmt::format("another process calls itself {}: incarnation {} is connected, "
+                                 "and incarnation {} tries to connect",
+                                 name_of(theirs), to_hex(link->theirs().self.incarnation.value),
+                                 to_hex(theirs.self.incarnation.value)),
                      "stop one of the two; the connection of a machine that is down is dropped "
                      "within seconds"};
   return std::nullopt;
@@ -263,8 +438,7 @@ void Peers::accept(std::unique_ptr<io::Stream> stream, const http::RequestHead& 
   Hello ours, theirs;
   if (const auto refusal = refuse_dialler(*stream, head, ours, theirs)) {
     if (refusal->status == 403 || refusal->status == 400)
-      log_refusal(theirs.boot.value != 0 ? std::optional(theirs.from) : std::nullopt,
-                  fmt::format("{} ({})", refusal->detail, stream->peer().to_string()));
+      log_refusal(theirs.self.number, *refusal, *stream);
     return refuse(std::move(stream), *refusal);
   }
   const std::string& key = settings_.key;
@@ -280,7 +454,7 @@ void Peers::accept(std::unique_ptr<io::Stream> stream, const http::RequestHead& 
   in_links_.push_back(
       std::make_unique<InLink>(link_context_, std::move(stream), ours, theirs, agreement.secret));
   InLink& link = *in_links_.back();
-  if (paused_ && theirs.channel == Channel::bulk) link.pause();
+  if (paused_ && ours.channel == Channel::bulk) link.pause();
   link.flush();
   if (!rest.empty()) link.take(rest);
 }
@@ -305,25 +479,27 @@ void Peers::refuse(std::unique_ptr<io::Stream> stream, const Refusal& refusal) {
   in_links_.push_back(std::make_unique<InLink>(link_context_, std::move(stream)));
 }
 
-void Peers::log_refusal(std::optional<raft::ServerId> from, const std::string& detail) {
-  // The source port differs for every dial, so it is left out of the comparison.
-  const std::string reason = detail.substr(0, detail.rfind(':'));
-  if (Peer* peer = from ? find(*from) : nullptr) {
-    if (peer->last_logged == reason) return;
-    peer->last_logged = reason;
+void Peers::log_refusal(raft::ServerId from, const Refusal& refusal, const io::Stream& stream) {
+  if (Peer* peer = find(from)) {
+    if (peer->last_logged == refusal.detail) return;
+    peer->last_logged = refusal.detail;
   } else {
     if (logged_strangers_.size() >= kMaxStrangers ||
-        !logged_strangers_.emplace(reason, true).second)
+        !logged_strangers_.emplace(refusal.detail, true).second)
       return;
   }
-  log::warn("peer refused: {}", detail);
+  const std::string line =
+      fmt::format("peer refused: {} ({})", refusal.detail, stream.peer().to_string());
+  if (refusal.code == kNotAMember) log::info("{}", line);
+  else log::warn("{}", line);
 }
 
 Traffic Peers::traffic() const {
   Traffic traffic;
   traffic.messages_dropped = messages_dropped_;
   traffic.bytes_in = bytes_in_before_;
-  for (const Peer& peer : peers_)
+  traffic.bytes_out = bytes_out_before_;
+  for (const auto& [id, peer] : peers_)
     for (const OutLink* link : {peer.control.get(), peer.bulk.get()}) {
       if (link->up()) ++traffic.links_up;
       traffic.bytes_out += link->bytes_out();

@@ -1,5 +1,5 @@
 // The node's Transport over sockets: owns all links, tells the node which peers are connected, and
-// accepts or refuses diallers.
+// accepts or refuses diallers. The set of peers follows the configuration (node/peer_rules.hpp).
 #pragma once
 
 #include <map>
@@ -36,19 +36,23 @@ class Peers final : public node::Transport, private LinkEvents {
 
   const Settings& settings() const { return settings_; }
 
-  // Call once the log is recovered and the node exists. Dials all peers.
-  void start(node::Node& node, raft::Incarnation incarnation);
+  // Call once the log is recovered and the node exists. It names the peers in its first turn.
+  // `boot_number`: of the starts of this data directory. `memory` must outlive this.
+  void start(node::Node& node, std::uint64_t boot_number, BootMemory& memory);
   // Stops sending and dialling.
   void stop();
 
   void send(raft::ServerId to, const node::PeerMessage& message, raft::Channel channel) override;
+  void follow(const std::vector<node::Contact>& contacts) override;
+  // The URL under which this server reaches the member. Empty if it keeps no links to it.
+  std::string address_of(raft::ServerId id) const;
 
   // Takes over a connection that turned out to come from a peer. `head` asks for the upgrade;
   // `rest` are the bytes after it.
   void accept(std::unique_ptr<io::Stream> stream, const http::RequestHead& head,
               std::string_view rest);
 
-  // True if any peer currently refuses this server.
+  // True if any peer currently refuses this server, and not only because it is no member.
   bool is_refused() const;
 
   // Call at the end of a turn. Writes each link's output, and pauses or resumes reading from peers.
@@ -57,24 +61,34 @@ class Peers final : public node::Transport, private LinkEvents {
   Traffic traffic() const;
 
  private:
+  // `contact`: the node has named it. `guest`: it has dialled this server, which has not heard of
+  // it yet, and is forgotten when its links end.
+  enum class Kind : std::uint8_t { contact, guest };
   struct Peer {
-    raft::ServerId id;
+    Kind kind = Kind::contact;
+    HostPort address;
     std::unique_ptr<OutLink> control, bulk;
-    raft::BootId boot;       // of the peer's process, as last seen
-    bool announced = false;  // PeerConnected was posted, without a PeerDisconnected since
+    raft::BootId boot;        // of the peer's process, as last seen
+    raft::BootId older_copy;  // the process that was last reported to have an older copy
+    bool announced = false;   // PeerConnected was posted, without a PeerDisconnected since
     raft::Incarnation announced_incarnation;
     std::string last_logged;   // the last logged reason why this server refused the peer
     std::string last_refusal;  // why the peer refused this server; empty: it has accepted it since
+    bool refuses = false;      // and an operator has to act
   };
 
   // LinkEvents
   Hello hello_to(raft::ServerId to, Channel channel) const override;
-  std::optional<node::PeerRefusal> refuse(const Hello& ours, const Hello& theirs) const override;
+  node::AcceptorVerdict judge(const Hello& ours, const Hello& theirs) const override;
   void has_output(OutLink& link) override { marked_.push_back(&link); }
   void link_up(OutLink& link) override;
   void link_ended(OutLink& link) override;
   void dial_refused(raft::ServerId id) override;
   void met_boot(raft::ServerId id, raft::BootId boot) override;
+  void met_other(raft::ServerId expected, const Hello& theirs,
+                 const node::AcceptorVerdict& verdict) override;
+  void told_to_have_left(const Hello& theirs) override;
+  void learn_boots(raft::ServerId id, const Hello& theirs) override;
   void said_unproven(raft::ServerId id, std::optional<raft::PeerState> state) override;
   std::string refused_by(raft::ServerId id, const std::string& body) override;
   void in_proven(InLink& link) override;
@@ -83,32 +97,42 @@ class Peers final : public node::Transport, private LinkEvents {
   void bury(std::unique_ptr<io::Stream> stream) override;
 
   Peer* find(raft::ServerId id);
-  void announce(Peer& peer, const Hello& theirs);
-  void gone(Peer& peer);
+  Peer& add(raft::ServerId id, std::string name, HostPort address, Kind kind);
+  void drop_links(Peer& peer);
+  HostPort address_for(std::optional<raft::NodeId> node, const HostPort& given) const;
+  bool is_linked_from(raft::ServerId id) const;
+  std::size_t guests() const;
+  void forget_guests();
+  node::DiallerVerdict judge_dialler(const Hello& theirs);
+  void review_links();
+  raft::ServerId heard_as(const Hello& theirs, raft::ServerId otherwise) const;
+  void announce(raft::ServerId id, Peer& peer, const Hello& theirs);
+  void gone(raft::ServerId id, Peer& peer);
   bool drop_unproven();
   std::optional<Refusal> refuse_dialler(const io::Stream& stream, const http::RequestHead& head,
                                         Hello& ours, Hello& theirs);
   void refuse(std::unique_ptr<io::Stream> stream, const Refusal& refusal);
-  // Logs each reason once. `from` is nothing if the dialler did not say which server it is.
-  void log_refusal(std::optional<raft::ServerId> from, const std::string& detail);
+  // Logs each reason once.
+  void log_refusal(raft::ServerId from, const Refusal& refusal, const io::Stream& stream);
 
   const Settings settings_;
   RefusalFormat& format_;
   const std::uint64_t list_hash_;
   const LinkContext link_context_;
   node::Node* node_ = nullptr;  // null until start()
-  raft::Incarnation incarnation_;
+  std::uint64_t boot_number_ = 0;
+  BootMemory* memory_ = nullptr;  // null until start()
   bool stopped_ = false;
   bool paused_ = false;
-  std::vector<Peer> peers_;  // in id order, without this server
+  std::map<raft::ServerId, Peer> peers_;  // by number, without this server
   std::vector<std::unique_ptr<InLink>> in_links_;
   std::vector<OutLink*> marked_;
-  // Bounded; refusals of diallers that are not in the list.
+  // Bounded; refusals of diallers that are no peers.
   std::map<std::string, bool> logged_strangers_;
   // Destroyed once none of their functions is on the stack.
   std::vector<std::unique_ptr<InLink>> ended_;
   std::vector<std::unique_ptr<io::Stream>> buried_;
-  std::uint64_t bytes_in_before_ = 0;
+  std::uint64_t bytes_in_before_ = 0, bytes_out_before_ = 0;  // of links that are gone
   std::uint64_t messages_dropped_ = 0;
 };
 

@@ -14,13 +14,40 @@
 namespace vesper::peer {
 
 struct Settings {
-  raft::ServerId self;
+  HostPort address;  // at which this server's peers can reach it
   raft::BootId boot;
-  std::vector<HostPort> list;  // all servers; a server's id is its index
+  std::vector<HostPort> list;  // the first servers; a server's id is its index. Empty: --join
   Duration election_timeout;
   std::string key;        // shared by all servers; empty: no key
   bool insecure = false;  // without a key, also accept peers on other machines
 };
+
+// A start of a server: the number of starts of its data directory, and the id of its process.
+struct SeenBoot {
+  raft::Incarnation incarnation;  // 0: none was seen
+  std::uint64_t number = 0;
+  raft::BootId boot;
+
+  bool operator==(const SeenBoot&) const = default;
+};
+
+// The latest start that this server has seen of each incarnation, on its disk. An older copy of a
+// data directory is noticed by it (docs/raft.md, "A disk that goes back").
+class BootMemory {
+ public:
+  virtual SeenBoot latest_of(raft::Incarnation incarnation) const = 0;
+  // Of the incarnation that this server had when it was last seen.
+  virtual SeenBoot latest_of(raft::ServerId server) const = 0;
+  virtual void saw(raft::ServerId server, const SeenBoot& seen) = 0;
+  // A peer has seen a later start of this server's own incarnation than the present one.
+  virtual void went_back(raft::ServerId peer, const SeenBoot& seen) = 0;
+
+ protected:
+  ~BootMemory() = default;
+};
+
+// The code of a refusal that needs no operator: the dialler waits until it is a member.
+inline constexpr std::string_view kNotAMember = "not_a_member";
 
 // Why a dialler is refused: the status of the HTTP answer, and the members of its body.
 struct Refusal {
@@ -37,7 +64,8 @@ class RefusalFormat {
   // The header fields that every response of this server carries, serialized.
   virtual const std::string& standard_fields() = 0;
   virtual void append_body(std::string& out, const Refusal& refusal) = 0;
-  // Parses a refusal's body from a peer: its detail and, if present, its hint.
+  // Parses a refusal's body from a peer: its detail and, if present, its hint. `code` is
+  // kNotAMember or empty.
   virtual Refusal read_body(std::string_view body) = 0;
 
  protected:

@@ -16,8 +16,9 @@ namespace vesper::raft {
 void Raft::maybe_fast_start() {
   auto* follower = std::get_if<Follower>(&role_);
   if (follower == nullptr || contact_.ever() || !pace_.is_relaxed()) return;
+  if (!electorate_.self_counts()) return;
   const Quorum quorum = electorate_.quorum();
-  if (!quorum.holds([&](const Voter& voter) {
+  if (!quorum.holds([&](const Member& voter) {
         return electorate_.is_self(voter.id) || peers_.is_connected(voter.id);
       }))
     return;
@@ -33,7 +34,11 @@ void Raft::campaign() {
   const bool waits = log_.empty() && !founding_.is_allowed(now_);
   if (waits)
     for (std::string& note : founding_.news(now_)) output_->notes.push_back(std::move(note));
-  if (!electorate_.self_counts() || waits || disk_health() == DiskHealth::stalled || regressed_) {
+  // Thesis 4.2.2: a server that its latest configuration leaves out is still needed until that
+  // configuration is committed, because only its log may have it.
+  const Member* const before = electorate_.committed().find(config_.incarnation);
+  const bool may_lead = electorate_.self_counts() || (before != nullptr && before->votes());
+  if (!may_lead || waits || disk_health() == DiskHealth::stalled || regressed_) {
     // This server is no voter, or not under this incarnation. Or a cluster may exist already. Or
     // its disk cannot persist the vote, or has lost what this server promised.
     become_follower(std::nullopt);
@@ -43,7 +48,7 @@ void Raft::campaign() {
   const bool again = !std::holds_alternative<Follower>(role_);
   if (again) pace_.slow_down();
   PreCandidate pre;
-  pre.granted.push_back(config_.self);
+  pre.granted.push_back(self());
   pre.round_deadline = now_ + pace_.draw(prng_);
   if (!again)
     output_->notes.push_back(fmt::format("no leader in {} -> ask for pre-votes for {}",
@@ -60,7 +65,7 @@ void Raft::become_candidate(Campaign why) {
   }
   if (put_off_by_promise()) return;  // its own vote is a vote, too
   advance_term(current_term().next(), "own candidacy");
-  hard_state_.voted_for = config_.self;
+  hard_state_.voted_for = self();
   Candidate candidate;
   candidate.own_vote = writes_.term_write();
   candidate.transfer = why == Campaign::hand_over;
@@ -86,8 +91,8 @@ void Raft::ask_votes(VoteRound round) {
   AskAgain& again =
       pre_vote ? std::get<PreCandidate>(role_).again : std::get<Candidate>(role_).again;
   const std::vector<ServerId> only = std::exchange(again, {}).voters;
-  for (const Voter& voter : electorate_.configuration().voters) {
-    if (voter.id == config_.self) continue;
+  for (const Member& voter : electorate_.configuration().members) {
+    if (voter.id == self() || !voter.votes()) continue;
     if (!only.empty() && !std::binary_search(only.begin(), only.end(), voter.id)) continue;
     send(voter.id, request, kTermOnly);
   }
@@ -121,7 +126,7 @@ void Raft::on_vote_reply(ServerId from, Incarnation incarnation, const VoteReply
 
 void Raft::count_votes() {
   if (const auto* pre = std::get_if<PreCandidate>(&role_)) {
-    const auto granted = [&](const Voter& voter) {
+    const auto granted = [&](const Member& voter) {
       return std::binary_search(pre->granted.begin(), pre->granted.end(), voter.id);
     };
     if (electorate_.quorum().holds(granted)) become_candidate(Campaign::own);
@@ -130,7 +135,7 @@ void Raft::count_votes() {
   const auto& candidate = std::get<Candidate>(role_);
   // A candidate's own vote counts once it is durable (E2, E14).
   const bool own_counts = writes_.persisted_hard_state() >= candidate.own_vote;
-  const auto granted = [&](const Voter& voter) {
+  const auto granted = [&](const Member& voter) {
     return electorate_.is_self(voter.id) ? own_counts : candidate.granted.contains(voter.id);
   };
   if (electorate_.quorum().holds(granted)) become_leader();

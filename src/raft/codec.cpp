@@ -7,7 +7,7 @@
 namespace vesper::raft {
 namespace {
 
-constexpr std::size_t kMaxConfiguration = 64u << 10;
+constexpr std::size_t kMaxConfiguration = 128u << 10;  // above kMaxServers of the largest members
 constexpr std::size_t kMaxChunkData = 256u << 10;
 
 enum Kind : std::uint8_t {
@@ -297,7 +297,7 @@ void encode_snapshot(const Snapshot& snapshot, std::string& out) {
   w.u32(snapshot.chunk_bytes);
   w.u64(snapshot.content_bytes);
   w.u64(snapshot.checksum);
-  w.string(encode_bootstrap(snapshot.configuration));
+  w.string(encode_configuration(snapshot.configuration));
 }
 
 Result<Snapshot> decode_snapshot(ByteReader& r) {
@@ -315,9 +315,11 @@ Result<Snapshot> decode_snapshot(ByteReader& r) {
       snapshot.chunk_bytes > kMaxChunk || snapshot.content_bytes == 0 ||
       snapshot.content_bytes > kMaxContent)
     return Error{"snapshot: malformed identity"};
-  auto decoded = decode_bootstrap(configuration);
+  auto decoded = decode_configuration(configuration);
   if (!decoded) return std::move(decoded).error();
   snapshot.configuration = std::move(decoded.value());
+  if (snapshot.configuration.index > snapshot.last_index)
+    return Error{"snapshot: its configuration is newer than its last entry"};
   return snapshot;
 }
 

@@ -15,7 +15,8 @@ struct Config {
   ServerId self;
   Incarnation incarnation;
   // From the list file. Once the log has a Bootstrap entry, that entry counts instead.
-  std::vector<Voter> initial_voters;
+  std::vector<Member> initial_voters;
+  std::uint32_t level = kFeatureLevel;  // what this build announces
   // Seeds the timeouts, and the cluster id if this node bootstraps.
   std::uint64_t seed = 0;
   Duration election_timeout = milliseconds(150);  // drawn from [this, 2 * this] (§5.6, §9.3)

@@ -7,13 +7,12 @@
 namespace vesper::raft {
 namespace {
 
-constexpr std::uint8_t kBootstrapVersion = 1;
-constexpr std::uint8_t kRegistrationVersion = 1;
-constexpr std::size_t kMaxAddress = 512;
+constexpr std::uint8_t kConfigurationVersion = 2;
+constexpr std::uint8_t kRegistrationVersion = 2;
 
 bool known_type(std::uint8_t type) {
   return type >= static_cast<std::uint8_t>(EntryType::noop) &&
-         type <= static_cast<std::uint8_t>(EntryType::command);
+         type <= static_cast<std::uint8_t>(EntryType::membership);
 }
 
 }  // namespace
@@ -95,90 +94,154 @@ Result<Entry> decode_entry(const SharedBytes& bytes) {
         fmt::format("entry {}: log time {} is out of range", entry.index.value, entry.time.value)};
   entry.type = static_cast<EntryType>(type);
   entry.bytes = bytes.slice(0, length);
-  // Raft itself interprets these two types, so their payloads are checked here, for every source.
+  // Raft itself interprets these types, so their payloads are checked here, for every source.
   const std::string_view payload = view.substr(kEntryHeader, length - kEntryOverhead);
-  if (entry.type == EntryType::bootstrap) {
-    if (auto read = decode_bootstrap(payload); !read) return std::move(read).error();
+  if (entry.type == EntryType::bootstrap || entry.type == EntryType::membership) {
+    if (auto read = decode_configuration(payload); !read) return std::move(read).error();
   } else if (entry.type == EntryType::registration) {
     if (auto read = decode_registration(payload); !read) return std::move(read).error();
   }
   return entry;
 }
 
-std::string encode_bootstrap(const Configuration& configuration) {
+std::string encode_configuration(const Configuration& configuration) {
   std::string out;
   ByteWriter w(out);
-  w.u8(kBootstrapVersion);
+  w.u8(kConfigurationVersion);
   w.u64(configuration.cluster_id.high);
   w.u64(configuration.cluster_id.low);
-  w.u32(static_cast<std::uint32_t>(configuration.voters.size()));
-  for (const Voter& voter : configuration.voters) {
-    w.u32(voter.id.value);
-    w.u64(voter.incarnation.value);
-    w.string(voter.address);
+  w.u64(configuration.index.value);
+  w.u32(configuration.level);
+  w.u32(configuration.unused_id().value);
+  w.u32(configuration.unused_node().value);
+  w.u32(static_cast<std::uint32_t>(configuration.members.size()));
+  for (const Member& member : configuration.members) {
+    w.u32(member.id.value);
+    w.u32(member.node.value);
+    w.u64(member.incarnation.value);
+    w.u8(static_cast<std::uint8_t>(member.seat));
+    w.u8(static_cast<std::uint8_t>(member.goal));
+    w.u64(member.plan.value);
+    w.u32(member.level);
+    w.string(member.address);
+    w.string(member.name);
   }
   return out;
 }
 
-Result<Configuration> decode_bootstrap(std::string_view payload) {
+namespace {
+
+Result<Member> read_member(ByteReader& r) {
+  Member member;
+  member.id = ServerId(r.u32());
+  member.node = NodeId(r.u32());
+  member.incarnation = Incarnation(r.u64());
+  const std::uint8_t seat = r.u8();
+  const std::uint8_t goal = r.u8();
+  member.plan = Index(r.u64());
+  member.level = r.u32();
+  member.address = std::string(r.string(kMaxAddress));
+  member.name = std::string(r.string(kMaxName));
+  if (member.id.value > kMaxServerId || member.node.value > kMaxServerId)
+    return Error{fmt::format("configuration: member {} of node {}, expected at most {}",
+                             member.id.value, member.node.value, kMaxServerId)};
+  if (seat > static_cast<std::uint8_t>(Seat::outgoing) ||
+      goal > static_cast<std::uint8_t>(Goal::leave) || member.plan > kMaxIndex ||
+      member.level > kMaxLevel)
+    return Error{
+        fmt::format("configuration: seat {}, goal {}, plan {} or level {} of member {} is unknown",
+                    seat, goal, member.plan.value, member.level, member.id.value)};
+  member.seat = static_cast<Seat>(seat);
+  member.goal = static_cast<Goal>(goal);
+  return member;
+}
+
+}  // namespace
+
+Result<Configuration> decode_configuration(std::string_view payload) {
   ByteReader r(payload);
-  if (const std::uint8_t version = r.u8(); version != kBootstrapVersion)
-    return Error{fmt::format("bootstrap entry: version {} is unknown", version)};
+  if (const std::uint8_t version = r.u8(); version != kConfigurationVersion)
+    return Error{fmt::format("configuration: version {} is unknown", version)};
   Configuration configuration;
   configuration.cluster_id.high = r.u64();
   configuration.cluster_id.low = r.u64();
+  configuration.index = Index(r.u64());
+  configuration.level = r.u32();
+  configuration.next_id = ServerId(r.u32());
+  configuration.next_node = NodeId(r.u32());
   const std::uint32_t count = r.u32();
   if (count == 0 || count > kMaxServers)
-    return Error{fmt::format("bootstrap entry: {} voters, expected 1 to {}", count, kMaxServers)};
+    return Error{fmt::format("configuration: {} members, expected 1 to {}", count, kMaxServers)};
   for (std::uint32_t i = 0; i < count && r.ok(); ++i) {
-    Voter voter;
-    voter.id = ServerId(r.u32());
-    voter.incarnation = Incarnation(r.u64());
-    voter.address = std::string(r.string(kMaxAddress));
-    if (voter.id.value >= kMaxServers)
-      return Error{fmt::format("bootstrap entry: voter {}, expected 0 to {}", voter.id.value,
-                               kMaxServers - 1)};
-    if (i > 0 && voter.id <= configuration.voters.back().id)
-      return Error{"bootstrap entry: voters are not in id order"};
-    configuration.voters.push_back(std::move(voter));
+    auto member = read_member(r);
+    if (!member) return std::move(member).error();
+    if (i > 0 && member->id <= configuration.members.back().id)
+      return Error{"configuration: members are not in the order of their numbers"};
+    configuration.members.push_back(std::move(member.value()));
   }
-  if (!r.ok() || !r.at_end() || configuration.cluster_id.is_none())
-    return Error{"bootstrap entry: malformed payload"};
+  if (!r.ok() || !r.at_end() || configuration.cluster_id.is_none() ||
+      configuration.index > kMaxIndex || configuration.level > kMaxLevel)
+    return Error{"configuration: malformed payload"};
+  if (configuration.voters() == 0) return Error{"configuration: no member votes"};
+  if (configuration.next_id != configuration.unused_id() ||
+      configuration.next_node != configuration.unused_node() ||
+      configuration.next_id.value > kMaxServerId || configuration.next_node.value > kMaxServerId)
+    return Error{"configuration: the next number is out of range"};
   return configuration;
 }
 
-void apply_configuration(const Entry& entry, Configuration& configuration) {
-  if (entry.type == EntryType::bootstrap) {
-    auto founded = decode_bootstrap(entry.payload().view());
-    VESPER_ASSERT(founded.ok());  // decode_entry has checked it
-    configuration = std::move(founded.value());
-  } else if (entry.type == EntryType::registration) {
-    const auto registration = decode_registration(entry.payload().view());
-    VESPER_ASSERT(registration.ok());
-    for (Voter& voter : configuration.voters)
-      if (voter.id == registration->first && voter.incarnation.value == 0)
-        voter.incarnation = registration->second;
+bool changes_configuration(const Entry& entry) {
+  switch (entry.type) {
+    case EntryType::bootstrap:
+    case EntryType::registration:
+    case EntryType::membership: return true;
+    case EntryType::noop:
+    case EntryType::command: return false;
   }
+  return false;
 }
 
-std::string encode_registration(ServerId id, Incarnation incarnation) {
+void apply_configuration(const Entry& entry, Configuration& configuration) {
+  if (!changes_configuration(entry)) return;
+  if (entry.type == EntryType::registration) {
+    const auto registration = decode_registration(entry.payload().view());
+    VESPER_ASSERT(registration.ok());
+    for (Member& member : configuration.members) {
+      if (member.id != registration->id) continue;
+      if (member.incarnation.value == 0) member.incarnation = registration->incarnation;
+      if (member.incarnation == registration->incarnation) member.level = registration->level;
+    }
+    configuration.raise_level();
+  } else {
+    auto read = decode_configuration(entry.payload().view());
+    VESPER_ASSERT(read.ok());  // decode_entry has checked it
+    configuration = std::move(read.value());
+  }
+  configuration.index = entry.index;
+}
+
+std::string encode_registration(const Registration& registration) {
   std::string out;
   ByteWriter w(out);
   w.u8(kRegistrationVersion);
-  w.u32(id.value);
-  w.u64(incarnation.value);
+  w.u32(registration.id.value);
+  w.u64(registration.incarnation.value);
+  w.u32(registration.level);
   return out;
 }
 
-Result<std::pair<ServerId, Incarnation>> decode_registration(std::string_view payload) {
+Result<Registration> decode_registration(std::string_view payload) {
   ByteReader r(payload);
   if (const std::uint8_t version = r.u8(); version != kRegistrationVersion)
     return Error{fmt::format("registration entry: version {} is unknown", version)};
-  const ServerId id(r.u32());
-  const Incarnation incarnation(r.u64());
-  if (!r.ok() || !r.at_end() || incarnation.value == 0)
+  Registration registration;
+  registration.id = ServerId(r.u32());
+  registration.incarnation = Incarnation(r.u64());
+  registration.level = r.u32();
+  if (!r.ok() || !r.at_end() || registration.incarnation.value == 0 ||
+      registration.level > kMaxLevel)
     return Error{"registration entry: malformed payload"};
-  return std::pair{id, incarnation};
+  return registration;
 }
 
 }  // namespace vesper::raft

@@ -33,11 +33,20 @@ Result<Entry> decode_entry(const SharedBytes& bytes);
 std::size_t entry_length(std::string_view bytes);
 
 // Payloads of the entries that raft itself interprets.
-std::string encode_bootstrap(const Configuration& configuration);
-Result<Configuration> decode_bootstrap(std::string_view payload);
-// Applies `entry` to a configuration. Only bootstrap and registration entries change it.
+std::string encode_configuration(const Configuration& configuration);
+Result<Configuration> decode_configuration(std::string_view payload);
+// True if the entry changes the configuration: it takes effect when it is appended (§6).
+bool changes_configuration(const Entry& entry);
+// Applies `entry` to a configuration. No effect unless changes_configuration(entry).
 void apply_configuration(const Entry& entry, Configuration& configuration);
-std::string encode_registration(ServerId id, Incarnation incarnation);
-Result<std::pair<ServerId, Incarnation>> decode_registration(std::string_view payload);
+// A member's disk and the build that it runs. The disk is registered once, the build whenever it
+// changes.
+struct Registration {
+  ServerId id;
+  Incarnation incarnation;
+  std::uint32_t level = 0;
+};
+std::string encode_registration(const Registration& registration);
+Result<Registration> decode_registration(std::string_view payload);
 
 }  // namespace vesper::raft

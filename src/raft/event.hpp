@@ -6,6 +6,7 @@
 #include <variant>
 #include <vector>
 
+#include "raft/membership.hpp"
 #include "raft/message.hpp"
 
 namespace vesper::raft {
@@ -66,9 +67,10 @@ struct CommitsWanted {
 
 // What a server reports about itself in every handshake, even in one that it refuses.
 struct PeerState {
-  Id128 cluster_id;  // of its committed Bootstrap entry; none before that
-  Term term;         // its current term
-  Index last_index;  // of its log; 0: empty
+  Id128 cluster_id;                     // of its committed Bootstrap entry; none before that
+  Term term;                            // its current term
+  Index last_index;                     // of its log; 0: empty
+  std::uint32_t level = kFeatureLevel;  // of its build
 
   bool operator==(const PeerState&) const = default;
 };
@@ -91,6 +93,15 @@ struct PeerSaid {
 // answered by another boot. A connection that hangs does not cause this event.
 struct PeerGone {
   ServerId id;
+};
+
+// A peer has seen a later start of this server's data directory: it is an older copy.
+struct OlderCopy {};
+
+// Changes the members (§6). The answer comes in Output::members, in the same step.
+struct ChangeMembers {
+  std::uint64_t id = 0;  // chosen by the caller
+  MembersRequest request;
 };
 
 // A snapshot is durable under its final name. Either this server took it, or it was received and is
@@ -128,7 +139,8 @@ struct EndOfTurn {
 };
 
 using Event = std::variant<Received, Persisted, Propose, ReadIndex, LeaderLeaseRead, CommitsWanted,
-                           PeerUp, PeerSaid, PeerGone, SnapshotStored, ChunkRead, ChunkStored,
-                           ReceiveFailed, DiskSpace, TransferLeadership, DeadlinePassed, EndOfTurn>;
+                           PeerUp, PeerSaid, PeerGone, DiskReplaced, OlderCopy, ChangeMembers,
+                           SnapshotStored, ChunkRead, ChunkStored, ReceiveFailed, DiskSpace,
+                           TransferLeadership, DeadlinePassed, EndOfTurn>;
 
 }  // namespace vesper::raft

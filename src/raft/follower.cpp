@@ -142,7 +142,7 @@ void Raft::hold_back(ServerId candidate) {
     const Instant before = follower->election_deadline;
     follower->election_deadline = std::max(before, later);
     pace_.held_back(follower->election_deadline - before);
-  } else if (std::holds_alternative<PreCandidate>(role_) && candidate < config_.self) {
+  } else if (std::holds_alternative<PreCandidate>(role_) && candidate < self()) {
     role_ = Follower{std::nullopt, later};
     pace_.held_back(kHoldBack);
   }

@@ -9,15 +9,15 @@
 
 namespace vesper::raft {
 
-Founding::Founding(ServerId self, std::vector<Voter> listed, Duration patience, Instant now)
+Founding::Founding(ServerId self, std::vector<Member> listed, Duration patience, Instant now)
     : patience_(patience), listed_(std::move(listed)) {
-  for (const Voter& server : listed_)
+  for (const Member& server : listed_)
     if (server.id != self) others_[server.id];
   if (majority_is_there()) waits_since_ = now;
 }
 
 bool Founding::majority_is_there() const {
-  return Quorum(listed_).holds([&](const Voter& server) {
+  return Quorum(listed_).holds([&](const Member& server) {
     const auto other = others_.find(server.id);
     // This server itself counts as reachable.
     return other == others_.end() || other->second.reachable;
@@ -30,10 +30,11 @@ void Founding::see(Id128 cluster) {
 }
 
 void Founding::on_said(ServerId id, const std::optional<PeerState>& state, Instant now) {
+  // A server that the list does not name may have joined the cluster later.
+  if (state && !state->cluster_id.is_none()) see(state->cluster_id);
   const auto at = others_.find(id);
   if (at == others_.end()) return;
   if (!state) return wait_again(at->second, now);
-  if (!state->cluster_id.is_none()) see(state->cluster_id);
   term_floor_ = std::max(term_floor_, state->term);
   if (state->last_index.value > 0) return on_sign_of_a_log(id, now);
   at->second.empty = true;
@@ -135,7 +136,7 @@ std::vector<std::string> Founding::news(Instant now) {
   if (left == said_) return news;
   said_ = left;
   std::string names;
-  for (const Voter& server : listed_)
+  for (const Member& server : listed_)
     if (const auto other = others_.find(server.id); other != others_.end() && !other->second.empty)
       names += fmt::format("{}{} ({})", names.empty() ? "" : ", ", name(server.id), server.address);
   news.push_back(

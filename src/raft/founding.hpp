@@ -16,7 +16,7 @@ class Founding {
  public:
   // `listed`: the servers of this server's list, itself included. `patience`: how long a majority
   // waits for the servers that have reported nothing. `now`: the start of this process.
-  Founding(ServerId self, std::vector<Voter> listed, Duration patience, Instant now);
+  Founding(ServerId self, std::vector<Member> listed, Duration patience, Instant now);
 
   // A peer has reported its state. Without `state` the peer is still reading its log.
   void on_said(ServerId id, const std::optional<PeerState>& state, Instant now);
@@ -65,7 +65,7 @@ class Founding {
   void wait_again(Other& other, Instant now);
 
   const Duration patience_;
-  const std::vector<Voter> listed_;
+  const std::vector<Member> listed_;
   std::map<ServerId, Other> others_;
   std::vector<Id128> seen_;  // at most two: enough for one to differ from any `own` cluster
   // This server may have lost its disk after voting in this term or in an earlier one. In those

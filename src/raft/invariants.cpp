@@ -18,7 +18,7 @@ void Raft::check_invariants() const {
   VESPER_ASSERT(snapshot_.last_index <= writes_.durable_index());
   VESPER_ASSERT(log_.term_at(snapshot_.last_index) == snapshot_.last_term);
   if (const auto* candidate = std::get_if<Candidate>(&role_)) {
-    VESPER_ASSERT(hard_state_.voted_for == config_.self);
+    VESPER_ASSERT(hard_state_.voted_for == self());
     VESPER_ASSERT(candidate->own_vote <= writes_.last_write());
   }
   if (promise_.binds(now_)) {
@@ -33,12 +33,12 @@ void Raft::check_invariants() const {
   // The leader's own promise outlasts the lease to which it contributes.
   VESPER_ASSERT(!leader_lease_index(now_) || !electorate_.self_counts() ||
                 leader->own_leader_lease_until <= promise_.until());
-  VESPER_ASSERT(hard_state_.voted_for == config_.self);
+  VESPER_ASSERT(hard_state_.voted_for == self());
   VESPER_ASSERT(log_.last_index() >= leader->term_start);  // L6
   VESPER_ASSERT(leader->term_start <= log_.base_index() ||
                 log_.term_at(leader->term_start) == current_term());
   for (const auto& [id, progress] : leader->progress) {
-    VESPER_ASSERT(id != config_.self);
+    VESPER_ASSERT(id != self());
     VESPER_ASSERT(progress.next_index > progress.match_index);  // L12
     VESPER_ASSERT(progress.received_index >= progress.match_index);
     VESPER_ASSERT(progress.received_index <= log_.last_index());

@@ -26,20 +26,18 @@ void Raft::become_leader() {
   // connection has changed since; otherwise the connected one.
   const std::map<ServerId, Incarnation> voted = std::get<Candidate>(role_).granted;
   std::map<ServerId, Incarnation> known = voted;
-  for (const Voter& voter : electorate_.configuration().voters)
+  for (const Member& voter : electorate_.configuration().members)
     if (const auto incarnation = peers_.connected_as(voter.id))
       known.emplace(voter.id, *incarnation);
-  known[config_.self] = config_.incarnation;
+  known[self()] = config_.incarnation;
 
   Leader leader;
-  for (const Voter& voter : electorate_.configuration().voters) {
-    if (voter.id == config_.self) continue;
-    Progress progress;
-    progress.next_index = log_.last_index().next();
-    progress.heard_at = now_;
-    progress.progress_at = now_;
-    if (const auto it = known.find(voter.id); it != known.end()) progress.incarnation = it->second;
-    leader.progress.emplace(voter.id, std::move(progress));
+  leader.since = now_;
+  for (const Member& member : electorate_.configuration().members) {
+    if (member.id == self()) continue;
+    Progress progress = new_progress();
+    if (const auto it = known.find(member.id); it != known.end()) progress.incarnation = it->second;
+    leader.progress.emplace(member.id, std::move(progress));
   }
   leader.next_heartbeat = now_ + config_.heartbeat_interval;
   leader.term_start = log_.last_index().next();
@@ -58,15 +56,19 @@ void Raft::become_leader() {
   const LogTime stamp = log_time(now_);
   if (log_.empty()) {
     Configuration founded{{prng_.next(), prng_.next() | 1}, config_.initial_voters};
+    founded.index = Index(1);
     // Registers the servers that voted, so that a majority counts from the first entry on. Of the
     // other servers, registers those that recently sent something: a connection to a dead machine
     // may stay open for long.
-    for (Voter& voter : founded.voters)
-      if (voter.id == config_.self || voted.contains(voter.id) ||
-          peers_.answering_as(voter.id, now_))
+    for (Member& voter : founded.members)
+      if (voter.id == self() || voted.contains(voter.id) || peers_.answering_as(voter.id, now_))
         voter.incarnation = known.at(voter.id);
+    for (Member& voter : founded.members)
+      voter.level = voter.id == self() ? config_.level : peers_.level_of(voter.id);
+    founded.level = 0;
+    founded.raise_level();
     append(make_entry(Index(1), current_term(), EntryType::bootstrap, stamp, Origin{},
-                      encode_bootstrap(founded)));
+                      encode_configuration(founded)));
     output_->notes.push_back(
         fmt::format("empty log -> found cluster {}", to_hex(founded.cluster_id)));
   } else {
@@ -86,19 +88,35 @@ void Raft::on_propose(Propose propose) {
   }
 }
 
-// Registers the incarnation of a voter that was unknown at the bootstrap. C2: only after an entry
-// of this term is committed.
-void Raft::register_voters() {
-  const auto& leader = std::get<Leader>(role_);
-  if (commit_index_ < leader.term_start) return;
-  const std::vector<Voter> voters = electorate_.configuration().voters;
-  for (const Voter& voter : voters) {
-    const auto incarnation = peers_.answering_as(voter.id, now_);
-    if (voter.incarnation.value != 0 || !incarnation) continue;
-    output_->notes.push_back(fmt::format("server {} has no registered incarnation -> register {}",
-                                         voter.id.value, to_hex(incarnation->value)));
+// Registers the incarnation of members that were unknown when they joined the configuration, and
+// builds that have changed. C2: only after an entry of this term is committed. C13: a disk is
+// registered once.
+void Raft::register_members() {
+  if (commit_index_ < std::get<Leader>(role_).term_start) return;
+  std::vector<Registration> news;
+  for (const Member& member : configuration().members) {
+    const auto incarnation = member.id == self() ? std::optional(config_.incarnation)
+                                                 : peers_.answering_as(member.id, now_);
+    if (!incarnation) continue;
+    const std::uint32_t level = member.id == self() ? config_.level : peers_.level_of(member.id);
+    const bool is_registered = configuration().find(*incarnation) != nullptr ||
+                               std::any_of(news.begin(), news.end(), [&](const auto& each) {
+                                 return each.incarnation == *incarnation;
+                               });
+    const bool is_new = member.incarnation.value == 0 && !is_registered;
+    if (is_new || (member.incarnation == *incarnation && member.level != level))
+      news.push_back({member.id, *incarnation, level});
+  }
+  for (const Registration& each : news) {
+    const Member& member = *configuration().find(each.id);
+    output_->notes.push_back(
+        member.incarnation.value == 0
+            ? fmt::format("{} has no registered incarnation -> register {}", name(each.id),
+                          to_hex(each.incarnation.value))
+            : fmt::format("{} runs a build of feature level {}, {} before -> register it",
+                          name(each.id), each.level, member.level));
     append(make_entry(log_.last_index().next(), current_term(), EntryType::registration,
-                      log_time(now_), Origin{}, encode_registration(voter.id, *incarnation)));
+                      log_time(now_), Origin{}, encode_registration(each)));
   }
 }
 
@@ -106,7 +124,7 @@ void Raft::register_voters() {
 
 // Sends contiguous entries, within bounds of bytes and messages, per turn and in flight (L15, L16).
 void Raft::replicate_to(ServerId id, Progress& progress) {
-  if (progress.regressed) return;
+  if (progress.regressed || !may_receive(id, progress)) return;
   // A probe in flight may still be accepted, so the entry after the probe decides.
   const Index next = progress.probe_sent ? progress.probe_last.next() : progress.next_index;
   if (next <= log_.base_index() && !progress.transfer) begin_transfer(id, progress);
@@ -170,6 +188,7 @@ void Raft::on_append_reply(ServerId from, Incarnation incarnation, const AppendR
     const bool probed =
         progress->state == Progress::State::probe && m.match_index.next() >= progress->next_index;
     progress->acknowledge(m.match_index, now_);
+    review_catch_up(*progress);
     if (probed ||
         (progress->transfer && progress->match_index >= progress->transfer->snapshot.last_index))
       progress->become_replicate();
@@ -207,7 +226,7 @@ void Raft::advance_commit() {
     progress.waits_for_commit |= progress.wants_commits && progress.owes < kMostOwed;
   clock_.resume(log_time(now_), now_);  // if it had stopped, it resumes now
   commit_to(candidate);
-  register_voters();
+  register_members();
 }
 
 // ---- heartbeats ---------------------------------------------------------------------------
@@ -257,9 +276,10 @@ void Raft::on_heartbeat_reply(ServerId from, Incarnation incarnation, const Hear
   progress.acked_round = std::max(progress.acked_round, m.round);
   progress.owes = m.round >= progress.told_round || progress.owes == 0 ? 0 : progress.owes - 1;
   on_heartbeat_answered(progress, m);
-  if (const Voter* voter = electorate_.configuration().find(from);
+  review_catch_up(progress);  // nothing else comes from a learner that has everything
+  if (const Member* voter = electorate_.configuration().find(from);
       voter != nullptr && voter->incarnation.value == 0)
-    register_voters();
+    register_members();
   if (m.received_index > progress.received_index && m.received_index <= log_.last_index()) {
     progress.received_index = m.received_index;
     progress.news(now_);
@@ -319,11 +339,15 @@ void Raft::leader_deadline() {
   clock_.set(log_time(now_), now_, leader_heard().at + config_.election_timeout * 2);
   leader.next_heartbeat = now_ + config_.heartbeat_interval;
   ask_stalled();
+  for (auto& [id, progress] : leader.progress)
+    if (progress.caught_up && !is_answering(id)) progress.forget_rounds();
   review_hand_over();
   send_heartbeats(Heartbeats::regular);
 }
 
 void Raft::leader_end_of_turn() {
+  review_membership();
+  if (!is_leader()) return;  // C9: it is no voter any more
   auto& leader = std::get<Leader>(role_);
   maybe_start_read_round();
   for (auto& [id, progress] : leader.progress) {

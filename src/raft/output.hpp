@@ -6,6 +6,7 @@
 #include <string>
 #include <vector>
 
+#include "raft/membership.hpp"
 #include "raft/message.hpp"
 
 namespace vesper::raft {
@@ -34,6 +35,14 @@ struct ReadReady {
   std::uint64_t id = 0;
   Index index;
   bool leader_lease = false;  // based on the leader lease, not on a round
+};
+
+// Answers ChangeMembers.
+struct MembersAnswer {
+  std::uint64_t id = 0;
+  // The index of the entry that carries the change, or of the present configuration if the request
+  // changes nothing. The entry may still be lost before it is committed.
+  std::variant<Index, MembersRefusal> outcome;
 };
 
 // Requests a chunk of a stored snapshot. ChunkRead answers.
@@ -68,6 +77,7 @@ struct Output {
   Index committed_first;
   Index committed_last;
   std::vector<ReadReady> reads;
+  std::vector<MembersAnswer> members;
   std::vector<std::string> notes;   // log lines: "fact -> decision"
   std::vector<std::string> alarms;  // like notes, but an operator has to act
   Instant deadline = kNever;        // when DeadlinePassed is due
@@ -81,6 +91,7 @@ struct Output {
     install.reset();
     committed_first = committed_last = Index(0);
     reads.clear();
+    members.clear();
     notes.clear();
     alarms.clear();
   }

@@ -5,7 +5,7 @@
 #include <map>
 #include <optional>
 
-#include "raft/types.hpp"
+#include "raft/event.hpp"
 
 namespace vesper::raft {
 
@@ -15,10 +15,27 @@ class Peers {
   explicit Peers(Duration patience) : patience_(patience) {}
 
   // A connection to the peer is established, and its handshake has passed.
-  void connected(ServerId id, Incarnation incarnation, Instant now) {
-    peers_[id] = Peer{true, incarnation, now};
+  void connected(ServerId id, Incarnation incarnation, std::uint32_t level, Instant now) {
+    peers_[id] = Peer{true, incarnation, level, now};
+    replaced_.erase(id);
   }
-  void gone(ServerId id) { peers_[id].up = false; }
+  void gone(ServerId id) {
+    peers_[id].up = false;
+    replaced_.erase(id);
+  }
+  // At the peer's address answers an empty server with another disk.
+  void replaced(const DiskReplaced& disk) {
+    peers_[disk.id].up = false;
+    replaced_[disk.id] = disk;
+  }
+  // A disk that the configuration names is no longer a new one.
+  void forget_replaced(const Configuration& configuration) {
+    std::erase_if(replaced_, [&](const auto& each) {
+      return configuration.find(each.second.incarnation) != nullptr;
+    });
+  }
+  // The new disks, by the numbers of the members that lost theirs.
+  const std::map<ServerId, DiskReplaced>& replaced() const { return replaced_; }
   // A message from the peer has arrived.
   void heard(ServerId id, Incarnation incarnation, Instant now) {
     const auto at = peers_.find(id);
@@ -44,16 +61,23 @@ class Peers {
     if (at->second.incarnation.value == 0) return std::nullopt;
     return at->second.incarnation;
   }
+  // What the peer's build understands. 0: it was never connected.
+  std::uint32_t level_of(ServerId id) const {
+    const auto at = peers_.find(id);
+    return at == peers_.end() ? 0 : at->second.level;
+  }
 
  private:
   struct Peer {
     bool up = false;
     Incarnation incarnation;
+    std::uint32_t level = 0;
     Instant heard_at;  // when it last sent something under this incarnation
   };
 
   const Duration patience_;
   std::map<ServerId, Peer> peers_;
+  std::map<ServerId, DiskReplaced> replaced_;
 };
 
 }  // namespace vesper::raft

@@ -66,8 +66,19 @@ struct Progress {
   Index told_commit;                 // newest commit index sent to it
   bool wants_commits = false;        // from its newest reply
   bool waits_for_commit = false;     // it is to learn of the newest commit in this turn
-  bool regressed = false;            // it lacks entries up to match_index: it counts for nothing
+  // Rounds of catching up (thesis 4.2.1), for a member that is to become a voter. A round ends when
+  // the follower has everything that the log had when the round began.
+  Index round_target;  // 0: no round has begun
+  Instant round_began;
+  bool caught_up = false;  // a round was shorter than an election timeout
+  // It has left the configuration, and is told so until then.
+  std::optional<Instant> leaves_at;
+  bool regressed = false;  // it lacks entries up to match_index: it counts for nothing
 
+  void forget_rounds() {
+    round_target = Index(0);
+    caught_up = false;
+  }
   void become_probe(Index next) {
     state = State::probe;
     transfer.reset();
@@ -96,6 +107,7 @@ struct Progress {
   }
   void become_snapshot(const Snapshot& snapshot) {
     become_probe(next_index);
+    forget_rounds();
     state = State::snapshot;
     transfer = Transfer{.snapshot = snapshot};
   }

@@ -7,56 +7,74 @@
 #include <array>
 #include <optional>
 #include <span>
+#include <type_traits>
 
 #include "raft/types.hpp"
 
 namespace vesper::raft {
 
-// A view. It must not outlive the voters that it was made from.
+// A view. It must not outlive the members that it was made from.
 class Quorum {
  public:
-  // Requires at most kMaxServers voters in each set. If `outgoing` is empty, the configuration is
-  // not joint.
-  explicit Quorum(std::span<const Voter> voters, std::span<const Voter> outgoing = {})
-      : voters_(voters), outgoing_(outgoing) {
-    VESPER_ASSERT(voters_.size() <= kMaxServers);
-    VESPER_ASSERT(outgoing_.size() <= kMaxServers);
+  // Requires at most kMaxServers members.
+  explicit Quorum(std::span<const Member> members) : members_(members) {
+    VESPER_ASSERT(members_.size() <= kMaxServers);
   }
 
-  // True if `in(voter)` is true for a majority of each set. False for a configuration without
-  // voters.
+  // True if `in(member)` is true for a majority of each set. Asks about voters only. False for a
+  // configuration without voters.
   template <typename In>
   bool holds(In&& in) const {
-    return majority_of(voters_, in) && (outgoing_.empty() || majority_of(outgoing_, in));
+    Count incoming, outgoing;
+    for (const Member& member : members_) {
+      if (!member.votes()) continue;
+      const bool is_in = in(member);
+      if (member.votes_in_new()) incoming.add(is_in);
+      if (member.votes_in_old()) outgoing.add(is_in);
+    }
+    return incoming.is_majority() && outgoing.is_majority();
   }
 
   // The largest value that a quorum has reached: a majority of each set is at or above it.
-  // `value_of(voter)` returns an optional, and a voter without a value does not count. Nothing if
+  // `value_of(member)` returns an optional, and a member without a value does not count. Nothing if
   // no quorum has a value.
   template <typename ValueOf>
   auto reached(ValueOf&& value_of) const {
-    auto value = reached_by(voters_, value_of);
-    if (outgoing_.empty() || !value) return value;
-    const auto other = reached_by(outgoing_, value_of);
+    auto value = reached_by(&Member::votes_in_new, value_of);
+    if (!value || !is_joint()) return value;
+    const auto other = reached_by(&Member::votes_in_old, value_of);
     if (!other) return other;
     return std::min(value, other);
   }
 
   // True if one voter decides alone.
-  bool is_single() const { return voters_.size() == 1 && outgoing_.empty(); }
+  bool is_single() const {
+    return !is_joint() && std::count_if(members_.begin(), members_.end(),
+                                        [](const Member& member) { return member.votes(); }) == 1;
+  }
 
  private:
-  static std::size_t majority(std::span<const Voter> set) { return set.size() / 2 + 1; }
+  struct Count {
+    std::size_t in = 0, all = 0;
+    void add(bool is_in) {
+      ++all;
+      in += is_in ? 1 : 0;
+    }
+    bool is_majority() const { return in >= majority(all); }
+  };
 
-  template <typename In>
-  static bool majority_of(std::span<const Voter> set, In&& in) {
-    return static_cast<std::size_t>(std::count_if(set.begin(), set.end(), in)) >= majority(set);
+  static std::size_t majority(std::size_t size) { return size / 2 + 1; }
+
+  bool is_joint() const {
+    return std::any_of(members_.begin(), members_.end(), [](const Member& member) {
+      return member.votes() && member.seat != Seat::voter;
+    });
   }
 
   template <typename ValueOf>
-  static auto reached_by(std::span<const Voter> set, ValueOf&& value_of)
-      -> decltype(value_of(set.front())) {
-    using Value = typename decltype(value_of(set.front()))::value_type;
+  auto reached_by(bool (Member::*votes)() const, ValueOf&& value_of) const
+      -> std::invoke_result_t<ValueOf&, const Member&> {
+    using Value = typename std::invoke_result_t<ValueOf&, const Member&>::value_type;
     // Not initialized: clearing all of them would cost more than counting a few.
     union Slot {
       Slot() {}
@@ -64,9 +82,13 @@ class Quorum {
     };
     std::array<Slot, kMaxServers> slots;
     auto end = slots.begin();
-    for (const Voter& voter : set)
-      if (const auto value = value_of(voter)) (end++)->value = *value;
-    const auto wanted = static_cast<std::ptrdiff_t>(majority(set));
+    std::size_t all = 0;
+    for (const Member& member : members_) {
+      if (!(member.*votes)()) continue;
+      ++all;
+      if (const auto value = value_of(member)) (end++)->value = *value;
+    }
+    const auto wanted = static_cast<std::ptrdiff_t>(majority(all));
     if (end - slots.begin() < wanted) return std::nullopt;
     const auto at = slots.begin() + (wanted - 1);
     std::nth_element(slots.begin(), at, end,
@@ -74,7 +96,7 @@ class Quorum {
     return at->value;
   }
 
-  std::span<const Voter> voters_, outgoing_;
+  std::span<const Member> members_;
 };
 
 }  // namespace vesper::raft

@@ -48,8 +48,9 @@ Raft::Raft(Config config, RecoveredState durable, Instant now)
   if (!snapshot_.is_none()) plan_compaction();
   recompute_configuration();
   // A server without a durable term has never answered a heartbeat, because a reply waits until its
-  // term is durable. A server that is the quorum alone has no rival. So neither assumes a promise.
-  if (current_term().value > 0 && !electorate_.quorum().is_single()) promise_.assume(now);
+  // term is durable. A server that is the quorum alone has no rival. So neither assumes a
+  // promise.
+  if (current_term().value > 0 && !electorate_.is_alone()) promise_.assume(now);
   role_ = Follower{std::nullopt, now_ + pace_.draw(prng_)};
   maybe_fast_start();  // a cluster of one reaches its majority at once
 }
@@ -69,6 +70,9 @@ void Raft::step(Instant now, Event event, Output& output) {
     void operator()(PeerUp& e) { raft.on_peer_up(e); }
     void operator()(PeerSaid& e) { raft.on_peer_said(e.id, e.state); }
     void operator()(PeerGone& e) { raft.on_peer_gone(e.id); }
+    void operator()(DiskReplaced& e) { raft.on_disk_replaced(e); }
+    void operator()(OlderCopy&) { raft.on_older_copy(); }
+    void operator()(ChangeMembers& e) { raft.on_change_members(e); }
     void operator()(SnapshotStored& e) { raft.on_snapshot_stored(e.snapshot); }
     void operator()(ChunkRead& e) { raft.on_chunk_read(e); }
     void operator()(ChunkStored& e) { raft.on_chunk_stored(e); }
@@ -86,11 +90,13 @@ void Raft::step(Instant now, Event event, Output& output) {
 void Raft::on_received(Received received) {
   const Term term = term_of(received.message);
   const ServerId from = received.from;
-  if (from == config_.self || term > kMaxTerm) {
+  if (from == self() || term > kMaxTerm) {
     output_->notes.push_back(fmt::format("message of {} with {} -> ignored",
-                                         from == config_.self ? "myself" : name(from), name(term)));
+                                         from == self() ? "myself" : name(from), name(term)));
     return;
   }
+  // C12: a removed server disturbs no one. A leader that still replicates to it hears its replies.
+  if (has_left(from) && (term > current_term() || progress_of(from) == nullptr)) return;
   peers_.heard(from, received.incarnation, now_);
   on_message(from, received.incarnation, std::move(received.message));
 }
@@ -165,9 +171,12 @@ void Raft::on_persisted(const Persisted& persisted) {
 
 void Raft::append(Entry entry) {
   writes_.append(entry.index);
-  electorate_.append(entry);
+  const bool reconfigures = electorate_.append(entry);
   if (auto* leader = std::get_if<Leader>(&role_)) leader->unsettled_bytes += entry.bytes.size();
   log_.append(std::move(entry));
+  if (!reconfigures) return;
+  peers_.forget_replaced(configuration());
+  if (is_leader()) follow_members();
 }
 
 // §5.3: removes an entry that conflicts with the leader's, and all entries after it.
@@ -177,7 +186,7 @@ void Raft::truncate_from(Index index) {
                                        index.value, log_.last_index().value, name(current_term())));
   log_.truncate_from(index);
   writes_.truncate(index, log_.last_index());
-  recompute_configuration();
+  electorate_.truncate_from(index);
 }
 
 void Raft::make_write() {
@@ -197,13 +206,15 @@ void Raft::make_write() {
 
 // ---- configuration ------------------------------------------------------------------------
 
-// C3: if a configuration entry is removed, the configuration before it applies again.
+// The log may begin before the snapshot.
 void Raft::recompute_configuration() {
   electorate_.adopt(snapshot_.is_none() ? Configuration{{}, config_.initial_voters}
                                         : snapshot_.configuration);
   for (Index i = std::max(log_.base_index(), snapshot_.last_index).next(); i <= log_.last_index();
        i = i.next())
     electorate_.append(log_.at(i));
+  electorate_.commit_to(commit_index_);
+  peers_.forget_replaced(configuration());
 }
 
 // ---- terms and roles ----------------------------------------------------------------------
@@ -231,7 +242,7 @@ void Raft::become_follower(std::optional<ServerId> leader) {
 }
 
 std::optional<ServerId> Raft::leader() const {
-  if (is_leader()) return config_.self;
+  if (is_leader()) return self();
   if (const auto* follower = std::get_if<Follower>(&role_)) return follower->leader;
   return std::nullopt;
 }
@@ -251,6 +262,7 @@ void Raft::commit_to(Index index) {
   if (output_->committed_first.value == 0) output_->committed_first = commit_index_.next();
   output_->committed_last = index;
   commit_index_ = index;
+  electorate_.commit_to(index);
   proven_index_ = std::max(proven_index_, index);
   settle();
 }
@@ -300,7 +312,7 @@ LeaderHeard Raft::leader_heard() const {
 }
 
 void Raft::on_peer_up(const PeerUp& peer) {
-  peers_.connected(peer.id, peer.incarnation, now_);
+  peers_.connected(peer.id, peer.incarnation, peer.state.level, now_);
   founding_.on_connected(peer.id, now_);
   on_peer_said(peer.id, peer.state);
   if (auto* leader = std::get_if<Leader>(&role_)) {
@@ -311,8 +323,10 @@ void Raft::on_peer_up(const PeerUp& peer) {
         const Instant heard_at = progress.heard_at;
         progress = Progress{};
         progress.heard_at = heard_at;
+        progress.progress_at = now_;
         progress.next_index = log_.last_index().next();
       }
+      progress.forget_rounds();
       progress.received_index = progress.match_index;
       if (progress.transfer) progress.transfer->asked = progress.transfer->answered = false;
       else
@@ -320,7 +334,7 @@ void Raft::on_peer_up(const PeerUp& peer) {
                                                               : progress.match_index.next());
       progress.news(now_);
     }
-    register_voters();
+    register_members();
   }
   maybe_fast_start();
 }
@@ -341,7 +355,7 @@ std::optional<Id128> Raft::cluster_seen() const {
 PeerState Raft::peer_state() const {
   const bool founded = commit_index_.value > 0;  // index 1 is the Bootstrap entry
   return {founded ? electorate_.configuration().cluster_id : Id128{}, current_term(),
-          log_.last_index()};
+          log_.last_index(), config_.level};
 }
 
 // E9 and E12 as amended by fast failover: a leader no longer prevents elections once its process is

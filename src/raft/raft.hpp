@@ -44,7 +44,21 @@ class Raft {
   std::uint64_t transfers_resumed() const { return transfers_resumed_; }
   // Snapshots that must not be removed: the newest one, and those that are being sent.
   std::vector<Index> snapshots_in_use() const;
+  // The latest in the log, committed or not (§6), and the latest committed one.
   const Configuration& configuration() const { return electorate_.configuration(); }
+  const Configuration& committed_configuration() const { return electorate_.committed(); }
+  ServerId self() const { return electorate_.self(); }  // kNoServer: no member
+  // True once a committed configuration has left this server out. It takes no part any more.
+  bool is_removed() const { return electorate_.is_removed(); }
+  // True if the number was given to a server that is no member any more (C12).
+  bool has_left(ServerId id) const;
+  // What this leader knows of the member's log. Null: this server does not lead, or `id` is
+  // unknown.
+  const Progress* progress_of(ServerId id) const;
+  // True if the leader has heard from the member within two election timeouts; always for itself.
+  bool is_answering(ServerId id) const;
+  // True while there is a connection to the server, in any role. It may hang.
+  bool is_connected(ServerId id) const { return peers_.is_connected(id); }
   const Role& role() const { return role_; }
   const Config& config() const { return config_; }
   const HardState& hard_state() const { return hard_state_; }
@@ -124,6 +138,7 @@ class Raft {
   bool hear_leader(ServerId from, Index leader_commit, std::optional<LogTime> log_time);
   // regress.cpp
   bool notice_regress(ServerId from, const Heartbeat& m);
+  void on_older_copy();
   void on_regressed(ServerId from, Progress& progress);
   // leader_lease.cpp
   bool put_off_by_promise();
@@ -146,6 +161,21 @@ class Raft {
   void review_hand_over();
   void on_timeout_now(ServerId from);
   void take_over();
+  // membership_leader.cpp
+  void on_change_members(const ChangeMembers& change);
+  void on_disk_replaced(const DiskReplaced& disk);
+  void append_configuration(Configuration configuration);
+  void follow_members();
+  Progress new_progress() const;
+  void review_catch_up(Progress& progress);
+  void review_membership();
+  bool replace_lost_disks();
+  bool carry_on_plans();
+  bool may_receive(ServerId id, const Progress& progress) const;
+  bool is_caught_up(const Member& member) const;
+  bool is_ready(const Configuration& now, Index plan) const;
+  bool can_be_succeeded() const;
+  bool is_reachable(const Configuration& next) const;
   // leader.cpp
   void become_leader();
   void on_propose(Propose propose);
@@ -153,7 +183,7 @@ class Raft {
   void on_heartbeat_reply(ServerId from, Incarnation incarnation, const HeartbeatReply& m);
   void on_read_index_request(ServerId from, const ReadIndexRequest& m);
   void on_read_index(const ReadIndex& read);
-  void register_voters();
+  void register_members();
   void replicate_to(ServerId id, Progress& progress);
   void send_append(ServerId id, Progress& progress);
   void send_heartbeats(Heartbeats which);

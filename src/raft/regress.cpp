@@ -30,8 +30,7 @@ bool Raft::notice_regress(ServerId from, const Heartbeat& m) {
     output_->alarms.push_back(fmt::format(
         "the log ends at {}, but this server has acknowledged entry {} to the leader of {}: its "
         "data directory is an older copy, or its disk has lost synced data -> neither vote nor "
-        "acknowledge. Stop this server and restore its newest data directory; if there is none, "
-        "give it an empty one",
+        "acknowledge",
         log_.last_index().value, m.acknowledged.value, name(current_term())));
   }
   // Round 0 confirms nothing: neither leadership nor a lease.
@@ -40,18 +39,24 @@ bool Raft::notice_regress(ServerId from, const Heartbeat& m) {
   return regressed_;
 }
 
+// A copy may have forgotten votes and acknowledgements, so it does not count from now on. It
+// listens, to learn whether the others go on without it.
+void Raft::on_older_copy() {
+  regressed_ = true;
+  if (!std::holds_alternative<Follower>(role_)) become_follower(std::nullopt);
+}
+
 void Raft::on_regressed(ServerId from, Progress& progress) {
   progress.disk = DiskHealth::regressed;
   if (std::exchange(progress.regressed, true)) return;
   output_->alarms.push_back(fmt::format(
       "{} lacks entries that it has acknowledged, up to {}: its data directory is an older copy, "
-      "or its disk has lost synced data -> do not count it. Stop it and restore its newest data "
-      "directory; if there is none, give it an empty one",
+      "or its disk has lost synced data -> do not count it",
       name(from), progress.match_index.value));
 }
 
 bool Raft::has_regressed(ServerId id) const {
-  if (id == config_.self) return regressed_;
+  if (id == self()) return regressed_;
   const auto* leader = std::get_if<Leader>(&role_);
   if (leader == nullptr) return false;
   const auto it = leader->progress.find(id);

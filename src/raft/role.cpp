@@ -21,7 +21,7 @@ Progress* Leader::progress_of(ServerId id, Incarnation incarnation) {
   return at->second.incarnation == incarnation ? &at->second : nullptr;
 }
 
-const Progress* Leader::counted(const Electorate& electorate, const Voter& voter) const {
+const Progress* Leader::counted(const Electorate& electorate, const Member& voter) const {
   const auto at = progress.find(voter.id);
   if (at == progress.end() || !electorate.counts(voter, at->second.incarnation)) return nullptr;
   return &at->second;
@@ -30,7 +30,7 @@ const Progress* Leader::counted(const Electorate& electorate, const Voter& voter
 template <typename Value>
 std::optional<Value> Leader::reached(const Electorate& electorate, Value own,
                                      Value Progress::*member) const {
-  return electorate.quorum().reached([&](const Voter& voter) -> std::optional<Value> {
+  return electorate.quorum().reached([&](const Member& voter) -> std::optional<Value> {
     if (electorate.is_self(voter.id))
       return electorate.self_counts() ? std::optional(own) : std::nullopt;
     const Progress* const other = counted(electorate, voter);
@@ -39,7 +39,7 @@ std::optional<Value> Leader::reached(const Electorate& electorate, Value own,
 }
 
 std::optional<Index> Leader::matched_by_quorum(const Electorate& electorate, Index durable) const {
-  return electorate.quorum().reached([&](const Voter& voter) -> std::optional<Index> {
+  return electorate.quorum().reached([&](const Member& voter) -> std::optional<Index> {
     if (electorate.is_self(voter.id))
       return electorate.self_counts() ? std::optional(durable) : std::nullopt;
     const Progress* const other = counted(electorate, voter);
@@ -62,7 +62,7 @@ Instant Leader::leader_lease_until(const Electorate& electorate) const {
 }
 
 bool Leader::is_confirmed(std::uint64_t wanted, const Electorate& electorate) const {
-  return electorate.quorum().holds([&](const Voter& voter) {
+  return electorate.quorum().holds([&](const Member& voter) {
     if (electorate.is_self(voter.id)) return electorate.self_counts();
     const Progress* const other = counted(electorate, voter);
     return other != nullptr && other->acked_round >= wanted;

@@ -76,7 +76,8 @@ struct HandOver {
 };
 
 struct Leader {
-  std::map<ServerId, Progress> progress;  // of every voter except self
+  std::map<ServerId, Progress> progress;  // of every member except self, and of those that left
+  Instant since;                          // when it was elected
   // The first entry of this term. The leader answers no reads before it is committed.
   Index term_start;
   // Bytes of the entries after `settled`, which is the last entry that is both committed and
@@ -98,7 +99,7 @@ struct Leader {
   // disk of that incarnation is gone.
   Progress* progress_of(ServerId id, Incarnation incarnation);
   // The progress of another voter under the incarnation that counts. Null: it counts for nothing.
-  const Progress* counted(const Electorate& electorate, const Voter& voter) const;
+  const Progress* counted(const Electorate& electorate, const Member& voter) const;
   // The largest index that is durable at a quorum. `durable`: the durable index of this server's
   // own log (L10).
   std::optional<Index> matched_by_quorum(const Electorate& electorate, Index durable) const;

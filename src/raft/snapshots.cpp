@@ -37,7 +37,7 @@ void Raft::on_snapshot_stored(const Snapshot& snapshot) {
   }
   if (!received) return;
   receipt_.end();
-  if (const auto to = leader(); to && *to != config_.self) send_done(*to, snapshot);
+  if (const auto to = leader(); to && *to != self()) send_done(*to, snapshot);
 }
 
 // S2: only now may the log be cut. The disk keeps the entries between the previous snapshot and
@@ -178,6 +178,7 @@ void Raft::on_install_snapshot_reply(ServerId from, Incarnation incarnation,
     if (m.match_index > log_.last_index()) return;
     progress->news(now_);
     progress->acknowledge(m.match_index, now_);
+    review_catch_up(*progress);
     if (progress->state != Progress::State::replicate) {
       // If the log was compacted further meanwhile, a newer snapshot is next.
       if (progress->match_index >= log_.base_index()) progress->become_replicate();
@@ -239,8 +240,7 @@ void Raft::on_install_snapshot(ServerId from, InstallSnapshot m) {
 
 void Raft::on_chunk_stored(const ChunkStored& stored) {
   if (!receipt_.store(stored)) return;
-  if (const auto to = leader(); to && *to != config_.self)
-    send_progress(*to, ReceiptReport::stored);
+  if (const auto to = leader(); to && *to != self()) send_progress(*to, ReceiptReport::stored);
 }
 
 void Raft::send_progress(ServerId to, ReceiptReport why) {

@@ -55,14 +55,14 @@ std::size_t Raft::proposal_room() const {
 WriteBlock Raft::write_block() const {
   const auto* leader = std::get_if<Leader>(&role_);
   if (leader == nullptr) return contact_.write_block;
-  const auto answers = [&](const Voter& voter, auto&& is_well) {
+  const auto answers = [&](const Member& voter, auto&& is_well) {
     if (electorate_.is_self(voter.id)) return electorate_.self_counts() && is_well(disk_health());
     const Progress* const other = leader->counted(electorate_, voter);
     return other != nullptr && now_ - other->heard_at <= config_.election_timeout * 2 &&
            is_well(other->disk);
   };
   const auto quorum_with = [&](auto&& is_well) {
-    return electorate_.quorum().holds([&](const Voter& voter) { return answers(voter, is_well); });
+    return electorate_.quorum().holds([&](const Member& voter) { return answers(voter, is_well); });
   };
   const bool healthy = quorum_with([](DiskHealth disk) { return disk == DiskHealth::ok; });
   if (!healthy && quorum_with([](DiskHealth) { return true; }))
@@ -82,16 +82,17 @@ bool Raft::takes_proposals() const {
 
 void Raft::on_transfer_leadership(const TransferLeadership& transfer) {
   auto* leader = std::get_if<Leader>(&role_);
-  if (leader == nullptr || leader->hand_over || transfer.to == config_.self) return;
+  if (leader == nullptr || leader->hand_over || transfer.to == self()) return;
   if (now_ < leader->no_hand_over_before) return;
-  const Voter* best = nullptr;
-  for (const Voter& voter : electorate_.configuration().voters) {
-    if (voter.id == config_.self || (transfer.to && voter.id != *transfer.to)) continue;
+  const Member* best = nullptr;
+  for (const Member& voter : electorate_.configuration().members) {
+    if (voter.id == self() || (transfer.to && voter.id != *transfer.to)) continue;
+    if (!voter.votes_in_new() || voter.goal == Goal::leave || voter.goal == Goal::learn) continue;
     const Progress* const progress = leader->counted(electorate_, voter);
     if (progress == nullptr ||
         !is_fit(*progress, log_.last_index(), now_ - config_.election_timeout))
       continue;
-    const auto match = [&](const Voter& v) { return leader->progress.at(v.id).match_index; };
+    const auto match = [&](const Member& v) { return leader->progress.at(v.id).match_index; };
     if (best == nullptr || match(voter) > match(*best)) best = &voter;
   }
   if (best == nullptr) return;
@@ -140,7 +141,7 @@ void Raft::on_timeout_now(ServerId from) {
 }
 
 void Raft::take_over() {
-  if (regressed_) return;
+  if (regressed_ || !electorate_.self_counts()) return;
   pace_.hurry();
   become_candidate(Campaign::hand_over);
 }

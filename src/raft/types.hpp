@@ -15,16 +15,28 @@ namespace vesper::raft {
 
 using Term = StrongId<struct TermTag, std::uint64_t>;          // 0: before the first election
 using Index = StrongId<struct IndexTag, std::uint64_t>;        // 1-based; 0: before the first entry
-using ServerId = StrongId<struct ServerIdTag, std::uint32_t>;  // 0-based, below kMaxServers
+using ServerId = StrongId<struct ServerIdTag, std::uint32_t>;  // of a member; kNoServer: of none
+using NodeId = StrongId<struct NodeIdTag, std::uint32_t>;      // what people call a server
 using Incarnation = StrongId<struct IncarnationTag, std::uint64_t>;  // of a data directory; 0: none
 using BootId = StrongId<struct BootIdTag, std::uint64_t>;            // of a process; 0: none
 using WriteNumber = StrongId<struct WriteNumberTag, std::uint64_t>;  // 1-based; 0: nothing written
 using LogTime = StrongId<struct LogTimeTag, std::int64_t>;  // ns of the cluster's clock, from 0
 
-inline constexpr std::uint32_t kMaxServers = 64;
+inline constexpr std::uint32_t kMaxServers = 64;  // in one configuration
+// The number of a server that no configuration names. A number or a node id above kMaxServerId is
+// refused from any source.
+inline constexpr ServerId kNoServer{UINT32_MAX};
+inline constexpr std::uint32_t kMaxServerId = 1u << 30;
+inline constexpr std::size_t kMaxAddress = 512;  // bytes
+inline constexpr std::size_t kMaxName = 512;     // bytes
 // Passed to Raft::send() for a message that needs no Write except the one that makes its term
 // durable.
 inline constexpr WriteNumber kTermOnly{0};
+// What a build understands, announced in each handshake. A feature is used only when every member
+// has it. A level is never lowered, and a build refuses data that need a higher one.
+inline constexpr std::uint32_t kMaxLevel = 1u << 16;
+inline constexpr std::uint32_t kFeatureLevel = 2;     // of this build
+inline constexpr std::uint32_t kMembershipLevel = 2;  // membership entries
 // A larger term is refused from any source. It could only be damage or forgery, and the limit keeps
 // arithmetic on terms from wrapping.
 inline constexpr Term kMaxTerm{std::uint64_t{1} << 62};
@@ -53,9 +65,10 @@ struct Origin {
 
 enum class EntryType : std::uint8_t {
   noop = 1,          // §8: the first entry of a term
-  bootstrap = 2,     // cluster id and voters; the first entry of a log
-  registration = 3,  // the incarnation of a voter that was unknown at the bootstrap
+  bootstrap = 2,     // cluster id and members; the first entry of a log
+  registration = 3,  // the incarnation of a member that was unknown until now
   command = 4,       // a client's write, opaque to raft
+  membership = 5,    // §6: the configuration from here on
 };
 
 // An entry of the log. `bytes` is its byte form, the same in memory, in AppendEntries and on every
@@ -106,27 +119,70 @@ struct Write {
   LogBase base;
 };
 
-// A voter of a configuration. Its vote and its acknowledgements count only under the incarnation
+// What a member counts for. The voters of the new set and of the old set decide together while the
+// configuration is joint (§6, thesis 4.3).
+enum class Seat : std::uint8_t {
+  learner = 0,   // receives the log and never votes (thesis 4.2.1)
+  voter = 1,     // votes, in both sets if the configuration is joint
+  incoming = 2,  // joint: votes in the new set only
+  outgoing = 3,  // joint: votes in the old set only
+};
+
+// What a change that has been asked for will make of a member.
+enum class Goal : std::uint8_t {
+  stay = 0,
+  vote = 1,   // becomes a voter once it has caught up
+  learn = 2,  // becomes a learner
+  leave = 3,  // leaves the configuration
+};
+
+// A member of a configuration. Its vote and its acknowledgements count only under the incarnation
 // that the log has registered, which is 0 before that.
-struct Voter {
+struct Member {
+  // Its number inside consensus. No other disk ever had it: a replaced disk gets a new one.
   ServerId id;
   std::string address;  // "http://host:port", for contact only: the identity is (id, incarnation)
   Incarnation incarnation;
+  // What people call it: its place in the first list, or a number that the cluster gave it. Two
+  // members share it while a replaced disk takes the place of the lost one.
+  NodeId node{id.value};
+  std::string name = address;  // never empty
+  Seat seat = Seat::voter;
+  Goal goal = Goal::stay;
+  // The index of the entry that set the goal. Goals of one plan are reached together. 0: none.
+  Index plan;
+  // Of the build that it runs, as registered last. 0: it was never met. A build that is too old is
+  // refused when it is met.
+  std::uint32_t level = kFeatureLevel;
 
-  bool operator==(const Voter&) const = default;
+  bool operator==(const Member&) const = default;
+  bool votes_in_new() const { return seat == Seat::voter || seat == Seat::incoming; }
+  bool votes_in_old() const { return seat == Seat::voter || seat == Seat::outgoing; }
+  bool votes() const { return seat != Seat::learner; }
 };
 
-// The voters (§6), in id order.
+// The members (§6), in id order.
 struct Configuration {
   Id128 cluster_id;  // none before the Bootstrap entry
-  std::vector<Voter> voters;
+  std::vector<Member> members;
+  // Every number and every node id below these has been given. 0: those of `members`.
+  ServerId next_id;
+  NodeId next_node;
+  Index index;                          // of the last entry that changed it; 0: of the list
+  std::uint32_t level = kFeatureLevel;  // in use: every member that was met had it at one time
 
   bool operator==(const Configuration&) const = default;
-  const Voter* find(ServerId id) const {
-    for (const Voter& voter : voters)
-      if (voter.id == id) return &voter;
-    return nullptr;
-  }
+  const Member* find(ServerId id) const;
+  // The member whose disk this is. Null for incarnation 0, which is no disk's.
+  const Member* find(Incarnation incarnation) const;
+  // The member that people call `node`. While a replaced disk catches up: the one that votes.
+  const Member* find(NodeId node) const;
+  bool is_joint() const;
+  std::size_t voters() const;  // of the new set
+  ServerId unused_id() const;  // above every number that was ever given
+  NodeId unused_node() const;  // above every node id that was ever given
+  // C14: raises `level` to what all members have that were met.
+  void raise_level();
 };
 
 // The identity of a snapshot: the state after the entries 1 to last_index (§7). It is equal on

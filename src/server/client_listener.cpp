@@ -17,6 +17,8 @@ constexpr Duration kAnswering = milliseconds(10);  // the share of one turn
 // client's before its head is read.
 constexpr std::size_t kBeyondLimit = 16;
 
+constexpr std::size_t kUsualNodes = 5;  // of a cluster that a node joins
+
 // File descriptors that clients must leave free: for the log, the loop, and four per peer.
 std::size_t reserved_descriptors(std::size_t nodes) {
   return 24 + 4 * nodes + kBeyondLimit;
@@ -29,7 +31,7 @@ std::size_t connection_limit(const Options& options) {
     limit.rlim_cur = limit.rlim_max;
     if (::setrlimit(RLIMIT_NOFILE, &limit) != 0) ::getrlimit(RLIMIT_NOFILE, &limit);
   }
-  const std::size_t reserved = reserved_descriptors(options.list.size());
+  const std::size_t reserved = reserved_descriptors(options.id ? options.list.size() : kUsualNodes);
   const std::size_t usable = limit.rlim_cur > reserved ? limit.rlim_cur - reserved : 1;
   if (usable < options.max_connections)
     log::warn(

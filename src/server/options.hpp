@@ -15,10 +15,17 @@
 namespace vesper::server {
 
 struct Options {
-  std::uint32_t id = 0;        // this node's index in `list`, from 0
-  std::vector<HostPort> list;  // all nodes, in the order of the list file
+  // This node's index in `list`, from 0. Nothing: it joins a cluster, and `list` is empty.
+  std::optional<std::uint32_t> id = 0;
+  std::vector<HostPort> list;  // the first nodes, in the order of the list file
+  HostPort address;            // at which the others reach this node
+  // Members of the cluster that it waits to be added to. Only for the log: the cluster dials.
+  std::vector<HostPort> join;
   std::string data_dir;
-  std::optional<HostPort> listen;        // default: the node's own address in `list`
+  // If the state of this node has diverged, sets the data directory aside at the start.
+  bool discard_state = false;
+  std::uint32_t feature_level = raft::kFeatureLevel;  // lower only in tests of upgrades
+  std::optional<HostPort> listen;                     // default: `address`
   std::vector<std::string> allow_hosts;  // allowed in addition to those in `list`; "*": any
 
   std::size_t max_connections = 10'000;  // of clients

@@ -31,6 +31,7 @@ peer::Refusal ProblemFormat::read_body(std::string_view body) {
   if (!is_json) return refusal;
   refusal.detail = member_of(document, "detail", refusal.detail);
   refusal.hint = member_of(document, "hint", "");
+  if (member_of(document, "code", "") == peer::kNotAMember) refusal.code = peer::kNotAMember;
   return refusal;
 }
 

@@ -5,6 +5,7 @@
 
 #include <csignal>
 #include <cstdlib>
+#include <ctime>
 #include <span>
 #include <utility>
 #include <vector>
@@ -13,6 +14,7 @@
 #include "base/log.hpp"
 #include "crypto/random.hpp"
 #include "peer/open_peers.hpp"
+#include "storage/set_aside.hpp"
 
 namespace vesper::server {
 namespace {
@@ -30,13 +32,23 @@ std::uint64_t random_id() {
   return id;
 }
 
+// In UTC, such as "20260131T235959Z".
+std::string wall_time() {
+  const std::time_t now = std::time(nullptr);
+  std::tm parts{};
+  ::gmtime_r(&now, &parts);
+  char text[32];
+  return std::string(text, std::strftime(text, sizeof(text), "%Y%m%dT%H%M%SZ", &parts));
+}
+
 HostPort listen_address(const Options& options) {
-  return options.listen ? *options.listen : options.list[options.id];
+  return options.listen ? *options.listen : options.address;
 }
 
 api::Settings api_settings(const Options& options) {
   return {.id = options.id,
           .list = options.list,
+          .address = options.address,
           .allow_hosts = options.allow_hosts,
           .request_timeout = options.request_timeout,
           .max_value = options.max_value,
@@ -55,7 +67,7 @@ api::Settings api_settings(const Options& options) {
 }
 
 peer::Settings peer_settings(const Options& options, raft::BootId boot) {
-  return {.self = raft::ServerId(options.id),
+  return {.address = options.address,
           .boot = boot,
           .list = options.list,
           .election_timeout = options.election_timeout,
@@ -63,9 +75,14 @@ peer::Settings peer_settings(const Options& options, raft::BootId boot) {
           .insecure = options.insecure_peers};
 }
 
+// The number of a server before its log names it. It also marks the data directory.
+raft::ServerId first_number(const Options& options) {
+  return options.id ? raft::ServerId(*options.id) : raft::kNoServer;
+}
+
 raft::Config raft_config(const Options& options, raft::Incarnation incarnation) {
   raft::Config config;
-  config.self = raft::ServerId(options.id);
+  config.self = first_number(options);
   config.incarnation = incarnation;
   for (std::uint32_t id = 0; id < options.list.size(); ++id)
     config.initial_voters.push_back({raft::ServerId(id), url_of(options.list[id]), {}});
@@ -75,6 +92,7 @@ raft::Config raft_config(const Options& options, raft::Incarnation incarnation) 
   config.log_tail_bytes = options.log_tail_bytes;
   config.log_tail_entries = options.log_tail_entries;
   config.max_leader_lease = options.max_lease;
+  config.level = options.feature_level;
   config.found_after = options.found_after;
   return config;
 }
@@ -131,6 +149,10 @@ Exit Server::run() {
   loop_.run();  // returns at once if stop() was already called
   // Skip destructors: freeing a large store only delays the exit, and every promise is already
   // durable.
+  if (exit_ == Exit::restart) {
+    log::finish();
+    return exit_;
+  }
   const bool large = node_ != nullptr && node_->store().size() > kQuickExitKeys;
   if (large || recovery_.busy() || (fs_ != nullptr && !fs_->idle()) || loop_.awaits_resolver()) {
     // Do not wait for a disk or a name server that does not respond. Every acknowledged write is
@@ -188,21 +210,63 @@ std::optional<Exit> Server::begin_to_serve() {
     return Exit::data_directory;
   }
   fs_ = std::move(fs).value();
+  records_.emplace(*fs_);
   listener_.open();
   recovery_.start();
   log::info("vesper {} listens on {}, data in {}", VESPER_VERSION, url_of(listen_address(options_)),
             options_.data_dir);
+  if (!options_.join.empty())
+    log::info("waits for the cluster of {} -> add this node with `vesper cluster add {}`",
+              url_of(options_.join.front()), url_of(options_.address));
   return std::nullopt;
 }
 
+// Before anything else reads the directory. Only a server that knows that its state differs from a
+// majority's discards it, so that the flag may stay in a unit file.
+Result<void> Server::prepare_directory() {
+  auto done = storage::complete_set_aside(*fs_, *fs_);
+  if (!done) return done.error();
+  const auto diverged = storage::read_record(*fs_, storage::kDiverged);
+  if (!diverged) return diverged.error();
+  if (*diverged && options_.discard_state) {
+    if (auto ordered = storage::order_set_aside(*fs_, *fs_, wall_time(), **diverged); !ordered)
+      return ordered.error();
+    done = storage::complete_set_aside(*fs_, *fs_);
+    if (!done) return done.error();
+  } else if (*diverged) {
+    warnings_.push_back(fmt::format(
+        "{} -> start this server with --discard-state to take a new copy from the leader",
+        **diverged));
+  } else if (options_.discard_state && !*done) {
+    warnings_.push_back(
+        "--discard-state: nothing says that the state has diverged -> keeping the data directory");
+  }
+  if (!*done) return {};
+  warnings_.push_back(fmt::format(
+      "{} -> its files are now in {}{}", (*done)->why, (*done)->folder,
+      (*done)->successor == storage::Successor::none ? "; this server starts without data" : ""));
+  if (!(*done)->left.empty())
+    warnings_.push_back(fmt::format("an earlier copy stays: {}", (*done)->left));
+  return {};
+}
+
 void Server::recover() {
-  auto recovered = node::recover(*fs_, raft::ServerId(options_.id), raft::Incarnation(random_id()),
+  if (auto prepared = prepare_directory(); !prepared) {
+    recovery_error_ = prepared.error();
+    return;
+  }
+  auto recovered = node::recover(*fs_, first_number(options_), raft::Incarnation(random_id()),
                                  storage::WalOptions{}, options_.log_tail_entries);
   if (!recovered) {
     recovery_error_ = recovered.error();
     return;
   }
   recovered_ = std::move(recovered).value();
+  if (auto opened = boots_.open(*fs_, recovered_.incarnation); !opened) {
+    recovery_error_ = opened.error();
+    return;
+  }
+  if (!boots_.note().empty()) warnings_.push_back(boots_.note());
   node::NodeLimits limits;
   limits.inflight_bytes = options_.inflight_bytes;
   limits.snapshot_bytes = options_.snapshot_bytes;
@@ -213,9 +277,18 @@ void Server::recover() {
   node_ = std::make_unique<node::Node>(raft_config(options_, recovered_.incarnation), boot_, limits,
                                        recovered_, peers_, listener_, loop_.now());
   if (auto replayed = node_->replay(); !replayed) recovery_error_ = replayed.error();
+  // C14
+  if (const std::uint32_t needed = node_->raft().committed_configuration().level;
+      !recovery_error_ && node_->raft().peer_state().last_index.value > 0 &&
+      needed > options_.feature_level)
+    recovery_error_ = Error{fmt::format(
+        "the data in {} needs a build of feature level {}, but this build has {}: install a newer "
+        "version of vesper",
+        options_.data_dir, needed, options_.feature_level)};
 }
 
 void Server::on_recovered() {
+  for (const std::string& warning : warnings_) log::warn("{}", warning);
   for (const std::string& note : recovered_.notes) log::info("{}", note);
   if (recovery_error_) {
     log::error("{}", recovery_error_->what);
@@ -225,11 +298,12 @@ void Server::on_recovered() {
   context_.set_now(loop_.now());
   context_.attach(*node_);
   listener_.resume_all();  // watches that began before
-  peers_.start(*node_, recovered_.incarnation);
+  peers_.start(*node_, boots_.boot_number(), boots_);
   run_node();
 }
 
 bool Server::busy() {
+  if (setting_aside_) return false;  // waits for the disk only
   // Ask the context, because the recovery thread may be setting node_.
   const node::Node* node = context_.node();
   return (node != nullptr && node->has_posts()) || listener_.busy() || peers_.busy();
@@ -239,12 +313,14 @@ void Server::on_turn(io::Deadline deadline) {
   if (stopped_) return;
   if (log::waiting() && !log_timer_.active()) log_timer_.start(kLogRetry);
   context_.set_now(loop_.now());
+  if (const auto why = why_wiped()) return set_aside(*why);
   if (node::Node* node = context_.node()) {
     // After the input that the sockets brought.
     if (deadline == io::Deadline::passed) context_.post(node::TimerFired{});
     if (node->has_posts()) run_node();
   }
   if (stopped_) return;
+  run_records();
   peers_.flush();
   listener_.flush();
   if (context_.draining()) check_shutdown();
@@ -263,6 +339,7 @@ void Server::run_node() {
     log::error("{} -> stopping", deadline.error().what);
     return stop(Exit::storage_failed);
   }
+  if (node_->is_removed() && !removed_) leave_cluster();
   say_which_cluster_was_seen();
   loop_.set_deadline(*deadline);
   warn_of_list();
@@ -272,16 +349,89 @@ void Server::run_node() {
   context_.metrics.fsync.observe(stats.last_took);
 }
 
-// Warns once, as soon as the voters are known from the recovered or received log.
+void Server::run_records() {
+  if (context_.node() == nullptr) return;
+  const auto& divergence = node_->divergence();
+  if (divergence && !std::exchange(divergence_recorded_, true))
+    records_->write(
+        storage::kDiverged,
+        fmt::format("the state after entry {} had digest {} here, but a majority had {}",
+                    divergence->index.value, to_hex(divergence->own),
+                    to_hex(divergence->majority)));
+  boots_.save(*records_);
+  records_->flush(context_.now());
+}
+
+// Why this server must be treated like one that has lost its disk: its data directory is an older
+// copy, so that it may have forgotten votes and acknowledgements. It takes no part from then on.
+// Its files are set aside only once a leader is heard, because then the others have a majority
+// without it: copies of a majority that go back at once are all that there is.
+std::optional<std::string> Server::why_wiped() {
+  if (context_.node() == nullptr) return std::nullopt;
+  const raft::Raft& raft = node_->raft();
+  std::optional<std::string> why = boots_.older_copy();
+  const bool regressed = raft.has_regressed(raft.self());
+  if (!why && !regressed) return why;
+  if (!why)
+    why = "the data directory is an older copy: it lacks entries that this server acknowledged";
+  const raft::Configuration& configuration = raft.configuration();
+  const raft::Member* self = configuration.find(raft.self());
+  if (configuration.voters() == 1 && self != nullptr && self->votes()) {
+    // The only copy of a cluster is never set aside without an operator.
+    if (!std::exchange(only_copy_said_, true))
+      log::error("{} -> going on with it, because this server is the only voter", *why);
+    return std::nullopt;
+  }
+  if (!regressed && !std::exchange(older_copy_said_, true)) {
+    log::error("{} -> taking no part until a leader is heard", *why);
+    context_.post(node::ToldToBeOlder{});
+  }
+  const bool leader_is_fresh =
+      raft.leader() && context_.now() - raft.leader_heard().at <= options_.election_timeout;
+  return regressed && leader_is_fresh ? why : std::nullopt;
+}
+
+// The node gets no further turn, so it votes for no one and acknowledges nothing from now on. The
+// next start, of the process that replaces this one, moves the files away.
+void Server::set_aside(const std::string& why) {
+  if (!std::exchange(setting_aside_, true)) {
+    log::error("{} -> taking no part, setting it aside and starting again without data", why);
+    peers_.stop();
+  }
+  if (!fs_->idle()) return;
+  if (const auto ordered = storage::order_set_aside(*fs_, *fs_, wall_time(), why); !ordered) {
+    log::error("cannot set the data directory aside: {}", ordered.error().what);
+    return stop(Exit::storage_failed);
+  }
+  stop(context_.draining() ? Exit::ok : Exit::restart);  // the order is durable either way
+}
+
+// Warns once, as soon as the members are known from the recovered or received log.
 void Server::warn_of_list() {
-  const std::size_t voters = node_->raft().configuration().voters.size();
-  if (voters == voters_seen_) return;
-  voters_seen_ = voters;
+  if (list_compared_ || node_->raft().configuration().cluster_id.is_none()) return;
+  list_compared_ = true;
   if (const auto mismatch = context_.list_mismatch())
     log::warn("{} -> the log decides which servers are members", mismatch->to_string());
 }
 
+// Whoever runs this process must learn that it has no more work, so it does not wait unready.
+void Server::leave_cluster() {
+  removed_ = true;
+  log::error(
+      "this server has left cluster {}: it is no member any more -> stopping; to add it again, "
+      "empty {} and run `vesper cluster add {}`",
+      to_hex(context_.cluster_id()), options_.data_dir, url_of(options_.address));
+  if (!context_.draining()) begin_drain();
+}
+
 void Server::on_disk_done(storage::JobDone done) {
+  if (storage::RecordWriter::owns(done.id)) {
+    if (auto written = records_->on_done(done, loop_.now()); !written && !stopped_) {
+      log::error("{} -> stopping", written.error().what);
+      stop(Exit::storage_failed);
+    }
+    return;
+  }
   if (context_.node() != nullptr) context_.post(node::DiskDone{std::move(done)});
 }
 
@@ -289,10 +439,14 @@ void Server::on_signal(int number) {
   if (context_.draining()) return;
   context_.set_now(loop_.now());
   log::info("signal {} -> shutting down", number);
-  context_.set_draining();
   if (fs_ == nullptr) return stop(Exit::ok);  // it has not accepted any connection yet
-  listener_.begin_drain();
+  begin_drain();
   if (context_.node() != nullptr) context_.post(node::HandOver{});
+}
+
+void Server::begin_drain() {
+  context_.set_draining();
+  listener_.begin_drain();
   drain_timer_.start(kDrain);
   shutdown_timer_.start(options_.shutdown_timeout);
 }
@@ -302,7 +456,7 @@ void Server::on_signal(int number) {
 bool Server::drained() const {
   if (!listener_.empty()) return false;
   const raft::Raft* raft = context_.node() != nullptr ? &context_.node()->raft() : nullptr;
-  return raft == nullptr || !raft->is_leader() || raft->configuration().voters.size() < 2;
+  return raft == nullptr || !raft->is_leader() || raft->configuration().members.size() < 2;
 }
 
 void Server::begin_shutdown() {
@@ -360,7 +514,7 @@ void Server::on_log_due() {
 void Server::stop(Exit code) {
   if (stopped_) return;
   stopped_ = true;
-  exit_ = code;
+  exit_ = removed_ && code == Exit::ok ? Exit::removed : code;
   names_.stop();
   peers_.stop();
   loop_.stop();

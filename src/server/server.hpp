@@ -13,10 +13,12 @@
 #include "io/uv_fs.hpp"
 #include "node/node.hpp"
 #include "peer/peers.hpp"
+#include "server/boot_memory.hpp"
 #include "server/client_listener.hpp"
 #include "server/options.hpp"
 #include "server/refusal_format.hpp"
 #include "server/startup_names.hpp"
+#include "storage/records.hpp"
 #include "storage/wal.hpp"
 
 namespace vesper::server {
@@ -28,6 +30,10 @@ enum class Exit : int {
   address = 10,         // in use, or not an address of this machine
   data_directory = 11,  // locked, damaged, or of another cluster or id
   storage_failed = 12,  // while running
+  removed = 13,         // from the cluster
+  // No exit code: the data directory is to be set aside. Start the program again with the same
+  // arguments.
+  restart = 100,
 };
 
 class Server final : private api::Figures {
@@ -56,9 +62,16 @@ class Server final : private api::Figures {
   // Runs on a thread of the pool: recovers the log and creates the node. The loop's thread must not
   // touch either until on_recovered().
   void recover();
+  Result<void> prepare_directory();
   void on_recovered();
   void run_node();
+  void run_records();
+  std::optional<std::string> why_wiped();
+  void set_aside(const std::string& why);
   void warn_of_list();
+  void leave_cluster();
+  void begin_drain();
+  std::string address_of(raft::ServerId id) const override { return peers_.address_of(id); }
   void check_shutdown();
   void begin_shutdown();
   bool drained() const;
@@ -78,15 +91,23 @@ class Server final : private api::Figures {
   io::Timer shutdown_timer_, drain_timer_;
   io::Timer log_timer_;  // retries stderr while log lines wait
   std::unique_ptr<io::UvFs> fs_;
-  node::RecoveredNode recovered_;  // owns the log and the snapshots that the node uses
+  std::optional<storage::RecordWriter> records_;  // set with fs_
+  BootMemory boots_;
+  std::vector<std::string> warnings_;  // of the recovery
+  node::RecoveredNode recovered_;      // owns the log and the snapshots that the node uses
   std::unique_ptr<node::Node> node_;
   std::optional<Error> recovery_error_;
   io::Background recovery_;
   std::uint64_t frames_seen_ = 0;
-  std::size_t voters_seen_ = 0;        // number of voters in the log, as last checked
+  bool list_compared_ = false;         // with the members of the cluster
+  bool removed_ = false;               // from the cluster
   std::optional<Id128> cluster_seen_;  // the cluster that say_which_cluster_was_seen() tracks
   Instant cluster_seen_at_;
   bool cluster_said_ = false;
+  bool divergence_recorded_ = false;
+  bool only_copy_said_ = false;
+  bool older_copy_said_ = false;
+  bool setting_aside_ = false;  // this server takes no part any more
   bool stopped_ = false;
   Exit exit_ = Exit::ok;
 };

@@ -22,7 +22,7 @@ const char* inconsistency(const FrameHeader& frame, const raft::LogBase& base,
   if (frame.durable_number != before.write_number) return "its durable number is wrong";
   if (hard.current_term < old.current_term || hard.current_term > raft::kMaxTerm)
     return "its term decreases or is out of range";
-  if (hard.voted_for && hard.voted_for->value >= raft::kMaxServers) return "its vote is malformed";
+  if (hard.voted_for && hard.voted_for->value > raft::kMaxServerId) return "its vote is malformed";
   // §5.2: one vote per term, even across restarts.
   if (hard.current_term == old.current_term && old.voted_for && hard.voted_for != old.voted_for)
     return "its vote changes within a term";

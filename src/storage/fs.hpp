@@ -20,7 +20,7 @@
 namespace vesper::storage {
 
 // The part of storage that submits a job and receives its completion.
-enum class JobOwner : std::uint8_t { log, snapshots };
+enum class JobOwner : std::uint8_t { log, snapshots, records };
 // The owner chooses `number`, unique among its jobs of one process.
 struct JobId {
   JobOwner owner = JobOwner::log;
@@ -150,6 +150,33 @@ class Fs {
   Fs() = default;
   Fs(const Fs&) = default;
   Fs& operator=(const Fs&) = default;
+};
+
+// Folders inside the directory of an Fs, for files that are set aside (storage/set_aside.hpp). Boot
+// only, or while no job is in flight; blocks. Errors as in Fs.
+class Folders {
+ public:
+  // Names of all folders, in byte order.
+  virtual Result<std::vector<std::string>> folders() = 0;
+  // An existing folder is not an error. Its name is durable after sync_directory().
+  virtual Result<void> make_folder(const std::string& folder) = 0;
+  // Moves a file of the directory into the folder, under the name `as`. Durable after sync_folder()
+  // and sync_directory(); before, a crash leaves the file in either place.
+  virtual Result<void> move_into(const std::string& file, const std::string& folder,
+                                 const std::string& as) = 0;
+  // Moves a file of the folder into the directory, under its own name. Durability as before.
+  virtual Result<void> move_out(const std::string& file, const std::string& folder) = 0;
+  // Names of the regular files in the folder, in byte order.
+  virtual Result<std::vector<std::string>> files_in(const std::string& folder) = 0;
+  virtual Result<void> sync_folder(const std::string& folder) = 0;
+  // Removes the folder and the files in it. A crash may leave some of them.
+  virtual Result<void> remove_folder(const std::string& folder) = 0;
+
+ protected:
+  Folders() = default;
+  ~Folders() = default;
+  Folders(const Folders&) = default;
+  Folders& operator=(const Folders&) = default;
 };
 
 }  // namespace vesper::storage

@@ -53,7 +53,8 @@ std::optional<std::uint64_t> parse_segment_name(std::string_view name) {
 Id128 cluster_id_of(const raft::Entry& first) {
   VESPER_ASSERT(first.index == raft::Index(1));
   if (first.type != raft::EntryType::bootstrap) return {};
-  const Result<raft::Configuration> configuration = raft::decode_bootstrap(first.payload().view());
+  const Result<raft::Configuration> configuration =
+      raft::decode_configuration(first.payload().view());
   return configuration ? configuration->cluster_id : Id128{};
 }
 

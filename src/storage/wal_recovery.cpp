@@ -10,6 +10,7 @@
 #include "storage/file_window.hpp"
 #include "storage/frame_rules.hpp"
 #include "storage/new_segment.hpp"
+#include "storage/records.hpp"
 #include "storage/snapshot_files.hpp"
 
 namespace vesper::storage {
@@ -102,11 +103,11 @@ Result<void> LogReader::list() {
       Result<std::uint64_t> size = fs_.size(name);
       if (!size) return std::move(size).error();
       segments_.push_back(Segment{name, *number, *size, {}});
-    } else if (name == kSpareName || is_snapshot_temporary(name)) {
+    } else if (name == kSpareName || name == kRecordTemporary || is_snapshot_temporary(name)) {
       temporaries_.push_back(name);
     } else if (const auto index = parse_snapshot_name(name)) {
       snapshots_.push_back(*index);
-    } else if (name != kOldLock) {
+    } else if (name != kOldLock && !is_record(name)) {
       out_.notes.push_back(fmt::format(
           "{} in the data directory is not a file of the log -> ignoring it", escaped(name)));
     }

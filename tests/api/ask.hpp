@@ -25,6 +25,7 @@ class NoFigures final : public Figures {
 inline Settings settings() {
   Settings made;
   made.list = {{"one.example", 5000}, {"::1", 5001}};
+  made.address = made.list[0];
   made.max_value = 100;
   made.request_timeout = seconds(5);
   made.max_watch_filters = 6;

@@ -16,6 +16,8 @@ TEST_CASE("a path finds its row, byte for byte or by its prefix") {
   CHECK(table.find("/kv/a/b")->label == "kv");
   CHECK(table.find("/kv/")->label == "kv");
   CHECK(table.find("/kv")->label == "range");
+  CHECK(table.find("/ui/")->label == "ui");
+  CHECK(table.find("/ui")->label == "ui");
   CHECK(table.find("/cluster/transfer")->label == "transfer");
   for (const char* path : {"", "/kvs", "/Status", "/status/", "/statu", "/raft", "//"})
     CHECK(table.find(path) == nullptr);
@@ -23,10 +25,10 @@ TEST_CASE("a path finds its row, byte for byte or by its prefix") {
 
 TEST_CASE("each row has a metrics slot, and rows with one label share a slot") {
   const EndpointTable table(endpoints());
-  const char* labels[] = {"none",      "request", "kv",      "range",   "txn",
-                          "lease",     "leases",  "lock",    "locks",   "election",
-                          "elections", "watch",   "status",  "livez",   "readyz",
-                          "metrics",   "root",    "openapi", "compact", "transfer"};
+  const char* labels[] = {"none",   "request", "kv",      "range",    "txn",       "lease",
+                          "leases", "lock",    "locks",   "election", "elections", "watch",
+                          "status", "livez",   "readyz",  "metrics",  "root",      "openapi",
+                          "ui",     "compact", "cluster", "members",  "transfer"};
   REQUIRE(table.slots() == std::size(labels));
   for (std::size_t slot = 0; slot < table.slots(); ++slot)
     CHECK(table.label_of(slot) == labels[slot]);

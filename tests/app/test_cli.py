@@ -421,7 +421,9 @@ class Client(Cli):
 
 class Usage(Cli):
     COMMANDS = ("server", "client", "get", "put", "delete", "increment", "append", "history",
-                "list", "txn", "export", "import", "compact", "status", "cluster", "completion")
+                "list", "txn", "export", "import", "compact", "status", "cluster", "recover",
+                "dev",
+                "completion")
 
     def test_help_goes_to_stdout_and_begins_with_examples(self):
         for command in self.COMMANDS:
@@ -486,6 +488,10 @@ class Usage(Cli):
             ["server", "-1", "list"],
             ["server", "x", "list"],
             ["server", "0"],
+            ["server", "--join", "http://a:1"],
+            ["server", "--join", "http://a:1", "--address", "http://b:1"],
+            ["server", "--join", "http://a:1", "--address", "http://b:1", "--data-dir", "d", "0"],
+            ["server", "0", "list", "--address", "http://b:1"],
             ["get", "--file", "f", "k"],
             ["--timeout", "1s"],
             ["put", "k", "v", "-x"],

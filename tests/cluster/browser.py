@@ -1,6 +1,7 @@
 """A headless Chromium, driven over its debugging pipe (--remote-debugging-pipe: JSON messages, each
 ended by a NUL byte, on descriptors 3 and 4), so that nothing but the browser is needed."""
 
+import base64
 import json
 import os
 import shutil
@@ -23,7 +24,8 @@ class Page:
     """with Page(url) as page: page.run('document.title')"""
 
     def __init__(self, url):
-        self.url, self.messages, self.buffer, self.number = url, [], b'', 0
+        self.url, self.buffer, self.number = url, b'', 0
+        self.events = []  # that the browser has sent unasked, such as those of the console
 
     def __enter__(self):
         name = find_chromium()
@@ -43,13 +45,43 @@ class Page:
         os.close(theirs_in)
         os.close(theirs_out)
         try:
-            target = self.call('Target.createTarget', url=self.url)['targetId']
-            self.session = self.call('Target.attachToTarget', targetId=target,
-                                     flatten=True)['sessionId']
+            self.session = self.attach(self.url)
         except BaseException:
             self.__exit__()
             raise
         return self
+
+    def attach(self, url):
+        """The session of a new window. What its console and its network say goes to events."""
+        target = self.call('Target.createTarget', session=None, url='about:blank')['targetId']
+        session = self.call('Target.attachToTarget', session=None, targetId=target,
+                            flatten=True)['sessionId']
+        for domain in ('Page', 'Runtime', 'Log', 'Network'):
+            self.call(f'{domain}.enable', session=session)
+        self.resize(1280, 900, session)
+        self.call('Page.navigate', session=session, url=url)
+        return session
+
+    def resize(self, width, height, session=''):
+        self.call('Emulation.setDeviceMetricsOverride', session=session, width=width,
+                  height=height, deviceScaleFactor=1, mobile=False)
+
+    def reload(self):
+        """Loads the first window again, and waits until that is done."""
+        def loads():
+            return sum(event['method'] == 'Page.loadEventFired' and
+                       event.get('sessionId') == self.session for event in self.events)
+        self.run('window.is_old = true')
+        self.call('Page.reload')
+        deadline = time.monotonic() + 30
+        seen = loads()
+        while loads() == seen or self.run('window.is_old === true'):
+            seen = loads()
+            self.next_message(deadline)
+
+    def window(self, url):
+        """Another window of this browser."""
+        return Window(self, self.attach(url))
 
     def __exit__(self, *_):
         self.process.kill()
@@ -59,11 +91,12 @@ class Page:
         os.close(self.inward)
         shutil.rmtree(self.dir, ignore_errors=True)
 
-    def call(self, method, timeout=30, **params):
+    def call(self, method, timeout=30, session='', **params):
+        """`session`: '' is the first window, None the browser itself."""
         self.number += 1
         message = {'id': self.number, 'method': method, 'params': params}
-        if hasattr(self, 'session'):
-            message['sessionId'] = self.session
+        if session is not None:
+            message['sessionId'] = session or self.session
         os.write(self.out, json.dumps(message).encode() + b'\0')
         deadline = time.monotonic() + timeout
         while True:
@@ -82,11 +115,39 @@ class Page:
                 raise Failed('the browser has ended')
             self.buffer += data
         text, self.buffer = self.buffer.split(b'\0', 1)
-        return json.loads(text)
+        message = json.loads(text)
+        if 'method' in message:
+            self.events.append(message)
+        return message
 
-    def run(self, script):
-        """The value of a JavaScript expression in the page."""
-        result = self.call('Runtime.evaluate', expression=script, returnByValue=True)
+    def run(self, script, session=''):
+        """The value of a JavaScript expression in the page. A promise is awaited."""
+        result = self.call('Runtime.evaluate', session=session, expression=script,
+                           returnByValue=True, awaitPromise=True)
         if 'exceptionDetails' in result:
             raise Failed(f'{script}: {result["exceptionDetails"]}')
         return result['result'].get('value')
+
+    def screenshot(self, path, width, height, dark, session=''):
+        """A PNG of the page, as a window of this size and theme shows it."""
+        self.call('Page.bringToFront', session=session)  # others draw no frames
+        self.resize(width, height, session)
+        self.call('Emulation.setEmulatedMedia', session=session, features=[
+            {'name': 'prefers-color-scheme', 'value': 'dark' if dark else 'light'},
+            {'name': 'prefers-reduced-motion', 'value': 'reduce'}])
+        # A frame, so that what follows the size has been drawn.
+        self.run('new Promise(done => requestAnimationFrame(() => requestAnimationFrame(done)))',
+                 session)
+        shot = self.call('Page.captureScreenshot', session=session, captureBeyondViewport=True)
+        with open(path, 'wb') as file:
+            file.write(base64.b64decode(shot['data']))
+
+
+class Window:
+    """A window that Page.window() has opened."""
+
+    def __init__(self, page, session):
+        self.page, self.session = page, session
+
+    def run(self, script):
+        return self.page.run(script, self.session)

@@ -98,7 +98,8 @@ def restart_with(cluster, listed):
 
 
 def warnings(node, since):
-    return [line for line in node.log_text()[since[node]:].splitlines() if ' voters' in line]
+    return [line for line in node.log_text()[since[node]:].splitlines()
+            if 'but the list names' in line]
 
 
 @case('a list with fewer or more servers than the log is reported at the start and in /status')
@@ -109,14 +110,14 @@ def _(binary):
         five = [node.url for node in cluster.nodes]
         for node in cluster.nodes:
             expect('list_mismatch' not in node.status(), f'{node} reports a mismatch')
-            expect('voters, but the list' not in node.log_text(), f'{node} warns of a mismatch')
+            expect('but the list names' not in node.log_text(), f'{node} warns of a mismatch')
         others = [f'http://127.0.0.1:{port}' for port in free_ports(2)]
         for listed, named, short in ((five[:3], 3, '3, 4'), (five + others, 7, '5, 6')):
-            said = f'the log has 5 voters, but the list names {named}'
+            said = f'the log has 5 members, but the list names {named}'
             since = restart_with(cluster, listed)
             for node in cluster.serving():
                 expect_equal(node.status().get('list_mismatch'),
-                             {'log_voters': 5, 'list_servers': len(listed)}, f'/status of {node}')
+                             {'log_members': 5, 'list_servers': len(listed)}, f'/status of {node}')
                 lines = warnings(node, since)
                 expect_equal(len(lines), 1, f'lines of {node}: {lines}')
                 expect(' W ' in lines[0] and said in lines[0] and short in lines[0], lines[0])

@@ -22,15 +22,17 @@ Cores::Cores(const Options& options) : options_(options) {
   for (std::uint32_t i = 0; i < options_.servers; ++i)
     options_.tuning.initial_voters.push_back(
         {ServerId(i), fmt::format("http://127.0.0.1:{}", 5000 + i), {}});
-  for (std::uint32_t i = 0; i < options_.servers; ++i) {
+  for (std::uint32_t i = 0; i < options_.servers + options_.spares; ++i) {
     Server& server = servers_.emplace_back();
     server.id = ServerId(i);
     server.incarnation = raft::Incarnation(++next_incarnation_);
   }
   const Disk disk = founded_disk();
-  for (Server& server : servers_) server.disk = disk;
+  for (Server& server : servers_)
+    if (server.id.value < options_.servers) server.disk = disk;
   safety_.assume_committed(disk.entries);
   for (Server& server : servers_) {
+    if (server.id.value >= options_.servers) continue;  // a spare is started by hand
     if (options_.founded) start_long_ago(server.id);
     else start(server.id);
   }
@@ -42,10 +44,10 @@ Disk Cores::founded_disk() const {
   Disk disk;
   if (!options_.founded) return disk;
   raft::Configuration configuration{{1, 1}, options_.tuning.initial_voters};
-  for (raft::Voter& voter : configuration.voters)
+  for (raft::Member& voter : configuration.members)
     voter.incarnation = raft::Incarnation(voter.id.value + 1);
   disk.entries.push_back(raft::make_entry(raft::Index(1), raft::Term(1), raft::EntryType::bootstrap,
-                                          {}, {}, raft::encode_bootstrap(configuration)));
+                                          {}, {}, raft::encode_configuration(configuration)));
   disk.hard_state.current_term = raft::Term(1);
   disk.commit_index = raft::Index(1);
   return disk;
@@ -93,6 +95,8 @@ void Cores::execute(Server& server) {
                              gated.envelope.to.value, describe(gated.envelope.message)));
     server.gated.push_back(std::move(gated));
   }
+  for (const raft::MembersAnswer& answer : output.members)
+    write_down(Trace::brief, fmt::format("{} answers: {}", id, describe(answer)));
   use_snapshots(server, output);
   if (output.committed_last.value > 0)
     write_down(Trace::brief, fmt::format("{} commits {}..{}", id, output.committed_first.value,
@@ -287,6 +291,10 @@ void Cores::start(ServerId id) {
   VESPER_ASSERT(!server.alive());
   raft::Config config = options_.tuning;
   config.self = id;
+  if (id.value >= options_.servers) {
+    config.self = raft::kNoServer;
+    config.initial_voters.clear();
+  }
   config.incarnation = server.incarnation;
   config.seed = options_.seed * 1'000'003 + (id.value + 1) * 1009 + ++server.boots;
   const Disk& disk = server.disk;

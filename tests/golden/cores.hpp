@@ -20,9 +20,10 @@ enum class Trace : std::uint8_t { off, brief, all };
 
 struct Options {
   std::uint32_t servers = 3;
-  bool founded = true;    // every log begins with a Bootstrap entry that registers every server
-  bool connected = true;  // every server has met every other
-  raft::Config tuning;    // limits and timeouts; self, incarnation, voters and seed are filled in
+  std::uint32_t spares = 0;  // servers with empty disks that wait to be added, after the others
+  bool founded = true;       // every log begins with a Bootstrap entry that registers every server
+  bool connected = true;     // every server has met every other
+  raft::Config tuning;  // limits and timeouts; self, incarnation, voters and seed are filled in
   std::uint64_t seed = 1;
 };
 

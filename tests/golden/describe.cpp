@@ -137,17 +137,22 @@ std::string describe(const raft::Entry& entry) {
     case raft::EntryType::command: return text + escaped(payload.view(), 16);
     case raft::EntryType::registration: {
       const auto read = raft::decode_registration(payload.view());
-      return text + fmt::format("register({} as {:x})", read.value().first.value,
-                                read.value().second.value);
+      return text + fmt::format("register({} as {:x})", read.value().id.value,
+                                read.value().incarnation.value);
     }
+    case raft::EntryType::membership:
     case raft::EntryType::bootstrap: {
-      text += "bootstrap(";
-      const raft::Configuration configuration = raft::decode_bootstrap(payload.view()).value();
-      for (const raft::Voter& voter : configuration.voters) {
-        if (voter.id != configuration.voters.front().id) text += " ";
+      text += entry.type == raft::EntryType::bootstrap ? "bootstrap(" : "members(";
+      const raft::Configuration configuration = raft::decode_configuration(payload.view()).value();
+      for (const raft::Member& voter : configuration.members) {
+        if (voter.id != configuration.members.front().id) text += " ";
         text += fmt::format("{}", voter.id.value);
         text += voter.incarnation.value == 0 ? std::string(" unregistered")
                                              : fmt::format(" as {:x}", voter.incarnation.value);
+        constexpr std::string_view kSeats[] = {" learns", "", " incoming", " outgoing"};
+        constexpr std::string_view kGoals[] = {"", ", to vote", ", to learn", ", to leave"};
+        text += kSeats[static_cast<std::size_t>(voter.seat)];
+        text += kGoals[static_cast<std::size_t>(voter.goal)];
       }
       return text + ")";
     }
@@ -161,6 +166,28 @@ std::string describe(const raft::Write& write) {
       name_of(write.hard_state.voted_for), write.commit_index.value, write.keep_through.value,
       write.base.index.value > 0 ? fmt::format(" behind {}", write.base.index.value) : "",
       describe_entries(write.entries));
+}
+
+std::string describe(const raft::MembersAnswer& answer) {
+  if (const auto* index = std::get_if<raft::Index>(&answer.outcome))
+    return fmt::format("the change is entry {}", index->value);
+  using Why = raft::MembersRefusal::Why;
+  switch (std::get<raft::MembersRefusal>(answer.outcome).why) {
+    case Why::change_in_progress: return "a change is in progress";
+    case Why::would_lose_quorum: return "no majority of the new voters answers";
+    case Why::not_leading: return "I take no changes now";
+    default: return "the change is invalid";
+  }
+}
+
+// "0v 1v 2o 3i 4l": numbers and seats, and a > if something is still to become of the member.
+static std::string seats_of(const raft::Configuration& configuration) {
+  std::string text;
+  for (const raft::Member& member : configuration.members)
+    text += fmt::format("{}{}{}{}", text.empty() ? "" : " ", member.id.value,
+                        "lvio"[static_cast<int>(member.seat)],
+                        member.goal == raft::Goal::stay ? "" : ">");
+  return text;
 }
 
 std::string describe_state(const Cores::Server& server) {
@@ -194,6 +221,8 @@ std::optional<std::string> property(const Cores::Server& server, const std::stri
   if (name == "snapshot") return fmt::format("{}", raft.snapshot().last_index.value);
   if (name == "commit") return fmt::format("{}", raft.commit_index().value);
   if (name == "applied") return joined(server.applied);
+  if (name == "members") return seats_of(raft.configuration());
+  if (name == "removed") return raft.is_removed() ? "yes" : "no";
   std::vector<std::string> words;
   if (name == "log") {
     for (raft::Index i = raft.log().first_index(); i <= raft.log().last_index(); i = i.next())

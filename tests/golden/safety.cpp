@@ -144,6 +144,23 @@ void Safety::check_monotone(const Subject& subject) {
               raft.is_leader() ? raft.log().last_index() : Index(0)};
 }
 
+// A majority of the new set has the entry, and one of the old set if the configuration is joint.
+template <typename IsDurable>
+void Safety::check_durable(const raft::Configuration& configuration, const Subject& subject,
+                           Index index, IsDurable&& is_durable) {
+  for (const raft::Seat other : {raft::Seat::incoming, raft::Seat::outgoing}) {
+    std::size_t durable = 0, all = 0;
+    for (const raft::Member& member : configuration.members) {
+      if (member.seat != raft::Seat::voter && member.seat != other) continue;
+      ++all;
+      durable += is_durable(member) ? 1 : 0;
+    }
+    if (durable * 2 > all) continue;
+    fail(fmt::format("L10: server {} commits entry {}, which is durable on {} of {} voters",
+                     subject.id.value, index.value, durable, all));
+  }
+}
+
 // L8, and that an entry is durable on a majority before any server counts it as committed.
 void Safety::check_commits(const std::vector<Subject>& subjects, const Subject& subject) {
   const raft::Raft& raft = *subject.raft;
@@ -161,15 +178,17 @@ void Safety::check_commits(const std::vector<Subject>& subjects, const Subject& 
       continue;
     }
     committed_.push_back({entry.term, std::string(entry.bytes.view())});
-    std::size_t durable = 0;
-    for (const Subject& other : subjects) {
-      const bool in_snapshot =
-          !other.disk->snapshots.empty() && other.disk->snapshots.back().last_index >= i;
-      if (in_snapshot || other.disk->term_at(i) == entry.term) ++durable;
-    }
-    if (durable < raft.configuration().voters.size() / 2 + 1)
-      fail(fmt::format("L10: server {} commits entry {}, which is durable on {} servers",
-                       subject.id.value, i.value, durable));
+    const auto is_durable = [&](const raft::Member& member) {
+      for (const Subject& other : subjects) {
+        if (other.incarnation != member.incarnation && member.incarnation.value != 0) continue;
+        if (other.id != member.id) continue;
+        const bool in_snapshot =
+            !other.disk->snapshots.empty() && other.disk->snapshots.back().last_index >= i;
+        return in_snapshot || other.disk->term_at(i) == entry.term;
+      }
+      return false;
+    };
+    check_durable(raft.committed_configuration(), subject, i, is_durable);
   }
 }
 

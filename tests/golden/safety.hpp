@@ -66,6 +66,9 @@ class Safety {
   void check_leader(const Subject& subject);
   void check_lease(const std::vector<Subject>& subjects, const Subject& subject, Instant now);
   void check_commits(const std::vector<Subject>& subjects, const Subject& subject);
+  template <typename IsDurable>
+  void check_durable(const raft::Configuration& configuration, const Subject& subject,
+                     raft::Index index, IsDurable&& is_durable);
   void check_monotone(const Subject& subject);
   void check_log_matching(const std::vector<Subject>& subjects, const Subject& subject);
 

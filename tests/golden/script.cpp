@@ -102,8 +102,8 @@ void Script::dispatch(const Words& words) {
 // cluster N [option...]: N servers with logs that begin with a Bootstrap entry; all are connected
 // fresh N [option...]: N servers with empty disks
 //   options: unconnected, seed=N, window=MESSAGES, append_bytes=N, window_bytes=N,
-//   tail=ENTRIES and kept_bytes=N (the log kept after a snapshot), chunks=N (unacknowledged),
-//   found_after_ms=N
+//   spares=N (servers that wait to be added), tail=ENTRIES and kept_bytes=N (the log kept after a
+//   snapshot), chunks=N (unacknowledged), found_after_ms=N
 bool Script::build(const Words& words) {
   if (words[0] != "cluster" && words[0] != "fresh") return false;
   Options options;
@@ -120,6 +120,7 @@ bool Script::build(const Words& words) {
     const std::uint64_t value =
         equals == std::string::npos ? 0 : number(words[i].substr(equals + 1));
     if (name == "seed") options.seed = value;
+    else if (name == "spares") options.spares = static_cast<std::uint32_t>(value % 6);
     else if (name == "window") options.tuning.max_inflight_messages = value;
     else if (name == "append_bytes") options.tuning.max_append_bytes = value;
     else if (name == "window_bytes") options.tuning.max_inflight_bytes = value;
@@ -135,7 +136,8 @@ bool Script::build(const Words& words) {
   return true;
 }
 
-// propose ID [for=ORIGIN] PAYLOAD...: in one turn      read ID: reads are numbered from 1
+// members ID [add=N] [learner=N] [remove=N] [promote=N] [demote=N]: asks for a change of the
+// members propose ID [for=ORIGIN] PAYLOAD...: in one turn      read ID: reads are numbered from 1
 // lease-read ID: uses the server's own lease, or becomes a read that may use the leader's
 // deliver | deliver to ID | deliver A->B [N]: what is queued now, once
 // settle [ROUNDS]: delivers until nothing is queued
@@ -159,6 +161,8 @@ bool Script::messages(const Words& words) {
                                      SharedBytes::copy_of(words[i])});
     }
     cores_->turn(id, {std::move(propose)});
+  } else if (name == "members") {
+    change_members(words);
   } else if (name == "read") {
     cores_->turn(server(argument), {raft::ReadIndex{++next_read_}});
   } else if (name == "lease-read") {
@@ -189,6 +193,26 @@ bool Script::messages(const Words& words) {
     return false;
   }
   return true;
+}
+
+// Spare N has to get the number N, so they are added in order.
+void Script::change_members(const Words& words) {
+  raft::MembersRequest request;
+  for (std::size_t i = 2; i < words.size(); ++i) {
+    const std::size_t equals = words[i].find('=');
+    if (equals == std::string::npos) return fail("members: not NAME=SERVER: " + words[i]);
+    const std::string part = words[i].substr(0, equals);
+    const raft::NodeId node(server(words[i].substr(equals + 1)).value);
+    const std::string address = fmt::format("http://127.0.0.1:{}", 5000 + node.value);
+    if (part == "add") request.add.push_back({address, "", raft::Goal::vote});
+    else if (part == "learner") request.add.push_back({address, "", raft::Goal::stay});
+    else if (part == "remove") request.remove.push_back(node);
+    else if (part == "promote") request.promote.push_back(node);
+    else if (part == "demote") request.demote.push_back(node);
+    else return fail("members: " + words[i]);
+  }
+  cores_->turn(server(words.size() > 1 ? words[1] : ""),
+               {raft::ChangeMembers{1, std::move(request)}});
 }
 
 void Script::lease_read(raft::ServerId id) {

@@ -28,6 +28,7 @@ class Script {
   bool views(const Words& words);
   void set_disk(const Words& words);
   void forge(const Words& words);
+  void change_members(const Words& words);
   void lease_read(raft::ServerId id);
   void drop_kind(const Words& words);
   void expect(const Words& words);

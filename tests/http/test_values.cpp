@@ -151,6 +151,22 @@ TEST_CASE("a value is taken as it is, or is the content of an RFC 8941 string") 
     CHECK_FALSE(unquote(bad));
 }
 
+TEST_CASE("a coding is accepted if Accept-Encoding names it, or everything, above weight 0") {
+  const auto accepts = [](std::initializer_list<std::string_view> lists) {
+    Fields fields;
+    fields.add({"Accept", "gzip"});
+    for (const std::string_view list : lists) fields.add({"accept-encoding", list});
+    return accepts_coding(fields, "gzip");
+  };
+  for (const std::string_view list : {"gzip", "deflate, GZIP", "gzip;q=0.001", "br, *", "*;q=0.5"})
+    CHECK_MESSAGE(accepts({list}), list);
+  CHECK(accepts({"br", "gzip"}));
+  CHECK_FALSE(accepts({}));
+  for (const std::string_view list :
+       {"", "br", "gzip;q=0", "gzip; q=0.000, *", "*;q=0", "identity", "gzipped"})
+    CHECK_FALSE_MESSAGE(accepts({list}), list);
+}
+
 TEST_CASE("a media type has the weight that the Accept lists give it") {
   const auto weight = [](std::initializer_list<std::string_view> lists) {
     Fields fields;

@@ -170,6 +170,98 @@ TEST_CASE("a place that has lapsed is passed over, and forgotten") {
   CHECK(crowd.store.digest() == crowd.store.recomputed_digest());
 }
 
+TEST_CASE("a long queue of places that have lapsed is passed over in slices") {
+  Store store;
+  AcquireLock many = acquire();
+  many.most_waiters = 10'000;
+  constexpr std::uint64_t kWaiters = kMaxExpired * 5 / 2;
+  for (std::uint64_t index = 100; index <= 100 + kWaiters; ++index)
+    run(store, encode(many), at_second(1), index);
+  const auto waiters = [&store] { return store.locks().waiters(); };
+  CHECK(lock_in(run(store, encode(ReleaseLock{kLock, 2}), at_second(9))).state == State::released);
+  CHECK(waiters() == kWaiters - kMaxExpired);
+  CHECK(store.take_left_queue().size() == kMaxExpired);
+  CHECK(store.locks().held() == 0);
+  CHECK(store.locks().to_pass_on() == std::set<LockName>{kLock});
+  CHECK(store.next_expiry() == LogTime{});
+  CHECK(store.revision() == 3);
+  CHECK(store.keyspace().find(Space::locks, "n") == nullptr);
+  // For those who come now it is not free.
+  const WriteResult busy =
+      run(store, encode(acquire(AcquireLock::IfHeld::refuse)), at_second(9), 5000);
+  CHECK(busy.kind == Kind::lock_busy);
+  CHECK(busy.limit == 0);
+  run(store, encode(LeaveQueue{kLock, 1200, 1200, kBoot, Manner::timed_out}), at_second(9));
+  CHECK(waiters() == kWaiters - kMaxExpired - 1);
+  Expire expire;
+  expire.locks = {{kLock, 0}};
+  SUBCASE("until one is found that waits") {
+    many.boot = kOtherBoot;
+    CHECK(lock_in(run(store, encode(many), at_second(9), 5001)).state == State::queued);
+    Import import;
+    REQUIRE(import.add(content_of(store)).ok());
+    auto copy = import.finish();
+    REQUIRE(copy.ok());
+    CHECK((*copy)->locks().to_pass_on() == store.locks().to_pass_on());
+    for (Store* one : {&store, copy->get()}) {
+      (void)one->take_left_queue();
+      run(*one, encode(expire), at_second(9));
+      CHECK(one->take_left_queue().size() == kMaxExpired);
+      CHECK(one->locks().held() == 0);
+      run(*one, encode(expire), at_second(9));
+      CHECK(one->locks().holder(kLock)->place == 5001);
+      CHECK(one->locks().token_of("n") == 4);
+      CHECK(one->locks().to_pass_on().empty());
+      CHECK(one->digest() == one->recomputed_digest());
+    }
+    CHECK((*copy)->digest() == store.digest());
+  }
+  SUBCASE("until none is left") {
+    for (int i = 0; i < 2; ++i) run(store, encode(expire), at_second(9));
+    CHECK(waiters() == 0);
+    CHECK(store.locks().to_pass_on().empty());
+    CHECK(store.next_expiry() == kEndOfLogTime);
+    CHECK(store.revision() == 3);  // it was free before
+    CHECK(lock_in(run(store, encode(many), at_second(9), 5002)).state == State::granted);
+    const std::uint64_t token = store.locks().token_of("n");
+    run(store, encode(expire), at_second(9));  // outdated
+    CHECK(store.locks().token_of("n") == token);
+  }
+  SUBCASE("while their session lapses") {
+    expire.locks.clear();
+    expire.sessions = {{kBoot, 0}};
+    for (int i = 0; i < 2; ++i) run(store, encode(expire), at_second(9));
+    CHECK(waiters() == 0);
+    CHECK(store.locks().to_pass_on().empty());
+  }
+  CHECK(store.digest() == store.recomputed_digest());
+}
+
+TEST_CASE("one command that ends many holders looks at a bounded number of places") {
+  Store store;
+  Expire expire;
+  std::uint64_t index = 99;
+  for (int lock = 0; lock < 4; ++lock) {
+    AcquireLock many = acquire();
+    many.lock.name = std::to_string(lock);
+    many.most_waiters = 10'000;
+    for (int i = 0; i < 601; ++i) run(store, encode(many), at_second(1), ++index);
+    expire.locks.push_back({many.lock, store.locks().holder(many.lock)->token});
+  }
+  std::size_t before = store.locks().waiters();
+  int commands = 0;
+  for (; store.locks().held() > 0 || store.locks().waiters() > 0; ++commands) {
+    REQUIRE(commands < 20);
+    run(store, encode(expire), at_second(30));
+    CHECK(before - store.locks().waiters() <= kMaxExpired);
+    before = store.locks().waiters();
+    for (Expire::Lock& named : expire.locks)
+      if (store.locks().to_pass_on().contains(named.lock)) named.token = 0;
+  }
+  CHECK(commands == 3);
+  CHECK(store.digest() == store.recomputed_digest());
+}
+
 TEST_CASE("a waiter leaves the queue") {
   Crowd crowd;
   SUBCASE("because its wait is over") {

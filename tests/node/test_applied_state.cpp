@@ -29,7 +29,7 @@ TEST_CASE("a command has a result, and other entries have none") {
   AppliedState state = fresh();
   const raft::Configuration configuration{{5, 5}, {{raft::ServerId(0), "http://a:1", {}}}};
   const auto bootstrap =
-      state.apply(entry(1, raft::EntryType::bootstrap, raft::encode_bootstrap(configuration)));
+      state.apply(entry(1, raft::EntryType::bootstrap, raft::encode_configuration(configuration)));
   REQUIRE(bootstrap.ok());
   CHECK_FALSE((*bootstrap).has_value());
   CHECK(state.configuration().cluster_id == Id128{5, 5});

@@ -121,13 +121,14 @@ TEST_CASE("a read waits for its revision, and ends as unreached") {
 TEST_CASE("admission counts both queued and pending writes") {
   Queues q;
   node::PendingWrites taken;
-  CHECK(q.queues.has_room(1000, taken));  // one write, whatever its size
+  node::HeldRequests held(9, 100);
+  CHECK(q.queues.has_room(1000, taken, held));  // one write, whatever its size
   taken.add({1, 1}, SharedBytes::copy_of("0123456789"), Instant(100));
   q.queues.add_read(read(1, 2), k6);
-  CHECK(q.queues.has_room(15, taken));
-  CHECK_FALSE(q.queues.has_room(16, taken));
+  CHECK(q.queues.has_room(15, taken, held));
+  CHECK_FALSE(q.queues.has_room(16, taken, held));
   CHECK_FALSE(q.passes(write(1, 3)));
-  CHECK_FALSE(q.queues.has_room(0, taken));  // three requests
+  CHECK_FALSE(q.queues.has_room(0, taken, held));  // three requests
 }
 
 TEST_CASE("a client that hangs up loses its reads and keeps its admitted writes") {

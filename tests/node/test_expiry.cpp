@@ -71,7 +71,8 @@ TEST_CASE("many keys are named in several commands, each once, and a few in flig
     propose_all();
   }
   CHECK(replica.store.size() == 0);
-  CHECK(commands.size() == 7);
+  CHECK(commands.size() == 13);
+  CHECK(commands[0].keys.size() == kv::kMaxExpired / 2);
 }
 
 TEST_CASE("a key that is due earlier than what is in flight is not passed over") {
@@ -100,6 +101,29 @@ TEST_CASE("after a loss of leadership everything is named again") {
   CHECK_FALSE(expiry.next_command(replica.store, at(5)));
   expiry.forget();
   CHECK(expiry.next_command(replica.store, at(5)));
+}
+
+TEST_CASE("a lock that is to be passed on is named until it is") {
+  Replica replica;
+  Expiry expiry;
+  kv::AcquireLock acquire;
+  acquire.lock.name = "n";
+  acquire.ttl = seconds(60);
+  acquire.boot = 7;
+  acquire.if_held = kv::AcquireLock::IfHeld::queue;
+  acquire.most_locks = acquire.most_waiters = 9'999;
+  for (std::size_t i = 0; i < kv::kMaxExpired + 2; ++i) replica.apply(kv::encode(acquire), at(0));
+  acquire.boot = 8;
+  replica.apply(kv::encode(acquire), at(5));
+  replica.apply(kv::encode(kv::ReleaseLock{acquire.lock, 2}), at(5));
+  REQUIRE(replica.store.locks().to_pass_on().size() == 1);
+  CHECK(expiry.deadline(replica.store, at(5), Instant{}) <= Instant{} + milliseconds(5));
+  const auto expire = expiry.next_command(replica.store, at(5));
+  REQUIRE(expire);
+  REQUIRE(expire->locks.size() == 1);
+  CHECK(expire->locks[0].token == 0);
+  replica.apply(kv::encode(*expire), at(5));
+  CHECK(replica.store.locks().token_of("n") == 4);
 }
 
 TEST_CASE("leases, locks and sessions that are due are named together, and once at a time") {

@@ -91,7 +91,7 @@ struct Follower final : node::Transport, node::Clients {
     raft::Config config;
     config.self = kSelf;
     config.incarnation = recovery.incarnation;
-    config.initial_voters = voters().voters;
+    config.initial_voters = voters().members;
     node = std::make_unique<node::Node>(config, raft::BootId(++boots), node::NodeLimits{}, recovery,
                                         *this, *this, now);
     return node->replay();
@@ -117,7 +117,7 @@ struct Follower final : node::Transport, node::Clients {
       m.entries.push_back(
           index == raft::Index(1)
               ? raft::make_entry(index, raft::Term(term), raft::EntryType::bootstrap, {}, {},
-                                 raft::encode_bootstrap(voters()))
+                                 raft::encode_configuration(voters()))
               : raft::make_entry(index, raft::Term(term), raft::EntryType::command, {}, {},
                                  kv::encode_put("mine", "x", kv::ValueForm::bytes, {})));
     }

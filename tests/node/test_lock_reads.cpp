@@ -107,6 +107,7 @@ TEST_CASE("a lock is found with its holder and the first places of its queue") {
   CHECK(found.held->token == token);
   CHECK(found.held->deadline == kv::LogTime{16'000'000'000});
   CHECK(found.held->waiters == LockFound::kMaxQueue + 1);
+  CHECK(found.waiters == LockFound::kMaxQueue + 1);
   REQUIRE(found.queue.size() == LockFound::kMaxQueue);
   CHECK(found.queue.front() == place);
   CHECK(found.queue.back() == place + LockFound::kMaxQueue - 1);

@@ -1,42 +1,197 @@
-// Which peers may speak to Raft: before and after a cluster is founded.
+// Which peers may speak to Raft, and as which member: before and after a cluster is founded, while
+// members come and go, and after a disk was lost.
 #include <doctest/doctest.h>
 
 #include "node/peer_rules.hpp"
 
 using namespace vesper;
+using node::Greeting;
+using raft::kNoServer;
+using raft::ServerId;
 
 namespace {
 
-constexpr raft::ServerId kA{0}, kB{1}, kC{2};
-constexpr raft::Incarnation kFirst{7}, kSecond{8};
+constexpr ServerId kA{0}, kB{1}, kC{2}, kAdded{3}, kReplaced{4};
+constexpr raft::Incarnation kOwn{7}, kOfB{8}, kOfC{9}, kNew{10}, kOther{11};
 constexpr Id128 kOurs{5, 5}, kTheirs{6, 6};
+constexpr const char* kAtA = "http://a:1";
+constexpr const char* kAtB = "http://b:1";
+constexpr const char* kAtC = "http://c:1";
+constexpr const char* kAtD = "http://d:1";
 
-const std::vector<raft::Voter> kList{{kA, "http://a:1", {}}, {kB, "http://b:1", {}}};
-const raft::Configuration kFounded{kOurs, {{kA, "http://a:1", kFirst}, {kB, "http://b:1", {}}}};
+const std::vector<raft::Member> kList{{kA, kAtA, {}}, {kB, kAtB, {}}, {kC, kAtC, {}}};
+const raft::Configuration kListed{{}, kList};
+// C was not registered yet. Number 3 was added at d, and its disk is not known.
+const raft::Configuration kFounded{
+    kOurs, {{kA, kAtA, kOwn}, {kB, kAtB, kOfB}, {kC, kAtC, {}}, {kAdded, kAtD, {}}}, ServerId(4)};
 
-std::string why(const node::PeerIdentity& peer, const raft::Configuration& committed) {
-  const auto refusal = node::refuse_peer(peer, committed, kList);
-  if (refusal) CHECK_FALSE(refusal->hint.empty());
-  return refusal ? refusal->detail : "";
+// A server that knows `committed`, and perhaps a newer configuration.
+struct Server {
+  raft::Configuration committed;
+  std::optional<raft::Configuration> latest = std::nullopt;
+  std::vector<raft::Member> initial = kList;
+  ServerId self = kA;
+  bool has_log = true;
+
+  node::PeerView view() const {
+    return {committed, latest ? *latest : committed, initial, self, kOwn, has_log};
+  }
+};
+
+Greeting peer(ServerId number, raft::Incarnation incarnation, Id128 cluster, const char* address) {
+  return {number, {}, incarnation, {cluster, raft::Term(1), raft::Index(4)}, address};
 }
 
-bool contains(const std::string& text, std::string_view part) {
-  return text.find(part) != std::string::npos;
+// A server whose log is empty.
+Greeting empty(ServerId number, raft::Incarnation incarnation, const char* address) {
+  return {number, {}, incarnation, {}, address};
+}
+
+std::string text(const node::PeerRefusal& refusal) {
+  CHECK_FALSE(refusal.detail.empty());
+  CHECK_FALSE(refusal.hint.empty());
+  return refusal.why == node::PeerRefusal::Why::no_member ? "no member" : "conflict";
+}
+
+std::string dialler(const Greeting& theirs, const Server& ours) {
+  const auto verdict = node::judge_dialler(theirs, ours.view());
+  if (const auto* is = std::get_if<node::PeerIs>(&verdict)) return std::to_string(is->number.value);
+  if (const auto* refusal = std::get_if<node::PeerRefusal>(&verdict)) return text(*refusal);
+  return "left";
+}
+
+std::string acceptor(ServerId expected, const Greeting& theirs, const Server& ours) {
+  const auto verdict = node::judge_acceptor(expected, theirs, ours.view());
+  if (const auto* is = std::get_if<node::PeerIs>(&verdict)) {
+    CHECK(is->number == expected);
+    return "it";
+  }
+  if (const auto* refusal = std::get_if<node::PeerRefusal>(&verdict)) return text(*refusal);
+  if (const auto* lost = std::get_if<node::PeerLostDisk>(&verdict)) {
+    CHECK(lost->number == expected);
+    CHECK(lost->incarnation == theirs.incarnation);
+    return "lost disk";
+  }
+  return "another";
 }
 
 }  // namespace
 
-TEST_CASE("before the cluster is founded, a server of the list is admitted from any cluster") {
-  CHECK(why({kA, kFirst, {}}, {}).empty());
-  CHECK(why({kA, kSecond, kTheirs}, {}).empty());
-  CHECK(contains(why({kC, kFirst, {}}, {}), "not a member of this server's list"));
+TEST_CASE("before the cluster is founded, the servers of the list are known by their places") {
+  const Server listed{kListed, {}, kList, kA, false};
+  CHECK(dialler(empty(kB, kOfB, kAtB), listed) == "1");
+  CHECK(dialler(peer(kB, kOther, {}, kAtB), listed) == "1");
+  CHECK(dialler(empty(kAdded, kNew, kAtD), listed) == "conflict");
+  CHECK(dialler(empty(kNoServer, kNew, kAtD), listed) == "conflict");
+  CHECK(dialler(empty(kA, kOther, kAtA), listed) == "conflict");  // it calls itself this server
+  CHECK(dialler(empty(kB, kOwn, kAtB), listed) == "conflict");    // its directory is a copy
+  CHECK(acceptor(kB, empty(kB, kOfB, kAtB), listed) == "it");
+  CHECK(acceptor(kB, empty(kC, kOfC, kAtC), listed) == "conflict");
 }
 
-TEST_CASE("a founded cluster refuses other clusters, other servers and other disks") {
-  CHECK(why({kA, kFirst, kOurs}, kFounded).empty());
-  CHECK(why({kA, kFirst, {}}, kFounded).empty());      // it has not heard of the Bootstrap entry
-  CHECK(why({kB, kSecond, kOurs}, kFounded).empty());  // it is not registered yet
-  CHECK(contains(why({kA, kFirst, kTheirs}, kFounded), "but this server to cluster"));
-  CHECK(contains(why({kC, kFirst, kOurs}, kFounded), "not a member of cluster"));
-  CHECK(contains(why({kA, kSecond, kOurs}, kFounded), "wiped or replaced"));
+TEST_CASE("a server without a log takes the word of any server of a cluster") {
+  const Server wiped{kListed, {}, kList, kA, false};
+  CHECK(dialler(peer(kB, kOfB, kTheirs, kAtB), wiped) == "1");
+  CHECK(dialler(peer(ServerId(9), kOther, kTheirs, kAtD), wiped) == "9");
+  CHECK(dialler(peer(kNoServer, kOther, kTheirs, kAtD), wiped) == "no member");
+  CHECK(acceptor(kB, peer(kB, kOfB, kTheirs, kAtB), wiped) == "it");
+  CHECK(acceptor(kB, peer(ServerId(9), kOfB, kTheirs, kAtB), wiped) == "another");
+  const Server waiting{{}, {}, {}, kNoServer, false};  // --join
+  CHECK(dialler(peer(kB, kOfB, kTheirs, kAtB), waiting) == "1");
+  CHECK(dialler(empty(kB, kOfB, kAtB), waiting) == "no member");
+}
+
+TEST_CASE("a server with a log that is not committed follows the cluster of that log only") {
+  raft::Configuration uncommitted = kFounded;
+  const Server ours{kListed, uncommitted};
+  CHECK(dialler(peer(ServerId(9), kOther, kOurs, kAtD), ours) == "9");
+  CHECK(dialler(peer(ServerId(9), kOther, kTheirs, kAtD), ours) == "conflict");
+  CHECK(dialler(peer(kB, kOther, kTheirs, kAtB), ours) == "1");
+}
+
+TEST_CASE("a founded cluster knows its members by their disks") {
+  const Server ours{kFounded};
+  CHECK(dialler(peer(kB, kOfB, kOurs, kAtB), ours) == "1");
+  CHECK(dialler(peer(kB, kOfB, {}, kAtB), ours) == "1");  // it has not heard of the Bootstrap entry
+  CHECK(dialler(peer(kC, kOfB, kOurs, kAtC), ours) == "1");  // it has forgotten its number
+  CHECK(dialler(peer(kB, kOfB, kTheirs, kAtB), ours) == "conflict");
+  CHECK(dialler(peer(kB, kOther, kOurs, kAtB), ours) == "conflict");
+  CHECK(acceptor(kB, peer(kB, kOfB, kOurs, kAtB), ours) == "it");
+  CHECK(acceptor(kC, peer(kB, kOfB, kOurs, kAtB), ours) == "another");
+  CHECK(acceptor(kB, peer(kB, kOther, kOurs, kAtB), ours) == "conflict");
+  CHECK(acceptor(kB, peer(kB, kOfB, kTheirs, kAtB), ours) == "conflict");
+  CHECK(acceptor(kB, peer(kB, kOwn, kOurs, kAtB), ours) == "another");  // this server itself
+}
+
+TEST_CASE("a member that is not registered yet is known by its number or its address") {
+  const Server ours{kFounded};
+  CHECK(dialler(peer(kC, kOfC, kOurs, kAtC), ours) == "2");
+  CHECK(dialler(empty(kC, kOfC, kAtC), ours) == "2");
+  CHECK(dialler(empty(kNoServer, kNew, kAtD), ours) == "3");
+  CHECK(dialler(peer(kNoServer, kNew, kOurs, kAtD), ours) == "3");
+  CHECK(dialler(peer(kAdded, kNew, kOurs, kAtD), ours) == "3");
+  CHECK(acceptor(kC, empty(kC, kOfC, kAtC), ours) == "it");
+  CHECK(acceptor(kAdded, empty(kNoServer, kNew, kAtD), ours) == "it");
+  CHECK(acceptor(kAdded, peer(kNoServer, kNew, kOurs, kAtD), ours) == "it");
+  // The server there belongs to the cluster already, or did once.
+  CHECK(acceptor(kAdded, peer(kB, kOfB, kOurs, kAtD), ours) == "another");
+  CHECK(acceptor(kAdded, peer(ServerId(2), kOther, kOurs, kAtD), ours) == "conflict");
+}
+
+TEST_CASE("an empty server in the place of a member is a lost disk, and no member by itself") {
+  const Server ours{kFounded};
+  CHECK(dialler(empty(kB, kNew, kAtB), ours) == "no member");
+  CHECK(dialler(empty(kNoServer, kNew, "http://e:1"), ours) == "no member");
+  CHECK(acceptor(kB, empty(kB, kNew, kAtB), ours) == "lost disk");
+  // Once the log names the new disk, it is the only one that is found at the address.
+  Server later = ours;
+  later.latest = kFounded;
+  later.latest->members.push_back({kReplaced, kAtB, kNew, raft::NodeId(1)});
+  CHECK(dialler(empty(kB, kNew, kAtB), later) == "4");
+  CHECK(acceptor(kB, empty(kB, kNew, kAtB), later) == "another");
+  CHECK(acceptor(kReplaced, empty(kB, kNew, kAtB), later) == "it");
+  CHECK(acceptor(kReplaced, peer(kB, kOfB, kOurs, kAtB), later) == "another");
+  CHECK(acceptor(kReplaced, empty(kB, kOther, kAtB), later) == "lost disk");
+}
+
+TEST_CASE("a member that this server has not heard of is believed, one that has left is told so") {
+  const Server ours{kFounded};
+  CHECK(dialler(peer(ServerId(4), kNew, kOurs, kAtD), ours) == "4");
+  CHECK(dialler(peer(ServerId(4), kNew, {}, kAtD), ours) == "no member");
+  CHECK(acceptor(ServerId(4), peer(ServerId(4), kNew, kOurs, kAtD), ours) == "it");
+  CHECK(acceptor(kB, peer(ServerId(4), kNew, kOurs, kAtB), ours) == "another");
+  Server later{kFounded};
+  later.committed.members.erase(later.committed.members.begin() + 1);
+  CHECK(dialler(peer(kB, kOfB, kOurs, kAtB), later) == "left");
+  CHECK(dialler(empty(kB, kOfB, kAtB), later) == "no member");      // it has nothing to lose
+  CHECK(acceptor(kB, peer(kB, kOfB, kOurs, kAtB), later) == "it");  // the leader tells it so
+  later.latest = kFounded;  // not as long as a configuration has it
+  CHECK(dialler(peer(kB, kOfB, kOurs, kAtB), later) == "1");
+}
+
+TEST_CASE("founding counts a server by its place in the list") {
+  CHECK(node::place_in_list(empty(kB, kOfB, kAtB), kList) == kB);
+  CHECK(node::place_in_list(peer(kReplaced, kNew, kOurs, kAtB), kList) == kB);
+  CHECK(node::place_in_list(empty(kC, kOfC, "http://moved:1"), kList) == kC);
+  CHECK(node::place_in_list(peer(kReplaced, kNew, kOurs, kAtD), kList) == kNoServer);
+}
+
+TEST_CASE("the transport follows both configurations and those that are told to have left") {
+  using node::Contact;
+  Server ours{kFounded};
+  std::vector<Contact> contacts = node::contacts_of(ours.view(), {}, {});
+  const std::vector<Contact> all{
+      {kB, raft::NodeId(1), kAtB}, {kC, raft::NodeId(2), kAtC}, {kAdded, raft::NodeId(3), kAtD}};
+  CHECK(contacts == all);
+  ours.latest = kFounded;
+  ours.latest->members.erase(ours.latest->members.begin() + 1);
+  CHECK(node::contacts_of(ours.view(), contacts, {}) == all);  // the removal may be dropped
+  ours.committed = *ours.latest;
+  CHECK(node::contacts_of(ours.view(), contacts, {kB}) == all);
+  contacts = node::contacts_of(ours.view(), contacts, {});
+  CHECK(contacts == std::vector<Contact>(all.begin() + 1, all.end()));
+  // The lost disk of this server is one: only its address tells the two apart.
+  ours.latest->members[0].incarnation = kOther;
+  ours.self = kNoServer;
+  CHECK(node::contacts_of(ours.view(), contacts, {}).front().number == kA);
 }

@@ -40,13 +40,13 @@ struct Follower final : node::Transport, node::Clients {
     raft::Config config;
     config.self = kSelf;
     config.incarnation = kOwn;
-    config.initial_voters = voters.voters;
+    config.initial_voters = voters.members;
     node = std::make_unique<node::Node>(config, raft::BootId(9), node::NodeLimits{}, recovery,
                                         *this, *this, now);
     REQUIRE(node->replay().ok());
     raft::AppendEntries first{kTerm, {}, {}, {}, {}, {}};
     first.entries.push_back(raft::make_entry(raft::Index(1), kTerm, raft::EntryType::bootstrap, {},
-                                             {}, raft::encode_bootstrap(voters)));
+                                             {}, raft::encode_configuration(voters)));
     receive(std::move(first));
     heartbeat(raft::WriteBlock::none);
   }

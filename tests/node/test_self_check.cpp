@@ -18,7 +18,7 @@ constexpr Instant kBegin{seconds(100).ns};
 raft::Configuration three_voters() {
   raft::Configuration configuration;
   for (std::uint32_t id = 0; id < 3; ++id)
-    configuration.voters.push_back({raft::ServerId(id), "http://a:1", {}});
+    configuration.members.push_back({raft::ServerId(id), "http://a:1", {}});
   return configuration;
 }
 

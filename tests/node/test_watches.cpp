@@ -1,5 +1,6 @@
 // Streams of watches over a keyspace that changes: what a client sees, over reconnects, compaction
-// and an install, is exactly the log from its start on.
+// and an install, is exactly the log from its start on. Streams of several watches are in
+// test_watch_stream.cpp.
 #include <doctest/doctest.h>
 
 #include <map>
@@ -8,137 +9,15 @@
 #include <string>
 #include <vector>
 
-#include "base/overloaded.hpp"
-#include "keyspaces.hpp"
-#include "node/watches.hpp"
+#include "watch_house.hpp"
 
 using namespace vesper;
 using namespace vesper::node;
+using namespace vesper::test;
 using Mark = WatchMark::Kind;
 using Next = WatchStream::Next;
 
 namespace {
-
-struct Woken final : Clients {
-  std::multiset<std::uint64_t> connections;
-  void reply(const Ticket&, ClientReply) override { FAIL("no reply is expected"); }
-  void wake(const Ticket& ticket) override { connections.insert(ticket.connection); }
-};
-
-// A node without Raft: a keyspace and its watches.
-struct House {
-  Instant now{seconds(100).ns};
-  Woken woken;
-  RangeWaits waits;
-  std::unique_ptr<kv::Keyspace> keyspace = std::make_unique<kv::Keyspace>();
-  Watches watches;
-
-  explicit House(std::size_t max_streams = 100) : watches(waits, max_streams) {
-    watches.set_store(*keyspace);
-  }
-  void commit(const std::vector<test::Write>& writes) {
-    std::uint64_t at = keyspace->end_of_events();
-    test::commit(*keyspace, writes);
-    tell(at);
-  }
-  void commit_some(Prng& prng) {
-    const std::uint64_t at = keyspace->end_of_events();
-    test::commit_some(*keyspace, prng);
-    tell(at);
-  }
-  void tell(std::uint64_t at) {
-    for (; at < keyspace->end_of_events(); ++at) waits.tell(*keyspace->event(at));
-  }
-  std::multiset<std::uint64_t> end_turn() {
-    woken.connections.clear();
-    watches.end_turn(raft::Index(1), woken, now);
-    return woken.connections;
-  }
-  std::unique_ptr<WatchStream> open(WatchRequest request, std::uint64_t connection = 1) {
-    return watches.open(Ticket{connection, 1}, std::move(request), now);
-  }
-  // Replaces the store by a copy of its present state that knows no history.
-  void install() {
-    auto copy = std::make_unique<kv::Keyspace>();
-    REQUIRE(copy->begin_import(keyspace->revision(), keyspace->revision(), last_burst()));
-    for (std::size_t space = 0; space < kv::kSpaces; ++space)
-      for (auto at = keyspace->tree(static_cast<kv::Space>(space)).first(); !at.at_end();
-           at.next()) {
-        const auto* older = at.slot().older.get();
-        const kv::Version& newest = *at.slot().newest;
-        if (newest.revision() == keyspace->revision() && older != nullptr &&
-            !older->newest().is_tombstone())
-          REQUIRE(copy->add(kv::VersionRef(&older->newest())));
-        if (newest.revision() == keyspace->revision() || !newest.is_tombstone())
-          REQUIRE(copy->add(kv::VersionRef(&newest)));
-      }
-    REQUIRE(copy->finish_import());
-    const std::uint64_t revision = keyspace->revision();
-    std::swap(copy, keyspace);
-    watches.set_store(*keyspace, revision);
-  }
-  std::vector<kv::Keyspace::Burst> last_burst() const {
-    const std::uint64_t events =
-        keyspace->end_of_events() - keyspace->find_event(keyspace->revision());
-    if (events < 2) return {};
-    return {{keyspace->revision(), events}};
-  }
-};
-
-WatchRequest request(WatchFilter filter, std::optional<WatchId> since = {}) {
-  return {.filter = std::move(filter), .since = since};
-}
-
-WatchFilter everything() {
-  return {{{kv::Space::keys, kv::KeyRange::all()},
-           {kv::Space::locks, kv::KeyRange::all()},
-           {kv::Space::elections, kv::KeyRange::all()}},
-          WatchFilter::Kinds::all};
-}
-
-WatchFilter of_key(const std::string& key) {
-  return {{{kv::Space::keys, kv::KeyRange::of_key(key)}}, WatchFilter::Kinds::all};
-}
-
-std::string id_of(const WatchEvent& event) {
-  const std::string revision = std::to_string(event.version->revision());
-  return event.more ? revision + "." + std::to_string(event.version->place()) : revision;
-}
-
-std::string text_of(const WatchItem& item) {
-  const Overloaded text{
-      [](const WatchEvent& event) {
-        return (event.version->is_tombstone() ? "-" : "+") + std::string(event.version->key()) +
-               "@" + id_of(event);
-      },
-      [](const WatchState& state) { return "=" + std::string(state.version->key()); },
-      [](const WatchMark& mark) {
-        constexpr const char* names[] = {"reset", "synced", "stale", "fresh", "progress", "alive"};
-        return names[static_cast<std::size_t>(mark.kind)] + std::string("@") +
-               std::to_string(mark.revision);
-      },
-      [](const WatchClosed& closed) {
-        return std::string(closed.why == WatchClosed::Why::too_slow ? "too_slow" : "diverged");
-      },
-  };
-  return std::visit(text, item);
-}
-
-// Everything that the stream yields until it waits or ends.
-std::string pull(House& house, WatchStream& stream, std::size_t budget_each = 1000) {
-  std::string text;
-  for (int calls = 0; calls < 100'000; ++calls) {
-    std::size_t budget = budget_each;
-    WatchItem item;
-    const Next next = stream.next(house.now, budget, item);
-    if (next == Next::waiting) return text;
-    if (next == Next::finished) return text + " end";
-    if (next == Next::later) continue;
-    text += (text.empty() ? "" : " ") + text_of(item);
-  }
-  FAIL("endless");
-  return text;
-}
 
 // A client that keeps the state that it was told, and its last id.
 struct Client {
@@ -226,9 +105,9 @@ TEST_CASE("a stream with the present state shows it at one revision, then events
   with_state.begin = WatchRequest::Begin::with_state;
   const auto stream = house.open(with_state);
   std::size_t budget = 100;
-  WatchItem item;
-  REQUIRE(stream->next(house.now, budget, item) == Next::item);
-  CHECK(text_of(item) == "=a");
+  WatchOutput out;
+  REQUIRE(stream->next(house.now, budget, out) == Next::item);
+  CHECK(text_of(out.item) == "=a");
   house.commit({{"c", kv::Space::keys, true}, {"d"}});
   CHECK(pull(house, *stream) == "=b =c =n synced@3 -c@4.1 +d@4");
 }
@@ -315,8 +194,8 @@ TEST_CASE("progress is never reported inside of a revision") {
   house.now = house.now + seconds(16);
   (void)house.end_turn();
   std::size_t budget = 1;
-  WatchItem item;
-  CHECK(stream->next(house.now, budget, item) == Next::later);
+  WatchOutput out;
+  CHECK(stream->next(house.now, budget, out) == Next::later);
   CHECK(pull(house, *stream) == "+z@2");
 }
 
@@ -352,7 +231,7 @@ TEST_CASE("streams are limited in number") {
   const auto b = house.open(request(of_key("b")));
   CHECK(house.open(request(of_key("c"))) == nullptr);
   a.reset();
-  CHECK(house.watches.figures().streams == 1);
+  CHECK(house.watches.figures().watches == 1);
   CHECK(house.open(request(of_key("c"))) != nullptr);
 }
 
@@ -393,9 +272,9 @@ TEST_CASE("the present state is read at one revision, over compaction and an ins
   with_state.begin = WatchRequest::Begin::with_state;
   const auto stream = house.open(with_state);
   std::size_t budget = 3;  // it has read a part only
-  WatchItem item;
-  REQUIRE(stream->next(house.now, budget, item) == Next::item);
-  CHECK(text_of(item) == "=a");
+  WatchOutput out;
+  REQUIRE(stream->next(house.now, budget, out) == Next::item);
+  CHECK(text_of(out.item) == "=a");
   SUBCASE("compacted, but pinned") {
     house.commit({{"f", kv::Space::keys, true}});
     house.commit({{"g"}});
@@ -459,8 +338,8 @@ TEST_CASE("a client that reconnects at random sees exactly the log, or a reset")
       // Takes some of what there is.
       for (auto left = prng.between(1, 30); left > 0; --left) {
         std::size_t budget = static_cast<std::size_t>(prng.between(0, 5));
-        WatchItem item;
-        const Next next = stream->next(house.now, budget, item);
+        WatchOutput out;
+        const Next next = stream->next(house.now, budget, out);
         if (next == Next::waiting) {
           REQUIRE(client.state == state_of(*house.keyspace));
           break;
@@ -470,9 +349,9 @@ TEST_CASE("a client that reconnects at random sees exactly the log, or a reset")
           break;
         }
         if (next != Next::item) continue;
-        if (const auto* mark = std::get_if<WatchMark>(&item))
+        if (const auto* mark = std::get_if<WatchMark>(&out.item))
           if (mark->kind == Mark::reset) ++resets;
-        client.take(item);
+        client.take(out.item);
       }
       (void)house.end_turn();
     }
@@ -480,12 +359,12 @@ TEST_CASE("a client that reconnects at random sees exactly the log, or a reset")
     CHECK(resets == 0);
     stream = nullptr;
     stream = house.open(request(everything(), client.last ? client.last : first.since));
-    WatchItem item;
+    WatchOutput out;
     std::size_t budget = 100'000;
-    while (stream->next(house.now, budget, item) == Next::item) client.take(item);
+    while (stream->next(house.now, budget, out) == Next::item) client.take(out.item);
     std::vector<std::string> log;
     const auto whole = house.open(request(everything(), WatchId{1, 0}));
-    while (whole->next(house.now, budget, item) == Next::item) log.push_back(text_of(item));
+    while (whole->next(house.now, budget, out) == Next::item) log.push_back(text_of(out.item));
     CHECK(client.seen == log);
   }
 }

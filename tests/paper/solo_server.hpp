@@ -44,7 +44,7 @@ class SoloServer {
     Configuration configuration{{1, 1}, {}};
     for (std::uint32_t i = 0; i < setup.servers; ++i) {
       config.initial_voters.push_back({ServerId(i), "http://127.0.0.1:1", {}});
-      configuration.voters.push_back(
+      configuration.members.push_back(
           {ServerId(i), "http://127.0.0.1:1", incarnation_of(ServerId(i))});
     }
     RecoveredState durable;
@@ -53,7 +53,7 @@ class SoloServer {
       durable.entries.push_back(index.value > 1
                                     ? entry_at(index.value, term)
                                     : make_entry(index, Term(term), EntryType::bootstrap, {}, {},
-                                                 encode_bootstrap(configuration)));
+                                                 encode_configuration(configuration)));
     }
     durable.commit_index = Index(setup.log.empty() ? 0 : 1);
     durable.hard_state = {Term(setup.term), setup.voted_for};
@@ -148,7 +148,7 @@ class SoloServer {
   Instant now() const { return now_; }
   const std::vector<HeldEnvelope>& waiting() const { return waiting_; }
   std::uint32_t servers() const {
-    return static_cast<std::uint32_t>(raft_->configuration().voters.size());
+    return static_cast<std::uint32_t>(raft_->configuration().members.size());
   }
   template <typename Role>
   bool is() const {

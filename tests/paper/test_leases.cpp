@@ -84,11 +84,11 @@ TEST_CASE(
     durable.hard_state.current_term = Term(term);
     Configuration configuration{{1, 1}, {}};
     for (std::uint32_t i = 0; i < voters; ++i)
-      configuration.voters.push_back({ServerId(i), "http://s", incarnation_of(ServerId(i))});
-    config.initial_voters = configuration.voters;
+      configuration.members.push_back({ServerId(i), "http://s", incarnation_of(ServerId(i))});
+    config.initial_voters = configuration.members;
     if (!log.empty())
       durable.entries.push_back(make_entry(Index(1), Term(1), EntryType::bootstrap, {}, {},
-                                           encode_bootstrap(configuration)));
+                                           encode_configuration(configuration)));
     return Raft(config, durable, kStart).promised_until();
   };
   CHECK(start({1}, 1, 3) == kStart + milliseconds(110));

@@ -181,12 +181,12 @@ TEST_CASE("§8: in an empty log that entry is the Bootstrap, and it lists the vo
   one.become_leader();
   const Entry& first = one.raft().log().at(Index(1));
   REQUIRE(first.type == EntryType::bootstrap);
-  const auto founded = decode_bootstrap(first.payload().view());
+  const auto founded = decode_configuration(first.payload().view());
   REQUIRE(founded.ok());
   CHECK_FALSE(founded->cluster_id.is_none());
-  CHECK(founded->voters[0].incarnation == incarnation_of(k0));
-  CHECK(founded->voters[1].incarnation == incarnation_of(k1));
-  CHECK(founded->voters[2].incarnation == Incarnation(0));
+  CHECK(founded->members[0].incarnation == incarnation_of(k0));
+  CHECK(founded->members[1].incarnation == incarnation_of(k1));
+  CHECK(founded->members[2].incarnation == Incarnation(0));
 }
 
 TEST_CASE("§8: a read is answered after a majority has confirmed the leader, and not before") {

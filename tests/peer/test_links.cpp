@@ -27,23 +27,33 @@ class Notes final : public LinkEvents {
 
   Hello hello_to(raft::ServerId to, Channel channel) const override {
     Hello hello;
-    hello.from = raft::ServerId(self_);
+    hello.self.number = raft::ServerId(self_);
+    hello.self.node = raft::NodeId(self_);
+    hello.self.address = "http://127.0.0.1:1";
     hello.to = to;
-    hello.incarnation = raft::Incarnation(self_ + 1);
+    hello.self.incarnation = raft::Incarnation(self_ + 1);
     hello.boot = raft::BootId(self_ + 10);
+    hello.boot_number = self_ + 20;
     hello.channel = channel;
+    hello.standing = standing;
     hello.keyed = keyed_;
     hello.nonce = Id128{self_ + 1, 7};
     return hello;
   }
-  std::optional<node::PeerRefusal> refuse(const Hello&, const Hello&) const override {
-    return std::nullopt;
+  node::AcceptorVerdict judge(const Hello& ours, const Hello&) const override {
+    if (verdict) return *verdict;
+    return node::PeerIs{ours.to};
   }
+  void met_other(raft::ServerId, const Hello&, const node::AcceptorVerdict& met) override {
+    others.push_back(met);
+  }
+  void told_to_have_left(const Hello&) override { ++farewells; }
   void has_output(OutLink& link) override { marked.push_back(&link); }
   void link_up(OutLink&) override { ++ups; }
   void link_ended(OutLink&) override { ++downs; }
   void dial_refused(raft::ServerId) override { ++dials_refused; }
   void met_boot(raft::ServerId, raft::BootId boot) override { met = boot; }
+  void learn_boots(raft::ServerId, const Hello& theirs) override { learned = theirs.boot_number; }
   void said_unproven(raft::ServerId, std::optional<raft::PeerState> state) override {
     said = state;
   }
@@ -61,8 +71,13 @@ class Notes final : public LinkEvents {
   std::vector<node::PeerMessage> messages;
   std::vector<std::unique_ptr<io::Stream>> buried;
   raft::BootId met;
+  std::uint64_t learned = 0;  // the number of the peer's start
   std::optional<raft::PeerState> said;
   std::string refusal;
+  std::optional<node::AcceptorVerdict> verdict;  // nothing: it is the expected member
+  std::vector<node::AcceptorVerdict> others;
+  Standing standing = Standing::welcome;  // what the other side is told
+  int farewells = 0;
   int ups = 0, downs = 0, dials_refused = 0, proven = 0, in_ends = 0;
 
  private:
@@ -136,7 +151,7 @@ class Pair {
       greeted_->flush();
       return;
     }
-    const Hello ours = acceptor.hello_to(theirs->from, theirs->channel);
+    const Hello ours = acceptor.hello_to(theirs->self.number, theirs->channel);
     const Agreement agreement = agree(acceptor_key_, *theirs, ours);
     http::begin_response(text, 101);
     text += "Connection: Upgrade\r\n";
@@ -163,7 +178,7 @@ class Pair {
   bool timed_out_ = false;
 
  public:
-  OutLink out{dialling_, raft::ServerId(1), HostPort{"127.0.0.1", port_}, Channel::control};
+  OutLink out{dialling_, {raft::ServerId(1), "server 1", {"127.0.0.1", port_}}, Channel::control};
 };
 
 node::PeerMessage question(std::uint64_t previous) {
@@ -185,6 +200,7 @@ TEST_CASE("a link is up after the handshake and carries messages in order") {
     REQUIRE(pair.until([&] { return pair.out.up() && pair.acceptor.proven == 1; }));
     CHECK(pair.dialler.ups == 1);
     CHECK(pair.dialler.met == raft::BootId(11));
+    CHECK(pair.dialler.learned == 21);
     CHECK(pair.in().proven());
     for (const std::uint64_t previous : {1u, 2u, 3u}) CHECK(pair.out.send(question(previous)));
     REQUIRE(pair.until([&] { return pair.acceptor.messages.size() == 3; }));
@@ -232,4 +248,39 @@ TEST_CASE("a link that ends is reported and dialled again") {
   REQUIRE(pair.until([&] { return pair.acceptor.proven == 2; }));
   CHECK(pair.dialler.downs == 1);
   CHECK(pair.until([&] { return pair.dialler.ups == 2; }));
+}
+
+TEST_CASE("another server at the address is reported, and an empty one learns of the cluster") {
+  for (const char* key : {"", "a key of all servers"}) {
+    Pair pair(key, key);
+    pair.listen();
+    const node::AcceptorVerdict lost = node::PeerLostDisk{raft::ServerId(1), raft::Incarnation(2)};
+    pair.dialler.verdict = lost;
+    pair.out.dial();
+    REQUIRE(pair.until([&] { return pair.acceptor.proven == 1; }));
+    REQUIRE(pair.dialler.others.size() == 1);
+    CHECK(pair.dialler.others[0] == lost);
+    CHECK(pair.dialler.ups == 0);
+    // Another member is none of this link's business: it sees no proof.
+    pair.dialler.verdict = node::PeerIsAnother{};
+    REQUIRE(pair.until([&] { return pair.dialler.others.size() == 2; }));
+    CHECK(pair.acceptor.proven == 1);
+    pair.dialler.verdict.reset();
+    CHECK(pair.until([&] { return pair.dialler.ups == 1; }));
+  }
+}
+
+TEST_CASE("a server that has left is told so, under proof of the key") {
+  Pair pair("a key of all servers", "a key of all servers");
+  pair.listen();
+  pair.acceptor.standing = Standing::left;
+  pair.out.dial();
+  REQUIRE(pair.until([&] { return pair.dialler.farewells == 1; }));
+  CHECK(pair.dialler.ups == 0);
+  Pair liar("a key of all servers", "another key of it");
+  liar.listen();
+  liar.acceptor.standing = Standing::left;
+  liar.out.dial();
+  REQUIRE(liar.until([&] { return liar.acceptor.in_ends == 1; }));
+  CHECK(liar.dialler.farewells == 0);
 }

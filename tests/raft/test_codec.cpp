@@ -24,7 +24,7 @@ AppendEntries append() {
 // One of each kind, every field different.
 Snapshot snapshot() {
   Snapshot snapshot{Index(8), Term(7), LogTime(6), 5, {{4, 3}, {}}, 10, 95, 99};
-  snapshot.configuration.voters.push_back({ServerId(2), "http://127.0.0.1:1", Incarnation(1)});
+  snapshot.configuration.members.push_back({ServerId(2), "http://127.0.0.1:1", Incarnation(1)});
   return snapshot;
 }
 

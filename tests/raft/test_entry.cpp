@@ -13,7 +13,29 @@ Configuration three_voters() {
   return {{7, 9},
           {{ServerId(0), "http://a:1", Incarnation(11)},
            {ServerId(1), "http://b:2", Incarnation(0)},
-           {ServerId(5), "http://[::1]:3", Incarnation(13)}}};
+           {ServerId(5), "http://[::1]:3", Incarnation(13)}},
+          ServerId(6),
+          NodeId(6),
+          Index(1)};
+}
+
+// Members with every seat and goal, in the middle of a plan.
+Configuration joint_change() {
+  Configuration configuration = three_voters();
+  configuration.members[1].seat = Seat::outgoing;
+  configuration.members[1].goal = Goal::leave;
+  configuration.members[1].plan = Index(40);
+  Member added{ServerId(7), "http://d:4",   Incarnation(17), NodeId(1),
+               "fourth",    Seat::incoming, Goal::vote,      Index(40)};
+  configuration.members.push_back(added);
+  Member learner{ServerId(9), "http://e:5", Incarnation(0), NodeId(7)};
+  learner.seat = Seat::learner;
+  learner.goal = Goal::learn;
+  configuration.members.push_back(learner);
+  configuration.next_id = ServerId(12);
+  configuration.next_node = NodeId(8);
+  configuration.index = Index(44);
+  return configuration;
 }
 
 Entry command(std::string_view payload) {
@@ -113,44 +135,57 @@ TEST_CASE("an index of 0 is refused, and so is a term or a log time out of range
   }
 }
 
-TEST_CASE("a configuration comes back from its Bootstrap entry") {
-  const auto read = decode_bootstrap(encode_bootstrap(three_voters()));
-  REQUIRE(read.ok());
-  CHECK(*read == three_voters());
+TEST_CASE("a configuration comes back from its payload") {
+  for (const Configuration& configuration : {three_voters(), joint_change()}) {
+    const auto read = decode_configuration(encode_configuration(configuration));
+    REQUIRE(read.ok());
+    CHECK(*read == configuration);
+  }
 }
 
-TEST_CASE("a Bootstrap payload is refused if it is truncated, out of order or has trailing bytes") {
-  const std::string whole = encode_bootstrap(three_voters());
+TEST_CASE("a configuration is refused if it is truncated, out of order, or unknown") {
+  const std::string whole = encode_configuration(three_voters());
   for (std::size_t size = 0; size < whole.size(); ++size)
-    CHECK_FALSE(decode_bootstrap(whole.substr(0, size)).ok());
-  CHECK_FALSE(decode_bootstrap(whole + "x").ok());
+    CHECK_FALSE(decode_configuration(whole.substr(0, size)).ok());
+  CHECK_FALSE(decode_configuration(whole + "x").ok());
   Configuration out_of_order = three_voters();
-  std::swap(out_of_order.voters[0], out_of_order.voters[1]);
-  CHECK_FALSE(decode_bootstrap(encode_bootstrap(out_of_order)).ok());
+  std::swap(out_of_order.members[0], out_of_order.members[1]);
+  CHECK_FALSE(decode_configuration(encode_configuration(out_of_order)).ok());
   Configuration twice = three_voters();
-  twice.voters[1].id = ServerId(0);
-  CHECK_FALSE(decode_bootstrap(encode_bootstrap(twice)).ok());
+  twice.members[1].id = ServerId(0);
+  CHECK_FALSE(decode_configuration(encode_configuration(twice)).ok());
   Configuration too_high = three_voters();
-  too_high.voters[2].id = ServerId(kMaxServers);
-  CHECK_FALSE(decode_bootstrap(encode_bootstrap(too_high)).ok());
-  CHECK_FALSE(decode_bootstrap(encode_bootstrap({{7, 9}, {}})).ok());
-  CHECK_FALSE(decode_bootstrap(encode_bootstrap({{}, three_voters().voters})).ok());
+  too_high.members[2].id = ServerId(kMaxServerId + 1);
+  CHECK_FALSE(decode_configuration(encode_configuration(too_high)).ok());
+  Configuration no_voter = three_voters();
+  for (Member& member : no_voter.members) member.seat = Seat::learner;
+  CHECK_FALSE(decode_configuration(encode_configuration(no_voter)).ok());
+  Configuration unknown_seat = three_voters();
+  unknown_seat.members[0].seat = static_cast<Seat>(4);
+  CHECK_FALSE(decode_configuration(encode_configuration(unknown_seat)).ok());
+  Configuration unknown_goal = three_voters();
+  unknown_goal.members[0].goal = static_cast<Goal>(4);
+  CHECK_FALSE(decode_configuration(encode_configuration(unknown_goal)).ok());
+  CHECK_FALSE(decode_configuration(encode_configuration({{7, 9}, {}})).ok());
+  CHECK_FALSE(decode_configuration(encode_configuration({{}, three_voters().members})).ok());
 }
 
 TEST_CASE("a registration comes back, and a damaged one does not") {
-  const std::string whole = encode_registration(ServerId(4), Incarnation(6));
+  const std::string whole = encode_registration({ServerId(4), Incarnation(6), 2});
   const auto read = decode_registration(whole);
   REQUIRE(read.ok());
-  CHECK(read->first == ServerId(4));
-  CHECK(read->second == Incarnation(6));
+  CHECK(read->id == ServerId(4));
+  CHECK(read->incarnation == Incarnation(6));
+  CHECK(read->level == 2);
   for (std::size_t size = 0; size < whole.size(); ++size)
     CHECK_FALSE(decode_registration(whole.substr(0, size)).ok());
   CHECK_FALSE(decode_registration(whole + "x").ok());
-  CHECK_FALSE(decode_registration(encode_registration(ServerId(4), Incarnation(0))).ok());
+  CHECK_FALSE(decode_registration(encode_registration({ServerId(4), Incarnation(0), 2})).ok());
 }
 
 TEST_CASE("an entry that raft reads itself is refused if its payload is malformed") {
-  for (const EntryType type : {EntryType::bootstrap, EntryType::registration}) {
+  for (const EntryType type :
+       {EntryType::bootstrap, EntryType::registration, EntryType::membership}) {
     const Entry made = make_entry(Index(1), Term(1), type, {}, {}, "nonsense");
     CHECK_FALSE(decode_entry(made.bytes).ok());
   }

@@ -23,7 +23,7 @@ ServerId id(std::uint32_t number) {
 }
 
 Founding of(std::uint32_t servers) {
-  std::vector<Voter> listed;
+  std::vector<Member> listed;
   for (std::uint32_t i = 0; i < servers; ++i) listed.push_back({id(i), "http://127.0.0.1:1", {}});
   return Founding(id(0), listed, kPatience, kBegin);
 }
@@ -120,12 +120,14 @@ TEST_CASE(
   CHECK(founding.is_allowed(kBegin + seconds(10)));
 }
 
-TEST_CASE("a server that is not in the list does not count, whatever it says") {
+TEST_CASE("a server that is not in the list only keeps this one from founding") {
   Founding founding = of(2);
   founding.on_said(id(7), kFounded, kBegin);
   founding.on_connected(id(7), kBegin);
-  CHECK_FALSE(founding.cluster_seen({}).has_value());
+  CHECK(founding.cluster_seen({}) == kCluster);
   CHECK(founding.missing() == std::vector{id(1)});
+  founding.on_said(id(1), kEmpty, kBegin);
+  CHECK_FALSE(founding.is_allowed(kBegin));
 }
 
 // ---- in Raft -------------------------------------------------------------------------------
@@ -192,15 +194,15 @@ TEST_CASE("founding: the Bootstrap registers no server that has been silent for 
   one.turn({PeerUp{k1, incarnation_of(k1), {}}, PeerUp{k2, incarnation_of(k2), {}}});
   one.wait(seconds(1));
   one.become_leader();
-  const auto founded = decode_bootstrap(one.raft().log().at(Index(1)).payload().view());
+  const auto founded = decode_configuration(one.raft().log().at(Index(1)).payload().view());
   REQUIRE(founded.ok());
-  CHECK(founded->voters[1].incarnation == incarnation_of(k1));
-  CHECK(founded->voters[2].incarnation == Incarnation(0));
+  CHECK(founded->members[1].incarnation == incarnation_of(k1));
+  CHECK(founded->members[2].incarnation == Incarnation(0));
   // It is registered once it has answered.
   one.acknowledge(k1, 1);
-  CHECK(one.raft().configuration().voters[2].incarnation == Incarnation(0));
+  CHECK(one.raft().configuration().members[2].incarnation == Incarnation(0));
   one.receive(k2, HeartbeatReply{one.raft().current_term(), 1, Index(0), 1});
-  CHECK(one.raft().configuration().voters[2].incarnation == incarnation_of(k2));
+  CHECK(one.raft().configuration().members[2].incarnation == incarnation_of(k2));
 }
 
 TEST_CASE("C2: a leader registers no voter before it has committed in its term") {
@@ -210,19 +212,19 @@ TEST_CASE("C2: a leader registers no voter before it has committed in its term")
   one.become_leader();
   one.receive(k2, HeartbeatReply{one.raft().current_term(), 1, Index(0), 1});
   CHECK(one.raft().log().last_index() == Index(1));
-  CHECK(one.raft().configuration().voters[2].incarnation == Incarnation(0));
+  CHECK(one.raft().configuration().members[2].incarnation == Incarnation(0));
   one.acknowledge(k1, 1);
-  CHECK(one.raft().configuration().voters[2].incarnation == incarnation_of(k2));
+  CHECK(one.raft().configuration().members[2].incarnation == incarnation_of(k2));
 }
 
 TEST_CASE("C3: a configuration is in force from its append until it is truncated") {
   const auto bootstrap = [](std::uint64_t term, Id128 cluster) {
     Configuration founded{cluster, {}};
     for (const ServerId id : {k0, k1, k2})
-      founded.voters.push_back({id, "http://127.0.0.1:1", incarnation_of(id)});
+      founded.members.push_back({id, "http://127.0.0.1:1", incarnation_of(id)});
     AppendEntries m = append(term, 0, 0);
-    m.entries.push_back(
-        make_entry(Index(1), Term(term), EntryType::bootstrap, {}, {}, encode_bootstrap(founded)));
+    m.entries.push_back(make_entry(Index(1), Term(term), EntryType::bootstrap, {}, {},
+                                   encode_configuration(founded)));
     return m;
   };
   SoloServer one({.log = {}});

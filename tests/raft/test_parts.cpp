@@ -203,7 +203,7 @@ TEST_CASE("snapshot receipt: it takes chunks of one snapshot in order and within
 TEST_CASE("peers: a connection proves nothing about a machine that is silent") {
   Peers peers(seconds(1));
   CHECK_FALSE(peers.is_connected(k1));
-  peers.connected(k1, Incarnation(5), kStart);
+  peers.connected(k1, Incarnation(5), kFeatureLevel, kStart);
   CHECK(peers.connected_as(k1) == Incarnation(5));
   CHECK(peers.answering_as(k1, kStart + seconds(1)) == Incarnation(5));
   CHECK_FALSE(peers.answering_as(k1, kStart + seconds(2)).has_value());

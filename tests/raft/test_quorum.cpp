@@ -10,13 +10,32 @@ using namespace vesper::raft;
 
 namespace {
 
-std::vector<Voter> voters(std::initializer_list<std::uint32_t> ids) {
-  std::vector<Voter> voters;
+std::vector<Member> voters(std::initializer_list<std::uint32_t> ids) {
+  std::vector<Member> voters;
   for (const std::uint32_t id : ids) voters.push_back({ServerId(id), "", {}});
   return voters;
 }
 
-bool contains(const std::vector<std::uint32_t>& ids, const Voter& voter) {
+// C-old,new: the voters of both sets, each with its seat.
+std::vector<Member> joint(const std::vector<Member>& incoming,
+                          const std::vector<Member>& outgoing) {
+  if (outgoing.empty()) return incoming;
+  std::vector<Member> both;
+  const auto has = [](const std::vector<Member>& set, ServerId id) {
+    return std::any_of(set.begin(), set.end(), [id](const Member& m) { return m.id == id; });
+  };
+  for (Member member : incoming) {
+    member.seat = has(outgoing, member.id) ? Seat::voter : Seat::incoming;
+    both.push_back(member);
+  }
+  for (Member member : outgoing) {
+    member.seat = Seat::outgoing;
+    if (!has(incoming, member.id)) both.push_back(member);
+  }
+  return both;
+}
+
+bool contains(const std::vector<std::uint32_t>& ids, const Member& voter) {
   return std::find(ids.begin(), ids.end(), voter.id.value) != ids.end();
 }
 
@@ -24,7 +43,7 @@ bool contains(const std::vector<std::uint32_t>& ids, const Voter& voter) {
 
 TEST_CASE("a majority of each set decides") {
   struct Row {
-    std::vector<Voter> incoming, outgoing;
+    std::vector<Member> incoming, outgoing;
     std::vector<std::uint32_t> in;
     bool decides;
   };
@@ -56,14 +75,16 @@ TEST_CASE("a majority of each set decides") {
   };
   for (const Row& row : rows) {
     CAPTURE(&row - rows);
-    const Quorum quorum(row.incoming, row.outgoing);
-    CHECK(quorum.holds([&](const Voter& voter) { return contains(row.in, voter); }) == row.decides);
+    const std::vector<Member> members = joint(row.incoming, row.outgoing);
+    const Quorum quorum(members);
+    CHECK(quorum.holds([&](const Member& voter) { return contains(row.in, voter); }) ==
+          row.decides);
   }
 }
 
 TEST_CASE("a quorum has reached the largest value that a majority of each set has") {
   struct Row {
-    std::vector<Voter> incoming, outgoing;
+    std::vector<Member> incoming, outgoing;
     std::vector<std::optional<std::uint64_t>> values;  // by server id
     std::optional<std::uint64_t> reached;
   };
@@ -86,15 +107,22 @@ TEST_CASE("a quorum has reached the largest value that a majority of each set ha
   };
   for (const Row& row : rows) {
     CAPTURE(&row - rows);
-    const Quorum quorum(row.incoming, row.outgoing);
-    CHECK(quorum.reached([&](const Voter& voter) { return row.values[voter.id.value]; }) ==
+    const std::vector<Member> members = joint(row.incoming, row.outgoing);
+    const Quorum quorum(members);
+    CHECK(quorum.reached([&](const Member& voter) { return row.values[voter.id.value]; }) ==
           row.reached);
   }
 }
 
 TEST_CASE("one voter decides alone, unless the configuration is joint") {
-  CHECK(Quorum(voters({0})).is_single());
-  CHECK_FALSE(Quorum(voters({0, 1})).is_single());
-  CHECK_FALSE(Quorum(voters({0}), voters({0, 1, 2})).is_single());
-  CHECK_FALSE(Quorum(std::vector<Voter>{}).is_single());
+  const auto is_single = [](const std::vector<Member>& members) {
+    return Quorum(members).is_single();
+  };
+  CHECK(is_single(voters({0})));
+  CHECK_FALSE(is_single(voters({0, 1})));
+  CHECK_FALSE(is_single(joint(voters({0}), voters({0, 1, 2}))));
+  CHECK_FALSE(is_single({}));
+  std::vector<Member> with_learners = voters({0, 1, 2});
+  with_learners[1].seat = with_learners[2].seat = Seat::learner;
+  CHECK(is_single(with_learners));
 }

@@ -18,7 +18,7 @@ constexpr Incarnation kIncarnations[] = {Incarnation(1), Incarnation(2), Incarna
 Configuration configuration() {
   Configuration c{{7, 7}, {}};
   for (std::uint32_t i = 0; i < 3; ++i)
-    c.voters.push_back({ServerId(i), "http://s", kIncarnations[i]});
+    c.members.push_back({ServerId(i), "http://s", kIncarnations[i]});
   return c;
 }
 
@@ -50,7 +50,7 @@ struct Core {
               Config config;
               config.self = ServerId(self);
               config.incarnation = kIncarnations[self];
-              config.initial_voters = configuration().voters;
+              config.initial_voters = configuration().members;
               config.log_tail_entries = 2;
               config.log_kept_bytes = kept_bytes;
               return config;
@@ -110,7 +110,7 @@ RecoveredState lagging() {
   d.hard_state = {Term(3), {}};
   d.commit_index = Index(5);
   d.entries.push_back(make_entry(Index(1), Term(2), EntryType::bootstrap, LogTime(0), Origin{},
-                                 encode_bootstrap(configuration())));
+                                 encode_configuration(configuration())));
   for (std::uint64_t i = 2; i <= 12; ++i) d.entries.push_back(entry(i, 2));
   d.last_write = WriteNumber(5);
   return d;

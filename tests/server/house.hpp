@@ -121,17 +121,20 @@ class House {
   Options options(const std::function<void(Options&)>& change) const {
     Options made;
     made.list = {{"127.0.0.1", port_}};
+    made.address = made.list[0];
     change(made);
     return made;
   }
   api::Settings settings() const {
     api::Settings made;
     made.list = options_.list;
+    made.address = options_.address;
     return made;
   }
   peer::Settings peers() const {
     peer::Settings made;
     made.list = options_.list;
+    made.address = options_.address;
     return made;
   }
 

@@ -55,7 +55,7 @@ def test_a_transfer_returns_the_leader_and_refuses_invalid_parameters(binary, di
         reply = s.request("GET", "/cluster/transfer")
         problem(reply, 405, "method_not_allowed")
         assert reply[1]["allow"] == "POST, OPTIONS", reply[1]
-        problem(s.request("POST", "/cluster"), 404, "no_such_path")
+        problem(s.request("POST", "/cluster/"), 404, "no_such_path")
         assert s.request("PUT", "/kv/a", "2")[0] == 200
 
 
@@ -394,7 +394,8 @@ def test_status_probes_and_metrics_are_well_formed(binary, directory):
         assert "snapshot" not in status and "receiving_snapshot" not in status
         assert s.request("GET", "/livez")[2] == b"ok\n"
         assert s.request("GET", "/readyz?verbose")[2] == (
-            b"[+]log ok\n[+]leader ok\n[+]applied ok\n[+]state ok\n[+]running ok\n")
+            b"[+]log ok\n[+]member ok\n[+]leader ok\n[+]voter ok\n[+]applied ok\n"
+            b"[+]state ok\n[+]running ok\n")
         assert json.loads(s.request("GET", "/")[2])["name"] == "vesper"
         s.request("PUT", "/kv/m", "1")
         text = s.request("GET", "/metrics")[2].decode()

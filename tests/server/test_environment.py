@@ -57,7 +57,7 @@ def closed_pipe():
 def say(server, lines):
     """Makes it log so many lines: a peer that is refused, each time for another reason."""
     for n in range(lines):
-        assert dial(server, To=str(2 + n % 2))[0] == 403
+        assert dial(server, Cluster="%032x" % (2 + n % 2))[0] == 403
 
 
 # Lines that are more than any buffer, the kernel's and ours.

@@ -133,6 +133,27 @@ def test_a_waiter_that_hangs_up_leaves_the_queue(binary, directory):
         assert ok(second.answer())["token"] == get(s, "/locks/n")["holder"]["token"]
 
 
+def test_ten_thousand_waiters_that_hang_up_at_once(binary, directory):
+    count = 10_000
+    with Running(binary, directory, ["--max-connections", str(count + 100)]) as s:
+        token = acquire(s)
+        clients = [s.connect() for _ in range(count)]
+        request = b"POST /locks/n?ttl=1h&wait=10m HTTP/1.1\r\nHost: x\r\n\r\n"
+        for c in clients:
+            c.send(request)
+        wait(lambda: get(s, "/status")["waiters"] == count, 30, s.log_text)
+        assert get(s, "/locks/n")["waiters"] == count
+        problem(s.request("POST", "/locks/n?wait=1s"), 429, "overloaded")
+        for c in clients:
+            c.socket.close()
+        ok(s.request("PUT", "/kv/a", "served meanwhile"))
+        wait(lambda: get(s, "/status")["waiters"] == get(s, "/locks/n")["waiters"] == 0, 30,
+             s.log_text)
+        assert release(s, token)
+        assert "holder" not in get(s, "/locks/n"), "none of them has it"
+        assert acquire(s) > token
+
+
 def test_a_holder_that_does_not_renew_is_followed_by_the_next_waiter(binary, directory):
     with Running(binary, directory) as s:
         begun = time.monotonic()
@@ -180,6 +201,63 @@ def test_a_repeated_request_keeps_the_lock_or_the_place(binary, directory):
         busy = [s.request("POST", "/locks/n", None, key("busy")) for _ in range(2)]
         same_answer(*busy)
         problem(busy[0], 409, "lock_busy")
+
+
+def pipeline(connection, *requests):
+    for method, target, body in requests:
+        connection.send_request(method, target, body)
+
+
+def test_what_is_pipelined_after_a_waiting_request_begins_when_that_is_answered(binary, directory):
+    with Running(binary, directory) as s, s.connect(40) as c, s.connect() as other:
+        token = acquire(s)
+        acquire(s, "m", "?ttl=700ms")
+        # The write begins late, and yet has its time.
+        pipeline(c, ("PUT", "/kv/a", "first"), ("POST", "/locks/n?ttl=1h&wait=30s", None),
+                 ("PUT", "/kv/a?timeout=10ms", "second"), ("GET", "/kv/a", None),
+                 ("POST", "/locks/m?ttl=1h&wait=30s", None), ("PUT", "/kv/b", "third"))
+        queue_of(s, 1)
+        assert ok(c.read_reply())["version"] == 1
+        # Neither other connections nor this one's later requests take effect before their turn.
+        other.send_request("PUT", "/kv/c", "other")
+        ok(other.read_reply())
+        assert get(s, "/kv/a")["value"] == "first"
+        problem(s.request("GET", "/kv/b"), 404, "key_not_found")
+        assert get(s, "/status")["waiters"] == 1
+        wait(lambda: "holder" not in get(s, "/locks/m"), why=s.log_text)
+        assert release(s, token)
+        revisions = [ok(c.read_reply())["token"]]
+        revisions.append(ok(c.read_reply())["revision"])
+        read = ok(c.read_reply())
+        assert (read["value"], read["version"]) == ("second", 2), read
+        revisions.append(ok(c.read_reply())["token"])
+        revisions.append(ok(c.read_reply())["revision"])
+        assert revisions == sorted(revisions), revisions
+        # A long poll holds what follows, too.
+        pipeline(c, ("GET", "/kv/a?wait=30s", None), ("PUT", "/kv/a", "fourth"))
+        wait(lambda: get(s, "/status")["waiters"] == 1)
+        ok(s.request("PUT", "/kv/a", "third"))
+        assert ok(c.read_reply())["value"] == "third"
+        assert ok(c.read_reply())["version"] == 4
+
+
+def test_what_follows_a_waiting_request_is_dropped_if_the_client_hangs_up(binary, directory):
+    with Running(binary, directory) as s:
+        token = acquire(s)
+        with s.connect() as c:
+            pipeline(c, ("POST", "/locks/n?wait=30s", None), ("PUT", "/kv/a", "1"))
+            queue_of(s, 1)
+        queue_of(s, 0)
+        assert release(s, token)
+        problem(s.request("GET", "/kv/a"), 404, "key_not_found")
+        # A node that is asked to stop refuses it.
+        acquire(s)
+        with s.connect() as c:
+            pipeline(c, ("POST", "/locks/n?wait=30s", None), ("PUT", "/kv/a", "1"))
+            queue_of(s, 1)
+            s.process.send_signal(signal.SIGTERM)
+            problem(c.read_reply(), 504, "outcome_unknown")
+            problem(c.read_reply(), 503, "shutting_down")
 
 
 def test_a_place_whose_client_does_not_come_back_lapses(binary, directory):

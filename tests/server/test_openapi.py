@@ -320,11 +320,31 @@ REQUESTS = [
     ("/readyz", "get", "?verbose", 200), ("/readyz", "head", "?verbose", 200),
     ("/readyz", "options", "?verbose", 200),
     ("/livez", "options", "", 200),
+    ("/cluster", "get", "?timeout=1s", 200), ("/cluster", "head", "?timeout=1s", 200),
+    ("/cluster", "get", "?wait=1s", 400),
+    ("/cluster", "options", "", 204),
+    ("/cluster/members", "post", "?wait=1s&force&timeout=1s", 200, '{"promote":[0]}'),
+    ("/cluster/members", "post", "", 200, '{"update":[{"id":0,"address":"http://127.0.0.1:1"}]}'),
+    ("/cluster/members", "post", "", 400, '{}'),
+    ("/cluster/members", "post", "", 400, '{"remove":[7]}'),
+    ("/cluster/members", "post", "", 409, '{"remove":[0]}'),
+    ("/cluster/members", "post", "", 409, '{"add":[{"address":"http://127.0.0.1:1"}]}'),
+    ("/cluster/members", "post", "", 413, None, LARGE),
+    ("/cluster/members", "post", "", 415, "{}", ("Content-Encoding", "gzip")),
+    ("/cluster/members", "options", "", 204),
     ("/cluster/transfer", "post", "?to=0&timeout=1s", 200),
     ("/cluster/transfer", "post", "?to=7", 400),
     ("/cluster/transfer", "post", "", 409),
     ("/cluster/transfer", "options", "", 204),
 ]
+GZIP, ANY = ("Accept-Encoding", "gzip"), ("If-None-Match", "*")
+for page, rest in (("/ui", ""), ("/ui/{name}", ""), ("/ui/{name}", "app.js"),
+                   ("/ui/{name}", "style.css"), ("/ui/{name}", "icon.svg"), ("/favicon.ico", "")):
+    for method in ("get", "head"):
+        REQUESTS += [(page, method, rest, 200, None, GZIP, ("If-None-Match", '"1"')),
+                     (page, method, rest, 304, None, ANY), (page, method, rest + "?x", 400)]
+    REQUESTS.append((page, "options", rest, 204))
+REQUESTS.append(("/ui/{name}", "get", "no-such-file", 404))
 for page in ("/status", "/livez", "/readyz", "/metrics", "/", "/openapi.json"):
     REQUESTS += [(page, "get", "", 200), (page, "head", "", 200), (page, "get", "?x", 400)]
     if page not in ("/livez", "/readyz"):
@@ -358,7 +378,7 @@ def target_of(path, rest, server):
 
 def example_of(path):
     """A path with a name that fits each kind of parameter."""
-    return re.sub(r"\{\w+\}", "1", path)
+    return re.sub(r"\{\w+\}", "app.js" if path.startswith("/ui/") else "1", path)
 
 
 def names_in(target, headers):

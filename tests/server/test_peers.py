@@ -15,10 +15,12 @@ import harness
 from harness import Server, free_ports
 
 HELLO = {
-    "Vesper-Protocol": "1-1", "Vesper-Features": "1", "Vesper-Cluster": "none",
+    "Vesper-Protocol": "1-1", "Vesper-Features": "2", "Vesper-Cluster": "none",
     "Vesper-Term": "0", "Vesper-Last-Index": "0", "Vesper-From": "1", "Vesper-To": "0",
-    "Vesper-Incarnation": "00000000000000aa",
-    "Vesper-Boot": "00000000000000bb", "Vesper-List": "0000000000000000",
+    "Vesper-Id": "1", "Vesper-Address": "http://127.0.0.1:1",
+    "Vesper-Incarnation": "00000000000000aa", "Vesper-Standing": "welcome",
+    "Vesper-Boot": "00000000000000bb", "Vesper-Boot-Number": "1", "Vesper-Boot-Seen": "none",
+    "Vesper-List": "0000000000000000",
     "Vesper-Channel": "control", "Vesper-Auth": "none", "Vesper-Nonce": "0" * 31 + "1",
 }
 
@@ -90,20 +92,20 @@ def test_the_refusal_of_a_stranger_gives_the_reason_and_changes_no_state(binary,
         s = servers[0]
         other = known[:-1] + ("0" if known[-1] != "0" else "1")
         refused(dial(s, Cluster=other), "belongs to cluster")
-        refused(dial(s, Cluster=known, From="7"), "server 7 is not a member")
-        refused(dial(s, Cluster=known, From="0"), "but that is this server")
-        refused(dial(s, Cluster=known, To="2"), "expects server 2")
-        refused(dial(s, Cluster=known), "incarnation")
+        refused(dial(s, From="7", Id="7"), "is not a member")
+        refused(dial(s, Cluster=known, From="none", Id="none"), "is not a member")
+        refused(dial(s, Cluster=known), "is registered")
         refused(dial(s, Protocol="2-3"), "versions 2-3")
         refused(dial(s, Auth="hmac-sha256"), "peer key")
-        refused(dial(s), "a different list")
         refused(dial(s, Nonce="x"), "Vesper-Nonce")
-        refused(dial(s, From="64"), "highest id")
+        refused(dial(s, From="1073741825"), "highest number")
+        refused(dial(s, Address="127.0.0.1:1"), "Vesper-Address")
+        refused(dial(s, Standing="?"), "Vesper-Standing")
         text = s.log_text()
         assert "peer refused" in text and "belongs to cluster" in text, text
         lines = len(text.splitlines())
         for _ in range(5):
-            refused(dial(s, Cluster=known, From="7"), "server 7")
+            refused(dial(s, From="7", Id="7"), "server 7")
         assert len(s.log_text().splitlines()) == lines, "a reason was logged again"
         after = status(servers[0])
         assert (before["term"], before["last_index"]) == (after["term"], after["last_index"])
@@ -165,10 +167,16 @@ class PaperPeer:
     def __init__(self, port):
         self.listener = socket.create_server(("127.0.0.1", port))
         self.listener.settimeout(10)
-        self.hello = {"Protocol": "1-1", "Features": "1", "Cluster": "none", "Term": "0",
-                      "Last-index": "0", "From": "1", "To": "0",
+        self.hello = {"Protocol": "1-1", "Features": "2", "Cluster": "none", "Term": "0",
+                      "Last-index": "0", "From": "1", "To": "0", "Id": "1",
+                      "Address": "http://127.0.0.1:%d" % port, "Standing": "welcome",
                       "Incarnation": "%016x" % 0xaa, "Boot": "%016x" % 0xbb,
+                      "Boot-number": "1", "Boot-seen": "none",
                       "Auth": "hmac-sha256", "Nonce": "%032x" % 12345}
+
+    @staticmethod
+    def number(text):
+        return 0xffffffff if text == "none" else int(text)
 
     @staticmethod
     def transcript(*hellos):
@@ -176,14 +184,19 @@ class PaperPeer:
         for h in hellos:
             low, high = h["Protocol"].split("-")
             cluster = 0 if h["Cluster"] == "none" else int(h["Cluster"], 16)
+            seen = ("0 0 0" if h["Boot-seen"] == "none" else h["Boot-seen"]).split()
             nonce = int(h["Nonce"], 16)
             mask = (1 << 64) - 1
-            packed += struct.pack("<IIIQQQQIIQQQBBQQ", int(low), int(high), int(h["Features"]),
+            address = h["Address"].encode()
+            packed += struct.pack("<IIIQQQQIII", int(low), int(high), int(h["Features"]),
                                   cluster >> 64, cluster & mask, int(h["Term"]),
-                                  int(h["Last-index"]), int(h["From"]), int(h["To"]),
-                                  int(h["Incarnation"], 16), int(h["Boot"], 16),
-                                  int(h["List"], 16), h["Channel"] == "bulk", 1,
-                                  nonce >> 64, nonce & mask)
+                                  int(h["Last-index"]), PaperPeer.number(h["From"]),
+                                  PaperPeer.number(h["To"]), PaperPeer.number(h["Id"]))
+            packed += struct.pack("<I", len(address)) + address
+            packed += struct.pack("<QQQQQQQBBBQQ", int(h["Incarnation"], 16), int(h["Boot"], 16),
+                                  int(h["Boot-number"]), int(seen[0], 16), int(seen[1]),
+                                  int(seen[2], 16), int(h["List"], 16), h["Channel"] == "bulk",
+                                  h["Standing"] == "left", 1, nonce >> 64, nonce & mask)
         return packed
 
     def mac(self, label, transcript):
@@ -259,6 +272,8 @@ def test_a_peer_written_from_the_documentation_is_understood(binary, directory):
         for _ in range(2):
             c, theirs, key = peer.accept()
             assert (theirs["From"], theirs["To"], theirs["Cluster"]) == ("0", "1", "none")
+            assert (theirs["Id"], theirs["Standing"]) == ("0", "welcome"), theirs
+            assert theirs["Address"] == "http://127.0.0.1:%d" % server.ports[0], theirs
             kind, body = peer.read_frame(c, key, 0)
             assert (kind, body) == (1, b""), "the dialler's proof"
             links[theirs["Channel"]] = (c, key)
@@ -287,7 +302,39 @@ def test_a_peer_written_from_the_documentation_is_understood(binary, directory):
         peer.listener.close()
 
 
-def test_a_wiped_server_is_refused_and_the_others_keep_serving(binary, directory):
+def test_only_a_proven_peer_is_believed_about_starts(binary, directory):
+    with open(os.path.join(directory, "key"), "wb") as f:
+        f.write(PaperPeer.KEY)
+    server = cluster(binary, directory, 2, ["--peer-key-file", os.path.join(directory, "key")])[0]
+    peer = PaperPeer(server.ports[1])
+    server.start(wait=False)
+    try:
+        _, theirs, _ = peer.accept()
+        assert (theirs["Boot-number"], theirs["Boot-seen"]) == ("1", "none")
+        peer.hello["Boot-seen"] = theirs["Incarnation"] + " 9 00000000000000cc"
+        own, key = peer.dial(server, theirs["List"], "control")
+        own.send(peer.frame(bytes(32), 0, 1, b""))  # a wrong proof
+        assert own.at_end()
+        assert status(server)["id"] == 0
+        assert "older copy" not in server.log_text(), server.log_text()
+        # What was seen of another incarnation says nothing about this one.
+        other = dict(peer.hello)
+        peer.hello["Boot-seen"] = "00000000000000dd 9 00000000000000cc"
+        own, key = peer.dial(server, theirs["List"], "control")
+        own.send(peer.frame(key, 0, 1, b""))
+        wait(lambda: peer.accept())  # it dials the peer that has shown up
+        assert "older copy" not in server.log_text(), server.log_text()
+        peer.hello = other
+        own, key = peer.dial(server, theirs["List"], "control")
+        own.send(peer.frame(key, 0, 1, b""))
+        wait(lambda: "its files are now in set-aside-" in server.log_text(), why=server.log_text)
+        assert "this is start 1 of it, but server 1 has seen start 9" in server.log_text()
+    finally:
+        server.stop()
+        peer.listener.close()
+
+
+def test_a_wiped_server_is_taken_in_again_and_the_others_keep_serving(binary, directory):
     servers = cluster(binary, directory, 3)
     start_all(servers)
     try:
@@ -295,11 +342,11 @@ def test_a_wiped_server_is_refused_and_the_others_keep_serving(binary, directory
         servers[2].stop(signal.SIGKILL)
         shutil.rmtree(os.path.join(directory, "vesper-data", "2"))
         servers[2].start(wait=False)
-        wait(lambda: "wiped or replaced" in servers[2].log_text(), why=servers[2].log_text)
-        wait(lambda: "wiped or replaced" in servers[0].log_text() + servers[1].log_text())
         assert servers[0].request("PUT", "/kv/w", "2")[0] == 200
-        assert servers[2].request("GET", "/readyz")[0] == 503
-        assert servers[2].request("GET", "/kv/w?timeout=200ms")[0] == 503
+        servers[2].wait_ready()
+        assert servers[2].request("GET", "/kv/w?raw")[2] == b"2"
+        wait(lambda: all(m["voter"] for m in status(servers[0])["members"]))
+        assert "lost its disk" in servers[0].log_text() + servers[1].log_text()
     finally:
         stop_all(servers)
 

@@ -99,8 +99,8 @@ void World::observe_bytes(Host& h, std::size_t to, const node::PeerMessage& mess
     for (const raft::Entry& entry : append->entries) {
       sizes.push_back(entry.bytes.size());
       tally_.count(Count::entry_bytes_sent, sizes.back());
-      if (!entry.origin.is_none())
-        beats_.wrote(who, entry.origin.server.value, append->term.value, entry.index.value);
+      if (const auto origin = route(h, entry.origin.server); !entry.origin.is_none() && origin)
+        beats_.wrote(who, *origin, append->term.value, entry.index.value);
     }
     const std::uint64_t first = append->entries.front().index.value;
     // Checked only if connections behave like TCP and the receiver has room for the entries.

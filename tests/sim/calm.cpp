@@ -10,8 +10,8 @@ namespace vesper::sim {
 void World::want_hand_over() {
   std::vector<std::size_t> healthy;
   for (const auto& h : hosts_)
-    if (!h->outside && !h->wiped && !h->gone_for_good) healthy.push_back(h->number());
-  if (!plan_.leader_leases || healthy.size() < 2) return;
+    if (!h->outside && is_awaited(*h) && !h->gone_for_good) healthy.push_back(h->number());
+  if (!plan_.leader_leases || healthy.size() < 2 || !can_hand_over()) return;
   moved_ = false;
   clients_.emplace_back();
   Client& client = clients_.back();
@@ -35,14 +35,15 @@ void World::move_step(Client& client) {
 void World::move_elsewhere(Client& client) {
   hang_up(client);
   do client.host = (client.host + 1) % hosts_.size();
-  while (host(client.host).outside || host(client.host).wiped || host(client.host).gone_for_good);
+  while (host(client.host).outside || !takes_part(host(client.host)) ||
+         host(client.host).gone_for_good);
 }
 
 // Makes one server slow while clients keep writing: it has to catch up.
 void World::load_slow_follower() {
   std::vector<std::size_t> healthy;
   for (const auto& h : hosts_)
-    if (!h->outside && !h->wiped && !h->gone_for_good) healthy.push_back(h->number());
+    if (!h->outside && is_awaited(*h) && !h->gone_for_good) healthy.push_back(h->number());
   if ((plan_.slow_disk.ns == 0 && plan_.slow_link == 0) || healthy.size() < 2 || doomed_) return;
   Prng random(options_.seed * 64 + 49);
   slow_host_ = healthy[static_cast<std::size_t>(

@@ -153,9 +153,12 @@ void World::ask_transfer(Client& client) {
   Host& h = host(client.host);
   const node::Ticket ticket{client.connection, client.next_request++};
   std::optional<raft::ServerId> to;
-  if (!client.mover && chance(client.random, 60))
-    to = raft::ServerId(static_cast<std::uint32_t>(
-        client.random.between(0, static_cast<std::int64_t>(hosts_.size()) - 1)));
+  const Roster* const roster = safety_.roster();
+  if (!client.mover && roster != nullptr && chance(client.random, 60))
+    to = raft::ServerId(roster
+                            ->members[static_cast<std::size_t>(client.random.between(
+                                0, static_cast<std::int64_t>(roster->members.size()) - 1))]
+                            .number);
   tally_.count(Count::transfers_asked);
   trace("client {}.{} asks server {} for a transfer{}", ticket.connection, ticket.request,
         client.host, to ? fmt::format(" to {}", to->value) : "");
@@ -273,6 +276,7 @@ void World::connections_lost(const Host& h) {
 
 void World::on_reply(Host& h, const node::Ticket& ticket, node::ClientReply& reply) {
   mix(ticket.connection * 1'000'003 + ticket.request);
+  if (is_operator(ticket)) return on_members_reply(ticket, reply);
   for (Client& client : clients_) {
     if (client.connection != ticket.connection || client.host != h.number()) continue;
     if (client.transfers.contains(ticket.request)) return on_transferred(client, ticket, reply);
@@ -291,7 +295,8 @@ void World::on_transferred(Client& client, const node::Ticket& ticket,
   const auto* done = std::get_if<node::TransferResult>(&reply);
   trace("client {}.{}: transfer {}", ticket.connection, ticket.request,
         done != nullptr ? "done" : "refused");
-  if (done == nullptr && voters_ > 1 &&
+  const Roster* const roster = safety_.roster();
+  if (done == nullptr && voters_ > 1 && !plan_.has(FaultKind::members) && roster != nullptr &&
       std::get<node::Refusal>(reply) == node::Refusal::no_other_member)
     return fail("K11: a transfer was refused as in a cluster of one");
   if (done == nullptr) {
@@ -302,7 +307,11 @@ void World::on_transferred(Client& client, const node::Ticket& ticket,
   if (client.mover && !std::exchange(moved_, true)) tally_.count(Count::hand_overs_in_the_calm);
   if (to && *to != done->leader)
     return fail("K11: leadership went to a different server than requested");
-  check(safety_.leads(done->leader.value, done->term.value));
+  // By its number: the disk is known once a log has named it.
+  const Roster::Member* const member =
+      roster == nullptr ? nullptr : roster->with_number(done->leader.value);
+  const auto disk = member == nullptr ? std::nullopt : safety_.server_of(member->incarnation);
+  if (disk) check(safety_.leads(*disk, done->term.value));
 }
 
 void World::on_answer(Client& client, const node::Ticket& ticket, std::size_t operation,

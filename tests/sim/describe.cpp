@@ -67,6 +67,22 @@ struct Describe {
   std::string operator()(const node::DigestReply& m) const {
     return fmt::format("the digest after entry {} is {}", m.index.value, to_hex(m.digest));
   }
+  std::string operator()(const node::MembersAsked& m) const {
+    return fmt::format("change the members in term {}, question {}", m.term.value, m.number);
+  }
+  std::string operator()(const node::MembersReply& m) const {
+    const auto* appended = std::get_if<node::MembersAppended>(&m.outcome);
+    return fmt::format(
+        "change of the members, question {}: {}", m.number,
+        appended == nullptr ? "refused" : fmt::format("entry {}", appended->index.value));
+  }
+  std::string operator()(const node::ClusterAsked& m) const {
+    return fmt::format("report the members in term {}, question {}", m.term.value, m.number);
+  }
+  std::string operator()(const node::ClusterReply& m) const {
+    return fmt::format("the members, question {}: configuration {}", m.number,
+                       m.view.configuration.index.value);
+  }
   // Not for what merely converts to it: a message without a text of its own does not compile.
   template <std::same_as<raft::Message> M>
   std::string operator()(const M& m) const {

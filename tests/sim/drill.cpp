@@ -20,7 +20,7 @@ void World::begin_drill() {
   Prng random(options_.seed * 64 + 50);
   std::vector<std::size_t> healthy;
   for (const auto& h : hosts_)
-    if (!h->outside && !h->wiped && !h->gone_for_good) healthy.push_back(h->number());
+    if (!h->outside && is_awaited(*h) && !h->gone_for_good) healthy.push_back(h->number());
   if (!chance(random, 40) || healthy.empty() || doomed_) return;
   const auto draw = [&] {
     return healthy[static_cast<std::size_t>(
@@ -131,7 +131,7 @@ bool World::is_late() const {
   const Duration slow = (plan_.disk_max + plan_.slow_disk) * 10 + plan_.delay_max * 10 +
                         (plan_.slow_link != 0 ? milliseconds(500) : Duration{});
   for (const auto& h : hosts_) {
-    if (!h->up() || h->outside || h->wiped || !h->node->raft().is_leader()) continue;
+    if (!h->up() || h->outside || !takes_part(*h) || !h->node->raft().is_leader()) continue;
     const std::int64_t time = time_reached(*h).value;
     // Its clock may run at twice the speed of the world.
     if (end_after(end, (kMostLate + slow * 2).ns) < time) return true;

@@ -52,10 +52,12 @@ void World::next_fault() {
       FaultKind::duplicate, FaultKind::delay,  FaultKind::stall,    FaultKind::ioerror,
       FaultKind::full,      FaultKind::wipe,   FaultKind::shutdown, FaultKind::churn,
       FaultKind::jump,      FaultKind::lists,  FaultKind::flip,     FaultKind::ambush,
-      FaultKind::stretch,   FaultKind::narrow};
+      FaultKind::stretch,   FaultKind::narrow, FaultKind::members};
   std::vector<FaultKind> here;
   for (const FaultKind kind : kInjected)
     if (plan_.has(kind)) here.push_back(kind);
+  // Changes more often, because the other faults have to meet them.
+  if (plan_.has(FaultKind::members)) here.insert(here.end(), 3, FaultKind::members);
   if (here.empty()) return;
   const FaultKind kind = here[static_cast<std::size_t>(
       faults_.between(0, static_cast<std::int64_t>(here.size()) - 1))];
@@ -86,12 +88,14 @@ void World::inject(FaultKind kind) {
     case FaultKind::full:
     case FaultKind::flip: return inject_disk(kind);
     case FaultKind::wipe: return wipe();
+    case FaultKind::members: return change_members();
     case FaultKind::lists: return change_list();
     case FaultKind::torn:
     case FaultKind::effects:
     case FaultKind::skew:
     case FaultKind::core:
     case FaultKind::hang:
+    case FaultKind::returns:
     case FaultKind::kEnd: return;
   }
 }
@@ -321,9 +325,7 @@ static std::uint64_t noticed_up_to(test::MemFs& disk, const std::string& file,
 void World::flip() {
   const std::size_t i = pick_host();
   Host& h = host(i);
-  const bool counts = i < voters_ && registered_[i].value != 0;
-  if (!h.up() || !counts || h.wiped || h.outside || !minority_left()) return;
-  ++lost_hosts_;
+  if (!h.up() || !counts(h) || h.outside || !may_lose(h)) return;
   h.outside = true;
   tally_.count(Count::fault_flip);
   const raft::Incarnation incarnation = h.incarnation();
@@ -374,8 +376,14 @@ void World::undo(std::size_t fault) {
 
 // Q5: a minority stays dead, cut off or slow, or has a hung disk. The others have to keep serving.
 void World::choose_core() {
-  const std::size_t room = (voters() - 1) / 2;
-  if (room == 0 || !minority_left()) return;
+  const Roster* const roster = safety_.roster();
+  std::size_t voters = plan_.servers;
+  if (roster != nullptr)
+    voters = static_cast<std::size_t>(
+        std::count_if(roster->members.begin(), roster->members.end(),
+                      [](const Roster::Member& member) { return member.in_new; }));
+  const std::size_t room = (voters - 1) / 2;
+  if (room == 0) return;
   // A Bootstrap that is not yet committed needs the voters that it names with their incarnations,
   // so that no server may be missing (docs/raft.md, "Who votes").
   const auto holds_a_log = [](const auto& h) { return !h->holds.is_none(); };
@@ -384,7 +392,7 @@ void World::choose_core() {
   for (std::int64_t n = faults_.between(1, static_cast<std::int64_t>(room)); n > 0; --n) {
     const std::size_t i = pick_host();
     Host& h = host(i);
-    if (h.outside || h.wiped || !minority_left()) continue;
+    if (h.outside || !may_lose(h)) continue;
     h.outside = true;
     tally_.count(Count::fault_core);
     Spell spell{FaultKind::partition, {}, {}, false};

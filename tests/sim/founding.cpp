@@ -2,7 +2,6 @@
 // file reports a second cluster that is founded while a reachable server has data of the first one.
 #include <algorithm>
 
-#include "base/checksum.hpp"
 #include "raft/entry.hpp"
 #include "sim/world.hpp"
 
@@ -18,45 +17,19 @@ constexpr Duration kDialSlack = seconds(2);
 // ---- the committed configuration -----------------------------------------------------------
 
 void World::learn_configuration(const raft::Entry& entry) {
-  raft::Configuration configuration;
-  for (std::size_t i = 0; i < registered_.size(); ++i)
-    configuration.voters.push_back(
-        {raft::ServerId(static_cast<std::uint32_t>(i)), "", registered_[i]});
-  raft::apply_configuration(entry, configuration);
+  const Roster* const roster = safety_.committed_roster(entry.index.value);
   if (entry.type == raft::EntryType::bootstrap) {
-    cluster_ = configuration.cluster_id;
-    voters_ = configuration.voters.size();
+    cluster_ = raft::decode_configuration(entry.payload().view())->cluster_id;
+    voters_ = roster->members.size();
   }
-  for (const raft::Voter& voter : configuration.voters) {
-    registered_[voter.id.value] = voter.incarnation;
-    // Its disk was lost while this registration was in flight.
-    Host& h = host(voter.id.value);
-    if (voter.incarnation.value != 0 && voter.incarnation != h.born) count_as_lost(h);
-  }
-  // Servers that were added by a longer list are not voters of this cluster.
-  for (const auto& h : hosts_)
-    if (h->number() >= voters_) h->wiped = true;
+  if (roster != nullptr && entry.type != raft::EntryType::noop) learn_roster(*roster);
 }
 
-// True if one more voter may be lost. A voter does not count before it is registered, and only a
-// leader registers it.
-bool World::minority_left() const {
-  if (voters_ == 0) return lost_hosts_ + 1 <= (hosts_.size() - 1) / 2;
-  std::size_t count = 0;
-  for (std::size_t i = 0; i < voters_; ++i)
-    count += registered_[i].value != 0 && !hosts_[i]->wiped && !hosts_[i]->outside;
-  return count > voters_ / 2 + 1;
-}
-
-void World::count_as_lost(Host& h) {
-  if (h.wiped) return;
-  if (!minority_left() && !std::exchange(doomed_, true)) {
-    tally_.count(Count::majorities_wiped);
-    trace("too many disks are lost: the cluster cannot continue");
-    if (!sampling_) sample();
-  }
-  h.wiped = true;
-  ++lost_hosts_;
+void World::too_many_lost() {
+  if (std::exchange(doomed_, true)) return;
+  tally_.count(Count::majorities_wiped);
+  trace("too many disks are lost: the cluster cannot continue");
+  if (!sampling_) sample();
 }
 
 // ---- faults -------------------------------------------------------------------------------
@@ -83,10 +56,9 @@ bool World::lose_disk(Host& h) {
     return true;
   }
   if (h.holds == cluster_ && !another_holds_the_cluster(h)) return false;
-  const bool counts = h.number() < voters_ && registered_[h.number()].value != 0 && !h.wiped;
-  if (!counts) return true;
-  if (!minority_left() && !plan_.lose_majority) return false;
-  count_as_lost(h);
+  if (!counts(h) || may_lose(h)) return true;
+  if (!plan_.lose_majority) return false;
+  too_many_lost();
   return true;
 }
 
@@ -98,23 +70,37 @@ void World::wipe() {
     tally_.count(Count::fault_wipe);
     trace("server {} loses its disk", i);
     crash(h, Crash::power);
-    h.born = {};
-    h.holds = {};
-    h.failing = h.full = false;
-    h.disk = test::MemFs(faults_.next());
-    h.disk.lie_after_failed_syncs();
-    safety_.wiped(i);
-    leader_leases_.wiped(i);
-    // Votes for the old incarnation are not votes for the new one, in whatever term it founds.
-    std::erase_if(ballots_, [&](const auto& ballot) { return ballot.first.second == i; });
+    // Sometimes the disk was only away, and comes back. An empty one would be taken for a new one.
+    h.shelf.reset();
+    if (plan_.has(FaultKind::returns) && !h.holds.is_none() && !h.retired && chance(faults_, 50)) {
+      h.disk.mend();
+      h.disk.set_capacity(UINT64_MAX);
+      h.shelf = ShelvedDisk{std::move(h.disk), h.id, h.drive, h.born, h.holds};
+      after(between(faults_, milliseconds(20), seconds(4)), BringBack{i});
+    }
+    new_disk(h);
     after(between(faults_, {}, seconds(1)), Restart{i});
   }
+}
+
+void World::new_disk(Host& h) {
+  h.born = {};
+  h.holds = {};
+  h.failing = h.full = false;
+  h.disk = test::MemFs(faults_.next());
+  h.disk.lie_after_failed_syncs();
+  h.drive = drives_++;
+  safety_.add_server();
+  leader_leases_.add_server();
+  reads_.add_server();
+  // Votes for the old incarnation are not votes for the new one, in whatever term it founds.
+  std::erase_if(ballots_, [&](const auto& ballot) { return ballot.first.second == h.number(); });
 }
 
 // The operator edits the list; a running server keeps the list that it was started with.
 void World::change_list() {
   tally_.count(Count::fault_lists);
-  list_ = static_cast<std::size_t>(faults_.between(1, static_cast<std::int64_t>(hosts_.size())));
+  list_ = static_cast<std::size_t>(faults_.between(1, static_cast<std::int64_t>(plan_.servers)));
   trace("the list names {} servers from now on", list_);
   for (const auto& h : hosts_) {
     if (!h->up() || chance(faults_, 50)) continue;
@@ -124,20 +110,22 @@ void World::change_list() {
 }
 
 bool World::lists_agree(const Host& a, const Host& b) const {
-  if (a.number() >= b.listed || b.number() >= a.listed) return false;
+  if (a.joins() || b.joins()) return true;  // these have none
   const bool both_know = !a.node->raft().peer_state().cluster_id.is_none() &&
                          !b.node->raft().peer_state().cluster_id.is_none();
-  return a.listed == b.listed || both_know;
+  if (both_know) return true;
+  return a.listed == b.listed && a.number() < b.listed && b.number() < a.listed;
 }
 
 // What a handshake reveals, even a refused one. An unproven statement can only prevent founding.
 void World::say_state(std::size_t to, const Host& of, Identity identity) {
-  if (of.number() >= host(to).listed) return;
+  if (of.joins() ? of.born.value == 0 : of.number() >= host(to).listed) return;
   raft::PeerState state = of.node->raft().peer_state();
   const bool proven = identity == Identity::proven;
   if (!proven && state.cluster_id.is_none() && state.last_index.value == 0) return;
   if (!proven) state.term = raft::Term(0);
-  post(host(to), node::PeerStateHeard{of.id, state});
+  const raft::ServerId number = of.joins() ? of.node->raft().self() : of.id;
+  if (number != raft::kNoServer) post(host(to), node::PeerStateHeard{number, state});
 }
 
 // ---- the check -----------------------------------------------------------------------------

@@ -401,7 +401,7 @@ Violation History::judge_connections() const {
   std::unordered_map<std::uint64_t, Last> last;
   for (std::size_t i = 0; i < operations_.size(); ++i) {
     const Tracked& tracked = operations_[i];
-    if (tracked.end != End::ok || tracked.waited) continue;
+    if (tracked.end != End::ok) continue;
     Last& before = last[tracked.what.connection];
     if (tracked.seen_at_most < before.seen)
       return fmt::format("order: {} took effect before {}, which its connection sent first",

@@ -159,7 +159,6 @@ class History {
     // If ok: the revision at its point. If several entries have the same bytes and equal results,
     // the write's own entry is not known; these two are the bounds.
     std::uint64_t seen = 0, seen_at_most = 0;
-    bool waited = false;  // for a lock, while its connection's later requests were carried out
   };
   // The outcome of one entry of the log.
   struct Applied {

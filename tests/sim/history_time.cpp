@@ -167,7 +167,7 @@ Violation History::judge_waited(Tracked& tracked, Applied& asked, const Outcome&
   const auto at = gone_.find(place);
   if (at == gone_.end()) return wrong("answered, and its place is still in the queue");
   const Gone& gone = at->second;
-  asked.told = tracked.waited = true;
+  asked.told = true;
   if (outcome.revision > revision()) return wrong("a revision that does not exist");
   if (outcome.kind == Kind::done) {
     if (gone.token == 0) return wrong("granted to a place that was not");

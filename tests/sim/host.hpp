@@ -1,9 +1,10 @@
-// One server of a world. Its disk and clock survive; its process is rebuilt at each start. It
+// One machine of a world. Its disk and clock survive; its process is rebuilt at each start. It
 // stands between the production node and the world on every port, so that the process can die
 // between any two effects of one turn.
 #pragma once
 
 #include <memory>
+#include <optional>
 #include <string>
 #include <utility>
 #include <vector>
@@ -45,26 +46,38 @@ class Clock {
 // A message that was posted to a server and proves something to a checker once its turn handles it.
 struct Overheard {
   enum class Kind { leader_lease_asked, heartbeat_answered, index_told } kind;
-  std::size_t from = 0;
+  std::size_t from = 0;  // the drive of its sender
   raft::Term term;
   std::uint64_t round = 0;
   Duration leader_lease;
   Instant followed;  // index_told: a majority followed the leader at this instant
 };
 
+// A disk that is not in its machine.
+struct ShelvedDisk {
+  test::MemFs disk{1};
+  raft::ServerId id;
+  std::size_t drive = 0;
+  raft::Incarnation born;
+  Id128 holds;
+};
+
 struct Host final : node::Transport, node::Clients, storage::Fs {
   World* world = nullptr;
-  raft::ServerId id;
+  std::size_t place = 0;  // among the machines of the world
+  std::size_t drive = 0;  // its disk, among all that there ever were: what the checkers judge
+  raft::ServerId id;      // its place in the list; kNoServer: it is started with --join
   Clock clock;
   test::MemFs disk{1};
   // For the whole life of the server.
-  bool wiped = false;          // its disk is not the registered one, or it is not a voter
-  bool gone_for_good = false;  // its data was refused
-  raft::Incarnation born;      // of its data directory; 0: empty
-  Id128 holds;                 // the cluster of the Bootstrap entry that is durable on its disk
-  std::size_t listed = 0;      // servers in the list that its process was started with
-  bool outside = false;        // not one of the servers that have to serve at the end
-  bool hangs = false;          // for minutes: no other fault or restart ends it
+  bool gone_for_good = false;        // its data was refused
+  bool retired = false;              // it has left the cluster; its disk is about to be emptied
+  std::optional<ShelvedDisk> shelf;  // a disk that it has lost, and that may come back
+  raft::Incarnation born;            // of its data directory; 0: empty
+  Id128 holds;             // the cluster of the Bootstrap entry that is durable on its disk
+  std::size_t listed = 0;  // servers in the list that its process was started with
+  bool outside = false;    // not one of the servers that have to serve at the end
+  bool hangs = false;      // for minutes: no other fault or restart ends it
   // The disk.
   Instant stalled_until;
   Duration slow_disk;    // each job takes up to this much longer
@@ -73,7 +86,9 @@ struct Host final : node::Transport, node::Clients, storage::Fs {
   // The processor.
   Duration slowness;
   // The process.
-  std::uint64_t boot = 0;  // 0: down
+  std::uint64_t boot = 0;                // 0: down
+  std::vector<node::Contact> contacts;   // the servers that it talks to, as its node says
+  std::vector<node::Contact> strangers;  // diallers that its node does not know yet
   bool paused = false;
   bool stopping = false;
   bool turn_scheduled = false, disk_scheduled = false;
@@ -105,11 +120,13 @@ struct Host final : node::Transport, node::Clients, storage::Fs {
 
   bool up() const { return boot != 0; }
   bool serves() const { return boot != 0 && !paused; }
-  std::size_t number() const { return id.value; }
+  std::size_t number() const { return place; }
+  bool joins() const { return id == raft::kNoServer; }
   raft::Incarnation incarnation() const { return recovery.incarnation; }
 
   // The ports.
   void send(raft::ServerId to, const node::PeerMessage& message, raft::Channel channel) override;
+  void follow(const std::vector<node::Contact>& contacts) override;
   void reply(const node::Ticket& ticket, node::ClientReply reply) override;
   void wake(const node::Ticket& ticket) override;
   void submit(storage::Job job) override;

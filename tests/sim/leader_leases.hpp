@@ -1,6 +1,6 @@
 // Checks promises and leases (docs/raft.md, "Leases") from the messages between servers. It knows
 // only numbers and shares no code with what it checks. Durations and instants are in ns, by the
-// clock of the server that they belong to.
+// clock of the server that they belong to. A server is a disk with the processes that use it.
 #pragma once
 
 #include <cstdint>
@@ -28,8 +28,8 @@ class LeaderLeases {
   Violation votes(std::size_t server, std::uint64_t term, std::int64_t local);
   // The process ends. Its promises outlive it.
   void ends(std::size_t server) { servers_[server].heard.clear(); }
-  // The disk is lost, and the server's votes no longer count.
-  void wiped(std::size_t server) { servers_[server] = {}; }
+  // Another server: a disk that is new to the world.
+  void add_server() { servers_.emplace_back(); }
 
   // A server leads this term. Returns true if the term is newer than any before.
   bool elected(std::uint64_t term) {

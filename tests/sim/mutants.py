@@ -17,6 +17,7 @@ import tempfile
 import time
 from typing import NamedTuple
 
+import mutants_members
 import mutants_time
 import mutants_watch
 
@@ -50,7 +51,7 @@ MUTANTS = (
     Mutant("a vote is granted to a shorter log", "E5", RAFT + "log.hpp",
            "    return last_index >= this->last_index();\n", "    return true;\n", 300),
     Mutant("half is a majority", "E1", RAFT + "quorum.hpp",
-           "return set.size() / 2 + 1;", "return std::max<std::size_t>(1, set.size() / 2);",
+           "return size / 2 + 1;", "return std::max<std::size_t>(1, size / 2);",
            300),
     Mutant("a vote is kept for the next term", "E8", RAFT + "raft.cpp",
            "  hard_state_ = HardState{term, std::nullopt};\n",
@@ -68,14 +69,14 @@ MUTANTS = (
            "  hard_state_.current_term = current_term().next();\n", 300),
     # ---- founding
     Mutant("a cluster that was named in a refusal is forgotten", "C11", RAFT + "founding.cpp",
-           "  if (!state->cluster_id.is_none()) see(state->cluster_id);\n", "", 3000),
+           "  if (state && !state->cluster_id.is_none()) see(state->cluster_id);\n", "", 3000),
     Mutant("a server that saw a cluster helps to found another", "C11", RAFT + "founding.cpp",
            "  if (cluster_seen({})) return VoteRefusal::other_cluster;\n"
            "  if (!is_allowed(now)) return VoteRefusal::founding_waits;\n", "", 3000,
            ((RAFT + "candidate.cpp", "log_.empty() && !founding_.is_allowed(now_)", "false"),)),
     Mutant("a majority founds without waiting for the others", "C11", RAFT + "founding.cpp",
            "  return waits_since_ + patience_;\n", "  return waits_since_;\n", 3000,
-           ((RAFT + "founding.cpp", "  if (!state->cluster_id.is_none()) "
+           ((RAFT + "founding.cpp", "  if (state && !state->cluster_id.is_none()) "
              "see(state->cluster_id);\n", ""),)),
     # ---- logs
     Mutant("an acknowledgement is sent before the fsync", "L10", RAFT + "follower.cpp",
@@ -277,6 +278,7 @@ MUTANTS = (
            ((KV + "store.cpp", "  w.u8(quota_exceeded_ ? 1 : 0);\n", ""),)),
     Mutant("a put passes the quota", "H6", KV + "transaction.cpp",
            " || context.quota_exceeded ||\n", " ||\n", 300),
+    *(Mutant(*bug) for bug in mutants_members.BUGS),
     *(Mutant(*bug) for bug in mutants_time.BUGS),
     *(Mutant(*bug) for bug in mutants_watch.BUGS),
     # ---- the cluster's clock
@@ -310,7 +312,7 @@ MUTANTS = (
     Mutant("a follower promises nothing", "K7", RAFT + "follower.cpp",
            "  promise_.give(m.leader_lease_ms, now_);\n", "", 300),
     Mutant("a promise is forgotten at a restart", "K7", RAFT + "raft.cpp",
-           "  if (current_term().value > 0 && !electorate_.quorum().is_single()) "
+           "  if (current_term().value > 0 && !electorate_.is_alone()) "
            "promise_.assume(now);\n", "", 300),
     Mutant("a hand-over breaks promises", "K7", RAFT + "follower.cpp",
            "  if (promise_.binds(now_)) return VoteRefusal::promised;  // a hand-over "

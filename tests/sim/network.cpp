@@ -1,6 +1,9 @@
-// Connections as the server's Peers keep them: each server dials every other one, sends on the
-// connections that it has dialled, and tells its node which peers connect and disconnect. Messages
+// Connections as the server's Peers keep them: each server dials the addresses of the members that
+// its node names, sends on the connections that it has dialled, and tells its node which peers
+// connect and disconnect. Messages go to numbers; node/peer_rules decides who has which. Messages
 // are lost, delayed and duplicated.
+#include <algorithm>
+
 #include "base/checksum.hpp"
 #include "node/codec.hpp"
 #include "sim/describe.hpp"
@@ -11,6 +14,7 @@ namespace {
 
 constexpr Duration kDialAgainMin = milliseconds(20);
 constexpr Duration kDialAgainMax = milliseconds(250);
+constexpr std::size_t kMostStrangers = 16;
 
 bool asks_for_transfer(const node::PeerMessage& message) {
   const auto* m = std::get_if<raft::Message>(&message);
@@ -26,12 +30,36 @@ bool is_chunk(const node::PeerMessage& message) {
 
 }  // namespace
 
+// The machine at which `from` finds member `to`.
+std::optional<std::size_t> World::route(const Host& from, raft::ServerId to) const {
+  for (const auto* contacts : {&from.contacts, &from.strangers})
+    for (const node::Contact& contact : *contacts)
+      if (contact.number == to) return host_at(contact.address);
+  return std::nullopt;
+}
+
+void World::send(Host& from, raft::ServerId to, const node::PeerMessage& message,
+                 raft::Channel channel) {
+  observe_send(from, message);
+  observe_vote(from, to, message);
+  const auto place = route(from, to);
+  tally_.count(Count::messages);
+  if (!place || *place == from.number()) return tally_.count(Count::lost);
+  const Link& l = link(from.number(), *place);
+  // At the address may be another member: a lost disk and the one that replaces it share it.
+  if (l.as != to) {
+    if (l.as == raft::kNoServer) return lose(from.number(), *place);
+    return tally_.count(Count::lost);
+  }
+  observe_bytes(from, *place, message, channel);
+  transmit(from, *place, message, channel);
+  stretch(from, *place, message);
+}
+
 void World::transmit(Host& from, std::size_t to, const node::PeerMessage& message,
                      raft::Channel channel) {
   VESPER_ASSERT(to < hosts_.size());
   VESPER_ASSERT(to != from.number());
-  observe_vote(from, to, message);
-  tally_.count(Count::messages);
   Link& l = link(from.number(), to);
   Host& target = host(to);
   if (!l.up) return lose(from.number(), to);
@@ -45,6 +73,8 @@ void World::transmit(Host& from, std::size_t to, const node::PeerMessage& messag
     return lose(from.number(), to);
   Deliver deliver{static_cast<std::uint32_t>(from.number()),
                   static_cast<std::uint32_t>(to),
+                  from.drive,
+                  l.sender,
                   l.epoch,
                   target.boot,
                   from.incarnation(),
@@ -93,8 +123,7 @@ void World::deliver(Deliver& message) {
     if (asks_for_transfer(*decoded)) to.excused = true;
     overhear(to, message, *decoded);
     overhear_losses(to.number(), message.from, *decoded);
-    post(to, node::FromPeer{raft::ServerId(message.from), message.incarnation,
-                            std::move(decoded.value())});
+    post(to, node::FromPeer{message.number, message.incarnation, std::move(decoded.value())});
   } else {
     lose(message.from, message.to);
   }
@@ -116,7 +145,7 @@ void World::on_dial(const Dial& dialled) {
   if (a.boot != boot) return;
   Link& l = link(from, to);
   l.dialling = false;
-  if (l.up) return;
+  if (l.up || expected_at(a, to).empty()) return;
   const Duration again = between(network_, kDialAgainMin, kDialAgainMax);
   if (a.paused || a.stopping || !linked(from, to) || host(to).paused) return dial(from, to, again);
   Host& b = host(to);
@@ -124,8 +153,9 @@ void World::on_dial(const Dial& dialled) {
     gone(from, to);  // connection refused
     return dial(from, to, again);
   }
-  if (b.stopping || !handshake(a, b)) {
-    if (!b.stopping) {
+  const Handshake greeted = b.stopping ? Handshake::silent : handshake(a, b);
+  if (greeted != Handshake::passed) {
+    if (greeted == Handshake::refused) {
       meet(from, to);
       say_state(from, b, Identity::unproven);
       say_state(to, a, Identity::unproven);
@@ -138,28 +168,117 @@ void World::on_dial(const Dial& dialled) {
   l.last_delivery[0] = l.last_delivery[1] = now_;
   tally_.count(Count::connections);
   mix(from * 64 + to);
-  announce(from, to);
+  announce(from, to, l.as);
   // The other side has proven its identity by dialling.
   meet(to, from);
   say_state(to, a, Identity::proven);
   if (!link(to, from).up) dial(to, from, between(network_, {}, milliseconds(2)));
 }
 
-bool World::handshake(Host& a, Host& b) {
-  const Id128 of_a = a.node->status(now_).cluster_id;
-  const Id128 of_b = b.node->status(now_).cluster_id;
+// The members that `from` looks for at this machine, the newest first.
+std::vector<raft::ServerId> World::expected_at(const Host& from, std::size_t to) const {
+  std::vector<raft::ServerId> numbers;
+  for (const auto* contacts : {&from.contacts, &from.strangers})
+    for (const node::Contact& contact : *contacts)
+      if (host_at(contact.address) == to) numbers.push_back(contact.number);
+  std::sort(numbers.rbegin(), numbers.rend());
+  return numbers;
+}
+
+// Both sides judge what the other says about itself, as node/peer_rules does for the transport.
+World::Handshake World::handshake(Host& a, Host& b) {
+  Link& l = link(a.number(), b.number());
+  const std::vector<raft::ServerId> expected = expected_at(a, b.number());
   if (!lists_agree(a, b)) {
     tally_.count(Count::peers_refused);
-    return false;
+    return Handshake::refused;
   }
-  auto refusal = b.node->refuse_peer(a.id, a.incarnation(), of_a);
-  if (!refusal) refusal = a.node->refuse_peer(b.id, b.incarnation(), of_b);
-  if (!refusal) return true;
+  raft::ServerId as = raft::kNoServer;
+  for (const raft::ServerId number : expected) {
+    as = judge(a, b, number);
+    if (as != raft::kNoServer) break;
+  }
+  const auto theirs = node::judge_dialler(a.node->greeting(address_of(a)), b.node->view());
+  if (std::holds_alternative<node::PeerHasLeft>(theirs)) {
+    tally_.count(Count::told_to_have_left);
+    trace("server {} tells server {} that it has left", b.number(), a.number());
+    post(a, node::ToldToHaveLeft{});
+    return Handshake::silent;
+  }
+  if (const auto* refusal = std::get_if<node::PeerRefusal>(&theirs)) {
+    refused(b, a, *refusal);
+    return Handshake::refused;
+  }
+  if (as == raft::kNoServer) return Handshake::silent;
+  const raft::ServerId sender = std::get<node::PeerIs>(theirs).number;
+  l.as = as;
+  l.sender = sender;
+  meet_stranger(b, a, sender);
+  return Handshake::passed;
+}
+
+// What `a` takes `b` for, at the address of this member. kNoServer: it is not that member.
+raft::ServerId World::judge(Host& a, Host& b, raft::ServerId expected) {
+  const auto verdict =
+      node::judge_acceptor(expected, b.node->greeting(address_of(b)), a.node->view());
+  if (const auto* lost = std::get_if<node::PeerLostDisk>(&verdict)) {
+    tally_.count(Count::disks_missed);
+    trace("server {} finds another disk in the place of member {}", a.number(), expected.value);
+    post(a, node::PeerDiskReplaced{lost->number, lost->incarnation});
+  }
+  if (const auto* refusal = std::get_if<node::PeerRefusal>(&verdict)) refused(a, b, *refusal);
+  const auto* is = std::get_if<node::PeerIs>(&verdict);
+  return is == nullptr ? raft::kNoServer : is->number;
+}
+
+// Two members whose logs name each other never refuse each other as if an operator had to act.
+void World::refused(const Host& a, const Host& b, const node::PeerRefusal& refusal) {
   tally_.count(Count::peers_refused);
-  if (!a.wiped && !b.wiped)
+  const auto names = [&](const Host& one, const Host& other) {
+    const Roster* const roster = safety_.roster_of(one.drive);
+    return roster != nullptr && roster->with_incarnation(other.born.value) != nullptr;
+  };
+  if (refusal.why == node::PeerRefusal::Why::conflict && names(a, b) && names(b, a))
     fail(fmt::format("servers {} and {} reject each other: {}", a.number(), b.number(),
-                     refusal->detail));
-  return false;
+                     refusal.detail));
+}
+
+// A server that is new, or behind, does not know every member that dials it, and has to answer.
+void World::meet_stranger(Host& h, const Host& dialler, raft::ServerId number) {
+  const auto is_known = [&](const node::Contact& contact) { return contact.number == number; };
+  if (std::any_of(h.contacts.begin(), h.contacts.end(), is_known)) return;
+  std::erase_if(h.strangers, is_known);
+  if (h.strangers.size() == kMostStrangers) h.strangers.erase(h.strangers.begin());
+  h.strangers.push_back({number, raft::NodeId(number.value), address_of(dialler)});
+}
+
+// The node says whom it talks to from now on, and peers are judged again.
+void World::follow(Host& h, const std::vector<node::Contact>& contacts) {
+  h.contacts = contacts;
+  const raft::Raft& raft = h.node->raft();
+  std::erase_if(h.strangers, [&](const node::Contact& stranger) {
+    return raft.has_left(stranger.number) ||
+           std::any_of(contacts.begin(), contacts.end(), [&](const node::Contact& contact) {
+             return contact.number == stranger.number;
+           });
+  });
+  for (std::size_t to = 0; to < hosts_.size(); ++to) {
+    if (to == h.number()) continue;
+    Link& l = link(h.number(), to);
+    const std::vector<raft::ServerId> expected = expected_at(h, to);
+    if (l.up) {
+      const bool stays =
+          std::find(expected.begin(), expected.end(), l.as) != expected.end() &&
+          (!host(to).up() || host(to).boot != l.met_boot || judge(h, host(to), l.as) == l.as);
+      if (!stays) reset(h.number(), to);
+    }
+    // A server that has left has to dial again, and is told so.
+    const Link& in = link(to, h.number());
+    if (in.up && in.met_boot == h.boot && raft.has_left(in.sender) &&
+        raft.progress_of(in.sender) == nullptr)
+      after(between(network_, microseconds(100), milliseconds(3)), Reset{to, h.number(), in.epoch});
+    if (!l.up && !expected.empty()) dial(h.number(), to, between(network_, {}, milliseconds(5)));
+  }
 }
 
 // If the process is not the one met before, the earlier one is gone.
@@ -174,14 +293,16 @@ void World::meet(std::size_t who, std::size_t other) {
   l.met_boot = boot;
 }
 
-void World::announce(std::size_t who, std::size_t other) {
+void World::announce(std::size_t who, std::size_t other, raft::ServerId as) {
   Link& l = link(who, other);
   Host& b = host(other);
+  if (l.announced && l.announced_as != as) gone(who, other);
   l.announced = true;
+  l.announced_as = as;
   tally_.count(Count::peers_up);
   resends_.may_go_back(who, other);
   sent_bytes_.lost(who, other);
-  post(host(who), node::PeerConnected{b.id, b.incarnation(), b.node->raft().peer_state()});
+  post(host(who), node::PeerConnected{as, b.incarnation(), b.node->raft().peer_state()});
 }
 
 void World::gone(std::size_t who, std::size_t other) {
@@ -189,7 +310,7 @@ void World::gone(std::size_t who, std::size_t other) {
   if (!std::exchange(l.announced, false)) return;
   tally_.count(Count::peers_gone);
   host(who).excused = true;
-  post(host(who), node::PeerDisconnected{host(other).id});
+  post(host(who), node::PeerDisconnected{l.announced_as});
 }
 
 // Loses what is in flight on the connection, and dials again at once.
@@ -208,6 +329,7 @@ void World::connections_end(Host& h) {
     if (j == h.number()) continue;
     Link& out = link(h.number(), j);
     out.up = out.dialling = out.announced = false;
+    out.as = out.sender = raft::kNoServer;
     out.met_boot = 0;
     forget_queues(out);
     const Link& in = link(j, h.number());

@@ -40,10 +40,19 @@ std::uint64_t rest_of(const kv::Store& store) {
 
 }  // namespace
 
+// As the checkers read it. Nothing if the entry does not change it.
+std::optional<Roster> World::roster_after(const raft::Entry& entry, const Roster* before) {
+  if (entry.type == raft::EntryType::noop || entry.type == raft::EntryType::command)
+    return std::nullopt;
+  const RosterEntry kind =
+      entry.type == raft::EntryType::registration ? RosterEntry::registration : RosterEntry::whole;
+  return read_roster(kind, entry.payload().view(), entry.index.value, before);
+}
+
 void World::observe_send(Host& h, const node::PeerMessage& message) {
   const auto* m = std::get_if<raft::Message>(&message);
   if (m == nullptr || founds_another(h)) return;  // observe() checks that
-  const std::size_t who = h.number();
+  const std::size_t who = h.drive;
   const std::uint64_t incarnation = h.incarnation().value;
   const std::uint64_t now_term = h.node->raft().current_term().value;
   if (const auto* request = std::get_if<raft::VoteRequest>(m)) {
@@ -51,7 +60,7 @@ void World::observe_send(Host& h, const node::PeerMessage& message) {
     if (h.campaigned < request->term) tally_.count(Count::elections);
     if (h.campaigned < request->term && request->transfer) tally_.count(Count::hand_overs);
     h.campaigned = std::max(h.campaigned, request->term);
-    return check(safety_.votes(who, incarnation, request->term.value, who));
+    return check(safety_.votes(who, incarnation, request->term.value, h.node->raft().self().value));
   }
   safety_.promises_term(who, raft::term_of(*m).value);
   if (const auto* append = std::get_if<raft::AppendEntries>(m))
@@ -70,12 +79,12 @@ void World::observe_send(Host& h, const node::PeerMessage& message) {
 }
 
 // The receiver of a granted vote is its candidate.
-void World::observe_vote(Host& h, std::size_t to, const node::PeerMessage& message) {
+void World::observe_vote(Host& h, raft::ServerId to, const node::PeerMessage& message) {
   const auto* m = std::get_if<raft::Message>(&message);
   const auto* vote = m == nullptr ? nullptr : std::get_if<raft::VoteReply>(m);
   if (vote == nullptr || vote->pre_vote || !vote->granted()) return;
-  check(safety_.votes(h.number(), h.incarnation().value, vote->for_term.value, to));
-  ballots_[{vote->for_term, to}].push_back(h.number());
+  check(safety_.votes(h.drive, h.incarnation().value, vote->for_term.value, to.value));
+  ballots_[{vote->for_term, to.value}].push_back(h.number());
   // A server that forgets its vote does so before anything else is written: crash it now.
   if (faulty_ && plan_.has(FaultKind::power) && one_in(faults_, 30))
     after(between(faults_, {}, milliseconds(3)), Kill{h.number(), h.boot, draw_crash(70)});
@@ -86,7 +95,7 @@ void World::observe_vote(Host& h, std::size_t to, const node::PeerMessage& messa
 void World::observe_stickiness(Host& h) {
   const raft::HardState& now = h.node->raft().hard_state();
   if (h.sticks_to.value == 0 || now.current_term <= h.sticks_to) return;
-  if (!now.voted_for || *now.voted_for == h.id) return;
+  if (!now.voted_for || *now.voted_for == h.node->raft().self()) return;
   fail(fmt::format("E12: server {} votes in term {} while it hears the leader of term {}",
                    h.number(), now.current_term.value, h.sticks_to.value));
 }
@@ -98,17 +107,20 @@ void World::observe(Host& h, TurnEnd end) {
   observe_leader_leases(h);
   note_led(h);
   const raft::Log& log = raft.log();
-  const std::size_t who = h.number();
+  const std::size_t who = h.drive;
   const bool leads = raft.is_leader();
   const Safety::Role role = leads ? Safety::Role::leader : Safety::Role::other;
   if (leads && voters_ == 0) {
-    safety_.set_voters(raft.configuration().voters.size());
-    reads_.set_voters(raft.configuration().voters.size());
+    safety_.set_voters(raft.configuration().members.size());
+    reads_.set_voters(raft.configuration().members.size());
   }
   if (raft.writes().durable_index().value > 0) h.holds = raft.configuration().cluster_id;
   const auto term_at = [&](std::uint64_t i) { return log.at(raft::Index(i)).term.value; };
   const auto hash_at = [&](std::uint64_t i) { return hash_of(log.at(raft::Index(i))); };
-  check(safety_.follow(who, view_of(log), role, term_at, hash_at));
+  const auto roster_at = [&](std::uint64_t i, const Roster* before) {
+    return roster_after(log.at(raft::Index(i)), before);
+  };
+  check(safety_.follow(who, view_of(log), role, term_at, hash_at, roster_at));
   if (failure_) return;
   const std::size_t committed = safety_.committed().size();
   check(safety_.commits(who, raft.current_term().value, role, raft.commit_index().value,
@@ -182,16 +194,18 @@ void World::observe_restart(Host& h) {
   std::optional<std::uint64_t> voted_for;
   if (durable.hard_state.voted_for) voted_for = durable.hard_state.voted_for->value;
   check(safety_.restarts(
-      h.number(), h.incarnation().value, durable.hard_state.current_term.value, voted_for, view,
+      h.drive, h.incarnation().value, durable.hard_state.current_term.value, voted_for, view,
       [&](std::uint64_t i) { return entry(i).term.value; },
-      [&](std::uint64_t i) { return hash_of(entry(i)); }));
+      [&](std::uint64_t i) { return hash_of(entry(i)); },
+      [&](std::uint64_t i, const Roster* before) { return roster_after(entry(i), before); }));
 }
 
 // What a hung or completely full disk holds back must not grow with time.
 void World::check_bounds(Host& h) {
   const raft::Raft& raft = h.node->raft();
   const std::uint64_t writes = raft.writes().last_write().value - raft.writes().persisted().value;
-  const std::uint64_t most = kHeldPerPeer * hosts_.size() + 2 * writes;
+  const std::size_t peers = std::max(hosts_.size(), raft.configuration().members.size());
+  const std::uint64_t most = kHeldPerPeer * peers + 2 * writes;
   tally_.at_least(Count::held_most, h.node->held_envelopes());
   if (h.node->held_envelopes() > most)
     fail(fmt::format("bounds: {} messages of server {} wait for {} writes",

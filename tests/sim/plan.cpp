@@ -11,12 +11,13 @@ namespace vesper::sim {
 namespace {
 
 constexpr std::array<std::string_view, kFaultKinds> kNames = {
-    "crash",  "power", "torn",     "effects",   "pause",   "slow",  "partition",
-    "oneway", "reset", "loss",     "duplicate", "delay",   "stall", "ioerror",
-    "full",   "wipe",  "shutdown", "churn",     "skew",    "jump",  "core",
-    "lists",  "flip",  "ambush",   "hang",      "stretch", "narrow"};
+    "crash",    "power",   "torn",      "effects", "pause",  "slow",    "partition", "oneway",
+    "reset",    "loss",    "duplicate", "delay",   "stall",  "ioerror", "full",      "wipe",
+    "shutdown", "churn",   "skew",      "jump",    "core",   "lists",   "flip",      "ambush",
+    "hang",     "stretch", "narrow",    "members", "returns"};
 
 constexpr std::int64_t kMillion = 1'000'000;
+constexpr std::size_t kMostMachines = 8;
 constexpr std::array<std::size_t, 8> kSizes = {1, 3, 3, 3, 3, 5, 5, 7};
 // One bound for Q1, Q3 and Q5, in units of the longest election timeout.
 constexpr std::int64_t kSettleTimeouts = 20;
@@ -43,7 +44,7 @@ std::int64_t draw_clocks(Prng& random, Plan& plan) {
   const auto chance = [&](std::int64_t percent) { return random.between(1, 100) <= percent; };
   const std::int64_t off = chance(15) ? 0 : chance(30) ? 95'000 : 20'000;
   std::int64_t slowest = kMillion;
-  for (std::size_t i = 0; i < plan.servers; ++i) {
+  for (std::size_t i = 0; i < plan.machines(); ++i) {
     const std::int64_t rate = off != 0     ? random.between(kMillion - off, kMillion + off)
                               : chance(50) ? random.between(kMillion / 2, kMillion)
                                            : random.between(kMillion, kMillion * 2);
@@ -62,7 +63,19 @@ void draw_founding(Prng& random, Plan& plan) {
 }
 
 bool drawn_apart(FaultKind kind) {
-  return kind == FaultKind::hang || kind == FaultKind::narrow;
+  return kind == FaultKind::hang || kind == FaultKind::narrow || kind == FaultKind::members ||
+         kind == FaultKind::returns;
+}
+
+// Members that change. A list that changes too would only make servers wait for the operator.
+void draw_members(const Options& options, Plan& plan) {
+  Prng random(~options.seed * 8 + 4);
+  const bool changes = random.between(1, 100) <= 45 && !plan.has(FaultKind::lists);
+  if (random.between(1, 100) <= 60) plan.kinds |= 1u << static_cast<unsigned>(FaultKind::returns);
+  if (changes) plan.kinds |= 1u << static_cast<unsigned>(FaultKind::members);
+  plan.kinds &= ~options.without;
+  const auto spares = static_cast<std::size_t>(random.between(1, 3));
+  if (plan.has(FaultKind::members)) plan.spares = std::min(spares, kMostMachines - plan.servers);
 }
 
 // Small bounds, so that a short run reaches them. They have their own random numbers, so that the
@@ -173,6 +186,7 @@ Plan make_plan(const Options& options) {
   plan.disk_max = microseconds(between(200, 10'000));
   plan.client_gap_max = milliseconds(between(80, 2'000));
 
+  draw_members(options, plan);
   const std::int64_t slowest = draw_clocks(random, plan);
   plan.wal = small_wal();
   const bool often = chance(40);

@@ -43,6 +43,8 @@ enum class FaultKind : std::uint8_t {
   hang,      // for minutes: servers, their disks or links hang; or no client asks for anything
   stretch,   // leaders also send other stretches of their logs
   narrow,    // slow links with queues that fill up
+  members,   // servers are added, removed, replaced, promoted, demoted, or get another address
+  returns,   // a lost disk comes back
   kEnd
 };
 inline constexpr std::size_t kFaultKinds = static_cast<std::size_t>(FaultKind::kEnd);
@@ -69,6 +71,7 @@ std::optional<FaultKind> fault_kind(std::string_view name);
 
 struct Plan {
   std::size_t servers = 3;
+  std::size_t spares = 0;  // machines that wait to be added
   std::size_t clients = 1;
   Duration faults;             // how long faults and clients continue
   Duration fault_gap_max;      // the longest time between two faults
@@ -90,6 +93,7 @@ struct Plan {
   raft::Config raft;  // except the identity of the server
   std::size_t max_idempotency_keys = kv::kMaxIdempotencyKeys;
 
+  std::size_t machines() const { return servers + spares; }
   bool has(FaultKind kind) const { return (kinds >> static_cast<unsigned>(kind) & 1) != 0; }
 };
 

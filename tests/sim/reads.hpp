@@ -1,6 +1,6 @@
 // Checks linearizable reads by the rule that they rest on (thesis 6.4, K4): a majority followed the
 // leader at an instant after the read arrived. It shares no code with what it checks. Instants are
-// in ns of the world's time.
+// in ns of the world's time. A server is a disk with the processes that use it.
 #pragma once
 
 #include <cstdint>
@@ -26,6 +26,11 @@ class ReadRounds {
   void answered(std::size_t leader, std::size_t by, std::uint64_t term, std::uint64_t round);
   // The last instant at which, as this leader knows, a majority followed it. 0: never.
   std::int64_t followed_until(std::size_t leader, std::uint64_t term, std::int64_t now) const;
+  // The same for sets of voters that have to agree, each a list of servers.
+  std::int64_t followed_until(std::size_t leader, std::uint64_t term, std::int64_t now,
+                              const std::vector<std::vector<std::size_t>>& sets) const;
+  // Another server, a disk that is new to the world.
+  void add_server() { servers_.emplace_back(); }
 
   // The server knows that a majority followed the leader at this instant: it leads at the end of a
   // turn, or handles a reply to ReadIndexRequest from a leader that knew this instant.

@@ -3,6 +3,7 @@
 #include <fmt/core.h>
 
 #include <algorithm>
+#include <utility>
 
 namespace vesper::sim {
 
@@ -35,21 +36,105 @@ Violation Safety::leads(std::size_t server, std::uint64_t term) {
   return fmt::format("E1: servers {} and {} both lead term {}", at->second, server, term);
 }
 
-Violation Safety::learn(std::size_t server, std::uint64_t index, Known entry,
-                        std::uint64_t previous_term) {
+std::variant<bool, std::string> Safety::learn(std::size_t server, std::uint64_t index, Known entry,
+                                              std::uint64_t previous_term) {
   if (entry.term < previous_term)
     return fmt::format("L1: server {} has entry {} of term {} after one of term {}", server, index,
                        entry.term, previous_term);
   if (facts_.size() <= index) facts_.resize(index + 64);
   for (const Fact& fact : facts_[index]) {
     if (fact.term != entry.term) continue;
-    if (fact.hash == entry.hash && fact.previous_term == previous_term) return std::nullopt;
+    if (fact.hash == entry.hash && fact.previous_term == previous_term) return false;
     return fmt::format(
         "L1: server {} has a different entry {} of term {} than others, or a different "
         "log before it",
         server, index, entry.term);
   }
   facts_[index].push_back({entry.term, entry.hash, previous_term});
+  return true;
+}
+
+const Roster* Safety::in_force(std::uint64_t index, std::uint64_t term) const {
+  if (index >= facts_.size()) return nullptr;
+  for (const Fact& fact : facts_[index])
+    if (fact.term == term) return fact.roster;
+  return nullptr;
+}
+
+// The latest one that the server knows to be committed.
+const Roster* Safety::committed_roster_of(const Mirror& mirror) const {
+  if (mirror.commit == 0 || mirror.commit > committed_.size()) return nullptr;
+  return committed_roster(mirror.commit);
+}
+
+// An entry is new when its author has appended it: `server` leads, or did so until this turn.
+Violation Safety::reconfigures(std::size_t server, std::uint64_t index, std::uint64_t term,
+                               std::optional<Roster> roster, const Roster* before) {
+  Fact& fact = facts_[index].back();
+  fact.roster = before;
+  if (!roster) return std::nullopt;
+  fact.roster = &rosters_.emplace_back(std::move(*roster));
+  if (before == nullptr) return std::nullopt;
+  steps_.push_back({server, term, before, fact.roster});
+  return judge_step(*before, *fact.roster);
+}
+
+// C1 and C2, after the turn in which a leader has appended these.
+Violation Safety::judge_steps() {
+  for (const Step& step : std::exchange(steps_, {})) {
+    // Registrations change no set of voters.
+    if (step.now->kind != RosterEntry::registration && step.before->index > committed_.size())
+      return fmt::format("C1: server {} appends configuration {} before {} is committed",
+                         step.server, step.now->index, step.before->index);
+    const auto in_term = [&](const Known& entry) { return entry.term == step.term; };
+    if (!std::any_of(committed_.rbegin(), committed_.rend(), in_term))
+      return fmt::format("C2: server {} appends configuration {} before it commits in term {}",
+                         step.server, step.now->index, step.term);
+  }
+  return std::nullopt;
+}
+
+// C10: a majority of each set of voters has voted for it, each under its registered incarnation.
+Violation Safety::judge_election(std::size_t server, std::uint64_t term) const {
+  const Mirror& mirror = mirrors_[server];
+  if (mirror.roster == nullptr) return std::nullopt;
+  const Roster::Member* own = mirror.roster->with_incarnation(mirror.incarnation);
+  // One that is left out may lead until that is committed.
+  if (const Roster* known = committed_roster_of(mirror); own == nullptr && known != nullptr)
+    own = known->with_incarnation(mirror.incarnation);
+  if (own == nullptr || !own->votes())
+    return fmt::format("C5: server {} leads term {}, but is no voter of configuration {}", server,
+                       term, mirror.roster->index);
+  const auto has_voted = [&](const Roster::Member& member) {
+    if (member.number == own->number) return true;
+    const auto disk = server_of(member.incarnation);
+    if (member.incarnation == 0 || !disk) return false;
+    const auto vote = votes_.find(Ballot{*disk, member.incarnation, term});
+    return vote != votes_.end() && vote->second == own->number;
+  };
+  if (mirror.roster->agree(has_voted)) return std::nullopt;
+  return fmt::format("C10: server {} leads term {} without a majority of configuration {}", server,
+                     term, mirror.roster->index);
+}
+
+// L5, L10: the member's disk has the entry, as it has acknowledged in this term.
+bool Safety::has(const Roster::Member& member, std::size_t leader, std::uint64_t term,
+                 std::uint64_t index, std::uint64_t durable) const {
+  const auto disk = server_of(member.incarnation);
+  if (member.incarnation == 0 || !disk) return false;
+  if (*disk == leader) return durable >= index;
+  const auto at = mirrors_[*disk].acked.find(term);
+  return at != mirrors_[*disk].acked.end() && at->second >= index;
+}
+
+// C13: no number names two disks, in all that is ever committed.
+Violation Safety::names_disks(const Roster& roster) {
+  for (const Roster::Member& member : roster.members) {
+    if (member.incarnation == 0) continue;
+    if (numbers_.emplace(member.number, member.incarnation).first->second != member.incarnation)
+      return fmt::format("C13: number {} of configuration {} was another disk's", member.number,
+                         roster.index);
+  }
   return std::nullopt;
 }
 
@@ -110,9 +195,17 @@ Violation Safety::in_term(std::size_t server, std::uint64_t term, Role role) {
   mirror.term = term;
   mirror.led = role == Role::leader;
   if (!mirror.led) return std::nullopt;
-  const bool elected = !leaders_.contains(term);
+  // C9: it may lead without a vote until the configuration without it is committed.
+  if (const Roster* now = committed_roster_of(mirror);
+      now != nullptr && mirror.elected_in == term) {
+    const Roster::Member* own = now->with_incarnation(mirror.incarnation);
+    if (now == mirror.roster && (own == nullptr || !own->votes()))
+      return fmt::format("C9: server {} leads term {} after configuration {} has left it out",
+                         server, term, now->index);
+  }
   if (auto wrong = leads(server, term)) return wrong;
-  if (!elected) return std::nullopt;
+  if (std::exchange(mirror.elected_in, term) == term) return std::nullopt;
+  if (auto wrong = judge_election(server, term)) return wrong;
   // L7: the leader's log has everything committed in older terms. By L1 it is enough to check the
   // last of these entries.
   std::uint64_t last = committed_.size();
@@ -127,7 +220,26 @@ Violation Safety::in_term(std::size_t server, std::uint64_t term, Role role) {
 Violation Safety::commits_first(std::size_t server, std::uint64_t term, std::uint64_t index,
                                 std::uint64_t durable) {
   const Mirror& mirror = mirrors_[server];
-  // L5, L10: a majority has acknowledged in this term that the entry is durable.
+  const Known& entry = mirror.entries[index - mirror.base_index - 1];
+  const auto record = [&] {
+    committed_.push_back(entry);
+    commit_terms_.push_back(term);
+    const Roster* now = in_force(index, entry.term);
+    if (std::exchange(roster_, now) == now || now == nullptr) return Violation{};
+    return names_disks(*now);
+  };
+  // L5, L10: a majority has acknowledged in this term that the entry is durable: of each set of a
+  // configuration that was in force in this turn.
+  const auto agreed = [&](const Roster* roster) {
+    return roster != nullptr && roster->agree([&](const Roster::Member& member) {
+      return has(member, server, term, index, durable);
+    });
+  };
+  if (std::any_of(mirror.rosters.begin(), mirror.rosters.end(), agreed)) return record();
+  if (mirror.roster != nullptr)
+    return fmt::format(
+        "L10: server {} commits {} in term {} without a majority of configuration {}", server,
+        index, term, mirror.roster->index);
   std::size_t have = durable >= index ? 1 : 0;
   for (std::size_t i = 0; i < mirrors_.size(); ++i) {
     if (i == server) continue;
@@ -137,9 +249,7 @@ Violation Safety::commits_first(std::size_t server, std::uint64_t term, std::uin
   if (have < voters_ / 2 + 1)
     return fmt::format("L10: server {} commits {} in term {}, which only {} servers have on disk",
                        server, index, term, have);
-  committed_.push_back(mirror.entries[index - mirror.base_index - 1]);
-  commit_terms_.push_back(term);
-  return std::nullopt;
+  return record();
 }
 
 Violation Safety::commits(std::size_t server, std::uint64_t term, Role role, std::uint64_t commit,
@@ -170,7 +280,7 @@ Violation Safety::commits(std::size_t server, std::uint64_t term, Role role, std
     }
   }
   mirror.commit = commit;
-  return std::nullopt;
+  return judge_steps();
 }
 
 Violation Safety::applied(std::size_t server, std::uint64_t index, Digest digest) {
@@ -200,13 +310,6 @@ Violation Safety::judge_restart(std::size_t server, std::uint64_t incarnation, s
     return fmt::format("S1: server {} begins after entry {} of term {}, which is not committed",
                        server, view.base_index, view.base_term);
   return std::nullopt;
-}
-
-void Safety::wiped(std::size_t server) {
-  Mirror& mirror = mirrors_[server];
-  const auto acked = std::move(mirror.acked);  // other servers have counted these
-  mirror = Mirror{};
-  mirror.acked = acked;
 }
 
 }  // namespace vesper::sim

@@ -165,6 +165,20 @@ enum class Count : std::uint8_t {
   locks_expired,
   sessions_lapsed,
   drills,
+  members_registered,
+  configurations,
+  configurations_joint,
+  disks_missed,
+  disks_returned,
+  told_to_have_left,
+  servers_left,
+  changes_asked,
+  changes_done,
+  changes_in_progress,
+  changes_without_quorum,
+  changes_refused,
+  changes_unknown,
+  changes_without_end,
   kEnd
 };
 
@@ -328,6 +342,20 @@ inline constexpr auto kCountNames = std::to_array<std::string_view>({
     "locks_expired",
     "sessions_lapsed",
     "drills",
+    "members_registered",
+    "configurations",
+    "configurations_joint",
+    "disks_missed",
+    "disks_returned",
+    "told_to_have_left",
+    "servers_left",
+    "changes_asked",
+    "changes_done",
+    "changes_in_progress",
+    "changes_without_quorum",
+    "changes_refused",
+    "changes_unknown",
+    "changes_without_end",
 });
 static_assert(kCountNames.size() == kCounts);
 

@@ -46,9 +46,9 @@ TEST_CASE("K7: a vote during a promise is reported, even after a restart") {
     CHECK(says(leases.votes(0, 3, 5'109), "K7"));
     CHECK_FALSE(leases.votes(0, 4, 5'110));
   }
-  SUBCASE("the promise of a lost disk does not count") {
-    leases.wiped(1);
-    CHECK_FALSE(leases.votes(1, 3, 1'050));
+  SUBCASE("another disk has promised nothing") {
+    leases.add_server();
+    CHECK_FALSE(leases.votes(3, 3, 1'050));
   }
 }
 
@@ -115,6 +115,19 @@ TEST_CASE("K4: a read needs a majority that replied to a heartbeat sent after th
     rounds.starts(4);
     CHECK(says(rounds.reads(4, 150), "K4"));
   }
+}
+
+TEST_CASE("K4: each set of voters has to follow the leader, and no one else counts") {
+  ReadRounds rounds(6);
+  rounds.sent(0, 2, 1, 100);
+  rounds.sent(0, 2, 2, 200);
+  for (const std::size_t by : {1, 2, 5}) rounds.answered(0, by, 2, 2);
+  rounds.answered(0, 3, 2, 1);
+  CHECK(rounds.followed_until(0, 2, 250, {{0, 1, 2}}) == 200);
+  CHECK(rounds.followed_until(0, 2, 250, {{0, 1, 2}, {2, 3, 4}}) == 100);
+  CHECK(rounds.followed_until(0, 2, 250, {{0, 3, 4}}) == 100);
+  CHECK(rounds.followed_until(0, 2, 250, {{3, 4, SIZE_MAX}}) == 0);
+  CHECK(rounds.followed_until(0, 2, 250, {{0}}) == 250);
 }
 
 TEST_CASE("K4: a server alone is its own majority") {

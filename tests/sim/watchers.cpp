@@ -19,17 +19,20 @@ constexpr std::uint64_t kFirstConnection = std::uint64_t{1} << 48;
 
 void World::begin_watches() {
   for (std::size_t n = 0; n < kWatchers; ++n) {
-    Watching& watching = watchings_.emplace_back();
-    watching.random = Prng(options_.seed * 64 + 40 + n);
-    Prng& random = watching.random;
-    watching.space =
-        chance(random, 75) ? Space::keys : (chance(random, 50) ? Space::locks : Space::elections);
-    if (chance(random, 30)) watching.spans = {Span::of_key("k1"), Span{"k3", "k6"}};
-    else watching.spans = {Span{}};
-    if (chance(random, 20))
-      watching.kinds = chance(random, 50) ? Watching::Kinds::puts : Watching::Kinds::deletes;
-    watching.prev = chance(random, 30);
-    watching.begins_with_state = chance(random, 30);
+    Watcher& watcher = watchers_.emplace_back();
+    watcher.random = Prng(options_.seed * 64 + 40 + n);
+    Prng& random = watcher.random;
+    for (auto left = chance(random, 50) ? 1 : random.between(2, 3); left > 0; --left) {
+      Watching& watching = watcher.watches.emplace_back();
+      watching.space =
+          chance(random, 75) ? Space::keys : (chance(random, 50) ? Space::locks : Space::elections);
+      if (chance(random, 30)) watching.spans = {Span::of_key("k1"), Span{"k3", "k6"}};
+      else watching.spans = {Span{}};
+      if (chance(random, 20))
+        watching.kinds = chance(random, 50) ? Watching::Kinds::puts : Watching::Kinds::deletes;
+      watching.prev = chance(random, 30);
+      watching.begins_with_state = chance(random, 30);
+    }
     after(between(random, {}, seconds(1)), WatchOn{n});
   }
 }
@@ -64,14 +67,22 @@ void World::watched_up_to(Watching& watching, std::uint64_t revision) {
       events.begin());
 }
 
-void World::open_watch(Watching& watching, std::size_t n) {
+void World::open_watches(Watcher& watcher, std::size_t n) {
   std::vector<std::size_t> up;
   for (const auto& h : hosts_)
     if (h->serves() && !h->stopping && (faulty_ || !h->outside)) up.push_back(h->number());
   if (up.empty()) return;
-  watching.host = up[static_cast<std::size_t>(
-      watching.random.between(0, static_cast<std::int64_t>(up.size()) - 1))];
-  Host& h = host(watching.host);
+  watcher.host = up[static_cast<std::size_t>(
+      watcher.random.between(0, static_cast<std::int64_t>(up.size()) - 1))];
+  Host& h = host(watcher.host);
+  watcher.waits = watcher.stale = false;
+  watcher.stream = h.node->watches().open({kFirstConnection + n, 1, 0}, h.clock.read(now_));
+  for (std::size_t number = 0; number < watcher.watches.size(); ++number)
+    add_watch(watcher, number);
+}
+
+void World::add_watch(Watcher& watcher, std::size_t number) {
+  Watching& watching = watcher.watches[number];
   std::vector<node::SpaceRange> ranges;
   for (const Span& span : watching.spans)
     ranges.push_back({static_cast<kv::Space>(watching.space), {span.start, span.end}});
@@ -85,40 +96,112 @@ void World::open_watch(Watching& watching, std::size_t n) {
   else if (watching.begins_with_state) request.begin = node::WatchRequest::Begin::with_state;
   watching.reads_state = !watching.id && watching.begins_with_state;
   watching.state.clear();
-  watching.waits = watching.stale = false;
-  watching.stream =
-      h.node->watches().open({kFirstConnection + n, 1, 0}, std::move(request), h.clock.read(now_));
-  if (watching.stream == nullptr) return;  // there are as many as allowed
+  watching.in_stream = watcher.stream->add(number, std::move(request));
+  if (!watching.in_stream) return;  // there are as many as allowed
   tally_.count(Count::watches_opened);
   if (watching.id) tally_.count(Count::watches_resumed);
-  // A stream begins when it is asked for the first time: it has nothing to wait for before.
-  schedule_turn(h);
+  // A watch begins when its stream is asked next: it has nothing to wait for before.
+  watcher.waits = false;
+  schedule_turn(host(watcher.host));
+}
+
+// Watches are removed, and added again, which go on where they were. In the calm all are there.
+void World::change_watches(Watcher& watcher) {
+  Prng& random = watcher.random;
+  for (std::size_t number = 0; number < watcher.watches.size(); ++number) {
+    Watching& watching = watcher.watches[number];
+    if (!watching.in_stream) {
+      if (!faulty_ || chance(random, 30)) add_watch(watcher, number);
+    } else if (faulty_ && one_in(random, 60)) {
+      if (!watcher.stream->remove(number)) fail("V1: a watch is missing");
+      watching.in_stream = false;
+    }
+  }
+  if (chance(random, 5)) {
+    watcher.stream->ask_progress();
+    watcher.waits = false;
+  }
+}
+
+void World::cut_off(Watcher& watcher) {
+  watcher.stream.reset();
+  for (Watching& watching : watcher.watches) watching.in_stream = false;
 }
 
 void World::watch_on(const WatchOn& on) {
-  Watching& watching = watchings_[on.watching];
-  const bool dawdles = faulty_ && chance(watching.random, 10);
-  after(between(watching.random, {}, milliseconds(dawdles ? 900 : 30)), WatchOn{on.watching});
-  if (watching.stream == nullptr) return open_watch(watching, on.watching);
-  Host& h = host(watching.host);
-  if (h.paused || watching.waits) {
-    if (faulty_ && one_in(watching.random, 200)) watching.stream.reset();
+  Watcher& watcher = watchers_[on.watcher];
+  const bool dawdles = faulty_ && chance(watcher.random, 10);
+  after(between(watcher.random, {}, milliseconds(dawdles ? 900 : 30)), WatchOn{on.watcher});
+  if (watcher.stream == nullptr) return open_watches(watcher, on.watcher);
+  Host& h = host(watcher.host);
+  if (!h.paused) change_watches(watcher);
+  if (h.paused || watcher.waits) {
+    if (faulty_ && one_in(watcher.random, 200)) cut_off(watcher);
     return;
   }
   const Instant local = h.clock.read(now_);
-  auto budget = static_cast<std::size_t>(watching.random.between(1, 100));
-  for (std::int64_t items = watching.random.between(1, 30); items > 0 && !failure_; --items) {
-    node::WatchItem item;
-    switch (watching.stream->next(local, budget, item)) {
-      case node::WatchStream::Next::item: on_watch_item(watching, item); break;
+  auto budget = static_cast<std::size_t>(watcher.random.between(1, 100));
+  for (std::int64_t items = watcher.random.between(1, 30); items > 0 && !failure_; --items) {
+    node::WatchOutput output;
+    switch (watcher.stream->next(local, budget, output)) {
+      case node::WatchStream::Next::item: on_watch_output(watcher, output); break;
       case node::WatchStream::Next::later: items = 0; break;
       case node::WatchStream::Next::waiting:
-        watching.waits = true;
+        watcher.waits = true;
         schedule_turn(h);  // the node may have learned something for its next turn
         return;
-      case node::WatchStream::Next::finished: watching.stream.reset(); return;
+      case node::WatchStream::Next::finished: cut_off(watcher); return;
     }
   }
+}
+
+void World::on_watch_output(Watcher& watcher, const node::WatchOutput& output) {
+  if (output.watch) {
+    Watching& watching = watcher.watches.at(static_cast<std::size_t>(*output.watch));
+    if (!watching.in_stream) return fail("V1: a watch that was removed sends an item");
+    if (std::holds_alternative<node::WatchClosed>(output.item)) watching.in_stream = false;
+    return on_watch_item(watching, output.item);
+  }
+  const auto* mark = std::get_if<node::WatchMark>(&output.item);
+  if (mark == nullptr) return;  // the server has diverged
+  switch (mark->kind) {
+    case Mark::alive: return;
+    case Mark::stale:
+    case Mark::fresh:
+      if (watcher.stale == (mark->kind == Mark::stale))
+        fail("V1: a watch is told twice that it is stale, or fresh");
+      watcher.stale = mark->kind == Mark::stale;
+      if (watcher.stale) tally_.count(Count::watches_stale);
+      return;
+    case Mark::progress: {
+      std::uint64_t least = UINT64_MAX;
+      for (Watching& watching : watcher.watches) {
+        if (!watching.in_stream) continue;
+        if (!watching.id || watching.reads_state || watching.id->part != 0)
+          return fail("V1: the progress of a stream in which a watch has not come so far");
+        least = std::min(least, watching.id->revision);
+        on_watch_progress(watching, std::max(mark->revision, watching.id->revision));
+      }
+      if (least != UINT64_MAX && mark->revision < least)
+        fail(fmt::format("V1: a stream at revision {} is said to be at {}", least, mark->revision));
+      return;
+    }
+    case Mark::reset:
+    case Mark::synced: return fail("V1: a state of no watch");
+  }
+}
+
+// All events up to this revision were sent.
+void World::on_watch_progress(Watching& watching, std::uint64_t revision) {
+  if (watching.id && revision < watching.id->revision)
+    return fail(
+        fmt::format("V1: a watch falls from revision {} to {}", watching.id->revision, revision));
+  const auto& events = history_.model().events();
+  const std::size_t next = next_event_of(watching);
+  if (watching.id && next < events.size() && events[next].revision <= revision)
+    return fail(fmt::format("V1: a watch is at revision {}, but has not sent '{}' at {}", revision,
+                            events[next].key, events[next].revision));
+  watched_up_to(watching, revision);
 }
 
 void World::on_watch_item(Watching& watching, const node::WatchItem& item) {
@@ -143,14 +226,9 @@ void World::on_watch_item(Watching& watching, const node::WatchItem& item) {
   }
   const auto& mark = std::get<node::WatchMark>(item);
   switch (mark.kind) {
-    case Mark::alive: return;
+    case Mark::alive:
     case Mark::stale:
-    case Mark::fresh:
-      if (watching.stale == (mark.kind == Mark::stale))
-        fail("V1: a watch is told twice that it is stale, or fresh");
-      watching.stale = mark.kind == Mark::stale;
-      if (watching.stale) tally_.count(Count::watches_stale);
-      return;
+    case Mark::fresh: return fail("V1: a watch sends a mark of its stream");
     case Mark::reset:
       tally_.count(Count::watches_reset);
       if (!lost())
@@ -160,17 +238,7 @@ void World::on_watch_item(Watching& watching, const node::WatchItem& item) {
       watching.state.clear();
       return;
     case Mark::synced: return on_watch_synced(watching, mark.revision);
-    case Mark::progress: {
-      if (watching.id && mark.revision < watching.id->revision)
-        return fail(fmt::format("V1: a watch falls from revision {} to {}", watching.id->revision,
-                                mark.revision));
-      const auto& events = history_.model().events();
-      const std::size_t next = next_event_of(watching);
-      if (watching.id && next < events.size() && events[next].revision <= mark.revision)
-        return fail(fmt::format("V1: a watch is at revision {}, but has not sent '{}' at {}",
-                                mark.revision, events[next].key, events[next].revision));
-      return watched_up_to(watching, mark.revision);
-    }
+    case Mark::progress: return on_watch_progress(watching, mark.revision);
   }
 }
 
@@ -224,22 +292,25 @@ void World::on_watch_synced(Watching& watching, std::uint64_t revision) {
 // A node has more to say to a watch.
 void World::woken(const node::Ticket& ticket) {
   if (ticket.connection < kFirstConnection) return;
-  watchings_[static_cast<std::size_t>(ticket.connection - kFirstConnection)].waits = false;
+  watchers_[static_cast<std::size_t>(ticket.connection - kFirstConnection)].waits = false;
 }
 
 // The process ends, and its watches with it.
 void World::end_watches(const Host& h) {
-  for (Watching& watching : watchings_)
-    if (watching.stream != nullptr && watching.host == h.number()) watching.stream.reset();
+  for (Watcher& watcher : watchers_)
+    if (watcher.stream != nullptr && watcher.host == h.number()) cut_off(watcher);
 }
 
 // V2: in the calm, every watch of a healthy server gets what is committed.
 bool World::all_watched() const {
-  return std::all_of(watchings_.begin(), watchings_.end(), [&](const Watching& watching) {
-    const Host& h = *hosts_[watching.host];
-    if (watching.stream == nullptr || h.outside || h.wiped || h.gone_for_good) return true;
-    return watching.id && !watching.reads_state &&
-           next_event_of(watching) == history_.model().events().size();
+  return std::all_of(watchers_.begin(), watchers_.end(), [&](const Watcher& watcher) {
+    const Host& h = *hosts_[watcher.host];
+    if (watcher.stream == nullptr || h.outside || !takes_part(h) || h.gone_for_good) return true;
+    return std::all_of(watcher.watches.begin(), watcher.watches.end(),
+                       [&](const Watching& watching) {
+                         return watching.in_stream && watching.id && !watching.reads_state &&
+                                next_event_of(watching) == history_.model().events().size();
+                       });
   });
 }
 

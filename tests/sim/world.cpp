@@ -14,11 +14,11 @@ constexpr Duration kPollEvery = milliseconds(10);
 }  // namespace
 
 void Host::send(raft::ServerId to, const node::PeerMessage& message, raft::Channel channel) {
-  if (!lives()) return;
-  world->observe_send(*this, message);
-  world->observe_bytes(*this, to.value, message, channel);
-  world->transmit(*this, to.value, message, channel);
-  world->stretch(*this, to.value, message);
+  if (lives()) world->send(*this, to, message, channel);
+}
+
+void Host::follow(const std::vector<node::Contact>& to) {
+  if (lives()) world->follow(*this, to);
 }
 
 void Host::reply(const node::Ticket& ticket, node::ClientReply reply) {
@@ -42,24 +42,29 @@ World::World(Options options)
       hosts_random_(options.seed * 8 + 5),
       ambushes_(options.seed * 8 + 6),
       delay_max_(plan_.delay_max),
-      registered_(plan_.servers),
+      drives_(plan_.machines()),
+      aliases_(plan_.machines()),
       list_(plan_.servers),
-      reached_since_(plan_.servers * plan_.servers, kNever),
-      safety_(plan_.servers),
-      resends_(plan_.servers),
-      forwards_(plan_.servers),
-      sent_bytes_(plan_.servers),
-      beats_(plan_.servers),
-      leader_leases_(plan_.servers),
-      reads_(plan_.servers),
+      reached_since_(plan_.machines() * plan_.machines(), kNever),
+      safety_(plan_.machines()),
+      resends_(plan_.machines()),
+      forwards_(plan_.machines()),
+      sent_bytes_(plan_.machines()),
+      beats_(plan_.machines()),
+      leader_leases_(plan_.machines()),
+      reads_(plan_.machines()),
       log_clock_(*std::min_element(plan_.rates.begin(), plan_.rates.end()),
                  *std::max_element(plan_.rates.begin(), plan_.rates.end()),
                  plan_.raft.election_timeout.ns * 2) {
-  for (std::size_t i = 0; i < plan_.servers; ++i) {
+  safety_.set_voters(plan_.servers);
+  reads_.set_voters(plan_.servers);
+  for (std::size_t i = 0; i < plan_.machines(); ++i) {
     hosts_.push_back(std::make_unique<Host>());
     Host& h = *hosts_.back();
     h.world = this;
-    h.id = raft::ServerId(static_cast<std::uint32_t>(i));
+    h.place = h.drive = i;
+    // The others wait until they are added.
+    h.id = i < plan_.servers ? raft::ServerId(static_cast<std::uint32_t>(i)) : raft::kNoServer;
     h.clock =
         Clock(kBegin, Instant{hosts_random_.between(1, std::int64_t{1} << 50)}, plan_.rates[i]);
     h.disk = test::MemFs(hosts_random_.next());
@@ -68,7 +73,7 @@ World::World(Options options)
   history_.keep_at_most(plan_.max_idempotency_keys);
   const node::HistoryLimits& kept = plan_.limits.history;
   history_.keep_history({kept.keep_time.ns, kept.keep_bytes, kept.keep_revisions});
-  links_.resize(plan_.servers * plan_.servers);
+  links_.resize(plan_.machines() * plan_.machines());
   for (std::size_t c = 0; c < plan_.clients; ++c) {
     clients_.emplace_back();
     clients_.back().random = Prng(options.seed * 64 + c);
@@ -118,21 +123,22 @@ void World::start(Host& h) {
   VESPER_ASSERT(!h.up());
   if (h.gone_for_good) return;
   // The server is not in the list: the command line refuses its id.
-  if (h.number() >= list_)
+  if (!h.joins() && h.number() >= list_)
     return after(between(faults_, milliseconds(50), seconds(1)), Restart{h.number()});
-  h.listed = list_;
+  h.listed = h.joins() ? 0 : list_;
   auto recovered = recover(h);
   if (!recovered) return not_started(h, recovered.error());
   tally_.count(Count::starts);
   h.boot = ++boots_;
   h.recovery = std::move(recovered.value());
   h.born = h.recovery.incarnation;
+  safety_.identify(h.drive, h.born.value);
   mix(h.boot);
   for (const std::string& note : h.recovery.notes) trace("server {} found: {}", h.number(), note);
   if (h.recovery.durable.replaces_log) tally_.count(Count::logs_replaced_at_start);
   if (!h.recovery.durable.snapshot.is_none()) tally_.count(Count::starts_from_snapshot);
   observe_restart(h);
-  reads_.starts(h.number());
+  reads_.starts(h.drive);
   h.voted = h.recovery.durable.hard_state;
   h.counted = {};
   h.turns = 0;
@@ -144,8 +150,6 @@ void World::start(Host& h) {
         h.node->raft().current_term().value, h.node->raft().log().first_index().value,
         h.node->raft().log().last_index().value, h.node->raft().commit_index().value);
   schedule_turn(h);
-  for (std::size_t j = 0; j < h.listed; ++j)
-    if (j != h.number()) dial(h.number(), j, between(network_, {}, milliseconds(5)));
 }
 
 void World::stop_process(Host& h) {
@@ -161,7 +165,9 @@ void World::stop_process(Host& h) {
   h.overheard.clear();
   h.job_failed = false;
   h.offered = h.emptied = {};
-  leader_leases_.ends(h.number());
+  leader_leases_.ends(h.drive);
+  h.contacts.clear();
+  h.strangers.clear();
   h.turn_scheduled = h.disk_scheduled = false;
   h.wake_at = kNever;
   h.effects_left = Host::kUnlimited;
@@ -263,6 +269,7 @@ void World::turn(Host& h) {
 }
 
 void World::after_turn(Host& h, Instant deadline) {
+  if (h.node->is_removed()) return leave(h);
   if (h.stopping && h.node->drained()) {
     trace("server {} has shut down", h.number());
     if (h.disk.exists("spare"))
@@ -372,6 +379,8 @@ struct World::Dispatch {
   void operator()(const PageOn& a) const { w.page_on(a); }
   void operator()(const StreamOn& a) const { w.stream_on(a); }
   void operator()(const WatchOn& a) const { w.watch_on(a); }
+  void operator()(const BringBack& a) const { w.bring_back(w.host(a.host)); }
+  void operator()(const Clear& a) const { w.clear(w.host(a.host)); }
 };
 
 void World::step() {
@@ -421,9 +430,9 @@ void World::become_quiet() {
   for (std::size_t s = 0; s < spells_.size(); ++s) undo(s);
   faulty_ = false;
   // At the end all servers have the same complete list.
-  list_ = hosts_.size();
+  list_ = plan_.servers;
   for (auto& h : hosts_)
-    if (h->up() && h->listed != list_) {
+    if (h->up() && !h->joins() && h->listed != list_) {
       crash(*h, Crash::process);
       h->disk.mend();
       start(*h);
@@ -432,16 +441,25 @@ void World::become_quiet() {
   for (std::size_t i = 0; !plan_.in_order && i < hosts_.size(); ++i)
     for (std::size_t j = 0; j < i; ++j) sent_bytes_.lost(i, j);
   plan_.in_order = true;  // Q: a fair network
+  judge_quorums();
+  clear_strays();
   if (plan_.has(FaultKind::core)) choose_core();
   for (auto& h : hosts_) {
     if (h->outside) continue;
     h->disk.mend();
     h->failing = false;
     resume(*h);
+    if (h->retired) clear(*h);
     if (!h->up()) start(*h);
   }
+  // Requests for locks on one connection wait one after the other, longer than the calm lasts.
+  for (Client& client : clients_)
+    if (std::count_if(client.open.begin(), client.open.end(), [this](const auto& open) {
+          return history_.operation(open.second).claim.kind == Claim::Kind::acquire;
+        }) > 1)
+      hang_up(client);
   for (std::size_t i = 0; i < hosts_.size(); ++i) {
-    if (hosts_[i]->outside || hosts_[i]->wiped) continue;
+    if (hosts_[i]->outside || !is_awaited(*hosts_[i])) continue;
     clients_.emplace_back();
     clients_.back().random = Prng(options_.seed * 64 + 32 + i);
     clients_.back().host = i;
@@ -465,24 +483,27 @@ void World::poll() {
 }
 
 bool World::settled() {
+  moved_ = moved_ || !can_hand_over();
   if (!moved_ || now_ < loaded_until_ || drill_.stage != Drill::Stage::over || is_late() ||
       !all_watched())
     return false;
   for (const Client& client : clients_) {
     const Host& h = host(client.host);
-    if (client.probe && !client.satisfied() && !h.wiped) return false;
-    if (!client.open.empty() && !h.outside) return false;
+    if (client.probe && !client.satisfied() && takes_part(h)) return false;
+    // A server that is no member answers when it has lost patience.
+    if (!client.open.empty() && !h.outside && takes_part(h)) return false;
   }
+  if (!members_settled()) return false;
   std::optional<raft::ServerId> leader;
   std::optional<Id128> digest;
   for (const auto& h : hosts_) {
-    if (h->outside || h->wiped || h->gone_for_good) continue;
+    if (h->outside || h->gone_for_good || !is_awaited(*h)) continue;
     if (!h->serves()) return false;
     const raft::Raft& raft = h->node->raft();
     if (!raft.leader() || (leader && *leader != *raft.leader())) return false;
     leader = raft.leader();
     // Q5: a server with a disk that never answers must not lead.
-    if (host(leader->value).stalled_until == kNever) return false;
+    if (raft.is_leader() && h->stalled_until == kNever) return false;
     if (raft.commit_index() != raft.log().last_index()) return false;
     if (h->node->applied_index() != raft.commit_index()) return false;
     const Id128 here = h->node->store().digest();

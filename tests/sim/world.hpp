@@ -51,7 +51,9 @@ class World {
   // ---- scheduled actions
 
   struct Deliver {
-    std::uint32_t from, to;
+    std::uint32_t from, to;  // places
+    std::size_t drive;       // of the sender
+    raft::ServerId number;   // of the sender, as the receiver knows it
     std::uint64_t epoch, to_boot;
     raft::Incarnation incarnation;
     Instant followed;  // in a reply to a follower's read: the instant that its leader could prove
@@ -93,7 +95,7 @@ class World {
     std::uint64_t reading;
   };
   struct WatchOn {
-    std::size_t watching;
+    std::size_t watcher;
   };
   struct Insist {
     std::size_t client;
@@ -129,19 +131,29 @@ class World {
   struct Undo {
     std::size_t fault;
   };
+  struct BringBack {
+    std::size_t host;
+  };
+  struct Clear {
+    std::size_t host;
+  };
   struct Poll {};
   struct Pump {
     std::size_t from, to;
   };
   struct Sample {};
-  using Action = std::variant<Deliver, Turn, Disk, Wake, Dial, Reset, ClientStep, Poke, Insist,
-                              Hang, Lull, NextFault, Restart, Resume, Shut, Kill, Strike, Spring,
-                              Undo, Poll, Sample, Pump, PageOn, StreamOn, WatchOn>;
+  using Action =
+      std::variant<Deliver, Turn, Disk, Wake, Dial, Reset, ClientStep, Poke, Insist, Hang, Lull,
+                   NextFault, Restart, Resume, Shut, Kill, Strike, Spring, Undo, Poll, Sample, Pump,
+                   PageOn, StreamOn, WatchOn, BringBack, Clear>;
   struct Dispatch;
 
   // The connection that `from` has dialled and sends on.
   struct Link {
     bool up = false;
+    raft::ServerId as = raft::kNoServer;      // the member that `to` is, as `from` knows
+    raft::ServerId sender = raft::kNoServer;  // the member that `from` is, as `to` knows
+    raft::ServerId announced_as;              // to `from`, if `announced`
     bool dialling = false;
     bool announced = false;      // PeerConnected was posted, and no PeerDisconnected since
     std::uint64_t met_boot = 0;  // the boot id of the other process when last met
@@ -219,24 +231,30 @@ class World {
     std::uint64_t installed = 0;  // snapshots that its server had installed when it began
   };
 
-  // A client that watches, and goes on at another server when it is cut off.
+  // One watch of a client, as the client sees it.
   struct Watching {
     enum class Kinds { puts, deletes, all };
-    Prng random{0};
     Space space = Space::keys;
     std::vector<Span> spans;
     Kinds kinds = Kinds::all;
     bool prev = false;
     bool begins_with_state = false;
+    bool in_stream = false;           // it was added, and neither removed nor closed
+    std::optional<node::WatchId> id;  // the last one that it got
+    std::size_t next = 0;             // of the model's events, if it has an id
+    bool reads_state = false;
+    std::vector<std::string> state;  // so far
+    bool covers(std::string_view key) const;
+  };
+  // A client that watches, and goes on at another server when it is cut off. Its watches come and
+  // go while its stream runs.
+  struct Watcher {
+    Prng random{0};
     std::size_t host = 0;
     std::unique_ptr<node::WatchStream> stream;  // null: it is cut off
     bool waits = false;                         // until it is woken
     bool stale = false;                         // as it was told
-    std::optional<node::WatchId> id;            // the last one that it got
-    std::size_t next = 0;                       // of the model's events, if it has an id
-    bool reads_state = false;
-    std::vector<std::string> state;  // so far
-    bool covers(std::string_view key) const;
+    std::vector<Watching> watches;              // by number
   };
 
   void at(Instant when, Action action) { queue_.push(when, std::move(action)); }
@@ -302,7 +320,10 @@ class World {
   void observe_restart(Host& h);
   void observe_stickiness(Host& h);
   void observe_send(Host& h, const node::PeerMessage& message);
-  void observe_vote(Host& h, std::size_t to, const node::PeerMessage& message);
+  void observe_vote(Host& h, raft::ServerId to, const node::PeerMessage& message);
+  std::int64_t followed_until(const Host& h, raft::Term term) const;
+  std::int64_t followed_by_members(const Host& h, raft::Term term, const Roster& roster) const;
+  static std::optional<Roster> roster_after(const raft::Entry& entry, const Roster* before);
   // witness.cpp: reports about leases and reads
   void observe_heartbeat(Host& h, const raft::Message& message);
   Instant followed_by(const Host& h, const node::PeerMessage& message) const;
@@ -329,15 +350,23 @@ class World {
   void overhear_losses(std::size_t who, std::size_t from, const node::PeerMessage& message);
 
   void lose(std::size_t from, std::size_t to);
+  std::optional<std::size_t> route(const Host& from, raft::ServerId to) const;
+  void send(Host& from, raft::ServerId to, const node::PeerMessage& message, raft::Channel channel);
   void transmit(Host& from, std::size_t to, const node::PeerMessage& message,
                 raft::Channel channel);
+  void follow(Host& h, const std::vector<node::Contact>& contacts);
+  std::vector<raft::ServerId> expected_at(const Host& from, std::size_t to) const;
+  void meet_stranger(Host& h, const Host& dialler, raft::ServerId number);
   void deliver(Deliver& message);
   void schedule_delivery(Link& link, raft::Channel channel, Deliver message);
   void dial(std::size_t from, std::size_t to, Duration delay);
   void on_dial(const Dial& dial);
-  bool handshake(Host& from, Host& to);
+  enum class Handshake : std::uint8_t { passed, refused, silent };
+  Handshake handshake(Host& from, Host& to);
+  void refused(const Host& a, const Host& b, const node::PeerRefusal& refusal);
+  raft::ServerId judge(Host& a, Host& b, raft::ServerId expected);
   void meet(std::size_t host, std::size_t other);
-  void announce(std::size_t host, std::size_t other);
+  void announce(std::size_t host, std::size_t other, raft::ServerId as);
   void gone(std::size_t host, std::size_t other);
   void reset(std::size_t from, std::size_t to);
   void connections_end(Host& h);
@@ -406,9 +435,14 @@ class World {
   bool passes(const Watching& watching, const Model::Event& event) const;
   std::size_t next_event_of(const Watching& watching) const;
   void watched_up_to(Watching& watching, std::uint64_t revision);
-  void open_watch(Watching& watching, std::size_t n);
+  void open_watches(Watcher& watcher, std::size_t n);
+  void add_watch(Watcher& watcher, std::size_t number);
+  void change_watches(Watcher& watcher);
+  void cut_off(Watcher& watcher);
   void watch_on(const WatchOn& on);
+  void on_watch_output(Watcher& watcher, const node::WatchOutput& output);
   void on_watch_item(Watching& watching, const node::WatchItem& item);
+  void on_watch_progress(Watching& watching, std::uint64_t revision);
   void on_watch_event(Watching& watching, const node::WatchEvent& event);
   void on_watch_synced(Watching& watching, std::uint64_t revision);
   void woken(const node::Ticket& ticket);
@@ -418,18 +452,42 @@ class World {
   // founding.cpp: lost disks and changing lists, and the check for a second cluster
   void wipe();
   bool lose_disk(Host& h);
+  void new_disk(Host& h);
   bool another_holds_the_cluster(const Host& h) const;
   void change_list();
   bool lists_agree(const Host& a, const Host& b) const;
   void learn_configuration(const raft::Entry& entry);
-  void count_as_lost(Host& h);
-  std::size_t voters() const { return voters_ != 0 ? voters_ : hosts_.size(); }
-  bool minority_left() const;
+  void too_many_lost();
   void sample();
   bool founds_another(const Host& h);
   void judge_second_founding(const Host& h);
   enum class Identity : std::uint8_t { proven, unproven };
   void say_state(std::size_t to, const Host& of, Identity identity);
+
+  // members.cpp: the members change, and disks come back
+  bool has_disk(std::uint64_t incarnation, const Host* without) const;
+  std::vector<const Roster*> rosters() const;
+  bool may_lose(const Host& h, raft::Incarnation instead = {}) const;
+  bool counts(const Host& h) const;
+  bool takes_part(const Host& h) const;
+  bool is_awaited(const Host& h) const;
+  std::optional<std::size_t> host_at(std::string_view address) const;
+  std::string address_of(const Host& h) const;
+  void learn_roster(const Roster& roster);
+  static std::string seats_of(const Roster& roster);
+  void bring_back(Host& h);
+  void leave(Host& h);
+  void clear(Host& h);
+  void change_members();
+  std::vector<std::size_t> idle_machines() const;
+  raft::MembersRequest draw_change(const Roster& roster);
+  static bool is_operator(const node::Ticket& ticket);
+  void judge_quorums();
+  void on_members_reply(const node::Ticket& ticket, const node::ClientReply& reply);
+  bool can_hand_over() const;
+  bool is_alone(const Host& h) const;
+  void clear_strays();
+  bool members_settled() const;
 
   // faults.cpp
   void next_fault();
@@ -487,7 +545,6 @@ class World {
   bool lull_ = false;                   // clients send nothing
   std::optional<Operation> insisted_;   // the request to retry at the end of the lull
   Duration left_;                       // how long its result is still kept when the lull begins
-  std::size_t lost_hosts_ = 0;          // wiped or refused, out of the minority that may be lost
   std::size_t stretching_ = 0;          // active spells of stretch
   std::deque<raft::Entry> remembered_;  // the newest committed entries
   std::pair<raft::Term, raft::Index> led_from_;  // the newest leader's term, its log's base then
@@ -496,7 +553,7 @@ class World {
   std::vector<Client> clients_;
   std::map<std::uint64_t, Pages> pages_;
   std::map<std::uint64_t, Reading> readings_;  // of streams of the hosts' stores, so after hosts_
-  std::deque<Watching> watchings_;             // after hosts_, as well
+  std::deque<Watcher> watchers_;               // after hosts_, as well
   std::uint64_t last_pages_ = 0, last_reading_ = 0;
   std::uint64_t connections_ = 0;
   std::uint64_t values_ = 0;
@@ -509,14 +566,17 @@ class World {
   std::optional<raft::Term> steady_term_;  // in the calm: of the leader, and since when it leads
   Instant steady_since_;
   bool moved_ = true;  // false: a leadership transfer still has to succeed in the calm
-  // From the committed log: the cluster, the number of voters, and their incarnations.
+  // From the committed log: the cluster, and the voters that founded it.
   Id128 cluster_;
   std::size_t voters_ = 0;
-  std::vector<raft::Incarnation> registered_;
-  std::size_t list_ = 0;        // current length of the operator's list
-  std::set<Id128> begun_;       // clusters that were begun before one was committed
-  std::uint64_t begun_in_ = 0;  // the highest term among those
-  bool doomed_ = false;         // too many disks are lost: only safety is checked
+  std::size_t drives_ = 0;            // disks that there ever were
+  std::uint64_t changes_ = 0;         // requests to change the members
+  std::vector<std::size_t> aliases_;  // by host: how many addresses it had before its present one
+  std::set<std::uint64_t> members_ever_;  // the incarnations that were ever committed
+  std::size_t list_ = 0;                  // current length of the operator's list
+  std::set<Id128> begun_;                 // clusters that were begun before one was committed
+  std::uint64_t begun_in_ = 0;            // the highest term among those
+  bool doomed_ = false;                   // too many disks are lost: only safety is checked
   std::map<std::pair<raft::Term, std::size_t>, std::vector<std::size_t>> ballots_;  // the voters
   std::vector<Instant> reached_since_;  // by pair: when both directions opened; kNever: not open
   bool sampling_ = false;

@@ -25,8 +25,11 @@ raft::Snapshot identity(std::uint64_t index, const std::string& content) {
   snapshot.log_time = raft::LogTime(5);
   snapshot.log_bytes = 1234;
   snapshot.configuration.cluster_id = {1, 2};
-  snapshot.configuration.voters.push_back(
+  snapshot.configuration.members.push_back(
       {raft::ServerId(0), "http://127.0.0.1:1", raft::Incarnation(9)});
+  snapshot.configuration.next_id = raft::ServerId(1);
+  snapshot.configuration.next_node = raft::NodeId(1);
+  snapshot.configuration.index = raft::Index(1);
   snapshot.chunk_bytes = 10;
   snapshot.content_bytes = content.size();
   snapshot.checksum = checksum64(content);
@@ -101,15 +104,19 @@ constexpr const char* kExample =
     "0030  ab 5d e3 4a a9 f6 8d de 76 43 48 4b 30 00 00 00\n"
     "0040  00 00 00 00 00 00 00 00 0b 00 00 00 28 b5 2f fd\n"
     "0050  20 0b 59 00 00 65 6c 65 76 65 6e 20 6d 6f 72 65\n"
-    "0060  20 4d 9e 51 d0 66 c0 81 76 45 4e 44 87 00 00 00\n"
+    "0060  20 4d 9e 51 d0 66 c0 81 76 45 4e 44 c3 00 00 00\n"
     "0070  01 00 00 00 00 00 00 00 0c 00 00 00 00 00 00 00\n"
     "0080  03 00 00 00 00 00 00 00 05 00 00 00 00 00 00 00\n"
     "0090  d2 04 00 00 00 00 00 00 64 00 00 00 0b 00 00 00\n"
-    "00a0  00 00 00 00 23 b9 7f d3 ca cd 73 11 37 00 00 00\n"
-    "00b0  01 01 00 00 00 00 00 00 00 02 00 00 00 00 00 00\n"
-    "00c0  00 01 00 00 00 00 00 00 00 09 00 00 00 00 00 00\n"
-    "00d0  00 12 00 00 00 68 74 74 70 3a 2f 2f 31 32 37 2e\n"
-    "00e0  30 2e 30 2e 31 3a 31 b3 2c 20 fb d3 88 9a 59\n";
+    "00a0  00 00 00 00 23 b9 7f d3 ca cd 73 11 73 00 00 00\n"
+    "00b0  02 01 00 00 00 00 00 00 00 02 00 00 00 00 00 00\n"
+    "00c0  00 01 00 00 00 00 00 00 00 02 00 00 00 01 00 00\n"
+    "00d0  00 01 00 00 00 01 00 00 00 00 00 00 00 00 00 00\n"
+    "00e0  00 09 00 00 00 00 00 00 00 01 00 00 00 00 00 00\n"
+    "00f0  00 00 00 02 00 00 00 12 00 00 00 68 74 74 70 3a\n"
+    "0100  2f 2f 31 32 37 2e 30 2e 30 2e 31 3a 31 12 00 00\n"
+    "0110  00 68 74 74 70 3a 2f 2f 31 32 37 2e 30 2e 30 2e\n"
+    "0120  31 3a 31 0b b8 16 3f f7 8b 58 e7\n";
 
 }  // namespace
 

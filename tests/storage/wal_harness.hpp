@@ -38,9 +38,9 @@ inline raft::Entry command(std::uint64_t index, std::uint64_t term, std::string_
 inline raft::Entry bootstrap(std::uint64_t term, Id128 cluster = kCluster) {
   raft::Configuration configuration;
   configuration.cluster_id = cluster;
-  configuration.voters.push_back({raft::ServerId(0), "http://127.0.0.1:1", {}});
+  configuration.members.push_back({raft::ServerId(0), "http://127.0.0.1:1", {}});
   return raft::make_entry(raft::Index(1), raft::Term(term), raft::EntryType::bootstrap, {}, {},
-                          raft::encode_bootstrap(configuration));
+                          raft::encode_configuration(configuration));
 }
 
 struct LogState {

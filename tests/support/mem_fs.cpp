@@ -46,8 +46,66 @@ void MemFs::fail(Call call, std::uint64_t nth, int error) {
 Result<std::vector<std::string>> MemFs::list() {
   if (auto entered = enter(Call::list, "", false); !entered) return std::move(entered).error();
   std::vector<std::string> names;
-  for (const auto& [name, inode] : names_) names.push_back(name);
+  for (const auto& [name, inode] : names_)
+    if (name.find('/') == std::string::npos) names.push_back(name);
   return names;
+}
+
+// A folder is a name that ends with a slash.
+Result<std::vector<std::string>> MemFs::folders() {
+  if (auto entered = enter(Call::list, "", false); !entered) return std::move(entered).error();
+  std::vector<std::string> names;
+  for (const auto& [name, inode] : names_)
+    if (name.ends_with('/')) names.push_back(name.substr(0, name.size() - 1));
+  return names;
+}
+
+Result<void> MemFs::make_folder(const std::string& folder) {
+  if (auto entered = enter(Call::write, folder, true); !entered) return entered;
+  if (names_.contains(folder + "/")) return {};
+  inodes_[next_inode_] = {};
+  change_directory({"", folder + "/", next_inode_++});
+  return {};
+}
+
+Result<void> MemFs::move_into(const std::string& file, const std::string& folder,
+                              const std::string& as) {
+  if (!names_.contains(folder + "/"))
+    return Error{fmt::format("rename {}: no folder {}", file, folder), ENOENT};
+  return rename(file, folder + "/" + as);
+}
+
+Result<void> MemFs::move_out(const std::string& file, const std::string& folder) {
+  return rename(folder + "/" + file, file);
+}
+
+Result<std::vector<std::string>> MemFs::files_in(const std::string& folder) {
+  if (auto entered = enter(Call::list, folder, false); !entered) return std::move(entered).error();
+  if (!names_.contains(folder + "/"))
+    return Error{fmt::format("open {}: no such folder", folder), ENOENT};
+  std::vector<std::string> names;
+  for (const auto& [name, inode] : names_)
+    if (name.starts_with(folder + "/") && name.size() > folder.size() + 1)
+      names.push_back(name.substr(folder.size() + 1));
+  return names;
+}
+
+Result<void> MemFs::sync_folder(const std::string& folder) {
+  if (powered_ && !names_.contains(folder + "/"))
+    return Error{fmt::format("open {}: no such folder", folder), ENOENT};
+  return sync_directory();
+}
+
+Result<void> MemFs::remove_folder(const std::string& folder) {
+  const std::string prefix = folder + "/";
+  for (auto at = names_.rbegin(); at != names_.rend();) {
+    const std::string name = at->first;
+    ++at;
+    if (!name.starts_with(prefix)) continue;
+    if (auto removed = remove(name); !removed) return removed;
+    at = names_.rbegin();
+  }
+  return {};
 }
 
 Result<std::uint64_t> MemFs::size(const std::string& file) {

@@ -17,7 +17,7 @@
 
 namespace vesper::test {
 
-class MemFs final : public storage::Fs {
+class MemFs final : public storage::Fs, public storage::Folders {
  public:
   // What becomes of unsynced sectors and directory changes when the power goes.
   enum class Loss : std::uint8_t {
@@ -45,6 +45,17 @@ class MemFs final : public storage::Fs {
   Result<void> remove(const std::string& file) override;
   Result<void> sync_directory() override;
   void submit(storage::Job job) override { jobs_.push_back(std::move(job)); }
+
+  // storage::Folders. A file in a folder has the name FOLDER/FILE in content(), put() and so on.
+  // All directories are synced together, but at a power loss their changes are lost in any prefix.
+  Result<std::vector<std::string>> folders() override;
+  Result<void> make_folder(const std::string& folder) override;
+  Result<void> move_into(const std::string& file, const std::string& folder,
+                         const std::string& as) override;
+  Result<void> move_out(const std::string& file, const std::string& folder) override;
+  Result<std::vector<std::string>> files_in(const std::string& folder) override;
+  Result<void> sync_folder(const std::string& folder) override;
+  Result<void> remove_folder(const std::string& folder) override;
 
   // Carries out one waiting job, any of them. Nothing when none waits or the power is off.
   std::optional<storage::JobDone> run_one();

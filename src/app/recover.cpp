@@ -1,0 +1,97 @@
+// `vesper recover`: makes the best directory of a cluster that has lost its majority the start of a
+// new cluster.
+#include "app/recover.hpp"
+
+#include <fmt/core.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <array>
+#include <cstdio>
+#include <utility>
+
+#include "app/commands.hpp"
+#include "app/stdio.hpp"
+#include "app/terminal.hpp"
+#include "base/bytes.hpp"
+#include "base/log.hpp"
+#include "server/server.hpp"
+
+namespace vesper::app {
+namespace {
+
+constexpr int kExitDirectory = static_cast<int>(server::Exit::data_directory);
+constexpr int kExitStorage = static_cast<int>(server::Exit::storage_failed);
+
+std::string names_of(const raft::Configuration& configuration,
+                     const std::vector<raft::ServerId>& ids) {
+  std::string names;
+  for (const raft::ServerId id : ids)
+    if (const raft::Member* member = configuration.find(id))
+      names += fmt::format("{}{} ({})", names.empty() ? "" : ", ", member->node.value,
+                           escaped(member->address));
+  return names;
+}
+
+// True once the user has agreed on the terminal.
+bool confirm(const std::string& directory) {
+  print_error(fmt::format("Make {} the start of a new cluster? Type yes: ", escaped(directory)));
+  std::array<char, 16> line{};
+  if (std::fgets(line.data(), static_cast<int>(line.size()), stdin) == nullptr) return false;
+  return std::string_view(line.data()) == "yes\n";
+}
+
+std::string next_steps(const std::vector<Survivor>& survivors, const std::string& old_files) {
+  const Survivor& best = survivors.front();
+  std::string out = fmt::format("{} is the start of cluster {}; its old files are in {}\n",
+                                escaped(best.directory),
+                                to_hex(best.survey.configuration().cluster_id), old_files);
+  out += "Next:\n  1. Start its server as before.\n";
+  out += "  2. Empty the data directories of all other servers";
+  for (std::size_t i = 1; i < survivors.size(); ++i)
+    out += fmt::format("{} {}", i == 1 ? ", such as" : ",", escaped(survivors[i].directory));
+  out += ".\n  3. Start these, and add each with: vesper cluster add URL\n";
+  return out;
+}
+
+}  // namespace
+
+int run_recover(const RecoverOptions& options) {
+  log::init(log::Level::error, "");
+  io::Loop loop;
+  auto survivors = open_survivors(loop, options.directories);
+  if (!survivors) {
+    complain(survivors.error().what);
+    return kExitDirectory;
+  }
+  sort_survivors(*survivors);
+  Survivor& best = survivors->front();
+  const raft::Configuration last = best.survey.configuration();
+  const Running running = ask_members(last);
+  if (running.works) {
+    complain(fmt::format("a majority of cluster {} runs and has a leader: {}",
+                         to_hex(last.cluster_id), names_of(last, running.answering)));
+    hint("replace the lost servers; a new cluster would have the same data under another id");
+    return kExitUsage;
+  }
+  if (const int code = print(describe(*survivors, running)); code != kExitOk) return code;
+  if (!options.yes) {
+    if (!is_terminal(STDIN_FILENO)) {
+      complain("nothing was changed: the standard input is no terminal, so no one can agree");
+      hint("repeat the command with --yes");
+      return kExitUsage;
+    }
+    if (!confirm(best.directory)) {
+      complain("nothing was changed");
+      return kExitError;
+    }
+  }
+  const auto old_files = begin_new_cluster(loop, best);
+  if (!old_files) {
+    complain(fmt::format("{}: {}", escaped(best.directory), old_files.error().what));
+    return kExitStorage;
+  }
+  return print(next_steps(*survivors, *old_files));
+}
+
+}  // namespace vesper::app

@@ -1,0 +1,133 @@
+// The part of Node that changes the members and reports on them. The requests themselves are in
+// member_requests.hpp and cluster_questions.hpp; Raft decides (raft/membership_leader.cpp).
+#include <algorithm>
+
+#include "node/node.hpp"
+
+namespace vesper::node {
+namespace {
+
+MemberState state_of(const raft::Member& member, const raft::Progress& progress) {
+  using Replication = raft::Progress::State;
+  switch (progress.state) {
+    case Replication::snapshot: return MemberState::snapshot;
+    case Replication::probe: return MemberState::probing;
+    case Replication::replicate: break;
+  }
+  const bool is_promoted = !member.votes() && member.goal == raft::Goal::vote;
+  return is_promoted ? MemberState::promoting : MemberState::replicating;
+}
+
+}  // namespace
+
+// ---- changes ------------------------------------------------------------------------------
+
+void Node::on(ClientMembers&& members) {
+  if (!admit(members.ticket, 0)) return;
+  const Ticket ticket = members.ticket;
+  if (!member_requests_.add(std::move(members), now_)) answer(ticket, Refusal::overloaded);
+}
+
+// Requires that this server leads.
+MembersOutcome Node::change_members(raft::MembersRequest request) {
+  VESPER_ASSERT(output_.members.empty());
+  step(raft::ChangeMembers{0, std::move(request)});
+  VESPER_ASSERT(output_.members.size() == 1);
+  const raft::MembersAnswer answer = std::move(output_.members.front());
+  output_.members.clear();
+  if (const auto* refusal = std::get_if<raft::MembersRefusal>(&answer.outcome)) return *refusal;
+  const auto index = std::get<raft::Index>(answer.outcome);
+  if (index <= raft_.commit_index()) return MembersAppended{index, raft::Term(0)};
+  return MembersAppended{index, raft_.current_term()};
+}
+
+void Node::ask_for_members() {
+  const auto leader = raft_.leader();
+  if (!leader || stopping_) return;
+  const raft::Term term = raft_.current_term();
+  while (const auto question = member_requests_.ask(term, now_)) {
+    if (raft_.is_leader()) {
+      auto outcome = change_members(question->request);
+      member_requests_.on_reply(question->number, std::move(outcome), now_);
+    } else {
+      const MembersAsked asked{term, boot_, question->number, question->request};
+      transport_.send(*leader, asked, raft::Channel::control);
+    }
+  }
+  if (cluster_questions_.is_idle() || raft_.is_leader()) return;
+  if (const auto number = cluster_questions_.ask(now_))
+    transport_.send(*leader, ClusterAsked{term, boot_, *number}, raft::Channel::control);
+}
+
+// A copy of a question that an earlier leader got has another term and is ignored, so that a
+// request takes effect once.
+void Node::on_message(const FromPeer& from, const MembersAsked& asked) {
+  if (!raft_.is_leader() || asked.term != raft_.current_term() || stopping_) return;
+  const MemberAnswers::Known known = member_answers_.find(from.from, asked);
+  if (known.is_outdated) return;
+  MembersOutcome outcome =
+      known.outcome != nullptr ? *known.outcome : change_members(asked.request);
+  transport_.send(from.from, MembersReply{asked.boot, asked.number, outcome},
+                  raft::Channel::control);
+  if (known.outcome == nullptr) member_answers_.remember(from.from, asked, std::move(outcome));
+}
+
+void Node::on_message(const FromPeer&, const MembersReply& reply) {
+  if (reply.boot == boot_) member_requests_.on_reply(reply.number, reply.outcome, now_);
+}
+
+void Node::answer_members() {
+  if (!member_requests_.is_idle())
+    for (MemberRequests::Answer& ended : member_requests_.take_answers(raft_, now_))
+      answer(ended.ticket, std::move(ended.reply));
+  if (cluster_questions_.is_idle()) return;
+  const bool asks = raft_.leader().has_value() && !raft_.is_leader();
+  for (const Ticket& ticket : asks ? cluster_questions_.expire(now_) : cluster_questions_.clear())
+    answer(ticket, cluster_view());
+}
+
+// ---- what is known of the members ---------------------------------------------------------
+
+void Node::on(const ClientCluster& cluster) {
+  if (stopping_) return answer(cluster.ticket, Refusal::shutting_down);
+  if (!cluster_questions_.add(cluster)) answer(cluster.ticket, Refusal::overloaded);
+}
+
+ClusterView Node::cluster_view() const {
+  ClusterView view{
+      raft_.configuration(), raft_.is_leader(), raft_.leader(), raft_.log().last_index(), {}};
+  for (const raft::Member& member : view.configuration.members) {
+    ClusterView::Row row{member.id, false, MemberState::unknown, std::nullopt};
+    const raft::Progress* const progress = raft_.progress_of(member.id);
+    if (member.id == raft_.self()) {
+      row.is_reachable = true;
+      row.match_index = raft_.writes().durable_index();
+      if (view.is_leaders) row.state = MemberState::replicating;
+    } else if (progress != nullptr) {
+      row.is_reachable = raft_.is_answering(member.id);
+      row.match_index = progress->match_index;
+      row.state = state_of(member, *progress);
+    } else {
+      row.is_reachable = raft_.is_connected(member.id);
+    }
+    if (!row.is_reachable) row.state = MemberState::unreachable;
+    view.rows.push_back(row);
+  }
+  return view;
+}
+
+void Node::on_message(const FromPeer& from, const ClusterAsked& asked) {
+  // Before a leader has founded the cluster, there is nothing to report.
+  if (!raft_.is_leader() || asked.term != raft_.current_term() ||
+      raft_.configuration().cluster_id.is_none())
+    return;
+  transport_.send(from.from, ClusterReply{asked.boot, asked.number, cluster_view()},
+                  raft::Channel::control);
+}
+
+void Node::on_message(const FromPeer&, ClusterReply&& reply) {
+  if (reply.boot != boot_) return;
+  for (const Ticket& ticket : cluster_questions_.answered(reply.number)) answer(ticket, reply.view);
+}
+
+}  // namespace vesper::node

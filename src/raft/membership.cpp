@@ -1,0 +1,245 @@
+#include "raft/membership.hpp"
+
+#include <algorithm>
+
+namespace vesper::raft {
+namespace {
+
+using Why = MembersRefusal::Why;
+
+// Builds the configuration that begins a change. The first contradiction ends it.
+class ChangePlanner {
+ public:
+  ChangePlanner(const Configuration& now, Index index) : next_(now), index_(index) {
+    next_.next_id = now.unused_id();
+    next_.next_node = now.unused_node();
+  }
+
+  std::variant<Configuration, MembersRefusal> plan(const MembersRequest& request) {
+    for (const NodeId node : request.remove) remove(node);
+    for (const NodeId node : request.promote) set_goal(node, Goal::vote);
+    for (const NodeId node : request.demote) set_goal(node, Goal::learn);
+    for (const auto& move : request.update) update(move);
+    for (const auto& addition : request.add) add(addition);
+    if (!refusal_ && next_.members.size() > kMaxServers) refuse({.why = Why::too_many});
+    if (!refusal_ && !keeps_a_voter()) refuse({.why = Why::no_voter});
+    if (refusal_) return *refusal_;
+    return std::move(next_);
+  }
+
+ private:
+  void refuse(MembersRefusal refusal) {
+    if (!refusal_) refusal_ = std::move(refusal);
+  }
+
+  // The members that `node` means. Two while a replaced disk catches up.
+  std::vector<Member*> named(NodeId node) {
+    std::vector<Member*> found;
+    for (Member& member : next_.members)
+      if (member.node == node) found.push_back(&member);
+    if (found.empty()) refuse({.why = Why::unknown_node, .nodes = {node}});
+    return found;
+  }
+
+  void name_once(NodeId node) {
+    if (std::find(named_.begin(), named_.end(), node) != named_.end())
+      refuse({.why = Why::repeated_node, .nodes = {node}});
+    named_.push_back(node);
+  }
+
+  // A learner leaves at once, because no quorum depends on it. If it was to become a voter, what
+  // was to happen with it does not happen: the voters that it was to replace stay.
+  void remove(NodeId node) {
+    name_once(node);
+    for (Member* member : named(node)) {
+      member->goal = Goal::leave;
+      const Index withdrawn = std::exchange(member->plan, index_);
+      if (member->votes() || withdrawn.value == 0) continue;
+      for (Member& other : next_.members)
+        if (other.plan == withdrawn && other.goal != Goal::vote) settle(other);
+    }
+    std::erase_if(next_.members,
+                  [node](const Member& member) { return member.node == node && !member.votes(); });
+  }
+
+  // While a replaced disk catches up, its node votes, or is about to again: a promotion changes
+  // nothing, and after a demotion the new disk stays a learner.
+  void set_goal(NodeId node, Goal goal) {
+    name_once(node);
+    const std::vector<Member*> members = named(node);
+    if (members.size() > 1 && goal == Goal::vote) return;
+    for (Member* member : members) {
+      if (members.size() > 1) {
+        settle(*member);
+        if (!member->votes()) continue;
+        member->goal = Goal::leave;
+        member->plan = index_;
+        continue;
+      }
+      const bool is_reached = member->votes() == (goal == Goal::vote);
+      if (is_reached) settle(*member);
+      else {
+        member->goal = goal;
+        member->plan = index_;
+      }
+    }
+  }
+
+  static void settle(Member& member) {
+    member.goal = Goal::stay;
+    member.plan = Index(0);
+  }
+
+  void update(const MembersRequest::Move& move) {
+    const std::vector<Member*> members = named(move.node);
+    take_address(move.address, move.node);
+    for (Member* member : members) {
+      if (member->name == member->address) member->name = move.address;
+      member->address = move.address;
+    }
+  }
+
+  void add(const MembersRequest::Addition& addition) {
+    take_address(addition.address, std::nullopt);
+    if (addition.name.size() > kMaxName)
+      refuse({.why = Why::bad_address, .address = addition.address});
+    if (next_.next_id.value >= kMaxServerId || next_.next_node.value >= kMaxServerId)
+      return refuse({.why = Why::too_many});
+    Member member{next_.next_id, addition.address, {}, next_.next_node};
+    if (!addition.name.empty()) member.name = addition.name;
+    member.level = 0;
+    member.seat = Seat::learner;
+    member.goal = addition.goal;
+    if (member.goal != Goal::stay) member.plan = index_;
+    next_.members.push_back(std::move(member));
+    next_.next_id = next_.next_id.next();
+    next_.next_node = next_.next_node.next();
+  }
+
+  // The address of a member that leaves may be given to another one.
+  void take_address(const std::string& address, std::optional<NodeId> owner) {
+    if (address.empty() || address.size() > kMaxAddress)
+      refuse({.why = Why::bad_address, .address = address});
+    for (const Member& member : next_.members)
+      if (member.address == address && member.node != owner && member.goal != Goal::leave)
+        refuse({.why = Why::address_taken, .nodes = {member.node}, .address = address});
+  }
+
+  bool keeps_a_voter() const {
+    return std::any_of(next_.members.begin(), next_.members.end(), [](const Member& member) {
+      if (member.goal == Goal::stay) return member.votes();
+      return member.goal == Goal::vote;
+    });
+  }
+
+  Configuration next_;
+  const Index index_;
+  std::vector<NodeId> named_;
+  std::optional<MembersRefusal> refusal_;
+};
+
+}  // namespace
+
+std::variant<Configuration, MembersRefusal> plan_change(const Configuration& now,
+                                                        const MembersRequest& request,
+                                                        Index index) {
+  VESPER_ASSERT(!now.is_joint());
+  return ChangePlanner(now, index).plan(request);
+}
+
+std::vector<Index> plans_of(const Configuration& configuration) {
+  std::vector<Index> plans;
+  for (const Member& member : configuration.members)
+    if (member.plan.value != 0) plans.push_back(member.plan);
+  std::sort(plans.begin(), plans.end());
+  plans.erase(std::unique(plans.begin(), plans.end()), plans.end());
+  return plans;
+}
+
+Configuration begin_joint(Configuration configuration, Index plan) {
+  VESPER_ASSERT(!configuration.is_joint());
+  configuration.next_id = configuration.unused_id();
+  configuration.next_node = configuration.unused_node();
+  for (Member& member : configuration.members) {
+    if (member.plan != plan) continue;
+    if (member.goal == Goal::vote) member.seat = Seat::incoming;
+    else if (member.votes()) member.seat = Seat::outgoing;
+  }
+  std::erase_if(configuration.members, [plan](const Member& member) {
+    return member.plan == plan && member.goal == Goal::leave && !member.votes();
+  });
+  return configuration;
+}
+
+Configuration end_joint(Configuration configuration) {
+  configuration.next_id = configuration.unused_id();
+  configuration.next_node = configuration.unused_node();
+  std::erase_if(configuration.members, [](const Member& member) {
+    return member.seat == Seat::outgoing && member.goal == Goal::leave;
+  });
+  for (Member& member : configuration.members) {
+    if (member.seat != Seat::incoming && member.seat != Seat::outgoing) continue;
+    member.seat = member.seat == Seat::incoming ? Seat::voter : Seat::learner;
+    member.goal = Goal::stay;
+    member.plan = Index(0);
+  }
+  return configuration;
+}
+
+std::optional<Configuration> replace_disk(const Configuration& now, const DiskReplaced& disk,
+                                          Index index) {
+  const auto [lost, incarnation, level] = disk;
+  const Member* old = now.find(lost);
+  if (old == nullptr || old->goal == Goal::leave || now.find(incarnation) != nullptr) {
+    // A lost voter that is being replaced already: the disk of its replacement may be lost, too.
+    const bool again = old != nullptr && old->goal == Goal::leave &&
+                       now.find(incarnation) == nullptr && withdraw_replacement(now, lost);
+    if (!again) return std::nullopt;
+  }
+  if (now.unused_id().value >= kMaxServerId) return std::nullopt;
+  Member added = *old;
+  Configuration next = now;
+  next.next_id = now.unused_id();
+  next.next_node = now.unused_node();
+  added.id = next.next_id;
+  added.incarnation = incarnation;
+  added.level = level;
+  added.seat = Seat::learner;
+  // A learner, and a disk that did not vote yet, are replaced at once: no quorum depends on them.
+  std::erase_if(next.members,
+                [&](const Member& member) { return member.node == added.node && !member.votes(); });
+  if (next.members.size() >= kMaxServers) return std::nullopt;
+  if (old->votes()) {
+    added.goal = old->goal == Goal::learn ? Goal::stay : Goal::vote;
+    added.plan = added.goal == Goal::stay ? Index(0) : index;
+    for (Member& member : next.members) {
+      if (member.id != lost) continue;
+      member.goal = Goal::leave;
+      member.plan = index;
+    }
+  }
+  next.members.push_back(std::move(added));
+  next.next_id = next.next_id.next();
+  return next;
+}
+
+std::optional<Configuration> withdraw_replacement(const Configuration& now, ServerId id) {
+  const Member* old = now.find(id);
+  if (old == nullptr || !old->votes() || old->goal != Goal::leave) return std::nullopt;
+  const auto is_replacement = [old](const Member& member) {
+    return member.node == old->node && member.id != old->id && member.plan == old->plan;
+  };
+  if (std::none_of(now.members.begin(), now.members.end(), is_replacement)) return std::nullopt;
+  Configuration next = now;
+  next.next_id = now.unused_id();
+  next.next_node = now.unused_node();
+  std::erase_if(next.members, is_replacement);
+  for (Member& member : next.members) {
+    if (member.id != id) continue;
+    member.goal = Goal::stay;
+    member.plan = Index(0);
+  }
+  return next;
+}
+
+}  // namespace vesper::raft

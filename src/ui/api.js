@@ -1,0 +1,101 @@
+// Requests to the node that served the page. Reads and writes of one key go through POST /txn: its
+// reply to a conflict has the present version, it addresses every key (a browser resolves "/kv/.."
+// before it asks), and no status of an ordinary outcome shows up as an error.
+
+import {member, bytes_of} from "./bytes.js";
+
+const TIMEOUT = 8000;  // ms
+
+// The server refused: `code`, `detail` and `hint` are those of its problem body.
+export class Refused extends Error {
+  constructor(status, problem) {
+    super(problem.detail ?? `status ${status}`);
+    Object.assign(this, {status, code: problem.code ?? "", hint: problem.hint ?? ""});
+  }
+}
+
+// No reply came.
+export class Unreachable extends Error {}
+
+export async function request(method, target, body, timeout = TIMEOUT) {
+  let reply;
+  let text;
+  try {
+    reply = await fetch(target, {method, body, cache: "no-store", redirect: "error",
+      signal: AbortSignal.timeout(timeout)});
+    text = await reply.text();
+  } catch (error) {
+    throw new Unreachable(error.name === "TimeoutError" ? "the node did not answer in time"
+      : "the node cannot be reached");
+  }
+  if (reply.ok) return text;
+  let problem = {};
+  try {
+    problem = JSON.parse(text);
+  } catch {
+    problem.detail = text.slice(0, 200);
+  }
+  throw new Refused(reply.status, problem);
+}
+
+export async function get(target, timeout) {
+  return JSON.parse(await request("GET", target, undefined, timeout));
+}
+
+// A sentence about what went wrong.
+export function describe(error) {
+  if (error instanceof Refused) {
+    const hint = error.hint ? ` Hint: ${error.hint}.` : "";
+    return `${error.message} (${error.status} ${error.code}).${hint}`;
+  }
+  if (error instanceof Unreachable) return `${error.message}.`;
+  throw error;
+}
+
+// "?a=1&b=2" from parameters that are percent-encoded already. Empty ones are left out.
+export function query(parameters) {
+  const parts = Object.entries(parameters)
+    .filter(([, value]) => value !== undefined && value !== "")
+    .map(([name, value]) => value === true ? name : `${name}=${value}`);
+  return parts.length === 0 ? "" : `?${parts.join("&")}`;
+}
+
+// ---- one key
+
+async function txn(transaction) {
+  return JSON.parse(await request("POST", "/txn", JSON.stringify(transaction)));
+}
+
+const key = (name) => member("key", bytes_of(name));
+
+// The version, or nothing if there is no such key.
+export async function read(name) {
+  const {results: [version]} = await txn({then: [{get: key(name)}]});
+  return version.exists === false ? undefined : version;
+}
+
+// Does one operation if the key is still at `revision` (0: absent). Returns {done: true, revision},
+// or {done: false, current}: the present version, or nothing if the key is absent.
+async function change(name, revision, operation) {
+  const reply = await txn({
+    if: [{...key(name), revision}], then: [operation], else: [{get: key(name)}],
+  });
+  if (reply.succeeded) return {done: true, revision: reply.revision};
+  const [version] = reply.results;
+  return {done: false, current: version.exists === false ? undefined : version};
+}
+
+// `life`: {ttl: "10s"}, {lease: "18"}, {keep_ttl: true} or {}: without a time to live.
+export function write(name, revision, bytes, life, is_json) {
+  const put = {...key(name), ...member("value", bytes), ...life};
+  if (is_json) put.json = true;
+  return change(name, revision, {put});
+}
+
+export function remove(name, revision) {
+  return change(name, revision, {delete: key(name)});
+}
+
+export function restore(name, revision, from) {
+  return change(name, revision, {restore: {...key(name), revision: from}});
+}

@@ -1,0 +1,65 @@
+// Makes elements. Text always enters as a text node, so nothing that a key or a value holds can
+// become markup.
+
+const SVG = "http://www.w3.org/2000/svg";
+
+function fill(element, attributes, children) {
+  for (const [name, value] of Object.entries(attributes)) {
+    if (value === undefined || value === null || value === false) continue;
+    if (name.startsWith("on")) element.addEventListener(name.slice(2), value);
+    else if (name === "value") element.value = value;
+    else element.setAttribute(name, value === true ? "" : String(value));
+  }
+  element.append(...children.flat(Infinity).filter((child) => child !== null &&
+      child !== undefined && child !== false));
+  return element;
+}
+
+// h("a", {href: "#", onclick: go}, "text", h("b", {}, "more")). Attributes that are undefined, null
+// or false are left out.
+export function h(tag, attributes = {}, ...children) {
+  return fill(document.createElement(tag), attributes, children);
+}
+
+// The same for elements of SVG.
+export function s(tag, attributes = {}, ...children) {
+  return fill(document.createElementNS(SVG, tag), attributes, children);
+}
+
+// Sets the text of an element only if it differs, so that screen readers and layout stay calm.
+export function set_text(element, text) {
+  if (element.textContent !== text) element.textContent = text;
+}
+
+// A row of buttons of which one is pressed. `choices` is [[name, label], ...].
+export function segments(label, choices, chosen, choose) {
+  const group = h("div", {class: "segments", role: "group", "aria-label": label});
+  const show = (name) => {
+    for (const button of group.children)
+      button.setAttribute("aria-pressed", String(button.dataset.name === name));
+  };
+  for (const [name, text] of choices)
+    group.append(h("button", {
+      type: "button", "data-name": name,
+      onclick: () => { show(name); choose(name); },
+    }, text));
+  show(chosen);
+  return group;
+}
+
+// A message with a kind: "bad", "warn" or "".
+export function notice(kind, title, text, ...more) {
+  return h("div", {class: `notice ${kind}`, role: kind === "bad" ? "alert" : undefined},
+    h("span", {class: "mark", "aria-hidden": "true"}, kind === "" ? "i" : "!"),
+    h("div", {class: "grow"}, h("strong", {}, title), text ? h("p", {class: "break"}, text) : null,
+      more));
+}
+
+export function empty(title, text, ...more) {
+  return h("div", {class: "empty"}, h("strong", {}, title), text, more);
+}
+
+export function loading(lines = 4) {
+  return h("div", {role: "status"}, h("span", {class: "visually-hidden"}, "Loading"),
+    Array.from({length: lines}, () => h("div", {class: "skeleton"})));
+}

@@ -1,0 +1,40 @@
+// A watch of the page. A browser allows six connections to a node for all of its windows, so a
+// window that nobody sees gives its stream back, and goes on after the last event when it is seen
+// again.
+
+import {query} from "./api.js";
+
+// `parameters` are those of /watch; `since` is a revision, or nothing for "from now on". Calls
+// `handlers[kind](data, event)` for each event, and `changed(is_open)` when the connection is made
+// or lost. Returns a function that ends the watch.
+export function watch(parameters, since, handlers, changed = () => {}) {
+  let source, last = since === undefined ? undefined : String(since);
+
+  function open() {
+    source = new EventSource(`/watch${query({...parameters, since: last})}`);
+    source.onopen = () => changed(true);
+    source.onerror = () => changed(false);
+    for (const [kind, handle] of Object.entries(handlers))
+      source.addEventListener(kind, (event) => {
+        if (event.lastEventId !== "") last = event.lastEventId;
+        handle(JSON.parse(event.data), event);
+      });
+  }
+
+  function close() {
+    source?.close();
+    source = undefined;
+  }
+
+  function show_or_hide() {
+    if (document.hidden) close();
+    else if (source === undefined) open();
+  }
+
+  document.addEventListener("visibilitychange", show_or_hide);
+  show_or_hide();
+  return () => {
+    document.removeEventListener("visibilitychange", show_or_hide);
+    close();
+  };
+}

@@ -1,0 +1,101 @@
+// Alarms first, each with what to do, then the figures of the serving node over the time that the
+// page has been open.
+
+import {alarms} from "./alarms.js";
+import {h, notice, set_text} from "./dom.js";
+import {bytes, integer, long_duration, seconds, significant} from "./format.js";
+import {plot} from "./plot.js";
+import {now} from "./poll.js";
+
+const per_second = (value) => Number.isFinite(value) ? `${significant(value)}/s` : "–";
+
+const PLOTS = [
+  {
+    title: "Throughput", about: "Requests and reads of this node; entries of the whole cluster",
+    show: per_second, least: 4,
+    lines: [{name: "requests", label: "Requests"}, {name: "reads", label: "Reads"},
+      {name: "applied", label: "Entries applied"}],
+  },
+  {
+    title: "Latency of requests", about: "From the head of a request to its reply",
+    show: seconds, least: 0.001,
+    lines: [{name: "p50", label: "p50"}, {name: "p99", label: "p99"}],
+  },
+  {
+    title: "Disk", about: "One write and fdatasync of the log",
+    show: seconds, least: 0.001,
+    lines: [{name: "fsync50", label: "p50"}, {name: "fsync99", label: "p99"}],
+  },
+  {
+    title: "Elections", about: "Since this page was opened",
+    show: integer, unit: "count", least: 2,
+    lines: [{name: "leader_changes", label: "Changes of leader"},
+      {name: "elections", label: "Campaigns of this node"}],
+  },
+  {
+    title: "Memory", about: "What this node accounts for",
+    show: bytes, unit: "bytes", least: 1024,
+    lines: [{name: "store", label: "Keys and values"}, {name: "history", label: "Old versions"},
+      {name: "log_memory", label: "Log"}],
+  },
+  {
+    title: "Files", about: "Log and newest snapshot on disk",
+    show: bytes, unit: "bytes", least: 1024,
+    lines: [{name: "log_files", label: "Log"}, {name: "snapshot", label: "Snapshot"}],
+  },
+];
+
+export function health_view(poll) {
+  const summary = h("p", {});
+  const alarm_list = h("section", {"aria-label": "Alarms", "aria-live": "polite"});
+  const plots = PLOTS.map(plot);
+  const board = h("section", {class: "plots gap-top", "aria-label": "Figures"},
+    plots.map(({element}) => element));
+  const element = h("div", {},
+    h("div", {class: "view-head"}, h("h1", {}, "Health"), summary), alarm_list, board);
+  let shown = "";
+
+  function show_alarms(found, is_down) {
+    const key = JSON.stringify([is_down, ...found.map(({title}) => title)]);
+    if (key === shown) {
+      found.forEach(({text}, i) => {
+        const paragraph = alarm_list.children[i]?.querySelector(".what");
+        if (paragraph) set_text(paragraph, text);
+      });
+      return;
+    }
+    shown = key;
+    alarm_list.replaceChildren(...found.map(show_alarm));
+    if (found.length === 0 && !is_down) alarm_list.append(calm());
+  }
+
+  function show_alarm({kind, title, text, todo}) {
+    return notice(kind, title, undefined, h("p", {class: "what"}, text),
+      h("p", {}, h("strong", {}, "What to do: "), todo));
+  }
+
+  function calm() {
+    return h("div", {class: "notice"},
+      h("span", {class: "mark good", "aria-hidden": "true"}, "✓"),
+      h("div", {}, h("strong", {}, "No alarms"),
+        h("p", {class: "muted"}, "A leader serves, and no bound is near.")));
+  }
+
+  function update() {
+    const {status, down_for} = poll;
+    set_text(summary, (status === undefined ? "" : `Node ${status.id}, `) +
+      `the last ${long_duration(Math.min(now() - poll.began, 15 * 60))} of up to 15 min`);
+    board.classList.toggle("stale", down_for !== undefined);
+    // The frame of the page says that the node is down.
+    if (status !== undefined)
+      show_alarms(alarms({status, fsync: poll.fsync_p99}), down_for !== undefined);
+    for (const one of plots) one.update(poll.series, now(), now() - poll.began);
+  }
+
+  return {
+    element, update,
+    close() {
+      for (const one of plots) one.close();
+    },
+  };
+}

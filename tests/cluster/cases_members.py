@@ -1,0 +1,328 @@
+"""Members that come and go: lost disks that heal without a hand, and servers that are added and
+removed."""
+
+import os
+import threading
+import time
+
+from checker import Op, check
+from harness import LONG, SLOW, Cluster, Node, free_ports, wait_for
+from http_api import Broken, NotSent
+from runner import case, expect, expect_equal
+from workload import Workload, take_in
+
+SOME = 1000 if LONG else 200  # acknowledged writes between two faults
+
+
+def rows(node):
+    """The members in /status of the node: (id, voter)."""
+    view = node.status() or {}
+    return [(m['id'], m['voter']) for m in view.get('members', [])]
+
+
+def heal(cluster, node):
+    """Kills the node, loses its disk, and starts it again with the same command."""
+    node.kill()
+    node.wipe()
+    node.start()
+
+
+def wait_voters(cluster, ids):
+    """Until every node that runs knows these members, all voters."""
+    for node in cluster.serving():
+        wait_for(f'{node} to know the voters {ids}',
+                 lambda n=node: rows(n) == [(i, True) for i in ids], 20)
+
+
+@case('a node that lost its disk is taken in again by itself and votes')
+def _(binary):
+    with Cluster(binary, 3) as cluster:
+        expect_equal(cluster.nodes[0].api().put('name', 'a').status, 200, 'a write')
+        cluster.wait_equal()
+        lost, other = cluster.followers()
+        leader = cluster.wait_leader()
+        heal(cluster, lost)
+        cluster.wait_ready()
+        wait_voters(cluster, [0, 1, 2])
+        expect_equal(lost.api().get('name').json()['value'], 'a', 'the value')
+        expect('list_mismatch' not in leader.status(), 'a mismatch of the list')
+        # Its vote counts: the majority needs it now.
+        other.kill()
+        expect_equal(leader.api().put('name', 'b').status, 200, 'a write that needs its vote')
+        leader.kill()
+        other.start()
+        cluster.wait_leader()
+        expect_equal(lost.api().get('name').json()['value'], 'b', 'the value of the new majority')
+        cluster.restart(leader)
+        wait_voters(cluster, [0, 1, 2])
+
+
+@case('a leader that lost its disk is taken in again, and its restart with data changes nothing')
+def _(binary):
+    with Cluster(binary, 3) as cluster:
+        lost = cluster.wait_leader()
+        expect_equal(lost.api().put('name', 'a').status, 200, 'a write')
+        cluster.wait_equal()
+        heal(cluster, lost)
+        cluster.wait_ready()
+        wait_voters(cluster, [0, 1, 2])
+        index = cluster.wait_leader().status()['last_index']
+        lost.kill()
+        cluster.restart(lost)
+        wait_voters(cluster, [0, 1, 2])
+        expect(cluster.wait_leader().status()['last_index'] <= index + 3, 'it was replaced again')
+
+
+@case('a founder that came late and lost its disk reads the log from its start, and votes again')
+def _(binary):
+    with Cluster(binary, 3, ['--found-after', '300ms'], start=False) as cluster:
+        late = cluster.nodes[2]
+        for node in cluster.nodes[:2]:
+            node.start()
+        cluster.wait_ready(cluster.nodes[:2])
+        cluster.restart(late)  # it is registered by an entry of its own
+        wait_voters(cluster, [0, 1, 2])
+        for _ in range(2):
+            heal(cluster, late)
+            cluster.wait_ready()
+            wait_voters(cluster, [0, 1, 2])
+        expect_equal(late.api().put('name', 'a').status, 200, 'a write through it')
+
+
+@case('two nodes of five that lost their disks at once are taken in again')
+def _(binary):
+    with Cluster(binary, 5) as cluster:
+        expect_equal(cluster.nodes[0].api().put('name', 'a').status, 200, 'a write')
+        cluster.wait_equal()
+        lost = cluster.followers()[:2]
+        for node in lost:
+            node.kill()
+        for node in lost:
+            node.wipe()
+            node.start()
+        cluster.wait_ready()
+        wait_voters(cluster, [0, 1, 2, 3, 4])
+        for node in lost:
+            expect_equal(node.api().get('name').json()['value'], 'a', f'the value of {node}')
+
+
+class JoinNode(Node):
+    """A node that is not in the list: it is started with --join."""
+
+    def command(self, extra):
+        return [*self.prefix, self.cluster.binary, 'server', '--join', self.cluster.nodes[0].url,
+                '--address', self.url, '--data-dir', self.dir, *self.cluster.flags, *extra]
+
+
+def start_joiner(cluster, name='new'):
+    node = JoinNode(cluster, name, free_ports(1)[0])
+    node.start()
+    wait_until_it_waits(node)
+    return node
+
+
+def verbose(node):
+    try:
+        return node.api().request('GET', '/readyz?verbose').body.decode()
+    except (NotSent, Broken):
+        return ''
+
+
+def wait_until_it_waits(node):
+    wait_for(f'{node} to wait', lambda: '[-]member waits to be added' in verbose(node))
+
+
+def expect_no_member(node):
+    for method, path, body in (('GET', '/kv/name', None), ('PUT', '/kv/name', b'x'),
+                               ('GET', '/kv/name?consistency=stale', None), ('GET', '/kv', None)):
+        reply = node.api().request(method, path, body)
+        expect_equal((reply.status, reply.code), (503, 'not_a_member'), f'{method} {path}')
+        expect(f'vesper cluster add {node.url}' in reply.json()['detail'], f'{reply}')
+
+
+@case('a node that was started with --join waits, serves nothing and founds nothing')
+def _(binary):
+    with Cluster(binary, 3) as cluster:
+        expect_equal(cluster.nodes[0].api().put('name', 'a').status, 200, 'a write')
+        node = start_joiner(cluster)
+        try:
+            for _ in range(2):
+                expect_no_member(node)
+                view = node.status()
+                expect(view['id'] is None and view['address'] == node.url, f'{view}')
+                expect(view['members'] == [] and 'cluster' not in view, f'{view}')
+                expect_equal(rows(cluster.nodes[0]), [(0, True), (1, True), (2, True)], 'members')
+                node.kill()
+                node.start()
+                wait_until_it_waits(node)
+        finally:
+            code = node.terminate(2)
+        expect_equal(code, 0, 'the exit code')
+        expect(not os.path.exists(os.path.join(cluster.dir, 'vesper-data')), 'a directory appeared')
+
+
+def change(cluster, body, query='?wait=20s'):
+    """POST /cluster/members on any node, until it is no longer premature."""
+    def done():
+        api = cluster.serving()[0].api(30)
+        reply = api.request('POST', '/cluster/members' + query, body.encode())
+        api.close()
+        early = reply.status == 503 or reply.code == 'change_in_progress'
+        expect(reply.status == 200 or early, f'{reply.status} {reply.body}')
+        return reply if reply.status == 200 else None
+    return wait_for(f'{body} to be done', done)
+
+
+@case('a node is added, serves and votes, and ends with exit code 13 once it is removed')
+def _(binary):
+    with Cluster(binary, 3) as cluster:
+        expect_equal(cluster.nodes[0].api().put('name', 'a').status, 200, 'a write')
+        node = start_joiner(cluster)
+        change(cluster, '{"add":[{"address":"%s"}]}' % node.url)
+        wait_for(f'{node} to be ready', node.is_ready)
+        expect_equal(node.status()['id'], 3, 'its id')
+        expect_equal(node.api().get('name').json()['value'], 'a', 'the value')
+        expect_equal(node.api().put('name', 'b').status, 200, 'a write through it')
+        wait_voters(cluster, [0, 1, 2, 3])
+        node.kill()
+        node.start()  # the same flags are always right
+        wait_for(f'{node} to be ready again', node.is_ready)
+        # It comes back with an empty disk like any other member.
+        heal(cluster, node)
+        wait_for(f'{node} to be a voter again', lambda: rows(node) == [(i, True) for i in range(4)]
+                 and node.is_ready(), 20)
+        change(cluster, '{"remove":[3]}')
+        expect_equal(node.reap(10), 13, 'the exit code of a removed node')
+        expect('has left cluster' in node.log_text(), 'no line says so')
+        wait_voters(cluster, [0, 1, 2])
+        expect_equal(cluster.nodes[1].api().put('name', 'c').status, 200, 'a write')
+        # It was away when it was removed, and learns it from the others.
+        node.start()
+        expect_equal(node.reap(10), 13, 'the exit code when it is started again')
+
+
+@case('members change once the last node is upgraded, and then no older build may join')
+def _(binary):
+    older = os.path.join(os.path.dirname(binary), 'tests', 'cluster', 'vesper-older')
+    demote = '{"demote":[2]}'
+    with Cluster(older, 3) as cluster:
+        expect_equal(cluster.nodes[0].api().put('name', 'a').status, 200, 'a write')
+        cluster.binary = binary
+        for number, node in enumerate(cluster.nodes):
+            reply = cluster.nodes[0].api().request('POST', '/cluster/members', demote.encode())
+            expect_equal((reply.status, reply.code), (409, 'members_too_old'), 'a change')
+            expect_equal(reply.json()['missing'], list(range(number, 3)), 'the older builds')
+            expect_equal(node.terminate(), 0, f'exit code of {node}')
+            cluster.restart(node)
+            expect_equal(node.api().put('name', f'{number}').status, 200, 'a write')
+        change(cluster, demote)
+        wait_for('a learner', lambda: rows(cluster.nodes[0])[2] == (2, False))
+        cluster.binary = older
+        back = cluster.nodes[2]
+        expect_equal(back.terminate(), 0, f'exit code of {back}')
+        back.start()
+        expect_equal(back.reap(10), 11, 'the exit code of the older build on newer data')
+        expect('feature level 2, but this build has 1' in back.log_text(), 'no line says so')
+        # An empty directory does not help: the others refuse it by name.
+        back.wipe()
+        back.start()
+        wait_for('it to be refused', lambda: 'runs a build of feature level 1, but this cluster '
+                 'needs 2' in back.log_text())
+        back.kill()
+        cluster.binary = binary
+        cluster.restart(back)
+
+
+@case('nodes lose their disks one after another under load, and nothing acknowledged is lost')
+def _(binary):
+    with Cluster(binary, 3) as cluster, Workload(cluster, 71) as load:
+        load.wait_acknowledged(SOME)
+        end = time.monotonic() + (300 if LONG else 0)
+        turn = 0
+        while turn < 3 or time.monotonic() < end:
+            heal(cluster, cluster.nodes[turn % 3])
+            cluster.wait_ready()
+            wait_voters(cluster, [0, 1, 2])
+            load.wait_acknowledged(SOME)
+            turn += 1
+        load.__exit__(None, None, None)
+        load.verify()
+        load.expect_no_errors_where_up()
+
+
+class Mover(threading.Thread):
+    """A client that writes to one of `nodes`, and moves on when its node serves no more. It sends
+    each write under an idempotency key until it is acknowledged, like `vesper put`."""
+
+    def __init__(self, load, number, nodes):
+        super().__init__(daemon=True)
+        self.load, self.number, self.nodes = load, number, nodes
+        self.ops, self.failed, self.took = [], [], []
+        self.at, self.api = number, None
+
+    def run(self):
+        while not self.load.stopping.is_set():
+            key = f'once/mover-{self.number}-{len(self.ops)}'
+            op = Op('put', key, key, invoked=time.monotonic_ns(), client=f'mover {self.number}',
+                    node=self.nodes[self.at % len(self.nodes)].id)
+            if not any(self.attempt(op) for _ in range(20 * len(self.nodes))):
+                self.failed.append(op)
+            op.completed = time.monotonic_ns()
+            self.ops.append(op)
+            self.took.append((op.completed - op.invoked) / 1e6)
+        self.leave()
+
+    def attempt(self, op):
+        try:
+            self.api = self.api or self.nodes[self.at % len(self.nodes)].api(self.load.timeout)
+            reply = self.api.request('PUT', '/kv/' + op.key, op.value.encode(),
+                                     {'Idempotency-Key': op.key})
+            if reply.status == 200:
+                take_in(op, reply)
+                op.store = None  # of the first attempt
+                return True
+        except (NotSent, Broken):
+            pass
+        self.leave()
+        self.at += 1
+        return False
+
+    def leave(self):
+        if self.api is not None:
+            self.api.close()
+            self.api = None
+
+
+@case('three of three nodes are replaced by one request under load, and no write fails')
+def _(binary):
+    with Cluster(binary, 3) as cluster:
+        load = Workload(cluster, 72, clients=0)
+        old = list(cluster.nodes)
+        new = [start_joiner(cluster, f'new{i}') for i in range(3)]
+        movers = [Mover(load, i, old + new) for i in range(6)]
+        for mover in movers:
+            mover.start()
+        wait_for('writes before the change', lambda: all(len(m.took) > SOME for m in movers))
+        added = ','.join('{"address":"%s"}' % node.url for node in new)
+        change(cluster, '{"add":[%s],"remove":[0,1,2]}' % added)
+        for node in old:
+            expect_equal(node.reap(10), 13, f'the exit code of {node}')
+        cluster.nodes[:] = new
+        cluster.wait_ready()
+        before = [len(m.took) for m in movers]
+        wait_for('writes after the change',
+                 lambda: all(len(m.took) > n + SOME for m, n in zip(movers, before)))
+        load.stopping.set()
+        for mover in movers:
+            mover.join()
+            load.extra += mover.ops
+        wait_voters(cluster, [3, 4, 5])
+        cluster.wait_equal()
+        load.read_everything()
+        violations = check(load.ops())
+        expect(not violations, lambda: f'{violations[:3]}')
+        failed = [op for mover in movers for op in mover.failed]
+        expect(not failed, lambda: f'{len(failed)} writes failed: {failed[:5]}')
+        took = sorted(ms for mover in movers for ms in mover.took)
+        p99 = took[len(took) * 99 // 100]
+        expect(p99 < 100 * SLOW, f'p99 {p99:.1f} ms, the slowest {took[-5:]} ms')

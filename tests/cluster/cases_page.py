@@ -1,0 +1,185 @@
+"""The web page in a real browser, on real clusters: what its cluster and health views show, its
+themes, and what holds for every view. It stays quiet: no error in its console, no request to
+another origin. The data view is in cases_data.py. Screenshots of both themes are left in
+build/screenshots."""
+
+import json
+
+from browser import Page
+from harness import Cluster, wait_for
+from page_steps import (NO_CONNECTION, SIZES, complaints, go, key_route, nameless, shoot, text_of,
+                        wait_text)
+from runner import case, expect, expect_equal
+
+
+@case('the page shows the cluster and its health, without an error or a request elsewhere')
+def shows_the_cluster(binary):
+    with Cluster(binary, 3) as cluster:
+        leader = cluster.wait_leader()
+        with Page(cluster.nodes[0].url + '/ui/') as page:
+            wait_text(page, f'node {leader.id} leads', '.ring')
+            rows = page.run('[...document.querySelectorAll("tbody tr")].map(row => row.innerText)')
+            expect_equal(len(rows), 3, 'members')
+            for node in cluster.nodes:
+                expect(f'127.0.0.1:{node.port}' in rows[node.id], rows)
+            expect('leader' in rows[leader.id], rows)
+            wait_text(page, cluster.nodes[0].status()['cluster'])
+            shoot(page, binary, 'cluster')
+            go(page, '#/health')
+            wait_text(page, 'No alarms')
+            wait_for('a line in a plot', lambda: page.run(
+                'document.querySelector(".plot path[d*=L]") !== null'))
+            shoot(page, binary, 'health')
+            expect_equal(page.run('document.title'), 'Health · Vesper', 'title')
+            wait_text(page.window(cluster.nodes[0].url + '/ui#/health'), 'No alarms')
+            expect_equal(complaints(page), [], 'complaints')
+
+
+@case('the page shows the next leader when the leader is killed')
+def shows_the_next_leader(binary):
+    with Cluster(binary, 3) as cluster:
+        leader = cluster.wait_leader()
+        node = next(one for one in cluster.nodes if one is not leader)
+        with Page(node.url + '/ui/') as page:
+            wait_text(page, f'node {leader.id} leads', '.ring')
+            leader.kill()
+            follower = cluster.wait_leader()
+            wait_text(page, f'node {follower.id} leads', '.ring')
+            expect_equal(text_of(page, '.ring .term'), str(node.status()['term']), 'the term')
+            expect_equal(page.run('document.querySelectorAll(".ring .leader").length'), 1, 'ring')
+            leader.start()
+            cluster.wait_ready()
+            expect_equal(complaints(page), [], 'complaints')
+
+
+@case('the page says that the leader, a quorum or its own node is gone, and what to do')
+def shows_what_is_down(binary):
+    with Cluster(binary, 3) as cluster:
+        own, *others = cluster.nodes
+        with Page(own.url + '/ui/#/health') as page:
+            wait_text(page, 'No alarms')
+            for node in others:
+                node.kill()
+            wait_text(page, 'No leader, so no quorum')
+            wait_text(page, 'What to do: 2 of 3 voters have to run')
+            expect_equal(text_of(page, '#alarm-count'), '1', 'the badge')
+            shoot(page, binary, 'no-quorum')
+            own.kill()
+            wait_text(page, 'Node 0 does not answer', '#banner')
+            links = page.run('[...document.querySelectorAll("#banner a")].map(a => a.href)')
+            expect_equal(links, [node.url + '/ui/#/health' for node in others], 'other nodes')
+            shoot(page, binary, 'down')
+            for node in cluster.nodes:
+                node.start()
+            wait_text(page, 'No alarms')
+            expect_equal(text_of(page, '#banner'), '', 'the banner')
+            left = [one for one in complaints(page) if NO_CONNECTION not in one]
+            expect_equal(left, [], 'complaints')
+
+
+@case('the theme follows the system until the switch says otherwise, and is kept')
+def themes(binary):
+    with Cluster(binary, 1) as cluster:
+        with Page(cluster.nodes[0].url + '/ui/') as page:
+            wait_text(page, 'This page asks')
+            colour = 'getComputedStyle(document.body).backgroundColor'
+
+            def system(value):
+                page.call('Emulation.setEmulatedMedia', features=[
+                    {'name': 'prefers-color-scheme', 'value': value}])
+                return page.run(colour)
+            light, dark = system('light'), system('dark')
+            expect(light != dark, light)
+            page.run('document.getElementById("theme").click()')
+            expect_equal(page.run(colour), light, 'light although the system is dark')
+            page.reload()
+            expect_equal(page.run(colour), light, 'after a reload')
+            page.run('document.getElementById("theme").click()')
+            expect_equal(system('light'), dark, 'dark although the system is light')
+            expect_equal(complaints(page), [], 'complaints')
+
+
+VIEWS = ['#/cluster', '#/health', '#/data', key_route('a/b'), key_route('a/b', tab='history'),
+         '#/data?new=1', '#/data?pane=live', '#/data?pane=leases', '#/data?pane=locks']
+
+
+# The parts of one page that break a rule, as texts.
+BROKEN_RULES = '''(() => {
+  const broken = [];
+  const seen = (one) => one.checkVisibility() && one.getBoundingClientRect().width > 0;
+  const all = [...document.querySelectorAll("*")];
+  const ids = all.map(one => one.id).filter(Boolean);
+  if (new Set(ids).size !== ids.length) broken.push("an id is used twice");
+  const heads = all.filter(one => one.matches("h1") && seen(one));
+  if (heads.length !== 1) broken.push(heads.length + " h1");
+  if (document.documentElement.lang !== "en") broken.push("no language");
+  if (document.querySelectorAll("main").length !== 1) broken.push("no main");
+  for (const one of all.filter(one => one.matches("button, select, input, .tabs a") && seen(one))) {
+    const {width, height} = one.getBoundingClientRect();
+    if (one.type !== "checkbox" && (width < 24 || height < 22))
+      broken.push(`${one.innerText || one.name} is ${width} by ${height}`);
+  }
+  for (const one of all.filter(one => one.matches("[tabindex]") && one.tabIndex > 0))
+    broken.push("a tabindex above 0: " + one.outerHTML.slice(0, 80));
+  for (const one of all.filter(one => one.matches("th") && !one.scope)) broken.push("a th");
+  return broken;
+})()'''
+
+
+@case('every view has names for what can be operated, one heading, and targets large enough')
+def accessible(binary):
+    with Cluster(binary, 1) as cluster:
+        api = cluster.nodes[0].api()
+        for i in range(3):
+            api.put('a/b', f'{{"n": {i}}}')
+        api.request('POST', '/locks/n?ttl=1h')
+        with Page(cluster.nodes[0].url + '/ui/') as page:
+            wait_text(page, 'Members')
+            for route in VIEWS:
+                go(page, route)
+                wait_for(f'{route}', lambda route=route: page.run(
+                    f'location.hash === {json.dumps(route)} &&'
+                    'document.querySelector(".skeleton") === null'))
+                for size in SIZES.values():
+                    page.resize(*size)
+                    expect_equal(nameless(page), [], f'nameless elements in {route} at {size}')
+                    expect_equal(page.run(BROKEN_RULES), [], f'{route} at {size}')
+            expect_equal(complaints(page), [], 'complaints')
+
+
+# Rows of the live changes make room for newer ones, within their box.
+WATCH_SHIFTS = '''
+window.shifts = [];
+new PerformanceObserver(list => {
+  for (const entry of list.getEntries())
+    for (const {node} of entry.sources)
+      if (node !== null && !(node.parentElement ?? node).closest(".tail"))
+        shifts.push((node.parentElement ?? node).outerHTML.slice(0, 200));
+}).observe({type: "layout-shift"});
+true
+'''
+
+
+@case('nothing moves while figures and changes stream in')
+def calm(binary):
+    with Cluster(binary, 3) as cluster:
+        api = cluster.nodes[0].api()
+        with Page(cluster.nodes[0].url + '/ui/') as page:
+            wait_text(page, 'Members')
+
+            def polls():
+                return sum(event['method'] == 'Network.responseReceived' and
+                           event['params']['response']['url'].endswith('/metrics')
+                           for event in page.events)
+
+            for route in ('#/cluster', '#/health', '#/data?pane=live'):
+                go(page, route)
+                wait_for('the view', lambda: page.run(
+                    'document.querySelector(".skeleton") === null &&'
+                    'document.getElementById("node-chip").innerText !== ""') and polls() >= 2)
+                page.run(WATCH_SHIFTS)
+                before = polls()
+                wait_for('two more readings', lambda before=before: (
+                    api.put('k', 'x' * 100), page.run('1'), polls() >= before + 2)[-1], 30)
+                expect_equal(page.run('shifts'), [], f'what has moved in {route}')
+                page.run('window.shifts = undefined')
