@@ -327,8 +327,12 @@ def test_only_a_proven_peer_is_believed_about_starts(binary, directory):
         peer.hello = other
         own, key = peer.dial(server, theirs["List"], "control")
         own.send(peer.frame(key, 0, 1, b""))
-        wait(lambda: "its files are now in set-aside-" in server.log_text(), why=server.log_text)
+        wait(lambda: "taking no part until a leader is heard" in server.log_text(),
+             why=server.log_text)
         assert "this is start 1 of it, but server 1 has seen start 9" in server.log_text()
+        # No leader shows that the others go on without it, so it keeps its files.
+        data = os.listdir(os.path.join(directory, "vesper-data", "0"))
+        assert "boot-number" in data and not any("set-aside" in name for name in data), data
     finally:
         server.stop()
         peer.listener.close()
