@@ -113,8 +113,9 @@ def edits_conflict(binary):
             expect_equal((stored['value'], stored['version']), ('mine\n', 2), 'the key')
             shoot(page, binary, 'conflict', window.session)
             click(window, 'Write mine over it')
+            # The conflict shows this text, too, so the store tells when the write is done.
+            wait_for('the write', lambda: other.api().get('doc').json()['value'] == 'theirs\n')
             wait_text(window, 'theirs', '.value')
-            expect_equal(other.api().get('doc').json()['value'], 'theirs\n', 'the key')
             # The first window hears of it when it is seen again, without being asked.
             page.call('Page.bringToFront')
             wait_text(page, 'Somebody changed this key')
