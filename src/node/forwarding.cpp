@@ -142,13 +142,12 @@ void PendingWrites::cap_deadlines(Instant latest) {
   if (waiting_ > 0) next_expiry_ = std::min(next_expiry_, latest);
 }
 
-std::vector<Forward::Write> AcceptedForwards::accept(raft::ServerId from, const Forward& forward,
-                                                     ForwardReply& reply) {
+std::vector<Forward::Write> AcceptedForwards::accept(const Forward& forward, ForwardReply& reply) {
   if (forward.term != term_) {
     term_ = forward.term;
     accepted_.clear();
   }
-  std::uint64_t& accepted = accepted_[{from, forward.boot}];
+  std::uint64_t& accepted = accepted_[forward.boot];
   std::vector<Forward::Write> fresh;
   // A Forward that follows a missing write is rejected whole, so that the stream has no gaps and
   // keeps its order.

@@ -95,14 +95,14 @@ class AcceptedForwards {
  public:
   // Returns the writes of `forward` that are new and in order. `reply.accepted` names the last one.
   // If a write before them is missing, returns nothing and sets `reply.gap`.
-  std::vector<Forward::Write> accept(raft::ServerId from, const Forward& forward,
-                                     ForwardReply& reply);
+  std::vector<Forward::Write> accept(const Forward& forward, ForwardReply& reply);
 
  private:
   raft::Term term_;
   // Keyed by process, not by server. A late frame of a dead process therefore cannot affect the
-  // stream of its successor, and cannot add again what was already accepted.
-  std::map<std::pair<raft::ServerId, raft::BootId>, std::uint64_t> accepted_;
+  // stream of its successor, and cannot add again what was already accepted. A process may get
+  // another number while its stream goes on, if its disk takes the place of a lost one.
+  std::map<raft::BootId, std::uint64_t> accepted_;
 };
 
 }  // namespace vesper::node

@@ -231,7 +231,7 @@ void Node::on_message(const FromPeer& from, const Forward& forward) {
   }
   ForwardReply reply{forward.term, forward.boot, forward.attempt, 0, false};
   raft::Propose propose;
-  for (Forward::Write& write : accepted_.accept(from.from, forward, reply))
+  for (Forward::Write& write : accepted_.accept(forward, reply))
     propose.proposals.push_back(
         {raft::Origin{from.from, forward.boot, write.sequence}, std::move(write.command)});
   if (!propose.proposals.empty()) step(std::move(propose));

@@ -101,33 +101,28 @@ TEST_CASE("batches are bounded in bytes, but one write always goes") {
 TEST_CASE("a leader accepts a stream of forwards without gaps, in order, each write once") {
   AcceptedForwards accepted;
   ForwardReply reply;
-  const raft::ServerId from(2);
-  CHECK(sequences(accepted.accept(from, forward(5, 9, 0, {4, 6}), reply)) == Sequences{4, 6});
+  CHECK(sequences(accepted.accept(forward(5, 9, 0, {4, 6}), reply)) == Sequences{4, 6});
   CHECK(reply.accepted == 6);
   SUBCASE("a repeated frame adds nothing") {
-    CHECK(accepted.accept(from, forward(5, 9, 0, {4, 6}), reply).empty());
+    CHECK(accepted.accept(forward(5, 9, 0, {4, 6}), reply).empty());
     CHECK(reply.accepted == 6);
     CHECK_FALSE(reply.gap);
   }
   SUBCASE("a frame after a lost one is refused as a whole") {
-    CHECK(accepted.accept(from, forward(5, 9, 7, {8}), reply).empty());
+    CHECK(accepted.accept(forward(5, 9, 7, {8}), reply).empty());
     CHECK(reply.gap);
     CHECK(reply.accepted == 6);
-    CHECK(sequences(accepted.accept(from, forward(5, 9, 6, {7, 8}), reply)) == Sequences{7, 8});
+    CHECK(sequences(accepted.accept(forward(5, 9, 6, {7, 8}), reply)) == Sequences{7, 8});
   }
   SUBCASE("another boot of the origin begins another stream") {
-    CHECK(sequences(accepted.accept(from, forward(5, 10, 0, {1}), reply)) == Sequences{1});
+    CHECK(sequences(accepted.accept(forward(5, 10, 0, {1}), reply)) == Sequences{1});
   }
   SUBCASE("a late frame of a dead process repeats nothing and does not stop the live one") {
-    accepted.accept(from, forward(5, 10, 0, {1}), reply);
-    CHECK(accepted.accept(from, forward(5, 9, 0, {4, 6}), reply).empty());
-    CHECK(sequences(accepted.accept(from, forward(5, 10, 1, {2}), reply)) == Sequences{2});
+    accepted.accept(forward(5, 10, 0, {1}), reply);
+    CHECK(accepted.accept(forward(5, 9, 0, {4, 6}), reply).empty());
+    CHECK(sequences(accepted.accept(forward(5, 10, 1, {2}), reply)) == Sequences{2});
   }
   SUBCASE("another term begins other streams") {
-    CHECK(sequences(accepted.accept(from, forward(6, 9, 0, {4}), reply)) == Sequences{4});
-  }
-  SUBCASE("streams of different servers are separate") {
-    CHECK(sequences(accepted.accept(raft::ServerId(1), forward(5, 9, 0, {1}), reply)) ==
-          Sequences{1});
+    CHECK(sequences(accepted.accept(forward(6, 9, 0, {4}), reply)) == Sequences{4});
   }
 }
