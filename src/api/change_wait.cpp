@@ -8,7 +8,6 @@
 #include "api/read_options.hpp"
 #include "api/render.hpp"
 #include "http/values.hpp"
-#include "node/long_polls.hpp"
 
 namespace vesper::api {
 
@@ -18,11 +17,7 @@ bool is_wait_parameter(std::string_view name) {
 
 std::optional<Problem> read_wait_parameter(const http::QueryParameter& parameter,
                                            WaitParameters& parameters) {
-  if (parameter.name == "wait") {
-    parameters.wait = http::parse_duration(parameter.value);
-    if (parameters.wait && *parameters.wait <= node::LongPolls::kMaxWait) return std::nullopt;
-    return invalid_parameter("wait", "wait must be a duration from 1ms to 10m, such as 30s");
-  }
+  if (parameter.name == "wait") return read_wait(parameter, "30s", parameters.wait.emplace());
   parameters.since = http::parse_decimal(parameter.value);
   if (parameters.since && *parameters.since < kEndOfRevisions) return std::nullopt;
   return invalid_parameter("since", "since must be a revision, from 0 to 2^53 - 1");

@@ -12,6 +12,8 @@
 #include "http/grammar.hpp"
 #include "http/values.hpp"
 #include "json/text.hpp"
+#include "kv/item.hpp"
+#include "node/long_polls.hpp"
 
 namespace vesper::api {
 std::optional<Problem> check_no_parameter(const Context&, const http::RequestHead&,
@@ -49,6 +51,45 @@ std::optional<Problem> read_name(std::string_view encoded, std::string_view what
     problem.limit = kv::kMaxKey;
   }
   return problem;
+}
+
+std::optional<Problem> check_bound(const http::QueryParameter& parameter) {
+  const std::size_t least = parameter.name == "prefix" ? 0 : 1;
+  const std::size_t size = parameter.value.size();
+  if (size >= least && size <= kv::kMaxKey) return std::nullopt;
+  Problem problem =
+      invalid_parameter(parameter.name, fmt::format("{} must be {} to {} bytes, and has {}",
+                                                    parameter.name, least, kv::kMaxKey, size));
+  if (size != 0) problem.limit = kv::kMaxKey;
+  return problem;
+}
+
+std::optional<Problem> read_wait(const http::QueryParameter& parameter, std::string_view example,
+                                 Duration& wait) {
+  const auto duration = http::parse_duration(parameter.value);
+  if (!duration || *duration > node::LongPolls::kMaxWait)
+    return invalid_parameter(
+        parameter.name,
+        fmt::format("wait must be a duration from 1ms to 10m, such as {}", example));
+  wait = *duration;
+  return std::nullopt;
+}
+
+std::optional<Problem> check_read(const Query& query, HttpExchange& exchange,
+                                  node::ReadOptions& options) {
+  for (const http::QueryParameter& parameter : query) {
+    std::optional<Problem> problem;
+    if (parameter.name == "timeout") problem = read_timeout(parameter, exchange);
+    else if (is_read_option(parameter.name)) problem = read_option(parameter, options);
+    else problem = unknown_parameter(parameter);
+    if (problem) return problem;
+  }
+  return check_read_options(options);
+}
+
+bool prefers_lines(const http::RequestHead& head, std::string_view other) {
+  const auto lines = http::accept_weight(head.fields, kNdjson);
+  return lines.value_or(0) > http::accept_weight(head.fields, other).value_or(0);
 }
 
 std::optional<Problem> read_ttl(const http::QueryParameter& parameter, Duration& ttl) {

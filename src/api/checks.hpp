@@ -30,6 +30,16 @@ std::optional<Problem> read_timeout(const http::QueryParameter& parameter, HttpE
 // such as "key"; it follows `path`.
 std::optional<Problem> read_name(std::string_view encoded, std::string_view what,
                                  std::string_view path, std::string& name);
+// Checks the length of a key, a name or an end of a range. Only a prefix may be empty.
+std::optional<Problem> check_bound(const http::QueryParameter& parameter);
+// Reads ?wait= of what may wait for up to ten minutes. `example`: a duration, for the message.
+std::optional<Problem> read_wait(const http::QueryParameter& parameter, std::string_view example,
+                                 Duration& wait);
+// Checks a GET that takes a timeout and the options of a read, and nothing else.
+std::optional<Problem> check_read(const Query& query, HttpExchange& exchange,
+                                  node::ReadOptions& options);
+// True if the client prefers lines (NDJSON) to `other`, the default form.
+bool prefers_lines(const http::RequestHead& head, std::string_view other);
 // Reads ?ttl=.
 std::optional<Problem> read_ttl(const http::QueryParameter& parameter, Duration& ttl);
 // Reads ?fence=NAME:TOKEN of a write.

@@ -75,9 +75,10 @@ std::optional<ListMismatch> Context::list_mismatch() const {
   const raft::Configuration& log = node_->raft().configuration();
   if (log.members.empty()) return std::nullopt;
   ListMismatch mismatch;
-  mismatch.log_members = members().size();
+  const auto rows = members();
+  mismatch.log_members = rows.size();
   mismatch.list_servers = settings_.list.size();
-  for (const raft::Member& member : members()) {
+  for (const raft::Member& member : rows) {
     const std::uint32_t place = member.node.value;
     if (place >= settings_.list.size()) mismatch.unlisted.push_back(place);
     else if (url_of(settings_.list[place]) != member.address) mismatch.moved.push_back(place);

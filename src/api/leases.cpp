@@ -44,28 +44,21 @@ std::optional<Problem> check_write(const http::RequestHead& head, const Query& q
 
 std::optional<Problem> check_get(const http::RequestHead& head, const Query& query, LeaseGet& get,
                                  HttpExchange& exchange) {
-  for (const http::QueryParameter& parameter : query) {
-    std::optional<Problem> problem;
-    if (parameter.name == "timeout") problem = read_timeout(parameter, exchange);
-    else if (is_read_option(parameter.name)) problem = read_option(parameter, get.options);
-    else problem = unknown_parameter(parameter);
-    if (problem) return problem;
-  }
-  if (auto problem = check_read_options(get.options)) return problem;
+  if (auto problem = check_read(query, exchange, get.options)) return problem;
   return refuse_conditions(head);
 }
 
 void run_list(Context& context, HttpExchange& exchange, LeaseList& request) {
   std::string resume;
+  std::uint64_t after = 0;
   auto problem = read_next(context, kPath, request.list, resume);
   if (!problem && !resume.empty()) {
-    if (const auto after = http::parse_decimal(resume)) request.after = *after;
+    if (const auto read = http::parse_decimal(resume)) after = *read;
     else problem = invalid_parameter("next", "next is refused: it names no lease");
   }
   if (problem) exchange.outcome = std::move(*problem);
   else
-    post_read(context, exchange, node::ReadLeases{request.after, request.list.limit},
-              request.list.options);
+    post_read(context, exchange, node::ReadLeases{after, request.list.limit}, request.list.options);
 }
 
 // ---- answers

@@ -23,7 +23,6 @@ struct LeaseGet {
 };
 struct LeaseList {
   ListRequest list;
-  std::uint64_t after = 0;  // the last id of the page before
 };
 
 struct LeaseRequest {

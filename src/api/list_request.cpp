@@ -1,7 +1,5 @@
 #include "api/list_request.hpp"
 
-#include <fmt/core.h>
-
 #include <utility>
 
 #include "api/checks.hpp"
@@ -9,22 +7,11 @@
 #include "base/bytes.hpp"
 #include "base/checksum.hpp"
 #include "http/values.hpp"
-#include "kv/item.hpp"
 
 namespace vesper::api {
 namespace {
 
 constexpr std::uint64_t kListSeed = 0x58c3e07b9d1f42a6;
-
-std::optional<Problem> read_prefix(const http::QueryParameter& parameter, std::string& prefix) {
-  prefix = parameter.value;
-  if (prefix.size() <= kv::kMaxKey) return std::nullopt;
-  Problem problem = invalid_parameter(
-      parameter.name,
-      fmt::format("prefix must be 0 to {} bytes, and has {}", kv::kMaxKey, prefix.size()));
-  problem.limit = kv::kMaxKey;
-  return problem;
-}
 
 // What all pages of a list have in common.
 PageScope scope_of(const Context& context, std::string_view path, const ListRequest& request) {
@@ -38,6 +25,23 @@ PageScope scope_of(const Context& context, std::string_view path, const ListRequ
 
 }  // namespace
 
+std::optional<Problem> read_next_parameter(const http::QueryParameter& parameter,
+                                           std::string& next) {
+  next = parameter.value;
+  if (!next.empty()) return std::nullopt;
+  return invalid_parameter("next", "next must be the next of the page before");
+}
+
+std::optional<Problem> read_page_token(const Context& context, std::string_view next,
+                                       const PageScope& scope, PageToken& token) {
+  // A token names its cluster, so a server that does not know its cluster yet has made none.
+  if (context.cluster_id().is_none()) return refused(node::Refusal::no_leader);
+  auto read = decode_page_token(next, scope);
+  if (!read) return invalid_parameter("next", "next is refused: " + read.error().what);
+  token = std::move(*read);
+  return std::nullopt;
+}
+
 std::optional<Problem> check_list(const http::RequestHead& head, const Query& query, Listed listed,
                                   HttpExchange& exchange, ListRequest& request) {
   for (const http::QueryParameter& parameter : query) {
@@ -46,11 +50,10 @@ std::optional<Problem> check_list(const http::RequestHead& head, const Query& qu
     if (name == "limit") {
       problem = read_limit(parameter, request.limit);
     } else if (name == "prefix" && listed == Listed::names) {
-      problem = read_prefix(parameter, request.prefix);
+      problem = check_bound(parameter);
+      request.prefix = parameter.value;
     } else if (name == "next") {
-      request.next = parameter.value;
-      if (request.next.empty())
-        problem = invalid_parameter("next", "next must be the next of the page before");
+      problem = read_next_parameter(parameter, request.next);
     } else if (name == "timeout") {
       problem = read_timeout(parameter, exchange);
     } else if (is_read_option(name)) {
@@ -67,12 +70,12 @@ std::optional<Problem> check_list(const http::RequestHead& head, const Query& qu
 std::optional<Problem> read_next(const Context& context, std::string_view path,
                                  ListRequest& request, std::string& resume) {
   if (request.next.empty()) return std::nullopt;
-  // A token names its cluster, so one that is not yet known can have made none.
-  if (context.cluster_id().is_none()) return refused(node::Refusal::no_leader);
-  auto token = decode_page_token(request.next, scope_of(context, path, request));
-  if (!token) return invalid_parameter("next", "next is refused: " + token.error().what);
-  wait_for_revision(token->revision, request.options);
-  resume = std::move(token->resume);
+  PageToken token;
+  if (auto problem =
+          read_page_token(context, request.next, scope_of(context, path, request), token))
+    return problem;
+  wait_for_revision(token.revision, request.options);
+  resume = std::move(token.resume);
   return std::nullopt;
 }
 

@@ -1,5 +1,5 @@
-// Lists in pages: what GET /leases, /locks and /elections share. A page shows the present state,
-// so what changes between two pages may be missing or shown twice.
+// Lists in pages: ?next, and what GET /leases, /locks and /elections share. Their pages show the
+// present state, so what changes between two of them may be missing or shown twice.
 #pragma once
 
 #include <cstddef>
@@ -19,6 +19,13 @@ struct ListRequest {
   std::size_t limit = kDefaultLimit;
   std::string next;  // ?next; empty: the first page
 };
+
+// Reads the parameter ?next, which must not be empty.
+std::optional<Problem> read_next_parameter(const http::QueryParameter& parameter,
+                                           std::string& next);
+// Decodes ?next. Refuses a token of another cluster or of another request than `scope`.
+std::optional<Problem> read_page_token(const Context& context, std::string_view next,
+                                       const PageScope& scope, PageToken& token);
 
 // Whether the list has names, so that ?prefix= makes sense.
 enum class Listed : std::uint8_t { names, ids };

@@ -36,29 +36,9 @@ bool is_election(const LockRequest& request) {
 
 // ---- parameters
 
-std::optional<Problem> read_wait(const http::QueryParameter& parameter, Duration& wait) {
-  const auto duration = http::parse_duration(parameter.value);
-  if (!duration || *duration > kMaxLockWait)
-    return invalid_parameter(parameter.name,
-                             "wait must be a duration from 1ms to 10m, such as 60s");
-  wait = *duration;
-  return std::nullopt;
-}
-
 std::optional<Problem> read_token(const http::QueryParameter& parameter, std::uint64_t& token) {
   if (!read_revision(parameter, token)) return std::nullopt;
   return invalid_parameter(parameter.name, "token must be the token of the grant, a whole number");
-}
-
-std::optional<Problem> check_get(const Query& query, HttpExchange& exchange, LockGet& get) {
-  for (const http::QueryParameter& parameter : query) {
-    std::optional<Problem> problem;
-    if (parameter.name == "timeout") problem = read_timeout(parameter, exchange);
-    else if (is_read_option(parameter.name)) problem = read_option(parameter, get.options);
-    else problem = unknown_parameter(parameter);
-    if (problem) return problem;
-  }
-  return check_read_options(get.options);
 }
 
 std::optional<Problem> check_acquire(const Query& query, HttpExchange& exchange,
@@ -67,7 +47,7 @@ std::optional<Problem> check_acquire(const Query& query, HttpExchange& exchange,
     std::optional<Problem> problem;
     if (parameter.name == "timeout") problem = read_timeout(parameter, exchange);
     else if (parameter.name == "ttl") problem = read_ttl(parameter, acquire.ttl);
-    else if (parameter.name == "wait") problem = read_wait(parameter, acquire.wait);
+    else if (parameter.name == "wait") problem = read_wait(parameter, "60s", acquire.wait);
     else problem = unknown_parameter(parameter);
     if (problem) return problem;
   }
@@ -287,7 +267,7 @@ std::optional<Problem> check_lock(const Context&, const http::RequestHead& head,
     problem = check_holder(query, exchange, request.action.emplace<LockRenew>().token);
   else if (exchange.method == http::Method::delete_)
     problem = check_holder(query, exchange, request.action.emplace<LockRelease>().token);
-  else problem = check_get(query, exchange, request.action.emplace<LockGet>());
+  else problem = check_read(query, exchange, request.action.emplace<LockGet>().options);
   if (problem) return problem;
   if (auto refused = refuse_conditions(head)) return refused;
   if (!exchange.is_write()) return std::nullopt;

@@ -17,8 +17,6 @@ namespace vesper::api {
 
 // How long a lock lasts without ?ttl=, and the longest ?wait=.
 inline constexpr Duration kLockTtl = seconds(15);
-inline constexpr Duration kMaxLockWait = seconds(600);
-
 struct LockGet {
   node::ReadOptions options;
 };

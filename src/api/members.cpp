@@ -297,10 +297,7 @@ std::optional<Problem> check_members(const Context&, const http::RequestHead& he
     if (parameter.name == "timeout") {
       if (auto problem = read_timeout(parameter, exchange)) return problem;
     } else if (parameter.name == "wait") {
-      const auto wait = http::parse_duration(parameter.value);
-      if (!wait || *wait > kMaxMembersWait)
-        return invalid_parameter("wait", "wait must be a duration from 1ms to 10m, such as 30s");
-      request.wait = *wait;
+      if (auto problem = read_wait(parameter, "30s", request.wait)) return problem;
     } else if (parameter.name == "force") {
       bool force = false;
       if (auto problem = read_flag(parameter, force)) return problem;

@@ -16,9 +16,6 @@ struct ChangeMembersRequest {
   Duration wait;  // for promotions; 0: the first step is enough
 };
 
-// The longest ?wait=.
-inline constexpr Duration kMaxMembersWait = seconds(600);
-
 std::optional<Problem> check_members(const Context& context, const http::RequestHead& head,
                                      const Query& query, HttpExchange& exchange);
 void run_members(Context& context, HttpExchange& exchange, std::string body);

@@ -38,15 +38,8 @@ bool is_bound(std::string_view name) {
 }
 
 std::optional<Problem> read_bound(const http::QueryParameter& parameter, Bounds& bounds) {
-  const bool is_prefix = parameter.name == "prefix";
-  if ((parameter.value.empty() && !is_prefix) || parameter.value.size() > kv::kMaxKey) {
-    Problem problem = invalid_parameter(
-        parameter.name, fmt::format("{} must be {} to {} bytes, and has {}", parameter.name,
-                                    is_prefix ? 0 : 1, kv::kMaxKey, parameter.value.size()));
-    if (!parameter.value.empty()) problem.limit = kv::kMaxKey;
-    return problem;
-  }
-  (is_prefix                   ? bounds.prefix
+  if (auto problem = check_bound(parameter)) return problem;
+  (parameter.name == "prefix"  ? bounds.prefix
    : parameter.name == "start" ? bounds.start
                                : bounds.end) = parameter.value;
   return std::nullopt;
@@ -113,10 +106,8 @@ std::optional<Problem> read_get_parameter(const http::QueryParameter& parameter,
   if (name == "timeout") return read_timeout(parameter, exchange);
   if (is_read_option(name)) return read_option(parameter, request.options);
   if (is_wait_parameter(name)) return read_wait_parameter(parameter, request.wait);
-  if (name != "next") return unknown_parameter(parameter);
-  request.next = parameter.value;
-  if (!request.next.empty()) return std::nullopt;
-  return invalid_parameter("next", "next must be the next of the page before");
+  if (name == "next") return read_next_parameter(parameter, request.next);
+  return unknown_parameter(parameter);
 }
 
 // A count is one number: nothing that chooses among the keys makes sense beside it.
@@ -130,13 +121,6 @@ std::optional<Problem> check_count(const GetParameters& parameters, const RangeR
   return std::nullopt;
 }
 
-// True if the client prefers lines to the default form.
-bool prefers_lines(const http::RequestHead& head) {
-  const auto lines = http::accept_weight(head.fields, kNdjson);
-  const auto page = http::accept_weight(head.fields, "application/json");
-  return lines.value_or(0) > page.value_or(0);
-}
-
 std::optional<Problem> choose_form(const GetParameters& parameters, const http::RequestHead& head,
                                    const HttpExchange& exchange, RangeRequest& request) {
   using Form = RangeRequest::Form;
@@ -144,7 +128,8 @@ std::optional<Problem> choose_form(const GetParameters& parameters, const http::
     if (parameters.format == "ndjson") request.form = Form::lines;
   } else if (!parameters.count_only) {
     request.accept_decides = true;
-    if (prefers_lines(head) && exchange.method != http::Method::head) request.form = Form::lines;
+    if (prefers_lines(head, "application/json") && exchange.method != http::Method::head)
+      request.form = Form::lines;
   }
   if (request.form == Form::page) return std::nullopt;
   if (exchange.method == http::Method::head)
@@ -216,16 +201,16 @@ bool resume_at(const std::string& bound, kv::Order order, kv::KeyRange& range) {
 
 std::optional<Problem> apply_token(const Context& context, const RangeRequest& request,
                                    node::ClientRead& read) {
-  // A token names its cluster, so one that is not yet known can have made none.
-  if (context.cluster_id().is_none()) return refused(node::Refusal::no_leader);
-  auto token = decode_page_token(request.next, scope_of(context, request.query));
-  if (!token) return invalid_parameter("next", "next is refused: " + token.error().what);
+  PageToken token;
+  if (auto problem =
+          read_page_token(context, request.next, scope_of(context, request.query), token))
+    return problem;
   auto& range = std::get<node::ReadRange>(read.query);
-  if (!resume_at(token->resume, request.query.order, range.query.range))
+  if (!resume_at(token.resume, request.query.order, range.query.range))
     return invalid_parameter("next", "next is refused: it lies outside of the range");
-  range.query.revision = token->revision;
-  range.known_count = token->count;
-  wait_for_revision(token->revision, read.options);
+  range.query.revision = token.revision;
+  range.known_count = token.count;
+  wait_for_revision(token.revision, read.options);
   return std::nullopt;
 }
 

@@ -47,15 +47,7 @@ bool is_filter(std::string_view name) {
 
 std::optional<Problem> read_filter(const Context& context, const http::QueryParameter& parameter,
                                    std::vector<node::SpaceRange>& ranges) {
-  const bool is_prefix = parameter.name == "prefix";
-  const std::string& text = parameter.value;
-  if ((text.empty() && !is_prefix) || text.size() > kv::kMaxKey) {
-    Problem problem = invalid_parameter(
-        parameter.name, fmt::format("{} must be {} to {} bytes, and has {}", parameter.name,
-                                    is_prefix ? 0 : 1, kv::kMaxKey, text.size()));
-    if (!text.empty()) problem.limit = kv::kMaxKey;
-    return problem;
-  }
+  if (auto problem = check_bound(parameter)) return problem;
   const std::size_t most = context.settings().max_watch_filters;
   if (ranges.size() >= most) {
     Problem problem = invalid_parameter(
@@ -67,7 +59,8 @@ std::optional<Problem> read_filter(const Context& context, const http::QueryPara
   const kv::Space space = parameter.name == "lock"       ? kv::Space::locks
                           : parameter.name == "election" ? kv::Space::elections
                                                          : kv::Space::keys;
-  ranges.push_back({space, is_prefix ? kv::KeyRange::of_prefix(text) : kv::KeyRange::of_key(text)});
+  ranges.push_back({space, parameter.name == "prefix" ? kv::KeyRange::of_prefix(parameter.value)
+                                                      : kv::KeyRange::of_key(parameter.value)});
   return std::nullopt;
 }
 
@@ -118,11 +111,6 @@ std::optional<Problem> read_last_event_id(const http::RequestHead& head, Paramet
   return invalid_header(kLastEventId, "Last-Event-ID must be the id of an event, such as 7 or 7.2");
 }
 
-bool prefers_lines(const http::RequestHead& head) {
-  const auto lines = http::accept_weight(head.fields, kNdjson);
-  return lines.value_or(0) > http::accept_weight(head.fields, kEventStream).value_or(0);
-}
-
 }  // namespace
 
 std::optional<Problem> check_watch(const Context& context, const http::RequestHead& head,
@@ -138,7 +126,8 @@ std::optional<Problem> check_watch(const Context& context, const http::RequestHe
     parameters.ranges.push_back({kv::Space::keys, kv::KeyRange::all()});
   const auto begin = parameters.initial ? node::WatchRequest::Begin::with_state
                                         : node::WatchRequest::Begin::with_events;
-  const bool lines = parameters.form ? *parameters.form == WatchForm::lines : prefers_lines(head);
+  const bool lines =
+      parameters.form ? *parameters.form == WatchForm::lines : prefers_lines(head, kEventStream);
   exchange.request = WatchRequest{
       .watch = {.filter = node::WatchFilter(std::move(parameters.ranges), parameters.kinds),
                 .begin = begin,

@@ -13,8 +13,6 @@
 namespace vesper::app {
 namespace {
 
-// A reachable host accepts a connection within a few round trips.
-constexpr Duration kConnectTimeout = seconds(1);
 // The time a refused write needs to be worth another attempt. With less time, the answer might come
 // too late, and the user would be told "unknown" instead of "not applied".
 constexpr Duration kLeastForWrite = milliseconds(200);
@@ -23,11 +21,8 @@ constexpr Duration kFirstPause = milliseconds(50);
 constexpr Duration kLongestPause = milliseconds(400);
 // How long a write that may have been applied is retried. The cluster remembers a key for 10
 // minutes of its own clock, which may run faster than ours, and a server may apply a write up to
-// kMostWaitMs after it was sent.
+// kMostTimeoutMs after it was sent.
 constexpr Duration kSendAgainFor = seconds(120);
-// The range of ?timeout= (docs/http-api.md).
-constexpr std::int64_t kLeastWaitMs = 10;
-constexpr std::int64_t kMostWaitMs = 60'000;
 
 // The time limit for one endpoint. A server waits for a leader itself, so the first endpoint
 // usually gets enough time. Some time is held back in case that endpoint is on the wrong side of a
@@ -43,7 +38,7 @@ Duration share_of(Duration left, bool repeatable, bool has_others) {
 std::int64_t server_wait_ms(Duration share) {
   const Duration back = std::max(share / 10, std::min(milliseconds(50), share / 2));
   const Duration wait = share - std::min(milliseconds(200), back);
-  return std::clamp(wait.ms(), kLeastWaitMs, kMostWaitMs);
+  return std::clamp(wait.ms(), kLeastTimeoutMs, kMostTimeoutMs);
 }
 
 std::string request_of(const HostPort& server, const Call& call, Duration share) {

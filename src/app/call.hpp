@@ -18,6 +18,12 @@
 
 namespace vesper::app {
 
+// A reachable host accepts a connection within a few round trips.
+inline constexpr Duration kConnectTimeout = seconds(1);
+// The range of ?timeout= (docs/http-api.md), in milliseconds.
+inline constexpr std::int64_t kLeastTimeoutMs = 10;
+inline constexpr std::int64_t kMostTimeoutMs = 60'000;
+
 // Only after a write may the outcome be unknown.
 enum class Access : std::uint8_t { read, write };
 

@@ -123,7 +123,7 @@ int ChildProcess::start(const Plan& plan) {
   int code = pid_ < 0 ? errno : 0;
   close(ends[1]);
   if (pid_ > 0) {
-    if (group_ != Group::shared) setpgid(pid_, pid_);  // whoever is first
+    if (group_ != Group::shared) setpgid(pid_, pid_);  // whichever runs first
     ssize_t got = 0;
     while ((got = read(ends[0], &code, sizeof code)) < 0 && errno == EINTR) continue;
     if (got == sizeof code) {

@@ -56,7 +56,7 @@ bool are_free(std::uint16_t first, std::uint64_t count) {
   return true;
 }
 
-// The first of `count` neighbouring ports that nobody uses.
+// The first of `count` consecutive ports that are free.
 std::optional<std::uint16_t> find_ports(std::uint64_t count) {
   for (std::uint16_t first = kFirstPort; first < kLastPort; first += kPortStep)
     if (are_free(first, count)) return first;

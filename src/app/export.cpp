@@ -15,7 +15,6 @@
 namespace vesper::app {
 namespace {
 
-constexpr Duration kConnectTimeout = seconds(1);
 constexpr Duration kPause = milliseconds(100);  // between two rounds over all endpoints
 constexpr std::size_t kMaxLine = std::size_t{64} << 20;
 constexpr std::string_view kErrorLine = "{\"error\":";

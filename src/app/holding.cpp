@@ -10,7 +10,6 @@
 namespace vesper::app {
 namespace {
 
-constexpr Duration kConnectTimeout = seconds(1);
 // The pause between two rounds over all endpoints.
 constexpr Duration kPause = milliseconds(200);
 // How long the first request waits in the queue, and a later one at most. Then the next one takes
@@ -24,12 +23,9 @@ constexpr Duration kLate = seconds(5);
 constexpr Duration kRenewWithin = seconds(5);
 // A request that was open for this long had reached a server that works.
 constexpr Duration kServed = seconds(1);
-// The range of ?timeout=.
-constexpr std::int64_t kLeastWaitMs = 10;
-constexpr std::int64_t kMostWaitMs = 60'000;
 
 std::string timeout_text(Duration time) {
-  return fmt::format("{}ms", std::clamp(time.ms(), kLeastWaitMs, kMostWaitMs));
+  return fmt::format("{}ms", std::clamp(time.ms(), kLeastTimeoutMs, kMostTimeoutMs));
 }
 
 std::string code_of(const Reply& reply) {
@@ -67,7 +63,7 @@ std::optional<Outcome> Acquisition::run(int fd) {
 void Acquisition::ask(Instant now) {
   const HostPort& server = endpoints_[server_];
   Query query(plan_.call.query);
-  Duration limit = std::max(give_up_at_ - now, milliseconds(kLeastWaitMs));
+  Duration limit = std::max(give_up_at_ - now, milliseconds(kLeastTimeoutMs));
   if (!waits() && endpoints_.size() > 1) limit = limit / 2;
   Call call = plan_.call;
   if (waits()) {

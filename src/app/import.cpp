@@ -21,7 +21,6 @@ namespace {
 constexpr std::string_view kContentType = "application/x-ndjson";
 constexpr std::size_t kPart = 256 * 1024;  // of the body, which is sent as one chunk
 constexpr std::size_t kMaxReplyLine = std::size_t{1} << 20;
-constexpr Duration kConnectTimeout = seconds(1);
 
 // The server counts the lines that it gets. This maps them to the lines of the file, of which blank
 // ones and those before --from-line are not sent.

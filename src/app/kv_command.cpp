@@ -117,6 +117,15 @@ int print_reply(const Outcome& outcome, OutputFormat format,
   return print(make_table(std::move(header), {row}), kExitOk, lost_hint);
 }
 
+int print_outcome(const Called& called, const ClusterOptions& options, Access access,
+                  const std::vector<std::string_view>& columns, std::string_view raw) {
+  if (!called.outcome) return called.exit_code;
+  const OutputFormat format = options.output.value_or(OutputFormat::raw);
+  if (const int code = report(*called.outcome, access, format)) return code;
+  return print_reply(*called.outcome, format, columns, raw,
+                     access == Access::write ? kTookEffect : std::string_view());
+}
+
 int run_pages(const ClusterOptions& options, const Pages& pages, Row header,
               const std::function<Row(const json::Value&)>& row_of) {
   const OutputFormat format = table_on_terminal(options);

@@ -44,6 +44,11 @@ int print_reply(const Outcome& outcome, OutputFormat format,
                 const std::vector<std::string_view>& columns, std::string_view raw,
                 std::string_view lost_hint = {});
 
+// Reports a failed call, or prints what it did like print_reply(), in the format of `options`.
+// Returns the exit code.
+int print_outcome(const Called& called, const ClusterOptions& options, Access access,
+                  const std::vector<std::string_view>& columns, std::string_view raw);
+
 // Prints all pages of a list such as GET /locks: a table, lines with tabs, or each reply as it is.
 // Returns the exit code.
 struct Pages {

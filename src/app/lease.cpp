@@ -30,12 +30,7 @@ Call call_of(std::string_view method, std::uint64_t id, Access access) {
 // `raw` is the member that is printed as raw text.
 int run_call(const ClusterOptions& options, const Call& call,
              const std::vector<std::string_view>& columns, std::string_view raw) {
-  const OutputFormat format = options.output.value_or(OutputFormat::raw);
-  const Called called = call_endpoints(options, call);
-  if (!called.outcome) return called.exit_code;
-  if (const int code = report(*called.outcome, call.access, format)) return code;
-  return print_reply(*called.outcome, format, columns, raw,
-                     call.access == Access::write ? kTookEffect : std::string_view());
+  return print_outcome(call_endpoints(options, call), options, call.access, columns, raw);
 }
 
 int list(const LeaseOptions& options) {

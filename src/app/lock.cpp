@@ -96,10 +96,8 @@ class LockCommand {
   int run_call(Call made, const std::vector<std::string_view>& columns,
                std::string_view raw) const {
     made.idempotency_key = make_idempotency_key();
-    const Called called = call_endpoints(options_.cluster, made);
-    if (!called.outcome) return called.exit_code;
-    if (const int code = report(*called.outcome, Access::write, format())) return code;
-    return print_reply(*called.outcome, format(), columns, raw, kTookEffect);
+    return print_outcome(call_endpoints(options_.cluster, made), options_.cluster, Access::write,
+                         columns, raw);
   }
 
   int list() const {

@@ -9,12 +9,9 @@ namespace {
 // Makes the call and prints what it did. `raw` is the member that is printed as raw text.
 int run_write(const ClusterOptions& options, std::string_view key, Call call,
               const std::vector<std::string_view>& columns, std::string_view raw) {
-  const OutputFormat format = options.output.value_or(OutputFormat::raw);
   call.access = Access::write;
-  const Called called = call_kv(options, key, std::move(call));
-  if (!called.outcome) return called.exit_code;
-  if (const int code = report(*called.outcome, Access::write, format)) return code;
-  return print_reply(*called.outcome, format, columns, raw, kTookEffect);
+  return print_outcome(call_kv(options, key, std::move(call)), options, Access::write, columns,
+                       raw);
 }
 
 }  // namespace

@@ -14,6 +14,7 @@
 #include "app/recover.hpp"
 #include "app/table.hpp"
 #include "base/bytes.hpp"
+#include "base/utc.hpp"
 #include "crypto/random.hpp"
 #include "json/document.hpp"
 #include "node/new_cluster.hpp"
@@ -28,15 +29,8 @@ namespace files = std::filesystem;
 
 constexpr Duration kPatience = seconds(1);
 
-std::string utc(std::time_t time, const char* format) {
-  std::tm parts{};
-  ::gmtime_r(&time, &parts);
-  char text[32];
-  return std::string(text, std::strftime(text, sizeof(text), format, &parts));
-}
-
-// When the newest segment of the log was written. Reading the log back writes its end once more, so
-// this comes first.
+// When the newest segment of the log was written. Call it before the log is read, because recovery
+// rewrites the log's tail.
 std::string last_written(const std::string& directory) {
   std::string newest;
   files::file_time_type at{};
@@ -49,7 +43,7 @@ std::string last_written(const std::string& directory) {
   }
   if (newest.empty() || failed) return "-";
   const auto time = std::chrono::file_clock::to_sys(at);
-  return utc(std::chrono::system_clock::to_time_t(time), "%Y-%m-%dT%H:%M:%SZ");
+  return utc_text(std::chrono::system_clock::to_time_t(time), "%Y-%m-%dT%H:%M:%SZ");
 }
 
 Result<Survivor> open_survivor(io::Loop& loop, const std::string& directory) {
@@ -268,10 +262,8 @@ std::string describe(const std::vector<Survivor>& survivors, const Running& runn
 Result<std::string> begin_new_cluster(io::Loop& loop, Survivor& survivor) {
   Id128 cluster;
   while (cluster.is_none()) cluster = crypto::random128();
-  std::uint64_t incarnation = 0;
-  while (incarnation == 0) incarnation = crypto::random64();
   const Id128 old = survivor.survey.configuration().cluster_id;
-  node::begin_new_cluster(survivor.survey, cluster, raft::Incarnation(incarnation));
+  node::begin_new_cluster(survivor.survey, cluster, raft::Incarnation(crypto::random_id()));
   io::UvFs& fs = *survivor.fs;
   const std::string folder(storage::kSuccessor);
   if (auto removed = fs.remove_folder(folder); !removed && removed.error().code != ENOENT)
@@ -281,7 +273,7 @@ Result<std::string> begin_new_cluster(io::Loop& loop, Survivor& survivor) {
     return std::move(written).error();
   if (auto good = verify(loop, directory, survivor.survey); !good) return std::move(good).error();
   const auto ordered = storage::order_set_aside(
-      fs, fs, utc(std::time(nullptr), "%Y%m%dT%H%M%SZ"),
+      fs, fs, utc_stamp(std::time(nullptr)),
       fmt::format("vesper recover made this directory of cluster {} the start of cluster {}",
                   to_hex(old), to_hex(cluster)),
       storage::Successor::prepared);

@@ -17,7 +17,6 @@
 namespace vesper::app {
 namespace {
 
-constexpr Duration kConnectTimeout = seconds(1);
 // A server sends something every 15 seconds.
 constexpr Duration kIdle = seconds(20);
 // The pause between two rounds over all endpoints. It doubles each time.

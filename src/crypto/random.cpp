@@ -12,6 +12,12 @@ std::uint64_t random64() {
   return bits;
 }
 
+std::uint64_t random_id() {
+  std::uint64_t id = 0;
+  while (id == 0) id = random64();
+  return id;
+}
+
 Id128 random128() {
   return Id128{random64(), random64()};
 }

@@ -6,6 +6,7 @@
 #include <algorithm>
 
 #include "base/bytes.hpp"
+#include "http/grammar.hpp"
 #include "http/values.hpp"
 
 namespace vesper::http {
@@ -16,13 +17,6 @@ constexpr std::string_view kScheme = "http://";
 
 bool is_name_byte(char c) {
   return (c >= 'a' && c <= 'z') || (c >= '0' && c <= '9') || c == '-' || c == '.' || c == '_';
-}
-
-std::string lower_case(std::string_view text) {
-  std::string out(text);
-  for (char& c : out)
-    if (c >= 'A' && c <= 'Z') c = static_cast<char>(c - 'A' + 'a');
-  return out;
 }
 
 Result<std::string> canonical_ipv6(std::string_view host) {
@@ -36,7 +30,8 @@ Result<std::string> canonical_ipv6(std::string_view host) {
 
 // Checks a name or an IPv4 address and returns it in lower case.
 Result<std::string> check_host(std::string_view host) {
-  std::string name = lower_case(host);
+  std::string name(host);
+  for (char& c : name) c = to_lower(c);
   // RFC 1034 §3.1: a trailing dot stands for the root and does not change the name. /etc/hosts does
   // not know that spelling.
   if (name.ends_with('.')) name.pop_back();
@@ -47,8 +42,7 @@ Result<std::string> check_host(std::string_view host) {
     return Error{fmt::format("\"{}\" is not a host name", escaped(host)), 0};
   // Some parsers read a name whose last label is numeric as an IPv4 address (WHATWG URL).
   const auto label = name.substr(name.rfind('.') + 1);
-  const bool numeric =
-      std::all_of(label.begin(), label.end(), [](char c) { return c >= '0' && c <= '9'; });
+  const bool numeric = std::all_of(label.begin(), label.end(), is_digit);
   in_addr address{};
   if (numeric && inet_pton(AF_INET, name.c_str(), &address) != 1)
     return Error{fmt::format("\"{}\" is not an IPv4 address", escaped(host)), 0};

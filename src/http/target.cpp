@@ -68,7 +68,7 @@ void percent_encode_query(std::string_view bytes, std::string& out) {
 QueryOutcome parse_query(std::string_view query, std::vector<QueryParameter>& out,
                          std::span<const std::string_view> repeatable) {
   out.clear();
-  std::vector<std::string> single;  // the names that must not come again
+  std::size_t single = 0;  // parameters that must not occur again
   if (query.empty()) return {};
   std::size_t from = 0;
   while (from <= query.size()) {
@@ -86,10 +86,10 @@ QueryOutcome parse_query(std::string_view query, std::vector<QueryParameter>& ou
         return {QueryError::bad_percent, std::string(piece)};
     }
     if (std::find(repeatable.begin(), repeatable.end(), parameter.name) == repeatable.end()) {
-      if (std::find(single.begin(), single.end(), parameter.name) != single.end())
-        return {QueryError::repeated, parameter.name};
-      if (single.size() == kMaxQueryParameters) return {QueryError::too_many, parameter.name};
-      single.push_back(parameter.name);
+      for (const QueryParameter& earlier : out)
+        if (earlier.name == parameter.name) return {QueryError::repeated, parameter.name};
+      if (single == kMaxQueryParameters) return {QueryError::too_many, parameter.name};
+      ++single;
     }
     out.push_back(std::move(parameter));
   }

@@ -252,18 +252,11 @@ Result<void> UvFs::make_folder(const std::string& folder) {
 Result<void> UvFs::move_into(const std::string& file, const std::string& folder,
                              const std::string& as) {
   forget(file);
-  const std::string to = folder + "/" + as;
-  if (::renameat(directory_fd_, file.c_str(), directory_fd_, to.c_str()) != 0)
-    return failure("rename", file);
-  return {};
+  return rename(file, folder + "/" + as);
 }
 
 Result<void> UvFs::move_out(const std::string& file, const std::string& folder) {
-  forget(file);
-  const std::string from = folder + "/" + file;
-  if (::renameat(directory_fd_, from.c_str(), directory_fd_, file.c_str()) != 0)
-    return failure("rename", from);
-  return {};
+  return rename(folder + "/" + file, file);
 }
 
 Result<std::vector<std::string>> UvFs::files_in(const std::string& folder) {

@@ -100,7 +100,7 @@ struct EndLease {
   std::uint64_t lease = 0;
 };
 
-// Asks for a lock, or candidates in an election.
+// Asks for a lock, or campaigns in an election.
 struct AcquireLock {
   LockName lock;
   Duration ttl;            // positive, up to kMaxTtl

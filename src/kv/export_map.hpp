@@ -11,6 +11,13 @@
 
 namespace vesper::kv {
 
+// Erases up to `max` items from the front, and lowers `max`. Returns true if none is left.
+template <typename Items>
+bool erase_some(Items& items, std::size_t& max) {
+  for (; max > 0 && !items.empty(); --max) items.erase(items.begin());
+  return items.empty();
+}
+
 template <typename Key, typename Value>
 class ExportMap {
  public:
@@ -74,10 +81,7 @@ class ExportMap {
 
   // For a map that was discarded: frees up to `max` items, lowers it, and returns true if nothing
   // is left.
-  bool free_some(std::size_t& max) {
-    for (; max > 0 && !items_.empty(); --max) items_.erase(items_.begin());
-    return items_.empty();
-  }
+  bool free_some(std::size_t& max) { return erase_some(items_, max); }
 
  private:
   // Keeps the item as it is, unless it was exported or kept already.

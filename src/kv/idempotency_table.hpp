@@ -73,7 +73,7 @@ class IdempotencyTable {
   // Restarts the time of a result that was requested again at `now`. Requires that find() finds the
   // key.
   void refresh(std::string_view idempotency_key, LogTime now);
-  // Keeps another small result, for a request whose answer has been decided only now. Does nothing
+  // Replaces the small result of a request that has only now been decided. Does nothing
   // if find() does not find the key.
   void replace(std::string_view idempotency_key, std::string_view result, LogTime now);
 

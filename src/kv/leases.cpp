@@ -100,9 +100,7 @@ bool Leases::import_next(ByteReader& r) {
 }
 
 bool Leases::free_some(std::size_t& max) {
-  for (; max > 0 && !by_deadline_.empty(); --max) by_deadline_.erase(by_deadline_.begin());
-  for (; max > 0 && !over_.empty(); --max) over_.erase(over_.begin());
-  return leases_.free_some(max) && by_deadline_.empty() && over_.empty();
+  return erase_some(by_deadline_, max) && erase_some(over_, max) && leases_.free_some(max);
 }
 
 }  // namespace vesper::kv

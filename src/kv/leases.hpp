@@ -16,7 +16,7 @@
 
 namespace vesper::kv {
 
-// The longest time to live. A longer deadline than log time can express lasts for ever.
+// The longest time to live. A deadline past the end of log time never expires.
 inline constexpr Duration kMaxTtl = seconds(9'000'000'000);
 
 struct Lease {

@@ -320,13 +320,9 @@ bool Locks::finish_import() const {
 }
 
 bool Locks::free_some(std::size_t& max) {
-  const auto free = [&max](auto& items) {
-    for (; max > 0 && !items.empty(); --max) items.erase(items.begin());
-    return items.empty();
-  };
-  return free(by_deadline_) && free(sessions_by_deadline_) && free(queues_) && free(places_) &&
-         free(to_pass_on_) && holders_.free_some(max) && waiters_.free_some(max) &&
-         sessions_.free_some(max);
+  return erase_some(by_deadline_, max) && erase_some(sessions_by_deadline_, max) &&
+         erase_some(queues_, max) && erase_some(places_, max) && erase_some(to_pass_on_, max) &&
+         holders_.free_some(max) && waiters_.free_some(max) && sessions_.free_some(max);
 }
 
 }  // namespace vesper::kv

@@ -83,7 +83,7 @@ class Locks {
   // only while it is to be passed on.
   const std::set<std::uint64_t>& queue(const LockName& lock) const;
 
-  // The lock was granted, to no one or to a waiter before. Replaces the holder.
+  // Records the new holder of a lock, and replaces the previous one.
   void hold(const LockName& lock, const LockHolder& holder);
   // Requires a holder. If a queue is left after free(), the lock is to be passed on.
   void renew(const LockName& lock, LogTime now);
@@ -91,7 +91,7 @@ class Locks {
   // Adds a waiter at the end of the queue of a lock that is held or to be passed on. `place` is
   // above all others.
   void enqueue(std::uint64_t place, LockWaiter waiter, LogTime now);
-  // Requires the place. It left the queue.
+  // Removes a place from its queue. Requires the place.
   void leave(std::uint64_t place);
   // Moves a place to another session, or to another claim of the same one.
   void move(std::uint64_t place, const SessionId& session, std::uint64_t claim, LogTime now);

@@ -95,9 +95,9 @@ ByteWriter Export::begin_head() {
   return ByteWriter(head_);
 }
 
-void Export::end_section(Section next) {
+void Export::end_section() {
   begin_head().u8(kSectionEnds);
-  section_ = next;
+  section_ = after(section_);
 }
 
 void Export::take(const Version& version) {
@@ -115,7 +115,7 @@ bool Export::next_item(std::size_t& budget) {
     case Section::versions: return next_version(budget);
     case Section::times:
       if (times_.empty()) {
-        end_section(Section::leases);
+        end_section();
       } else {
         ByteWriter w = begin_head();
         w.u8(kItemFollows);
@@ -132,7 +132,7 @@ bool Export::next_item(std::size_t& budget) {
       --budget;
       ByteWriter w = begin_head();
       w.u8(kItemFollows);
-      if (!export_next(w)) end_section(after(section_));
+      if (!export_next(w)) end_section();
       return true;
     }
     case Section::end: break;
@@ -181,7 +181,7 @@ bool Export::next_burst(std::size_t& budget) {
     w.u64(events);
     return true;
   }
-  end_section(Section::versions);
+  end_section();
   position_ = store_.keyspace_.tree().first();
   return true;
 }
@@ -190,7 +190,7 @@ bool Export::next_version(std::size_t& budget) {
   while (!next_version_of_space(budget)) {
     if (!position_.at_end()) return false;
     if (space_ == Space::elections) {
-      end_section(Section::times);
+      end_section();
       return true;
     }
     space_ = static_cast<Space>(static_cast<int>(space_) + 1);

@@ -64,7 +64,7 @@ class Export {
   using Section = SnapshotSection;
 
   ByteWriter begin_head();
-  void end_section(Section next);
+  void end_section();
   bool next_item(std::size_t& budget);
   bool export_next(ByteWriter& w);
   bool next_burst(std::size_t& budget);

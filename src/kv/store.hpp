@@ -127,7 +127,7 @@ class Store {
 
   std::uint64_t delete_keys_of_lease(std::uint64_t lease, std::size_t max);
   void expire_keys(const std::vector<Expire::Key>& keys, LogTime now);
-  void delete_together(std::vector<const Version*> versions, bool expired);
+  void delete_together(const std::vector<const Version*>& versions, bool expired);
   LockResult grant(const LockName& lock, std::uint64_t place, Duration ttl,
                    const SharedBytes& value, LogTime now);
   void pass_on(const LockName& lock, LogTime now, bool expired, std::size_t& places);

@@ -43,15 +43,14 @@ std::uint64_t Store::delete_keys_of_lease(std::uint64_t lease, std::size_t max) 
     versions.push_back(version);
   }
   const std::uint64_t deleted = versions.size();
-  delete_together(std::move(versions), expired);
+  delete_together(versions, expired);
   if (all) leases_.remove(lease);
   return deleted;
 }
 
-// Deletes live keys as one revision, in key order.
-void Store::delete_together(std::vector<const Version*> versions, bool expired) {
+// Deletes live keys as one revision. Requires them in key order.
+void Store::delete_together(const std::vector<const Version*>& versions, bool expired) {
   if (versions.empty()) return;
-  std::sort(versions.begin(), versions.end(), TemporaryKeys::ByKey());
   std::vector<VersionRef> tombstones;
   VersionFields fields;
   fields.revision = revision() + 1;
@@ -76,7 +75,7 @@ void Store::expire_keys(const std::vector<Expire::Key>& keys, LogTime now) {
   if (!std::is_sorted(due.begin(), due.end(), TemporaryKeys::ByKey()))
     std::sort(due.begin(), due.end(), TemporaryKeys::ByKey());
   due.erase(std::unique(due.begin(), due.end()), due.end());
-  delete_together(std::move(due), true);
+  delete_together(due, true);
 }
 
 WriteResult Store::carry_out(const Expire& expire, const Stamp& stamp) {

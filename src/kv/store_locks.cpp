@@ -10,6 +10,15 @@ namespace vesper::kv {
 using Kind = WriteResult::Kind;
 using State = LockResult::State;
 
+namespace {
+
+// 0: the lock is free.
+std::uint64_t token_of(const LockHolder* holder) {
+  return holder == nullptr ? 0 : holder->token;
+}
+
+}  // namespace
+
 // Makes the place the holder. The lock's version shows watches who holds it.
 LockResult Store::grant(const LockName& lock, std::uint64_t place, Duration ttl,
                         const SharedBytes& value, LogTime now) {
@@ -75,7 +84,7 @@ WriteResult Store::carry_out(const AcquireLock& acquire, const Stamp& stamp) {
     return result_now(grant(acquire.lock, stamp.index, acquire.ttl, acquire.value, stamp.now));
   }
   if (acquire.if_held == AcquireLock::IfHeld::refuse)
-    return refuse(Kind::lock_busy, holder == nullptr ? 0 : holder->token);
+    return refuse(Kind::lock_busy, token_of(holder));
   if (locks_.waiters() >= acquire.most_waiters)
     return refuse(Kind::table_limit, acquire.most_waiters);
   LockWaiter waiter;
@@ -95,7 +104,7 @@ WriteResult Store::carry_out(const AcquireLock& acquire, const Stamp& stamp) {
 // before it was granted, the request gets a new one.
 WriteResult Store::resume(const AcquireLock& acquire, const LockResult& kept, const Stamp& stamp) {
   const LockHolder* holder = locks_.holder(acquire.lock);
-  const std::uint64_t token = holder == nullptr ? 0 : holder->token;
+  const std::uint64_t token = token_of(holder);
   if (kept.state == State::granted) {
     if (holder == nullptr || holder->place != kept.place || holder->deadline <= stamp.now)
       return refuse(Kind::lock_lost, token);
@@ -117,7 +126,7 @@ WriteResult Store::resume(const AcquireLock& acquire, const LockResult& kept, co
 WriteResult Store::carry_out(const RenewLock& renew, const Stamp& stamp) {
   const LockHolder* holder = locks_.holder(renew.lock);
   if (holder == nullptr || holder->token != renew.token)
-    return refuse(Kind::lock_lost, holder == nullptr ? 0 : holder->token);
+    return refuse(Kind::lock_lost, token_of(holder));
   const Duration ttl = holder->ttl;
   const Version* present = keyspace_.find(renew.lock.space, renew.lock.name);
   if (renew.value && renew.value->view() != present->value()) {
@@ -152,7 +161,7 @@ WriteResult Store::carry_out(const LeaveQueue& leave, const Stamp& stamp) {
       if (!waits) break;
       const SharedBytes key = waiter->idempotency_key;
       leave_queue(leave.place, std::nullopt);
-      const std::uint64_t token = holder == nullptr ? 0 : holder->token;
+      const std::uint64_t token = token_of(holder);
       keep_instead(key, refuse(Kind::lock_busy, token), stamp.now);
       break;
     }

@@ -28,8 +28,6 @@ void begin_new_cluster(Survey& survey, Id128 cluster, raft::Incarnation incarnat
 
 NewClusterWriter::NewClusterWriter(storage::Fs& fs, Survey& start) : fs_(fs), start_(start) {}
 
-NewClusterWriter::~NewClusterWriter() = default;
-
 Result<void> NewClusterWriter::open() {
   auto wal =
       storage::Wal::open(fs_, start_.server, start_.incarnation, storage::WalOptions{}, log_);

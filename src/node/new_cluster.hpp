@@ -22,7 +22,6 @@ class NewClusterWriter {
  public:
   // `start`: after begin_new_cluster(). Both must outlive this.
   NewClusterWriter(storage::Fs& fs, Survey& start);
-  ~NewClusterWriter();
 
   // Requires an empty directory. Blocks.
   Result<void> open();

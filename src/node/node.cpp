@@ -137,8 +137,9 @@ Result<void> Node::handle(Input& post) {
 // A server that has left disturbs no one. While the leader still tells it so, the leader also takes
 // its last writes: their results reach it with the entries.
 void Node::on(FromPeer&& from) {
-  const bool is_gone = raft_.has_left(from.from) && raft_.progress_of(from.from) == nullptr;
-  if (is_gone && !std::holds_alternative<raft::Message>(from.message)) return;
+  if (!std::holds_alternative<raft::Message>(from.message) && raft_.has_left(from.from) &&
+      raft_.progress_of(from.from) == nullptr)
+    return;
   std::visit([&](auto& message) { on_message(from, std::move(message)); }, from.message);
 }
 
@@ -199,18 +200,21 @@ void Node::on(const Shutdown&) {
   if (!output_.install) snapshotter_.stop_receiving();  // otherwise it is installed in this turn
   files_.stop();
   writes_.cap_deadlines(now_ + kShutdownPatience);
-  // Unsent writes and waiting requests are refused.
-  const std::vector<Ticket> waiting = queues_.clear();
-  on_reads_ended();
-  for (const Ticket& ticket : waiting) refuse_waiting(ticket, Refusal::shutting_down);
-  for (const Ticket& ticket : requests_held_.clear()) answer(ticket, Refusal::shutting_down);
-  for (const auto& expired : writes_.give_up_unsent())
-    end_write(expired.ticket, Refusal::shutting_down);
+  refuse_undecided(Refusal::shutting_down);
   for (const Ticket& ticket : transfers_.clear()) answer(ticket, Refusal::shutting_down);
   for (const auto& ended : member_requests_.clear()) answer(ended.ticket, ended.why);
   for (const Ticket& ticket : cluster_questions_.clear()) answer(ticket, Refusal::shutting_down);
-  for (const Ticket& ticket : range_reads_.clear()) answer(ticket, Refusal::shutting_down);
-  for (const Ticket& ticket : polls_.clear()) answer(ticket, Refusal::shutting_down);
+}
+
+// Refuses the reads and the requests that wait here, and the writes that are in no log.
+void Node::refuse_undecided(Refusal why) {
+  const std::vector<Ticket> waiting = queues_.clear();
+  on_reads_ended();
+  for (const Ticket& ticket : waiting) refuse_waiting(ticket, why);
+  for (const Ticket& ticket : requests_held_.clear()) answer(ticket, why);
+  for (const auto& unsent : writes_.give_up_unsent()) end_write(unsent.ticket, why);
+  for (const Ticket& ticket : range_reads_.clear()) answer(ticket, why);
+  for (const Ticket& ticket : polls_.clear()) answer(ticket, why);
 }
 
 void Node::on_message(const FromPeer& from, raft::Message&& message) {
@@ -314,13 +318,7 @@ void Node::leave_service() {
       "restart this node with --discard-state",
       divergence.index.value, to_hex(divergence.own), to_hex(divergence.majority)));
   snapshotter_.stop_taking();
-  const std::vector<Ticket> waiting = queues_.clear();
-  on_reads_ended();
-  for (const Ticket& ticket : waiting) refuse_waiting(ticket, Refusal::diverged);
-  for (const Ticket& ticket : requests_held_.clear()) answer(ticket, Refusal::diverged);
-  for (const Ticket& ticket : range_reads_.clear()) answer(ticket, Refusal::diverged);
-  for (const Ticket& ticket : polls_.clear()) answer(ticket, Refusal::diverged);
-  for (const auto& unsent : writes_.give_up_unsent()) end_write(unsent.ticket, Refusal::diverged);
+  refuse_undecided(Refusal::diverged);
   for (const Ticket& ticket : lock_waits_.clear(now_)) end_write(ticket, Refusal::outcome_unknown);
   transfers_.hand_over(now_);
   watches_.set_diverged();

@@ -182,6 +182,7 @@ class Node {
   void end_write(const Ticket& ticket, ClientReply reply);
   void end_applied(const Ticket& ticket, kv::WriteResult&& result);
   void end_unknown(const PendingWrites::Expired& write);
+  void refuse_undecided(Refusal why);
   void refuse_waiting(const Ticket& ticket, Refusal why);
   void advance(std::uint64_t connection);
   void carry_out(ClientWrite&& write);
@@ -262,7 +263,7 @@ class Node {
   };
   std::optional<Followed> followed_;
   std::vector<Contact> contacts_;  // as last told to the transport
-  Instant left_at_ = kNever;       // when this server acts on a peer's word that it has left
+  Instant left_at_ = kNever;       // when this server acts on a peer's report that it has left
   std::vector<std::string> notes_, alarms_;
   Counters counters_;
 };

@@ -152,7 +152,6 @@ void Node::refuse_waiting(const Ticket& ticket, Refusal why) {
 }
 
 void Node::end_unknown(const PendingWrites::Expired& write) {
-  lock_waits_.forget(write.ticket);
   if (write.ticket.connection == kOwnWrite.connection) return;
   ++counters_.writes_unknown;
   end_write(write.ticket, Refusal::outcome_unknown);
@@ -346,7 +345,7 @@ void Node::run_lock_waits() {
   };
   for (const std::string& command : due.commands) propose(command);
   if (due.renews) {
-    // A leader does not let it wait behind the writes of clients.
+    // A leader proposes it at once, ahead of the backlog of clients' writes.
     const std::string keep = kv::encode(kv::KeepPlaces{boot_.value});
     if (can_propose() && raft_.write_block() == raft::WriteBlock::none) propose_own(keep);
     else propose(keep);

@@ -144,7 +144,7 @@ Watch::Next Watch::next_event(Instant now, std::size_t& budget, WatchItem& item)
   VESPER_UNREACHABLE();
 }
 
-// What comes next is gone.
+// The events that come next were compacted.
 Watch::Next Watch::compacted(Instant now, WatchItem& item) {
   if (may_reset_) item = begin_reset(now);
   else item = WatchClosed{WatchClosed::Why::too_slow};

@@ -10,14 +10,11 @@
 namespace vesper::peer {
 namespace {
 
-constexpr std::string_view kNoCluster = "none";
-constexpr std::string_view kNone = "none";
+constexpr std::string_view kNone = "none";  // no cluster, number, start or key
 constexpr std::string_view kWelcomeWord = "welcome";
 constexpr std::string_view kLeftWord = "left";
-constexpr std::string_view kNoBoot = "none";
 constexpr std::uint64_t kMaxBoots = std::uint64_t{1} << 62;
 constexpr std::string_view kKeyedWord = "hmac-sha256";
-constexpr std::string_view kUnkeyedWord = "none";
 
 // Reads the fields one by one. The first one that is missing, repeated or malformed sets the error.
 class HelloReader {
@@ -72,7 +69,7 @@ class HelloReader {
   SeenBoot boot_seen() {
     constexpr std::string_view kName = "Vesper-Boot-Seen";
     const std::string_view given = text(kName);
-    if (wrong_ || given == kNoBoot) return {};
+    if (wrong_ || given == kNone) return {};
     const std::size_t first = given.find(' ');
     const std::size_t last = given.rfind(' ');
     if (first == last) {
@@ -89,7 +86,7 @@ class HelloReader {
   }
   raft::PeerState state() {
     raft::PeerState state;
-    if (fields_.count("Vesper-Cluster") != 1 || text("Vesper-Cluster") != kNoCluster)
+    if (fields_.count("Vesper-Cluster") != 1 || text("Vesper-Cluster") != kNone)
       state.cluster_id = hex128("Vesper-Cluster");
     state.term = raft::Term(count("Vesper-Term", raft::kMaxTerm.value));
     state.last_index = raft::Index(count("Vesper-Last-Index", raft::kMaxIndex.value));
@@ -164,20 +161,20 @@ void append_hello(std::string& out, const Hello& hello) {
   const SeenBoot& seen = hello.boot_seen;
   http::append_field(out, "Vesper-Boot-Seen",
                      seen.incarnation.value == 0
-                         ? std::string(kNoBoot)
+                         ? std::string(kNone)
                          : fmt::format("{} {} {}", to_hex(seen.incarnation.value), seen.number,
                                        to_hex(seen.boot.value)));
   http::append_field(out, "Vesper-List", to_hex(hello.list_hash));
   http::append_field(out, "Vesper-Channel", to_string(hello.channel));
   http::append_field(out, "Vesper-Standing",
                      hello.standing == Standing::left ? kLeftWord : kWelcomeWord);
-  http::append_field(out, "Vesper-Auth", hello.keyed ? kKeyedWord : kUnkeyedWord);
+  http::append_field(out, "Vesper-Auth", hello.keyed ? kKeyedWord : kNone);
   http::append_field(out, "Vesper-Nonce", to_hex(hello.nonce));
 }
 
 void append_state(std::string& out, const raft::PeerState& state) {
   http::append_field(out, "Vesper-Cluster",
-                     state.cluster_id.is_none() ? kNoCluster : to_hex(state.cluster_id));
+                     state.cluster_id.is_none() ? kNone : to_hex(state.cluster_id));
   http::append_field(out, "Vesper-Term", state.term.value);
   http::append_field(out, "Vesper-Last-Index", state.last_index.value);
 }
@@ -221,7 +218,7 @@ Result<Hello> read_hello(const http::Fields& fields) {
   else if (standing != kWelcomeWord) reader.fail("Vesper-Standing", "is neither welcome nor left");
   const std::string_view auth = reader.text("Vesper-Auth");
   hello.keyed = auth == kKeyedWord;
-  if (!hello.keyed && auth != kUnkeyedWord) reader.fail("Vesper-Auth", "is not a known method");
+  if (!hello.keyed && auth != kNone) reader.fail("Vesper-Auth", "is not a known method");
   hello.nonce = reader.hex128("Vesper-Nonce");
   if (hello.self.incarnation.value == 0 || hello.boot.value == 0)
     reader.fail("Vesper-Incarnation or Vesper-Boot", "is zero");

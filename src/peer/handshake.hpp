@@ -27,7 +27,7 @@ inline constexpr Duration kGreetTimeout = seconds(2);
 using raft::Channel;
 std::string_view to_string(Channel channel);
 
-// What the acceptor makes of the dialler.
+// The acceptor's verdict on the dialler.
 enum class Standing : std::uint8_t {
   welcome = 0,
   left = 1,  // it was a member of the cluster and is none any more

@@ -181,7 +181,7 @@ void OutLink::on_answer() {
     context_.events.told_to_have_left(theirs_);
     return refused("this server has left the cluster");
   }
-  if (!std::holds_alternative<node::PeerIs>(verdict)) return answered_by_other(agreement, verdict);
+  if (is_other) return answered_by_other(agreement, verdict);
   parser_.reset();
   writer_ = std::make_unique<FrameWriter>(agreement.secret);
   accepted();

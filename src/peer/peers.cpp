@@ -19,6 +19,13 @@ constexpr std::size_t kMaxInLinks = 4 * raft::kMaxServers;
 constexpr std::size_t kMaxGuests = raft::kMaxServers;
 constexpr std::size_t kMaxStrangers = 64;  // remembered, so that each is logged only once
 
+// True if `seen` is a later start of the directory than `present`, or another one with its number:
+// then two machines run copies of the directory.
+bool outdates(const SeenBoot& seen, const SeenBoot& present) {
+  return seen.number > present.number ||
+         (seen.number == present.number && seen.boot != present.boot);
+}
+
 }  // namespace
 
 Peers::Peers(io::Loop& loop, Settings settings, RefusalFormat& format)
@@ -61,7 +68,7 @@ Hello Peers::hello_to(raft::ServerId to, Channel channel) const {
   hello.to = to;
   hello.boot = settings_.boot;
   hello.boot_number = boot_number_;
-  if (memory_ != nullptr) hello.boot_seen = memory_->latest_of(to);
+  hello.boot_seen = memory_->latest_of(to);
   hello.list_hash = list_hash_;
   hello.channel = channel;
   hello.keyed = !settings_.key.empty();
@@ -71,9 +78,7 @@ Hello Peers::hello_to(raft::ServerId to, Channel channel) const {
 
 node::AcceptorVerdict Peers::judge(const Hello& ours, const Hello& theirs) const {
   if (auto refusal = refuse_hello(ours, theirs)) return *std::move(refusal);
-  const auto peer = peers_.find(ours.to);
-  return node::judge_acceptor(ours.to, theirs.self, node_->view(),
-                              peer == peers_.end() ? "" : url_of(peer->second.address));
+  return node::judge_acceptor(ours.to, theirs.self, node_->view(), address_of(ours.to));
 }
 
 void Peers::send(raft::ServerId to, const node::PeerMessage& message, raft::Channel channel) {
@@ -101,7 +106,8 @@ Peers::Peer& Peers::add(raft::ServerId id, std::string name, HostPort address, K
   return peer;
 }
 
-void Peers::drop_links(Peer& peer) {
+void Peers::drop_links(raft::ServerId id, Peer& peer) {
+  if (std::exchange(peer.announced, false)) node_->post(node::PeerDisconnected{id});
   for (const OutLink* link : {peer.control.get(), peer.bulk.get()}) {
     bytes_out_before_ += link->bytes_out();
     std::erase(marked_, link);
@@ -129,22 +135,26 @@ void Peers::follow(const std::vector<node::Contact>& contacts) {
     if (Peer* known = find(contact.number)) {
       known->kind = Kind::contact;
       if (url_of(known->address) == url_of(address)) continue;
-      if (known->announced) node_->post(node::PeerDisconnected{contact.number});
-      drop_links(*known);
+      drop_links(contact.number, *known);
     }
     add(contact.number, fmt::format("server {}", contact.node.value), address, Kind::contact);
   }
+  drop_peers([&](raft::ServerId id, const Peer& peer) {
+    return peer.kind == Kind::contact && !wanted.contains(id);
+  });
+  review_links();
+}
+
+void Peers::drop_peers(const std::function<bool(raft::ServerId, const Peer&)>& is_unwanted) {
   for (auto at = peers_.begin(); at != peers_.end();) {
     auto& [id, peer] = *at;
-    if (peer.kind == Kind::guest || wanted.contains(id)) {
+    if (!is_unwanted(id, peer)) {
       ++at;
       continue;
     }
-    if (peer.announced) node_->post(node::PeerDisconnected{id});
-    drop_links(peer);
+    drop_links(id, peer);
     at = peers_.erase(at);
   }
-  review_links();
 }
 
 // This leader keeps its links with a server that has left for as long as it tells it so.
@@ -156,7 +166,7 @@ node::DiallerVerdict Peers::judge_dialler(const Hello& theirs) {
   return node::PeerIs{theirs.self.number};
 }
 
-// A configuration may have made another member of a server, or none.
+// A new configuration may have given a server another number, or removed it.
 void Peers::review_links() {
   std::vector<InLink*> old;
   for (const auto& link : in_links_) {
@@ -183,21 +193,14 @@ std::size_t Peers::guests() const {
 }
 
 void Peers::forget_guests() {
-  for (auto at = peers_.begin(); at != peers_.end();) {
-    auto& [id, peer] = *at;
-    if (peer.kind == Kind::contact || is_linked_from(id)) {
-      ++at;
-      continue;
-    }
-    if (peer.announced) node_->post(node::PeerDisconnected{id});
-    drop_links(peer);
-    at = peers_.erase(at);
-  }
+  drop_peers([this](raft::ServerId id, const Peer& peer) {
+    return peer.kind == Kind::guest && !is_linked_from(id);
+  });
 }
 
 void Peers::flush() {
   for (OutLink* link : std::exchange(marked_, {})) link->flush();
-  if (guests() > 0) forget_guests();
+  forget_guests();
   const bool pause = node_ != nullptr && node_->congested();
   if (pause != paused_) {
     paused_ = pause;
@@ -248,7 +251,7 @@ void Peers::met_boot(raft::ServerId id, raft::BootId boot) {
   peer->boot = boot;
 }
 
-// The state still counts: where a cluster exists, an empty server founds none.
+// The state still counts: if a cluster exists, an empty server must not found another one.
 void Peers::met_other(raft::ServerId expected, const Hello& theirs,
                       const node::AcceptorVerdict& verdict) {
   if (const auto* lost = std::get_if<node::PeerLostDisk>(&verdict))
@@ -273,13 +276,12 @@ raft::ServerId Peers::heard_as(const Hello& theirs, raft::ServerId otherwise) co
 // was seen first counts.
 void Peers::learn_boots(raft::ServerId id, const Hello& theirs) {
   const SeenBoot& ours = theirs.boot_seen;
-  if (ours.incarnation == node_->raft().config().incarnation &&
-      (ours.number > boot_number_ || (ours.number == boot_number_ && ours.boot != settings_.boot)))
+  const raft::Incarnation own = node_->raft().config().incarnation;
+  if (ours.incarnation == own && outdates(ours, {own, boot_number_, settings_.boot}))
     memory_->went_back(id, ours);
   const SeenBoot known = memory_->latest_of(theirs.self.incarnation);
   const SeenBoot present{theirs.self.incarnation, theirs.boot_number, theirs.boot};
-  const bool older = known.number > present.number ||
-                     (known.number == present.number && known.boot != present.boot);
+  const bool older = outdates(known, present);
   Peer* peer = find(id);
   if (older && peer != nullptr && std::exchange(peer->older_copy, theirs.boot) != theirs.boot)
     log::error(

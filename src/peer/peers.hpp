@@ -2,6 +2,7 @@
 // accepts or refuses diallers. The set of peers follows the configuration (node/peer_rules.hpp).
 #pragma once
 
+#include <functional>
 #include <map>
 #include <memory>
 #include <optional>
@@ -98,7 +99,8 @@ class Peers final : public node::Transport, private LinkEvents {
 
   Peer* find(raft::ServerId id);
   Peer& add(raft::ServerId id, std::string name, HostPort address, Kind kind);
-  void drop_links(Peer& peer);
+  void drop_links(raft::ServerId id, Peer& peer);
+  void drop_peers(const std::function<bool(raft::ServerId, const Peer&)>& is_unwanted);
   HostPort address_for(std::optional<raft::NodeId> node, const HostPort& given) const;
   bool is_linked_from(raft::ServerId id) const;
   std::size_t guests() const;

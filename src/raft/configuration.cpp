@@ -25,9 +25,8 @@ const Member* Configuration::find(NodeId node) const {
 }
 
 bool Configuration::is_joint() const {
-  return std::any_of(members.begin(), members.end(), [](const Member& member) {
-    return member.seat == Seat::incoming || member.seat == Seat::outgoing;
-  });
+  return std::any_of(members.begin(), members.end(),
+                     [](const Member& member) { return member.votes_in_one_set(); });
 }
 
 std::size_t Configuration::voters() const {
@@ -43,6 +42,11 @@ NodeId Configuration::unused_node() const {
   NodeId unused = next_node;
   for (const Member& member : members) unused = std::max(unused, member.node.next());
   return unused;
+}
+
+void Configuration::keep_given_numbers() {
+  next_id = unused_id();
+  next_node = unused_node();
 }
 
 void Configuration::raise_level() {

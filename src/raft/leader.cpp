@@ -60,11 +60,11 @@ void Raft::become_leader() {
     // Registers the servers that voted, so that a majority counts from the first entry on. Of the
     // other servers, registers those that recently sent something: a connection to a dead machine
     // may stay open for long.
-    for (Member& voter : founded.members)
+    for (Member& voter : founded.members) {
       if (voter.id == self() || voted.contains(voter.id) || peers_.answering_as(voter.id, now_))
         voter.incarnation = known.at(voter.id);
-    for (Member& voter : founded.members)
       voter.level = voter.id == self() ? config_.level : peers_.level_of(voter.id);
+    }
     founded.level = 0;
     founded.raise_level();
     append(make_entry(Index(1), current_term(), EntryType::bootstrap, stamp, Origin{},

@@ -7,12 +7,31 @@ namespace {
 
 using Why = MembersRefusal::Why;
 
+void aim(Member& member, Goal goal, Index plan) {
+  member.goal = goal;
+  member.plan = plan;
+}
+
+void settle(Member& member) {
+  aim(member, Goal::stay, Index(0));
+}
+
+// True if the disk of `member` is to take the place of that of `lost`.
+bool replaces(const Member& member, const Member& lost) {
+  return member.node == lost.node && member.id != lost.id && member.plan == lost.plan;
+}
+
+bool is_being_replaced(const Configuration& configuration, const Member& member) {
+  return member.votes() && member.goal == Goal::leave &&
+         std::any_of(configuration.members.begin(), configuration.members.end(),
+                     [&](const Member& other) { return replaces(other, member); });
+}
+
 // Builds the configuration that begins a change. The first contradiction ends it.
 class ChangePlanner {
  public:
   ChangePlanner(const Configuration& now, Index index) : next_(now), index_(index) {
-    next_.next_id = now.unused_id();
-    next_.next_node = now.unused_node();
+    next_.keep_given_numbers();
   }
 
   std::variant<Configuration, MembersRefusal> plan(const MembersRequest& request) {
@@ -67,27 +86,12 @@ class ChangePlanner {
   void set_goal(NodeId node, Goal goal) {
     name_once(node);
     const std::vector<Member*> members = named(node);
-    if (members.size() > 1 && goal == Goal::vote) return;
+    const bool is_replaced = members.size() > 1;
+    if (is_replaced && goal == Goal::vote) return;
     for (Member* member : members) {
-      if (members.size() > 1) {
-        settle(*member);
-        if (!member->votes()) continue;
-        member->goal = Goal::leave;
-        member->plan = index_;
-        continue;
-      }
-      const bool is_reached = member->votes() == (goal == Goal::vote);
-      if (is_reached) settle(*member);
-      else {
-        member->goal = goal;
-        member->plan = index_;
-      }
+      if (member->votes() == (goal == Goal::vote)) settle(*member);
+      else aim(*member, is_replaced ? Goal::leave : goal, index_);
     }
-  }
-
-  static void settle(Member& member) {
-    member.goal = Goal::stay;
-    member.plan = Index(0);
   }
 
   void update(const MembersRequest::Move& move) {
@@ -158,8 +162,7 @@ std::vector<Index> plans_of(const Configuration& configuration) {
 
 Configuration begin_joint(Configuration configuration, Index plan) {
   VESPER_ASSERT(!configuration.is_joint());
-  configuration.next_id = configuration.unused_id();
-  configuration.next_node = configuration.unused_node();
+  configuration.keep_given_numbers();
   for (Member& member : configuration.members) {
     if (member.plan != plan) continue;
     if (member.goal == Goal::vote) member.seat = Seat::incoming;
@@ -172,51 +175,41 @@ Configuration begin_joint(Configuration configuration, Index plan) {
 }
 
 Configuration end_joint(Configuration configuration) {
-  configuration.next_id = configuration.unused_id();
-  configuration.next_node = configuration.unused_node();
+  configuration.keep_given_numbers();
   std::erase_if(configuration.members, [](const Member& member) {
     return member.seat == Seat::outgoing && member.goal == Goal::leave;
   });
   for (Member& member : configuration.members) {
-    if (member.seat != Seat::incoming && member.seat != Seat::outgoing) continue;
+    if (!member.votes_in_one_set()) continue;
     member.seat = member.seat == Seat::incoming ? Seat::voter : Seat::learner;
-    member.goal = Goal::stay;
-    member.plan = Index(0);
+    settle(member);
   }
   return configuration;
 }
 
 std::optional<Configuration> replace_disk(const Configuration& now, const DiskReplaced& disk,
                                           Index index) {
-  const auto [lost, incarnation, level] = disk;
-  const Member* old = now.find(lost);
-  if (old == nullptr || old->goal == Goal::leave || now.find(incarnation) != nullptr) {
-    // A lost voter that is being replaced already: the disk of its replacement may be lost, too.
-    const bool again = old != nullptr && old->goal == Goal::leave &&
-                       now.find(incarnation) == nullptr && withdraw_replacement(now, lost);
-    if (!again) return std::nullopt;
-  }
+  const Member* old = now.find(disk.id);
+  if (old == nullptr || now.find(disk.incarnation) != nullptr) return std::nullopt;
+  // The disk of a replacement may be lost, too.
+  if (old->goal == Goal::leave && !is_being_replaced(now, *old)) return std::nullopt;
   if (now.unused_id().value >= kMaxServerId) return std::nullopt;
   Member added = *old;
   Configuration next = now;
-  next.next_id = now.unused_id();
-  next.next_node = now.unused_node();
+  next.keep_given_numbers();
   added.id = next.next_id;
-  added.incarnation = incarnation;
-  added.level = level;
+  added.incarnation = disk.incarnation;
+  added.level = disk.level;
   added.seat = Seat::learner;
   // A learner, and a disk that did not vote yet, are replaced at once: no quorum depends on them.
   std::erase_if(next.members,
                 [&](const Member& member) { return member.node == added.node && !member.votes(); });
   if (next.members.size() >= kMaxServers) return std::nullopt;
   if (old->votes()) {
-    added.goal = old->goal == Goal::learn ? Goal::stay : Goal::vote;
-    added.plan = added.goal == Goal::stay ? Index(0) : index;
-    for (Member& member : next.members) {
-      if (member.id != lost) continue;
-      member.goal = Goal::leave;
-      member.plan = index;
-    }
+    if (old->goal == Goal::learn) settle(added);
+    else aim(added, Goal::vote, index);
+    for (Member& member : next.members)
+      if (member.id == disk.id) aim(member, Goal::leave, index);
   }
   next.members.push_back(std::move(added));
   next.next_id = next.next_id.next();
@@ -225,20 +218,12 @@ std::optional<Configuration> replace_disk(const Configuration& now, const DiskRe
 
 std::optional<Configuration> withdraw_replacement(const Configuration& now, ServerId id) {
   const Member* old = now.find(id);
-  if (old == nullptr || !old->votes() || old->goal != Goal::leave) return std::nullopt;
-  const auto is_replacement = [old](const Member& member) {
-    return member.node == old->node && member.id != old->id && member.plan == old->plan;
-  };
-  if (std::none_of(now.members.begin(), now.members.end(), is_replacement)) return std::nullopt;
+  if (old == nullptr || !is_being_replaced(now, *old)) return std::nullopt;
   Configuration next = now;
-  next.next_id = now.unused_id();
-  next.next_node = now.unused_node();
-  std::erase_if(next.members, is_replacement);
-  for (Member& member : next.members) {
-    if (member.id != id) continue;
-    member.goal = Goal::stay;
-    member.plan = Index(0);
-  }
+  next.keep_given_numbers();
+  std::erase_if(next.members, [old](const Member& member) { return replaces(member, *old); });
+  for (Member& member : next.members)
+    if (member.id == id) settle(member);
   return next;
 }
 

@@ -66,9 +66,8 @@ class Quorum {
   static std::size_t majority(std::size_t size) { return size / 2 + 1; }
 
   bool is_joint() const {
-    return std::any_of(members_.begin(), members_.end(), [](const Member& member) {
-      return member.votes() && member.seat != Seat::voter;
-    });
+    return std::any_of(members_.begin(), members_.end(),
+                       [](const Member& member) { return member.votes_in_one_set(); });
   }
 
   template <typename ValueOf>

@@ -321,10 +321,8 @@ void Raft::on_peer_up(const PeerUp& peer) {
       Progress& progress = it->second;
       if (progress.incarnation != peer.incarnation) {
         const Instant heard_at = progress.heard_at;
-        progress = Progress{};
+        progress = new_progress();
         progress.heard_at = heard_at;
-        progress.progress_at = now_;
-        progress.next_index = log_.last_index().next();
       }
       progress.forget_rounds();
       progress.received_index = progress.match_index;

@@ -159,6 +159,7 @@ struct Member {
   bool votes_in_new() const { return seat == Seat::voter || seat == Seat::incoming; }
   bool votes_in_old() const { return seat == Seat::voter || seat == Seat::outgoing; }
   bool votes() const { return seat != Seat::learner; }
+  bool votes_in_one_set() const { return seat == Seat::incoming || seat == Seat::outgoing; }
 };
 
 // The members (§6), in id order.
@@ -181,6 +182,8 @@ struct Configuration {
   std::size_t voters() const;  // of the new set
   ServerId unused_id() const;  // above every number that was ever given
   NodeId unused_node() const;  // above every node id that was ever given
+  // Records in `next_id` and `next_node` what was given. Call it before members are removed.
+  void keep_given_numbers();
   // C14: raises `level` to what all members have that were met.
   void raise_level();
 };

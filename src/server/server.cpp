@@ -12,6 +12,7 @@
 
 #include "api/probes.hpp"
 #include "base/log.hpp"
+#include "base/utc.hpp"
 #include "crypto/random.hpp"
 #include "peer/open_peers.hpp"
 #include "storage/set_aside.hpp"
@@ -24,22 +25,6 @@ constexpr std::size_t kQuickExitKeys = 100'000;
 constexpr Duration kDrain = milliseconds(250);
 // How often to retry when the reader of stderr is stuck.
 constexpr Duration kLogRetry = milliseconds(50);
-
-// Never 0, because 0 means "none".
-std::uint64_t random_id() {
-  std::uint64_t id = 0;
-  while (id == 0) id = crypto::random64();
-  return id;
-}
-
-// In UTC, such as "20260131T235959Z".
-std::string wall_time() {
-  const std::time_t now = std::time(nullptr);
-  std::tm parts{};
-  ::gmtime_r(&now, &parts);
-  char text[32];
-  return std::string(text, std::strftime(text, sizeof(text), "%Y%m%dT%H%M%SZ", &parts));
-}
 
 HostPort listen_address(const Options& options) {
   return options.listen ? *options.listen : options.address;
@@ -101,7 +86,7 @@ raft::Config raft_config(const Options& options, raft::Incarnation incarnation) 
 
 Server::Server(Options options)
     : options_(std::move(options)),
-      boot_(random_id()),
+      boot_(crypto::random_id()),
       context_(api_settings(options_), *this, loop_.now()),
       names_(loop_, io::Delegate<void>::to<&Server::on_names>(this)),
       refusal_format_(context_),
@@ -147,14 +132,13 @@ api::TrafficFigures Server::traffic() const {
 Exit Server::run() {
   start();
   loop_.run();  // returns at once if stop() was already called
-  // Skip destructors: freeing a large store only delays the exit, and every promise is already
-  // durable.
-  if (exit_ == Exit::restart) {
-    log::finish();
-    return exit_;
-  }
   const bool large = node_ != nullptr && node_->store().size() > kQuickExitKeys;
-  if (large || recovery_.busy() || (fs_ != nullptr && !fs_->idle()) || loop_.awaits_resolver()) {
+  const bool is_slow_to_end =
+      large || recovery_.busy() || (fs_ != nullptr && !fs_->idle()) || loop_.awaits_resolver();
+  // A restart goes on in this process.
+  if (is_slow_to_end && exit_ != Exit::restart) {
+    // Skip destructors: freeing a large store only delays the exit, and every promise is already
+    // durable.
     // Do not wait for a disk or a name server that does not respond. Every acknowledged write is
     // already on the disk.
     log::finish();
@@ -229,7 +213,9 @@ Result<void> Server::prepare_directory() {
   const auto diverged = storage::read_record(*fs_, storage::kDiverged);
   if (!diverged) return diverged.error();
   if (*diverged && options_.discard_state) {
-    if (auto ordered = storage::order_set_aside(*fs_, *fs_, wall_time(), **diverged); !ordered)
+    if (auto ordered =
+            storage::order_set_aside(*fs_, *fs_, utc_stamp(std::time(nullptr)), **diverged);
+        !ordered)
       return ordered.error();
     done = storage::complete_set_aside(*fs_, *fs_);
     if (!done) return done.error();
@@ -255,8 +241,9 @@ void Server::recover() {
     recovery_error_ = prepared.error();
     return;
   }
-  auto recovered = node::recover(*fs_, first_number(options_), raft::Incarnation(random_id()),
-                                 storage::WalOptions{}, options_.log_tail_entries);
+  auto recovered =
+      node::recover(*fs_, first_number(options_), raft::Incarnation(crypto::random_id()),
+                    storage::WalOptions{}, options_.log_tail_entries);
   if (!recovered) {
     recovery_error_ = recovered.error();
     return;
@@ -277,7 +264,7 @@ void Server::recover() {
   node_ = std::make_unique<node::Node>(raft_config(options_, recovered_.incarnation), boot_, limits,
                                        recovered_, peers_, listener_, loop_.now());
   if (auto replayed = node_->replay(); !replayed) recovery_error_ = replayed.error();
-  // C14
+  // C14: a build that lacks a feature in use cannot read the log.
   if (const std::uint32_t needed = node_->raft().committed_configuration().level;
       !recovery_error_ && node_->raft().peer_state().last_index.value > 0 &&
       needed > options_.feature_level)
@@ -365,7 +352,7 @@ void Server::run_records() {
 // Why this server must be treated like one that has lost its disk: its data directory is an older
 // copy, so that it may have forgotten votes and acknowledgements. It takes no part from then on.
 // Its files are set aside only once a leader is heard, because then the others have a majority
-// without it: copies of a majority that go back at once are all that there is.
+// without it: if a majority goes back at once, its copies are the only data left.
 std::optional<std::string> Server::why_wiped() {
   if (context_.node() == nullptr) return std::nullopt;
   const raft::Raft& raft = node_->raft();
@@ -399,7 +386,8 @@ void Server::set_aside(const std::string& why) {
     peers_.stop();
   }
   if (!fs_->idle()) return;
-  if (const auto ordered = storage::order_set_aside(*fs_, *fs_, wall_time(), why); !ordered) {
+  if (const auto ordered = storage::order_set_aside(*fs_, *fs_, utc_stamp(std::time(nullptr)), why);
+      !ordered) {
     log::error("cannot set the data directory aside: {}", ordered.error().what);
     return stop(Exit::storage_failed);
   }
@@ -414,7 +402,8 @@ void Server::warn_of_list() {
     log::warn("{} -> the log decides which servers are members", mismatch->to_string());
 }
 
-// Whoever runs this process must learn that it has no more work, so it does not wait unready.
+// The process ends instead of staying up unready, so that its supervisor learns that it has no more
+// work.
 void Server::leave_cluster() {
   removed_ = true;
   log::error(

@@ -44,16 +44,9 @@ std::optional<Boots> decode_sector(std::string_view sector) {
 }
 
 Result<std::uint64_t> begin_at_one(Fs& fs, raft::Incarnation incarnation) {
-  const std::string temporary(kRecordTemporary);
   std::string both(kSector, '\0');  // the number's place is number % 2
   both += encode_sector(incarnation, 1);
-  if (auto removed = fs.remove(temporary); !removed && removed.error().code != ENOENT)
-    return std::move(removed).error();
-  if (auto done = fs.write(temporary, 0, both); !done) return std::move(done).error();
-  if (auto done = fs.sync(temporary); !done) return std::move(done).error();
-  if (auto done = fs.rename(temporary, std::string(kBootNumber)); !done)
-    return std::move(done).error();
-  if (auto done = fs.sync_directory(); !done) return std::move(done).error();
+  if (auto done = replace_file(fs, kBootNumber, both); !done) return std::move(done).error();
   return std::uint64_t{1};
 }
 

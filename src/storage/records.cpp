@@ -62,14 +62,18 @@ Result<std::optional<std::string>> read_record(Fs& fs, std::string_view name) {
   return std::optional<std::string>(std::move(*content));
 }
 
-Result<void> write_record(Fs& fs, std::string_view name, std::string_view content) {
+Result<void> replace_file(Fs& fs, std::string_view name, std::string_view bytes) {
   const std::string temporary(kRecordTemporary);
   if (auto removed = fs.remove(temporary); !removed && removed.error().code != ENOENT)
     return removed;
-  if (auto done = fs.write(temporary, 0, encode_record(name, content)); !done) return done;
+  if (auto done = fs.write(temporary, 0, bytes); !done) return done;
   if (auto done = fs.sync(temporary); !done) return done;
   if (auto done = fs.rename(temporary, std::string(name)); !done) return done;
   return fs.sync_directory();
+}
+
+Result<void> write_record(Fs& fs, std::string_view name, std::string_view content) {
+  return replace_file(fs, name, encode_record(name, content));
 }
 
 void RecordWriter::submit(Step step, Work work) {

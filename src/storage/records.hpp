@@ -37,6 +37,8 @@ Result<std::optional<std::string>> read_record(Fs& fs, std::string_view name);
 // Boot only, or while no job is in flight; blocks. Once it returns, the record is durable. A crash
 // leaves the old record or the new one.
 Result<void> write_record(Fs& fs, std::string_view name, std::string_view content);
+// The same for a file of another form.
+Result<void> replace_file(Fs& fs, std::string_view name, std::string_view bytes);
 
 // Writes records while the server runs, one job at a time.
 class RecordWriter {

@@ -2,7 +2,7 @@
 
 import {bytes, count, integer, long_duration, seconds} from "./format.js";
 
-const SLOW_FSYNC = 0.1;   // seconds; a leader whose disk is much slower hands over
+const SLOW_FSYNC = 0.1;   // seconds; a leader with a much slower disk hands over
 const LAGS = 1000;        // entries
 const NEAR = 0.8;         // of a bound
 

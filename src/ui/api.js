@@ -52,14 +52,6 @@ export function describe(error) {
   throw error;
 }
 
-// "?a=1&b=2" from parameters that are percent-encoded already. Empty ones are left out.
-export function query(parameters) {
-  const parts = Object.entries(parameters)
-    .filter(([, value]) => value !== undefined && value !== "")
-    .map(([name, value]) => value === true ? name : `${name}=${value}`);
-  return parts.length === 0 ? "" : `?${parts.join("&")}`;
-}
-
 // ---- one key
 
 async function txn(transaction) {

@@ -1,7 +1,7 @@
 // The frame of the page: which view is shown, the banner, the theme, and what the tabs say.
 
 import {alarms} from "./alarms.js";
-import {h, notice, set_text} from "./dom.js";
+import {h, mark_current, notice, set_text} from "./dom.js";
 import {long_duration} from "./format.js";
 import {Poll} from "./poll.js";
 import {parse_route} from "./route.js";
@@ -9,7 +9,7 @@ import {cluster_view} from "./view_cluster.js";
 import {data_view} from "./view_data.js";
 import {health_view} from "./view_health.js";
 
-// A view is made anew when its tab is opened: {element, update(), navigate(route), close()}.
+// Opening a tab creates its view: {element, update(), navigate(route), close()}.
 const VIEWS = {
   cluster: {make: cluster_view, title: "Cluster"},
   data: {make: data_view, title: "Data"},
@@ -32,10 +32,7 @@ function navigate() {
     main.replaceChildren(view.element);
     if (!is_first) main.focus({preventScroll: true});
     window.scrollTo(0, 0);
-    for (const tab of document.querySelectorAll(".tabs a")) {
-      if (tab.dataset.view === name) tab.setAttribute("aria-current", "page");
-      else tab.removeAttribute("aria-current");
-    }
+    mark_current(document.querySelectorAll(".tabs a"), (tab) => tab.dataset.view === name);
   }
   shown.view.navigate?.(route);
   update();

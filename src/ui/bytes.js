@@ -92,8 +92,8 @@ export function parse_name(text) {
   return /^(?:[A-Za-z0-9\-_.~]|%[0-9A-Fa-f]{2})*$/.test(text) ? name_of_bytes(bytes_of(text)) : "";
 }
 
-// What people see: the text, or "\xff" for the bytes that are not UTF-8. Spaces at the ends are
-// "\x20", because nobody would see them.
+// The form for people: the text, or "\xff" for the bytes that are not UTF-8. Spaces at the ends are
+// "\x20", because they would be invisible.
 export function shown(name) {
   const bytes = bytes_of(name);
   const text = text_of(bytes);

@@ -48,12 +48,15 @@ function way_back(a, b, trace) {
     const reach = trace[edits], k = x - y;
     const from = goes_down(reach, k, edits) ? k + 1 : k - 1;
     const from_x = reach.get(from), from_y = from_x - from;
-    while (x > from_x && y > from_y) lines.push({kind: "same", text: a[--x], at: --y});
+    while (x > from_x && y > from_y) {
+      --y;
+      lines.push({kind: "same", text: a[--x]});
+    }
     if (edits === 0) break;
     if (x === from_x) lines.push({kind: "added", text: b[--y]});
     else lines.push({kind: "removed", text: a[--x]});
   }
-  return lines.reverse().map(({kind, text}) => ({kind, text}));
+  return lines.reverse();
 }
 
 // Replaces long runs of equal lines, except `context` lines beside each change, by

@@ -63,3 +63,10 @@ export function loading(lines = 4) {
   return h("div", {role: "status"}, h("span", {class: "visually-hidden"}, "Loading"),
     Array.from({length: lines}, () => h("div", {class: "skeleton"})));
 }
+
+// Marks those of the links that `is_current` accepts, and no others.
+export function mark_current(links, is_current, as = "page") {
+  for (const link of links)
+    if (is_current(link)) link.setAttribute("aria-current", as);
+    else link.removeAttribute("aria-current");
+}

@@ -1,5 +1,5 @@
-// Leases, locks and elections: what is held now, for how long, and who waits. Read again every two
-// seconds while they are shown.
+// Leases, locks and elections: what is held now, for how long, and who waits. The view reads
+// them every two seconds while it is shown.
 
 import {describe, get} from "./api.js";
 import {from_base64, name_in, shown, text_of, utf8} from "./bytes.js";

@@ -1,4 +1,4 @@
-// Makes a key, or changes one that nobody else has changed meanwhile. A conflict shows both
+// Creates a key, or changes one if it has not changed since it was read. A conflict shows both
 // versions side by side, and loses neither.
 
 import {describe, write} from "./api.js";
@@ -34,7 +34,7 @@ function value_field(bytes) {
   return {element: h("div", {class: "stack"}, choice, field, problem), field, read};
 }
 
-// What becomes of the time to live: keep, none, or a new one.
+// Chooses the time to live: keep the present one, none, or a new one.
 function life_field(version) {
   const has_life = version?.ttl_ms !== undefined || version?.lease !== undefined;
   const now = version?.lease !== undefined ? `Keep lease ${version.lease}`

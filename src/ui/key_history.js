@@ -5,14 +5,13 @@ import {value_in} from "./bytes.js";
 import {diff_lines, fold} from "./diff.js";
 import {empty, h, loading, notice, segments} from "./dom.js";
 import {count, integer} from "./format.js";
-import {pretty} from "./json_text.js";
 import {value_lines, value_view} from "./value_view.js";
 
 const LIMIT = 100;
 
 function diff_view(before, after) {
   const lines = (version) => version === undefined || version.deleted ? ""
-    : value_lines(value_in(version), pretty, version.json === true);
+    : value_lines(value_in(version), version.json === true);
   const found = diff_lines(lines(before), lines(after));
   if (found.every(({kind}) => kind === "same"))
     return h("p", {class: "muted"}, "The values are equal.");

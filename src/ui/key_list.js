@@ -1,11 +1,12 @@
 // The keys under a prefix, with folders: a page of them at a time, all pages at one revision.
 
-import {describe, get, query, Refused} from "./api.js";
+import {describe, get, Refused} from "./api.js";
 import {from_base64, name_in, name_of_bytes, name_of_text, shown, text_of,
   bytes_of} from "./bytes.js";
-import {empty, h, loading, notice} from "./dom.js";
+import {empty, h, loading, mark_current, notice} from "./dom.js";
 import {crumbs_of, folder_of} from "./folders.js";
 import {count, integer, shorten} from "./format.js";
+import {query} from "./route.js";
 
 const PAGE = 100;
 const LABEL = 100;   // characters
@@ -144,9 +145,8 @@ export function key_list(actions) {
         list.replaceChildren();
         load();
       }
-      for (const link of list.querySelectorAll("a[data-key]"))
-        if (link.dataset.key === key) link.setAttribute("aria-current", "true");
-        else link.removeAttribute("aria-current");
+      const is_shown = (link) => link.dataset.key === key;
+      mark_current(list.querySelectorAll("a[data-key]"), is_shown, "true");
     },
   };
 }

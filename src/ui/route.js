@@ -11,10 +11,14 @@ export function parse_route(hash) {
   return {view: path, parameters};
 }
 
-// Parameters that are undefined or empty are left out.
-export function route_of(view, parameters = {}) {
+// "?a=1&b=2" from parameters that are percent-encoded already. Empty ones are left out.
+export function query(parameters) {
   const parts = Object.entries(parameters)
     .filter(([, value]) => value !== undefined && value !== "")
-    .map(([name, value]) => `${name}=${value}`);
-  return `#/${view}${parts.length === 0 ? "" : `?${parts.join("&")}`}`;
+    .map(([name, value]) => value === true ? name : `${name}=${value}`);
+  return parts.length === 0 ? "" : `?${parts.join("&")}`;
+}
+
+export function route_of(view, parameters = {}) {
+  return `#/${view}${query(parameters)}`;
 }

@@ -1,11 +1,10 @@
 // A watch of the page. A browser allows six connections to a node for all of its windows, so a
-// window that nobody sees gives its stream back, and goes on after the last event when it is seen
-// again.
+// hidden window closes its stream, and resumes after the last event when it is visible again.
 
-import {query} from "./api.js";
+import {query} from "./route.js";
 
 // `parameters` are those of /watch; `since` is a revision, or nothing for "from now on". Calls
-// `handlers[kind](data, event)` for each event, and `changed(is_open)` when the connection is made
+// `handlers[kind](data)` for each event, and `changed(is_open)` when the connection is made
 // or lost. Returns a function that ends the watch.
 export function watch(parameters, since, handlers, changed = () => {}) {
   let source, last = since === undefined ? undefined : String(since);
@@ -17,7 +16,7 @@ export function watch(parameters, since, handlers, changed = () => {}) {
     for (const [kind, handle] of Object.entries(handlers))
       source.addEventListener(kind, (event) => {
         if (event.lastEventId !== "") last = event.lastEventId;
-        handle(JSON.parse(event.data), event);
+        handle(JSON.parse(event.data));
       });
   }
 

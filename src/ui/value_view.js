@@ -3,7 +3,7 @@
 import {hex_dump, text_of} from "./bytes.js";
 import {h, segments} from "./dom.js";
 import {bytes as size_text, count, shorten, visible} from "./format.js";
-import {parse_json} from "./json_text.js";
+import {parse_json, pretty} from "./json_text.js";
 
 const SHOWN = 64 * 1024;       // bytes
 const MOST_JSON = 256 * 1024;  // characters that are read as JSON
@@ -92,7 +92,7 @@ export function value_line(bytes, limit = 160) {
 }
 
 // Lines for a diff: the text with JSON spread out, or bytes in hex.
-export function value_lines(bytes, pretty, is_marked) {
+export function value_lines(bytes, is_marked) {
   if (bytes === undefined) return "";
   const {text, json} = read_value(bytes, is_marked);
   if (json !== undefined) return visible_lines(pretty(json));

@@ -16,13 +16,9 @@ export function members_of(status) {
   return status.members.map((member) => {
     const is_serving = member.id === status.id;
     const is_leader = status.leader !== null && member.address === status.leader;
-    const kind = member.voter ? "voter" : "learner";
-    return {
-      ...member, is_serving, is_leader,
-      role: is_serving ? status.role : is_leader ? "leader" : member.voter ? "" : "learner",
-      // In the picture, a member of which only the membership is known is drawn as such.
-      label: is_serving ? status.role : is_leader ? "leader" : kind,
-    };
+    const role = is_serving ? status.role : is_leader ? "leader" : member.voter ? "" : "learner";
+    // In the picture, a member of which only the membership is known is drawn as such.
+    return {...member, is_serving, is_leader, role, label: role === "" ? "voter" : role};
   });
 }
 

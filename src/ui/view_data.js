@@ -1,7 +1,7 @@
 // The keys of the store and what goes with them. This file has the frame: which pane is shown, and
 // which key. Addresses: "#/data?at=PREFIX&key=NAME&tab=history", "#/data?pane=live".
 
-import {h} from "./dom.js";
+import {h, mark_current} from "./dom.js";
 import {holdings_pane} from "./holdings.js";
 import {key_list} from "./key_list.js";
 import {key_panel} from "./key_panel.js";
@@ -76,9 +76,7 @@ export function data_view(poll) {
         shown = name;
         pane = make_pane(name, poll);
         body.replaceChildren(pane.element);
-        for (const tab of tabs.children)
-          if (tab.dataset.pane === name) tab.setAttribute("aria-current", "page");
-          else tab.removeAttribute("aria-current");
+        mark_current(tabs.children, (tab) => tab.dataset.pane === name);
       }
       pane.navigate?.(route);
     },

@@ -5,7 +5,7 @@ import {alarms} from "./alarms.js";
 import {h, notice, set_text} from "./dom.js";
 import {bytes, integer, long_duration, seconds, significant} from "./format.js";
 import {plot} from "./plot.js";
-import {now} from "./poll.js";
+import {KEPT, now} from "./poll.js";
 
 const per_second = (value) => Number.isFinite(value) ? `${significant(value)}/s` : "–";
 
@@ -83,8 +83,9 @@ export function health_view(poll) {
 
   function update() {
     const {status, down_for} = poll;
+    const open_for = long_duration(Math.min(now() - poll.began, KEPT));
     set_text(summary, (status === undefined ? "" : `Node ${status.id}, `) +
-      `the last ${long_duration(Math.min(now() - poll.began, 15 * 60))} of up to 15 min`);
+      `the last ${open_for} of up to ${long_duration(KEPT)}`);
     board.classList.toggle("stale", down_for !== undefined);
     // The frame of the page says that the node is down.
     if (status !== undefined)

@@ -75,16 +75,13 @@ inline bool is_accepted(const Asked& asked) {
 }
 
 // The answer refuses this parameter.
-inline void check_names_parameter(const Asked& asked, std::string_view parameter) {
-  CHECK(says(asked, 400, "invalid_parameter"));
-  CHECK(asked.answer.body.find("\"parameter\":\"" + std::string(parameter) + "\"") !=
-        std::string::npos);
-}
-
 inline void check_refused(const std::string& line, std::string_view parameter,
                           const std::string& fields = {}) {
   CAPTURE(line);
-  check_names_parameter(ask(line, fields), parameter);
+  const Asked asked = ask(line, fields);
+  CHECK(says(asked, 400, "invalid_parameter"));
+  CHECK(asked.answer.body.find("\"parameter\":\"" + std::string(parameter) + "\"") !=
+        std::string::npos);
 }
 
 // `line` ends before the parameter; a value begins with its "=".

@@ -18,10 +18,7 @@ namespace {
 
 template <typename Action>
 Action action_of(const std::string& line, const std::string& fields = {}) {
-  CAPTURE(line);
-  const Asked asked = ask(line, fields);
-  REQUIRE(is_accepted(asked));
-  const auto& request = std::get<KvRequest>(asked.exchange.request);
+  const auto request = request_of<KvRequest>(line, fields);
   REQUIRE(std::holds_alternative<Action>(request.action));
   return std::get<Action>(request.action);
 }

@@ -30,9 +30,7 @@ WatchRequest request_of(const std::string& query, const std::string& fields = {}
 }
 
 void check_watch_refused(const std::string& query, std::string_view parameter) {
-  CAPTURE(query);
-  const Asked asked = watch(query);
-  check_names_parameter(asked, parameter);
+  check_refused("GET /watch" + query, parameter);
 }
 
 // A keyspace with its watches, and what they write.

@@ -25,7 +25,7 @@ class Page:
 
     def __init__(self, url):
         self.url, self.buffer, self.number = url, b'', 0
-        self.events = []  # that the browser has sent unasked, such as those of the console
+        self.events = []  # of the browser, for example of its console
 
     def __enter__(self):
         name = find_chromium()

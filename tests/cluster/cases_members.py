@@ -1,5 +1,5 @@
-"""Members that come and go: lost disks that heal without a hand, and servers that are added and
-removed."""
+"""Members that come and go: members that recover from a lost disk without an operator, and servers
+that are added and removed."""
 
 import os
 import threading

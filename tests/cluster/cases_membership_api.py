@@ -83,9 +83,11 @@ def _(binary):
         # The last one has no leader. It reports what it knows itself.
         leader.kill()
         last = cluster.serving()[0]
-        alone = wait_for('no leader', lambda: {} if 'lag' in members(last)[last.id]
-                         else members(last))
-        expect_equal(alone[leader.id]['reachable'], False, f'{alone}')
+
+        def is_alone():
+            rows = members(last)
+            return rows if 'lag' not in rows[last.id] and not rows[leader.id]['reachable'] else None
+        alone = wait_for('the leader to be missed', is_alone)
         expect('match_index' not in alone[leader.id], lambda: f'{alone}')
         expect('match_index' in alone[last.id], lambda: f'{alone}')
 

@@ -180,7 +180,7 @@ std::string describe(const raft::MembersAnswer& answer) {
   }
 }
 
-// "0v 1v 2o 3i 4l": numbers and seats, and a > if something is still to become of the member.
+// "0v 1v 2o 3i 4l": numbers and seats, and a > if the member has a goal.
 static std::string seats_of(const raft::Configuration& configuration) {
   std::string text;
   for (const raft::Member& member : configuration.members)

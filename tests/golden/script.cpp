@@ -136,8 +136,8 @@ bool Script::build(const Words& words) {
   return true;
 }
 
-// members ID [add=N] [learner=N] [remove=N] [promote=N] [demote=N]: asks for a change of the
-// members propose ID [for=ORIGIN] PAYLOAD...: in one turn      read ID: reads are numbered from 1
+// members ID [add=N] [learner=N] [remove=N] [promote=N] [demote=N]: asks for other members
+// propose ID [for=ORIGIN] PAYLOAD...: in one turn      read ID: reads are numbered from 1
 // lease-read ID: uses the server's own lease, or becomes a read that may use the leader's
 // deliver | deliver to ID | deliver A->B [N]: what is queued now, once
 // settle [ROUNDS]: delivers until nothing is queued

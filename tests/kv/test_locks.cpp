@@ -270,7 +270,7 @@ TEST_CASE("a waiter leaves the queue") {
     REQUIRE(left.size() == 1);
     CHECK_FALSE(left[0].granted);
   }
-  SUBCASE("but not by the word of another node, or of an earlier claim") {
+  SUBCASE("a command of another node, or for an earlier claim, does not remove it") {
     for (const LeaveQueue& leave : {LeaveQueue{kLock, 101, 101, kOtherBoot, Manner::hung_up},
                                     LeaveQueue{kLock, 101, 99, kBoot, Manner::hung_up}})
       run(crowd.store, encode(leave), at_second(2));

@@ -89,7 +89,7 @@ TEST_CASE("before the cluster is founded, the servers of the list are known by t
   CHECK(acceptor(kB, empty(kC, kOfC, kAtC), listed) == "conflict");
 }
 
-TEST_CASE("a server without a log takes the word of any server of a cluster") {
+TEST_CASE("a server without a log believes any server of a cluster") {
   const Server wiped{kListed, {}, kList, kA, false};
   CHECK(dialler(peer(kB, kOfB, kTheirs, kAtB), wiped) == "1");
   CHECK(dialler(peer(ServerId(9), kOther, kTheirs, kAtD), wiped) == "9");

@@ -1,4 +1,4 @@
-// What becomes of clients' requests on a follower when the cluster cannot serve them.
+// How clients' requests on a follower end when the cluster cannot serve them.
 #include <doctest/doctest.h>
 
 #include <memory>

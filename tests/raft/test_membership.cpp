@@ -228,7 +228,7 @@ TEST_CASE("C13: a disk that comes back withdraws its replacement") {
   CHECK_FALSE(withdraw_replacement(planned(of(3), replace), ServerId(1)).has_value());
 }
 
-TEST_CASE("while a disk is replaced, its node is promoted in vain, and demoted for good") {
+TEST_CASE("while a disk is replaced, promoting its node changes nothing, and demoting it lasts") {
   const auto replaced = replace_disk(of(3), {ServerId(1), Incarnation(999)}, kPlan);
   MembersRequest promote;
   promote.promote = {NodeId(1)};

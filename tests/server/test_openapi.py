@@ -30,9 +30,9 @@ def txn(*then, **more):
 
 
 # (path, method, what follows the path or replaces its parameter, status, body, header fields). They
-# run in this order. "a" is written at revision 2. NEXT, LEASE and TOKEN stand for the token of the
-# second page of the list at that path, the newest
-# lease, and the token of the holder of lock "n"; LEADER for that of election "n".
+# run in this order. "a" is written at revision 2. NEXT stands for the page token of the second page
+# of the list at that path, LEASE for the newest lease, TOKEN and LEADER for the tokens of the
+# holders of lock and election "n".
 REQUESTS = [
     (KEY, "put", "a?timeout=5s", 200, "1"),
     (KEY, "put", "a?prev", 200, "2", ("If-Match", "*")),
@@ -351,8 +351,8 @@ for page in ("/status", "/livez", "/readyz", "/metrics", "/", "/openapi.json"):
         REQUESTS.append((page, "options", "", 204))
 REQUESTS += [("/livez", "options", "?x", 400), ("/readyz", "options", "?x", 400)]
 
-# Parameters that docs/http-api.md reserves, and one that is nobody's.
-NOT_YET = {"no_such_parameter"}
+# A parameter that no request takes.
+UNKNOWN = {"no_such_parameter"}
 # A load, a fault or a full disk is needed for these.
 NOT_ASKED = {429, 503, 504, 507}
 
@@ -420,7 +420,7 @@ def test_every_parameter_works_and_no_other_one_does(binary, directory):
         contract = document(server)
         ask_all(server, contract)
         every = contract.document["components"]["parameters"].values()
-        elsewhere = {one["name"] for one in every if one["in"] == "query"} | NOT_YET
+        elsewhere = {one["name"] for one in every if one["in"] == "query"} | UNKNOWN
         for path, method, _ in contract.operations():
             for parameter in contract.parameters_of(path, method):
                 used = (path, method, parameter["name"])

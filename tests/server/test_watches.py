@@ -11,6 +11,7 @@ import time
 import harness
 from harness import Server, free_ports, memory
 from test_contract import Running, problem
+from test_peers import status, wait
 import watching
 
 LINES = ("Accept", "application/x-ndjson")
@@ -24,17 +25,6 @@ def put(server, key, value="v", query=""):
     status, _, body = server.request("PUT", "/kv/" + key + query, value)
     assert status == 200, body
     return json.loads(body)["revision"]
-
-
-def status_of(server):
-    return json.loads(server.request("GET", "/status")[2])
-
-
-def wait_for(condition, server, seconds=20):
-    end = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < end, server.log_text()
-        time.sleep(0.005)
 
 
 def txn(server, *then):
@@ -152,18 +142,16 @@ def test_history_that_is_gone_means_reset(binary, directory):
         assert s.request("POST", "/compact?revision=8")[0] == 200
         with watch(s, "?key=k&since=7") as w:
             assert [e[1] for e in w.events(3)] == ["8", "9", "10"]
+        revision = 10
         for query, headers in (("?key=k&since=6", ()), ("?key=k", [("Last-Event-ID", "7.1")]),
                                ("?key=k&since=99999", ())):
             with watch(s, query, headers) as w:
                 reset, state, synced = w.events(3)
-                assert reset == ("reset", None, {"revision": 10}), reset
+                assert reset == ("reset", None, {"revision": revision}), reset
                 assert state[:2] == ("put", None) and state[2]["value"] == "8", state
-                assert synced == ("synced", "10", {"revision": 10}), synced
+                assert synced == ("synced", str(revision), {"revision": revision}), synced
                 revision = put(s, "k", "8")
                 assert w.event()[:2] == ("put", str(revision))
-            s.request("DELETE", "/kv/k")
-            put(s, "k", "8")
-            break
         with watch(s, "?key=k&since=99999") as w:
             assert w.event()[0] == "reset"
 
@@ -235,28 +223,28 @@ def test_bad_requests(binary, directory):
 def test_limits_are_flags_and_shown(binary, directory):
     flags = ["--max-watchers", "2", "--max-watch-filters", "7", "--max-waiters", "1"]
     with Running(binary, directory, flags=flags) as s:
-        limits = status_of(s)["limits"]
+        limits = status(s)["limits"]
         assert (limits["watchers"], limits["watch_filters"], limits["waiters"]) == (2, 7, 1)
         first = watch(s)
         with watch(s), watch(s) as third:
             assert third.status == 429 and third.problem["code"] == "overloaded", third.problem
             first.close()
-            wait_for(lambda: status_of(s)["watchers"] == 1, s)
+            wait(lambda: status(s)["watchers"] == 1, 20, s.log_text)
             with watch(s) as fourth:
                 assert fourth.status == 200
         with s.connect() as c:
             c.send_request("GET", "/kv/k?wait=10m")
-            wait_for(lambda: status_of(s)["waiters"] == 1, s)
+            wait(lambda: status(s)["waiters"] == 1, 20, s.log_text)
             problem(s.request("GET", "/kv/k?wait=1s"), 429, "overloaded")
 
 
 def test_long_polls(binary, directory):
     with Running(binary, directory) as s:
         revision = put(s, "k")
-        status, fields, body = s.request("GET", "/kv/k?wait=20ms")
-        assert (status, body, fields["vesper-revision"]) == (304, b"", str(revision)), fields
-        status, fields, _ = s.request("GET", "/kv?prefix=z&wait=20ms&since=%d" % revision)
-        assert (status, fields["vesper-consistency"]) == (304, "linearizable"), fields
+        code, fields, body = s.request("GET", "/kv/k?wait=20ms")
+        assert (code, body, fields["vesper-revision"]) == (304, b"", str(revision)), fields
+        code, fields, _ = s.request("GET", "/kv?prefix=z&wait=20ms&since=%d" % revision)
+        assert (code, fields["vesper-consistency"]) == (304, "linearizable"), fields
         # What has changed already is answered at once.
         assert s.request("GET", "/kv/k?wait=10m&since=1")[0] == 200
         assert s.request("GET", "/kv?wait=10m&since=%d&count_only" % (revision - 1))[0] == 200
@@ -265,19 +253,19 @@ def test_long_polls(binary, directory):
                                      "/kv/k?raw&wait=10m&consistency=stale",
                                      "/kv/other?wait=10m&since=%d" % (revision + 1))):
             c.send_request("GET", target)
-        wait_for(lambda: status_of(s)["waiters"] == 4, s)
+        wait(lambda: status(s)["waiters"] == 4, 20, s.log_text)
         put(s, "unrelated")
         put(s, "other")
-        status, fields, body = polls[3].read_reply()
-        assert (status, fields["etag"]) == (200, '"%d"' % (revision + 2)), fields
-        assert status_of(s)["waiters"] == 3
+        code, fields, body = polls[3].read_reply()
+        assert (code, fields["etag"]) == (200, '"%d"' % (revision + 2)), fields
+        assert status(s)["waiters"] == 3
         put(s, "k", "new")
         assert json.loads(polls[0].read_reply()[2])["value"] == "new"
         assert json.loads(polls[1].read_reply()[2])["kvs"][0]["version"] == 2
         assert polls[2].read_reply()[2] == b"new"
         # The connection serves the next request.
         polls[0].send_request("GET", "/kv/k?wait=10m")
-        wait_for(lambda: status_of(s)["waiters"] == 1, s)
+        wait(lambda: status(s)["waiters"] == 1, 20, s.log_text)
         s.request("DELETE", "/kv/k")
         problem(polls[0].read_reply(), 404, "key_not_found")
         s.request("POST", "/compact?revision=%d" % (revision + 4))
@@ -291,12 +279,12 @@ def test_a_client_that_hangs_up_is_forgotten_at_once(binary, directory):
         half, gone = s.connect(), s.connect()
         for c in (half, gone):
             c.send_request("GET", "/kv/k?wait=10m")
-        wait_for(lambda: status_of(s)["waiters"] == 2, s)
+        wait(lambda: status(s)["waiters"] == 2, 20, s.log_text)
         half.socket.shutdown(socket.SHUT_WR)
         assert half.at_end()
-        wait_for(lambda: status_of(s)["waiters"] == 1, s)
+        wait(lambda: status(s)["waiters"] == 1, 20, s.log_text)
         gone.socket.close()
-        wait_for(lambda: status_of(s)["waiters"] == 0, s)
+        wait(lambda: status(s)["waiters"] == 0, 20, s.log_text)
         # An answer in front of it is still sent.
         c = s.connect()
         c.send(b"PUT /kv/k HTTP/1.1\r\nHost: x\r\nContent-Length: 1\r\n\r\n1"
@@ -304,7 +292,7 @@ def test_a_client_that_hangs_up_is_forgotten_at_once(binary, directory):
         c.socket.shutdown(socket.SHUT_WR)
         assert c.read_reply()[0] == 200
         assert c.at_end()
-        wait_for(lambda: status_of(s)["waiters"] == 0, s)
+        wait(lambda: status(s)["waiters"] == 0, 20, s.log_text)
 
 
 def test_a_thousand_watches_and_polls_that_hang_up_at_once(binary, directory):
@@ -313,13 +301,13 @@ def test_a_thousand_watches_and_polls_that_hang_up_at_once(binary, directory):
         polls = [s.connect() for _ in range(500)]
         for c in polls:
             c.send_request("GET", "/kv/k?wait=10m")
-        wait_for(lambda: status_of(s)["waiters"] == 500, s)
-        assert status_of(s)["watchers"] == 500
+        wait(lambda: status(s)["waiters"] == 500, 20, s.log_text)
+        assert status(s)["watchers"] == 500
         for w in watches:
             w.close()
         for c in polls:
             c.socket.close()
-        wait_for(lambda: status_of(s)["watchers"] + status_of(s)["waiters"] == 0, s)
+        wait(lambda: status(s)["watchers"] + status(s)["waiters"] == 0, 20, s.log_text)
         put(s, "k")
 
 
@@ -339,7 +327,7 @@ def test_streams_end_with_closed_at_a_shutdown(binary, directory):
     server = Server(binary, directory, free_ports(1)).start()
     with watch(server) as events, watch(server, "?format=ndjson") as lines, server.connect() as c:
         c.send_request("GET", "/kv/k?wait=10m")
-        wait_for(lambda: status_of(server)["waiters"] == 1, server)
+        wait(lambda: status(server)["waiters"] == 1, 20, server.log_text)
         server.process.send_signal(signal.SIGTERM)
         assert events.next_of("closed")[2]["code"] == "shutting_down"
         assert lines.line() == {"type": "progress", "revision": 1}
@@ -411,7 +399,7 @@ def test_a_node_that_reads_its_log_takes_watches(binary, directory):
                         for i in range(20_000))
         assert server.request("POST", "/kv", lines, [
             ("Content-Type", "application/x-ndjson")])[0] == 200
-    revision = status_of(server)["revision"]
+    revision = status(server)["revision"]
     server.stop(signal.SIGKILL)
     server.start(wait=False)
     w = None

@@ -1,5 +1,5 @@
 // Clients that use what ends by itself: keys with a time to live, leases, locks and elections, and
-// writes that hold up a fence. Some renew in time, some too late, some never; some go on writing
+// fenced writes. Some renew in time, some too late, some never; some go on writing
 // long after they have lost a lock.
 #include <algorithm>
 
@@ -37,7 +37,7 @@ Fence World::draw_hold(Client& client) {
                                                  0, static_cast<std::int64_t>(plan_.clients) - 1))];
   if (whose.holds.empty()) {
     const Space space = chance(random, 50) ? Space::locks : Space::elections;
-    return {{space, fmt::format("l{}", random.between(0, 2))}, draw_revision(client)};
+    return {{space, fmt::format("l{}", random.between(0, 2))}, draw_revision(client), true};
   }
   const auto last = static_cast<std::int64_t>(whose.holds.size()) - 1;
   const std::int64_t at = chance(random, 75) ? last : random.between(0, last);
@@ -137,7 +137,7 @@ void World::on_claim(Client& client, const Operation& asked, const kv::WriteResu
   const auto& lock = std::get<kv::LockResult>(result.result);
   tally_.count(history_.has_waited(lock.place) ? Count::locks_granted_after_waiting
                                                : Count::locks_granted);
-  client.holds.push_back({claim.lock, lock.token});
+  client.holds.push_back({claim.lock, lock.token, false});
   if (client.holds.size() > kRemembered) client.holds.pop_front();
 }
 

@@ -1,6 +1,5 @@
 // What ends by itself, in the calm: it must be gone in time. And a drill with a lock: a waiter that
 // hangs up leaves the queue, and the next one is granted the lock once its holder is gone.
-#include <algorithm>
 
 #include "sim/translate.hpp"
 #include "sim/world.hpp"

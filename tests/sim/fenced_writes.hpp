@@ -1,4 +1,4 @@
-// Checks the writes that hold up a fence by nothing but the replies to them (T3): the tokens with
+// Checks fenced writes by nothing but the replies to them (T3): the tokens with
 // which they took effect never fall, so no two holders of a lock were both able to write.
 #pragma once
 

@@ -30,6 +30,19 @@ std::string World::address_of(const Host& h) const {
                     : fmt::format("{}{}.{}", kAddress, h.number(), alias);
 }
 
+// The operator moved a machine, and the change that tells the cluster so was refused. It moves the
+// machine back: an empty disk under an unknown address is nobody's.
+void World::restore_addresses() {
+  const Roster* const roster = safety_.roster();
+  if (roster == nullptr) return;
+  for (const Member& member : roster->members) {
+    const auto at = host_at(member.address);
+    if (!at) continue;
+    std::size_t& alias = aliases_[*at];
+    while (alias > 0 && address_of(host(*at)) != member.address) --alias;
+  }
+}
+
 std::optional<std::size_t> World::host_at(std::string_view address) const {
   std::size_t place = 0;
   address.remove_prefix(std::min(address.size(), kAddress.size()));
@@ -57,7 +70,7 @@ std::vector<const Roster*> World::rosters() const {
   return all;
 }
 
-// True if the cluster can continue without this disk, whatever becomes of the changes under way.
+// True if the cluster can continue without this disk, whichever of the pending changes completes.
 bool World::may_lose(const Host& h, raft::Incarnation instead) const {
   const auto stays = [&](const Member& member) {
     if (member.incarnation == 0) return false;

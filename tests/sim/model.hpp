@@ -218,7 +218,6 @@ class Model {
 
   // The entry that the following changes belong to.
   void begin(const Stamp& stamp) { stamp_ = stamp; }
-  const Stamp& stamp() const { return stamp_; }
   // Adds what a request has written, as one revision. No writes: nothing happens.
   void commit(const Writes& writes, Space space = Space::keys, Cause cause = Cause::client);
   // Requires oldest() <= `revision` <= revision().

@@ -99,10 +99,11 @@ Violation Safety::judge_election(std::size_t server, std::uint64_t term) const {
   const Mirror& mirror = mirrors_[server];
   if (mirror.roster == nullptr) return std::nullopt;
   const Roster::Member* own = mirror.roster->with_incarnation(mirror.incarnation);
-  // One that is left out may lead until that is committed.
-  if (const Roster* known = committed_roster_of(mirror); own == nullptr && known != nullptr)
+  const auto is_voter = [&] { return own != nullptr && own->votes(); };
+  // One that is left out or demoted may lead until that is committed (thesis 4.2.2).
+  if (const Roster* known = committed_roster_of(mirror); !is_voter() && known != nullptr)
     own = known->with_incarnation(mirror.incarnation);
-  if (own == nullptr || !own->votes())
+  if (!is_voter())
     return fmt::format("C5: server {} leads term {}, but is no voter of configuration {}", server,
                        term, mirror.roster->index);
   const auto has_voted = [&](const Roster::Member& member) {

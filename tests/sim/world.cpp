@@ -474,6 +474,7 @@ void World::become_quiet() {
 
 void World::poll() {
   judge_late();
+  restore_addresses();
   if (!settled()) return after(kPollEvery, Poll{});
   const auto took = static_cast<std::uint64_t>((now_ - quiet_at_).ms());
   trace("all is well {} ms after the last fault", took);
@@ -484,8 +485,7 @@ void World::poll() {
 
 bool World::settled() {
   moved_ = moved_ || !can_hand_over();
-  if (!moved_ || now_ < loaded_until_ || drill_.stage != Drill::Stage::over || is_late() ||
-      !all_watched())
+  if (!moved_ || now_ < loaded_until_ || drill_.stage != Drill::Stage::over || !all_watched())
     return false;
   for (const Client& client : clients_) {
     const Host& h = host(client.host);
@@ -493,7 +493,7 @@ bool World::settled() {
     // A server that is no member answers when it has lost patience.
     if (!client.open.empty() && !h.outside && takes_part(h)) return false;
   }
-  if (!members_settled()) return false;
+  if (!members_settled() || is_late()) return false;
   std::optional<raft::ServerId> leader;
   std::optional<Id128> digest;
   for (const auto& h : hosts_) {

@@ -205,7 +205,6 @@ class World {
   struct Drill {
     enum class Stage : std::uint8_t { acquire, queue_first, queue_second, hang_up, pass_on, over };
     Stage stage = Stage::over;
-    Prng random{0};
     std::size_t first_client = 0;  // the holder; the other two follow
     LockId lock;
     std::uint64_t token = 0;
@@ -355,7 +354,7 @@ class World {
   void transmit(Host& from, std::size_t to, const node::PeerMessage& message,
                 raft::Channel channel);
   void follow(Host& h, const std::vector<node::Contact>& contacts);
-  std::vector<raft::ServerId> expected_at(const Host& from, std::size_t to) const;
+  std::vector<node::Contact> expected_at(const Host& from, std::size_t to) const;
   void meet_stranger(Host& h, const Host& dialler, raft::ServerId number);
   void deliver(Deliver& message);
   void schedule_delivery(Link& link, raft::Channel channel, Deliver message);
@@ -364,7 +363,7 @@ class World {
   enum class Handshake : std::uint8_t { passed, refused, silent };
   Handshake handshake(Host& from, Host& to);
   void refused(const Host& a, const Host& b, const node::PeerRefusal& refusal);
-  raft::ServerId judge(Host& a, Host& b, raft::ServerId expected);
+  raft::ServerId judge(Host& a, Host& b, const node::Contact& expected);
   void meet(std::size_t host, std::size_t other);
   void announce(std::size_t host, std::size_t other, raft::ServerId as);
   void gone(std::size_t host, std::size_t other);
@@ -486,6 +485,7 @@ class World {
   void on_members_reply(const node::Ticket& ticket, const node::ClientReply& reply);
   bool can_hand_over() const;
   bool is_alone(const Host& h) const;
+  void restore_addresses();
   void clear_strays();
   bool members_settled() const;
 

@@ -97,14 +97,11 @@ Result<void> MemFs::sync_folder(const std::string& folder) {
 }
 
 Result<void> MemFs::remove_folder(const std::string& folder) {
-  const std::string prefix = folder + "/";
-  for (auto at = names_.rbegin(); at != names_.rend();) {
-    const std::string name = at->first;
-    ++at;
-    if (!name.starts_with(prefix)) continue;
-    if (auto removed = remove(name); !removed) return removed;
-    at = names_.rbegin();
-  }
+  std::vector<std::string> inside;
+  for (const auto& [name, inode] : names_)
+    if (name.starts_with(folder + "/")) inside.push_back(name);
+  for (auto name = inside.rbegin(); name != inside.rend(); ++name)
+    if (auto removed = remove(*name); !removed) return removed;
   return {};
 }
 

@@ -19,7 +19,7 @@ namespace vesper::test {
 
 class MemFs final : public storage::Fs, public storage::Folders {
  public:
-  // What becomes of unsynced sectors and directory changes when the power goes.
+  // Which unsynced sectors and directory changes survive a loss of power.
   enum class Loss : std::uint8_t {
     all,    // only what was synced is left
     none,   // everything had just reached the disk
