@@ -257,7 +257,8 @@ Violation History::wrote(std::size_t operation, const Outcome& outcome, std::int
         outcome.text, static_cast<int>(other->outcome.kind), other->outcome.revision,
         other->outcome.replayed ? ", again" : "", other->outcome.text, name(tracked));
   mine->told = true;
-  if (const auto& fence = tracked.what.fence; fence && mine->changed && !outcome.replayed)
+  if (const auto& fence = tracked.what.fence;
+      fence && !fence->guessed && mine->changed && !outcome.replayed)
     if (auto broken = fenced_.took_effect(fence->lock, fence->token, outcome.revision))
       return broken;
   auto wrong = sees(tracked, least, mine->changed ? Effect::new_revision : Effect::none);

@@ -96,6 +96,7 @@ struct Claim {
 struct Fence {
   LockId lock;
   std::uint64_t token = 0;
+  bool guessed = false;  // by a client that holds nothing: it may name the wrong one of the two
 };
 
 // What a server says about one of its places.

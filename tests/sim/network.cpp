@@ -176,26 +176,27 @@ void World::on_dial(const Dial& dialled) {
 }
 
 // The members that `from` looks for at this machine, the newest first.
-std::vector<raft::ServerId> World::expected_at(const Host& from, std::size_t to) const {
-  std::vector<raft::ServerId> numbers;
+std::vector<node::Contact> World::expected_at(const Host& from, std::size_t to) const {
+  std::vector<node::Contact> expected;
   for (const auto* contacts : {&from.contacts, &from.strangers})
     for (const node::Contact& contact : *contacts)
-      if (host_at(contact.address) == to) numbers.push_back(contact.number);
-  std::sort(numbers.rbegin(), numbers.rend());
-  return numbers;
+      if (host_at(contact.address) == to) expected.push_back(contact);
+  std::sort(expected.begin(), expected.end(),
+            [](const auto& a, const auto& b) { return a.number > b.number; });
+  return expected;
 }
 
 // Both sides judge what the other says about itself, as node/peer_rules does for the transport.
 World::Handshake World::handshake(Host& a, Host& b) {
   Link& l = link(a.number(), b.number());
-  const std::vector<raft::ServerId> expected = expected_at(a, b.number());
+  const std::vector<node::Contact> expected = expected_at(a, b.number());
   if (!lists_agree(a, b)) {
     tally_.count(Count::peers_refused);
     return Handshake::refused;
   }
   raft::ServerId as = raft::kNoServer;
-  for (const raft::ServerId number : expected) {
-    as = judge(a, b, number);
+  for (const node::Contact& contact : expected) {
+    as = judge(a, b, contact);
     if (as != raft::kNoServer) break;
   }
   const auto theirs = node::judge_dialler(a.node->greeting(address_of(a)), b.node->view());
@@ -218,12 +219,13 @@ World::Handshake World::handshake(Host& a, Host& b) {
 }
 
 // What `a` takes `b` for, at the address of this member. kNoServer: it is not that member.
-raft::ServerId World::judge(Host& a, Host& b, raft::ServerId expected) {
-  const auto verdict =
-      node::judge_acceptor(expected, b.node->greeting(address_of(b)), a.node->view());
+raft::ServerId World::judge(Host& a, Host& b, const node::Contact& expected) {
+  const auto verdict = node::judge_acceptor(expected.number, b.node->greeting(address_of(b)),
+                                            a.node->view(), expected.address);
   if (const auto* lost = std::get_if<node::PeerLostDisk>(&verdict)) {
     tally_.count(Count::disks_missed);
-    trace("server {} finds another disk in the place of member {}", a.number(), expected.value);
+    trace("server {} finds another disk in the place of member {}", a.number(),
+          expected.number.value);
     post(a, node::PeerDiskReplaced{lost->number, lost->incarnation});
   }
   if (const auto* refusal = std::get_if<node::PeerRefusal>(&verdict)) refused(a, b, *refusal);
@@ -252,7 +254,7 @@ void World::meet_stranger(Host& h, const Host& dialler, raft::ServerId number) {
   h.strangers.push_back({number, raft::NodeId(number.value), address_of(dialler)});
 }
 
-// The node says whom it talks to from now on, and peers are judged again.
+// The node replaces its list of contacts, and peers are judged again.
 void World::follow(Host& h, const std::vector<node::Contact>& contacts) {
   h.contacts = contacts;
   const raft::Raft& raft = h.node->raft();
@@ -265,11 +267,14 @@ void World::follow(Host& h, const std::vector<node::Contact>& contacts) {
   for (std::size_t to = 0; to < hosts_.size(); ++to) {
     if (to == h.number()) continue;
     Link& l = link(h.number(), to);
-    const std::vector<raft::ServerId> expected = expected_at(h, to);
+    const std::vector<node::Contact> expected = expected_at(h, to);
     if (l.up) {
+      const auto known =
+          std::find_if(expected.begin(), expected.end(),
+                       [&](const node::Contact& contact) { return contact.number == l.as; });
       const bool stays =
-          std::find(expected.begin(), expected.end(), l.as) != expected.end() &&
-          (!host(to).up() || host(to).boot != l.met_boot || judge(h, host(to), l.as) == l.as);
+          known != expected.end() &&
+          (!host(to).up() || host(to).boot != l.met_boot || judge(h, host(to), *known) == l.as);
       if (!stays) reset(h.number(), to);
     }
     // A server that has left has to dial again, and is told so.
