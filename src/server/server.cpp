@@ -272,6 +272,11 @@ void Server::recover() {
         "the data in {} needs a build of feature level {}, but this build has {}: install a newer "
         "version of vesper",
         options_.data_dir, needed, options_.feature_level)};
+  // The log may not say so: a snapshot without this server is also what a new learner starts with.
+  const auto left = storage::read_record(*fs_, storage::kLeft);
+  if (!left) recovery_error_ = left.error();
+  else if (*left && **left == to_hex(node_->raft().committed_configuration().cluster_id))
+    has_left_ = true;
 }
 
 void Server::on_recovered() {
@@ -280,6 +285,11 @@ void Server::on_recovered() {
   if (recovery_error_) {
     log::error("{}", recovery_error_->what);
     return stop(Exit::data_directory);
+  }
+  if (has_left_) {
+    removed_ = true;
+    say_it_has_left();
+    return stop(Exit::ok);
   }
   if (stopped_ || context_.draining()) return stop(Exit::ok);
   context_.set_now(loop_.now());
@@ -402,14 +412,20 @@ void Server::warn_of_list() {
     log::warn("{} -> the log decides which servers are members", mismatch->to_string());
 }
 
+void Server::say_it_has_left() const {
+  log::error(
+      "this server has left cluster {}: it is no member any more -> stopping; to add it again, "
+      "empty {} and run `vesper cluster add {}`",
+      to_hex(node_->raft().committed_configuration().cluster_id), options_.data_dir,
+      url_of(options_.address));
+}
+
 // The process ends instead of staying up unready, so that its supervisor learns that it has no more
 // work.
 void Server::leave_cluster() {
   removed_ = true;
-  log::error(
-      "this server has left cluster {}: it is no member any more -> stopping; to add it again, "
-      "empty {} and run `vesper cluster add {}`",
-      to_hex(context_.cluster_id()), options_.data_dir, url_of(options_.address));
+  say_it_has_left();
+  records_->write(storage::kLeft, to_hex(context_.cluster_id()));
   if (!context_.draining()) begin_drain();
 }
 
@@ -464,7 +480,8 @@ void Server::check_shutdown() {
     if (context_.node() != nullptr) return;  // the node shuts down in the next turn
   }
   node::Node* node = context_.node();
-  if (listener_.settled() && (node == nullptr || node->drained())) stop(Exit::ok);
+  const bool has_recorded = !removed_ || records_->is_idle();
+  if (listener_.settled() && (node == nullptr || node->drained()) && has_recorded) stop(Exit::ok);
 }
 
 void Server::on_shutdown_deadline() {

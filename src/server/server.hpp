@@ -69,6 +69,7 @@ class Server final : private api::Figures {
   std::optional<std::string> why_wiped();
   void set_aside(const std::string& why);
   void warn_of_list();
+  void say_it_has_left() const;
   void leave_cluster();
   void begin_drain();
   std::string address_of(raft::ServerId id) const override { return peers_.address_of(id); }
@@ -101,6 +102,7 @@ class Server final : private api::Figures {
   std::uint64_t frames_seen_ = 0;
   bool list_compared_ = false;         // with the members of the cluster
   bool removed_ = false;               // from the cluster
+  bool has_left_ = false;              // in an earlier life of this directory; set by recover()
   std::optional<Id128> cluster_seen_;  // the cluster that say_which_cluster_was_seen() tracks
   Instant cluster_seen_at_;
   bool cluster_said_ = false;

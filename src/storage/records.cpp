@@ -19,8 +19,8 @@ constexpr Duration kRetryAfter = seconds(1);  // after the disk was full
 }  // namespace
 
 bool is_record(std::string_view name) {
-  return name == kBootNumber || name == kBootsSeen || name == kDiverged || name == kSetAsideOrder ||
-         name == kRecordTemporary;
+  return name == kBootNumber || name == kBootsSeen || name == kDiverged || name == kLeft ||
+         name == kSetAsideOrder || name == kRecordTemporary;
 }
 
 std::string encode_record(std::string_view name, std::string_view content) {

@@ -1,6 +1,6 @@
 // Small files of a data directory beside the log and the snapshots, each written as a whole: which
-// starts of other servers were seen, that the state has diverged, that the directory is to be set
-// aside. docs/disk-format.md has the grammar:
+// starts of other servers were seen, that the state has diverged, that the server has left its
+// cluster, that the directory is to be set aside. docs/disk-format.md has the grammar:
 //
 //   "VESPRREC"   u32 version   u32 length   content   u64 checksum, seeded with that of the name
 #pragma once
@@ -20,6 +20,7 @@ namespace vesper::storage {
 inline constexpr std::string_view kBootNumber = "boot-number";      // storage/boot_number.hpp
 inline constexpr std::string_view kBootsSeen = "boots-seen";        // storage/boots_seen.hpp
 inline constexpr std::string_view kDiverged = "diverged";           // content: why, for people
+inline constexpr std::string_view kLeft = "left";                   // content: the cluster, in hex
 inline constexpr std::string_view kSetAsideOrder = "set-aside";     // storage/set_aside.hpp
 inline constexpr std::string_view kRecordTemporary = "record.tmp";  // removed at every start
 // The largest content of a record. It bounds what is read before it is verified.

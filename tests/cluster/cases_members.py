@@ -199,6 +199,10 @@ def _(binary):
         # It was away when it was removed, and learns it from the others.
         node.start()
         expect_equal(node.reap(10), 13, 'the exit code when it is started again')
+        for other in cluster.nodes:
+            other.kill()
+        node.start()
+        expect_equal(node.reap(10), 13, 'the exit code when no other server can tell it')
 
 
 @case('members change once the last node is upgraded, and then no older build may join')
