@@ -248,7 +248,7 @@ vesper recover --yes /var/lib/vesper
 give their data directories. The command shows what each holds and what may be lost, and asks.
 Then it makes the best of them the start of a new cluster with one voter: a new cluster id, a
 revision raised by 2^32, and no locks, so that no id or fencing token of the old cluster is
-valid. The old files stay in DIR/set-aside-<UTC time>.
+valid. The old files stay in DIR/set-aside-<UTC time>-before-recovery.
 
 Exit codes: 2 if a majority runs, or if no one can agree; 11 if a directory is locked, damaged
 or of another cluster; 12 if the new files cannot be written.

@@ -14,6 +14,9 @@ namespace vesper::storage {
 namespace {
 
 constexpr std::string_view kFolderPrefix = "set-aside-";
+// In the names of the folders that `vesper recover` leaves: they may be the last whole copy of the
+// old cluster, so only an operator removes them.
+constexpr std::string_view kBeforeRecovery = "-before-recovery";
 // The name of the order in the folder. It says why the copy exists. A server that is started on the
 // folder does not take it for an order.
 constexpr std::string_view kReason = "set-aside.reason";
@@ -104,7 +107,7 @@ Result<void> remove_older(Folders& folders, const std::string& newest) {
   const auto names = folders.folders();
   if (!names) return names.error();
   for (const std::string& name : *names)
-    if (is_set_aside(name) && name != newest)
+    if (is_set_aside(name) && name != newest && name.find(kBeforeRecovery) == std::string::npos)
       if (auto removed = folders.remove_folder(name); !removed) return removed;
   return {};
 }
@@ -141,7 +144,9 @@ Result<std::string> order_set_aside(Fs& fs, Folders& folders, std::string_view t
                                     std::string_view why, Successor successor) {
   const auto taken = folders.folders();
   if (!taken) return taken.error();
-  const std::string first = fmt::format("{}{}", kFolderPrefix, time);
+  const std::string first =
+      fmt::format("{}{}{}", kFolderPrefix, time,
+                  successor == Successor::prepared ? kBeforeRecovery : std::string_view());
   std::string folder = first;
   for (int n = 2; std::find(taken->begin(), taken->end(), folder) != taken->end(); ++n)
     folder = fmt::format("{}-{}", first, n);

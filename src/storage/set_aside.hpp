@@ -37,7 +37,8 @@ Result<std::string> order_set_aside(Fs& fs, Folders& folders, std::string_view t
 // Carries out the order in this directory, if there is one. Call it before anything else reads the
 // directory. A crash leaves the order in place, so that the next start goes on. Files that the
 // server did not write stay where they are. Without a successor, folders of earlier orders are
-// removed: only the newest copy is kept. Nothing if there was no order.
+// removed, except those that had a successor: only the newest copy is kept. Nothing if there was no
+// order.
 Result<std::optional<SetAside>> complete_set_aside(Fs& fs, Folders& folders);
 
 }  // namespace vesper::storage

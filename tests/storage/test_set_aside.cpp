@@ -25,6 +25,7 @@ const std::map<std::string, std::string> kFiles{
     {"boot-number", "7"},
     {"boots-seen", "others"},
     {"diverged", "at index 9"},
+    {"left", "a cluster"},
 };
 
 MemFs make_directory(std::uint64_t seed) {
@@ -129,12 +130,14 @@ MemFs with_successor(std::uint64_t seed) {
   return fs;
 }
 
+const std::string kOldCluster = kFolder + "-before-recovery";
+
 void expect_succeeded(MemFs& fs) {
-  for (const auto& [name, bytes] : kFiles) CHECK(fs.content(kFolder + "/" + name) == bytes);
+  for (const auto& [name, bytes] : kFiles) CHECK(fs.content(kOldCluster + "/" + name) == bytes);
   CHECK(fs.list().value() ==
         std::vector<std::string>{"peers.key", "snapshot-00000000000000b0", "wal-0000000000000001"});
   for (const auto& [name, bytes] : kSuccession) CHECK(fs.content(name) == bytes);
-  CHECK(fs.folders().value() == std::vector<std::string>{kFolder});
+  CHECK(fs.folders().value() == std::vector<std::string>{kOldCluster});
 }
 
 }  // namespace
@@ -170,6 +173,19 @@ TEST_CASE("a successor takes the place of what is set aside, whatever the step o
     }
   }
   CHECK(crashes > 40);
+}
+
+TEST_CASE("what a recovery has left is kept when its successor is set aside") {
+  MemFs fs = with_successor(1);
+  REQUIRE(storage::order_set_aside(fs, fs, kTime, "why", storage::Successor::prepared).ok());
+  REQUIRE(storage::complete_set_aside(fs, fs).ok());
+  for (int times = 0; times < 2; ++times) {
+    fs.put("wal-0000000000000001", "a newer log");
+    REQUIRE(storage::order_set_aside(fs, fs, kTime, "an older copy").ok());
+    REQUIRE(storage::complete_set_aside(fs, fs).ok());
+  }
+  CHECK(fs.folders().value() == std::vector<std::string>{kFolder + "-2", kOldCluster});
+  CHECK(fs.content(kOldCluster + "/wal-0000000000000003") == "the log");
 }
 
 TEST_CASE("a successor without an order is removed") {
