@@ -1,0 +1,139 @@
+#include "app/cluster_survey.hpp"
+
+#include <fmt/core.h>
+
+#include <algorithm>
+
+#include "app/endpoints.hpp"
+#include "json/request.hpp"
+
+namespace vesper::app {
+namespace {
+
+// A cluster has at most 64 members, so a longer list is not genuine.
+constexpr std::size_t kMaxNodes = 256;
+
+void take_status(const Exchange& exchange, SurveyedNode& node) {
+  if (exchange.end() != Exchange::End::reply) {
+    node.detail = exchange.detail();
+    return;
+  }
+  if (exchange.reply().status != 200) {
+    node.detail = fmt::format("answered with status {}", exchange.reply().status);
+    return;
+  }
+  if (json::compact(exchange.reply().body, node.body) || node.status.parse(node.body) ||
+      !node.member("role").string()) {
+    node.status = json::Document();
+    node.detail = "the answer is not a status of Vesper";
+    return;
+  }
+  node.reachable = true;
+  node.id = node.member("id").uint64();
+  node.cluster = node.member("cluster").string().value_or("");
+}
+
+}  // namespace
+
+void ClusterSurvey::ask(const std::vector<HostPort>& endpoints) {
+  for (const HostPort& server : endpoints) add(server);
+  std::size_t asked = 0;
+  while (asked < nodes_.size()) {
+    ask_from(asked);
+    const std::size_t known = nodes_.size();
+    for (std::size_t i = asked; i < known; ++i) add_members_of(*nodes_[i]);
+    asked = known;
+  }
+  drop_old_addresses();
+  std::stable_sort(nodes_.begin(), nodes_.end(), [](const auto& a, const auto& b) {
+    return a->id.value_or(UINT64_MAX) < b->id.value_or(UINT64_MAX);
+  });
+}
+
+const SurveyedNode* ClusterSurvey::leader() const {
+  const SurveyedNode* found = nullptr;
+  for (const auto& node : nodes_)
+    if (node->member("role").string() == "leader" &&
+        (found == nullptr || node->number("term") > found->number("term")))
+      found = node.get();
+  return found;
+}
+
+bool ClusterSurvey::any_reachable() const {
+  return std::any_of(nodes_.begin(), nodes_.end(), [](const auto& n) { return n->reachable; });
+}
+
+std::optional<std::uint64_t> ClusterSurvey::lag_of(const SurveyedNode& node) const {
+  const SurveyedNode* first = leader();
+  if (first == nullptr) return std::nullopt;
+  const std::uint64_t committed = first->number("commit_index");
+  const std::uint64_t applied = node.number("applied_index");
+  return committed > applied ? committed - applied : 0;
+}
+
+SurveyedNode* ClusterSurvey::find(const HostPort& server) {
+  for (const auto& node : nodes_)
+    if (node->server == server) return node.get();
+  return nullptr;
+}
+
+SurveyedNode* ClusterSurvey::add(const HostPort& server) {
+  if (SurveyedNode* node = find(server)) return node;
+  if (nodes_.size() == kMaxNodes) return nullptr;
+  nodes_.push_back(std::make_unique<SurveyedNode>());
+  nodes_.back()->server = server;
+  return nodes_.back().get();
+}
+
+void ClusterSurvey::ask_from(std::size_t first) {
+  const Instant finish_by = monotonic_now() + timeout_;
+  std::vector<std::unique_ptr<Exchange>> exchanges;
+  for (std::size_t i = first; i < nodes_.size(); ++i)
+    exchanges.push_back(std::make_unique<Exchange>(
+        nodes_[i]->server, make_request(nodes_[i]->server, "GET", "/status"), timeout_, finish_by));
+  run(exchanges);
+  for (std::size_t i = 0; i < exchanges.size(); ++i) take_status(*exchanges[i], *nodes_[first + i]);
+}
+
+void ClusterSurvey::add_members_of(const SurveyedNode& teller) {
+  for (const auto& member : teller.member("members")) {
+    const auto address = member.value.find("address").string();
+    const auto server = parse_endpoint(address.value_or(""));
+    const auto id = member.value.find("id").uint64();
+    if (!server || (id && answers_elsewhere(*id, teller.cluster))) continue;
+    const std::size_t known = nodes_.size();
+    SurveyedNode* node = add(server.value());
+    if (node == nullptr) continue;
+    if (nodes_.size() > known) node->is_hearsay = true;
+    if (node->id) continue;
+    node->id = id;
+    node->cluster = teller.cluster;
+  }
+}
+
+// A node with an outdated list may name another one's old address. Such an address is dropped if
+// that server answers elsewhere.
+void ClusterSurvey::drop_old_addresses() {
+  std::vector<std::unique_ptr<SurveyedNode>> all = std::move(nodes_), old;
+  nodes_.clear();
+  for (auto& node : all)
+    (node->is_hearsay && !node->reachable && node->id ? old : nodes_).push_back(std::move(node));
+  for (auto& node : old)
+    if (!answers_elsewhere(*node->id, node->cluster)) nodes_.push_back(std::move(node));
+}
+
+bool ClusterSurvey::answers_elsewhere(std::uint64_t id, const std::string& cluster) const {
+  return std::any_of(nodes_.begin(), nodes_.end(), [&](const auto& node) {
+    return node->reachable && node->id == id && node->cluster == cluster;
+  });
+}
+
+std::string uptime_text(std::uint64_t ms) {
+  const std::uint64_t s = ms / 1000;
+  if (s < 60) return fmt::format("{}.{}s", s, ms % 1000 / 100);
+  if (s < 3600) return fmt::format("{}m{:02}s", s / 60, s % 60);
+  if (s < 86400) return fmt::format("{}h{:02}m", s / 3600, s % 3600 / 60);
+  return fmt::format("{}d{:02}h", s / 86400, s % 86400 / 3600);
+}
+
+}  // namespace vesper::app

@@ -1,0 +1,72 @@
+// Asks every node of a cluster for its own view, GET /status. Used by `vesper status` and `vesper
+// top`.
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "app/cluster_file.hpp"
+#include "app/http_client.hpp"
+#include "base/time.hpp"
+#include "json/document.hpp"
+
+namespace vesper::app {
+
+// A node that does not answer within this time is shown as unreachable. A healthy node answers at
+// once.
+inline constexpr Duration kSurveyTimeout = seconds(1);
+
+struct SurveyedNode {
+  HostPort server;
+  std::optional<std::uint64_t> id;  // as the node reports it, otherwise as another node does
+  std::string cluster;              // of the node; empty: unknown
+  bool is_hearsay = false;          // named by another node, not by the user
+  bool reachable = false;
+  std::string body;    // of its GET /status, as compact JSON
+  std::string detail;  // why it is unreachable
+  json::Document status;
+
+  json::Value member(std::string_view name) const { return status.root().find(name); }
+  std::uint64_t number(std::string_view name) const { return member(name).uint64().value_or(0); }
+};
+
+class ClusterSurvey {
+ public:
+  using Nodes = std::vector<std::unique_ptr<SurveyedNode>>;
+
+  explicit ClusterSurvey(Duration timeout) : timeout_(timeout) {}
+
+  // Asks the given endpoints, then the members that they name, until no new ones appear. Call only
+  // once.
+  void ask(const std::vector<HostPort>& endpoints);
+
+  // By id; nodes without a known id are last.
+  const Nodes& nodes() const { return nodes_; }
+  // The node that reports itself as leader, or null. If two do, the one with the lower term has not
+  // yet learned that it was replaced.
+  const SurveyedNode* leader() const;
+  bool any_reachable() const;
+  // The number of entries that the leader has committed and this node has not applied. Nothing
+  // without a leader.
+  std::optional<std::uint64_t> lag_of(const SurveyedNode& node) const;
+
+ private:
+  SurveyedNode* find(const HostPort& server);
+  SurveyedNode* add(const HostPort& server);
+  void ask_from(std::size_t first);
+  void add_members_of(const SurveyedNode& teller);
+  void drop_old_addresses();
+  bool answers_elsewhere(std::uint64_t id, const std::string& cluster) const;
+
+  Duration timeout_;
+  Nodes nodes_;
+};
+
+// "1m05s", "2h03m".
+std::string uptime_text(std::uint64_t ms);
+
+}  // namespace vesper::app
