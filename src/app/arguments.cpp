@@ -38,9 +38,13 @@ void define_timeout(Syntax& syntax, std::string_view otherwise) {
                 fmt::format("how long to try: 500ms, 5s, 1m (default {})", otherwise));
 }
 
-void define_cluster(Syntax& syntax, std::string_view timeout) {
+void define_endpoints(Syntax& syntax, std::string_view timeout) {
   syntax.option("--endpoints", "URL,URL", "comma-separated addresses, tried in this order");
   define_timeout(syntax, timeout);
+}
+
+void define_cluster(Syntax& syntax, std::string_view timeout) {
+  define_endpoints(syntax, timeout);
   syntax.option("-o,--output", "raw|table|json", "json: the server's reply, unchanged");
   syntax.flag("--curl", "print the curl command in place of sending the request");
 }

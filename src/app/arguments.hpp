@@ -12,7 +12,9 @@
 namespace vesper::app {
 
 void define_timeout(Syntax& syntax, std::string_view otherwise = "5s");
-// --endpoints, --timeout, --output and --curl.
+// --endpoints and --timeout.
+void define_endpoints(Syntax& syntax, std::string_view timeout = "5s");
+// The same, --output and --curl.
 void define_cluster(Syntax& syntax, std::string_view timeout = "5s");
 // --consistency, --max-staleness and --min-revision.
 void define_read_level(Syntax& syntax);

@@ -24,6 +24,7 @@ int run_watch(const WatchOptions& options);
 int run_lease(const LeaseOptions& options);
 int run_lock(const LockOptions& options);
 int run_status(const StatusOptions& options);
+int run_top(const TopOptions& options);
 int run_cluster(const TransferOptions& options);
 int run_recover(const RecoverOptions& options);
 int run_cluster_status(const ClusterStatusOptions& options);

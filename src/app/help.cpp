@@ -220,6 +220,15 @@ vesper status --endpoints http://127.0.0.1:5000 && echo a leader serves
      R"(Asks every node for its own view of the cluster. Exits with 0 if a leader serves, else with
 5.
 )"},
+    {"top", "", "watch all nodes in a terminal",
+     R"(vesper top
+vesper top --interval 500ms
+vesper top --once
+)",
+     R"(Asks every node once in an interval, and shows what the cluster does: who leads, who is
+behind, requests a second, latencies, what is wrong. The columns that do not fit are left out. "q"
+ends it. --once prints the same as text and exits with 0 if a leader serves, else with 5.
+)"},
     {"cluster", "[ACTION] [ID|URL]...", "show or change the members, move leadership",
      R"(vesper cluster
 vesper cluster add http://10.0.0.4:5000 --wait 1m

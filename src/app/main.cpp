@@ -29,6 +29,7 @@ struct Run {
   int operator()(const LeaseOptions& options) const { return run_lease(options); }
   int operator()(const LockOptions& options) const { return run_lock(options); }
   int operator()(const StatusOptions& options) const { return run_status(options); }
+  int operator()(const TopOptions& options) const { return run_top(options); }
   int operator()(const TransferOptions& options) const { return run_cluster(options); }
   int operator()(const RecoverOptions& options) const { return run_recover(options); }
   int operator()(const ClusterStatusOptions& options) const { return run_cluster_status(options); }

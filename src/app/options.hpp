@@ -130,6 +130,14 @@ struct StatusOptions {
   ClusterOptions cluster;
 };
 
+struct TopOptions {
+  static constexpr Duration kLeastInterval = milliseconds(100);
+  static constexpr Duration kMostInterval = seconds(60);
+  ClusterOptions cluster;  // endpoints and timeout only
+  Duration interval = seconds(1);
+  bool once = false;  // print it once, as text
+};
+
 struct TransferOptions {
   ClusterOptions cluster;
   std::optional<std::uint64_t> to;  // a member's id, not checked yet
@@ -235,7 +243,7 @@ using Options =
     std::variant<ExitNow, ServerOptions, ClientOptions, GetOptions, PutOptions, DeleteOptions,
                  DeletePrefixOptions, IncrementOptions, AppendOptions, HistoryOptions,
                  RestoreOptions, ListOptions, TxnOptions, CompactOptions, ExportOptions,
-                 ImportOptions, WatchOptions, LeaseOptions, LockOptions, StatusOptions,
+                 ImportOptions, WatchOptions, LeaseOptions, LockOptions, StatusOptions, TopOptions,
                  TransferOptions, ClusterStatusOptions, MembersOptions, RecoverOptions, DevOptions,
                  CompletionOptions, ManualOptions>;
 

@@ -145,6 +145,21 @@ Options read_status(Arguments& arguments) {
   return StatusOptions{arguments.cluster()};
 }
 
+void define_top(Syntax& syntax) {
+  define_endpoints(syntax, "1s per node");
+  syntax.option("--interval", "DURATION", "how often to ask all nodes (default 1s)");
+  syntax.flag("--once", "print it as text, after one interval, and end");
+}
+
+Options read_top(Arguments& arguments) {
+  TopOptions top{arguments.cluster()};
+  if (const auto interval = arguments.duration("--interval")) top.interval = *interval;
+  if (top.interval < TopOptions::kLeastInterval || top.interval > TopOptions::kMostInterval)
+    arguments.expected("--interval", "a duration from 100ms to 60s");
+  top.once = arguments.has("--once");
+  return top;
+}
+
 void define_recover(Syntax& syntax) {
   syntax.repeatable_argument("DIR", Need::required);
   syntax.flag("--yes", "do not ask for a confirmation");
@@ -212,6 +227,7 @@ constexpr Command kNodeCommands[] = {
     {"server", define_server, read_server},
     {"dev", define_dev, read_dev},
     {"status", define_status, read_status},
+    {"top", define_top, read_top},
     {"cluster", define_cluster_command, read_cluster_command},
     {"recover", define_recover, read_recover},
 };

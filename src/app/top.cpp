@@ -1,0 +1,126 @@
+// `vesper top`: the cluster in a terminal, drawn again every second.
+#include <unistd.h>
+
+#include <csignal>
+
+#include "app/child_process.hpp"
+#include "app/commands.hpp"
+#include "app/kv_command.hpp"
+#include "app/screen.hpp"
+#include "app/top_view.hpp"
+
+namespace vesper::app {
+namespace {
+
+constexpr int kEscape = 27;
+
+class Top {
+ public:
+  Top(std::vector<HostPort> endpoints, Duration timeout)
+      : endpoints_(std::move(endpoints)), timeout_(timeout) {}
+
+  // Asks all nodes. What the last reading said is then the one before.
+  void read() {
+    std::unique_ptr<TopReading> next = std::make_unique<TopReading>();
+    next->survey = ClusterSurvey(timeout_);
+    next->survey.ask(endpoints_);
+    next->at = monotonic_now();
+    ask_more(*next);
+    before_ = std::move(now_);
+    now_ = std::move(next);
+  }
+
+  std::vector<Line> lines(ScreenSize size) const { return top_lines(before_.get(), *now_, size); }
+  bool has_leader() const { return now_->survey.leader() != nullptr; }
+
+ private:
+  static std::string take(const Exchange& exchange) {
+    const bool is_good = exchange.end() == Exchange::End::reply && exchange.reply().status == 200;
+    return is_good ? exchange.reply().body : std::string();
+  }
+
+  // /metrics of every node that answered, and /cluster of the leader.
+  void ask_more(TopReading& reading) const {
+    const auto& nodes = reading.survey.nodes();
+    const Instant finish_by = monotonic_now() + timeout_;
+    std::vector<std::unique_ptr<Exchange>> exchanges;
+    std::vector<std::size_t> asked;
+    const auto ask = [&](const HostPort& server, std::string_view path) {
+      exchanges.push_back(std::make_unique<Exchange>(server, make_request(server, "GET", path),
+                                                     timeout_, finish_by));
+    };
+    for (std::size_t i = 0; i < nodes.size(); ++i) {
+      if (!nodes[i]->reachable) continue;
+      asked.push_back(i);
+      ask(nodes[i]->server, "/metrics");
+    }
+    if (const SurveyedNode* leader = reading.survey.leader()) ask(leader->server, "/cluster");
+    run(exchanges);
+    reading.metrics.resize(nodes.size());
+    for (std::size_t k = 0; k < asked.size(); ++k)
+      reading.metrics[asked[k]] = MetricsText(take(*exchanges[k]));
+    if (exchanges.size() > asked.size()) (void)reading.members.parse(take(*exchanges.back()));
+  }
+
+  std::vector<HostPort> endpoints_;
+  Duration timeout_;
+  std::unique_ptr<TopReading> before_, now_;
+};
+
+int print_once(Top& top, Duration interval) {
+  top.read();
+  sleep_until(monotonic_now() + interval);
+  top.read();
+  const auto colours = shows_colours(STDOUT_FILENO) ? LineColours::yes : LineColours::no;
+  const ScreenSize size{terminal_columns(STDOUT_FILENO), SIZE_MAX};
+  return print(to_text(top.lines(size), colours), top.has_leader() ? kExitOk : kExitUnavailable);
+}
+
+// Draws until the user presses q or a signal comes.
+int show(Top& top, Duration interval) {
+  Signals signals;
+  std::optional<Screen> screen;
+  screen.emplace();
+  if (!screen->is_open()) {
+    screen.reset();
+    complain("top needs a terminal that can be redrawn: check TERM, or use --once");
+    return kExitUsage;
+  }
+  while (true) {
+    const Instant next = monotonic_now() + interval;
+    top.read();
+    screen->draw(top.lines(screen->size()));
+    while (true) {
+      const Screen::Event event = screen->wait(signals.fd(), next);
+      if (event == Screen::Event::closed) return kExitError;
+      if (event == Screen::Event::resized) screen->draw(top.lines(screen->size()));
+      if (event == Screen::Event::key) {
+        const int key = screen->key();
+        if (key == 'q' || key == 'Q' || key == kEscape) return kExitOk;
+      }
+      while (const auto number = signals.next())
+        if (*number == SIGINT || *number == SIGTERM || *number == SIGHUP) {
+          screen.reset();
+          if (*number == SIGINT) return kExitOk;
+          die_by(*number);
+        }
+      if (event == Screen::Event::due) break;
+    }
+  }
+}
+
+}  // namespace
+
+int run_top(const TopOptions& options) {
+  const auto endpoints = endpoints_of(options.cluster);
+  if (!endpoints) return kExitUsage;
+  Top top(*endpoints, options.cluster.timeout.value_or(kSurveyTimeout));
+  if (options.once) return print_once(top, options.interval);
+  if (!can_redraw(STDOUT_FILENO) || !is_terminal(STDIN_FILENO)) {
+    complain("top needs a terminal; for a script, use --once");
+    return kExitUsage;
+  }
+  return show(top, options.interval);
+}
+
+}  // namespace vesper::app

@@ -1,0 +1,257 @@
+#!/usr/bin/env python3
+"""`vesper top`: what it shows of healthy and broken clusters, as text and on a terminal."""
+import fcntl
+import os
+import pty
+import select
+import signal
+import struct
+import subprocess
+import termios
+import time
+import unittest
+
+from cli_case import VESPER, Cli
+from fake_server import problem, refused_url, reply
+
+METRICS = """vesper_requests_total{route="kv",status="200"} %d
+vesper_requests_total{route="status",status="200"} %d
+vesper_entries_applied_total %d
+vesper_request_seconds_bucket{route="kv",le="0.001"} %d
+vesper_request_seconds_bucket{route="kv",le="+Inf"} %d
+vesper_fsync_seconds_bucket{le="0.05"} %d
+vesper_fsync_seconds_bucket{le="0.25"} %d
+vesper_fsync_seconds_bucket{le="+Inf"} %d
+"""
+
+
+class Screen:
+    """A terminal of the given size that runs `vesper top`."""
+
+    def __init__(self, url, columns=80, rows=24, term="xterm"):
+        self.master, self.slave = pty.openpty()
+        self.resize(columns, rows)
+        self.modes = termios.tcgetattr(self.slave)
+        self.seen = ""
+        self.process = subprocess.Popen(
+            [VESPER, "top", "--interval", "100ms", "--endpoints", url],
+            stdin=self.slave,
+            stdout=self.slave,
+            stderr=subprocess.DEVNULL,
+            env={**os.environ, "TERM": term},
+        )
+
+    def resize(self, columns, rows):
+        fcntl.ioctl(self.master, termios.TIOCSWINSZ, struct.pack("HHHH", rows, columns, 0, 0))
+
+    def wait_for(self, text, seconds=20):
+        end = time.monotonic() + seconds
+        while text not in self.seen:
+            if time.monotonic() > end or self.process.poll() is not None:
+                raise AssertionError(f"{text!r} is not on the screen: {self.seen[-3000:]!r}")
+            if select.select([self.master], [], [], 0.1)[0]:
+                self.seen += os.read(self.master, 65536).decode()
+
+    def end(self):
+        """The exit code, and whether the terminal is as it was."""
+        self.process.wait(10)
+        restored = termios.tcgetattr(self.slave) == self.modes
+        os.close(self.master)
+        os.close(self.slave)
+        return self.process.returncode, restored
+
+
+class Top(Cli):
+    def cluster(self, roles, leader=0, changes=None):
+        """Fake nodes, each 100 requests further at each question."""
+        fakes = [self.fake(None) for _ in roles]
+        urls = [fake.url for fake in fakes]
+        for i, (role, fake) in enumerate(zip(roles, fakes)):
+            status = {
+                "id": i,
+                "cluster": "0123456789abcdef" * 2,
+                "role": role,
+                "term": 3,
+                "leader": None if leader is None else urls[leader],
+                "revision": 1234,
+                "last_index": 40,
+                "commit_index": 40,
+                "applied_index": 40 - i,
+                "uptime_ms": 3_723_000,
+                "watchers": 1,
+                "keys": 5,
+                "leases": 0,
+                "locks": 0,
+                "members": [
+                    {"id": j, "address": url, "voter": j < 3} for j, url in enumerate(urls)
+                ],
+                "log": {"file_bytes": 3 << 20, "disk_full": False},
+                "history": {"bytes": 0, "keep_bytes": 1000},
+                "idempotency": {"keys": 0, "max": 10},
+                "quota": {"bytes": 8 << 30, "used_bytes": 2048, "state": "fine"},
+            }
+            status.update((changes or {}).get(i, {}))
+            fake.answer = self.answers(status, urls)
+        return fakes
+
+    @staticmethod
+    def answers(status, urls):
+        asked, slow = 0, 0
+
+        def answer(request, _):
+            nonlocal asked, slow
+            if request.target == "/status":
+                return reply(200, status)
+            if request.target == "/metrics":
+                asked += 1
+                slow += status.get("slow_writes", 0)
+                n = 100 * asked
+                return reply(200, METRICS % (n, n, n, n, n, n - slow, n, n), "text/plain")
+            if request.target == "/cluster":
+                rows = [{"id": j, "state": "replicating"} for j, _ in enumerate(urls)]
+                return reply(
+                    200, {"configuration": {"index": 7, "joint": True}, "members": rows}
+                )
+            return problem(404, "no_such_path")
+
+        return answer
+
+    def once(self, url, *arguments):
+        return self.vesper("top", "--once", "--interval", "100ms", *arguments, endpoints=[url])
+
+    def test_once_prints_the_nodes_and_what_they_do(self):
+        fakes = self.cluster(["leader", "follower", "follower", "learner"])
+        result = self.once(fakes[2].url)
+        self.assertEqual((result.code, result.err), (0, ""))
+        lines = result.out.decode().splitlines()
+        self.assertEqual(
+            lines[0], "vesper top   cluster 0123456789ab   term 3   leader 0   revision 1,234"
+        )
+        self.assertEqual(
+            lines[1], "3 voters, a write needs 2   1 learner   configuration 7 (joint)"
+        )
+        self.assertEqual(
+            lines[2],
+            "keys 5   store 2.00KiB of 8.00GiB   history 0B   leases 0   locks 0   watches 4",
+        )
+        self.assertRegex(lines[3], r"^load [\d,]+ requests/s   p50 500us   p99 990us   [\d,]+ entr")
+        self.assertEqual(
+            lines[5].split(), "ID ADDRESS ROLE STATE LAG REQ/S 99% FSYNC LOG".split()
+        )
+        rows = [line.split() for line in lines[6:10]]
+        self.assertEqual([row[0] for row in rows], list("0123"))
+        self.assertEqual([row[2] for row in rows], ["leader", "follower", "follower", "learner"])
+        self.assertEqual([row[3] for row in rows], ["-"] + ["replicating"] * 3)
+        self.assertEqual([row[4] for row in rows], list("0123"))
+        for row in rows:
+            # 100 requests in an interval, which lasts a little longer than 100 ms.
+            self.assertTrue(20 < int(row[5].replace(",", "")) <= 1000, row)
+            self.assertEqual(row[8], "3.00MiB")
+        self.assertTrue(all(len(line) <= 80 for line in lines), lines)
+
+    def test_alarms_come_first(self):
+        fakes = self.cluster(
+            ["leader", "follower", "follower"],
+            changes={
+                0: {"slow_writes": 2},
+                1: {
+                    "log": {"disk_full": True},
+                    "history": {"bytes": 900, "keep_bytes": 1000},
+                    "idempotency": {"keys": 8, "max": 10},
+                },
+                2: {"diverged": {}, "quota": {"state": "exceeded"}, "commit_index": 5000},
+            },
+        )
+        text = self.once(fakes[0].url).out.decode()
+        alarms = [line for line in text.splitlines() if line.startswith("! ")]
+        self.assertEqual(
+            [line.split(":")[0] for line in alarms],
+            ["! node 0"] + ["! node 1"] * 3 + ["! node 2"] * 2 + ["! and 1 more"],
+        )
+        self.assertIn("! node 0: the disk is slow: 1 write in 100 took ", text)
+        self.assertIn("! node 1: the history is near its bound", text)
+        self.assertIn("! node 1: the table of Idempotency-Keys is nearly full", text)
+        self.assertIn("! node 1: the disk is full", text)
+        self.assertIn("! node 2: its state has diverged", text)
+        self.assertLess(text.index("! node 0"), text.index("ADDRESS"))
+
+    def test_nodes_that_are_down_and_a_lost_leader(self):
+        fakes = self.cluster(["candidate", "follower", "follower"], leader=None)
+        self.fakes.remove(fakes[2])
+        fakes[2].close()
+        result = self.once(fakes[0].url)
+        self.assertEqual(result.code, 5)
+        text = result.out.decode()
+        self.assertIn("   no leader   ", text.splitlines()[0])
+        self.assertIn("! no leader, so no quorum", text)
+        self.assertIn("! node 2 does not answer", text)
+        self.assertRegex(text, r"2  \S+ +unreachable")
+        nothing = self.once(refused_url())
+        self.assertEqual(nothing.code, 5)
+        self.assertIn("no node answers", nothing.out.decode())
+
+    def test_what_a_node_says_cannot_control_the_terminal(self):
+        evil = "\x1b]0;x\x07"
+        fakes = self.cluster(["leader"], changes={0: {"cluster": evil, "role": "leader"}})
+        out = self.once(fakes[0].url).out
+        self.assertNotIn(b"\x1b", out)
+        fakes = self.cluster(["leader", evil])
+        self.assertNotIn(b"\x1b", self.once(fakes[0].url).out)
+
+    def test_it_is_drawn_again_fits_the_size_and_ends_with_q(self):
+        fakes = self.cluster(["leader", "follower"])
+        screen = Screen(fakes[0].url)
+        screen.wait_for("replicating")
+        self.assertNotIn("UPTIME", screen.seen)
+        screen.resize(160, 40)
+        screen.wait_for("UPTIME")
+        os.write(screen.master, b"q")
+        self.assertEqual(screen.end(), (0, True))
+
+    def test_a_signal_restores_the_terminal(self):
+        fakes = self.cluster(["leader", "follower"])
+        for number, code in ((signal.SIGTERM, -signal.SIGTERM), (signal.SIGINT, 0)):
+            screen = Screen(fakes[0].url)
+            screen.wait_for("follower")
+            screen.process.send_signal(number)
+            self.assertEqual(screen.end(), (code, True))
+
+    def test_it_ends_with_its_terminal(self):
+        fakes = self.cluster(["leader", "follower"])
+        screen = Screen(fakes[0].url)
+        screen.wait_for("follower")
+        os.close(screen.slave)
+        os.close(screen.master)
+        self.assertEqual(screen.process.wait(10), 1)
+
+    def test_a_cluster_that_goes_away_is_shown_and_comes_back(self):
+        fakes = self.cluster(["leader", "follower"])
+        screen = Screen(fakes[0].url)
+        screen.wait_for("replicating")
+        healthy = fakes[1].answer
+        fakes[1].answer = lambda request, connection: problem(500, "internal")
+        screen.wait_for("! node 1 does not answer")
+        fakes[1].answer = healthy
+        screen.seen = ""
+        screen.wait_for("replicating")
+        os.write(screen.master, b"q")
+        self.assertEqual(screen.end(), (0, True))
+
+    def test_it_needs_a_terminal(self):
+        fakes = self.cluster(["leader"])
+        result = self.vesper("top", endpoints=[fakes[0].url])
+        self.assertEqual(result.code, 2)
+        self.assertIn("top needs a terminal; for a script, use --once", result.err)
+        screen = Screen(fakes[0].url, term="dumb")
+        self.assertEqual(screen.end(), (2, True))
+
+    def test_arguments(self):
+        for interval in ("99ms", "61s", "0", "x"):
+            result = self.vesper("top", "--once", "--interval", interval)
+            self.assertEqual(result.code, 2, interval)
+            self.assertIn("--interval", result.err)
+        self.assertEqual(self.vesper("top", "--json").code, 2)
+
+
+if __name__ == "__main__":
+    unittest.main()
