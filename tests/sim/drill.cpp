@@ -45,6 +45,8 @@ void World::drill_step(std::size_t c) {
   if (drill_.stage == Drill::Stage::over) return;
   Client& client = clients_[c];
   after(between(client.random, milliseconds(5), milliseconds(25)), ClientStep{c});
+  // Its server may leave in the calm, when a change of the members is completed.
+  if (!takes_part(host(client.host))) move_elsewhere(client);
   if (client.connection == 0 && !connect(client)) return;
   drill_on(client, c - drill_.first_client);
 }

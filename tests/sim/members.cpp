@@ -205,11 +205,13 @@ raft::NodeId node_of(const Member& member) {
 
 }  // namespace
 
-// Machines that could be added: they are empty, and no log names their address.
+// Machines that could be added: they are empty, also of the term of an earlier membership, and no
+// log names their address.
 std::vector<std::size_t> World::idle_machines() const {
   std::vector<std::size_t> idle;
   for (const auto& h : hosts_) {
     if (!h->up() || h->retired || h->outside || !h->holds.is_none()) continue;
+    if (members_ever_.contains(h->born.value)) continue;
     bool is_named = false;
     for (const Roster* roster : rosters())
       for (const Member& member : roster->members)
@@ -311,7 +313,9 @@ void World::on_members_reply(const node::Ticket& ticket, const node::ClientReply
   if (const auto* done = std::get_if<node::MembersResult>(&reply)) {
     tally_.count(Count::changes_done);
     trace("change {} is in configuration {}", change, done->index.value);
-    if (done->index.value > safety_.committed().size() || done->is_joint)
+    // Only a request whose wait is over may be answered in the joint phase, and says what is left.
+    const bool is_open = done->is_joint && done->pending.empty();
+    if (done->index.value > safety_.committed().size() || is_open)
       fail(fmt::format("change {} is done by configuration {}, which is not", change,
                        done->index.value));
   } else if (const auto* refusal = std::get_if<raft::MembersRefusal>(&reply)) {

@@ -8,6 +8,7 @@
 #include <map>
 #include <memory>
 #include <optional>
+#include <set>
 #include <string>
 #include <string_view>
 #include <utility>
@@ -234,6 +235,8 @@ class Model {
   void leave(const Departure& departure);
   void keep_places(std::uint64_t boot);
   void expire(const Due& due);
+  // True if places of this process have lapsed, because it could not renew them in time.
+  bool has_lapsed(std::uint64_t boot) const { return lapsed_.contains(boot); }
   // Returns and clears the places that have left their queues.
   std::vector<Left> take_left() { return std::exchange(left_, {}); }
   // Returns and clears the outcomes, by idempotency key, of claims that had waited or were
@@ -273,6 +276,7 @@ class Model {
   Holdings holdings_;
   Stamp stamp_;
   std::vector<Left> left_;
+  std::set<std::uint64_t> lapsed_;
   std::vector<std::pair<std::string, Outcome>> answers_;
   std::vector<Event> events_;
   std::size_t first_event_ = 0;  // with a revision of at least oldest_

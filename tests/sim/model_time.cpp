@@ -128,7 +128,10 @@ void Model::pass_on(const LockId& lock, Cause cause) {
     if (waiter.lock == lock) queue.push_back(place);
   for (const std::uint64_t place : queue) {
     const Waiter waiter = holdings_.waiters.at(place);
-    if (holdings_.sessions.at(waiter.session) <= stamp_.time) continue;
+    if (holdings_.sessions.at(waiter.session) <= stamp_.time) {
+      lapsed_.insert(waiter.session.boot);
+      continue;
+    }
     answer(waiter.idempotency_key, grant(lock, place, waiter.ttl, waiter.value));
     return remove_waiter(place, holdings_.token_of(lock));
   }
@@ -268,6 +271,7 @@ void Model::expire(const Due& due) {
     for (const auto& [place, waiter] : holdings_.waiters)
       if (waiter.session == session) places.push_back(place);
     for (const std::uint64_t place : places) remove_waiter(place, 0);
+    lapsed_.insert(session.boot);
   }
 }
 
