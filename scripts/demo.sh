@@ -6,6 +6,7 @@
 #   scripts/demo.sh               the five nodes of ip_list.txt
 #   scripts/demo.sh --once        ends after the tour
 #   scripts/demo.sh --list FILE   other nodes; data is kept in vesper-data beside the list
+#   scripts/demo.sh --tls         the same nodes with TLS: list, certificates and data in tls-demo
 #   scripts/demo.sh --fresh       removes the data of an earlier run first; otherwise it is reused
 set -euo pipefail
 source "$(dirname "$(readlink -f "${BASH_SOURCE[0]}")")/lib/common.sh"
@@ -13,6 +14,8 @@ source "$(dirname "$(readlink -f "${BASH_SOURCE[0]}")")/lib/packages.sh"
 source "$(dirname "$(readlink -f "${BASH_SOURCE[0]}")")/lib/nodes.sh"
 
 once=no
+tls=no
+curl=(curl -sS)
 fresh=no
 dead=''    # the id of the leader that was killed
 sleeper='' # the process that the script waits for at the end
@@ -28,6 +31,7 @@ parse() {
         exit 0
         ;;
       --once) once=yes ;;
+      --tls) tls=yes ;;
       --fresh) fresh=yes ;;
       --list)
         (($# > 1)) || usage_error "--list needs a value"
@@ -73,7 +77,7 @@ expect() {
 leader_id() {
   local asked id url
   for asked in "${urls[@]}"; do
-    url=$(curl -s --max-time 1 "$asked/status" |
+    url=$("${curl[@]}" --max-time 1 "$asked/status" 2>/dev/null |
       sed -n 's/.*"leader":"\([^"]*\)".*/\1/p') || continue
     for id in "${!urls[@]}"; do
       if [[ ${urls[$id]} == "${url%/}" ]]; then
@@ -98,11 +102,6 @@ end_cluster() {
 prepare() {
   local id
   need_packages demo
-  if [[ -z ${VESPER:-} ]]; then
-    need_packages build
-    configure build
-    build build vesper
-  fi
   for id in "${!urls[@]}"; do
     if node_pid "$id" >/dev/null; then
       die "node $id of $list already runs" "Stop it first: scripts/cluster.sh stop --list $list"
@@ -114,6 +113,25 @@ prepare() {
   elif [[ -e $data/0 ]]; then
     say "using the data of an earlier run in $data (--fresh removes it first)"
   fi
+}
+
+# A list of the same hosts and ports with https://, and certificates for the hosts, in a folder
+# beside the list.
+make_tls_list() {
+  local folder hosts=() id
+  folder=$(dirname "$list")/tls-demo
+  mkdir -p "$folder"
+  sed 's|http://|https://|' "$list" >"$folder/ip_list.txt"
+  mapfile -t hosts < <(for id in "${!urls[@]}"; do printf '%s\n' "$(host_of "$id")"; done | sort -u)
+  step "make an authority, and certificates for the nodes and a client"
+  if [[ -e $folder/pki/ca.crt ]]; then
+    say "using the certificates of an earlier run in $folder/pki"
+  else
+    run "$shown" pki init "$folder/pki" --hosts "$(join_words "${hosts[@]}")"
+  fi
+  read_list "$folder/ip_list.txt"
+  curl+=(--cacert "$pki/ca.crt")
+  say "\$ export VESPER_CACERT=$VESPER_CACERT"
 }
 
 start_cluster() {
@@ -137,9 +155,9 @@ write_and_read() {
   run "$shown" client "${urls[-1]}" name
   expect 'Kyle Chard'
   step "the same with curl"
-  run curl -sS -X PUT -d 'Kyle Chard' "${urls[-1]}/kv/name"
+  run "${curl[@]}" -X PUT -d 'Kyle Chard' "${urls[-1]}/kv/name"
   expect '"revision"'
-  run curl -sS "${urls[0]}/kv/name"
+  run "${curl[@]}" "${urls[0]}/kv/name"
   expect 'Kyle Chard'
 }
 
@@ -152,17 +170,18 @@ kill_the_leader() {
   other=$(((leader + 1) % ${#urls[@]}))
   step "kill -9 the leader, node $leader at ${urls[$leader]}, and ask node $other at once"
   show kill -9 "$pid"
-  show curl -sS -X PUT -d 'after the crash' "${urls[$other]}/kv/news"
+  show "${curl[@]}" -X PUT -d 'after the crash' "${urls[$other]}/kv/news"
   now_us began
   kill -9 "$pid"
   for ((i = 0; ; i++)); do
-    output=$(curl -sS -f -m 10 -X PUT -d 'after the crash' "${urls[$other]}/kv/news" 2>&1) && break
+    output=$("${curl[@]}" -f -m 10 -X PUT -d 'after the crash' "${urls[$other]}/kv/news" 2>&1) &&
+      break
     ((i < 100)) || die "no write was acknowledged after the kill: $output" "Logs: $data/*.log"
     sleep 0.01
   done
   now_us wrote
   say "$output"
-  run curl -sS "${urls[$other]}/kv/name"
+  run "${curl[@]}" "${urls[$other]}/kv/name"
   now_us read_at
   expect 'Kyle Chard'
   rm -f "$(pid_file "$leader")"
@@ -183,7 +202,7 @@ stay_up() {
   step "the cluster stays up: Ctrl-C ends it"
   say "  scripts/cluster.sh restart $dead --list $list     # the killed node catches up"
   say "  $shown client ${urls[$alive]} greeting hello"
-  say "  curl ${urls[$alive]}/kv/greeting"
+  say "  ${curl[*]} ${urls[$alive]}/kv/greeting"
   while :; do
     sleep 3600 &
     sleeper=$!
@@ -198,6 +217,12 @@ main() {
     die "$list names ${#urls[@]} nodes; without the leader they have no majority" \
       "The tour kills the leader, so it needs a list of three nodes or more."
   [[ -n ${VESPER:-} ]] || cd "$root"
+  if [[ -z ${VESPER:-} ]]; then
+    need_packages build
+    configure build
+    build build vesper
+  fi
+  [[ $tls == no ]] || make_tls_list
   prepare
   start_cluster
   say "(run the commands below in $PWD)"

@@ -33,3 +33,6 @@ python3 "$root/tests/cluster/model_figures.py" "$root/build/vesper" --keys "$key
   --rounds "$rounds"
 python3 "$root/tests/cluster/watch_figures.py" "$root/build/vesper" --keys "$keys" \
   --rounds "$rounds" --kills "$kills"
+python3 "$root/tests/cluster/tls_figures.py" "$root/build/vesper" --rounds "$rounds"
+python3 "$root/tests/cluster/trace_figures.py" "$root/build/vesper" --rounds "$((rounds * 10))" \
+  --seconds 1

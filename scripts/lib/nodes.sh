@@ -7,13 +7,14 @@ vesper=${VESPER:-$root/build/vesper} # VESPER: another binary, for tests
 list=''                              # absolute path of the list in use, symbolic links resolved
 data=''                              # folder of data, logs and pid files
 urls=()                              # urls[id]: as written in the list
+pki=''                               # folder of `vesper pki`, for a list of https:// lines
 declare -A started=()                # started[id]: pid of a node that this shell started
 left_running=0                       # number of nodes that stop_nodes could not stop
 
 # read_list FILE [DATA-FOLDER]: fills the variables above. It checks only what the scripts need; the
 # binary checks the list more strictly.
 read_list() {
-  local line number=0 url_form='^http://(\[[0-9A-Fa-f:.]+\]|[^][/:[:space:]]+):[0-9]+$'
+  local line number=0 url_form='^https?://(\[[0-9A-Fa-f:.]+\]|[^][/:[:space:]]+):[0-9]+$'
   [[ -r $1 ]] || die "the list $1 cannot be read" "Name another one with --list FILE."
   list=$(readlink -f -- "$1")
   data=${2:-$(dirname "$list")/vesper-data}
@@ -25,16 +26,39 @@ read_list() {
     [[ -z $line || $line == '#'* ]] && continue
     line=${line%/}
     [[ $line =~ $url_form ]] ||
-      die "$1:$number: found '$line', expected http://host:port" "Correct the list."
+      die "$1:$number: found '$line', expected http://host:port or https://host:port" \
+        "Correct the list."
     urls+=("$line")
   done <"$list"
   ((${#urls[@]} > 0)) || die "$1 names no node" "Write one http://host:port per line."
+  [[ ${urls[0]} != https://* ]] || use_pki "$(dirname "$list")/pki"
 }
 
-endpoints() {
-  local IFS=,
-  printf '%s' "${urls[*]}"
+# use_pki FOLDER: the nodes take their certificates from there, and the commands trust its
+# authority.
+use_pki() {
+  pki=$1
+  [[ -r $pki/ca.crt ]] ||
+    die "$list has https:// lines, but there is no $pki/ca.crt" \
+      "Make it: vesper pki init $pki --hosts HOST,HOST"
+  export VESPER_CACERT=$pki/ca.crt
 }
+
+# host_of ID: the host of a node's address, without brackets.
+host_of() {
+  local host=${urls[$1]#*://}
+  host=${host%:*}
+  host=${host#[}
+  printf '%s' "${host%]}"
+}
+
+# join_words WORD...: with commas between them.
+join_words() {
+  local IFS=,
+  printf '%s' "$*"
+}
+
+endpoints() { join_words "${urls[@]}"; }
 
 majority() { printf '%s' $((${#urls[@]} / 2 + 1)); }
 
@@ -124,10 +148,8 @@ is_paused() {
 
 # True if something accepts connections at the node's address. Only for addresses of this machine.
 listens() {
-  local hostport=${urls[$1]#http://}
-  local host=${hostport%:*} port=${hostport##*:}
-  host=${host#[}
-  host=${host%]}
+  local host port=${urls[$1]##*:}
+  host=$(host_of "$1")
   case $host in 127.* | localhost | ::1) ;; *) return 1 ;; esac
   (exec 3<>"/dev/tcp/$host/$port") 2>/dev/null
 }
@@ -169,9 +191,13 @@ need_free_port() {
 # spawn ID: starts the process of a node, detached from the terminal, so that a Ctrl-C meant for a
 # script does not also stop the cluster.
 spawn() {
-  local id=$1
+  local id=$1 host flags=()
   mkdir -p "$data"
-  setsid "$vesper" server "$id" "$list" --data-dir "$data/$id" \
+  if [[ -n $pki ]]; then
+    host=$(host_of "$id")
+    flags=(--tls-cert "$pki/$host.crt" --tls-key "$pki/$host.key" --tls-ca "$pki/ca.crt")
+  fi
+  setsid "$vesper" server "$id" "$list" --data-dir "$data/$id" "${flags[@]}" \
     >>"$(log_file "$id")" 2>&1 </dev/null &
   started[$id]=$!
   printf '%s\n' "$!" >"$(pid_file "$id")"
@@ -243,8 +269,8 @@ start_nodes() {
   done
   for id in "${absent[@]}"; do spawn "$id"; done
   for id in "${!started[@]}"; do
-    case ${urls[$id]} in
-      http://127.* | http://localhost:* | 'http://[::1]:'*)
+    case $(host_of "$id") in
+      127.* | localhost | ::1)
         wait_for 15 "node $id does not listen at ${urls[$id]}" listens "$id"
         ;;
     esac

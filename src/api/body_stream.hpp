@@ -22,16 +22,18 @@ class BodyStream {
     failed,    // cannot be completed; after what was appended, the connection is broken off so that
                // the client notices
   };
-  // How the client should see a stream that is cut off by a server shutdown.
+  // Why a stream is cut off.
+  enum class Why : std::uint8_t { shutting_down, unauthorized };
+  // How the client should see a stream that is cut off.
   enum class Cut : std::uint8_t { complete, truncated };
 
   virtual ~BodyStream() = default;
 
   // Appends up to `room` bytes to `out`. Requires `room` >= 1.
   virtual Next next(std::size_t room, std::string& out) = 0;
-  // The server shuts down. May append a last piece. An event stream, for example, is complete
+  // The stream ends early. May append a last piece. An event stream, for example, is complete
   // wherever it ends. A backup is not.
-  virtual Cut cut(std::string& out) = 0;
+  virtual Cut cut(Why why, std::string& out) = 0;
 };
 
 }  // namespace vesper::api

@@ -80,6 +80,7 @@ std::unique_ptr<RequestStream> open_bulk_import(Context& context, HttpExchange& 
   const auto post = [&context, &exchange](std::uint32_t part, SharedBytes command) {
     node::Ticket ticket = exchange.ticket;
     ticket.part = part;
+    if (exchange.identity) command = kv::with_identity(command.view(), exchange.identity);
     context.post(node::ClientWrite{ticket, std::move(command), context.now() + exchange.timeout});
   };
   return std::make_unique<BulkImport>(exchange, context.settings().max_value, post,
@@ -107,7 +108,7 @@ class BulkImport::Lines final : public BodyStream {
     if (import_.finished_ && text.empty()) return import_.problem_ ? Next::failed : Next::finished;
     return size != 0 ? Next::bytes : Next::waiting;
   }
-  Cut cut(std::string&) override { return Cut::truncated; }
+  Cut cut(Why, std::string&) override { return Cut::truncated; }
 
  private:
   BulkImport& import_;

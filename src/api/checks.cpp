@@ -189,15 +189,36 @@ std::optional<kv::IdempotencyKey> request_id(const HttpExchange& exchange, const
   return kv::IdempotencyKey{key, kv::fingerprint_of(method, target, conditions, body)};
 }
 
-void post_read(Context& context, const HttpExchange& exchange, node::ReadQuery query,
+void post_read(Context& context, HttpExchange& exchange, node::ReadQuery query,
                const node::ReadOptions& options, std::shared_ptr<const node::ChangeWait> wait) {
-  context.post(node::ClientRead{exchange.ticket, std::move(query), context.now() + exchange.timeout,
-                                options, std::move(wait), nullptr});
+  post_read(context, exchange,
+            node::ClientRead{exchange.ticket,
+                             std::move(query),
+                             context.now() + exchange.timeout,
+                             options,
+                             std::move(wait),
+                             nullptr,
+                             {}});
 }
 
-void post_write(Context& context, const HttpExchange& exchange, std::string_view command) {
-  context.post(node::ClientWrite{exchange.ticket, SharedBytes::copy_of(command),
-                                 context.now() + exchange.timeout});
+void post_read(Context& context, HttpExchange& exchange, node::ClientRead read) {
+  if (auto problem = judge_read(context, exchange, read.query)) {
+    exchange.outcome = std::move(*problem);
+    return;
+  }
+  read.identity = exchange.identity;
+  context.post(std::move(read));
+}
+
+void post_write(Context& context, HttpExchange& exchange, std::string_view command,
+                std::shared_ptr<const node::LockWait> wait) {
+  SharedBytes bytes = kv::with_identity(command, exchange.identity);
+  if (auto problem = judge_write(context, exchange, bytes)) {
+    exchange.outcome = std::move(*problem);
+    return;
+  }
+  context.post(node::ClientWrite{exchange.ticket, std::move(bytes),
+                                 context.now() + exchange.timeout, std::move(wait)});
 }
 
 Problem too_large(const HttpExchange& exchange) {
@@ -231,6 +252,7 @@ void render_problem(const Problem& problem, Answer& answer) {
   answer.content_type = "application/problem+json";
   answer.allow = problem.allow;
   answer.retry = problem.retry();
+  if (problem.status == 401) answer.more_fields = "WWW-Authenticate: Bearer\r\n";
   if (problem.revision) answer.revision = problem.revision;
   if (problem.status == 412 && problem.current_revision != 0u)
     answer.etag = problem.current_revision;

@@ -62,11 +62,14 @@ std::optional<kv::IdempotencyKey> request_id(const HttpExchange& exchange, const
                                              std::string_view target,
                                              const kv::Conditions& conditions,
                                              std::string_view body);
-void post_read(Context& context, const HttpExchange& exchange, node::ReadQuery query,
+// Post a read or a write to the node, or set the outcome of the exchange if its client may not ask
+// for it. `command` is the byte form of kv/command.hpp; `wait` is set if it is a kv::AcquireLock.
+void post_read(Context& context, HttpExchange& exchange, node::ReadQuery query,
                const node::ReadOptions& options,
                std::shared_ptr<const node::ChangeWait> wait = nullptr);
-// Posts a write to the node. `command` is the byte form of kv/command.hpp.
-void post_write(Context& context, const HttpExchange& exchange, std::string_view command);
+void post_read(Context& context, HttpExchange& exchange, node::ClientRead read);
+void post_write(Context& context, HttpExchange& exchange, std::string_view command,
+                std::shared_ptr<const node::LockWait> wait = nullptr);
 // Answers 417, 411 or 413 before any of the body is read. Call it as the last check.
 enum class Length : std::uint8_t { optional, required };
 std::optional<Problem> check_length(const http::RequestHead& head, const HttpExchange& exchange,

@@ -12,19 +12,6 @@
 namespace vesper::api {
 namespace {
 
-// Empty: this server does not know.
-std::string_view to_string(node::MemberState state) {
-  switch (state) {
-    case node::MemberState::unknown: return {};
-    case node::MemberState::replicating: return "replicating";
-    case node::MemberState::snapshot: return "snapshot";
-    case node::MemberState::probing: return "probing";
-    case node::MemberState::unreachable: return "unreachable";
-    case node::MemberState::promoting: return "promoting";
-  }
-  VESPER_UNREACHABLE();
-}
-
 // Empty: the member stays what it is.
 std::string_view to_string(raft::Goal goal) {
   switch (goal) {
@@ -55,12 +42,25 @@ void append_member(json::Writer& json, const node::ClusterView& view, const raft
       if (view.is_leaders)
         json.member("lag", view.last_index.value - std::min(match, view.last_index.value));
     }
-    if (const auto state = to_string(row->state); !state.empty()) json.member("state", state);
+    if (const auto state = member_state_name(row->state); !state.empty())
+      json.member("state", state);
   }
   json.end_object();
 }
 
 }  // namespace
+
+std::string_view member_state_name(node::MemberState state) {
+  switch (state) {
+    case node::MemberState::unknown: return {};
+    case node::MemberState::replicating: return "replicating";
+    case node::MemberState::snapshot: return "snapshot";
+    case node::MemberState::probing: return "probing";
+    case node::MemberState::unreachable: return "unreachable";
+    case node::MemberState::promoting: return "promoting";
+  }
+  VESPER_UNREACHABLE();
+}
 
 void append_cluster(std::string& out, const node::ClusterView& view) {
   const raft::Configuration& configuration = view.configuration;

@@ -8,6 +8,16 @@
 #include "http/serializer.hpp"
 
 namespace vesper::api {
+namespace {
+
+// Whether TLS is spoken there makes no difference: the list of a cluster that migrates to TLS says
+// https:// while the log still says http://.
+bool is_at(const raft::Member& member, const HostPort& place) {
+  const auto address = parse_url(member.address);
+  return address && authority_of(*address) == authority_of(place);
+}
+
+}  // namespace
 
 Context::Context(Settings settings, const Figures& figures, Instant now,
                  std::span<const Endpoint> rows)
@@ -81,7 +91,7 @@ std::optional<ListMismatch> Context::list_mismatch() const {
   for (const raft::Member& member : rows) {
     const std::uint32_t place = member.node.value;
     if (place >= settings_.list.size()) mismatch.unlisted.push_back(place);
-    else if (url_of(settings_.list[place]) != member.address) mismatch.moved.push_back(place);
+    else if (!is_at(member, settings_.list[place])) mismatch.moved.push_back(place);
   }
   for (std::uint32_t id = 0; id < settings_.list.size(); ++id)
     if (log.find(raft::NodeId(id)) == nullptr) mismatch.no_members.push_back(id);

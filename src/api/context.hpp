@@ -10,6 +10,7 @@
 #include <string_view>
 #include <vector>
 
+#include "api/chaos.hpp"
 #include "api/endpoint.hpp"
 #include "api/figures.hpp"
 #include "api/metrics.hpp"
@@ -44,6 +45,10 @@ class Context {
   void set_now(Instant now) { now_ = now; }
   Instant started_at() const { return started_at_; }
 
+  // Null: there is no audit log.
+  AuditSink* audit_sink() const { return audit_sink_; }
+  void set_audit_sink(AuditSink* sink) { audit_sink_ = sink; }
+
   // Null until the log has been recovered.
   node::Node* node() { return node_; }
   const node::Node* node() const { return node_; }
@@ -57,6 +62,15 @@ class Context {
   bool shutting_down() const { return shutting_down_; }
   void set_draining() { draining_ = true; }
   void set_shutting_down() { draining_ = shutting_down_ = true; }
+
+  // While clients need no token, only POST /auth/enable from this machine is served, beside what
+  // is open to everyone.
+  bool is_closed_until_auth() const { return closed_until_auth_; }
+  void close_until_auth() { closed_until_auth_ = true; }
+
+  // Null unless this server offers /chaos. `port` must outlive the context.
+  ChaosPort* chaos() const { return chaos_; }
+  void offer_chaos(ChaosPort& port) { chaos_ = &port; }
 
   // One member for each node id, in the order of the ids: the newest disk, if a lost one is being
   // replaced. The servers in the list until the log has members.
@@ -85,11 +99,14 @@ class Context {
 
  private:
   const Settings settings_;
+  bool closed_until_auth_ = false;
   const Figures& figures_;
   const EndpointTable table_;
   Instant now_;
   Instant started_at_;
+  AuditSink* audit_sink_ = nullptr;
   node::Node* node_ = nullptr;
+  ChaosPort* chaos_ = nullptr;
   bool draining_ = false;
   bool shutting_down_ = false;
 

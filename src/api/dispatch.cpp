@@ -12,11 +12,13 @@
 namespace vesper::api {
 namespace {
 
-std::optional<Problem> find_endpoint(const EndpointTable& table, const http::RequestHead& head,
+std::optional<Problem> find_endpoint(const Context& context, const http::RequestHead& head,
                                      HttpExchange& exchange) {
   // The target of CONNECT is not a path.
   if (head.method == http::Method::connect) return std::nullopt;
-  exchange.endpoint = table.find(head.path);
+  const Endpoint* const row = context.table().find(head.path);
+  const bool is_there = row != nullptr && (row->is_offered == nullptr || row->is_offered(context));
+  exchange.endpoint = is_there ? row : nullptr;
   if (exchange.endpoint != nullptr) {
     if (exchange.endpoint->match == Match::exact) return std::nullopt;
     return exchange.endpoint->read_path(head.path.substr(exchange.endpoint->path.size()), exchange);
@@ -84,11 +86,23 @@ std::optional<Problem> check_node(Context& context) {
   return std::nullopt;
 }
 
+// Checks parameters, headers and length.
+std::optional<Problem> check_request(const Context& context, const http::RequestHead& head,
+                                     HttpExchange& exchange) {
+  Query query;
+  if (auto problem = read_query(head, *exchange.endpoint, query)) return problem;
+  if (auto problem = exchange.endpoint->check(context, head, query, exchange)) return problem;
+  if (!exchange.keep_body)
+    if (auto problem = check_length(head, exchange, Length::optional)) return problem;
+  return std::nullopt;
+}
+
 }  // namespace
 
 std::optional<Problem> validate(Context& context, const http::RequestHead& head,
                                 HttpExchange& exchange) {
   exchange.method = head.method;
+  if (context.audit_sink() != nullptr) exchange.audited_path = head.path;
   exchange.close = !head.keep_alive;
   exchange.is_http_1_0 = head.minor_version == 0;
   exchange.started = context.now();
@@ -107,29 +121,33 @@ std::optional<Problem> validate(Context& context, const http::RequestHead& head,
     return Problem{.status = 403,
                    .code = "cross_origin",
                    .detail = "a page from another origin may not send this request"};
-  if (auto problem = find_endpoint(context.table(), head, exchange)) return problem;
+  if (auto problem = find_endpoint(context, head, exchange)) return problem;
   if (auto problem = check_method(head, exchange)) return problem;
   if (asks_for_methods(exchange)) {
     exchange.outcome = Local{};
     return std::nullopt;
   }
-  Query query;
-  if (auto problem = read_query(head, *exchange.endpoint, query)) return problem;
-  if (auto problem = exchange.endpoint->check(context, head, query, exchange)) return problem;
-  if (!exchange.keep_body)
-    if (auto problem = check_length(head, exchange, Length::optional)) return problem;
-  return std::nullopt;
+  if (auto problem = authenticate(context, head, exchange, LeaderAsked::no)) return problem;
+  if (exchange.credential == Credential::unknown) return std::nullopt;
+  return check_request(context, head, exchange);
+}
+
+std::optional<Problem> validate_again(Context& context, const http::RequestHead& head,
+                                      HttpExchange& exchange) {
+  if (auto problem = authenticate(context, head, exchange, LeaderAsked::yes)) return problem;
+  return check_request(context, head, exchange);
 }
 
 void open_stream(Context& context, HttpExchange& exchange) {
-  const bool needs_node = exchange.endpoint->needs == Needs::node;
-  auto problem = needs_node ? check_node(context) : std::nullopt;
+  auto problem = judge_import(context, exchange);
+  if (!problem && exchange.endpoint->needs == Needs::node) problem = check_node(context);
   if (problem) exchange.outcome = std::move(*problem);
   else exchange.stream = exchange.endpoint->open(context, exchange);
 }
 
 void run(Context& context, HttpExchange& exchange, std::string body) {
-  if (exchange.endpoint->needs == Needs::nothing) exchange.outcome = Local{};
+  if (auto lack = judge_right(context, exchange)) exchange.outcome = std::move(*lack);
+  else if (exchange.endpoint->needs == Needs::nothing) exchange.outcome = Local{};
   else if (auto problem = check_node(context)) exchange.outcome = std::move(*problem);
   else exchange.endpoint->run(context, exchange, std::move(body));
 }

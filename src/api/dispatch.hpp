@@ -12,10 +12,15 @@
 
 namespace vesper::api {
 
-// Checks Host and Origin, path, method, parameters, headers and length, in this order. Fills in the
-// exchange in any case. Sets its outcome if the answer does not depend on the body.
+// Checks Host and Origin, path, method, credentials, parameters, headers and length, in this order.
+// Fills in the exchange in any case. Sets its outcome if the answer does not depend on the body.
+// Stops before the parameters if exchange.credential is `unknown` then: see ask_for_tokens().
 std::optional<Problem> validate(Context& context, const http::RequestHead& head,
                                 HttpExchange& exchange);
+
+// Goes on with the checks after the leader was asked for tokens.
+std::optional<Problem> validate_again(Context& context, const http::RequestHead& head,
+                                      HttpExchange& exchange);
 
 // Call after validate(), if exchange.streams_body. Sets exchange.stream, or the outcome if the
 // request cannot be carried out now.

@@ -11,6 +11,7 @@
 #include <string_view>
 #include <vector>
 
+#include "api/access.hpp"
 #include "api/forward.hpp"
 
 namespace vesper::api {
@@ -38,11 +39,15 @@ struct Endpoint {
   Match match = Match::exact;
   std::string_view methods;  // in the form of the Allow field
   std::string_view label;    // for its metrics; rows with the same label are counted together
+  // What the client's token must allow, while clients need one.
+  Access access = Access::token;
   Needs needs = Needs::nothing;
   OptionsReply options = OptionsReply::names_methods;
   // Parameters that may occur more than once.
   std::span<const std::string_view> repeatable;
 
+  // Without it, requests get the same answer as for a path that does not exist. Null: always.
+  bool (*is_offered)(const Context& context) = nullptr;
   // Reads the rest of the path after a prefix. Null for an exact path.
   std::optional<Problem> (*read_path)(std::string_view rest, HttpExchange& exchange) = nullptr;
   // Checks parameters, header fields and length, and fills in the exchange.

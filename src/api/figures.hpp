@@ -29,12 +29,20 @@ struct TrafficFigures {
   std::uint64_t peer_messages_dropped = 0;
 };
 
+struct TlsFigures {
+  std::int64_t expires_at = 0;   // of the own certificate, in seconds since 1970
+  std::int64_t days_left = 0;    // until then; negative: it has expired
+  std::string why_not_reloaded;  // why changed files are not in use; empty: they are
+};
+
 // Queried only when a page that shows the figures is rendered.
 class Figures {
  public:
   // Nothing until the log has been recovered.
   virtual std::optional<DiskFigures> disk() const = 0;
   virtual TrafficFigures traffic() const = 0;
+  // Nothing if this server's port does not speak TLS.
+  virtual std::optional<TlsFigures> tls() const { return std::nullopt; }
   // The URL under which this server reaches the member. Empty if it keeps no links to it.
   virtual std::string address_of(raft::ServerId) const { return {}; }
 

@@ -4,12 +4,16 @@
 
 #include <cstdint>
 #include <memory>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <utility>
 #include <variant>
 
+#include "api/access.hpp"
+#include "api/auth.hpp"
 #include "api/bulk_import.hpp"
+#include "api/chaos.hpp"
 #include "api/compact.hpp"
 #include "api/endpoint.hpp"
 #include "api/kv.hpp"
@@ -33,13 +37,17 @@ namespace vesper::api {
 
 struct Waiting {};  // for the rest of the body, or for the node
 struct Local {};    // answered from this process's state when it is rendered
-using Outcome = std::variant<Waiting, Local, Problem, node::ClientReply>;
+struct SuppliedBody {
+  std::string body;  // JSON that another process has made
+};
+using Outcome = std::variant<Waiting, Local, Problem, node::ClientReply, SuppliedBody>;
 
 // What an endpoint's check parsed, for its own run and render.
 using ResourceRequest =
     std::variant<std::monostate, KvRequest, RangeRequest, RangeDeleteRequest, SeedRequest,
                  ReadyzRequest, TransferRequest, CompactRequest, TxnRequest, BulkImportRequest,
-                 LeaseRequest, LockRequest, WatchRequest, ChangeMembersRequest, PageRequest>;
+                 LeaseRequest, LockRequest, WatchRequest, ChangeMembersRequest, PageRequest,
+                 ChaosRequest, AuthRequest>;
 
 struct HttpExchange {
   node::Ticket ticket;                 // the connection, and the number of the request on it
@@ -49,6 +57,11 @@ struct HttpExchange {
   bool is_http_1_0 = false;  // the answer must then state that the connection stays open
   Instant started;
   Duration timeout;
+  bool is_local = false;     // the client is on this machine
+  std::string audited_path;  // empty unless there is an audit log
+  Credential credential = Credential::settled;
+  // Of the client's token. Nothing: clients need none, or this request needs none.
+  std::optional<kv::Identity> identity;
   ResourceRequest request;
 
   // The request waits for something that may be long in coming. When its client closes its sending

@@ -401,6 +401,7 @@ void render_read(const KvRequest& request, const node::ReadResult& read, Answer&
     void operator()(const node::LeasesFound&) const { VESPER_UNREACHABLE(); }
     void operator()(const node::LockFound&) const { VESPER_UNREACHABLE(); }
     void operator()(const node::LocksFound&) const { VESPER_UNREACHABLE(); }
+    void operator()(const node::AccessIsFresh&) const { VESPER_UNREACHABLE(); }
   };
   render_read_head(read, answer);
   std::visit(Render{request, {read.revision, read.log_time}, answer}, read.content);

@@ -111,7 +111,7 @@ void run_list(Context& context, HttpExchange& exchange, LockRequest& request) {
 // Posts the command that one of the writes makes.
 struct PostWrite {
   Context& context;
-  const HttpExchange& exchange;
+  HttpExchange& exchange;
   const LockRequest& request;
   std::string body;
 
@@ -127,9 +127,8 @@ struct PostWrite {
     // How long the client waits is not part of what it asks for: a retry may wait again.
     const auto id = id_of(fmt::format("ttl={}ms", acquire.ttl.ms()));
     const node::LockWait wait{request.lock, context.now() + acquire.wait, request.idempotency_key};
-    context.post(node::ClientWrite{exchange.ticket, SharedBytes::copy_of(kv::encode(command, id)),
-                                   context.now() + exchange.timeout,
-                                   std::make_shared<const node::LockWait>(wait)});
+    post_write(context, exchange, kv::encode(command, id),
+               std::make_shared<const node::LockWait>(wait));
   }
   void operator()(const LockRenew& renew) const {
     kv::RenewLock command{request.lock, renew.token, std::nullopt};

@@ -73,6 +73,7 @@ struct Metrics {
   Longest longest_turn;
   std::uint64_t connections_accepted = 0;
   std::uint64_t connections_refused = 0;      // above the limit
+  std::uint64_t handshakes_failed = 0;        // of TLS
   std::uint64_t bytes_in = 0, bytes_out = 0;  // of closed connections
 };
 

@@ -232,6 +232,17 @@ void traffic_metrics(const TrafficFigures& traffic, const Metrics& metrics, Page
               "Messages dropped because a link was full or down.", traffic.peer_messages_dropped);
 }
 
+void tls_metrics(const TlsFigures& tls, const Metrics& metrics, Page& page) {
+  page.single("tls_certificate_days_left", "gauge",
+              "Days until the certificate of this node expires; negative once it has.",
+              tls.days_left);
+  page.single("tls_reload_failed", "gauge",
+              "1 while changed certificate files cannot be used, otherwise 0.",
+              tls.why_not_reloaded.empty() ? 0 : 1);
+  page.single("tls_handshakes_failed_total", "counter", "TLS handshakes that failed.",
+              metrics.handshakes_failed);
+}
+
 }  // namespace
 
 void render_metrics(Context& context, const HttpExchange&, Answer& answer) {
@@ -264,6 +275,7 @@ void render_metrics(Context& context, const HttpExchange&, Answer& answer) {
       page.histogram(context.metrics.latency[i],
                      fmt::format("route=\"{}\"", context.table().label_of(i)));
   traffic_metrics(context.figures().traffic(), context.metrics, page);
+  if (const auto tls = context.figures().tls()) tls_metrics(*tls, context.metrics, page);
 }
 
 }  // namespace vesper::api

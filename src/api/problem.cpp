@@ -2,6 +2,7 @@
 
 #include <fmt/core.h>
 
+#include "api/access.hpp"
 #include "base/assert.hpp"
 #include "http/message.hpp"
 #include "json/text.hpp"
@@ -29,6 +30,9 @@ void append_members(json::Writer& json, const Problem& problem) {
   }
   if (problem.line) {
     json.member("line", *problem.line);
+  }
+  if (!problem.right.empty()) {
+    json.member("right", problem.right);
   }
   if (problem.limit) {
     json.member("limit", *problem.limit);
@@ -133,6 +137,8 @@ Problem refused(node::Refusal refusal) {
           .code = "diverged",
           .detail = "the state of this node differs from that of a majority; nothing was applied",
           .hint = "use another node; see diverged in /status"};
+    case node::Refusal::unauthorized:
+      return unauthorized("the token is unknown, revoked or expired");
     case node::Refusal::outcome_unknown:
       return {.status = 504,
               .code = "outcome_unknown",

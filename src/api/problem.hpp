@@ -30,6 +30,7 @@ struct Problem {
   std::vector<raft::NodeId> missing;              // voters that cannot be reached
   std::optional<std::uint64_t> line;              // of an import; the lines before it are written
   std::string_view allow;                         // for a 405
+  std::string_view right;                         // that the client's token lacks; static text
   // The store's revision, if the store was consulted.
   std::optional<std::uint64_t> revision;
 

@@ -223,14 +223,15 @@ void run_get(Context& context, HttpExchange& exchange) {
                         context.now() + exchange.timeout,
                         request.options,
                         change_wait(context, request.wait, request.query.range),
-                        nullptr};
+                        nullptr,
+                        {}};
   if (!request.next.empty()) {
     if (auto problem = apply_token(context, request, read)) {
       exchange.outcome = std::move(*problem);
       return;
     }
   }
-  context.post(std::move(read));
+  post_read(context, exchange, std::move(read));
 }
 
 // About the size of the page as JSON.
@@ -299,6 +300,7 @@ void render_get(const Context& context, const RangeRequest& request, const node:
     void operator()(const node::LeasesFound&) const { VESPER_UNREACHABLE(); }
     void operator()(const node::LockFound&) const { VESPER_UNREACHABLE(); }
     void operator()(const node::LocksFound&) const { VESPER_UNREACHABLE(); }
+    void operator()(const node::AccessIsFresh&) const { VESPER_UNREACHABLE(); }
   };
   std::visit(Render{context, request, read.log_time, answer}, read.content);
 }

@@ -91,10 +91,11 @@ void RangeLines::write_some() {
   long_.reset();
 }
 
-BodyStream::Cut RangeLines::cut(std::string& out) {
+BodyStream::Cut RangeLines::cut(Why why, std::string& out) {
   if (!long_) {
     out.append(text_, text_at_);
-    append_error_line(out, refused(node::Refusal::shutting_down));
+    append_error_line(out, refused(why == Why::shutting_down ? node::Refusal::shutting_down
+                                                             : node::Refusal::unauthorized));
   }
   return Cut::truncated;
 }

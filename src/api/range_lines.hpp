@@ -25,7 +25,7 @@ class RangeLines final : public BodyStream {
 
   Next next(std::size_t room, std::string& out) override;
   // The stream ends with an error line, unless it was cut inside of a long line.
-  Cut cut(std::string& out) override;
+  Cut cut(Why why, std::string& out) override;
 
  private:
   // A value that is too long to be rendered at once.

@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <utility>
 
+#include "api/access.hpp"
 #include "api/answer.hpp"
 #include "api/read_options.hpp"
 #include "base/assert.hpp"
@@ -59,6 +60,17 @@ Problem range_too_large(const kv::WriteResult& write) {
   return problem;
 }
 
+Problem key_reused() {
+  return {.status = 422,
+          .code = "idempotency_key_reused",
+          .detail =
+              "this Idempotency-Key was already used with a different method, target, body or "
+              "condition; nothing was changed",
+          .hint =
+              "use a new key for each request, and reuse a key only to retry the same "
+              "request"};
+}
+
 Problem table_full(const kv::WriteResult& write) {
   Problem problem{.status = 429, .code = "idempotency_full"};
   problem.detail =
@@ -80,11 +92,33 @@ Problem about_lock(int status, std::string_view code, std::string detail,
 }
 
 Problem table_limit(const kv::WriteResult& write) {
-  Problem problem =
-      overloaded("as many leases, locks or waiters exist as this node allows; nothing was changed");
+  Problem problem = overloaded(
+      "as many leases, locks, waiters or tokens exist as are allowed; nothing was changed");
   problem.hint = "end some, or raise the limit: see limits in /status";
   problem.limit = write.limit;
   return problem;
+}
+
+// A problem that concerns tokens.
+Problem problem_of_access(const kv::WriteResult& write) {
+  if (write.kind == Kind::unauthorized)
+    return unauthorized("the token is unknown, revoked or expired; nothing was changed");
+  if (write.kind == Kind::forbidden)
+    return forbidden(
+        fmt::format("the token lacks the right \"{}\" for what the request touches; nothing was "
+                    "changed",
+                    kv::to_string(write.missing)),
+        write.missing);
+  if (write.kind == Kind::already_enabled)
+    return {.status = 409,
+            .code = "already_enabled",
+            .detail = "clients need a token already; nothing was changed"};
+  if (write.kind == Kind::token_exists)
+    return {.status = 409,
+            .code = "token_exists",
+            .detail = "there is a token of this name; nothing was changed",
+            .hint = "revoke it first, or choose another name"};
+  return {.status = 404, .code = "token_not_found", .detail = "there is no such token"};
 }
 
 // The problem without `field` and `revision`.
@@ -116,15 +150,7 @@ Problem problem_of_kind(const kv::WriteResult& write, std::string_view parameter
       return about_lock(412, "fenced",
                         "the lock is not held with the token of the fence; nothing was changed",
                         write);
-    case Kind::key_reused:
-      return {.status = 422,
-              .code = "idempotency_key_reused",
-              .detail =
-                  "this Idempotency-Key was already used with a different method, target, body or "
-                  "condition; nothing was changed",
-              .hint =
-                  "use a new key for each request, and reuse a key only to retry the same "
-                  "request"};
+    case Kind::key_reused: return key_reused();
     case Kind::table_full: return table_full(write);
     case Kind::value_too_large: return value_too_large(write);
     case Kind::reply_too_large: return reply_too_large(write);
@@ -151,6 +177,11 @@ Problem problem_of_kind(const kv::WriteResult& write, std::string_view parameter
               .detail = "the store has reached its quota; nothing was changed",
               .hint = "delete keys, compact the history, or raise --store-bytes"};
     case Kind::table_limit: return table_limit(write);
+    case Kind::unauthorized:
+    case Kind::forbidden:
+    case Kind::already_enabled:
+    case Kind::token_exists:
+    case Kind::token_not_found: return problem_of_access(write);
   }
   VESPER_UNREACHABLE();
 }

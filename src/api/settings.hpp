@@ -7,6 +7,7 @@
 #include <string>
 #include <vector>
 
+#include "api/audit.hpp"
 #include "base/host_port.hpp"
 #include "base/time.hpp"
 #include "node/housekeeping.hpp"
@@ -36,6 +37,8 @@ struct Settings {
   std::size_t max_watchers = 0;
   std::size_t max_watch_filters = 0;  // of one watch
   std::size_t max_waiters = 0;        // requests that wait for a change or a lock
+
+  AuditScope audit = AuditScope::acts;  // what the audit log holds, if there is one
 };
 
 // The shortest and longest ?timeout=.

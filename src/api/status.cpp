@@ -54,6 +54,8 @@ void write_limits(const Settings& settings, json::Writer& json) {
   json.member("watchers", settings.max_watchers);
   json.member("watch_filters", settings.max_watch_filters);
   json.member("waiters", settings.max_waiters);
+  json.member("tokens", kv::kMaxTokens);
+  json.member("token_rules", kv::kMaxRules);
   json.end_object();
 }
 
@@ -88,6 +90,16 @@ void write_quota(const Settings& settings, const node::Status& status, json::Wri
   json.member("bytes", settings.history.store_bytes);
   json.member("used_bytes", status.store_cost);
   json.member("state", to_string(status.quota));
+  json.end_object();
+}
+
+void write_tls(const TlsFigures& tls, json::Writer& json) {
+  json.begin_object("tls");
+  json.key("days_left");
+  json.signed_number(tls.days_left);
+  if (!tls.why_not_reloaded.empty()) {
+    json.member("reload_error", tls.why_not_reloaded);
+  }
   json.end_object();
 }
 
@@ -167,6 +179,8 @@ void render_status(Context& context, const HttpExchange&, Answer& answer) {
     json.end_object();
   }
   json.member("uptime_ms", static_cast<std::uint64_t>((context.now() - context.started_at()).ms()));
+  // The page asks for /chaos only if it is there: a browser reports each 404 as an error.
+  if (context.chaos() != nullptr) json.member("chaos", true);
   json.member("watchers", status.watches.watches);
   json.member("waiters", status.waiters);
   json.member("keys", status.keys);
@@ -177,6 +191,7 @@ void render_status(Context& context, const HttpExchange&, Answer& answer) {
   write_members(context, node != nullptr ? &node->raft() : nullptr, json);
   write_log(status, context.figures().disk(), json);
   write_snapshot(context, status, json);
+  if (const auto tls = context.figures().tls()) write_tls(*tls, json);
   write_limits(context.settings(), json);
   write_idempotency(status, json);
   write_history(context.settings(), status, json);

@@ -115,6 +115,11 @@ std::string_view member_at_fault(Kind kind, const kv::Operation& operation) {
     case Kind::lock_lost:
     case Kind::fenced:
     case Kind::table_limit:
+    case Kind::unauthorized:
+    case Kind::forbidden:
+    case Kind::already_enabled:
+    case Kind::token_exists:
+    case Kind::token_not_found:
     case Kind::precondition_failed:
     case Kind::key_reused:
     case Kind::table_full:
@@ -156,6 +161,7 @@ void append_result(json::Writer& json, const kv::OperationResult& result,
     void operator()(const kv::CompactResult&) const { VESPER_UNREACHABLE(); }
     void operator()(const kv::LeaseResult&) const { VESPER_UNREACHABLE(); }
     void operator()(const kv::LockResult&) const { VESPER_UNREACHABLE(); }
+    void operator()(const kv::AccessResult&) const { VESPER_UNREACHABLE(); }
   };
   std::visit(Append{json, operation, moment}, result);
 }

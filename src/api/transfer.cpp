@@ -12,7 +12,6 @@
 #include "json/writer.hpp"
 
 namespace vesper::api {
-namespace {
 
 std::optional<raft::ServerId> find_voter(const Context& context, std::optional<std::uint64_t> id) {
   const auto members = context.members();
@@ -22,8 +21,6 @@ std::optional<raft::ServerId> find_voter(const Context& context, std::optional<s
   if (member == members.end()) return std::nullopt;
   return member->id;
 }
-
-}  // namespace
 
 std::optional<Problem> check_transfer(const Context& context, const http::RequestHead& head,
                                       const Query& query, HttpExchange& exchange) {

@@ -141,6 +141,8 @@ std::optional<Problem> check_watch(const Context& context, const http::RequestHe
 void render_watch(Context& context, const HttpExchange& exchange, Answer& answer) {
   const auto& request = std::get<WatchRequest>(exchange.request);
   if (context.shutting_down()) return render_problem(refused(node::Refusal::shutting_down), answer);
+  if (auto problem = judge_watch(context, exchange, request.watch.filter.ranges()))
+    return render_problem(*problem, answer);
   node::Node* node = context.node();
   if (node != nullptr && node->divergence())
     return render_problem(refused(node::Refusal::diverged), answer);

@@ -47,6 +47,11 @@ WatchEvents::WatchEvents(Context& context, std::unique_ptr<node::WatchStream> st
 bool WatchEvents::open() {
   if (stream_ != nullptr || ended_) return true;
   if (context_.node() == nullptr) return false;
+  if (context_.node()->store().access().is_enabled()) {
+    // This node did not know that yet when the request came.
+    append_closed("unauthorized", "this request needs a token");
+    return true;
+  }
   stream_ = context_.node()->watches().open(ticket_, std::move(*request_), context_.now());
   request_.reset();
   if (stream_ == nullptr) append_closed("overloaded", kTooManyWatchers);
@@ -212,12 +217,15 @@ void WatchEvents::append_closed(std::string_view code, std::string_view detail) 
 }
 
 // An event stream is complete wherever it ends, except inside of an event.
-BodyStream::Cut WatchEvents::cut(std::string& out) {
+BodyStream::Cut WatchEvents::cut(Why why, std::string& out) {
   if (line_) return Cut::truncated;
   out.append(text_, text_at_);
   text_.clear();
   text_at_ = 0;
-  if (!ended_) append_closed("shutting_down", "this node is shutting down");
+  if (!ended_) {
+    if (why == Why::shutting_down) append_closed("shutting_down", "this node is shutting down");
+    else append_closed("unauthorized", "the token is revoked or expired, or cannot be checked");
+  }
   out.append(text_);
   return Cut::complete;
 }

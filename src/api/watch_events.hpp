@@ -33,7 +33,7 @@ class WatchEvents final : public BodyStream {
 
   Next next(std::size_t room, std::string& out) override;
   // The stream ends with `closed`, except in the middle of a long event.
-  Cut cut(std::string& out) override;
+  Cut cut(Why why, std::string& out) override;
 
  private:
   // An event that is being written.

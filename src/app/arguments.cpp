@@ -38,9 +38,22 @@ void define_timeout(Syntax& syntax, std::string_view otherwise) {
                 fmt::format("how long to try: 500ms, 5s, 1m (default {})", otherwise));
 }
 
+void define_tls(Syntax& syntax) {
+  syntax.option("--cacert", "FILE", "https: who signs the servers (default: the system's)");
+  syntax.option("--cert", "FILE", "https: a client certificate");
+  syntax.option("--key", "FILE", "https: the key of --cert");
+  syntax.flag("--insecure", "https: believe any server, and learn nothing about who it is");
+}
+
+void define_token_file(Syntax& syntax) {
+  syntax.option("--token-file", "FILE", "holds the token; -: stdin (default: $VESPER_TOKEN)");
+}
+
 void define_endpoints(Syntax& syntax, std::string_view timeout) {
   syntax.option("--endpoints", "URL,URL", "comma-separated addresses, tried in this order");
   define_timeout(syntax, timeout);
+  define_tls(syntax);
+  define_token_file(syntax);
 }
 
 void define_cluster(Syntax& syntax, std::string_view timeout) {
@@ -102,11 +115,17 @@ std::optional<std::string> Arguments::choice(std::string_view name) {
   return text(name);
 }
 
+TlsFlags Arguments::tls() const {
+  return {text("--cacert"), text("--cert"), text("--key"), has("--insecure")};
+}
+
 ClusterOptions Arguments::cluster() {
   ClusterOptions cluster;
+  cluster.tls = tls();
   cluster.endpoints = optional_text("--endpoints");
   cluster.timeout = duration("--timeout");
   cluster.curl = has("--curl");
+  cluster.token_file = optional_text("--token-file");
   if (const auto format = choice("--output"))
     cluster.output = *format == "json"    ? OutputFormat::json
                      : *format == "table" ? OutputFormat::table

@@ -12,7 +12,11 @@
 namespace vesper::app {
 
 void define_timeout(Syntax& syntax, std::string_view otherwise = "5s");
-// --endpoints and --timeout.
+// --cacert, --cert, --key and --insecure.
+void define_tls(Syntax& syntax);
+// --token-file.
+void define_token_file(Syntax& syntax);
+// --endpoints, --timeout and those of the two above.
 void define_endpoints(Syntax& syntax, std::string_view timeout = "5s");
 // The same, --output and --curl.
 void define_cluster(Syntax& syntax, std::string_view timeout = "5s");
@@ -40,6 +44,7 @@ class Arguments {
   std::optional<std::string> choice(std::string_view name);
 
   ClusterOptions cluster();
+  TlsFlags tls() const;
   // --consistency, --max-staleness and --min-revision as parameters of a query.
   std::string read_level();
   // The same, and --revision.

@@ -201,6 +201,7 @@ Outcome call_cluster(const std::vector<HostPort>& endpoints, const Call& call, D
 int exit_code_of(int status, std::string_view code, Access access) {
   if (status == 200) return kExitOk;
   if (status == 404 && code == "key_not_found") return kExitNotFound;
+  if (status == 401 || code == "forbidden") return kExitUnauthorized;
   constexpr std::array kConflicts = {"lock_busy",     "change_in_progress", "would_lose_quorum",
                                      "address_taken", "too_many_members",   "no_voter"};
   if (status == 412 || std::find(kConflicts.begin(), kConflicts.end(), code) != kConflicts.end())

@@ -55,6 +55,7 @@ void apply_environment(const ChildProcess::Plan& plan) {
     dup2(plan.output, STDOUT_FILENO);
     dup2(plan.output, STDERR_FILENO);
   }
+  if (plan.kept >= 0) fcntl(plan.kept, F_SETFD, 0);
   apply_environment(plan);
   for (const int signal : kReported)
     if (!is_ignored(signal)) std::signal(signal, SIG_DFL);

@@ -44,6 +44,7 @@ class ChildProcess {
     Group group = Group::shared;
     int input = -1;   // becomes stdin; -1: stdin is inherited
     int output = -1;  // becomes stdout and stderr; -1: they are inherited
+    int kept = -1;    // stays open in the child, under this number; -1: none
   };
 
   ChildProcess() = default;

@@ -6,6 +6,7 @@
 #include "app/commands.hpp"
 #include "app/curl.hpp"
 #include "app/endpoints.hpp"
+#include "app/kv_command.hpp"
 #include "base/bytes.hpp"
 #include "json/document.hpp"
 #include "json/request.hpp"
@@ -74,12 +75,14 @@ int run_client(const ClientOptions& options) {
     hint("vesper put accepts any bytes");
     return kExitUsage;
   }
+  if (!prepare_tls(options.tls, {*server})) return kExitUsage;
   if (options.curl) {
     const std::string body = body_of(options);
-    return print(curl_command(*server, {.method = options.value ? "PUT" : "GET",
-                                        .target = "/request",
-                                        .body = CurlRequest::Body::text,
-                                        .text_or_file = body}) +
+    return print(curl_command(*server, options.tls,
+                              {.method = options.value ? "PUT" : "GET",
+                               .target = "/request",
+                               .body = CurlRequest::Body::text,
+                               .text_or_file = body}) +
                  "\n");
   }
   const Access access = options.value ? Access::write : Access::read;

@@ -18,8 +18,7 @@ namespace vesper::app {
 namespace {
 
 constexpr std::size_t kMaxListBytes = 1u << 20;
-constexpr std::string_view kExpected = "http://host:port";
-constexpr std::string_view kScheme = "http://";
+constexpr std::string_view kExpected = "http://host:port or https://host:port";
 
 std::string_view trim(std::string_view text) {
   const auto is_space = [](char c) { return c == ' ' || c == '\t' || c == '\r'; };
@@ -44,6 +43,15 @@ Result<HostPort> ClusterFile::find(std::uint64_t id) const {
       0};
 }
 
+std::optional<Error> ClusterFile::refuse_mixed() const {
+  if (first_mixed == 0) return std::nullopt;
+  const bool is_tls = servers.front().scheme == Scheme::https;
+  return at_line(name, first_mixed,
+                 fmt::format("{} after {} lines", is_tls ? "http://" : "https://",
+                             is_tls ? "https://" : "http://"),
+                 "one scheme for all servers; --allow-mixed permits both while you migrate");
+}
+
 Result<ClusterFile> parse_cluster_file(std::string_view text, std::string_view name) {
   ClusterFile file;
   file.name = name;
@@ -58,22 +66,29 @@ Result<ClusterFile> parse_cluster_file(std::string_view text, std::string_view n
     if (line.empty() || line.front() == '#') continue;
 
     const std::string found = fmt::format("\"{}\"", escaped(line));
-    if (line.substr(0, kScheme.size()) != kScheme) return at_line(name, number, found, kExpected);
-    std::string_view authority = line.substr(kScheme.size());
+    std::string_view authority = line;
+    const auto scheme = take_scheme(authority);
+    if (!scheme) return at_line(name, number, found, kExpected);
     if (!authority.empty() && authority.back() == '/') authority.remove_suffix(1);
     auto server = parse_host_port(authority);
     if (!server)
       return at_line(name, number, fmt::format("{}: {}", found, server.error().what), kExpected);
+    server->scheme = *scheme;
     if (http::is_unspecified(*server))
       return at_line(
           name, number, fmt::format("{}, which means every interface", found),
           "an address at which other nodes can reach this one; pass this address to --listen");
-    const auto twin = std::find(file.servers.begin(), file.servers.end(), *server);
+    const auto twin =
+        std::find_if(file.servers.begin(), file.servers.end(),
+                     [&](const HostPort& other) { return other.is_same_port(*server); });
     if (twin != file.servers.end()) {
       const auto first = lines[static_cast<std::size_t>(twin - file.servers.begin())];
       return at_line(name, number, fmt::format("{}, which is also in line {}", found, first),
                      "each host and port only once");
     }
+    if (file.first_mixed == 0 && !file.servers.empty() &&
+        file.servers.front().scheme != server->scheme)
+      file.first_mixed = number;
     if (file.servers.size() == raft::kMaxServers)
       return at_line(name, number, fmt::format("server number {}", raft::kMaxServers + 1),
                      fmt::format("at most {} servers", raft::kMaxServers));

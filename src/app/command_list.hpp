@@ -1,6 +1,6 @@
 // The list of all commands: the syntax of each, and how its arguments become options. The groups
-// are in syntax_node.cpp, syntax_cluster.cpp, syntax_key.cpp, syntax_range.cpp and syntax_wait.cpp,
-// the texts of help in help.cpp.
+// are in syntax_node.cpp, syntax_cluster.cpp, syntax_auth.cpp, syntax_key.cpp, syntax_range.cpp and
+// syntax_wait.cpp, the texts of help in help.cpp.
 #pragma once
 
 #include <span>
@@ -28,6 +28,10 @@ struct CommandGroup {
 // `vesper cluster` (syntax_cluster.cpp).
 void define_cluster_command(Syntax& syntax);
 Options read_cluster_command(Arguments& arguments);
+
+// `vesper auth` (syntax_auth.cpp).
+void define_auth_command(Syntax& syntax);
+Options read_auth_command(Arguments& arguments);
 
 // In the order in which help lists them.
 std::span<const CommandGroup> command_groups();

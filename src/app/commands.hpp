@@ -26,10 +26,12 @@ int run_lock(const LockOptions& options);
 int run_status(const StatusOptions& options);
 int run_top(const TopOptions& options);
 int run_cluster(const TransferOptions& options);
+int run_auth(const AuthOptions& options);
 int run_recover(const RecoverOptions& options);
 int run_cluster_status(const ClusterStatusOptions& options);
 int run_members(const MembersOptions& options);
 int run_dev(const DevOptions& options);
+int run_pki(const PkiOptions& options);
 int run_completion(const CompletionOptions& options);
 int run_manual(const ManualOptions& options);
 

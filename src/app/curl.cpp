@@ -2,6 +2,8 @@
 
 #include <fmt/core.h>
 
+#include "app/client_tls.hpp"
+#include "app/credential.hpp"
 #include "http/target.hpp"
 #include "json/text.hpp"
 
@@ -63,13 +65,16 @@ std::string shell_word(std::string_view text) {
   return out + "'";
 }
 
-std::string curl_command(const HostPort& server, const CurlRequest& request) {
+std::string curl_command(const HostPort& server, const TlsFlags& given,
+                         const CurlRequest& request) {
   using Body = CurlRequest::Body;
   const bool is_data = request.body == Body::text || request.body == Body::file;
   const std::string_view default_method = is_data                        ? "POST"
                                           : request.body == Body::upload ? "PUT"
                                                                          : "GET";
   std::string out = request.is_endless ? "curl -N" : "curl";
+  // The shell puts the token in. It is never shown.
+  if (!client_token().empty()) out += " -H \"Authorization: Bearer $VESPER_TOKEN\"";
   if (request.method != default_method) out += fmt::format(" -X {}", request.method);
   if (!request.content_type.empty())
     out += " -H " + shell_word(fmt::format("Content-Type: {}", request.content_type));
@@ -83,6 +88,13 @@ std::string curl_command(const HostPort& server, const CurlRequest& request) {
     out += " -T " + shell_word(file);
   }
   if (has_dot_segment(request.target)) out += " --path-as-is";
+  if (server.scheme == Scheme::https) {
+    const TlsFlags tls = with_environment(given);
+    if (!tls.cacert.empty()) out += " --cacert " + shell_word(tls.cacert);
+    if (!tls.cert.empty()) out += " --cert " + shell_word(tls.cert);
+    if (!tls.key.empty()) out += " --key " + shell_word(tls.key);
+    if (tls.insecure) out += " --insecure";
+  }
   return out + " " + shell_word(server.url() + std::string(request.target));
 }
 

@@ -5,6 +5,7 @@
 #include <string_view>
 
 #include "app/cluster_file.hpp"
+#include "app/options.hpp"
 
 namespace vesper::app {
 
@@ -25,6 +26,6 @@ struct CurlRequest {
 };
 
 // One line, without a newline.
-std::string curl_command(const HostPort& server, const CurlRequest& request);
+std::string curl_command(const HostPort& server, const TlsFlags& tls, const CurlRequest& request);
 
 }  // namespace vesper::app

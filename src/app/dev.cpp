@@ -22,6 +22,7 @@
 #include "app/connector.hpp"
 #include "app/http_client.hpp"
 #include "app/stdio.hpp"
+#include "app/supervisor.hpp"
 #include "base/bytes.hpp"
 
 namespace vesper::app {
@@ -103,14 +104,6 @@ class Place {
   bool is_temporary_ = false;
 };
 
-struct Member {
-  HostPort address;
-  std::string log;
-  ChildProcess process;
-  bool is_started = false;
-  bool is_reported = false;  // that it has ended
-};
-
 class DevCluster {
  public:
   explicit DevCluster(const DevOptions& options) : options_(options) {}
@@ -163,7 +156,7 @@ class DevCluster {
     std::string text;
     for (std::uint64_t i = 0; i < count; ++i) {
       add({"127.0.0.1", static_cast<std::uint16_t>(*first + i), false});
-      text += members_.back()->address.url() + '\n';
+      text += nodes_.address(nodes_.size() - 1).url() + '\n';
     }
     const int fd = open(list_.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0666);
     const bool wrote =
@@ -177,27 +170,14 @@ class DevCluster {
   }
 
   void add(const HostPort& address) {
-    members_.push_back(std::make_unique<Member>());
-    members_.back()->address = address;
-    members_.back()->log = place_.file(fmt::format("{}.log", members_.size() - 1));
+    nodes_.add(address, place_.file(fmt::format("{}.log", nodes_.size())));
   }
 
   int start() {
-    std::error_code ignored;
-    // Its own name, so that `ps` shows what runs.
-    const std::string program = std::filesystem::read_symlink("/proc/self/exe", ignored).string();
-    for (std::size_t id = 0; id < members_.size(); ++id) {
-      Member& member = *members_[id];
-      const int log = open(member.log.c_str(), O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0666);
-      int error = log < 0 ? errno : 0;
-      if (error == 0)
-        error = member.process.start(
-            {.words = {ignored ? "/proc/self/exe" : program, "server", std::to_string(id), list_},
-             .group = ChildProcess::Group::background,
-             .output = log});
-      if (log >= 0) close(log);
-      member.is_started = error == 0;
-      if (member.is_started) continue;
+    nodes_.set_list(list_);
+    for (std::size_t id = 0; id < nodes_.size(); ++id) {
+      const int error = nodes_.start(id);
+      if (error == 0) continue;
       complain(fmt::format("cannot start node {}: {}", id, std::strerror(error)));
       return kExitError;
     }
@@ -208,7 +188,7 @@ class DevCluster {
   // end.
   int wait_until_it_serves() {
     const Instant give_up = monotonic_now() + kServesWithin;
-    const HostPort& server = members_.front()->address;
+    const HostPort& server = nodes_.address(0);
     while (!wants_end_) {
       std::vector<std::unique_ptr<Exchange>> probe;
       probe.push_back(std::make_unique<Exchange>(server, make_request(server, "GET", "/readyz"),
@@ -217,7 +197,7 @@ class DevCluster {
       look();
       if (probe.front()->end() == Exchange::End::reply && probe.front()->reply().status == 200)
         return kExitOk;
-      if (const auto id = first_ended()) return complain_of_start(*id);
+      if (const auto id = nodes_.next_ended()) return complain_of_start(*id);
       if (monotonic_now() > give_up) {
         complain(fmt::format("no leader serves after {} s; logs: {}", kServesWithin.ms() / 1000,
                              place_.path()));
@@ -232,27 +212,20 @@ class DevCluster {
   void look() {
     while (const auto signal = signals_.next())
       if (*signal != SIGCHLD) wants_end_ = true;
-    for (const auto& member : members_) member->process.has_ended();
-  }
-
-  std::optional<std::size_t> first_ended() const {
-    for (std::size_t id = 0; id < members_.size(); ++id)
-      if (members_[id]->process.has_ended()) return id;
-    return std::nullopt;
+    nodes_.look();
   }
 
   int complain_of_start(std::size_t id) {
-    const Member& member = *members_[id];
     complain(fmt::format("node {} ended with exit code {} before the cluster served; its log:", id,
-                         member.process.exit_code()));
-    if (const auto log = read_file(member.log, std::size_t{1} << 20))
+                         nodes_.exit_code(id)));
+    if (const auto log = read_file(nodes_.log(id), std::size_t{1} << 20))
       print_error(log->substr(log->size() - std::min(log->size(), kShownLog)));
     return kExitError;
   }
 
   int announce() const {
-    const std::string url = members_.front()->address.url();
-    note(fmt::format("{} nodes run; data and logs: {}{}", members_.size(), place_.path(),
+    const std::string url = nodes_.address(0).url();
+    note(fmt::format("{} nodes run; data and logs: {}{}", nodes_.size(), place_.path(),
                      place_.is_temporary() ? " (removed at the end)" : ""));
     note(fmt::format("try in another terminal: vesper put name 'Kyle Chard' --endpoints {}", url));
     note("Ctrl-C ends them all; open this page:");
@@ -263,46 +236,32 @@ class DevCluster {
     while (true) {
       look();
       if (wants_end_) return kExitOk;
-      for (std::size_t id = 0; id < members_.size(); ++id) report_end(id);
-      if (!has_running()) return kExitError;
-      run_until({}, signals_.fd(), kNever);
+      while (const auto id = nodes_.next_ended())
+        complain(fmt::format("node {} has ended with exit code {}; its log: {}", *id,
+                             nodes_.exit_code(*id), nodes_.log(*id)));
+      if (!nodes_.has_running()) return kExitError;
+      nodes_.wait(signals_.fd());
     }
-  }
-
-  void report_end(std::size_t id) {
-    Member& member = *members_[id];
-    if (member.is_reported || !member.process.has_ended()) return;
-    member.is_reported = true;
-    complain(fmt::format("node {} has ended with exit code {}; its log: {}", id,
-                         member.process.exit_code(), member.log));
   }
 
   // A second signal, or a node that takes too long, ends the wait.
   void end() {
-    for (const auto& member : members_) member->process.send(SIGTERM);
-    for (const auto& member : members_)
-      member->process.send(SIGCONT);  // a paused node sees it, too
+    nodes_.send(SIGTERM);
+    nodes_.send(SIGCONT);  // a paused node sees it, too
     const Instant deadline = monotonic_now() + kEndsWithin;
     wants_end_ = false;
-    while (has_running() && !wants_end_ && monotonic_now() < deadline) {
-      run_until({}, signals_.fd(), deadline);
+    while (nodes_.has_running() && !wants_end_ && monotonic_now() < deadline) {
+      nodes_.wait(signals_.fd(), deadline);
       look();
     }
-    if (has_running()) complain("a node did not end in time, and was killed");
-  }
-
-  bool has_running() const {
-    for (const auto& member : members_)
-      if (member->is_started && !member->process.has_ended()) return true;
-    return false;
+    if (nodes_.has_running()) complain("a node did not end in time, and was killed");
   }
 
   const DevOptions& options_;
   Signals signals_;
   Place place_;
   std::string list_;
-  // Their destructors kill those that still run, before the directory is removed.
-  std::vector<std::unique_ptr<Member>> members_;
+  Supervisor nodes_;  // kills those that still run, before the directory is removed
   bool wants_end_ = false;
 };
 

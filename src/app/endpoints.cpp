@@ -12,7 +12,6 @@ namespace vesper::app {
 namespace {
 
 constexpr const char* kListFile = "ip_list.txt";
-constexpr std::string_view kScheme = "http://";
 
 std::string_view trim(std::string_view text) {
   while (!text.empty() && text.front() == ' ') text.remove_prefix(1);
@@ -29,15 +28,15 @@ Result<std::vector<HostPort>> named(Result<std::vector<HostPort>> endpoints, con
 
 Result<HostPort> parse_endpoint(std::string_view text) {
   const std::string_view given = text;
-  if (text.substr(0, kScheme.size()) == kScheme) text.remove_prefix(kScheme.size());
+  const Scheme scheme = take_scheme(text).value_or(Scheme::http);
   if (!text.empty() && text.back() == '/') text.remove_suffix(1);
-  auto server = text.substr(0, 8) == "https://"
-                    ? Result<HostPort>(Error{"TLS is not supported yet", 0})
-                    : parse_host_port(text);
-  if (server) return server;
-  return Error{fmt::format("found \"{}\": {}, expected http://host:port", escaped(given),
-                           server.error().what),
-               0};
+  auto server = parse_host_port(text);
+  if (!server)
+    return Error{fmt::format("found \"{}\": {}, expected http://host:port or https://host:port",
+                             escaped(given), server.error().what),
+                 0};
+  server->scheme = scheme;
+  return server;
 }
 
 Result<std::vector<HostPort>> parse_endpoints(std::string_view text) {

@@ -10,8 +10,8 @@
 
 namespace vesper::app {
 
-// The leading "http://" and a trailing "/" are optional. The port is required, because a default
-// could reach an unrelated server.
+// A leading "http://" and a trailing "/" are optional; "https://" means TLS. The port is required,
+// because a default could reach an unrelated server.
 Result<HostPort> parse_endpoint(std::string_view text);
 
 // Comma-separated endpoints, in the order in which they are tried. Duplicates are dropped.

@@ -13,8 +13,10 @@ constexpr HelpText kTexts[] = {
 vesper server 2 /etc/vesper/ip_list.txt --data-dir /var/lib/vesper
 vesper server 1 ip_list.txt --listen 0.0.0.0:5001 --peer-key-file peers.key
 vesper server --join http://a:5000 --address http://d:5000 --data-dir /var/lib/vesper
+vesper server 0 ip_list.txt --tls-cert a.crt --tls-key a.key --tls-ca ca.crt
 )",
-     R"(The list has one http://host:port per line. <id> is the number of the node's line, counted
+     R"(The list has one http://host:port or https://host:port per line; https means TLS there, for
+clients and nodes alike. <id> is the number of the node's line, counted
 from 0. Blank lines and lines that begin with # do not count. The node keeps its data in
 vesper-data/<id> beside the list.
 
@@ -248,10 +250,27 @@ majority (--force overrides only that).
 "transfer" moves leadership to the node with this id, or to any other one. It prints the address of
 the new leader once that has committed an entry.
 )"},
+    {"auth", "ACTION [NAME]", "require tokens of clients, add and revoke them",
+     R"(vesper auth enable > root.token
+vesper auth token add app --read app/ --write app/ --lock app/ --ttl 30d > app.token
+vesper auth token add prometheus --metrics
+vesper auth token list --token-file root.token
+vesper auth token revoke app
+VESPER_TOKEN=$(cat app.token) vesper get app/name
+)",
+     R"(From "enable" on, every request needs a token. It prints the secret of the token "root",
+which has every right; "token add" prints that of a new token. A secret is shown only this
+once. The commands take a token from --token-file or from VESPER_TOKEN, never as an argument.
+
+A token may read, write or lock only what its flags name, each of which may be given several
+times. To change them, revoke the token and add another one. What is revoked writes nothing any
+more, and its watches end. "disable" lets every client do everything again; the tokens stay.
+)"},
     {"recover", "DIR...", "make a new cluster from what is left of a lost majority",
      R"(vesper recover vesper-data/2
 vesper recover /mnt/a/vesper /mnt/b/vesper
 vesper recover --yes /var/lib/vesper
+vesper recover --reset-root /var/lib/vesper
 )",
      R"(For a cluster that has lost the disks of a majority. Stop the servers that are left, and
 give their data directories. The command shows what each holds and what may be lost, and asks.
@@ -259,8 +278,24 @@ Then it makes the best of them the start of a new cluster with one voter: a new 
 revision raised by 2^32, and no locks, so that no id or fencing token of the old cluster is
 valid. The old files stay in DIR/set-aside-<UTC time>-before-recovery.
 
+--reset-root makes nothing but a new root token, if the old one is lost: it prints the secret,
+and the server of DIR, which must be stopped, puts it in force when it is started again.
+
 Exit codes: 2 if a majority runs, or if no one can agree; 11 if a directory is locked, damaged
 or of another cluster; 12 if the new files cannot be written.
+)"},
+    {"pki", "init|add DIR --hosts HOST,HOST", "make certificates for a cluster with TLS",
+     R"(vesper pki init pki --hosts a.example,b.example,c.example
+vesper pki add pki --hosts d.example
+)",
+     R"(`init` makes a private authority (ca.crt, ca.key), a certificate and a key for each host
+(HOST.crt, HOST.key), and one client (client.crt, client.key). `add` makes certificates for further
+hosts. The hosts are those of the list's lines. No file is ever overwritten.
+
+Whoever has ca.key can join the cluster: keep it off the nodes. A node needs ca.crt and its own two
+files: vesper server 0 ip_list.txt --tls-cert pki/a.example.crt --tls-key pki/a.example.key
+--tls-ca pki/ca.crt. A client needs --cacert pki/ca.crt, and, if the nodes have --tls-client-ca,
+--cert pki/client.crt --key pki/client.key.
 )"},
     {"completion", "bash|zsh|fish", "print a completion script for a shell",
      R"(vesper completion bash > ~/.local/share/bash-completion/completions/vesper
@@ -324,7 +359,7 @@ std::string_view endpoints_text() {
 }
 
 std::span<const ExitCodeText> exit_code_texts() {
-  static constexpr std::array<ExitCodeText, 8> texts = {{
+  static constexpr std::array<ExitCodeText, 9> texts = {{
       {"0", "ok"},
       {"1", "error"},
       {"2", "wrong usage or bad list"},
@@ -332,6 +367,7 @@ std::span<const ExitCodeText> exit_code_texts() {
       {"4", "precondition failed, \"else\" ran, lock busy, change refused"},
       {"5", "unavailable (nothing was applied)"},
       {"6", "unknown outcome of a write"},
+      {"7", "the token is missing or wrong, or lacks a right"},
       {"125", "the lock was lost while the command of \"lock\" or \"elect\" ran"},
   }};
   return texts;

@@ -10,12 +10,13 @@
 #include <cstring>
 #include <vector>
 
+#include "app/credential.hpp"
 #include "http/serializer.hpp"
 
 namespace vesper::app {
 namespace {
 
-constexpr std::size_t kReadStep = 64 * 1024;
+constexpr std::size_t kReadStep = Connector::kLeastRoom;
 
 bool would_block(int code) {
   return code == EAGAIN || code == EWOULDBLOCK || code == EINTR;
@@ -30,6 +31,7 @@ std::string make_request(const HostPort& server, std::string_view method, std::s
   http::begin_request(out, method, target, server.authority());
   http::append_field(out, "User-Agent", "vesper/" VESPER_VERSION);
   http::append_field(out, "Connection", "close");
+  append_authorization(out);
   if (!idempotency_key.empty()) http::append_field(out, "Idempotency-Key", idempotency_key);
   if (body) http::append_field(out, "Content-Length", body->size());
   http::end_head(out);
@@ -85,8 +87,7 @@ void Exchange::on_deadline() {
 
 void Exchange::send_some() {
   while (!sent()) {
-    const ssize_t wrote =
-        send(connector_->fd(), request_.data() + sent_, request_.size() - sent_, MSG_NOSIGNAL);
+    const ssize_t wrote = connector_->send(std::string_view(request_).substr(sent_));
     if (wrote >= 0) {
       sent_ += static_cast<std::size_t>(wrote);
       continue;
@@ -101,9 +102,10 @@ void Exchange::send_some() {
 
 void Exchange::receive_some() {
   char buffer[kReadStep];
-  const ssize_t got = recv(connector_->fd(), buffer, sizeof(buffer), 0);
+  const ssize_t got = connector_->receive(buffer);
   if (got < 0) {
-    if (!would_block(errno)) finish(End::broken, std::strerror(errno));
+    if (!would_block(errno))
+      finish(connector_->was_refused() ? End::not_connected : End::broken, connector_->why(errno));
     return;
   }
   if (got > 0) {

@@ -305,11 +305,12 @@ int print_import_curl(const ImportOptions& options) {
     if (options.file != "-") out += " -- " + shell_word(options.file);
     out += " | ";
   }
-  out += curl_command(endpoints->front(), {.method = "POST",
-                                           .target = "/kv",
-                                           .content_type = kContentType,
-                                           .body = CurlRequest::Body::upload,
-                                           .text_or_file = skips ? "-" : options.file});
+  out += curl_command(endpoints->front(), options.cluster.tls,
+                      {.method = "POST",
+                       .target = "/kv",
+                       .content_type = kContentType,
+                       .body = CurlRequest::Body::upload,
+                       .text_or_file = skips ? "-" : options.file});
   hint(
       "curl sends each line unchanged, and a node refuses the revisions in the lines of an export; "
       "to remove them: jq -c 'del(.revision,.create_revision,.version,.lease,.ttl_ms)'");

@@ -3,8 +3,10 @@
 #include <fmt/core.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <cstdlib>
 
+#include "app/client_tls.hpp"
 #include "app/curl.hpp"
 #include "app/endpoints.hpp"
 #include "app/query.hpp"
@@ -25,11 +27,21 @@ std::string make_idempotency_key() {
   return to_hex(crypto::random128());
 }
 
+bool prepare_tls(const TlsFlags& flags, const std::vector<HostPort>& endpoints) {
+  set_client_tls(flags);
+  const bool is_used = std::any_of(endpoints.begin(), endpoints.end(), [](const HostPort& each) {
+    return each.scheme == Scheme::https;
+  });
+  if (!is_used || client_tls()) return true;
+  complain(client_tls().error().what);
+  return false;
+}
+
 std::optional<std::vector<HostPort>> endpoints_of(const ClusterOptions& options) {
   auto endpoints = find_endpoints(options.endpoints ? &*options.endpoints : nullptr,
                                   std::getenv("VESPER_ENDPOINTS"));
-  if (endpoints) return std::move(*endpoints);
-  complain(endpoints.error().what);
+  if (endpoints && prepare_tls(options.tls, *endpoints)) return std::move(*endpoints);
+  if (!endpoints) complain(endpoints.error().what);
   return std::nullopt;
 }
 
@@ -65,7 +77,7 @@ int print_curl(const ClusterOptions& options, const Call& call) {
   else if (call.body) request.body = CurlRequest::Body::text;
   const std::string body = call.body.value_or("");
   request.text_or_file = call.body_file.empty() ? body : call.body_file;
-  return print(curl_command(endpoints->front(), request) + "\n");
+  return print(curl_command(endpoints->front(), options.tls, request) + "\n");
 }
 
 int load_body(const ClusterOptions& options, const InputOptions& input, Call& call) {

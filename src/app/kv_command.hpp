@@ -25,6 +25,10 @@ struct Called {
 Called call_kv(const ClusterOptions& options, std::string_view key, Call call);
 Called call_endpoints(const ClusterOptions& options, const Call& call);
 
+// Makes the files of the flags ready if an endpoint needs them. False if they cannot be used, which
+// was reported.
+bool prepare_tls(const TlsFlags& flags, const std::vector<HostPort>& endpoints);
+
 // The endpoints of the options, of the environment, or of the list. Nothing if they are invalid,
 // which was reported.
 std::optional<std::vector<HostPort>> endpoints_of(const ClusterOptions& options);

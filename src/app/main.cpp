@@ -1,5 +1,6 @@
 // main(): parses the command line and dispatches to a command.
 #include "app/commands.hpp"
+#include "app/credential.hpp"
 #include "app/printable.hpp"
 #include "app/server_command.hpp"
 #include "app/stdio.hpp"
@@ -31,13 +32,28 @@ struct Run {
   int operator()(const StatusOptions& options) const { return run_status(options); }
   int operator()(const TopOptions& options) const { return run_top(options); }
   int operator()(const TransferOptions& options) const { return run_cluster(options); }
+  int operator()(const AuthOptions& options) const { return run_auth(options); }
   int operator()(const RecoverOptions& options) const { return run_recover(options); }
   int operator()(const ClusterStatusOptions& options) const { return run_cluster_status(options); }
   int operator()(const MembersOptions& options) const { return run_members(options); }
   int operator()(const DevOptions& options) const { return run_dev(options); }
+  int operator()(const PkiOptions& options) const { return run_pki(options); }
   int operator()(const CompletionOptions& options) const { return run_completion(options); }
   int operator()(const ManualOptions& options) const { return run_manual(options); }
 };
+
+// Returns the exit code of a command whose token cannot be read, or kExitOk.
+int prepare_token(const Options& options) {
+  const auto file_of = [](const auto& command) -> std::optional<std::string> {
+    if constexpr (requires { command.cluster.token_file; }) return command.cluster.token_file;
+    else if constexpr (requires { command.token_file; }) return command.token_file;
+    else return std::nullopt;
+  };
+  const auto loaded = load_token(std::visit(file_of, options));
+  if (loaded) return kExitOk;
+  complain(loaded.error().what);
+  return kExitUsage;
+}
 
 }  // namespace
 
@@ -47,5 +63,9 @@ int main(int argc, char** argv) {
 #ifdef VESPER_FEATURE_LEVEL
   lower_feature_level(VESPER_FEATURE_LEVEL);
 #endif
-  return std::visit(Run(), parse_options(argc, argv));
+  const Options options = parse_options(argc, argv);
+  const bool is_server = std::holds_alternative<ServerOptions>(options);
+  if (!is_server)
+    if (const int code = prepare_token(options); code != kExitOk) return code;
+  return std::visit(Run(), options);
 }

@@ -13,12 +13,20 @@ namespace vesper::app {
 
 enum class OutputFormat : std::uint8_t { raw, table, json };
 
+// TLS of a client. Files in PEM form; empty: not given.
+struct TlsFlags {
+  std::string cacert, cert, key;
+  bool insecure = false;  // believe any server
+};
+
 // Options of every command that talks to a cluster.
 struct ClusterOptions {
-  std::optional<std::string> endpoints;  // --endpoints, not parsed yet
-  std::optional<Duration> timeout;       // empty: the command's default
-  std::optional<OutputFormat> output;    // empty: the command's default
-  bool curl = false;                     // print the curl command in place of sending the request
+  std::optional<std::string> endpoints;   // --endpoints, not parsed yet
+  std::optional<Duration> timeout;        // empty: the command's default
+  std::optional<OutputFormat> output;     // empty: the command's default
+  bool curl = false;                      // print the curl command in place of sending the request
+  std::optional<std::string> token_file;  // "-": standard input; empty: VESPER_TOKEN
+  TlsFlags tls;
 
   Duration time_limit() const { return timeout.value_or(seconds(5)); }
 };
@@ -35,6 +43,8 @@ struct ClientOptions {
   std::optional<std::string> value;
   Duration timeout = seconds(5);
   bool curl = false;
+  TlsFlags tls;
+  std::optional<std::string> token_file;  // as in ClusterOptions
 };
 
 struct GetOptions {
@@ -154,6 +164,14 @@ struct MembersOptions {
   Duration wait;      // for promotions; part of `query`, too
 };
 
+struct AuthOptions {
+  enum class Action : std::uint8_t { enable, disable, add, list, revoke };
+  ClusterOptions cluster;
+  Action action = Action::enable;
+  std::string name;  // of the token that is added or revoked
+  std::string body;  // of POST /auth/tokens
+};
+
 struct WatchOptions {
   ClusterOptions cluster;
   std::string query;                 // what to watch, percent-encoded
@@ -188,7 +206,9 @@ struct LockOptions {
 // Offline: makes the best of these data directories the start of a new cluster.
 struct RecoverOptions {
   std::vector<std::string> directories;
-  bool yes = false;  // without a confirmation
+  bool yes = false;         // without a confirmation
+  bool reset_root = false;  // only makes a new root token, at the next start
+  TlsFlags tls;             // to ask whether members still run
 };
 
 // A cluster of child processes on this machine.
@@ -198,6 +218,17 @@ struct DevOptions {
   std::optional<std::uint64_t> nodes;  // 1 to kMaxNodes; empty: kDefaultNodes, or as the list says
   std::optional<std::string> dir;      // empty: a temporary directory
   std::optional<std::uint16_t> port;   // of node 0; those of the others follow. Empty: free ones
+};
+
+// Certificates for a cluster.
+struct PkiOptions {
+  enum class Action : std::uint8_t {
+    init,  // a new authority, nodes and a client
+    add,   // further nodes
+  };
+  Action action = Action::init;
+  std::string directory;
+  std::vector<std::string> hosts;  // not checked yet; at least one
 };
 
 struct CompletionOptions {
@@ -221,7 +252,13 @@ struct ServerOptions {
   std::vector<std::string> allow_hosts;
   std::optional<std::string> peer_key_file;
   bool insecure_peers = false;
+  bool insecure_clients = false;
+  std::string tls_cert, tls_key, tls_ca, tls_client_ca;  // files; empty: not given
+  bool allow_mixed = false;
   bool discard_state = false;
+  bool chaos = false;
+  std::optional<std::string> audit_log;
+  bool audit_writes = false;
   std::string log_level = "info";  // debug, info, warn or error
   // Limits and timeouts. Empty: the server's default.
   std::optional<std::uint64_t> max_connections, max_value, max_inflight;
@@ -244,8 +281,8 @@ using Options =
                  DeletePrefixOptions, IncrementOptions, AppendOptions, HistoryOptions,
                  RestoreOptions, ListOptions, TxnOptions, CompactOptions, ExportOptions,
                  ImportOptions, WatchOptions, LeaseOptions, LockOptions, StatusOptions, TopOptions,
-                 TransferOptions, ClusterStatusOptions, MembersOptions, RecoverOptions, DevOptions,
-                 CompletionOptions, ManualOptions>;
+                 TransferOptions, ClusterStatusOptions, MembersOptions, AuthOptions, RecoverOptions,
+                 DevOptions, PkiOptions, CompletionOptions, ManualOptions>;
 
 // Flags may precede or follow the command, and "--" ends them. Arguments after client's address are
 // never flags. --help and --version print to stdout and exit with 0. A usage error prints to

@@ -10,12 +10,15 @@
 #include <cstdio>
 #include <utility>
 
+#include "app/client_tls.hpp"
 #include "app/commands.hpp"
 #include "app/stdio.hpp"
 #include "app/terminal.hpp"
 #include "base/bytes.hpp"
 #include "base/log.hpp"
+#include "crypto/sha256.hpp"
 #include "server/server.hpp"
+#include "storage/records.hpp"
 
 namespace vesper::app {
 namespace {
@@ -54,17 +57,41 @@ std::string next_steps(const std::vector<Survivor>& survivors, const std::string
   return out;
 }
 
+// The cluster may go on running without this server. Prints the secret.
+int reset_root(io::Loop& loop, const RecoverOptions& options) {
+  auto survivors = open_survivors(loop, options.directories);
+  if (!survivors) {
+    complain(survivors.error().what);
+    return kExitDirectory;
+  }
+  const std::string secret = crypto::make_secret();
+  const crypto::Digest hash = crypto::sha256(secret);
+  const auto written =
+      storage::write_record(*survivors->front().fs, storage::kRootReset, crypto::view_of(hash));
+  if (!written) {
+    complain(written.error().what);
+    return kExitStorage;
+  }
+  note("start the server: the token is in force once it has a leader");
+  return print(secret + "\n");
+}
+
 }  // namespace
 
 int run_recover(const RecoverOptions& options) {
   log::init(log::Level::error, "");
   io::Loop loop;
+  if (options.reset_root) return reset_root(loop, options);
   auto survivors = open_survivors(loop, options.directories);
   if (!survivors) {
     complain(survivors.error().what);
     return kExitDirectory;
   }
   sort_survivors(*survivors);
+  // Whoever answers at the address of a member counts: this only finds reasons to stop.
+  TlsFlags tls = options.tls;
+  tls.insecure = true;
+  set_client_tls(tls);
   Survivor& best = survivors->front();
   const raft::Configuration last = best.survey.configuration();
   const Running running = ask_members(last);

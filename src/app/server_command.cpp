@@ -2,6 +2,10 @@
 #include "app/server_command.hpp"
 
 #include <fmt/core.h>
+#ifdef __linux__
+#include <sys/prctl.h>
+#endif
+#include <sys/resource.h>
 #include <unistd.h>
 #ifdef __GLIBC__
 #include <malloc.h>
@@ -9,6 +13,8 @@
 
 #include <algorithm>
 #include <cerrno>
+#include <climits>
+#include <cstdlib>
 #include <cstring>
 #include <filesystem>
 #include <fstream>
@@ -22,9 +28,12 @@
 #include "app/call.hpp"
 #include "app/cluster_file.hpp"
 #include "app/endpoints.hpp"
+#include "app/supervisor.hpp"
 #include "base/bytes.hpp"
 #include "base/log.hpp"
+#include "http/values.hpp"
 #include "kv/item.hpp"
+#include "server/certificates.hpp"
 #include "server/server.hpp"
 
 namespace vesper::app {
@@ -34,7 +43,7 @@ constexpr std::size_t kMinKeyBytes = 16;
 constexpr std::size_t kMaxKeyBytes = 4096;
 
 vesper::HostPort to_server(const HostPort& address) {
-  return {address.host, address.port};
+  return {address.host, address.port, address.scheme};
 }
 
 std::optional<log::Level> parse_level(std::string_view text) {
@@ -54,8 +63,10 @@ std::string default_data_dir(const std::string& list_file, std::uint64_t id) {
 
 // Trailing line ends are not part of the key, because editors add them.
 Result<std::string> read_key(const std::string& path) {
-  auto key = read_file(path, kMaxKeyBytes);
+  auto key = server::read_credential(path, server::Secrecy::secret);
   if (!key) return key;
+  if (key->size() > kMaxKeyBytes)
+    return Error{fmt::format("{}: more than {} bytes", escaped(path, 4096), kMaxKeyBytes)};
   while (!key->empty() && (key->back() == '\n' || key->back() == '\r')) key->pop_back();
   if (key->size() < kMinKeyBytes)
     return Error{fmt::format("{}: the key has {} bytes, expected at least {}", path, key->size(),
@@ -72,6 +83,13 @@ void use_one_heap() {
 #endif
 }
 
+// The descriptor that `vesper dev` has handed to this process. -1: it did not.
+int supervisor_fd() {
+  const char* text = std::getenv(Supervisor::kVariable);
+  const auto number = text == nullptr ? std::nullopt : http::parse_decimal(text);
+  return number && *number <= INT_MAX ? static_cast<int>(*number) : -1;
+}
+
 template <typename T, typename U>
 void apply(const std::optional<U>& given, T& setting) {
   if (given) setting = *given;
@@ -83,6 +101,7 @@ Result<void> read_place(const ServerOptions& given, server::Options& options) {
   if (!list) return list.error();
   const auto own = list->find(*given.id);
   if (!own) return own.error();
+  if (const auto mixed = list->refuse_mixed(); mixed && !given.allow_mixed) return *mixed;
   options.id = static_cast<std::uint32_t>(*given.id);
   options.address = to_server(*own);
   for (const HostPort& address : list->servers) options.list.push_back(to_server(address));
@@ -107,6 +126,26 @@ Result<void> read_join(const ServerOptions& given, server::Options& options) {
   return {};
 }
 
+// Which of the TLS options need each other, and the scheme of the node's own address.
+Result<void> read_tls(const ServerOptions& given, server::Options& options) {
+  options.tls = {given.tls_cert, given.tls_key, given.tls_ca, given.tls_client_ca,
+                 given.allow_mixed};
+  const std::string url = url_of(options.address);
+  if (given.tls_cert.empty() != given.tls_key.empty())
+    return Error{"--tls-cert and --tls-key need each other"};
+  const bool has_certificate = !given.tls_cert.empty();
+  if (options.address.scheme == Scheme::https && !has_certificate)
+    return Error{fmt::format("{} needs --tls-cert and --tls-key", url)};
+  if (options.address.scheme == Scheme::http && has_certificate && !given.allow_mixed)
+    return Error{fmt::format(
+        "--tls-cert has no use, because this node's address is {}; make it https://, or give "
+        "--allow-mixed while you migrate",
+        url)};
+  if (!given.tls_client_ca.empty() && !has_certificate)
+    return Error{"--tls-client-ca needs --tls-cert and --tls-key"};
+  return {};
+}
+
 Result<server::Options> to_options(const ServerOptions& given) {
   server::Options options;
   const auto placed = given.id ? read_place(given, options) : read_join(given, options);
@@ -118,9 +157,15 @@ Result<server::Options> to_options(const ServerOptions& given) {
                                listen.error().what)};
     options.listen = to_server(*listen);
   }
+  if (const auto tls = read_tls(given, options); !tls) return tls.error();
   options.allow_hosts = given.allow_hosts;
   options.insecure_peers = given.insecure_peers;
+  options.insecure_clients = given.insecure_clients;
   options.discard_state = given.discard_state;
+  options.chaos = given.chaos;
+  options.supervisor_fd = given.chaos ? supervisor_fd() : -1;
+  options.audit_log = given.audit_log;
+  options.audit_writes = given.audit_writes;
   if (given.peer_key_file) {
     auto key = read_key(*given.peer_key_file);
     if (!key) return key.error();
@@ -191,6 +236,15 @@ int restart() {
   return static_cast<int>(server::Exit::data_directory);
 }
 
+// A core dump would hold the keys. Neither a file nor a program that collects dumps gets one.
+void forbid_core_dumps() {
+  const rlimit none{0, 0};
+  ::setrlimit(RLIMIT_CORE, &none);
+#ifdef __linux__
+  ::prctl(PR_SET_DUMPABLE, 0);
+#endif
+}
+
 std::uint32_t feature_level = raft::kFeatureLevel;
 
 }  // namespace
@@ -212,6 +266,7 @@ int run_server(const ServerOptions& given) {
     return kExitUsage;
   }
   options->feature_level = feature_level;
+  if (!options->peer_key.empty() || !options->tls.key.empty()) forbid_core_dumps();
   use_one_heap();
   log::init(*level, given.id ? fmt::format("n{}", *given.id) : std::string("new"));
   server::Server node(std::move(options).value());

@@ -113,7 +113,7 @@ int run_status(const StatusOptions& options) {
   if (cluster.curl) {
     std::string out;
     for (const HostPort& server : *endpoints)
-      out += curl_command(server, {.method = "GET", .target = "/status"}) + "\n";
+      out += curl_command(server, cluster.tls, {.method = "GET", .target = "/status"}) + "\n";
     return print(out);
   }
   ClusterSurvey survey(cluster.timeout.value_or(kSurveyTimeout));

@@ -12,9 +12,10 @@ enum ExitCode : int {
   kExitUsage = 2,
   kExitNotFound = 3,
   kExitPrecondition = 4,
-  kExitUnavailable = 5,  // nothing was applied
-  kExitUnknown = 6,      // a write with unknown outcome
-  kExitLockLost = 125,   // the lock was lost, and the command that ran with it was ended
+  kExitUnavailable = 5,   // nothing was applied
+  kExitUnknown = 6,       // a write with unknown outcome
+  kExitUnauthorized = 7,  // the token is missing, wrong, or lacks a right; nothing was applied
+  kExitLockLost = 125,    // the lock was lost, and the command that ran with it was ended
 };
 
 // Call first in main(). If one of the descriptors 0 to 2 is closed, the next file or socket opened

@@ -9,6 +9,7 @@
 #include <cstring>
 
 #include "app/connector.hpp"
+#include "app/credential.hpp"
 #include "http/parser.hpp"
 #include "http/serializer.hpp"
 #include "http/values.hpp"
@@ -37,6 +38,7 @@ class Stream {
     http::begin_request(out_, request.method, request.target, server.authority());
     http::append_field(out_, "User-Agent", "vesper/" VESPER_VERSION);
     http::append_field(out_, "Connection", "close");
+    append_authorization(out_);
     if (!request.content_type.empty()) {
       http::append_field(out_, "Content-Type", request.content_type);
       http::append_field(out_, "Transfer-Encoding", "chunked");
@@ -109,8 +111,7 @@ class Stream {
 
   void send_some() {
     while (is_sending()) {
-      const ssize_t wrote =
-          send(connector_.fd(), out_.data() + sent_, out_.size() - sent_, MSG_NOSIGNAL);
+      const ssize_t wrote = connector_.send(std::string_view(out_).substr(sent_));
       if (wrote > 0) {
         sent_ += static_cast<std::size_t>(wrote);
         progressed();
@@ -126,9 +127,10 @@ class Stream {
 
   void receive_some() {
     buffer_.resize(kReadStep);
-    const ssize_t got = recv(connector_.fd(), buffer_.data(), buffer_.size(), 0);
+    const ssize_t got = connector_.receive(buffer_);
     if (got < 0) {
-      if (!would_block(errno)) finish(End::broken, std::strerror(errno));
+      if (!would_block(errno))
+        finish(connector_.was_refused() ? End::not_connected : End::broken, connector_.why(errno));
       return;
     }
     if (got == 0) {

@@ -84,7 +84,19 @@ void define_server(Syntax& syntax) {
   syntax.option("--peer-key-file", "FILE", "holds a secret that all nodes share");
   syntax.flag("--insecure-peers",
               "connect to nodes at addresses other than loopback without a key");
+  syntax.flag("--insecure-clients",
+              "serve anyone at addresses other than loopback, without proof or TLS");
+  syntax.option("--tls-cert", "FILE",
+                "this node's certificate and its chain, for https:// in the list");
+  syntax.option("--tls-key", "FILE", "the key of --tls-cert");
+  syntax.option("--tls-ca", "FILE", "who signs the nodes' certificates (default: the system's)");
+  syntax.option("--tls-client-ca", "FILE", "clients need a certificate that these have signed");
+  syntax.flag("--allow-mixed", "while migrating to TLS: mix http and https, and take both");
+  syntax.option("--audit-log", "FILE",
+                "append a line of JSON for each administrative act and refused access");
+  syntax.flag("--audit-writes", "with --audit-log: also for each write of data, by key");
   syntax.flag("--discard-state", "set a diverged state aside, and take a copy from the leader");
+  syntax.flag("--chaos", "let clients break this node with /chaos; only on loopback addresses");
   syntax.option("--log-level", "debug|info|warn|error", "default: info");
   for (const Setting& setting : kSettings)
     syntax.option(setting.flag, setting.number != nullptr ? "N" : "DURATION", setting.help);
@@ -130,7 +142,17 @@ Options read_server(Arguments& arguments) {
   server.peer_key_file = arguments.optional_text("--peer-key-file");
   server.allow_hosts = arguments.syntax().texts("--allow-host");
   server.insecure_peers = arguments.has("--insecure-peers");
+  server.insecure_clients = arguments.has("--insecure-clients");
+  server.tls_cert = arguments.text("--tls-cert");
+  server.tls_key = arguments.text("--tls-key");
+  server.tls_ca = arguments.text("--tls-ca");
+  server.tls_client_ca = arguments.text("--tls-client-ca");
+  server.allow_mixed = arguments.has("--allow-mixed");
+  server.audit_log = arguments.optional_text("--audit-log");
+  server.audit_writes = arguments.has("--audit-writes");
+  if (server.audit_writes && !server.audit_log) arguments.fail("--audit-writes needs --audit-log");
   server.discard_state = arguments.has("--discard-state");
+  server.chaos = arguments.has("--chaos");
   if (const auto level = arguments.choice("--log-level")) server.log_level = *level;
   for (const Setting& setting : kSettings) read_setting(setting, arguments, server);
   return server;
@@ -163,10 +185,17 @@ Options read_top(Arguments& arguments) {
 void define_recover(Syntax& syntax) {
   syntax.repeatable_argument("DIR", Need::required);
   syntax.flag("--yes", "do not ask for a confirmation");
+  syntax.flag("--reset-root",
+              "only make a new root token, which the next start of DIR puts in force");
+  define_tls(syntax);
 }
 
 Options read_recover(Arguments& arguments) {
-  return RecoverOptions{arguments.syntax().texts("DIR"), arguments.has("--yes")};
+  RecoverOptions recover{arguments.syntax().texts("DIR"), arguments.has("--yes"),
+                         arguments.has("--reset-root"), arguments.tls()};
+  if (recover.reset_root && recover.directories.size() != 1)
+    arguments.fail("--reset-root takes one directory, that of any server of the cluster");
+  return recover;
 }
 
 void define_dev(Syntax& syntax) {
@@ -188,12 +217,42 @@ Options read_dev(Arguments& arguments) {
   return dev;
 }
 
+constexpr const char* kPkiActions = "init|add";
+
+void define_pki(Syntax& syntax) {
+  syntax.argument(kPkiActions, Need::required);
+  syntax.argument("DIR", Need::required);
+  syntax.option("--hosts", "HOST,HOST", "names or IP addresses of the nodes, as in the list");
+}
+
+Options read_pki(Arguments& arguments) {
+  PkiOptions pki;
+  const std::string action = arguments.text(kPkiActions);
+  if (action == "add") pki.action = PkiOptions::Action::add;
+  else if (action != "init")
+    arguments.fail(fmt::format("\"{}\": expected init or add", escaped(action)));
+  pki.directory = arguments.text("DIR");
+  if (!arguments.has("--hosts"))
+    arguments.fail("--hosts is missing: the nodes' names or addresses");
+  const std::string given = arguments.text("--hosts");
+  std::string_view rest = given;
+  while (!rest.empty()) {
+    const std::size_t comma = rest.find(',');
+    pki.hosts.emplace_back(rest.substr(0, comma));
+    rest.remove_prefix(comma == rest.npos ? rest.size() : comma + 1);
+  }
+  if (pki.hosts.empty()) arguments.expected("--hosts", "names or IP addresses");
+  return pki;
+}
+
 void define_client(Syntax& syntax) {
   syntax.argument("<address>", Need::required);
   syntax.argument("<key>", Need::required);
   syntax.argument("<value>", Need::optional);
   define_timeout(syntax);
   syntax.flag("--curl", "print the curl command in place of sending the request");
+  define_tls(syntax);
+  define_token_file(syntax);
 }
 
 Options read_client(Arguments& arguments) {
@@ -201,6 +260,8 @@ Options read_client(Arguments& arguments) {
                        arguments.optional_text("<value>")};
   if (const auto timeout = arguments.duration("--timeout")) client.timeout = *timeout;
   client.curl = arguments.has("--curl");
+  client.tls = arguments.tls();
+  client.token_file = arguments.optional_text("--token-file");
   return client;
 }
 
@@ -229,7 +290,9 @@ constexpr Command kNodeCommands[] = {
     {"status", define_status, read_status},
     {"top", define_top, read_top},
     {"cluster", define_cluster_command, read_cluster_command},
+    {"auth", define_auth_command, read_auth_command},
     {"recover", define_recover, read_recover},
+    {"pki", define_pki, read_pki},
 };
 constexpr Command kOtherCommands[] = {
     {"client", define_client, read_client},

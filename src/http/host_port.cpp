@@ -13,7 +13,6 @@ namespace vesper::http {
 namespace {
 
 constexpr std::size_t kMaxName = 253;  // RFC 1035 §2.3.4, in text form
-constexpr std::string_view kScheme = "http://";
 
 bool is_name_byte(char c) {
   return (c >= 'a' && c <= 'z') || (c >= '0' && c <= '9') || c == '-' || c == '.' || c == '_';
@@ -60,7 +59,7 @@ std::string HostPort::authority() const {
 }
 
 std::string HostPort::url() const {
-  return "http://" + authority();
+  return std::string(prefix_of(scheme)) + authority();
 }
 
 Result<HostPort> parse_host_port(std::string_view text) {
@@ -96,15 +95,18 @@ Result<HostPort> parse_host_port(std::string_view text) {
 
 Result<HostPort> parse_server_url(std::string_view text) {
   const auto wrong = [text](std::string_view why) {
-    return Error{fmt::format("\"{}\" {}; expected http://host:port", escaped(text), why), 0};
+    return Error{fmt::format("\"{}\" {}; expected http://host:port or https://host:port",
+                             escaped(text), why),
+                 0};
   };
-  if (text.starts_with("https://")) return wrong("needs TLS, which is not supported yet");
-  if (!text.starts_with(kScheme)) return wrong("is not a URL");
-  std::string_view authority = text.substr(kScheme.size());
+  std::string_view authority = text;
+  const auto scheme = take_scheme(authority);
+  if (!scheme) return wrong("is not a URL");
   if (authority.ends_with('/')) authority.remove_suffix(1);
   auto server = parse_host_port(authority);
   if (!server) return wrong("is not an address: " + server.error().what);
   if (is_unspecified(*server)) return wrong("means every interface, not one server");
+  server->scheme = *scheme;
   return server;
 }
 

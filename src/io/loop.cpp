@@ -50,9 +50,7 @@ void Loop::watch_signals() {
   };
   uv_signal_start(&sigterm_, on_signal, SIGTERM);
   uv_signal_start(&sigint_, on_signal, SIGINT);
-  struct sigaction hangup {};
-  const bool ignored = sigaction(SIGHUP, nullptr, &hangup) == 0 && hangup.sa_handler == SIG_IGN;
-  if (!ignored) uv_signal_start(&sighup_, on_signal, SIGHUP);
+  uv_signal_start(&sighup_, on_signal, SIGHUP);
 }
 
 Instant Loop::now() const {
@@ -80,6 +78,11 @@ void Loop::before_poll() {
 uv_buf_t Loop::read_buffer() {
   awake();
   return uv_buf_init(read_buffer_.get(), kReadBuffer);
+}
+
+std::span<char> Loop::plain_buffer() {
+  if (plain_buffer_ == nullptr) plain_buffer_.reset(new char[kPlainBuffer]);
+  return {plain_buffer_.get(), kPlainBuffer};
 }
 
 // Records when the loop woke up. libuv could measure its polling time, but would then poll twice.

@@ -6,8 +6,10 @@
 
 #include <cstdint>
 #include <memory>
+#include <span>
 
 #include "base/time.hpp"
+#include "crypto/tls.hpp"
 #include "io/delegate.hpp"
 
 namespace vesper::io {
@@ -39,7 +41,6 @@ class Loop {
   Loop& operator=(const Loop&) = delete;
 
   void set_events(TurnEvents events) { events_ = events; }
-  // Watches SIGHUP only if it was not ignored at startup, as it is under nohup.
   void watch_signals();
 
   // Reads CLOCK_BOOTTIME: monotonic, and it continues while the machine is suspended, like the
@@ -62,10 +63,14 @@ class Loop {
   // The read buffer, shared by all streams of the loop. Its content is valid until the read
   // callback returns.
   uv_buf_t read_buffer();
+  // For the plain text of what read_buffer() holds. The same rules apply.
+  std::span<char> plain_buffer();
 
  private:
   friend class Lookup;
   static constexpr unsigned kReadBuffer = 128u << 10;
+  // A session may hold a part of a record from before.
+  static constexpr std::size_t kPlainBuffer = kReadBuffer + crypto::TlsSession::kMaxRecord;
 
   void before_poll();
   void after_poll();
@@ -86,6 +91,7 @@ class Loop {
   unsigned lookups_ = 0;
   Instant awake_since_;  // Instant{}: not awake since the last poll
   std::unique_ptr<char[]> read_buffer_;
+  std::unique_ptr<char[]> plain_buffer_;  // made when it is first used
 };
 
 }  // namespace vesper::io

@@ -1,3 +1,4 @@
+// The TCP half of Stream, and Listener. stream_tls.cpp is the other half.
 #include "io/stream.hpp"
 
 #include <fmt/core.h>
@@ -39,7 +40,8 @@ void Stream::connect(const Address& address, Delegate<void, int> done) {
                                       Stream* owner = static_cast<Handle*>(request->data)->owner;
                                       if (owner == nullptr) return;
                                       if (result == 0) uv_tcp_nodelay(&owner->handle_->tcp, 1);
-                                      owner->on_connected_(-result);
+                                      if (result == 0) owner->begin_dialled();
+                                      if (owner->is_open()) owner->on_connected_(-result);
                                     });
   if (status != 0) done(-status);
 }
@@ -69,6 +71,11 @@ void Stream::keep_alive() {
 }
 
 void Stream::read_start() {
+  reading_ = true;
+  if (waiting_input_.empty()) raw_read_start();
+}
+
+void Stream::raw_read_start() {
   if (handle_ == nullptr) return;
   uv_read_start(
       as_stream(&handle_->tcp),
@@ -83,6 +90,7 @@ void Stream::read_start() {
 }
 
 void Stream::read_stop() {
+  reading_ = false;
   if (handle_ != nullptr) uv_read_stop(as_stream(&handle_->tcp));
 }
 
@@ -90,6 +98,7 @@ void Stream::on_read(ssize_t size, const uv_buf_t* buffer) {
   if (size == 0) return;
   if (size == UV_EOF) {
     read_stop();
+    if (tls_) return fail_tls("the connection was cut off");
     if (events_.ended) events_.ended();
     return;
   }
@@ -98,7 +107,12 @@ void Stream::on_read(ssize_t size, const uv_buf_t* buffer) {
     return;
   }
   bytes_in_ += static_cast<std::uint64_t>(size);
-  events_.bytes(std::string_view(buffer->base, static_cast<std::size_t>(size)));
+  take(std::string_view(buffer->base, static_cast<std::size_t>(size)));
+}
+
+void Stream::take(std::string_view bytes) {
+  if (tls_) return take_sealed(bytes);
+  events_.bytes(bytes);
 }
 
 std::string& Stream::text() {
@@ -120,6 +134,7 @@ std::size_t Stream::queued() const {
   std::size_t bytes =
       handle_ == nullptr ? 0 : uv_stream_get_write_queue_size(as_stream(&handle_->tcp));
   for (const Chunk& chunk : gathered_) bytes += chunk.text.size() + chunk.shared.size();
+  if (tls_) bytes += tls_->output().size() - sealed_;
   return bytes;
 }
 
@@ -144,6 +159,7 @@ std::uint64_t Stream::bytes_acknowledged() const {
 void Stream::flush() {
   if (handle_ == nullptr) gathered_.clear();
   if (handle_ == nullptr || writing_) return;
+  if (tls_) return flush_sealed();
   uv_buf_t on_stack[kStackBuffers];
   std::vector<uv_buf_t> on_heap;
   uv_buf_t* buffers = on_stack;
@@ -180,12 +196,15 @@ void Stream::flush() {
   buffers[first].len -= left;
   // The pending buffers point into the chunks. Moving the vector does not move its elements, so
   // even a short text stored inside its string object stays in place.
-  handle_->flying = std::move(gathered_);
-  gathered_.clear();
+  start_write(std::exchange(gathered_, {}), buffers + first, count - first);
+}
+
+void Stream::start_write(std::vector<Chunk> flying, uv_buf_t* buffers, unsigned count) {
+  handle_->flying = std::move(flying);
   writing_ = true;
   handle_->write.data = handle_;
-  const int status = uv_write(&handle_->write, as_stream(&handle_->tcp), buffers + first,
-                              count - first, [](uv_write_t* request, int result) {
+  const int status = uv_write(&handle_->write, as_stream(&handle_->tcp), buffers, count,
+                              [](uv_write_t* request, int result) {
                                 auto* handle = static_cast<Handle*>(request->data);
                                 handle->flying.clear();
                                 if (handle->owner != nullptr) handle->owner->on_written(result);
@@ -208,6 +227,11 @@ void Stream::finish() {
 void Stream::after_drain() {
   if (!finishing_ || finished_ || handle_ == nullptr) return;
   finished_ = true;
+  if (tls_) {
+    tls_->end();
+    flush_sealed();
+  }
+  if (handle_ == nullptr) return;
   handle_->shutdown.data = handle_;
   uv_shutdown(&handle_->shutdown, as_stream(&handle_->tcp), [](uv_shutdown_t*, int) {});
 }
@@ -222,7 +246,9 @@ uv_tcp_t* Stream::let_go() {
   if (handle_ == nullptr) return nullptr;
   Handle* handle = std::exchange(handle_, nullptr);
   handle->owner = nullptr;
+  if (handshakes_ != nullptr) handshakes_->leave(*this);
   gathered_.clear();
+  sealed_ = 0;
   writing_ = false;
   return &handle->tcp;
 }
@@ -232,6 +258,7 @@ void Stream::on_closed(uv_handle_t* raw) {
 }
 
 void Stream::close() {
+  if (tls_ && handle_ != nullptr && !finished_ && queued() == 0) say_end();
   if (uv_tcp_t* tcp = let_go()) uv_close(reinterpret_cast<uv_handle_t*>(tcp), on_closed);
 }
 
@@ -244,8 +271,8 @@ void Stream::reset() {
 Address Stream::peer() const {
   sockaddr_storage storage{};
   int size = sizeof storage;
-  if (handle_ != nullptr)
-    uv_tcp_getpeername(&handle_->tcp, reinterpret_cast<sockaddr*>(&storage), &size);
+  if (handle_ == nullptr) return failed_peer_;
+  uv_tcp_getpeername(&handle_->tcp, reinterpret_cast<sockaddr*>(&storage), &size);
   return Address(reinterpret_cast<const sockaddr*>(&storage));
 }
 

@@ -1,17 +1,20 @@
-// TCP streams and listeners. Input arrives as views; output is gathered and written once per flush.
-// Protocols and policies are up to the callers.
+// TCP streams, with or without TLS, and listeners. Input arrives as views; output is gathered and
+// written once per flush. Protocols and policies are up to the callers.
 #pragma once
 
 #include <deque>
 #include <memory>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <vector>
 
 #include "base/bytes.hpp"
 #include "base/result.hpp"
+#include "crypto/tls.hpp"
 #include "io/address.hpp"
 #include "io/delegate.hpp"
+#include "io/handshakes.hpp"
 #include "io/loop.hpp"
 
 namespace vesper::io {
@@ -21,8 +24,9 @@ namespace vesper::io {
 struct StreamEvents {
   Delegate<void, std::string_view> bytes;  // the view is valid until the callback returns
   Delegate<void> ended;                    // the other side sends no more; it may still read
-  Delegate<void, int> failed;  // an errno; the stream is closed and reports nothing more
-  Delegate<void> drained;      // the kernel has taken the output that flush() could not write
+  // An errno, which why_failed() explains. The stream is closed and reports nothing more.
+  Delegate<void, int> failed;
+  Delegate<void> drained;  // the kernel has taken the output that flush() could not write
 };
 
 class Listener;
@@ -38,6 +42,23 @@ class Stream {
 
   // `done` receives 0 or an errno. There is no timeout; close() abandons the attempt.
   void connect(const Address& address, Delegate<void, int> done);
+
+  // Puts TLS between the socket and the callers, who go on to handle plain text. Output waits for
+  // the handshake. A connection that ends without the closing message of TLS has failed.
+  // Of a stream that dials: call it before connect().
+  void secure(crypto::TlsSession session);
+  // Of a stream that was accepted: call it before read_start(). If the first byte is not that of a
+  // handshake, the connection stays plain, and is_plain_on_tls() says so. `handshakes` must outlive
+  // the handshake.
+  void secure(crypto::TlsSession session, Handshakes& handshakes);
+  bool is_plain_on_tls() const { return is_plain_on_tls_; }
+  // Null if the connection is plain.
+  const crypto::TlsSession* tls() const { return tls_ ? &*tls_ : nullptr; }
+  // Frees what an idle connection does not need. It takes it again when it is used.
+  void trim() {
+    if (tls_) tls_->trim();
+  }
+  std::string why_failed(int code) const;
 
   // If sent data stays unacknowledged for this long, the connection fails with ETIMEDOUT (RFC
   // 5482). Call it after connect(). Has no effect on systems without this option.
@@ -68,7 +89,7 @@ class Stream {
   // Closes with a TCP reset.
   void reset();
 
-  Address peer() const;  // requires a connection
+  Address peer() const;  // requires a connection, or one whose TLS has failed
   Address local() const;
 
   std::uint64_t bytes_in() const { return bytes_in_; }
@@ -79,6 +100,7 @@ class Stream {
 
  private:
   friend class Listener;
+  friend class Handshakes;
   // A text, followed by a shared slice.
   struct Chunk {
     std::string text;
@@ -94,6 +116,16 @@ class Stream {
   };
 
   void on_read(ssize_t size, const uv_buf_t* buffer);
+  void raw_read_start();
+  void take(std::string_view bytes);
+  void take_sealed(std::string_view bytes);
+  void resume_handshake();
+  void begin_dialled();
+  void flush_sealed();
+  void seal();
+  void fail_tls(std::string_view otherwise);
+  void say_end();
+  void start_write(std::vector<Chunk> flying, uv_buf_t* buffers, unsigned count);
   void on_written(int status);
   void fail(int status);
   void after_drain();
@@ -110,6 +142,16 @@ class Stream {
   bool finished_ = false;
   std::uint64_t bytes_in_ = 0;
   std::uint64_t bytes_out_ = 0;  // handed to libuv
+
+  // ---- TLS (stream_tls.cpp)
+  std::optional<crypto::TlsSession> tls_;
+  Handshakes* handshakes_ = nullptr;  // of an accepted stream, until its handshake is complete
+  std::string waiting_input_;         // what came while the turn had no room for a handshake
+  std::size_t sealed_ = 0;            // bytes at the front of gathered_ that are encrypted already
+  bool reading_ = false;              // between read_start() and read_stop()
+  bool is_plain_on_tls_ = false;
+  std::string tls_failure_;
+  Address failed_peer_;
 };
 
 class Listener {

@@ -21,8 +21,9 @@ namespace {
 constexpr std::size_t kOpenFiles = 6;
 constexpr std::size_t kVectors = 256;  // buffers per pwritev; the kernel's limit is 1024
 constexpr std::size_t kZeros = 128u << 10;
-constexpr mode_t kDirectoryMode = 0750;
-constexpr mode_t kFileMode = 0640;
+// Values and keys are for no other user.
+constexpr mode_t kDirectoryMode = 0700;
+constexpr mode_t kFileMode = 0600;
 
 Error system_error(const char* call, const std::string& path, int code) {
   return Error{fmt::format("{} {}: {}", call, path, std::strerror(code)), code};
@@ -285,11 +286,14 @@ Result<void> UvFs::remove_folder(const std::string& folder) {
 }
 
 void UvFs::submit(storage::Job job) {
-  queue_.push_back({std::move(job), loop_.now()});
+  const bool is_append = std::holds_alternative<storage::Append>(job.work);
+  queue_.push_back({std::move(job), loop_.now(), is_append ? delay_ : Duration{}});
   if (queue_.size() == 1) background_.start();
 }
 
 void UvFs::work() {
+  if (const Duration delay = queue_.front().delay; delay > Duration{})
+    ::usleep(static_cast<useconds_t>(delay.ms() * 1000));
   outcome_ =
       std::visit([this](const auto& work) { return carry_out(work); }, queue_.front().job.work);
 }

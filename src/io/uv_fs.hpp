@@ -51,6 +51,8 @@ class UvFs final : public storage::Fs, public storage::Folders {
 
   void submit(storage::Job job) override;
   bool idle() const { return queue_.empty(); }
+  // Every Append that is submitted from now on takes so much longer: for experiments.
+  void set_delay(Duration delay) { delay_ = delay; }
 
  private:
   UvFs(Loop& loop, std::string directory, int directory_fd, Delegate<void, storage::JobDone> done);
@@ -79,6 +81,7 @@ class UvFs final : public storage::Fs, public storage::Folders {
   struct Submitted {
     storage::Job job;
     Instant at;
+    Duration delay;
   };
 
   Loop& loop_;
@@ -87,6 +90,7 @@ class UvFs final : public storage::Fs, public storage::Folders {
   const Delegate<void, storage::JobDone> done_;
   std::vector<std::pair<std::string, int>> open_files_;    // a few, most recently opened last
   std::deque<Submitted> queue_;                            // the front is in progress
+  Duration delay_;                                         // of each Append
   SharedBytes read_bytes_;                                 // result of a Read
   std::uint64_t free_bytes_ = storage::JobDone::kUnknown;  // set by an Allocate
   Result<void> outcome_;  // of the front, between work() and worked()

@@ -48,10 +48,15 @@ void write_lock(ByteWriter& w, const LockName& lock) {
   write_key(w, lock.name);
 }
 
+void write_name(ByteWriter& w, std::string_view name) {
+  VESPER_ASSERT(is_token_name(name));
+  w.u8(static_cast<std::uint8_t>(name.size()));
+  w.bytes(name);
+}
+
 void write_head(ByteWriter& w, CommandKind kind, const Conditions& conditions,
                 const std::optional<IdempotencyKey>& request,
-                const std::optional<Fence>& fence = std::nullopt) {
-  std::uint8_t flags = 0;
+                const std::optional<Fence>& fence = std::nullopt, std::uint8_t flags = 0) {
   if (conditions.if_match) flags |= kIfMatch;
   if (conditions.if_none_match) flags |= kIfNoneMatch;
   if (request) flags |= kIdempotencyKey;
@@ -242,7 +247,12 @@ std::string encode(const Transaction& transaction, const std::optional<Idempoten
 }
 
 std::string encode(const Compact& compact, const std::optional<IdempotencyKey>& request) {
-  return encoded(CommandKind::compact, request, [&](ByteWriter& w) { w.u64(compact.revision); });
+  std::string out;
+  ByteWriter w(out);
+  write_head(w, CommandKind::compact, {}, request, std::nullopt,
+             compact.by == Compact::By::server ? kOfServer : 0);
+  w.u64(compact.revision);
+  return out;
 }
 
 std::string encode(const SetQuota& quota) {
@@ -331,6 +341,62 @@ std::string encode(const Expire& expire) {
       w.u64(session.place);
     }
   });
+}
+
+std::string encode(const EnableAuth& enable) {
+  std::string out;
+  ByteWriter w(out);
+  write_head(w, CommandKind::enable_auth, {}, std::nullopt, std::nullopt,
+             enable.by == EnableAuth::By::server ? kOfServer : 0);
+  w.bytes({enable.hash.data(), enable.hash.size()});
+  return out;
+}
+
+std::string encode(const DisableAuth&) {
+  return encoded(CommandKind::disable_auth, std::nullopt, [](ByteWriter&) {});
+}
+
+std::string encode(const AddToken& add) {
+  return encoded(CommandKind::add_token, std::nullopt, [&](ByteWriter& w) {
+    VESPER_ASSERT(add.ttl.ns >= 0 && add.ttl <= kMaxTtl);
+    write_name(w, add.name);
+    w.bytes({add.hash.data(), add.hash.size()});
+    w.i64(add.ttl.ns);
+    write_rules(w, add.rules);
+  });
+}
+
+std::string encode(const RevokeToken& revoke) {
+  return encoded(CommandKind::revoke_token, std::nullopt,
+                 [&](ByteWriter& w) { write_name(w, revoke.name); });
+}
+
+SharedBytes with_identity(std::string_view command, const std::optional<Identity>& identity) {
+  if (!identity) return SharedBytes::copy_of(command);
+  std::string head(command.substr(0, kFlagsAt));
+  ByteWriter w(head);
+  w.u8(static_cast<std::uint8_t>(command[kFlagsAt]) | kIdentity);
+  write_name(w, identity->name);
+  w.u64(identity->id);
+  const std::string_view rest = command.substr(kFlagsAt + 1);
+  BytesBuilder bytes(head.size() + rest.size());
+  bytes.add(head);
+  bytes.add(rest);
+  return bytes.finish();
+}
+
+bool is_of_server(const Command& command) {
+  return std::visit(
+      Overloaded{
+          [](const Compact& compact) { return compact.by == Compact::By::server; },
+          [](const EnableAuth& enable) { return enable.by == EnableAuth::By::server; },
+          [](const SetQuota&) { return true; },
+          [](const LeaveQueue&) { return true; },
+          [](const KeepPlaces&) { return true; },
+          [](const Expire&) { return true; },
+          [](const auto&) { return false; },
+      },
+      command.body);
 }
 
 }  // namespace vesper::kv

@@ -1,12 +1,17 @@
 // The byte form of a client's write, which is the payload of a log entry of type command.
 // Little-endian:
 //
-//   u8 version = 3   u8 kind   u8 flags   [condition] [condition] [idempotency key] [fence]   body
+//   u8 version = 3   u8 kind   u8 flags
+//   [identity] [condition] [condition] [idempotency key] [fence]   body
 //
 //   kind: 1 one operation, 2 transaction, 3 compaction, 4 quota, 5 to 7 lease (grant, renew, end),
-//         8 to 12 lock (acquire, renew, release, leave queue, keep places), 13 expire
+//         8 to 12 lock (acquire, renew, release, leave queue, keep places), 13 expire,
+//         14 and 15 enable and disable auth, 16 and 17 add and revoke a token
 //   flags: 1 has If-Match, 2 has If-None-Match (one operation only), 4 has an idempotency key,
-//          8 has a fence (operations and transactions only)
+//          8 has a fence (operations and transactions only), 16 has an identity (not those that
+//          only servers propose: 4 and 11 to 13), 32 a server proposed it (compaction and enable
+//          auth only)
+//   identity: u8 length, name   u64 id
 //   each condition, If-Match first: u8 any, u8 count, then `count` u64 revisions
 //   idempotency key: u8 length, text, u64 fingerprint.high, u64 fingerprint.low
 //   fence: u16 length, name   u64 token
@@ -18,6 +23,9 @@
 //   renew lock: lock   u64 token   u8 has value   [u32 length, value]    release: lock   u64 token
 //   leave queue: lock   u64 place   u64 claim   u64 boot   u8 manner
 //   keep places: u64 boot
+//   enable auth: 32 bytes hash
+//   add token: u8 length, name   32 bytes hash   i64 ttl (0: no end)   rules (kv/access.hpp)
+//   revoke token: u8 length, name
 //   expire: u16 count, (key   i64 deadline)   u16 count, u64 lease   u16 count, (lock   u64 token)
 //           u16 count, (u64 boot   u64 place)
 //   transaction: u16 count, compares   u16 count, operations ("then")   u16 count, operations
@@ -46,6 +54,7 @@
 
 #include "base/bytes.hpp"
 #include "base/result.hpp"
+#include "kv/access.hpp"
 #include "kv/item.hpp"
 #include "kv/locks.hpp"
 #include "kv/operation.hpp"
@@ -80,7 +89,9 @@ struct Single {
 };
 // Compacts the history: `revision` becomes the oldest readable one.
 struct Compact {
+  enum class By : std::uint8_t { client, server };
   std::uint64_t revision = 0;  // at least 1
+  By by = By::client;
 };
 // Tells all nodes whether the store has reached the leader's quota.
 struct SetQuota {
@@ -162,6 +173,27 @@ struct Expire {
 // keeps each turn short.
 inline constexpr std::size_t kMaxExpired = 1000;
 
+// From now on clients need a token. Makes the token kRootToken, or replaces it. Refused if they
+// need one already (already_enabled). The tokens of an earlier time stay.
+// A server whose data directory asks for it (vesper recover --reset-root) may do so at any time.
+struct EnableAuth {
+  enum class By : std::uint8_t { client, server };
+  SecretHash hash;
+  By by = By::client;
+};
+// From now on every client may do everything. The tokens stay.
+struct DisableAuth {};
+// Adds a token. Refused if one of this name exists (token_exists).
+struct AddToken {
+  std::string name;  // is_token_name()
+  SecretHash hash;
+  Duration ttl;             // up to kMaxTtl; 0: it does not expire
+  std::vector<Rule> rules;  // 1 to kMaxRules
+};
+struct RevokeToken {
+  std::string name;
+};
+
 // A write is carried out only while the lock or the election of this name is held with this token.
 struct Fence {
   std::string name;
@@ -169,14 +201,18 @@ struct Fence {
 };
 
 struct Command {
+  std::optional<Identity> identity;  // whose rights are judged; nothing: the client has no token
   bool has_idempotency_key = false;  // if so, the next two fields are set
   SharedBytes idempotency_key;
-  Id128 fingerprint;
+  Id128 fingerprint;  // of the request and the identity, so that no one gets another's reply
   std::optional<Fence> fence;
   std::variant<Single, Transaction, Compact, SetQuota, GrantLease, RenewLease, EndLease,
-               AcquireLock, RenewLock, ReleaseLock, LeaveQueue, KeepPlaces, Expire>
+               AcquireLock, RenewLock, ReleaseLock, LeaveQueue, KeepPlaces, Expire, EnableAuth,
+               DisableAuth, AddToken, RevokeToken>
       body;
 };
+// True if a server proposes the command for itself. No client can ask for it.
+bool is_of_server(const Command& command);
 
 // How the bytes of a value are to be understood.
 enum class ValueForm : std::uint8_t { bytes, json };
@@ -212,6 +248,13 @@ std::string encode(const ReleaseLock& release,
 std::string encode(const LeaveQueue& leave);
 std::string encode(const KeepPlaces& keep);
 std::string encode(const Expire& expire);
+std::string encode(const EnableAuth& enable);
+std::string encode(const DisableAuth& disable);
+std::string encode(const AddToken& add);
+std::string encode(const RevokeToken& revoke);
+
+// The same command with the identity of the client. Requires a command of a client without one.
+SharedBytes with_identity(std::string_view command, const std::optional<Identity>& identity);
 
 // Keys and values of the result are slices of `payload`. Every field is checked and bounded, and
 // the error names the faulty one. An error means that this build cannot apply an entry of the log.

@@ -1,14 +1,27 @@
 // Reads commands. Every field is checked and bounded, because a command may come from a peer.
 #include <fmt/core.h>
 
+#include <algorithm>
+
+#include "base/checksum.hpp"
 #include "kv/command.hpp"
 #include "kv/command_form.hpp"
+#include "kv/digest.hpp"
 #include "kv/leases.hpp"
 
 namespace vesper::kv {
 namespace {
 
 using namespace form;
+
+// Must never change, like fingerprint_of().
+constexpr std::uint64_t kIdentitySeed = 0x0f6b3d94e7a1c852;
+
+Id128 fingerprint_with(const Identity& identity, Id128 request) {
+  std::string form = identity.name;
+  ByteWriter(form).u64(identity.id);
+  return plus(request, checksum128(form, kIdentitySeed));
+}
 
 // Reads the body of a command. Every function returns what it read; the first fault is kept, and
 // makes the reader fail, so that the caller checks once.
@@ -25,6 +38,7 @@ class Decoder {
       return Error{fmt::format("command: version {} is unknown; this build knows {}", version,
                                kCommandVersion)};
     if ((flags & ~kKnownFlags) != 0) fail(fmt::format("flags {} are unknown to this build", flags));
+    if ((flags & kIdentity) != 0) identity(command);
     Conditions conditions;
     if ((flags & kIfMatch) != 0) conditions.if_match = match("If-Match");
     if ((flags & kIfNoneMatch) != 0) conditions.if_none_match = match("If-None-Match");
@@ -39,10 +53,29 @@ class Decoder {
       fail(fmt::format("kind {} takes no idempotency key", kind));
     if (command.fence && kind > static_cast<std::uint8_t>(CommandKind::transaction))
       fail(fmt::format("kind {} takes no fence", kind));
-    switch (static_cast<CommandKind>(kind)) {
+    const bool may_be_of_server = kind == static_cast<std::uint8_t>(CommandKind::compact) ||
+                                  kind == static_cast<std::uint8_t>(CommandKind::enable_auth);
+    if ((flags & kOfServer) != 0 && (!may_be_of_server || command.identity))
+      fail(fmt::format("kind {} is not proposed by a server for itself", kind));
+    body(command, static_cast<CommandKind>(kind), flags, std::move(conditions));
+    if (fault_.empty() && r_.ok() && command.identity && is_of_server(command))
+      fail(fmt::format("kind {} takes no identity", kind));
+    if (!fault_.empty()) return Error{"command: " + fault_};
+    if (!r_.ok()) return Error{fmt::format("command: truncated after {} bytes", payload_.size())};
+    if (!r_.at_end()) return Error{fmt::format("command: {} bytes after its end", r_.remaining())};
+    return command;
+  }
+
+ private:
+  void body(Command& command, CommandKind kind, std::uint8_t flags, Conditions conditions) {
+    switch (kind) {
       case CommandKind::single: command.body = single(std::move(conditions)); break;
       case CommandKind::transaction: command.body = transaction(kMaxDepth); break;
-      case CommandKind::compact: command.body = Compact{revision("compaction")}; break;
+      case CommandKind::compact: {
+        const auto by = (flags & kOfServer) != 0 ? Compact::By::server : Compact::By::client;
+        command.body = Compact{revision("compaction"), by};
+        break;
+      }
       case CommandKind::quota: command.body = SetQuota{flag("quota")}; break;
       case CommandKind::grant_lease: {
         const Duration lasts = ttl();
@@ -61,15 +94,19 @@ class Decoder {
       case CommandKind::leave_queue: command.body = leave_queue(); break;
       case CommandKind::keep_places: command.body = KeepPlaces{boot()}; break;
       case CommandKind::expire: command.body = expire(); break;
-      default: fail(fmt::format("kind {} is unknown to this build", kind));
+      case CommandKind::enable_auth: {
+        const auto by = (flags & kOfServer) != 0 ? EnableAuth::By::server : EnableAuth::By::client;
+        command.body = EnableAuth{hash(), by};
+        break;
+      }
+      case CommandKind::disable_auth: command.body = DisableAuth{}; break;
+      case CommandKind::add_token: command.body = add_token(); break;
+      case CommandKind::revoke_token: command.body = RevokeToken{token_name()}; break;
+      default:
+        fail(fmt::format("kind {} is unknown to this build", static_cast<std::uint8_t>(kind)));
     }
-    if (!fault_.empty()) return Error{"command: " + fault_};
-    if (!r_.ok()) return Error{fmt::format("command: truncated after {} bytes", payload_.size())};
-    if (!r_.at_end()) return Error{fmt::format("command: {} bytes after its end", r_.remaining())};
-    return command;
   }
 
- private:
   void fail(std::string what) {
     if (r_.ok() && fault_.empty()) fault_ = std::move(what);
     r_.fail();
@@ -80,7 +117,12 @@ class Decoder {
       case CommandKind::quota:
       case CommandKind::leave_queue:
       case CommandKind::keep_places:
-      case CommandKind::expire: return false;
+      case CommandKind::expire:
+      // A secret is shown once. A retry could not get the same answer.
+      case CommandKind::enable_auth:
+      case CommandKind::disable_auth:
+      case CommandKind::add_token:
+      case CommandKind::revoke_token: return false;
       case CommandKind::single:
       case CommandKind::transaction:
       case CommandKind::compact:
@@ -114,6 +156,36 @@ class Decoder {
     return match;
   }
 
+  std::string token_name() {
+    std::string name(r_.bytes(r_.u8()));
+    if (r_.ok() && !is_token_name(name)) fail("the name of a token is malformed");
+    return name;
+  }
+
+  void identity(Command& command) {
+    std::string name = token_name();
+    command.identity = Identity{std::move(name), r_.u64()};
+    if (r_.ok() && command.identity->id == 0) fail("an identity of 0");
+  }
+
+  SecretHash hash() {
+    SecretHash hash{};
+    const std::string_view bytes = r_.bytes(kSecretHashBytes);
+    std::copy(bytes.begin(), bytes.end(), hash.begin());
+    return hash;
+  }
+
+  AddToken add_token() {
+    AddToken add;
+    add.name = token_name();
+    add.hash = hash();
+    add.ttl = Duration{r_.i64()};
+    if (r_.ok() && (add.ttl.ns < 0 || add.ttl > kMaxTtl))
+      fail(fmt::format("a time to live of {} ns", add.ttl.ns));
+    if (!read_rules(r_, add.rules)) fail("the rules of a token are malformed");
+    return add;
+  }
+
   void idempotency_key(Command& command) {
     const std::size_t size = r_.u8();
     const std::size_t at = r_.offset();
@@ -126,6 +198,8 @@ class Decoder {
       return fail(fmt::format("its idempotency key is not 1 to {} bytes of visible ASCII",
                               kMaxIdempotencyKey));
     command.idempotency_key = payload_.slice(at, size);
+    if (command.identity)
+      command.fingerprint = fingerprint_with(*command.identity, command.fingerprint);
   }
 
   SharedBytes slice(std::size_t size) {

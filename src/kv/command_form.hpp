@@ -14,7 +14,11 @@ inline constexpr std::uint8_t kIfMatch = 1;
 inline constexpr std::uint8_t kIfNoneMatch = 2;
 inline constexpr std::uint8_t kIdempotencyKey = 4;
 inline constexpr std::uint8_t kFence = 8;
-inline constexpr std::uint8_t kKnownFlags = kIfMatch | kIfNoneMatch | kIdempotencyKey | kFence;
+inline constexpr std::uint8_t kIdentity = 16;
+inline constexpr std::uint8_t kOfServer = 32;
+inline constexpr std::uint8_t kKnownFlags =
+    kIfMatch | kIfNoneMatch | kIdempotencyKey | kFence | kIdentity | kOfServer;
+inline constexpr std::size_t kFlagsAt = 2;  // the place of the flags; the identity follows them
 
 inline constexpr std::uint8_t kPutJson = 1;
 inline constexpr std::uint8_t kPutKeepValue = 2;
@@ -36,7 +40,11 @@ enum class CommandKind : std::uint8_t {
   release_lock,
   leave_queue,
   keep_places,
-  expire
+  expire,
+  enable_auth,
+  disable_auth,
+  add_token,
+  revoke_token
 };
 enum class OperationKind : std::uint8_t {
   put = 1,

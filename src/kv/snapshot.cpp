@@ -8,7 +8,7 @@
 namespace vesper::kv {
 namespace {
 
-constexpr std::size_t kHead = 4 + 8 + 8 + 1 + 8 + 16;
+constexpr std::size_t kHead = 4 + 8 + 8 + 1 + 1 + 8 + 16;
 // A value of at least this size is assembled as it arrives. A smaller one waits in rest_.
 constexpr std::size_t kLargeValue = 64u << 10;
 
@@ -46,11 +46,13 @@ Export::Export(Store& store)
   store.idempotency_.begin_export();
   store.leases_.begin_export();
   store.locks_.begin_export();
+  store.access_.begin_export();
   ByteWriter w(head_);
   w.u32(kSnapshotFormat);
   w.u64(store.revision());
   w.u64(oldest_);
   w.u8(store.quota_exceeded() ? 1 : 0);
+  w.u8(store.access().is_enabled() ? 1 : 0);
   w.i64(store.times_.spacing().ns);
   const Id128 digest = store.digest();
   w.u64(digest.high);
@@ -62,6 +64,7 @@ Export::~Export() {
   store_.idempotency_.end_export();
   store_.leases_.end_export();
   store_.locks_.end_export();
+  store_.access_.end_export();
 }
 
 bool Export::read(std::string& out, std::size_t limit, std::size_t max_records) {
@@ -128,6 +131,7 @@ bool Export::next_item(std::size_t& budget) {
     case Section::holders:
     case Section::waiters:
     case Section::sessions:
+    case Section::tokens:
     case Section::results: {
       --budget;
       ByteWriter w = begin_head();
@@ -147,6 +151,7 @@ bool Export::export_next(ByteWriter& w) {
     case Section::holders: return store_.locks_.export_holder(w);
     case Section::waiters: return store_.locks_.export_waiter(w);
     case Section::sessions: return store_.locks_.export_session(w);
+    case Section::tokens: return store_.access_.export_next(w);
     case Section::results: return store_.idempotency_.export_next(w);
     case Section::bursts:
     case Section::versions:
@@ -270,12 +275,14 @@ Result<bool> Import::take_head(ByteReader& r) {
   revision_ = r.u64();
   oldest_ = r.u64();
   const std::uint8_t quota = r.u8();
+  const std::uint8_t auth = r.u8();
   spacing_ = Duration{r.i64()};
   digest_.high = r.u64();
   digest_.low = r.u64();
-  if (oldest_ == 0 || oldest_ > revision_ || quota > 1)
+  if (oldest_ == 0 || oldest_ > revision_ || quota > 1 || auth > 1)
     return Error{"the revisions of its content are out of range"};
   store_->quota_exceeded_ = quota == 1;
+  store_->access_.set_enabled(auth == 1);
   expects_ = Expects::mark;
   return true;
 }
@@ -318,6 +325,9 @@ Result<bool> Import::take_item(ByteReader& r) {
     case Section::sessions:
       if (!store_->locks_.import_session(r)) return Error{"its sessions are out of order or range"};
       return r.ok();
+    case Section::tokens:
+      if (!store_->access_.import_next(r)) return Error{"its tokens are out of order or range"};
+      return r.ok();
     case Section::results: return take_result(r);
     case Section::end: break;
   }
@@ -349,7 +359,8 @@ Result<bool> Import::end_section() {
                                        store_->keyspace_.tree(Space::elections).live())
         return Error{"its locks are incomplete"};
       break;
-    case Section::waiters: break;
+    case Section::waiters:
+    case Section::tokens: break;
     case Section::results: expects_ = Expects::nothing; break;
     case Section::end: VESPER_UNREACHABLE();
   }

@@ -2,9 +2,9 @@
 // nor concurrent writes stall the loop. Files and chunks are in storage/snapshot_files.hpp.
 // Little-endian:
 //
-//   u32 format = 4   u64 revision   u64 oldest revision   u8 quota exceeded   i64 spacing of times
-//   u64 digest.high   u64 digest.low
-//   sections 1 to 8 in order, each: items, each after a u8 1; a u8 0 ends the section
+//   u32 format = 5   u64 revision   u64 oldest revision   u8 quota exceeded   u8 auth enabled
+//   i64 spacing of times   u64 digest.high   u64 digest.low
+//   sections 1 to 9 in order, each: items, each after a u8 1; a u8 0 ends the section
 //
 //   section 1, the bursts: u64 revision, u64 events, for each revision from the oldest one on that
 //   has more than one event, in order; first the oldest revision with 0 events, if it has none
@@ -14,7 +14,8 @@
 //   section 3, the times: i64 time, u64 revision (kv/time_index.hpp)
 //   section 4, the leases (kv/leases.hpp)
 //   sections 5 to 7, the holders of locks, the waiters, and the sessions (kv/locks.hpp)
-//   section 8, the results of the idempotency table in the order of asked_at
+//   section 8, the tokens (kv/access.hpp)
+//   section 9, the results of the idempotency table in the order of asked_at
 //   (kv/idempotency_table.hpp)
 #pragma once
 
@@ -30,7 +31,7 @@
 
 namespace vesper::kv {
 
-inline constexpr std::uint32_t kSnapshotFormat = 4;
+inline constexpr std::uint32_t kSnapshotFormat = 5;
 
 // The sections of the content, in order. The values are those of the comment above.
 enum class SnapshotSection : std::uint8_t {
@@ -41,6 +42,7 @@ enum class SnapshotSection : std::uint8_t {
   holders,
   waiters,
   sessions,
+  tokens,
   results,
   end
 };

@@ -23,6 +23,7 @@ Result<WriteResult> Store::apply(const SharedBytes& payload, LogTime now, std::u
   const Command& command = *decoded;
   const Stamp stamp{now, index, command.idempotency_key};
   idempotency_.forget(now);
+  if (auto refused = refuse_client(command, now)) return std::move(*refused);
   if (!command.has_idempotency_key) return decide(command, kMaxReply, stamp);
   if (const KeptResult* kept = idempotency_.find(command.idempotency_key.view(), now))
     return replay(command, *kept, stamp);
@@ -136,7 +137,7 @@ Id128 Store::digest_of_rest(Id128 older_times) const {
   ByteWriter w(fixed);
   w.u64(keyspace_.revision());
   w.u64(keyspace_.oldest_revision());
-  w.u8(quota_exceeded_ ? 1 : 0);
+  w.u8(static_cast<std::uint8_t>((quota_exceeded_ ? 1 : 0) | (access_.is_enabled() ? 2 : 0)));
   times_.write_newest(w);
   return plus(checksum128(fixed, kRevisionSeed), older_times);
 }
@@ -144,13 +145,14 @@ Id128 Store::digest_of_rest(Id128 older_times) const {
 Id128 Store::digest() const {
   return plus(plus(plus(keyspace_.digest(), idempotency_.digest()),
                    plus(leases_.digest(), locks_.digest())),
-              digest_of_rest(times_.digest_of_older()));
+              plus(access_.digest(), digest_of_rest(times_.digest_of_older())));
 }
 
 Id128 Store::recomputed_digest() const {
-  return plus(plus(plus(keyspace_.recomputed_digest(), idempotency_.recomputed_digest()),
-                   plus(leases_.recomputed_digest(), locks_.recomputed_digest())),
-              digest_of_rest(times_.recomputed_digest_of_older()));
+  return plus(
+      plus(plus(keyspace_.recomputed_digest(), idempotency_.recomputed_digest()),
+           plus(leases_.recomputed_digest(), locks_.recomputed_digest())),
+      plus(access_.recomputed_digest(), digest_of_rest(times_.recomputed_digest_of_older())));
 }
 
 void Store::retire() {

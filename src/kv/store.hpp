@@ -1,6 +1,6 @@
-// The state machine: the keyspace with its history, leases, locks, the idempotency table, and a
-// digest over all of them. Equal commands in equal order with equal stamps give equal stores on
-// every node. The store knows no log, clock or network.
+// The state machine: the keyspace with its history, leases, locks, tokens, the idempotency table,
+// and a digest over all of them. Equal commands in equal order with equal stamps give equal stores
+// on every node. The store knows no log, clock or network.
 #pragma once
 
 #include <cstddef>
@@ -11,6 +11,7 @@
 #include <utility>
 #include <vector>
 
+#include "kv/access.hpp"
 #include "kv/command.hpp"
 #include "kv/idempotency_table.hpp"
 #include "kv/keyspace.hpp"
@@ -62,8 +63,9 @@ class Store {
 
   std::uint64_t revision() const { return keyspace_.revision(); }
   // Equal on nodes that have applied the same commands. It is the sum modulo 2^128 of the versions'
-  // digests, the idempotency table's digest, and a digest of the revisions, the quota state and the
-  // times, so it does not depend on the order of the versions. O(1).
+  // digests, the idempotency table's digest, and a digest of the revisions, the quota state,
+  // whether clients need tokens, and the times, so it does not depend on the order of the versions.
+  // O(1).
   Id128 digest() const;
   // The same, computed from scratch without cached digests. O(bytes): for tests and the simulator.
   Id128 recomputed_digest() const;
@@ -77,6 +79,7 @@ class Store {
   const IdempotencyTable& idempotency_table() const { return idempotency_; }
   const Leases& leases() const { return leases_; }
   const Locks& locks() const { return locks_; }
+  const Access& access() const { return access_; }
   const TimeIndex& times() const { return times_; }
 
   // Makes this store the start of a new cluster, after the cluster that it belonged to was lost. It
@@ -105,6 +108,8 @@ class Store {
     std::uint64_t index = 0;
     SharedBytes idempotency_key;  // of the command; empty: none
   };
+  std::optional<WriteResult> refuse_client(const Command& command, LogTime now) const;
+  bool covers_keys_of_lease(const Token& token, std::uint64_t lease) const;
   WriteResult decide(const Command& command, std::size_t max_reply, const Stamp& stamp);
   WriteResult carry_out(const Command& command, std::size_t max_reply, const Stamp& stamp);
   WriteResult replay(const Command& command, const KeptResult& kept, const Stamp& stamp);
@@ -112,7 +117,8 @@ class Store {
   WriteResult refuse(WriteResult::Kind kind, std::uint64_t limit = 0) const;
   WriteResult compact(std::uint64_t revision);
 
-  // Each carries out one kind of command. These are in store_leases.cpp and store_locks.cpp.
+  // Each carries out one kind of command. These are in store_leases.cpp, store_locks.cpp and
+  // store_access.cpp.
   WriteResult carry_out(const GrantLease& grant, const Stamp& stamp);
   WriteResult carry_out(const RenewLease& renew, const Stamp& stamp);
   WriteResult carry_out(const EndLease& end, const Stamp& stamp);
@@ -122,6 +128,10 @@ class Store {
   WriteResult carry_out(const LeaveQueue& leave, const Stamp& stamp);
   WriteResult carry_out(const KeepPlaces& keep, const Stamp& stamp);
   WriteResult carry_out(const Expire& expire, const Stamp& stamp);
+  WriteResult carry_out(const EnableAuth& enable, const Stamp& stamp);
+  WriteResult carry_out(const DisableAuth& disable, const Stamp& stamp);
+  WriteResult carry_out(const AddToken& add, const Stamp& stamp);
+  WriteResult carry_out(const RevokeToken& revoke, const Stamp& stamp);
   WriteResult resume(const AcquireLock& acquire, const LockResult& kept, const Stamp& stamp);
   void keep_instead(const SharedBytes& idempotency_key, WriteResult result, LogTime now);
 
@@ -139,6 +149,7 @@ class Store {
   Keyspace keyspace_;
   Leases leases_;
   Locks locks_;
+  Access access_;
   IdempotencyTable idempotency_;
   TimeIndex times_;
   bool quota_exceeded_ = false;

@@ -6,6 +6,7 @@
 #include <cstdint>
 #include <map>
 #include <set>
+#include <string_view>
 
 #include "kv/deadline_order.hpp"
 #include "kv/version.hpp"
@@ -15,7 +16,10 @@ namespace vesper::kv {
 class TemporaryKeys {
  public:
   struct ByKey {
+    using is_transparent = void;
     bool operator()(const Version* a, const Version* b) const { return a->key() < b->key(); }
+    bool operator()(const Version* a, std::string_view b) const { return a->key() < b; }
+    bool operator()(std::string_view a, const Version* b) const { return a < b->key(); }
   };
   // Live versions, which the keyspace keeps alive.
   using Keys = std::set<const Version*, ByKey>;

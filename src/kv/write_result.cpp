@@ -124,6 +124,7 @@ void write(ByteWriter& w, const OperationResult& result) {
                    w.u64(lock.token);
                    w.i64(lock.ttl.ns);
                  },
+                 [](const AccessResult&) { VESPER_UNREACHABLE(); },
              },
              static_cast<const OperationResult::variant&>(result));
 }

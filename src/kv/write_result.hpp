@@ -9,6 +9,7 @@
 #include <vector>
 
 #include "base/result.hpp"
+#include "kv/access.hpp"
 #include "kv/operation.hpp"
 #include "kv/version.hpp"
 
@@ -59,6 +60,13 @@ struct LockResult {
   Duration ttl;             // granted and renewed
 };
 
+// Of the commands about tokens only. It has no byte form: these take no idempotency key.
+struct AccessResult {
+  std::uint64_t id = 0;             // of the token that was made; else 0
+  LogTime expires = kEndOfLogTime;  // of that token
+  std::size_t tokens = 0;           // how many there are now
+};
+
 struct OperationResult;
 
 struct TransactionResult {
@@ -71,8 +79,9 @@ struct CompactResult {
   std::uint64_t oldest_revision = 0;
 };
 
-struct OperationResult : std::variant<PutResult, DeleteResult, GetResult, RangeResult,
-                                      TransactionResult, CompactResult, LeaseResult, LockResult> {
+struct OperationResult
+    : std::variant<PutResult, DeleteResult, GetResult, RangeResult, TransactionResult,
+                   CompactResult, LeaseResult, LockResult, AccessResult> {
   using variant::variant;
 };
 
@@ -100,7 +109,12 @@ struct WriteResult {
     conflicting_operations = 23,  // a key is written twice, or written and deleted
     key_not_found = 24,           // keep_value of an absent key
     quota_exceeded = 25,          // the store is full, and the write would make it grow
-    table_limit = 26,             // as many leases, locks or waiters exist as are allowed
+    table_limit = 26,             // as many leases, locks, waiters or tokens exist as are allowed
+    unauthorized = 27,            // clients need a token, and this one has none that is valid now
+    forbidden = 28,               // the token lacks the right `missing`
+    already_enabled = 29,         // clients need a token already
+    token_exists = 30,            // a token of this name
+    token_not_found = 31,
   };
   // The place of an operation in a transaction: which branch, and which operation of it. The path
   // to a nested operation has one step for each level.
@@ -121,9 +135,10 @@ struct WriteResult {
   // compacted: the oldest readable revision. lock_busy, lock_lost, fenced: the token of the present
   // holder, 0 if there is none. Else 0.
   std::uint64_t limit = 0;
-  std::uint64_t count = 0;  // range_too_large: the keys that the range has, if known; else 0
-  std::vector<Step> path;   // which operation failed; empty: the only one
-  OperationResult result;   // if `done`
+  Right missing = Right::read;  // forbidden
+  std::uint64_t count = 0;      // range_too_large: the keys that the range has, if known; else 0
+  std::vector<Step> path;       // which operation failed; empty: the only one
+  OperationResult result;       // if `done`
 
   bool is_done() const { return kind == Kind::done; }
 };

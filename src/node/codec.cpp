@@ -3,6 +3,7 @@
 #include <fmt/core.h>
 
 #include "node/codec_members.hpp"
+#include "node/trace_codec.hpp"
 #include "raft/codec.hpp"
 #include "raft/entry.hpp"
 
@@ -19,6 +20,8 @@ constexpr std::uint8_t kMembersAsked = 69;
 constexpr std::uint8_t kMembersReply = 70;
 constexpr std::uint8_t kClusterAsked = 71;
 constexpr std::uint8_t kClusterReply = 72;
+constexpr std::uint8_t kTraceAsked = 73;
+constexpr std::uint8_t kTraceHeard = 74;
 constexpr std::size_t kLeastWrite = 8 + 4;
 // Stands for "no particular server" in place of an id.
 constexpr std::uint32_t kAnybody = 0xffffffff;
@@ -94,9 +97,19 @@ struct Encode {
     w.u8(kClusterReply);
     write(m, w);
   }
+  void operator()(const TraceAsked& m) {
+    ByteWriter w(out);
+    w.u8(kTraceAsked);
+    write(m, w);
+  }
+  void operator()(const TraceHeard& m) {
+    ByteWriter w(out);
+    w.u8(kTraceHeard);
+    write(m, w);
+  }
 };
 
-// Decodes a message of codec_members.hpp.
+// Decodes a message of codec_members.hpp or trace_codec.hpp.
 template <typename Message>
 Result<PeerMessage> decode_as(ByteReader& r, std::string_view name) {
   Message m;
@@ -195,6 +208,8 @@ Result<PeerMessage> decode(std::string_view bytes) {
       case kMembersReply: return decode_as<MembersReply>(r, "MembersReply");
       case kClusterAsked: return decode_as<ClusterAsked>(r, "ClusterAsked");
       case kClusterReply: return decode_as<ClusterReply>(r, "ClusterReply");
+      case kTraceAsked: return decode_as<TraceAsked>(r, "TraceAsked");
+      case kTraceHeard: return decode_as<TraceHeard>(r, "TraceHeard");
       default: return Error{fmt::format("message: kind {} is unknown to this build", kind)};
     }
   }

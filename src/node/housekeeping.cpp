@@ -33,7 +33,7 @@ std::optional<std::string> Housekeeping::next_command(const kv::Store& store, kv
   std::optional<std::string> command;
   if (exceeded != store.quota_exceeded()) command = kv::encode(kv::SetQuota{exceeded});
   else if (const auto to = compaction_target(store, log_time, looks))
-    command = kv::encode(kv::Compact{*to});
+    command = kv::encode(kv::Compact{*to, kv::Compact::By::server});
   if (command) repeat_at_ = now + kRepeatAfter;
   return command;
 }

@@ -1,25 +1,8 @@
 // The part of Node that changes the members and reports on them. The requests themselves are in
 // member_requests.hpp and cluster_questions.hpp; Raft decides (raft/membership_leader.cpp).
-#include <algorithm>
-
 #include "node/node.hpp"
 
 namespace vesper::node {
-namespace {
-
-MemberState state_of(const raft::Member& member, const raft::Progress& progress) {
-  using Replication = raft::Progress::State;
-  switch (progress.state) {
-    case Replication::snapshot: return MemberState::snapshot;
-    case Replication::probe: return MemberState::probing;
-    case Replication::replicate: break;
-  }
-  const bool is_promoted = !member.votes() && member.goal == raft::Goal::vote;
-  return is_promoted ? MemberState::promoting : MemberState::replicating;
-}
-
-}  // namespace
-
 // ---- changes ------------------------------------------------------------------------------
 
 void Node::on(ClientMembers&& members) {
@@ -97,20 +80,11 @@ ClusterView Node::cluster_view() const {
   ClusterView view{
       raft_.configuration(), raft_.is_leader(), raft_.leader(), raft_.log().last_index(), {}};
   for (const raft::Member& member : view.configuration.members) {
-    ClusterView::Row row{member.id, false, MemberState::unknown, std::nullopt};
-    const raft::Progress* const progress = raft_.progress_of(member.id);
-    if (member.id == raft_.self()) {
-      row.is_reachable = true;
-      row.match_index = raft_.writes().durable_index();
-      if (view.is_leaders) row.state = MemberState::replicating;
-    } else if (progress != nullptr) {
-      row.is_reachable = raft_.is_answering(member.id);
+    ClusterView::Row row{member.id, is_reachable(raft_, member.id), state_of(raft_, member),
+                         std::nullopt};
+    if (member.id == raft_.self()) row.match_index = raft_.writes().durable_index();
+    else if (const raft::Progress* progress = raft_.progress_of(member.id))
       row.match_index = progress->match_index;
-      row.state = state_of(member, *progress);
-    } else {
-      row.is_reachable = raft_.is_connected(member.id);
-    }
-    if (!row.is_reachable) row.state = MemberState::unreachable;
     view.rows.push_back(row);
   }
   return view;

@@ -35,7 +35,7 @@ Node::Node(raft::Config config, raft::BootId boot, NodeLimits limits, RecoveredN
       boot_(boot),
       wal_(*recovery.wal),
       files_(*recovery.snapshots),
-      transport_(transport),
+      transport_(transport, raft_, tracing_, now_),
       clients_(clients),
       state_(recovery.durable.snapshot, std::move(recovery.store)),
       raft_(std::move(config), std::move(recovery.durable), now),
@@ -51,7 +51,8 @@ Node::Node(raft::Config config, raft::BootId boot, NodeLimits limits, RecoveredN
       cluster_questions_(raft_.config().heartbeat_interval * 4),
       lock_waits_(boot_.value),
       housekeeping_(limits_.history),
-      self_check_(raft_.self()) {
+      self_check_(raft_.self()),
+      tracing_(boot_) {
   VESPER_ASSERT(limits_.entries_per_turn > 0);
   VESPER_ASSERT(limits_.snapshot_bytes > 0);
   VESPER_ASSERT(limits_.snapshot_entries > 0);
@@ -116,6 +117,8 @@ Result<Instant> Node::turn(Instant now) {
   answer_members();
   run_watches();
   follow_members();
+  if (tracing_.is_on() || tracing_.has_question())
+    tracing_.end_turn(raft_, state_.index(), transport_, clients_, now_);
   wal_.flush(now_);
   return next_deadline();
 }
@@ -184,6 +187,10 @@ void Node::on(const TimerFired&) {
   if (now_ >= output_.deadline) step(raft::DeadlinePassed{});
 }
 
+void Node::on(const FireElectionTimer&) {
+  step(raft::ElectionTimeout{});
+}
+
 void Node::on(const HandOver&) {
   transfers_.hand_over(now_);
 }
@@ -218,6 +225,9 @@ void Node::refuse_undecided(Refusal why) {
 }
 
 void Node::on_message(const FromPeer& from, raft::Message&& message) {
+  if (tracing_.is_on())
+    if (const auto* reply = std::get_if<raft::VoteReply>(&message))
+      tracing_.on_vote_reply(from.from, *reply);
   step(raft::Received{from.from, from.incarnation, std::move(message)});
 }
 
@@ -258,6 +268,14 @@ void Node::on_message(const FromPeer& from, const DigestAsked& asked) {
 
 void Node::on_message(const FromPeer& from, const DigestReply& reply) {
   self_check_.on_reply(from.from, reply);
+}
+
+void Node::on_message(const FromPeer& from, const TraceAsked& asked) {
+  tracing_.on_asked(from.from, asked, now_);
+}
+
+void Node::on_message(const FromPeer& from, TraceHeard&& heard) {
+  tracing_.on_heard(from.from, std::move(heard), now_);
 }
 
 // ---- effects ------------------------------------------------------------------------------
@@ -465,11 +483,11 @@ Instant Node::next_deadline() const {
       state_.index() < raft_.commit_index())
     return now_;
   const auto leader = raft_.leader();
-  Instant next =
-      std::min({output_.deadline, wal_.deadline(), writes_.next_expiry(), queues_.next_expiry(),
-                reads_.deadline(), transfers_.deadline(leader, raft_.self()),
-                member_requests_.deadline(leader), cluster_questions_.deadline(),
-                stopping_ ? kNever : lock_waits_.deadline(), house_deadline()});
+  Instant next = std::min(
+      {output_.deadline, wal_.deadline(), writes_.next_expiry(), queues_.next_expiry(),
+       reads_.deadline(), transfers_.deadline(leader, raft_.self()),
+       member_requests_.deadline(leader), cluster_questions_.deadline(),
+       stopping_ ? kNever : lock_waits_.deadline(), house_deadline(), tracing_.deadline(now_)});
   if (now_ < left_at_) next = std::min(next, left_at_);
   if (!polls_.is_idle()) next = std::min(next, polls_.deadline(now_));
   if (!watches_.is_idle()) {

@@ -28,6 +28,8 @@
 #include "node/self_check.hpp"
 #include "node/snapshotter.hpp"
 #include "node/status.hpp"
+#include "node/traced_transport.hpp"
+#include "node/tracing.hpp"
 #include "node/transfer_requests.hpp"
 #include "node/watches.hpp"
 #include "raft/raft.hpp"
@@ -70,7 +72,9 @@ class Node {
   Result<void> replay();
 
   void post(Input post) { mailbox_.push_back(std::move(post)); }
-  bool has_posts() const { return !mailbox_.empty() || watches_.has_question(); }
+  bool has_posts() const {
+    return !mailbox_.empty() || watches_.has_question() || tracing_.has_question();
+  }
 
   // Drains the mailbox and executes the effects. Returns when to post TimerFired; kNever: no timer
   // is needed. An error is fatal: the storage failed, or the log holds an entry that this build
@@ -90,6 +94,8 @@ class Node {
   // For opening watches, between turns.
   Watches& watches() { return watches_; }
   const Watches& watches() const { return watches_; }
+  // For opening traces, between turns.
+  TraceFeed& traces() { return tracing_.feed(); }
   const Counters& counters() const { return counters_; }
   const raft::Raft& raft() const { return raft_; }
   const kv::Store& store() const { return state_.store(); }
@@ -127,6 +133,7 @@ class Node {
   void on(const ClientGone& client);
   Result<void> on(const DiskDone& disk);
   void on(const TimerFired& passed);
+  void on(const FireElectionTimer& wanted);
   void on(const HandOver& wanted);
   void on(const Shutdown& wanted);
   // one overload of on_message() for each message between peers
@@ -140,6 +147,8 @@ class Node {
   void on_message(const FromPeer& from, const MembersReply& reply);
   void on_message(const FromPeer& from, const ClusterAsked& asked);
   void on_message(const FromPeer& from, ClusterReply&& reply);
+  void on_message(const FromPeer& from, const TraceAsked& asked);
+  void on_message(const FromPeer& from, TraceHeard&& heard);
 
   // node.cpp: effects of a turn
   void step(raft::Event event) { raft_.step(now_, std::move(event), output_); }
@@ -191,6 +200,7 @@ class Node {
   std::size_t waiters() const { return polls_.size() + lock_waits_.waiting(); }
   void begin(ClientRead&& read);
   void resume_polls();
+  bool may_read(const ClientRead& read) const;
   std::optional<ClientReply> evaluate(ClientRead&& read);
   std::optional<ReadResult> look_up(ClientRead&& read, ReadResult result);
   void run_range_reads();
@@ -218,7 +228,7 @@ class Node {
   const raft::BootId boot_;
   storage::Wal& wal_;
   storage::SnapshotFiles& files_;
-  Transport& transport_;
+  TracedTransport transport_;
   Clients& clients_;
   AppliedState state_;
   raft::Raft raft_;
@@ -247,6 +257,7 @@ class Node {
   Housekeeping housekeeping_;
   Expiry expiry_;
   SelfCheck self_check_;
+  Tracing tracing_;
 
   bool disk_was_full_ = false;   // as last reported to Raft
   bool commits_wanted_ = false;  // as last told to Raft

@@ -23,7 +23,7 @@ struct Greeting {
   std::optional<raft::NodeId> node;
   raft::Incarnation incarnation;  // of its data directory; never 0
   raft::PeerState state;
-  std::string address;  // "http://host:port", at which its peers can reach it
+  std::string address;  // "http://host:port" or https, at which its peers can reach it
 };
 
 // What the judging server knows. `initial`: the servers of its list, which count until it knows a

@@ -13,6 +13,7 @@
 #include "kv/store.hpp"
 #include "node/lock_reads.hpp"
 #include "node/peer_rules.hpp"
+#include "node/trace_event.hpp"
 #include "raft/event.hpp"
 #include "storage/fs.hpp"
 
@@ -91,14 +92,6 @@ struct MembersReply {
 };
 
 // What a server knows of the members.
-enum class MemberState : std::uint8_t {
-  unknown,      // this server does not lead
-  replicating,  // receives the log as it grows
-  snapshot,     // receives a snapshot
-  probing,      // the leader looks for the last entry that the logs have in common
-  unreachable,
-  promoting,  // a learner that becomes a voter once it has caught up
-};
 struct ClusterView {
   struct Row {
     raft::ServerId member;
@@ -125,16 +118,35 @@ struct ClusterReply {
   ClusterView view;
 };
 
+// Somebody watches the trace of the cluster at the sender, which repeats this each second. Sent
+// only to a peer of kTraceLevel.
+struct TraceAsked {
+  Instant clock;             // the sender's, now
+  bool wants_state = false;  // TraceState is to come next
+};
+// What has happened at the sender since its last message of this kind. `asked` and `held` allow
+// the receiver to compare the two clocks.
+struct TraceHeard {
+  raft::BootId boot;  // the sender's
+  Instant asked;      // the clock of the newest TraceAsked
+  Duration held;      // how long ago the sender got it
+  Instant clock;      // the sender's, now
+  std::vector<TimedTraceEvent> events;
+};
+
 // One message between peers.
 using PeerMessage =
     std::variant<raft::Message, Forward, ForwardReply, TransferAsked, DigestAsked, DigestReply,
-                 MembersAsked, MembersReply, ClusterAsked, ClusterReply>;
+                 MembersAsked, MembersReply, ClusterAsked, ClusterReply, TraceAsked, TraceHeard>;
 
 class Transport {
  public:
   virtual ~Transport() = default;
   // Never blocks. May lose the message.
   virtual void send(raft::ServerId to, const PeerMessage& message, raft::Channel channel) = 0;
+  // False if a message that matters little had better not be sent now: there is no connection, or
+  // much waits for it already.
+  virtual bool has_room(raft::ServerId, raft::Channel) const { return true; }
   // From now on this server talks to these servers, and to diallers that it does not know yet.
   // Called at the end of a turn that changed them, and first in the first turn. Identities may
   // have changed with the same contacts, so each peer has to be judged again.
@@ -160,6 +172,7 @@ enum class Refusal : std::uint8_t {
   unreached,        // reads only: min_revision is not applied here yet
   too_stale,        // reads only: older than max_staleness, or the age is unknown
   diverged,         // this node's state differs from a majority's; certainly not applied
+  unauthorized,     // reads only: clients need a token, and this one has none that is valid now
   outcome_unknown,  // writes and changes of the members only: in some log, outcome unknown
 };
 
@@ -198,8 +211,11 @@ struct ReadRange {
 struct ReadTransaction {
   std::shared_ptr<const kv::Transaction> transaction;
 };
+// Nothing but that this node has applied what the leader had committed, tokens included. Answered
+// without a token.
+struct ReadAccess {};
 using ReadQuery = std::variant<ReadKey, ReadHistory, ReadRange, ReadTransaction, ReadLease,
-                               ReadLeases, ReadLock, ReadLocks>;
+                               ReadLeases, ReadLock, ReadLocks, ReadAccess>;
 
 // The answers to these queries.
 struct KeyFound {
@@ -216,6 +232,7 @@ struct RangeFound {
 struct StreamFound {
   std::unique_ptr<kv::RangeStream> stream;
 };
+struct AccessIsFresh {};
 // The revision that was asked for cannot be read: it lies above the store's (`future`), or below
 // the oldest one.
 struct RevisionUnreadable {
@@ -224,7 +241,7 @@ struct RevisionUnreadable {
 };
 using ReadContent =
     std::variant<KeyFound, HistoryFound, RangeFound, StreamFound, kv::WriteResult,
-                 RevisionUnreadable, LeaseFound, LeasesFound, LockFound, LocksFound>;
+                 RevisionUnreadable, LeaseFound, LeasesFound, LockFound, LocksFound, AccessIsFresh>;
 
 struct ReadResult {
   ReadContent content;         // without meaning if `unchanged`
@@ -318,6 +335,9 @@ struct ClientRead {
   ReadOptions options;
   std::shared_ptr<const ChangeWait> wait;  // null: it does not wait for a change
   std::shared_ptr<LongPoll> poll;          // set by the node, if `wait` is
+  // Whose token must be valid when the read is carried out, if clients need one. Whoever posts the
+  // read has judged the rules of the token, which never change. Nothing: the client has none.
+  std::optional<kv::Identity> identity;
 };
 // Transfers leadership to `to`, or to any other server. Not ordered with the connection's other
 // requests.
@@ -346,12 +366,13 @@ struct DiskDone {
   storage::JobDone done;
 };
 struct TimerFired {};
-struct HandOver {};  // transfer leadership if another server can take it; keep serving
-struct Shutdown {};  // refuse new requests and finish those in flight
+struct FireElectionTimer {};  // of this server, if it follows: somebody asks for an election
+struct HandOver {};           // transfer leadership if another server can take it; keep serving
+struct Shutdown {};           // refuse new requests and finish those in flight
 
 using Input = std::variant<FromPeer, PeerConnected, PeerStateHeard, PeerDisconnected,
                            PeerDiskReplaced, ToldToHaveLeft, ToldToBeOlder, ClientWrite, ClientRead,
                            ClientTransfer, ClientMembers, ClientCluster, ClientGone, DiskDone,
-                           TimerFired, HandOver, Shutdown>;
+                           TimerFired, FireElectionTimer, HandOver, Shutdown>;
 
 }  // namespace vesper::node

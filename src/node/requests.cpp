@@ -175,8 +175,15 @@ void Node::on_reads_ended() {
   if (queues_.reads() == 0 && !watches_.is_asking()) reads_.forget_reads();
 }
 
+bool Node::may_read(const ClientRead& read) const {
+  const kv::Access& access = state_.store().access();
+  if (!access.is_enabled() || std::holds_alternative<ReadAccess>(read.query)) return true;
+  return read.identity && access.find(*read.identity, log_time()) != nullptr;
+}
+
 // Nothing: the read needs more than this turn; see run_range_reads().
 std::optional<ClientReply> Node::evaluate(ClientRead&& read) {
+  if (!may_read(read)) return Refusal::unauthorized;
   ReadResult result;
   result.level = read.options.level;
   if (result.level == ReadLevel::stale) {
@@ -231,6 +238,10 @@ std::optional<ReadResult> Node::look_up(ClientRead&& read, ReadResult result) {
         result.content = kv::read(
             keyspace, *asked.transaction,
             {kv::kMaxReply, false, log_time(), &state_.store().leases(), &state_.store().locks()});
+        return true;
+      },
+      [&](ReadAccess&) -> bool {
+        result.content = AccessIsFresh{};
         return true;
       },
       [&](const auto& asked) -> bool {

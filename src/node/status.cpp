@@ -3,17 +3,6 @@
 #include "node/node.hpp"
 
 namespace vesper::node {
-namespace {
-
-struct RoleName {
-  std::string_view operator()(const raft::Follower&) const { return "follower"; }
-  std::string_view operator()(const raft::PreCandidate&) const { return "candidate"; }
-  std::string_view operator()(const raft::Candidate&) const { return "candidate"; }
-  std::string_view operator()(const raft::Leader&) const { return "leader"; }
-};
-
-}  // namespace
-
 void Counters::count_batch(std::size_t entries) {
   std::size_t bucket = 0;
   while (bucket + 1 < batch_buckets.size() && (std::size_t{1} << bucket) < entries) ++bucket;
@@ -31,9 +20,7 @@ void Counters::count_result(const kv::WriteResult& result) {
 Status Node::status(Instant now) const {
   const kv::Store& store = state_.store();
   Status status;
-  status.role = std::visit(RoleName{}, raft_.role());
-  const raft::Member* own = raft_.configuration().find(raft_.self());
-  if (own != nullptr && !own->votes() && !raft_.is_leader()) status.role = "learner";
+  status.role = to_string(role_of(raft_));
   status.term = raft_.current_term();
   status.leader = raft_.leader();
   status.last_index = raft_.log().last_index();

@@ -47,7 +47,7 @@ class HelloReader {
   }
   std::string address(std::string_view name) {
     const std::string_view url = text(name);
-    if (!parse_url(url)) fail(name, "is not http://host:port");
+    if (!parse_url(url)) fail(name, "is not http://host:port or https://host:port");
     return std::string(url);
   }
   std::uint64_t hex64(std::string_view name) {

@@ -8,6 +8,7 @@
 #include <string_view>
 
 #include "base/time.hpp"
+#include "crypto/tls.hpp"
 #include "io/loop.hpp"
 #include "io/stream.hpp"
 #include "node/ports.hpp"
@@ -68,7 +69,8 @@ struct LinkContext {
   LinkEvents& events;
   const std::string& key;  // empty: no key
   Duration election_timeout;
-  bool loopback_only = false;  // dial no other machine
+  bool loopback_only = false;                   // without TLS, dial no other machine
+  const crypto::TlsContext* dialler = nullptr;  // of Settings
 };
 
 // A machine that loses power cannot close its connections. Its kernel stops acknowledging data, or,

@@ -2,12 +2,16 @@
 
 #include <fmt/core.h>
 
+#include <algorithm>
 #include <string_view>
 
 namespace vesper::peer {
 
 bool needs_loopback(const Settings& settings) {
-  return settings.key.empty() && !settings.insecure && settings.list.size() != 1;
+  if (!settings.key.empty() || settings.insecure || settings.list.size() == 1) return false;
+  return settings.takes_plain ||
+         std::any_of(settings.list.begin(), settings.list.end(),
+                     [](const HostPort& each) { return each.scheme == Scheme::http; });
 }
 
 std::optional<std::string> refuse_open_peers(const Settings& settings,
@@ -15,7 +19,8 @@ std::optional<std::string> refuse_open_peers(const Settings& settings,
                                              std::span<const std::vector<io::Address>> listed) {
   const std::string_view advice =
       "without a peer key, anyone who can connect to it could take part in the cluster; give all "
-      "servers the same --peer-key-file, or allow this with --insecure-peers";
+      "servers TLS (https:// in the list) or the same --peer-key-file, or allow this with "
+      "--insecure-peers";
   for (const io::Address& address : listen)
     if (!address.is_loopback())
       return fmt::format("this server would listen on {}, which is not a loopback address: {}",

@@ -12,9 +12,9 @@
 
 namespace vesper::peer {
 
-// True if the server has no key, no --insecure-peers, and expects peers: its list names
-// other servers, or it joins a cluster. Every address
-// in the list and every address that this server listens on must then be loopback.
+// True if the server has no key, no --insecure-peers, no TLS for all of them, and expects peers:
+// its list names other servers, or it joins a cluster. Every address in the list and every address
+// that this server listens on must then be loopback.
 bool needs_loopback(const Settings& settings);
 // Returns why this server must not start, or nothing if no stranger can reach its peer port.
 // `listen`: the addresses it would listen on. `listed`: the addresses of each server in the list,

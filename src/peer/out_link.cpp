@@ -28,6 +28,7 @@ constexpr Duration kMaxBackoff = milliseconds(500);
 constexpr Duration kStable = milliseconds(500);
 constexpr std::size_t kControlQueue = 8u << 20;
 constexpr std::size_t kBulkQueue = 16u << 20;
+constexpr std::size_t kSpareQueue = 256u << 10;  // bytes queued below which there is room to spare
 constexpr std::size_t kMaxRefusal = 4096;
 
 }  // namespace
@@ -52,8 +53,12 @@ void OutLink::dial() {
 
 void OutLink::on_resolved(Result<std::vector<io::Address>> addresses) {
   if (!addresses) return not_resolved(addresses.error().what);
-  if (context_.loopback_only && !std::all_of(addresses->begin(), addresses->end(),
-                                             [](const auto& a) { return a.is_loopback(); }))
+  const bool is_secure = target_.address.scheme == Scheme::https;
+  if (is_secure && !*context_.dialler)
+    return refused("it speaks TLS, and this server has no --tls-ca to verify it with");
+  if (context_.loopback_only && !is_secure &&
+      !std::all_of(addresses->begin(), addresses->end(),
+                   [](const auto& a) { return a.is_loopback(); }))
     return refused(fmt::format("{} is not a loopback address, and this server has no peer key",
                                url_of(target_.address)));
   addresses_ = std::move(addresses).value();
@@ -80,6 +85,8 @@ void OutLink::connect_next() {
                        io::Delegate<void>::to<&OutLink::on_ended>(this),
                        io::Delegate<void, int>::to<&OutLink::on_failed>(this),
                        io::Delegate<void>::to<&OutLink::on_drained>(this)});
+  if (target_.address.scheme == Scheme::https)
+    stream_->secure(crypto::TlsSession::dial(*context_.dialler, target_.address.host));
   stream_->connect(addresses_[next_address_++],
                    io::Delegate<void, int>::to<&OutLink::on_connected>(this));
   if (stream_ != nullptr) detect_dead_machine(*stream_, patience);
@@ -102,7 +109,7 @@ void OutLink::greet() {
   refusal_status_ = 0;
   ours_ = context_.events.hello_to(target_.number, channel_);
   std::string& out = stream_->text();
-  http::begin_request(out, "GET", "/raft", url_of(target_.address).substr(std::strlen("http://")));
+  http::begin_request(out, "GET", "/raft", authority_of(target_.address));
   out += "Connection: Upgrade\r\n";
   http::append_field(out, "Upgrade", kPeerProtocol);
   append_hello(out, ours_);
@@ -231,7 +238,7 @@ void OutLink::on_ended() {
 }
 
 void OutLink::on_failed(int code) {
-  end(std::strerror(code));
+  end(stream_->why_failed(code));
 }
 
 void OutLink::on_timer() {
@@ -265,6 +272,10 @@ bool OutLink::send(const node::PeerMessage& message) {
   writer_->end(out, begun, FrameType::message);
   report_output();
   return true;
+}
+
+bool OutLink::has_room() const {
+  return state_ == State::up && stream_->queued() < kSpareQueue;
 }
 
 void OutLink::report_output() {

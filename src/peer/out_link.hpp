@@ -47,6 +47,8 @@ class OutLink {
   // Queues a message until flush(). Returns false if the message was dropped because the link is
   // not up or its queue is full.
   bool send(const node::PeerMessage& message);
+  // True if the link is up and little is queued.
+  bool has_room() const;
   void flush();
   std::uint64_t bytes_out() const;
   // Closes for good, because the process is about to exit.

@@ -3,7 +3,6 @@
 #include <fmt/core.h>
 
 #include <algorithm>
-#include <set>
 #include <utility>
 
 #include "base/bytes.hpp"
@@ -32,8 +31,12 @@ Peers::Peers(io::Loop& loop, Settings settings, RefusalFormat& format)
     : settings_(std::move(settings)),
       format_(format),
       list_hash_(hash_of(settings_.list)),
-      link_context_{loop, *this, settings_.key, settings_.election_timeout,
-                    settings_.key.empty() && !settings_.insecure} {}
+      link_context_{loop,
+                    *this,
+                    settings_.key,
+                    settings_.election_timeout,
+                    settings_.key.empty() && !settings_.insecure,
+                    settings_.dialler} {}
 
 Peers::~Peers() = default;
 
@@ -83,8 +86,18 @@ node::AcceptorVerdict Peers::judge(const Hello& ours, const Hello& theirs) const
 
 void Peers::send(raft::ServerId to, const node::PeerMessage& message, raft::Channel channel) {
   Peer* peer = find(to);
-  if (peer == nullptr || stopped_) return;
+  if (peer == nullptr || stopped_ || is_cut(to)) return;
   if (!(channel == Channel::bulk ? peer->bulk : peer->control)->send(message)) ++messages_dropped_;
+}
+
+bool Peers::is_cut(raft::ServerId id) const {
+  return !cut_.empty() && cut_.contains(node::node_of(node_->raft(), id));
+}
+
+bool Peers::has_room(raft::ServerId to, raft::Channel channel) const {
+  const auto at = peers_.find(to);
+  if (at == peers_.end() || stopped_ || is_cut(to)) return false;
+  return (channel == Channel::bulk ? at->second.bulk : at->second.control)->has_room();
 }
 
 // ---- which peers there are
@@ -125,7 +138,7 @@ void Peers::follow(const std::vector<node::Contact>& contacts) {
   for (const node::Contact& contact : contacts) {
     const auto given = parse_url(contact.address);
     if (!given) {
-      log::warn("the address of server {}, \"{}\", is not http://host:port -> not dialled",
+      log::warn("the address of server {}, \"{}\", is no URL of a server -> not dialled",
                 contact.node.value, escaped(contact.address));
       continue;
     }
@@ -377,6 +390,42 @@ void Peers::received(const InLink& link, node::PeerMessage message) {
 
 // ---- diallers
 
+// True if some server that this one knows as a member, or has been told of, is at this host. A
+// server that knows none yet has to believe the authority alone.
+bool Peers::is_host_of_member(const std::string& host) const {
+  std::vector<HostPort> known = settings_.list;
+  const node::PeerView view = node_->view();
+  const bool knows_cluster = !view.committed.cluster_id.is_none();
+  for (const raft::Configuration* each : {&view.committed, &view.latest})
+    for (const raft::Member& member : each->members)
+      if (const auto address = parse_url(member.address)) known.push_back(*address);
+  if (settings_.list.empty() && !knows_cluster) return true;
+  return std::any_of(known.begin(), known.end(),
+                     [&host](const HostPort& each) { return each.host == host; });
+}
+
+// Without a key, the certificate of a dialler is its proof: an authority has signed it, it is that
+// of a server, and it names the host of a member at which the dialler says it is.
+std::optional<node::PeerRefusal> Peers::refuse_certificate(const crypto::TlsSession& tls,
+                                                           const Hello& theirs) const {
+  const std::string subject = tls.subject();
+  const std::string shown = fmt::format("the certificate \"{}\" of {}", subject, name_of(theirs));
+  const std::string host = parse_url(theirs.self.address)->host;
+  std::string why;
+  if (subject.empty()) why = fmt::format("{} presents no certificate", name_of(theirs));
+  else if (!tls.has_certificate() || !tls.is_signed_by(crypto::TlsSession::Authority::servers))
+    why = shown + " is not signed by an authority of --tls-ca";
+  else if (!tls.is_for_servers()) why = shown + " is that of a client, and of no member";
+  else if (!tls.names(host)) why = fmt::format("{} does not name {}", shown, host);
+  else if (!is_host_of_member(host))
+    why = fmt::format("{} names {}, which is no member", shown, host);
+  else return std::nullopt;
+  return node::PeerRefusal{
+      std::move(why),
+      "give it a --tls-cert that --tls-ca has signed for its address, or all servers the same "
+      "--peer-key-file"};
+}
+
 // Closes the oldest link without a proof to make room, so that strangers cannot keep a peer out.
 bool Peers::drop_unproven() {
   for (const auto& link : in_links_) {
@@ -394,7 +443,8 @@ std::optional<Refusal> Peers::refuse_dialler(const io::Stream& stream,
   if (node_ == nullptr) return Refusal{503, "starting", "this server is still reading its log"};
   if (in_links_.size() >= kMaxInLinks && !drop_unproven())
     return Refusal{429, "overloaded", "too many peer connections"};
-  if (settings_.key.empty() && !settings_.insecure && !stream.peer().is_loopback())
+  const bool needs_proof = settings_.key.empty() && !settings_.insecure;
+  if (needs_proof && stream.tls() == nullptr && !stream.peer().is_loopback())
     return Refusal{403, "peer_refused",
                    "without a peer key, this server accepts peers only from a loopback address"};
   const auto hello = read_hello(head.fields);
@@ -402,6 +452,9 @@ std::optional<Refusal> Peers::refuse_dialler(const io::Stream& stream,
     return Refusal{400, "malformed",
                    fmt::format("the handshake is malformed: {}", hello.error().what)};
   theirs = *hello;
+  if (needs_proof && stream.tls() != nullptr)
+    if (auto why = refuse_certificate(*stream.tls(), theirs))
+      return Refusal{403, "peer_refused", std::move(why->detail), std::move(why->hint)};
   ours = hello_to(raft::kNoServer, theirs.channel);
   ours.boot_seen = memory_->latest_of(theirs.self.incarnation);
   // With a key, this waits for the proof, so that a stranger cannot keep the cluster from being

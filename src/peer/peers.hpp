@@ -6,6 +6,7 @@
 #include <map>
 #include <memory>
 #include <optional>
+#include <set>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -44,7 +45,10 @@ class Peers final : public node::Transport, private LinkEvents {
   void stop();
 
   void send(raft::ServerId to, const node::PeerMessage& message, raft::Channel channel) override;
+  bool has_room(raft::ServerId to, raft::Channel channel) const override;
   void follow(const std::vector<node::Contact>& contacts) override;
+  // Drops what is sent to these nodes from now on, and to no others. The connections stay up.
+  void cut(const std::vector<raft::NodeId>& nodes) { cut_ = {nodes.begin(), nodes.end()}; }
   // The URL under which this server reaches the member. Empty if it keeps no links to it.
   std::string address_of(raft::ServerId id) const;
 
@@ -98,6 +102,7 @@ class Peers final : public node::Transport, private LinkEvents {
   void bury(std::unique_ptr<io::Stream> stream) override;
 
   Peer* find(raft::ServerId id);
+  bool is_cut(raft::ServerId id) const;
   Peer& add(raft::ServerId id, std::string name, HostPort address, Kind kind);
   void drop_links(raft::ServerId id, Peer& peer);
   void drop_peers(const std::function<bool(raft::ServerId, const Peer&)>& is_unwanted);
@@ -111,6 +116,9 @@ class Peers final : public node::Transport, private LinkEvents {
   void announce(raft::ServerId id, Peer& peer, const Hello& theirs);
   void gone(raft::ServerId id, Peer& peer);
   bool drop_unproven();
+  bool is_host_of_member(const std::string& host) const;
+  std::optional<node::PeerRefusal> refuse_certificate(const crypto::TlsSession& tls,
+                                                      const Hello& theirs) const;
   std::optional<Refusal> refuse_dialler(const io::Stream& stream, const http::RequestHead& head,
                                         Hello& ours, Hello& theirs);
   void refuse(std::unique_ptr<io::Stream> stream, const Refusal& refusal);
@@ -124,6 +132,7 @@ class Peers final : public node::Transport, private LinkEvents {
   node::Node* node_ = nullptr;  // null until start()
   std::uint64_t boot_number_ = 0;
   BootMemory* memory_ = nullptr;  // null until start()
+  std::set<raft::NodeId> cut_;
   bool stopped_ = false;
   bool paused_ = false;
   std::map<raft::ServerId, Peer> peers_;  // by number, without this server

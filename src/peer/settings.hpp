@@ -9,6 +9,7 @@
 
 #include "base/host_port.hpp"
 #include "base/time.hpp"
+#include "crypto/tls.hpp"
 #include "raft/types.hpp"
 
 namespace vesper::peer {
@@ -20,6 +21,10 @@ struct Settings {
   Duration election_timeout;
   std::string key;        // shared by all servers; empty: no key
   bool insecure = false;  // without a key, also accept peers on other machines
+  // Dials peers over TLS. It may be replaced at any time, and is empty if there is nothing to
+  // verify peers with.
+  const crypto::TlsContext* dialler = nullptr;
+  bool takes_plain = true;  // this server's port takes connections without TLS
 };
 
 // A start of a server: the number of starts of its data directory, and the id of its process.

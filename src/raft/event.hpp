@@ -133,6 +133,9 @@ struct DeadlinePassed {};
 
 inline constexpr Index kAllApplied{UINT64_MAX};  // every committed entry
 
+// The election timer of a follower fires now, whatever its deadline. Somebody has asked for it.
+struct ElectionTimeout {};
+
 // Every event of this turn of the loop has been stepped. Raft now emits its batches.
 struct EndOfTurn {
   Index applied = kAllApplied;  // the log is not compacted beyond this
@@ -141,6 +144,6 @@ struct EndOfTurn {
 using Event = std::variant<Received, Persisted, Propose, ReadIndex, LeaderLeaseRead, CommitsWanted,
                            PeerUp, PeerSaid, PeerGone, DiskReplaced, OlderCopy, ChangeMembers,
                            SnapshotStored, ChunkRead, ChunkStored, ReceiveFailed, DiskSpace,
-                           TransferLeadership, DeadlinePassed, EndOfTurn>;
+                           TransferLeadership, DeadlinePassed, ElectionTimeout, EndOfTurn>;
 
 }  // namespace vesper::raft

@@ -47,6 +47,13 @@ class Quorum {
     return std::min(value, other);
   }
 
+  // How many votes are a majority of the new set.
+  std::size_t needed() const {
+    return majority(static_cast<std::size_t>(
+        std::count_if(members_.begin(), members_.end(),
+                      [](const Member& member) { return member.votes_in_new(); })));
+  }
+
   // True if one voter decides alone.
   bool is_single() const {
     return !is_joint() && std::count_if(members_.begin(), members_.end(),

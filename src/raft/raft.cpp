@@ -80,6 +80,7 @@ void Raft::step(Instant now, Event event, Output& output) {
     void operator()(DiskSpace& e) { raft.on_disk_space(e); }
     void operator()(TransferLeadership& e) { raft.on_transfer_leadership(e); }
     void operator()(DeadlinePassed&) { raft.on_deadline(); }
+    void operator()(ElectionTimeout&) { raft.on_election_timeout(); }
     void operator()(EndOfTurn& e) { raft.on_end_of_turn(e.applied); }
   };
   std::visit(Dispatch{*this}, event);
@@ -392,6 +393,13 @@ void Raft::on_deadline() {
     if (!promise_.binds(now_)) return take_over();
   }
   if (now_ >= next_deadline()) campaign();
+}
+
+void Raft::on_election_timeout() {
+  auto* follower = std::get_if<Follower>(&role_);
+  if (follower == nullptr) return;
+  follower->election_deadline = now_;
+  on_deadline();
 }
 
 Instant Raft::next_deadline() const {

@@ -59,6 +59,8 @@ class Raft {
   bool is_answering(ServerId id) const;
   // True while there is a connection to the server, in any role. It may hang.
   bool is_connected(ServerId id) const { return peers_.is_connected(id); }
+  // The feature level of the build there. 0: it was never connected.
+  std::uint32_t level_of(ServerId id) const { return peers_.level_of(id); }
   const Role& role() const { return role_; }
   const Config& config() const { return config_; }
   const HardState& hard_state() const { return hard_state_; }
@@ -100,6 +102,7 @@ class Raft {
   void on_peer_said(ServerId id, const std::optional<PeerState>& state);
   void on_peer_gone(ServerId id);
   void on_deadline();
+  void on_election_timeout();
   void on_end_of_turn(Index applied);
   void advance_term(Term term, std::string_view reason);
   void become_follower(std::optional<ServerId> leader);

@@ -37,6 +37,8 @@ inline constexpr WriteNumber kTermOnly{0};
 inline constexpr std::uint32_t kMaxLevel = 1u << 16;
 inline constexpr std::uint32_t kFeatureLevel = 2;     // of this build
 inline constexpr std::uint32_t kMembershipLevel = 2;  // membership entries
+inline constexpr std::uint32_t kTraceLevel = 2;   // messages that ask for traces, and carry them
+inline constexpr std::uint32_t kAccessLevel = 2;  // commands about tokens, and with them
 // A larger term is refused from any source. It could only be damage or forgery, and the limit keeps
 // arithmetic on terms from wrapping.
 inline constexpr Term kMaxTerm{std::uint64_t{1} << 62};
@@ -141,7 +143,7 @@ enum class Goal : std::uint8_t {
 struct Member {
   // Its number inside consensus. No other disk ever had it: a replaced disk gets a new one.
   ServerId id;
-  std::string address;  // "http://host:port", for contact only: the identity is (id, incarnation)
+  std::string address;  // a URL, for contact only: the identity is (id, incarnation)
   Incarnation incarnation;
   // What people call it: its place in the first list, or a number that the cluster gave it. Two
   // members share it while a replaced disk takes the place of the lost one.

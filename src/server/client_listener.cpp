@@ -4,6 +4,7 @@
 #include <sys/resource.h>
 
 #include <algorithm>
+#include <cerrno>
 #include <utility>
 
 #include "base/log.hpp"
@@ -16,6 +17,8 @@ constexpr Duration kAnswering = milliseconds(10);  // the share of one turn
 // Connections accepted beyond the limit for a moment: a peer's connection cannot be told from a
 // client's before its head is read.
 constexpr std::size_t kBeyondLimit = 16;
+
+constexpr std::size_t kMaxFailures = 64;  // reasons that are logged
 
 constexpr std::size_t kUsualNodes = 5;  // of a cluster that a node joins
 
@@ -43,10 +46,11 @@ std::size_t connection_limit(const Options& options) {
 }  // namespace
 
 ClientListener::ClientListener(io::Loop& loop, const Options& options, api::Context& context,
-                               peer::Peers& peers)
+                               peer::Peers& peers, const crypto::TlsContext& acceptor)
     : loop_(loop),
       context_(context),
       peers_(peers),
+      acceptor_(acceptor),
       listener_(loop, io::Delegate<void>::to<&ClientListener::on_waiting>(this)),
       sweep_(loop, io::Delegate<void>::to<&ClientListener::on_sweep>(this)),
       limit_(connection_limit(options)),
@@ -77,11 +81,17 @@ void ClientListener::accept_one(std::unique_ptr<io::Stream> stream) {
   const bool over_limit = connections_.size() >= limit_;
   if (over_limit) ++context_.metrics.connections_refused;
   ++context_.metrics.connections_accepted;
+  if (acceptor_) stream->secure(crypto::TlsSession::accept(acceptor_), handshakes_);
   const std::uint64_t id = next_id_++;
   const auto limit = over_limit ? Connection::Limit::exceeded : Connection::Limit::kept;
   connections_.emplace(
       id, std::make_unique<Connection>(id, connection_context_, std::move(stream), limit));
   if (!sweep_.active()) sweep_.start(seconds(1), seconds(1));
+}
+
+void ClientListener::answer(const node::Ticket& ticket, api::Outcome outcome) {
+  const auto at = connections_.find(ticket.connection);
+  if (at != connections_.end()) at->second->on_outcome(ticket, std::move(outcome));
 }
 
 void ClientListener::reply(const node::Ticket& ticket, node::ClientReply reply) {
@@ -105,6 +115,7 @@ void ClientListener::is_peer(std::unique_ptr<io::Stream> stream, const http::Req
 
 void ClientListener::flush() {
   budget_.begin_turn();
+  handshakes_.begin_turn();
   // Connections that are marked during this flush are served in the next turn.
   const std::vector<Connection*> due = std::exchange(marked_, {});
   const Instant until = loop_.now() + kAnswering;
@@ -120,6 +131,14 @@ void ClientListener::flush() {
   if (graveyard_.empty()) return;
   graveyard_.clear();
   on_waiting();  // accept again, since connections have ended
+}
+
+// Each reason is logged once: strangers decide how often handshakes fail.
+void ClientListener::handshake_failed(const io::Stream& stream) {
+  ++context_.metrics.handshakes_failed;
+  const std::string why = stream.why_failed(EPROTO);
+  if (logged_failures_.size() < kMaxFailures && logged_failures_.insert(why).second)
+    log::warn("a connection from {} failed: {}", stream.peer().to_string(), why);
 }
 
 void ClientListener::ended(Connection& connection) {

@@ -4,6 +4,8 @@
 
 #include <cstdint>
 #include <memory>
+#include <set>
+#include <string>
 #include <unordered_map>
 #include <vector>
 
@@ -22,7 +24,9 @@ namespace vesper::server {
 class ClientListener final : public node::Clients, private ConnectionEvents {
  public:
   // Connections that turn out to come from a peer are handed over to `peers`.
-  ClientListener(io::Loop& loop, const Options& options, api::Context& context, peer::Peers& peers);
+  // If `acceptor` is not empty, connections speak TLS. It may be replaced at any time.
+  ClientListener(io::Loop& loop, const Options& options, api::Context& context, peer::Peers& peers,
+                 const crypto::TlsContext& acceptor);
   ~ClientListener() override;
   ClientListener(const ClientListener&) = delete;
   ClientListener& operator=(const ClientListener&) = delete;
@@ -32,6 +36,8 @@ class ClientListener final : public node::Clients, private ConnectionEvents {
   void open();
 
   void reply(const node::Ticket& ticket, node::ClientReply reply) override;
+  // Answers a request that was put to someone other than the node.
+  void answer(const node::Ticket& ticket, api::Outcome outcome);
   // The stream that answers this request has more bytes, or has ended. Does nothing if the stream
   // is gone.
   void resume(const node::Ticket& ticket);
@@ -43,7 +49,7 @@ class ClientListener final : public node::Clients, private ConnectionEvents {
   // share is used up. The remaining connections are served first in the next turn.
   void flush();
   // True if flush() has work left, so the loop must not block.
-  bool busy() const { return !marked_.empty() || !graveyard_.empty(); }
+  bool busy() const { return !marked_.empty() || !graveyard_.empty() || handshakes_.busy(); }
 
   // Accepts no new connections from now on.
   void begin_drain();
@@ -71,11 +77,14 @@ class ClientListener final : public node::Clients, private ConnectionEvents {
   void starved(const Connection& connection) override { starved_.push_back(connection.id()); }
   void is_peer(std::unique_ptr<io::Stream> stream, const http::RequestHead& head,
                std::string_view rest) override;
+  void handshake_failed(const io::Stream& stream) override;
   void ended(Connection& connection) override;
 
   io::Loop& loop_;
   api::Context& context_;
   peer::Peers& peers_;
+  const crypto::TlsContext& acceptor_;
+  io::Handshakes handshakes_;
   io::Listener listener_;
   io::Timer sweep_;
   std::size_t limit_ = 0;  // of connections; lowered if descriptors are short
@@ -88,7 +97,8 @@ class ClientListener final : public node::Clients, private ConnectionEvents {
   std::vector<Connection*> marked_;
   // Destroyed once none of their functions is on the stack.
   std::vector<std::unique_ptr<Connection>> graveyard_;
-  std::vector<std::uint64_t> starved_;  // have answers and wait for the output budget
+  std::set<std::string> logged_failures_;  // of handshakes; bounded
+  std::vector<std::uint64_t> starved_;     // have answers and wait for the output budget
 };
 
 }  // namespace vesper::server

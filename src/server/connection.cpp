@@ -20,6 +20,7 @@ constexpr std::size_t kShareAbove = 4096;
 // In bytes. A buffer above this is not reused anyway, so it is given away without a copy.
 constexpr std::size_t kMoveAbove = api::Answer::kKeep;
 constexpr Duration kHold = seconds(1);  // the delay announced in Retry-After
+constexpr Duration kIdle = seconds(2);  // without input: gives memory back
 constexpr std::size_t kKeepBody = 64u << 10;
 
 }  // namespace
@@ -32,6 +33,7 @@ Connection::Connection(std::uint64_t id, const ConnectionContext& context,
       parser_(http::Parser::Kind::request),
       limit_(limit) {
   last_input_ = message_began_ = output_moved_at_ = api().now();
+  is_local_ = stream_->peer().is_loopback();
   stream_->set_events({io::Delegate<void, std::string_view>::to<&Connection::on_bytes>(this),
                        io::Delegate<void>::to<&Connection::on_ended>(this),
                        io::Delegate<void, int>::to<&Connection::on_failed>(this),
@@ -69,6 +71,10 @@ void Connection::on_ended() {
 }
 
 void Connection::on_failed(int) {
+  const crypto::TlsSession* tls = stream_->tls();
+  const bool is_first = next_sequence_ == 0;
+  if (is_first && tls != nullptr && tls->state() == crypto::TlsSession::State::failed)
+    context_.events.handshake_failed(*stream_);
   close();
 }
 
@@ -89,6 +95,7 @@ bool Connection::may_begin_request() const {
 // True if the connection may go on with what it has read: the next request, or more of a body that
 // is streamed.
 bool Connection::may_read() const {
+  if (reading_.waits_for_tokens) return false;
   const api::RequestStream* stream = reading_stream();
   if (stream == nullptr) return may_begin_request();
   return stream->has_room() && context_.budget.stream_work() > 0;
@@ -125,6 +132,7 @@ void Connection::feed(std::string_view bytes) {
       dropped_bytes_ += bytes.size();
       return;
     }
+    if (reading_.waits_for_tokens) return pause(bytes);
   }
 }
 
@@ -148,6 +156,7 @@ bool Connection::upgrade(std::string_view rest) {
   if (head.path != "/raft" || !http::list_contains(head.upgrade, peer::kPeerProtocol)) return false;
   if (!exchanges_.empty() || head.framing != http::BodyFraming::none) return false;
   if (stream_->queued() != 0) return false;
+  if (stream_->is_plain_on_tls() && !context_.options.tls.allow_mixed) return false;
   report_output();
   gone_ = true;
   stream_->read_stop();
@@ -156,24 +165,56 @@ bool Connection::upgrade(std::string_view rest) {
   return true;
 }
 
+// Why no request is served on this connection, whatever it asks for.
+std::optional<api::Problem> Connection::refuse_transport() {
+  if (limit_ == Limit::exceeded)
+    return api::overloaded("this node has reached its limit of connections");
+  const TlsOptions& options = context_.options.tls;
+  if (stream_->is_plain_on_tls() && !options.allow_mixed) {
+    api::Problem problem{.status = 400, .code = "malformed", .detail = "this port speaks TLS"};
+    problem.hint = "use https:// in place of http://";
+    return problem;
+  }
+  if (options.client_authorities.empty() || has_right_certificate_) return std::nullopt;
+  const crypto::TlsSession* tls = stream_->tls();
+  has_right_certificate_ = tls != nullptr && tls->has_certificate() &&
+                           tls->is_signed_by(crypto::TlsSession::Authority::clients);
+  if (has_right_certificate_) return std::nullopt;
+  return api::Problem{.status = 403,
+                      .code = "forbidden",
+                      .detail = "this node demands a certificate that --tls-client-ca has signed"};
+}
+
 void Connection::on_head(std::string_view rest) {
   const http::RequestHead& head = parser_.request();
   if (upgrade(rest)) return;
   api::HttpExchange& exchange = exchanges_.emplace_back();
   exchange.ticket = {id_, next_sequence_++};
+  exchange.is_local = is_local_;
   auto problem = api::validate(api(), head, exchange);
-  if (limit_ == Limit::exceeded) {
-    problem = api::overloaded("this node has reached its limit of connections");
+  if (auto refusal = refuse_transport()) {
+    problem = std::move(refusal);
     exchange.close = true;
   }
-  const bool has_body = head.framing != http::BodyFraming::none;
-  const bool expects = head.expectation != http::Expectation::none;
   reading_.active = true;
   reading_.sequence = exchange.ticket.request;
   reading_.limit = exchange.body_limit;
   reading_.size = 0;
   reading_.body.clear();
   reading_.wants_continue = false;
+  reading_.dropping = false;
+  if (problem || exchange.credential == api::Credential::settled)
+    return begin_body(exchange, std::move(problem));
+  reading_.waits_for_tokens = true;
+  api::ask_for_tokens(api(), exchange);
+}
+
+// The head was checked. What follows depends on the outcome.
+void Connection::begin_body(api::HttpExchange& exchange, std::optional<api::Problem> problem) {
+  const http::RequestHead& head = parser_.request();
+  const bool has_body = head.framing != http::BodyFraming::none;
+  const bool expects = head.expectation != http::Expectation::none;
+  reading_.limit = exchange.body_limit;
   if (!problem && exchange.streams_body) api::open_stream(api(), exchange);
   reading_.dropping = problem.has_value() || exchange.answered() || !exchange.keep_body;
   bool last = false;  // no further request is read
@@ -245,6 +286,7 @@ void Connection::on_parse_error(const http::ParseError& error) {
   api::Problem problem{
       .status = error.status, .code = error.code, .detail = std::string(error.detail)};
   if (error.limit != 0) problem.limit = error.limit;
+  if (auto refusal = refuse_transport()) problem = *std::move(refusal);
   refuse_reading(std::move(problem));
 }
 
@@ -287,6 +329,8 @@ void Connection::refuse_reading(api::Problem problem) {
 
 void Connection::drop_reading() {
   reading_.active = false;
+  reading_.waits_for_tokens = false;
+  reading_.delayed.reset();
   count_body(0);
   reading_.body = std::string();
 }
@@ -297,12 +341,22 @@ void Connection::on_reply(const node::Ticket& ticket, node::ClientReply reply) {
   const auto* refusal = std::get_if<node::Refusal>(&reply);
   if (refusal != nullptr && *refusal == node::Refusal::overloaded)
     held_until_ = api().now() + kHold;
+  if (reading_.waits_for_tokens && ticket.request == reading_.sequence)
+    return on_tokens(*exchange, reply);
   if (exchange->stream != nullptr) {
     exchange->stream->on_reply(ticket.part, std::move(reply));
     return after_stream_step(*exchange);
   }
   posted_bytes_ -= exchange->posted_bytes;
   exchange->outcome = std::move(reply);
+  mark();
+}
+
+void Connection::on_outcome(const node::Ticket& ticket, api::Outcome outcome) {
+  api::HttpExchange* exchange = find(ticket.request);
+  if (exchange == nullptr || exchange->answered()) return;
+  posted_bytes_ -= exchange->posted_bytes;
+  exchange->outcome = std::move(outcome);
   mark();
 }
 
@@ -341,6 +395,8 @@ void Connection::write_answer(api::HttpExchange& exchange) {
   api::Answer& answer = context_.scratch;
   answer.clear();
   api::render(api(), exchange, answer);
+  if (api().audit_sink() != nullptr)
+    api::audit(api(), exchange, answer, stream_->peer().to_string());
   const bool has_body = exchange.method != http::Method::head;
   // In HTTP/1.0, only the end of the connection marks the end of a body of unknown length.
   if (answer.stream != nullptr && has_body && exchange.is_http_1_0) exchange.close = true;
@@ -457,16 +513,9 @@ void Connection::begin_shutdown() {
     stream->abort(api::refused(node::Refusal::shutting_down));
     after_stream_step(exchange);
   }
-  if (body_ != nullptr && exchanges_.front().stream == nullptr) {
-    std::string& piece = context_.scratch.body;
-    piece.clear();
-    const api::BodyStream::Cut cut = body_->cut(piece);
-    append_piece(piece);
-    mark();
-    if (cut == api::BodyStream::Cut::truncated) return break_body();
-    end_body();
-    return pop_answered();
-  }
+  if (reading_.delayed) answer_delayed();
+  if (body_ != nullptr && exchanges_.front().stream == nullptr)
+    return cut_body(api::BodyStream::Why::shutting_down);
   if (exchanges_.empty() && !reading_.active && !parser_.in_head() && !paused_) {
     if (stream_->queued() == 0) return close();
     return finish();
@@ -477,9 +526,13 @@ void Connection::begin_shutdown() {
 void Connection::sweep() {
   const Instant now = api().now();
   report_output();
+  if (reading_.delayed) answer_delayed();
+  review_clients();
+  if (gone_) return;
   if (paused_ && now >= held_until_) mark();
   check_output(now);
   if (!gone_) check_input(now);
+  if (!gone_ && now - last_input_ > kIdle) stream_->trim();
 }
 
 void Connection::check_output(Instant now) {

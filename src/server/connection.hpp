@@ -6,6 +6,7 @@
 #include <cstdint>
 #include <deque>
 #include <memory>
+#include <optional>
 #include <string>
 #include <string_view>
 
@@ -31,6 +32,8 @@ class Connection {
   std::uint64_t id() const { return id_; }
 
   void on_reply(const node::Ticket& ticket, node::ClientReply reply);
+  // The answer to a request that was put to someone other than the node.
+  void on_outcome(const node::Ticket& ticket, api::Outcome outcome);
   // The stream that answers this request has more bytes, or has ended.
   void resume_body(std::uint64_t request);
   // The same for the stream that is being sent, whatever it answers.
@@ -68,6 +71,10 @@ class Connection {
     // So far; of a body that is streamed, what its request has not taken yet.
     std::string body;
     std::size_t counted = 0;  // of the body, in the budget
+    // Nothing is read until the leader has told which tokens there are, and in case of `delayed`,
+    // which is the answer, until the next sweep().
+    bool waits_for_tokens = false;
+    std::optional<api::Problem> delayed;
   };
 
   api::Context& api() const { return context_.api; }
@@ -82,6 +89,13 @@ class Connection {
   void pause(std::string_view rest);
   void resume_reading();
   void on_head(std::string_view rest);
+  void begin_body(api::HttpExchange& exchange, std::optional<api::Problem> problem);
+  // ---- credentials (connection_access.cpp)
+  void on_tokens(api::HttpExchange& exchange, const node::ClientReply& reply);
+  void answer_delayed();
+  void review_clients();
+  void cut_body(api::BodyStream::Why why);
+  // ---- the rest
   void on_body(std::string_view part);
   // The request that takes the body being read as it arrives; null for any other.
   api::RequestStream* reading_stream() const;
@@ -92,6 +106,7 @@ class Connection {
   void on_message_end();
   void on_parse_error(const http::ParseError& error);
   bool upgrade(std::string_view rest);
+  std::optional<api::Problem> refuse_transport();
 
   api::HttpExchange* find(std::uint64_t sequence);
   const api::HttpExchange* find(std::uint64_t sequence) const;
@@ -120,6 +135,8 @@ class Connection {
   std::unique_ptr<io::Stream> stream_;
   http::Parser parser_;
   const Limit limit_;
+  bool has_right_certificate_ = false;  // of a client; checked once
+  bool is_local_ = false;               // the client is on this machine
 
   Input input_ = Input::parsed;
   bool paused_ = false;     // backlog_ waits until may_read()

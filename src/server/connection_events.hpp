@@ -26,6 +26,8 @@ class ConnectionEvents {
   // The connection comes from a peer. `head` asks for the upgrade; `rest` are the bytes after it.
   virtual void is_peer(std::unique_ptr<io::Stream> stream, const http::RequestHead& head,
                        std::string_view rest) = 0;
+  // The handshake of TLS has failed.
+  virtual void handshake_failed(const io::Stream& stream) = 0;
   // The connection is closed or handed over. Destroy it only when none of its functions is on the
   // stack.
   virtual void ended(Connection& connection) = 0;

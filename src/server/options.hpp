@@ -14,6 +14,16 @@
 
 namespace vesper::server {
 
+// Files in PEM form. Empty: not given.
+struct TlsOptions {
+  std::string certificate, key;    // of this server
+  std::string authorities;         // that sign the servers; empty: the system's
+  std::string client_authorities;  // that sign the clients; empty: clients need no certificate
+  // While a cluster migrates to TLS: the list may mix both schemes, and a port that speaks TLS
+  // takes plain connections, too.
+  bool allow_mixed = false;
+};
+
 struct Options {
   // This node's index in `list`, from 0. Nothing: it joins a cluster, and `list` is empty.
   std::optional<std::uint32_t> id = 0;
@@ -65,8 +75,15 @@ struct Options {
   // cluster.
   Duration found_after = seconds(5);
 
+  bool chaos = false;      // offers /chaos, on loopback addresses only
+  int supervisor_fd = -1;  // leads to the process that carries it out; -1: there is none
+
   std::string peer_key;  // content of the key file; empty: no key
   bool insecure_peers = false;
+  bool insecure_clients = false;  // serve unproven clients at addresses other than loopback
+  TlsOptions tls;
+  std::optional<std::string> audit_log;  // a file
+  bool audit_writes = false;             // data writes are in it, too
 };
 
 }  // namespace vesper::server

@@ -1,8 +1,10 @@
 #include "server/server.hpp"
 
 #include <fmt/core.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <csignal>
 #include <cstdlib>
 #include <ctime>
@@ -15,19 +17,22 @@
 #include "base/utc.hpp"
 #include "crypto/random.hpp"
 #include "peer/open_peers.hpp"
+#include "server/open_clients.hpp"
 #include "storage/set_aside.hpp"
 
 namespace vesper::server {
 namespace {
 
 constexpr std::size_t kQuickExitKeys = 100'000;
-// How long a server that shuts down keeps serving its open connections.
-constexpr Duration kDrain = milliseconds(250);
+// How often to look for changed certificates.
+constexpr Duration kCertificates = seconds(3);
 // How often to retry when the reader of stderr is stuck.
 constexpr Duration kLogRetry = milliseconds(50);
 
 HostPort listen_address(const Options& options) {
-  return options.listen ? *options.listen : options.address;
+  HostPort address = options.listen.value_or(options.address);
+  address.scheme = options.address.scheme;
+  return address;
 }
 
 api::Settings api_settings(const Options& options) {
@@ -48,16 +53,27 @@ api::Settings api_settings(const Options& options) {
           .history = options.history,
           .max_watchers = options.max_watchers,
           .max_watch_filters = options.max_watch_filters,
-          .max_waiters = options.max_waiters};
+          .max_waiters = options.max_waiters,
+          .audit = options.audit_writes ? api::AuditScope::acts_and_writes : api::AuditScope::acts};
 }
 
-peer::Settings peer_settings(const Options& options, raft::BootId boot) {
+peer::Settings peer_settings(const Options& options, raft::BootId boot,
+                             const crypto::TlsContext& dialler) {
   return {.address = options.address,
           .boot = boot,
           .list = options.list,
           .election_timeout = options.election_timeout,
           .key = options.peer_key,
-          .insecure = options.insecure_peers};
+          .insecure = options.insecure_peers,
+          .dialler = &dialler,
+          .takes_plain = options.address.scheme == Scheme::http || options.tls.allow_mixed};
+}
+
+// A directory that an operator or an earlier version has made keeps its mode.
+void warn_of_open_directory(const std::string& directory) {
+  struct stat status {};
+  if (::stat(directory.c_str(), &status) == 0 && (status.st_mode & (S_IRWXG | S_IRWXO)) != 0)
+    log::warn("other users can enter the data directory {} -> run chmod 700 on it", directory);
 }
 
 // The number of a server before its log names it. It also marks the data directory.
@@ -87,16 +103,24 @@ raft::Config raft_config(const Options& options, raft::Incarnation incarnation) 
 Server::Server(Options options)
     : options_(std::move(options)),
       boot_(crypto::random_id()),
+      certificates_(options_),
       context_(api_settings(options_), *this, loop_.now()),
       names_(loop_, io::Delegate<void>::to<&Server::on_names>(this)),
       refusal_format_(context_),
-      peers_(loop_, peer_settings(options_, boot_), refusal_format_),
-      listener_(loop_, options_, context_, peers_),
+      peers_(loop_, peer_settings(options_, boot_, certificates_.dialler()), refusal_format_),
+      listener_(loop_, options_, context_, peers_, certificates_.acceptor()),
+      supervisor_(loop_, options_.supervisor_fd, listener_,
+                  {io::Delegate<void, const std::vector<raft::NodeId>&>::to<&Server::on_cut>(this),
+                   io::Delegate<void, Duration>::to<&Server::on_slow_disk>(this),
+                   io::Delegate<void>::to<&Server::on_campaign>(this)}),
       shutdown_timer_(loop_, io::Delegate<void>::to<&Server::on_shutdown_deadline>(this)),
       drain_timer_(loop_, io::Delegate<void>::to<&Server::begin_shutdown>(this)),
+      certificates_timer_(loop_, io::Delegate<void>::to<&Server::on_certificates_due>(this)),
       log_timer_(loop_, io::Delegate<void>::to<&Server::on_log_due>(this)),
       recovery_(loop_, io::Delegate<void>::to<&Server::recover>(this),
-                io::Delegate<void>::to<&Server::on_recovered>(this)) {}
+                io::Delegate<void>::to<&Server::on_recovered>(this)) {
+  if (options_.chaos) context_.offer_chaos(supervisor_);
+}
 
 // The streams of connections hold pins on the node's store.
 Server::~Server() {
@@ -129,6 +153,10 @@ api::TrafficFigures Server::traffic() const {
           .peer_messages_dropped = peers.messages_dropped};
 }
 
+std::optional<api::TlsFigures> Server::tls() const {
+  return certificates_.figures(std::time(nullptr));
+}
+
 Exit Server::run() {
   start();
   loop_.run();  // returns at once if stop() was already called
@@ -158,6 +186,10 @@ void Server::start() {
                     io::Delegate<void, Duration>::to<&Server::on_turned>(this),
                     io::Delegate<void, int>::to<&Server::on_signal>(this)});
   loop_.watch_signals();
+  if (const auto loaded = certificates_.load(); !loaded) {
+    log::error("{}", loaded.error().what);
+    return stop(Exit::usage);
+  }
   std::vector<HostPort> wanted{listen_address(options_)};
   if (peer::needs_loopback(peers_.settings()))
     wanted.insert(wanted.end(), options_.list.begin(), options_.list.end());
@@ -181,11 +213,30 @@ std::optional<Exit> Server::begin_to_serve() {
       return Exit::usage;
     }
   }
+  if (const auto refusal = refuse_open_clients(options_, addresses[0])) {
+    log::error("{}", *refusal);
+    return Exit::usage;
+  }
+  if (needs_tokens(options_, addresses[0])) context_.close_until_auth();
+  const auto is_loopback = [](const io::Address& address) { return address.is_loopback(); };
+  if (options_.chaos && !std::all_of(addresses[0].begin(), addresses[0].end(), is_loopback)) {
+    log::error("--chaos lets anyone break this node; {} is not a loopback address",
+               url_of(listen_address(options_)));
+    return Exit::usage;
+  }
   // Bind the port before opening the data, so that a second server on the same port touches
   // nothing.
   if (auto listening = listener_.listen(addresses[0]); !listening) {
     log::error("{}", listening.error().what);
     return Exit::address;
+  }
+  if (options_.audit_log) {
+    audit_.emplace(*options_.audit_log);
+    if (auto opened = audit_->open(); !opened) {
+      log::error("{}", opened.error().what);
+      return Exit::usage;
+    }
+    context_.set_audit_sink(&*audit_);
   }
   auto fs = io::UvFs::open(loop_, options_.data_dir,
                            io::Delegate<void, storage::JobDone>::to<&Server::on_disk_done>(this));
@@ -194,7 +245,10 @@ std::optional<Exit> Server::begin_to_serve() {
     return Exit::data_directory;
   }
   fs_ = std::move(fs).value();
+  fs_->set_delay(disk_delay_);
+  warn_of_open_directory(options_.data_dir);
   records_.emplace(*fs_);
+  if (certificates_.dialler()) certificates_timer_.start(kCertificates, kCertificates);
   listener_.open();
   recovery_.start();
   log::info("vesper {} listens on {}, data in {}", VESPER_VERSION, url_of(listen_address(options_)),
@@ -253,6 +307,10 @@ void Server::recover() {
     recovery_error_ = opened.error();
     return;
   }
+  if (auto loaded = root_reset_.load(*fs_); !loaded) {
+    recovery_error_ = loaded.error();
+    return;
+  }
   if (!boots_.note().empty()) warnings_.push_back(boots_.note());
   node::NodeLimits limits;
   limits.inflight_bytes = options_.inflight_bytes;
@@ -308,7 +366,8 @@ bool Server::busy() {
 
 void Server::on_turn(io::Deadline deadline) {
   if (stopped_) return;
-  if (log::waiting() && !log_timer_.active()) log_timer_.start(kLogRetry);
+  const bool waits = log::waiting() || (audit_ && audit_->waiting());
+  if (waits && !log_timer_.active()) log_timer_.start(kLogRetry);
   context_.set_now(loop_.now());
   if (const auto why = why_wiped()) return set_aside(*why);
   if (node::Node* node = context_.node()) {
@@ -355,6 +414,7 @@ void Server::run_records() {
         fmt::format("the state after entry {} had digest {} here, but a majority had {}",
                     divergence->index.value, to_hex(divergence->own),
                     to_hex(divergence->majority)));
+  root_reset_.run(context_, *records_);
   boots_.save(*records_);
   records_->flush(context_.now());
 }
@@ -440,53 +500,21 @@ void Server::on_disk_done(storage::JobDone done) {
   if (context_.node() != nullptr) context_.post(node::DiskDone{std::move(done)});
 }
 
+void Server::reload() {
+  certificates_.load_again();
+  if (!audit_) return;
+  // The file may have been moved away.
+  if (auto opened = audit_->open(); !opened) log::error("{}", opened.error().what);
+}
+
 void Server::on_signal(int number) {
+  if (number == SIGHUP) return reload();
   if (context_.draining()) return;
   context_.set_now(loop_.now());
   log::info("signal {} -> shutting down", number);
   if (fs_ == nullptr) return stop(Exit::ok);  // it has not accepted any connection yet
   begin_drain();
   if (context_.node() != nullptr) context_.post(node::HandOver{});
-}
-
-void Server::begin_drain() {
-  context_.set_draining();
-  listener_.begin_drain();
-  drain_timer_.start(kDrain);
-  shutdown_timer_.start(options_.shutdown_timeout);
-}
-
-// True once all clients have closed (each is told with its next answer) and this server no longer
-// leads, or cannot hand over.
-bool Server::drained() const {
-  if (!listener_.empty()) return false;
-  const raft::Raft* raft = context_.node() != nullptr ? &context_.node()->raft() : nullptr;
-  return raft == nullptr || !raft->is_leader() || raft->configuration().members.size() < 2;
-}
-
-void Server::begin_shutdown() {
-  if (context_.shutting_down()) return;
-  drain_timer_.stop();
-  context_.set_now(loop_.now());
-  context_.set_shutting_down();
-  listener_.begin_shutdown();
-  if (context_.node() != nullptr) context_.post(node::Shutdown{});
-}
-
-void Server::check_shutdown() {
-  if (!context_.shutting_down()) {
-    if (!drained()) return;
-    begin_shutdown();
-    if (context_.node() != nullptr) return;  // the node shuts down in the next turn
-  }
-  node::Node* node = context_.node();
-  const bool has_recorded = !removed_ || records_->is_idle();
-  if (listener_.settled() && (node == nullptr || node->drained()) && has_recorded) stop(Exit::ok);
-}
-
-void Server::on_shutdown_deadline() {
-  log::warn("some requests could not be answered in time -> stopping");
-  stop(Exit::ok);
 }
 
 // A server without data that joins a running cluster receives the log within moments. If it does
@@ -513,8 +541,18 @@ void Server::say_which_cluster_was_seen() {
         to_hex(*seen), to_hex(own), raft.log().last_index().value);
 }
 
+void Server::on_slow_disk(Duration delay) {
+  disk_delay_ = delay;
+  if (fs_ != nullptr) fs_->set_delay(delay);
+}
+
+void Server::on_campaign() {
+  if (context_.node() != nullptr) context_.post(node::FireElectionTimer{});
+}
+
 void Server::on_log_due() {
   log::flush();
+  if (audit_ && audit_->waiting()) audit_->flush();
 }
 
 void Server::stop(Exit code) {

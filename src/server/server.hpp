@@ -5,6 +5,7 @@
 #include <memory>
 #include <optional>
 #include <string>
+#include <vector>
 
 #include "api/context.hpp"
 #include "api/figures.hpp"
@@ -13,11 +14,15 @@
 #include "io/uv_fs.hpp"
 #include "node/node.hpp"
 #include "peer/peers.hpp"
+#include "server/audit_file.hpp"
 #include "server/boot_memory.hpp"
+#include "server/certificates.hpp"
 #include "server/client_listener.hpp"
 #include "server/options.hpp"
 #include "server/refusal_format.hpp"
+#include "server/root_reset.hpp"
 #include "server/startup_names.hpp"
+#include "server/supervisor_link.hpp"
 #include "storage/records.hpp"
 #include "storage/wal.hpp"
 
@@ -25,8 +30,8 @@ namespace vesper::server {
 
 // The exit codes of `vesper server` (docs/command-line.md).
 enum class Exit : int {
-  ok = 0,               // after SIGTERM, SIGINT or SIGHUP
-  usage = 2,            // includes peers' ports that strangers could reach without a key
+  ok = 0,               // after SIGTERM or SIGINT
+  usage = 2,            // includes bad certificates, and ports that strangers could reach
   address = 10,         // in use, or not an address of this machine
   data_directory = 11,  // locked, damaged, or of another cluster or id
   storage_failed = 12,  // while running
@@ -50,6 +55,7 @@ class Server final : private api::Figures {
  private:
   std::optional<api::DiskFigures> disk() const override;
   api::TrafficFigures traffic() const override;
+  std::optional<api::TlsFigures> tls() const override;
 
   void start();
   void on_names();
@@ -57,7 +63,9 @@ class Server final : private api::Figures {
   bool busy();
   void on_turn(io::Deadline deadline);
   void on_turned(Duration busy);
+  void reload();
   void on_signal(int number);
+  void on_certificates_due() { certificates_.load_changed(); }
   void on_disk_done(storage::JobDone done);
   // Runs on a thread of the pool: recovers the log and creates the node. The loop's thread must not
   // touch either until on_recovered().
@@ -78,20 +86,28 @@ class Server final : private api::Figures {
   bool drained() const;
   void on_shutdown_deadline();
   void on_log_due();
+  void on_cut(const std::vector<raft::NodeId>& nodes) { peers_.cut(nodes); }
+  void on_slow_disk(Duration delay);
+  void on_campaign();
   void say_which_cluster_was_seen();
   void stop(Exit code);
 
   const Options options_;
   const raft::BootId boot_;
   io::Loop loop_;
+  Certificates certificates_;
   api::Context context_;
   StartupNames names_;
   ProblemFormat refusal_format_;
   peer::Peers peers_;
   ClientListener listener_;
+  SupervisorLink supervisor_;
   io::Timer shutdown_timer_, drain_timer_;
-  io::Timer log_timer_;  // retries stderr while log lines wait
+  io::Timer certificates_timer_;  // looks for changed files
+  io::Timer log_timer_;           // retries stderr while log lines wait
   std::unique_ptr<io::UvFs> fs_;
+  std::optional<AuditFile> audit_;
+  RootReset root_reset_;
   std::optional<storage::RecordWriter> records_;  // set with fs_
   BootMemory boots_;
   std::vector<std::string> warnings_;  // of the recovery
@@ -100,6 +116,7 @@ class Server final : private api::Figures {
   std::optional<Error> recovery_error_;
   io::Background recovery_;
   std::uint64_t frames_seen_ = 0;
+  Duration disk_delay_;
   bool list_compared_ = false;         // with the members of the cluster
   bool removed_ = false;               // from the cluster
   bool has_left_ = false;              // in an earlier life of this directory; set by recover()

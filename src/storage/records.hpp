@@ -17,10 +17,12 @@
 
 namespace vesper::storage {
 
-inline constexpr std::string_view kBootNumber = "boot-number";      // storage/boot_number.hpp
-inline constexpr std::string_view kBootsSeen = "boots-seen";        // storage/boots_seen.hpp
-inline constexpr std::string_view kDiverged = "diverged";           // content: why, for people
-inline constexpr std::string_view kLeft = "left";                   // content: the cluster, in hex
+inline constexpr std::string_view kBootNumber = "boot-number";  // storage/boot_number.hpp
+inline constexpr std::string_view kBootsSeen = "boots-seen";    // storage/boots_seen.hpp
+inline constexpr std::string_view kDiverged = "diverged";       // content: why, for people
+inline constexpr std::string_view kLeft = "left";               // content: the cluster, in hex
+// The hash of the secret of a new root token (vesper recover --reset-root). Empty: it was made.
+inline constexpr std::string_view kRootReset = "root-reset";
 inline constexpr std::string_view kSetAsideOrder = "set-aside";     // storage/set_aside.hpp
 inline constexpr std::string_view kRecordTemporary = "record.tmp";  // removed at every start
 // The largest content of a record. It bounds what is read before it is verified.

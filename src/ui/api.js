@@ -3,8 +3,17 @@
 // before it asks), and no status of an ordinary outcome shows up as an error.
 
 import {member, bytes_of} from "./bytes.js";
+import {ask_for_token} from "./login.js";
 
 const TIMEOUT = 8000;  // ms
+
+// In memory only.
+let token;
+
+// The header fields that a request needs. Empty while the node has not asked for a token.
+export function authorization() {
+  return token === undefined ? {} : {authorization: `Bearer ${token}`};
+}
 
 // The server refused: `code`, `detail` and `hint` are those of its problem body.
 export class Refused extends Error {
@@ -18,11 +27,24 @@ export class Refused extends Error {
 export class Unreachable extends Error {}
 
 export async function request(method, target, body, timeout = TIMEOUT) {
+  for (;;) {
+    const sent = token;
+    try {
+      return await attempt(method, target, body, timeout);
+    } catch (error) {
+      if (error.status !== 401) throw error;
+      // Another request may have asked meanwhile.
+      if (token === sent) token = await ask_for_token(`${error.message}.`);
+    }
+  }
+}
+
+async function attempt(method, target, body, timeout) {
   let reply;
   let text;
   try {
     reply = await fetch(target, {method, body, cache: "no-store", redirect: "error",
-      signal: AbortSignal.timeout(timeout)});
+      headers: authorization(), signal: AbortSignal.timeout(timeout)});
     text = await reply.text();
   } catch (error) {
     throw new Unreachable(error.name === "TimeoutError" ? "the node did not answer in time"
@@ -40,6 +62,21 @@ export async function request(method, target, body, timeout = TIMEOUT) {
 
 export async function get(target, timeout) {
   return JSON.parse(await request("GET", target, undefined, timeout));
+}
+
+const PATIENCE = 700;           // ms, of a write that may get no answer
+
+// Writes a word under a key: "success", "fail" (certainly not written), or "unknown". It uses
+// /request, which says in a 200 that there is no leader, and gives up before that says that the
+// outcome is unknown: a browser reports every other status as an error of the page.
+export async function put_word(key, value) {
+  const body = JSON.stringify({type: "put", payload: {key, value}});
+  try {
+    return JSON.parse(await request("PUT", "/request", body, PATIENCE)).code;
+  } catch (error) {
+    if (error instanceof Unreachable) return "unknown";
+    throw error;
+  }
 }
 
 // A sentence about what went wrong.

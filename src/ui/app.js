@@ -1,17 +1,21 @@
 // The frame of the page: which view is shown, the banner, the theme, and what the tabs say.
 
+import {Acts} from "./acts.js";
 import {alarms} from "./alarms.js";
 import {h, mark_current, notice, set_text} from "./dom.js";
 import {long_duration} from "./format.js";
 import {Poll} from "./poll.js";
+import {Recorder} from "./recorder.js";
 import {parse_route} from "./route.js";
 import {cluster_view} from "./view_cluster.js";
 import {data_view} from "./view_data.js";
 import {health_view} from "./view_health.js";
+import {tour_view} from "./view_tour.js";
 
 // Opening a tab creates its view: {element, update(), navigate(route), close()}.
 const VIEWS = {
   cluster: {make: cluster_view, title: "Cluster"},
+  tour: {make: tour_view, title: "Tour"},
   data: {make: data_view, title: "Data"},
   health: {make: health_view, title: "Health"},
 };
@@ -19,6 +23,8 @@ const VIEWS = {
 const main = document.getElementById("main");
 const banner = document.getElementById("banner");
 const poll = new Poll();
+// What views show: what the serving node says of itself, the trace of all, what --chaos does.
+const live = {poll, recorder: new Recorder(), acts: new Acts(poll)};
 let shown = {name: undefined, view: undefined};
 
 function navigate() {
@@ -26,7 +32,7 @@ function navigate() {
   const name = route.view in VIEWS ? route.view : "cluster";
   if (name !== shown.name) {
     shown.view?.close?.();
-    const view = VIEWS[name].make(poll);
+    const view = VIEWS[name].make(live);
     const is_first = shown.name === undefined;
     shown = {name, view};
     main.replaceChildren(view.element);

@@ -55,6 +55,19 @@ export function notice(kind, title, text, ...more) {
       more));
 }
 
+// Shows pairs [[name, text], ...] in a list of facts. Elements are made again only if the names
+// differ.
+export function fill_facts(list, pairs) {
+  const names = pairs.map(([name]) => name).join("\n");
+  if (list.dataset.names !== names) {
+    list.dataset.names = names;
+    list.replaceChildren(...pairs.map(([name]) =>
+      h("div", {"data-name": name}, h("dt", {}, name), h("dd", {}))));
+    list.hidden = pairs.length === 0;
+  }
+  pairs.forEach(([, text], i) => set_text(list.children[i].lastChild, text));
+}
+
 export function empty(title, text, ...more) {
   return h("div", {class: "empty"}, h("strong", {}, title), text, more);
 }

@@ -19,6 +19,32 @@ export function node_radius(count, radius, most) {
   return Math.min(most, round(distance / 2.5));
 }
 
+const WIDEST = 520, NARROW = 400;  // px
+const HALO = 12;                   // px around a node, for its timer
+export const LABEL = 18;           // px below a node, for its address
+
+// The picture for a card of this width: {places, radius, orbit, center, height} in px. The picture
+// ends where the nodes do: a triangle leaves space below it.
+export function ring_layout(count, width) {
+  const most = width < NARROW ? 31 : 42;
+  const orbit = Math.min(width, WIDEST) / 2 - most - HALO;
+  const radius = node_radius(count, orbit, most);
+  const top = radius + HALO;
+  const center = {x: round(width / 2), y: count === 1 ? top : round(top + orbit)};
+  const places = ring(count, 0, count === 1 ? 0 : orbit)
+    .map(({x, y}) => ({x: round(center.x + x), y: round(center.y + y)}));
+  const lowest = Math.max(...places.map(({y}) => y));
+  return {places, radius, orbit, center, height: round(lowest + radius + HALO + LABEL)};
+}
+
+// The "d" of an SVG path: an arc around the origin from the top, clockwise, of `part` of a circle.
+export function arc_path(radius, part) {
+  if (part <= 0) return "";
+  const angle = 2 * Math.PI * Math.min(part, 0.9999);
+  const x = round(radius * Math.sin(angle)), y = round(-radius * Math.cos(angle));
+  return `M0 ${-radius}A${radius} ${radius} 0 ${part > 0.5 ? 1 : 0} 1 ${x} ${y}`;
+}
+
 function round(value) {
   return Math.round(value * 100) / 100;
 }

@@ -1,6 +1,8 @@
 // A watch of the page. A browser allows six connections to a node for all of its windows, so a
 // hidden window closes its stream, and resumes after the last event when it is visible again.
 
+import {authorization} from "./api.js";
+import {EventReader} from "./event_reader.js";
 import {query} from "./route.js";
 
 // `parameters` are those of /watch; `since` is a revision, or nothing for "from now on". Calls
@@ -10,7 +12,7 @@ export function watch(parameters, since, handlers, changed = () => {}) {
   let source, last = since === undefined ? undefined : String(since);
 
   function open() {
-    source = new EventSource(`/watch${query({...parameters, since: last})}`);
+    source = new EventReader(`/watch${query({...parameters, since: last})}`, authorization);
     source.onopen = () => changed(true);
     source.onerror = () => changed(false);
     for (const [kind, handle] of Object.entries(handlers))

@@ -57,7 +57,7 @@ function make_pane(name, poll) {
   return name === "keys" ? keys_pane() : holdings_pane(name);
 }
 
-export function data_view(poll) {
+export function data_view({poll}) {
   const tabs = h("nav", {class: "segments", "aria-label": "Data"}, PANES.map(([name, label]) =>
     h("a", {href: route_of("data", {pane: name === "keys" ? "" : name}), "data-pane": name},
       label)));

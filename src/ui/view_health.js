@@ -45,7 +45,7 @@ const PLOTS = [
   },
 ];
 
-export function health_view(poll) {
+export function health_view({poll}) {
   const summary = h("p", {});
   const alarm_list = h("section", {"aria-label": "Alarms", "aria-live": "polite"});
   const plots = PLOTS.map(plot);

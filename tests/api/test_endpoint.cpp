@@ -25,16 +25,57 @@ TEST_CASE("a path finds its row, byte for byte or by its prefix") {
 
 TEST_CASE("each row has a metrics slot, and rows with one label share a slot") {
   const EndpointTable table(endpoints());
-  const char* labels[] = {"none",   "request", "kv",      "range",    "txn",       "lease",
-                          "leases", "lock",    "locks",   "election", "elections", "watch",
-                          "status", "livez",   "readyz",  "metrics",  "root",      "openapi",
-                          "ui",     "compact", "cluster", "members",  "transfer"};
+  const char* labels[] = {"none",      "request", "kv",      "range",    "txn",
+                          "lease",     "leases",  "lock",    "locks",    "election",
+                          "elections", "watch",   "trace",   "status",   "livez",
+                          "readyz",    "metrics", "root",    "openapi",  "ui",
+                          "compact",   "cluster", "members", "transfer", "chaos",
+                          "auth",      "token",   "tokens"};
   REQUIRE(table.slots() == std::size(labels));
   for (std::size_t slot = 0; slot < table.slots(); ++slot)
     CHECK(table.label_of(slot) == labels[slot]);
   CHECK(table.slot_of(nullptr) == 0);
   CHECK(table.slot_of(table.find("/")) == table.slot_of(table.find("*")));
   for (const Endpoint& row : endpoints()) CHECK(table.label_of(table.slot_of(&row)) == row.label);
+}
+
+TEST_CASE("what needs which right") {
+  const std::pair<std::string_view, Access> rows[] = {{"/request", Access::content},
+                                                      {"/kv/", Access::content},
+                                                      {"/kv", Access::content},
+                                                      {"/txn", Access::content},
+                                                      {"/leases/", Access::content},
+                                                      {"/leases", Access::content},
+                                                      {"/locks/", Access::content},
+                                                      {"/locks", Access::content},
+                                                      {"/elections/", Access::content},
+                                                      {"/elections", Access::content},
+                                                      {"/watch", Access::content},
+                                                      {"/trace", Access::token},
+                                                      {"/status", Access::token},
+                                                      {"/livez", Access::open},
+                                                      {"/readyz", Access::open},
+                                                      {"/metrics", Access::metrics},
+                                                      {"/", Access::token},
+                                                      {"/openapi.json", Access::token},
+                                                      {"/ui/", Access::open},
+                                                      {"/ui", Access::open},
+                                                      {"/favicon.ico", Access::open},
+                                                      {"/compact", Access::admin},
+                                                      {"/cluster", Access::token},
+                                                      {"/cluster/members", Access::admin},
+                                                      {"/cluster/transfer", Access::admin},
+                                                      {"/chaos", Access::admin},
+                                                      {"/auth/enable", Access::admin},
+                                                      {"/auth/disable", Access::admin},
+                                                      {"/auth/tokens/", Access::admin},
+                                                      {"/auth/tokens", Access::admin},
+                                                      {"*", Access::token}};
+  REQUIRE(endpoints().size() == std::size(rows));
+  for (std::size_t i = 0; i < std::size(rows); ++i) {
+    CHECK(endpoints()[i].path == rows[i].first);
+    CHECK(endpoints()[i].access == rows[i].second);
+  }
 }
 
 TEST_CASE("each row is complete") {

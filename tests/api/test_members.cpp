@@ -79,7 +79,7 @@ TEST_CASE("a body that is no change is refused, and the refusal names the member
       {R"({"add":[{"address":5}]})", "add[0].address"},
       {R"({"add":[{"address":"a:1"}]})", "add[0].address"},
       {R"({"add":[{"address":"http//a:1"}]})", "add[0].address"},
-      {R"({"add":[{"address":"https://a:1"}]})", "add[0].address"},
+      {R"({"add":[{"address":"ftp://a:1"}]})", "add[0].address"},
       {R"({"add":[{"address":"http://a"}]})", "add[0].address"},
       {R"({"add":[{"address":"http://a:1/x"}]})", "add[0].address"},
       {R"({"add":[{"address":"http://0.0.0.0:1"}]})", "add[0].address"},

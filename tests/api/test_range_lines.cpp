@@ -180,7 +180,7 @@ TEST_CASE("a shutdown ends the stream with an error line, after whole lines") {
     RangeLines lines(range, query, kNow);
     std::string text, last;
     lines.next(room, text);
-    CHECK(lines.cut(last) == BodyStream::Cut::truncated);
+    CHECK(lines.cut(BodyStream::Why::shutting_down, last) == BodyStream::Cut::truncated);
     text += last;
     const std::size_t error = text.find("{\"error\":{");
     REQUIRE(error != std::string::npos);

@@ -170,7 +170,7 @@ TEST_CASE("a node that is still reading its log accepts a watch, which then wait
   std::string text;
   CHECK(events.next(1000, text) == Next::waiting);
   CHECK(text.empty());
-  CHECK(events.cut(text) == BodyStream::Cut::complete);
+  CHECK(events.cut(BodyStream::Why::shutting_down, text) == BodyStream::Cut::complete);
   CHECK(text.find("\"code\":\"shutting_down\"") != std::string::npos);
 }
 
@@ -229,7 +229,7 @@ TEST_CASE("marks, and the end of a stream") {
   std::string more;
   CHECK(events->next(100, more) == Next::finished);
   CHECK(more.empty());
-  CHECK(lines->cut(more) == BodyStream::Cut::complete);
+  CHECK(lines->cut(BodyStream::Why::shutting_down, more) == BodyStream::Cut::complete);
   CHECK(more.starts_with("{\"type\":\"closed\",\"code\":\"shutting_down\""));
 }
 
@@ -248,5 +248,6 @@ TEST_CASE("a long value is written in parts, and its stream holds only one of th
   std::string piece;
   while (piece.size() < 1000) REQUIRE(stream->next(1000, piece) != Next::finished);
   std::string rest;
-  CHECK(stream->cut(rest) == BodyStream::Cut::truncated);  // a client must not take it for whole
+  CHECK(stream->cut(BodyStream::Why::shutting_down, rest) ==
+        BodyStream::Cut::truncated);  // a client must not take it for whole
 }

@@ -1,6 +1,7 @@
 """An HTTP server that answers what a test wants, on a free port of the loopback."""
 import json
 import socket
+import ssl
 import threading
 
 
@@ -40,13 +41,14 @@ class Fake:
     """A server. `answer(request, connection)` returns the bytes to send, or None for none. Unless
     `reads_body`, the request has what came of its body with the head."""
 
-    def __init__(self, answer, reads_body=True):
+    def __init__(self, answer, reads_body=True, context=None):
         self.answer = answer
         self.reads_body = reads_body
+        self.context = context  # of ssl; None: plain HTTP
         self.requests = []
         self.listener = socket.create_server(("127.0.0.1", 0))
         self.port = self.listener.getsockname()[1]
-        self.url = f"http://127.0.0.1:{self.port}"
+        self.url = f"http{'s' if context else ''}://127.0.0.1:{self.port}"
         threading.Thread(target=self.serve, daemon=True).start()
 
     def serve(self):
@@ -57,7 +59,12 @@ class Fake:
                 return
             threading.Thread(target=self.talk, args=(connection,), daemon=True).start()
 
-    def talk(self, connection):
+    def talk(self, raw):
+        try:
+            connection = self.context.wrap_socket(raw, server_side=True) if self.context else raw
+        except (ssl.SSLError, OSError):
+            raw.close()
+            return
         with connection:
             data = b""
             while b"\r\n\r\n" not in data:
@@ -80,6 +87,15 @@ class Fake:
             out = self.answer(request, connection)
             if out is not None:
                 connection.sendall(out)
+            if self.context and out is not None:
+                self.say_end(connection)
+
+    @staticmethod
+    def say_end(connection):
+        try:
+            connection.unwrap()
+        except (ssl.SSLError, OSError):
+            pass  # the client has not waited for it
 
     def read_body(self, connection, headers, body):
         """Completes `body`. False if the connection ends before it does."""

@@ -127,7 +127,7 @@ class Members(Cli):
                     b"curl --data-raw '{\"remove\":[1]}' http://a:1/cluster/members\n")
 
     def test_invalid_arguments_are_a_usage_error(self):
-        for words in ("add", "add a", "add https://a:1", "add a:1,b:1 --name n", "remove",
+        for words in ("add", "add a", "add ftp://a:1", "add a:1,b:1 --name n", "remove",
                       "remove one", "remove 1 --learner", "remove 1 --wait 30", "promote -1",
                       "replace 1", "replace 1 with", "replace with a:1", "replace 1 by a:1",
                       "update 1", "update 1 a:1 b:1", "update a:1 1", "status 1", "--force",

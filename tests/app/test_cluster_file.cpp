@@ -12,7 +12,7 @@ std::string urls_of(std::string_view text) {
   const auto file = parse_cluster_file(text, "list");
   REQUIRE_MESSAGE(file.ok(), file.error().what);
   std::string out;
-  for (const HostPort& server : file.value().servers) out += server.url() + " ";
+  for (const http::HostPort& server : file.value().servers) out += server.url() + " ";
   return out;
 }
 
@@ -51,9 +51,26 @@ TEST_CASE("hosts that differ only in case or in the form of IPv6 are one server"
   CHECK(urls_of("http://a:1\nhttp://a:2") == "http://a:1 http://a:2 ");
 }
 
+TEST_CASE("https:// means TLS, and a list that mixes both schemes says where") {
+  CHECK(urls_of("https://a:1/\nhttps://[::1]:2") == "https://a:1 https://[::1]:2 ");
+  CHECK(refused("http://a:1\nhttps://a:1").rfind("list:2: found", 0) == 0);
+  const auto mixed_error = [](std::string_view text) {
+    const auto file = parse_cluster_file(text, "list");
+    const auto error = file->refuse_mixed();
+    return error ? error->what : std::string();
+  };
+  CHECK(mixed_error("https://a:1\nhttps://b:1").empty());
+  CHECK(mixed_error("http://a:1\nhttp://b:1").empty());
+  CHECK(mixed_error("http://a:1\n# c\nhttps://b:1\nhttps://c:1").rfind("list:3: found https", 0) ==
+        0);
+  CHECK(mixed_error("https://a:1\nhttp://b:1").find("--allow-mixed") != std::string::npos);
+}
+
 TEST_CASE("the error about an invalid line names the line, what was found and what was expected") {
   for (const char* line : {"127.0.0.1:5000",
-                           "https://a:1",
+                           "ftp://a:1",
+                           "https://a",
+                           "https:///",
                            "HTTP://a:1",
                            "http://a",
                            "http://a:",
@@ -120,7 +137,8 @@ TEST_CASE("an address that means every interface is refused, and the error names
 
 TEST_CASE("a list without a server, or with too many, is refused") {
   CHECK(refused("") ==
-        "list:1: found no server, expected at least one line of the form http://host:port");
+        "list:1: found no server, expected at least one line of the form http://host:port or "
+        "https://host:port");
   CHECK(refused("# only\n\n").rfind("list:2: found no server", 0) == 0);
   std::string many;
   for (int i = 1; i <= 64; ++i) many += "http://a:" + std::to_string(i) + "\n";

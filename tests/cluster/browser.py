@@ -128,17 +128,20 @@ class Page:
             raise Failed(f'{script}: {result["exceptionDetails"]}')
         return result['result'].get('value')
 
-    def screenshot(self, path, width, height, dark, session=''):
-        """A PNG of the page, as a window of this size and theme shows it."""
+    def screenshot(self, path, width, height, dark, session='', motion='reduce', whole=True):
+        """A PNG of the page, as a window of this size and theme shows it. Not `whole`: only what
+        is in the window."""
         self.call('Page.bringToFront', session=session)  # others draw no frames
         self.resize(width, height, session)
         self.call('Emulation.setEmulatedMedia', session=session, features=[
             {'name': 'prefers-color-scheme', 'value': 'dark' if dark else 'light'},
-            {'name': 'prefers-reduced-motion', 'value': 'reduce'}])
+            {'name': 'prefers-reduced-motion', 'value': motion}])
         # A frame, so that what follows the size has been drawn.
         self.run('new Promise(done => requestAnimationFrame(() => requestAnimationFrame(done)))',
                  session)
-        shot = self.call('Page.captureScreenshot', session=session, captureBeyondViewport=True)
+        self.run('Promise.all(document.getAnimations().filter(one => one instanceof CSSTransition)'
+                 '.map(one => one.finished)).then(() => true)', session)
+        shot = self.call('Page.captureScreenshot', session=session, captureBeyondViewport=whole)
         with open(path, 'wb') as file:
             file.write(base64.b64decode(shot['data']))
 

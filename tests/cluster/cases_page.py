@@ -99,8 +99,9 @@ def themes(binary):
             expect_equal(complaints(page), [], 'complaints')
 
 
-VIEWS = ['#/cluster', '#/health', '#/data', key_route('a/b'), key_route('a/b', tab='history'),
-         '#/data?new=1', '#/data?pane=live', '#/data?pane=leases', '#/data?pane=locks']
+VIEWS = ['#/cluster', '#/tour', '#/tour?step=4', '#/health', '#/data', key_route('a/b'),
+         key_route('a/b', tab='history'), '#/data?new=1',
+         '#/data?pane=live', '#/data?pane=leases', '#/data?pane=locks']
 
 
 # The parts of one page that break a rule, as texts.
@@ -172,7 +173,7 @@ def calm(binary):
                            event['params']['response']['url'].endswith('/metrics')
                            for event in page.events)
 
-            for route in ('#/cluster', '#/health', '#/data?pane=live'):
+            for route in ('#/cluster', '#/tour', '#/health', '#/data?pane=live'):
                 go(page, route)
                 wait_for('the view', lambda: page.run(
                     'document.querySelector(".skeleton") === null &&'

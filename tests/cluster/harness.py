@@ -59,6 +59,7 @@ class Node:
         self.dir = os.path.join(cluster.dir, f'node{node_id}')
         self.log = os.path.join(cluster.dir, f'node{node_id}.log')
         self.process = None
+        self.tls = None  # the context of ssl with which its clients connect; None: plain
         self.prefix = []  # of the command, such as strace
         self.paused = False
         self.down = []  # spans [since, until) in monotonic ns in which it need not answer
@@ -134,7 +135,7 @@ class Node:
         shutil.rmtree(self.dir)
 
     def api(self, timeout=5.0):
-        return Api(self.port, timeout, self.host)
+        return Api(self.port, timeout, self.host, self.tls)
 
     def status(self):
         """The node's own view of its status, or None if it does not answer."""

@@ -49,9 +49,10 @@ def request_bytes(method, target, body=None, headers=(), version='HTTP/1.1', hos
 
 
 class Connection:
-    """One TCP connection. Every call has a deadline for the whole call, in seconds."""
+    """One TCP connection, with TLS if there is a context. Every call has a deadline for the whole
+    call, in seconds."""
 
-    def __init__(self, port, timeout=5.0, host='127.0.0.1'):
+    def __init__(self, port, timeout=5.0, host='127.0.0.1', tls=None):
         self.buffer = b''
         self.used = False
         try:
@@ -59,6 +60,12 @@ class Connection:
         except OSError as error:
             raise NotSent(str(error)) from error
         self.socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        if tls:
+            try:
+                self.socket = tls.wrap_socket(self.socket, server_hostname=host)
+            except OSError as error:
+                self.socket.close()
+                raise NotSent(str(error)) from error
 
     def close(self):
         self.socket.close()
@@ -145,8 +152,9 @@ class Connection:
 class Api:
     """Requests to one node over one persistent connection."""
 
-    def __init__(self, port, timeout=5.0, host='127.0.0.1'):
+    def __init__(self, port, timeout=5.0, host='127.0.0.1', tls=None):
         self.port, self.host, self.timeout, self.connection = port, host, timeout, None
+        self.tls = tls
 
     def close(self):
         if self.connection:
@@ -156,7 +164,7 @@ class Api:
     def request(self, method, target, body=None, headers=(), timeout=None):
         timeout = timeout or self.timeout
         if self.connection is None:
-            self.connection = Connection(self.port, timeout, self.host)
+            self.connection = Connection(self.port, timeout, self.host, self.tls)
         try:
             data = request_bytes(method, target, body, headers, host=f'{self.host}:{self.port}')
             self.connection.send(data, timeout)

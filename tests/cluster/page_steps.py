@@ -50,7 +50,7 @@ def click(window, text, within='main', kinds='button, a, summary, [role=button]'
     script = f'''(() => {{
       const all = [...document.querySelectorAll({json.dumps(within)})]
         .flatMap(part => [...part.querySelectorAll({json.dumps(kinds)})])
-        .filter(one => one.innerText.trim().split("\\n")[0] === {json.dumps(text)} &&
+        .filter(one => one.innerText?.trim().split("\\n")[0] === {json.dumps(text)} &&
                        !one.disabled && one.offsetParent !== null);
       all[0]?.click();
       return all.length;

@@ -12,6 +12,7 @@ import cases_copies  # noqa: F401
 import cases_data  # noqa: F401
 import cases_disks  # noqa: F401
 import cases_faults  # noqa: F401
+import cases_hands_on  # noqa: F401
 import cases_handover  # noqa: F401
 import cases_identity  # noqa: F401
 import cases_lists  # noqa: F401
@@ -22,17 +23,21 @@ import cases_overload  # noqa: F401
 import cases_page  # noqa: F401
 import cases_partitions  # noqa: F401
 import cases_reads  # noqa: F401
+import cases_picture  # noqa: F401
 import cases_recover  # noqa: F401
 import cases_rolling  # noqa: F401
 import cases_serving  # noqa: F401
 import cases_snapshots  # noqa: F401
+import cases_tls  # noqa: F401
+import cases_trace  # noqa: F401
 import cases_watches  # noqa: F401
 import world
 from runner import CASES, SKIPPED, run
 
-GROUPS = ['browser', 'cli', 'copies', 'data', 'disks', 'faults', 'handover', 'identity', 'lists',
-          'members', 'membership_api', 'once', 'overload', 'page', 'partitions', 'reads', 'recover',
-          'rolling', 'serving', 'snapshots', 'watches']
+GROUPS = ['browser', 'cli', 'copies', 'data', 'disks', 'faults', 'hands_on', 'handover',
+          'identity', 'lists', 'members', 'membership_api', 'once', 'overload', 'page',
+          'partitions', 'picture', 'reads', 'recover', 'rolling', 'serving', 'snapshots', 'tls',
+          'trace', 'watches']
 IN_A_WORLD = {'disks', 'handover', 'partitions'}  # these need namespaces and mounts (world.py)
 
 

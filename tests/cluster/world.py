@@ -137,7 +137,8 @@ class PartedCluster(Cluster):
         self.key = os.path.join(self.dir, 'peer.key')
         with open(self.key, 'w', encoding='ascii') as f:
             f.write('correct horse battery staple\n')
-        self.flags += ['--peer-key-file', self.key]
+        os.chmod(self.key, 0o600)
+        self.flags += ['--peer-key-file', self.key, '--insecure-clients']
 
     def make_nodes(self, count):
         return [PartedNode(self, i) for i in range(count)]

@@ -157,13 +157,13 @@ TEST_CASE("the error about content of an older version names it") {
   kv::Store store;
   std::string content = test::content_of(store);
   content[0] = 2;
-  CHECK(test::error_of(content) == "its content has format 2, but this build reads only 4");
+  CHECK(test::error_of(content) == "its content has format 2, but this build reads only 5");
 }
 
 TEST_CASE("the error about an item of a newer version names it") {
   kv::Store store;
   std::string content = test::content_of(store);
-  content[45] = 9;
+  content[46] = 9;
   CHECK(test::error_of(content) ==
         "mark 9 is unknown to this build: a newer version of Vesper wrote it");
 }

@@ -37,7 +37,9 @@ std::string encode_again(const Command& command) {
         else if constexpr (std::is_same_v<Body, LeaveQueue> || std::is_same_v<Body, KeepPlaces> ||
                            std::is_same_v<Body, Expire>)
           return encode(body);
-        else if constexpr (std::is_same_v<Body, Compact> || std::is_same_v<Body, SetQuota>)
+        else if constexpr (std::is_same_v<Body, Compact> || std::is_same_v<Body, SetQuota> ||
+                           std::is_same_v<Body, EnableAuth> || std::is_same_v<Body, DisableAuth> ||
+                           std::is_same_v<Body, AddToken> || std::is_same_v<Body, RevokeToken>)
           return {};
         else return encode(body, request);
       },

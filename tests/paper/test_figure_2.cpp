@@ -251,3 +251,16 @@ TEST_CASE("Q1: a server that asks for pre-votes and hears no reply does not bloc
   }
   CHECK(campaigns);
 }
+
+TEST_CASE("the election timer of a follower fires when somebody asks for it") {
+  SoloServer one;
+  one.receive_and_sync(k1, heartbeat(2));
+  one.wait(milliseconds(1));
+  one.turn({ElectionTimeout{}});
+  CHECK(one.is<PreCandidate>());
+  CHECK(one.sent<VoteRequest>(k2).size() == 1);
+  SoloServer leader;
+  leader.become_leader();
+  leader.turn({ElectionTimeout{}});
+  CHECK(leader.is<Leader>());
+}

@@ -145,7 +145,8 @@ class House {
   api::Context context_;
   ProblemFormat format_{context_};
   peer::Peers peers_{loop_, peers(), format_};
-  ClientListener listener_{loop_, options_, context_, peers_};
+  const crypto::TlsContext plain_;
+  ClientListener listener_{loop_, options_, context_, peers_, plain_};
   io::Timer timer_{loop_, io::Delegate<void>::to<&House::on_timer>(this)};
   std::unique_ptr<io::Stream> client_ = std::make_unique<io::Stream>(loop_);
   std::function<bool()> holds_;

@@ -59,7 +59,7 @@ class Letters final : public BodyStream {
     script.paused = resumed_ = true;  // asked again only when it was resumed
     return Next::waiting;
   }
-  Cut cut(std::string& out) override {
+  Cut cut(Why, std::string& out) override {
     out += "end";
     return script.cut;
   }

@@ -1,6 +1,7 @@
 // The budget that the connections of a server share.
 #include <doctest/doctest.h>
 
+#include "io/handshakes.hpp"
 #include "server/budget.hpp"
 
 using vesper::server::Budget;
@@ -28,4 +29,16 @@ TEST_CASE("bodies and output have room below their limits, whichever connection 
   CHECK(!budget.output_has_room());
   budget.report_output(15, 14);
   CHECK(budget.output_has_room());
+}
+
+TEST_CASE("a turn computes a bounded number of handshakes, and the next one goes on") {
+  vesper::io::Handshakes handshakes;
+  int taken = 0;
+  while (taken < 100 && handshakes.take()) ++taken;
+  CHECK(taken >= 1);
+  CHECK(taken <= 16);  // 16 ms at the most, well below an election timeout
+  CHECK_FALSE(handshakes.take());
+  CHECK_FALSE(handshakes.busy());
+  handshakes.begin_turn();
+  CHECK(handshakes.take());
 }

@@ -495,7 +495,7 @@ def test_a_second_server_on_the_port_or_the_data_is_refused(binary, directory):
     assert not os.path.exists(other), "a data directory was made although the port is in use"
     code, text = second("--listen", "127.0.0.1:%d" % free_ports(1)[0])
     assert code == 11 and "locked" in text, text
-    code, text = second("--listen", "192.0.2.1:5000")
+    code, text = second("--listen", "192.0.2.1:5000", "--insecure-clients")
     assert code == 10, text
     code, text = second("--listen", "127.0.0.1:%d" % free_ports(1)[0], "--data-dir", "/proc/no")
     assert code == 11 and "/proc" in text, text
@@ -508,6 +508,19 @@ def test_a_public_address_needs_a_key(binary, directory):
         f.write("http://127.0.0.1:%d\nhttp://192.0.2.1:5000\n" % free_ports(1)[0])
     done = subprocess.run([binary, "server", "0", path], stderr=subprocess.PIPE, timeout=10)
     assert done.returncode == 2 and b"--insecure-peers" in done.stderr, done.stderr
+    assert not os.path.exists(os.path.join(directory, "vesper-data"))
+
+
+def test_a_public_address_needs_proof_of_its_clients(binary, directory):
+    first = Server(binary, directory, free_ports(1))
+    for flags in ([], ["--insecure-peers"]):
+        for address in ("0.0.0.0", "192.0.2.1", "[::]"):
+            done = subprocess.run(
+                [binary, "server", "0", first.list, "--listen", address + ":5000"] + flags,
+                stderr=subprocess.PIPE, timeout=10)
+            assert done.returncode == 2, done
+            for way_out in (b"--tls-client-ca", b"loopback", b"--insecure-clients"):
+                assert way_out in done.stderr, done.stderr
     assert not os.path.exists(os.path.join(directory, "vesper-data"))
 
 

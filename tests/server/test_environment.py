@@ -220,32 +220,17 @@ def test_a_log_pipe_of_another_user_does_not_block_the_server(binary, directory)
         freezes_nothing(binary, directory, Stuck("pipe"), user=65534)
 
 
-def test_sighup_transfers_leadership_and_shuts_down_like_sigterm(binary, directory):
-    ports = free_ports(3)
-    servers = [Server(binary, directory, ports, i).start(wait=False) for i in range(3)]
-    try:
-        for s in servers:
-            s.wait_ready()
-        leads = wait(lambda: next((s for s in servers
-                                   if b"vesper_is_leader 1" in s.request("GET", "/metrics")[2]), 0))
-        assert leads.stop(signal.SIGHUP) == 0
-        assert "signal 1 -> shutting down" in leads.log_text()
-        others = [s for s in servers if s is not leads]
-        assert others[0].request("PUT", "/kv/a", "1")[0] == 200
-    finally:
-        for s in servers:
-            s.stop()
-
-
-def test_a_server_under_nohup_outlives_its_terminal(binary, directory):
-    server = one(binary, directory)
-    server.start(stderr=subprocess.DEVNULL,
-                 before=lambda: signal.signal(signal.SIGHUP, signal.SIG_IGN))
-    server.process.send_signal(signal.SIGHUP)
-    assert server.request("PUT", "/kv/a", "1")[0] == 200
-    assert server.request("PUT", "/kv/a", "2")[0] == 200
-    assert server.process.poll() is None
-    assert server.stop() == 0
+def test_sighup_ends_no_server(binary, directory):
+    for before in (None, lambda: signal.signal(signal.SIGHUP, signal.SIG_IGN)):  # nohup
+        folder = os.path.join(directory, "nohup" if before else "usual")
+        os.mkdir(folder)
+        server = one(binary, folder)
+        server.start(stderr=subprocess.DEVNULL, before=before)
+        for n in range(3):
+            server.process.send_signal(signal.SIGHUP)
+            assert server.request("PUT", "/kv/a", str(n))[0] == 200
+        assert server.process.poll() is None
+        assert server.stop() == 0
 
 
 if __name__ == "__main__":

@@ -136,6 +136,7 @@ def test_servers_connect_only_if_they_have_the_same_key(binary, directory):
     for name, text in (("key", "correct horse battery staple\n"), ("other", "x" * 32)):
         with open(os.path.join(directory, name), "w") as f:
             f.write(text)
+        os.chmod(f.name, 0o600)
     key = ["--peer-key-file", os.path.join(directory, "key")]
     servers = cluster(binary, directory, 3, key + ["--found-after", "300ms"])
     servers[2].flags = ["--peer-key-file", os.path.join(directory, "other")]
@@ -264,6 +265,7 @@ def read_request(c):
 def test_a_peer_written_from_the_documentation_is_understood(binary, directory):
     with open(os.path.join(directory, "key"), "wb") as f:
         f.write(PaperPeer.KEY)
+    os.chmod(os.path.join(directory, "key"), 0o600)
     server = cluster(binary, directory, 2, ["--peer-key-file", os.path.join(directory, "key")])[0]
     peer = PaperPeer(server.ports[1])
     server.start(wait=False)
@@ -305,6 +307,7 @@ def test_a_peer_written_from_the_documentation_is_understood(binary, directory):
 def test_only_a_proven_peer_is_believed_about_starts(binary, directory):
     with open(os.path.join(directory, "key"), "wb") as f:
         f.write(PaperPeer.KEY)
+    os.chmod(os.path.join(directory, "key"), 0o600)
     server = cluster(binary, directory, 2, ["--peer-key-file", os.path.join(directory, "key")])[0]
     peer = PaperPeer(server.ports[1])
     server.start(wait=False)

@@ -97,7 +97,7 @@ class Taken final : public BodyStream {
     if (script.answer.empty() && script.ended && !script.unposted) return Next::finished;
     return size != 0 ? Next::bytes : Next::waiting;
   }
-  Cut cut(std::string&) override { return Cut::truncated; }
+  Cut cut(Why, std::string&) override { return Cut::truncated; }
 };
 
 std::unique_ptr<BodyStream> Taker::answer() {

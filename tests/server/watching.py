@@ -1,5 +1,5 @@
-"""A client of /watch: reads server-sent events or lines, and keeps the last id. Standard library
-only; the tests of a single node and of clusters share it."""
+"""A client of /watch, and of /trace: reads server-sent events or lines, and keeps the last id.
+Standard library only; the tests of a single node and of clusters share it."""
 
 import http.client
 import json
@@ -8,11 +8,11 @@ import json
 class Watch:
     """At the end of the stream, its methods raise EOFError; `complete` says how it ended."""
 
-    def __init__(self, port, query='', headers=(), timeout=20, host='127.0.0.1'):
+    def __init__(self, port, query='', headers=(), timeout=20, host='127.0.0.1', path='/watch'):
         self.connection = http.client.HTTPConnection(host, port, timeout=timeout)
         self.text, self.last_id, self.complete = bytearray(), None, False
         try:
-            self.connection.request('GET', '/watch' + query, headers=dict(headers))
+            self.connection.request('GET', path + query, headers=dict(headers))
             self.reply = self.connection.getresponse()
         except http.client.HTTPException as error:
             raise EOFError('no answer') from error

@@ -11,6 +11,7 @@ namespace vesper::sim {
 namespace {
 
 constexpr std::int64_t kKeys = 8;
+constexpr std::int64_t kAccessActs = 6;  // in a hundred requests of a world with tokens
 
 node::ReadOptions options_of(const Operation& operation) {
   node::ReadOptions options;
@@ -24,7 +25,7 @@ node::ReadOptions options_of(const Operation& operation) {
 }  // namespace
 
 bool World::connect(Client& client) {
-  if (!client.probe && !client.mover && !client.loader && !client.drills) {
+  if (client.is_plain()) {
     client.host = static_cast<std::size_t>(
         client.random.between(0, static_cast<std::int64_t>(hosts_.size()) - 1));
   }
@@ -126,6 +127,9 @@ void World::choose_read(Client& client, Operation& operation) {
 }
 
 void World::ask(Client& client, Operation operation) {
+  // A retry has the token of the first attempt.
+  if (plan_.tokens && !std::exchange(operation.has_chosen, true))
+    operation.who = client.is_plain() ? credentials_.draw(client.random) : credentials_.root();
   Host& h = host(client.host);
   const node::Ticket ticket{client.connection, client.next_request++};
   operation.connection = ticket.connection;
@@ -138,6 +142,7 @@ void World::ask(Client& client, Operation operation) {
         name_of(operation.kind), operation.key, operation.value.substr(0, 20));
   if (operation.is_read()) {
     node::ClientRead read{ticket, query_of(operation), deadline, options_of(operation)};
+    read.identity = identity_of(operation.who);
     client.open[ticket.request] = history_.invoke(std::move(operation), 0);
     return post(h, std::move(read));
   }
@@ -209,7 +214,10 @@ void World::client_step(std::size_t c) {
   // Sometimes several requests at once, like a pipelining client.
   const std::int64_t burst = chance(client.random, 20) ? client.random.between(2, 8) : 1;
   for (std::int64_t n = 0; n < burst; ++n) {
-    Operation operation = invent(client);
+    Operation operation =
+        plan_.tokens && chance(client.random, kAccessActs)
+            ? credentials_.invent(client.random, history_.model(), plan_.disables_tokens, ++values_)
+            : invent(client);
     if (operation.token.empty()) ask(client, std::move(operation));
     else ask_keyed(client, std::move(operation));
   }
@@ -326,6 +334,10 @@ void World::on_answer(Client& client, const node::Ticket& ticket, std::size_t op
       return give_up(client, operation);
     }
     tally_.count(Count::refused);
+    if (*refusal == node::Refusal::unauthorized) {
+      tally_.count(Count::reads_unauthorized);
+      if (!plan_.tokens) fail("A2: a read is refused although no client needs a token");
+    }
     if (*refusal == node::Refusal::too_stale) {
       tally_.count(Count::too_stale);
       if (!asked.max_staleness) fail("K8: too stale for a read that sets no limit");
@@ -349,6 +361,8 @@ void World::on_answer(Client& client, const node::Ticket& ticket, std::size_t op
         written.revision, written.replayed ? ", earlier" : "");
   Outcome outcome = outcome_of(asked, written);
   count_outcome(asked, outcome);
+  if (outcome.kind == Outcome::Kind::unauthorized || outcome.kind == Outcome::Kind::forbidden)
+    --client.served;
   if (outcome.replayed) tally_.count(Count::writes_replayed);
   if (outcome.kind == Outcome::Kind::reused) tally_.count(Count::idempotency_keys_reused);
   else if (outcome.kind == Outcome::Kind::full) refused_full(client, asked);
@@ -408,6 +422,11 @@ void World::count_outcome(const Operation& asked, const Outcome& outcome) {
     case Kind::lost: return tally_.count(Count::locks_lost);
     case Kind::fenced: return tally_.count(Count::writes_fenced);
     case Kind::table_limit: return tally_.count(Count::tables_at_limit);
+    case Kind::unauthorized: return tally_.count(Count::writes_unauthorized);
+    case Kind::forbidden: return tally_.count(Count::writes_forbidden);
+    case Kind::enabled_already:
+    case Kind::token_exists:
+    case Kind::no_token: return;
     case Kind::value_too_large:
     case Kind::range_too_large: return fail("a write was too large");
     case Kind::put:
@@ -420,6 +439,10 @@ void World::count_outcome(const Operation& asked, const Outcome& outcome) {
   }
   if (asked.fence) tally_.count(Count::writes_within_fence);
   if (asked.kind == Operation::Kind::claim) return;
+  if (asked.kind == Operation::Kind::access) {
+    if (asked.access.kind == AccessAct::Kind::revoke) tally_.count(Count::tokens_revoked);
+    return tally_.count(Count::token_changes);
+  }
   if (asked.kind == Operation::Kind::compact) return tally_.count(Count::compactions_by_hand);
   if (asked.kind == Operation::Kind::txn) {
     if (outcome.text.find("txn(", 1) != std::string::npos) tally_.count(Count::transactions_nested);

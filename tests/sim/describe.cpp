@@ -83,6 +83,10 @@ struct Describe {
     return fmt::format("the members, question {}: configuration {}", m.number,
                        m.view.configuration.index.value);
   }
+  std::string operator()(const node::TraceAsked&) const { return "report the trace"; }
+  std::string operator()(const node::TraceHeard& m) const {
+    return fmt::format("{} events of the trace", m.events.size());
+  }
   // Not for what merely converts to it: a message without a text of its own does not compile.
   template <std::same_as<raft::Message> M>
   std::string operator()(const M& m) const {

@@ -9,8 +9,8 @@ namespace vesper::sim {
 
 std::string_view name_of(Operation::Kind kind) {
   static constexpr std::string_view kNames[] = {
-      "put", "delete", "write",   "transaction", "compaction", "claim",
-      "get", "past",   "history", "range",       "stream",     "reading transaction"};
+      "put",  "delete",  "write", "transaction", "compaction",         "claim", "token", "get",
+      "past", "history", "range", "stream",      "reading transaction"};
   return kNames[static_cast<std::size_t>(kind)];
 }
 
@@ -22,7 +22,11 @@ std::string History::name(const Tracked& tracked) {
 }
 
 std::size_t History::invoke(Operation operation, std::uint64_t command) {
-  Tracked tracked{std::move(operation), command, End::open, 0, floor_, oldest_floor_, 0, 0};
+  Tracked tracked{std::move(operation), command, End::open, 0, floor_, oldest_floor_, false, 0, 0};
+  if (const auto& who = tracked.what.who) tracked.is_barred = revoked_.is_barred(who->id);
+  if (tracked.what.kind == Operation::Kind::access &&
+      tracked.what.access.kind == AccessAct::Kind::disable)
+    revoked_.may_disable();
   if (!tracked.what.is_read()) {
     Written& written = written_[command];
     if (written.attempts++ == 0) written.first = operations_.size();
@@ -74,6 +78,7 @@ Outcome History::apply(const Operation& operation) {
 Outcome History::write(const Operation& operation) {
   using Kind = Outcome::Kind;
   if (operation.kind == Operation::Kind::compact) return compact(operation.at);
+  if (operation.kind == Operation::Kind::access) return model_.carry_out(operation.access);
   if (operation.kind == Operation::Kind::claim)
     return model_.carry_out(operation.claim, operation.token);
   if (const auto& fence = operation.fence;
@@ -141,6 +146,7 @@ bool History::is_full() const {
 // The first write of an idempotency key is carried out. A write within ten minutes of the last one
 // gets its result. If the table is full, nothing is carried out, and the key stays new.
 Outcome History::apply_once(const Operation& operation) {
+  if (const auto kind = refusal(operation)) return {*kind, revision(), 0, 0, 0, false};
   if (operation.token.empty()) return apply(operation);
   const auto at = tokens_.find(operation.token);
   if (at == tokens_.end() || over(at->second, stamp_, passed_)) {
@@ -152,11 +158,12 @@ Outcome History::apply_once(const Operation& operation) {
     const Outcome outcome = apply(operation);
     if (!is_kept(outcome.kind)) return outcome;
     forgotten_ += at != tokens_.end();
-    tokens_[operation.token] = {operation.body, stamp_, passed_, outcome};
+    tokens_[operation.token] = {operation.body, operation.who, stamp_, passed_, outcome};
     decided_.push_back(operation.token);
     return outcome;
   }
-  if (at->second.body != operation.body) return {Outcome::Kind::reused, revision(), 0, 0, 0, false};
+  if (at->second.body != operation.body || at->second.who != operation.who)
+    return {Outcome::Kind::reused, revision(), 0, 0, 0, false};
   kept_over_outages_ += passed_.now - at->second.asked.now >= kAnswersKept;
   at->second.stamp = stamp_;
   at->second.asked = passed_;
@@ -183,6 +190,8 @@ Violation History::committed(std::uint64_t command, std::int64_t stamp, const Pa
     return fmt::format("refused and yet applied: {}", name(first));
   const std::uint64_t before = revision();
   const Outcome outcome = apply_once(first.what);
+  if (first.what.kind == Operation::Kind::access && outcome.kind == Outcome::Kind::done)
+    revoked_.follow(model_.holdings(), revision());
   const bool waits = outcome.text.starts_with("queued");
   written.applied.push_back(
       {outcome, revision(), model_.oldest(), waits, revision() != before, false});
@@ -261,6 +270,9 @@ Violation History::wrote(std::size_t operation, const Outcome& outcome, std::int
       fence && !fence->guessed && mine->changed && !outcome.replayed)
     if (auto broken = fenced_.took_effect(fence->lock, fence->token, outcome.revision))
       return broken;
+  if (tracked.what.kind == Operation::Kind::access) revoked_.tell(outcome.revision);
+  if (tracked.what.who && mine->changed && !outcome.replayed)
+    if (auto broken = revoked_.took_effect(*tracked.what.who, outcome.revision)) return broken;
   auto wrong = sees(tracked, least, mine->changed ? Effect::new_revision : Effect::none);
   oldest_floor_ = std::max(oldest_floor_, oldest);
   tell(outcome.revision, now);
@@ -288,6 +300,9 @@ Violation History::judge_stale(const Tracked& tracked, std::uint64_t revision,
 Violation History::judge_read(Tracked& tracked, std::uint64_t revision, std::int64_t now,
                               const std::optional<Age>& age) {
   if (tracked.end != End::open) return fmt::format("answered twice: {}", name(tracked));
+  if (tracked.is_barred && tracked.what.level != Operation::Level::stale &&
+      !revoked_.is_disabling())
+    return fmt::format("A2: a revoked token reads: {}", name(tracked));
   if (revision > this->revision())
     return fmt::format("read at revision {}, committed is {}: {}", revision, this->revision(),
                        name(tracked));
@@ -353,6 +368,7 @@ std::string History::right_answer(const Operation& operation, const Model::View&
     case Operation::Kind::txn:
     case Operation::Kind::compact:
     case Operation::Kind::claim:
+    case Operation::Kind::access:
     case Operation::Kind::get: break;
   }
   return {};

@@ -19,6 +19,7 @@
 #include "sim/fenced_writes.hpp"
 #include "sim/log_clock.hpp"
 #include "sim/model.hpp"
+#include "sim/revoked_writes.hpp"
 
 namespace vesper::sim {
 
@@ -37,6 +38,7 @@ struct Operation {
     txn,
     compact,
     claim,
+    access,
     get,
     past,
     history,
@@ -60,6 +62,9 @@ struct Operation {
   std::optional<std::uint64_t> counted = {};  // a later page: the count of the first one
 
   std::uint64_t pages = 0;     // a page: the range that it belongs to
+  AccessAct access;            // access
+  std::optional<Who> who;      // whose token the request has
+  bool has_chosen = false;     // the client has decided on `who`
   Claim claim;                 // claim: of a lease, a lock or an election
   std::optional<Fence> fence;  // act, txn
   std::int64_t until = 0;      // acquire: when it gives up waiting, by its server's clock
@@ -156,6 +161,9 @@ class History {
     std::size_t since = 0;    // for a write: commits of the same bytes before the invocation
     std::uint64_t floor = 0;  // the highest revision that any client had been told at invocation
     std::uint64_t oldest_floor = 0;  // the same of oldest revisions
+    // A client had been told at invocation that this token is revoked, and no one may disable the
+    // need for one.
+    bool is_barred = false;
     // If ok: the revision at its point. If several entries have the same bytes and equal results,
     // the write's own entry is not known; these two are the bounds.
     std::uint64_t seen = 0, seen_at_most = 0;
@@ -178,6 +186,7 @@ class History {
   // K1: the request that belongs to an idempotency key, and its result.
   struct Token {
     std::uint64_t body = 0;
+    std::optional<Who> who;
     std::int64_t stamp = 0;  // of the last entry that got the result
     Passed asked;            // when that entry was committed
     Outcome outcome;
@@ -200,6 +209,7 @@ class History {
     if (passed.at_least - token.asked.at_least >= kStampsKept) return true;
     return stamp - token.stamp >= kStampsKept;
   }
+  std::optional<Outcome::Kind> refusal(const Operation& operation) const;
   Outcome apply(const Operation& operation);
   Outcome compact(std::uint64_t revision);
   void commit(const Model::Result& result);
@@ -231,6 +241,7 @@ class History {
   Model model_;
   std::unordered_map<std::uint64_t, Gone> gone_;  // by place
   FencedWrites fenced_;
+  RevokedWrites revoked_;
   Bounds bounds_;
   std::vector<std::int64_t> stamps_;  // by revision: when it was written
   std::uint64_t peak_ = 0,

@@ -12,6 +12,7 @@ namespace vesper::sim {
 namespace {
 
 constexpr std::uint8_t kVersion = 3;
+constexpr std::uint64_t kOfServer = 32;  // the flag of a compaction
 enum class Command : std::uint8_t { compact = 3, quota = 4, leave = 11, keep = 12, expire = 13 };
 
 class Bytes {
@@ -83,8 +84,10 @@ Due read_due(Bytes& bytes) {
 }  // namespace
 
 bool History::is_of_server(std::string_view payload) {
-  return payload.size() > 1 &&
-         static_cast<std::uint8_t>(payload[1]) >= static_cast<std::uint8_t>(Command::leave);
+  if (payload.size() < 2) return false;
+  const auto kind = static_cast<std::uint8_t>(payload[1]);
+  return kind >= static_cast<std::uint8_t>(Command::leave) &&
+         kind <= static_cast<std::uint8_t>(Command::expire);
 }
 
 Violation History::housekept(std::string_view payload, std::int64_t stamp, const Passed& passed,
@@ -94,7 +97,8 @@ Violation History::housekept(std::string_view payload, std::int64_t stamp, const
   const bool is_plain = bytes.number(1) == kVersion;
   const auto command = static_cast<Command>(bytes.number(1));
   constexpr const char* kUnknown = "a command that nobody asked for is committed";
-  if (!is_plain || bytes.number(1) != 0) return kUnknown;
+  const std::uint64_t flags = command == Command::compact ? kOfServer : 0;
+  if (!is_plain || bytes.number(1) != flags) return kUnknown;
   switch (command) {
     case Command::compact: {
       const std::uint64_t revision = bytes.number(8);

@@ -57,7 +57,41 @@ struct Waiter {
   bool operator==(const Waiter&) const = default;
 };
 
+// What a token allows: 'r'ead, 'w'rite, 'l'ock, 'a'dmin or 'm'etrics. The first three are for the
+// keys or names that begin with `text`, or for the one that is equal to it.
+struct Grant {
+  char right = 'r';
+  bool exact = false;
+  std::string text;
+  bool operator==(const Grant&) const = default;
+};
+
+struct Badge {
+  std::uint64_t id = 0;  // the index of the entry that made it
+  std::int64_t expires = kNeverEnds;
+  std::vector<Grant> grants;
+  bool operator==(const Badge&) const = default;
+};
+
+// Who asks, as the request says.
+struct Who {
+  std::string name;
+  std::uint64_t id = 0;
+  bool operator==(const Who&) const = default;
+};
+
+// What a client asks of the tokens.
+struct AccessAct {
+  enum class Kind { enable, disable, add, revoke } kind = Kind::enable;
+  std::string name;
+  std::uint64_t secret = 0;  // the command has a hash that is made of it
+  std::int64_t ttl = 0;      // ns; 0: it does not expire
+  std::vector<Grant> grants;
+};
+
 struct Holdings {
+  bool needs_tokens = false;
+  std::map<std::string, Badge> badges;  // by name
   std::map<std::uint64_t, Lease> leases;
   std::map<LockId, Holder> holders;
   std::map<std::uint64_t, Waiter> waiters;   // by place: the index of the entry that asked

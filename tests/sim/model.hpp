@@ -102,6 +102,11 @@ struct Outcome {
     lost,
     fenced,
     table_limit,
+    unauthorized,
+    forbidden,
+    enabled_already,
+    token_exists,
+    no_token,
   } kind = Kind::absent;
   std::uint64_t revision = 0, create_revision = 0, version = 0, current_revision = 0;
   bool replayed = false;  // decided by an earlier request with the same idempotency key
@@ -232,6 +237,16 @@ class Model {
   // The same claim again, which had got `kept`. What lasts only for a time is looked at again.
   Outcome repeat(const Claim& claim, const std::string& idempotency_key, const Outcome& kept);
   Outcome refuse(Outcome::Kind kind, std::uint64_t limit) const;
+
+  // ---- tokens (model_access.cpp)
+
+  Outcome carry_out(const AccessAct& act);
+  // Null if the token is unknown, another one of its name, revoked, or has expired.
+  const Badge* badge_of(const std::optional<Who>& who) const;
+  bool needs_tokens() const { return holdings_.needs_tokens; }
+  // The token ends a lease and with it these keys.
+  bool may_end_lease(const Badge& badge, std::uint64_t lease) const;
+
   void leave(const Departure& departure);
   void keep_places(std::uint64_t boot);
   void expire(const Due& due);

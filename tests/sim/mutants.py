@@ -19,6 +19,7 @@ from typing import NamedTuple
 
 import mutants_members
 import mutants_time
+import mutants_tokens
 import mutants_watch
 
 RAFT, NODE, STORAGE, KV = "src/raft/", "src/node/", "src/storage/", "src/kv/"
@@ -275,11 +276,12 @@ MUTANTS = (
            300),
     Mutant("a snapshot lacks the state of the quota", "H6", KV + "snapshot.cpp",
            "  store_->quota_exceeded_ = quota == 1;\n", "", 1000,
-           ((KV + "store.cpp", "  w.u8(quota_exceeded_ ? 1 : 0);\n", ""),)),
+           ((KV + "store.cpp", "(quota_exceeded_ ? 1 : 0) | ", ""),)),
     Mutant("a put passes the quota", "H6", KV + "transaction.cpp",
            " || context.quota_exceeded ||\n", " ||\n", 300),
     *(Mutant(*bug) for bug in mutants_members.BUGS),
     *(Mutant(*bug) for bug in mutants_time.BUGS),
+    *(Mutant(*bug) for bug in mutants_tokens.BUGS),
     *(Mutant(*bug) for bug in mutants_watch.BUGS),
     # ---- the cluster's clock
     Mutant("the clock runs while nothing commits", "K2", RAFT + "raft.cpp",

@@ -161,6 +161,7 @@ void World::feed(const raft::Entry& entry) {
             ? history_.housekept(payload, entry.time.value, log_clock_.passed(), entry.index.value)
             : history_.committed(checksum64(payload), entry.time.value, log_clock_.passed(),
                                  entry.index.value));
+    credentials_.learn(history_.model().holdings());
     if (entry.origin.sequence == 0) count_expired(events, sessions);
     if (history_.model().oldest() != oldest) tally_.count(Count::compactions);
     if (!over && history_.model().over_quota()) tally_.count(Count::quotas_reached);
@@ -288,6 +289,8 @@ void World::compare_holdings(const Host& h) {
   if (here.waiters != right.waiters) differs("waiters", here.waiters.size(), right.waiters.size());
   if (here.sessions != right.sessions)
     differs("sessions", here.sessions.size(), right.sessions.size());
+  if (here.badges != right.badges || here.needs_tokens != right.needs_tokens)
+    differs("tokens", here.badges.size(), right.badges.size());
   if (store.next_expiry().value != history_.model().next_end())
     fail(fmt::format("T2: server {}: the first end is at {} ns, right is {}", h.number(),
                      store.next_expiry().value, history_.model().next_end()));

@@ -141,6 +141,12 @@ std::optional<FaultKind> fault_kind(std::string_view name) {
   return static_cast<FaultKind>(at - kNames.begin());
 }
 
+void draw_tokens(const Options& options, Plan& plan) {
+  Prng random(~options.seed * 8 + 5);
+  plan.tokens = random.between(1, 100) <= 25;
+  plan.disables_tokens = plan.tokens && random.between(1, 100) <= 40;
+}
+
 std::string arguments_of(const Options& options) {
   std::string out = fmt::format("--seed {}", options.seed);
   if (options.servers) out += fmt::format(" --servers {}", *options.servers);
@@ -217,6 +223,7 @@ Plan make_plan(const Options& options) {
   draw_replies(options, plan);
   draw_history(options, plan);
   draw_slow_follower(options, plan);
+  draw_tokens(options, plan);
   return plan;
 }
 

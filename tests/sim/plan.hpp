@@ -82,6 +82,8 @@ struct Plan {
   Duration disk_max;
   Duration client_gap_max;
   std::vector<std::int64_t> rates;  // of clocks, in millionths
+  bool tokens = false;              // clients have tokens, and add and revoke some
+  bool disables_tokens = false;     // and may allow everything to everyone again
   bool leader_leases = false;       // clocks meet the assumptions of leases: reads may use one
   Duration settle;                  // all servers must be healthy this long after the last fault
   // One server may be slow in the calm, too, while clients keep writing. Either each job of its

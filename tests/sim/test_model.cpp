@@ -79,7 +79,7 @@ Store three_writes() {
 
 // The command that a leader proposes.
 std::string compaction(char revision) {
-  return std::string("\x03\x03\x00", 3) + revision + std::string(7, '\0');
+  return std::string("\x03\x03\x20", 3) + revision + std::string(7, '\0');
 }
 
 }  // namespace

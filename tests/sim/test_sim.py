@@ -54,8 +54,10 @@ class Simulator(unittest.TestCase):
                      "leases_granted", "leases_renewed", "leases_ended", "leases_not_found",
                      "locks_granted", "locks_granted_after_waiting", "locks_renewed",
                      "locks_released", "locks_busy", "locks_lost", "writes_within_fence",
-                     "writes_fenced", "tables_at_limit", "keys_expired", "leased_keys_expired",
-                     "locks_expired", "sessions_lapsed", "drills"):
+                     "writes_fenced", "writes_unauthorized", "writes_forbidden",
+                     "reads_unauthorized", "token_changes", "tokens_revoked",
+                     "tables_at_limit", "keys_expired", "leased_keys_expired", "locks_expired",
+                     "sessions_lapsed", "drills"):
             self.assertGreater(events[kind], 0, kind)
 
     def test_a_failure_is_shrunk_and_the_printed_command_replays_it(self):

@@ -2,6 +2,7 @@
 
 #include <fmt/core.h>
 
+#include <cstring>
 #include <utility>
 
 #include "base/overloaded.hpp"
@@ -139,6 +140,9 @@ std::string text_of_result(const kv::OperationResult& result) {
           [](const kv::LockResult& lock) {
             return text_of_lock(name_of(lock.state), lock.place, lock.token, lock.ttl.ns);
           },
+          [](const kv::AccessResult& access) {
+            return fmt::format("tokens({},{},{})", access.id, access.expires.value, access.tokens);
+          },
       },
       static_cast<const kv::OperationResult::variant&>(result));
 }
@@ -166,6 +170,11 @@ Outcome::Kind kind_of(kv::WriteResult::Kind kind) {
     case Theirs::lock_lost: return Ours::lost;
     case Theirs::fenced: return Ours::fenced;
     case Theirs::table_limit: return Ours::table_limit;
+    case Theirs::unauthorized: return Ours::unauthorized;
+    case Theirs::forbidden: return Ours::forbidden;
+    case Theirs::already_enabled: return Ours::enabled_already;
+    case Theirs::token_exists: return Ours::token_exists;
+    case Theirs::token_not_found: return Ours::no_token;
   }
   return Ours::done;
 }
@@ -228,9 +237,39 @@ std::string command_of_claim(const Claim& claim, const std::optional<kv::Idempot
   return {};
 }
 
-}  // namespace
+kv::Rule rule_of(const Grant& grant) {
+  static constexpr std::string_view kRights = "rwlam";
+  return {static_cast<kv::Right>(kRights.find(grant.right) + 1),
+          grant.exact ? kv::Rule::Scope::exact : kv::Rule::Scope::prefix, grant.text};
+}
 
-std::string command_of(const Operation& operation) {
+kv::SecretHash hash_of(std::uint64_t secret) {
+  kv::SecretHash hash{};
+  std::memcpy(hash.data(), &secret, sizeof secret);
+  return hash;
+}
+
+std::string command_of_access(const AccessAct& act) {
+  switch (act.kind) {
+    case AccessAct::Kind::enable: return kv::encode(kv::EnableAuth{hash_of(act.secret)});
+    case AccessAct::Kind::disable: return kv::encode(kv::DisableAuth{});
+    case AccessAct::Kind::revoke: return kv::encode(kv::RevokeToken{act.name});
+    case AccessAct::Kind::add: break;
+  }
+  kv::AddToken add{act.name, hash_of(act.secret), nanoseconds(act.ttl), {}};
+  for (const Grant& grant : act.grants) add.rules.push_back(rule_of(grant));
+  return kv::encode(add);
+}
+
+Badge badge_of(const kv::Token& token) {
+  Badge badge{token.identity.id, token.expires.value, {}};
+  for (const kv::Rule& rule : token.rules)
+    badge.grants.push_back(
+        {kv::to_string(rule.right).front(), rule.scope == kv::Rule::Scope::exact, rule.text});
+  return badge;
+}
+
+std::string command_without_identity(const Operation& operation) {
   const kv::Conditions conditions{match_of(operation.if_match), match_of(operation.if_none_match)};
   std::optional<kv::IdempotencyKey> request;
   if (!operation.token.empty()) request = kv::IdempotencyKey{operation.token, {7, operation.body}};
@@ -243,6 +282,7 @@ std::string command_of(const Operation& operation) {
     case Operation::Kind::txn: return kv::encode(transaction_of(*operation.txn), request, fence);
     case Operation::Kind::claim: return command_of_claim(operation.claim, request);
     case Operation::Kind::compact: return kv::encode(kv::Compact{operation.at}, request);
+    case Operation::Kind::access: return command_of_access(operation.access);
     case Operation::Kind::put:
     case Operation::Kind::get:
     case Operation::Kind::past:
@@ -254,6 +294,19 @@ std::string command_of(const Operation& operation) {
   return kv::encode_put(operation.key, operation.value,
                         operation.json ? kv::ValueForm::json : kv::ValueForm::bytes, conditions,
                         request);
+}
+
+}  // namespace
+
+std::optional<kv::Identity> identity_of(const std::optional<Who>& who) {
+  if (!who) return std::nullopt;
+  return kv::Identity{who->name, who->id};
+}
+
+std::string command_of(const Operation& operation) {
+  const SharedBytes command =
+      kv::with_identity(command_without_identity(operation), identity_of(operation.who));
+  return std::string(command.view());
 }
 
 node::ReadQuery query_of(const Operation& operation) {
@@ -276,6 +329,7 @@ node::ReadQuery query_of(const Operation& operation) {
     case Operation::Kind::txn:
     case Operation::Kind::compact:
     case Operation::Kind::claim:
+    case Operation::Kind::access:
     case Operation::Kind::get: break;
   }
   return node::ReadKey{operation.key};
@@ -298,6 +352,8 @@ Holdings holdings_of(const kv::Store& store) {
   for (const auto& [id, lease] : store.leases().items())
     holdings.leases[id] = {static_cast<Lease::State>(lease.state), lease.ttl.ns,
                            lease.deadline.value};
+  holdings.needs_tokens = store.access().is_enabled();
+  for (const auto& [name, token] : store.access().tokens()) holdings.badges[name] = badge_of(token);
   const kv::Locks& locks = store.locks();
   for (const auto& [lock, holder] : locks.holders()) {
     holdings.holders[id_of(lock)] = {holder.place, holder.token, holder.ttl.ns,
@@ -328,6 +384,8 @@ Outcome outcome_of(const Operation& asked, const kv::WriteResult& result) {
   if (lock != nullptr) outcome.place = lock->place;
   const auto* lease = result.is_done() ? std::get_if<kv::LeaseResult>(&result.result) : nullptr;
   if (lease != nullptr && asked.claim.kind == Claim::Kind::grant) outcome.place = lease->lease;
+  const auto* access = result.is_done() ? std::get_if<kv::AccessResult>(&result.result) : nullptr;
+  if (access != nullptr) outcome.place = access->id;
   const bool plain = asked.kind == Operation::Kind::put || asked.kind == Operation::Kind::remove;
   if (outcome.kind == Outcome::Kind::done && plain) {
     if (const auto* put = std::get_if<kv::PutResult>(&result.result)) {
@@ -393,6 +451,7 @@ std::string text_of(const node::ReadContent& content, std::string_view key) {
             return fmt::format("lock held with {}", found.held ? found.held->token : 0);
           },
           [](const node::LocksFound& found) { return fmt::format("{} locks", found.count); },
+          [](const node::AccessIsFresh&) { return std::string("fresh"); },
       },
       content);
 }

@@ -9,6 +9,7 @@
 
 namespace vesper::sim {
 
+std::optional<kv::Identity> identity_of(const std::optional<Who>& who);
 // The bytes of a write.
 std::string command_of(const Operation& operation);
 node::ReadQuery query_of(const Operation& operation);

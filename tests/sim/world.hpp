@@ -15,6 +15,7 @@
 #include <vector>
 
 #include "base/prng.hpp"
+#include "sim/credentials.hpp"
 #include "sim/event_queue.hpp"
 #include "sim/history.hpp"
 #include "sim/host.hpp"
@@ -181,13 +182,11 @@ class World {
   struct Client {
     Prng random{0};
     std::size_t host = 0;
-    std::uint64_t connection = 0;  // 0: none
-    std::uint64_t next_request = 1;
-    bool probe = false;         // sends a read and a write at the end until both are served
-    bool mover = false;         // asks for transfers at the end until one succeeds
-    bool loader = false;        // keeps writing in the calm
-    bool drills = false;        // takes part in the drill of the calm
-    std::size_t served = 0;     // requests served since its last step
+    std::uint64_t connection = 0, next_request = 1;  // a connection of 0: none
+    bool probe = false;  // sends a read and a write at the end until both are served
+    bool mover = false;  // asks for transfers at the end until one succeeds
+    bool loader = false, drills = false;  // keeps writing in the calm; takes part in its drill
+    std::size_t served = 0;               // requests served since its last step
     std::int64_t reads_on = 0;  // reads left in a series, each asked after the previous answer
     std::map<std::uint64_t, std::optional<raft::ServerId>> transfers;  // by request: the target
     std::map<std::uint64_t, std::size_t> open;                         // request -> operation
@@ -196,6 +195,7 @@ class World {
     std::deque<Operation> again;  // requests to retry: refused, or with an unknown outcome
     std::deque<Operation> keyed;  // its last writes with idempotency keys
     std::deque<Fence> holds;      // the last locks and elections that it was granted
+    bool is_plain() const { return !probe && !mover && !loader && !drills; }
     // A read and a write were served.
     bool satisfied() const { return served >= 2 && open.empty(); }
   };
@@ -557,6 +557,7 @@ class World {
   std::uint64_t last_pages_ = 0, last_reading_ = 0;
   std::uint64_t connections_ = 0;
   std::uint64_t values_ = 0;
+  Credentials credentials_;
   std::deque<std::uint64_t> leases_;  // the last ones that clients were granted
   bool faulty_ = true;
   Instant quiet_at_;

@@ -10,7 +10,7 @@ function block(selector) {
   const begin = css.indexOf(`${selector} {`);
   assert.ok(begin >= 0, selector);
   return Object.fromEntries([...css.slice(begin, css.indexOf("}", begin))
-    .matchAll(/--([a-z-]+):\s*(#[0-9a-f]{6});/g)].map(([, name, value]) => [name, value]));
+    .matchAll(/--([a-z0-9-]+):\s*(#[0-9a-f]{6});/g)].map(([, name, value]) => [name, value]));
 }
 
 function luminance(colour) {
@@ -26,6 +26,7 @@ function contrast(one, other) {
 
 const THEMES = {light: block(":root"), dark: block(':root[data-theme="dark"]')};
 const SURFACES = ["bg", "surface", "raised"];
+const TERMS = [0, 1, 2, 3, 4, 5];
 // [text, what it stands on]
 const TEXTS = [
   ...["text", "muted", "accent", "good", "warn", "bad"].flatMap((text) =>
@@ -33,7 +34,8 @@ const TEXTS = [
   ["accent-text", "accent"], ["surface", "bad"], ["accent", "accent-soft"],
   ["muted", "accent-soft"], ["text", "accent-soft"], ["text", "warn-soft"],
   ["text", "bad-soft"], ["text", "added"], ["text", "removed"], ["muted", "added"],
-  ["muted", "removed"], ["warn", "warn-soft"], ["bad", "bad-soft"],
+  ["muted", "removed"], ["surface", "warn"],
+  ...TERMS.map((term) => ["text", `term-soft-${term}`]), ["warn", "warn-soft"], ["bad", "bad-soft"],
 ];
 
 for (const [theme, colours] of Object.entries(THEMES)) {
@@ -47,6 +49,10 @@ for (const [theme, colours] of Object.entries(THEMES)) {
     for (const surface of SURFACES) {
       const found = contrast(colours.edge, colours[surface]);
       assert.ok(found >= 3, `--edge on --${surface}: ${found.toFixed(2)}`);
+      for (const term of TERMS) {
+        const of_term = contrast(colours[`term-${term}`], colours[surface]);
+        assert.ok(of_term >= 3, `--term-${term} on --${surface}: ${of_term.toFixed(2)}`);
+      }
     }
   });
 }

@@ -1,0 +1,68 @@
+// Who may do what, for clients of the API. While clients need no token, everything here allows
+// everything. The rights themselves are judged by kv/rights.hpp, here and again where a command is
+// applied; who the client is, is judged here, again by the node when a read is carried out, and
+// once a second while a request waits or its answer is sent.
+#pragma once
+
+#include <cstdint>
+#include <optional>
+#include <vector>
+
+#include "api/forward.hpp"
+#include "base/bytes.hpp"
+#include "kv/access.hpp"
+#include "node/ports.hpp"
+#include "node/watch_filter.hpp"
+
+namespace vesper::api {
+
+// A node that has heard no leader for this long refuses tokens: they may have been revoked.
+inline constexpr Duration kTokensKept = seconds(60);
+
+// What a request needs: a column of the endpoint table.
+enum class Access : std::uint8_t {
+  open,     // nothing
+  token,    // any token
+  content,  // the rights for what it touches
+  admin,
+  metrics,
+};
+
+// What is known of a request's credentials.
+enum class Credential : std::uint8_t {
+  settled,  // they are valid, or not needed
+  unknown,  // the leader may have a token that this node has not applied
+  wrong,    // the answer is delayed, to slow guessing down
+};
+
+// Whether the leader has been asked already.
+enum class LeaderAsked : std::uint8_t { no, yes };
+// Checks the credentials of a request for exchange.endpoint. Sets the credential of the exchange,
+// and its identity if there is one. Returns the answer if they are missing or wrong.
+std::optional<Problem> authenticate(const Context& context, const http::RequestHead& head,
+                                    HttpExchange& exchange, LeaderAsked asked);
+// Asks the leader how far this node must have applied to know every token. The reply comes to
+// the ticket of the request.
+void ask_for_tokens(Context& context, const HttpExchange& exchange);
+
+// These return why a request is not allowed. Its token may have been revoked since
+// authenticate().
+
+// Whether the client is still known.
+std::optional<Problem> judge_client(const Context& context, const HttpExchange& exchange);
+// The right in the endpoint table. Of Access::content only that there is a token.
+std::optional<Problem> judge_right(const Context& context, const HttpExchange& exchange);
+std::optional<Problem> judge_write(const Context& context, const HttpExchange& exchange,
+                                   const SharedBytes& command);
+std::optional<Problem> judge_read(const Context& context, const HttpExchange& exchange,
+                                  const node::ReadQuery& query);
+std::optional<Problem> judge_watch(const Context& context, const HttpExchange& exchange,
+                                   const std::vector<node::SpaceRange>& ranges);
+// Whether there is any key that the client may write.
+std::optional<Problem> judge_import(const Context& context, const HttpExchange& exchange);
+
+Problem unauthorized(std::string detail);
+// `missing`: the right.
+Problem forbidden(std::string detail, kv::Right missing);
+
+}  // namespace vesper::api

@@ -1,0 +1,86 @@
+// `vesper auth`: whether clients need tokens, and which tokens there are. A new secret is printed
+// once, alone on stdout.
+#include <fmt/core.h>
+
+#include "app/commands.hpp"
+#include "app/kv_command.hpp"
+#include "base/bytes.hpp"
+
+namespace vesper::app {
+namespace {
+
+using Action = AuthOptions::Action;
+
+// "read users/*, write users/7, admin"
+std::string text_of_rules(const json::Value& rules) {
+  std::string text;
+  for (const auto& element : rules) {
+    const json::Value rule = element.value;
+    if (!text.empty()) text += ", ";
+    text += cell(rule.find("allow")).text;
+    if (const auto prefix = bytes_of(rule, "prefix")) text += " " + escaped(*prefix) + "*";
+    if (const auto key = bytes_of(rule, "key")) text += " " + escaped(*key);
+  }
+  return text;
+}
+
+int list(const AuthOptions& options) {
+  const OutputFormat format = table_on_terminal(options.cluster);
+  Call call;
+  call.method = "GET";
+  call.path = "/auth/tokens";
+  const Called called = call_endpoints(options.cluster, call);
+  if (!called.outcome) return called.exit_code;
+  if (const int code = report(*called.outcome, Access::read, format)) return code;
+  if (format == OutputFormat::json) return print(called.outcome->reply.body);
+  const auto document = parse_reply(*called.outcome);
+  if (!document) return kExitError;
+  const json::Value tokens = document->root().find("tokens");
+  if (tokens.kind() != json::Kind::array) return complain_of_shape(*called.outcome, "tokens");
+  std::vector<Row> rows;
+  for (const auto& element : tokens)
+    rows.push_back({cell(element.value.find("name")), cell(element.value.find("ttl_ms")),
+                    text_of_rules(element.value.find("rules"))});
+  if (document->root().find("enabled").boolean() == false)
+    note("no client needs a token: see vesper auth enable");
+  return print(format == OutputFormat::raw ? make_tabbed(rows)
+                                           : make_table({"NAME", "TTL_MS", "RULES"}, rows));
+}
+
+// Prints the secret.
+int print_secret(const Called& called, const ClusterOptions& options) {
+  const int code = print_outcome(called, options, Access::write, {"name", "token"}, "token");
+  if (code != kExitUnknown) return code;
+  hint("a token of which no one has the secret may exist now: see vesper auth token list");
+  return code;
+}
+
+}  // namespace
+
+int run_auth(const AuthOptions& options) {
+  Call call;
+  call.method = "POST";
+  call.access = Access::write;
+  switch (options.action) {
+    case Action::enable:
+      call.path = "/auth/enable";
+      return print_secret(call_endpoints(options.cluster, call), options.cluster);
+    case Action::disable:
+      call.path = "/auth/disable";
+      return print_outcome(call_endpoints(options.cluster, call), options.cluster, Access::write,
+                           {"tokens"}, "tokens");
+    case Action::add:
+      call.path = "/auth/tokens";
+      call.body = options.body;
+      return print_secret(call_endpoints(options.cluster, call), options.cluster);
+    case Action::revoke:
+      call.method = "DELETE";
+      call.path = "/auth/tokens/" + options.name;
+      return print_outcome(call_endpoints(options.cluster, call), options.cluster, Access::write,
+                           {"name", "tokens"}, "name");
+    case Action::list: return list(options);
+  }
+  VESPER_UNREACHABLE();
+}
+
+}  // namespace vesper::app

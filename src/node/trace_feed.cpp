@@ -1,0 +1,148 @@
+#include "node/trace_feed.hpp"
+
+#include <algorithm>
+#include <utility>
+
+#include "base/assert.hpp"
+
+namespace vesper::node {
+namespace {
+
+void shift(TraceEvent& event, Duration ahead) {
+  const auto shift_timer = [ahead](std::optional<TraceTimer>& timer) {
+    if (timer) timer->deadline = timer->deadline - ahead;
+  };
+  if (auto* state = std::get_if<TraceState>(&event)) shift_timer(state->election);
+  if (auto* election = std::get_if<TraceElection>(&event)) shift_timer(election->timer);
+}
+
+}  // namespace
+
+// ---- TraceViewer --------------------------------------------------------------------------
+
+TraceViewer::TraceViewer(TraceFeed& feed, const Ticket& ticket)
+    : feed_(feed), ticket_(ticket), place_(feed.events_.end()) {}
+
+TraceViewer::~TraceViewer() {
+  feed_.viewers_.erase(listed_);
+}
+
+std::optional<TraceItem> TraceViewer::next() {
+  const TraceRing<TraceItem>& events = feed_.events_;
+  if (place_ < events.begin()) {
+    const Instant oldest = events.at(events.begin()).at;
+    const TraceDropped dropped{events.begin() - place_};
+    place_ = events.begin();
+    begun_.clear();
+    feed_.want_states();
+    return TraceItem{feed_.self_, oldest, dropped};
+  }
+  while (place_ < events.end()) {
+    const TraceItem& item = events.at(place_++);
+    if (std::holds_alternative<TraceSilent>(item.event) ||
+        std::holds_alternative<TraceDropped>(item.event)) {
+      begun_.erase(item.node);
+      return item;
+    }
+    if (std::holds_alternative<TraceState>(item.event)) begun_.insert(item.node);
+    if (begun_.contains(item.node)) return item;
+  }
+  return std::nullopt;
+}
+
+// ---- TraceFeed ----------------------------------------------------------------------------
+
+TraceFeed::~TraceFeed() {
+  VESPER_ASSERT(viewers_.empty());
+}
+
+std::unique_ptr<TraceViewer> TraceFeed::open(const Ticket& ticket) {
+  if (viewers_.size() >= kMaxViewers) return nullptr;
+  auto viewer = std::make_unique<TraceViewer>(*this, ticket);
+  viewer->listed_ = viewers_.insert(viewers_.end(), viewer.get());
+  want_states();
+  states_asked_at_ = {};
+  return viewer;
+}
+
+void TraceFeed::clear() {
+  peers_.clear();
+  events_.clear();
+}
+
+void TraceFeed::add_own(raft::NodeId self, TimedTraceEvent event) {
+  events_.push({self, event.at, std::move(event.event)});
+}
+
+void TraceFeed::on_heard(raft::ServerId from, TraceHeard&& heard, Instant now) {
+  const auto at = peers_.find(from);
+  if (at == peers_.end() || viewers_.empty()) return;
+  Peer& peer = at->second;
+  const Duration trip = now - heard.asked - heard.held;
+  if (heard.asked > now || trip < Duration{}) return;  // no answer to this process
+  if (heard.boot != peer.boot || trip <= peer.round_trip || now - peer.measured_at > kOffsetLasts) {
+    peer.boot = heard.boot;
+    peer.round_trip = trip;
+    peer.ahead = heard.clock - (now - trip / 2);
+    peer.measured_at = now;
+  }
+  peer.heard_at = now;
+  if (std::exchange(peer.is_silent, false)) peer.wants_state = true;
+  for (TimedTraceEvent& each : heard.events) {
+    shift(each.event, peer.ahead);
+    events_.push({peer.node, each.at - peer.ahead, std::move(each.event)});
+  }
+}
+
+// Peers are the other members.
+void TraceFeed::follow(const raft::Raft& raft, Instant now) {
+  const raft::Configuration& configuration = raft.configuration();
+  std::erase_if(peers_, [&](const auto& each) {
+    return configuration.find(each.first) == nullptr || each.first == raft.self();
+  });
+  for (const raft::Member& member : configuration.members) {
+    if (member.id == raft.self()) continue;
+    const auto [at, is_new] = peers_.try_emplace(member.id);
+    at->second.node = member.node;
+    if (is_new) at->second.heard_at = now;
+  }
+}
+
+bool TraceFeed::end_turn(const raft::Raft& raft, Transport& transport, Clients& clients,
+                         Instant now) {
+  if (viewers_.empty()) {
+    clear();
+    return false;
+  }
+  self_ = node_of(raft, raft.self());
+  follow(raft, now);
+  const bool all = states_wanted_ && now - states_asked_at_ >= kStatesAgain;
+  if (all) {
+    states_wanted_ = false;
+    states_asked_at_ = now;
+  }
+  for (auto& [id, peer] : peers_) {
+    if (!peer.is_silent && now - peer.heard_at > kSilence) {
+      peer.is_silent = true;
+      events_.push({peer.node, now, TraceSilent{}});
+    } else if (peer.is_silent && all) {
+      events_.push({peer.node, now, TraceSilent{}});  // for those who came later
+    }
+    peer.wants_state |= all;
+    if (!peer.wants_state && now - peer.asked_at < kAskAgain) continue;
+    if (raft.level_of(id) < raft::kTraceLevel || !transport.has_room(id, raft::Channel::bulk))
+      continue;
+    peer.asked_at = now;
+    transport.send(id, TraceAsked{now, std::exchange(peer.wants_state, false)},
+                   raft::Channel::bulk);
+  }
+  const bool has_news = events_.end() != woken_end_;
+  if (now - woken_at_ >= (has_news ? kWake : kQuiet)) {
+    woken_at_ = now;
+    woken_end_ = events_.end();
+    for (const TraceViewer* viewer : viewers_) clients.wake(viewer->ticket_);
+  }
+  return all;
+}
+
+}  // namespace vesper::node

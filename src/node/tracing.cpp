@@ -1,0 +1,36 @@
+#include "node/tracing.hpp"
+
+#include <algorithm>
+#include <utility>
+
+namespace vesper::node {
+
+void Tracing::on_asked(raft::ServerId from, const TraceAsked& asked, Instant now) {
+  if (askers_.on_asked(from, asked, events_.end(), now)) tracer_.want_state();
+}
+
+// Returns is_on().
+bool Tracing::switch_on_or_off() {
+  const bool is_wanted = !askers_.empty() || !feed_.is_idle();
+  if (std::exchange(is_on_, is_wanted) == is_wanted) return is_wanted;
+  tracer_.reset();
+  events_.clear();
+  merged_ = events_.end();
+  if (!is_wanted) feed_.clear();
+  return is_wanted;
+}
+
+void Tracing::end_turn(const raft::Raft& raft, raft::Index applied, Transport& transport,
+                       Clients& clients, Instant now) {
+  if (!switch_on_or_off()) return;
+  // A server without a number is not part of a cluster yet.
+  if (raft.self() != raft::kNoServer) tracer_.end_turn(raft, applied, now, events_);
+  if (now - shared_at_ < TraceAskers::kBatch && !feed_.has_question()) return;
+  shared_at_ = now;
+  if (askers_.send(events_, transport, now)) tracer_.want_state();
+  for (merged_ = std::max(merged_, events_.begin()); merged_ < events_.end(); ++merged_)
+    if (!feed_.is_idle()) feed_.add_own(node_of(raft, raft.self()), events_.at(merged_));
+  if (feed_.end_turn(raft, transport, clients, now)) tracer_.want_state();
+}
+
+}  // namespace vesper::node

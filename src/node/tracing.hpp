@@ -1,0 +1,52 @@
+// All of a node that has to do with /trace. While nobody watches, here or at another node, it
+// records, sends and computes nothing: Node asks is_on() and goes on.
+#pragma once
+
+#include <optional>
+
+#include "node/trace_askers.hpp"
+#include "node/trace_feed.hpp"
+#include "node/tracer.hpp"
+
+namespace vesper::node {
+
+class Tracing {
+ public:
+  explicit Tracing(raft::BootId boot) : askers_(boot) {}
+
+  // True while this node traces itself.
+  bool is_on() const { return is_on_; }
+  // For clients that watch, between turns.
+  TraceFeed& feed() { return feed_; }
+  // True if a viewer waits for a turn.
+  bool has_question() const { return feed_.has_question() || (!is_on_ && !askers_.empty()); }
+
+  void on_sent(const raft::Raft& raft, raft::ServerId to, const PeerMessage& message, Instant now) {
+    tracer_.on_sent(raft, to, message, now);
+  }
+  void on_vote_reply(raft::ServerId from, const raft::VoteReply& reply) {
+    tracer_.on_vote_reply(from, reply);
+  }
+  void on_asked(raft::ServerId from, const TraceAsked& asked, Instant now);
+  void on_heard(raft::ServerId from, TraceHeard&& heard, Instant now) {
+    feed_.on_heard(from, std::move(heard), now);
+  }
+  // Call at the end of each turn. `applied`: of the store.
+  void end_turn(const raft::Raft& raft, raft::Index applied, Transport& transport, Clients& clients,
+                Instant now);
+  // When the next turn is due; kNever if none is.
+  Instant deadline(Instant now) const { return is_on_ ? now + TraceAskers::kBatch : kNever; }
+
+ private:
+  bool switch_on_or_off();
+
+  Tracer tracer_;
+  TraceRing<TimedTraceEvent> events_;  // of this node
+  std::uint64_t merged_ = 0;           // its place up to which the feed has them
+  TraceAskers askers_;
+  TraceFeed feed_;
+  bool is_on_ = false;
+  Instant shared_at_;  // when the events were last handed on
+};
+
+}  // namespace vesper::node

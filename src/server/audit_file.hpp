@@ -1,0 +1,36 @@
+// The file of --audit-log. Lines are appended. What the disk does not take is kept up to a bound,
+// then dropped and counted; the server goes on.
+#pragma once
+
+#include <memory>
+#include <string>
+
+#include "api/audit.hpp"
+#include "base/log_output.hpp"
+#include "base/result.hpp"
+
+namespace vesper::server {
+
+class AuditFile final : public api::AuditSink {
+ public:
+  explicit AuditFile(std::string path) : path_(std::move(path)) {}
+  ~AuditFile() override { close(); }
+  AuditFile(const AuditFile&) = delete;
+  AuditFile& operator=(const AuditFile&) = delete;
+
+  // Opens the file, or opens it again after it was moved away. After an error, the file that was
+  // open stays so.
+  Result<void> open();
+  void write(std::string_view line) override;
+  bool waiting() const { return output_ != nullptr && output_->waiting(); }
+  void flush() { output_->flush(); }
+
+ private:
+  void close();
+
+  const std::string path_;
+  int fd_ = -1;
+  std::unique_ptr<log::LogOutput> output_;
+};
+
+}  // namespace vesper::server

@@ -1,0 +1,79 @@
+// Records GET /trace while a view shows it. A browser allows six connections to a node for all of
+// its windows, so a hidden window closes its stream.
+
+import {authorization} from "./api.js";
+import {Clock} from "./clock.js";
+import {EventReader} from "./event_reader.js";
+import {Trace} from "./trace.js";
+
+const RETRY = 3000;             // ms, after a refusal of a node that has served a trace before
+const RETRY_UNKNOWN = 10000;    // ms, of a node that never has: it may be an older one
+
+export class Recorder {
+  trace = new Trace();
+  clock = new Clock();
+  // "opening" until the first answer; then "open", "lost" (it reconnects) or "refused".
+  state = "opening";
+  #viewers = 0;
+  #source;
+  #retry;
+
+  constructor() {
+    document.addEventListener("visibilitychange", () => this.#follow());
+  }
+
+  // Records until the function that this returns is called.
+  watch() {
+    ++this.#viewers;
+    this.#follow();
+    return () => {
+      --this.#viewers;
+      this.#follow();
+    };
+  }
+
+  get is_open() {
+    return this.state === "open";
+  }
+
+  #follow() {
+    const is_wanted = this.#viewers > 0 && !document.hidden;
+    if (is_wanted && this.#source === undefined) this.#open();
+    if (!is_wanted) this.#close();
+  }
+
+  #open() {
+    clearTimeout(this.#retry);
+    this.#source = new EventReader("/trace", authorization);
+    this.#source.onopen = () => { this.state = "open"; };
+    this.#source.onerror = (refused) => this.#fail(refused);
+    this.#source.addEventListener("message", ({data}) => this.#take(JSON.parse(data)));
+  }
+
+  #close() {
+    clearTimeout(this.#retry);
+    this.#source?.close();
+    this.#source = undefined;
+  }
+
+  #take(event) {
+    const now = performance.now();
+    this.trace.take(event);
+    this.clock.arrived(event.at, now);
+  }
+
+  #fail(refused) {
+    const {trace} = this;
+    if (this.state === "open" && trace.newest !== undefined)
+      trace.take({kind: "lost", at: trace.newest});
+    if (!refused) {
+      this.state = this.state === "opening" ? "opening" : "lost";
+      return;
+    }
+    // An older node, or one with too many viewers: ask less often.
+    this.state = "refused";
+    this.#close();
+    this.#retry = setTimeout(() => this.#follow(),
+      trace.newest === undefined ? RETRY_UNKNOWN : RETRY);
+  }
+}

@@ -1,0 +1,159 @@
+"""What the web page does to a cluster of `vesper dev`: hands on, and the tour, in a real browser.
+The picture itself is in cases_picture.py."""
+
+import json
+import time
+
+from browser import Page
+from dev_cluster import DevCluster
+from harness import SLOW, wait_for
+from page_steps import (NO_CONNECTION, click, complaints, nameless, shoot, text_of, wait_text)
+from runner import Failed, case, expect, expect_equal
+
+LEADER = 'document.querySelector(".ring .node.leader")?.dataset.node'
+
+
+def leader_on(page):
+    return int(wait_for('a leader in the picture', lambda: page.run(LEADER)))
+
+
+def select(page, node):
+    page.run(f'''document.querySelector('.ring [data-node="{node}"]')
+      .dispatchEvent(new MouseEvent("click", {{bubbles: true}}))''')
+    wait_text(page, f'Node {node}', '[aria-label=Details] h2')
+
+
+def act(page, node, label):
+    select(page, node)
+    click(page, label, '.hands-on')
+
+
+def lead_elsewhere(page):
+    """Moves leadership away from node 0, which serves the page; returns the leader."""
+    if leader_on(page) == 0:
+        act(page, 2, 'Hand leadership over to it')
+        wait_for('the next leader', lambda: page.run(LEADER) == '2')
+    return leader_on(page)
+
+
+@case('the leader is killed through the page, which shows the next one within a second')
+def kill_the_leader(binary):
+    with DevCluster(binary, 5) as cluster, Page(cluster.url + '/ui/') as page:
+        wait_for('five nodes', lambda: page.run(
+            'document.querySelectorAll(".ring .node:not(.unknown)").length') == 5)
+        wait_for('a message under way', lambda: page.run(
+            'document.querySelector(".ring .message") !== null'))
+        wait_for('an election timer', lambda: page.run(
+            'document.querySelector(".ring .timer[d^=M]") !== null'))
+        cluster.api().put('a', 'x')
+        wait_for('five rows of logs', lambda: page.run(
+            '[...document.querySelectorAll(".log-row")].filter(row => '
+            'row.querySelectorAll(".cell.applied").length >= 2).length') == 5)
+        leader = lead_elsewhere(page)
+        select(page, leader)
+        page.run(f'''window.next_leader = new Promise(done => {{
+          let began;
+          const look = () => {{
+            const leads = document.querySelector(".ring .node.leader")?.dataset.node;
+            if (leads !== undefined && leads !== "{leader}") done(performance.now() - began);
+            else requestAnimationFrame(look);
+          }};
+          document.querySelector('[data-act=kill]').addEventListener("click", () => {{
+            began = performance.now();
+            look();
+          }});
+        }}); true''')
+        click(page, 'Kill', '.hands-on')
+        took = page.run('next_leader')
+        wait_text(page, 'killed', f'.ring [data-node="{leader}"]')
+        expect(took < 1000 * SLOW, f'the next leader was shown after {took:.0f} ms')
+        wait_text(page, 'has fallen silent', '.sentences')
+        shoot(page, binary, 'killed')
+        click(page, 'Restart', '.hands-on')
+        wait_for('five nodes again', lambda: page.run(
+            'document.querySelectorAll(".ring .node:not(.absent)").length') == 5)
+        expect_equal(complaints(page), [], 'complaints')
+
+
+@case('links are cut and healed, disks slowed and nodes frozen through the page')
+def hands_on(binary):
+    with DevCluster(binary, 3) as cluster, Page(cluster.url + '/ui/') as page:
+        leader_on(page)
+        expect_equal(cluster.api().status().get('chaos'), True, 'what /status says of /chaos')
+        select(page, 1)
+        wait_for('the button', lambda: page.run(
+            'document.querySelector(`[data-link="1-2-both"]`)?.click() === undefined'
+            '&& document.querySelector(`[data-link="1-2-both"]`) !== null'))
+        wait_text(page, 'cut →←', '.hands-on [data-peer="2"]')
+        wait_for('two lines', lambda: page.run(
+            'document.querySelectorAll(".ring .cuts line").length') == 2)
+        click(page, 'Heal all links')
+        wait_text(page, 'whole', '.hands-on [data-peer="2"]')
+        click(page, 'Slow its disk', '.hands-on')
+        wait_for('a warning', lambda: 'slow disk: 50 ms' in (page.run(
+            'document.querySelector(`.ring [data-node="1"]`).getAttribute("aria-label")')))
+        click(page, 'Disk at full speed', '.hands-on')
+        click(page, 'Freeze', '.hands-on')
+        wait_text(page, 'paused', '.ring [data-node="1"]')
+        click(page, 'Unfreeze', '.hands-on')
+        wait_for('it is heard again', lambda: page.run(
+            'document.querySelector(`.ring [data-node="1"]`).matches(":not(.absent)")'))
+        click(page, 'Write a key repeatedly')
+        wait_text(page, '5 writes acknowledged', timeout=20)
+        click(page, 'Stop writing')
+        expect_equal(nameless(page), [], 'without a name')
+        expect_equal(complaints(page), [], 'complaints')
+
+
+@case('a page comes back when the node that serves it was killed through it')
+def kill_the_serving_node(binary):
+    with DevCluster(binary, 3) as cluster, Page(cluster.url + '/ui/') as page:
+        leader_on(page)
+        act(page, 0, 'Kill')
+        wait_text(page, 'Node 0 does not answer', '#banner', timeout=20)
+        wait_for('the banner to go', lambda: text_of(page, '#banner') == '', 30)
+        wait_for('the picture to be live', lambda: page.run(
+            'document.querySelectorAll(".ring:not(.lost) .node:not(.absent)").length') == 3, 30)
+        leader_on(page)
+        left = [one for one in complaints(page) if NO_CONNECTION not in one and
+                'net::ERR_' not in one]
+        expect_equal(left, [], 'complaints')
+
+
+def seen(page):
+    return page.run('[...document.querySelectorAll(".checks li")]'
+                    '.map(one => one.classList.contains("seen"))')
+
+
+def wait_tour(page, what, holds):
+    try:
+        wait_for(what, holds, 60)
+    except Failed as error:
+        raise Failed(f'{error}: {text_of(page)[:1500]}') from None
+
+
+@case('the tour runs through all of its steps on a real cluster')
+def whole_tour(binary):
+    with DevCluster(binary, 5) as cluster, Page(cluster.url + '/ui/#/tour') as page:
+        began = time.monotonic()
+        for step in range(1, 9):
+            wait_text(page, f'Step {step} of 8')
+            if step == 1:
+                wait_for('a node', lambda: page.run(LEADER))
+                page.run('document.querySelector(".ring .node").dispatchEvent('
+                         'new MouseEvent("click", {bubbles: true}))')
+            acts = page.run('[...document.querySelectorAll(".tour-step .primary:not(a)")]'
+                            '.map(button => button.innerText)')
+            for label in acts:
+                wait_tour(page, label, lambda label=label: page.run(
+                    f'[...document.querySelectorAll(".tour-step button.primary")].some(button => '
+                    f'button.innerText === {json.dumps(label)} && !button.disabled)'))
+                click(page, label, '.tour-step')
+            wait_tour(page, f'step {step}', lambda: all(seen(page)))
+            if step in (4, 6):
+                shoot(page, binary, f'tour-{step}')
+            if step < 8:
+                click(page, 'Next', '.tour-step')
+        print(f'the tour took {time.monotonic() - began:.0f} s')
+        expect_equal(nameless(page), [], 'without a name')
+        expect_equal(complaints(page), [], 'complaints')

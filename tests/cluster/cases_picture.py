@@ -1,0 +1,143 @@
+"""The moving picture of the web page, in a real browser on real clusters. What the picture computes
+is tested by tests/ui; what --chaos adds is in cases_hands_on.py."""
+
+import json
+import socket
+
+from browser import Page
+from harness import Cluster, wait_for
+from page_steps import click, complaints, go, nameless, shoot, text_of, wait_text
+from runner import case, expect_equal
+
+LEADER = 'document.querySelector(".ring .node.leader")?.dataset.node'
+MESSAGE = 'document.querySelector(".ring .message") !== null'
+NEXT_FRAME = 'new Promise(done => setTimeout(() => requestAnimationFrame(done), 200))'
+
+
+@case('the picture shows messages, timers, roles and the logs of all nodes')
+def shows_raft(binary):
+    with Cluster(binary, 3) as cluster, Page(cluster.nodes[0].url + '/ui/') as page:
+        leader = cluster.wait_leader()
+        wait_for('three nodes', lambda: page.run(
+            'document.querySelectorAll(".ring .node:not(.unknown)").length') == 3)
+        wait_for('a message under way', lambda: page.run(MESSAGE))
+        wait_for('the timers of the followers', lambda: page.run(
+            'document.querySelectorAll(".ring .timer[d^=M]").length') == 2)
+        for number in range(5):
+            cluster.nodes[0].api().put('a', str(number))
+        wait_for('three rows with the same entries', lambda: page.run(
+            '[...document.querySelectorAll(".log-row")].filter(row => '
+            'row.querySelectorAll(".cell.applied").length >= 6).length') == 3)
+        wait_for('the marks of the followers', lambda: page.run(
+            'document.querySelectorAll(".log-row .mark.match").length') == 2)
+        wait_text(page, 'leader', f'.ring [data-node="{leader.id}"]')
+        page.run(f'''document.querySelector('.ring [data-node="{leader.id}"]')
+          .dispatchEvent(new KeyboardEvent("keydown", {{key: "Enter", bubbles: true}}))''')
+        wait_text(page, f'Node {leader.id}', '[aria-label=Details]')
+        wait_text(page, 'replicating', '[aria-label=Details]')
+        node = next(one for one in cluster.nodes[1:] if one is not leader)
+        node.kill()
+        wait_text(page, 'unreachable', f'.ring [data-node="{node.id}"]')
+        node.start()
+        wait_for('it is back', lambda: page.run(
+            f'document.querySelector(`.ring [data-node="{node.id}"]`).matches(":not(.absent)")'))
+        expect_equal(nameless(page), [], 'without a name')
+        expect_equal(complaints(page), [], 'complaints')
+
+
+@case('the picture can be paused, stepped back, slowed down and resumed, also with keys')
+def time_of_the_picture(binary):
+    with Cluster(binary, 3) as cluster:
+        leader = cluster.wait_leader()
+        node = next(one for one in cluster.nodes if one is not leader)
+        with Page(node.url + '/ui/') as page:
+            go_through_time(cluster, leader, page)
+
+
+def go_through_time(cluster, leader, page):
+    wait_for('the leader', lambda: page.run(LEADER) == str(leader.id))
+    term = int(text_of(page, '.ring .term'))
+    wait_for('a message under way', lambda: page.run(MESSAGE))
+    cluster.nodes[leader.id].api().put('a', 'x')
+    leader.kill()
+    wait_for('the next term', lambda: int(text_of(page, '.ring .term')) > term)
+
+    def press(key):
+        page.run(f'''document.body.dispatchEvent(
+          new KeyboardEvent("keydown", {{key: {json.dumps(key)}, bubbles: true}}))''')
+    press(' ')
+    wait_text(page, 'Play', '.time-bar')
+    # Back to an instant at which the old leader leads and sends.
+    for _ in range(200):
+        if int(text_of(page, '.ring .term')) == term and page.run(MESSAGE):
+            break
+        press('ArrowLeft')
+        page.run(NEXT_FRAME)
+    wait_text(page, str(term), '.ring .term')
+    wait_text(page, 'ago', '.time-bar')
+    wait_for('the leader of that time', lambda: page.run(LEADER) == str(leader.id))
+    # The picture stands, so its dots can be reached and opened with the keyboard.
+    wait_for('a message that can be reached', lambda: page.run(
+        'document.querySelector(".ring .message[tabindex]") !== null'))
+    page.run('''document.querySelector(".ring .message").dispatchEvent(
+      new KeyboardEvent("keydown", {key: "Enter", bubbles: true}))''')
+    wait_text(page, 'from', '[aria-label=Details]')
+    press('s')
+    wait_for('half the speed', lambda: page.run(
+        'document.querySelector(".time-bar select").selectedIndex') == 1)
+    press(' ')
+    wait_text(page, 'Pause', '.time-bar')
+    press('l')
+    wait_for('live', lambda: text_of(page, '.time-bar .age') == 'live')
+    wait_for('the next term', lambda: int(text_of(page, '.ring .term')) > term)
+    press('?')
+    wait_for('the list of keys', lambda: page.run('document.querySelector("dialog.keys").open'))
+    expect_equal(nameless(page), [], 'without a name')
+    click(page, 'Close', 'dialog.keys')
+    expect_equal(complaints(page), [], 'complaints')
+
+
+@case('without motion messages are counted, and without --chaos the tour says how to start')
+def calm_and_without_chaos(binary):
+    with Cluster(binary, 3) as cluster, Page(cluster.nodes[0].url + '/ui/') as page:
+        page.call('Emulation.setEmulatedMedia', features=[
+            {'name': 'prefers-reduced-motion', 'value': 'reduce'}])
+        wait_text(page, 'your system asks for less motion')
+        wait_for('counted heartbeats', lambda: int(page.run(
+            'document.querySelector(".legend.messages li:nth-child(4) .now").innerText')) > 0)
+        expect_equal(page.run('document.querySelectorAll(".ring .message").length'), 0, 'dots')
+        expect_equal(cluster.nodes[0].status().get('chaos'), None, 'what /status says of /chaos')
+        expect_equal(page.run('document.querySelector(".hands-on").hidden'), True, 'hands on')
+        go(page, '#/tour?step=4')
+        wait_text(page, 'vesper dev')
+        expect_equal(page.run('document.querySelector(".tour-step button.primary").disabled'), True,
+                     'the button of the step')
+        expect_equal(complaints(page), [], 'complaints')
+
+
+VIEWERS = 16  # of a trace; the next one is refused
+
+
+@case('a page that gets no trace shows what /status says')
+def without_a_trace(binary):
+    with Cluster(binary, 3) as cluster:
+        leader = cluster.wait_leader()
+        node = cluster.nodes[0]
+        viewers = [socket.create_connection(('127.0.0.1', node.port)) for _ in range(VIEWERS)]
+        for viewer in viewers:
+            viewer.sendall(b'GET /trace HTTP/1.1\r\nHost: localhost\r\n\r\n')
+            expect_equal(viewer.recv(12), b'HTTP/1.1 200', 'the reply to a viewer')
+        with Page(node.url + '/ui/') as page:
+            wait_text(page, 'This page gets no trace')
+            wait_text(page, f'node {leader.id} leads', '.ring')
+            expect_equal(page.run('document.querySelector(".time-bar").checkVisibility()'), False,
+                         'the controls of the time')
+            expect_equal(page.run('document.querySelectorAll("tbody tr").length'), 3, 'members')
+            wait_text(page, 'Digest after entry', '[aria-label=Details]')
+            shoot(page, binary, 'without-trace')
+            left = [one for one in complaints(page) if '429' not in one]
+            expect_equal(left, [], 'complaints')
+            for viewer in viewers:
+                viewer.close()
+            wait_for('the trace', lambda: page.run(
+                'document.querySelector(".time-bar").checkVisibility()'), 40)
