@@ -25,12 +25,11 @@ TEST_CASE("a path finds its row, byte for byte or by its prefix") {
 
 TEST_CASE("each row has a metrics slot, and rows with one label share a slot") {
   const EndpointTable table(endpoints());
-  const char* labels[] = {"none",      "request", "kv",      "range",    "txn",
-                          "lease",     "leases",  "lock",    "locks",    "election",
-                          "elections", "watch",   "trace",   "status",   "livez",
-                          "readyz",    "metrics", "root",    "openapi",  "ui",
-                          "compact",   "cluster", "members", "transfer", "chaos",
-                          "auth",      "token",   "tokens"};
+  const char* labels[] = {"none",    "request", "kv",      "range",    "txn",       "lease",
+                          "leases",  "lock",    "locks",   "election", "elections", "watch",
+                          "trace",   "status",  "livez",   "readyz",   "metrics",   "root",
+                          "openapi", "ui",      "compact", "cluster",  "members",   "transfer",
+                          "chaos",   "auth",    "token",   "tokens"};
   REQUIRE(table.slots() == std::size(labels));
   for (std::size_t slot = 0; slot < table.slots(); ++slot)
     CHECK(table.label_of(slot) == labels[slot]);
