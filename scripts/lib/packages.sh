@@ -6,7 +6,7 @@ packages_build=(g++ meson ninja-build pkg-config ccache libuv1-dev node-llhttp r
   libcli11-dev libspdlog-dev libfmt-dev libxxhash-dev libzstd-dev libssl-dev doctest-dev
   libncurses-dev librapidcheck-dev)
 packages_demo=(curl)
-packages_test=(curl python3 python3-jsonschema nodejs strace iproute2 nftables wrk)
+packages_test=(curl openssl python3 python3-jsonschema nodejs strace iproute2 nftables wrk)
 packages_check=(clang-format clang-tidy shellcheck python3)
 packages_fuzz=(clang llvm libclang-rt-dev)
 packages_browser=(chromium)
