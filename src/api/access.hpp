@@ -41,8 +41,8 @@ enum class LeaderAsked : std::uint8_t { no, yes };
 // and its identity if there is one. Returns the answer if they are missing or wrong.
 std::optional<Problem> authenticate(const Context& context, const http::RequestHead& head,
                                     HttpExchange& exchange, LeaderAsked asked);
-// Asks the leader how far this node must have applied to know every token. The reply comes to
-// the ticket of the request.
+// Asks the leader for the index up to which this node has to apply the log to know every token. The
+// reply goes to the ticket of the request.
 void ask_for_tokens(Context& context, const HttpExchange& exchange);
 
 // These return why a request is not allowed. Its token may have been revoked since

@@ -10,6 +10,7 @@
 #include "api/context.hpp"
 #include "api/http_exchange.hpp"
 #include "api/json_fields.hpp"
+#include "api/members.hpp"
 #include "api/render.hpp"
 #include "crypto/sha256.hpp"
 #include "json/document.hpp"
@@ -196,15 +197,10 @@ void render_change(const AuthRequest& request, const kv::WriteResult& write, Ans
 std::optional<Problem> refuse_old_members(const Context& context) {
   const raft::Configuration& members = context.node()->raft().committed_configuration();
   if (members.level >= raft::kAccessLevel) return std::nullopt;
-  Problem problem{.status = 409,
-                  .code = "members_too_old",
-                  .detail =
-                      "not every member runs a build that understands tokens; nothing was "
-                      "applied",
-                  .hint = "upgrade the members in \"missing\" first"};
+  std::vector<raft::NodeId> missing;
   for (const raft::Member& member : members.members)
-    if (member.level < raft::kAccessLevel) problem.missing.push_back(member.node);
-  return problem;
+    if (member.level < raft::kAccessLevel) missing.push_back(member.node);
+  return members_too_old("tokens", std::move(missing));
 }
 
 }  // namespace

@@ -276,18 +276,20 @@ Problem problem_of(const raft::MembersRefusal& refusal, const raft::MembersReque
       return {.status = 409,
               .code = "no_voter",
               .detail = "the change would leave no voter; nothing was applied"};
-    case Why::too_old: {
-      Problem problem{.status = 409,
-                      .code = "members_too_old",
-                      .detail =
-                          "not every member runs a build that understands changes of the "
-                          "members; nothing was applied",
-                      .hint = "upgrade the members in \"missing\" first"};
-      problem.missing = refusal.nodes;
-      return problem;
-    }
+    case Why::too_old: return members_too_old("changes of the members", refusal.nodes);
   }
   VESPER_UNREACHABLE();
+}
+
+Problem members_too_old(std::string_view feature, std::vector<raft::NodeId> missing) {
+  Problem problem{
+      .status = 409,
+      .code = "members_too_old",
+      .detail = fmt::format(
+          "not every member runs a build that understands {}; nothing was applied", feature),
+      .hint = "upgrade the members in \"missing\" first"};
+  problem.missing = std::move(missing);
+  return problem;
 }
 
 std::optional<Problem> check_members(const Context&, const http::RequestHead& head,

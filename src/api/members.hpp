@@ -4,6 +4,7 @@
 #include <optional>
 #include <string>
 #include <string_view>
+#include <vector>
 
 #include "api/forward.hpp"
 #include "base/time.hpp"
@@ -26,5 +27,8 @@ std::optional<Problem> read_members(std::string_view body, raft::MembersRequest&
 // The problem of a change that was refused. `now`: the configuration that this server knows.
 Problem problem_of(const raft::MembersRefusal& refusal, const raft::MembersRequest& change,
                    const raft::Configuration& now);
+// C14: 409 for a feature that not every member's build has. `feature`: for people. `missing`: the
+// members that lack it.
+Problem members_too_old(std::string_view feature, std::vector<raft::NodeId> missing);
 
 }  // namespace vesper::api

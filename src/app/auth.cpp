@@ -26,19 +26,10 @@ std::string text_of_rules(const json::Value& rules) {
 
 int list(const AuthOptions& options) {
   const OutputFormat format = table_on_terminal(options.cluster);
-  Call call;
-  call.method = "GET";
-  call.path = "/auth/tokens";
-  const Called called = call_endpoints(options.cluster, call);
-  if (!called.outcome) return called.exit_code;
-  if (const int code = report(*called.outcome, Access::read, format)) return code;
-  if (format == OutputFormat::json) return print(called.outcome->reply.body);
-  const auto document = parse_reply(*called.outcome);
-  if (!document) return kExitError;
-  const json::Value tokens = document->root().find("tokens");
-  if (tokens.kind() != json::Kind::array) return complain_of_shape(*called.outcome, "tokens");
+  const auto [document, code] = get_list(options.cluster, "/auth/tokens", "tokens", format);
+  if (!document) return code;
   std::vector<Row> rows;
-  for (const auto& element : tokens)
+  for (const auto& element : document->root().find("tokens"))
     rows.push_back({cell(element.value.find("name")), cell(element.value.find("ttl_ms")),
                     text_of_rules(element.value.find("rules"))});
   if (document->root().find("enabled").boolean() == false)

@@ -34,19 +34,10 @@ Row row_of(const json::Value& member) {
 
 int run_cluster_status(const ClusterStatusOptions& options) {
   const OutputFormat format = options.cluster.output.value_or(OutputFormat::table);
-  Call call;
-  call.method = "GET";
-  call.path = "/cluster";
-  const Called called = call_endpoints(options.cluster, call);
-  if (!called.outcome) return called.exit_code;
-  if (const int code = report(*called.outcome, Access::read, format)) return code;
-  if (format == OutputFormat::json) return print(called.outcome->reply.body);
-  const auto document = parse_reply(*called.outcome);
-  if (!document) return kExitError;
-  const json::Value members = document->root().find("members");
-  if (members.kind() != json::Kind::array) return complain_of_shape(*called.outcome, "members");
+  const auto [document, code] = get_list(options.cluster, "/cluster", "members", format);
+  if (!document) return code;
   std::vector<Row> rows;
-  for (const auto& member : members) rows.push_back(row_of(member.value));
+  for (const auto& member : document->root().find("members")) rows.push_back(row_of(member.value));
   if (format == OutputFormat::raw) return print(make_tabbed(rows));
   return print(
       make_table({"ID", "NAME", "ADDRESS", "ROLE", "STATE", "MATCH", "LAG", "GOAL"}, rows));

@@ -63,6 +63,23 @@ Called call_endpoints(const ClusterOptions& options, const Call& call) {
   return {call_cluster(*endpoints, call, options.time_limit()), kExitOk};
 }
 
+ListReply get_list(const ClusterOptions& options, std::string_view path, std::string_view list,
+                   OutputFormat format) {
+  Call call;
+  call.method = "GET";
+  call.path = path;
+  const Called called = call_endpoints(options, call);
+  if (!called.outcome) return {std::nullopt, called.exit_code};
+  const Outcome& outcome = *called.outcome;
+  if (const int code = report(outcome, Access::read, format)) return {std::nullopt, code};
+  if (format == OutputFormat::json) return {std::nullopt, print(outcome.reply.body)};
+  auto document = parse_reply(outcome);
+  if (!document) return {std::nullopt, kExitError};
+  if (document->root().find(list).kind() != json::Kind::array)
+    return {std::nullopt, complain_of_shape(outcome, list)};
+  return {std::move(document), kExitOk};
+}
+
 int print_curl(const ClusterOptions& options, const Call& call) {
   const auto endpoints = endpoints_of(options);
   if (!endpoints) return kExitUsage;

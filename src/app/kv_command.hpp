@@ -25,6 +25,16 @@ struct Called {
 Called call_kv(const ClusterOptions& options, std::string_view key, Call call);
 Called call_endpoints(const ClusterOptions& options, const Call& call);
 
+// The reply to GET `path`, whose member `list` is an array, to be shown as a table. Without a
+// document the command ends with the exit code: the reply was printed unchanged (json), or a
+// failure was reported.
+struct ListReply {
+  std::optional<json::Document> document;
+  int exit_code = kExitOk;
+};
+ListReply get_list(const ClusterOptions& options, std::string_view path, std::string_view list,
+                   OutputFormat format);
+
 // Makes the files of the flags ready if an endpoint needs them. False if they cannot be used, which
 // was reported.
 bool prepare_tls(const TlsFlags& flags, const std::vector<HostPort>& endpoints);

@@ -38,10 +38,7 @@ void write_token(ByteWriter& w, const Token& token) {
 }
 
 Id128 digest_of(const Token& token) {
-  std::string form;
-  ByteWriter w(form);
-  write_token(w, token);
-  return checksum128(form, kTokenSeed);
+  return digest_of_form(kTokenSeed, [&](ByteWriter& w) { write_token(w, token); });
 }
 
 }  // namespace

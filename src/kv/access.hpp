@@ -37,8 +37,8 @@ using SecretHash = std::array<char, kSecretHashBytes>;
 // ASCII letters, digits, '-', '_' and '.', 1 to kMaxTokenName bytes.
 bool is_token_name(std::string_view name);
 
-// Who asks for something. The id is the index of the log entry that made the token, so that a later
-// token of the same name is another identity.
+// The token behind a request. The id is the index of the log entry that created the token, so a
+// later token of the same name is another identity.
 struct Identity {
   std::string name;
   std::uint64_t id = 0;

@@ -17,10 +17,7 @@ constexpr std::uint64_t kReplySeed = 0xc47a19e05b3d8f26;
 constexpr std::int64_t kMaxLogTime = std::int64_t{1} << 62;
 
 Id128 digest_of(const KeptResult& kept) {
-  std::string form;
-  ByteWriter w(form);
-  write_kept(w, kept);
-  return checksum128(form, kReplySeed);
+  return digest_of_form(kReplySeed, [&](ByteWriter& w) { write_kept(w, kept); });
 }
 
 }  // namespace

@@ -19,10 +19,7 @@ void write_lease(ByteWriter& w, std::uint64_t id, const Lease& lease) {
 }
 
 Id128 digest_of(std::uint64_t id, const Lease& lease) {
-  std::string form;
-  ByteWriter w(form);
-  write_lease(w, id, lease);
-  return checksum128(form, kLeaseSeed);
+  return digest_of_form(kLeaseSeed, [&](ByteWriter& w) { write_lease(w, id, lease); });
 }
 
 }  // namespace

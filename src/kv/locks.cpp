@@ -49,21 +49,14 @@ void write_session(ByteWriter& w, const SessionId& session, LogTime deadline) {
   w.i64(deadline.value);
 }
 
-template <typename Write>
-Id128 digest_of(std::uint64_t seed, const Write& write) {
-  std::string form;
-  ByteWriter w(form);
-  write(w);
-  return checksum128(form, seed);
-}
 Id128 digest_of(const LockName& lock, const LockHolder& holder) {
-  return digest_of(kHolderSeed, [&](ByteWriter& w) { write_holder(w, lock, holder); });
+  return digest_of_form(kHolderSeed, [&](ByteWriter& w) { write_holder(w, lock, holder); });
 }
 Id128 digest_of(std::uint64_t place, const LockWaiter& waiter) {
-  return digest_of(kWaiterSeed, [&](ByteWriter& w) { write_waiter(w, place, waiter); });
+  return digest_of_form(kWaiterSeed, [&](ByteWriter& w) { write_waiter(w, place, waiter); });
 }
 Id128 digest_of(const SessionId& session, LogTime deadline) {
-  return digest_of(kSessionSeed, [&](ByteWriter& w) { write_session(w, session, deadline); });
+  return digest_of_form(kSessionSeed, [&](ByteWriter& w) { write_session(w, session, deadline); });
 }
 
 bool read_name(ByteReader& r, LockName& lock) {

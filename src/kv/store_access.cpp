@@ -1,6 +1,6 @@
-// How the store judges who asks for a write, and carries out the commands about tokens. Neither
-// takes a revision: a write that follows a revocation in the log has a higher revision than the
-// store had then, or is refused.
+// The part of the store that judges the token behind a write, and carries out the commands about
+// tokens. Neither takes a revision: a write that follows a revocation in the log has a higher
+// revision than the store had then, or is refused.
 #include <utility>
 
 #include "kv/rights.hpp"

@@ -63,11 +63,12 @@ class TraceFeed {
     return !viewers_.empty() && states_wanted_ && states_asked_at_ == Instant{};
   }
 
-  // Nobody watches any more.
+  // The last viewer has left.
   void clear();
   // An event of this node.
   void add_own(raft::NodeId self, TimedTraceEvent event);
-  // What a peer has sent. Ignored if nobody watches, or if nobody asked it.
+  // Takes a batch of events from a peer. Ignores it if there is no viewer, or if this node did not
+  // ask the peer.
   void on_heard(raft::ServerId from, TraceHeard&& heard, Instant now);
   // Call at the end of a turn, at least each TraceAskers::kBatch. Returns true if this node's own
   // state is wanted, too.

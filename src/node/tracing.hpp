@@ -1,5 +1,5 @@
-// All of a node that has to do with /trace. While nobody watches, here or at another node, it
-// records, sends and computes nothing: Node asks is_on() and goes on.
+// The parts of a node that serve /trace. While there is no viewer, here or at another node, they
+// record, send and compute nothing: Node only asks is_on().
 #pragma once
 
 #include <optional>

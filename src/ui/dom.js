@@ -68,6 +68,14 @@ export function fill_facts(list, pairs) {
   pairs.forEach(([, text], i) => set_text(list.children[i].lastChild, text));
 }
 
+// Calls changed(width) when the element gets another width, in whole pixels. Returns a function
+// that ends this.
+export function observe_width(element, changed) {
+  const observer = new ResizeObserver(([entry]) => changed(Math.round(entry.contentRect.width)));
+  observer.observe(element);
+  return () => observer.disconnect();
+}
+
 export function empty(title, text, ...more) {
   return h("div", {class: "empty"}, h("strong", {}, title), text, more);
 }

@@ -1,4 +1,4 @@
-// Leases, locks and elections: what is held now, for how long, and who waits. The view reads
+// Leases, locks and elections: the holders, the time left, and the waiting clients. The view reads
 // them every two seconds while it is shown.
 
 import {describe, get} from "./api.js";

@@ -1,7 +1,7 @@
 // Draws rows of log entries: cells coloured by term, with marks for what is committed, applied, in
 // a snapshot, and known by the leader to match. The layout is in log_rows.js.
 
-import {h, s} from "./dom.js";
+import {h, observe_width, s} from "./dom.js";
 import {integer} from "./format.js";
 import {log_rows} from "./log_rows.js";
 
@@ -77,11 +77,10 @@ export function log_picture() {
     svg.replaceChildren(...indexes, ...layout.rows.map(row_parts));
   }
 
-  const observer = new ResizeObserver(([entry]) => {
-    width = Math.round(entry.contentRect.width);
+  const end_observation = observe_width(svg, (now) => {
+    width = now;
     draw();
   });
-  observer.observe(svg);
 
   return {
     element,
@@ -91,7 +90,7 @@ export function log_picture() {
       draw();
     },
     close() {
-      observer.disconnect();
+      end_observation();
     },
   };
 }

@@ -1,7 +1,7 @@
 // A plot of a few lines over time, as SVG: axes with round values, a legend with the newest ones,
 // and the values under the pointer. The arithmetic is in series.js.
 
-import {h, s, set_text} from "./dom.js";
+import {h, observe_width, s, set_text} from "./dom.js";
 import {long_duration} from "./format.js";
 import {path_of, ticks, time_axis} from "./series.js";
 
@@ -85,11 +85,10 @@ export function plot({title, about, lines, show, unit, least = 0}) {
   svg.addEventListener("pointermove", (event) =>
     point((event.clientX - svg.getBoundingClientRect().left)));
   svg.addEventListener("pointerleave", () => point(undefined));
-  const observer = new ResizeObserver(([entry]) => {
-    width = Math.round(entry.contentRect.width);
+  const end_observation = observe_width(svg, (now) => {
+    width = now;
     draw();
   });
-  observer.observe(svg);
 
   return {
     element,
@@ -99,7 +98,7 @@ export function plot({title, about, lines, show, unit, least = 0}) {
       draw();
     },
     close() {
-      observer.disconnect();
+      end_observation();
     },
   };
 }
