@@ -3,14 +3,14 @@
 # Every other script does this by itself for the packages that it needs.
 #
 #   scripts/deps.sh              packages for building, testing and the demo
-#   scripts/deps.sh check fuzz   packages for these scripts: build demo test check fuzz figures
-#                                npm browser
+#   scripts/deps.sh check fuzz   packages for these purposes: build demo test check sanitizers
+#                                fuzz figures npm browser
 #   scripts/deps.sh --list       prints the names of all of them and installs nothing
 set -euo pipefail
 source "$(dirname "$(readlink -f "${BASH_SOURCE[0]}")")/lib/common.sh"
 source "$(dirname "$(readlink -f "${BASH_SOURCE[0]}")")/lib/packages.sh"
 
-purposes=(build demo test check fuzz figures npm browser)
+purposes=(build demo test check sanitizers fuzz figures npm browser)
 case "${1:-}" in
   -h | --help)
     print_manual
@@ -19,7 +19,7 @@ case "${1:-}" in
   --list)
     for purpose in "${purposes[@]}"; do
       declare -n list="packages_$purpose"
-      printf '%-6s %s\n' "$purpose" "${list[*]}"
+      printf '%-10s %s\n' "$purpose" "${list[*]}"
     done
     exit
     ;;

@@ -61,9 +61,15 @@ sanitizer_tests() {
   local options=(--suite sanitized)
   [[ $full == no ]] || options=(--no-suite layout --no-suite scripts)
   step "with the address and undefined-behaviour sanitizers (build-asan/)"
-  # A report needs only line numbers (-g1); full debug information would double the build time.
-  configure build-asan --buildtype=debug -Ddebug=false -Doptimization=1 \
-    "-Dcpp_args=-g1 -D_GLIBCXX_ASSERTIONS=1" -Db_sanitize=address,undefined
+  # clang takes half of the time that GCC takes to build this, and reads the code with other eyes. A
+  # report needs only line numbers (-g1).
+  local compiler=()
+  command -v clang++ >/dev/null && compiler=(CC=clang CXX=clang++)
+  (
+    ((${#compiler[@]} == 0)) || export "${compiler[@]}"
+    configure build-asan --buildtype=debug -Ddebug=false -Doptimization=1 -Db_lundef=false \
+      "-Dcpp_args=-g1 -D_GLIBCXX_ASSERTIONS=1" -Db_sanitize=address,undefined
+  )
   ASAN_OPTIONS=${ASAN_OPTIONS:-detect_stack_use_after_return=1:strict_string_checks=1} \
     UBSAN_OPTIONS=${UBSAN_OPTIONS:-halt_on_error=1:print_stacktrace=1} \
     run_tests build-asan --timeout-multiplier 4 "${options[@]}"
@@ -72,6 +78,7 @@ sanitizer_tests() {
 main() {
   parse "$@"
   need_packages build test
+  if [[ $quick == no && ${#names[@]} == 0 ]]; then need_packages sanitizers; fi
   step "release build (build/)"
   configure build
   if [[ $quick == no && ${#names[@]} == 0 ]] || is_in 'openapi validator' "${names[@]}"; then

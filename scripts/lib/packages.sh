@@ -8,6 +8,7 @@ packages_build=(g++ meson ninja-build pkg-config ccache libuv1-dev node-llhttp r
 packages_demo=(curl)
 packages_test=(curl openssl python3 python3-jsonschema nodejs strace iproute2 nftables wrk)
 packages_check=(clang-format clang-tidy shellcheck python3)
+packages_sanitizers=(clang libclang-rt-dev)
 packages_fuzz=(clang llvm libclang-rt-dev)
 packages_browser=(chromium)
 packages_npm=(nodejs npm)
@@ -40,8 +41,8 @@ need_tools_only() {
   may_download=yes
 }
 
-# need_packages PURPOSE...: installs what is missing for build, demo, test, check, fuzz, npm or
-# browser.
+# need_packages PURPOSE...: installs what is missing for build, demo, test, check, sanitizers, fuzz,
+# npm, browser or figures.
 need_packages() {
   local purpose wanted=() missing=()
   for purpose in "$@"; do

@@ -130,6 +130,13 @@ class Fake:
         self.listener.close()
 
 
+_taken = []  # what refused_url() has given out
+
+
 def refused_url():
-    with socket.create_server(("127.0.0.1", 0)) as listener:
-        return f"http://127.0.0.1:{listener.getsockname()[1]}"
+    """An address at which nobody listens. The port stays taken until this process ends, so that no
+    server of a test that runs at the same time gets it."""
+    taken = socket.socket()
+    taken.bind(("127.0.0.1", 0))
+    _taken.append(taken)
+    return f"http://127.0.0.1:{taken.getsockname()[1]}"

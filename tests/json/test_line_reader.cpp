@@ -233,7 +233,9 @@ TEST_CASE("a wrong member is named") {
       {R"({"key":"a","value_base64":"Y\nQ=="})", "value_base64"},
       {R"({"key":"a","value_base64":"-_-_"})", "value_base64"},
   };
-  for (const auto& [text, field] : cases) {
+  for (const auto& each : cases) {
+    const auto& text = each.first;
+    const auto& field = each.second;
     INFO(text);
     const auto problem = refused(text);
     CHECK(problem.code == Code::invalid_field);

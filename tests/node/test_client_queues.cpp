@@ -10,12 +10,12 @@ using node::ClientQueues;
 namespace {
 
 node::ClientWrite write(std::uint64_t connection, std::uint64_t request,
-                        Instant deadline = Instant(100)) {
+                        Instant deadline = Instant{100}) {
   return {{connection, request}, SharedBytes::copy_of("0123456789"), deadline};
 }
 
 node::ClientRead read(std::uint64_t connection, std::uint64_t request,
-                      node::ReadOptions options = {}, Instant deadline = Instant(100)) {
+                      node::ReadOptions options = {}, Instant deadline = Instant{100}) {
   return {{connection, request}, node::ReadKey{"k"}, deadline, options};
 }
 
@@ -105,13 +105,13 @@ TEST_CASE("a stale read is not evaluated in the middle of applying") {
 TEST_CASE("a read waits for its revision, and ends as unreached") {
   Queues q;
   q.queues.add_read(read(1, 1, {node::ReadLevel::stale, {}, 9}), k5);
-  q.queues.add_read(read(2, 1, {node::ReadLevel::stale, {}, 20}, Instant(50)), k5);
+  q.queues.add_read(read(2, 1, {node::ReadLevel::stale, {}, 20}, Instant{50}), k5);
   CHECK(q.release_applied({k5, k5, 8}).empty());
   CHECK(q.release_reached({k5, k5, 8}).empty());
   CHECK(q.release_reached({k5, k5, 9}) == Numbers{1});
 
-  CHECK(q.queues.next_expiry() <= Instant(50));
-  const auto expiry = q.queues.expire(Instant(50), 9, node::Refusal::timeout);
+  CHECK(q.queues.next_expiry() <= Instant{50});
+  const auto expiry = q.queues.expire(Instant{50}, 9, node::Refusal::timeout);
   REQUIRE(expiry.refused.size() == 1);
   CHECK(expiry.refused[0].why == node::Refusal::unreached);
   CHECK(expiry.connections == Numbers{2});
@@ -123,7 +123,7 @@ TEST_CASE("admission counts both queued and pending writes") {
   node::PendingWrites taken;
   node::HeldRequests held(9, 100);
   CHECK(q.queues.has_room(1000, taken, held));  // one write, whatever its size
-  taken.add({1, 1}, SharedBytes::copy_of("0123456789"), Instant(100));
+  taken.add({1, 1}, SharedBytes::copy_of("0123456789"), Instant{100});
   q.queues.add_read(read(1, 2), k6);
   CHECK(q.queues.has_room(15, taken, held));
   CHECK_FALSE(q.queues.has_room(16, taken, held));
@@ -156,7 +156,7 @@ TEST_CASE("clear and expire remove requests in order") {
     CHECK(cleared[2].connection == 2);
   }
   SUBCASE("expire") {
-    const auto expiry = q.queues.expire(Instant(100), 1, node::Refusal::timeout);
+    const auto expiry = q.queues.expire(Instant{100}, 1, node::Refusal::timeout);
     REQUIRE(expiry.refused.size() == 3);
     CHECK(expiry.refused[0].why == node::Refusal::timeout);
     CHECK(expiry.refused[1].why == node::Refusal::no_leader);  // a write

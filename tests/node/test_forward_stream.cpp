@@ -29,10 +29,10 @@ struct Stream final : node::Transport {
   std::size_t turn(std::int64_t now, raft::Term term = kTerm) {
     sent.clear();
     channels.clear();
-    return stream.send(kLeader, term, writes, *this, Instant(now));
+    return stream.send(kLeader, term, writes, *this, Instant{now});
   }
   void reply(std::uint64_t accepted, bool gap, std::uint32_t attempt, std::int64_t now) {
-    stream.on_reply({kTerm, kBoot, attempt, accepted, gap}, Instant(now));
+    stream.on_reply({kTerm, kBoot, attempt, accepted, gap}, Instant{now});
   }
 };
 
@@ -59,7 +59,7 @@ TEST_CASE("the follower asks the leader when it has accepted nothing for a while
   Stream s;
   s.add(10);
   CHECK(s.turn(0) == 1);
-  CHECK(s.stream.deadline(kTerm) == Instant(200));
+  CHECK(s.stream.deadline(kTerm) == Instant{200});
   CHECK(s.stream.deadline(kTerm.next()) == kNever);
   s.turn(199);
   CHECK(s.sent.empty());
@@ -72,13 +72,13 @@ TEST_CASE("the follower asks the leader when it has accepted nothing for a while
     CHECK(s.stream.deadline(kTerm) == kNever);
   }
   SUBCASE("the connection is a new one") {
-    s.stream.on_reconnected(Instant(210));
-    CHECK(s.stream.deadline(kTerm) == Instant(210));
+    s.stream.on_reconnected(Instant{210});
+    CHECK(s.stream.deadline(kTerm) == Instant{210});
   }
   SUBCASE("an entry of this term was applied") {
-    s.stream.on_applied(raft::Term(2), 1, Instant(210));
+    s.stream.on_applied(raft::Term(2), 1, Instant{210});
     CHECK(s.stream.deadline(kTerm) != kNever);
-    s.stream.on_applied(kTerm, 1, Instant(210));
+    s.stream.on_applied(kTerm, 1, Instant{210});
     CHECK(s.stream.deadline(kTerm) == kNever);
   }
 }
@@ -102,10 +102,10 @@ TEST_CASE("a reply to another process or term changes nothing") {
   Stream s;
   s.add(10);
   CHECK(s.turn(0) == 1);
-  s.stream.on_reply({kTerm, raft::BootId(8), 0, 0, true}, Instant(1));
-  s.stream.on_reply({kTerm.next(), kBoot, 0, 1, false}, Instant(1));
+  s.stream.on_reply({kTerm, raft::BootId(8), 0, 0, true}, Instant{1});
+  s.stream.on_reply({kTerm.next(), kBoot, 0, 1, false}, Instant{1});
   CHECK(s.turn(2) == 0);
-  CHECK(s.stream.deadline(kTerm) == Instant(200));
+  CHECK(s.stream.deadline(kTerm) == Instant{200});
 }
 
 TEST_CASE("a message that follows a large one uses the bulk connection, too") {
@@ -114,7 +114,7 @@ TEST_CASE("a message that follows a large one uses the bulk connection, too") {
   CHECK(s.turn(0) == 1);
   CHECK(s.channels == std::vector{raft::Channel::bulk});
   s.writes.give_up_unsent();
-  s.stream.on_reconnected(Instant(1));
+  s.stream.on_reconnected(Instant{1});
   s.turn(1);
   CHECK(s.channels == std::vector{raft::Channel::bulk});
   s.reply(1, false, 0, 2);

@@ -341,22 +341,22 @@ TEST_CASE("a leader reports what it knows of each member") {
 
 TEST_CASE("clients that ask about the cluster while a question is open share the next one") {
   node::ClusterQuestions questions(Duration{10});
-  REQUIRE(questions.add({{1, 1}, Instant(100)}));
-  const auto first = questions.ask(Instant(1));
+  REQUIRE(questions.add({{1, 1}, Instant{100}}));
+  const auto first = questions.ask(Instant{1});
   REQUIRE(first.has_value());
-  REQUIRE(questions.add({{1, 2}, Instant(100)}));
-  REQUIRE(questions.add({{2, 1}, Instant(50)}));
-  CHECK_FALSE(questions.ask(Instant(5)).has_value());
+  REQUIRE(questions.add({{1, 2}, Instant{100}}));
+  REQUIRE(questions.add({{2, 1}, Instant{50}}));
+  CHECK_FALSE(questions.ask(Instant{5}).has_value());
   CHECK(questions.answered(*first).size() == 1);
-  const auto second = questions.ask(Instant(6));
+  const auto second = questions.ask(Instant{6});
   REQUIRE(second.has_value());
   CHECK(questions.answered(*first).empty());  // it is older than their questions
-  CHECK(questions.deadline() == Instant(16));
-  CHECK(questions.expire(Instant(50)).size() == 1);
+  CHECK(questions.deadline() == Instant{16});
+  CHECK(questions.expire(Instant{50}).size() == 1);
   questions.leave(1);
   CHECK(questions.is_idle());
   CHECK(questions.deadline() == kNever);
-  for (std::uint64_t i = 0; i < 256; ++i) REQUIRE(questions.add({{3, i}, Instant(100)}));
-  CHECK_FALSE(questions.add({{3, 256}, Instant(100)}));
+  for (std::uint64_t i = 0; i < 256; ++i) REQUIRE(questions.add({{3, i}, Instant{100}}));
+  CHECK_FALSE(questions.add({{3, 256}, Instant{100}}));
   CHECK(questions.clear().size() == 256);
 }

@@ -36,11 +36,12 @@ MemFs make_directory(std::uint64_t seed) {
 }
 
 void expect_set_aside(MemFs& fs) {
-  for (const auto& [name, bytes] : kFiles) {
+  for (const auto& file : kFiles) {
+    const auto& name = file.first;
     CAPTURE(name);
     CHECK_FALSE(fs.exists(name));
     CHECK(fs.exists(kFolder + "/" + name));
-    CHECK(fs.content(kFolder + "/" + name) == bytes);
+    CHECK(fs.content(kFolder + "/" + name) == file.second);
   }
   CHECK(fs.content("peers.key") == "not the server's");
   CHECK(fs.list().value() == std::vector<std::string>{"peers.key"});
