@@ -92,8 +92,10 @@ leader_id() {
 end_cluster() {
   local code=$?
   trap - EXIT INT TERM HUP
+  trap '' PIPE
   [[ -z $sleeper ]] || kill "$sleeper" 2>/dev/null || true
-  say ''
+  # The nodes are stopped also if no one reads any more (demo.sh | head).
+  printf '\n' 2>/dev/null || exec >/dev/null 2>&1
   say "stopping the nodes; data and logs stay in $data"
   stop_nodes "${!urls[@]}"
   exit "$code"
@@ -142,6 +144,7 @@ start_cluster() {
   trap 'exit 130' INT
   trap 'exit 143' TERM
   trap 'exit 129' HUP
+  trap 'exit 141' PIPE
   now_us began
   start_nodes "${!urls[@]}"
   now_us ended

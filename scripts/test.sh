@@ -59,7 +59,7 @@ run_tests() {
 
 sanitizer_tests() {
   local options=(--suite sanitized)
-  [[ $full == no ]] || options=(--no-suite layout --no-suite scripts)
+  [[ $full == no ]] || options=(--no-suite layout --no-suite scripts --no-suite over_tls)
   step "with the address and undefined-behaviour sanitizers (build-asan/)"
   # clang takes half of the time that GCC takes to build this, and reads the code with other eyes. A
   # report needs only line numbers (-g1).
@@ -86,7 +86,8 @@ main() {
   fi
   if [[ $full == yes ]]; then need_packages browser; fi
   local options=()
-  [[ $full == yes || $quick == yes || ${#names[@]} != 0 ]] || options=(--no-suite sanitized)
+  [[ $full == yes || ${#names[@]} != 0 ]] || options=(--no-suite over_tls)
+  [[ $full == yes || $quick == yes || ${#names[@]} != 0 ]] || options+=(--no-suite sanitized)
   [[ $full == no ]] || export VESPER_FULL=1
   run_tests build "${options[@]}"
   if [[ $quick == no && ${#names[@]} == 0 ]]; then sanitizer_tests; fi

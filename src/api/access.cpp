@@ -16,6 +16,8 @@
 namespace vesper::api {
 namespace {
 
+constexpr std::size_t kMaxKnown = 1024;  // bytes of KnownClient::authorization
+
 const kv::Access* access_of(const Context& context) {
   const node::Node* node = context.node();
   if (node == nullptr || !node->store().access().is_enabled()) return nullptr;
@@ -40,6 +42,24 @@ const kv::Token* find_token(const kv::Access& access, std::string_view secret, k
   return found;
 }
 
+// Whether the request has the credentials that are known of its connection.
+bool repeats(const http::Fields& fields, const KnownClient& known) {
+  const http::Field* const field = fields.find_only(kAuthorization);
+  return field != nullptr && !known.authorization.empty() &&
+         crypto::equal_in_constant_time(field->value, known.authorization);
+}
+
+// The token of the request. Null: this node has none for it.
+const kv::Token* find_client(const Context& context, const kv::Access& access,
+                             const http::Fields& fields, std::string_view secret,
+                             KnownClient* known) {
+  const kv::Token* const token = find_token(access, secret, log_time(context));
+  if (token == nullptr || known == nullptr) return token;
+  const std::string_view value = fields.find(kAuthorization)->value;
+  if (value.size() <= kMaxKnown) *known = {std::string(value), token->identity};
+  return token;
+}
+
 std::optional<Problem> refuse_if_alone(const Context& context) {
   if (context.now() - context.node()->raft().leader_heard().at <= kTokensKept) return std::nullopt;
   Problem problem = refused(node::Refusal::no_leader);
@@ -50,10 +70,19 @@ std::optional<Problem> refuse_if_alone(const Context& context) {
   return problem;
 }
 
+// A proxy on this machine has passed the request on, for a client that may be anywhere.
+bool is_forwarded(const http::Fields& fields) {
+  for (const std::string_view name : {"Forwarded", "X-Forwarded-For", "X-Real-IP", "Via"})
+    if (fields.find(name) != nullptr) return true;
+  return false;
+}
+
 // While clients need no token.
-std::optional<Problem> refuse_if_closed(const Context& context, const HttpExchange& exchange) {
+std::optional<Problem> refuse_if_closed(const Context& context, const http::RequestHead& head,
+                                        const HttpExchange& exchange) {
   if (!context.is_closed_until_auth()) return std::nullopt;
-  if (exchange.is_local && exchange.endpoint->path == "/auth/enable") return std::nullopt;
+  if (exchange.is_local && exchange.endpoint->path == "/auth/enable" && !is_forwarded(head.fields))
+    return std::nullopt;
   Problem problem = unauthorized("this node serves clients only with tokens, and has none yet");
   problem.hint = "run `vesper auth enable` on the machine of the node";
   return problem;
@@ -142,7 +171,14 @@ std::optional<Problem> authenticate(const Context& context, const http::RequestH
   exchange.credential = Credential::settled;
   const kv::Access* access = access_of(context);
   if (exchange.endpoint->access == Access::open) return std::nullopt;
-  if (access == nullptr) return refuse_if_closed(context, exchange);
+  if (context.is_closed_until_tokens_known()) return starting();
+  if (access == nullptr) return refuse_if_closed(context, head, exchange);
+  KnownClient* const known = exchange.known_client;
+  if (known != nullptr && repeats(head.fields, *known) &&
+      access->find(known->identity, log_time(context)) != nullptr) {
+    exchange.identity = known->identity;
+    return refuse_if_alone(context);
+  }
   const Credentials credentials = read_credentials(head.fields);
   switch (credentials.kind) {
     case Credentials::Kind::missing: return unauthorized("this request needs a token");
@@ -150,7 +186,8 @@ std::optional<Problem> authenticate(const Context& context, const http::RequestH
     case Credentials::Kind::secret: break;
   }
   if (auto problem = refuse_if_alone(context)) return problem;
-  if (const kv::Token* token = find_token(*access, credentials.secret, log_time(context))) {
+  if (const kv::Token* token =
+          find_client(context, *access, head.fields, credentials.secret, known)) {
     exchange.identity = token->identity;
     return std::nullopt;
   }
@@ -181,9 +218,9 @@ std::optional<Problem> judge_client(const Context& context, const HttpExchange& 
 
 std::optional<Problem> judge_right(const Context& context, const HttpExchange& exchange) {
   switch (exchange.endpoint->access) {
-    case Access::open: return std::nullopt;
+    case Access::open:
+    case Access::content: return std::nullopt;
     case Access::token:
-    case Access::content:
       return judge(context, exchange, [](const auto&) { return std::optional<kv::Lack>(); });
     case Access::admin:
       return judge(context, exchange,
@@ -197,11 +234,8 @@ std::optional<Problem> judge_right(const Context& context, const HttpExchange& e
 
 std::optional<Problem> judge_write(const Context& context, const HttpExchange& exchange,
                                    const SharedBytes& command) {
-  return judge(context, exchange, [&](const kv::Token& token) {
-    const Result<kv::Command> decoded = kv::decode_command(command);
-    VESPER_ASSERT(decoded.ok());
-    return kv::find_lack(token, *decoded);
-  });
+  return judge(context, exchange,
+               [&](const kv::Token& token) { return kv::find_lack(token, command); });
 }
 
 std::optional<Problem> judge_read(const Context& context, const HttpExchange& exchange,

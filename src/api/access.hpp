@@ -6,6 +6,7 @@
 
 #include <cstdint>
 #include <optional>
+#include <string>
 #include <vector>
 
 #include "api/forward.hpp"
@@ -26,6 +27,13 @@ enum class Access : std::uint8_t {
   content,  // the rights for what it touches
   admin,
   metrics,
+};
+
+// The last valid credentials of a connection. A request that repeats them needs no hash. Whether
+// their token still exists is looked up for each request.
+struct KnownClient {
+  std::string authorization;  // the value of the field; empty: there are none
+  kv::Identity identity;      // of the token
 };
 
 // What is known of a request's credentials.
@@ -50,7 +58,8 @@ void ask_for_tokens(Context& context, const HttpExchange& exchange);
 
 // Whether the client is still known.
 std::optional<Problem> judge_client(const Context& context, const HttpExchange& exchange);
-// The right in the endpoint table. Of Access::content only that there is a token.
+// The right in the endpoint table. Access::content needs none here: its reads, writes and watches
+// are judged by the functions below.
 std::optional<Problem> judge_right(const Context& context, const HttpExchange& exchange);
 std::optional<Problem> judge_write(const Context& context, const HttpExchange& exchange,
                                    const SharedBytes& command);

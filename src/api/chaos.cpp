@@ -148,7 +148,8 @@ void run_chaos(Context& context, HttpExchange& exchange, std::string body) {
     return;
   }
   std::get<ChaosRequest>(exchange.request).is_transfer = true;
-  context.post(node::ClientTransfer{exchange.ticket, *voter, context.now() + exchange.timeout});
+  context.post(node::ClientTransfer{exchange.ticket, *voter, context.now() + exchange.timeout,
+                                    exchange.identity});
 }
 
 void render_chaos(Context&, const HttpExchange& exchange, Answer& answer) {

@@ -68,6 +68,12 @@ class Context {
   bool is_closed_until_auth() const { return closed_until_auth_; }
   void close_until_auth() { closed_until_auth_ = true; }
 
+  // Clients needed tokens when this server ran last. Until it is known whether they still do, only
+  // what is open to everyone is served.
+  bool is_closed_until_tokens_known() const { return closed_until_tokens_known_; }
+  void close_until_tokens_known() { closed_until_tokens_known_ = true; }
+  void set_tokens_known() { closed_until_tokens_known_ = false; }
+
   // Null unless this server offers /chaos. `port` must outlive the context.
   ChaosPort* chaos() const { return chaos_; }
   void offer_chaos(ChaosPort& port) { chaos_ = &port; }
@@ -99,7 +105,7 @@ class Context {
 
  private:
   const Settings settings_;
-  bool closed_until_auth_ = false;
+  bool closed_until_auth_ = false, closed_until_tokens_known_ = false;
   const Figures& figures_;
   const EndpointTable table_;
   Instant now_;

@@ -23,10 +23,10 @@ bool is_secret(std::string_view text) {
 
 // RFC 9110 §11.4, RFC 6750 §2.1, RFC 7617 §2.
 Credentials read_credentials(const http::Fields& fields) {
-  constexpr std::string_view kName = "Authorization";
-  const http::Field* field = fields.find(kName);
+  const http::Field* field = fields.find(kAuthorization);
   if (field == nullptr) return {};
-  if (fields.count(kName) > 1) return malformed_credentials("Authorization appears more than once");
+  if (fields.count(kAuthorization) > 1)
+    return malformed_credentials("Authorization appears more than once");
   const std::string_view value = field->value;
   const std::string_view scheme = value.substr(0, value.find(' '));
   std::string_view rest = value.substr(scheme.size());

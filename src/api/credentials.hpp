@@ -4,11 +4,13 @@
 
 #include <cstdint>
 #include <string>
+#include <string_view>
 
 #include "http/message.hpp"
 
 namespace vesper::api {
 
+inline constexpr std::string_view kAuthorization = "Authorization";
 inline constexpr std::size_t kMaxSecret = 512;  // bytes
 
 struct Credentials {

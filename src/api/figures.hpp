@@ -43,6 +43,8 @@ class Figures {
   virtual TrafficFigures traffic() const = 0;
   // Nothing if this server's port does not speak TLS.
   virtual std::optional<TlsFigures> tls() const { return std::nullopt; }
+  // Lines of the audit log that were dropped. Nothing if there is no audit log.
+  virtual std::optional<std::uint64_t> audit_lines_dropped() const { return std::nullopt; }
   // The URL under which this server reaches the member. Empty if it keeps no links to it.
   virtual std::string address_of(raft::ServerId) const { return {}; }
 

@@ -57,8 +57,9 @@ struct HttpExchange {
   bool is_http_1_0 = false;  // the answer must then state that the connection stays open
   Instant started;
   Duration timeout;
-  bool is_local = false;     // the client is on this machine
-  std::string audited_path;  // empty unless there is an audit log
+  bool is_local = false;                // the client is on this machine
+  std::string audited_path;             // empty unless there is an audit log
+  KnownClient* known_client = nullptr;  // of the connection; null: it keeps none
   Credential credential = Credential::settled;
   // Of the client's token. Nothing: clients need none, or this request needs none.
   std::optional<kv::Identity> identity;

@@ -328,7 +328,8 @@ void run_members(Context& context, HttpExchange& exchange, std::string body) {
     exchange.outcome = std::move(*problem);
     return;
   }
-  node::ClientMembers change{exchange.ticket, request.change, context.now() + exchange.timeout, {}};
+  node::ClientMembers change{
+      exchange.ticket, request.change, context.now() + exchange.timeout, {}, exchange.identity};
   if (request.wait.ns > 0) change.wait_until = context.now() + request.wait;
   context.post(std::move(change));
 }

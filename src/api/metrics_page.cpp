@@ -264,6 +264,9 @@ void render_metrics(Context& context, const HttpExchange&, Answer& answer) {
   loop_metrics(context.metrics, context.now(), page);
   page.single("log_lines_dropped_total", "counter",
               "Log lines dropped because stderr did not accept them.", log::dropped());
+  if (const auto dropped = context.figures().audit_lines_dropped())
+    page.single("audit_lines_dropped_total", "counter",
+                "Lines dropped because the file of --audit-log did not accept them.", *dropped);
   page.family("requests_total", "counter", "Requests answered, by route and status.");
   for (const auto& [key, count] : context.metrics.requests)
     page.sample(count, fmt::format("route=\"{}\",status=\"{}\"",

@@ -43,7 +43,7 @@ std::optional<Problem> check_transfer(const Context& context, const http::Reques
 
 void run_transfer(Context& context, HttpExchange& exchange, std::string) {
   context.post(node::ClientTransfer{exchange.ticket, std::get<TransferRequest>(exchange.request).to,
-                                    context.now() + exchange.timeout});
+                                    context.now() + exchange.timeout, exchange.identity});
 }
 
 // The node replies to a transfer with its result or a refusal.

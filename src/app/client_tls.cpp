@@ -5,12 +5,10 @@
 #include <cstdlib>
 #include <utility>
 
-#include "app/cluster_file.hpp"
+#include "server/certificates.hpp"
 
 namespace vesper::app {
 namespace {
-
-constexpr std::size_t kMaxPem = std::size_t{1} << 20;
 
 TlsFlags chosen;
 
@@ -19,9 +17,10 @@ std::string from(const std::string& flag, const char* variable) {
   return flag.empty() && value != nullptr ? value : flag;
 }
 
-Result<void> read_into(std::string& text, const std::string& path, const char* flag) {
+Result<void> read_into(std::string& text, const std::string& path, const char* flag,
+                       server::Secrecy secrecy) {
   if (path.empty()) return {};
-  auto read = read_file(path, kMaxPem);
+  auto read = server::read_credential(path, secrecy);
   if (!read) return Error{fmt::format("{}: {}", flag, read.error().what)};
   if (read->empty()) return Error{fmt::format("{}: {}: the file is empty", flag, path)};
   text = std::move(read).value();
@@ -32,10 +31,12 @@ Result<crypto::TlsContext> make_context() {
   crypto::TlsMaterial material;
   material.check = chosen.insecure ? crypto::ServerCheck::unchecked : crypto::ServerCheck::by_name;
   if (chosen.cert.empty() != chosen.key.empty())
-    return Error{"--cert and --key (VESPER_CERT and VESPER_KEY) need each other"};
-  for (const auto& read : {read_into(material.authorities, chosen.cacert, "--cacert"),
-                           read_into(material.certificate, chosen.cert, "--cert"),
-                           read_into(material.key, chosen.key, "--key")})
+    return Error{"--cert and --key (VESPER_CLIENT_CERT and VESPER_CLIENT_KEY) need each other"};
+  using server::Secrecy;
+  for (const auto& read :
+       {read_into(material.authorities, chosen.cacert, "--cacert", Secrecy::known_to_all),
+        read_into(material.certificate, chosen.cert, "--cert", Secrecy::known_to_all),
+        read_into(material.key, chosen.key, "--key", Secrecy::secret)})
     if (!read) return read.error();
   auto context = crypto::TlsContext::dialler(material);
   if (!context) return Error{fmt::format("--cacert, --cert, --key: {}", context.error().what)};
@@ -46,8 +47,8 @@ Result<crypto::TlsContext> make_context() {
 
 TlsFlags with_environment(TlsFlags flags) {
   flags.cacert = from(flags.cacert, "VESPER_CACERT");
-  flags.cert = from(flags.cert, "VESPER_CERT");
-  flags.key = from(flags.key, "VESPER_KEY");
+  flags.cert = from(flags.cert, "VESPER_CLIENT_CERT");
+  flags.key = from(flags.key, "VESPER_CLIENT_KEY");
   return flags;
 }
 

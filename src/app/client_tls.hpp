@@ -11,7 +11,7 @@
 
 namespace vesper::app {
 
-// Fills in what the flags leave out from VESPER_CACERT, VESPER_CERT and VESPER_KEY.
+// Fills in what the flags leave out from VESPER_CACERT, VESPER_CLIENT_CERT and VESPER_CLIENT_KEY.
 TlsFlags with_environment(TlsFlags flags);
 
 // Call once, before the first connection. Reads no file yet.

@@ -7,8 +7,8 @@
 #include <cerrno>
 #include <cstdlib>
 
-#include "app/cluster_file.hpp"
 #include "http/serializer.hpp"
+#include "server/certificates.hpp"
 
 namespace vesper::app {
 namespace {
@@ -48,7 +48,7 @@ Result<void> load_token(const std::optional<std::string>& file) {
     if (*file == "-") {
       text = read_line_of_stdin();
     } else {
-      auto bytes = read_file(*file, kMaxToken + 2);
+      auto bytes = server::read_credential(*file, server::Secrecy::secret);
       if (!bytes) return std::move(bytes).error();
       text = std::move(*bytes);
     }

@@ -251,7 +251,8 @@ majority (--force overrides only that).
 the new leader once that has committed an entry.
 )"},
     {"auth", "ACTION [NAME]", "require tokens of clients, add and revoke them",
-     R"(vesper auth enable > root.token
+     R"(umask 077
+vesper auth enable > root.token
 vesper auth token add app --read app/ --write app/ --lock app/ --ttl 30d > app.token
 vesper auth token add prometheus --metrics
 vesper auth token list --token-file root.token

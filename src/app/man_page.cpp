@@ -109,7 +109,7 @@ std::string manual() {
     out += fmt::format(".TP\n\\fB{}\\fR\n{}\n", text.code, escape(text.meaning));
   out += ".SH ENVIRONMENT\n.TP\n\\fBVESPER_ENDPOINTS\\fR\n";
   out += escape("Addresses of nodes, comma-separated. http:// and a trailing / are optional.\n");
-  out += ".TP\n\\fBVESPER_CACERT\\fR, \\fBVESPER_CERT\\fR, \\fBVESPER_KEY\\fR\n";
+  out += ".TP\n\\fBVESPER_CACERT\\fR, \\fBVESPER_CLIENT_CERT\\fR, \\fBVESPER_CLIENT_KEY\\fR\n";
   out += "The same as \\-\\-cacert, \\-\\-cert and \\-\\-key.\n";
   out += ".TP\n\\fBNO_COLOR\\fR\nIf it is set and not empty, the output has no colours.\n";
   out += ".SH FILES\n.TP\n\\fB./ip_list.txt\\fR\n";

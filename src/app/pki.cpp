@@ -16,6 +16,7 @@
 #include "app/stdio.hpp"
 #include "base/bytes.hpp"
 #include "crypto/authority.hpp"
+#include "server/certificates.hpp"
 
 namespace vesper::app {
 namespace {
@@ -99,7 +100,7 @@ class Pki {
     } else {
       auto certificate = read_file(path(kAuthority, "crt"), kMaxPem);
       if (!certificate) return certificate.error();
-      auto key = read_file(path(kAuthority, "key"), kMaxPem);
+      auto key = server::read_credential(path(kAuthority, "key"), server::Secrecy::secret);
       if (!key) return key.error();
       authority = {std::move(*certificate), std::move(*key)};
     }

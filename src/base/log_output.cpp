@@ -108,10 +108,13 @@ bool LogOutput::push() {
     const long wrote = attempt(torn_ ? "\n" : std::string_view(text).substr(sent_));
     if (wrote < 0) {
       if (errno == EINTR) continue;
-      if (errno == EAGAIN || errno == EWOULDBLOCK) return false;
+      const bool full = errno == EAGAIN || errno == EWOULDBLOCK;
+      failure_ = full ? 0 : errno;
+      if (full) return false;
       drop_all();
       return true;
     }
+    failure_ = 0;
     if (std::exchange(torn_, false)) continue;
     sent_ += static_cast<std::size_t>(wrote);
     if (sent_ < text.size()) continue;

@@ -32,6 +32,8 @@ class LogOutput {
   void flush();
   // Before the process ends: gives a live reader a moment to take the queued lines.
   void finish();
+  // The errno of the last attempt to write. 0: it succeeded, or the descriptor was full.
+  int failure() const { return failure_; }
   // The number of lines dropped so far.
   std::uint64_t dropped() const { return dropped_; }
 
@@ -60,6 +62,7 @@ class LogOutput {
   bool torn_ = false;              // the last line that reached the descriptor is incomplete
   std::uint64_t unannounced_ = 0;  // dropped lines that no notice has reported yet
   std::uint64_t dropped_ = 0;
+  int failure_ = 0;
 };
 
 }  // namespace vesper::log

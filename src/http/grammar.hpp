@@ -57,6 +57,15 @@ constexpr bool all_of_class(std::string_view text, std::uint8_t byte_class) {
   for (const char c : text) common &= grammar::kClasses[static_cast<unsigned char>(c)];
   return common == byte_class;
 }
+// The same for kFieldByte. Without a table, the compiler tests 16 bytes at a time.
+constexpr bool all_field_bytes(std::string_view text) {
+  unsigned char bad = 0;
+  for (const char c : text) {
+    const auto byte = static_cast<unsigned char>(c);
+    bad |= static_cast<unsigned char>((byte < 0x20 && byte != '\t') || byte == 0x7f);
+  }
+  return bad == 0;
+}
 constexpr bool is_token(std::string_view text) {
   return !text.empty() && all_of_class(text, grammar::kTokenByte);
 }

@@ -114,7 +114,7 @@ bool is_good_field_line(std::string_view line) {
   const std::size_t colon = line.find(':');
   if (colon == 0 || colon == line.npos) return line.empty();
   return all_of_class(line.substr(0, colon), grammar::kTokenByte) &&
-         all_of_class(line.substr(colon + 1), grammar::kFieldByte);
+         all_field_bytes(line.substr(colon + 1));
 }
 
 // Completes the check of a target that passed check_target_begin() and the byte classes.

@@ -21,6 +21,16 @@ const Field* Fields::find(std::string_view name) const {
   return nullptr;
 }
 
+const Field* Fields::find_only(std::string_view name) const {
+  const Field* found = nullptr;
+  for (const Field& field : fields_) {
+    if (field.name != name && !equal_ignoring_case(field.name, name)) continue;
+    if (found != nullptr) return nullptr;
+    found = &field;
+  }
+  return found;
+}
+
 std::size_t Fields::count(std::string_view name) const {
   std::size_t n = 0;
   for (const Field& field : fields_)

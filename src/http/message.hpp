@@ -22,7 +22,8 @@ struct Field {
 // The fields in the order in which they arrived. Lookups ignore case (RFC 9110 §5.1).
 class Fields {
  public:
-  const Field* find(std::string_view name) const;  // the first one of that name, or null
+  const Field* find(std::string_view name) const;       // the first one of that name, or null
+  const Field* find_only(std::string_view name) const;  // null also if there are several
   std::size_t count(std::string_view name) const;
 
   std::size_t size() const { return fields_.size(); }

@@ -256,6 +256,10 @@ std::string encode(const RevokeToken& revoke);
 // The same command with the identity of the client. Requires a command of a client without one.
 SharedBytes with_identity(std::string_view command, const std::optional<Identity>& identity);
 
+// The key of a put that has no conditions, fence or idempotency key, and asks for nothing more than
+// the value to be stored. Nothing for any other command. Requires a valid command.
+std::optional<std::string_view> key_of_plain_put(std::string_view command);
+
 // Keys and values of the result are slices of `payload`. Every field is checked and bounded, and
 // the error names the faulty one. An error means that this build cannot apply an entry of the log.
 // The node must stop, because skipping a command would make its store differ from the others.

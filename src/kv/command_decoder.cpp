@@ -473,6 +473,22 @@ class Decoder {
 
 }  // namespace
 
+std::optional<std::string_view> key_of_plain_put(std::string_view command) {
+  ByteReader r(command);
+  const bool is_known = r.u8() == kCommandVersion;
+  const bool is_single = r.u8() == static_cast<std::uint8_t>(CommandKind::single);
+  const std::uint8_t flags = r.u8();
+  if (!is_known || !is_single || (flags & ~kIdentity) != 0) return std::nullopt;
+  if (flags != 0) {
+    r.bytes(r.u8());
+    r.u64();
+  }
+  const bool is_put = r.u8() == static_cast<std::uint8_t>(OperationKind::put);
+  const std::uint8_t put_flags = r.u8();
+  if (!is_put || (put_flags & ~kPutJson) != 0) return std::nullopt;
+  return r.bytes(r.u16());
+}
+
 Result<Command> decode_command(const SharedBytes& payload) {
   return Decoder(payload).command();
 }

@@ -76,6 +76,15 @@ std::optional<Lack> find_lack(const Token& token, const Transaction& transaction
   return std::nullopt;
 }
 
+// Most writes are plain puts, and need not be decoded twice.
+std::optional<Lack> find_lack(const Token& token, const SharedBytes& command) {
+  if (const auto key = key_of_plain_put(command.view()))
+    return find_lack_of_key(token, Right::write, *key);
+  const Result<Command> decoded = decode_command(command);
+  VESPER_ASSERT(decoded.ok());
+  return find_lack(token, *decoded);
+}
+
 std::optional<Lack> find_lack(const Token& token, const Command& command) {
   if (command.fence)
     if (auto lack = find_lack_of_key(token, Right::lock, command.fence->name)) return lack;

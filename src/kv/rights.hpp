@@ -24,6 +24,8 @@ std::optional<Lack> find_lack(const Token& token, Right right);
 std::optional<Lack> find_lack(const Token& token, const Transaction& transaction);
 // Of EndLease only in part: it also needs `write` for each key of the lease, which Store judges.
 std::optional<Lack> find_lack(const Token& token, const Command& command);
+// Of a command in its byte form, which must be valid.
+std::optional<Lack> find_lack(const Token& token, const SharedBytes& command);
 std::optional<Lack> find_lack(const Token& token, Right right, const KeyRange& range);
 std::optional<Lack> find_lack_of_key(const Token& token, Right right, std::string_view key);
 

@@ -22,9 +22,8 @@ constexpr std::uint8_t kClusterAsked = 71;
 constexpr std::uint8_t kClusterReply = 72;
 constexpr std::uint8_t kTraceAsked = 73;
 constexpr std::uint8_t kTraceHeard = 74;
+constexpr std::uint8_t kTransferRefused = 75;
 constexpr std::size_t kLeastWrite = 8 + 4;
-// Stands for "no particular server" in place of an id.
-constexpr std::uint32_t kAnybody = 0xffffffff;
 
 struct Encode {
   std::string& out;
@@ -55,8 +54,12 @@ struct Encode {
   void operator()(const TransferAsked& m) {
     ByteWriter w(out);
     w.u8(kTransferAsked);
-    w.u64(m.term.value);
-    w.u32(m.to ? m.to->value : kAnybody);
+    write(m, w);
+  }
+  void operator()(const TransferRefused& m) {
+    ByteWriter w(out);
+    w.u8(kTransferRefused);
+    write(m, w);
   }
   void operator()(const DigestAsked& m) {
     ByteWriter w(out);
@@ -116,17 +119,6 @@ Result<PeerMessage> decode_as(ByteReader& r, std::string_view name) {
   read(r, m);
   if (!r.ok() || !r.at_end()) return Error{fmt::format("{}: malformed", name)};
   return PeerMessage{std::move(m)};
-}
-
-Result<PeerMessage> decode_transfer_asked(ByteReader& r) {
-  TransferAsked m;
-  m.term = raft::Term(r.u64());
-  const std::uint32_t to = r.u32();
-  if (to != kAnybody) m.to = raft::ServerId(to);
-  if (!r.ok() || !r.at_end() || m.term > raft::kMaxTerm ||
-      (to != kAnybody && to > raft::kMaxServerId))
-    return Error{"TransferAsked: malformed"};
-  return PeerMessage{m};
 }
 
 Result<PeerMessage> decode_digest_asked(ByteReader& r) {
@@ -201,7 +193,8 @@ Result<PeerMessage> decode(std::string_view bytes) {
     switch (const std::uint8_t kind = r.u8()) {
       case kForward: return decode_forward(r);
       case kForwardReply: return decode_forward_reply(r);
-      case kTransferAsked: return decode_transfer_asked(r);
+      case kTransferAsked: return decode_as<TransferAsked>(r, "TransferAsked");
+      case kTransferRefused: return decode_as<TransferRefused>(r, "TransferRefused");
       case kDigestAsked: return decode_digest_asked(r);
       case kDigestReply: return decode_digest_reply(r);
       case kMembersAsked: return decode_as<MembersAsked>(r, "MembersAsked");

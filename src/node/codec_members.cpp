@@ -7,8 +7,11 @@ namespace {
 
 constexpr std::size_t kMaxText = raft::kMaxAddress;
 constexpr std::size_t kMaxConfigurationBytes = 1u << 20;
-constexpr std::uint8_t kAppended = 0;  // of a MembersReply: an outcome, or 1 for a refusal
+constexpr std::uint8_t kAppended = 0;  // the outcomes in a MembersReply
 constexpr std::uint8_t kRefused = 1;
+constexpr std::uint8_t kForbidden = 2;
+// Stands for "no particular server" in place of an id.
+constexpr std::uint32_t kAnybody = 0xffffffff;
 
 template <typename Value>
 void write_nodes(const Value& nodes, ByteWriter& w) {
@@ -91,13 +94,53 @@ void read_request(ByteReader& r, raft::MembersRequest& request) {
   }
 }
 
+// The last field of a message, missing if there is none.
+void write_identity(const std::optional<kv::Identity>& identity, ByteWriter& w) {
+  if (!identity) return;
+  w.string(identity->name);
+  w.u64(identity->id);
+}
+
+void read_identity(ByteReader& r, std::optional<kv::Identity>& identity) {
+  if (!r.ok() || r.at_end()) return;
+  identity.emplace();
+  identity->name = r.string(kv::kMaxTokenName);
+  identity->id = r.u64();
+  if (r.ok() && (!kv::is_token_name(identity->name) || identity->id == 0)) r.fail();
+}
+
 }  // namespace
+
+void write(const TransferAsked& m, ByteWriter& w) {
+  w.u64(m.term.value);
+  w.u32(m.to ? m.to->value : kAnybody);
+  write_identity(m.identity, w);
+}
+
+void read(ByteReader& r, TransferAsked& m) {
+  m.term = read_term(r);
+  const std::uint32_t to = r.u32();
+  if (to != kAnybody && to > raft::kMaxServerId) r.fail();
+  if (to != kAnybody) m.to = raft::ServerId(to);
+  read_identity(r, m.identity);
+}
+
+void write(const TransferRefused& m, ByteWriter& w) {
+  w.u64(m.term.value);
+  write_identity(m.identity, w);
+}
+
+void read(ByteReader& r, TransferRefused& m) {
+  m.term = read_term(r);
+  read_identity(r, m.identity);
+}
 
 void write(const MembersAsked& m, ByteWriter& w) {
   w.u64(m.term.value);
   w.u64(m.boot.value);
   w.u64(m.number);
   write_request(m.request, w);
+  write_identity(m.identity, w);
 }
 
 void read(ByteReader& r, MembersAsked& m) {
@@ -105,6 +148,7 @@ void read(ByteReader& r, MembersAsked& m) {
   m.boot = raft::BootId(r.u64());
   m.number = r.u64();
   read_request(r, m.request);
+  read_identity(r, m.identity);
 }
 
 void write(const MembersReply& m, ByteWriter& w) {
@@ -116,6 +160,7 @@ void write(const MembersReply& m, ByteWriter& w) {
     w.u64(appended->term.value);
     return;
   }
+  if (std::holds_alternative<MembersForbidden>(m.outcome)) return w.u8(kForbidden);
   const auto& refusal = std::get<raft::MembersRefusal>(m.outcome);
   w.u8(kRefused);
   w.u8(static_cast<std::uint8_t>(refusal.why));
@@ -138,6 +183,8 @@ void read(ByteReader& r, MembersReply& m) {
     read_nodes(r, refusal.nodes);
     refusal.address = r.string(kMaxText);
     m.outcome = std::move(refusal);
+  } else if (kind == kForbidden) {
+    m.outcome = MembersForbidden{};
   } else {
     r.fail();
   }

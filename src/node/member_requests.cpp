@@ -23,7 +23,7 @@ bool MemberRequests::add(ClientMembers request, Instant now) {
 std::optional<MemberRequests::Question> MemberRequests::ask(raft::Term term, Instant now) {
   if (now < ask_at_) return std::nullopt;
   const auto next = std::find_if(requests_.begin(), requests_.end(), [&](const Request& request) {
-    return request.stage <= Stage::asked && !request.refusal && now < request.wanted.deadline;
+    return request.stage <= Stage::asked && !request.refused && now < request.wanted.deadline;
   });
   if (next == requests_.end()) return std::nullopt;
   if (next->stage == Stage::asked && next->term != term) return std::nullopt;
@@ -31,7 +31,7 @@ std::optional<MemberRequests::Question> MemberRequests::ask(raft::Term term, Ins
   next->stage = Stage::asked;
   next->term = term;
   ask_at_ = now + interval_;
-  return Question{next->number, next->wanted.request};
+  return Question{next->number, next->wanted.request, next->wanted.identity};
 }
 
 void MemberRequests::on_reply(std::uint64_t number, MembersOutcome outcome, Instant now) {
@@ -46,13 +46,17 @@ void MemberRequests::on_reply(std::uint64_t number, MembersOutcome outcome, Inst
     at->index = appended->index;
     return;
   }
+  if (std::holds_alternative<MembersForbidden>(outcome)) {
+    at->refused = Refusal::unauthorized;
+    return;
+  }
   auto& refusal = std::get<raft::MembersRefusal>(outcome);
   if (refusal.why == raft::MembersRefusal::Why::not_leading) {
     // It hands over, or takes no proposals now. The request is asked again, as a new question.
     at->stage = Stage::waiting;
     ask_at_ = now + interval_;
   } else {
-    at->refusal = std::move(refusal);
+    at->refused = std::move(refusal);
   }
 }
 
@@ -88,7 +92,7 @@ MembersResult MemberRequests::result_of(const Request& request,
 // Nothing: the request has not ended.
 std::optional<ClientReply> MemberRequests::answer(Request& request, const raft::Raft& raft,
                                                   Instant now) {
-  if (request.refusal) return *request.refusal;
+  if (request.refused) return std::move(*request.refused);
   if (const auto lost = check_log(request, raft)) return *lost;
   const raft::Configuration& committed = raft.committed_configuration();
   if (request.stage == Stage::in_log && committed.index >= request.index && !committed.is_joint())
@@ -113,7 +117,7 @@ std::vector<MemberRequests::Answer> MemberRequests::take_answers(const raft::Raf
   std::erase_if(requests_, [&](Request& request) {
     auto reply = answer(request, raft, now);
     if (!reply) return false;
-    if (request.stage <= Stage::asked && !request.refusal) ask_at_ = now;
+    if (request.stage <= Stage::asked && !request.refused) ask_at_ = now;
     answers.push_back({request.wanted.ticket, std::move(*reply)});
     return true;
   });

@@ -19,6 +19,7 @@ class MemberRequests {
   struct Question {
     std::uint64_t number = 0;
     const raft::MembersRequest& request;  // valid until the next call
+    const std::optional<kv::Identity>& identity;
   };
   struct Answer {
     Ticket ticket;
@@ -61,7 +62,7 @@ class MemberRequests {
     std::uint64_t number = 0;  // of its latest question
     raft::Term term;
     raft::Index index;
-    std::optional<raft::MembersRefusal> refusal;
+    std::optional<ClientReply> refused;  // the leader's refusal
   };
   static std::optional<ClientReply> answer(Request& request, const raft::Raft& raft, Instant now);
   static std::optional<Refusal> check_log(Request& request, const raft::Raft& raft);

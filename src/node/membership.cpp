@@ -12,7 +12,14 @@ void Node::on(ClientMembers&& members) {
 }
 
 // Requires that this server leads.
-MembersOutcome Node::change_members(raft::MembersRequest request) {
+MembersOutcome Node::change_members(raft::MembersRequest request,
+                                    const std::optional<kv::Identity>& identity) {
+  switch (judge_act(identity)) {
+    case Judgement::allowed: break;
+    case Judgement::refused: return MembersForbidden{};
+    case Judgement::too_early:  // to be asked again
+      return raft::MembersRefusal{.why = raft::MembersRefusal::Why::not_leading};
+  }
   VESPER_ASSERT(output_.members.empty());
   step(raft::ChangeMembers{0, std::move(request)});
   VESPER_ASSERT(output_.members.size() == 1);
@@ -30,10 +37,11 @@ void Node::ask_for_members() {
   const raft::Term term = raft_.current_term();
   while (const auto question = member_requests_.ask(term, now_)) {
     if (raft_.is_leader()) {
-      auto outcome = change_members(question->request);
+      auto outcome = change_members(question->request, question->identity);
       member_requests_.on_reply(question->number, std::move(outcome), now_);
     } else {
-      const MembersAsked asked{term, boot_, question->number, question->request};
+      const MembersAsked asked{term, boot_, question->number, question->request,
+                               question->identity};
       transport_.send(*leader, asked, raft::Channel::control);
     }
   }
@@ -49,7 +57,7 @@ void Node::on_message(const FromPeer& from, const MembersAsked& asked) {
   const MemberAnswers::Known known = member_answers_.find(from.from, asked);
   if (known.is_outdated) return;
   MembersOutcome outcome =
-      known.outcome != nullptr ? *known.outcome : change_members(asked.request);
+      known.outcome != nullptr ? *known.outcome : change_members(asked.request, asked.identity);
   transport_.send(from.from, MembersReply{asked.boot, asked.number, outcome},
                   raft::Channel::control);
   if (known.outcome == nullptr) member_answers_.remember(from.from, asked, std::move(outcome));

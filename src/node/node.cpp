@@ -256,8 +256,19 @@ void Node::on_message(const FromPeer&, const ForwardReply& reply) {
   stream_.on_reply(reply, now_);
 }
 
-void Node::on_message(const FromPeer&, const TransferAsked& asked) {
-  if (raft_.current_term() == asked.term) step(raft::TransferLeadership{asked.to});
+void Node::on_message(const FromPeer& from, const TransferAsked& asked) {
+  if (!raft_.is_leader() || raft_.current_term() != asked.term) return;
+  switch (judge_act(asked.identity)) {
+    case Judgement::allowed: return step(raft::TransferLeadership{asked.to});
+    case Judgement::refused:
+      return transport_.send(from.from, TransferRefused{asked.term, asked.identity},
+                             raft::Channel::control);
+    case Judgement::too_early: return;  // the question is repeated
+  }
+}
+
+void Node::on_message(const FromPeer&, const TransferRefused& refused) {
+  if (raft_.current_term() == refused.term) refuse_transfers(refused.identity);
 }
 
 void Node::on_message(const FromPeer& from, const DigestAsked& asked) {

@@ -141,6 +141,7 @@ class Node {
   void on_message(const FromPeer& from, const Forward& forward);
   void on_message(const FromPeer& from, const ForwardReply& reply);
   void on_message(const FromPeer& from, const TransferAsked& asked);
+  void on_message(const FromPeer& from, const TransferRefused& refused);
   void on_message(const FromPeer& from, const DigestAsked& asked);
   void on_message(const FromPeer& from, const DigestReply& reply);
   void on_message(const FromPeer& from, const MembersAsked& asked);
@@ -201,6 +202,8 @@ class Node {
   void begin(ClientRead&& read);
   void resume_polls();
   bool may_read(const ClientRead& read) const;
+  enum class Judgement : std::uint8_t { allowed, refused, too_early };
+  Judgement judge_act(const std::optional<kv::Identity>& identity) const;
   std::optional<ClientReply> evaluate(ClientRead&& read);
   std::optional<ReadResult> look_up(ClientRead&& read, ReadResult result);
   void run_range_reads();
@@ -211,6 +214,7 @@ class Node {
   void abandon_lock(const raft::Entry& entry, const kv::WriteResult& result);
   void answer_lock_waits();
   void ask_for_transfers();
+  void refuse_transfers(const std::optional<kv::Identity>& identity);
   void send_writes();
   void propose_writes();
   void ask_for_reads();
@@ -219,7 +223,8 @@ class Node {
   void expire_queues();
 
   // membership.cpp: changes of the members, and what is known of them
-  MembersOutcome change_members(raft::MembersRequest request);
+  MembersOutcome change_members(raft::MembersRequest request,
+                                const std::optional<kv::Identity>& identity);
   ClusterView cluster_view() const;
   void ask_for_members();
   void answer_members();

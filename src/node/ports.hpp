@@ -45,10 +45,19 @@ struct ForwardReply {
   bool gap = false;
 };
 
+// A5: the leader judges what a client asks it to do, so these questions carry the identity of the
+// client's token. Nothing: it has none.
+
 // Asks the leader of `term` to transfer leadership to `to`, or to any fit server.
 struct TransferAsked {
   raft::Term term;
   std::optional<raft::ServerId> to;
+  std::optional<kv::Identity> identity{};
+};
+// The leader of `term` transfers nothing for the client with this token.
+struct TransferRefused {
+  raft::Term term;
+  std::optional<kv::Identity> identity;
 };
 
 // The leader of `term` asks for the digest of the state after the entry at `index`. It adds the
@@ -76,6 +85,7 @@ struct MembersAsked {
   raft::BootId boot;  // of the asking process
   std::uint64_t number = 0;
   raft::MembersRequest request;
+  std::optional<kv::Identity> identity{};
 };
 // The leader has appended the change at `index` in `term`. A term of 0: the members are already as
 // requested, and the entry at `index` is committed.
@@ -85,10 +95,14 @@ struct MembersAppended {
 
   bool operator==(const MembersAppended&) const = default;
 };
+// The token of the client does not allow the change.
+struct MembersForbidden {
+  bool operator==(const MembersForbidden&) const = default;
+};
 struct MembersReply {
   raft::BootId boot;  // boot and number are those of the question
   std::uint64_t number = 0;
-  std::variant<MembersAppended, raft::MembersRefusal> outcome;
+  std::variant<MembersAppended, raft::MembersRefusal, MembersForbidden> outcome;
 };
 
 // What a server knows of the members.
@@ -135,9 +149,9 @@ struct TraceHeard {
 };
 
 // One message between peers.
-using PeerMessage =
-    std::variant<raft::Message, Forward, ForwardReply, TransferAsked, DigestAsked, DigestReply,
-                 MembersAsked, MembersReply, ClusterAsked, ClusterReply, TraceAsked, TraceHeard>;
+using PeerMessage = std::variant<raft::Message, Forward, ForwardReply, TransferAsked,
+                                 TransferRefused, DigestAsked, DigestReply, MembersAsked,
+                                 MembersReply, ClusterAsked, ClusterReply, TraceAsked, TraceHeard>;
 
 class Transport {
  public:
@@ -172,7 +186,9 @@ enum class Refusal : std::uint8_t {
   unreached,        // reads only: min_revision is not applied here yet
   too_stale,        // reads only: older than max_staleness, or the age is unknown
   diverged,         // this node's state differs from a majority's; certainly not applied
-  unauthorized,     // reads only: clients need a token, and this one has none that is valid now
+  // Clients need a token, and this one has none that is valid now. Not of writes, whose results say
+  // so. Nothing was applied.
+  unauthorized,
   outcome_unknown,  // writes and changes of the members only: in some log, outcome unknown
 };
 
@@ -345,6 +361,7 @@ struct ClientTransfer {
   Ticket ticket;
   std::optional<raft::ServerId> to;
   Instant deadline;
+  std::optional<kv::Identity> identity{};
 };
 // Changes the members. Not ordered with the connection's other requests.
 struct ClientMembers {
@@ -352,6 +369,7 @@ struct ClientMembers {
   raft::MembersRequest request;
   Instant deadline;      // for the first step of the change
   Instant wait_until{};  // for the other steps; then the reply says what is pending
+  std::optional<kv::Identity> identity{};
 };
 // Asks what the leader knows of the members, or this server if there is no leader. At the deadline,
 // this server answers from its own view.

@@ -181,6 +181,21 @@ bool Node::may_read(const ClientRead& read) const {
   return read.identity && access.find(*read.identity, log_time()) != nullptr;
 }
 
+// A5: whether this leader may do what a client asks for and no entry of the store judges: transfer
+// leadership, change the members. A revocation that any client was told of is committed. Either it
+// has an earlier term, and then it precedes the first entry of this one, or it has this term, and
+// then this server knows that it is committed. So it is applied here. If a later leader committed
+// it, this one has lost its majority: nothing that it begins now can take effect.
+Node::Judgement Node::judge_act(const std::optional<kv::Identity>& identity) const {
+  if (state_.term() != raft_.current_term() || state_.index() < raft_.commit_index())
+    return Judgement::too_early;
+  const kv::Access& access = state_.store().access();
+  if (!access.is_enabled()) return Judgement::allowed;
+  const kv::Token* token = identity ? access.find(*identity, log_time()) : nullptr;
+  const bool is_allowed = token != nullptr && token->has(kv::Right::admin);
+  return is_allowed ? Judgement::allowed : Judgement::refused;
+}
+
 // Nothing: the read needs more than this turn; see run_range_reads().
 std::optional<ClientReply> Node::evaluate(ClientRead&& read) {
   if (!may_read(read)) return Refusal::unauthorized;
@@ -284,9 +299,22 @@ void Node::ask_for_transfers() {
       answer(ticket, TransferResult{*leader, term});
   const auto question = transfers_.ask(*leader, now_, raft_.config().heartbeat_interval);
   if (!question) return;
-  if (raft_.is_leader()) step(raft::TransferLeadership{question->to});
-  else if (question->of_client)
-    transport_.send(*leader, TransferAsked{term, question->to}, raft::Channel::control);
+  if (!raft_.is_leader()) {
+    if (question->of_client)
+      transport_.send(*leader, TransferAsked{term, question->to, question->identity},
+                      raft::Channel::control);
+    return;
+  }
+  const Judgement judgement =
+      question->of_client ? judge_act(question->identity) : Judgement::allowed;
+  if (judgement == Judgement::allowed) step(raft::TransferLeadership{question->to});
+  else if (judgement == Judgement::refused) refuse_transfers(question->identity);
+}
+
+void Node::refuse_transfers(const std::optional<kv::Identity>& identity) {
+  if (const auto leader = raft_.leader())
+    for (const Ticket& ticket : transfers_.refuse(identity, *leader))
+      answer(ticket, Refusal::unauthorized);
 }
 
 // A leader proposes the writes to its log; a follower forwards them to the leader. While writes are

@@ -49,7 +49,18 @@ std::optional<TransferRequests::Question> TransferRequests::ask(raft::ServerId l
   if (next == requests_.end() && !handing_over_) return std::nullopt;
   ask_at_ = now + interval;
   if (next == requests_.end()) return Question{};
-  return Question{next->asked.to, true};
+  return Question{next->asked.to, true, next->asked.identity};
+}
+
+std::vector<Ticket> TransferRequests::refuse(const std::optional<kv::Identity>& identity,
+                                             raft::ServerId leader) {
+  std::vector<Ticket> refused;
+  std::erase_if(requests_, [&](const Request& request) {
+    if (request.asked.identity != identity || is_fulfilled(request, leader)) return false;
+    refused.push_back(request.asked.ticket);
+    return true;
+  });
+  return refused;
 }
 
 std::vector<Ticket> TransferRequests::expire(Instant now) {

@@ -16,6 +16,7 @@ class TransferRequests {
   struct Question {
     std::optional<raft::ServerId> to;
     bool of_client = false;  // false: only this process wants it, which asks only while it leads
+    std::optional<kv::Identity> identity{};  // of the client
   };
 
   // `leader`: the current leader. Returns false if too many requests wait.
@@ -28,6 +29,9 @@ class TransferRequests {
   std::vector<Ticket> finish(raft::ServerId leader);
   // Returns the question that is due, if any. The next one is due after `interval`.
   std::optional<Question> ask(raft::ServerId leader, Instant now, Duration interval);
+  // The leader refuses the requests of the client with this token: removes those that are not
+  // fulfilled, and returns their tickets.
+  std::vector<Ticket> refuse(const std::optional<kv::Identity>& identity, raft::ServerId leader);
   // Removes the requests that are past their deadline.
   std::vector<Ticket> expire(Instant now);
   // The client has disconnected.

@@ -1,6 +1,9 @@
 #include "raft/membership.hpp"
 
 #include <algorithm>
+#include <string_view>
+
+#include "base/host_port.hpp"
 
 namespace vesper::raft {
 namespace {
@@ -25,6 +28,13 @@ bool is_being_replaced(const Configuration& configuration, const Member& member)
   return member.votes() && member.goal == Goal::leave &&
          std::any_of(configuration.members.begin(), configuration.members.end(),
                      [&](const Member& other) { return replaces(other, member); });
+}
+
+// Two URLs that differ in their scheme name the same port, where one server listens.
+bool is_same_place(std::string_view a, std::string_view b) {
+  take_scheme(a);
+  take_scheme(b);
+  return a == b;
 }
 
 // Builds the configuration that begins a change. The first contradiction ends it.
@@ -125,7 +135,8 @@ class ChangePlanner {
     if (address.empty() || address.size() > kMaxAddress)
       refuse({.why = Why::bad_address, .address = address});
     for (const Member& member : next_.members)
-      if (member.address == address && member.node != owner && member.goal != Goal::leave)
+      if (is_same_place(member.address, address) && member.node != owner &&
+          member.goal != Goal::leave)
         refuse({.why = Why::address_taken, .nodes = {member.node}, .address = address});
   }
 

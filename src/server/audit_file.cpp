@@ -6,6 +6,9 @@
 
 #include <cerrno>
 #include <cstring>
+#include <utility>
+
+#include "base/log.hpp"
 
 namespace vesper::server {
 
@@ -21,11 +24,31 @@ Result<void> AuditFile::open() {
 }
 
 void AuditFile::write(std::string_view line) {
-  if (output_ != nullptr) output_->write(line);
+  if (output_ == nullptr) return;
+  output_->write(line);
+  report();
+}
+
+void AuditFile::flush() {
+  output_->flush();
+  report();
+}
+
+void AuditFile::report() {
+  if (std::exchange(failure_, output_->failure()) == output_->failure()) return;
+  if (failure_ == 0) log::info("--audit-log {}: it takes lines again", path_);
+  else
+    log::error("--audit-log {}: {} -> lines are lost until it takes them again", path_,
+               std::strerror(failure_));
+}
+
+std::uint64_t AuditFile::dropped() const {
+  return dropped_before_ + (output_ == nullptr ? 0 : output_->dropped());
 }
 
 void AuditFile::close() {
   if (fd_ < 0) return;
+  dropped_before_ = dropped();
   output_.reset();
   ::close(fd_);
   fd_ = -1;

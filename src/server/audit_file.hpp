@@ -1,7 +1,9 @@
-// The file of --audit-log. Lines are appended. What the disk does not take is kept up to a bound,
-// then dropped and counted; the server goes on.
+// The file of --audit-log. Lines are appended. What a pipe does not take is kept up to a bound,
+// then dropped and counted; what a disk does not take is dropped and counted, and the log says why.
+// The server goes on.
 #pragma once
 
+#include <cstdint>
 #include <memory>
 #include <string>
 
@@ -23,14 +25,19 @@ class AuditFile final : public api::AuditSink {
   Result<void> open();
   void write(std::string_view line) override;
   bool waiting() const { return output_ != nullptr && output_->waiting(); }
-  void flush() { output_->flush(); }
+  void flush();
+  // Lines that were dropped so far.
+  std::uint64_t dropped() const;
 
  private:
   void close();
+  void report();
 
   const std::string path_;
   int fd_ = -1;
   std::unique_ptr<log::LogOutput> output_;
+  std::uint64_t dropped_before_ = 0;  // of files that were open before
+  int failure_ = 0;                   // as last reported
 };
 
 }  // namespace vesper::server

@@ -191,6 +191,7 @@ void Connection::on_head(std::string_view rest) {
   api::HttpExchange& exchange = exchanges_.emplace_back();
   exchange.ticket = {id_, next_sequence_++};
   exchange.is_local = is_local_;
+  exchange.known_client = &known_client_;
   auto problem = api::validate(api(), head, exchange);
   if (auto refusal = refuse_transport()) {
     problem = std::move(refusal);

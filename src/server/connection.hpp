@@ -137,6 +137,7 @@ class Connection {
   const Limit limit_;
   bool has_right_certificate_ = false;  // of a client; checked once
   bool is_local_ = false;               // the client is on this machine
+  api::KnownClient known_client_;
 
   Input input_ = Input::parsed;
   bool paused_ = false;     // backlog_ waits until may_read()

@@ -84,6 +84,12 @@ bool Connection::pump_body() {
       context_.events.starved(*this);
       return false;
     }
+    // Nothing is sent of a state in which the client is not known any more. So a watch that began
+    // before this node knew that clients need tokens shows nothing.
+    if (exchanges_.front().stream == nullptr && api::judge_client(api(), exchanges_.front())) {
+      cut_body(api::BodyStream::Why::unauthorized);
+      return false;
+    }
     std::string& piece = context_.scratch.body;
     piece.clear();
     body_waits_ = true;  // set before the call, because the stream may call resume_body()

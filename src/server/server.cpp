@@ -141,6 +141,11 @@ std::optional<api::DiskFigures> Server::disk() const {
                           .is_full = wal.disk_full()};
 }
 
+std::optional<std::uint64_t> Server::audit_lines_dropped() const {
+  if (!audit_) return std::nullopt;
+  return audit_->dropped();
+}
+
 api::TrafficFigures Server::traffic() const {
   const ClientListener::Traffic clients = listener_.traffic();
   const peer::Traffic peers = peers_.traffic();
@@ -247,6 +252,11 @@ std::optional<Exit> Server::begin_to_serve() {
   fs_ = std::move(fs).value();
   fs_->set_delay(disk_delay_);
   warn_of_open_directory(options_.data_dir);
+  if (auto tokens = needed_tokens_.load(*fs_); !tokens) {
+    log::error("{}", tokens.error().what);
+    return Exit::data_directory;
+  }
+  if (needed_tokens_.recorded()) context_.close_until_tokens_known();
   records_.emplace(*fs_);
   if (certificates_.dialler()) certificates_timer_.start(kCertificates, kCertificates);
   listener_.open();
@@ -415,6 +425,7 @@ void Server::run_records() {
                     divergence->index.value, to_hex(divergence->own),
                     to_hex(divergence->majority)));
   root_reset_.run(context_, *records_);
+  needed_tokens_.run(context_, *records_);
   boots_.save(*records_);
   records_->flush(context_.now());
 }

@@ -18,6 +18,7 @@
 #include "server/boot_memory.hpp"
 #include "server/certificates.hpp"
 #include "server/client_listener.hpp"
+#include "server/needed_tokens.hpp"
 #include "server/options.hpp"
 #include "server/refusal_format.hpp"
 #include "server/root_reset.hpp"
@@ -56,6 +57,7 @@ class Server final : private api::Figures {
   std::optional<api::DiskFigures> disk() const override;
   api::TrafficFigures traffic() const override;
   std::optional<api::TlsFigures> tls() const override;
+  std::optional<std::uint64_t> audit_lines_dropped() const override;
 
   void start();
   void on_names();
@@ -108,6 +110,7 @@ class Server final : private api::Figures {
   std::unique_ptr<io::UvFs> fs_;
   std::optional<AuditFile> audit_;
   RootReset root_reset_;
+  NeededTokens needed_tokens_;
   std::optional<storage::RecordWriter> records_;  // set with fs_
   BootMemory boots_;
   std::vector<std::string> warnings_;  // of the recovery

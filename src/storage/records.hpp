@@ -1,6 +1,7 @@
 // Small files of a data directory beside the log and the snapshots, each written as a whole: which
 // starts of other servers were seen, that the state has diverged, that the server has left its
-// cluster, that the directory is to be set aside. docs/disk-format.md has the grammar:
+// cluster, that clients need tokens, that the directory is to be set aside. docs/disk-format.md has
+// the grammar:
 //
 //   "VESPRREC"   u32 version   u32 length   content   u64 checksum, seeded with that of the name
 #pragma once
@@ -23,6 +24,8 @@ inline constexpr std::string_view kDiverged = "diverged";       // content: why,
 inline constexpr std::string_view kLeft = "left";               // content: the cluster, in hex
 // The hash of the secret of a new root token (vesper recover --reset-root). Empty: it was made.
 inline constexpr std::string_view kRootReset = "root-reset";
+// Not empty: clients needed tokens when this was written.
+inline constexpr std::string_view kTokensNeeded = "tokens-needed";
 inline constexpr std::string_view kSetAsideOrder = "set-aside";     // storage/set_aside.hpp
 inline constexpr std::string_view kRecordTemporary = "record.tmp";  // removed at every start
 // The largest content of a record. It bounds what is read before it is verified.

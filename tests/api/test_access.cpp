@@ -3,9 +3,17 @@
 // tests/kv/test_access.cpp.
 #include <doctest/doctest.h>
 
+#include <memory>
+#include <utility>
+
 #include "api/credentials.hpp"
 #include "ask.hpp"
+#include "crypto/sha256.hpp"
 #include "json/text.hpp"
+#include "kv/command.hpp"
+#include "node/node.hpp"
+#include "raft/entry.hpp"
+#include "support/mem_fs.hpp"
 
 using namespace vesper;
 using namespace vesper::api;
@@ -30,12 +38,14 @@ bool is_refused(std::initializer_list<std::string_view> values) {
          !credentials.wrong.empty();
 }
 
-// The status and code of a request to a node that is closed until tokens exist.
-Asked ask_closed(const std::string& line, bool is_local) {
+// The status and code of a request to a node that is closed, in one of two ways.
+Asked ask_closed(const std::string& line, bool is_local,
+                 void (Context::*close)() = &Context::close_until_auth,
+                 const std::string& fields = {}) {
   const NoFigures figures;
   Context context(settings(), figures, Instant{1});
-  context.close_until_auth();
-  const std::string text = line + " HTTP/1.1\r\nHost: localhost\r\n\r\n";
+  (context.*close)();
+  const std::string text = line + " HTTP/1.1\r\nHost: localhost\r\n" + fields + "\r\n";
   http::Parser parser(http::Parser::Kind::request);
   std::size_t consumed = 0;
   REQUIRE(parser.parse(text, consumed) == http::Step::head);
@@ -48,7 +58,115 @@ Asked ask_closed(const std::string& line, bool is_local) {
   return asked;
 }
 
+constexpr raft::ServerId kLeader{0}, kSelf{1};
+constexpr raft::Incarnation kLeaders{1}, kOwn{7};
+constexpr raft::Term kTerm{2};
+
+// A follower of kLeader, which has sent it a cluster whose clients need tokens. Its clock stands
+// still unless a test moves it.
+struct Follower final : node::Transport, node::Clients {
+  test::MemFs fs;
+  Instant now{seconds(1).ns};
+  node::RecoveredNode recovery;
+  std::unique_ptr<node::Node> node;
+  const NoFigures figures;
+  Context context{settings(), figures, now};
+  KnownClient known;
+
+  Follower() {
+    auto recovered = node::recover(fs, kSelf, kOwn, {}, raft::Config{}.log_tail_entries);
+    REQUIRE(recovered.ok());
+    recovery = std::move(recovered.value());
+    const raft::Configuration two{{5, 5},
+                                  {{kLeader, "http://a:1", kLeaders}, {kSelf, "http://b:1", kOwn}}};
+    raft::Config config;
+    config.self = kSelf;
+    config.incarnation = kOwn;
+    config.initial_voters = two.members;
+    node = std::make_unique<node::Node>(config, raft::BootId(9), node::NodeLimits{}, recovery,
+                                        *this, *this, now);
+    REQUIRE(node->replay().ok());
+    append(1, raft::EntryType::bootstrap, raft::encode_configuration(two));
+    append(2, raft::EntryType::command,
+           kv::encode(kv::EnableAuth{.hash = crypto::sha256("root-secret")}));
+    context.attach(*node);
+  }
+  void send(raft::ServerId, const node::PeerMessage&, raft::Channel) override {}
+  void reply(const node::Ticket&, node::ClientReply) override {}
+  void receive(raft::Message message) {
+    node->post(node::FromPeer{kLeader, kLeaders, std::move(message)});
+    for (int i = 0; i < 20; ++i) {
+      REQUIRE(node->turn(now).ok());
+      if (auto done = fs.run_one()) node->post(node::DiskDone{std::move(*done)});
+    }
+  }
+  // Committed at once.
+  void append(std::uint64_t index, raft::EntryType type, const std::string& payload) {
+    raft::AppendEntries m{kTerm, raft::Index(index - 1), index == 1 ? raft::Term() : kTerm, {}, {},
+                          {}};
+    m.entries.push_back(raft::make_entry(raft::Index(index), kTerm, type, {}, {}, payload));
+    receive(std::move(m));
+    receive(raft::Heartbeat{kTerm, raft::Index(index)});
+    REQUIRE(node->applied_index() == raft::Index(index));
+  }
+  // What the head of GET /status leads to, on one connection. Nothing: it is served.
+  std::optional<Problem> ask(const std::string& authorization) {
+    const std::string text = "GET /status HTTP/1.1\r\nHost: localhost\r\n" + authorization + "\r\n";
+    http::Parser parser(http::Parser::Kind::request);
+    std::size_t consumed = 0;
+    REQUIRE(parser.parse(text, consumed) == http::Step::head);
+    context.set_now(now);
+    HttpExchange exchange;
+    exchange.known_client = &known;
+    auto problem = validate(context, parser.request(), exchange);
+    if (!problem && exchange.credential == Credential::unknown)
+      problem = validate_again(context, parser.request(), exchange);
+    if (!problem) CHECK(exchange.identity == kv::Identity{"root", 2});
+    return problem;
+  }
+  std::string code_of(const std::string& authorization) {
+    const auto problem = ask(authorization);
+    return problem ? std::string(problem->code) : "served";
+  }
+};
+
+const std::string kRoot = "Authorization: Bearer root-secret\r\n";
+
 }  // namespace
+
+TEST_CASE("a node that has heard no leader for 60 s serves no token, whether it knows it or not") {
+  for (const bool is_known : {false, true}) {
+    Follower follower;
+    if (is_known) {
+      CHECK(follower.code_of(kRoot) == "served");
+      CHECK(follower.known.identity.name == "root");
+    }
+    follower.now = follower.now + seconds(60);
+    CHECK(follower.code_of(kRoot) == "served");
+    follower.now = follower.now + milliseconds(1);
+    CHECK(follower.code_of(kRoot) == "no_leader");
+    CHECK(follower.code_of("Authorization: Bearer other\r\n") == "no_leader");
+    CHECK(follower.code_of("") == "unauthorized");
+    follower.receive(raft::Heartbeat{kTerm, raft::Index(2)});
+    CHECK(follower.code_of(kRoot) == "served");
+  }
+}
+
+TEST_CASE("a connection that repeats its credentials is asked for nothing more, others are") {
+  Follower follower;
+  CHECK(follower.code_of(kRoot) == "served");
+  CHECK(follower.known.authorization == "Bearer root-secret");
+  CHECK(follower.code_of(kRoot) == "served");
+  CHECK(follower.code_of("Authorization: Bearer root-secre\r\n") == "unauthorized");
+  CHECK(follower.code_of("Authorization: Bearer root-secreT\r\n") == "unauthorized");
+  CHECK(follower.code_of("") == "unauthorized");
+  CHECK(follower.code_of(kRoot + kRoot) == "unauthorized");
+  CHECK(follower.code_of(kRoot) == "served");
+  // Another secret has the same name from here on: the token that the connection knows is gone.
+  follower.append(3, raft::EntryType::command,
+                  kv::encode(kv::EnableAuth{crypto::sha256("new"), kv::EnableAuth::By::server}));
+  CHECK(follower.code_of(kRoot) == "unauthorized");
+}
 
 TEST_CASE("a token comes as Bearer, or as the password of Basic") {
   CHECK(read({}).kind == Credentials::Kind::missing);
@@ -85,4 +203,19 @@ TEST_CASE("a closed node serves the enabling of auth from its own machine, and w
   }
   CHECK(says(ask_closed("POST /auth/enable", false), 401, "unauthorized"));
   CHECK(is_accepted(ask_closed("POST /auth/enable", true)));
+  // A proxy on this machine asks for somebody else.
+  for (const char* fields : {"X-Forwarded-For: 203.0.113.9\r\n", "Forwarded: for=203.0.113.9\r\n",
+                             "Via: 1.1 proxy\r\n", "X-Real-IP: 203.0.113.9\r\n"})
+    CHECK(says(ask_closed("POST /auth/enable", true, &Context::close_until_auth, fields), 401,
+               "unauthorized"));
+}
+
+TEST_CASE("a node that needed tokens tells nothing before it knows whether it still does") {
+  for (const char* line : {"GET /kv/a", "GET /status", "HEAD /status", "GET /metrics", "GET /",
+                           "GET /watch", "GET /trace", "GET /openapi.json", "POST /auth/enable"}) {
+    CAPTURE(line);
+    CHECK(is_accepted(ask_closed(line, true, &Context::close_until_tokens_known)));
+  }
+  for (const char* line : {"GET /livez", "GET /ui/", "OPTIONS /kv/a"})
+    CHECK(ask_closed(line, true, &Context::close_until_tokens_known).answer.status < 300);
 }

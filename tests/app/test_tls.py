@@ -135,6 +135,8 @@ class Clients(Cli):
         ca = self.pki.path("ca.crt")
         self.assertEqual(self.get(fake, "--cacert", ca).out, b"1")
         self.assertEqual(self.get(fake, env={"VESPER_CACERT": ca}).out, b"1")
+        # `watch --exec` sets VESPER_KEY: it names a key of the store, not a file.
+        self.assertEqual(self.get(fake, env={"VESPER_CACERT": ca, "VESPER_KEY": "a"}).out, b"1")
         self.assertEqual(self.get(fake, "--insecure").out, b"1")
         asked = len(fake.requests)
         other = Pki(VESPER, self.folder.name, name="other")
@@ -162,7 +164,7 @@ class Clients(Cli):
         trust = ["--cacert", self.pki.path("ca.crt")]
         own = ["--cert", self.pki.path("client.crt"), "--key", self.pki.path("client.key")]
         self.assertEqual(self.get(fake, *trust, *own).out, b"1")
-        variables = {"VESPER_CERT": own[1], "VESPER_KEY": own[3]}
+        variables = {"VESPER_CLIENT_CERT": own[1], "VESPER_CLIENT_KEY": own[3]}
         self.assertEqual(self.get(fake, *trust, env=variables).out, b"1")
         # Without one nothing was applied: a write has failed, and its outcome is known.
         result = self.vesper("put", "a", "1", *trust, "--endpoints", fake.url)
@@ -229,8 +231,8 @@ class Clients(Cli):
         url = "https://127.0.0.1:5000"
         result = self.vesper("get", "a", "--curl", "--endpoints", url, "--cacert",
                              self.pki.path("ca.crt"), "--insecure",
-                             env={"VESPER_CERT": self.pki.path("client.crt"),
-                                  "VESPER_KEY": self.pki.path("client.key")})
+                             env={"VESPER_CLIENT_CERT": self.pki.path("client.crt"),
+                                  "VESPER_CLIENT_KEY": self.pki.path("client.key")})
         self.assertEqual(result.code, 0, result.err)
         line = result.out.decode()
         for part in (f"--cacert {self.pki.path('ca.crt')} ", " --insecure ",

@@ -9,7 +9,7 @@ import subprocess
 import tempfile
 import time
 
-from harness import running
+from harness import TLS, running
 from runner import Failed, Skipped
 
 
@@ -38,6 +38,7 @@ class Page:
         self.process = subprocess.Popen(
             ['bash', '-c', command, 'bash', name, '--headless=new', '--no-sandbox',
              '--disable-gpu', '--disable-dev-shm-usage', '--no-first-run',
+             *(['--ignore-certificate-errors'] if TLS else []),
              f'--user-data-dir={self.dir}', '--remote-debugging-pipe', 'about:blank'],
             stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
             pass_fds=(theirs_in, theirs_out))

@@ -7,7 +7,7 @@ import shutil
 import subprocess
 import time
 
-from harness import SLOW, Cluster, free_ports, running, wait_for
+from harness import SLOW, TLS, Cluster, free_ports, running, wait_for
 from runner import case, expect, expect_equal
 
 
@@ -49,7 +49,8 @@ def _(binary):
         def second(folder):
             port = free_ports(1)[0]
             refused([binary, 'server', '0', cluster.list, '--data-dir', folder,
-                     '--listen', f'127.0.0.1:{port}'], 11, r'locked: another vesper server')
+                     *node.tls_flags, '--listen', f'127.0.0.1:{port}'], 11,
+                    r'locked: another vesper server')
 
         for name in os.listdir(node.dir):  # the lock file of an earlier build
             if name == 'LOCK':
@@ -82,7 +83,7 @@ def _(binary):
     with Cluster(binary, 1) as cluster:
         node = cluster.nodes[0]
         other = os.path.join(cluster.dir, 'other')
-        refused([binary, 'server', '0', cluster.list, '--data-dir', other], 10,
+        refused([binary, 'server', '0', cluster.list, '--data-dir', other, *node.tls_flags], 10,
                 f'{node.port}')
         expect_equal(node.api().put('name', 'b').status, 200, 'a write through the first server')
 
@@ -94,7 +95,8 @@ def _(binary):
         expect_equal(first.api().put('name', 'a').status, 200, 'a write')
         first.kill()
         second.kill()
-        refused([binary, 'server', '1', cluster.list, '--data-dir', first.dir], 11,
+        refused([binary, 'server', '1', cluster.list, '--data-dir', first.dir,
+                 *first.tls_flags], 11,
                 r'\b0\b.*\b1\b|\b1\b.*\b0\b')
         cluster.restart(first, second)
         expect_equal(first.api().get('name').json()['value'], 'a', 'the value')
@@ -251,8 +253,8 @@ def _(binary):
         os.mkdir(elsewhere)
         with open(node.log, 'ab') as log:
             node.process = subprocess.Popen(
-                [os.path.abspath(binary), 'server', '0', cluster.list], cwd=elsewhere,
-                stdin=subprocess.DEVNULL, stdout=log, stderr=log)
+                [os.path.abspath(binary), 'server', '0', cluster.list, *node.tls_flags],
+                cwd=elsewhere, stdin=subprocess.DEVNULL, stdout=log, stderr=log)
         running[node.process.pid] = node.process
         cluster.wait_ready()
         expect_equal(node.api().put('name', 'a').status, 200, 'a write')
@@ -268,14 +270,15 @@ def _(binary):
         refused([binary, 'server', '1', cluster.list, '--data-dir', node.dir], 2, r'ip_list|\b1\b')
         bad = os.path.join(cluster.dir, 'bad.txt')
         with open(bad, 'w', encoding='ascii') as f:
-            f.write(f'# nodes\n{node.url}\nhttps://127.0.0.1:1\n')
+            f.write(f'# nodes\n{node.url}\n{"http" if TLS else "https"}://127.0.0.1:1\n')
         refused([binary, 'server', '0', bad, '--data-dir', node.dir], 2, r'bad\.txt:3:')
         missing = os.path.join(cluster.dir, 'no-such-list')
         refused([binary, 'server', '0', missing, '--data-dir', node.dir], 2, 'no-such-list')
         blocked = os.path.join(cluster.dir, 'file')
         with open(blocked, 'w', encoding='ascii') as f:
             f.write('in the way')
-        refused([binary, 'server', '0', cluster.list, '--data-dir', blocked], 11, 'file')
+        refused([binary, 'server', '0', cluster.list, '--data-dir', blocked, *node.tls_flags], 11,
+                'file')
 
 
 @case('a log with a flipped byte in the middle is refused with exit code 11')

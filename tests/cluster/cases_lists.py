@@ -11,7 +11,7 @@ from runner import case, expect, expect_equal
 def move(cluster, node):
     """Gives a stopped node another port, and writes it into the list."""
     node.port = free_ports(1)[0]
-    node.url = f'http://{node.host}:{node.port}'
+    node.url = f'{cluster.scheme}://{node.host}:{node.port}'
     cluster.write_list()
 
 
@@ -111,7 +111,7 @@ def _(binary):
         for node in cluster.nodes:
             expect('list_mismatch' not in node.status(), f'{node} reports a mismatch')
             expect('but the list names' not in node.log_text(), f'{node} warns of a mismatch')
-        others = [f'http://127.0.0.1:{port}' for port in free_ports(2)]
+        others = [f'{cluster.scheme}://127.0.0.1:{port}' for port in free_ports(2)]
         for listed, named, short in ((five[:3], 3, '3, 4'), (five + others, 7, '5, 6')):
             said = f'the log has 5 members, but the list names {named}'
             since = restart_with(cluster, listed)
@@ -132,6 +132,6 @@ def _(binary):
         expect_equal(cluster.nodes[0].api().put('name', 'a').status, 200, 'a write')
         cluster.wait_equal()
         three = [node.url for node in cluster.nodes]
-        restart_with(cluster, three + [f'http://127.0.0.1:{free_ports(1)[0]}'])
+        restart_with(cluster, three + [f'{cluster.scheme}://127.0.0.1:{free_ports(1)[0]}'])
         reply = cluster.nodes[0].api().request('POST', '/cluster/transfer?to=3')
         expect_equal((reply.status, reply.code), (400, 'invalid_parameter'), f'{reply}')

@@ -111,7 +111,8 @@ class JoinNode(Node):
 
     def command(self, extra):
         return [*self.prefix, self.cluster.binary, 'server', '--join', self.cluster.nodes[0].url,
-                '--address', self.url, '--data-dir', self.dir, *self.cluster.flags, *extra]
+                '--address', self.url, '--data-dir', self.dir, *self.tls_flags,
+                *self.cluster.flags, *extra]
 
 
 def start_joiner(cluster, name='new'):

@@ -9,7 +9,7 @@ import threading
 import time
 
 from harness import LONG, SLOW, Cluster, wait_for
-from http_api import Broken, Connection, NotSent, request_bytes
+from http_api import Broken, NotSent, request_bytes
 from runner import Skipped, case, expect, expect_equal
 
 SECONDS = 6 if LONG else 2
@@ -87,7 +87,7 @@ class Full:
         self.paused = self.cluster.followers()
         for node in self.paused:
             node.pause()
-        self.first = Connection(self.leader.port)
+        self.first = self.leader.connect()
         self.first.send(put(0))
         wait_for('the first write to be in flight', self.in_flight)
         return self
@@ -108,7 +108,7 @@ class Full:
 @case('a refused client is told when to retry, and its connection is not read earlier')
 def _(binary):
     with Full(binary) as full:
-        impatient = Connection(full.leader.port)
+        impatient = full.leader.connect()
         impatient.send(put(1))
         reply = impatient.read()
         expect_equal((reply.status, reply.code), (429, 'overloaded'), f'{reply}')
@@ -127,7 +127,7 @@ def _(binary):
 @case('SIGTERM also answers clients whose connections are held back')
 def _(binary):
     with Full(binary) as full:
-        held = Connection(full.leader.port)
+        held = full.leader.connect()
         held.send(put(1))
         expect_equal(held.read().status, 429, 'refused')
         held.send(put(2))

@@ -2,7 +2,6 @@
 is tested by tests/ui; what --chaos adds is in cases_hands_on.py."""
 
 import json
-import socket
 
 from browser import Page
 from harness import Cluster, wait_for
@@ -123,10 +122,10 @@ def without_a_trace(binary):
     with Cluster(binary, 3) as cluster:
         leader = cluster.wait_leader()
         node = cluster.nodes[0]
-        viewers = [socket.create_connection(('127.0.0.1', node.port)) for _ in range(VIEWERS)]
+        viewers = [node.connect() for _ in range(VIEWERS)]
         for viewer in viewers:
-            viewer.sendall(b'GET /trace HTTP/1.1\r\nHost: localhost\r\n\r\n')
-            expect_equal(viewer.recv(12), b'HTTP/1.1 200', 'the reply to a viewer')
+            viewer.send(b'GET /trace HTTP/1.1\r\nHost: localhost\r\n\r\n')
+            expect_equal(viewer.socket.recv(12), b'HTTP/1.1 200', 'the reply to a viewer')
         with Page(node.url + '/ui/') as page:
             wait_text(page, 'This page gets no trace')
             wait_text(page, f'node {leader.id} leads', '.ring')

@@ -6,7 +6,7 @@ import threading
 import time
 
 from harness import LONG, SLOW, Cluster, wait_for
-from http_api import Broken, Connection, escape_key, request_bytes
+from http_api import Broken, escape_key, request_bytes
 from runner import case, expect, expect_equal
 
 MIB = 1 << 20
@@ -193,7 +193,7 @@ def _(binary):
 def _(binary):
     with Cluster(binary, 3) as cluster:
         for node in cluster.nodes:
-            connection = Connection(node.port)
+            connection = node.connect()
             data, expected = b'', []
             for n in range(40):
                 data += request_bytes('PUT', '/kv/pipe', str(n).encode())
@@ -217,9 +217,9 @@ def _(binary):
 def _(binary):
     with Cluster(binary, 3) as cluster:
         node = cluster.wait_leader()
-        head = Connection(node.port)
+        head = node.connect()
         head.send(b'PUT /kv/slow HTTP/1.1\r\nHost: localhost\r\nContent-Le')
-        body = Connection(node.port)
+        body = node.connect()
         body.send(b'PUT /kv/slow HTTP/1.1\r\nHost: localhost\r\nContent-Length: 10\r\n\r\n01234')
         api = node.api()
         slowest = 0.0
@@ -241,7 +241,7 @@ def _(binary):
         node = cluster.wait_leader()
         api = node.api()
         api.put('large', b'x' * MIB)
-        deaf = Connection(node.port)
+        deaf = node.connect()
         deaf.send(request_bytes('GET', '/kv/large?raw') * 200)
         for n in range(50):
             expect_equal(api.put('quick', str(n)).status, 200, 'a quick client')
@@ -253,7 +253,7 @@ def _(binary):
 def _(binary):
     with Cluster(binary, 1) as cluster:
         node = cluster.nodes[0]
-        connection = Connection(node.port)
+        connection = node.connect()
         head = 'PUT /kv/curl HTTP/1.1\r\nHost: localhost\r\nExpect: 100-continue\r\n'
         connection.send(f'{head}Content-Length: 5\r\n\r\n'.encode())
         expect_equal(connection.read().status, 100, 'before the body')
@@ -271,7 +271,7 @@ def _(binary):
     with Cluster(binary, 1) as cluster:
         node = cluster.nodes[0]
         for version, headers in (('HTTP/1.0', {}), ('HTTP/1.1', {'Connection': 'close'})):
-            connection = Connection(node.port)
+            connection = node.connect()
             connection.send(request_bytes('PUT', '/kv/old', b'1', headers, version))
             expect_equal(connection.read().status, 200, version)
             expect(connection.at_end(), f'{version} {headers}: still open after the answer')
@@ -311,7 +311,7 @@ def _(binary):
             'GET  /kv/s HTTP/1.1\r\nHost: localhost\r\n\r\n',
         ]
         for bytes_in in hostile:
-            connection = Connection(node.port)
+            connection = node.connect()
             try:
                 connection.send(bytes_in.encode() + request_bytes('GET', '/livez'))
                 reply = connection.read()

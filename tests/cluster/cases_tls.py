@@ -13,51 +13,7 @@ from harness import SLOW, Cluster, Node, free_ports, wait_for
 from certificates import Pki  # noqa: I001  (harness names its folder)
 from http_api import Broken, NotSent
 from runner import case, expect, expect_equal
-
-
-class SecureNode(Node):
-    def __init__(self, cluster, node_id, port, host='127.0.0.1'):
-        super().__init__(cluster, node_id, port, host)
-        self.flags, self.tls, self.pki = [], None, None
-
-    def use(self, pki, *flags):
-        """From its next start on it speaks TLS, with these certificates."""
-        self.pki = pki
-        self.url = f'https://{self.host}:{self.port}'
-        self.flags = [*pki.server_flags(self.host), *flags]
-        self.tls = pki.context()
-        return self
-
-    def command(self, extra):
-        return super().command([*self.flags, *extra])
-
-
-class SecureCluster(Cluster):
-    """A cluster with TLS; `plain`: it has none yet."""
-
-    def __init__(self, binary, count, plain=False, **more):
-        super().__init__(binary, count, start=False, **more)
-        self.pki = Pki(binary, self.dir)
-        if not plain:
-            for node in self.nodes:
-                node.use(self.pki)
-            self.write_list()
-
-    def make_nodes(self, count):
-        return [SecureNode(self, i, port) for i, port in enumerate(free_ports(count))]
-
-    def vesper(self, *words, code=0):
-        done = subprocess.run([self.binary, *words, *self.pki.client_flags()], cwd=self.dir,
-                              capture_output=True, text=True, timeout=30 * SLOW, check=False)
-        expect_equal(done.returncode, code, f'exit code of {words}: {done.stderr}')
-        return done.stdout
-
-    def curl(self, node, path, *flags):
-        done = subprocess.run(['curl', '-sS', '--cacert', self.pki.path('ca.crt'), *flags,
-                               node.url + path], capture_output=True, text=True,
-                              timeout=30 * SLOW, check=False)
-        expect_equal(done.returncode, 0, f'exit code of curl: {done.stderr}')
-        return done.stdout
+from secure_cluster import SecureCluster
 
 
 class Load:
@@ -215,7 +171,7 @@ def _(binary):
                     node.use(cluster.pki, *flags)
                     cluster.write_list()
                 else:
-                    node.flags = [*cluster.pki.server_flags(), *flags]
+                    node.tls_flags = [*cluster.pki.server_flags(), *flags]
                 cluster.restart(node)
                 for each in others:
                     expect_equal(each.api().put('a', '1').status, 200, 'a write meanwhile')
@@ -245,9 +201,9 @@ def _(binary):
     with SecureCluster(binary, 3) as cluster:
         cluster.start()
         expect_equal(cluster.nodes[0].api().put('a', '1').status, 200, 'a write')
-        node = SecureNode(cluster, 3, free_ports(1)[0]).use(cluster.pki)
+        node = Node(cluster, 3, free_ports(1)[0]).use(cluster.pki)
         command = [binary, 'server', '--join', cluster.nodes[0].url, '--address', node.url,
-                   '--data-dir', node.dir, *node.flags]
+                   '--data-dir', node.dir, *node.tls_flags]
         node.command = lambda extra: command
         node.start()
         cluster.nodes.append(node)

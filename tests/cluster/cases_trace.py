@@ -17,7 +17,7 @@ class Trace(Watch):
     """Folds the events into the last known state of each node."""
 
     def __init__(self, node, timeout=20):
-        super().__init__(node.port, timeout=timeout * SLOW, path='/trace')
+        super().__init__(node.port, timeout=timeout * SLOW, path='/trace', tls=node.tls)
         self.nodes, self.silent, self.seen = {}, set(), []
 
     def item(self):

@@ -19,7 +19,7 @@ KILLS = 6 if LONG else 3
 
 def watch(node, query='', last=None):
     headers = [] if last is None else [('Last-Event-ID', last)]
-    return Watch(node.port, query, headers, 20 * SLOW)
+    return Watch(node.port, query, headers, 20 * SLOW, node.host, tls=node.tls)
 
 
 def put(node, key, value='v'):

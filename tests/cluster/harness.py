@@ -15,7 +15,8 @@ import time
 
 sys.path[:0] = [os.path.join(os.path.dirname(os.path.abspath(__file__)), '../support')]
 
-from http_api import Api, Broken, NotSent
+from certificates import Pki
+from http_api import Api, Broken, Connection, NotSent
 from ports import free_ports
 from runner import Failed, expect
 
@@ -23,9 +24,12 @@ from runner import Failed, expect
 SLOW = float(os.environ.get('VESPER_TEST_SLOW', '1'))
 # A few seconds per case; VESPER_TEST_LONG=1 runs more rounds.
 LONG = os.environ.get('VESPER_TEST_LONG', '') not in ('', '0')
+# VESPER_TLS=1: every node and every client speaks TLS, with certificates of one authority.
+TLS = os.environ.get('VESPER_TLS', '') not in ('', '0')
 BUGS = re.compile('AddressSanitizer|LeakSanitizer|runtime error:|assertion failed|'
                   'terminate called')
 
+made = []  # the authority of this process
 running = {}  # pid -> Popen, for the clean-up at exit
 
 
@@ -38,6 +42,16 @@ def end_all():
 
 atexit.register(end_all)
 signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))
+
+
+def common_pki(binary):
+    """Made once in a process. The commands that a test runs trust it."""
+    if not made:
+        folder = tempfile.mkdtemp(prefix='vesper-test-pki-')
+        atexit.register(shutil.rmtree, folder, ignore_errors=True)
+        made.append(Pki(binary, folder))
+        os.environ['VESPER_CACERT'] = made[0].path('ca.crt')
+    return made[0]
 
 
 def wait_for(what, condition, timeout=10.0):
@@ -56,6 +70,8 @@ class Node:
     def __init__(self, cluster, node_id, port, host='127.0.0.1'):
         self.cluster, self.id, self.port, self.host = cluster, node_id, port, host
         self.url = f'http://{host}:{port}'
+        self.tls_flags = []  # of the server
+        self.token = None  # of its clients
         self.dir = os.path.join(cluster.dir, f'node{node_id}')
         self.log = os.path.join(cluster.dir, f'node{node_id}.log')
         self.process = None
@@ -63,9 +79,18 @@ class Node:
         self.prefix = []  # of the command, such as strace
         self.paused = False
         self.down = []  # spans [since, until) in monotonic ns in which it need not answer
+        if cluster.pki:
+            self.use(cluster.pki)
 
     def __repr__(self):
         return f'node {self.id} ({self.url})'
+
+    def use(self, pki, *flags):
+        """From its next start on it speaks TLS, with these certificates."""
+        self.url = f'https://{self.host}:{self.port}'
+        self.tls_flags = [*pki.server_flags(self.host), *flags]
+        self.tls = pki.context()
+        return self
 
     @property
     def up(self):
@@ -134,8 +159,11 @@ class Node:
         expect(self.process is None, f'{self} still runs')
         shutil.rmtree(self.dir)
 
-    def api(self, timeout=5.0):
-        return Api(self.port, timeout, self.host, self.tls)
+    def api(self, timeout=5.0, token=None):
+        return Api(self.port, timeout, self.host, self.tls, token or self.token)
+
+    def connect(self, timeout=5.0):
+        return Connection(self.port, timeout, self.host, self.tls)
 
     def status(self):
         """The node's own view of its status, or None if it does not answer."""
@@ -169,11 +197,17 @@ class Cluster:
 
     def __init__(self, binary, count, flags=(), start=True):
         self.binary, self.flags = binary, list(flags)
+        self.pki = self.find_pki()
+        self.scheme = 'https' if self.pki else 'http'
         self.start_at_once = start
         self.dir = tempfile.mkdtemp(prefix='vesper-test-')
         self.nodes = self.make_nodes(count)
         self.list = os.path.join(self.dir, 'ip_list.txt')
         self.write_list()
+
+    def find_pki(self):
+        """The certificates of its nodes, or None: they speak in clear."""
+        return common_pki(self.binary) if TLS else None
 
     def make_nodes(self, count):
         return [Node(self, i, port) for i, port in enumerate(free_ports(count))]
@@ -183,7 +217,8 @@ class Cluster:
             f.writelines(node.url + '\n' for node in self.nodes)
 
     def server_args(self, node):
-        return [self.binary, 'server', str(node.id), self.list, '--data-dir', node.dir, *self.flags]
+        return [self.binary, 'server', str(node.id), self.list, '--data-dir', node.dir,
+                *node.tls_flags, *self.flags]
 
     def __enter__(self):
         try:

@@ -150,11 +150,11 @@ class Connection:
 
 
 class Api:
-    """Requests to one node over one persistent connection."""
+    """Requests to one node over one persistent connection, with a token if there is one."""
 
-    def __init__(self, port, timeout=5.0, host='127.0.0.1', tls=None):
+    def __init__(self, port, timeout=5.0, host='127.0.0.1', tls=None, token=None):
         self.port, self.host, self.timeout, self.connection = port, host, timeout, None
-        self.tls = tls
+        self.tls, self.token = tls, token
 
     def close(self):
         if self.connection:
@@ -163,6 +163,8 @@ class Api:
 
     def request(self, method, target, body=None, headers=(), timeout=None):
         timeout = timeout or self.timeout
+        if self.token:
+            headers = {'Authorization': f'Bearer {self.token}', **dict(headers)}
         if self.connection is None:
             self.connection = Connection(self.port, timeout, self.host, self.tls)
         try:

@@ -1,6 +1,6 @@
 """Runs the cluster tests against a built binary: test_cluster.py BINARY [--only PART]...
 VESPER_TEST_LONG=1: more rounds. VESPER_TEST_SLOW=3: time limits times three. VESPER_TEST_KEEP=1:
-keep the directories even if nothing failed."""
+keep the directories even if nothing failed. VESPER_TLS=1: nodes and clients speak TLS."""
 
 import argparse
 import os
@@ -29,6 +29,7 @@ import cases_rolling  # noqa: F401
 import cases_serving  # noqa: F401
 import cases_snapshots  # noqa: F401
 import cases_tls  # noqa: F401
+import cases_tokens  # noqa: F401
 import cases_trace  # noqa: F401
 import cases_watches  # noqa: F401
 import world
@@ -37,7 +38,7 @@ from runner import CASES, SKIPPED, run
 GROUPS = ['browser', 'cli', 'copies', 'data', 'disks', 'faults', 'hands_on', 'handover',
           'identity', 'lists', 'members', 'membership_api', 'once', 'overload', 'page',
           'partitions', 'picture', 'reads', 'recover', 'rolling', 'serving', 'snapshots', 'tls',
-          'trace', 'watches']
+          'tokens', 'trace', 'watches']
 IN_A_WORLD = {'disks', 'handover', 'partitions'}  # these need namespaces and mounts (world.py)
 
 

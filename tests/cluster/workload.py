@@ -11,7 +11,7 @@ import time
 
 from checker import NEVER, Op, check
 from harness import SLOW, wait_for
-from http_api import Broken, Connection, NotSent, escape_key, request_bytes
+from http_api import Broken, NotSent, escape_key, request_bytes
 from runner import Failed, expect
 
 
@@ -223,7 +223,7 @@ def reversed_until(ops, since):
 def pipelined_reads(node, keys):
     ops = [Op('get', key, invoked=time.monotonic_ns(), client='final', node=node.id)
            for key in keys]
-    connection = Connection(node.port, 5 * SLOW, node.host)
+    connection = node.connect(5 * SLOW)
     try:
         connection.send(b''.join(request_bytes('GET', f'/kv/{escape_key(key)}') for key in keys))
         for op in ops:

@@ -31,6 +31,15 @@ TEST_CASE("a comparison in constant time agrees with the usual one") {
   CHECK(equal_in_constant_time("abc", "abc"));
   CHECK(!equal_in_constant_time("abc", "abd"));
   CHECK(!equal_in_constant_time("abc", "abcd"));
+  for (std::size_t size = 1; size < 40; ++size) {
+    const std::string text(size, 'x');
+    CHECK(equal_in_constant_time(text, std::string(text)));
+    for (std::size_t at = 0; at < size; ++at) {
+      std::string other = text;
+      other[at] ^= 1;
+      CHECK_FALSE(equal_in_constant_time(text, other));
+    }
+  }
 }
 
 TEST_CASE("random identities differ") {

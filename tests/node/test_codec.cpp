@@ -84,6 +84,32 @@ TEST_CASE("a TransferAsked decodes to what was encoded, and an id out of range i
   CHECK_FALSE(decode(bytes).ok());
 }
 
+TEST_CASE("questions for the leader carry the client's token, and a malformed one is refused") {
+  const kv::Identity ops{"ops", 12};
+  const auto back = [](const PeerMessage& message) {
+    std::string bytes;
+    encode(message, bytes);
+    return decode(bytes);
+  };
+  for (const auto& identity : {std::optional<kv::Identity>(), std::optional(ops)}) {
+    MembersAsked asked = change();
+    asked.identity = identity;
+    CHECK(std::get<MembersAsked>(*back(asked)).identity == identity);
+    CHECK(std::get<TransferAsked>(*back(TransferAsked{kTerm, {}, identity})).identity == identity);
+    const auto refused = std::get<TransferRefused>(*back(TransferRefused{kTerm, identity}));
+    CHECK(refused.term == kTerm);
+    CHECK(refused.identity == identity);
+  }
+  for (const kv::Identity& wrong : {kv::Identity{"ops", 0}, kv::Identity{"o s", 12},
+                                    kv::Identity{"", 12}, kv::Identity{std::string(65, 'o'), 12}}) {
+    CAPTURE(wrong.name);
+    CHECK_FALSE(back(TransferRefused{kTerm, wrong}).ok());
+    CHECK_FALSE(back(TransferAsked{kTerm, {}, wrong}).ok());
+  }
+  const auto reply = back(MembersReply{raft::BootId(3), 4, MembersForbidden{}});
+  CHECK(std::holds_alternative<MembersForbidden>(std::get<MembersReply>(*reply).outcome));
+}
+
 TEST_CASE("a message truncated anywhere is refused") {
   for (const PeerMessage& message :
        {PeerMessage{sample()}, PeerMessage{change()}, PeerMessage{refusal()},

@@ -1,11 +1,13 @@
 // Changes of the members that clients ask a follower for: what the leader is asked, what its answer
-// means, and when the client gets one. And the leader's side, which carries out a question once.
+// means, and when the client gets one. And the leader's side, which carries out a question once,
+// and judges it, like a transfer of leadership, by the client's token.
 #include <doctest/doctest.h>
 
 #include <memory>
 #include <utility>
 #include <vector>
 
+#include "kv/command.hpp"
 #include "node/cluster_questions.hpp"
 #include "node/node.hpp"
 #include "raft/entry.hpp"
@@ -21,6 +23,7 @@ constexpr raft::ServerId kOne{0}, kTwo{1}, kThree{2};
 constexpr raft::Incarnation kOnes{1}, kTwos{7}, kThrees{3};
 constexpr raft::Term kTerm{2};
 constexpr raft::BootId kBoot{9};
+const kv::Identity kRoot{"root", 2}, kOps{"ops", 3}, kApp{"app", 4};
 
 raft::Configuration three_members() {
   return {
@@ -44,6 +47,8 @@ struct Member final : node::Transport, node::Clients {
   std::vector<node::MembersReply> answered;
   std::vector<node::ClusterAsked> cluster_asked;
   std::vector<node::ClusterReply> cluster_replies;
+  std::vector<node::TransferAsked> transfers_asked;
+  std::vector<node::TransferRefused> transfers_refused;
   std::vector<std::pair<std::uint64_t, node::ClientReply>> replies;  // by request
 
   Member() {
@@ -65,6 +70,9 @@ struct Member final : node::Transport, node::Clients {
     if (const auto* m = std::get_if<node::MembersReply>(&message)) answered.push_back(*m);
     if (const auto* m = std::get_if<node::ClusterAsked>(&message)) cluster_asked.push_back(*m);
     if (const auto* m = std::get_if<node::ClusterReply>(&message)) cluster_replies.push_back(*m);
+    if (const auto* m = std::get_if<node::TransferAsked>(&message)) transfers_asked.push_back(*m);
+    if (const auto* m = std::get_if<node::TransferRefused>(&message))
+      transfers_refused.push_back(*m);
   }
   void reply(const node::Ticket& ticket, node::ClientReply reply) override {
     replies.emplace_back(ticket.request, std::move(reply));
@@ -112,6 +120,44 @@ struct Member final : node::Transport, node::Clients {
     REQUIRE(term > kTerm);
     receive(raft::Message(raft::VoteReply{.term = term, .for_term = term}));
     REQUIRE(node->raft().is_leader());
+  }
+  // As the leader: kThree has acknowledged the whole log.
+  void commit() {
+    const raft::Term term = node->raft().current_term();
+    receive(raft::Message(raft::AppendReply{
+                .term = term, .success = true, .match_index = node->raft().log().last_index()}),
+            kThree);
+    REQUIRE(node->applied_index() == node->raft().log().last_index());
+  }
+  // From here on clients need tokens. "root" and "ops" may administer, "app" may not.
+  void enable_tokens() {
+    append(2, kTerm, raft::EntryType::command, kv::encode(kv::EnableAuth{}));
+    const auto add = [this](std::uint64_t index, std::string name, kv::Right right) {
+      const std::string command =
+          kv::encode(kv::AddToken{std::move(name), {}, {}, {{right, kv::Rule::Scope::prefix, {}}}});
+      append(index, kTerm, raft::EntryType::command,
+             std::string(kv::with_identity(command, kRoot).view()));
+    };
+    add(3, "ops", kv::Right::admin);
+    add(4, "app", kv::Right::write);
+    heartbeat(4);
+    REQUIRE(node->store().access().size() == 3);
+  }
+  // As the leader.
+  void revoke(const std::string& name) {
+    node->post(node::ClientWrite{
+        {2, 1}, kv::with_identity(kv::encode(kv::RevokeToken{name}), kRoot), now + seconds(5)});
+    settle();
+    commit();
+    REQUIRE(node->store().access().size() == 2);
+  }
+  // As the leader: the outcome of a question of kThree.
+  const node::MembersOutcome& ask(std::uint64_t number,
+                                  const std::optional<kv::Identity>& identity) {
+    const raft::Term term = node->raft().current_term();
+    receive(node::MembersAsked{term, raft::BootId(4), number, removal(40), identity}, kThree);
+    REQUIRE(answered.back().number == number);
+    return answered.back().outcome;
   }
   node::Refusal refusal(std::size_t i) const { return std::get<node::Refusal>(replies[i].second); }
 };
@@ -295,6 +341,85 @@ TEST_CASE("a leader carries out a repeated question once, and ignores an older o
   CHECK(member.answered.size() == 2);
   member.receive(node::MembersAsked{term, raft::BootId(4), 3, unknown}, kThree);
   CHECK(member.answered.size() == 3);
+}
+
+TEST_CASE("A5: a leader judges a change of the members by the token of its client") {
+  Member member;
+  member.enable_tokens();
+  member.lead();
+  const auto why = [](const node::MembersOutcome& outcome) {
+    return std::get<raft::MembersRefusal>(outcome).why;
+  };
+  // It has not applied an entry of its own term, so a revocation may be missing.
+  CHECK(why(member.ask(1, kOps)) == Why::not_leading);
+  CHECK(why(member.ask(2, std::nullopt)) == Why::not_leading);
+  member.commit();
+  CHECK(why(member.ask(3, kOps)) == Why::unknown_node);
+  std::uint64_t number = 4;
+  for (const auto& identity :
+       {std::optional<kv::Identity>(), std::optional(kApp), std::optional(kv::Identity{"ops", 2})})
+    CHECK(std::holds_alternative<node::MembersForbidden>(member.ask(number++, identity)));
+  member.revoke("ops");
+  CHECK(std::holds_alternative<node::MembersForbidden>(member.ask(number++, kOps)));
+  CHECK(why(member.ask(number++, kRoot)) == Why::unknown_node);
+}
+
+TEST_CASE("A5: a leader judges a transfer by the token of its client") {
+  Member member;
+  member.enable_tokens();
+  member.lead();
+  const raft::Term term = member.node->raft().current_term();
+  member.receive(node::TransferAsked{term, kThree, kApp}, kThree);
+  CHECK(member.transfers_refused.empty());  // too early to judge
+  member.commit();
+  member.receive(node::TransferAsked{kTerm, kThree, kApp}, kThree);
+  CHECK(member.transfers_refused.empty());  // of another term
+  member.receive(node::TransferAsked{term, kThree, kApp}, kThree);
+  REQUIRE(member.transfers_refused.size() == 1);
+  CHECK(member.transfers_refused[0].term == term);
+  CHECK(member.transfers_refused[0].identity == kApp);
+  member.revoke("ops");
+  member.receive(node::TransferAsked{term, kThree, kOps}, kThree);
+  CHECK(member.transfers_refused.size() == 2);
+  member.receive(node::TransferAsked{term, kThree, kRoot}, kThree);
+  CHECK(member.transfers_refused.size() == 2);
+  CHECK_FALSE(member.node->raft().takes_proposals());  // it hands over
+}
+
+TEST_CASE("A5: a leader judges its own clients like those of others") {
+  Member member;
+  member.enable_tokens();
+  member.lead();
+  member.commit();
+  member.node->post(node::ClientTransfer{{1, 1}, kThree, member.now + seconds(5), kApp});
+  member.node->post(
+      node::ClientMembers{{1, 2}, removal(0), member.now + seconds(5), {}, std::nullopt});
+  member.settle();
+  REQUIRE(member.replies.size() == 2);
+  CHECK(member.refusal(0) == node::Refusal::unauthorized);
+  CHECK(member.refusal(1) == node::Refusal::unauthorized);
+  CHECK(member.node->raft().is_leader());
+}
+
+TEST_CASE("a follower passes on the token of its client, and the leader's refusal") {
+  Member member;
+  member.node->post(node::ClientTransfer{{1, 1}, kThree, member.now + seconds(5), kOps});
+  member.settle();
+  REQUIRE(member.transfers_asked.size() == 1);
+  CHECK(member.transfers_asked[0].identity == kOps);
+  member.receive(node::TransferRefused{kTerm, kApp});
+  member.receive(node::TransferRefused{raft::Term(1), kOps});
+  CHECK(member.replies.empty());
+  member.receive(node::TransferRefused{kTerm, kOps});
+  REQUIRE(member.replies.size() == 1);
+  CHECK(member.refusal(0) == node::Refusal::unauthorized);
+  member.node->post(node::ClientMembers{{1, 2}, removal(0), member.now + seconds(5), {}, kOps});
+  member.settle();
+  REQUIRE(member.asked.size() == 1);
+  CHECK(member.asked[0].identity == kOps);
+  member.answer(member.asked[0].number, node::MembersForbidden{});
+  REQUIRE(member.replies.size() == 2);
+  CHECK(member.refusal(1) == node::Refusal::unauthorized);
 }
 
 TEST_CASE("a follower reports the leader's view, and its own when the leader does not answer") {

@@ -136,6 +136,7 @@ TEST_CASE("a request that contradicts itself or the members is refused whole") {
   CHECK(refused(of(3), removing({1, 1})).why == Why::repeated_node);
   CHECK(refused(of(3), removing({0, 1, 2})).why == Why::no_voter);
   CHECK(refused(of(3), adding("http://s1:1")).why == Why::address_taken);
+  CHECK(refused(of(3), adding("https://s1:1")).why == Why::address_taken);  // the same port
   CHECK(refused(of(3), adding("http://s1:1")).address == "http://s1:1");
   MembersRequest both = removing({1});
   both.promote = {NodeId(1)};

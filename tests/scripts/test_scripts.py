@@ -223,6 +223,23 @@ class Cluster(unittest.TestCase):
         self.assertEqual(again.returncode, 0, again.stdout + again.stderr)
         self.assertIn("data of an earlier run", again.stdout)
 
+    def test_the_tour_leaves_no_process_if_its_reader_ends(self):
+        tour = subprocess.Popen([os.path.join(SCRIPTS, "demo.sh"), "--list", self.list],
+                                env=self.env, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
+                                start_new_session=True)
+        self.addCleanup(tour.wait)
+        self.addCleanup(tour.kill)
+        text = b""
+        while b"a leader serves" not in text:
+            line = tour.stdout.readline()
+            self.assertTrue(line, text)
+            text += line
+        pids = [self.pid(node) for node in range(3)]
+        tour.stdout.close()
+        self.assertNotEqual(tour.wait(40), 0)
+        self.assertTrue(all(self.gone(pid) for pid in pids))
+        self.assertEqual([name for name in os.listdir(self.data) if name.endswith(".pid")], [])
+
     def test_the_tour_stays_up_until_it_is_interrupted(self):
         with open(os.path.join(self.folder, "out"), "w+", encoding="utf-8") as out:
             tour = subprocess.Popen([os.path.join(SCRIPTS, "demo.sh"), "--list", self.list],

@@ -86,6 +86,11 @@ class Server:
             c.send_request(method, target, body, list(headers) + [("Connection", "close")])
             return c.read_reply(method == "HEAD")
 
+    def metric(self, name):
+        text = self.request("GET", "/metrics")[2].decode()
+        return next(int(line.split()[1]) for line in text.splitlines()
+                    if line.startswith("vesper_%s " % name))
+
 
 class Connection:
     """A socket with just enough HTTP to read one reply after the other."""

@@ -380,6 +380,10 @@ def test_the_command_line_manages_and_sends_tokens(binary, directory):
         path = os.path.join(directory, "app.token")
         with open(path, "w") as f:
             f.write(app)
+        os.chmod(path, 0o604)
+        code, out, err = vesper(s, "get", "a/x", "--token-file", path)
+        assert (code, out) == (2, "") and "chmod 600" in err and app.strip() not in err, err
+        os.chmod(path, 0o600)
         assert vesper(s, "get", "a/x", "--token-file", path) == (0, "1", "")
         assert vesper(s, "get", "a/x", "--token-file", "-", stdin=app)[:2] == (0, "1")
         assert vesper(s, "put", "a/y", "-", "--token-file", "-", stdin=app + "value")[0] == 0
@@ -454,6 +458,72 @@ def test_the_audit_log_has_acts_and_refusals(binary, directory):
     s = harness.Server(binary, directory, harness.free_ports(1), flags=("--audit-log", directory))
     s.start(wait=False)
     assert s.process.wait(10) == 2, "a directory is no file"
+
+
+def test_an_audit_log_that_takes_no_line_stops_nothing(binary, directory):
+    path = os.path.join(directory, "audit.log")
+    os.symlink("/dev/full", path)
+    with Running(binary, directory, ("--audit-log", path, "--audit-writes")) as s:
+        for i in range(3):
+            ok(s.request("PUT", "/kv/a", str(i)))
+        assert s.metric("audit_lines_dropped_total") == 3
+        assert s.log_text().count("No space left on device") == 1, s.log_text()
+        os.remove(path)
+        s.process.send_signal(signal.SIGHUP)
+        wait(lambda: os.path.exists(path))
+        ok(s.request("PUT", "/kv/a", "4"))
+        assert s.metric("audit_lines_dropped_total") == 3
+        with open(path) as f:
+            assert json.loads(f.read())["path"] == "/kv/a"
+        assert s.log_text().count("it takes lines again") == 1, s.log_text()
+
+
+def shows_nothing(server):
+    """Whether a watch without a token is refused. If it begins, nothing but its end comes."""
+    try:
+        with server.connect(20) as c:
+            c.send_request("GET", "/watch?initial&format=ndjson")
+            head = c.read_head()
+            if head[0] == 401:
+                return True
+            lines = [json.loads(line) for line in c.read_chunks()[0].splitlines()]
+            assert head[0] == 200 and {line["type"] for line in lines} <= {"closed"}, lines
+    except OSError:
+        pass  # not listening yet
+    return False
+
+
+def test_a_node_that_reads_its_log_is_closed_if_tokens_were_needed(binary, directory):
+    s = harness.Server(binary, directory, harness.free_ports(1))
+    record = os.path.join(directory, "vesper-data", "0", "tokens-needed")
+    s.start()
+    try:
+        root = enable(s)
+        wait(lambda: os.path.exists(record))
+        s.stop()
+        s.start(wait=False)
+        def is_ready():
+            try:
+                reply = s.request("GET", "/status")
+            except OSError:
+                return False  # not listening yet
+            if reply[0] != 401:
+                problem(reply, 503, "starting")
+            return reply[0] == 401
+        wait(is_ready)
+        s.wait_ready()
+        # Without the record, a watch may begin before the log is read. It shows nothing.
+        ok(root.request("PUT", "/kv/a", "v"))
+        s.stop()
+        os.remove(record)
+        s.start(wait=False)
+        wait(lambda: shows_nothing(s))
+        s.wait_ready()
+        wait(lambda: os.path.exists(record))
+        ok(root.request("POST", "/auth/disable"))
+        wait(lambda: os.path.getsize(record) == 24)  # without content
+    finally:
+        s.stop()
 
 
 def test_a_new_token_is_known_on_every_node_at_once(binary, directory):

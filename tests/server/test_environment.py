@@ -38,11 +38,6 @@ class Streams(Server):
     def log_text(self):
         return ""
 
-    def metric(self, name):
-        text = self.request("GET", "/metrics")[2].decode()
-        return next(int(line.split()[1]) for line in text.splitlines()
-                    if line.startswith("vesper_%s " % name))
-
 
 def one(binary, directory, flags=()):
     return Streams(binary, directory, free_ports(1), flags=flags)

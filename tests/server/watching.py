@@ -8,8 +8,12 @@ import json
 class Watch:
     """At the end of the stream, its methods raise EOFError; `complete` says how it ended."""
 
-    def __init__(self, port, query='', headers=(), timeout=20, host='127.0.0.1', path='/watch'):
-        self.connection = http.client.HTTPConnection(host, port, timeout=timeout)
+    def __init__(self, port, query='', headers=(), timeout=20, host='127.0.0.1', path='/watch',
+                 tls=None):
+        if tls:
+            self.connection = http.client.HTTPSConnection(host, port, timeout=timeout, context=tls)
+        else:
+            self.connection = http.client.HTTPConnection(host, port, timeout=timeout)
         self.text, self.last_id, self.complete = bytearray(), None, False
         try:
             self.connection.request('GET', path + query, headers=dict(headers))

@@ -164,11 +164,14 @@ void World::ask_transfer(Client& client) {
                             ->members[static_cast<std::size_t>(client.random.between(
                                 0, static_cast<std::int64_t>(roster->members.size()) - 1))]
                             .number);
+  std::optional<Who> who;
+  if (plan_.tokens) who = client.mover ? credentials_.root() : credentials_.draw(client.random);
   tally_.count(Count::transfers_asked);
   trace("client {}.{} asks server {} for a transfer{}", ticket.connection, ticket.request,
         client.host, to ? fmt::format(" to {}", to->value) : "");
   client.transfers[ticket.request] = to;
-  post(h, node::ClientTransfer{ticket, to, h.clock.read(now_) + milliseconds(800)});
+  post(h,
+       node::ClientTransfer{ticket, to, h.clock.read(now_) + milliseconds(800), identity_of(who)});
 }
 
 void World::client_step(std::size_t c) {

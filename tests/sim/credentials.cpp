@@ -15,6 +15,7 @@ constexpr std::size_t kFormer = 12;
 }  // namespace
 
 void Credentials::learn(const Holdings& now) {
+  opened_ += now.needs_tokens ? 0 : 1;
   std::uint64_t newest = newest_;
   for (const auto& [name, badge] : now.badges) {
     if (badge.id <= newest_) continue;
@@ -33,6 +34,16 @@ std::optional<Who> Credentials::draw(Prng& random) const {
   if (dice <= 70) return root_;
   return known_[static_cast<std::size_t>(
       random.between(0, static_cast<std::int64_t>(known_.size()) - 1))];
+}
+
+Credentials::Act Credentials::draw_act(Prng& random, const Holdings& now) const {
+  Act act{draw(random), false, opened_};
+  if (!now.needs_tokens) return act;
+  const auto badge = act.who ? now.badges.find(act.who->name) : now.badges.end();
+  act.is_forbidden = badge == now.badges.end() || badge->second.id != act.who->id ||
+                     std::none_of(badge->second.grants.begin(), badge->second.grants.end(),
+                                  [](const Grant& grant) { return grant.right == 'a'; });
+  return act;
 }
 
 Operation Credentials::invent(Prng& random, const Model& model, bool may_disable,

@@ -61,6 +61,9 @@ struct Describe {
     return fmt::format("hand over in term {}{}", m.term.value,
                        m.to ? fmt::format(" to server {}", m.to->value) : "");
   }
+  std::string operator()(const node::TransferRefused& m) const {
+    return fmt::format("no transfer for this client in term {}", m.term.value);
+  }
   std::string operator()(const node::DigestAsked& m) const {
     return fmt::format("report the digest after entry {} in term {}", m.index.value, m.term.value);
   }

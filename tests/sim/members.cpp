@@ -4,6 +4,7 @@
 #include <algorithm>
 #include <charconv>
 
+#include "sim/translate.hpp"
 #include "sim/world.hpp"
 
 namespace vesper::sim {
@@ -298,9 +299,13 @@ void World::change_members() {
         "change {} is asked of server {}: {} added, {} removed, {} promoted, {} demoted, {} moved",
         changes_, h.number(), request.add.size(), request.remove.size(), request.promote.size(),
         request.demote.size(), request.update.size());
+    Credentials::Act act;
+    if (plan_.tokens) act = credentials_.draw_act(faults_, history_.model().holdings());
+    if (act.is_forbidden) forbidden_[changes_] = act.opened;
     const Instant until = h.clock.read(now_) + milliseconds(faults_.between(200, 3'000));
     post(h, node::ClientMembers{ticket, std::move(request), until,
-                                chance(faults_, 50) ? until + seconds(2) : Instant{}});
+                                chance(faults_, 50) ? until + seconds(2) : Instant{},
+                                identity_of(act.who)});
   }
 }
 
@@ -310,6 +315,13 @@ bool World::is_operator(const node::Ticket& ticket) {
 
 void World::on_members_reply(const node::Ticket& ticket, const node::ClientReply& reply) {
   const std::uint64_t change = ticket.connection - kOperator;
+  if (const auto forbidden = forbidden_.extract(change)) {
+    const auto* refusal = std::get_if<node::Refusal>(&reply);
+    if (refusal == nullptr && forbidden.mapped() == credentials_.opened())
+      return fail(fmt::format("A5: change {} was judged without its token", change));
+    tally_.count(Count::changes_forbidden,
+                 refusal != nullptr && *refusal == node::Refusal::unauthorized);
+  }
   if (const auto* done = std::get_if<node::MembersResult>(&reply)) {
     tally_.count(Count::changes_done);
     trace("change {} is in configuration {}", change, done->index.value);

@@ -183,6 +183,7 @@ enum class Count : std::uint8_t {
   changes_without_quorum,
   changes_refused,
   changes_unknown,
+  changes_forbidden,
   changes_without_end,
   kEnd
 };
@@ -365,6 +366,7 @@ inline constexpr auto kCountNames = std::to_array<std::string_view>({
     "changes_without_quorum",
     "changes_refused",
     "changes_unknown",
+    "changes_forbidden",
     "changes_without_end",
 });
 static_assert(kCountNames.size() == kCounts);

@@ -558,6 +558,7 @@ class World {
   std::uint64_t connections_ = 0;
   std::uint64_t values_ = 0;
   Credentials credentials_;
+  std::map<std::uint64_t, std::uint64_t> forbidden_;  // change -> opened() when it was asked for
   std::deque<std::uint64_t> leases_;  // the last ones that clients were granted
   bool faulty_ = true;
   Instant quiet_at_;

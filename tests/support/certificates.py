@@ -25,6 +25,8 @@ class Pki:
         run(self.binary, "pki", "add", self.directory, "--hosts", hosts)
 
     def server_flags(self, host="127.0.0.1", *more):
+        if not os.path.exists(self.path(host + ".crt")):
+            self.add(host)
         return ["--tls-cert", self.path(host + ".crt"), "--tls-key", self.path(host + ".key"),
                 "--tls-ca", self.path("ca.crt"), *more]
 

@@ -1,0 +1,165 @@
+"""Clusters over TLS whose clients need tokens: what holds through changes of the leader, restarts
+and snapshots, and what a revocation ends."""
+
+import json
+import os
+import sys
+import time
+
+sys.path.append(os.path.join(os.path.dirname(os.path.abspath(__file__)), '..', 'server'))
+
+from cases_snapshots import installs
+from harness import SLOW, wait_for
+from http_api import request_bytes
+from runner import case, expect, expect_equal
+from secure_cluster import SecureCluster
+from watching import Watch
+
+READ_WRITE = [{'allow': 'read', 'prefix': 'app/'}, {'allow': 'write', 'prefix': 'app/'}]
+ADMIN = [{'allow': 'admin'}]
+
+
+def is_closed(node):
+    return node.api(20 * SLOW).request('GET', '/status').status == 401
+
+
+class GuardedCluster(SecureCluster):
+    """A started cluster with tokens. The harness itself has root's."""
+
+    def __enter__(self):
+        super().__enter__()
+        try:
+            self.start()
+            reply = self.nodes[0].api(20 * SLOW).request('POST', '/auth/enable')
+            expect_equal(reply.status, 200, f'{reply}')
+            # A node that has not applied this yet passes requests on without their token.
+            for node in self.nodes:
+                wait_for(f'{node} to need tokens', lambda node=node: is_closed(node))
+                node.token = reply.json()['token']
+        except BaseException as error:
+            self.end(error)
+            raise
+        return self
+
+    def add(self, name, rules, node=None):
+        """The secret of a new token."""
+        body = json.dumps({'name': name, 'rules': rules}).encode()
+        reply = (node or self.nodes[0]).api(20 * SLOW).request('POST', '/auth/tokens', body)
+        expect_equal(reply.status, 200, f'{reply}')
+        return reply.json()['token']
+
+    def revoke(self, name, node=None):
+        reply = (node or self.nodes[0]).api(20 * SLOW).request('DELETE', f'/auth/tokens/{name}')
+        expect_equal(reply.status, 200, f'{reply}')
+
+
+def expect_rights(cluster, app, gone):
+    """`app` may use app/ and nothing else, on every node; `gone` is no token any more."""
+    for node in cluster.serving():
+        api = node.api(20 * SLOW, app)
+        expect_equal(api.put('app/a', f'{node.id}').status, 200, f'a write through {node}')
+        expect_equal(api.get('app/a', '?raw').body, f'{node.id}'.encode(), f'a read at {node}')
+        for reply in (api.put('b', '1'), api.get('b'), api.request('POST', '/cluster/transfer')):
+            expect_equal((reply.status, reply.code), (403, 'forbidden'), f'{reply} of {node}')
+        for token in (gone, 'vsp_' + 'x' * 43):
+            reply = node.api(20 * SLOW, token).get('app/a')
+            expect_equal((reply.status, reply.code), (401, 'unauthorized'), f'{reply} of {node}')
+
+
+@case('tokens hold through kill -9 of the leader, a restart of all nodes, and a snapshot')
+def _(binary):
+    flags = ['--snapshot-entries', '50', '--log-tail-entries', '10', '--log-tail-bytes', '1000']
+    with GuardedCluster(binary, 3, flags=flags) as cluster:
+        app = cluster.add('app', READ_WRITE, cluster.nodes[1])
+        gone = cluster.add('gone', READ_WRITE, cluster.nodes[2])
+        cluster.revoke('gone')
+        expect_rights(cluster, app, gone)
+        leader = cluster.wait_leader()
+        leader.kill()
+        cluster.wait_leader()
+        expect_rights(cluster, app, gone)
+        away = cluster.wait_leader()
+        api = away.api(20 * SLOW, app)
+        for i in range(200):
+            expect_equal(api.put('app/fill', str(i)).status, 200, 'a write')
+        before = installs(leader)
+        leader.start()
+        wait_for('the snapshot', lambda: installs(leader) > before, 30)
+        cluster.wait_ready()
+        expect_rights(cluster, app, gone)
+        for node in cluster.nodes:
+            node.kill()
+        cluster.restart(*cluster.nodes)
+        cluster.wait_leader()
+        expect_rights(cluster, app, gone)
+        cluster.wait_equal()
+
+
+@case('a wrong token is answered slowly, and slows no other client')
+def _(binary):
+    with GuardedCluster(binary, 3) as cluster:
+        app = cluster.add('app', READ_WRITE)
+        node = cluster.followers()[0]
+        wrong = node.api(20 * SLOW, 'vsp_' + 'x' * 43)
+        began = time.monotonic()
+        for _ in range(3):
+            expect_equal(wrong.get('app/a').status, 401, 'a wrong token')
+        # A connection has one wrong token in each second; the first is answered within one.
+        expect(time.monotonic() - began > 1.9, 'wrong tokens are answered at once')
+        slow, right = node.connect(20 * SLOW), node.api(20 * SLOW, app)
+        slow.send(b'GET /kv/app/a HTTP/1.1\r\nHost: localhost\r\nAuthorization: Bearer no\r\n\r\n')
+        for i in range(20):
+            expect_equal(right.put('app/a', str(i)).status, 200, 'a write with a right token')
+        expect_equal(slow.read(timeout=20 * SLOW).status, 401, 'a wrong token')
+
+
+@case('a revocation ends the watches of its token on every node, and no other')
+def _(binary):
+    with GuardedCluster(binary, 3) as cluster:
+        def watch(node, token):
+            stream = Watch(node.port, '?prefix=app/&format=ndjson', tls=node.tls,
+                           headers=[('Authorization', f'Bearer {token}')], timeout=30 * SLOW)
+            expect_equal(stream.status, 200, f'a watch at {node}')
+            return stream
+
+        app, other = cluster.add('app', READ_WRITE), cluster.add('other', READ_WRITE)
+        ending = [watch(node, app) for node in cluster.nodes]
+        lasting = [watch(node, other) for node in cluster.nodes]
+        cluster.revoke('app')
+        for stream in ending:
+            last = {}
+            while last.get('type') != 'closed':
+                last = stream.line()
+            expect_equal(last['code'], 'unauthorized', 'why a watch has ended')
+            stream.close()
+        api = cluster.nodes[0].api(20 * SLOW, other)
+        expect_equal(api.put('app/a', '1').status, 200, 'a write')
+        for stream in lasting:
+            while stream.line().get('key') != 'app/a':
+                pass
+            stream.close()
+
+
+@case('a follower that lags carries out nothing for an administrator whose token is revoked')
+def _(binary):
+    with GuardedCluster(binary, 3) as cluster:
+        acts = [('/cluster/transfer?timeout=30s', None),
+                ('/cluster/members?timeout=30s', b'{"remove":[%d]}')]
+        for i, (path, body) in enumerate(acts * 2):
+            leader = cluster.wait_leader()
+            lagging, other = cluster.followers()
+            ops = lagging.api(40 * SLOW, cluster.add(f'ops{i}', ADMIN))
+            expect_equal(ops.request('GET', '/status').status, 200, 'the token is known there')
+            lagging.pause()
+            cluster.revoke(f'ops{i}', leader)
+            # The follower finds the request and the revocation when it goes on.
+            ops.connection.send(request_bytes('POST', path, body and body % other.id,
+                                              [('Authorization', f'Bearer {ops.token}')]))
+            lagging.resume()
+            lagging.end_down()
+            reply = ops.connection.read('POST', 40 * SLOW)
+            expect_equal((reply.status, reply.code), (401, 'unauthorized'), f'{path}: {reply}')
+            ops.close()
+            cluster.wait_ready()
+        shown = leader.api().request('GET', '/cluster').json()['members']
+        expect_equal(len(shown), 3, 'members')
