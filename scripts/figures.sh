@@ -34,5 +34,7 @@ python3 "$root/tests/cluster/model_figures.py" "$root/build/vesper" --keys "$key
 python3 "$root/tests/cluster/watch_figures.py" "$root/build/vesper" --keys "$keys" \
   --rounds "$rounds" --kills "$kills"
 python3 "$root/tests/cluster/tls_figures.py" "$root/build/vesper" --rounds "$rounds"
-python3 "$root/tests/cluster/trace_figures.py" "$root/build/vesper" --rounds "$((rounds * 10))" \
-  --seconds 1
+python3 "$root/tests/cluster/trace_figures.py" "$root/build/vesper" --rounds "$((rounds * 3))" \
+  --seconds 4
+python3 "$root/tests/cluster/trace_figures.py" "$root/build/vesper" --instructions \
+  --rounds "$rounds" --seconds 8

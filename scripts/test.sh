@@ -82,7 +82,10 @@ main() {
   step "release build (build/)"
   configure build
   if [[ $quick == no && ${#names[@]} == 0 ]] || is_in 'openapi validator' "${names[@]}"; then
-    need_openapi_validator
+    need_from_npm openapi-validator "a validator of /openapi.json"
+  fi
+  if [[ $quick == no && ${#names[@]} == 0 ]] || is_in 'cluster page' "${names[@]}"; then
+    need_from_npm axe-core "axe-core, which judges the accessibility of the page"
   fi
   if [[ $full == yes ]]; then need_packages browser; fi
   local options=()

@@ -6,13 +6,13 @@ packages_build=(g++ meson ninja-build pkg-config ccache libuv1-dev node-llhttp r
   libcli11-dev libspdlog-dev libfmt-dev libxxhash-dev libzstd-dev libssl-dev doctest-dev
   libncurses-dev librapidcheck-dev)
 packages_demo=(curl)
-packages_test=(curl openssl python3 python3-jsonschema nodejs strace iproute2 nftables wrk)
+packages_test=(curl openssl python3 python3-jsonschema nodejs strace iproute2 nftables wrk chromium)
 packages_check=(clang-format clang-tidy shellcheck python3)
 packages_sanitizers=(clang libclang-rt-dev)
 packages_fuzz=(clang llvm libclang-rt-dev)
-packages_browser=(chromium)
+packages_browser=(chromium firefox-esr)
 packages_npm=(nodejs npm)
-packages_figures=(wrk strace)
+packages_figures=(wrk strace valgrind)
 
 # missing_packages PACKAGE...: prints those that are not installed.
 missing_packages() {
@@ -84,14 +84,14 @@ install_packages() {
   rm -f "$log"
 }
 
-# need_openapi_validator: installs the validator of /openapi.json into build/openapi-validator/. It
-# comes from npm, because Debian has none. Without it, a test is skipped.
-need_openapi_validator() {
+# need_from_npm NAME WHAT: installs the pinned packages of scripts/lib/NAME/ into build/NAME/. They
+# come from npm, because Debian has none. Without them, the tests that need WHAT are skipped.
+need_from_npm() {
   # shellcheck disable=SC2154  # common.sh sets root
-  local versions=$root/scripts/lib/openapi-validator folder=$root/build/openapi-validator log
+  local versions=$root/scripts/lib/$1 folder=$root/build/$1 log
   ! cmp -s "$versions/package-lock.json" "$folder/node_modules/.installed" || return 0
   command -v npm >/dev/null || need_packages npm
-  say "installing from npm: a validator for /openapi.json"
+  say "installing from npm: $2"
   mkdir -p "$folder"
   cp "$versions"/package*.json "$folder"
   log=$(mktemp)
@@ -100,7 +100,7 @@ need_openapi_validator() {
     cp "$versions/package-lock.json" "$folder/node_modules/.installed"
   else
     tail -n 5 "$log" >&2
-    warn "the validator could not be installed: its test is skipped"
+    warn "$2 could not be installed: the tests that need it are skipped"
   fi
   rm -f "$log"
 }

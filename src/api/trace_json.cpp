@@ -1,7 +1,6 @@
 #include "api/trace_json.hpp"
 
-#include <fmt/core.h>
-
+#include <charconv>
 #include <cstdlib>
 #include <iterator>
 #include <string_view>
@@ -33,11 +32,19 @@ std::string_view to_string(raft::Seat seat) {
   VESPER_UNREACHABLE();
 }
 
-// Milliseconds, with three decimals.
+// Milliseconds, with three decimals. Every event has a time, and fmt would need as long for it as
+// all else takes.
 void append_ms(json::Writer& json, json::Name name, std::int64_t ns) {
-  const std::int64_t us = ns / 1000;
+  const std::int64_t us = std::abs(ns / 1000);
+  char text[24];
+  char* end = text;
+  if (ns <= -1000) *end++ = '-';
+  end = std::to_chars(end, std::end(text), us / 1000).ptr;
+  *end++ = '.';
+  for (const std::int64_t digit : {us / 100, us / 10, us})
+    *end++ = static_cast<char>('0' + digit % 10);
   json.key(name);
-  json.raw(fmt::format("{}{}.{:03}", us < 0 ? "-" : "", std::abs(us) / 1000, std::abs(us) % 1000));
+  json.raw({text, static_cast<std::size_t>(end - text)});
 }
 
 void append_nodes(json::Writer& json, json::Name name, const std::vector<raft::NodeId>& nodes) {

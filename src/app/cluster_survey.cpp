@@ -35,11 +35,11 @@ void take_status(const Exchange& exchange, SurveyedNode& node) {
 
 }  // namespace
 
-void ClusterSurvey::ask(const std::vector<HostPort>& endpoints) {
+void ClusterSurvey::ask(const std::vector<HostPort>& endpoints, const RunExchanges& run_all) {
   for (const HostPort& server : endpoints) add(server);
   std::size_t asked = 0;
   while (asked < nodes_.size()) {
-    ask_from(asked);
+    ask_from(asked, run_all);
     const std::size_t known = nodes_.size();
     for (std::size_t i = asked; i < known; ++i) add_members_of(*nodes_[i]);
     asked = known;
@@ -85,13 +85,13 @@ SurveyedNode* ClusterSurvey::add(const HostPort& server) {
   return nodes_.back().get();
 }
 
-void ClusterSurvey::ask_from(std::size_t first) {
+void ClusterSurvey::ask_from(std::size_t first, const RunExchanges& run_all) {
   const Instant finish_by = monotonic_now() + timeout_;
   std::vector<std::unique_ptr<Exchange>> exchanges;
   for (std::size_t i = first; i < nodes_.size(); ++i)
     exchanges.push_back(std::make_unique<Exchange>(
         nodes_[i]->server, make_request(nodes_[i]->server, "GET", "/status"), timeout_, finish_by));
-  run(exchanges);
+  run_all(exchanges);
   for (std::size_t i = 0; i < exchanges.size(); ++i) take_status(*exchanges[i], *nodes_[first + i]);
 }
 

@@ -3,8 +3,10 @@
 #pragma once
 
 #include <cstdint>
+#include <functional>
 #include <memory>
 #include <optional>
+#include <span>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -34,6 +36,9 @@ struct SurveyedNode {
   std::uint64_t number(std::string_view name) const { return member(name).uint64().value_or(0); }
 };
 
+// Runs all exchanges until each has finished.
+using RunExchanges = std::function<void(std::span<const std::unique_ptr<Exchange>>)>;
+
 class ClusterSurvey {
  public:
   using Nodes = std::vector<std::unique_ptr<SurveyedNode>>;
@@ -42,7 +47,7 @@ class ClusterSurvey {
 
   // Asks the given endpoints, then the members that they name, until no new ones appear. Call only
   // once.
-  void ask(const std::vector<HostPort>& endpoints);
+  void ask(const std::vector<HostPort>& endpoints, const RunExchanges& run_all = run);
 
   // By id; nodes without a known id are last.
   const Nodes& nodes() const { return nodes_; }
@@ -57,7 +62,7 @@ class ClusterSurvey {
  private:
   SurveyedNode* find(const HostPort& server);
   SurveyedNode* add(const HostPort& server);
-  void ask_from(std::size_t first);
+  void ask_from(std::size_t first, const RunExchanges& run_all);
   void add_members_of(const SurveyedNode& teller);
   void drop_old_addresses();
   bool answers_elsewhere(std::uint64_t id, const std::string& cluster) const;

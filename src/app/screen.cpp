@@ -83,13 +83,13 @@ void Screen::draw(const std::vector<Line>& lines) {
   refresh();
 }
 
-Screen::Event Screen::wait(int fd, Instant until) {
+Screen::Event Screen::wait(std::array<int, 2> fds, Instant until) {
   const Duration left = until - monotonic_now();
   if (left <= Duration{}) return Event::due;
-  pollfd watched[] = {{STDIN_FILENO, POLLIN, 0}, {fd, POLLIN, 0}};
+  pollfd watched[] = {{STDIN_FILENO, POLLIN, 0}, {fds[0], POLLIN, 0}, {fds[1], POLLIN, 0}};
   // Without the signal of a new size, look for one a few times a second.
   const int most = static_cast<int>(std::min<std::int64_t>(left.ms() + 1, 250));
-  ::poll(watched, 2, most);
+  ::poll(watched, 3, most);
   if (watched[1].revents != 0) return Event::readable;
   const ScreenSize now = terminal_size();
   if (now.columns != size().columns || now.rows != size().rows) {

@@ -1,6 +1,7 @@
 // The terminal as a screen that is drawn again in place (the only user of ncurses).
 #pragma once
 
+#include <array>
 #include <cstdint>
 #include <vector>
 
@@ -23,9 +24,10 @@ class Screen {
   ScreenSize size() const;
   void draw(const std::vector<Line>& lines);
 
-  // Waits for a key, another size, a readable `fd`, the end of the terminal or the time.
+  // Waits for a key, another size, one of two descriptors that can be read (-1: none), the end of
+  // the terminal or the time.
   enum class Event : std::uint8_t { key, resized, readable, closed, due };
-  Event wait(int fd, Instant until);
+  Event wait(std::array<int, 2> fds, Instant until);
   // The next key, -1 if there is none.
   int key();
 

@@ -1,4 +1,4 @@
-// `vesper top`: the cluster in a terminal, drawn again every second.
+// `vesper top`: the cluster in a terminal, drawn again every second, and when the trace has news.
 #include <unistd.h>
 
 #include <csignal>
@@ -8,6 +8,7 @@
 #include "app/kv_command.hpp"
 #include "app/screen.hpp"
 #include "app/top_view.hpp"
+#include "app/trace_reader.hpp"
 
 namespace vesper::app {
 namespace {
@@ -19,18 +20,22 @@ class Top {
   Top(std::vector<HostPort> endpoints, Duration timeout)
       : endpoints_(std::move(endpoints)), timeout_(timeout) {}
 
-  // Asks all nodes. What the last reading said is then the one before.
-  void read() {
+  // Asks all nodes. What the last reading said is then the one before. `run_all` waits for them.
+  void read(const RunExchanges& run_all = run) {
     std::unique_ptr<TopReading> next = std::make_unique<TopReading>();
     next->survey = ClusterSurvey(timeout_);
-    next->survey.ask(endpoints_);
+    next->survey.ask(endpoints_, run_all);
     next->at = monotonic_now();
-    ask_more(*next);
+    ask_more(*next, run_all);
     before_ = std::move(now_);
     now_ = std::move(next);
   }
 
-  std::vector<Line> lines(ScreenSize size) const { return top_lines(before_.get(), *now_, size); }
+  bool has_read() const { return now_ != nullptr; }
+  // `news` may be null.
+  std::vector<Line> lines(ScreenSize size, const TraceNews* news) const {
+    return top_lines({before_.get(), *now_, news, monotonic_now()}, size);
+  }
   bool has_leader() const { return now_->survey.leader() != nullptr; }
 
  private:
@@ -40,7 +45,7 @@ class Top {
   }
 
   // /metrics of every node that answered, and /cluster of the leader.
-  void ask_more(TopReading& reading) const {
+  void ask_more(TopReading& reading, const RunExchanges& run_all) const {
     const auto& nodes = reading.survey.nodes();
     const Instant finish_by = monotonic_now() + timeout_;
     std::vector<std::unique_ptr<Exchange>> exchanges;
@@ -55,7 +60,7 @@ class Top {
       ask(nodes[i]->server, "/metrics");
     }
     if (const SurveyedNode* leader = reading.survey.leader()) ask(leader->server, "/cluster");
-    run(exchanges);
+    run_all(exchanges);
     reading.metrics.resize(nodes.size());
     for (std::size_t k = 0; k < asked.size(); ++k)
       reading.metrics[asked[k]] = MetricsText(take(*exchanges[k]));
@@ -73,41 +78,70 @@ int print_once(Top& top, Duration interval) {
   top.read();
   const auto colours = shows_colours(STDOUT_FILENO) ? LineColours::yes : LineColours::no;
   const ScreenSize size{terminal_columns(STDOUT_FILENO), SIZE_MAX};
-  return print(to_text(top.lines(size), colours), top.has_leader() ? kExitOk : kExitUnavailable);
+  return print(to_text(top.lines(size, nullptr), colours),
+               top.has_leader() ? kExitOk : kExitUnavailable);
 }
 
 // Draws until the user presses q or a signal comes.
-int show(Top& top, Duration interval) {
-  Signals signals;
-  std::optional<Screen> screen;
-  screen.emplace();
-  if (!screen->is_open()) {
-    screen.reset();
-    complain("top needs a terminal that can be redrawn: check TERM, or use --once");
-    return kExitUsage;
-  }
-  while (true) {
-    const Instant next = monotonic_now() + interval;
-    top.read();
-    screen->draw(top.lines(screen->size()));
+class TopScreen {
+ public:
+  TopScreen(Top& top, const std::vector<HostPort>& endpoints) : top_(top), trace_(endpoints) {}
+
+  int show(Duration interval) {
+    screen_.emplace();
+    if (!screen_->is_open()) {
+      screen_.reset();
+      complain("top needs a terminal that can be redrawn: check TERM, or use --once");
+      return kExitUsage;
+    }
     while (true) {
-      const Screen::Event event = screen->wait(signals.fd(), next);
-      if (event == Screen::Event::closed) return kExitError;
-      if (event == Screen::Event::resized) screen->draw(top.lines(screen->size()));
-      if (event == Screen::Event::key) {
-        const int key = screen->key();
-        if (key == 'q' || key == 'Q' || key == kEscape) return kExitOk;
-      }
-      while (const auto number = signals.next())
-        if (*number == SIGINT || *number == SIGTERM || *number == SIGHUP) {
-          screen.reset();
-          if (*number == SIGINT) return kExitOk;
-          die_by(*number);
+      const Instant next = monotonic_now() + interval;
+      top_.read([this](auto exchanges) { wait_for(exchanges); });
+      draw();
+      while (true) {
+        const Screen::Event event = screen_->wait({signals_.fd(), trace_.fd()}, next);
+        if (event == Screen::Event::closed) return kExitError;
+        if (event == Screen::Event::resized) draw();
+        if (event == Screen::Event::key) {
+          const int key = screen_->key();
+          if (key == 'q' || key == 'Q' || key == kEscape) return kExitOk;
         }
-      if (event == Screen::Event::due) break;
+        if (take_signals()) return kExitOk;
+        take_trace();
+        if (event == Screen::Event::due) break;
+      }
     }
   }
-}
+
+ private:
+  void draw() { screen_->draw(top_.lines(screen_->size(), &trace_.news())); }
+
+  // A node that is down delays the answers of a survey, but not what the others tell of it.
+  void wait_for(std::span<const std::unique_ptr<Exchange>> exchanges) {
+    while (!exchanges.empty() && run_until(exchanges, trace_.fd(), kNever) == Woken::readable)
+      take_trace();
+  }
+
+  void take_trace() {
+    if (trace_.fd() >= 0 && trace_.read() && top_.has_read()) draw();
+  }
+
+  // Returns true if the user wants an end.
+  bool take_signals() {
+    while (const auto number = signals_.next())
+      if (*number == SIGINT || *number == SIGTERM || *number == SIGHUP) {
+        screen_.reset();
+        if (*number == SIGINT) return true;
+        die_by(*number);
+      }
+    return false;
+  }
+
+  Top& top_;
+  TraceReader trace_;
+  Signals signals_;
+  std::optional<Screen> screen_;
+};
 
 }  // namespace
 
@@ -120,7 +154,7 @@ int run_top(const TopOptions& options) {
     complain("top needs a terminal; for a script, use --once");
     return kExitUsage;
   }
-  return show(top, options.interval);
+  return TopScreen(top, *endpoints).show(options.interval);
 }
 
 }  // namespace vesper::app

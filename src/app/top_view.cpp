@@ -69,8 +69,12 @@ struct Pace {
 
 class TopView {
  public:
-  TopView(const TopReading* before, const TopReading& now, ScreenSize size)
-      : before_(before), now_(now), size_(size), leader_(now.survey.leader()) {
+  TopView(const TopFacts& facts, ScreenSize size)
+      : facts_(facts),
+        before_(facts.before),
+        now_(facts.reading),
+        size_(size),
+        leader_(now_.survey.leader()) {
     for (std::size_t i = 0; i < nodes().size(); ++i) paces_.push_back(pace_of(i));
   }
 
@@ -78,6 +82,7 @@ class TopView {
     add_summary();
     add_alarms();
     add_table();
+    if (facts_.news != nullptr && facts_.news->is_live()) add_news();
     if (lines_.size() > size_.rows) lines_.resize(size_.rows);
     for (Line& line : lines_) cut(line);
     return std::move(lines_);
@@ -269,8 +274,10 @@ class TopView {
       return cells;
     }
     const bool leads = &node == leader_;
-    cells[2] = {escaped(node.member("role").string().value_or("-"), 12),
-                leads ? Style::green : Style::plain};
+    if (is_silent(node)) cells[2] = {"silent", Style::red};
+    else
+      cells[2] = {escaped(node.member("role").string().value_or("-"), 12),
+                  leads ? Style::green : Style::plain};
     cells[3].text = leads ? "-" : state_of(node);
     cells[4].text = std::to_string(node.number("term"));
     const auto lag = now_.survey.lag_of(node);
@@ -327,6 +334,30 @@ class TopView {
     }
   }
 
+  // True if the node has become silent since it was asked.
+  bool is_silent(const SurveyedNode& node) const {
+    return facts_.news != nullptr && node.id && facts_.news->is_silent(*node.id);
+  }
+
+  // Messages by kind, and as many of the last transitions as there is room for.
+  void add_news() {
+    std::string messages = "messages/s";
+    const MessageCounts counts = facts_.news->messages();
+    for (std::size_t family = 0; family < counts.size(); ++family)
+      messages += fmt::format("  {} {}", to_string(static_cast<MessageFamily>(family)),
+                              with_separators(counts[family]));
+    lines_.push_back({});
+    lines_.push_back({{std::move(messages)}});
+    const auto& transitions = facts_.news->transitions();
+    for (auto at = transitions.rbegin(); at != transitions.rend() && lines_.size() < size_.rows;
+         ++at) {
+      const auto age =
+          static_cast<std::uint64_t>(std::max<std::int64_t>(0, (facts_.now - at->at).ms()));
+      lines_.push_back({{fmt::format("{:>7} ago  ", uptime_text(age)), Style::dim},
+                        {fmt::format("node {}  {}", at->node, at->text)}});
+    }
+  }
+
   void cut(Line& line) const {
     std::size_t left = size_.columns;
     for (Span& span : line) {
@@ -335,6 +366,7 @@ class TopView {
     }
   }
 
+  const TopFacts facts_;
   const TopReading* before_;
   const TopReading& now_;
   const ScreenSize size_;
@@ -346,8 +378,8 @@ class TopView {
 
 }  // namespace
 
-std::vector<Line> top_lines(const TopReading* before, const TopReading& now, ScreenSize size) {
-  return TopView(before, now, size).lines();
+std::vector<Line> top_lines(const TopFacts& facts, ScreenSize size) {
+  return TopView(facts, size).lines();
 }
 
 std::string to_text(const std::vector<Line>& lines, LineColours colours) {

@@ -8,6 +8,7 @@
 #include "app/cluster_survey.hpp"
 #include "app/metrics_text.hpp"
 #include "app/terminal.hpp"
+#include "app/trace_news.hpp"
 #include "base/time.hpp"
 #include "json/document.hpp"
 
@@ -32,10 +33,17 @@ struct ScreenSize {
   std::size_t rows = 24;
 };
 
+// What there is to show. Pointers may be null.
+struct TopFacts {
+  const TopReading* before;  // rates and latencies are those between the two; null: they are "-"
+  const TopReading& reading;
+  const TraceNews* news;
+  Instant now;
+};
+
 // The lines, at most `size.rows`, none wider than `size.columns`. The table leaves out its less
-// important columns if they do not fit. Rates and latencies are those between the two readings,
-// and are "-" if `before` is null.
-std::vector<Line> top_lines(const TopReading* before, const TopReading& now, ScreenSize size);
+// important columns if they do not fit.
+std::vector<Line> top_lines(const TopFacts& facts, ScreenSize size);
 
 // As text with newlines, with colours if `colours` says so.
 enum class LineColours : std::uint8_t { no, yes };

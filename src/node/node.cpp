@@ -498,7 +498,7 @@ Instant Node::next_deadline() const {
       {output_.deadline, wal_.deadline(), writes_.next_expiry(), queues_.next_expiry(),
        reads_.deadline(), transfers_.deadline(leader, raft_.self()),
        member_requests_.deadline(leader), cluster_questions_.deadline(),
-       stopping_ ? kNever : lock_waits_.deadline(), house_deadline(), tracing_.deadline(now_)});
+       stopping_ ? kNever : lock_waits_.deadline(), house_deadline(), tracing_.deadline()});
   if (now_ < left_at_) next = std::min(next, left_at_);
   if (!polls_.is_idle()) next = std::min(next, polls_.deadline(now_));
   if (!watches_.is_idle()) {

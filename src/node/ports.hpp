@@ -145,6 +145,8 @@ struct TraceHeard {
   Instant asked;      // the clock of the newest TraceAsked
   Duration held;      // how long ago the sender got it
   Instant clock;      // the sender's, now
+  // How many events the sender has recorded before these. The receiver sees in it what was lost.
+  std::uint64_t before = 0;
   std::vector<TimedTraceEvent> events;
 };
 

@@ -1,5 +1,6 @@
 #include "node/trace_askers.hpp"
 
+#include <algorithm>
 #include <utility>
 
 namespace vesper::node {
@@ -13,20 +14,14 @@ bool TraceAskers::on_asked(raft::ServerId from, const TraceAsked& asked, std::ui
   return is_new || asked.wants_state;
 }
 
-bool TraceAskers::send(const TraceRing<TimedTraceEvent>& events, Transport& transport,
+void TraceAskers::send(const TraceRing<TimedTraceEvent>& events, Transport& transport,
                        Instant now) {
   std::erase_if(askers_, [&](const auto& each) { return now - each.second.asked_at > kPatience; });
-  bool has_missed = false;
   for (auto& [id, asker] : askers_) {
-    const bool has_news = asker.place != events.end();
-    if (now - asker.sent_at < (has_news ? kBatch : kSignOfLife)) continue;
+    if (now - asker.sent_at < kBatch) continue;
     if (!transport.has_room(id, raft::Channel::bulk)) continue;
-    TraceHeard batch{boot_, asker.clock, now - asker.asked_at, now, {}};
-    if (asker.place < events.begin()) {
-      batch.events.push_back({now, TraceDropped{events.begin() - asker.place}});
-      asker.place = events.begin();
-      has_missed = true;
-    }
+    asker.place = std::max(asker.place, events.begin());
+    TraceHeard batch{boot_, asker.clock, now - asker.asked_at, now, asker.place, {}};
     for (std::size_t cost = 0; asker.place < events.end() && cost < kMaxBatch; ++asker.place) {
       batch.events.push_back(events.at(asker.place));
       cost += cost_of(batch.events.back().event);
@@ -34,7 +29,6 @@ bool TraceAskers::send(const TraceRing<TimedTraceEvent>& events, Transport& tran
     asker.sent_at = now;
     transport.send(id, PeerMessage{std::move(batch)}, raft::Channel::bulk);
   }
-  return has_missed;
 }
 
 }  // namespace vesper::node

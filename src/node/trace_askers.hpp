@@ -12,9 +12,9 @@ namespace vesper::node {
 class TraceAskers {
  public:
   static constexpr Duration kPatience = seconds(3);  // after the last TraceAsked
-  static constexpr Duration kBatch = milliseconds(20);
-  // An asker hears something this often, so that it notices when this node is gone.
-  static constexpr Duration kSignOfLife = milliseconds(50);
+  // An asker hears something this often, also if nothing is new, so that it notices when this node
+  // is gone.
+  static constexpr Duration kBatch = milliseconds(50);
   static constexpr std::size_t kMaxBatch = 48u << 10;  // bytes, estimated by cost_of()
 
   explicit TraceAskers(raft::BootId boot) : boot_(boot) {}
@@ -22,9 +22,9 @@ class TraceAskers {
   bool empty() const { return askers_.empty(); }
   // Returns true if the asker needs the whole state. `end`: the end of the ring.
   bool on_asked(raft::ServerId from, const TraceAsked& asked, std::uint64_t end, Instant now);
-  // Sends what is due. A peer without room gets its events later, or misses some. Returns true if
-  // one did, so that it needs the whole state.
-  bool send(const TraceRing<TimedTraceEvent>& events, Transport& transport, Instant now);
+  // Sends what is due. A peer without room gets its events later, or misses some: then `before` of
+  // its next batch says how many, and it asks for the whole state.
+  void send(const TraceRing<TimedTraceEvent>& events, Transport& transport, Instant now);
 
  private:
   struct Asker {

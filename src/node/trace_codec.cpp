@@ -214,7 +214,8 @@ void read(ByteReader& r, TraceAsked& m) {
 
 void write(const TraceHeard& m, ByteWriter& w) {
   PutTrace put{w};
-  put(m.boot.value, m.asked, m.held, m.clock, static_cast<std::uint32_t>(m.events.size()));
+  put(m.boot.value, m.asked, m.held, m.clock, m.before,
+      static_cast<std::uint32_t>(m.events.size()));
   for (const TimedTraceEvent& each : m.events) {
     put(each.at);
     w.u8(static_cast<std::uint8_t>(each.event.index()));
@@ -225,7 +226,7 @@ void write(const TraceHeard& m, ByteWriter& w) {
 void read(ByteReader& r, TraceHeard& m) {
   GetTrace get{r};
   std::uint32_t count = 0;
-  get(m.boot.value, m.asked, m.held, m.clock, count);
+  get(m.boot.value, m.asked, m.held, m.clock, m.before, count);
   if (count > kMaxTraceEvents) r.fail();
   for (std::uint32_t i = 0; i < count && r.ok(); ++i) {
     TimedTraceEvent& each = m.events.emplace_back();

@@ -161,7 +161,8 @@ struct TraceRate {
 struct TraceDropped {
   std::uint64_t events = 0;
 };
-// The serving node hears nothing of this node. A state follows once it does.
+// The serving node hears nothing of this node since the time of the event. A state follows once it
+// does.
 struct TraceSilent {};
 
 using TraceEvent = std::variant<TraceState, TraceRole, TraceVote, TraceVotes, TraceAppend,

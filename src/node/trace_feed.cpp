@@ -29,13 +29,14 @@ TraceViewer::~TraceViewer() {
 
 std::optional<TraceItem> TraceViewer::next() {
   const TraceRing<TraceItem>& events = feed_.events_;
+  // What is left is old, and means nothing without a state: go on with what happens now.
   if (place_ < events.begin()) {
-    const Instant oldest = events.at(events.begin()).at;
-    const TraceDropped dropped{events.begin() - place_};
-    place_ = events.begin();
+    const TraceDropped dropped{events.end() - place_};
+    const Instant newest = events.at(events.end() - 1).at;
+    place_ = events.end();
     begun_.clear();
     feed_.want_states();
-    return TraceItem{feed_.self_, oldest, dropped};
+    return TraceItem{feed_.self_, newest, dropped};
   }
   while (place_ < events.end()) {
     const TraceItem& item = events.at(place_++);
@@ -80,6 +81,12 @@ void TraceFeed::on_heard(raft::ServerId from, TraceHeard&& heard, Instant now) {
   Peer& peer = at->second;
   const Duration trip = now - heard.asked - heard.held;
   if (heard.asked > now || trip < Duration{}) return;  // no answer to this process
+  if (peer.next && heard.boot != peer.boot) {
+    // Another process: nothing that the one before has said helps to understand this one.
+    peer.next.reset();
+    events_.push({peer.node, peer.heard_at, TraceSilent{}});
+    peer.wants_state = true;
+  }
   if (heard.boot != peer.boot || trip <= peer.round_trip || now - peer.measured_at > kOffsetLasts) {
     peer.boot = heard.boot;
     peer.round_trip = trip;
@@ -88,6 +95,12 @@ void TraceFeed::on_heard(raft::ServerId from, TraceHeard&& heard, Instant now) {
   }
   peer.heard_at = now;
   if (std::exchange(peer.is_silent, false)) peer.wants_state = true;
+  if (peer.next && heard.before > *peer.next) {
+    const Instant next = heard.events.empty() ? heard.clock : heard.events.front().at;
+    events_.push({peer.node, next - peer.ahead, TraceDropped{heard.before - *peer.next}});
+    peer.wants_state = true;
+  }
+  peer.next = heard.before + heard.events.size();
   for (TimedTraceEvent& each : heard.events) {
     shift(each.event, peer.ahead);
     events_.push({peer.node, each.at - peer.ahead, std::move(each.event)});
@@ -124,7 +137,7 @@ bool TraceFeed::end_turn(const raft::Raft& raft, Transport& transport, Clients& 
   for (auto& [id, peer] : peers_) {
     if (!peer.is_silent && now - peer.heard_at > kSilence) {
       peer.is_silent = true;
-      events_.push({peer.node, now, TraceSilent{}});
+      events_.push({peer.node, peer.heard_at, TraceSilent{}});
     } else if (peer.is_silent && all) {
       events_.push({peer.node, now, TraceSilent{}});  // for those who came later
     }

@@ -44,10 +44,11 @@ class TraceFeed {
  public:
   static constexpr std::size_t kMaxViewers = 16;
   static constexpr Duration kAskAgain = seconds(1);
-  // A node that is heard of for less time than this is silent.
-  static constexpr Duration kSilence = milliseconds(250);
+  // A node that has said nothing for longer than this is silent. With kBatch, a viewer learns of it
+  // within 300 ms.
+  static constexpr Duration kSilence = milliseconds(225);
   // Viewers are woken this often at most for what is new, and this often if nothing is.
-  static constexpr Duration kWake = milliseconds(20);
+  static constexpr Duration kWake = milliseconds(50);
   static constexpr Duration kQuiet = seconds(15);
 
   TraceFeed() = default;
@@ -85,6 +86,7 @@ class TraceFeed {
     Instant heard_at;
     bool wants_state = true;
     bool is_silent = false;
+    std::optional<std::uint64_t> next;  // TraceHeard::before of its next batch if none is lost
     // Of the newest process there: how far its clock is ahead of this node's, measured by the round
     // trip that took the least time.
     raft::BootId boot;

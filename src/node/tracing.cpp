@@ -27,7 +27,7 @@ void Tracing::end_turn(const raft::Raft& raft, raft::Index applied, Transport& t
   if (raft.self() != raft::kNoServer) tracer_.end_turn(raft, applied, now, events_);
   if (now - shared_at_ < TraceAskers::kBatch && !feed_.has_question()) return;
   shared_at_ = now;
-  if (askers_.send(events_, transport, now)) tracer_.want_state();
+  askers_.send(events_, transport, now);
   for (merged_ = std::max(merged_, events_.begin()); merged_ < events_.end(); ++merged_)
     if (!feed_.is_idle()) feed_.add_own(node_of(raft, raft.self()), events_.at(merged_));
   if (feed_.end_turn(raft, transport, clients, now)) tracer_.want_state();

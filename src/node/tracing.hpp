@@ -35,7 +35,7 @@ class Tracing {
   void end_turn(const raft::Raft& raft, raft::Index applied, Transport& transport, Clients& clients,
                 Instant now);
   // When the next turn is due; kNever if none is.
-  Instant deadline(Instant now) const { return is_on_ ? now + TraceAskers::kBatch : kNever; }
+  Instant deadline() const { return is_on_ ? shared_at_ + TraceAskers::kBatch : kNever; }
 
  private:
   bool switch_on_or_off();

@@ -33,7 +33,7 @@ export function details({poll, recorder}, hands_on) {
   const state = h("span", {class: "tag bad", hidden: true});
   const facts = h("dl", {class: "facts"});
   const more = h("dl", {class: "facts gap-top"}), ids = h("dl", {class: "facts wide gap-top"});
-  const sentences = h("ol", {class: "sentences"});
+  const sentences = h("ol", {class: "sentences", tabindex: 0, "aria-label": "Last transitions"});
   const history = h("section", {class: "gap-top", "aria-label": "Last transitions"},
     h("h3", {}, "Last transitions"), sentences);
   const element = h("section", {class: "card", "aria-label": "Details"},

@@ -5,7 +5,7 @@ const RETRY = 1000;  // ms
 
 export class EventReader extends EventTarget {
   onopen = () => {};
-  onerror = () => {};  // gets whether the node refused
+  onerror = () => {};  // gets the status of a refusal, or nothing: the connection was lost
   #abort = new AbortController();
   #last = "";
 
@@ -22,12 +22,12 @@ export class EventReader extends EventTarget {
   async #run(target, headers) {
     const {signal} = this.#abort;
     while (!signal.aborted) {
-      let refused = false;
+      let refused;
       try {
         const more = this.#last === "" ? {} : {"last-event-id": this.#last};
         const reply = await fetch(target, {cache: "no-store", redirect: "error", signal,
           headers: {accept: "text/event-stream", ...headers(), ...more}});
-        refused = !reply.ok;
+        if (!reply.ok) refused = reply.status;
         if (reply.ok) {
           this.onopen();
           await this.#read(reply.body.pipeThrough(new TextDecoderStream()).getReader());

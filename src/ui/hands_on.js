@@ -57,7 +57,8 @@ export function hands_on({poll, acts}) {
       button("Cut →", `Cut what node ${from} sends to node ${to}`, {from, to, both: false}),
       button("Cut ←", `Cut what node ${to} sends to node ${from}`,
         {from: to, to: from, both: false}),
-      button("Cut both", `Cut the link of nodes ${from} and ${to}`, {from, to, both: true}),
+      button("Cut both", `Cut both ways between nodes ${from} and ${to}`,
+        {from, to, both: true}),
       h("span", {class: "muted small cut-state"}));
   }
 

@@ -1,7 +1,7 @@
 // Creates a key, or changes one if it has not changed since it was read. A conflict shows both
 // versions side by side, and loses neither.
 
-import {describe, write} from "./api.js";
+import {describe, Refused, write} from "./api.js";
 import {from_hex, name_of_bytes, text_of, to_hex, utf8, value_in} from "./bytes.js";
 import {h, notice, segments} from "./dom.js";
 import {bytes as size_text, count, integer, is_duration} from "./format.js";
@@ -86,7 +86,9 @@ function write_form({name, version, extra, label, done, cancel, take}) {
       if (outcome.done) return done(key, outcome.revision);
       show_conflict(key, bytes, outcome.current);
     } catch (error) {
-      complain("Nothing is known to be written", describe(error));
+      const is_certain = error instanceof Refused && error.code !== "outcome_unknown";
+      complain(is_certain ? "The key was not written" : "Nothing is known to be written",
+        describe(error));
     } finally {
       save.disabled = false;
     }

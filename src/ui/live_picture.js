@@ -5,17 +5,16 @@ import {alarms} from "./alarms.js";
 import {dot_sample, ring_picture} from "./ring_picture.js";
 import {dots_at, FAMILIES, FLIGHT, message_counts} from "./dots.js";
 import {h, set_text} from "./dom.js";
-import {integer} from "./format.js";
+import {count, integer} from "./format.js";
 import {log_picture} from "./log_picture.js";
 import {picture_keys} from "./picture_keys.js";
 import {scene_of, scene_of_status, summary_of} from "./scene.js";
 import {time_bar} from "./time_bar.js";
-import {EMPTY} from "./trace_fold.js";
+import {EMPTY, MISSED_FOR} from "./trace_fold.js";
 
 const FRAME = 30;               // ms at least between two frames
 const CALM_FRAME = 400;         // the same for those who want no motion
 const SLOW = 150;               // ms between two updates of texts and logs
-const MISSED_FOR = 5000;        // ms for which the picture says that it has missed events
 const COUNTED = 1000;           // ms of messages that the legend counts
 
 function legend() {
@@ -102,8 +101,9 @@ export function live_picture({poll, recorder, acts}, changed) {
       ? "This page gets no trace, so the picture shows what /status says, and does not move."
       : "";
     if (cluster.is_lost) return "The stream of events broke off. The page keeps trying.";
-    if (time - cluster.missed_at < MISSED_FOR)
-      return "Some events are missing: this browser, or a link, was too slow for them.";
+    if (time - cluster.missed?.at < MISSED_FOR)
+      return `Not shown: ${count(cluster.missed.events, "event")}, because this browser, or a ` +
+        "link between nodes, was too slow for them.";
     if (calm.matches) return "Messages are only counted, because your system asks for less motion.";
     return "A dot shows that a message left; its flight is slower than the network. " +
       "Select a node or a dot to see more.";

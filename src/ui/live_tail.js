@@ -10,7 +10,7 @@ import {value_line} from "./value_view.js";
 const MOST = 200;
 const TYPING = 300;  // ms without a key stroke until the new prefix is watched
 
-export function live_pane(poll) {
+export function live_pane() {
   const rows = h("tbody", {});
   const state = h("span", {class: "muted small", role: "status"});
   const field = h("input", {type: "search", placeholder: "All keys", autocomplete: "off",
@@ -42,12 +42,15 @@ export function live_pane(poll) {
   function listen() {
     stop();
     show_state("Connecting …");
-    stop = watch({prefix: name_of_text(field.value)}, poll.status?.revision, {
+    // Without `since` the node says at once where the stream begins: Firefox reports a reply to
+    // fetch() only when the first bytes of its body are there.
+    stop = watch({prefix: name_of_text(field.value)}, undefined, {
       put: take, delete: take,
       stale: () => show_state("This node hears no leader: it may be behind."),
       fresh: () => show_state("Listening."),
       reset: () => show_state("Some changes were missed: their history is gone."),
-    }, (is_open) => show_state(is_open ? "Listening." : "Connecting …"));
+    }, (is_open, status) => show_state(is_open ? "Listening."
+      : status === 403 ? "This token may not read these keys." : "Connecting …"));
   }
 
   function take(change) {

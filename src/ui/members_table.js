@@ -7,7 +7,7 @@ const HEADS = [["ID", "number"], ["Address", ""], ["Role", ""], ["Term", "number
   ["Last", "number"], ["Applied", "number"]];
 
 function row_of(id, select) {
-  const address = h("a", {}), serves = h("span", {class: "muted small nowrap serves"});
+  const address = h("a", {}), serves = h("span", {class: "muted small serves"});
   const role = h("span", {class: "tag"});
   const regressed = h("span", {class: "tag bad", hidden: true}, "disk went back");
   const numbers = ["term", "last_index", "applied_index"]

@@ -23,6 +23,7 @@ export class Poll extends EventTarget {
   began = now();
   series = new Series(SERIES, KEPT * 1000 / INTERVAL / METRICS_EVERY + 1);
   readings = [];          // {time, families}, the newest last
+  may_read_metrics = true; // false: the token lacks the right
   first = undefined;      // the first reading, from which counts are shown
 
   start() {
@@ -45,10 +46,11 @@ export class Poll extends EventTarget {
   async ask(with_metrics) {
     try {
       const [status, text] = await Promise.all([
-        get("/status", 3000), with_metrics ? metrics() : ""]);
+        get("/status", 3000), with_metrics ? metrics() : undefined]);
       this.status = status;
       this.down_since = undefined;
-      if (text !== "") this.take(parse_metrics(text));
+      if (with_metrics) this.may_read_metrics = text !== "";
+      if (text) this.take(parse_metrics(text));
     } catch (error) {
       if (!(error instanceof Unreachable)) console.warn(error);
       this.down_since ??= now();

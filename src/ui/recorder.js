@@ -46,7 +46,7 @@ export class Recorder {
     clearTimeout(this.#retry);
     this.#source = new EventReader("/trace", authorization);
     this.#source.onopen = () => { this.state = "open"; };
-    this.#source.onerror = (refused) => this.#fail(refused);
+    this.#source.onerror = (status) => this.#fail(status);
     this.#source.addEventListener("message", ({data}) => this.#take(JSON.parse(data)));
   }
 
@@ -62,11 +62,12 @@ export class Recorder {
     this.clock.arrived(event.at, now);
   }
 
-  #fail(refused) {
+  #fail(status) {
     const {trace} = this;
     if (this.state === "open" && trace.newest !== undefined)
       trace.take({kind: "lost", at: trace.newest});
-    if (!refused) {
+    // The page asks for a token, and the next attempt, a second later, has it.
+    if (status === undefined || status === 401) {
       this.state = this.state === "opening" ? "opening" : "lost";
       return;
     }

@@ -34,12 +34,16 @@ function text(kind) {
 
 const role_of = (node) => !node.is_known ? (node.seat ?? "voter") : node.role;
 
-// In words, for those who do not see the picture.
-function about(node) {
-  return [`Node ${node.id}`, node.is_known ? role_of(node) : "nothing is known of it yet",
-    node.term === undefined ? "" : `term ${node.term}`, node.seat ?? "", node.absence ?? "",
-    node.address.replace(/^https?:\/\//, ""), ...node.warnings].filter((part) => part !== "")
-    .join(", ");
+const term_of = (node) => node.term === undefined ? "" : `term ${node.term}`;
+const label_of = (node) => node.absence ?? [node.short, node.seat].filter(Boolean).join(" · ");
+
+// In words, for those who do not see the picture: first what it says, in the same order, so that
+// people can name the node by what they see.
+function about(node, marks) {
+  const address = node.address.replace(/^https?:\/\//, "");
+  return [`Node ${node.id}`, role_of(node), term_of(node), label_of(node), marks, ...node.warnings,
+    node.is_known ? "" : "nothing is known of it yet", node.absence === undefined ? "" : node.seat,
+    address === node.short ? "" : address].filter(Boolean).join(", ");
 }
 
 function node_element(id, select) {
@@ -55,7 +59,9 @@ function node_element(id, select) {
     select({node: id});
   };
   const element = s("g", {class: "node", role: "button", tabindex: 0, "data-node": id,
-    onclick: choose, onkeydown: choose}, halo, timer, disc, name, role, term, label, votes, badge);
+    onclick: choose, onkeydown: choose}, halo, timer, disc,
+  // As text they are words, not one.
+  name, " ", role, " ", term, " ", label, " ", votes, " ", badge);
   set_text(name, String(id));
 
   function place({x, y}, radius) {
@@ -80,12 +86,12 @@ function node_element(id, select) {
     set_attribute(element, "data-colour",
       node.term === undefined ? undefined : colour_of(node.term));
     set_attribute(element, "aria-pressed", is_selected);
-    set_attribute(element, "aria-label", about(node));
+    set_attribute(element, "aria-label", about(node, marks));
     set_attribute(timer, "d", node.timer === undefined ? ""
       : arc_path(radius + TIMER, node.timer));
     set_text(role, role_of(node));
-    set_text(term, node.term === undefined ? "" : `term ${node.term}`);
-    set_text(label, node.absence ?? [node.short, node.seat].filter(Boolean).join(" · "));
+    set_text(term, term_of(node));
+    set_text(label, label_of(node));
     set_text(votes, marks);
     set_text(warning, node.warnings.join("; "));
     set_attribute(badge, "visibility", node.warnings.length > 0 ? undefined : "hidden");

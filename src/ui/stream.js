@@ -6,15 +6,15 @@ import {EventReader} from "./event_reader.js";
 import {query} from "./route.js";
 
 // `parameters` are those of /watch; `since` is a revision, or nothing for "from now on". Calls
-// `handlers[kind](data)` for each event, and `changed(is_open)` when the connection is made
-// or lost. Returns a function that ends the watch.
+// `handlers[kind](data)` for each event, and `changed(is_open, status)` when the connection is
+// made, lost (no status) or refused. Returns a function that ends the watch.
 export function watch(parameters, since, handlers, changed = () => {}) {
   let source, last = since === undefined ? undefined : String(since);
 
   function open() {
     source = new EventReader(`/watch${query({...parameters, since: last})}`, authorization);
     source.onopen = () => changed(true);
-    source.onerror = () => changed(false);
+    source.onerror = (status) => changed(false, status);
     for (const [kind, handle] of Object.entries(handlers))
       source.addEventListener(kind, (event) => {
         if (event.lastEventId !== "") last = event.lastEventId;

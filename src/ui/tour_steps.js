@@ -27,6 +27,12 @@ const names = (ids) => ids.map((id) => `node ${id}`).join(" and ");
 const became_leader = (events, fits) => events.find((event) =>
   event.kind === "role" && event.role === "leader" && fits(event));
 
+// The same of the state that is shown: of a node that was silent meanwhile only that comes.
+function leads({events, cluster}, fits) {
+  const {id, term} = leader_in(cluster) ?? {};
+  return became_leader(events, fits) !== undefined || (id !== undefined && fits({node: id, term}));
+}
+
 // ---- what several steps do
 
 // Waits until somebody leads, and returns it.
@@ -109,8 +115,8 @@ const ELECT = {
       seen: ({events, memo}) => events.some((event) => event.kind === "vote" && !event.pre_vote &&
         event.for === memo.next && event.node !== memo.next && event.term > memo.term)},
     {say: ({next}) => `A majority has voted: node ${next ?? "…"} leads.`,
-      seen: ({events, memo}) => became_leader(events, ({node, term}) =>
-        node === memo.next && term > memo.term) !== undefined},
+      seen: ({memo, ...story}) => leads(story, ({node, term}) =>
+        node === memo.next && term > memo.term)},
   ],
 };
 
@@ -172,8 +178,8 @@ const KILL = {
       seen: ({events, memo}) => events.some(({kind, node}) =>
         kind === "silent" && node === memo.victim)},
     {say: () => "Another node has been elected.",
-      seen: ({events, memo}) => became_leader(events, ({node, term}) =>
-        node !== memo.victim && term > memo.term) !== undefined},
+      seen: ({memo, ...story}) => leads(story, ({node, term}) =>
+        memo.victim !== undefined && node !== memo.victim && term > memo.term)},
     {say: ({victim}) => `Started again, node ${victim ?? "…"} follows the new leader.`,
       seen: ({cluster, memo}) => {
         const node = cluster.nodes.get(memo.victim);
@@ -277,8 +283,8 @@ const SPLIT = {
         return memo.split !== undefined;
       }},
     {say: () => "In a later term a node has won.",
-      seen: ({events, memo}) => memo.split !== undefined &&
-        became_leader(events, ({term}) => term > memo.split.term) !== undefined},
+      seen: ({memo, ...story}) => memo.split !== undefined &&
+        leads(story, ({term}) => term > memo.split.term)},
     {say: () => "All nodes can be heard, and follow one leader.",
       seen: ({cluster, memo}) => memo.is_back === true && is_whole(cluster)},
   ],

@@ -1,9 +1,9 @@
 // What the events of GET /trace say about the cluster: folding an event into a state yields the
 // next state. A state is never changed, so keeping one costs a reference. Pure.
 //
-// A cluster: {nodes: Map of id to node, is_lost, missed_at: when the page last missed events}. A
-// node has the members of the event
-// `state`, and: is_silent, silent_since, unreachable (ids that it does not reach).
+// A cluster: {nodes: Map of id to node, is_lost, missed: {at, events}: how many events are missing,
+// and since when the last ones}. A node has the members of the event `state`, and: is_silent,
+// silent_since, unreachable (ids that it does not reach).
 
 export const EMPTY = Object.freeze({nodes: new Map(), is_lost: false});
 
@@ -97,11 +97,18 @@ const KINDS = {
 
 // ---- the cluster
 
+export const MISSED_FOR = 5000; // ms for which the picture says that it has missed events
+
+function add_missed(missed, {at, events}) {
+  const before = at - missed?.at < MISSED_FOR ? missed.events : 0;
+  return {at, events: before + events};
+}
+
 // The state after an event. An event of a kind that this page does not know changes nothing.
 // {kind: "lost"} is the page's own: the stream broke off.
 export function fold(cluster, event) {
   if (event.kind === "lost") return {...cluster, is_lost: true};
-  if (event.kind === "dropped") return {...cluster, missed_at: event.at};
+  if (event.kind === "dropped") return {...cluster, missed: add_missed(cluster.missed, event)};
   const take = KINDS[event.kind];
   if (take === undefined) return cluster;
   const before = cluster.nodes.get(event.node) ?? {...NEW_NODE, id: event.node};

@@ -52,12 +52,12 @@ function keys_pane() {
   };
 }
 
-function make_pane(name, poll) {
-  if (name === "live") return live_pane(poll);
+function make_pane(name) {
+  if (name === "live") return live_pane();
   return name === "keys" ? keys_pane() : holdings_pane(name);
 }
 
-export function data_view({poll}) {
+export function data_view() {
   const tabs = h("nav", {class: "segments", "aria-label": "Data"}, PANES.map(([name, label]) =>
     h("a", {href: route_of("data", {pane: name === "keys" ? "" : name}), "data-pane": name},
       label)));
@@ -74,7 +74,7 @@ export function data_view({poll}) {
       if (name !== shown) {
         pane?.close?.();
         shown = name;
-        pane = make_pane(name, poll);
+        pane = make_pane(name);
         body.replaceChildren(pane.element);
         mark_current(tabs.children, (tab) => tab.dataset.pane === name);
       }

@@ -51,8 +51,10 @@ export function health_view({poll}) {
   const plots = PLOTS.map(plot);
   const board = h("section", {class: "plots gap-top", "aria-label": "Figures"},
     plots.map(({element}) => element));
+  const forbidden = h("div", {class: "gap-top", hidden: true}, notice("warn", "No figures",
+    "This token may not read /metrics: that takes the right \"metrics\"."));
   const element = h("div", {},
-    h("div", {class: "view-head"}, h("h1", {}, "Health"), summary), alarm_list, board);
+    h("div", {class: "view-head"}, h("h1", {}, "Health"), summary), alarm_list, forbidden, board);
   let shown = "";
 
   function show_alarms(found, is_down) {
@@ -86,6 +88,8 @@ export function health_view({poll}) {
     const open_for = long_duration(Math.min(now() - poll.began, KEPT));
     set_text(summary, (status === undefined ? "" : `Node ${status.id}, `) +
       `the last ${open_for} of up to ${long_duration(KEPT)}`);
+    forbidden.hidden = poll.may_read_metrics;
+    board.hidden = !poll.may_read_metrics;
     board.classList.toggle("stale", down_for !== undefined);
     // The frame of the page says that the node is down.
     if (status !== undefined)

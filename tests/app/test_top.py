@@ -1,18 +1,21 @@
 #!/usr/bin/env python3
 """`vesper top`: what it shows of healthy and broken clusters, as text and on a terminal."""
 import fcntl
+import json
 import os
 import pty
+import queue
 import select
 import signal
 import struct
 import subprocess
 import termios
+import threading
 import time
 import unittest
 
 from cli_case import VESPER, Cli
-from fake_server import problem, refused_url, reply
+from fake_server import chunk, chunked, problem, refused_url, reply
 
 METRICS = """vesper_requests_total{route="kv",status="200"} %d
 vesper_requests_total{route="status",status="200"} %d
@@ -28,17 +31,18 @@ vesper_fsync_seconds_bucket{le="+Inf"} %d
 class Screen:
     """A terminal of the given size that runs `vesper top`."""
 
-    def __init__(self, url, columns=80, rows=24, term="xterm"):
+    def __init__(self, url, columns=80, rows=24, term="xterm", interval="100ms", more=(),
+                 token=None):
         self.master, self.slave = pty.openpty()
         self.resize(columns, rows)
         self.modes = termios.tcgetattr(self.slave)
         self.seen = ""
         self.process = subprocess.Popen(
-            [VESPER, "top", "--interval", "100ms", "--endpoints", url],
+            [VESPER, "top", "--interval", interval, "--endpoints", url, *more],
             stdin=self.slave,
             stdout=self.slave,
             stderr=subprocess.DEVNULL,
-            env={**os.environ, "TERM": term},
+            env={**os.environ, "TERM": term, **({"VESPER_TOKEN": token} if token else {})},
         )
 
     def resize(self, columns, rows):
@@ -205,6 +209,78 @@ class Top(Cli):
         self.assertNotIn("UPTIME", screen.seen)
         screen.resize(160, 40)
         screen.wait_for("UPTIME")
+        os.write(screen.master, b"q")
+        self.assertEqual(screen.end(), (0, True))
+
+    def trace(self, fake, *events):
+        """Makes a fake serve these events, and what is put into the queue that this returns."""
+        more, others = queue.SimpleQueue(), fake.answer
+
+        def answer(request, connection):
+            if request.target != "/trace":
+                return others(request, connection)
+            self.traced.append(request)
+            connection.sendall(chunked(200, *map(block, events), ends=False))
+            while (event := more.get()) is not None:
+                connection.sendall(chunk(block(event)))
+            return None  # and the connection ends
+
+        def block(event):
+            return b"data: " + json.dumps(event).encode() + b"\n\n"
+
+        self.traced = []
+        fake.answer = answer
+        self.addCleanup(more.put, None)
+        return more
+
+    def test_it_shows_what_the_trace_says_at_once(self):
+        fakes = self.cluster(["leader", "follower"])
+        state = {"kind": "state", "at": 1, "role": "follower", "term": 3}
+        vote = {"node": 1, "kind": "vote", "at": 2, "term": 4, "for": 0, "pre_vote": False}
+        send = {"node": 0, "kind": "send", "at": 3, "to": 1, "message": "append"}
+        events = self.trace(fakes[0], {"node": 0, **state}, {"node": 1, **state}, vote, send)
+        # The next survey is a minute away, so only the trace can make it draw.
+        screen = Screen(fakes[0].url, interval="60s", token="vsp_top")
+        screen.wait_for("node 1  term 4: granted its vote to node 0")
+        screen.wait_for("appends 1")
+        events.put({"node": 1, "kind": "silent", "at": 300})
+        screen.wait_for("has fallen silent")
+        self.assertIn("silent", screen.seen.split("has fallen silent")[0])  # the role
+        self.assertEqual(self.traced[0].headers["authorization"], "Bearer vsp_top")
+        os.write(screen.master, b"q")
+        self.assertEqual(screen.end(), (0, True))
+
+    def test_a_node_that_hangs_does_not_delay_what_the_trace_says(self):
+        fakes = self.cluster(["leader", "follower"])
+        events = self.trace(fakes[0], {"node": 0, "kind": "state", "at": 1, "term": 3})
+        screen = Screen(fakes[0].url, interval="100ms", more=["--timeout", "60s"])
+        screen.wait_for("replicating")
+        asked = threading.Event()
+
+        def hang(request, connection):
+            asked.set()
+            connection.recv(1)
+
+        fakes[1].answer = hang
+        self.assertTrue(asked.wait(20))
+        events.put({"node": 1, "kind": "silent", "at": 300})
+        screen.wait_for("has fallen silent")
+        screen.process.kill()
+        screen.end()
+
+    def test_without_a_trace_it_shows_the_rest(self):
+        fakes = self.cluster(["leader", "follower"])
+        screen = Screen(fakes[0].url)  # /trace is 404
+        screen.wait_for("replicating")
+        self.assertNotIn("messages/s", screen.seen)
+        more = self.trace(fakes[1], {"node": 0, "kind": "state", "at": 1, "term": 3})
+        os.write(screen.master, b"q")
+        self.assertEqual(screen.end(), (0, True))
+        # The stream goes on at the next endpoint, and ends with this one.
+        screen = Screen(f"{fakes[0].url},{fakes[1].url}")
+        screen.wait_for("messages/s")
+        more.put({"node": 0, "kind": "silent", "at": 2})
+        screen.wait_for("node 0  has fallen silent")
         os.write(screen.master, b"q")
         self.assertEqual(screen.end(), (0, True))
 

@@ -1,15 +1,18 @@
 """A headless Chromium, driven over its debugging pipe (--remote-debugging-pipe: JSON messages, each
 ended by a NUL byte, on descriptors 3 and 4), so that nothing but the browser is needed."""
 
+import atexit
 import base64
 import json
 import os
+import select
 import shutil
+import signal
 import subprocess
 import tempfile
 import time
 
-from harness import TLS, running
+from harness import TLS, running, wait_for
 from runner import Failed, Skipped
 
 
@@ -17,18 +20,25 @@ def find_chromium():
     for name in ('chromium', 'chromium-browser', 'google-chrome'):
         if shutil.which(name):
             return name
-    raise Skipped('no chromium; scripts/deps.sh browser installs it')
+    raise Skipped('no chromium; scripts/deps.sh test installs it')
 
 
-class Page:
-    """with Page(url) as page: page.run('document.title')"""
+def remove(folder):
+    """Removes the folder of a browser that was killed, whose last writes may still be under way."""
+    def gone():
+        shutil.rmtree(folder, ignore_errors=True)
+        return not os.path.exists(folder)
+    wait_for(f'{folder} to be removed', gone)
 
-    def __init__(self, url):
-        self.url, self.buffer, self.number = url, b'', 0
-        self.events = []  # of the browser, for example of its console
 
-    def __enter__(self):
+class Browser:
+    """The process, and the pipes to it. All pages of a program share one: each has a context of its
+    own, with its own storage."""
+
+    def __init__(self):
         name = find_chromium()
+        self.buffer, self.number = b'', 0
+        self.events = []
         self.dir = tempfile.mkdtemp(prefix='vesper-browser-')
         theirs_in, self.out = os.pipe()
         self.inward, theirs_out = os.pipe()
@@ -41,20 +51,84 @@ class Page:
              *(['--ignore-certificate-errors'] if TLS else []),
              f'--user-data-dir={self.dir}', '--remote-debugging-pipe', 'about:blank'],
             stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
-            pass_fds=(theirs_in, theirs_out))
+            pass_fds=(theirs_in, theirs_out), start_new_session=True)
         running[self.process.pid] = self.process
         os.close(theirs_in)
         os.close(theirs_out)
+
+    def close(self):
+        # Its helpers are in its session, and write to its folder for as long as they live.
+        os.killpg(self.process.pid, signal.SIGKILL)
+        self.process.wait()
+        running.pop(self.process.pid, None)
+        os.close(self.out)
+        os.close(self.inward)
+        remove(self.dir)
+
+    def call(self, method, timeout, session, params):
+        self.number += 1
+        message = {'id': self.number, 'method': method, 'params': params}
+        if session is not None:
+            message['sessionId'] = session
+        os.write(self.out, json.dumps(message).encode() + b'\0')
+        deadline = time.monotonic() + timeout
+        while True:
+            reply = self.next_message(deadline)
+            if reply.get('id') == self.number:
+                if 'error' in reply:
+                    raise Failed(f'{method}: {reply["error"]}')
+                return reply['result']
+
+    def next_message(self, deadline):
+        while b'\0' not in self.buffer:
+            left = deadline - time.monotonic()
+            if left < 0 or not select.select([self.inward], [], [], left)[0]:
+                raise Failed('the browser does not answer')
+            data = os.read(self.inward, 1 << 16)
+            if not data:
+                raise Failed('the browser has ended')
+            self.buffer += data
+        text, self.buffer = self.buffer.split(b'\0', 1)
+        message = json.loads(text)
+        if 'method' in message:
+            self.events.append(message)
+        return message
+
+
+shared = []  # the Browser, once there is one
+
+
+def end_browser():
+    while shared:
+        shared.pop().close()
+
+
+class Page:
+    """with Page(url) as page: page.run('document.title')"""
+
+    def __init__(self, url):
+        self.url = url
+        self.events = []  # of the browser, for example of its console
+
+    def __enter__(self):
+        if not shared:
+            shared.append(Browser())
+            atexit.register(end_browser)
+        self.browser = shared[0]
+        self.browser.events = self.events
         try:
+            self.context = self.call('Target.createBrowserContext',
+                                     session=None)['browserContextId']
             self.session = self.attach(self.url)
         except BaseException:
-            self.__exit__()
+            end_browser()
             raise
         return self
 
     def attach(self, url):
         """The session of a new window. What its console and its network say goes to events."""
-        target = self.call('Target.createTarget', session=None, url='about:blank')['targetId']
+        target = self.call('Target.createTarget', session=None, url='about:blank',
+                           browserContextId=self.context)['targetId']
         session = self.call('Target.attachToTarget', session=None, targetId=target,
                             flatten=True)['sessionId']
         for domain in ('Page', 'Runtime', 'Log', 'Network'):
@@ -67,6 +141,11 @@ class Page:
         self.call('Emulation.setDeviceMetricsOverride', session=session, width=width,
                   height=height, deviceScaleFactor=1, mobile=False)
 
+    def show_theme(self, dark, session='', motion='reduce'):
+        self.call('Emulation.setEmulatedMedia', session=session, features=[
+            {'name': 'prefers-color-scheme', 'value': 'dark' if dark else 'light'},
+            {'name': 'prefers-reduced-motion', 'value': motion}])
+
     def reload(self):
         """Loads the first window again, and waits until that is done."""
         def loads():
@@ -78,48 +157,23 @@ class Page:
         seen = loads()
         while loads() == seen or self.run('window.is_old === true'):
             seen = loads()
-            self.next_message(deadline)
+            self.browser.next_message(deadline)
 
     def window(self, url):
         """Another window of this browser."""
         return Window(self, self.attach(url))
 
     def __exit__(self, *_):
-        self.process.kill()
-        self.process.wait()
-        running.pop(self.process.pid, None)
-        os.close(self.out)
-        os.close(self.inward)
-        shutil.rmtree(self.dir, ignore_errors=True)
+        try:
+            self.call('Target.disposeBrowserContext', session=None,
+                      browserContextId=self.context)
+        except Failed:
+            end_browser()  # the next page gets another one
 
     def call(self, method, timeout=30, session='', **params):
         """`session`: '' is the first window, None the browser itself."""
-        self.number += 1
-        message = {'id': self.number, 'method': method, 'params': params}
-        if session is not None:
-            message['sessionId'] = session or self.session
-        os.write(self.out, json.dumps(message).encode() + b'\0')
-        deadline = time.monotonic() + timeout
-        while True:
-            reply = self.next_message(deadline)
-            if reply.get('id') == self.number:
-                if 'error' in reply:
-                    raise Failed(f'{method}: {reply["error"]}')
-                return reply['result']
-
-    def next_message(self, deadline):
-        while b'\0' not in self.buffer:
-            if time.monotonic() > deadline:
-                raise Failed('the browser does not answer')
-            data = os.read(self.inward, 1 << 16)
-            if not data:
-                raise Failed('the browser has ended')
-            self.buffer += data
-        text, self.buffer = self.buffer.split(b'\0', 1)
-        message = json.loads(text)
-        if 'method' in message:
-            self.events.append(message)
-        return message
+        return self.browser.call(method, timeout, self.session if session == '' else session,
+                                 params)
 
     def run(self, script, session=''):
         """The value of a JavaScript expression in the page. A promise is awaited."""
@@ -134,9 +188,7 @@ class Page:
         is in the window."""
         self.call('Page.bringToFront', session=session)  # others draw no frames
         self.resize(width, height, session)
-        self.call('Emulation.setEmulatedMedia', session=session, features=[
-            {'name': 'prefers-color-scheme', 'value': 'dark' if dark else 'light'},
-            {'name': 'prefers-reduced-motion', 'value': motion}])
+        self.show_theme(dark, session, motion)
         # A frame, so that what follows the size has been drawn.
         self.run('new Promise(done => requestAnimationFrame(() => requestAnimationFrame(done)))',
                  session)

@@ -132,24 +132,29 @@ def wait_tour(page, what, holds):
         raise Failed(f'{error}: {text_of(page)[:1500]}') from None
 
 
+def pass_step(page, step):
+    """Does what a step of the tour asks for, and waits until all of it was seen."""
+    wait_text(page, f'Step {step} of 8')
+    if step == 1:
+        wait_for('a node', lambda: page.run(LEADER))
+        page.run('document.querySelector(".ring .node").dispatchEvent('
+                 'new MouseEvent("click", {bubbles: true}))')
+    acts = page.run('[...document.querySelectorAll(".tour-step .primary:not(a)")]'
+                    '.map(button => button.innerText)')
+    for label in acts:
+        wait_tour(page, label, lambda label=label: page.run(
+            f'[...document.querySelectorAll(".tour-step button.primary")].some(button => '
+            f'button.innerText === {json.dumps(label)} && !button.disabled)'))
+        click(page, label, '.tour-step')
+    wait_tour(page, f'step {step}', lambda: all(seen(page)))
+
+
 @case('the tour runs through all of its steps on a real cluster')
 def whole_tour(binary):
     with DevCluster(binary, 5) as cluster, Page(cluster.url + '/ui/#/tour') as page:
         began = time.monotonic()
         for step in range(1, 9):
-            wait_text(page, f'Step {step} of 8')
-            if step == 1:
-                wait_for('a node', lambda: page.run(LEADER))
-                page.run('document.querySelector(".ring .node").dispatchEvent('
-                         'new MouseEvent("click", {bubbles: true}))')
-            acts = page.run('[...document.querySelectorAll(".tour-step .primary:not(a)")]'
-                            '.map(button => button.innerText)')
-            for label in acts:
-                wait_tour(page, label, lambda label=label: page.run(
-                    f'[...document.querySelectorAll(".tour-step button.primary")].some(button => '
-                    f'button.innerText === {json.dumps(label)} && !button.disabled)'))
-                click(page, label, '.tour-step')
-            wait_tour(page, f'step {step}', lambda: all(seen(page)))
+            pass_step(page, step)
             if step in (4, 6):
                 shoot(page, binary, f'tour-{step}')
             if step < 8:

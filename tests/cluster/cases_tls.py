@@ -1,15 +1,21 @@
 """Clusters whose nodes and clients speak TLS."""
 
+import fcntl
 import json
 import os
+import pty
 import re
+import select
 import shutil
 import signal
 import ssl
+import struct
 import subprocess
+import termios
 import threading
+import time
 
-from harness import SLOW, Cluster, Node, free_ports, wait_for
+from harness import SLOW, Cluster, Node, free_ports, running, wait_for
 from certificates import Pki  # noqa: I001  (harness names its folder)
 from http_api import Broken, NotSent
 from runner import case, expect, expect_equal
@@ -214,3 +220,37 @@ def _(binary):
         expect_equal(node.api().get('a', '?raw').body, b'1', 'a read at the new node')
         members = [m['address'] for m in cluster.nodes[0].status()['members']]
         expect_equal(members, [n.url for n in cluster.nodes], 'members')
+
+
+def read_until(master, text):
+    """Reads from a terminal until it has shown this."""
+    seen, end = '', time.monotonic() + 20 * SLOW
+    while text not in seen:
+        expect(time.monotonic() < end, f'"{text}" is not on the screen: {seen[-2000:]}')
+        if select.select([master], [], [], 0.1)[0]:
+            seen += os.read(master, 1 << 16).decode()
+
+
+@case('top shows over TLS who falls silent and who is elected')
+def _(binary):
+    with SecureCluster(binary, 3) as cluster:
+        leader = cluster.start()
+        others = ','.join(node.url for node in cluster.nodes if node is not leader)
+        master, slave = pty.openpty()
+        fcntl.ioctl(master, termios.TIOCSWINSZ, struct.pack('HHHH', 40, 120, 0, 0))
+        top = subprocess.Popen([binary, 'top', '--endpoints', others, *cluster.pki.client_flags()],
+                               cwd=cluster.dir, stdin=slave, stdout=slave,
+                               stderr=subprocess.DEVNULL, env={**os.environ, 'TERM': 'xterm'})
+        running[top.pid] = top
+        try:
+            read_until(master, 'heartbeats')
+            leader.kill()
+            read_until(master, 'became leader')
+            os.write(master, b'q')
+            expect_equal(top.wait(10 * SLOW), 0, 'the exit code of top')
+        finally:
+            top.kill()
+            top.wait()
+            running.pop(top.pid)
+            os.close(master)
+            os.close(slave)

@@ -45,6 +45,14 @@ def wait_text(window, text, selector='main', timeout=10):
         raise Failed(f'"{text}" is not in {selector}: {text_of(window, selector)[:2000]}') from None
 
 
+def wait_leader(page, cluster):
+    """Waits until the picture names the leader that the nodes name. It may change meanwhile."""
+    def named():
+        leader = cluster.find_leader()
+        return leader if leader and f'node {leader.id} leads' in text_of(page, '.ring') else None
+    return wait_for('the leader in the picture', named)
+
+
 def click(window, text, within='main', kinds='button, a, summary, [role=button]'):
     """Clicks what people would click, by its text."""
     script = f'''(() => {{
@@ -73,7 +81,8 @@ def go(window, route):
 
 
 def shoot(page, binary, name, session=''):
-    """Screenshots in both themes and sizes. Nothing may be wider than the window."""
+    """Screenshots in both themes and sizes. Nothing may be wider than the window. axe-core judges
+    the wide one that is light, and the narrow one that is dark."""
     folder = os.path.join(os.path.dirname(binary), 'screenshots')
     os.makedirs(folder, exist_ok=True)
     for size, (width, height) in SIZES.items():
@@ -81,9 +90,37 @@ def shoot(page, binary, name, session=''):
             theme = 'dark' if dark else 'light'
             page.screenshot(os.path.join(folder, f'{name}-{size}-{theme}.png'), width, height, dark,
                             session)
+            if dark == (size == 'narrow'):
+                expect_accessible(page, binary, f'{name}, {size}, {theme}', session)
         wide = page.run('document.documentElement.scrollWidth - innerWidth', session)
         expect(wide <= 0, f'{name}, {width} px: {wide} px wider than the window')
     page.resize(*SIZES['wide'], session)
+
+
+# The rules of WCAG 2.1 that axe-core can judge, up to level AA.
+RULES = ['wcag2a', 'wcag2aa', 'wcag21a', 'wcag21aa']
+
+
+def axe_of(binary):
+    """The path of axe-core, or None if it is not installed."""
+    path = os.path.join(os.path.dirname(binary), 'axe-core/node_modules/axe-core/axe.min.js')
+    return path if os.path.exists(path) else None
+
+
+def expect_accessible(page, binary, what, session=''):
+    """axe-core finds nothing in the page as it is now. Without axe-core, this does nothing."""
+    path = axe_of(binary)
+    if path is None:
+        return
+    if not page.run('"axe" in window', session):
+        with open(path, encoding='utf-8') as file:
+            page.run(file.read() + ';true', session)
+    found = page.run(f'''axe.run(document, {{runOnly: {json.dumps(RULES)},
+      resultTypes: ["violations"]}}).then(({{violations}}) => violations.flatMap(one =>
+        one.nodes.map(node =>
+          `${{one.id}}: ${{node.html.slice(0, 150)}}: ${{node.failureSummary}}`)))
+    ''', session)
+    expect_equal(found, [], f'what axe-core says of {what}')
 
 
 def key_route(key, **more):

@@ -12,10 +12,12 @@ import cases_copies  # noqa: F401
 import cases_data  # noqa: F401
 import cases_disks  # noqa: F401
 import cases_faults  # noqa: F401
+import cases_firefox  # noqa: F401
 import cases_hands_on  # noqa: F401
 import cases_handover  # noqa: F401
 import cases_identity  # noqa: F401
 import cases_lists  # noqa: F401
+import cases_login  # noqa: F401
 import cases_members  # noqa: F401
 import cases_membership_api  # noqa: F401
 import cases_once  # noqa: F401
@@ -35,8 +37,8 @@ import cases_watches  # noqa: F401
 import world
 from runner import CASES, SKIPPED, run
 
-GROUPS = ['browser', 'cli', 'copies', 'data', 'disks', 'faults', 'hands_on', 'handover',
-          'identity', 'lists', 'members', 'membership_api', 'once', 'overload', 'page',
+GROUPS = ['browser', 'cli', 'copies', 'data', 'disks', 'faults', 'firefox', 'hands_on', 'handover',
+          'identity', 'lists', 'login', 'members', 'membership_api', 'once', 'overload', 'page',
           'partitions', 'picture', 'reads', 'recover', 'rolling', 'serving', 'snapshots', 'tls',
           'tokens', 'trace', 'watches']
 IN_A_WORLD = {'disks', 'handover', 'partitions'}  # these need namespaces and mounts (world.py)

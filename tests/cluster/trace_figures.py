@@ -1,8 +1,13 @@
 """Measures what a viewer of /trace costs the writes: trace_figures.py BINARY
 
-Three nodes with real disks, 64 connections. Pairs of measurements in turn, with one viewer and
-without any, since absolute figures say as much about the machine as about Vesper. The processor
-time of the nodes for each put hardly depends on what else the machine does. Needs wrk and curl."""
+Three nodes with real disks, 64 connections. Each round measures without a viewer, with one, with
+one, and without: so a machine that slows down or speeds up meanwhile favours neither. The result is
+the ratio of the sums of all rounds, and beside it how far the rounds differ. The processor time of
+the nodes for each put depends less on what else the machine does than the rate. Needs wrk and
+curl.
+
+--instructions counts what the leader executes instead, under valgrind, and hardly depends on the
+machine: so many more instructions each second that somebody watches."""
 
 import argparse
 import os
@@ -24,6 +29,80 @@ def processor_seconds(nodes):
     return ticks / os.sysconf('SC_CLK_TCK')
 
 
+def lead_slowly(cluster):
+    """Starts a cluster whose node 0 runs under valgrind, and makes that node lead."""
+    node, other, _ = cluster.nodes
+    node.prefix = ['valgrind', '--tool=callgrind',
+                   '--callgrind-out-file=' + os.path.join(cluster.dir, 'instructions')]
+    for one in cluster.nodes:
+        one.start()
+    cluster.wait_ready(timeout=120)
+    while cluster.wait_leader(60) is not node:
+        other.api(20).request('POST', '/cluster/transfer?to=0')
+    return node
+
+
+def instructions(node, script, seconds):
+    """(puts a second, instructions of the node for each put)"""
+    control = ['callgrind_control', str(node.process.pid)]
+    subprocess.run([*control, '-z'], check=True, capture_output=True)
+    puts, rate = load(node.url, 64, seconds, script)
+    subprocess.run([*control, '-d'], check=True, capture_output=True)
+    folder = node.cluster.dir
+    newest = max((os.path.join(folder, name) for name in os.listdir(folder)
+                  if name.startswith('instructions')), key=os.path.getmtime)
+    with open(newest, encoding='utf-8', errors='replace') as file:
+        total = sum(int(line.split()[1]) for line in file if line.startswith('totals:'))
+    return rate, total / puts
+
+
+def count_instructions(binary, rounds, seconds):
+    counted = []
+    with tempfile.NamedTemporaryFile('w', suffix='.lua') as script, \
+            Cluster(binary, 3, ['--election-timeout', '3s', '--heartbeat', '300ms'],
+                    start=False) as cluster:
+        script.write(PUT)
+        script.flush()
+        node = lead_slowly(cluster)
+        load(node.url, 64, 2, script.name)
+        for _ in range(rounds):
+            _, alone = instructions(node, script.name, seconds)
+            with Viewer(node) as viewer:
+                before = viewer.events()
+                rate, watched = instructions(node, script.name, seconds)
+                events = (viewer.events() - before) / seconds
+            counted.append((alone, (watched - alone) * rate, events))
+        node.kill()  # it would write its figures, which takes long
+    alone, more, events = (statistics.median(column) for column in zip(*counted))
+    print(f'instructions of the leader for each put     {alone:>9.0f} (median of {rounds})')
+    print(f'more with a viewer, each second             {more:>9.0f}, for {events:.0f} events '
+          f'({min(one[1] for one in counted):.0f} to {max(one[1] for one in counted):.0f})')
+
+
+class Viewer:
+    """Reads the trace of a node while it is open."""
+
+    def __init__(self, node):
+        self.node = node
+
+    def __enter__(self):
+        self.seen = tempfile.NamedTemporaryFile()
+        self.process = subprocess.Popen(['curl', '-sN', self.node.url + '/trace'],
+                                        stdout=self.seen)
+        wait_for('the trace', lambda: os.path.getsize(self.seen.name) > 0)
+        return self
+
+    def __exit__(self, *_):
+        self.process.kill()
+        self.process.wait()
+        self.seen.close()
+
+    def events(self):
+        """How many have come so far."""
+        with open(self.seen.name, 'rb') as file:
+            return file.read().count(b'data: ')
+
+
 class Measurement:
     def __init__(self, cluster, leader, script, seconds):
         self.cluster, self.leader, self.script, self.seconds = cluster, leader, script, seconds
@@ -36,26 +115,23 @@ class Measurement:
 
     def watched(self, events):
         """The same with a viewer, whose events a second are added to `events`."""
-        with tempfile.NamedTemporaryFile() as seen:
-            viewer = subprocess.Popen(['curl', '-sN', self.leader.url + '/trace'], stdout=seen)
-            try:
-                wait_for('the trace', lambda: os.path.getsize(seen.name) > 0)
-                figures = self.alone()
-            finally:
-                viewer.kill()
-                viewer.wait()
-            with open(seen.name, 'rb') as file:
-                events.append(file.read().count(b'data: ') / self.seconds)
+        with Viewer(self.leader) as viewer:
+            figures = self.alone()
+            events.append(viewer.events() / self.seconds)
         return figures
 
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument('binary')
-    parser.add_argument('--rounds', type=int, default=20)
-    parser.add_argument('--seconds', type=int, default=2)
+    parser.add_argument('--rounds', type=int, default=15)
+    parser.add_argument('--seconds', type=int, default=4)
+    parser.add_argument('--instructions', action='store_true')
     options = parser.parse_args()
-    pairs, events = [], []
+    if options.instructions:
+        count_instructions(os.path.abspath(options.binary), options.rounds, options.seconds)
+        return 0
+    rounds, events = [], []
     with tempfile.NamedTemporaryFile('w', suffix='.lua') as script, \
             Cluster(os.path.abspath(options.binary), 3) as cluster:
         script.write(PUT)
@@ -63,20 +139,22 @@ def main():
         leader = cluster.wait_leader()
         load(leader.url, 64, 1, script.name)
         measure = Measurement(cluster, leader, script.name, options.seconds)
-        for turn in range(options.rounds):
-            # The one that comes first takes turns, too: a machine that slows down favours it.
-            if turn % 2 == 0:
-                without, beside = measure.alone(), measure.watched(events)
-            else:
-                beside, without = measure.watched(events), measure.alone()
-            pairs.append((without, beside))
+        for _ in range(options.rounds):
+            first, *beside, last = (measure.alone(), measure.watched(events),
+                                    measure.watched(events), measure.alone())
+            rounds.append(([first, last], beside))
+    everything = [figures for without, _ in rounds for figures in without]
     print(f'puts, 64 connections, without a viewer      '
-          f'{statistics.median(without[0] for without, _ in pairs):>9.0f} /s '
-          f'(median of {options.rounds})')
+          f'{statistics.mean(rate for rate, _ in everything):>9.0f} /s, and '
+          f'{1e6 * statistics.mean(cost for _, cost in everything):.1f} us of the processor each')
     for what, place in (('puts with one viewer', 0), ('processor time for each put', 1)):
-        shares = [100 * beside[place] / without[place] for without, beside in pairs]
-        print(f'{what:<43} {statistics.median(shares):>9.1f} % of without '
-              f'(median of the pairs; {min(shares):.1f} to {max(shares):.1f})')
+        def total(figures, place=place):
+            return sum(one[place] for one in figures)
+        shares = [100 * total(beside) / total(without) for without, beside in rounds]
+        whole = 100 * total(one for _, beside in rounds for one in beside) / total(everything)
+        low, _, high = statistics.quantiles(shares, n=4)
+        print(f'{what:<43} {whole:>9.1f} % of without '
+              f'(all rounds; half of them within {low:.1f} to {high:.1f})')
     print(f'events that the viewer gets                 {statistics.median(events):>9.0f} /s')
     return 0
 

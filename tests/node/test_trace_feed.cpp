@@ -2,6 +2,7 @@
 // of one node get of all.
 #include <doctest/doctest.h>
 
+#include <map>
 #include <memory>
 #include <string>
 #include <vector>
@@ -82,7 +83,7 @@ std::string bytes_of(const PeerMessage& message) {
 }
 
 TraceHeard heard(std::vector<TimedTraceEvent> events) {
-  return {raft::BootId(7), Instant{seconds(1).ns}, milliseconds(2), Instant{seconds(8).ns},
+  return {raft::BootId(7),  Instant{seconds(1).ns}, milliseconds(2), Instant{seconds(8).ns}, 6,
           std::move(events)};
 }
 
@@ -92,6 +93,7 @@ struct Feed {
   Wires wires;
   TraceFeed feed;
   Instant now{seconds(20).ns};
+  std::map<raft::ServerId, std::uint64_t> recorded;  // events, by peer
 
   Feed() {
     for (const auto id : {k1, k2})
@@ -102,10 +104,11 @@ struct Feed {
     feed.end_turn(server.raft(), wires, wires, now);
   }
   void hear(raft::ServerId from, std::vector<TimedTraceEvent> events, Duration ahead = {}) {
-    feed.on_heard(
-        from,
-        {raft::BootId(7), now - milliseconds(2), milliseconds(2), now + ahead, std::move(events)},
-        now);
+    const std::uint64_t before = std::exchange(recorded[from], recorded[from] + events.size());
+    feed.on_heard(from,
+                  {raft::BootId(7), now - milliseconds(2), milliseconds(2), now + ahead, before,
+                   std::move(events)},
+                  now);
   }
   std::vector<TraceItem> all(TraceViewer& viewer) {
     std::vector<TraceItem> items;
@@ -126,6 +129,7 @@ TEST_CASE("messages that carry traces decode to what was encoded") {
   CHECK(got.asked == sent.asked);
   CHECK(got.held == sent.held);
   CHECK(got.clock == sent.clock);
+  CHECK(got.before == sent.before);
   REQUIRE(got.events.size() == sent.events.size());
   CHECK(bytes_of(got) == bytes);
   const auto& state = std::get<TraceState>(got.events[0].event);
@@ -165,27 +169,28 @@ TEST_CASE("a node that asks gets what is new in batches, until it stops asking")
   CHECK(askers.on_asked(k1, {Instant{44}, false}, events.end(), now));
   events.push({now, TraceCommit{raft::Index(2)}});
   now = now + milliseconds(3);
-  CHECK_FALSE(askers.send(events, wires, now));
+  askers.send(events, wires, now);
   REQUIRE(wires.sent.size() == 1);
   const auto first = std::get<TraceHeard>(wires.sent[0].second);
   CHECK(first.asked == Instant{44});
   CHECK(first.held == milliseconds(3));
+  CHECK(first.before == 1);
   REQUIRE(first.events.size() == 1);
   CHECK(std::get<TraceCommit>(first.events[0].event).index == raft::Index(2));
 
-  CHECK_FALSE(askers.send(events, wires, now + milliseconds(49)));
+  askers.send(events, wires, now + milliseconds(49));
   CHECK(wires.sent.size() == 1);
-  CHECK_FALSE(askers.send(events, wires, now + milliseconds(50)));  // a sign of life
+  askers.send(events, wires, now + milliseconds(50));  // a sign of life
   CHECK(wires.sent.size() == 2);
   CHECK(std::get<TraceHeard>(wires.sent[1].second).events.empty());
 
   CHECK_FALSE(askers.on_asked(k1, {Instant{45}, false}, events.end(), now));
-  CHECK_FALSE(askers.send(events, wires, now + seconds(3) + milliseconds(1)));
+  askers.send(events, wires, now + seconds(3) + milliseconds(1));
   CHECK(askers.empty());
   CHECK(wires.sent.size() == 2);
 }
 
-TEST_CASE("a node whose connection is full misses events, is told how many, and needs a state") {
+TEST_CASE("a node whose connection is full misses events, and can tell how many") {
   TraceAskers askers{raft::BootId(7)};
   TraceRing<TimedTraceEvent> events;
   Wires wires;
@@ -194,14 +199,37 @@ TEST_CASE("a node whose connection is full misses events, is told how many, and 
   wires.room = false;
   const std::size_t many = TraceRing<TimedTraceEvent>::kMaxItems + 50;
   for (std::size_t i = 0; i < many; ++i) events.push({now, TraceCommit{raft::Index(i)}});
-  CHECK_FALSE(askers.send(events, wires, now));
+  askers.send(events, wires, now);
   CHECK(wires.sent.empty());
   const std::size_t missed = events.begin();
   CHECK(missed >= 50);
   wires.room = true;
-  CHECK(askers.send(events, wires, now));
-  const auto& batch = std::get<TraceHeard>(wires.sent.at(0).second);
-  CHECK(std::get<TraceDropped>(batch.events.at(0).event).events == missed);
+  askers.send(events, wires, now);
+  CHECK(std::get<TraceHeard>(wires.sent.at(0).second).before == missed);
+}
+
+TEST_CASE("events that a peer's connection has lost are counted, and its state is asked for") {
+  Feed f;
+  auto viewer = f.feed.open({1, 1});
+  f.end_turn({});
+  f.hear(k1, {{f.now, state_in(raft::Term(3))}});
+  CHECK(f.all(*viewer).size() == 1);
+  f.recorded[k1] += 7;
+  f.wires.sent.clear();
+  f.hear(k1, {{f.now, TraceCommit{raft::Index(8)}}});
+  f.end_turn(milliseconds(1));
+  const auto items = f.all(*viewer);
+  REQUIRE(items.size() == 1);  // what follows means nothing without a state
+  CHECK(items[0].node == raft::NodeId(1));
+  CHECK(std::get<TraceDropped>(items[0].event).events == 7);
+  REQUIRE(f.wires.sent.size() == 1);
+  CHECK(f.wires.sent[0].first == k1);
+  CHECK(std::get<TraceAsked>(f.wires.sent[0].second).wants_state);
+
+  // A process that has begun again counts from 0: nothing is missing.
+  f.feed.on_heard(k1, {raft::BootId(8), f.now, {}, f.now, 0, {{f.now, state_in(raft::Term(4))}}},
+                  f.now);
+  CHECK(f.all(*viewer).size() == 1);
 }
 
 TEST_CASE("peers are asked while somebody watches, and their events get this node's clock") {
@@ -232,7 +260,7 @@ TEST_CASE("peers are asked while somebody watches, and their events get this nod
   CHECK(f.wires.sent.empty());
 }
 
-TEST_CASE("a peer that is not heard for 250 ms is silent, and asked for its state afterwards") {
+TEST_CASE("a peer that is not heard for 225 ms is silent, and asked for its state afterwards") {
   Feed f;
   auto viewer = f.feed.open({1, 1});
   f.end_turn({});
@@ -244,6 +272,7 @@ TEST_CASE("a peer that is not heard for 250 ms is silent, and asked for its stat
   REQUIRE(items.size() == 1);
   CHECK(items[0].node == raft::NodeId(2));
   CHECK(std::holds_alternative<TraceSilent>(items[0].event));
+  CHECK(items[0].at == Instant{seconds(20).ns});  // since when
   f.wires.sent.clear();
   f.hear(k2, {{f.now, TraceCommit{raft::Index(3)}}});
   f.end_turn(milliseconds(1));
@@ -269,7 +298,7 @@ TEST_CASE("a slow viewer is told how much it missed, and states come again") {
   }
   const auto first = slow->next();
   REQUIRE(first.has_value());
-  CHECK(std::get<TraceDropped>(first->event).events >= 11);
+  CHECK(std::get<TraceDropped>(first->event).events == many + 1);
   CHECK_FALSE(slow->next().has_value());
   f.now = f.now + seconds(1);
   CHECK(f.feed.end_turn(f.server.raft(), f.wires, f.wires, f.now));

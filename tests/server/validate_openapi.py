@@ -1,5 +1,5 @@
 """An off-the-shelf validator accepts the document that a node serves at /openapi.json. Skipped if
-the validator is not installed: need_openapi_validator in scripts/lib/packages.sh does that.
+the validator is not installed: need_from_npm in scripts/lib/packages.sh does that.
 
 validate_openapi.py VESPER VALIDATOR
 """

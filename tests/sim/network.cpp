@@ -41,6 +41,7 @@ std::optional<std::size_t> World::route(const Host& from, raft::ServerId to) con
 void World::send(Host& from, raft::ServerId to, const node::PeerMessage& message,
                  raft::Channel channel) {
   observe_send(from, message);
+  observe_trace(from, message);
   observe_vote(from, to, message);
   const auto place = route(from, to);
   tally_.count(Count::messages);

@@ -35,6 +35,8 @@ void World::begin_watches() {
     }
     after(between(random, {}, seconds(1)), WatchOn{n});
   }
+  viewer_.begin(options_.seed * 64 + 50);
+  if (viewer_.exists()) after(between(viewer_.random, {}, seconds(1)), WatchOn{Viewer::kNumber});
 }
 
 bool World::Watching::covers(std::string_view key) const {
@@ -129,6 +131,7 @@ void World::cut_off(Watcher& watcher) {
 }
 
 void World::watch_on(const WatchOn& on) {
+  if (on.watcher == Viewer::kNumber) return view_on();
   Watcher& watcher = watchers_[on.watcher];
   const bool dawdles = faulty_ && chance(watcher.random, 10);
   after(between(watcher.random, {}, milliseconds(dawdles ? 900 : 30)), WatchOn{on.watcher});
@@ -291,7 +294,7 @@ void World::on_watch_synced(Watching& watching, std::uint64_t revision) {
 
 // A node has more to say to a watch.
 void World::woken(const node::Ticket& ticket) {
-  if (ticket.connection < kFirstConnection) return;
+  if (ticket.connection < kFirstConnection || ticket.connection == Viewer::kConnection) return;
   watchers_[static_cast<std::size_t>(ticket.connection - kFirstConnection)].waits = false;
 }
 
@@ -299,6 +302,7 @@ void World::woken(const node::Ticket& ticket) {
 void World::end_watches(const Host& h) {
   for (Watcher& watcher : watchers_)
     if (watcher.stream != nullptr && watcher.host == h.number()) cut_off(watcher);
+  if (viewer_.is_at(h.number())) viewer_.close();
 }
 
 // V2: in the calm, every watch of a healthy server gets what is committed.

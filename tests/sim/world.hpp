@@ -26,6 +26,7 @@
 #include "sim/resends.hpp"
 #include "sim/safety.hpp"
 #include "sim/tally.hpp"
+#include "sim/viewer.hpp"
 
 namespace vesper::sim {
 
@@ -447,6 +448,8 @@ class World {
   void woken(const node::Ticket& ticket);
   void end_watches(const Host& h);
   bool all_watched() const;
+  void view_on();  // viewer.cpp
+  void observe_trace(const Host& from, const node::PeerMessage& message);
 
   // founding.cpp: lost disks and changing lists, and the check for a second cluster
   void wipe();
@@ -531,8 +534,7 @@ class World {
   Plan plan_;
   Prng network_, disks_, faults_, hosts_random_, ambushes_;
   Instant now_ = kBegin;
-  std::uint64_t hash_ = 0;
-  std::uint64_t boots_ = 0;
+  std::uint64_t hash_ = 0, boots_ = 0;
   EventQueue<Action> queue_;
   std::vector<std::unique_ptr<Host>> hosts_;
   std::vector<Link> links_;
@@ -554,9 +556,8 @@ class World {
   std::map<std::uint64_t, Pages> pages_;
   std::map<std::uint64_t, Reading> readings_;  // of streams of the hosts' stores, so after hosts_
   std::deque<Watcher> watchers_;               // after hosts_, as well
-  std::uint64_t last_pages_ = 0, last_reading_ = 0;
-  std::uint64_t connections_ = 0;
-  std::uint64_t values_ = 0;
+  Viewer viewer_;                              // the same
+  std::uint64_t last_pages_ = 0, last_reading_ = 0, connections_ = 0, values_ = 0;
   Credentials credentials_;
   std::map<std::uint64_t, std::uint64_t> forbidden_;  // change -> opened() when it was asked for
   std::deque<std::uint64_t> leases_;  // the last ones that clients were granted

@@ -17,7 +17,7 @@ test("events are read over fetch, with a token, and resume after the last one", 
   const asked = [];
   let token = {};
   const answers = [
-    {ok: false},
+    {ok: false, status: 401},
     reply("event: put\nid: 7\nda", 'ta: {"key":"ä"}\n', "\n: keep-alive\nid: 8\n\n"),
     reply('event: put\nid: 9\ndata: {"key":"b"}\n\n'),
   ];
@@ -29,17 +29,19 @@ test("events are read over fetch, with a token, and resume after the last one", 
     return answers.shift();
   };
   const reader = new EventReader("/watch", () => token);
-  const seen = [];
+  const seen = [], refusals = [];
   await new Promise((done) => {
     reader.addEventListener("put", (event) => {
       seen.push([event.lastEventId, JSON.parse(event.data).key]);
       if (seen.length === 2) done();
     });
-    reader.onerror = () => {
+    reader.onerror = (status) => {
+      refusals.push(status);
       token = {authorization: "Bearer t"};
     };
   });
   reader.close();
+  assert.deepEqual(refusals, [401, undefined]);
   assert.deepEqual(seen, [["7", "ä"], ["9", "b"]]);
   assert.equal(asked[0].authorization, undefined);
   assert.equal(asked[1].authorization, "Bearer t");

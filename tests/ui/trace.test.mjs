@@ -99,7 +99,12 @@ test("what the page does not know changes nothing, and a state is never changed"
   const before = fold(EMPTY, STATE);
   const copy = structuredClone(before);
   assert.equal(fold(before, own("another", {})), before);
-  assert.equal(fold(before, {kind: "dropped", events: 57, node: 0, at: 7}).missed_at, 7);
+  const missed = fold(before, {kind: "dropped", events: 57, node: 0, at: 7});
+  assert.deepEqual(missed.missed, {at: 7, events: 57});
+  // Gaps that follow each other are counted together.
+  const more = fold(missed, {kind: "dropped", events: 3, node: 1, at: 900});
+  assert.deepEqual(more.missed, {at: 900, events: 60});
+  assert.equal(fold(more, {kind: "dropped", events: 2, node: 1, at: 9000}).missed.events, 2);
   for (const event of [own("commit", {index: 5}), own("append", {from: 6, to: 7, term: 3}),
     own("reachable", {peer: 1, reachable: false}), own("silent")]) fold(before, event);
   assert.deepEqual(before, copy);
