@@ -6,6 +6,7 @@
 #include <algorithm>
 #include <array>
 
+#include "app/cluster_survey.hpp"
 #include "app/query.hpp"
 #include "base/bytes.hpp"
 #include "json/document.hpp"
@@ -65,6 +66,7 @@ class ClusterCall {
     while (true) {
       const Attempt round = go_round();
       if (round.decided || !(round.connected || may_be_applied_)) break;
+      if (learn()) continue;
       const Instant next = monotonic_now() + pause;
       if (!is_worth_asking(next)) break;
       sleep_until(next);
@@ -86,6 +88,14 @@ class ClusterCall {
   bool is_worth_asking(Instant at) const {
     const bool refused = is_write() && outcome_.reply.status != 0 && !may_be_applied_;
     return finish_by_ - at > (refused ? kLeastForWrite : Duration{});
+  }
+
+  // Once, because a call is short. Returns whether there are new endpoints.
+  bool learn() {
+    const Duration left = finish_by_ - monotonic_now();
+    if (has_learned_ || left < kLearnTimeout * 4) return false;
+    has_learned_ = true;
+    return learn_members(endpoints_, kLearnTimeout);
   }
 
   Attempt go_round() {
@@ -155,7 +165,8 @@ class ClusterCall {
     outcome_.detail = fmt::format("{}: {}", exchange.server().url(), exchange.detail());
   }
 
-  const std::vector<HostPort>& endpoints_;
+  std::vector<HostPort> endpoints_;
+  bool has_learned_ = false;
   const Call& call_;
   const bool repeatable_;
   Instant finish_by_;

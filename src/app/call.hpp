@@ -57,8 +57,9 @@ struct Outcome {
 // The call's path and query, with ?timeout= if the endpoint has it and `timeout` is not empty.
 std::string target_of(const Call& call, std::string_view timeout);
 
-// Tries the endpoints in order, round after round, until one answers or the time is up. Fails at
-// once if none of them accepts a connection. A write without an Idempotency-Key that was sent
+// Tries the endpoints in order, round after round, until one answers or the time is up. After the
+// first round, also the members that they name (learn_members). Fails at once if none of them
+// accepts a connection. A write without an Idempotency-Key that was sent
 // completely is not sent to another endpoint, unless the answer promises that nothing was applied
 // (429, 503). A write with a key is retried until its outcome is known, but stops before the
 // cluster could have forgotten the key.

@@ -128,6 +128,15 @@ bool ClusterSurvey::answers_elsewhere(std::uint64_t id, const std::string& clust
   });
 }
 
+bool learn_members(std::vector<HostPort>& endpoints, Duration within) {
+  ClusterSurvey survey(within);
+  survey.ask(endpoints);
+  const std::size_t before = endpoints.size();
+  for (const auto& node : survey.nodes())
+    if (node->is_hearsay && node->reachable) endpoints.push_back(node->server);
+  return endpoints.size() > before;
+}
+
 std::string uptime_text(std::uint64_t ms) {
   const std::uint64_t s = ms / 1000;
   if (s < 60) return fmt::format("{}.{}s", s, ms % 1000 / 100);

@@ -1,5 +1,5 @@
-// Asks every node of a cluster for its own view, GET /status. Used by `vesper status` and `vesper
-// top`.
+// Asks every node of a cluster for its own view, GET /status: for `vesper status`, `vesper top`,
+// and commands whose endpoints do not serve them.
 #pragma once
 
 #include <cstdint>
@@ -21,6 +21,8 @@ namespace vesper::app {
 // A node that does not answer within this time is shown as unreachable. A healthy node answers at
 // once.
 inline constexpr Duration kSurveyTimeout = seconds(1);
+// For learn_members() beside a request that is to be tried again.
+inline constexpr Duration kLearnTimeout = milliseconds(300);
 
 struct SurveyedNode {
   HostPort server;
@@ -70,6 +72,10 @@ class ClusterSurvey {
   Duration timeout_;
   Nodes nodes_;
 };
+
+// Appends the members that these servers name and that answer within `within`. Servers of a cluster
+// whose members have changed lead a client to the present ones. Returns whether there are any new.
+bool learn_members(std::vector<HostPort>& endpoints, Duration within);
 
 // "1m05s", "2h03m".
 std::string uptime_text(std::uint64_t ms);

@@ -5,6 +5,7 @@
 
 #include <algorithm>
 
+#include "app/cluster_survey.hpp"
 #include "app/commands.hpp"
 #include "app/kv_command.hpp"
 #include "app/progress.hpp"
@@ -28,7 +29,7 @@ class Export : public StreamHandler {
 
   int run() {
     if (options_.cluster.curl) return print_curl(options_.cluster, call());
-    const auto endpoints = endpoints_of(options_.cluster);
+    auto endpoints = endpoints_of(options_.cluster);
     if (!endpoints) return kExitUsage;
     // On one terminal, the bar would stand between the lines.
     if (progress_.is_visible() && !is_terminal(STDOUT_FILENO)) {
@@ -94,7 +95,7 @@ class Export : public StreamHandler {
     progress_.set_total(document.root().find("count").uint64().value_or(0));
   }
 
-  int stream_from(const std::vector<HostPort>& endpoints) {
+  int stream_from(std::vector<HostPort>& endpoints) {
     progressed();
     while (true) {
       bool was_connected = false;
@@ -104,6 +105,7 @@ class Export : public StreamHandler {
         if (step == Step::give_up) return exit_code_;
       }
       if (!was_connected && keys_ == 0) return kExitUnavailable;
+      learn_members(endpoints, kLearnTimeout);
       if (monotonic_now() >= finish_by_) return kExitUnavailable;
       sleep_until(monotonic_now() + kPause);
     }

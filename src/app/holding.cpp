@@ -4,6 +4,7 @@
 
 #include <algorithm>
 
+#include "app/cluster_survey.hpp"
 #include "app/kv_command.hpp"
 #include "app/query.hpp"
 
@@ -36,8 +37,8 @@ std::string code_of(const Reply& reply) {
 
 // ---- Acquisition --------------------------------------------------------------------------
 
-Acquisition::Acquisition(const std::vector<HostPort>& endpoints, Plan plan)
-    : endpoints_(endpoints), plan_(std::move(plan)), ask_for_(kFirstAsk) {
+Acquisition::Acquisition(std::vector<HostPort> endpoints, Plan plan)
+    : endpoints_(std::move(endpoints)), plan_(std::move(plan)), ask_for_(kFirstAsk) {
   const Instant now = monotonic_now();
   if (plan_.wait && plan_.wait->ns != 0) wait_until_ = now + *plan_.wait;
   give_up_at_ = now + plan_.patience;
@@ -142,7 +143,10 @@ std::optional<Outcome> Acquisition::failed() {
   ++failures_;
   const bool ends_round = failures_ % endpoints_.size() == 0;
   const bool all_refused = ends_round && !was_connected_;
-  if (ends_round) next_attempt_ = now + kPause;
+  if (ends_round) {
+    next_attempt_ = now + kPause;
+    learn_members(endpoints_, kLearnTimeout);
+  }
   if (all_refused || std::max(now, next_attempt_) >= std::min(give_up_at_, wait_until_)) {
     last_.kind = Outcome::Kind::unavailable;
     return last_;
@@ -152,9 +156,8 @@ std::optional<Outcome> Acquisition::failed() {
 
 // ---- Renewal ------------------------------------------------------------------------------
 
-Renewal::Renewal(const std::vector<HostPort>& endpoints, Call call, Duration ttl,
-                 Instant granted_at)
-    : endpoints_(endpoints),
+Renewal::Renewal(std::vector<HostPort> endpoints, Call call, Duration ttl, Instant granted_at)
+    : endpoints_(std::move(endpoints)),
       call_(std::move(call)),
       ttl_(ttl),
       lost_at_(granted_at + ttl),
@@ -198,6 +201,9 @@ std::optional<Renewal::Event> Renewal::take_end() {
     next_attempt_ = sent_at_ + ttl_ / 3;
     failures_ = 0;
     last_failure_.clear();
+    // While there is a node to ask: the renewals may outlive all endpoints that were given.
+    if (!std::exchange(has_learned_, true))
+      learn_members(endpoints_, std::min(kLearnTimeout, ttl_ / 10));
     return Event::renewed;
   } else {
     const ProblemText problem = read_problem(exchange->reply().body);
@@ -209,8 +215,10 @@ std::optional<Renewal::Event> Renewal::take_end() {
     last_failure_ = fmt::format("{}: {}", server, said);
   }
   server_ = (server_ + 1) % endpoints_.size();
-  if (++failures_ % endpoints_.size() == 0)
+  if (++failures_ % endpoints_.size() == 0) {
     next_attempt_ = monotonic_now() + std::min(kPause, ttl_ / 10);
+    learn_members(endpoints_, std::min(kLearnTimeout, ttl_ / 10));
+  }
   return std::nullopt;
 }
 

@@ -24,13 +24,15 @@ class Acquisition {
     Duration patience;             // how long to try while no node serves the request
   };
 
-  Acquisition(const std::vector<HostPort>& endpoints, Plan plan);
+  Acquisition(std::vector<HostPort> endpoints, Plan plan);
 
   // Runs until it is granted or refused. Returns nothing if `fd` became readable first: call it
   // again to go on. A destroyed acquisition leaves the queue two seconds later.
   std::optional<Outcome> run(int fd);
   // Before the grant: when the first of the requests was sent that it may have answered.
   Instant asked_at() const { return asked_at_; }
+  // Those that were given, and the members that they named.
+  const std::vector<HostPort>& endpoints() const { return endpoints_; }
 
  private:
   void begin_place();
@@ -40,7 +42,7 @@ class Acquisition {
   std::optional<Outcome> take_reply();
   std::optional<Outcome> failed();
 
-  const std::vector<HostPort>& endpoints_;
+  std::vector<HostPort> endpoints_;
   Plan plan_;
   Duration ask_for_;  // how long the next request stays open
   Instant wait_until_ = kNever;
@@ -64,7 +66,7 @@ class Renewal {
   enum class Event : std::uint8_t { renewed, lost, readable };
 
   // `call` renews. `granted_at`: when the request was sent that granted it.
-  Renewal(const std::vector<HostPort>& endpoints, Call call, Duration ttl, Instant granted_at);
+  Renewal(std::vector<HostPort> endpoints, Call call, Duration ttl, Instant granted_at);
 
   // Waits, and renews whenever a third of `ttl` has passed, until one of the events.
   Event wait(int fd);
@@ -76,7 +78,7 @@ class Renewal {
   void ask(Instant now);
   std::optional<Event> take_end();
 
-  const std::vector<HostPort>& endpoints_;
+  std::vector<HostPort> endpoints_;
   const Call call_;
   const Duration ttl_;
   Instant lost_at_;
@@ -84,6 +86,7 @@ class Renewal {
   Instant sent_at_{};  // of the present request
   std::size_t server_ = 0;
   std::size_t failures_ = 0;  // in a row
+  bool has_learned_ = false;
   std::string last_failure_;
   std::string why_lost_;
   std::vector<std::unique_ptr<Exchange>> exchanges_;  // at most one

@@ -171,6 +171,7 @@ class LockCommand {
     if (!token) return complain_of_shape(*outcome, "token");
     token_ = *token;
     asked_at_ = acquisition.asked_at();
+    endpoints_ = acquisition.endpoints();
     // Renewals and the release begin at the node that is known to work.
     std::rotate(endpoints_.begin(),
                 std::find(endpoints_.begin(), endpoints_.end(), outcome->server), endpoints_.end());

@@ -26,13 +26,11 @@ namespace {
 constexpr int kExitDirectory = static_cast<int>(server::Exit::data_directory);
 constexpr int kExitStorage = static_cast<int>(server::Exit::storage_failed);
 
-std::string names_of(const raft::Configuration& configuration,
-                     const std::vector<raft::ServerId>& ids) {
+std::string names_of(const std::vector<Running::Server>& servers) {
   std::string names;
-  for (const raft::ServerId id : ids)
-    if (const raft::Member* member = configuration.find(id))
-      names += fmt::format("{}{} ({})", names.empty() ? "" : ", ", member->node.value,
-                           escaped(member->address));
+  for (const Running::Server& server : servers)
+    names +=
+        fmt::format("{}{} ({})", names.empty() ? "" : ", ", server.node, escaped(server.address));
   return names;
 }
 
@@ -93,11 +91,11 @@ int run_recover(const RecoverOptions& options) {
   tls.insecure = true;
   set_client_tls(tls);
   Survivor& best = survivors->front();
-  const raft::Configuration last = best.survey.configuration();
-  const Running running = ask_members(last);
+  const Running running = find_running(*survivors);
   if (running.works) {
     complain(fmt::format("a majority of cluster {} runs and has a leader: {}",
-                         to_hex(last.cluster_id), names_of(last, running.answering)));
+                         to_hex(best.survey.configuration().cluster_id),
+                         names_of(running.answering)));
     hint("replace the lost servers; a new cluster would have the same data under another id");
     return kExitUsage;
   }

@@ -28,13 +28,18 @@ Result<std::vector<Survivor>> open_survivors(io::Loop& loop,
 // Puts the best one first. A state that has diverged comes last.
 void sort_survivors(std::vector<Survivor>& survivors);
 
-// What the members of the last configuration answered.
+// What runs of the cluster.
 struct Running {
-  std::vector<raft::ServerId> answering;  // members of this cluster
-  bool works = false;                     // a majority of the voters answers and has a leader
+  struct Server {
+    std::uint64_t node = 0;
+    std::string address;
+  };
+  std::vector<Server> answering;  // servers of this cluster, in the order of their node ids
+  bool works = false;             // one of them leads, so a majority of the voters follows it
 };
-// Asks every member for its status at the same time. Takes a second at most.
-Running ask_members(const raft::Configuration& configuration);
+// Asks every server that one of the directories names for its status, and the members that these
+// name: the directories may be from before a change of the members. Takes a few seconds at most.
+Running find_running(const std::vector<Survivor>& survivors);
 
 // What was found, as a table and in words: what is whole, and what may be lost. `survivors`:
 // sorted.

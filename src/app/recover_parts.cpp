@@ -9,14 +9,13 @@
 #include <system_error>
 #include <utility>
 
+#include "app/cluster_survey.hpp"
 #include "app/endpoints.hpp"
-#include "app/http_client.hpp"
 #include "app/recover.hpp"
 #include "app/table.hpp"
 #include "base/bytes.hpp"
 #include "base/utc.hpp"
 #include "crypto/random.hpp"
-#include "json/document.hpp"
 #include "node/new_cluster.hpp"
 #include "raft/quorum.hpp"
 #include "storage/set_aside.hpp"
@@ -215,31 +214,20 @@ void sort_survivors(std::vector<Survivor>& survivors) {
   std::stable_sort(survivors.begin(), survivors.end(), is_better);
 }
 
-Running ask_members(const raft::Configuration& configuration) {
-  const Instant finish_by = monotonic_now() + kPatience;
-  std::vector<std::unique_ptr<Exchange>> exchanges;
-  std::vector<raft::ServerId> asked;
-  for (const raft::Member& member : configuration.members) {
-    const auto server = parse_endpoint(member.address);
-    if (!server) continue;
-    asked.push_back(member.id);
-    exchanges.push_back(std::make_unique<Exchange>(*server, make_request(*server, "GET", "/status"),
-                                                   kPatience, finish_by));
-  }
-  run(exchanges);
+Running find_running(const std::vector<Survivor>& survivors) {
+  std::vector<HostPort> named;
+  for (const Survivor& survivor : survivors)
+    for (const raft::Member& member : survivor.survey.configuration().members)
+      if (auto server = parse_endpoint(member.address)) named.push_back(std::move(server.value()));
+  ClusterSurvey survey(kPatience);
+  survey.ask(named);
+  const std::string cluster = to_hex(survivors.front().survey.configuration().cluster_id);
   Running running;
-  std::vector<raft::ServerId> led;
-  for (std::size_t i = 0; i < exchanges.size(); ++i) {
-    json::Document status;
-    if (exchanges[i]->end() != Exchange::End::reply || status.parse(exchanges[i]->reply().body) ||
-        status.root().find("cluster").string() != to_hex(configuration.cluster_id))
-      continue;
-    running.answering.push_back(asked[i]);
-    if (status.root().find("leader").string()) led.push_back(asked[i]);
+  for (const auto& node : survey.nodes()) {
+    if (!node->reachable || node->cluster != cluster || !node->id) continue;
+    running.answering.push_back({*node->id, node->server.url()});
+    running.works |= node->member("role").string() == "leader";
   }
-  running.works = raft::Quorum(configuration.members).holds([&](const raft::Member& member) {
-    return std::find(led.begin(), led.end(), member.id) != led.end();
-  });
   return running;
 }
 
@@ -252,10 +240,10 @@ std::string describe(const std::vector<Survivor>& survivors, const Running& runn
                      "REVISION", "DIGEST", "WRITTEN", "NOTE"},
                     rows);
   out += describe_loss(survivors);
-  for (const raft::ServerId id : running.answering)
+  for (const Running::Server& server : running.answering)
     out += fmt::format(
         "Node {} ({}) runs, but is part of no majority: stop it, and give its directory, too.\n",
-        last.find(id)->node.value, escaped(last.find(id)->address));
+        server.node, escaped(server.address));
   return out;
 }
 

@@ -8,6 +8,7 @@
 #include <cstring>
 
 #include "app/child_process.hpp"
+#include "app/cluster_survey.hpp"
 #include "app/commands.hpp"
 #include "app/kv_command.hpp"
 #include "app/query.hpp"
@@ -58,22 +59,23 @@ class Watch : public StreamHandler {
 
   int run() {
     if (options_.cluster.curl) return print_curl(options_.cluster, call());
-    const auto endpoints = endpoints_of(options_.cluster);
+    auto endpoints = endpoints_of(options_.cluster);
     if (!endpoints) return kExitUsage;
-    has_others_ = endpoints->size() > 1;
+    endpoints_ = std::move(*endpoints);
     end_well_on(SIGINT);
     end_well_on(SIGTERM);
     const Instant give_up_at = monotonic_now() + options_.cluster.time_limit();
     Duration pause = kFirstPause;
-    for (std::size_t at = 0; true; at = (at + 1) % endpoints->size()) {
-      const Step step = ask((*endpoints)[at]);
+    for (std::size_t at = 0; true; at = (at + 1) % endpoints_.size()) {
+      const Step step = ask(endpoints_[at]);
       if (step == Step::finish) return exit_code_;
       if (step == Step::served) {
         failures_ = 0;
         pause = kFirstPause;
         continue;
       }
-      if (++failures_ % endpoints->size() != 0) continue;
+      if (++failures_ % endpoints_.size() != 0) continue;
+      learn_members(endpoints_, kLearnTimeout);
       const bool never = !was_opened_ && (!was_connected_ || monotonic_now() >= give_up_at);
       if (never) return give_up();
       if (was_opened_ && !is_waiting_) {
@@ -92,7 +94,8 @@ class Watch : public StreamHandler {
   void take_head(int status, std::uint64_t revision) override {
     status_ = status;
     if (status != 200) return;
-    was_opened_ = true;
+    // While there is a node to ask: the stream may outlive all endpoints that were given.
+    if (!std::exchange(was_opened_, true)) learn_members(endpoints_, kLearnTimeout);
     // Without an id, the events begin after the revision at which the stream was opened.
     if (id_.empty() && !in_state_ && revision != 0) id_ = std::to_string(revision);
   }
@@ -221,7 +224,7 @@ class Watch : public StreamHandler {
       return true;
     }
     failure_ = fmt::format("{}: this node hears no leader, and events may be late", server_);
-    if (has_others_) return false;
+    if (endpoints_.size() > 1) return false;
     if (!is_waiting_) note(failure_);
     is_waiting_ = true;
     return true;
@@ -330,9 +333,9 @@ class Watch : public StreamHandler {
   std::string id_;         // of the last event; empty: there is none to resume after
   bool in_state_ = false;  // the present state is arriving
   Table table_;
-  std::vector<Row> rows_;    // to print
-  std::string out_;          // to print
-  bool has_others_ = false;  // there are several endpoints
+  std::vector<Row> rows_;  // to print
+  std::string out_;        // to print
+  std::vector<HostPort> endpoints_;
   bool was_connected_ = false, was_opened_ = false;
   bool is_waiting_ = false;  // the user was told that no events arrive
   bool is_finished_ = false;

@@ -32,6 +32,14 @@ const Member* find_in_both(const PeerView& ours, ServerId number) {
   return member != nullptr ? member : ours.committed.find(number);
 }
 
+bool is_address_of_member(const PeerView& ours, std::string_view address) {
+  const auto names = [&](const Configuration& configuration) {
+    return std::any_of(configuration.members.begin(), configuration.members.end(),
+                       [&](const Member& member) { return member.address == address; });
+  };
+  return names(ours.latest) || names(ours.committed);
+}
+
 // True if the number was given after everything that this server has heard of.
 bool is_news(const PeerView& ours, ServerId number) {
   return number != kNoServer && number >= ours.latest.unused_id() &&
@@ -70,6 +78,17 @@ std::optional<PeerRefusal> refuse_old_build(const Greeting& theirs, const PeerVi
 }
 
 PeerRefusal refuse_no_member(const Greeting& theirs, const PeerView& ours) {
+  const auto& members = ours.latest.members;
+  const bool is_lost = std::any_of(members.begin(), members.end(), [&](const Member& member) {
+    return member.votes() && member.address == theirs.address;
+  });
+  if (is_empty(theirs) && is_lost && members.size() >= raft::kMaxServers)
+    return PeerRefusal{
+        fmt::format(
+            "{} has lost its disk and cannot be taken in again: cluster {} has {} members, "
+            "the most that there can be, and the new disk needs a place beside the lost one",
+            name_of(theirs), to_hex(ours.committed.cluster_id), members.size()),
+        "remove a member, for example a learner, with `vesper cluster remove ID`"};
   return PeerRefusal{
       fmt::format("{} with incarnation {} is not a member of cluster {}", name_of(theirs),
                   to_hex(theirs.incarnation.value), to_hex(ours.committed.cluster_id)),
@@ -158,8 +177,12 @@ AcceptorVerdict judge_acceptor(ServerId expected, const Greeting& theirs, const 
   }
   const bool is_vacant = member->incarnation.value == 0;
   if (is_empty(theirs)) {
-    if (theirs.address != member->address && theirs.address != dialled) return PeerIsAnother{};
-    if (is_vacant) return PeerIs{expected};
+    const bool is_here = theirs.address == member->address || theirs.address == dialled;
+    // An addition may call its address otherwise than the request that has added it, such as
+    // 127.0.0.1 and localhost.
+    const bool is_alias = theirs.number == kNoServer && !is_address_of_member(ours, theirs.address);
+    if (is_vacant && (is_here || is_alias)) return PeerIs{expected};
+    if (!is_here) return PeerIsAnother{};
     return PeerLostDisk{expected, theirs.incarnation};
   }
   if (is_ours && is_news(ours, theirs.number) && theirs.number != expected) return PeerIsAnother{};

@@ -79,7 +79,8 @@ using AcceptorVerdict = std::variant<PeerIs, PeerLostDisk, PeerIsAnother, PeerRe
 DiallerVerdict judge_dialler(const Greeting& theirs, const PeerView& ours);
 // Judges the server that answered at the address of member `expected`. `dialled`: the address that
 // was dialled, if it may differ from that in the configuration. An empty server that calls another
-// address its own is no proof that the member's disk is lost: names and addresses move.
+// address its own is no proof that the member's disk is lost: names and addresses move. It may be
+// an addition whose disk is not known yet, unless the address is another member's.
 AcceptorVerdict judge_acceptor(raft::ServerId expected, const Greeting& theirs,
                                const PeerView& ours, std::string_view dialled = {});
 

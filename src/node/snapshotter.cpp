@@ -51,8 +51,8 @@ void Snapshotter::pump_taking(raft::Index durable) {
   } else if (!taking.chunk.empty()) {
     taking.sum.add(taking.chunk);
     taking.snapshot.content_bytes += taking.chunk.size();
-    files_.append(kTaken, storage::encode_chunk(files_.zstd(), taking.snapshot.last_index,
-                                                taking.next_chunk++, taking.chunk));
+    files_.append(kTaken, {storage::encode_chunk(files_.zstd(), taking.snapshot.last_index,
+                                                 taking.next_chunk++, taking.chunk)});
     taking.chunk.clear();
   } else if (durable >= taking.snapshot.last_index) {
     // The snapshot must not go beyond the durable log: a commit may rest on a majority without this
@@ -105,22 +105,27 @@ bool Snapshotter::pump_receiving(raft::Index committed) {
     stop_receiving();
     return true;
   }
-  if (!receiving_ || receiving_->waiting.empty()) return false;
+  if (!receiving_) return false;
   Received& receiving = *receiving_;
+  // One chunk in each turn, also while the disk writes those before it.
+  if (!receiving.waiting.empty()) {
+    SharedBytes record = std::move(receiving.waiting.front());
+    receiving.waiting.pop_front();
+    if (auto verified = verify(record.view()); !verified) {
+      fail_receiving(verified.error().what);
+      return false;
+    }
+    ++receiving.taken_in;
+    receiving.verified.push_back(std::move(record));
+    busy_ |= !receiving.waiting.empty();
+  }
+  if (receiving.verified.empty()) return false;
   if (!receiving.begun) {
     if (files_.writing(kReceived)) return false;  // the previous one is still being removed
     receiving.begun = true;
     files_.begin(kReceived, receiving.snapshot.last_index, receiving.snapshot.chunk_bytes);
   }
-  if (!files_.ready(kReceived)) return false;
-  SharedBytes record = std::move(receiving.waiting.front());
-  receiving.waiting.pop_front();
-  if (auto verified = verify(record.view()); !verified) {
-    fail_receiving(verified.error().what);
-    return false;
-  }
-  ++receiving.taken_in;
-  files_.append(kReceived, std::move(record));
+  if (files_.ready(kReceived)) files_.append(kReceived, std::exchange(receiving.verified, {}));
   return false;
 }
 
@@ -193,10 +198,11 @@ Result<std::vector<raft::Event>> Snapshotter::on_done(const storage::JobDone& do
   }
   if (outcome->failed) on_no_space(*outcome->failed, now);
   if (outcome->appended == kReceived && receiving_ && receiving_->begun) {
-    ++receiving_->durable;
+    receiving_->durable += outcome->records;
     events.push_back(raft::ChunkStored{receiving_->snapshot.last_index,
                                        receiving_->snapshot.checksum, receiving_->durable});
-    if (receiving_->store) files_.finish(kReceived, receiving_->snapshot);
+    if (receiving_->durable == receiving_->snapshot.chunks())
+      files_.finish(kReceived, receiving_->snapshot);
   }
   if (outcome->finished) events.push_back(on_stored(*outcome->finished));
   return events;

@@ -47,8 +47,8 @@ class Snapshotter {
   // Accepts the next chunk of a snapshot that the leader sends. `max_idempotency_keys` is passed to
   // the new store.
   void add_chunk(raft::StoreChunk chunk, std::size_t max_idempotency_keys, Instant now);
-  // Verifies one chunk and queues it for the disk. Returns true if the snapshot cannot be received;
-  // the caller must then tell Raft (ReceiveFailed).
+  // Verifies one chunk, and gives the disk all that are verified once it is free. Returns true if
+  // the snapshot cannot be received; the caller must then tell Raft (ReceiveFailed).
   [[nodiscard]] bool pump_receiving(raft::Index committed);
   // True if pump_receiving() has work.
   bool is_receiving() const { return receiving_ != nullptr || receive_failed_; }
@@ -100,12 +100,13 @@ class Snapshotter {
     raft::Snapshot snapshot;
     kv::Import content;
     Checksum64 sum;
-    std::uint64_t content_bytes = 0;   // received so far
-    std::deque<SharedBytes> waiting;   // chunks received and not verified yet
-    bool begun = false;                // its file was begun
-    std::uint64_t taken_in = 0;        // chunks verified and given to the disk
-    std::uint64_t durable = 0;         // chunks on the disk
-    std::unique_ptr<kv::Store> store;  // complete and verified; set by the last chunk
+    std::uint64_t content_bytes = 0;    // received so far
+    std::deque<SharedBytes> waiting;    // chunks received and not verified yet
+    std::vector<SharedBytes> verified;  // chunks that wait for the disk
+    bool begun = false;                 // its file was begun
+    std::uint64_t taken_in = 0;         // chunks verified
+    std::uint64_t durable = 0;          // chunks on the disk
+    std::unique_ptr<kv::Store> store;   // complete and verified; set by the last chunk
   };
 
   Result<void> verify(std::string_view record);

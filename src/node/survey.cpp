@@ -42,10 +42,14 @@ Result<void> refuse_records(storage::Fs& fs, std::string& diverged) {
   return {};
 }
 
+// What the records say about starts of this directory and of others.
 Result<void> read_boots(storage::Fs& fs, Survey& out) {
   const auto boots = storage::last_boot(fs, out.incarnation);
   if (!boots) return boots.error();
   out.boots = *boots;
+  const auto copy = storage::read_record(fs, storage::kOlderCopy);
+  if (!copy) return copy.error();
+  if (*copy && (*copy)->starts_with(to_hex(out.incarnation.value))) out.older_copy = **copy;
   const auto content = storage::read_record(fs, storage::kBootsSeen);
   if (!content || !*content) return {};
   if (auto seen = storage::BootsSeen::decode(**content)) out.boots_seen = std::move(seen.value());
@@ -111,7 +115,7 @@ bool is_more_up_to_date(const Survey& a, const Survey& b) {
 }
 
 bool is_older_copy(const Survey& a, const Survey& witness) {
-  return witness.boots_seen.of(a.incarnation).number > a.boots;
+  return !a.older_copy.empty() || witness.boots_seen.of(a.incarnation).number > a.boots;
 }
 
 std::optional<raft::Index> first_difference(const Survey& a, const Survey& b) {

@@ -37,7 +37,8 @@ struct Survey {
   std::deque<Point> points;
   std::uint64_t boots = 0;        // starts of the directory
   storage::BootsSeen boots_seen;  // of other directories; empty if the record is damaged
-  std::string diverged;  // why this state is known not to be a majority's; empty: nothing says so
+  std::string older_copy;  // why the directory is known to be an older copy; empty: it is not
+  std::string diverged;    // why this state is known not to be a majority's; empty: nothing says so
 
   raft::Index last_index() const { return state.last_index; }
   raft::Term last_term() const { return state.last_term; }
@@ -57,8 +58,8 @@ Result<Survey> survey(storage::Fs& fs);
 // True if `a` has more of the log than `b` (§5.4.1: the later last term, then the longer log).
 bool is_more_up_to_date(const Survey& a, const Survey& b);
 
-// True if `witness` has seen a later start of the directory `a`: this is an older copy of it, which
-// may lack entries that were acknowledged.
+// True if `a` is an older copy of its directory, which may lack entries that were acknowledged: its
+// server has noticed that, or `witness` has seen a later start of it.
 bool is_older_copy(const Survey& a, const Survey& witness);
 
 // The highest index at which both surveys have the same entry and different states. Nothing if

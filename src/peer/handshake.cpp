@@ -256,6 +256,20 @@ std::optional<node::PeerRefusal> refuse_hello(const Hello& ours, const Hello& th
   return std::nullopt;
 }
 
+node::PeerRefusal refuse_second_process(const Hello& connected, const Hello& theirs) {
+  const bool is_copy = connected.self.incarnation == theirs.self.incarnation;
+  return {
+      is_copy ? fmt::format("two processes run on copies of the data directory of {}: start {} "
+                            "at {} is connected, and start {} at {} tries to connect",
+                            name_of(theirs), connected.boot_number, connected.self.address,
+                            theirs.boot_number, theirs.self.address)
+              : fmt::format("another process calls itself {}: incarnation {} is connected, and "
+                            "incarnation {} tries to connect",
+                            name_of(theirs), to_hex(connected.self.incarnation.value),
+                            to_hex(theirs.self.incarnation.value)),
+      "stop one of the two; the connection of a machine that is down is dropped within seconds"};
+}
+
 Agreement agree(std::string_view key, const Hello& dialler, const Hello& acceptor) {
   std::string transcript;
   append_transcript(transcript, dialler);

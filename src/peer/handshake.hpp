@@ -68,6 +68,8 @@ std::uint64_t hash_of(const std::vector<HostPort>& list);
 // the server. This does not verify the key; the proof does. `ours` is the hello that this server
 // sends to that peer.
 std::optional<node::PeerRefusal> refuse_hello(const Hello& ours, const Hello& theirs);
+// Why `theirs` may not connect while another process speaks as the same member: `connected`.
+node::PeerRefusal refuse_second_process(const Hello& connected, const Hello& theirs);
 
 // What both sides derive from the two hellos. With a key, this is the acceptor's proof, sent with
 // its hello, and the secret that tags the frames; the first frame is the dialler's proof. Without a

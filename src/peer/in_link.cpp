@@ -2,7 +2,6 @@
 
 #include <utility>
 
-#include "base/log.hpp"
 #include "node/codec.hpp"
 
 namespace vesper::peer {
@@ -80,8 +79,7 @@ void InLink::on_timer() {
 
 void InLink::end(std::string why) {
   if (gone_) return;
-  if (!why.empty())
-    log::warn("{} link from {}: {} -> closed", to_string(theirs_.channel), name_of(theirs_), why);
+  if (!why.empty()) context_.events.in_broken(*this, why);
   gone_ = true;
   stream_->close();
   timer_.stop();

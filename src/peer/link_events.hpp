@@ -53,6 +53,8 @@ class LinkEvents {
 
   // ---- links that a peer dialled
   virtual void in_proven(InLink& link) = 0;
+  // The link is about to end for this reason, which the operator may have to know.
+  virtual void in_broken(const InLink& link, const std::string& why) = 0;
   virtual void in_ended(InLink& link) = 0;
   virtual void received(const InLink& link, node::PeerMessage message) = 0;
 

@@ -170,9 +170,16 @@ void Peers::drop_peers(const std::function<bool(raft::ServerId, const Peer&)>& i
   }
 }
 
-// This leader keeps its links with a server that has left for as long as it tells it so.
+// This leader keeps its links with a server that has left for as long as it tells it so. An
+// addition that has answered at its address is known by its incarnation, however it calls that
+// address.
 node::DiallerVerdict Peers::judge_dialler(const Hello& theirs) {
   auto verdict = node::judge_dialler(theirs.self, node_->view());
+  if (const auto* why = std::get_if<node::PeerRefusal>(&verdict);
+      why != nullptr && why->why == node::PeerRefusal::Why::no_member)
+    for (const auto& [id, peer] : peers_)
+      if (peer.announced && peer.announced_incarnation == theirs.self.incarnation)
+        return node::PeerIs{id};
   if (!std::holds_alternative<node::PeerHasLeft>(verdict)) return verdict;
   const Peer* known = find(theirs.self.number);
   if (known == nullptr || known->kind != Kind::contact) return verdict;
@@ -373,6 +380,16 @@ void Peers::in_proven(InLink& link) {
   peer.bulk->dial();
 }
 
+// Anyone can fail to prove itself as often as it likes.
+void Peers::in_broken(const InLink& link, const std::string& why) {
+  const std::string from = name_of(link.theirs());
+  const auto held_back = link.proven() ? std::optional<std::uint64_t>(0)
+                                       : unproven_.admit(from, link_context_.loop.now());
+  if (!held_back) return;
+  log::warn("{} link from {}: {} -> closed{}", to_string(link.theirs().channel), from, why,
+            *held_back == 0 ? "" : fmt::format(" ({} more since the last line)", *held_back));
+}
+
 void Peers::in_ended(InLink& link) {
   bytes_in_before_ += link.bytes_in();
   if (link.proven() && !stopped_)
@@ -436,6 +453,18 @@ bool Peers::drop_unproven() {
   return false;
 }
 
+// While the control link of a process is up, that process runs, and no other one may speak as the
+// same member. A process that ends closes its links.
+std::optional<Refusal> Peers::refuse_second_process(const Hello& theirs, raft::ServerId as) const {
+  for (const auto& link : in_links_) {
+    if (!link->proven() || link->from() != as || link->is_bulk()) continue;
+    if (link->theirs().boot == theirs.boot) continue;
+    node::PeerRefusal why = peer::refuse_second_process(link->theirs(), theirs);
+    return Refusal{403, "peer_refused", std::move(why.detail), std::move(why.hint)};
+  }
+  return std::nullopt;
+}
+
 std::optional<Refusal> Peers::refuse_dialler(const io::Stream& stream,
                                              const http::RequestHead& head, Hello& ours,
                                              Hello& theirs) {
@@ -475,17 +504,7 @@ std::optional<Refusal> Peers::refuse_dialler(const io::Stream& stream,
   ours.to = std::get<node::PeerIs>(verdict).number;
   if (find(ours.to) == nullptr && guests() >= kMaxGuests)
     return Refusal{429, "overloaded", "too many servers that this server does not know"};
-  for (const auto& link : in_links_)
-    if (link->proven() && link->from() == ours.to &&
-        link->theirs().self.incarnation != theirs.self.incarnation)
-      return Refusal{403, "peer_refused",
-                     fmt::format("another process calls itself {}: incarnation {} is connected, "
-                                 "and incarnation {} tries to connect",
-                                 name_of(theirs), to_hex(link->theirs().self.incarnation.value),
-                                 to_hex(theirs.self.incarnation.value)),
-                     "stop one of the two; the connection of a machine that is down is dropped "
-                     "within seconds"};
-  return std::nullopt;
+  return refuse_second_process(theirs, ours.to);
 }
 
 void Peers::accept(std::unique_ptr<io::Stream> stream, const http::RequestHead& head,

@@ -19,6 +19,7 @@
 #include "peer/in_link.hpp"
 #include "peer/link_events.hpp"
 #include "peer/out_link.hpp"
+#include "peer/paced_lines.hpp"
 #include "peer/settings.hpp"
 
 namespace vesper::peer {
@@ -97,6 +98,7 @@ class Peers final : public node::Transport, private LinkEvents {
   void said_unproven(raft::ServerId id, std::optional<raft::PeerState> state) override;
   std::string refused_by(raft::ServerId id, const std::string& body) override;
   void in_proven(InLink& link) override;
+  void in_broken(const InLink& link, const std::string& why) override;
   void in_ended(InLink& link) override;
   void received(const InLink& link, node::PeerMessage message) override;
   void bury(std::unique_ptr<io::Stream> stream) override;
@@ -116,6 +118,7 @@ class Peers final : public node::Transport, private LinkEvents {
   void announce(raft::ServerId id, Peer& peer, const Hello& theirs);
   void gone(raft::ServerId id, Peer& peer);
   bool drop_unproven();
+  std::optional<Refusal> refuse_second_process(const Hello& theirs, raft::ServerId as) const;
   bool is_host_of_member(const std::string& host) const;
   std::optional<node::PeerRefusal> refuse_certificate(const crypto::TlsSession& tls,
                                                       const Hello& theirs) const;
@@ -140,6 +143,7 @@ class Peers final : public node::Transport, private LinkEvents {
   std::vector<OutLink*> marked_;
   // Bounded; refusals of diallers that are no peers.
   std::map<std::string, bool> logged_strangers_;
+  PacedLines unproven_;  // about links whose dialler has not proven itself
   // Destroyed once none of their functions is on the stack.
   std::vector<std::unique_ptr<InLink>> ended_;
   std::vector<std::unique_ptr<io::Stream>> buried_;

@@ -40,7 +40,9 @@ struct Config {
   // Bytes of a leader's entries that are uncommitted or not yet on its own disk. At this limit the
   // leader takes no proposal. A single larger entry is still taken.
   std::size_t max_uncommitted_bytes = 64u << 20;
-  std::size_t snapshot_window = 4;  // unacknowledged chunks to one follower
+  // Unacknowledged chunks to one follower. They become durable together, so a round trip and a sync
+  // of the follower's disk carry up to so many. At most 3.9 MiB, in the memory of both.
+  std::size_t snapshot_window = 16;
 
   Duration transfer_patience() const;  // kTransferPatience as a duration
 };

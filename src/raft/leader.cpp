@@ -95,10 +95,17 @@ void Raft::register_members() {
   if (commit_index_ < std::get<Leader>(role_).term_start) return;
   std::vector<Registration> news;
   for (const Member& member : configuration().members) {
-    const auto incarnation = member.id == self() ? std::optional(config_.incarnation)
-                                                 : peers_.answering_as(member.id, now_);
+    auto incarnation = member.id == self() ? std::optional(config_.incarnation)
+                                           : peers_.answering_as(member.id, now_);
+    std::uint32_t level = member.id == self() ? config_.level : peers_.level_of(member.id);
+    // The machine runs a build, too, if its disk is lost. Otherwise the old one would keep the
+    // level down for good, and without that level no new disk is taken in.
+    const auto lost = peers_.replaced().find(member.id);
+    if (!incarnation && lost != peers_.replaced().end() && member.incarnation.value != 0) {
+      incarnation = member.incarnation;
+      level = lost->second.level;
+    }
     if (!incarnation) continue;
-    const std::uint32_t level = member.id == self() ? config_.level : peers_.level_of(member.id);
     const bool is_registered = configuration().find(*incarnation) != nullptr ||
                                std::any_of(news.begin(), news.end(), [&](const auto& each) {
                                  return each.incarnation == *incarnation;

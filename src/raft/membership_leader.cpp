@@ -76,15 +76,13 @@ bool Raft::may_receive(ServerId id, const Progress& progress) const {
 }
 
 // Thesis 4.2.1: a learner has caught up when it has taken in, within an election timeout, all that
-// the log had grown by while it took in the round before.
+// the log had grown by while it took in the round before. One round follows another, because a
+// learner may fall behind again before it is to vote.
 void Raft::review_catch_up(Progress& progress) {
-  if (progress.caught_up || progress.match_index < progress.round_target) return;
+  if (progress.match_index < progress.round_target) return;
   const bool is_first = progress.round_target.value == 0;
-  if (progress.match_index == log_.last_index() ||
-      (!is_first && now_ - progress.round_began <= config_.election_timeout)) {
-    progress.caught_up = true;
-    return;
-  }
+  progress.caught_up = progress.match_index == log_.last_index() ||
+                       (!is_first && now_ - progress.round_began <= config_.election_timeout);
   progress.round_target = log_.last_index();
   progress.round_began = now_;
 }
@@ -158,6 +156,17 @@ void Raft::on_change_members(const ChangeMembers& change) {
 
 void Raft::on_disk_replaced(const DiskReplaced& disk) {
   peers_.replaced(disk);
+  if (is_leader()) register_members();
+}
+
+void Raft::report_full(const Member& lost, const DiskReplaced& disk) {
+  auto& leader = std::get<Leader>(role_);
+  if (configuration().members.size() < kMaxServers) return;
+  if (std::exchange(leader.without_place, disk.incarnation) == disk.incarnation) return;
+  output_->alarms.push_back(fmt::format(
+      "{} has lost its disk and is not taken in again: there are {} members, the most that there "
+      "can be -> remove one, for example a learner",
+      name(lost.id), configuration().members.size()));
 }
 
 // A member whose disk is lost comes back under a new number, as a learner. A disk that was only
@@ -180,7 +189,10 @@ bool Raft::replace_lost_disks() {
     // A disk that answers is not lost, whoever else answers at its address.
     if (lost == nullptr || lost->incarnation.value == 0 || is_answering(id)) continue;
     auto next = replace_disk(now, disk, log_.last_index().next());
-    if (!next) continue;
+    if (!next) {
+      report_full(*lost, disk);
+      continue;
+    }
     output_->notes.push_back(fmt::format("{} has lost its disk -> incarnation {} joins as {}",
                                          name(id), to_hex(disk.incarnation.value),
                                          name(next->members.back().id)));
@@ -193,9 +205,12 @@ bool Raft::replace_lost_disks() {
 // True if the member may vote from now on (C6): its disk is registered, and it follows.
 bool Raft::is_caught_up(const Member& member) const {
   const Progress* const progress = progress_of(member.id);
-  return progress != nullptr && progress->caught_up && !progress->regressed &&
-         progress->state == Progress::State::replicate && is_answering(member.id) &&
-         member.incarnation.value != 0 && progress->incarnation == member.incarnation;
+  if (progress == nullptr || !progress->caught_up || progress->regressed) return false;
+  const bool round_is_overdue = progress->match_index < progress->round_target &&
+                                now_ - progress->round_began > config_.election_timeout;
+  return !round_is_overdue && progress->state == Progress::State::replicate &&
+         is_answering(member.id) && member.incarnation.value != 0 &&
+         progress->incarnation == member.incarnation;
 }
 
 bool Raft::is_ready(const Configuration& now, Index plan) const {

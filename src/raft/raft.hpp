@@ -76,6 +76,8 @@ class Raft {
   // True if the server `id` lacks entries that it has acknowledged. Known of this server itself,
   // and, to a leader, of the other voters.
   bool has_regressed(ServerId id) const;
+  // True if this server decides alone, as far as its log says.
+  bool is_only_voter() const { return electorate_.is_alone() && electorate_.self_counts(); }
   std::optional<Id128> cluster_seen() const;  // another cluster that a server of the list named
   const Founding& founding() const { return founding_; }
   PeerState peer_state() const;  // reported in handshakes
@@ -142,6 +144,7 @@ class Raft {
   // regress.cpp
   bool notice_regress(ServerId from, const Heartbeat& m);
   void on_older_copy();
+  void go_on_alone();
   void on_regressed(ServerId from, Progress& progress);
   // leader_lease.cpp
   bool put_off_by_promise();
@@ -172,6 +175,7 @@ class Raft {
   Progress new_progress() const;
   void review_catch_up(Progress& progress);
   void review_membership();
+  void report_full(const Member& lost, const DiskReplaced& disk);
   bool replace_lost_disks();
   bool carry_on_plans();
   bool may_receive(ServerId id, const Progress& progress) const;
@@ -221,7 +225,10 @@ class Raft {
   LeaderContact contact_;
   ElectionPace pace_;
   bool wants_commits_ = false;  // CommitsWanted
-  bool regressed_ = false;      // this disk lacks acknowledged entries; never cleared
+  bool regressed_ = false;      // this disk lacks what it has promised, so it counts for nothing
+  // Only for the only voter of its own log, which is told so by a peer: without a leader by then,
+  // it really is the only one, and goes on.
+  Instant goes_on_at_ = kNever;
   DiskRoom room_;
   LogClock clock_;
   VotePromise promise_;

@@ -91,6 +91,7 @@ struct Leader {
   ReadRound gathering;                // for the next round
   Instant leader_lease_wanted_until;  // the leader requests leases until then
   Instant own_leader_lease_until;     // its own promise outlasts this instant
+  Incarnation without_place;  // the new disk that was last reported to find the cluster full
   std::optional<HandOver> hand_over;
   // After a hand-over failed, the leader pauses before it tries again.
   Instant no_hand_over_before;

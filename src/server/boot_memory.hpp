@@ -23,8 +23,11 @@ class BootMemory final : public peer::BootMemory {
 
   std::uint64_t boot_number() const { return boot_number_; }
   const std::string& note() const { return note_; }
-  // Why this server's directory is an older copy; nothing while no peer has said so.
+  // Why this server's directory is an older copy; nothing while that is not known.
   const std::optional<std::string>& older_copy() const { return older_copy_; }
+  // Records that the directory is an older copy, so that every later start knows it from the
+  // beginning: each start counts the number up, and would soon pass the one that peers have seen.
+  void keep_older_copy(std::string why);
 
   // Queues what has changed since the last call. Called once per turn.
   void save(storage::RecordWriter& records);
@@ -35,9 +38,15 @@ class BootMemory final : public peer::BootMemory {
   void went_back(raft::ServerId peer, const peer::SeenBoot& seen) override;
 
  private:
+  Result<void> read_seen(storage::Fs& fs);
+  Result<void> read_older_copy(storage::Fs& fs);
+
+  raft::Incarnation incarnation_;  // of this directory
   storage::BootsSeen seen_;
   std::uint64_t boot_number_ = 0;
-  bool changed_ = false;
+  bool changed_ = false;       // seen_, since the last save
+  bool is_copy_kept_ = false;  // older_copy_ is in the record, or queued for it
+  bool copy_is_queued_ = false;
   std::string note_;
   std::optional<std::string> older_copy_;
 };

@@ -364,6 +364,7 @@ void Server::on_recovered() {
   context_.attach(*node_);
   listener_.resume_all();  // watches that began before
   peers_.start(*node_, boots_.boot_number(), boots_);
+  why_wiped();  // an older copy takes no part from its first turn on
   run_node();
 }
 
@@ -442,18 +443,12 @@ std::optional<std::string> Server::why_wiped() {
   if (!why && !regressed) return why;
   if (!why)
     why = "the data directory is an older copy: it lacks entries that this server acknowledged";
-  const raft::Configuration& configuration = raft.configuration();
-  const raft::Member* self = configuration.find(raft.self());
-  if (configuration.voters() == 1 && self != nullptr && self->votes()) {
-    // The only copy of a cluster is never set aside without an operator.
-    if (!std::exchange(only_copy_said_, true))
-      log::error("{} -> going on with it, because this server is the only voter", *why);
-    return std::nullopt;
-  }
   if (!regressed && !std::exchange(older_copy_said_, true)) {
     log::error("{} -> taking no part until a leader is heard", *why);
     context_.post(node::ToldToBeOlder{});
   }
+  // The only voter may have to go on with it (raft/regress.cpp), so it is not recorded for good.
+  if (!raft.is_only_voter()) boots_.keep_older_copy(*why);
   const bool leader_is_fresh =
       raft.leader() && context_.now() - raft.leader_heard().at <= options_.election_timeout;
   return regressed && leader_is_fresh ? why : std::nullopt;

@@ -127,7 +127,6 @@ class Server final : private api::Figures {
   Instant cluster_seen_at_;
   bool cluster_said_ = false;
   bool divergence_recorded_ = false;
-  bool only_copy_said_ = false;
   bool older_copy_said_ = false;
   bool setting_aside_ = false;  // this server takes no part any more
   bool stopped_ = false;

@@ -20,8 +20,8 @@ constexpr Duration kRetryAfter = seconds(1);  // after the disk was full
 
 bool is_record(std::string_view name) {
   return name == kBootNumber || name == kBootsSeen || name == kDiverged || name == kLeft ||
-         name == kSetAsideOrder || name == kRootReset || name == kTokensNeeded ||
-         name == kRecordTemporary;
+         name == kOlderCopy || name == kSetAsideOrder || name == kRootReset ||
+         name == kTokensNeeded || name == kRecordTemporary;
 }
 
 std::string encode_record(std::string_view name, std::string_view content) {

@@ -1,7 +1,7 @@
 // Small files of a data directory beside the log and the snapshots, each written as a whole: which
-// starts of other servers were seen, that the state has diverged, that the server has left its
-// cluster, that clients need tokens, that the directory is to be set aside. docs/disk-format.md has
-// the grammar:
+// starts of other servers were seen, that the state has diverged, that the directory is an older
+// copy, that the server has left its cluster, that clients need tokens, that the directory is to be
+// set aside. docs/disk-format.md has the grammar:
 //
 //   "VESPRREC"   u32 version   u32 length   content   u64 checksum, seeded with that of the name
 #pragma once
@@ -22,6 +22,8 @@ inline constexpr std::string_view kBootNumber = "boot-number";  // storage/boot_
 inline constexpr std::string_view kBootsSeen = "boots-seen";    // storage/boots_seen.hpp
 inline constexpr std::string_view kDiverged = "diverged";       // content: why, for people
 inline constexpr std::string_view kLeft = "left";               // content: the cluster, in hex
+// The directory is known to be an older copy. Content: its incarnation in hex, a space, and why.
+inline constexpr std::string_view kOlderCopy = "older-copy";
 // The hash of the secret of a new root token (vesper recover --reset-root). Empty: it was made.
 inline constexpr std::string_view kRootReset = "root-reset";
 // Not empty: clients needed tokens when this was written.

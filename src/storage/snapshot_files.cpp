@@ -53,14 +53,15 @@ bool SnapshotFiles::ready(Writer w) const {
          (writing.state == State::making || writing.state == State::open);
 }
 
-void SnapshotFiles::append(Writer w, SharedBytes record) {
+void SnapshotFiles::append(Writer w, std::vector<SharedBytes> records) {
   VESPER_ASSERT(ready(w));
+  VESPER_ASSERT(!records.empty());
   Writing& writing = writers_[at(w)];
-  if (writing.state == State::making) writing.waiting = std::move(record);
-  else write_record(w, State::appending, record);
+  if (writing.state == State::making) writing.waiting = std::move(records);
+  else write_records(w, State::appending, records);
 }
 
-void SnapshotFiles::write_record(Writer w, State state, const SharedBytes& record) {
+void SnapshotFiles::write_records(Writer w, State state, const std::vector<SharedBytes>& records) {
   Writing& writing = writers_[at(w)];
   Append job{temporary(w), writing.offset, {}};
   if (writing.offset == 0) {
@@ -68,9 +69,12 @@ void SnapshotFiles::write_record(Writer w, State state, const SharedBytes& recor
         {owner_.server, owner_.incarnation, writing.last_index, writing.chunk_bytes})));
     writing.offset = kSnapshotHead;
   }
-  job.parts.push_back(record);
-  writing.offsets.push_back(writing.offset);
-  writing.offset += record.size();
+  for (const SharedBytes& record : records) {
+    job.parts.push_back(record);
+    writing.offsets.push_back(writing.offset);
+    writing.offset += record.size();
+  }
+  writing.in_flight = records.size();
   writing.state = state;
   submit({Doing::write, w, {}, {}, std::move(job)});
 }
@@ -82,12 +86,12 @@ void SnapshotFiles::finish(Writer w, const raft::Snapshot& snapshot) {
   VESPER_ASSERT(snapshot.last_index == writing.last_index);
   VESPER_ASSERT(snapshot.chunks() == writing.offsets.size());
   writing.snapshot = snapshot;
-  write_record(w, State::ending, encode_end(snapshot));
+  write_records(w, State::ending, {encode_end(snapshot)});
 }
 
 void SnapshotFiles::give_up(Writer w) {
   Writing& writing = writers_[at(w)];
-  writing.waiting = SharedBytes();
+  writing.waiting.clear();
   if (writing.state == State::idle || writing.given_up) return;
   writing.given_up = true;
   // In every other state a job of this writer is in flight, and its completion removes the file.
@@ -130,9 +134,12 @@ Result<void> SnapshotFiles::written(Writer w, const JobDone& done, Outcome& out)
     submit({Doing::write, w, {}, {}, Rename{temporary(w), snapshot_name(writing.last_index)}});
   } else {
     writing.state = State::open;
-    if (state == State::appending) out.appended = w;
+    if (state == State::appending) {
+      out.appended = w;
+      out.records = writing.in_flight;
+    }
     if (!writing.waiting.empty())
-      write_record(w, State::appending, std::exchange(writing.waiting, SharedBytes()));
+      write_records(w, State::appending, std::exchange(writing.waiting, {}));
   }
   return {};
 }

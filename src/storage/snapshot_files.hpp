@@ -95,7 +95,8 @@ class SnapshotFiles {
   // True if the next append or finish may come, which includes the time while the file is being
   // created.
   bool ready(Writer w) const;
-  void append(Writer w, SharedBytes record);
+  // Chunks in the order of the content, at least one. They become durable together, with one sync.
+  void append(Writer w, std::vector<SharedBytes> records);
   // The content is complete: writes the end, then publishes the file.
   void finish(Writer w, const raft::Snapshot& snapshot);
   void give_up(Writer w);
@@ -120,7 +121,8 @@ class SnapshotFiles {
   // ---- completions
 
   struct Outcome {
-    std::optional<Writer> appended;  // a chunk of this writer is durable
+    std::optional<Writer> appended;  // chunks of this writer are durable
+    std::size_t records = 0;         // how many, with `appended`
     std::optional<Writer> failed;    // out of space: this writer was abandoned
     std::optional<Writer> finished;  // published and durable; it is stored().back()
     std::optional<ReadDone> read;
@@ -150,7 +152,8 @@ class SnapshotFiles {
     std::uint32_t chunk_bytes = 0;
     std::uint64_t offset = 0;            // of the next record
     std::vector<std::uint64_t> offsets;  // of the records so far
-    SharedBytes waiting;                 // a record that arrived before the file was created
+    std::vector<SharedBytes> waiting;    // records that arrived before the file was created
+    std::size_t in_flight = 0;           // records in the present job
     raft::Snapshot snapshot;             // from finish() on
     bool given_up = false;
   };
@@ -167,7 +170,7 @@ class SnapshotFiles {
   static std::string temporary(Writer w);
   void submit(Task task);
   void start_next();
-  void write_record(Writer w, State state, const SharedBytes& record);
+  void write_records(Writer w, State state, const std::vector<SharedBytes>& records);
   void remove_temporary(Writer w);
   Result<void> written(Writer w, const JobDone& done, Outcome& out);
   void read_done(Task& task, const JobDone& done, Outcome& out);

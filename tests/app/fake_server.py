@@ -39,12 +39,15 @@ def chunked(status, *parts, extra="", ends=True):
 
 class Fake:
     """A server. `answer(request, connection)` returns the bytes to send, or None for none. Unless
-    `reads_body`, the request has what came of its body with the head."""
+    `reads_body`, the request has what came of its body with the head. A GET of /status gets
+    `status`, and is not in `requests`."""
 
     def __init__(self, answer, reads_body=True, context=None):
         self.answer = answer
         self.reads_body = reads_body
         self.context = context  # of ssl; None: plain HTTP
+        # What a command that looks for other members gets. None: that is for `answer`.
+        self.status = problem(404, "no_such_path")
         self.requests = []
         self.listener = socket.create_server(("127.0.0.1", 0))
         self.port = self.listener.getsockname()[1]
@@ -83,6 +86,8 @@ class Fake:
             if self.reads_body and not self.read_body(connection, headers, body):
                 return
             request = Request(method, target, headers, bytes(body))
+            if target == "/status" and self.status is not None:
+                return connection.sendall(self.status)
             self.requests.append(request)
             out = self.answer(request, connection)
             if out is not None:

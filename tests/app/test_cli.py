@@ -201,6 +201,15 @@ class FailOver(Cli):
         self.expect(self.vesper("get", "k", endpoints=[refused_url(), fake.url]), 0, b"v")
         self.assertEqual(answers, [])
 
+    def test_a_member_that_an_endpoint_names_is_asked_if_that_endpoint_does_not_serve(self):
+        good = self.fake(reply(200, PUT_REPLY))
+        good.status = reply(200, {"id": 7, "role": "leader", "members": []})
+        busy = self.fake(problem(503, "no_leader"))
+        busy.status = reply(200, {"id": 1, "role": "follower", "members": [
+            {"id": 7, "address": good.url}, {"id": 8, "address": refused_url()}]})
+        self.expect(self.vesper("put", "k", "v", endpoints=[busy.url]), 0, b"7\n")
+        self.assertEqual((len(busy.requests), len(good.requests)), (1, 1))
+
     def test_503_until_the_timeout_ends_with_5_and_the_message_of_the_server(self):
         fake = self.fake(problem(503, "no_leader", hint="wait"))
         result = self.vesper("put", "k", "v", "--timeout", "1s", endpoints=[fake.url])

@@ -9,6 +9,11 @@ from fake_server import problem, refused_url, reply
 
 
 class Status(Cli):
+    def fake(self, answer):
+        fake = super().fake(answer)
+        fake.status = None  # `answer` says it
+        return fake
+
     @staticmethod
     def body(fakes, i, role, leader=0, lag=0):
         """What GET /status of the i-th says."""

@@ -66,6 +66,11 @@ class Screen:
 
 
 class Top(Cli):
+    def fake(self, answer):
+        fake = super().fake(answer)
+        fake.status = None  # `answer` says it
+        return fake
+
     def cluster(self, roles, leader=0, changes=None):
         """Fake nodes, each 100 requests further at each question."""
         fakes = [self.fake(None) for _ in roles]

@@ -5,7 +5,8 @@ import os
 import re
 import shutil
 
-from harness import Cluster, wait_for
+from cases_members import change, start_joiner
+from harness import Cluster, Node, free_ports, wait_for
 from runner import case, expect, expect_equal
 
 # The record "diverged" with the content "at index 9" (docs/disk-format.md).
@@ -164,3 +165,87 @@ def _(binary):
         victim.start(['--discard-state'])
         wait_for('the line', lambda: victim.log_text().count('nothing says that the state') == 2)
         expect_equal(set_aside(victim), [folder], 'folders')
+
+
+@case('a server that has learned that its directory is an older copy knows it at every later start')
+def _(binary):
+    with Cluster(binary, 3) as cluster:
+        leader = cluster.wait_leader()
+        victim, other = cluster.followers()
+        make_older_copy(cluster, victim)
+        leader.kill()  # no leader is heard, so the copy keeps its files
+        victim.start()
+        record = os.path.join(victim.dir, 'older-copy')
+        wait_for('the copy to be recorded', lambda: os.path.exists(record))
+        # Each start counts the number up, beyond what the others have seen.
+        for _ in range(2):
+            victim.kill()
+            before = len(victim.log_text())
+            victim.start()
+            wait_for('the copy to take no part', lambda b=before: says(
+                victim, 'E', 'older copy: this is start 2 .* taking no part until', b))
+        expect(other.status()['leader'] is None, 'the older copy has voted')
+        expect_equal(set_aside(victim), [], 'folders')
+        cluster.restart(leader)
+        wait_for('the victim to set its directory aside', lambda: set_aside(victim))
+        expect_taken_in(cluster, cluster.wait_leader(), victim)
+
+
+class Clone(Node):
+    """A second process of a member, on a copy of its directory and another port."""
+
+    def command(self, extra):
+        original = self.cluster.nodes[0]
+        return [*self.cluster.server_args(original), '--listen', f'127.0.0.1:{self.port}',
+                '--data-dir', self.dir]
+
+
+@case('a second process on a copy of a running directory is refused by name, and disturbs no one')
+def _(binary):
+    with Cluster(binary, 3) as cluster:
+        write(cluster.wait_leader(), 0, 20)
+        cluster.wait_equal()
+        clone = Clone(cluster, 'clone', free_ports(1)[0])
+        shutil.copytree(cluster.nodes[0].dir, clone.dir)
+        term = cluster.wait_leader().status()['term']
+        clone.start()
+        try:
+            for node in cluster.nodes[1:]:
+                wait_for(f'{node} to refuse it', lambda n=node: says(
+                    n, 'W', 'two processes run on copies of the data directory of server 0: '
+                    f'start 1 at {re.escape(cluster.nodes[0].url)} is connected, and start 2'))
+            wait_for('it to be told', lambda: says(clone, 'E', 'refused by the server at .*two '
+                                                   'processes run on copies'))
+            write(cluster.wait_leader(), 20, 20)
+            expect(not clone.is_ready(), 'the clone is ready')
+            expect_equal(cluster.wait_leader().status()['term'], term, 'the term')
+        finally:
+            clone.kill()
+        cluster.wait_equal()
+        for node in cluster.nodes:
+            expect_equal(set_aside(node), [], f'folders of {node}')
+
+
+@case('an older copy from a cluster of one does not lead the cluster that has grown since')
+def _(binary):
+    with Cluster(binary, 1) as cluster:
+        victim = cluster.nodes[0]
+        write(victim, 0, 5)
+        victim.kill()
+        older = victim.dir + '-older'
+        shutil.copytree(victim.dir, older)
+        cluster.restart(victim)
+        new = [start_joiner(cluster, f'new{n}') for n in range(2)]
+        added = ','.join('{"address":"%s"}' % node.url for node in new)
+        change(cluster, '{"add":[%s]}' % added)
+        cluster.nodes += new
+        cluster.wait_ready()
+        write(victim, 5, 5)
+        victim.kill()
+        shutil.rmtree(victim.dir)
+        os.rename(older, victim.dir)
+        victim.start()
+        wait_for('the victim to set its directory aside', lambda: set_aside(victim))
+        cluster.wait_ready()
+        for n in range(10):
+            expect_equal(victim.api().get(f'k{n}').json()['value'], 'v', f'k{n}')

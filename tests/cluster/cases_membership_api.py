@@ -4,6 +4,7 @@
 import json
 import subprocess
 
+from cases_members import start_joiner
 from harness import SLOW, Cluster, wait_for
 from http_api import Broken, NotSent
 from runner import case, expect, expect_equal
@@ -185,3 +186,24 @@ def _(binary):
         expect(b'address_taken' in taken.stderr, lambda: f'{taken}')
         unknown = vesper(cluster, 'cluster', 'remove', '9')
         expect_equal(unknown.returncode, 1, f'{unknown}')
+
+
+@case('an addition is taken in under another spelling of its address, also by the next leader')
+def _(binary):
+    with Cluster(binary, 3) as cluster:
+        expect_equal(cluster.wait_leader().api().put('name', b'a').status, 200, 'a write')
+        node = start_joiner(cluster)
+        try:
+            leader = cluster.wait_leader()
+            # Not registered yet: its process does not answer.
+            node.pause()
+            changed(leader, {'add': [{'address': f'http://localhost:{node.port}'}]})
+            leader.kill()
+            second = cluster.wait_leader()
+            node.resume()
+            wait_for(f'{node} to be a voter', lambda: members(second)[3]['voter'], 20)
+            wait_for(f'{node} to be ready', node.is_ready)
+            expect_equal(node.api().get('name').json()['value'], 'a', 'the value')
+            cluster.restart(leader)
+        finally:
+            node.kill()

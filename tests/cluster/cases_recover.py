@@ -8,6 +8,7 @@ import re
 import shutil
 import subprocess
 
+from cases_members import change, start_joiner
 from cases_watches import watch
 from harness import SLOW, Cluster, wait_for
 from runner import case, expect, expect_equal
@@ -153,6 +154,28 @@ def _(binary):
             node.kill()
         out, _ = recover(binary, '--yes', behind.dir, two[0].dir)
         expect('may be lost' in out, out)
+
+
+@case('recover is refused for an old directory while the members that it does not name go on')
+def _(binary):
+    with Cluster(binary, 3) as cluster:
+        expect_equal(cluster.wait_leader().api().put('a', 'b').status, 200, 'a write')
+        cluster.wait_equal()
+        gone = cluster.nodes[1:]
+        gone[0].kill()
+        old = gone[0].dir + '-old'
+        shutil.copytree(gone[0].dir, old)
+        cluster.restart(gone[0])
+        new = [start_joiner(cluster, f'new{n}') for n in range(2)]
+        added = ','.join('{"address":"%s"}' % node.url for node in new)
+        change(cluster, '{"add":[%s],"remove":[1,2]}' % added)
+        for node in gone:
+            expect_equal(node.reap(10), 13, f'the exit code of {node}')
+        cluster.nodes[1:] = new
+        cluster.wait_ready()
+        # Of the three servers that the directory names, one answers.
+        _, err = recover(binary, '--yes', old, code=2)
+        expect('runs and has a leader: 0 (' in err and ', 3 (' in err and ', 4 (' in err, err)
 
 
 @case('recover asks on a terminal, and changes nothing without a yes')

@@ -151,6 +151,15 @@ TEST_CASE("an older copy is noticed by what another directory has seen") {
   CHECK(survey_of(fs).boots == 1);  // a survey is no start
   other.put("boots-seen", "damaged");
   CHECK_FALSE(node::is_older_copy(survey_of(fs), survey_of(other)));
+  // Its own server has noticed it. The record of another incarnation says nothing.
+  const auto record = [&](raft::Incarnation incarnation) {
+    fs.put("older-copy",
+           storage::encode_record("older-copy", to_hex(incarnation.value) + " start 1 of 2"));
+  };
+  record(incarnation_of(1));
+  CHECK_FALSE(node::is_older_copy(survey_of(fs), survey_of(other)));
+  record(incarnation_of(0));
+  CHECK(node::is_older_copy(survey_of(fs), survey_of(other)));
 }
 
 TEST_CASE("equal entries with different states are noticed") {

@@ -138,6 +138,35 @@ TEST_CASE("a member that is not registered yet is known by its number or its add
   CHECK(acceptor(kAdded, peer(ServerId(2), kOther, kOurs, kAtD), ours) == "conflict");
 }
 
+TEST_CASE("an addition may call its address otherwise, unless it is another member's") {
+  const Server ours{kFounded};
+  CHECK(acceptor(kAdded, empty(kNoServer, kNew, "http://alias-of-d:1"), ours) == "it");
+  CHECK(acceptor(kAdded, empty(kNoServer, kNew, kAtC), ours) == "another");
+  CHECK(acceptor(kAdded, empty(kNoServer, kNew, kAtB), ours) == "another");
+  // A lost disk is believed under its own address only.
+  CHECK(acceptor(kB, empty(kB, kNew, "http://alias-of-b:1"), ours) == "another");
+}
+
+TEST_CASE("a voter that has lost its disk is told that the cluster has no place for the new one") {
+  raft::Configuration full = kFounded;
+  while (full.members.size() < raft::kMaxServers) {
+    const auto number = static_cast<std::uint32_t>(full.members.size());
+    full.members.push_back({ServerId(number), "http://x:1", raft::Incarnation(number + 100)});
+    full.members.back().seat = raft::Seat::learner;
+  }
+  const auto refusal = [&](const raft::Configuration& members, const char* address) {
+    const Server ours{members};
+    const auto verdict = node::judge_dialler(empty(kB, kNew, address), ours.view());
+    return std::get<node::PeerRefusal>(verdict);
+  };
+  CHECK(refusal(full, kAtB).why == node::PeerRefusal::Why::conflict);
+  CHECK(refusal(full, kAtB).detail.find("has 64 members, the most") != std::string::npos);
+  CHECK(refusal(full, kAtB).hint.find("vesper cluster remove") != std::string::npos);
+  CHECK(refusal(full, "http://elsewhere:1").why == node::PeerRefusal::Why::no_member);
+  full.members.pop_back();
+  CHECK(refusal(full, kAtB).why == node::PeerRefusal::Why::no_member);
+}
+
 TEST_CASE("an empty server in the place of a member is a lost disk, and no member by itself") {
   const Server ours{kFounded};
   CHECK(dialler(empty(kB, kNew, kAtB), ours) == "no member");

@@ -121,6 +121,29 @@ TEST_CASE("a received snapshot restores the state that was taken") {
   CHECK_FALSE(follower.snapshotter.receiving().has_value());
 }
 
+TEST_CASE("chunks that are verified while the disk is busy are written together") {
+  Server leader(20);
+  const raft::Snapshot snapshot = take_snapshot(leader);
+  const auto chunks = chunks_of(leader, snapshot);
+  Server follower(0);
+  Snapshotter& snapshotter = follower.snapshotter;
+  for (const raft::StoreChunk& chunk : chunks)
+    snapshotter.add_chunk(chunk, kv::kMaxIdempotencyKeys, {});
+  // One in each turn, although the disk has not created the file yet.
+  for (std::size_t verified = 1; verified <= chunks.size(); ++verified) {
+    snapshotter.begin_turn();
+    CHECK_FALSE(snapshotter.pump_receiving(raft::Index(0)));
+    CHECK(snapshotter.is_busy() == (verified < chunks.size()));
+  }
+  follower.run_disk();  // the first one, which had the file created
+  CHECK(snapshotter.receiving()->chunks == 1);
+  CHECK_FALSE(snapshotter.pump_receiving(raft::Index(0)));
+  REQUIRE(follower.fs.jobs() == 1);
+  follower.run_disk();
+  CHECK(follower.take<raft::SnapshotStored>().size() == 1);
+  CHECK(snapshotter.take_received(snapshot)->digest() == leader.store.digest());
+}
+
 TEST_CASE("a snapshot is received from its beginning, as a whole, or not at all") {
   Server leader(20);
   const raft::Snapshot snapshot = take_snapshot(leader);

@@ -164,6 +164,30 @@ TEST_CASE("C6: an addition becomes a voter once it has caught up, by a joint con
   CHECK(one.raft().committed_configuration().find(k3)->goal == Goal::stay);
 }
 
+TEST_CASE(
+    "C6: a learner that has fallen behind again does not vote before it has caught up again") {
+  LeaderOf one(3);
+  one.begin(add("http://d:4", Goal::stay));
+  one.replicate({k1, k2});
+  one.connect(k3);
+  one.replicate({k1, k2, k3});
+  one.beat();
+  // From now on it answers heartbeats, and takes nothing in.
+  one.propose();
+  one.replicate({k1, k2});
+  one.beats(8);
+  MembersRequest promote;
+  promote.promote = {NodeId(3)};
+  one.begin(promote);
+  one.replicate({k1, k2});
+  one.beats(8);
+  CHECK(one.member(k3).goal == Goal::vote);
+  CHECK(one.member(k3).seat == Seat::learner);
+  one.acknowledge(k3, one.last());
+  one.beat();
+  CHECK(one.member(k3).seat == Seat::incoming);
+}
+
 TEST_CASE("C4: while the configuration is joint, both sets have to agree") {
   LeaderOf one(5);
   one.begin(remove({3, 4}));
@@ -502,12 +526,14 @@ TEST_CASE("a new leader carries a plan on") {
   CHECK(one.raft().configuration().find(k2)->seat == Seat::outgoing);
 }
 
-TEST_CASE("C14: a feature is used only when every member that was met has it") {
+namespace {
+
+// Leads three servers, of which 2 runs an older build.
+void lead_with_an_older_build(SoloServer& one) {
   Configuration old{{1, 1}, {}};
   for (std::uint32_t i = 0; i < 3; ++i)
     old.members.push_back({ServerId(i), "http://a:1", incarnation_of(ServerId(i))});
   old.members[2].level = old.level = kMembershipLevel - 1;
-  SoloServer one({.servers = 3});
   AppendEntries m = append(1, 1, 1);
   m.entries.push_back(
       make_entry(Index(2), Term(1), EntryType::membership, {}, {}, encode_configuration(old)));
@@ -516,6 +542,30 @@ TEST_CASE("C14: a feature is used only when every member that was met has it") {
   one.wait(seconds(10));
   one.become_leader();
   one.acknowledge(k1, 3);
+}
+
+}  // namespace
+
+TEST_CASE(
+    "C14: a lost disk does not keep the level down, and is replaced once the level is raised") {
+  SoloServer one({.servers = 3});
+  lead_with_an_older_build(one);
+  const Incarnation empty(777);
+  one.turn({DiskReplaced{k2, empty, kMembershipLevel - 1}});
+  CHECK(one.raft().configuration().level == kMembershipLevel - 1);
+  // The machine is upgraded.
+  one.turn({DiskReplaced{k2, empty, kFeatureLevel}});
+  CHECK(one.raft().configuration().level == kFeatureLevel);
+  CHECK(one.raft().configuration().find(k2)->incarnation == incarnation_of(k2));
+  one.sync();
+  one.acknowledge(k1, one.raft().log().last_index().value);
+  one.turn({});
+  CHECK(one.raft().configuration().find(empty) != nullptr);
+}
+
+TEST_CASE("C14: a feature is used only when every member that was met has it") {
+  SoloServer one({.servers = 3});
+  lead_with_an_older_build(one);
   one.turn({ChangeMembers{1, remove({1})}});
   REQUIRE(one.output().members.size() == 1);
   const auto refusal = std::get<MembersRefusal>(one.output().members.front().outcome);

@@ -152,3 +152,18 @@ TEST_CASE("servers without a cluster must have the same list, others need not") 
   REQUIRE(refuse_hello(ours, theirs));
   CHECK(refuse_hello(ours, theirs)->detail.find("a different list") != std::string::npos);
 }
+
+TEST_CASE("a second process of one member is refused with both starts, or both incarnations") {
+  const Hello connected = sample();
+  Hello theirs = sample();
+  theirs.boot = raft::BootId(77);
+  theirs.boot_number = 22;
+  theirs.self.address = "http://[::2]:5000";
+  CHECK(refuse_second_process(connected, theirs).detail ==
+        "two processes run on copies of the data directory of server 2: start 21 at "
+        "http://[::1]:5000 is connected, and start 22 at http://[::2]:5000 tries to connect");
+  theirs.self.incarnation = raft::Incarnation(6);
+  CHECK(refuse_second_process(connected, theirs).detail ==
+        "another process calls itself server 2: incarnation 0000000000000005 is connected, and "
+        "incarnation 0000000000000006 tries to connect");
+}

@@ -14,6 +14,7 @@
 #include "io/timer.hpp"
 #include "peer/in_link.hpp"
 #include "peer/out_link.hpp"
+#include "peer/paced_lines.hpp"
 #include "support/loopback.hpp"
 
 using namespace vesper;
@@ -61,6 +62,7 @@ class Notes final : public LinkEvents {
     return refusal = body;
   }
   void in_proven(InLink&) override { ++proven; }
+  void in_broken(const InLink&, const std::string& why) override { broken = why; }
   void in_ended(InLink&) override { ++in_ends; }
   void received(const InLink&, node::PeerMessage message) override {
     messages.push_back(std::move(message));
@@ -73,7 +75,7 @@ class Notes final : public LinkEvents {
   raft::BootId met;
   std::uint64_t learned = 0;  // the number of the peer's start
   std::optional<raft::PeerState> said;
-  std::string refusal;
+  std::string refusal, broken;
   std::optional<node::AcceptorVerdict> verdict;  // nothing: it is the expected member
   std::vector<node::AcceptorVerdict> others;
   Standing standing = Standing::welcome;  // what the other side is told
@@ -283,4 +285,28 @@ TEST_CASE("a server that has left is told so, under proof of the key") {
   liar.out.dial();
   REQUIRE(liar.until([&] { return liar.acceptor.in_ends == 1; }));
   CHECK(liar.dialler.farewells == 0);
+}
+
+TEST_CASE("lines about one peer are a minute apart, and say how many were held back") {
+  PacedLines lines;
+  const Instant begin = Instant{} + seconds(100);
+  CHECK(lines.admit("a", begin) == 0);
+  CHECK(lines.admit("b", begin) == 0);
+  for (int i = 1; i < 60; ++i) CHECK_FALSE(lines.admit("a", begin + seconds(i)));
+  CHECK(lines.admit("a", begin + seconds(60)) == 59);
+  CHECK_FALSE(lines.admit("a", begin + seconds(61)));
+  CHECK(lines.admit("a", begin + seconds(121)) == 1);
+  CHECK(lines.admit("b", begin + seconds(121)) == 0);
+}
+
+TEST_CASE("what is kept about lines is bounded, and too many names share one line a minute") {
+  PacedLines lines;
+  const Instant begin = Instant{} + seconds(100);
+  std::size_t logged = 0;
+  for (int i = 0; i < 1'000; ++i)
+    if (lines.admit(std::to_string(i), begin)) ++logged;
+  CHECK(logged == PacedLines::kMost + 1);
+  CHECK(lines.size() == PacedLines::kMost + 1);
+  CHECK(lines.admit("new", begin + seconds(60)) == 0);
+  CHECK(lines.size() <= 2);
 }

@@ -341,6 +341,27 @@ def test_only_a_proven_peer_is_believed_about_starts(binary, directory):
         peer.listener.close()
 
 
+def test_links_without_a_proof_do_not_fill_the_log(binary, directory):
+    with open(os.path.join(directory, "key"), "wb") as f:
+        f.write(PaperPeer.KEY)
+    os.chmod(os.path.join(directory, "key"), 0o600)
+    server = cluster(binary, directory, 2, ["--peer-key-file", os.path.join(directory, "key")])[0]
+    peer = PaperPeer(server.ports[1])
+    server.start(wait=False)
+    try:
+        _, theirs, _ = peer.accept()
+        for _ in range(20):
+            own, _ = peer.dial(server, theirs["List"], "control")
+            own.send(peer.frame(bytes(32), 0, 1, b""))  # a wrong proof
+            assert own.at_end()
+        assert status(server)["id"] == 0
+        lines = server.log_text().count("did not prove that it has the peer key")
+        assert lines == 1, server.log_text()
+    finally:
+        server.stop()
+        peer.listener.close()
+
+
 def test_a_wiped_server_is_taken_in_again_and_the_others_keep_serving(binary, directory):
     servers = cluster(binary, directory, 3)
     start_all(servers)

@@ -48,19 +48,44 @@ void World::isolate_compacted(Host& h) {
   if (!faulty_ || hanging_ || !plan_.has(FaultKind::ambush) || hosts_.size() == 1) return;
   tally_.count(Count::fault_isolated);
   trace("server {} is alone with a log that is empty after entry {}", h.number(), base.value);
-  Spell spell{FaultKind::ambush, {}, {}, false};
-  for (std::size_t i = 0; i < hosts_.size(); ++i) {
-    if (i == h.number()) continue;
-    cut(spell, h.number(), i);
-    cut(spell, i, h.number());
-  }
+  isolate(h);
   for (std::size_t c = 0; c < clients_.size(); ++c) {
     if (clients_[c].connection != 0) hang_up(clients_[c]);
     clients_[c].host = h.number();
     clients_[c].connection = ++connections_;
     after(between(ambushes_, {}, milliseconds(20)), Insist{c, true});
   }
+  end_isolation();
+}
+
+// Isolates a leader whose last configuration is not committed yet. The next leader may truncate it,
+// and the server that has it must then go by the one before.
+void World::isolate_changing(Host& h) {
+  const raft::Raft& raft = h.node->raft();
+  const raft::Index now = raft.configuration().index;
+  if (!raft.is_leader() || now <= raft.commit_index() || now <= h.changing) return;
+  h.changing = now;
+  if (!faulty_ || hanging_ || !plan_.has(FaultKind::ambush) || !plan_.has(FaultKind::members) ||
+      hosts_.size() == 1 || !one_in(ambushes_, 3))
+    return;
+  tally_.count(Count::changers_isolated);
+  trace("server {} is alone with configuration {}", h.number(), now.value);
+  isolate(h);
+  end_isolation();
+}
+
+void World::isolate(Host& h) {
+  Spell spell{FaultKind::ambush, {}, {}, false};
+  for (std::size_t i = 0; i < hosts_.size(); ++i) {
+    if (i == h.number()) continue;
+    cut(spell, h.number(), i);
+    cut(spell, i, h.number());
+  }
   spells_.push_back(std::move(spell));
+}
+
+// Of the last isolate().
+void World::end_isolation() {
   const Duration patience = plan_.raft.election_timeout * 2;
   after(between(ambushes_, patience, patience * 3), Undo{spells_.size() - 1});
 }

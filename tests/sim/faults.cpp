@@ -96,6 +96,8 @@ void World::inject(FaultKind kind) {
     case FaultKind::core:
     case FaultKind::hang:
     case FaultKind::returns:
+    case FaultKind::copies:
+    case FaultKind::levels:
     case FaultKind::kEnd: return;
   }
 }

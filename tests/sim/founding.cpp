@@ -36,7 +36,8 @@ void World::too_many_lost() {
 
 bool World::another_holds_the_cluster(const Host& h) const {
   return std::any_of(hosts_.begin(), hosts_.end(), [&](const auto& other) {
-    return other.get() != &h && !cluster_.is_none() && other->holds == cluster_;
+    return other.get() != &h && !cluster_.is_none() && other->holds == cluster_ &&
+           !other->goes_back;
   });
 }
 
@@ -72,10 +73,12 @@ void World::wipe() {
     crash(h, Crash::power);
     // Sometimes the disk was only away, and comes back. An empty one would be taken for a new one.
     h.shelf.reset();
-    if (plan_.has(FaultKind::returns) && !h.holds.is_none() && !h.retired && chance(faults_, 50)) {
+    if (plan_.has(FaultKind::returns) && !h.holds.is_none() && !h.retired && chance(faults_, 50) &&
+        !h.goes_back) {
       h.disk.mend();
       h.disk.set_capacity(UINT64_MAX);
-      h.shelf = ShelvedDisk{std::move(h.disk), h.id, h.drive, h.born, h.holds};
+      h.shelf =
+          ShelvedDisk{std::move(h.disk), h.id, h.drive, h.born, h.holds, h.starts, h.boots_seen};
       after(between(faults_, milliseconds(20), seconds(4)), BringBack{i});
     }
     new_disk(h);
@@ -86,6 +89,9 @@ void World::wipe() {
 void World::new_disk(Host& h) {
   h.born = {};
   h.holds = {};
+  h.starts = 0;
+  h.boots_seen = h.boots_seen_on_disk = {};
+  h.goes_back = h.told = false;
   h.failing = h.full = false;
   h.disk = test::MemFs(faults_.next());
   h.disk.lie_after_failed_syncs();

@@ -10,6 +10,7 @@
 #include <vector>
 
 #include "node/node.hpp"
+#include "storage/boots_seen.hpp"
 #include "support/mem_fs.hpp"
 
 namespace vesper::sim {
@@ -60,6 +61,18 @@ struct ShelvedDisk {
   std::size_t drive = 0;
   raft::Incarnation born;
   Id128 holds;
+  std::uint64_t starts = 0;
+  storage::BootsSeen boots_seen;
+};
+
+// What a disk held earlier, as a snapshot of its machine keeps it.
+struct OlderDisk {
+  test::MemFs disk{1};
+  raft::ServerId id;
+  raft::Incarnation born;
+  Id128 holds;
+  std::uint64_t starts = 0;
+  storage::BootsSeen boots_seen;
 };
 
 struct Host final : node::Transport, node::Clients, storage::Fs {
@@ -74,7 +87,14 @@ struct Host final : node::Transport, node::Clients, storage::Fs {
   bool retired = false;              // it has left the cluster; its disk is about to be emptied
   std::optional<ShelvedDisk> shelf;  // a disk that it has lost, and that may come back
   raft::Incarnation born;            // of its data directory; 0: empty
-  Id128 holds;             // the cluster of the Bootstrap entry that is durable on its disk
+  Id128 holds;  // the cluster of the Bootstrap entry that is durable on its disk
+  // Only in worlds with older copies. The records on the disk that server/boot_memory keeps.
+  std::uint64_t starts = 0;  // of its data directory
+  storage::BootsSeen boots_seen, boots_seen_on_disk;
+  std::optional<OlderDisk> copy;              // to go back to
+  bool goes_back = false;                     // its disk is an older copy
+  bool told = false;                          // and its server knows it
+  std::uint32_t level = raft::kFeatureLevel;  // of the build on the machine
   std::size_t listed = 0;  // servers in the list that its process was started with
   bool outside = false;    // not one of the servers that have to serve at the end
   bool hangs = false;      // for minutes: no other fault or restart ends it
@@ -98,6 +118,7 @@ struct Host final : node::Transport, node::Clients, storage::Fs {
   bool job_failed = false;  // a disk job failed in this process
   raft::Index offered;      // the newest snapshot that a leader asked about
   raft::Index emptied;      // as leader, its log ended here, at its snapshot
+  raft::Index changing;     // as leader, its configuration that was last seen uncommitted
   raft::HardState voted;    // at the end of its last turn
   std::vector<std::pair<node::Ticket, node::ClientReply>> replies;  // of the current turn
   static constexpr std::int64_t kUnlimited = INT64_MAX;

@@ -55,7 +55,8 @@ std::optional<std::size_t> World::host_at(std::string_view address) const {
 // True if a machine that will be there at the end has this disk, not counting one of them.
 bool World::has_disk(std::uint64_t incarnation, const Host* without) const {
   return std::any_of(hosts_.begin(), hosts_.end(), [&](const auto& h) {
-    return h.get() != without && h->born.value == incarnation && !h->outside && !h->gone_for_good;
+    return h.get() != without && h->born.value == incarnation && !h->outside && !h->gone_for_good &&
+           !h->goes_back;
   });
 }
 
@@ -122,6 +123,7 @@ void World::learn_roster(const Roster& roster) {
     if (member.incarnation != 0 && members_ever_.insert(member.incarnation).second)
       tally_.count(Count::members_registered);
   if (roster.kind == RosterEntry::registration) return;
+  if (roster.index > 1) judge_level(roster);
   tally_.count(roster.is_joint() ? Count::configurations_joint : Count::configurations);
   trace("configuration {}{}: {}", roster.index, roster.is_joint() ? " (joint)" : "",
         seats_of(roster));
@@ -145,7 +147,8 @@ std::string World::seats_of(const Roster& roster) {
 
 // The disk that a machine has lost is there again, and the one that took its place is lost.
 void World::bring_back(Host& h) {
-  if (!faulty_ || !h.shelf || h.outside || h.gone_for_good || h.retired || h.hangs) return;
+  if (!faulty_ || !h.shelf || h.outside || h.gone_for_good || h.retired || h.hangs || h.goes_back)
+    return;
   ShelvedDisk old = std::move(*std::exchange(h.shelf, std::nullopt));
   if (h.holds == cluster_ && old.holds != cluster_ && !another_holds_the_cluster(h)) return;
   if (counts(h) && !may_lose(h, old.born)) return;
@@ -154,12 +157,14 @@ void World::bring_back(Host& h) {
   crash(h, Crash::power);
   h.disk.mend();
   h.disk.set_capacity(UINT64_MAX);
-  ShelvedDisk newer{std::move(h.disk), h.id, h.drive, h.born, h.holds};
+  ShelvedDisk newer{std::move(h.disk), h.id, h.drive, h.born, h.holds, h.starts, h.boots_seen};
   h.disk = std::move(old.disk);
   h.id = old.id;
   h.drive = old.drive;
   h.born = old.born;
   h.holds = old.holds;
+  h.starts = old.starts;
+  h.boots_seen = h.boots_seen_on_disk = std::move(old.boots_seen);
   h.failing = h.full = false;
   // Once more, the other way round. An empty disk would be taken for a new one.
   if (!newer.holds.is_none() && chance(faults_, 30)) {
@@ -391,7 +396,7 @@ void World::clear_strays() {
 bool World::members_settled() const {
   const Roster* const roster = safety_.roster();
   if (roster == nullptr) return true;
-  if (roster->is_joint()) return false;
+  if (roster->is_joint() || !levels_settled()) return false;
   const bool all_there = std::none_of(hosts_.begin(), hosts_.end(),
                                       [](const auto& h) { return h->outside || h->gone_for_good; });
   for (const Member& member : roster->members) {
@@ -399,7 +404,8 @@ bool World::members_settled() const {
     const auto at = host_at(member.address);
     if (!at) return false;
     const Host& h = *hosts_[*at];
-    if (!h.outside && !h.gone_for_good && h.born.value != member.incarnation) return false;
+    if (h.outside || h.gone_for_good) continue;
+    if (h.born.value != member.incarnation || h.goes_back) return false;
   }
   // A server that never knew of a committed configuration cannot know that it has left.
   return std::all_of(hosts_.begin(), hosts_.end(), [&](const auto& h) {

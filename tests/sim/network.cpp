@@ -150,6 +150,7 @@ void World::on_dial(const Dial& dialled) {
   const Duration again = between(network_, kDialAgainMin, kDialAgainMax);
   if (a.paused || a.stopping || !linked(from, to) || host(to).paused) return dial(from, to, again);
   Host& b = host(to);
+  if (b.up() && is_unnoticed(a, b)) return dial(from, to, again);
   if (!b.up()) {
     gone(from, to);  // connection refused
     return dial(from, to, again);
@@ -163,6 +164,7 @@ void World::on_dial(const Dial& dialled) {
     }
     return dial(from, to, again * 4);
   }
+  learn_boots(a, b);
   meet(from, to);
   l.up = true;
   ++l.epoch;
@@ -227,7 +229,7 @@ raft::ServerId World::judge(Host& a, Host& b, const node::Contact& expected) {
     tally_.count(Count::disks_missed);
     trace("server {} finds another disk in the place of member {}", a.number(),
           expected.number.value);
-    post(a, node::PeerDiskReplaced{lost->number, lost->incarnation});
+    post(a, node::PeerDiskReplaced{lost->number, lost->incarnation, b.level});
   }
   if (const auto* refusal = std::get_if<node::PeerRefusal>(&verdict)) refused(a, b, *refusal);
   const auto* is = std::get_if<node::PeerIs>(&verdict);

@@ -52,6 +52,7 @@ std::optional<Roster> World::roster_after(const raft::Entry& entry, const Roster
 void World::observe_send(Host& h, const node::PeerMessage& message) {
   const auto* m = std::get_if<raft::Message>(&message);
   if (m == nullptr || founds_another(h)) return;  // observe() checks that
+  observe_copy(h, *m);
   const std::size_t who = h.drive;
   const std::uint64_t incarnation = h.incarnation().value;
   const std::uint64_t now_term = h.node->raft().current_term().value;
@@ -122,6 +123,13 @@ void World::observe(Host& h, TurnEnd end) {
   };
   check(safety_.follow(who, view_of(log), role, term_at, hash_at, roster_at));
   if (failure_) return;
+  // C3: the configuration in force is the last one in the log, committed or not.
+  if (const Roster* in_log = safety_.roster_of(who);
+      in_log != nullptr && in_log->index != raft.configuration().index.value)
+    return fail(
+        fmt::format("C3: server {} goes by configuration {}, but the last one in its log "
+                    "is {}",
+                    h.number(), raft.configuration().index.value, in_log->index));
   const std::size_t committed = safety_.committed().size();
   check(safety_.commits(who, raft.current_term().value, role, raft.commit_index().value,
                         raft.writes().durable_index().value));
@@ -144,6 +152,7 @@ void World::observe(Host& h, TurnEnd end) {
   }
   count(h);
   isolate_compacted(h);
+  isolate_changing(h);
 }
 
 void World::feed(const raft::Entry& entry) {

@@ -11,10 +11,10 @@ namespace vesper::sim {
 namespace {
 
 constexpr std::array<std::string_view, kFaultKinds> kNames = {
-    "crash",    "power",   "torn",      "effects", "pause",  "slow",    "partition", "oneway",
-    "reset",    "loss",    "duplicate", "delay",   "stall",  "ioerror", "full",      "wipe",
-    "shutdown", "churn",   "skew",      "jump",    "core",   "lists",   "flip",      "ambush",
-    "hang",     "stretch", "narrow",    "members", "returns"};
+    "crash",    "power",   "torn",      "effects", "pause",   "slow",    "partition", "oneway",
+    "reset",    "loss",    "duplicate", "delay",   "stall",   "ioerror", "full",      "wipe",
+    "shutdown", "churn",   "skew",      "jump",    "core",    "lists",   "flip",      "ambush",
+    "hang",     "stretch", "narrow",    "members", "returns", "copies",  "levels"};
 
 constexpr std::int64_t kMillion = 1'000'000;
 constexpr std::size_t kMostMachines = 8;
@@ -64,7 +64,7 @@ void draw_founding(Prng& random, Plan& plan) {
 
 bool drawn_apart(FaultKind kind) {
   return kind == FaultKind::hang || kind == FaultKind::narrow || kind == FaultKind::members ||
-         kind == FaultKind::returns;
+         kind == FaultKind::returns || kind == FaultKind::copies || kind == FaultKind::levels;
 }
 
 // Members that change. A list that changes too would only make servers wait for the operator.
@@ -76,6 +76,17 @@ void draw_members(const Options& options, Plan& plan) {
   plan.kinds &= ~options.without;
   const auto spares = static_cast<std::size_t>(random.between(1, 3));
   if (plan.has(FaultKind::members)) plan.spares = std::min(spares, kMostMachines - plan.servers);
+}
+
+// They have their own random numbers, so that the rest of the world stays what its seed has made
+// it.
+void draw_copies_and_levels(const Options& options, Plan& plan) {
+  Prng random(~options.seed * 8 + 1);
+  if (random.between(1, 100) <= 20) plan.kinds |= 1u << static_cast<unsigned>(FaultKind::copies);
+  if (random.between(1, 100) <= 15) plan.kinds |= 1u << static_cast<unsigned>(FaultKind::levels);
+  plan.kinds &= ~options.without;
+  // A member that stays away is never known to have the newest build.
+  if (plan.has(FaultKind::levels)) plan.kinds &= ~(1u << static_cast<unsigned>(FaultKind::core));
 }
 
 // Small bounds, so that a short run reaches them. They have their own random numbers, so that the
@@ -196,6 +207,7 @@ Plan make_plan(const Options& options) {
   plan.client_gap_max = milliseconds(between(80, 2'000));
 
   draw_members(options, plan);
+  draw_copies_and_levels(options, plan);
   const std::int64_t slowest = draw_clocks(random, plan);
   plan.wal = small_wal();
   const bool often = chance(40);

@@ -45,6 +45,8 @@ enum class FaultKind : std::uint8_t {
   narrow,    // slow links with queues that fill up
   members,   // servers are added, removed, replaced, promoted, demoted, or get another address
   returns,   // a lost disk comes back
+  copies,    // a machine gets an older copy of its disk
+  levels,    // servers run an older build, and are upgraded one by one
   kEnd
 };
 inline constexpr std::size_t kFaultKinds = static_cast<std::size_t>(FaultKind::kEnd);

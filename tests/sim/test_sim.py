@@ -58,7 +58,8 @@ class Simulator(unittest.TestCase):
                      "reads_unauthorized", "token_changes", "tokens_revoked",
                      "tables_at_limit", "keys_expired", "leased_keys_expired", "locks_expired",
                      "sessions_lapsed", "drills", "traces_opened", "trace_events",
-                     "trace_silences"):
+                     "trace_silences", "copies_noticed", "copies_set_aside",
+                     "changers_isolated", "upgrades"):
             self.assertGreater(events[kind], 0, kind)
 
     def test_a_failure_is_shrunk_and_the_printed_command_replays_it(self):

@@ -41,6 +41,8 @@ World::World(Options options)
       faults_(options.seed * 8 + 4),
       hosts_random_(options.seed * 8 + 5),
       ambushes_(options.seed * 8 + 6),
+      copies_(~options.seed * 8 + 6),
+      upgrades_(~options.seed * 8 + 7),
       delay_max_(plan_.delay_max),
       drives_(plan_.machines()),
       aliases_(plan_.machines()),
@@ -93,6 +95,7 @@ raft::Config World::config_of(const Host& h) {
   raft::Config config = plan_.raft;
   config.self = h.id;
   config.incarnation = h.incarnation();
+  config.level = h.level;
   config.seed = hosts_random_.next();
   for (std::size_t v = 0; v < h.listed; ++v)
     config.initial_voters.push_back(
@@ -132,7 +135,9 @@ void World::start(Host& h) {
   h.boot = ++boots_;
   h.recovery = std::move(recovered.value());
   h.born = h.recovery.incarnation;
-  safety_.identify(h.drive, h.born.value);
+  // What the checkers know of this incarnation is about its newest disk.
+  if (!h.goes_back) safety_.identify(h.drive, h.born.value);
+  ++h.starts;
   mix(h.boot);
   for (const std::string& note : h.recovery.notes) trace("server {} found: {}", h.number(), note);
   if (h.recovery.durable.replaces_log) tally_.count(Count::logs_replaced_at_start);
@@ -149,6 +154,7 @@ void World::start(Host& h) {
   trace("server {} starts: term {}, entries {} to {}, committed {}", h.number(),
         h.node->raft().current_term().value, h.node->raft().log().first_index().value,
         h.node->raft().log().last_index().value, h.node->raft().commit_index().value);
+  if (h.told) tell_to_be_older(h);  // its record says so
   schedule_turn(h);
 }
 
@@ -164,7 +170,7 @@ void World::stop_process(Host& h) {
   h.while_paused.clear();
   h.overheard.clear();
   h.job_failed = false;
-  h.offered = h.emptied = {};
+  h.offered = h.emptied = h.changing = {};
   leader_leases_.ends(h.drive);
   h.contacts.clear();
   h.strangers.clear();
@@ -172,6 +178,7 @@ void World::stop_process(Host& h) {
   h.wake_at = kNever;
   h.effects_left = Host::kUnlimited;
   h.excused = false;
+  h.boots_seen = h.boots_seen_on_disk;
   connections_lost(h);
   connections_end(h);
 }
@@ -270,6 +277,7 @@ void World::turn(Host& h) {
 
 void World::after_turn(Host& h, Instant deadline) {
   if (h.node->is_removed()) return leave(h);
+  if (set_aside(h)) return;
   if (h.stopping && h.node->drained()) {
     trace("server {} has shut down", h.number());
     if (h.disk.exists("spare"))
@@ -312,6 +320,7 @@ void World::run_disk(Host& h) {
     tally_.count(Count::disk_jobs);
     mix(std::uint64_t{done->id.owner == storage::JobOwner::snapshots} << 63 | done->id.number);
     h.job_failed |= !done->result;
+    if (done->result) h.boots_seen_on_disk = h.boots_seen;
     post(h, node::DiskDone{std::move(*done)});
   }
   schedule_disk(h);
@@ -381,6 +390,8 @@ struct World::Dispatch {
   void operator()(const WatchOn& a) const { w.watch_on(a); }
   void operator()(const BringBack& a) const { w.bring_back(w.host(a.host)); }
   void operator()(const Clear& a) const { w.clear(w.host(a.host)); }
+  void operator()(const NextCopy&) const { w.next_copy(); }
+  void operator()(const Upgrade& a) const { w.upgrade(w.host(a.host)); }
 };
 
 void World::step() {
@@ -398,6 +409,8 @@ Violation World::run() {
   begin_watches();
   after(between(faults_, {}, seconds(1)), NextFault{});
   if (plan_.has(FaultKind::hang)) after(between(faults_, {}, plan_.faults), Hang{});
+  if (plan_.has(FaultKind::copies)) after(between(copies_, {}, seconds(3)), NextCopy{});
+  begin_upgrades();
   if (plan_.has(FaultKind::lists)) {
     // Some worlds begin with fewer servers than they have later.
     if (chance(faults_, 50))
@@ -437,6 +450,7 @@ void World::become_quiet() {
       h->disk.mend();
       start(*h);
     }
+  end_upgrades();
   // Messages still in flight may be overtaken.
   for (std::size_t i = 0; !plan_.in_order && i < hosts_.size(); ++i)
     for (std::size_t j = 0; j < i; ++j) sent_bytes_.lost(i, j);
@@ -444,6 +458,7 @@ void World::become_quiet() {
   judge_quorums();
   clear_strays();
   if (plan_.has(FaultKind::core)) choose_core();
+  clear_copies();
   for (auto& h : hosts_) {
     if (h->outside) continue;
     h->disk.mend();

@@ -15,6 +15,7 @@
 #include <vector>
 
 #include "base/prng.hpp"
+#include "sim/actions.hpp"
 #include "sim/credentials.hpp"
 #include "sim/event_queue.hpp"
 #include "sim/history.hpp"
@@ -30,7 +31,7 @@
 
 namespace vesper::sim {
 
-class World {
+class World : private Actions {
  public:
   explicit World(Options options);
   World(const World&) = delete;
@@ -50,104 +51,6 @@ class World {
   static constexpr Instant kBegin{1'000'000'000};
   static constexpr std::uint64_t kNonce = std::uint64_t{1} << 50;  // a revision that never exists
 
-  // ---- scheduled actions
-
-  struct Deliver {
-    std::uint32_t from, to;  // places
-    std::size_t drive;       // of the sender
-    raft::ServerId number;   // of the sender, as the receiver knows it
-    std::uint64_t epoch, to_boot;
-    raft::Incarnation incarnation;
-    Instant followed;  // in a reply to a follower's read: the instant that its leader could prove
-    std::string bytes;
-  };
-  struct Turn {
-    std::size_t host;
-    std::uint64_t boot;
-  };
-  struct Disk {
-    std::size_t host;
-    std::uint64_t boot;
-  };
-  struct Wake {
-    std::size_t host;
-    std::uint64_t boot;
-  };
-  struct Dial {
-    std::size_t from, to;
-    std::uint64_t boot;
-  };
-  struct Reset {
-    std::size_t from, to;
-    std::uint64_t epoch;
-  };
-  struct ClientStep {
-    std::size_t client;
-  };
-  struct Poke {
-    std::size_t client;
-    bool leader_lease = false;  // a lease read
-    bool reads_on = false;      // the next of a series of reads
-  };
-  struct PageOn {
-    std::size_t client;
-    std::uint64_t pages;
-  };
-  struct StreamOn {
-    std::uint64_t reading;
-  };
-  struct WatchOn {
-    std::size_t watcher;
-  };
-  struct Insist {
-    std::size_t client;
-    bool fresh;  // a new keyed write; otherwise a retry of an earlier one
-  };
-  struct Hang {};
-  struct Lull {};
-  struct NextFault {};
-  struct Restart {
-    std::size_t host;
-  };
-  struct Resume {
-    std::size_t host;
-  };
-  struct Shut {
-    std::size_t host;
-    std::uint64_t boot;
-  };
-  enum class Crash : std::uint8_t { process, power };
-  struct Kill {
-    std::size_t host;
-    std::uint64_t boot;
-    Crash how;
-  };
-  struct Strike {
-    std::size_t host;
-    std::uint64_t boot;
-  };
-  struct Spring {
-    std::size_t host;
-    std::uint64_t boot;
-  };
-  struct Undo {
-    std::size_t fault;
-  };
-  struct BringBack {
-    std::size_t host;
-  };
-  struct Clear {
-    std::size_t host;
-  };
-  struct Poll {};
-  struct Pump {
-    std::size_t from, to;
-  };
-  struct Sample {};
-  using Action =
-      std::variant<Deliver, Turn, Disk, Wake, Dial, Reset, ClientStep, Poke, Insist, Hang, Lull,
-                   NextFault, Restart, Resume, Shut, Kill, Strike, Spring, Undo, Poll, Sample, Pump,
-                   PageOn, StreamOn, WatchOn, BringBack, Clear>;
   struct Dispatch;
 
   // The connection that `from` has dialled and sends on.
@@ -466,6 +369,23 @@ class World {
   enum class Identity : std::uint8_t { proven, unproven };
   void say_state(std::size_t to, const Host& of, Identity identity);
 
+  // copies.cpp: machines that get an older copy of their disk
+  void next_copy();
+  bool may_go_back(const Host& h) const;
+  void go_back(Host& h);
+  bool is_unnoticed(const Host& a, const Host& b) const;
+  void learn_boots(Host& a, Host& b);
+  void tell_to_be_older(Host& h);
+  void observe_copy(const Host& h, const raft::Message& message);
+  bool set_aside(Host& h);
+
+  // upgrades.cpp: builds of different feature levels
+  void begin_upgrades();
+  void upgrade(Host& h);
+  void end_upgrades();
+  void judge_level(const Roster& roster);
+  bool levels_settled() const;
+
   // members.cpp: the members change, and disks come back
   bool has_disk(std::uint64_t incarnation, const Host* without) const;
   std::vector<const Roster*> rosters() const;
@@ -490,6 +410,7 @@ class World {
   bool is_alone(const Host& h) const;
   void restore_addresses();
   void clear_strays();
+  void clear_copies();
   bool members_settled() const;
 
   // faults.cpp
@@ -524,6 +445,9 @@ class World {
   void count_situations(Host& h, const raft::Message& message);
   void ambush();
   void isolate_compacted(Host& h);
+  void isolate_changing(Host& h);
+  void isolate(Host& h);
+  void end_isolation();
   void spring(Host& h);
   std::size_t pick_host();
   std::vector<std::size_t> pick_hosts();
@@ -532,7 +456,7 @@ class World {
 
   Options options_;
   Plan plan_;
-  Prng network_, disks_, faults_, hosts_random_, ambushes_;
+  Prng network_, disks_, faults_, hosts_random_, ambushes_, copies_, upgrades_;
   Instant now_ = kBegin;
   std::uint64_t hash_ = 0, boots_ = 0;
   EventQueue<Action> queue_;

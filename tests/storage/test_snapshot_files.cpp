@@ -59,8 +59,8 @@ bool write(MemFs& fs, SnapshotFiles& files, Writer w, std::uint64_t index) {
   files.begin(w, raft::Index(index), 10);
   for (std::size_t at = 0; at < content.size(); at += 10) {
     if (!files.ready(w)) return false;
-    files.append(w, storage::encode_chunk(files.zstd(), raft::Index(index), at / 10,
-                                          content.substr(at, 10)));
+    files.append(w, {storage::encode_chunk(files.zstd(), raft::Index(index), at / 10,
+                                           content.substr(at, 10))});
     run(fs, files);
   }
   if (!files.ready(w)) return false;
@@ -120,6 +120,32 @@ constexpr const char* kExample =
 
 }  // namespace
 
+TEST_CASE("chunks that are appended together become durable with one job, and are read back") {
+  MemFs fs;
+  SnapshotFiles files(fs, kOwner);
+  const std::string content = content_of(12);
+  std::vector<SharedBytes> records;
+  for (std::size_t at = 0; at < content.size(); at += 10)
+    records.push_back(
+        storage::encode_chunk(files.zstd(), raft::Index(12), at / 10, content.substr(at, 10)));
+  const std::size_t count = records.size();
+  REQUIRE(count > 1);
+  files.begin(Writer::received, raft::Index(12), 10);
+  run(fs, files);
+  files.append(Writer::received, std::move(records));
+  CHECK_FALSE(files.ready(Writer::received));
+  const auto outcomes = run(fs, files);
+  REQUIRE(outcomes.size() == 1);
+  CHECK(outcomes[0].appended == Writer::received);
+  CHECK(outcomes[0].records == count);
+  files.finish(Writer::received, identity(12, content));
+  run(fs, files);
+  fs.lose_power(MemFs::Loss::all);
+  const auto found = read_back(fs, 12);
+  REQUIRE(found.ok());
+  CHECK(*found == content);
+}
+
 TEST_CASE("a snapshot that is written can be read back") {
   MemFs fs;
   SnapshotFiles files(fs, kOwner);
@@ -138,7 +164,7 @@ TEST_CASE("the bytes of a snapshot of version 1 match docs/disk-format.md") {
   SnapshotFiles files(fs, kOwner);
   const std::string content = "eleven more";
   files.begin(Writer::taken, raft::Index(12), 100);
-  files.append(Writer::taken, storage::encode_chunk(files.zstd(), raft::Index(12), 0, content));
+  files.append(Writer::taken, {storage::encode_chunk(files.zstd(), raft::Index(12), 0, content)});
   run(fs, files);
   raft::Snapshot snapshot = identity(12, content);
   snapshot.chunk_bytes = 100;
@@ -223,7 +249,8 @@ TEST_CASE("D2: without space a snapshot is abandoned, older ones stay, and the n
     fs.set_file_limit(60);
   }
   files.begin(Writer::taken, raft::Index(9), 10);
-  files.append(Writer::taken, storage::encode_chunk(files.zstd(), raft::Index(9), 0, "0123456789"));
+  files.append(Writer::taken,
+               {storage::encode_chunk(files.zstd(), raft::Index(9), 0, "0123456789")});
   bool failed = false;
   for (const auto& outcome : run(fs, files)) failed |= outcome.failed == Writer::taken;
   CHECK(failed);
