@@ -31,6 +31,7 @@ python3 "$root/tests/cluster/snapshot_figures.py" "$root/build/vesper" --keys "$
   --rounds "$rounds"
 python3 "$root/tests/cluster/model_figures.py" "$root/build/vesper" --keys "$keys" \
   --rounds "$rounds"
+python3 "$root/tests/cluster/turn_figures.py" "$root/build/vesper" --rounds "$rounds"
 python3 "$root/tests/cluster/watch_figures.py" "$root/build/vesper" --keys "$keys" \
   --rounds "$rounds" --kills "$kills"
 python3 "$root/tests/cluster/tls_figures.py" "$root/build/vesper" --rounds "$rounds"

@@ -411,6 +411,7 @@ class Decoder {
     const std::size_t count = r_.u16();
     if (count > kMaxExpired)
       fail(fmt::format("{} {}, expected up to {}", count, what, kMaxExpired));
+    else items.reserve(count);
     for (std::size_t i = 0; i < count && r_.ok(); ++i) items.push_back(read());
     return items;
   }

@@ -79,6 +79,7 @@ void DeadlineOrder::erase(const Version& version) {
     if (number > 0) merge_with_next(number - 1);
     return;
   }
+  if (chunk.size() > kChunk / 2) return;  // too many for a merge
   merge_with_next(number);
   if (number > 0) merge_with_next(number - 1);
 }

@@ -3,6 +3,7 @@
 #pragma once
 
 #include <cstddef>
+#include <deque>
 #include <string_view>
 #include <vector>
 
@@ -34,10 +35,10 @@ class DeadlineOrder {
 
    private:
     friend class DeadlineOrder;
-    Iterator(const std::vector<std::vector<const Version*>>& chunks, std::size_t chunk,
+    Iterator(const std::deque<std::vector<const Version*>>& chunks, std::size_t chunk,
              std::size_t at)
         : chunks_(&chunks), chunk_(chunk), at_(at) {}
-    const std::vector<std::vector<const Version*>>* chunks_;
+    const std::deque<std::vector<const Version*>>* chunks_;
     std::size_t chunk_, at_;
   };
 
@@ -63,7 +64,7 @@ class DeadlineOrder {
   std::size_t chunk_of(const Due& due) const;
   void merge_with_next(std::size_t chunk);
 
-  std::vector<Chunk> chunks_;  // none of them is empty
+  std::deque<Chunk> chunks_;  // none of them is empty
 };
 
 }  // namespace vesper::kv

@@ -121,8 +121,8 @@ KeyTree::Leaf* KeyTree::leaf_for(std::string_view key) const {
   return static_cast<Leaf*>(node);
 }
 
-KeyTree::Path KeyTree::path_to(std::string_view key) const {
-  Path path;
+// Requires that the tree is not empty.
+void KeyTree::lead_to(std::string_view key, Path& path) const {
   Node* node = root_;
   for (std::size_t level = height_; level-- > 0;) {
     auto* inner = static_cast<Inner*>(node);
@@ -131,6 +131,11 @@ KeyTree::Path KeyTree::path_to(std::string_view key) const {
     node = inner->children[at];
   }
   path.leaf = static_cast<Leaf*>(node);
+}
+
+KeyTree::Path KeyTree::path_to(std::string_view key) const {
+  Path path;
+  lead_to(key, path);
   return path;
 }
 
@@ -151,6 +156,27 @@ KeyTree::Slot* KeyTree::find(std::string_view key) const {
   Leaf* leaf = leaf_for(key);
   const std::size_t at = leaf->lower_bound(key);
   return leaf->has(at, key) ? &leaf->slots()[at] : nullptr;
+}
+
+// Moves `hint` to the slot of a key, or to where its slot would be. Returns whether there is one.
+// Requires that the tree is not empty.
+bool KeyTree::seek(std::string_view key, Hint& hint) const {
+  Path& path = hint.path_;
+  const bool is_near = hint.tree_ == this && path.leaf != nullptr;
+  if (is_near && path.leaf->has(hint.at_, key)) return true;
+  if (is_near && path.leaf->has(hint.at_ + 1, key)) {
+    ++hint.at_;
+    return true;
+  }
+  hint.tree_ = this;
+  if (!is_near || key < path.leaf->key(0) || path.leaf->last_key() < key) lead_to(key, path);
+  hint.at_ = path.leaf->lower_bound(key);
+  return path.leaf->has(hint.at_, key);
+}
+
+KeyTree::Slot* KeyTree::find(std::string_view key, Hint& hint) const {
+  if (root_ == nullptr || !seek(key, hint)) return nullptr;
+  return &hint.path_.leaf->slots()[hint.at_];
 }
 
 KeyTree::Position KeyTree::first() const {
@@ -270,17 +296,13 @@ std::uint64_t KeyTree::live_in(const KeyRange& range) const {
 
 // ---- put ----
 
-const Version* KeyTree::put(VersionRef version) {
+const Version* KeyTree::put(VersionRef version, Hint& hint) {
   VESPER_ASSERT(version);
   const std::string_view key = version->key();
-  if (last_ == nullptr || last_->last_key() < key) {
-    append(std::move(version));
-    return nullptr;
-  }
-  Path path = path_to(key);
-  const std::size_t at = path.leaf->lower_bound(key);
-  if (path.leaf->has(at, key)) return replace(path, at, std::move(version));
-  insert(path, at, std::move(version));
+  if (last_ == nullptr || last_->last_key() < key) append(std::move(version));
+  else if (seek(key, hint)) return replace(hint.path_, hint.at_, std::move(version));
+  else insert(hint.path_, hint.at_, std::move(version));
+  hint.path_.leaf = nullptr;  // nodes may have moved
   return nullptr;
 }
 

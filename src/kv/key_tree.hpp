@@ -20,6 +20,18 @@ class KeyTree {
   struct Node;
   struct Leaf;
   struct Inner;
+  // A node of the way from the root to a leaf, and the index of the child on that way.
+  struct Step {
+    Inner* node;
+    std::size_t at;
+  };
+  // An inner node other than the last of its level has at least 16 children, so no tree that fits
+  // in memory is higher.
+  static constexpr std::size_t kMaxHeight = 12;
+  struct Path {
+    Step steps[kMaxHeight];  // from the parent of the leaf up to the root; height_ are in use
+    Leaf* leaf = nullptr;
+  };
 
  public:
   // One key. Its bytes are those of `newest`, which is never null in the tree. Only put() may
@@ -67,6 +79,16 @@ class KeyTree {
     std::size_t at_ = 0;
   };
 
+  // Where the last key was found, for many lookups or puts in a row: if they come in key order,
+  // most of them need no search. Valid until the next put() of a new key without it, erase() or
+  // free_some().
+  class Hint {
+    friend class KeyTree;
+    const KeyTree* tree_ = nullptr;  // another tree ignores the hint
+    Path path_;                      // no leaf: nowhere
+    std::size_t at_ = 0;
+  };
+
   KeyTree();
   ~KeyTree();
   KeyTree(KeyTree&&) noexcept;
@@ -79,6 +101,7 @@ class KeyTree {
 
   // Null if there is no slot for the key. Valid as long as a Position.
   Slot* find(std::string_view key) const;
+  Slot* find(std::string_view key, Hint& hint) const;
   Position first() const;
   Position last() const;                             // at_end() if the tree is empty
   Position lower_bound(std::string_view key) const;  // the first slot with a key >= `key`
@@ -91,7 +114,11 @@ class KeyTree {
   // Makes `version` the newest of its key, and moves the one that it replaces to `older`. Adds a
   // slot if the key is new. A put after the last key is fast and fills the leaves completely.
   // Returns the replaced version (which the slot keeps alive), or null.
-  const Version* put(VersionRef version);
+  const Version* put(VersionRef version, Hint& hint);
+  const Version* put(VersionRef version) {
+    Hint hint;
+    return put(std::move(version), hint);
+  }
   // Removes the slot of a key. Requires that it exists. A sparse leaf is merged with its neighbour,
   // so that the memory of a tree is proportional to its slots.
   void erase(std::string_view key);
@@ -105,21 +132,10 @@ class KeyTree {
   void check_invariants() const;
 
  private:
-  // A node of the way from the root to a leaf, and the index of the child on that way.
-  struct Step {
-    Inner* node;
-    std::size_t at;
-  };
-  // An inner node other than the last of its level has at least 16 children, so no tree that fits
-  // in memory is higher.
-  static constexpr std::size_t kMaxHeight = 12;
-  struct Path {
-    Step steps[kMaxHeight];  // from the parent of the leaf up to the root; height_ are in use
-    Leaf* leaf;
-  };
-
   Leaf* leaf_for(std::string_view key) const;
+  void lead_to(std::string_view key, Path& path) const;
   Path path_to(std::string_view key) const;
+  bool seek(std::string_view key, Hint& hint) const;
   Path path_to_last() const;
   static Position first_live_of(Node* node, std::size_t level);
   static Position last_live_of(Node* node, std::size_t level);

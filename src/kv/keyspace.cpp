@@ -29,6 +29,11 @@ const Version* Keyspace::find(Space space, std::string_view key) const {
   return slot == nullptr ? nullptr : unless_tombstone(slot->newest.get());
 }
 
+const Version* Keyspace::find(std::string_view key, KeyTree::Hint& hint) const {
+  const KeyTree::Slot* slot = tree().find(key, hint);
+  return slot == nullptr ? nullptr : unless_tombstone(slot->newest.get());
+}
+
 const Version* Keyspace::find(std::string_view key, std::uint64_t revision) const {
   const KeyTree::Slot* slot = tree().find(key);
   return slot == nullptr ? nullptr : unless_tombstone(slot->at(revision));
@@ -108,23 +113,24 @@ void Keyspace::append_event(VersionRef version, const Dropped& dropped) {
 
 void Keyspace::commit(std::vector<VersionRef> versions) {
   VESPER_ASSERT(!versions.empty());
+  KeyTree::Hint hint;
   for (std::size_t i = 0; i < versions.size(); ++i) {
     VESPER_ASSERT(versions[i]->revision() == revision_ + 1);
     VESPER_ASSERT(versions[i]->place() == i + 1);
-    put(std::move(versions[i]));
+    put(std::move(versions[i]), hint);
   }
   ++revision_;
 }
 
-void Keyspace::commit(VersionRef version) {
+void Keyspace::commit(VersionRef version, KeyTree::Hint& hint) {
   VESPER_ASSERT(version->revision() == revision_ + 1);
   VESPER_ASSERT(version->place() == 1);
-  put(std::move(version));
+  put(std::move(version), hint);
   ++revision_;
 }
 
-void Keyspace::put(VersionRef version) {
-  const Version* replaced = unless_tombstone(tree_of(*version).put(version));
+void Keyspace::put(VersionRef version, KeyTree::Hint& hint) {
+  const Version* replaced = unless_tombstone(tree_of(*version).put(version, hint));
   const Dropped dropped = count_live(*version, replaced);
   append_event(std::move(version), dropped);
 }

@@ -79,6 +79,7 @@ class Keyspace {
   // The key's version at present; null if it does not exist. Valid until the next commit.
   const Version* find(std::string_view key) const { return find(Space::keys, key); }
   const Version* find(Space space, std::string_view key) const;
+  const Version* find(std::string_view key, KeyTree::Hint& hint) const;
   // The key's version at a revision, which must be readable or pinned; null if it did not exist.
   const Version* find(std::string_view key, std::uint64_t revision) const;
   // The number of keys in the range at present. O(log n).
@@ -96,7 +97,11 @@ class Keyspace {
   // Adds the versions of one transaction, in the order of its events. Each has the revision
   // revision() + 1, its own key, and a `place` that counts from 1.
   void commit(std::vector<VersionRef> versions);
-  void commit(VersionRef version);
+  void commit(VersionRef version) {
+    KeyTree::Hint hint;
+    commit(std::move(version), hint);
+  }
+  void commit(VersionRef version, KeyTree::Hint& hint);
 
   // Moves revision() on to `revision`, which must be higher, without an event. The caller compacts
   // to it, or commits one transaction and compacts to that.
@@ -165,7 +170,7 @@ class Keyspace {
   // The total is remembered for one event of this many.
   static constexpr std::uint64_t kCheckpointEvery = 64;
 
-  void put(VersionRef version);
+  void put(VersionRef version, KeyTree::Hint& hint);
   Dropped count_live(const Version& version, const Version* replaced);
   void add_dropped_by(std::uint64_t event, Dropped& total) const;
   void append_event(VersionRef version, const Dropped& dropped);

@@ -17,15 +17,26 @@ namespace vesper::kv {
 class OlderVersions {
  public:
   bool empty() const { return size() == 0; }
-  std::size_t size() const { return many_ ? many_->size() : few_.size() - head_; }
+  std::size_t size() const {
+    if (only_) return 1;
+    return many_ ? many_->size() : few_.size() - head_;
+  }
   // Requires !empty().
   const Version& oldest() const { return at(0); }
   const Version& newest() const { return at(size() - 1); }
   // The i-th, oldest first. Requires i < size().
-  const Version& at(std::size_t i) const { return many_ ? *(*many_)[i] : *few_[head_ + i]; }
+  const Version& at(std::size_t i) const {
+    if (only_) return *only_;
+    return many_ ? *(*many_)[i] : *few_[head_ + i];
+  }
 
   // Requires a revision above those of all versions here.
   void add(VersionRef version) {
+    if (!many_ && empty()) {
+      only_ = std::move(version);
+      return;
+    }
+    if (only_) few_.push_back(std::exchange(only_, VersionRef()));
     if (!many_ && size() == kFew) use_deque();
     if (many_) many_->push_back(std::move(version));
     else few_.push_back(std::move(version));
@@ -33,6 +44,10 @@ class OlderVersions {
   // Removes the oldest one. Requires !empty(). In a vector, the space is reused or freed once half
   // of it is unused, so that each call costs O(1) on average.
   void remove_oldest() {
+    if (only_) {
+      only_ = VersionRef();
+      return;
+    }
     if (many_) {
       many_->pop_front();
       return;
@@ -76,6 +91,7 @@ class OlderVersions {
     return few_.begin() + static_cast<std::ptrdiff_t>(head_);
   }
 
+  VersionRef only_;  // if it is the only one: most keys with older versions have one of them
   std::vector<VersionRef> few_;
   std::size_t head_ = 0;                          // the elements of few_ before it are unused
   std::unique_ptr<std::deque<VersionRef>> many_;  // null: few_ has them all

@@ -91,12 +91,10 @@ WriteResult Store::result_now(OperationResult done) const {
 
 WriteResult Store::decide(const Command& command, std::size_t max_reply, const Stamp& stamp) {
   const std::uint64_t before = revision();
-  WriteResult result;
-  if (command.fence && !locks_.is_held(command.fence->name, command.fence->token)) {
-    result = refuse(WriteResult::Kind::fenced, locks_.token_of(command.fence->name));
-  } else {
-    result = carry_out(command, max_reply, stamp);
-  }
+  const bool fenced = command.fence && !locks_.is_held(command.fence->name, command.fence->token);
+  WriteResult result = fenced
+                           ? refuse(WriteResult::Kind::fenced, locks_.token_of(command.fence->name))
+                           : carry_out(command, max_reply, stamp);
   result.time = stamp.now;
   if (revision() != before) times_.add(stamp.now, revision());
   return result;

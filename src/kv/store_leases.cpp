@@ -52,6 +52,7 @@ std::uint64_t Store::delete_keys_of_lease(std::uint64_t lease, std::size_t max) 
 void Store::delete_together(const std::vector<const Version*>& versions, bool expired) {
   if (versions.empty()) return;
   std::vector<VersionRef> tombstones;
+  tombstones.reserve(versions.size());
   VersionFields fields;
   fields.revision = revision() + 1;
   fields.place = 0;
@@ -66,8 +67,10 @@ void Store::delete_together(const std::vector<const Version*>& versions, bool ex
 
 void Store::expire_keys(const std::vector<Expire::Key>& keys, LogTime now) {
   std::vector<const Version*> due;
+  due.reserve(keys.size());
+  KeyTree::Hint hint;
   for (const Expire::Key& named : keys) {
-    const Version* version = keyspace_.find(named.key.view());
+    const Version* version = keyspace_.find(named.key.view(), hint);
     if (version == nullptr || named.deadline.value == 0) continue;
     if (version->deadline() == named.deadline && named.deadline <= now) due.push_back(version);
   }

@@ -155,7 +155,7 @@ class Draft {
     }
     std::vector<std::string_view> keys;
     collect_writes(transaction, plan, keys);
-    std::sort(keys.begin(), keys.end());
+    if (!std::is_sorted(keys.begin(), keys.end())) std::sort(keys.begin(), keys.end());
     const auto twice = std::adjacent_find(keys.begin(), keys.end());
     std::optional<std::string_view> conflict;
     if (twice != keys.end()) conflict = *twice;
@@ -242,7 +242,7 @@ class Draft {
   const Version* find(std::string_view key) const {
     if (const auto mine = overlay_.find(key); mine != overlay_.end())
       return unless_tombstone(mine->second.get());
-    return keyspace_.find(key);
+    return keyspace_.find(key, hint_);
   }
 
   void write(VersionRef version) {
@@ -485,6 +485,7 @@ class Draft {
   Overlay overlay_;
   bool sees_writes_ = false;
   std::size_t visits_ = kMaxVisited;  // left
+  mutable KeyTree::Hint hint_;
   std::size_t reply_ = 0;
   Failure failure_;
   Path path_;
@@ -528,12 +529,16 @@ bool parse_integer(std::string_view text, std::int64_t& value) {
   return error == std::errc() && end == text.data() + text.size();
 }
 
-// The most frequent write by far is a put without any extra. It needs no draft.
-std::optional<WriteResult> put_directly(Keyspace& keyspace, const Put& put,
-                                        const ExecutionContext& context, const Version* present) {
-  if (put.keep_value || put.keep_lease || put.prev == Prev::include || context.quota_exceeded ||
-      !is_lease_active(put, context))
-    return std::nullopt;
+namespace {
+
+bool needs_draft(const Put& put, const ExecutionContext& context) {
+  return put.keep_value || put.keep_lease || put.prev == Prev::include || context.quota_exceeded ||
+         !is_lease_active(put, context);
+}
+
+// For the most frequent write, a put without any extra. `present`: what `hint` leads to.
+WriteResult put_directly(Keyspace& keyspace, const Put& put, const ExecutionContext& context,
+                         const Version* present, KeyTree::Hint& hint) {
   VersionFields fields = next_fields(present, keyspace.revision() + 1, 1);
   fields.json = put.json;
   tie(put, context.now, fields);
@@ -541,17 +546,20 @@ std::optional<WriteResult> put_directly(Keyspace& keyspace, const Put& put,
   WriteResult result;
   result.revision = fields.revision;
   result.result = result_of(*version);
-  keyspace.commit(std::move(version));
+  keyspace.commit(std::move(version), hint);
   return result;
 }
+
+}  // namespace
 
 WriteResult execute(Keyspace& keyspace, const Conditions& conditions, const Operation& operation,
                     const ExecutionContext& context) {
   const auto* put = std::get_if<Put>(&operation);
   const auto* remove = std::get_if<Delete>(&operation);
   const Version* present = nullptr;
+  KeyTree::Hint hint;
   if (put != nullptr) {
-    present = keyspace.find(put->key.view());
+    present = keyspace.find(put->key.view(), hint);
   } else if (!conditions.empty()) {
     present = keyspace.find(remove != nullptr ? remove->range.start : key_of(operation));
   }
@@ -562,8 +570,8 @@ WriteResult execute(Keyspace& keyspace, const Conditions& conditions, const Oper
     failed.current_revision = present == nullptr ? 0 : present->revision();
     return failed;
   }
-  if (put != nullptr)
-    if (auto done = put_directly(keyspace, *put, context, present)) return std::move(*done);
+  if (put != nullptr && !needs_draft(*put, context))
+    return put_directly(keyspace, *put, context, present, hint);
   Draft draft(keyspace, context);
   OperationResult done;
   if (!draft.run(operation, done)) return refuse(keyspace, draft);

@@ -1,5 +1,6 @@
 #include "kv/version.hpp"
 
+#include <bit>
 #include <cstring>
 #include <new>
 
@@ -11,23 +12,32 @@ namespace {
 // A slice of a much larger buffer (a batch of entries from one read) is copied, so that one
 // long-lived key does not keep the whole batch in memory.
 constexpr std::size_t kSlack = 256;
+// The checksum of a longer key and value is stored, because a version is hashed twice: when it
+// arrives and when it is replaced. For shorter ones that takes less time than memory is worth.
+constexpr std::size_t kHashedTwice = 240;  // bytes
 
 // `content`: the checksum of key and value together if the value is small, else that of the key.
 // `large`: the checksum of a large value, else none. So a large value is hashed once, when it
 // arrives.
 Id128 digest_of(Id128 content, Id128 large, std::size_t key_size, std::size_t value_size,
                 const VersionFields& fields) {
-  char fixed[12 * 8];
-  std::size_t at = 0;
-  for (const std::uint64_t word :
-       {content.high, content.low, large.high, large.low, fields.revision, fields.create_revision,
-        fields.version, fields.lease, static_cast<std::uint64_t>(fields.deadline.value),
-        std::uint64_t{fields.place} << 32 | key_size,
-        std::uint64_t{value_size} << 3 | (fields.expired ? 4u : 0u) | (fields.tombstone ? 2u : 0u) |
-            (fields.json ? 1u : 0u),
-        std::uint64_t{static_cast<std::uint8_t>(fields.space)}})
-    for (std::size_t i = 0; i < 8; ++i) fixed[at++] = static_cast<char>(word >> (8 * i));
-  return checksum128({fixed, at}, kVersionSeed);
+  std::uint64_t words[] = {content.high,
+                           content.low,
+                           large.high,
+                           large.low,
+                           fields.revision,
+                           fields.create_revision,
+                           fields.version,
+                           fields.lease,
+                           static_cast<std::uint64_t>(fields.deadline.value),
+                           std::uint64_t{fields.place} << 32 | key_size,
+                           std::uint64_t{value_size} << 3 | (fields.expired ? 4u : 0u) |
+                               (fields.tombstone ? 2u : 0u) | (fields.json ? 1u : 0u),
+                           std::uint64_t{static_cast<std::uint8_t>(fields.space)}};
+  // Little-endian on every machine, because nodes compare their digests.
+  if constexpr (std::endian::native == std::endian::big)
+    for (std::uint64_t& word : words) word = __builtin_bswap64(word);
+  return checksum128({reinterpret_cast<const char*>(words), sizeof(words)}, kVersionSeed);
 }
 
 }  // namespace
@@ -45,12 +55,6 @@ const Version::External* Version::external() const {
                                                         external_at(head_size(), key_size_)));
 }
 
-std::uint64_t Version::tie() const {
-  std::uint64_t tie = 0;
-  std::memcpy(&tie, this + 1, sizeof(tie));
-  return tie;
-}
-
 VersionRef Version::build(std::string_view key, std::string_view value, const SharedBytes* shared,
                           const VersionFields& fields, const Id128* value_checksum) {
   VESPER_ASSERT(!key.empty());
@@ -59,25 +63,25 @@ VersionRef Version::build(std::string_view key, std::string_view value, const Sh
   VESPER_ASSERT(!fields.tombstone || value.empty());
   VESPER_ASSERT(fields.lease == 0 || fields.deadline.value == 0);
   const bool external = value.size() > kInline;
-  const std::uint64_t tie =
-      fields.lease != 0 ? fields.lease : static_cast<std::uint64_t>(fields.deadline.value);
-  const std::size_t head = sizeof(Version) + (tie != 0 ? sizeof(tie) : 0);
+  const bool counted = fields.tombstone
+                           ? fields.create_revision != 0 || fields.version != 0
+                           : fields.create_revision != fields.revision || fields.version != 1;
+  const bool summed = !external && key.size() + value.size() > kHashedTwice;
+  const auto flags = static_cast<std::uint8_t>(
+      (fields.json ? kJson : 0) | (fields.tombstone ? kTombstone : 0) | (external ? kExternal : 0) |
+      (fields.lease != 0 ? kLeased : 0) | (fields.deadline.value != 0 ? kExpires : 0) |
+      (fields.expired ? kExpired : 0) | (counted ? kCounted : 0) | (summed ? kSummed : 0));
+  const std::size_t head = sizeof(Version) + numbers(flags) * sizeof(std::uint64_t);
   const std::size_t value_at = external ? external_at(head, key.size()) : head + key.size();
   Version* version =
       allocate(value_at - sizeof(Version) + (external ? sizeof(External) : value.size()));
   version->revision_ = fields.revision;
-  version->create_revision_ = fields.create_revision;
-  version->version_ = fields.version;
   version->place_ = fields.place;
   version->value_size_ = static_cast<std::uint32_t>(value.size());
   version->key_size_ = static_cast<std::uint16_t>(key.size());
-  version->flags_ = static_cast<std::uint8_t>(
-      (fields.json ? kJson : 0) | (fields.tombstone ? kTombstone : 0) | (external ? kExternal : 0) |
-      (fields.lease != 0 ? kLeased : 0) | (fields.deadline.value != 0 ? kExpires : 0) |
-      (fields.expired ? kExpired : 0));
+  version->flags_ = flags;
   version->space_ = fields.space;
   char* raw = reinterpret_cast<char*>(version);
-  if (tie != 0) std::memcpy(raw + sizeof(Version), &tie, sizeof(tie));
   std::memcpy(raw + head, key.data(), key.size());
   if (external) {
     const bool may_share =
@@ -88,6 +92,22 @@ VersionRef Version::build(std::string_view key, std::string_view value, const Sh
   } else if (!value.empty()) {
     std::memcpy(raw + value_at, value.data(), value.size());
   }
+  char* number_at = raw + sizeof(Version);
+  const auto store = [&](std::uint64_t number) {
+    std::memcpy(number_at, &number, sizeof(number));
+    number_at += sizeof(number);
+  };
+  if (counted) {
+    store(fields.create_revision);
+    store(fields.version);
+  }
+  if (summed) {
+    const Id128 sum = checksum128({raw + head, key.size() + value.size()}, kVersionSeed);
+    store(sum.high);
+    store(sum.low);
+  }
+  if (fields.lease != 0) store(fields.lease);
+  if (fields.deadline.value != 0) store(static_cast<std::uint64_t>(fields.deadline.value));
   return VersionRef(version);
 }
 
@@ -115,17 +135,25 @@ VersionRef Version::with_fields(const VersionFields& fields) const {
   return build(key(), value(), &external()->value, fields, &external()->checksum);
 }
 
-Id128 Version::digest() const {
+Id128 Version::content_checksum() const {
   const std::size_t hashed = key_size_ + (is_external() ? 0 : value_size_);
-  return digest_of(checksum128({data(), hashed}, kVersionSeed),
-                   is_external() ? external()->checksum : Id128(), key_size_, value_size_,
-                   fields());
+  return checksum128({data(), hashed}, kVersionSeed);
+}
+
+Id128 Version::digest_with(Id128 content, Id128 large) const {
+  return digest_of(content, large, key_size_, value_size_, fields());
+}
+
+Id128 Version::digest() const {
+  if ((flags_ & kSummed) == 0)
+    return digest_with(content_checksum(), is_external() ? external()->checksum : Id128());
+  const std::size_t at = (flags_ & kCounted) != 0 ? 2 : 0;
+  return digest_with({number_at(at), number_at(at + 1)}, Id128());
 }
 
 Id128 Version::recomputed_digest() const {
-  if (!is_external()) return digest();
-  return digest_of(checksum128(key(), kVersionSeed), checksum128(value(), kVersionSeed), key_size_,
-                   value_size_, fields());
+  return digest_with(content_checksum(),
+                     is_external() ? checksum128(value(), kVersionSeed) : Id128());
 }
 
 void Version::destroy() {

@@ -4,6 +4,7 @@
 #pragma once
 
 #include <cstdint>
+#include <cstring>
 #include <string_view>
 #include <utility>
 
@@ -64,8 +65,14 @@ class Version {
   VersionRef with_fields(const VersionFields& fields) const;
 
   std::uint64_t revision() const { return revision_; }
-  std::uint64_t create_revision() const { return create_revision_; }
-  std::uint64_t version() const { return version_; }
+  std::uint64_t create_revision() const {
+    if ((flags_ & kCounted) != 0) return number_at(0);
+    return is_tombstone() ? 0 : revision_;
+  }
+  std::uint64_t version() const {
+    if ((flags_ & kCounted) != 0) return number_at(1);
+    return is_tombstone() ? 0 : 1;
+  }
   std::uint64_t lease() const { return (flags_ & kLeased) != 0 ? tie() : 0; }
   LogTime deadline() const {
     return LogTime{(flags_ & kExpires) != 0 ? static_cast<std::int64_t>(tie()) : 0};
@@ -78,13 +85,13 @@ class Version {
   bool is_expired() const { return (flags_ & kExpired) != 0; }
   Space space() const { return space_; }
   VersionFields fields() const {
-    return {revision_, create_revision_, version_,       lease(),      deadline(),
-            place_,    json(),           is_tombstone(), is_expired(), space_};
+    return {revision_, create_revision(), version(),    lease(), deadline(), place_,
+            json(),    is_tombstone(),    is_expired(), space_};
   }
 
   // A keyed checksum over key, value and all fields. The store's digest is the sum over its
   // versions. It must never change, because nodes of different versions compare their digests.
-  // Takes well below a microsecond: the checksum of a large value is stored with it.
+  // Takes well below a microsecond: the checksum of a larger value is stored with it.
   Id128 digest() const;
   // The same, computed from scratch.
   Id128 recomputed_digest() const;
@@ -98,8 +105,11 @@ class Version {
 
  private:
   friend class VersionRef;
+  // kCounted: the create revision and the version are stored. Otherwise they follow from the rest:
+  // those of a write that created its key, or of a tombstone. kSummed: the checksum of key and
+  // value is stored.
   static constexpr std::uint8_t kJson = 1, kTombstone = 2, kExternal = 4, kLeased = 8,
-                                kExpires = 16, kExpired = 32;
+                                kExpires = 16, kExpired = 32, kCounted = 64, kSummed = 128;
 
   Version() = default;
   ~Version() = default;
@@ -109,12 +119,27 @@ class Version {
   void destroy();
 
   bool is_external() const { return (flags_ & kExternal) != 0; }
-  // After the fields come the lease or the deadline, if there is one, the key, and the value or an
-  // External.
-  std::size_t head_size() const {
-    return sizeof(Version) + (is_temporary() ? sizeof(std::uint64_t) : 0);
+  // After the fields come further numbers, the key, and the value or an External. The numbers are
+  // the create revision and the version, if kCounted, the checksum, if kSummed, and the lease or
+  // the deadline, if there is one.
+  static std::size_t numbers(std::uint8_t flags) {
+    return ((flags & kCounted) != 0 ? 2u : 0u) + ((flags & kSummed) != 0 ? 2u : 0u) +
+           ((flags & (kLeased | kExpires)) != 0 ? 1u : 0u);
   }
-  std::uint64_t tie() const;  // the lease or the deadline; requires is_temporary()
+  std::size_t head_size() const {
+    return sizeof(Version) + numbers(flags_) * sizeof(std::uint64_t);
+  }
+  std::uint64_t number_at(std::size_t i) const {
+    std::uint64_t number = 0;
+    std::memcpy(&number, reinterpret_cast<const char*>(this + 1) + i * sizeof(number),
+                sizeof(number));
+    return number;
+  }
+  // The lease or the deadline; requires is_temporary().
+  std::uint64_t tie() const { return number_at(numbers(flags_) - 1); }
+  // Of what is hashed when it arrives: key and value, but only the key if the value is external.
+  Id128 content_checksum() const;
+  Id128 digest_with(Id128 content, Id128 large) const;
   const char* data() const { return reinterpret_cast<const char*>(this) + head_size(); }
   // What is stored after the key, at the next aligned position, in place of a large value.
   struct External {
@@ -125,8 +150,6 @@ class Version {
   const External* external() const;
 
   std::uint64_t revision_ = 0;
-  std::uint64_t create_revision_ = 0;
-  std::uint64_t version_ = 0;
   std::uint32_t references_ = 0;
   std::uint32_t value_size_ = 0;
   std::uint32_t place_ = 0;

@@ -5,6 +5,7 @@ import signal
 import time
 
 from checker import Op
+from deadlines import check_round
 from harness import LONG, SLOW, Cluster, wait_for
 from runner import case, expect, expect_equal
 from workload import Workload, perform
@@ -233,3 +234,11 @@ def _(binary):
         cluster.wait_ready()
         expect_equal(third.api().get('name').json()['value'], 'Kyle Chard', 'the value')
         cluster.wait_equal()
+
+
+@case('a time to live ends on time while leaders are frozen, and one that wakes up ends nothing')
+def _(binary):
+    with Cluster(binary, 3) as cluster:
+        for turn in range(ROUNDS):
+            leader = cluster.wait_leader()
+            check_round(cluster, leader, cluster.followers(), turn, leader.pause, leader.resume)

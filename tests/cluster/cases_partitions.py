@@ -7,6 +7,7 @@ import os
 import random
 import time
 
+from deadlines import check_round
 from harness import LONG, SLOW, wait_for
 from runner import case, expect, expect_equal
 from workload import Scene
@@ -146,6 +147,18 @@ def _(binary):
             expect_equal(scene.heal(), leader, 'the leader')
             expect_equal(scene.term(leader), term, 'the term')
             scene.serves()
+
+
+@case('a time to live ends on time while leaders are cut off, and one that returns ends nothing')
+def _(binary):
+    with PartedCluster(binary, 3) as cluster:
+        for turn in range(ROUNDS):
+            leader = cluster.wait_leader()
+            rest = cluster.others(leader)
+            cut = both_ways([leader], rest)
+            check_round(cluster, leader, rest, turn, lambda cut=cut: cluster.change(cut),
+                        cluster.heal)
+        expect(cluster.switch.dropped() > 0, 'no packet was dropped')
 
 
 @case('a leader that receives nothing steps down and stops sending, and another one takes over')

@@ -62,7 +62,7 @@ class Pair {
     auto& [versions, is_tombstone] = model_[key];
     versions.push_back(++revision_);
     is_tombstone = tombstone;
-    const Version* replaced = tree_.put(version_of(key, revision_, tombstone));
+    const Version* replaced = tree_.put(version_of(key, revision_, tombstone), hint_);
     REQUIRE((replaced == nullptr) == (versions.size() == 1));
     if (replaced != nullptr) REQUIRE(replaced->revision() == versions[versions.size() - 2]);
   }
@@ -71,9 +71,19 @@ class Pair {
     const auto found = model_.lower_bound(key);
     if (found == model_.end()) return;
     tree_.erase(found->first);
+    hint_ = KeyTree::Hint();
     model_.erase(found);
   }
   void erase_any() { erase_from(draw_key()); }
+  // Puts and looks up some of the keys of a run, in their order.
+  void put_run(std::size_t length) {
+    const std::size_t first = draw(numbers_), every = 1 + draw(3);
+    for (std::size_t i = first; i < std::min(first + length, numbers_); i += every)
+      put(key_of(i), draw(3) == 0);
+    KeyTree::Hint hint;
+    for (std::size_t i = first; i < std::min(first + length, numbers_); ++i)
+      REQUIRE(tree_.find(key_of(i), hint) == tree_.find(key_of(i)));
+  }
 
   // Compares a few answers.
   void probe() {
@@ -151,6 +161,7 @@ class Pair {
   std::size_t numbers_;
   std::uint64_t revision_ = 1;
   KeyTree tree_;
+  KeyTree::Hint hint_;
   Model model_;
 };
 
@@ -454,6 +465,28 @@ TEST_CASE("random changes of a large tree equal those of a map") {
     }
     pair.compare();
   }
+}
+
+TEST_CASE("runs of puts and lookups in key order equal those of a map") {
+  for (std::uint64_t seed = 1; seed <= 20; ++seed) {
+    CAPTURE(seed);
+    Pair pair(300 + seed, 40 + seed * 300);
+    for (int step = 0; step < 60; ++step) {
+      pair.put_run(pair.draw(300));
+      for (std::size_t run = pair.draw(100); run > 0; --run) pair.erase_any();
+      pair.put(pair.draw_key(), false);
+      pair.probe();
+    }
+    pair.compare();
+  }
+}
+
+TEST_CASE("a hint of another tree is not used") {
+  KeyTree one = tree_of(200), two = tree_of(100);
+  KeyTree::Hint hint;
+  CHECK(one.find(key_of(98), hint) == one.find(key_of(98)));
+  CHECK(two.find(key_of(99), hint) == two.find(key_of(99)));
+  CHECK(two.find(key_of(100), hint) == nullptr);
 }
 
 TEST_CASE("erases from either end and from the middle keep the tree consistent") {

@@ -188,8 +188,8 @@ MUTANTS = (
     Mutant("a delete does not count as a revision", "K12", KV + "keyspace.cpp",
            "  VESPER_ASSERT(!versions.empty());\n",
            "  const bool removes = versions.size() == 1 && versions[0]->is_tombstone();\n", 300,
-           ((KV + "keyspace.cpp", "    put(std::move(versions[i]));\n  }\n  ++revision_;\n",
-             "    put(std::move(versions[i]));\n  }\n  if (!removes) ++revision_;\n"),)),
+           ((KV + "keyspace.cpp", "    put(std::move(versions[i]), hint);\n  }\n  ++revision_;\n",
+             "    put(std::move(versions[i]), hint);\n  }\n  if (!removes) ++revision_;\n"),)),
     Mutant("a server bound by a promise drops the request to take over", "K11",
            RAFT + "transfer.cpp",
            "  if (promise_.binds(now_)) follower->take_over_at = promise_.until();\n"

@@ -1,0 +1,89 @@
+"""Measures how long the largest requests hold the loop: turn_figures.py BINARY
+
+One node. The figure is the longest turn that /metrics reports, as a median of several rounds: on a
+busy machine, a turn also lasts while other processes run."""
+
+import argparse
+import json
+import os
+import statistics
+import sys
+
+from harness import Cluster, wait_for
+from http_api import Connection, request_bytes
+from model_figures import LINES, import_lines, line, metrics, random_lines
+from runner import expect
+
+OPERATIONS = 4096  # of one transaction
+KEYS = 10_000      # of a page, and of a range that one request deletes
+
+
+def send(node, method, path, body=None):
+    reply = node.api(60).request(method, path, body, timeout=60)
+    expect(reply.status == 200, lambda: f'{reply}')
+
+
+def transaction(node, operations):
+    send(node, 'POST', '/txn', json.dumps({'then': list(operations)}).encode())
+
+
+def put(name):
+    return {'put': {'key': name, 'value': 'x' * 128}}
+
+
+def stream(node):
+    """Reads all keys as NDJSON."""
+    connection = Connection(node.port, 60)
+    connection.send(request_bytes('GET', '/kv?prefix=key/&format=ndjson'), 60)
+    tail = b''
+    while not tail.endswith(b'0\r\n\r\n'):
+        data = connection.socket.recv(1 << 20)
+        expect(data, 'the stream was cut off')
+        tail = (tail + data)[-16:]
+    connection.close()
+
+
+# What is measured, by name. Each takes the node and the number of the round.
+REQUESTS = {
+    'NDJSON of all keys': lambda node, _: stream(node),
+    f'a page of {KEYS} keys, JSON':
+        lambda node, _: send(node, 'GET', f'/kv?prefix=key/&limit={KEYS}'),
+    f'a transaction of {OPERATIONS} puts, new keys':
+        lambda node, n: transaction(node, (put(f'new/{n}/{i:05d}') for i in range(OPERATIONS))),
+    f'a transaction of {OPERATIONS} puts, existing keys':
+        lambda node, n: transaction(node, (put(f'key/{i * 7:028d}') for i in range(OPERATIONS))),
+    f'a transaction of {OPERATIONS} gets':
+        lambda node, n: transaction(node, ({'get': {'key': f'key/{i * 7:028d}'}}
+                                           for i in range(OPERATIONS))),
+    f'a delete of a range of {KEYS} keys':
+        lambda node, n: send(node, 'DELETE', f'/kv?start=key/{(n + 1) * KEYS:028d}'
+                                             f'&end=key/{(n + 2) * KEYS:028d}'),
+    f'an import of {5 * LINES} keys':
+        lambda node, n: import_lines(node, list(random_lines(5 * LINES, 128, f'more{n}/'))),
+}
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument('binary')
+    parser.add_argument('--rounds', type=int, default=5)
+    parser.add_argument('--keys', type=int, default=200_000)
+    options = parser.parse_args()
+    with Cluster(os.path.abspath(options.binary), 1) as cluster:
+        node = cluster.nodes[0]
+        import_lines(node, list(random_lines(options.keys, 128)))
+        for name, request in REQUESTS.items():
+            longest = []
+            for n in range(options.rounds):
+                # The longest turn is that of the last minute, or of the time since the start.
+                node.terminate(30)
+                node.start()
+                wait_for('ready', node.is_ready, 60)
+                request(node, n)
+                longest.append(1000 * metrics(node)['vesper_loop_longest_turn_seconds'])
+            line(name, f'{statistics.median(longest):>9.2f} ms   (at most {max(longest):.2f})')
+    return 0
+
+
+if __name__ == '__main__':
+    sys.exit(main())
