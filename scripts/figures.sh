@@ -39,3 +39,5 @@ python3 "$root/tests/cluster/trace_figures.py" "$root/build/vesper" --rounds "$(
   --seconds 4
 python3 "$root/tests/cluster/trace_figures.py" "$root/build/vesper" --instructions \
   --rounds "$rounds" --seconds 8
+python3 "$root/tests/cluster/member_figures.py" "$root/build/vesper" --keys "$keys" \
+  --values "$((keys * 8192 / 1000000))" --rounds "$rounds"

@@ -170,7 +170,7 @@ void append_head(Context& context, const HttpExchange& exchange, const Answer& a
                  std::string& out) {
   http::begin_response(out, answer.status);
   out += context.standard_fields();
-  http::append_field(out, "Cache-Control", answer.etag ? "no-cache" : "no-store");
+  out += answer.etag ? "Cache-Control: no-cache\r\n" : "Cache-Control: no-store\r\n";
   if (answer.etag) http::append_etag(out, *answer.etag);
   if (answer.revision) http::append_field(out, "Vesper-Revision", *answer.revision);
   if (!answer.consistency.empty())

@@ -1,6 +1,7 @@
 #include "http/serializer.hpp"
 
 #include <charconv>
+#include <cstring>
 
 #include "base/assert.hpp"
 #include "http/grammar.hpp"
@@ -21,6 +22,10 @@ void append_number(std::string& out, std::uint64_t value) {
 
 void begin_response(std::string& out, int status) {
   VESPER_ASSERT(status >= 100 && status <= 599);
+  if (status == 200) {
+    out += "HTTP/1.1 200 OK\r\n";  // nearly always
+    return;
+  }
   out += "HTTP/1.1 ";
   append_number(out, static_cast<std::uint64_t>(status));
   out += ' ';
@@ -47,21 +52,26 @@ void append_standard_fields(std::string& out, const StandardFields& fields) {
   if (!fields.leader.empty()) append_field(out, "Vesper-Leader", fields.leader);
 }
 
-void append_field(std::string& out, std::string_view name, std::string_view value) {
-  VESPER_ASSERT(is_token(name));
+void append_field(std::string& out, FieldName name, std::string_view value) {
   VESPER_ASSERT(all_of_class(value, grammar::kFieldByte));
-  out += name;
+  out += name.text();
   out += ": ";
   out += value;
   out += "\r\n";
 }
 
-void append_field(std::string& out, std::string_view name, std::uint64_t value) {
-  VESPER_ASSERT(is_token(name));
-  out += name;
-  out += ": ";
-  append_number(out, value);
-  out += "\r\n";
+void append_field(std::string& out, FieldName name, std::uint64_t value) {
+  char line[FieldName::kMax + 24];  // name, ": ", up to 20 digits, CRLF
+  char* at = line;
+  const auto put = [&at](std::string_view text) {
+    std::memcpy(at, text.data(), text.size());
+    at += text.size();
+  };
+  put(name.text());
+  put(": ");
+  at = std::to_chars(at, line + sizeof(line) - 2, value).ptr;
+  put("\r\n");
+  out.append(line, at);
 }
 
 void append_etag(std::string& out, std::uint64_t revision) {

@@ -2,11 +2,33 @@
 // an output buffer. The caller appends bodies itself, except for chunk framing.
 #pragma once
 
+#include <cstddef>
 #include <cstdint>
 #include <string>
 #include <string_view>
 
+#include "http/grammar.hpp"
+
 namespace vesper::http {
+
+// Never defined: a call of it in a consteval function does not compile.
+void field_name_is_no_token();
+
+// The name of a field, as a literal. It is checked when it is compiled.
+class FieldName {
+ public:
+  static constexpr std::size_t kMax = 32;
+
+  template <std::size_t size>
+  consteval FieldName(const char (&literal)[size]) : text_(literal, size - 1) {
+    static_assert(size - 1 <= kMax);
+    if (!is_token(text_)) field_name_is_no_token();
+  }
+  constexpr std::string_view text() const { return text_; }
+
+ private:
+  std::string_view text_;
+};
 
 // Call order for a head: begin_response or begin_request, then fields, then end_head.
 void begin_response(std::string& out, int status);
@@ -23,10 +45,9 @@ struct StandardFields {
 };
 void append_standard_fields(std::string& out, const StandardFields& fields);
 
-// Requires a token as `name`, and a value without control characters. Check values that come from
-// users first.
-void append_field(std::string& out, std::string_view name, std::string_view value);
-void append_field(std::string& out, std::string_view name, std::uint64_t value);
+// Requires a value without control characters. Check values that come from users first.
+void append_field(std::string& out, FieldName name, std::string_view value);
+void append_field(std::string& out, FieldName name, std::uint64_t value);
 // Appends ETag: "<revision>".
 void append_etag(std::string& out, std::uint64_t revision);
 void end_head(std::string& out);

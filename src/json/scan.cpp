@@ -1,4 +1,5 @@
-// What scan.hpp adds to RapidJSON: the grammar of numbers, a check for surrogates, and error texts.
+// What scan.hpp adds to RapidJSON: the grammar of numbers, plain strings, a check for surrogates,
+// and error texts.
 #include "json/scan.hpp"
 
 #include <cstring>
@@ -47,6 +48,16 @@ bool is_number(std::string_view text) {
     at = end;
   }
   return at == text.size();
+}
+
+std::optional<std::string_view> plain_string(std::string_view text) {
+  std::size_t size = plain_prefix(text);
+  if (size < text.size() && static_cast<unsigned char>(text[size]) >= 0x80) {
+    size += unescaped_prefix(text.substr(size));
+    if (!is_utf8(text.substr(0, size))) return std::nullopt;
+  }
+  if (size == text.size() || text[size] != '"') return std::nullopt;
+  return text.substr(0, size);
 }
 
 bool holds_surrogate(std::string_view text) {

@@ -1,11 +1,11 @@
 // The only file that includes RapidJSON: walks a JSON text and reports what it finds to a handler.
 // For the .cpp files of json/ only; others include document.hpp or request.hpp.
 //
-// RapidJSON checks the grammar, iteratively, so that the stack does not grow with the depth. Four
+// RapidJSON checks the grammar, iteratively, so that the stack does not grow with the depth. Five
 // things are hidden from it. Numbers: it would convert them to double or refuse them ("1e999999"),
-// so they reach the handler as text. The end of the input: its UTF-8 reader takes bytes without
-// checking for it. Lone low surrogates: it would accept them. NUL bytes: it would take them for the
-// end of the text.
+// so they reach the handler as text. Strings without escapes: it would copy them byte by byte. The
+// end of the input: its UTF-8 reader takes bytes without checking for it. Lone low surrogates: it
+// would accept them. NUL bytes: it would take them for the end of the text.
 #pragma once
 
 #define RAPIDJSON_ASSERT(condition) VESPER_ASSERT(condition)
@@ -17,6 +17,7 @@
 
 #include "base/assert.hpp"
 #include "json/problem.hpp"
+#include "json/text.hpp"
 // Included last, because they use the macro above.
 #include <rapidjson/error/en.h>
 #include <rapidjson/reader.h>
@@ -28,8 +29,13 @@ std::size_t number_run(std::string_view text);
 // RFC 8259 §6: -? (0 | [1-9][0-9]*) (. [0-9]+)? ([eE] [+-]? [0-9]+)?
 bool is_number(std::string_view text);
 
+// If `text` begins with characters that mean themselves, all of them UTF-8, and then a quote: the
+// part before the quote.
+std::optional<std::string_view> plain_string(std::string_view text);
+
 // RapidJSON's input stream. Outside of strings, a number is shown as the single character 0. Text
-// that only begins like a number is shown as the character 1, which is not a token.
+// that only begins like a number is shown as the character 1, which is not a token. A string
+// without escapes is shown as an empty one.
 class ScanStream {
  public:
   using Ch = char;
@@ -48,6 +54,8 @@ class ScanStream {
       else if (taken == '"') in_string_ = false;
     } else if (taken == '"') {
       in_string_ = true;
+      string_ = plain_string({next_, static_cast<std::size_t>(end_ - next_)});
+      if (string_) next_ += string_->size();
     }
     at_ = next_;
     settle();
@@ -61,6 +69,8 @@ class ScanStream {
 
   // The number that was last taken or peeked at.
   std::string_view number() const { return number_; }
+  // The string that was last taken, if it was shown as an empty one.
+  std::optional<std::string_view> string() const { return string_; }
   bool at_end() const { return at_ == end_; }
   bool at_nul() const { return at_ != end_ && *at_ == '\0'; }
   bool at_bad_number() const { return shown_ == kBadNumber && at_ != end_ && *at_ != kBadNumber; }
@@ -92,6 +102,7 @@ class ScanStream {
   bool in_string_ = false;
   bool escaped_ = false;  // the next character of the string follows a backslash
   std::string_view number_;
+  std::optional<std::string_view> string_;
 };
 
 // True if decoded text contains a surrogate. The input's encoding was checked, so that it can only
@@ -119,9 +130,11 @@ class ScanAdapter {
   bool Double(double) { return false; }
   bool RawNumber(const char*, rapidjson::SizeType, bool) { return false; }
   bool String(const char* text, rapidjson::SizeType size, bool) {
+    if (const auto plain = stream_.string()) return handler_.on_string(*plain);
     return text_ok({text, size}) && handler_.on_string({text, size});
   }
   bool Key(const char* text, rapidjson::SizeType size, bool) {
+    if (const auto plain = stream_.string()) return handler_.on_key(*plain);
     return text_ok({text, size}) && handler_.on_key({text, size});
   }
   bool StartObject() { return deeper() && handler_.on_begin_object(); }

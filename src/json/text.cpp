@@ -75,11 +75,30 @@ bool holds_stop(std::uint64_t word) {
   return found != 0;
 }
 
+constexpr std::ptrdiff_t kBlock = 32;
+
+// Whether one of the bytes of a block stops. Has no branch, so that the compiler can use vector
+// instructions.
+template <Beyond beyond>
+bool block_stops(const char* at) {
+  constexpr std::size_t kHalf = kBlock / 2;
+  const auto stop = [&](std::size_t i) {
+    const auto byte = static_cast<std::uint8_t>(at[i]);
+    const bool quotes = (byte == '"') | (byte == '\\');
+    if constexpr (beyond == Beyond::passes) return quotes | (byte < 0x20);
+    else return quotes | (static_cast<std::int8_t>(byte) < 0x20);  // 0x80 and above is negative
+  };
+  char found[kHalf];
+  for (std::size_t i = 0; i < kHalf; ++i) found[i] = static_cast<char>(stop(i) | stop(i + kHalf));
+  return (word_at(found) | word_at(found + kHalf / 2)) != 0;
+}
+
 template <Beyond beyond>
 std::size_t prefix(std::string_view bytes) {
   const char* const begin = bytes.data();
   const char* const end = begin + bytes.size();
   const char* at = begin;
+  while (end - at >= kBlock && !block_stops<beyond>(at)) at += kBlock;
   while (end - at >= 8 && !holds_stop<beyond>(word_at(at))) at += 8;
   // The last word may overlap the one before it.
   if (end - at < 8 && bytes.size() >= 8 && !holds_stop<beyond>(word_at(end - 8)))

@@ -371,7 +371,10 @@ Result<void> Node::apply_committed(std::size_t& may_apply) {
     if (auto done = apply(raft_.log().at(state_.index().next())); !done) return done;
     const std::uint64_t keys = state_.store().keyspace().end_of_events() - before;
     may_apply -= std::min(may_apply, static_cast<std::size_t>(std::max<std::uint64_t>(1, keys)));
-    if (state_.crossed(limits_.snapshot_entries, limits_.snapshot_bytes)) begin_snapshot();
+    if (state_.crossed(limits_.snapshot_entries, limits_.snapshot_bytes)) {
+      snapshot_due_ = true;
+      begin_snapshot();
+    }
   }
   return {};
 }
@@ -421,7 +424,7 @@ void Node::work_on_snapshots() {
   }
   const storage::StoredSnapshot* newest = files_.find(raft_.snapshot().last_index);
   // A damaged snapshot must not remain the only one.
-  if (newest != nullptr && newest->damaged) begin_snapshot();
+  if (snapshot_due_ || (newest != nullptr && newest->damaged)) begin_snapshot();
   if (snapshotter_.is_taking()) snapshotter_.pump_taking(raft_.writes().durable_index());
   files_.prune(wal_.durable_base(), raft_.snapshots_in_use());
   snapshotter_.sweep(state_.store());
@@ -433,6 +436,7 @@ void Node::begin_snapshot() {
   raft::Snapshot snapshot = state_.identity();
   snapshot.chunk_bytes = limits_.snapshot_chunk_bytes;
   snapshotter_.begin(std::move(snapshot), state_.store(), now_);
+  if (snapshotter_.is_taking()) snapshot_due_ = false;
 }
 
 // Replaces the store with the received one (Raft figure 13, step 8). The snapshot may hide the
@@ -441,6 +445,7 @@ void Node::install_received() {
   if (!output_.install) return;
   const auto snapshot = std::exchange(output_.install, std::nullopt);
   snapshotter_.stop_taking();
+  snapshot_due_ = false;
   const std::uint64_t replaced_revision = state_.store().revision();
   auto replaced = state_.install(*snapshot, snapshotter_.take_received(*snapshot));
   watches_.set_store(state_.store().keyspace(), replaced_revision);

@@ -188,8 +188,8 @@ class Node {
   void start_held();
   void start(ClientWrite&& write);
   void start(ClientRead&& read);
-  void answer(const Ticket& ticket, ClientReply reply);
-  void end_write(const Ticket& ticket, ClientReply reply);
+  void answer(const Ticket& ticket, ClientReply&& reply);
+  void end_write(const Ticket& ticket, ClientReply&& reply);
   void end_applied(const Ticket& ticket, kv::WriteResult&& result);
   void end_unknown(const PendingWrites::Expired& write);
   void refuse_undecided(Refusal why);
@@ -266,6 +266,7 @@ class Node {
 
   bool disk_was_full_ = false;   // as last reported to Raft
   bool commits_wanted_ = false;  // as last told to Raft
+  bool snapshot_due_ = false;    // its place has passed, but the one before is not stored yet
   bool stopping_ = false;
   bool out_of_service_ = false;  // this node's state has diverged
   raft::Term seen_term_;         // of the leader seen last

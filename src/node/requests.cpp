@@ -122,12 +122,12 @@ void Node::on(const ClientGone& client) {
 
 // ---- answers ------------------------------------------------------------------------------
 
-void Node::answer(const Ticket& ticket, ClientReply reply) {
+void Node::answer(const Ticket& ticket, ClientReply&& reply) {
   clients_.reply(ticket, std::move(reply));
   requests_held_.answered(ticket);
 }
 
-void Node::end_write(const Ticket& ticket, ClientReply reply) {
+void Node::end_write(const Ticket& ticket, ClientReply&& reply) {
   lock_waits_.forget(ticket);
   // The client has disconnected; its write still counts.
   if (!queues_.end_write(ticket.connection)) return;

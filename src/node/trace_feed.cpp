@@ -95,6 +95,8 @@ void TraceFeed::on_heard(raft::ServerId from, TraceHeard&& heard, Instant now) {
   }
   peer.heard_at = now;
   if (std::exchange(peer.is_silent, false)) peer.wants_state = true;
+  // Only connections that do not keep the order bring what was counted as lost.
+  if (peer.next && heard.before < *peer.next) return;
   if (peer.next && heard.before > *peer.next) {
     const Instant next = heard.events.empty() ? heard.clock : heard.events.front().at;
     events_.push({peer.node, next - peer.ahead, TraceDropped{heard.before - *peer.next}});

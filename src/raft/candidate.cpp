@@ -31,7 +31,6 @@ void Raft::maybe_fast_start() {
 }
 
 void Raft::campaign() {
-  go_on_alone();
   const bool waits = log_.empty() && !founding_.is_allowed(now_);
   if (waits)
     for (std::string& note : founding_.news(now_)) output_->notes.push_back(std::move(note));

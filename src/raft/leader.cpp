@@ -105,7 +105,9 @@ void Raft::register_members() {
       incarnation = member.incarnation;
       level = lost->second.level;
     }
-    if (!incarnation) continue;
+    // C14: a build that lacks the level in use cannot read the log. It may have been met before the
+    // founding was committed; from then on the handshake refuses it.
+    if (!incarnation || level < configuration().level) continue;
     const bool is_registered = configuration().find(*incarnation) != nullptr ||
                                std::any_of(news.begin(), news.end(), [&](const auto& each) {
                                  return each.incarnation == *incarnation;

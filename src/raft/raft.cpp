@@ -45,7 +45,10 @@ Raft::Raft(Config config, RecoveredState durable, Instant now)
     writes_.rewrite_from(log_.first_index());
     writes_.change_term();
   }
-  if (!snapshot_.is_none()) plan_compaction();
+  if (!snapshot_.is_none()) {
+    plan_compaction();
+    log_.compact(compact_to_, SIZE_MAX, SIZE_MAX);  // nothing waits for this server yet
+  }
   recompute_configuration();
   // A server without a durable term has never answered a heartbeat, because a reply waits until its
   // term is durable. A server that is the quorum alone has no rival. So neither assumes a

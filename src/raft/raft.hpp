@@ -76,8 +76,6 @@ class Raft {
   // True if the server `id` lacks entries that it has acknowledged. Known of this server itself,
   // and, to a leader, of the other voters.
   bool has_regressed(ServerId id) const;
-  // True if this server decides alone, as far as its log says.
-  bool is_only_voter() const { return electorate_.is_alone() && electorate_.self_counts(); }
   std::optional<Id128> cluster_seen() const;  // another cluster that a server of the list named
   const Founding& founding() const { return founding_; }
   PeerState peer_state() const;  // reported in handshakes
@@ -144,7 +142,6 @@ class Raft {
   // regress.cpp
   bool notice_regress(ServerId from, const Heartbeat& m);
   void on_older_copy();
-  void go_on_alone();
   void on_regressed(ServerId from, Progress& progress);
   // leader_lease.cpp
   bool put_off_by_promise();
@@ -225,10 +222,7 @@ class Raft {
   LeaderContact contact_;
   ElectionPace pace_;
   bool wants_commits_ = false;  // CommitsWanted
-  bool regressed_ = false;      // this disk lacks what it has promised, so it counts for nothing
-  // Only for the only voter of its own log, which is told so by a peer: without a leader by then,
-  // it really is the only one, and goes on.
-  Instant goes_on_at_ = kNever;
+  bool regressed_ = false;      // this disk lacks what it has promised; never cleared
   DiskRoom room_;
   LogClock clock_;
   VotePromise promise_;

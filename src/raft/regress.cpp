@@ -10,9 +10,6 @@
 namespace vesper::raft {
 namespace {
 
-// How long, in election timeouts, an older copy that is the only voter waits for a leader.
-constexpr std::int64_t kAlonePatience = 20;
-
 // Entries acknowledged in this term stay in the log for the whole term: only the term's leader
 // truncates, and never an entry that matches its own log. So neither delays nor restarts make this
 // true.
@@ -26,7 +23,7 @@ bool lacks_acknowledged(const Heartbeat& m, Incarnation self, const Log& log) {
 }  // namespace
 
 // True if this server takes no part. This lasts until the process ends, because no one knows which
-// votes and promises the disk has lost. Only go_on_alone() ends it.
+// votes and promises the disk has lost.
 bool Raft::notice_regress(ServerId from, const Heartbeat& m) {
   if (!regressed_ && lacks_acknowledged(m, config_.incarnation, log_)) {
     regressed_ = true;
@@ -43,22 +40,11 @@ bool Raft::notice_regress(ServerId from, const Heartbeat& m) {
 }
 
 // A copy may have forgotten votes and acknowledgements, so it does not count from now on. It
-// listens, to learn whether the others go on without it. The only voter of an old log may not be
-// the only one any more: the cluster may have grown since.
+// listens, to learn whether the others go on without it. That holds for the only voter of an old
+// log, too: the cluster may have grown since, and what it has acknowledged since is lost here.
 void Raft::on_older_copy() {
   regressed_ = true;
-  if (is_only_voter()) goes_on_at_ = now_ + config_.election_timeout * kAlonePatience;
   if (!std::holds_alternative<Follower>(role_)) become_follower(std::nullopt);
-}
-
-// No leader was heard, so the other servers cannot decide without this one.
-void Raft::go_on_alone() {
-  if (now_ < goes_on_at_) return;
-  goes_on_at_ = kNever;
-  regressed_ = false;
-  output_->alarms.push_back(
-      "no other server leads, and this one is the only voter -> go on with an older copy: what was "
-      "acknowledged after it was made is lost");
 }
 
 void Raft::on_regressed(ServerId from, Progress& progress) {

@@ -336,7 +336,7 @@ void Connection::drop_reading() {
   reading_.body = std::string();
 }
 
-void Connection::on_reply(const node::Ticket& ticket, node::ClientReply reply) {
+void Connection::on_reply(const node::Ticket& ticket, node::ClientReply&& reply) {
   api::HttpExchange* exchange = find(ticket.request);
   if (exchange == nullptr || (exchange->answered() && exchange->stream == nullptr)) return;
   const auto* refusal = std::get_if<node::Refusal>(&reply);

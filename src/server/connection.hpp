@@ -31,7 +31,7 @@ class Connection {
 
   std::uint64_t id() const { return id_; }
 
-  void on_reply(const node::Ticket& ticket, node::ClientReply reply);
+  void on_reply(const node::Ticket& ticket, node::ClientReply&& reply);
   // The answer to a request that was put to someone other than the node.
   void on_outcome(const node::Ticket& ticket, api::Outcome outcome);
   // The stream that answers this request has more bytes, or has ended.

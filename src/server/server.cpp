@@ -3,6 +3,9 @@
 #include <fmt/core.h>
 #include <sys/stat.h>
 #include <unistd.h>
+#ifdef __GLIBC__
+#include <malloc.h>
+#endif
 
 #include <algorithm>
 #include <csignal>
@@ -332,6 +335,9 @@ void Server::recover() {
   node_ = std::make_unique<node::Node>(raft_config(options_, recovered_.incarnation), boot_, limits,
                                        recovered_, peers_, listener_, loop_.now());
   if (auto replayed = node_->replay(); !replayed) recovery_error_ = replayed.error();
+#ifdef __GLIBC__
+  malloc_trim(0);  // the buffers that the files were read into lie between what stays
+#endif
   // C14: a build that lacks a feature in use cannot read the log.
   if (const std::uint32_t needed = node_->raft().committed_configuration().level;
       !recovery_error_ && node_->raft().peer_state().last_index.value > 0 &&
@@ -340,6 +346,10 @@ void Server::recover() {
         "the data in {} needs a build of feature level {}, but this build has {}: install a newer "
         "version of vesper",
         options_.data_dir, needed, options_.feature_level)};
+  const auto cluster = storage::read_record(*fs_, storage::kCluster);
+  if (!cluster) recovery_error_ = cluster.error();
+  else if (*cluster && node_->raft().peer_state().last_index.value == 0)
+    known_cluster_ = parse_hex128(**cluster);
   // The log may not say so: a snapshot without this server is also what a new learner starts with.
   const auto left = storage::read_record(*fs_, storage::kLeft);
   if (!left) recovery_error_ = left.error();
@@ -364,6 +374,9 @@ void Server::on_recovered() {
   context_.attach(*node_);
   listener_.resume_all();  // watches that began before
   peers_.start(*node_, boots_.boot_number(), boots_);
+  // Without data, and yet not new.
+  if (known_cluster_)
+    context_.post(node::PeerStateHeard{raft::kNoServer, raft::PeerState{*known_cluster_, {}, {}}});
   why_wiped();  // an older copy takes no part from its first turn on
   run_node();
 }
@@ -425,6 +438,8 @@ void Server::run_records() {
         fmt::format("the state after entry {} had digest {} here, but a majority had {}",
                     divergence->index.value, to_hex(divergence->own),
                     to_hex(divergence->majority)));
+  if (divergence_recorded_ && !std::exchange(cluster_recorded_, true))
+    records_->write(storage::kCluster, to_hex(context_.cluster_id()));
   root_reset_.run(context_, *records_);
   needed_tokens_.run(context_, *records_);
   boots_.save(*records_);
@@ -444,11 +459,13 @@ std::optional<std::string> Server::why_wiped() {
   if (!why)
     why = "the data directory is an older copy: it lacks entries that this server acknowledged";
   if (!regressed && !std::exchange(older_copy_said_, true)) {
-    log::error("{} -> taking no part until a leader is heard", *why);
+    log::error(
+        "{} -> taking no part until a leader is heard; if no other server is left, "
+        "`vesper recover {}` makes it the start of a new cluster",
+        *why, options_.data_dir);
     context_.post(node::ToldToBeOlder{});
   }
-  // The only voter may have to go on with it (raft/regress.cpp), so it is not recorded for good.
-  if (!raft.is_only_voter()) boots_.keep_older_copy(*why);
+  boots_.keep_older_copy(*why);
   const bool leader_is_fresh =
       raft.leader() && context_.now() - raft.leader_heard().at <= options_.election_timeout;
   return regressed && leader_is_fresh ? why : std::nullopt;
@@ -462,8 +479,12 @@ void Server::set_aside(const std::string& why) {
     peers_.stop();
   }
   if (!fs_->idle()) return;
-  if (const auto ordered = storage::order_set_aside(*fs_, *fs_, utc_stamp(std::time(nullptr)), why);
-      !ordered) {
+  auto ordered = storage::write_record(*fs_, storage::kCluster, to_hex(context_.cluster_id()));
+  if (ordered) {
+    const auto folder = storage::order_set_aside(*fs_, *fs_, utc_stamp(std::time(nullptr)), why);
+    if (!folder) ordered = folder.error();
+  }
+  if (!ordered) {
     log::error("cannot set the data directory aside: {}", ordered.error().what);
     return stop(Exit::storage_failed);
   }

@@ -128,7 +128,9 @@ class Server final : private api::Figures {
   bool cluster_said_ = false;
   bool divergence_recorded_ = false;
   bool older_copy_said_ = false;
-  bool setting_aside_ = false;  // this server takes no part any more
+  bool cluster_recorded_ = false;
+  std::optional<Id128> known_cluster_;  // of data that was set aside, while there is no log
+  bool setting_aside_ = false;          // this server takes no part any more
   bool stopped_ = false;
   Exit exit_ = Exit::ok;
 };

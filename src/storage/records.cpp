@@ -19,8 +19,8 @@ constexpr Duration kRetryAfter = seconds(1);  // after the disk was full
 }  // namespace
 
 bool is_record(std::string_view name) {
-  return name == kBootNumber || name == kBootsSeen || name == kDiverged || name == kLeft ||
-         name == kOlderCopy || name == kSetAsideOrder || name == kRootReset ||
+  return name == kBootNumber || name == kCluster || name == kBootsSeen || name == kDiverged ||
+         name == kLeft || name == kOlderCopy || name == kSetAsideOrder || name == kRootReset ||
          name == kTokensNeeded || name == kRecordTemporary;
 }
 

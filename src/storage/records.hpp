@@ -24,6 +24,9 @@ inline constexpr std::string_view kDiverged = "diverged";       // content: why,
 inline constexpr std::string_view kLeft = "left";               // content: the cluster, in hex
 // The directory is known to be an older copy. Content: its incarnation in hex, a space, and why.
 inline constexpr std::string_view kOlderCopy = "older-copy";
+// The cluster of the data that was set aside, in hex. It stays in the directory: while the log is
+// empty, the server founds no other cluster, whatever its list says.
+inline constexpr std::string_view kCluster = "cluster";
 // The hash of the secret of a new root token (vesper recover --reset-root). Empty: it was made.
 inline constexpr std::string_view kRootReset = "root-reset";
 // Not empty: clients needed tokens when this was written.

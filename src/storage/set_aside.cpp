@@ -26,9 +26,10 @@ bool is_set_aside(std::string_view folder) {
   return folder.starts_with(kFolderPrefix);
 }
 
-// True for the files that a server writes, except the order itself.
-bool moves(std::string_view file) {
-  if (file == kSetAsideOrder) return false;
+// True for the files that a server writes, except the order itself. Without a successor, the server
+// must still know that its cluster exists.
+bool moves(std::string_view file, Successor successor) {
+  if (file == kSetAsideOrder || (file == kCluster && successor == Successor::none)) return false;
   return is_record(file) || file == kSpareName || is_snapshot_temporary(file) ||
          parse_segment_name(file) || parse_snapshot_name(file);
 }
@@ -80,12 +81,13 @@ Result<void> sync_both(Fs& fs, Folders& folders, const std::string& folder) {
 
 // The moves must be durable before the order goes, or goes on. Otherwise a crash could bring files
 // back into a directory in which a new log has begun.
-Result<void> move_away(Fs& fs, Folders& folders, const std::string& folder) {
+Result<void> move_away(Fs& fs, Folders& folders, const SetAside& what) {
+  const std::string& folder = what.folder;
   if (auto made = folders.make_folder(folder); !made) return made;
   const auto files = fs.list();
   if (!files) return files.error();
   for (const std::string& file : *files)
-    if (moves(file))
+    if (moves(file, what.successor))
       if (auto moved = folders.move_into(file, folder, file); !moved) return moved;
   return sync_both(fs, folders, folder);
 }
@@ -121,7 +123,7 @@ Result<void> remove_successor(Folders& folders) {
 Result<void> carry_out(Fs& fs, Folders& folders, Order& order) {
   const std::string& folder = order.what.folder;
   if (order.step == Step::move_away) {
-    if (auto moved = move_away(fs, folders, folder); !moved) return moved;
+    if (auto moved = move_away(fs, folders, order.what); !moved) return moved;
     order.step = Step::move_in;
     if (order.what.successor == Successor::none) {
       if (auto removed = remove_older(folders, folder); !removed)

@@ -70,7 +70,10 @@ function write_form({name, version, extra, label, done, cancel, take}) {
   const save = h("button", {type: "submit", class: "primary"}, label);
   let expected = version?.revision ?? 0;
 
-  const complain = (title, text) => message.replaceChildren(notice("bad", title, text));
+  const complain = (title, text) => {
+    message.replaceChildren(notice("bad", title, text));
+    message.scrollIntoView({block: "nearest"});
+  };
 
   async function submit() {
     const key = name(), bytes = value.read(), chosen = life.read();

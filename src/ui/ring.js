@@ -23,18 +23,19 @@ const WIDEST = 520, NARROW = 400;  // px
 const HALO = 12;                   // px around a node, for its timer
 export const LABEL = 18;           // px below a node, for its address
 
-// The picture for a card of this width: {places, radius, orbit, center, height} in px. The picture
-// ends where the nodes do: a triangle leaves space below it.
+// The picture for a card of this width: {places, radius, orbit, center, height} in px. It holds the
+// nodes with their labels, and the circle on which they stand.
 export function ring_layout(count, width) {
   const most = width < NARROW ? 31 : 42;
-  const orbit = Math.min(width, WIDEST) / 2 - most - HALO;
+  const orbit = count === 1 ? 0 : Math.min(width, WIDEST) / 2 - most - HALO;
   const radius = node_radius(count, orbit, most);
   const top = radius + HALO;
-  const center = {x: round(width / 2), y: count === 1 ? top : round(top + orbit)};
-  const places = ring(count, 0, count === 1 ? 0 : orbit)
+  const center = {x: round(width / 2), y: round(top + orbit)};
+  const places = ring(count, 0, orbit)
     .map(({x, y}) => ({x: round(center.x + x), y: round(center.y + y)}));
   const lowest = Math.max(...places.map(({y}) => y));
-  return {places, radius, orbit, center, height: round(lowest + radius + HALO + LABEL)};
+  const height = Math.max(lowest + radius + HALO + LABEL, center.y + orbit + HALO);
+  return {places, radius, orbit, center, height: round(height)};
 }
 
 // The "d" of an SVG path: an arc around the origin from the top, clockwise, of `part` of a circle.

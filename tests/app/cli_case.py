@@ -43,10 +43,13 @@ class Cli(unittest.TestCase):
             fake.close()
         self.folder.cleanup()
 
-    def fake(self, answer, reads_body=True):
+    def fake(self, answer, reads_body=True, answers_status=False):
+        """`answers_status`: what it says of GET /status, `answer` says, too."""
         fake = Fake(
             answer if callable(answer) else lambda request, connection: answer, reads_body
         )
+        if answers_status:
+            fake.status = None
         self.fakes.append(fake)
         return fake
 

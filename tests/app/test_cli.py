@@ -208,7 +208,7 @@ class FailOver(Cli):
         busy.status = reply(200, {"id": 1, "role": "follower", "members": [
             {"id": 7, "address": good.url}, {"id": 8, "address": refused_url()}]})
         self.expect(self.vesper("put", "k", "v", endpoints=[busy.url]), 0, b"7\n")
-        self.assertEqual((len(busy.requests), len(good.requests)), (1, 1))
+        self.assertEqual(len(good.requests), 1)
 
     def test_503_until_the_timeout_ends_with_5_and_the_message_of_the_server(self):
         fake = self.fake(problem(503, "no_leader", hint="wait"))

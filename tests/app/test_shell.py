@@ -92,7 +92,7 @@ class Curl(Cli):
         return result.out
 
     def test_the_printed_command_sends_the_same_request(self):
-        fake = self.fake(reply(200, {"kvs": []}))
+        fake = self.fake(reply(200, {"kvs": []}), answers_status=True)
         for arguments in self.COMMANDS:
             with self.subTest(arguments=arguments):
                 self.vesper(*arguments, endpoints=[fake.url], stdin=self.STDIN)

@@ -10,9 +10,7 @@ from fake_server import problem, refused_url, reply
 
 class Status(Cli):
     def fake(self, answer):
-        fake = super().fake(answer)
-        fake.status = None  # `answer` says it
-        return fake
+        return super().fake(answer, answers_status=True)
 
     @staticmethod
     def body(fakes, i, role, leader=0, lag=0):

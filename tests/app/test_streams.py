@@ -42,8 +42,9 @@ class Streams(Cli):
         missing = self.fake(problem(404, "key_not_found")).url
         unknown = self.fake(problem(504, "outcome_unknown", hint="read it")).url
         changed = self.fake(problem(412, "precondition_failed")).url
-        leads = self.fake(reply(200, status)).url
-        follows = self.fake(reply(200, {**status, "role": "follower", "leader": None})).url
+        leads = self.fake(reply(200, status), answers_status=True).url
+        follows = self.fake(reply(200, {**status, "role": "follower", "leader": None}),
+                            answers_status=True).url
         moved = self.fake(reply(200, {"leader": "http://x:1", "term": 2})).url
         success = self.fake(reply(200, {"code": "success"})).url
         fail = self.fake(reply(200, {"code": "fail", "payload": {"key": "k"}})).url

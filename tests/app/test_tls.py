@@ -91,6 +91,11 @@ class Authority(Cli):
         self.expect(self.vesper("pki", "add", "pki", "--hosts", "c"), 1)
         with open(self.path("ca.key"), "w") as f:
             f.write("nonsense")
+        os.chmod(self.path("ca.key"), 0o604)
+        result = self.vesper("pki", "add", "pki", "--hosts", "c")
+        self.expect(result, 1)
+        self.assertIn("chmod 600", result.err)
+        os.chmod(self.path("ca.key"), 0o600)
         result = self.vesper("pki", "add", "pki", "--hosts", "c")
         self.expect(result, 1)
         self.assertIn("not a certificate and its key", result.err)

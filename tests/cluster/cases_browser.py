@@ -17,7 +17,7 @@ true
 '''
 
 
-@case('an EventSource resumes over a killed node, without a gap or a duplicate', slow=True)
+@case('an EventSource resumes over a killed node, without a gap or a duplicate')
 def event_source_resumes(binary):
     with Cluster(binary, 3) as cluster:
         node = cluster.nodes[0]

@@ -174,6 +174,7 @@ def _(binary):
         victim, other = cluster.followers()
         make_older_copy(cluster, victim)
         leader.kill()  # no leader is heard, so the copy keeps its files
+        wait_for('the other one to miss the leader', lambda: other.status()['leader'] is None)
         victim.start()
         record = os.path.join(victim.dir, 'older-copy')
         wait_for('the copy to be recorded', lambda: os.path.exists(record))
@@ -195,9 +196,8 @@ class Clone(Node):
     """A second process of a member, on a copy of its directory and another port."""
 
     def command(self, extra):
-        original = self.cluster.nodes[0]
-        return [*self.cluster.server_args(original), '--listen', f'127.0.0.1:{self.port}',
-                '--data-dir', self.dir]
+        return [self.cluster.binary, 'server', '0', self.cluster.list, '--data-dir', self.dir,
+                '--listen', f'127.0.0.1:{self.port}', *self.cluster.flags, *extra]
 
 
 @case('a second process on a copy of a running directory is refused by name, and disturbs no one')

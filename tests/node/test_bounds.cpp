@@ -35,7 +35,7 @@ struct Leader final : node::Transport, node::Clients {
   std::uint64_t requests = 0;
   Instant deadline;
 
-  explicit Leader(std::size_t max_uncommitted) {
+  explicit Leader(std::size_t max_uncommitted, node::NodeLimits limits = {}) {
     raft::Config config;
     auto recovered = node::recover(fs, kSelf, incarnation_of(kSelf), {}, config.log_tail_entries);
     REQUIRE(recovered.ok());
@@ -45,8 +45,8 @@ struct Leader final : node::Transport, node::Clients {
     config.max_uncommitted_bytes = max_uncommitted;
     for (std::uint32_t i = 0; i < 3; ++i)
       config.initial_voters.push_back({raft::ServerId(i), "http://a:1", {}});
-    node = std::make_unique<node::Node>(config, raft::BootId(9), node::NodeLimits{}, recovery,
-                                        *this, *this, now);
+    node =
+        std::make_unique<node::Node>(config, raft::BootId(9), limits, recovery, *this, *this, now);
     REQUIRE(node->replay().ok());
     for (std::uint32_t i = 1; i < 3; ++i)
       node->post(node::PeerConnected{raft::ServerId(i), incarnation_of(raft::ServerId(i)), {}});
@@ -128,6 +128,19 @@ TEST_CASE("a leader's uncommitted entries are bounded, however long clients cont
   leader.run(seconds(1));
   CHECK(leader.replies.size() == leader.requests);
   CHECK(leader.entries() == before + taken + 30);
+}
+
+TEST_CASE("a snapshot whose place passes while another one is written is taken right after it") {
+  node::NodeLimits limits;
+  limits.snapshot_entries = 20;
+  Leader leader(64u << 20, limits);
+  leader.write(45, seconds(5));  // all are applied in one turn, and two places pass
+  leader.run(seconds(1));
+  CHECK(leader.replies.size() == 45);
+  CHECK(leader.node->counters().snapshots_taken == 2);
+  CHECK(leader.node->raft().snapshot().last_index.value > 40);
+  leader.run(seconds(1));
+  CHECK(leader.node->counters().snapshots_taken == 2);
 }
 
 TEST_CASE("a value larger than the bound is taken when nothing else is uncommitted") {

@@ -226,10 +226,18 @@ TEST_CASE("events that a peer's connection has lost are counted, and its state i
   CHECK(f.wires.sent[0].first == k1);
   CHECK(std::get<TraceAsked>(f.wires.sent[0].second).wants_state);
 
+  // What was counted as lost comes too late.
+  f.feed.on_heard(k1, {raft::BootId(7), f.now, {}, f.now, 1, {{f.now, state_in(raft::Term(3))}}},
+                  f.now);
+  CHECK(f.all(*viewer).empty());
+
   // A process that has begun again counts from 0: nothing is missing.
   f.feed.on_heard(k1, {raft::BootId(8), f.now, {}, f.now, 0, {{f.now, state_in(raft::Term(4))}}},
                   f.now);
-  CHECK(f.all(*viewer).size() == 1);
+  const auto begun = f.all(*viewer);
+  REQUIRE(begun.size() == 2);
+  CHECK(std::holds_alternative<TraceSilent>(begun[0].event));
+  CHECK(std::holds_alternative<TraceState>(begun[1].event));
 }
 
 TEST_CASE("peers are asked while somebody watches, and their events get this node's clock") {

@@ -70,29 +70,26 @@ TEST_CASE(
   CHECK(one.one<HeartbeatReply>(k2).disk == DiskHealth::regressed);
 }
 
-TEST_CASE("an older copy that is the only voter goes on only if no leader is heard") {
+TEST_CASE("an older copy that is the only voter of its log decides nothing any more") {
   SoloServer one({.servers = 1, .log = {1, 1}});
   one.become_leader();
   one.turn({OlderCopy{}});
   CHECK_FALSE(one.raft().is_leader());
-  const Instant told = one.now();
-  SUBCASE("there is none") {
-    for (int i = 0; i < 100 && !one.raft().is_leader(); ++i) {
+  SUBCASE("no leader is heard") {
+    for (int i = 0; i < 100; ++i) {
       one.wait_for_deadline();
       one.sync();
+      REQUIRE_FALSE(one.raft().is_leader());
     }
-    CHECK(one.raft().is_leader());
-    CHECK(one.now() - told >= one.raft().config().election_timeout * 20);
-    CHECK_FALSE(one.raft().has_regressed(k0));
   }
   SUBCASE("the cluster has grown since") {
     for (int i = 0; i < 50; ++i) {
       one.wait(milliseconds(100));
       one.receive_and_sync(k1, heartbeat(9));
     }
-    CHECK(one.raft().has_regressed(k0));
     CHECK(one.raft().leader() == k1);
   }
+  CHECK(one.raft().has_regressed(k0));
 }
 
 TEST_CASE("acknowledgements from before a disk went back no longer count towards a commit") {

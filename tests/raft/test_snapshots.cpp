@@ -53,6 +53,7 @@ struct Core {
               config.initial_voters = configuration().members;
               config.log_tail_entries = 2;
               config.log_kept_bytes = kept_bytes;
+              config.snapshot_window = 4;
               return config;
             }(),
             std::move(durable), now) {}

@@ -241,8 +241,8 @@ def test_leases_and_times_to_live_survive_a_kill_and_a_change_of_leader(binary, 
         leader = next(s for s in servers if get(s, "/status")["role"] == "leader")
         leader.stop(signal.SIGKILL)
         other = next(s for s in servers if s is not leader)
-        # Not: less than before. The next leader goes on from the last stamp of the clock that it has
-        # seen, and time without a leader does not count.
+        # Not: less than before. The next leader goes on from the last stamp of the clock that it
+        # has seen, and time without a leader does not count.
         assert 3_500_000 < get(other, "/kv/b")["ttl_ms"] <= 3_600_000
         assert get(other, "/kv/a")["lease"] == lease
         leader.start()

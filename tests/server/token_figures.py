@@ -100,7 +100,9 @@ def main():
         return
     plain, with_token, ratios = [], [], []
     with tempfile.TemporaryDirectory(prefix="vesper-") as directory:
-        servers = cluster(arguments.binary, directory, arguments.nodes)
+        # The machine may be busy, and no leader is to change.
+        servers = cluster(arguments.binary, directory, arguments.nodes,
+                          ("--election-timeout", "5s"))
         start_all(servers)
         try:
             puts(servers, arguments.puts, [])

@@ -22,6 +22,7 @@ void World::want_hand_over() {
 }
 
 void World::move_step(Client& client) {
+  if (!takes_part(host(client.host))) move_elsewhere(client);
   if (client.connection == 0 && !connect(client)) return;
   Operation read;
   read.key = "probe";

@@ -115,8 +115,10 @@ void World::tell_to_be_older(Host& h) {
 }
 
 // C15: what it remembers counts for nothing.
-void World::observe_copy(const Host& h, const raft::Message& message) {
-  if (!h.goes_back) return;
+void World::observe_copy(const Host& h, const node::PeerMessage& sent) {
+  const auto* m = std::get_if<raft::Message>(&sent);
+  if (!h.goes_back || m == nullptr) return;
+  const raft::Message& message = *m;
   const auto says = [&](std::string_view what) {
     fail(fmt::format("C15: server {}, an older copy, {}", h.number(), what));
   };

@@ -37,7 +37,7 @@ std::optional<Who> Credentials::draw(Prng& random) const {
 }
 
 Credentials::Act Credentials::draw_act(Prng& random, const Holdings& now) const {
-  Act act{draw(random), false, opened_};
+  Act act{random.between(1, 100) <= 60 ? draw(random) : std::nullopt, false, opened_};
   if (!now.needs_tokens) return act;
   const auto badge = act.who ? now.badges.find(act.who->name) : now.badges.end();
   act.is_forbidden = badge == now.badges.end() || badge->second.id != act.who->id ||

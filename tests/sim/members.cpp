@@ -184,6 +184,8 @@ void World::leave(Host& h) {
     fail(fmt::format("C12: server {} ends as if it had left, but it was no member", h.number()));
   crash(h, Crash::process);
   h.retired = true;
+  // In the calm the operator empties only the disk of a machine that a member waits for.
+  if (!faulty_ && is_awaited(h)) after(milliseconds(50), Clear{h.number()});
   if (!faulty_) return;
   // Some supervisors restart it, before an operator empties its disk.
   if (chance(faults_, 30)) after(between(faults_, {}, milliseconds(500)), Restart{h.number()});

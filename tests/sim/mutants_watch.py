@@ -1,5 +1,5 @@
-"""Deliberate bugs about watches. Each is a row of tests/sim/mutants.py, with the fields of its
-Mutant.
+"""Deliberate bugs about watches and traces. Each is a row of tests/sim/mutants.py, with the fields
+of its Mutant.
 """
 NODE = "src/node/"
 
@@ -27,4 +27,12 @@ BUGS = (
     ("no watch is told of a commit", "V2", NODE + "node.cpp",
      "      range_waits_.tell(*keyspace.event(event));\n",
      "      (void)*keyspace.event(event);\n", 300),
+    ("no one notices that events of a trace are lost", "V3", NODE + "trace_feed.cpp",
+     "  if (peer.next && heard.before > *peer.next) {\n",
+     "  if (peer.next && heard.before > *peer.next + 1'000'000) {\n", 300),
+    ("a trace does not begin with a state", "V3", NODE + "trace_feed.cpp",
+     "    if (begun_.contains(item.node)) return item;\n", "    return item;\n", 300),
+    ("a server asks for traces that no one reads", "V3", NODE + "trace_feed.cpp",
+     "  if (viewers_.empty()) {\n    clear();\n    return false;\n  }\n  self_",
+     "  if (viewers_.empty()) events_.clear();\n  self_", 300),
 )

@@ -64,6 +64,7 @@ void World::transmit(Host& from, std::size_t to, const node::PeerMessage& messag
   Link& l = link(from.number(), to);
   Host& target = host(to);
   if (!l.up) return lose(from.number(), to);
+  observe_copy(from, message);
   if (target.boot != l.met_boot) {
     // The process is gone: a reset answers the first packet.
     if (linked(from.number(), to))

@@ -52,7 +52,6 @@ std::optional<Roster> World::roster_after(const raft::Entry& entry, const Roster
 void World::observe_send(Host& h, const node::PeerMessage& message) {
   const auto* m = std::get_if<raft::Message>(&message);
   if (m == nullptr || founds_another(h)) return;  // observe() checks that
-  observe_copy(h, *m);
   const std::size_t who = h.drive;
   const std::uint64_t incarnation = h.incarnation().value;
   const std::uint64_t now_term = h.node->raft().current_term().value;

@@ -27,8 +27,8 @@ class Viewer {
   bool is_open() const { return stream_ != nullptr; }
   std::size_t place() const { return place_; }
 
-  // The next event, checked. Nothing if there is none now.
-  std::optional<node::TraceItem> next(Violation& wrong);
+  // The next event, checked. Nothing if there is none now. `self`: the server that sends them.
+  std::optional<node::TraceItem> next(raft::NodeId self, Violation& wrong);
 
   Prng random{0};
 
@@ -38,7 +38,7 @@ class Viewer {
     raft::Term term;
     raft::Index last_index;
   };
-  Violation check(const node::TraceItem& item);
+  Violation check(const node::TraceItem& item, raft::NodeId self);
 
   bool exists_ = false;
   std::size_t place_ = 0;

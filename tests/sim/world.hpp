@@ -376,7 +376,7 @@ class World : private Actions {
   bool is_unnoticed(const Host& a, const Host& b) const;
   void learn_boots(Host& a, Host& b);
   void tell_to_be_older(Host& h);
-  void observe_copy(const Host& h, const raft::Message& message);
+  void observe_copy(const Host& h, const node::PeerMessage& sent);
   bool set_aside(Host& h);
 
   // upgrades.cpp: builds of different feature levels
@@ -484,7 +484,7 @@ class World : private Actions {
   std::uint64_t last_pages_ = 0, last_reading_ = 0, connections_ = 0, values_ = 0;
   Credentials credentials_;
   std::map<std::uint64_t, std::uint64_t> forbidden_;  // change -> opened() when it was asked for
-  std::deque<std::uint64_t> leases_;  // the last ones that clients were granted
+  std::deque<std::uint64_t> leases_;                  // the last ones that clients were granted
   bool faulty_ = true;
   Instant quiet_at_;
   Instant loaded_until_;       // in the calm: loaders write until then

@@ -32,6 +32,7 @@ MemFs make_directory(std::uint64_t seed) {
   MemFs fs(seed);
   for (const auto& [name, bytes] : kFiles) fs.put(name, bytes);
   fs.put("peers.key", "not the server's");
+  fs.put("cluster", "that the files belong to");
   return fs;
 }
 
@@ -44,7 +45,7 @@ void expect_set_aside(MemFs& fs) {
     CHECK(fs.content(kFolder + "/" + name) == file.second);
   }
   CHECK(fs.content("peers.key") == "not the server's");
-  CHECK(fs.list().value() == std::vector<std::string>{"peers.key"});
+  CHECK(fs.list().value() == std::vector<std::string>{"cluster", "peers.key"});
   CHECK(fs.exists(kFolder + "/set-aside.reason"));
 }
 

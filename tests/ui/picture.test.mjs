@@ -203,8 +203,9 @@ test("the fields of a message are those that it has", () => {
 test("nodes fit into the picture, whatever its width and their number", () => {
   for (const width of [280, 340, 520])
     for (const count of [1, 2, 3, 5, 7, 9]) {
-      const {places, radius, height} = ring_layout(count, width);
+      const {places, radius, orbit, center, height} = ring_layout(count, width);
       assert.equal(places.length, count);
+      assert.ok(center.y + orbit <= height, `${width} ${count}: the circle`);
       for (const {x, y} of places) {
         assert.ok(x - radius >= 0 && x + radius <= width, `${width} ${count}`);
         assert.ok(y - radius >= 0 && y + radius <= height, `${width} ${count}`);

@@ -1,0 +1,105 @@
+"""Counts the instructions of a node for a put, a get, a key of a page, and an operation of a
+transaction: instruction_figures.py BINARY [--before OTHER]
+
+One node under valgrind's callgrind, one connection that sends 16 small requests at a time. Unlike
+rates, these figures hardly change on a busy machine. They lack what the kernel does. Needs
+valgrind."""
+
+import argparse
+import json
+import os
+import re
+import subprocess
+import sys
+import tempfile
+
+from harness import Cluster, wait_for
+from http_api import Connection, request_bytes
+from model_figures import import_lines, line, random_lines
+from runner import expect
+
+WINDOW = 16    # requests on their way
+KEYS = 1000    # that the puts write
+PAGE = 10_000  # keys
+OPERATIONS = 4096  # of a transaction
+
+
+def put(number):
+    return request_bytes('PUT', f'/kv/key{number % KEYS}', b'x' * 256)
+
+
+def transaction(number):
+    puts = [{'put': {'key': f'txn/{number}/{i:020d}', 'value': 'x' * 128}}
+            for i in range(OPERATIONS)]
+    return request_bytes('POST', '/txn', json.dumps({'then': puts}).encode())
+
+
+GET = request_bytes('GET', '/kv/key1')
+# The requests, and what one of them counts for.
+FIGURES = {
+    'a put of 256 bytes': ([put(n) for n in range(2 * KEYS)], 1),
+    'a get of 256 bytes': ([GET] * 2 * KEYS, 1),
+    f'a key of a page of {PAGE}':
+        ([request_bytes('GET', f'/kv?prefix=page/&limit={PAGE}')] * 3, PAGE),
+    f'an operation of a transaction of {OPERATIONS} puts':
+        ([transaction(n) for n in range(3)], OPERATIONS),
+}
+
+
+def drive(node, requests):
+    connection = Connection(node.port, 120)
+    size = WINDOW if len(requests) > WINDOW else 1  # the few are large
+    for at in range(0, len(requests), size):
+        window = requests[at:at + size]
+        connection.send(b''.join(window), 120)
+        for _ in window:
+            reply = connection.read('GET', 120)
+            expect(reply.status == 200, lambda: f'{reply}')
+    connection.close()
+
+
+def count(binary, requests, scratch):
+    """Instructions of a node for these requests."""
+    out = os.path.join(scratch, 'callgrind.out')
+    cluster = Cluster(binary, 1, start=False)
+    node = cluster.nodes[0]
+    node.prefix = ['valgrind', '--quiet', '--tool=callgrind', '--instr-atstart=no',
+                   f'--callgrind-out-file={out}']
+
+    def switch(state):
+        subprocess.run(['callgrind_control', '-i', state, str(node.process.pid)], check=True,
+                       stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    with cluster:
+        node.start()
+        wait_for('ready', node.is_ready, 60)
+        if b'page/' in requests[0]:
+            import_lines(node, list(random_lines(PAGE, 128, 'page/')))
+        drive(node, [put(n) for n in range(KEYS)])
+        drive(node, requests[:WINDOW])
+        switch('on')
+        drive(node, requests)
+        switch('off')
+        node.terminate(60)
+    with open(out, encoding='utf-8', errors='replace') as f:
+        return int(re.search(r'^totals: (\d+)', f.read(), re.MULTILINE).group(1))
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument('binary')
+    parser.add_argument('--before', help='the binary of another commit')
+    options = parser.parse_args()
+    with tempfile.TemporaryDirectory() as scratch:
+        for name, (requests, each) in FIGURES.items():
+            now, *before = (
+                count(os.path.abspath(binary), requests, scratch) / len(requests) / each
+                for binary in (options.binary, options.before) if binary)
+            text = f'{now:>9.0f} instructions'
+            if before:
+                text += f'   before {before[0]:>9.0f}   {100 * now / before[0]:.1f} %'
+            line(name, text)
+    return 0
+
+
+if __name__ == '__main__':
+    sys.exit(main())
