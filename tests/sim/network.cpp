@@ -203,7 +203,8 @@ World::Handshake World::handshake(Host& a, Host& b) {
     as = judge(a, b, contact);
     if (as != raft::kNoServer) break;
   }
-  const auto theirs = node::judge_dialler(a.node->greeting(address_of(a)), b.node->view());
+  l.said = a.node->greeting(address_of(a));
+  const auto theirs = node::judge_dialler(l.said, b.node->view());
   if (std::holds_alternative<node::PeerHasLeft>(theirs)) {
     tally_.count(Count::told_to_have_left);
     trace("server {} tells server {} that it has left", b.number(), a.number());
@@ -258,6 +259,14 @@ void World::meet_stranger(Host& h, const Host& dialler, raft::ServerId number) {
   h.strangers.push_back({number, raft::NodeId(number.value), address_of(dialler)});
 }
 
+// True if the server that dialled is another member than it was in the handshake: the configuration
+// in which it had that number was truncated.
+bool World::has_another_number(const Host& h, const Link& in) const {
+  const auto verdict = node::judge_dialler(in.said, h.node->view());
+  const auto* is = std::get_if<node::PeerIs>(&verdict);
+  return is != nullptr && is->number != in.sender;
+}
+
 // The node replaces its list of contacts, and peers are judged again.
 void World::follow(Host& h, const std::vector<node::Contact>& contacts) {
   h.contacts = contacts;
@@ -281,10 +290,12 @@ void World::follow(Host& h, const std::vector<node::Contact>& contacts) {
           (!host(to).up() || host(to).boot != l.met_boot || judge(h, host(to), *known) == l.as);
       if (!stays) reset(h.number(), to);
     }
-    // A server that has left has to dial again, and is told so.
+    // A server that has left has to dial again, and is told so. One that has another number is
+    // known by that.
     const Link& in = link(to, h.number());
-    if (in.up && in.met_boot == h.boot && raft.has_left(in.sender) &&
-        raft.progress_of(in.sender) == nullptr)
+    if (in.up && in.met_boot == h.boot &&
+        ((raft.has_left(in.sender) && raft.progress_of(in.sender) == nullptr) ||
+         has_another_number(h, in)))
       after(between(network_, microseconds(100), milliseconds(3)), Reset{to, h.number(), in.epoch});
     if (!l.up && !expected.empty()) dial(h.number(), to, between(network_, {}, milliseconds(5)));
   }

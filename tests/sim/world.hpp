@@ -58,6 +58,7 @@ class World : private Actions {
     bool up = false;
     raft::ServerId as = raft::kNoServer;      // the member that `to` is, as `from` knows
     raft::ServerId sender = raft::kNoServer;  // the member that `from` is, as `to` knows
+    node::Greeting said;                      // by `from`, in the handshake
     raft::ServerId announced_as;              // to `from`, if `announced`
     bool dialling = false;
     bool announced = false;      // PeerConnected was posted, and no PeerDisconnected since
@@ -258,6 +259,7 @@ class World : private Actions {
   void transmit(Host& from, std::size_t to, const node::PeerMessage& message,
                 raft::Channel channel);
   void follow(Host& h, const std::vector<node::Contact>& contacts);
+  bool has_another_number(const Host& h, const Link& in) const;
   std::vector<node::Contact> expected_at(const Host& from, std::size_t to) const;
   void meet_stranger(Host& h, const Host& dialler, raft::ServerId number);
   void deliver(Deliver& message);
