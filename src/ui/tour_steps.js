@@ -89,6 +89,18 @@ const MEET = {
   ],
 };
 
+// The node that was to lead does. Then it has asked for votes and got them, even if the events that
+// say so were lost.
+function has_won({memo, ...story}) {
+  return leads(story, ({node, term}) => node === memo.next && term > memo.term);
+}
+
+// Votes in a later term for the node that is to lead.
+function votes_for({events, memo}) {
+  return events.filter((event) => event.kind === "vote" && event.for === memo.next &&
+    event.term > memo.term);
+}
+
 const ELECT = {
   title: "A leader is elected", needs: 2,
   text: ["A node that wants to lead raises its term and asks the others for their votes. A " +
@@ -107,16 +119,14 @@ const ELECT = {
   }}],
   checks: [
     {say: ({next}) => `Node ${next ?? "…"} has asked for votes in a new term.`,
-      seen: ({events, memo}) => events.some(({kind, role, node, term}) => kind === "role" &&
-        role === "candidate" && node === memo.next && term > memo.term) ||
-        events.some((event) => event.kind === "vote" && event.node === memo.next &&
-          event.for === memo.next && event.term > memo.term)},
+      seen: (story) => has_won(story) ||
+        story.events.some(({kind, role, node, term}) => kind === "role" && role === "candidate" &&
+          node === story.memo.next && term > story.memo.term) ||
+        votes_for(story).some((event) => event.node === story.memo.next)},
     {say: () => "Another node has granted its vote.",
-      seen: ({events, memo}) => events.some((event) => event.kind === "vote" && !event.pre_vote &&
-        event.for === memo.next && event.node !== memo.next && event.term > memo.term)},
-    {say: ({next}) => `A majority has voted: node ${next ?? "…"} leads.`,
-      seen: ({memo, ...story}) => leads(story, ({node, term}) =>
-        node === memo.next && term > memo.term)},
+      seen: (story) => has_won(story) ||
+        votes_for(story).some((event) => !event.pre_vote && event.node !== story.memo.next)},
+    {say: ({next}) => `A majority has voted: node ${next ?? "…"} leads.`, seen: has_won},
   ],
 };
 
