@@ -1,13 +1,9 @@
 #include "app/name_lookup.hpp"
 
-#include <fcntl.h>
 #include <netdb.h>
-#include <sys/prctl.h>
-#include <sys/wait.h>
 #include <unistd.h>
 
 #include <cerrno>
-#include <csignal>
 #include <cstring>
 
 namespace vesper::app {
@@ -36,14 +32,12 @@ int resolve(const std::string& host, std::uint16_t port, int flags, std::string&
   return 0;
 }
 
-[[noreturn]] void resolve_in_child(const std::string& host, std::uint16_t port, int out) {
-  prctl(PR_SET_PDEATHSIG, SIGKILL);
+void resolve_in_child(const std::string& host, std::uint16_t port, int out) {
   std::string records;
   const int code = resolve(host, port, 0, records);
   records.insert(0, reinterpret_cast<const char*>(&code), sizeof code);
   // The data fits into the pipe, so it is written at once unless the reader is gone.
-  const ssize_t wrote = write(out, records.data(), records.size());
-  _exit(wrote == static_cast<ssize_t>(records.size()) ? 0 : 1);
+  [[maybe_unused]] const ssize_t wrote = write(out, records.data(), records.size());
 }
 
 }  // namespace
@@ -51,35 +45,18 @@ int resolve(const std::string& host, std::uint16_t port, int flags, std::string&
 void NameLookup::start(const std::string& host, std::uint16_t port) {
   std::string records;
   if (resolve(host, port, AI_NUMERICHOST, records) == 0) return take(0, records);
-  int ends[2];
-  if (pipe2(ends, O_CLOEXEC) != 0) return take(EAI_SYSTEM, {});
-  child_ = fork();
-  if (child_ == 0) resolve_in_child(host, port, ends[1]);
-  close(ends[1]);
-  fd_ = ends[0];
-  if (child_ > 0) return;
-  stop();
-  take(EAI_SYSTEM, {});
+  if (!child_.start([&](int out) { resolve_in_child(host, port, out); })) take(EAI_SYSTEM, {});
 }
 
 void NameLookup::on_readable() {
   char buffer[4096];
-  const ssize_t got = read(fd_, buffer, sizeof buffer);
+  const ssize_t got = read(child_.fd(), buffer, sizeof buffer);
   if (got > 0) received_.append(buffer, static_cast<std::size_t>(got));
   if (got > 0 || (got < 0 && errno == EINTR)) return;
-  stop();
+  child_.stop();
   int code = EAI_FAIL;  // if the child was killed
   if (received_.size() >= sizeof code) std::memcpy(&code, received_.data(), sizeof code);
   take(code, received_.size() > sizeof code ? received_.substr(sizeof code) : std::string());
-}
-
-void NameLookup::stop() {
-  if (fd_ >= 0) close(fd_);
-  fd_ = -1;
-  if (child_ <= 0) return;
-  kill(child_, SIGKILL);
-  while (waitpid(child_, nullptr, 0) < 0 && errno == EINTR) continue;
-  child_ = -1;
 }
 
 void NameLookup::take(int code, const std::string& records) {

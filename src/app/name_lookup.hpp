@@ -3,11 +3,12 @@
 #pragma once
 
 #include <sys/socket.h>
-#include <sys/types.h>
 
 #include <cstdint>
 #include <string>
 #include <vector>
+
+#include "app/piped_child.hpp"
 
 namespace vesper::app {
 
@@ -19,17 +20,12 @@ class NameLookup {
     const sockaddr* raw() const { return reinterpret_cast<const sockaddr*>(&storage); }
   };
 
-  NameLookup() = default;
-  ~NameLookup() { stop(); }
-  NameLookup(const NameLookup&) = delete;
-  NameLookup& operator=(const NameLookup&) = delete;
-
   // Finishes at once for an IP address. Call only once.
   void start(const std::string& host, std::uint16_t port);
   // Call on_readable() whenever this descriptor is readable. -1: finished.
-  int fd() const { return fd_; }
+  int fd() const { return child_.fd(); }
   void on_readable();
-  void stop();
+  void stop() { child_.stop(); }
 
   // Once finished: at least one address, or an error.
   const std::vector<Address>& addresses() const { return addresses_; }
@@ -38,8 +34,7 @@ class NameLookup {
  private:
   void take(int code, const std::string& records);
 
-  pid_t child_ = -1;
-  int fd_ = -1;
+  PipedChild child_;
   std::string received_;  // the child's output: a getaddrinfo code, then addresses
   std::vector<Address> addresses_;
   std::string error_;

@@ -1,8 +1,6 @@
 #include "app/trace_reader.hpp"
 
 #include <fcntl.h>
-#include <sys/prctl.h>
-#include <sys/wait.h>
 #include <unistd.h>
 
 #include <cerrno>
@@ -45,15 +43,14 @@ class PassOn final : public StreamHandler {
   bool is_trace_ = false;
 };
 
-[[noreturn]] void read_in_child(const std::vector<HostPort>& servers, int out) {
-  prctl(PR_SET_PDEATHSIG, SIGKILL);
+void read_in_child(const std::vector<HostPort>& servers, int out) {
   // Ctrl-C is for the parent, which then ends this process.
   std::signal(SIGINT, SIG_IGN);
   std::signal(SIGPIPE, SIG_IGN);
   for (std::size_t at = 0;; at = (at + 1) % servers.size()) {
     PassOn handler(out);
     run_stream(servers[at], {"GET", "/trace", {}}, {kConnectTimeout, kTraceIdle}, handler);
-    if (!pass_on(out, kLost)) _exit(0);
+    if (!pass_on(out, kLost)) return;
     sleep_until(monotonic_now() + kTracePause);
   }
 }
@@ -61,35 +58,16 @@ class PassOn final : public StreamHandler {
 }  // namespace
 
 TraceReader::TraceReader(const std::vector<HostPort>& servers) {
-  int ends[2];
-  if (servers.empty() || pipe2(ends, O_CLOEXEC) != 0) return;
-  child_ = fork();
-  if (child_ == 0) read_in_child(servers, ends[1]);
-  close(ends[1]);
-  fd_ = ends[0];
-  fcntl(fd_, F_SETFL, O_NONBLOCK);
-  if (child_ < 0) stop();
-}
-
-TraceReader::~TraceReader() {
-  stop();
-}
-
-void TraceReader::stop() {
-  if (fd_ >= 0) close(fd_);
-  fd_ = -1;
-  if (child_ <= 0) return;
-  kill(child_, SIGKILL);
-  while (waitpid(child_, nullptr, 0) < 0 && errno == EINTR) continue;
-  child_ = -1;
+  if (!servers.empty() && child_.start([&](int out) { read_in_child(servers, out); }))
+    fcntl(child_.fd(), F_SETFL, O_NONBLOCK);
 }
 
 bool TraceReader::read() {
   char buffer[1 << 16];
-  const ssize_t got = ::read(fd_, buffer, sizeof buffer);
+  const ssize_t got = ::read(child_.fd(), buffer, sizeof buffer);
   if (got < 0 && (errno == EAGAIN || errno == EINTR)) return false;
   if (got <= 0) {
-    stop();
+    child_.stop();
     news_.lose();
     return true;
   }

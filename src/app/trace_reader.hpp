@@ -2,12 +2,11 @@
 // child process, which passes the events on through a pipe.
 #pragma once
 
-#include <sys/types.h>
-
 #include <string>
 #include <vector>
 
 #include "app/cluster_file.hpp"
+#include "app/piped_child.hpp"
 #include "app/trace_news.hpp"
 
 namespace vesper::app {
@@ -17,22 +16,17 @@ class TraceReader {
   // Reads from the first of the servers that has a trace. If its stream ends, goes on at the next
   // one, for as long as this object exists.
   explicit TraceReader(const std::vector<HostPort>& servers);
-  ~TraceReader();
-  TraceReader(const TraceReader&) = delete;
-  TraceReader& operator=(const TraceReader&) = delete;
 
   // Readable if events have come. -1: there is no such process, and no event will come.
-  int fd() const { return fd_; }
+  int fd() const { return child_.fd(); }
   // Takes what has come. Returns true if there is something to show at once.
   bool read();
   const TraceNews& news() const { return news_; }
 
  private:
   bool take_block(std::string_view block);
-  void stop();
 
-  pid_t child_ = -1;
-  int fd_ = -1;
+  PipedChild child_;
   std::string rest_;  // an incomplete block
   TraceNews news_;
 };
