@@ -16,7 +16,7 @@ constexpr bool is_white(char c) {
 // Allowed in a quoted string, also after a backslash (RFC 9110 §5.6.4). Line ends are not allowed:
 // if only one of two readers accepted them, a quoted string could hide a chunk from it.
 constexpr bool is_quotable(char c) {
-  return all_of_class({&c, 1}, grammar::kFieldByte);
+  return all_field_bytes({&c, 1});
 }
 
 }  // namespace

@@ -197,7 +197,7 @@ std::optional<ParseError> check_request_line(std::string_view line, RequestHead&
 
 std::optional<ParseError> check_status_line_so_far(std::string_view line, std::size_t from) {
   const Line parts = split_line(line, from);
-  if (!all_of_class(tail(parts.text, from), grammar::kFieldByte))
+  if (!all_field_bytes(tail(parts.text, from)))
     return malformed("a control character in the status line");
   return check_line_end(parts.end);
 }
@@ -226,7 +226,7 @@ std::optional<ParseError> check_field_line_so_far(std::string_view line, std::si
     return malformed("a header field's name is not a token");
   if (colon == line.npos) {
     if (parts.over() && !name.empty()) return malformed("a header line without a colon");
-  } else if (!all_of_class(tail(parts.text, std::max(from, colon + 1)), grammar::kFieldByte)) {
+  } else if (!all_field_bytes(tail(parts.text, std::max(from, colon + 1)))) {
     return malformed("a control character in a header field's value");
   }
   return check_line_end(parts.end);

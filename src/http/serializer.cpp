@@ -53,7 +53,7 @@ void append_standard_fields(std::string& out, const StandardFields& fields) {
 }
 
 void append_field(std::string& out, FieldName name, std::string_view value) {
-  VESPER_ASSERT(all_of_class(value, grammar::kFieldByte));
+  VESPER_ASSERT(all_field_bytes(value));
   out += name.text();
   out += ": ";
   out += value;

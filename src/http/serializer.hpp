@@ -2,33 +2,17 @@
 // an output buffer. The caller appends bodies itself, except for chunk framing.
 #pragma once
 
-#include <cstddef>
 #include <cstdint>
 #include <string>
 #include <string_view>
 
+#include "base/literal.hpp"
 #include "http/grammar.hpp"
 
 namespace vesper::http {
 
-// Never defined: a call of it in a consteval function does not compile.
-void field_name_is_no_token();
-
-// The name of a field, as a literal. It is checked when it is compiled.
-class FieldName {
- public:
-  static constexpr std::size_t kMax = 32;
-
-  template <std::size_t size>
-  consteval FieldName(const char (&literal)[size]) : text_(literal, size - 1) {
-    static_assert(size - 1 <= kMax);
-    if (!is_token(text_)) field_name_is_no_token();
-  }
-  constexpr std::string_view text() const { return text_; }
-
- private:
-  std::string_view text_;
-};
+// The name of a field, as a literal.
+using FieldName = Literal<is_token>;
 
 // Call order for a head: begin_response or begin_request, then fields, then end_head.
 void begin_response(std::string& out, int status);

@@ -9,28 +9,19 @@
 #include <string>
 #include <string_view>
 
+#include "base/literal.hpp"
+
 namespace vesper::json {
 
-// Never defined: a call of it in a consteval function does not compile.
-void member_name_needs_an_escape();
+// Printable ASCII without anything to escape.
+constexpr bool needs_no_escape(std::string_view text) {
+  for (const char c : text)
+    if (c < 0x20 || c > 0x7e || c == '"' || c == '\\') return false;
+  return true;
+}
 
-// The name of a member, as a literal of ASCII without anything to escape. It is checked when it is
-// compiled, so that writing it costs no more than a copy.
-class Name {
- public:
-  static constexpr std::size_t kMax = 32;
-
-  template <std::size_t size>
-  consteval Name(const char (&literal)[size]) : text_(literal, size - 1) {
-    static_assert(size - 1 <= kMax);
-    for (const char c : text_)
-      if (c < 0x20 || c > 0x7e || c == '"' || c == '\\') member_name_needs_an_escape();
-  }
-  constexpr std::string_view text() const { return text_; }
-
- private:
-  std::string_view text_;
-};
+// The name of a member, as a literal. To write it costs no more than a copy.
+using Name = Literal<needs_no_escape>;
 
 // Inserts commas as needed. `Writer w(out); w.begin_object(); w.key("a"); w.number(1);
 // w.end_object();` appends {"a":1}.
