@@ -5,9 +5,6 @@
 #include <openssl/evp.h>
 #include <openssl/params.h>
 
-#include <cstdint>
-#include <cstring>
-
 #include "base/assert.hpp"
 
 namespace vesper::crypto {
@@ -64,22 +61,8 @@ Digest Hmac::of(std::initializer_list<std::string_view> parts) {
   return digest;
 }
 
-// CRYPTO_memcmp takes seven instructions for each byte, and every request with a token comes by
-// here.
 bool equal_in_constant_time(std::string_view a, std::string_view b) {
-  if (a.size() != b.size()) return false;
-  std::uint64_t differs = 0;
-  std::size_t at = 0;
-  for (; at + sizeof differs <= a.size(); at += sizeof differs) {
-    std::uint64_t left = 0, right = 0;
-    std::memcpy(&left, a.data() + at, sizeof left);
-    std::memcpy(&right, b.data() + at, sizeof right);
-    differs |= left ^ right;
-    asm volatile("" : "+r"(differs));  // no result before the end
-  }
-  const std::size_t rest = a.size() - at;
-  differs |= static_cast<unsigned>(CRYPTO_memcmp(a.data() + at, b.data() + at, rest));
-  return differs == 0;
+  return a.size() == b.size() && CRYPTO_memcmp(a.data(), b.data(), a.size()) == 0;
 }
 
 }  // namespace vesper::crypto
