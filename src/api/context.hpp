@@ -105,7 +105,8 @@ class Context {
 
  private:
   const Settings settings_;
-  bool closed_until_auth_ = false, closed_until_tokens_known_ = false;
+  bool closed_until_auth_ = false;
+  bool closed_until_tokens_known_ = false;
   const Figures& figures_;
   const EndpointTable table_;
   Instant now_;

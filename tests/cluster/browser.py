@@ -31,6 +31,34 @@ def remove(folder):
     wait_for(f'{folder} to be removed', gone)
 
 
+def end(process, folder):
+    """Ends a browser. Its helpers are in its session, and write to its folder for as long as they
+    live."""
+    os.killpg(process.pid, signal.SIGKILL)
+    process.wait()
+    running.pop(process.pid, None)
+    remove(folder)
+
+
+class Shared:
+    """The one browser of a test program, which begins with its first page."""
+
+    def __init__(self, make):
+        self.make, self.browser = make, None
+
+    def get(self):
+        if self.browser is None:
+            self.browser = self.make()
+            atexit.register(self.end)
+        return self.browser
+
+    def end(self):
+        """The next page gets another one."""
+        if self.browser is not None:
+            self.browser.close()
+            self.browser = None
+
+
 class Browser:
     """The process, and the pipes to it. All pages of a program share one: each has a context of its
     own, with its own storage."""
@@ -57,13 +85,9 @@ class Browser:
         os.close(theirs_out)
 
     def close(self):
-        # Its helpers are in its session, and write to its folder for as long as they live.
-        os.killpg(self.process.pid, signal.SIGKILL)
-        self.process.wait()
-        running.pop(self.process.pid, None)
         os.close(self.out)
         os.close(self.inward)
-        remove(self.dir)
+        end(self.process, self.dir)
 
     def call(self, method, timeout, session, params):
         self.number += 1
@@ -95,12 +119,7 @@ class Browser:
         return message
 
 
-shared = []  # the Browser, once there is one
-
-
-def end_browser():
-    while shared:
-        shared.pop().close()
+shared = Shared(Browser)
 
 
 class Page:
@@ -111,17 +130,14 @@ class Page:
         self.events = []  # of the browser, for example of its console
 
     def __enter__(self):
-        if not shared:
-            shared.append(Browser())
-            atexit.register(end_browser)
-        self.browser = shared[0]
+        self.browser = shared.get()
         self.browser.events = self.events
         try:
             self.context = self.call('Target.createBrowserContext',
                                      session=None)['browserContextId']
             self.session = self.attach(self.url)
         except BaseException:
-            end_browser()
+            shared.end()
             raise
         return self
 
@@ -168,7 +184,7 @@ class Page:
             self.call('Target.disposeBrowserContext', session=None,
                       browserContextId=self.context)
         except Failed:
-            end_browser()  # the next page gets another one
+            shared.end()
 
     def call(self, method, timeout=30, session='', **params):
         """`session`: '' is the first window, None the browser itself."""

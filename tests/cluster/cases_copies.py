@@ -56,6 +56,12 @@ def expect_taken_in(cluster, leader, victim):
     expect_equal(victim.api().get('k49').json()['value'], 'v', 'the value of a late write')
 
 
+def expect_nothing_set_aside(cluster):
+    cluster.wait_equal()
+    for node in cluster.nodes:
+        expect_equal(set_aside(node), [], f'folders of {node}')
+
+
 @case('an older copy of a data directory is noticed at once, and is set aside')
 def _(binary):
     with Cluster(binary, 3) as cluster:
@@ -131,9 +137,7 @@ def _(binary):
                     node.terminate()
                 cluster.restart(node)
             write(cluster.wait_leader(), turn * 10, 10)
-        cluster.wait_equal()
-        for node in cluster.nodes:
-            expect_equal(set_aside(node), [], f'folders of {node}')
+        expect_nothing_set_aside(cluster)
 
 
 @case('--discard-state sets aside only a state that has diverged')
@@ -221,9 +225,7 @@ def _(binary):
             expect_equal(cluster.wait_leader().status()['term'], term, 'the term')
         finally:
             clone.kill()
-        cluster.wait_equal()
-        for node in cluster.nodes:
-            expect_equal(set_aside(node), [], f'folders of {node}')
+        expect_nothing_set_aside(cluster)
 
 
 @case('an older copy from a cluster of one does not lead the cluster that has grown since')

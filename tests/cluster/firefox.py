@@ -1,18 +1,16 @@
 """A headless Firefox, driven over Marionette: JSON arrays, each after its length and a colon, over
 TCP. It has the part of the interface of browser.Page that page_steps needs."""
 
-import atexit
 import base64
 import json
 import os
 import shutil
-import signal
 import socket
 import subprocess
 import tempfile
 import time
 
-from browser import remove
+from browser import Shared, end
 from harness import SLOW, running, wait_for
 from page_steps import SIZES
 from runner import Failed, Skipped
@@ -48,13 +46,14 @@ class Firefox:
     """The process, and the connection to it. All pages of a program share one."""
 
     def __init__(self):
+        name = find_firefox()
         self.buffer, self.number, self.socket = b'', 0, None
         self.dir = tempfile.mkdtemp(prefix='vesper-browser-')
         with open(os.path.join(self.dir, 'user.js'), 'w', encoding='ascii') as file:
             file.writelines(f'user_pref({json.dumps(name)}, {json.dumps(value)});\n'
                             for name, value in PREFERENCES.items())
         self.process = subprocess.Popen(
-            [find_firefox(), '--headless', '--no-remote', '--profile', self.dir, '--marionette',
+            [name, '--headless', '--no-remote', '--profile', self.dir, '--marionette',
              '--remote-allow-system-access', 'about:blank'],
             stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
             env={**os.environ, 'HOME': self.dir}, start_new_session=True)
@@ -79,12 +78,9 @@ class Firefox:
         return int(wait_for('Firefox to listen', read, 60))
 
     def close(self):
-        os.killpg(self.process.pid, signal.SIGKILL)
-        self.process.wait()
-        running.pop(self.process.pid, None)
         if self.socket is not None:
             self.socket.close()
-        remove(self.dir)
+        end(self.process, self.dir)
 
     def receive(self, deadline):
         while b':' not in self.buffer or \
@@ -115,12 +111,7 @@ class Firefox:
             return result
 
 
-shared = []  # the Firefox, once there is one
-
-
-def end_firefox():
-    while shared:
-        shared.pop().close()
+shared = Shared(Firefox)
 
 
 class FirefoxPage:
@@ -130,11 +121,7 @@ class FirefoxPage:
         self.url = url
 
     def __enter__(self):
-        if not shared:
-            find_firefox()
-            shared.append(Firefox())
-            atexit.register(end_firefox)
-        self.firefox = shared[0]
+        self.firefox = shared.get()
         self.resize(*SIZES['wide'])
         self.call('WebDriver:Navigate', url=self.url)
         return self
@@ -143,7 +130,7 @@ class FirefoxPage:
         try:
             self.call('WebDriver:Navigate', url='about:blank')
         except Failed:
-            end_firefox()  # the next page gets another one
+            shared.end()
 
     def call(self, command, **parameters):
         return self.firefox.call(command, **parameters)
