@@ -232,6 +232,8 @@ Plan make_plan(const Options& options) {
   draw_founding(random, plan);
   const Duration longest = milliseconds(std::max<std::int64_t>(timeout, 150)) * 2;
   plan.settle = (longest * kSettleTimeouts + plan.raft.found_after) / slowest * kMillion;
+  // Several servers may have to notice their older copies, set them aside and be taken in again.
+  if (plan.has(FaultKind::copies)) plan.settle = plan.settle * 2;
   draw_replies(options, plan);
   draw_history(options, plan);
   draw_slow_follower(options, plan);
