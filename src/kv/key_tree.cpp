@@ -154,8 +154,8 @@ KeyTree::Path KeyTree::path_to_last() const {
 KeyTree::Slot* KeyTree::find(std::string_view key) const {
   if (root_ == nullptr) return nullptr;
   Leaf* leaf = leaf_for(key);
-  const std::size_t at = leaf->lower_bound(key);
-  return leaf->has(at, key) ? &leaf->slots()[at] : nullptr;
+  const std::size_t at = leaf->find(key);
+  return at < leaf->count ? &leaf->slots()[at] : nullptr;
 }
 
 // Moves `hint` to the slot of a key, or to where its slot would be. Returns whether there is one.
@@ -170,8 +170,10 @@ bool KeyTree::seek(std::string_view key, Hint& hint) const {
   }
   hint.tree_ = this;
   if (!is_near || key < path.leaf->key(0) || path.leaf->last_key() < key) lead_to(key, path);
+  hint.at_ = path.leaf->find(key);
+  if (hint.at_ < path.leaf->count) return true;
   hint.at_ = path.leaf->lower_bound(key);
-  return path.leaf->has(hint.at_, key);
+  return false;
 }
 
 KeyTree::Slot* KeyTree::find(std::string_view key, Hint& hint) const {
@@ -329,7 +331,7 @@ void KeyTree::append(VersionRef version) {
   if (last_ == nullptr || last_->count == kSlots) append_leaf(version->key());
   const bool live = !version->is_tombstone();
   const std::size_t at = last_->count++;
-  std::construct_at(last_->slots() + at, Slot{std::move(version), nullptr});
+  last_->set(at, std::move(version));
   ++slots_;
   if (!live) return;
   last_->live |= std::uint64_t{1} << at;
@@ -350,7 +352,7 @@ void KeyTree::append_leaf(std::string_view key) {
     root_ = first_ = last_ = leaf;
     return;
   }
-  Separator separator = Separator::between(last_->last_key(), key);
+  const std::string_view separator = separator_between(last_->last_key(), key);
   Path path = path_to_last();
   leaf->previous = last_;
   last_->next = leaf;
@@ -360,11 +362,11 @@ void KeyTree::append_leaf(std::string_view key) {
     if (level == height_) grow(path);
     Inner& parent = *path.steps[level].node;
     if (parent.count < kChildren) {
-      parent.add(added, 0, std::move(separator));
+      parent.add(added, 0, separator);
       return;
     }
     auto* neighbour = new Inner;
-    neighbour->add(added, 0, Separator());
+    neighbour->add(added, 0, {});
     added = neighbour;
   }
 }
@@ -375,7 +377,7 @@ void KeyTree::insert(Path& path, std::size_t at, VersionRef version) {
   const bool live = !version->is_tombstone();
   Leaf& leaf = *path.leaf;
   leaf.open(at, 1);
-  std::construct_at(leaf.slots() + at, Slot{std::move(version), nullptr});
+  leaf.set(at, std::move(version));
   ++slots_;
   if (!live) return;
   leaf.live |= std::uint64_t{1} << at;
@@ -412,7 +414,7 @@ void KeyTree::make_room(Path& path, std::size_t& at, std::string_view key) {
   if (full == &b) at += a.count;
   const std::size_t share = fill_left ? kSlots : (a.count + b.count) / 2;
   share_leaves(*step.node, left, share);
-  const bool to_left = key < step.node->separators[left + 1].view();
+  const bool to_left = key < step.node->separators[left + 1];
   step.at = to_left ? left : left + 1;
   path.leaf = to_left ? &a : &b;
   if (!to_left) at -= share;
@@ -425,15 +427,18 @@ void KeyTree::share_leaves(Inner& parent, std::size_t left, std::size_t slots) {
   level_out(a, b, slots);
   parent.live[left] = count_bits(a.live);
   parent.live[left + 1] = count_bits(b.live);
-  if (b.count > 0) parent.separators[left + 1] = Separator::between(a.last_key(), b.key(0));
+  if (b.count > 0) parent.separators.set(left + 1, separator_between(a.last_key(), b.key(0)));
 }
 
 void KeyTree::share_inners(Inner& parent, std::size_t left, std::size_t children) {
   Inner& a = parent.inner(left);
   Inner& b = parent.inner(left + 1);
-  b.separators[0] = std::move(parent.separators[left + 1]);
+  if (b.count > 0) b.separators.set(0, parent.separators[left + 1]);
   level_out(a, b, children);
-  parent.separators[left + 1] = std::move(b.separators[0]);
+  if (b.count > 0) {
+    parent.separators.set(left + 1, b.separators[0]);
+    b.separators.set(0, {});
+  }
   parent.live[left] = a.sum_live(a.count);
   parent.live[left + 1] = b.sum_live(b.count);
 }
@@ -445,7 +450,7 @@ void KeyTree::add_sibling(Path& path, std::size_t level, Node* sibling) {
   if (path.steps[level].node->count == kChildren) split_inner(path, level);
   const Step& step = path.steps[level];
   step.node->open(step.at + 1, 1);
-  step.node->set(step.at + 1, sibling, 0, Separator());
+  step.node->set(step.at + 1, sibling, 0, {});
 }
 
 void KeyTree::split_inner(Path& path, std::size_t level) {
@@ -463,7 +468,7 @@ void KeyTree::split_inner(Path& path, std::size_t level) {
 void KeyTree::grow(Path& path) {
   VESPER_ASSERT(height_ < kMaxHeight);
   auto* root = new Inner;
-  root->add(root_, live_, Separator());
+  root->add(root_, live_, {});
   root_ = root;
   path.steps[height_++] = {root, 0};
 }
@@ -474,8 +479,8 @@ void KeyTree::erase(std::string_view key) {
   VESPER_ASSERT(root_ != nullptr);
   Path path = path_to(key);
   Leaf& leaf = *path.leaf;
-  const std::size_t at = leaf.lower_bound(key);
-  VESPER_ASSERT(leaf.has(at, key));
+  const std::size_t at = leaf.find(key);
+  VESPER_ASSERT(at < leaf.count);
   if (leaf.slots()[at].is_live()) add_live(path, ~std::uint64_t{0});
   --slots_;
   // `key` may be a view of the key in this slot: it is not used after this line.
@@ -523,7 +528,7 @@ void KeyTree::remove_child(Path& path, std::size_t level, std::size_t at) {
   Inner& parent = *path.steps[level].node;
   parent.close(at, 1);
   // The next child may have become the first one; the parent's parent has its separator.
-  if (at == 0) parent.separators[0] = Separator();
+  if (at == 0 && parent.count > 0) parent.separators.set(0, {});
   if (parent.count < kMinimum) fill_up(path, level + 1);
 }
 

@@ -10,6 +10,7 @@ void KeyTree::check_leaf(const Leaf& leaf) const {
   for (std::size_t i = 0; i < leaf.count; ++i) {
     VESPER_ASSERT(leaf.slots()[i].newest);
     VESPER_ASSERT(i == 0 || leaf.key(i - 1) < leaf.key(i));
+    VESPER_ASSERT(leaf.marks[i] == mark_of(leaf.key(i)));
     VESPER_ASSERT(((leaf.live >> i & 1) != 0) == leaf.slots()[i].is_live());
   }
   VESPER_ASSERT((leaf.live & ~first_bits(leaf.count)) == 0);
@@ -41,8 +42,8 @@ std::uint64_t KeyTree::check_subtree(const Node* node, std::size_t level, bool l
   for (std::size_t i = 0; i < inner->count; ++i) {
     const bool at_end = i + 1 == inner->count;
     const std::uint64_t below = check_subtree(inner->children[i], level - 1, last && at_end,
-                                              i == 0 ? from : inner->separators[i].view(),
-                                              at_end ? to : inner->separators[i + 1].view(), next);
+                                              i == 0 ? from : inner->separators[i],
+                                              at_end ? to : inner->separators[i + 1], next);
     VESPER_ASSERT(inner->live[i] == below);
     sum += below;
   }

@@ -8,10 +8,12 @@
 #include <cstdint>
 #include <cstring>
 #include <memory>
+#include <string>
 #include <string_view>
 #include <utility>
 
 #include "base/assert.hpp"
+#include "base/checksum.hpp"
 #include "kv/key_tree.hpp"
 
 namespace vesper::kv {
@@ -40,34 +42,57 @@ inline std::size_t count_bits(std::uint64_t bits) {
   return static_cast<std::size_t>(std::popcount(bits));
 }
 
-// The lower bound of a child of an inner node: an owned copy of the shortest string that separates
-// it from the child before it. A reference to a version would be smaller, but would keep its value
-// in memory after the key has been overwritten or erased.
-class Separator {
+// One byte of a hash of a key. A leaf keeps those of its keys side by side, so that it finds a key
+// by looking at about one version. The versions lie anywhere in memory, and a binary search waits
+// for six of them.
+inline std::uint8_t mark_of(std::string_view key) {
+  return static_cast<std::uint8_t>(checksum64(key));
+}
+
+// The shortest string above `left`, but not above `right`: a view of the beginning of `right`.
+// Requires left < right.
+inline std::string_view separator_between(std::string_view left, std::string_view right) {
+  const auto [l, r] = std::mismatch(left.begin(), left.end(), right.begin(), right.end());
+  VESPER_ASSERT(r != right.end());
+  return right.substr(0, static_cast<std::size_t>(r - right.begin()) + 1);
+}
+
+// The lower bounds of the children of an inner node: copies, so that no version is kept for its key
+// alone, and side by side in memory, because each search looks at about six of them.
+class Separators {
  public:
-  Separator() = default;
-  // Requires left < right. The result is above `left`, but not above `right`.
-  static Separator between(std::string_view left, std::string_view right) {
-    const auto [l, r] = std::mismatch(left.begin(), left.end(), right.begin(), right.end());
-    const std::size_t size = static_cast<std::size_t>(r - right.begin()) + 1;
-    VESPER_ASSERT(size <= right.size() && size <= UINT16_MAX);
-    Separator separator;
-    separator.bytes_ = std::make_unique_for_overwrite<char[]>(sizeof(std::uint16_t) + size);
-    const auto stored = static_cast<std::uint16_t>(size);
-    std::memcpy(separator.bytes_.get(), &stored, sizeof(stored));
-    std::memcpy(separator.bytes_.get() + sizeof(stored), right.data(), size);
-    return separator;
+  std::string_view operator[](std::size_t i) const {
+    return {bytes_.data() + begin(i), ends_[i] - begin(i)};
   }
-  // Requires that it is not empty.
-  std::string_view view() const {
-    std::uint16_t size;
-    std::memcpy(&size, bytes_.get(), sizeof(size));
-    return {bytes_.get() + sizeof(size), size};
+  void set(std::size_t i, std::string_view separator) {
+    VESPER_ASSERT(i < count_);
+    const auto size = static_cast<std::uint32_t>(separator.size());
+    const std::uint32_t change = size - (ends_[i] - begin(i));  // modulo 2^32
+    bytes_.replace(begin(i), ends_[i] - begin(i), separator);
+    for (; i < count_; ++i) ends_[i] += change;
   }
-  bool empty() const { return bytes_ == nullptr; }
+  // Makes a gap of n empty separators at `at`.
+  void open(std::size_t at, std::size_t n) {
+    const std::uint32_t end = begin(at);
+    std::move_backward(ends_ + at, ends_ + count_, ends_ + count_ + n);
+    std::fill_n(ends_ + at, n, end);
+    count_ += n;
+  }
+  // Removes n separators at `at`.
+  void close(std::size_t at, std::size_t n) {
+    const std::uint32_t removed = begin(at + n) - begin(at);
+    bytes_.erase(begin(at), removed);
+    std::move(ends_ + at + n, ends_ + count_, ends_ + at);
+    count_ -= n;
+    for (; at < count_; ++at) ends_[at] -= removed;
+  }
 
  private:
-  std::unique_ptr<char[]> bytes_;  // the size, then the bytes; null: empty
+  std::uint32_t begin(std::size_t i) const { return i == 0 ? 0 : ends_[i - 1]; }
+
+  std::string bytes_;  // of all, in order
+  std::uint32_t ends_[kChildren];
+  std::size_t count_ = 0;
 };
 
 // Moves slots (or children) between two neighbours, so that the left one has `count`.
@@ -95,7 +120,8 @@ struct KeyTree::Node {
 struct KeyTree::Leaf : Node {
   Leaf* previous = nullptr;
   Leaf* next = nullptr;
-  std::uint64_t live = 0;  // bit i: slot i is live
+  std::uint64_t live = 0;                                            // bit i: slot i is live
+  alignas(std::uint64_t) std::uint8_t marks[key_tree::kSlots] = {};  // mark_of() each key
   // Only the first `count` slots are constructed. They have no gaps.
   alignas(Slot) std::byte storage[key_tree::kSlots * sizeof(Slot)];
 
@@ -121,9 +147,16 @@ struct KeyTree::Leaf : Node {
       for (std::size_t i = n; i-- > 0;) move(i);
   }
 
+  // Fills the uninitialized slot at `at`.
+  void set(std::size_t at, VersionRef version) {
+    marks[at] = key_tree::mark_of(version->key());
+    std::construct_at(slots() + at, Slot{std::move(version), nullptr});
+  }
+
   // Makes a gap of n uninitialized slots at `at`, which the caller must fill.
   void open(std::size_t at, std::size_t n) {
     relocate(slots() + at, count - at, slots() + at + n);
+    std::memmove(marks + at + n, marks + at, count - at);
     live = (live & key_tree::first_bits(at)) |
            key_tree::shifted_up(live & ~key_tree::first_bits(at), n);
     count += static_cast<std::uint32_t>(n);
@@ -131,6 +164,7 @@ struct KeyTree::Leaf : Node {
   // Closes a gap of n uninitialized slots at `at`.
   void close(std::size_t at, std::size_t n) {
     relocate(slots() + at + n, count - at - n, slots() + at);
+    std::memmove(marks + at, marks + at + n, count - at - n);
     live = (live & key_tree::first_bits(at)) |
            (key_tree::shifted_down(live, n) & ~key_tree::first_bits(at));
     count -= static_cast<std::uint32_t>(n);
@@ -138,6 +172,7 @@ struct KeyTree::Leaf : Node {
   // Moves n slots of `other` to the gap at `at`, and leaves a gap there.
   void take(std::size_t at, Leaf& other, std::size_t from, std::size_t n) {
     relocate(other.slots() + from, n, slots() + at);
+    std::memcpy(marks + at, other.marks + from, n);
     const std::uint64_t moved = key_tree::shifted_down(other.live, from) & key_tree::first_bits(n);
     live = (live & ~key_tree::shifted_up(key_tree::first_bits(n), at)) |
            key_tree::shifted_up(moved, at);
@@ -190,6 +225,25 @@ struct KeyTree::Leaf : Node {
   bool has(std::size_t at, std::string_view key_sought) const {
     return at < count && key(at) == key_sought;
   }
+  // The index of the slot of a key, or `count`.
+  std::size_t find(std::string_view key_sought) const {
+    constexpr std::uint64_t kLow = 0x0101'0101'0101'0101, kHigh = kLow << 7;
+    const std::uint64_t sought = kLow * key_tree::mark_of(key_sought);
+    for (std::size_t word = 0; word < count; word += sizeof(sought)) {
+      std::uint64_t differing;
+      std::memcpy(&differing, marks + word, sizeof(differing));
+      differing ^= sought;
+      // The high bit of each byte that is 0, and of some above such a byte: has() decides.
+      std::uint64_t equal = (differing - kLow) & ~differing & kHigh;
+      for (; equal != 0; equal &= equal - 1) {
+        const auto bit = static_cast<std::size_t>(std::countr_zero(equal));
+        const std::size_t at =
+            word + (std::endian::native == std::endian::little ? bit : 63 - bit) / 8;
+        if (has(at, key_sought)) return at;
+      }
+    }
+    return count;
+  }
 };
 
 struct KeyTree::Inner : Node {
@@ -197,7 +251,7 @@ struct KeyTree::Inner : Node {
   std::uint64_t live[key_tree::kChildren];  // the live keys below each child
   // separators[i] is above the keys of child i - 1, but not above those of child i. The first is
   // empty: the parent has it.
-  key_tree::Separator separators[key_tree::kChildren];
+  key_tree::Separators separators;
 
   Leaf& leaf(std::size_t i) const { return static_cast<Leaf&>(*children[i]); }
   Inner& inner(std::size_t i) const { return static_cast<Inner&>(*children[i]); }
@@ -207,7 +261,7 @@ struct KeyTree::Inner : Node {
     std::size_t low = 1, high = count;
     while (low < high) {
       const std::size_t middle = (low + high) / 2;
-      if (separators[middle].view() <= key) low = middle + 1;
+      if (separators[middle] <= key) low = middle + 1;
       else high = middle;
     }
     return low - 1;
@@ -222,30 +276,31 @@ struct KeyTree::Inner : Node {
   void open(std::size_t at, std::size_t n) {
     std::move_backward(children + at, children + count, children + count + n);
     std::move_backward(live + at, live + count, live + count + n);
-    std::move_backward(separators + at, separators + count, separators + count + n);
+    separators.open(at, n);
     count += static_cast<std::uint32_t>(n);
   }
   // Closes a gap of n children at `at`.
   void close(std::size_t at, std::size_t n) {
     std::move(children + at + n, children + count, children + at);
     std::move(live + at + n, live + count, live + at);
-    std::move(separators + at + n, separators + count, separators + at);
+    separators.close(at, n);
     count -= static_cast<std::uint32_t>(n);
   }
   // Moves n children of `other` to the gap at `at`, and leaves a gap there.
   void take(std::size_t at, Inner& other, std::size_t from, std::size_t n) {
     std::move(other.children + from, other.children + from + n, children + at);
     std::move(other.live + from, other.live + from + n, live + at);
-    std::move(other.separators + from, other.separators + from + n, separators + at);
+    for (std::size_t i = 0; i < n; ++i) separators.set(at + i, other.separators[from + i]);
   }
   // Fills a gap.
-  void set(std::size_t at, Node* child, std::uint64_t child_live, key_tree::Separator separator) {
+  void set(std::size_t at, Node* child, std::uint64_t child_live, std::string_view separator) {
     children[at] = child;
     live[at] = child_live;
-    separators[at] = std::move(separator);
+    separators.set(at, separator);
   }
-  void add(Node* child, std::uint64_t child_live, key_tree::Separator separator) {
-    set(count++, child, child_live, std::move(separator));
+  void add(Node* child, std::uint64_t child_live, std::string_view separator) {
+    open(count, 1);
+    set(count - 1, child, child_live, separator);
   }
 };
 
