@@ -104,6 +104,13 @@ std::optional<std::uint64_t> Arguments::number(std::string_view name) {
   return parsed;
 }
 
+std::optional<std::uint64_t> Arguments::size(std::string_view name) {
+  if (!has(name)) return std::nullopt;
+  const auto parsed = http::parse_size(text(name));
+  if (parsed.value_or(0) == 0) expected(name, "a number of bytes above 0 such as 65536 or 64MiB");
+  return parsed;
+}
+
 std::optional<std::string> Arguments::choice(std::string_view name) {
   if (!has(name)) return std::nullopt;
   for (const OptionDescription& option : syntax_.describe().options) {

@@ -40,6 +40,8 @@ class Arguments {
   std::optional<Duration> duration(std::string_view name);
   // A whole number above 0.
   std::optional<std::uint64_t> number(std::string_view name);
+  // A number of bytes above 0, alone or with a unit.
+  std::optional<std::uint64_t> size(std::string_view name);
   // One of the words that the option's definition lists.
   std::optional<std::string> choice(std::string_view name);
 

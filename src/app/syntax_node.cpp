@@ -10,65 +10,91 @@
 namespace vesper::app {
 namespace {
 
-// A limit or timeout of `server`. Exactly one of the two member pointers is set.
+// A limit or timeout of `server`. Exactly one of the member pointers is set.
 struct Setting {
   const char* flag;
   const char* help;
-  std::optional<std::uint64_t> ServerOptions::*number;
-  std::optional<Duration> ServerOptions::*duration;
+  std::optional<std::uint64_t> ServerOptions::*number = nullptr;
+  std::optional<std::uint64_t> ServerOptions::*size = nullptr;
+  std::optional<Duration> ServerOptions::*duration = nullptr;
+
+  const char* value_name() const {
+    return number != nullptr ? "N" : size != nullptr ? "BYTES" : "DURATION";
+  }
 };
 constexpr Setting kSettings[] = {
-    {"--max-connections", "most client connections (default 10000)",
-     &ServerOptions::max_connections, nullptr},
-    {"--max-value", "most bytes of a value (default 8388608, the upper limit)",
-     &ServerOptions::max_value, nullptr},
-    {"--max-inflight", "most bytes of writes in flight (default 67108864)",
-     &ServerOptions::max_inflight, nullptr},
-    {"--max-leases", "most leases (default 100000)", &ServerOptions::max_leases, nullptr},
-    {"--max-locks", "most held locks and elections (default 100000)", &ServerOptions::max_locks,
-     nullptr},
-    {"--snapshot-bytes",
-     "take a snapshot each time the log passes a multiple of this (default 67108864)",
-     &ServerOptions::snapshot_bytes, nullptr},
-    {"--snapshot-entries", "the same, in entries (default 1000000)",
-     &ServerOptions::snapshot_entries, nullptr},
-    {"--keep-history", "how long old versions stay readable (default 10m)", nullptr,
-     &ServerOptions::keep_history},
-    {"--keep-history-bytes", "most bytes of old versions (default 268435456)",
-     &ServerOptions::keep_history_bytes, nullptr},
-    {"--keep-revisions", "most revisions that stay readable (default: no bound)",
-     &ServerOptions::keep_revisions, nullptr},
-    {"--store-bytes", "quota on keys, values and history in bytes (default 8589934592)",
-     &ServerOptions::store_bytes, nullptr},
-    {"--log-tail-bytes", "bytes of log kept in memory when a snapshot cuts it (default 16777216)",
-     &ServerOptions::log_tail_bytes, nullptr},
-    {"--log-tail-entries", "the same, in entries (default 10000)", &ServerOptions::log_tail_entries,
-     nullptr},
-    {"--max-watchers", "most watches of this node (default 10000)", &ServerOptions::max_watchers,
-     nullptr},
-    {"--max-watch-filters", "most filters of one watch (default 1000)",
-     &ServerOptions::max_watch_filters, nullptr},
-    {"--max-waiters", "most requests that wait for a change or a lock (default 10000)",
-     &ServerOptions::max_waiters, nullptr},
-    {"--request-timeout", "for a request without ?timeout= (default 5s)", nullptr,
-     &ServerOptions::request_timeout},
-    {"--header-timeout", "for the head of a request to arrive (default 10s)", nullptr,
-     &ServerOptions::header_timeout},
-    {"--body-timeout", "for the next part of a body to arrive (default 30s)", nullptr,
-     &ServerOptions::body_timeout},
-    {"--idle-timeout", "for the next request of a connection to arrive (default 120s)", nullptr,
-     &ServerOptions::idle_timeout},
-    {"--election-timeout",
-     "lower bound of a random timeout; upper bound: twice this (default 150ms)", nullptr,
-     &ServerOptions::election_timeout},
-    {"--heartbeat", "interval between a leader's heartbeats (default 50ms)", nullptr,
-     &ServerOptions::heartbeat},
-    {"--max-lease",
-     "longest lease of this node as leader (default 100ms, the upper limit; 0: none)", nullptr,
-     &ServerOptions::max_lease},
-    {"--found-after",
-     "how long a majority waits for the others before it founds a cluster (default 5s)", nullptr,
-     &ServerOptions::found_after},
+    {.flag = "--max-connections",
+     .help = "most client connections (default 10000)",
+     .number = &ServerOptions::max_connections},
+    {.flag = "--max-value",
+     .help = "largest value (default 8MiB, the upper limit)",
+     .size = &ServerOptions::max_value},
+    {.flag = "--max-inflight",
+     .help = "most bytes of writes in flight (default 64MiB)",
+     .size = &ServerOptions::max_inflight},
+    {.flag = "--max-leases",
+     .help = "most leases (default 100000)",
+     .number = &ServerOptions::max_leases},
+    {.flag = "--max-locks",
+     .help = "most held locks and elections (default 100000)",
+     .number = &ServerOptions::max_locks},
+    {.flag = "--snapshot-bytes",
+     .help = "take a snapshot each time the log passes a multiple of this (default 64MiB)",
+     .size = &ServerOptions::snapshot_bytes},
+    {.flag = "--snapshot-entries",
+     .help = "the same, in entries (default 1000000)",
+     .number = &ServerOptions::snapshot_entries},
+    {.flag = "--keep-history",
+     .help = "how long old versions stay readable (default 10m)",
+     .duration = &ServerOptions::keep_history},
+    {.flag = "--keep-history-bytes",
+     .help = "most bytes of old versions (default 256MiB)",
+     .size = &ServerOptions::keep_history_bytes},
+    {.flag = "--keep-revisions",
+     .help = "most revisions that stay readable (default: no bound)",
+     .number = &ServerOptions::keep_revisions},
+    {.flag = "--store-bytes",
+     .help = "quota on keys, values and history (default 8GiB)",
+     .size = &ServerOptions::store_bytes},
+    {.flag = "--log-tail-bytes",
+     .help = "bytes of log kept in memory when a snapshot cuts it (default 16MiB)",
+     .size = &ServerOptions::log_tail_bytes},
+    {.flag = "--log-tail-entries",
+     .help = "the same, in entries (default 10000)",
+     .number = &ServerOptions::log_tail_entries},
+    {.flag = "--max-watchers",
+     .help = "most watches of this node (default 10000)",
+     .number = &ServerOptions::max_watchers},
+    {.flag = "--max-watch-filters",
+     .help = "most filters of one watch (default 1000)",
+     .number = &ServerOptions::max_watch_filters},
+    {.flag = "--max-waiters",
+     .help = "most requests that wait for a change or a lock (default 10000)",
+     .number = &ServerOptions::max_waiters},
+    {.flag = "--request-timeout",
+     .help = "for a request without ?timeout= (default 5s)",
+     .duration = &ServerOptions::request_timeout},
+    {.flag = "--header-timeout",
+     .help = "for the head of a request to arrive (default 10s)",
+     .duration = &ServerOptions::header_timeout},
+    {.flag = "--body-timeout",
+     .help = "for the next part of a body to arrive (default 30s)",
+     .duration = &ServerOptions::body_timeout},
+    {.flag = "--idle-timeout",
+     .help = "for the next request of a connection to arrive (default 120s)",
+     .duration = &ServerOptions::idle_timeout},
+    {.flag = "--election-timeout",
+     .help = "lower bound of a random timeout; upper bound: twice this (default 150ms)",
+     .duration = &ServerOptions::election_timeout},
+    {.flag = "--heartbeat",
+     .help = "interval between a leader's heartbeats (default 50ms)",
+     .duration = &ServerOptions::heartbeat},
+    {.flag = "--max-lease",
+     .help = "longest lease of this node as leader (default 100ms, the upper limit; 0: none)",
+     .duration = &ServerOptions::max_lease},
+    {.flag = "--found-after",
+     .help = "how long a majority waits for the others before it founds a cluster (default 5s)",
+     .duration = &ServerOptions::found_after},
 };
 
 void define_server(Syntax& syntax) {
@@ -99,13 +125,17 @@ void define_server(Syntax& syntax) {
   syntax.flag("--chaos", "let clients break this node with /chaos; only on loopback addresses");
   syntax.option("--log-level", "debug|info|warn|error", "default: info");
   for (const Setting& setting : kSettings)
-    syntax.option(setting.flag, setting.number != nullptr ? "N" : "DURATION", setting.help);
+    syntax.option(setting.flag, setting.value_name(), setting.help);
 }
 
 void read_setting(const Setting& setting, Arguments& arguments, ServerOptions& server) {
   if (!arguments.has(setting.flag)) return;
   if (setting.number != nullptr) {
     server.*setting.number = arguments.number(setting.flag);
+    return;
+  }
+  if (setting.size != nullptr) {
+    server.*setting.size = arguments.size(setting.flag);
     return;
   }
   // 0 is not a valid duration elsewhere. Here it disables the lease.

@@ -64,6 +64,20 @@ std::optional<Duration> parse_duration(std::string_view text) {
   return milliseconds(static_cast<std::int64_t>(*number) * factor);
 }
 
+std::optional<std::uint64_t> parse_size(std::string_view text) {
+  const std::size_t digits = std::min(text.find_first_not_of("0123456789"), text.size());
+  const auto number = parse_decimal(text.substr(0, digits));
+  const std::string_view unit = text.substr(digits);
+  unsigned bits = 0;
+  if (unit == "KiB") bits = 10;
+  else if (unit == "MiB") bits = 20;
+  else if (unit == "GiB") bits = 30;
+  else if (unit == "TiB") bits = 40;
+  else if (!unit.empty()) return std::nullopt;
+  if (!number || *number > UINT64_MAX >> bits) return std::nullopt;
+  return *number << bits;
+}
+
 std::optional<bool> parse_flag(std::string_view value) {
   if (value.empty() || value == "1" || value == "true") return true;
   if (value == "0" || value == "false") return false;

@@ -22,6 +22,10 @@ inline constexpr std::int64_t kMaxDurationMs = std::int64_t{3650} * 24 * 3600 * 
 // days.
 std::optional<Duration> parse_duration(std::string_view text);
 
+// Accepts a number of bytes, alone or with a unit (KiB, MiB, GiB or TiB), such as "65536" or
+// "64MiB", up to 2^64-1 bytes.
+std::optional<std::uint64_t> parse_size(std::string_view text);
+
 // Parses a flag in a query: "" (from ?f and ?f=), "1" and "true" are true, "0" and "false" are
 // false.
 std::optional<bool> parse_flag(std::string_view value);

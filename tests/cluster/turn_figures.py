@@ -16,6 +16,7 @@ from runner import expect
 
 OPERATIONS = 4096  # of one transaction
 KEYS = 10_000      # of a page, and of a range that one request deletes
+LEAST_KEYS = 200_000
 
 
 def send(node, method, path, body=None):
@@ -29,6 +30,11 @@ def transaction(node, operations):
 
 def put(name):
     return {'put': {'key': name, 'value': 'x' * 128}}
+
+
+def far_apart():
+    """Names of existing keys, of which no two that follow each other lie in one node of the tree."""
+    return (f'key/{i * 7919 % LEAST_KEYS:028d}' for i in range(OPERATIONS))
 
 
 def stream(node):
@@ -52,9 +58,13 @@ REQUESTS = {
         lambda node, n: transaction(node, (put(f'new/{n}/{i:05d}') for i in range(OPERATIONS))),
     f'a transaction of {OPERATIONS} puts, existing keys':
         lambda node, n: transaction(node, (put(f'key/{i * 7:028d}') for i in range(OPERATIONS))),
+    f'a transaction of {OPERATIONS} puts, existing keys far apart':
+        lambda node, n: transaction(node, (put(name) for name in far_apart())),
     f'a transaction of {OPERATIONS} gets':
         lambda node, n: transaction(node, ({'get': {'key': f'key/{i * 7:028d}'}}
                                            for i in range(OPERATIONS))),
+    f'a transaction of {OPERATIONS} gets, keys far apart':
+        lambda node, n: transaction(node, ({'get': {'key': name}} for name in far_apart())),
     f'a delete of a range of {KEYS} keys':
         lambda node, n: send(node, 'DELETE', f'/kv?start=key/{(n + 1) * KEYS:028d}'
                                              f'&end=key/{(n + 2) * KEYS:028d}'),
@@ -67,8 +77,10 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument('binary')
     parser.add_argument('--rounds', type=int, default=5)
-    parser.add_argument('--keys', type=int, default=200_000)
+    parser.add_argument('--keys', type=int, default=1_000_000, help=f'at least {LEAST_KEYS}')
     options = parser.parse_args()
+    if options.keys < LEAST_KEYS:
+        parser.error(f'--keys {options.keys}: expected at least {LEAST_KEYS}')
     with Cluster(os.path.abspath(options.binary), 1) as cluster:
         node = cluster.nodes[0]
         import_lines(node, list(random_lines(options.keys, 128)))

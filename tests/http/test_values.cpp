@@ -39,6 +39,22 @@ TEST_CASE("a number has one spelling") {
   }
 }
 
+TEST_CASE("a size is a whole number of bytes, alone or with a binary unit") {
+  CHECK(parse_size("0") == 0);
+  CHECK(parse_size("65536") == 65536);
+  CHECK(parse_size("2KiB") == 2048);
+  CHECK(parse_size("64MiB") == 67'108'864);
+  CHECK(parse_size("8GiB") == 8'589'934'592);
+  CHECK(parse_size("16777215TiB") == 18'446'742'974'197'923'840u);
+  CHECK(parse_size("18446744073709551615") == UINT64_MAX);
+  for (const auto text :
+       {"", "KiB", "-1", "+1", "1.5GiB", "01KiB", "1 KiB", " 1KiB", "1KiB ", "1kib", "1KB", "1K",
+        "1B", "1PiB", "16777216TiB", "18446744073709551615KiB", "18446744073709551616"}) {
+    CAPTURE(text);
+    CHECK_FALSE(parse_size(text));
+  }
+}
+
 TEST_CASE("a duration is a whole number and a unit, up to ten years") {
   CHECK(parse_duration("1ms")->ms() == 1);
   CHECK(parse_duration("500ms")->ms() == 500);

@@ -100,7 +100,7 @@ def test_an_idempotency_key_is_visible_ascii_or_a_quoted_string(binary, director
 
 
 def test_refusals_are_not_stored(binary, directory):
-    with Running(binary, directory, ["--max-value", "1024"]) as s:
+    with Running(binary, directory, ["--max-value", "1KiB"]) as s:
         problem(s.request("PUT", "/kv/a", "x" * 1025, key("k")), 413, "value_too_large")
         problem(s.request("PUT", "/kv/a?nonsense", "x", key("k")), 400, "invalid_parameter")
         assert s.request("PUT", "/kv/a", "x", key("k"))[0] == 200
