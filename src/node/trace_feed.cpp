@@ -75,6 +75,10 @@ void TraceFeed::add_own(raft::NodeId self, TimedTraceEvent event) {
   events_.push({self, event.at, std::move(event.event)});
 }
 
+void TraceFeed::interrupt(raft::NodeId node, Instant at) {
+  events_.push({node, at, TraceSilent{}});
+}
+
 void TraceFeed::on_heard(raft::ServerId from, TraceHeard&& heard, Instant now) {
   const auto at = peers_.find(from);
   if (at == peers_.end() || viewers_.empty()) return;
@@ -84,7 +88,7 @@ void TraceFeed::on_heard(raft::ServerId from, TraceHeard&& heard, Instant now) {
   if (peer.next && heard.boot != peer.boot) {
     // Another process: nothing that the one before has said helps to understand this one.
     peer.next.reset();
-    events_.push({peer.node, peer.heard_at, TraceSilent{}});
+    interrupt(peer.node, peer.heard_at);
     peer.wants_state = true;
   }
   if (heard.boot != peer.boot || trip <= peer.round_trip || now - peer.measured_at > kOffsetLasts) {
@@ -113,7 +117,11 @@ void TraceFeed::on_heard(raft::ServerId from, TraceHeard&& heard, Instant now) {
 void TraceFeed::follow(const raft::Raft& raft, Instant now) {
   const raft::Configuration& configuration = raft.configuration();
   std::erase_if(peers_, [&](const auto& each) {
-    return configuration.find(each.first) == nullptr || each.first == raft.self();
+    const auto& [id, peer] = each;
+    if (configuration.find(id) != nullptr && id != raft.self()) return false;
+    // It may come back, without the events in between.
+    if (id != raft.self()) interrupt(peer.node, peer.heard_at);
+    return true;
   });
   for (const raft::Member& member : configuration.members) {
     if (member.id == raft.self()) continue;
@@ -139,9 +147,9 @@ bool TraceFeed::end_turn(const raft::Raft& raft, Transport& transport, Clients& 
   for (auto& [id, peer] : peers_) {
     if (!peer.is_silent && now - peer.heard_at > kSilence) {
       peer.is_silent = true;
-      events_.push({peer.node, peer.heard_at, TraceSilent{}});
+      interrupt(peer.node, peer.heard_at);
     } else if (peer.is_silent && all) {
-      events_.push({peer.node, now, TraceSilent{}});  // for those who came later
+      interrupt(peer.node, now);  // for those who came later
     }
     peer.wants_state |= all;
     if (!peer.wants_state && now - peer.asked_at < kAskAgain) continue;

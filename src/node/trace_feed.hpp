@@ -68,6 +68,8 @@ class TraceFeed {
   void clear();
   // An event of this node.
   void add_own(raft::NodeId self, TimedTraceEvent event);
+  // What comes next from a node begins with a state again, if anything comes.
+  void interrupt(raft::NodeId node, Instant at);
   // Takes a batch of events from a peer. Ignores it if there is no viewer, or if this node did not
   // ask the peer.
   void on_heard(raft::ServerId from, TraceHeard&& heard, Instant now);

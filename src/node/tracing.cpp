@@ -20,11 +20,21 @@ bool Tracing::switch_on_or_off() {
   return is_wanted;
 }
 
+// A server that joins, leaves or is replaced is called otherwise from then on.
+void Tracing::follow_own_name(const raft::Raft& raft, Instant now) {
+  const raft::NodeId own = node_of(raft, raft.self());
+  const raft::NodeId before = std::exchange(own_, own);
+  if (own == before) return;
+  merged_ = events_.end();
+  if (before != kNoNode) feed_.interrupt(before, now);
+  tracer_.want_state();
+}
+
 void Tracing::end_turn(const raft::Raft& raft, raft::Index applied, Transport& transport,
                        Clients& clients, Instant now) {
   if (!switch_on_or_off()) return;
-  // A server without a number is not part of a cluster yet.
-  if (raft.self() != raft::kNoServer) tracer_.end_turn(raft, applied, now, events_);
+  follow_own_name(raft, now);
+  if (own_ != kNoNode) tracer_.end_turn(raft, applied, now, events_);
   if (now - shared_at_ < TraceAskers::kBatch && !feed_.has_question()) return;
   shared_at_ = now;
   askers_.send(events_, transport, now);

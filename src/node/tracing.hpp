@@ -38,9 +38,14 @@ class Tracing {
   Instant deadline() const { return is_on_ ? shared_at_ + TraceAskers::kBatch : kNever; }
 
  private:
+  // Of a server without a number, which is not part of a cluster yet.
+  static constexpr raft::NodeId kNoNode{raft::kNoServer.value};
+
   bool switch_on_or_off();
+  void follow_own_name(const raft::Raft& raft, Instant now);
 
   Tracer tracer_;
+  raft::NodeId own_ = kNoNode;         // what people call this node
   TraceRing<TimedTraceEvent> events_;  // of this node
   std::uint64_t merged_ = 0;           // its place up to which the feed has them
   TraceAskers askers_;

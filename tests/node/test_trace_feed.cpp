@@ -11,6 +11,7 @@
 #include "node/trace_askers.hpp"
 #include "node/trace_feed.hpp"
 #include "paper/solo_server.hpp"
+#include "raft/entry.hpp"
 
 using namespace vesper;
 using namespace vesper::node;
@@ -289,6 +290,34 @@ TEST_CASE("a peer that is not heard for 225 ms is silent, and asked for its stat
   for (const auto& [to, message] : f.wires.sent)
     asked |= to == k2 && std::get<TraceAsked>(message).wants_state;
   CHECK(asked);
+  f.hear(k2, {{f.now, state_in(raft::Term(3))}, {f.now, TraceCommit{raft::Index(4)}}});
+  CHECK(f.all(*viewer).size() == 2);
+}
+
+TEST_CASE("a peer that leaves and comes back begins with a state again") {
+  Feed f;
+  auto viewer = f.feed.open({1, 1});
+  f.end_turn({});
+  f.hear(k2, {{f.now, state_in(raft::Term(1))}});
+  CHECK(f.all(*viewer).size() == 1);
+  const raft::Log& log = f.server.raft().log();
+  const raft::Index last = log.last_index();
+  const raft::Term term = f.server.raft().current_term();
+  raft::Configuration without = f.server.raft().configuration();
+  std::erase_if(without.members, [](const raft::Member& member) { return member.id == k2; });
+  raft::AppendEntries leave = paper::append(term.value, last.value, log.term_at(last)->value);
+  leave.entries.push_back(raft::make_entry(last.next(), term, raft::EntryType::membership, {}, {},
+                                           raft::encode_configuration(without)));
+  f.server.receive(k1, leave);
+  f.end_turn(milliseconds(1));
+  // The next leader replaces the entry, so this server is a peer again.
+  f.server.receive(
+      k1, paper::append(term.value + 1, last.value, log.term_at(last)->value, {term.value + 1}));
+  f.end_turn(milliseconds(1));
+  f.hear(k2, {{f.now, TraceCommit{raft::Index(3)}}});
+  const auto items = f.all(*viewer);
+  REQUIRE(items.size() == 1);
+  CHECK(std::holds_alternative<TraceSilent>(items[0].event));
   f.hear(k2, {{f.now, state_in(raft::Term(3))}, {f.now, TraceCommit{raft::Index(4)}}});
   CHECK(f.all(*viewer).size() == 2);
 }
