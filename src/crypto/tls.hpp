@@ -88,6 +88,8 @@ class TlsSession {
   void write(std::string_view plain);
   // Says that this side writes no more. Does nothing before the handshake is complete.
   void end();
+  // How many records of the other side were read since the last call, whatever they held.
+  std::size_t take_records();
   // Frees the buffers for records, of which a session takes about 32 KiB while it is used.
   void trim();
   // Bytes for the network. The caller takes what it has sent off the front.

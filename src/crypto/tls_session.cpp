@@ -36,7 +36,8 @@ struct TlsSession::Implementation {
   std::string host;  // of a dialler
   State state = State::handshaking;
   std::string error;
-  bool has_read = false;  // plain text
+  bool has_read = false;    // plain text
+  std::size_t records = 0;  // read since take_records()
   bool was_refused = false;
   std::string_view input;
   std::string output;
@@ -78,6 +79,11 @@ int write_output(BIO* bio, const char* bytes, std::size_t size, std::size_t* wro
 
 long control(BIO*, int command, long, void*) {
   return command == BIO_CTRL_FLUSH ? 1 : 0;
+}
+
+// OpenSSL reports the header of each record, beside what it holds.
+void count_record(int wrote, int, int type, const void*, std::size_t, SSL*, void* session) {
+  if (wrote == 0 && type == SSL3_RT_HEADER) ++static_cast<Session*>(session)->records;
 }
 
 BIO* make_bio(Session& session) {
@@ -177,6 +183,8 @@ TlsSession TlsSession::accept(const TlsContext& context) {
   BIO* bio = make_bio(*made);
   SSL_set_bio(made->ssl, bio, bio);
   SSL_set_app_data(made->ssl, made.get());
+  SSL_set_msg_callback(made->ssl, count_record);
+  SSL_set_msg_callback_arg(made->ssl, made.get());
   SSL_set_accept_state(made->ssl);
   return TlsSession(std::move(made));
 }
@@ -258,6 +266,10 @@ void TlsSession::write(std::string_view plain) {
     return;
   }
   VESPER_ASSERT(wrote == plain.size());  // output() takes everything
+}
+
+std::size_t TlsSession::take_records() {
+  return std::exchange(implementation_->records, 0);
 }
 
 void TlsSession::trim() {

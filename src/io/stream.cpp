@@ -72,7 +72,8 @@ void Stream::keep_alive() {
 
 void Stream::read_start() {
   reading_ = true;
-  if (waiting_input_.empty()) raw_read_start();
+  if (waiting_input_.empty()) return raw_read_start();
+  if (!std::exchange(is_waiting_, true)) budget_->wait(*this);
 }
 
 void Stream::raw_read_start() {
@@ -246,7 +247,8 @@ uv_tcp_t* Stream::let_go() {
   if (handle_ == nullptr) return nullptr;
   Handle* handle = std::exchange(handle_, nullptr);
   handle->owner = nullptr;
-  if (handshakes_ != nullptr) handshakes_->leave(*this);
+  if (is_waiting_) budget_->leave(*this);
+  is_waiting_ = false;
   gathered_.clear();
   sealed_ = 0;
   writing_ = false;

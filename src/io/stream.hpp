@@ -14,8 +14,8 @@
 #include "crypto/tls.hpp"
 #include "io/address.hpp"
 #include "io/delegate.hpp"
-#include "io/handshakes.hpp"
 #include "io/loop.hpp"
+#include "io/tls_budget.hpp"
 
 namespace vesper::io {
 
@@ -48,9 +48,13 @@ class Stream {
   // Of a stream that dials: call it before connect().
   void secure(crypto::TlsSession session);
   // Of a stream that was accepted: call it before read_start(). If the first byte is not that of a
-  // handshake, the connection stays plain, and is_plain_on_tls() says so. `handshakes` must outlive
-  // the handshake.
-  void secure(crypto::TlsSession session, Handshakes& handshakes);
+  // handshake, the connection stays plain, and is_plain_on_tls() says so. `budget` must outlive
+  // the stream, or the call of leave_budget().
+  void secure(crypto::TlsSession session, TlsBudget& budget);
+  // Bytes that were read wait for room in the budget.
+  bool awaits_budget() const { return !waiting_input_.empty(); }
+  // The other side is trusted from here on. Requires !awaits_budget().
+  void leave_budget() { budget_ = nullptr; }
   bool is_plain_on_tls() const { return is_plain_on_tls_; }
   // Null if the connection is plain.
   const crypto::TlsSession* tls() const { return tls_ ? &*tls_ : nullptr; }
@@ -100,7 +104,7 @@ class Stream {
 
  private:
   friend class Listener;
-  friend class Handshakes;
+  friend class TlsBudget;
   // A text, followed by a shared slice.
   struct Chunk {
     std::string text;
@@ -119,7 +123,9 @@ class Stream {
   void raw_read_start();
   void take(std::string_view bytes);
   void take_sealed(std::string_view bytes);
-  void resume_handshake();
+  std::size_t unseal(std::string_view bytes, std::span<char> into);
+  void wait_for_budget(std::string_view bytes);
+  void resume_input();
   void begin_dialled();
   void flush_sealed();
   void seal();
@@ -145,10 +151,11 @@ class Stream {
 
   // ---- TLS (stream_tls.cpp)
   std::optional<crypto::TlsSession> tls_;
-  Handshakes* handshakes_ = nullptr;  // of an accepted stream, until its handshake is complete
-  std::string waiting_input_;         // what came while the turn had no room for a handshake
-  std::size_t sealed_ = 0;            // bytes at the front of gathered_ that are encrypted already
-  bool reading_ = false;              // between read_start() and read_stop()
+  TlsBudget* budget_ = nullptr;  // of an accepted stream
+  std::string waiting_input_;    // what came while the turn had no room for its work
+  bool is_waiting_ = false;      // for the budget
+  std::size_t sealed_ = 0;       // bytes at the front of gathered_ that are encrypted already
+  bool reading_ = false;         // between read_start() and read_stop()
   bool is_plain_on_tls_ = false;
   std::string tls_failure_;
   Address failed_peer_;

@@ -12,6 +12,8 @@ namespace {
 using crypto::TlsSession;
 
 constexpr char kHandshakeRecord = 0x16;  // RFC 8446 §5.1
+// Bytes of the network that are decrypted between two looks at the budget.
+constexpr std::size_t kSlice = 8u << 10;
 // Bytes that are encrypted before the kernel has taken the earlier ones. The rest stays in shared
 // slices.
 constexpr std::size_t kSealWindow = 256u << 10;
@@ -23,9 +25,9 @@ void Stream::secure(TlsSession session) {
   tls_.emplace(std::move(session));
 }
 
-void Stream::secure(TlsSession session, Handshakes& handshakes) {
+void Stream::secure(TlsSession session, TlsBudget& budget) {
   secure(std::move(session));
-  handshakes_ = &handshakes;
+  budget_ = &budget;
 }
 
 std::string Stream::why_failed(int code) const {
@@ -39,39 +41,59 @@ void Stream::begin_dialled() {
   flush_sealed();
 }
 
-void Stream::resume_handshake() {
-  if (handle_ == nullptr) return;
+// Nothing more is read until the budget has room.
+void Stream::wait_for_budget(std::string_view bytes) {
+  waiting_input_ = bytes;
+  uv_read_stop(reinterpret_cast<uv_stream_t*>(&handle_->tcp));
+  if (!std::exchange(is_waiting_, true)) budget_->wait(*this);
+}
+
+// The callers may have stopped reading meanwhile. Then read_start() waits for the budget again.
+void Stream::resume_input() {
+  is_waiting_ = false;
+  if (handle_ == nullptr || !reading_) return;
   const std::string bytes = std::exchange(waiting_input_, {});
-  if (reading_) raw_read_start();
+  raw_read_start();
   take(bytes);
 }
 
-void Stream::take_sealed(std::string_view bytes) {
-  if (handshakes_ != nullptr) {
-    if (bytes_in_ == bytes.size() && bytes.front() != kHandshakeRecord) {
-      tls_.reset();
-      handshakes_ = nullptr;
-      is_plain_on_tls_ = true;
-      return events_.bytes(bytes);
-    }
-    if (!handshakes_->take()) {
-      waiting_input_ = bytes;
-      uv_read_stop(reinterpret_cast<uv_stream_t*>(&handle_->tcp));
-      return handshakes_->wait(*this);
-    }
-  }
-  const std::span<char> buffer = loop_.plain_buffer();
+// Returns the size of the plain text.
+std::size_t Stream::unseal(std::string_view bytes, std::span<char> into) {
   std::size_t size = 0;
   tls_->feed(bytes);
-  while (size < buffer.size()) {
-    const std::size_t got = tls_->read(buffer.subspan(size));
+  while (size < into.size()) {
+    const std::size_t got = tls_->read(into.subspan(size));
     if (got == 0) break;
     size += got;
   }
   tls_->feed({});
+  if (budget_ != nullptr) budget_->add_records(tls_->take_records());
+  return size;
+}
+
+void Stream::take_sealed(std::string_view bytes) {
+  const bool was_handshaking = tls_->state() == TlsSession::State::handshaking;
+  if (budget_ != nullptr && was_handshaking) {
+    if (bytes_in_ == bytes.size() && bytes.front() != kHandshakeRecord) {
+      tls_.reset();
+      budget_ = nullptr;
+      is_plain_on_tls_ = true;
+      return events_.bytes(bytes);
+    }
+    if (!budget_->take_handshake()) return wait_for_budget(bytes);
+  }
+  const std::span<char> buffer = loop_.plain_buffer();
+  std::size_t size = 0;
+  bool goes_on = true;
+  while (goes_on && !bytes.empty() && (budget_ == nullptr || budget_->has_records())) {
+    const std::string_view slice = budget_ == nullptr ? bytes : bytes.substr(0, kSlice);
+    size += unseal(slice, buffer.subspan(size));
+    bytes.remove_prefix(slice.size());
+    goes_on =
+        tls_->state() == TlsSession::State::handshaking || tls_->state() == TlsSession::State::open;
+  }
   if (tls_->state() == TlsSession::State::failed) return fail_tls({});
-  const bool was_handshaking = handshakes_ != nullptr;
-  if (tls_->state() != TlsSession::State::handshaking) handshakes_ = nullptr;
+  if (goes_on && !bytes.empty()) wait_for_budget(bytes);
   if (!tls_->output().empty() || !gathered_.empty() || was_handshaking) flush();
   if (size != 0 && handle_ != nullptr) events_.bytes({buffer.data(), size});
   if (handle_ == nullptr || tls_->state() != TlsSession::State::ended) return;

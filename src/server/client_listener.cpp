@@ -81,7 +81,7 @@ void ClientListener::accept_one(std::unique_ptr<io::Stream> stream) {
   const bool over_limit = connections_.size() >= limit_;
   if (over_limit) ++context_.metrics.connections_refused;
   ++context_.metrics.connections_accepted;
-  if (acceptor_) stream->secure(crypto::TlsSession::accept(acceptor_), handshakes_);
+  if (acceptor_) stream->secure(crypto::TlsSession::accept(acceptor_), tls_budget_);
   const std::uint64_t id = next_id_++;
   const auto limit = over_limit ? Connection::Limit::exceeded : Connection::Limit::kept;
   connections_.emplace(
@@ -115,7 +115,7 @@ void ClientListener::is_peer(std::unique_ptr<io::Stream> stream, const http::Req
 
 void ClientListener::flush() {
   budget_.begin_turn();
-  handshakes_.begin_turn();
+  tls_budget_.begin_turn();
   // Connections that are marked during this flush are served in the next turn.
   const std::vector<Connection*> due = std::exchange(marked_, {});
   const Instant until = loop_.now() + kAnswering;

@@ -49,7 +49,7 @@ class ClientListener final : public node::Clients, private ConnectionEvents {
   // share is used up. The remaining connections are served first in the next turn.
   void flush();
   // True if flush() has work left, so the loop must not block.
-  bool busy() const { return !marked_.empty() || !graveyard_.empty() || handshakes_.busy(); }
+  bool busy() const { return !marked_.empty() || !graveyard_.empty() || tls_budget_.busy(); }
 
   // Accepts no new connections from now on.
   void begin_drain();
@@ -84,7 +84,7 @@ class ClientListener final : public node::Clients, private ConnectionEvents {
   api::Context& context_;
   peer::Peers& peers_;
   const crypto::TlsContext& acceptor_;
-  io::Handshakes handshakes_;
+  io::TlsBudget tls_budget_;
   io::Listener listener_;
   io::Timer sweep_;
   std::size_t limit_ = 0;  // of connections; lowered if descriptors are short

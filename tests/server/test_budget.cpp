@@ -1,7 +1,7 @@
 // The budget that the connections of a server share.
 #include <doctest/doctest.h>
 
-#include "io/handshakes.hpp"
+#include "io/tls_budget.hpp"
 #include "server/budget.hpp"
 
 using vesper::server::Budget;
@@ -32,13 +32,24 @@ TEST_CASE("bodies and output have room below their limits, whichever connection 
 }
 
 TEST_CASE("a turn computes a bounded number of handshakes, and the next one goes on") {
-  vesper::io::Handshakes handshakes;
+  vesper::io::TlsBudget handshakes;
   int taken = 0;
-  while (taken < 100 && handshakes.take()) ++taken;
+  while (taken < 100 && handshakes.take_handshake()) ++taken;
   CHECK(taken >= 1);
   CHECK(taken <= 16);  // 16 ms at the most, well below an election timeout
-  CHECK_FALSE(handshakes.take());
+  CHECK_FALSE(handshakes.take_handshake());
   CHECK_FALSE(handshakes.busy());
   handshakes.begin_turn();
-  CHECK(handshakes.take());
+  CHECK(handshakes.take_handshake());
+}
+
+TEST_CASE("a turn decrypts a bounded number of records, and the next one goes on") {
+  vesper::io::TlsBudget budget;
+  std::size_t taken = 0;
+  for (; taken < 10'000 && budget.has_records(); ++taken) budget.add_records(1);
+  CHECK(taken == 2048);
+  budget.add_records(400);  // those of one slice
+  CHECK_FALSE(budget.has_records());
+  budget.begin_turn();
+  CHECK(budget.has_records());
 }

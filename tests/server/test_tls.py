@@ -9,6 +9,7 @@ import socket
 import ssl
 import subprocess
 import sys
+import threading
 import time
 
 import harness
@@ -246,6 +247,81 @@ def test_a_handshake_that_does_not_end_is_closed(binary, directory):
                 break
         assert idle.recv(10) == b"", "an idle connection was not closed"
         assert s.request("GET", "/livez")[0] == 200
+
+
+class Sealer:
+    """A connection whose records are made before they are sent."""
+
+    def __init__(self, server):
+        self.socket = socket.create_connection(("127.0.0.1", server.port), 20)
+        self.incoming, self.outgoing = ssl.MemoryBIO(), ssl.MemoryBIO()
+        self.tls = server.context.wrap_bio(self.incoming, self.outgoing,
+                                           server_hostname="127.0.0.1")
+        self.until_it_works(self.tls.do_handshake)
+        self.socket.sendall(self.outgoing.read())
+
+    def until_it_works(self, act):
+        while True:
+            try:
+                return act()
+            except ssl.SSLWantReadError:
+                self.socket.sendall(self.outgoing.read())
+                self.incoming.write(self.socket.recv(1 << 16))
+
+    def records_of_a_byte(self, text):
+        for byte in text:
+            self.tls.write(bytes([byte]))
+        return self.outgoing.read()
+
+    def read(self):
+        return self.until_it_works(lambda: self.tls.read(1 << 16))
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        self.socket.close()
+
+
+def test_records_of_a_byte_delay_no_other_client(binary, directory):
+    pki = Pki(binary, directory)
+    with SecureServer(binary, directory, pki) as s, Sealer(s) as slow, s.connect(20) as other:
+        # The body of a request that is refused at once is read and dropped. Then comes another one.
+        records = slow.records_of_a_byte(b"POST /nothing HTTP/1.1\r\nHost: localhost\r\n"
+                                         b"Content-Length: 100000\r\n\r\n" + b"x" * 100000
+                                         + b"GET /livez HTTP/1.1\r\nHost: localhost\r\n\r\n")
+
+        def exchange():
+            slow.socket.sendall(records)
+            text = b""
+            while b"HTTP/1.1 200" not in text:
+                text += slow.read()
+
+        thread = threading.Thread(target=exchange)
+        answers = 0
+        thread.start()
+        while thread.is_alive():
+            other.send_request("GET", "/livez")
+            assert other.read_reply()[0] == 200
+            answers += 1
+        thread.join()
+        # 100,000 records are at least 40 turns, and the other client is served in each.
+        assert answers >= 5, answers
+
+
+def test_requests_in_records_of_a_byte_lose_nothing(binary, directory):
+    pki = Pki(binary, directory)
+    value = bytes(65 + i % 26 for i in range(300))
+    head = "PUT /kv/%d HTTP/1.1\r\nHost: localhost\r\nContent-Length: 300\r\n\r\n"
+    with SecureServer(binary, directory, pki) as s, Sealer(s) as slow:
+        # More than a turn decrypts, and more requests than a connection may have in flight.
+        slow.socket.sendall(b"".join(
+            slow.records_of_a_byte((head % i).encode() + value) for i in range(100)))
+        text = b""
+        while text.count(b"HTTP/1.1 200") < 100:
+            text += slow.read()
+        for i in (0, 50, 99):
+            assert s.request("GET", "/kv/%d?raw" % i)[2] == value, i
 
 
 def test_many_handshakes_at_once_all_succeed(binary, directory):
