@@ -43,10 +43,18 @@ const kv::Token* find_token(const kv::Access& access, std::string_view secret, k
 }
 
 // Whether the request has the credentials that are known of its connection.
-bool repeats(const http::Fields& fields, const KnownClient& known) {
+bool repeats(const http::Fields& fields, const KnownClient* known) {
+  if (known == nullptr || known->authorization.empty()) return false;
   const http::Field* const field = fields.find_only(kAuthorization);
-  return field != nullptr && !known.authorization.empty() &&
-         crypto::equal_in_constant_time(field->value, known.authorization);
+  return field != nullptr && crypto::equal_in_constant_time(field->value, known->authorization);
+}
+
+// Requires that the request has credentials.
+void remember(KnownClient* known, const http::Fields& fields,
+              const std::optional<kv::Identity>& identity) {
+  if (known == nullptr) return;
+  const std::string_view value = fields.find(kAuthorization)->value;
+  if (value.size() <= kMaxKnown) *known = {std::string(value), identity};
 }
 
 // The token of the request. Null: this node has none for it.
@@ -54,9 +62,7 @@ const kv::Token* find_client(const Context& context, const kv::Access& access,
                              const http::Fields& fields, std::string_view secret,
                              KnownClient* known) {
   const kv::Token* const token = find_token(access, secret, log_time(context));
-  if (token == nullptr || known == nullptr) return token;
-  const std::string_view value = fields.find(kAuthorization)->value;
-  if (value.size() <= kMaxKnown) *known = {std::string(value), token->identity};
+  if (token != nullptr) remember(known, fields, token->identity);
   return token;
 }
 
@@ -86,6 +92,46 @@ std::optional<Problem> refuse_if_closed(const Context& context, const http::Requ
   Problem problem = unauthorized("this node serves clients only with tokens, and has none yet");
   problem.hint = "run `vesper auth enable` on the machine of the node";
   return problem;
+}
+
+// Whether the outcome depends on the state in which the request takes effect, in which clients may
+// need tokens. What this node answers from its own state alone does not, and without a leader a
+// read must not wait: it may be a stale one.
+bool is_judged_later(const Context& context, const HttpExchange& exchange) {
+  const Access access = exchange.endpoint->access;
+  if (access != Access::content && access != Access::admin) return false;
+  return exchange.is_write() || context.leader();
+}
+
+// While clients need no token, as far as this node knows: the leader may know that they do, and the
+// client may have such a token already. If this node serves no one without tokens, the leader's
+// answer decides; else it may only add an identity.
+std::optional<Problem> authenticate_without_need(const Context& context,
+                                                 const http::RequestHead& head,
+                                                 HttpExchange& exchange, LeaderAsked asked) {
+  auto closed = refuse_if_closed(context, head, exchange);
+  if (!closed && repeats(head.fields, exchange.known_client)) {
+    exchange.identity = exchange.known_client->identity;
+    return std::nullopt;
+  }
+  const Credentials credentials = read_credentials(head.fields);
+  if (credentials.kind != Credentials::Kind::secret) return closed;
+  if (context.node() == nullptr) {
+    if (closed) return starting();
+    return std::nullopt;
+  }
+  const kv::Token* const token = find_client(context, context.node()->store().access(), head.fields,
+                                             credentials.secret, exchange.known_client);
+  if (token != nullptr) exchange.identity = token->identity;
+  if (asked == LeaderAsked::no) {
+    const bool asks = closed || (token == nullptr && is_judged_later(context, exchange));
+    if (asks) exchange.credential = Credential::unknown;
+    return std::nullopt;
+  }
+  if (closed) exchange.credential = Credential::wrong;
+  else if (token == nullptr && asked == LeaderAsked::yes)
+    remember(exchange.known_client, head.fields, std::nullopt);
+  return closed;
 }
 
 Problem wrong_token() {
@@ -172,10 +218,10 @@ std::optional<Problem> authenticate(const Context& context, const http::RequestH
   const kv::Access* access = access_of(context);
   if (exchange.endpoint->access == Access::open) return std::nullopt;
   if (context.is_closed_until_tokens_known()) return starting();
-  if (access == nullptr) return refuse_if_closed(context, head, exchange);
+  if (access == nullptr) return authenticate_without_need(context, head, exchange, asked);
   KnownClient* const known = exchange.known_client;
-  if (known != nullptr && repeats(head.fields, *known) &&
-      access->find(known->identity, log_time(context)) != nullptr) {
+  if (repeats(head.fields, known) && known->identity &&
+      access->find(*known->identity, log_time(context)) != nullptr) {
     exchange.identity = known->identity;
     return refuse_if_alone(context);
   }
@@ -194,6 +240,10 @@ std::optional<Problem> authenticate(const Context& context, const http::RequestH
   exchange.credential = asked == LeaderAsked::no ? Credential::unknown : Credential::wrong;
   if (asked == LeaderAsked::no) return std::nullopt;
   return wrong_token();
+}
+
+bool needs_tokens(const Context& context) {
+  return access_of(context) != nullptr || context.is_closed_until_auth();
 }
 
 void ask_for_tokens(Context& context, const HttpExchange& exchange) {

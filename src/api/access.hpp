@@ -29,11 +29,13 @@ enum class Access : std::uint8_t {
   metrics,
 };
 
-// The last valid credentials of a connection. A request that repeats them needs no hash. Whether
-// their token still exists is looked up for each request.
+// The last credentials of a connection that were not refused. A request that repeats them needs no
+// hash. Whether their token still exists is looked up for each request.
 struct KnownClient {
   std::string authorization;  // the value of the field; empty: there are none
-  kv::Identity identity;      // of the token
+  // Of the token. Nothing: when the leader was asked, there was no such token, and clients needed
+  // none. Secrets are drawn at random, so there will be none.
+  std::optional<kv::Identity> identity;
 };
 
 // What is known of a request's credentials.
@@ -43,12 +45,16 @@ enum class Credential : std::uint8_t {
   wrong,    // the answer is delayed, to slow guessing down
 };
 
-// Whether the leader has been asked already.
-enum class LeaderAsked : std::uint8_t { no, yes };
+// Whether the leader has been asked already. If it gave no answer, that decides only if clients
+// need tokens as far as this node knows.
+enum class LeaderAsked : std::uint8_t { no, yes, without_answer };
 // Checks the credentials of a request for exchange.endpoint. Sets the credential of the exchange,
-// and its identity if there is one. Returns the answer if they are missing or wrong.
+// and its identity if there is one, also while clients need no token: they may need one by the time
+// at which the request takes effect. Returns the answer if they are missing or wrong.
 std::optional<Problem> authenticate(const Context& context, const http::RequestHead& head,
                                     HttpExchange& exchange, LeaderAsked asked);
+// Whether this node serves clients only with tokens, as far as it knows.
+bool needs_tokens(const Context& context);
 // Asks the leader for the index up to which this node has to apply the log to know every token. The
 // reply goes to the ticket of the request.
 void ask_for_tokens(Context& context, const HttpExchange& exchange);

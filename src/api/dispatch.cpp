@@ -133,8 +133,14 @@ std::optional<Problem> validate(Context& context, const http::RequestHead& head,
 }
 
 std::optional<Problem> validate_again(Context& context, const http::RequestHead& head,
-                                      HttpExchange& exchange) {
-  if (auto problem = authenticate(context, head, exchange, LeaderAsked::yes)) return problem;
+                                      HttpExchange& exchange, const node::ClientReply& reply) {
+  const auto* refusal = std::get_if<node::Refusal>(&reply);
+  if (refusal != nullptr && needs_tokens(context)) {
+    exchange.credential = Credential::settled;
+    return refused(*refusal);
+  }
+  const auto asked = refusal == nullptr ? LeaderAsked::yes : LeaderAsked::without_answer;
+  if (auto problem = authenticate(context, head, exchange, asked)) return problem;
   return check_request(context, head, exchange);
 }
 

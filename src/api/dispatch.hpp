@@ -18,9 +18,9 @@ namespace vesper::api {
 std::optional<Problem> validate(Context& context, const http::RequestHead& head,
                                 HttpExchange& exchange);
 
-// Goes on with the checks after the leader was asked for tokens.
+// Goes on with the checks after the leader was asked for tokens. `reply`: to that question.
 std::optional<Problem> validate_again(Context& context, const http::RequestHead& head,
-                                      HttpExchange& exchange);
+                                      HttpExchange& exchange, const node::ClientReply& reply);
 
 // Call after validate(), if exchange.streams_body. Sets exchange.stream, or the outcome if the
 // request cannot be carried out now.

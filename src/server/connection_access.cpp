@@ -7,11 +7,9 @@
 
 namespace vesper::server {
 
-// This node has applied every token that the leader had committed.
+// This node has applied every token that the leader had committed, or cannot tell.
 void Connection::on_tokens(api::HttpExchange& exchange, const node::ClientReply& reply) {
-  std::optional<api::Problem> problem;
-  if (const auto* refusal = std::get_if<node::Refusal>(&reply)) problem = api::refused(*refusal);
-  else problem = api::validate_again(api(), parser_.request(), exchange);
+  auto problem = api::validate_again(api(), parser_.request(), exchange, reply);
   if (exchange.credential == api::Credential::wrong) {
     reading_.delayed = std::move(problem);
     return;

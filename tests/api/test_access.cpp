@@ -62,9 +62,11 @@ constexpr raft::ServerId kLeader{0}, kSelf{1};
 constexpr raft::Incarnation kLeaders{1}, kOwn{7};
 constexpr raft::Term kTerm{2};
 
-// A follower of kLeader, which has sent it a cluster whose clients need tokens. Its clock stands
-// still unless a test moves it.
+// A follower of kLeader, which has sent it a cluster. Its clock stands still unless a test moves
+// it.
 struct Follower final : node::Transport, node::Clients {
+  enum class Tokens { needed, unneeded };
+
   test::MemFs fs;
   Instant now{seconds(1).ns};
   node::RecoveredNode recovery;
@@ -72,8 +74,10 @@ struct Follower final : node::Transport, node::Clients {
   const NoFigures figures;
   Context context{settings(), figures, now};
   KnownClient known;
+  std::string text;
+  std::optional<http::Parser> parser;
 
-  Follower() {
+  explicit Follower(Tokens tokens = Tokens::needed) {
     auto recovered = node::recover(fs, kSelf, kOwn, {}, raft::Config{}.log_tail_entries);
     REQUIRE(recovered.ok());
     recovery = std::move(recovered.value());
@@ -87,8 +91,7 @@ struct Follower final : node::Transport, node::Clients {
                                         *this, *this, now);
     REQUIRE(node->replay().ok());
     append(1, raft::EntryType::bootstrap, raft::encode_configuration(two));
-    append(2, raft::EntryType::command,
-           kv::encode(kv::EnableAuth{.hash = crypto::sha256("root-secret")}));
+    if (tokens == Tokens::needed) enable();
     context.attach(*node);
   }
   void send(raft::ServerId, const node::PeerMessage&, raft::Channel) override {}
@@ -109,18 +112,31 @@ struct Follower final : node::Transport, node::Clients {
     receive(raft::Heartbeat{kTerm, raft::Index(index)});
     REQUIRE(node->applied_index() == raft::Index(index));
   }
-  // What the head of GET /status leads to, on one connection. Nothing: it is served.
-  std::optional<Problem> ask(const std::string& authorization) {
-    const std::string text = "GET /status HTTP/1.1\r\nHost: localhost\r\n" + authorization + "\r\n";
-    http::Parser parser(http::Parser::Kind::request);
+  void enable() {
+    append(2, raft::EntryType::command,
+           kv::encode(kv::EnableAuth{.hash = crypto::sha256("root-secret")}));
+  }
+  // Checks a head, as the next one of one connection.
+  std::optional<Problem> begin(const std::string& line, const std::string& authorization,
+                               HttpExchange& exchange) {
+    text = line + " HTTP/1.1\r\nHost: localhost\r\n" + authorization + "\r\n";
+    parser.emplace(http::Parser::Kind::request);
     std::size_t consumed = 0;
-    REQUIRE(parser.parse(text, consumed) == http::Step::head);
+    REQUIRE(parser->parse(text, consumed) == http::Step::head);
     context.set_now(now);
-    HttpExchange exchange;
     exchange.known_client = &known;
-    auto problem = validate(context, parser.request(), exchange);
-    if (!problem && exchange.credential == Credential::unknown)
-      problem = validate_again(context, parser.request(), exchange);
+    return validate(context, parser->request(), exchange);
+  }
+  std::optional<Problem> go_on(HttpExchange& exchange,
+                               const node::ClientReply& reply = node::ReadResult()) {
+    REQUIRE(exchange.credential == Credential::unknown);
+    return validate_again(context, parser->request(), exchange, reply);
+  }
+  // What the head of GET /status leads to. Nothing: it is served.
+  std::optional<Problem> ask(const std::string& authorization) {
+    HttpExchange exchange;
+    auto problem = begin("GET /status", authorization, exchange);
+    if (!problem && exchange.credential == Credential::unknown) problem = go_on(exchange);
     if (!problem) CHECK(exchange.identity == kv::Identity{"root", 2});
     return problem;
   }
@@ -139,7 +155,7 @@ TEST_CASE("a node that has heard no leader for 60 s serves no token, whether it 
     Follower follower;
     if (is_known) {
       CHECK(follower.code_of(kRoot) == "served");
-      CHECK(follower.known.identity.name == "root");
+      CHECK(follower.known.identity == kv::Identity{"root", 2});
     }
     follower.now = follower.now + seconds(60);
     CHECK(follower.code_of(kRoot) == "served");
@@ -166,6 +182,63 @@ TEST_CASE("a connection that repeats its credentials is asked for nothing more, 
   follower.append(3, raft::EntryType::command,
                   kv::encode(kv::EnableAuth{crypto::sha256("new"), kv::EnableAuth::By::server}));
   CHECK(follower.code_of(kRoot) == "unauthorized");
+}
+
+TEST_CASE("a node that knows of no need for tokens asks the leader about a token, once") {
+  Follower follower(Follower::Tokens::unneeded);
+  const auto settles = [&](const std::string& line) {
+    HttpExchange exchange;
+    CHECK(!follower.begin(line, kRoot, exchange));
+    CHECK(!exchange.identity);
+    return exchange.credential == Credential::settled;
+  };
+  CHECK(settles("GET /status"));  // answered from this node's own state
+  CHECK(!settles("GET /kv/a"));
+  HttpExchange unanswered;
+  CHECK(!follower.begin("PUT /kv/a", kRoot + "Content-Length: 1\r\n", unanswered));
+  CHECK(!follower.go_on(unanswered, node::Refusal::timeout));
+  CHECK(!unanswered.identity);
+  HttpExchange answered;
+  CHECK(!follower.begin("GET /kv/a", kRoot, answered));
+  CHECK(!follower.go_on(answered));
+  CHECK(settles("GET /kv/a"));
+  // Another token, which is needed by the time at which the leader's answer is here.
+  follower.known = {};
+  HttpExchange exchange;
+  CHECK(!follower.begin("PUT /kv/a", kRoot + "Content-Length: 1\r\n", exchange));
+  follower.enable();
+  CHECK(!follower.go_on(exchange));
+  CHECK(exchange.identity == kv::Identity{"root", 2});
+}
+
+TEST_CASE("a request carries the token that it has, also while clients need none") {
+  Follower follower;
+  follower.append(3, raft::EntryType::command, kv::encode(kv::DisableAuth{}));
+  for (int i = 0; i < 2; ++i) {
+    HttpExchange exchange;
+    CHECK(!follower.begin("GET /kv/a", kRoot, exchange));
+    CHECK(exchange.credential == Credential::settled);
+    CHECK(exchange.identity == kv::Identity{"root", 2});
+  }
+}
+
+TEST_CASE("a closed node calls a token wrong only after the leader was asked") {
+  Follower follower(Follower::Tokens::unneeded);
+  follower.context.close_until_auth();
+  HttpExchange unanswered;
+  CHECK(!follower.begin("GET /status", kRoot, unanswered));
+  const auto refused = follower.go_on(unanswered, node::Refusal::timeout);
+  REQUIRE(refused);
+  CHECK(refused->code == "timeout");
+  HttpExchange wrong;
+  CHECK(!follower.begin("GET /status", kRoot, wrong));
+  CHECK(follower.go_on(wrong)->code == "unauthorized");
+  CHECK(wrong.credential == Credential::wrong);
+  HttpExchange right;
+  CHECK(!follower.begin("GET /status", kRoot, right));
+  follower.enable();
+  CHECK(!follower.go_on(right));
+  CHECK(right.identity == kv::Identity{"root", 2});
 }
 
 TEST_CASE("a token comes as Bearer, or as the password of Basic") {

@@ -392,3 +392,28 @@ def _(binary):
             factor = (sent_to(slow) - before) / written
             # About 5 % of that are packet headers.
             expect(factor < 1.1, f'at {rate} MB/s {factor:.2f} times the backlog was sent')
+
+
+@case('a node that is cut off takes no token for a wrong one that it may not know yet')
+def _(binary):
+    with PartedCluster(binary, 3, flags=['--request-timeout', '1s']) as cluster:
+        reply = cluster.nodes[0].api(20 * SLOW).request('POST', '/auth/enable')
+        for node in cluster.nodes:
+            node.token = reply.json()['token']
+        leader, away = cluster.wait_leader(), cluster.followers()[0]
+        cluster.wait_equal()
+        away.begin_down()
+        cluster.change(both_ways([away], cluster.others(away)))
+        body = b'{"name":"app","rules":[{"allow":"write","prefix":""}]}'
+        fresh = leader.api(20 * SLOW).request('POST', '/auth/tokens', body).json()['token']
+        api = away.api(20 * SLOW, fresh)
+        for _ in range(2):
+            reply = api.request('GET', '/status')
+            expect(reply.status == 503 and reply.code in ('no_leader', 'timeout'), f'{reply}')
+        reply = away.api(20 * SLOW).get('a', '?consistency=stale')
+        expect_equal(reply.status, 404, 'a stale read with a token that the node knows')
+        cluster.heal()
+        cluster.wait_ready()
+        expect_equal(api.put('a', '1').status, 200, 'a write with the fresh token')
+        api.token = 'vsp_' + 'x' * 43
+        expect_equal(api.put('a', '2').status, 401, 'a write with a wrong token')

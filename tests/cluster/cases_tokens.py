@@ -19,10 +19,6 @@ READ_WRITE = [{'allow': 'read', 'prefix': 'app/'}, {'allow': 'write', 'prefix': 
 ADMIN = [{'allow': 'admin'}]
 
 
-def is_closed(node):
-    return node.api(20 * SLOW).request('GET', '/status').status == 401
-
-
 class GuardedCluster(SecureCluster):
     """A started cluster with tokens. The harness itself has root's."""
 
@@ -30,16 +26,19 @@ class GuardedCluster(SecureCluster):
         super().__enter__()
         try:
             self.start()
-            reply = self.nodes[0].api(20 * SLOW).request('POST', '/auth/enable')
-            expect_equal(reply.status, 200, f'{reply}')
-            # A node that has not applied this yet passes requests on without their token.
-            for node in self.nodes:
-                wait_for(f'{node} to need tokens', lambda node=node: is_closed(node))
-                node.token = reply.json()['token']
+            self.enable(self.nodes[0])
         except BaseException as error:
             self.end(error)
             raise
         return self
+
+    def enable(self, by):
+        """Makes clients need tokens, and a new token of root, which it returns."""
+        reply = by.api(20 * SLOW).request('POST', '/auth/enable')
+        expect_equal(reply.status, 200, f'{reply}')
+        for node in self.nodes:
+            node.token = reply.json()['token']
+        return by.token
 
     def add(self, name, rules, node=None):
         """The secret of a new token."""
@@ -93,6 +92,48 @@ def _(binary):
         cluster.wait_leader()
         expect_rights(cluster, app, gone)
         cluster.wait_equal()
+
+
+def put_while_it_lags(node, hand_out):
+    """The reply to a write with the token that `hand_out()` returns, while the node stands still.
+    When it goes on, it finds the write together with what the cluster did meanwhile."""
+    api = node.api(40 * SLOW)
+    expect_equal(api.request('GET', '/status').status, 200, f'a request to {node}')
+    node.pause()
+    token = hand_out()
+    api.connection.send(request_bytes('PUT', '/kv/app/a', b'v',
+                                      [('Authorization', f'Bearer {token}')]))
+    node.resume()
+    node.end_down()
+    reply = api.connection.read('PUT', 40 * SLOW)
+    api.close()
+    return reply
+
+
+@case('a follower that lags takes a token that was handed out a moment ago')
+def _(binary):
+    with GuardedCluster(binary, 3) as cluster:
+        for i in range(4):
+            leader, lagging = cluster.wait_leader(), cluster.followers()[i % 2]
+            reply = put_while_it_lags(
+                lagging, lambda i=i: cluster.add(f'app{i}', READ_WRITE, leader))
+            expect_equal(reply.status, 200, f'{lagging}: {reply}')
+            # Nor does it matter that the node believes that clients need none.
+            reply = leader.api(20 * SLOW).request('POST', '/auth/disable')
+            expect_equal(reply.status, 200, f'{reply}')
+            cluster.wait_equal()
+            reply = put_while_it_lags(lagging, lambda: cluster.enable(leader))
+            expect_equal(reply.status, 200, f'{lagging}: {reply}')
+
+
+@case('a token is valid on every node as soon as one has handed it out')
+def _(binary):
+    with GuardedCluster(binary, 3) as cluster:
+        for i in range(30):
+            app = cluster.add(f'app{i}', READ_WRITE, cluster.nodes[i % 3])
+            for node in cluster.nodes:
+                expect_equal(node.api(20 * SLOW, app).put('app/a', '1').status, 200, f'{node}')
+                expect_equal(node.api(20 * SLOW, app).get('app/a').status, 200, f'{node}')
 
 
 @case('a wrong token is answered slowly, and slows no other client')
