@@ -1,7 +1,9 @@
-// The audit log: one line of JSON for each administrative act and for each refused access, and on
-// demand for each write of data. It never holds a value or a secret.
+// The audit log: one line of JSON for each administrative act, on demand for each write of data,
+// and for refused access, of which a second has a bounded number of lines. It never holds a value
+// or a secret.
 #pragma once
 
+#include <cstddef>
 #include <cstdint>
 #include <string>
 #include <string_view>
@@ -19,9 +21,19 @@ class AuditSink {
 
 enum class AuditScope : std::uint8_t { acts, acts_and_writes };
 
+// What a line says beyond the outcome: kept from the request, only if there is an audit log.
+struct Audited {
+  static constexpr std::size_t kMaxBody = 4096;  // bytes
+
+  std::string path, query;
+  std::string body;  // of an administrative act, up to kMaxBody
+};
+
 // Writes a line about an exchange whose answer is rendered, if it is one of those above and the
-// context has a sink. `from`: the address of the client.
-void audit(const Context& context, const HttpExchange& exchange, const Answer& answer,
+// context has a sink. `from`: the address and port of the client.
+void audit(Context& context, const HttpExchange& exchange, const Answer& answer,
            const std::string& from);
+// Call once a second: writes how many refusals had no line of their own since the last call.
+void audit_refusals(Context& context);
 
 }  // namespace vesper::api

@@ -14,6 +14,7 @@
 #include "api/endpoint.hpp"
 #include "api/figures.hpp"
 #include "api/metrics.hpp"
+#include "api/refusal_counts.hpp"
 #include "api/settings.hpp"
 #include "base/time.hpp"
 #include "http/values.hpp"
@@ -102,6 +103,7 @@ class Context {
   const std::string& standard_fields();
 
   Metrics metrics;
+  RefusalCounts refusals;  // for the audit log
 
  private:
   const Settings settings_;

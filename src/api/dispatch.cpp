@@ -102,7 +102,10 @@ std::optional<Problem> check_request(const Context& context, const http::Request
 std::optional<Problem> validate(Context& context, const http::RequestHead& head,
                                 HttpExchange& exchange) {
   exchange.method = head.method;
-  if (context.audit_sink() != nullptr) exchange.audited_path = head.path;
+  if (context.audit_sink() != nullptr) {
+    exchange.audited.path = head.path;
+    exchange.audited.query = head.query;
+  }
   exchange.close = !head.keep_alive;
   exchange.is_http_1_0 = head.minor_version == 0;
   exchange.started = context.now();
@@ -152,6 +155,8 @@ void open_stream(Context& context, HttpExchange& exchange) {
 }
 
 void run(Context& context, HttpExchange& exchange, std::string body) {
+  if (context.audit_sink() != nullptr && exchange.endpoint->access == Access::admin)
+    exchange.audited.body = body.substr(0, Audited::kMaxBody);
   if (auto lack = judge_right(context, exchange)) exchange.outcome = std::move(*lack);
   else if (exchange.endpoint->needs == Needs::nothing) exchange.outcome = Local{};
   else if (auto problem = check_node(context)) exchange.outcome = std::move(*problem);

@@ -11,6 +11,7 @@
 #include <variant>
 
 #include "api/access.hpp"
+#include "api/audit.hpp"
 #include "api/auth.hpp"
 #include "api/bulk_import.hpp"
 #include "api/chaos.hpp"
@@ -58,7 +59,7 @@ struct HttpExchange {
   Instant started;
   Duration timeout;
   bool is_local = false;                // the client is on this machine
-  std::string audited_path;             // empty unless there is an audit log
+  Audited audited;                      // empty unless there is an audit log
   KnownClient* known_client = nullptr;  // of the connection; null: it keeps none
   Credential credential = Credential::settled;
   // Of the client's token. Nothing: clients need none, or this request needs none.

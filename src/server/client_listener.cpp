@@ -7,6 +7,7 @@
 #include <cerrno>
 #include <utility>
 
+#include "api/audit.hpp"
 #include "base/log.hpp"
 
 namespace vesper::server {
@@ -149,8 +150,12 @@ void ClientListener::ended(Connection& connection) {
   std::erase(marked_, &connection);  // it may have been marked again during its flush
   graveyard_.push_back(std::move(at->second));
   connections_.erase(at);
-  if (connections_.empty()) sweep_.stop();
+  stop_idle_sweep();
   // The next flush() destroys the connection.
+}
+
+void ClientListener::stop_idle_sweep() {
+  if (connections_.empty() && context_.refusals.is_empty()) sweep_.stop();
 }
 
 void ClientListener::on_sweep() {
@@ -160,6 +165,8 @@ void ClientListener::on_sweep() {
   for (const auto& [id, connection] : connections_) all.push_back(connection.get());
   for (Connection* connection : all)
     if (!connection->gone()) connection->sweep();
+  api::audit_refusals(context_);
+  stop_idle_sweep();
 }
 
 void ClientListener::begin_drain() {

@@ -71,6 +71,7 @@ class ClientListener final : public node::Clients, private ConnectionEvents {
   void on_waiting();
   void accept_one(std::unique_ptr<io::Stream> stream);
   void on_sweep();
+  void stop_idle_sweep();
 
   // ConnectionEvents
   void wants_flush(Connection& connection) override { marked_.push_back(&connection); }

@@ -585,6 +585,7 @@ void Server::on_log_due() {
 void Server::stop(Exit code) {
   if (stopped_) return;
   stopped_ = true;
+  api::audit_refusals(context_);
   exit_ = removed_ && code == Exit::ok ? Exit::removed : code;
   names_.stop();
   peers_.stop();

@@ -4,7 +4,6 @@ needs is in tests/kv/test_access.cpp, safety under faults in the simulator."""
 import base64
 import json
 import os
-import signal
 import subprocess
 import sys
 import time
@@ -426,56 +425,6 @@ def test_the_root_token_is_reset_offline(binary, directory):
         s.stop()
         s.start()
         assert root.request("GET", "/auth/tokens")[0] == 200, "it is reset once"
-
-
-def test_the_audit_log_has_acts_and_refusals(binary, directory):
-    path = os.path.join(directory, "audit.log")
-    with Running(binary, directory, ("--audit-log", path, "--audit-writes")) as s:
-        root = enable(s)
-        app = add(root, "app", ("write", prefix("a/")))
-        ok(app.request("PUT", "/kv/a/1", "secret value"))
-        forbidden(app.request("PUT", "/kv/b", "secret value"), "write")
-        unauthorized(s.request("GET", "/kv/a"))
-        root.request("GET", "/kv/a")
-        os.rename(path, path + ".1")
-        s.process.send_signal(signal.SIGHUP)
-        wait(lambda: os.path.exists(path))
-        ok(root.request("DELETE", "/auth/tokens/app"))
-        with open(path + ".1") as f:
-            text = f.read()
-        lines = [json.loads(line) for line in text.splitlines()]
-        shown = [(r.get("token"), r["method"], r["path"], r["status"]) for r in lines]
-        assert shown == [(None, "POST", "/auth/enable", 200), ("root", "POST", "/auth/tokens", 200),
-                         ("app", "PUT", "/kv/a/1", 200), ("app", "PUT", "/kv/b", 403),
-                         (None, "GET", "/kv/a", 401)], shown
-        assert all(r["from"].startswith("127.0.0.1:") and r["time"].endswith("Z") for r in lines)
-        assert lines[2]["revision"] == 2 and lines[3]["code"] == "forbidden", lines
-        for secret in ("secret value", root.token, app.token):
-            assert secret not in text
-        with open(path) as f:
-            assert json.loads(f.read())["path"] == "/auth/tokens/app"
-    assert os.stat(path).st_mode & 0o77 == 0, "others must not read it"
-    s = harness.Server(binary, directory, harness.free_ports(1), flags=("--audit-log", directory))
-    s.start(wait=False)
-    assert s.process.wait(10) == 2, "a directory is no file"
-
-
-def test_an_audit_log_that_takes_no_line_stops_nothing(binary, directory):
-    path = os.path.join(directory, "audit.log")
-    os.symlink("/dev/full", path)
-    with Running(binary, directory, ("--audit-log", path, "--audit-writes")) as s:
-        for i in range(3):
-            ok(s.request("PUT", "/kv/a", str(i)))
-        assert s.metric("audit_lines_dropped_total") == 3
-        assert s.log_text().count("No space left on device") == 1, s.log_text()
-        os.remove(path)
-        s.process.send_signal(signal.SIGHUP)
-        wait(lambda: os.path.exists(path))
-        ok(s.request("PUT", "/kv/a", "4"))
-        assert s.metric("audit_lines_dropped_total") == 3
-        with open(path) as f:
-            assert json.loads(f.read())["path"] == "/kv/a"
-        assert s.log_text().count("it takes lines again") == 1, s.log_text()
 
 
 def shows_nothing(server):
