@@ -17,10 +17,12 @@
 #include <vector>
 
 #include "app/child_process.hpp"
+#include "app/client_tls.hpp"
 #include "app/cluster_file.hpp"
 #include "app/commands.hpp"
 #include "app/connector.hpp"
 #include "app/http_client.hpp"
+#include "app/pki.hpp"
 #include "app/stdio.hpp"
 #include "app/supervisor.hpp"
 #include "base/bytes.hpp"
@@ -115,6 +117,7 @@ class DevCluster {
     }
     if (!place_.make(options_.dir)) return kExitError;
     if (const int code = read_or_make_list()) return code;
+    if (const int code = prepare_tls()) return code;
     int code = start();
     if (code == kExitOk && !wants_end_) code = wait_until_it_serves();
     if (code == kExitOk && !wants_end_) code = announce();
@@ -134,13 +137,15 @@ class DevCluster {
       return kExitUsage;
     }
     const std::size_t count = list->servers.size();
-    if (options_.port || options_.nodes.value_or(count) != count) {
-      complain(fmt::format("{}: the directory has a cluster of {} nodes already",
-                           escaped(list_, list_.size()), count));
-      hint("leave out --nodes and --port, or choose another directory");
+    addresses_ = list->servers;
+    const bool other_scheme = options_.tls && !speaks_tls();
+    if (options_.port || options_.nodes.value_or(count) != count || other_scheme) {
+      complain(fmt::format("{}: the directory has a cluster of {} nodes{} already",
+                           escaped(list_, list_.size()), count,
+                           other_scheme ? " without TLS" : ""));
+      hint("leave out --nodes, --port and --tls, or choose another directory");
       return kExitUsage;
     }
-    for (const HostPort& address : list->servers) add(address);
     return kExitOk;
   }
 
@@ -155,8 +160,9 @@ class DevCluster {
     }
     std::string text;
     for (std::uint64_t i = 0; i < count; ++i) {
-      add({"127.0.0.1", static_cast<std::uint16_t>(*first + i), false});
-      text += nodes_.address(nodes_.size() - 1).url() + '\n';
+      addresses_.push_back({"127.0.0.1", static_cast<std::uint16_t>(*first + i), false,
+                            options_.tls ? Scheme::https : Scheme::http});
+      text += addresses_.back().url() + '\n';
     }
     const int fd = open(list_.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0666);
     const bool wrote =
@@ -169,11 +175,38 @@ class DevCluster {
     return kExitError;
   }
 
+  bool speaks_tls() const { return addresses_.front().scheme == Scheme::https; }
+  PkiFiles pki() const { return {place_.file("pki")}; }
+
+  // Makes the certificates, unless the directory has them.
+  int prepare_tls() {
+    if (!speaks_tls()) return kExitOk;
+    if (!place_.has("pki")) {
+      PkiOptions wanted;
+      wanted.directory = pki().directory;
+      for (const HostPort& address : addresses_) wanted.hosts.push_back(address.host);
+      std::vector<std::string> written;
+      if (const int code = make_certificates(wanted, written)) return code;
+    }
+    set_client_tls({.cacert = pki().authority()});
+    if (const auto& tls = client_tls(); !tls) {
+      complain(tls.error().what);
+      return kExitError;
+    }
+    return kExitOk;
+  }
+
   void add(const HostPort& address) {
-    nodes_.add(address, place_.file(fmt::format("{}.log", nodes_.size())));
+    std::vector<std::string> flags;
+    if (speaks_tls())
+      flags = {"--tls-cert", pki().certificate(address.host),
+               "--tls-key",  pki().key(address.host),
+               "--tls-ca",   pki().authority()};
+    nodes_.add(address, place_.file(fmt::format("{}.log", nodes_.size())), std::move(flags));
   }
 
   int start() {
+    for (const HostPort& address : addresses_) add(address);
     nodes_.set_list(list_);
     for (std::size_t id = 0; id < nodes_.size(); ++id) {
       const int error = nodes_.start(id);
@@ -227,7 +260,12 @@ class DevCluster {
     const std::string url = nodes_.address(0).url();
     note(fmt::format("{} nodes run; data and logs: {}{}", nodes_.size(), place_.path(),
                      place_.is_temporary() ? " (removed at the end)" : ""));
-    note(fmt::format("try in another terminal: vesper put name 'Kyle Chard' --endpoints {}", url));
+    const std::string trust = speaks_tls() ? " --cacert " + pki().authority() : "";
+    note(fmt::format("try in another terminal: vesper put name 'Kyle Chard' --endpoints {}{}", url,
+                     trust));
+    if (speaks_tls())
+      note(fmt::format("curl{} {}/ui/ trusts the page; a browser does once you import that file",
+                       trust, url));
     note("Ctrl-C ends them all; open this page:");
     return print(url + "/ui/\n");
   }
@@ -261,6 +299,7 @@ class DevCluster {
   Signals signals_;
   Place place_;
   std::string list_;
+  std::vector<HostPort> addresses_;
   Supervisor nodes_;  // kills those that still run, before the directory is removed
   bool wants_end_ = false;
 };

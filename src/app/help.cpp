@@ -27,6 +27,7 @@ and the others reach it at --address. Restart it with the same flags, with its d
      R"(vesper dev
 vesper dev --nodes 3
 vesper dev --dir playground --port 7000
+vesper dev --tls
 )",
      R"(Starts the nodes as child processes on free loopback ports, waits until a leader serves, and
 prints the address of the web page. SIGINT (Ctrl-C), SIGTERM and SIGHUP end all nodes. A node
@@ -34,6 +35,9 @@ that ends earlier is reported, and not started again.
 
 Without --dir, data and logs are in a temporary directory, which is removed at the end. With
 --dir they are kept, and the same command starts the same cluster again.
+
+With --tls it makes an authority and certificates in DIR/pki, as vesper pki does, and says how to
+trust them.
 )"},
     {"client", "<address> <key> [value]", "the seed project's client: send GET or PUT /request",
      R"(vesper client http://127.0.0.1:5000 name 'Kyle Chard'

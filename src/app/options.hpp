@@ -218,6 +218,7 @@ struct DevOptions {
   std::optional<std::uint64_t> nodes;  // 1 to kMaxNodes; empty: kDefaultNodes, or as the list says
   std::optional<std::string> dir;      // empty: a temporary directory
   std::optional<std::uint16_t> port;   // of node 0; those of the others follow. Empty: free ones
+  bool tls = false;                    // a new cluster speaks TLS
 };
 
 // Certificates for a cluster.

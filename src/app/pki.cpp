@@ -1,4 +1,6 @@
 // `vesper pki`: makes a small private authority, and certificates for nodes and one client.
+#include "app/pki.hpp"
+
 #include <fcntl.h>
 #include <fmt/core.h>
 #include <sys/stat.h>
@@ -50,7 +52,7 @@ class Pki {
  public:
   explicit Pki(const PkiOptions& options) : options_(options) {}
 
-  int run() {
+  int make() {
     for (const std::string& given : options_.hosts) {
       auto host = canonical_host(given);
       if (!host) return complain_of(host.error(), kExitUsage);
@@ -68,14 +70,16 @@ class Pki {
       return complain_of(at(options_.directory), kExitError);
     for (const NewFile& file : files_)
       if (const auto wrote = write(file); !wrote) return complain_of(wrote.error(), kExitError);
-    return print_next();
+    return kExitOk;
+  }
+
+  std::vector<std::string> written() const {
+    std::vector<std::string> paths;
+    for (const NewFile& file : files_) paths.push_back(file.path);
+    return paths;
   }
 
  private:
-  std::string path(std::string_view name, std::string_view ending) const {
-    return fmt::format("{}/{}.{}", options_.directory, name, ending);
-  }
-
   static int complain_of(const Error& error, int code) {
     complain(error.what);
     return code;
@@ -87,8 +91,8 @@ class Pki {
   }
 
   void add(std::string_view name, const crypto::Credential& made) {
-    files_.push_back({path(name, "key"), made.key, 0600});
-    files_.push_back({path(name, "crt"), made.certificate, 0644});
+    files_.push_back({paths_.key(name), made.key, 0600});
+    files_.push_back({paths_.certificate(name), made.certificate, 0644});
   }
 
   Result<void> prepare() {
@@ -98,15 +102,15 @@ class Pki {
       authority = crypto::make_authority();
       add(kAuthority, authority);
     } else {
-      auto certificate = read_file(path(kAuthority, "crt"), kMaxPem);
+      auto certificate = read_file(paths_.authority(), kMaxPem);
       if (!certificate) return certificate.error();
-      auto key = server::read_credential(path(kAuthority, "key"), server::Secrecy::secret);
+      auto key = server::read_credential(paths_.key(kAuthority), server::Secrecy::secret);
       if (!key) return key.error();
       authority = {std::move(*certificate), std::move(*key)};
     }
     for (const std::string& host : hosts_) {
       const auto made = crypto::issue(authority, host, {host}, crypto::CertificateUse::server);
-      if (!made) return Error{fmt::format("{}: {}", path(kAuthority, "crt"), made.error().what)};
+      if (!made) return Error{fmt::format("{}: {}", paths_.authority(), made.error().what)};
       add(host, *made);
     }
     if (!begins) return {};
@@ -129,25 +133,36 @@ class Pki {
     return {};
   }
 
-  int print_next() const {
-    std::string out;
-    for (const NewFile& file : files_) out += file.path + "\n";
-    note(
-        fmt::format("each node needs {}, and its own .crt and .key; {} signs further nodes "
-                    "(vesper pki add) and stays with you",
-                    path(kAuthority, "crt"), path(kAuthority, "key")));
-    return print(out);
-  }
-
   const PkiOptions& options_;
+  const PkiFiles paths_{options_.directory};
   std::vector<std::string> hosts_;
   std::vector<NewFile> files_;
 };
 
 }  // namespace
 
+std::string PkiFiles::path(std::string_view name, std::string_view ending) const {
+  return fmt::format("{}/{}.{}", directory, name, ending);
+}
+
+int make_certificates(const PkiOptions& options, std::vector<std::string>& written) {
+  Pki pki(options);
+  const int code = pki.make();
+  if (code == kExitOk) written = pki.written();
+  return code;
+}
+
 int run_pki(const PkiOptions& options) {
-  return Pki(options).run();
+  std::vector<std::string> written;
+  if (const int code = make_certificates(options, written)) return code;
+  const PkiFiles paths{options.directory};
+  note(
+      fmt::format("each node needs {}, and its own .crt and .key; {} signs further nodes "
+                  "(vesper pki add) and stays with you",
+                  paths.authority(), paths.key(kAuthority)));
+  std::string out;
+  for (const std::string& path : written) out += path + "\n";
+  return print(out);
 }
 
 }  // namespace vesper::app

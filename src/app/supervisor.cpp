@@ -26,10 +26,11 @@ Supervisor::~Supervisor() {
   for (const auto& node : nodes_) close_link(*node);
 }
 
-void Supervisor::add(HostPort address, std::string log) {
+void Supervisor::add(HostPort address, std::string log, std::vector<std::string> flags) {
   nodes_.push_back(std::make_unique<Node>());
   nodes_.back()->address = std::move(address);
   nodes_.back()->log = std::move(log);
+  nodes_.back()->flags = std::move(flags);
 }
 
 int Supervisor::start(std::size_t id) {
@@ -42,10 +43,12 @@ int Supervisor::start(std::size_t id) {
   const std::string program = std::filesystem::read_symlink("/proc/self/exe", ignored).string();
   const int log = open(node.log.c_str(), O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0666);
   int error = log < 0 ? errno : 0;
+  std::vector<std::string> words{ignored ? "/proc/self/exe" : program, "server", std::to_string(id),
+                                 list_, "--chaos"};
+  words.insert(words.end(), node.flags.begin(), node.flags.end());
   node.process = std::make_unique<ChildProcess>();
   if (error == 0)
-    error = node.process->start({.words = {ignored ? "/proc/self/exe" : program, "server",
-                                           std::to_string(id), list_, "--chaos"},
+    error = node.process->start({.words = std::move(words),
                                  .environment = {{kVariable, std::to_string(ends[1])}},
                                  .group = ChildProcess::Group::background,
                                  .output = log,

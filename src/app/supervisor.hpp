@@ -32,8 +32,8 @@ class Supervisor {
 
   // `list`: the file that names all nodes. Call it before the first start().
   void set_list(std::string list) { list_ = std::move(list); }
-  // The id of a node is its place in the order in which they are added.
-  void add(HostPort address, std::string log);
+  // The id of a node is its place in the order in which they are added. `flags`: of its server.
+  void add(HostPort address, std::string log, std::vector<std::string> flags);
   std::size_t size() const { return nodes_.size(); }
   const HostPort& address(std::size_t id) const { return nodes_[id]->address; }
   const std::string& log(std::size_t id) const { return nodes_[id]->log; }
@@ -55,6 +55,7 @@ class Supervisor {
   struct Node {
     HostPort address;
     std::string log;
+    std::vector<std::string> flags;
     std::unique_ptr<ChildProcess> process;  // null: killed, or not started yet
     int link = -1;
     std::string input;  // an incomplete line

@@ -232,6 +232,7 @@ void define_dev(Syntax& syntax) {
   syntax.option("--nodes", "N", "how many nodes, 1 to 9 (default 5)");
   syntax.option("--dir", "DIR", "keep list, data and logs there (default: a temporary directory)");
   syntax.option("--port", "PORT", "of node 0; those of the others follow (default: free ones)");
+  syntax.flag("--tls", "speak TLS, with certificates of an authority in DIR/pki");
 }
 
 Options read_dev(Arguments& arguments) {
@@ -244,6 +245,7 @@ Options read_dev(Arguments& arguments) {
   const auto port = arguments.number("--port");
   if (port && *port > 65'535) arguments.expected("--port", "a number from 1 to 65535");
   if (port) dev.port = static_cast<std::uint16_t>(*port);
+  dev.tls = arguments.has("--tls");
   return dev;
 }
 

@@ -5,6 +5,7 @@ import os
 import pty
 import signal
 import socket
+import ssl
 import subprocess
 import sys
 import time
@@ -73,14 +74,15 @@ class Dev(Cli):
         self.started.append(process)
         return process
 
-    def page_of(self, process):
+    def page_of(self, process, scheme="http"):
         """The address of the page, once the cluster serves."""
         line = process.stdout.readline()
-        self.assertRegex(line, r"^http://127\.0\.0\.1:[0-9]+/ui/\n$")
+        self.assertRegex(line, "^" + scheme + r"://127\.0\.0\.1:[0-9]+/ui/\n$")
         return line.strip()
 
-    def get(self, url):
-        with urllib.request.urlopen(url, timeout=SECONDS) as reply:
+    def get(self, url, trust=None):
+        context = ssl.create_default_context(cafile=trust) if trust else None
+        with urllib.request.urlopen(url, timeout=SECONDS, context=context) as reply:
             return reply.read()
 
     def end(self, process, sent=signal.SIGINT):
@@ -144,6 +146,46 @@ class Dev(Cli):
             result = self.vesper("dev", "--dir", "play", *wrong)
             self.expect(result, 2)
             self.assertIn("has a cluster of 3 nodes already", result.err)
+
+    def test_with_tls_it_makes_certificates_and_says_how_to_trust_them(self):
+        process = self.dev("--nodes", "3", "--tls", "--port", str(first_of(3)))
+        page = self.page_of(process, "https")
+        place = os.path.join(self.temporary, os.listdir(self.temporary)[0])
+        authority = os.path.join(place, "pki", "ca.crt")
+        self.assertIn(b"<title>Vesper</title>", self.get(page, authority))
+        with self.assertRaises(OSError):
+            self.get(page)  # the authorities of the system have not signed it
+        with open(os.path.join(place, "ip_list.txt"), encoding="ascii") as file:
+            self.assertTrue(all(line.startswith("https://127.0.0.1:") for line in file))
+        # The commands that it shows work as they are.
+        said = [process.stderr.readline() for _ in range(4)]
+        command = said[1].split("terminal: ", 1)[1].replace("vesper put", VESPER + " put")
+        done = subprocess.run(["sh", "-c", command], capture_output=True, timeout=SECONDS)
+        self.assertEqual((done.returncode, done.stdout), (0, b"2\n"), done.stderr)
+        command = said[2].split("vesper: ", 1)[1].split(" trusts", 1)[0]
+        done = subprocess.run(["sh", "-c", command], capture_output=True, timeout=SECONDS)
+        self.assertIn(b"<title>Vesper</title>", done.stdout, command)
+        self.assertEqual(self.end(process)[0], 0)
+        self.assertEqual(os.listdir(self.temporary), [], "the temporary directory")
+
+    def test_a_directory_keeps_its_certificates(self):
+        process = self.dev("--nodes", "3", "--tls", "--dir", "play", "--port", str(first_of(3)))
+        page = self.page_of(process, "https")
+        authority = os.path.join(self.folder.name, "play", "pki", "ca.crt")
+        flags = ["--cacert", authority]
+        self.expect(self.vesper("put", "name", "Ada", *flags, endpoints=[page[:-4]]), 0, b"2\n")
+        self.assertEqual(self.end(process)[0], 0)
+        for more in ([], ["--tls"]):
+            process = self.dev("--dir", "play", *more)
+            self.assertEqual(self.page_of(process, "https"), page)
+            self.expect(self.vesper("get", "name", *flags, endpoints=[page[:-4]]), 0, b"Ada")
+            self.assertEqual(self.end(process)[0], 0)
+        process = self.dev("--nodes", "1", "--dir", "plain", "--port", str(first_of(1)))
+        self.page_of(process)
+        self.assertEqual(self.end(process)[0], 0)
+        result = self.vesper("dev", "--dir", "plain", "--tls")
+        self.expect(result, 2)
+        self.assertIn("has a cluster of 1 nodes without TLS already", result.err)
 
     def test_the_nodes_end_when_it_is_killed(self):
         process = self.dev("--nodes", "3", "--port", str(first_of(3)))

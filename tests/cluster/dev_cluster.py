@@ -3,10 +3,11 @@
 import os
 import shutil
 import signal
+import ssl
 import subprocess
 import tempfile
 
-from harness import SLOW, running, wait_for
+from harness import SLOW, TLS, running, wait_for
 from http_api import Api
 from ports import free_ports
 from runner import Failed, expect_equal
@@ -21,7 +22,8 @@ def neighbours(count):
 
 
 class DevCluster:
-    """with DevCluster(binary, 5) as cluster: ...   `url` is that of node 0, without a path."""
+    """with DevCluster(binary, 5) as cluster: ...   `url` is that of node 0, without a path. With
+    VESPER_TLS=1 it makes its own authority."""
 
     def __init__(self, binary, count):
         self.binary, self.count = binary, count
@@ -29,12 +31,13 @@ class DevCluster:
     def __enter__(self):
         self.dir = tempfile.mkdtemp(prefix='vesper-test-')
         self.port = neighbours(self.count)
-        self.url = f'http://127.0.0.1:{self.port}'
+        self.url = f'{"https" if TLS else "http"}://127.0.0.1:{self.port}'
+        self.data = os.path.join(self.dir, 'data')
         self.log = os.path.join(self.dir, 'dev.log')
         with open(self.log, 'wb') as log:
             self.process = subprocess.Popen(
                 [self.binary, 'dev', '--nodes', str(self.count), '--port', str(self.port),
-                 '--dir', os.path.join(self.dir, 'data')],
+                 '--dir', self.data, *(['--tls'] if TLS else [])],
                 stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=log)
         running[self.process.pid] = self.process
         try:
@@ -67,7 +70,9 @@ class DevCluster:
         return code
 
     def api(self, node=0):
-        return Api(self.port + node, 5.0 * SLOW)
+        authority = os.path.join(self.data, 'pki', 'ca.crt')
+        tls = ssl.create_default_context(cafile=authority) if TLS else None
+        return Api(self.port + node, 5.0 * SLOW, tls=tls)
 
     def leader(self):
         """The id of the node that leads, as node 0 knows it."""
