@@ -17,6 +17,7 @@ namespace {
 constexpr std::size_t kMaxInLinks = 4 * raft::kMaxServers;
 constexpr std::size_t kMaxGuests = raft::kMaxServers;
 constexpr std::size_t kMaxStrangers = 64;  // remembered, so that each is logged only once
+constexpr std::size_t kMaxReasons = 16;    // to refuse one peer, for the same purpose
 
 // True if `seen` is a later start of the directory than `present`, or another one with its number:
 // then two machines run copies of the directory.
@@ -358,7 +359,7 @@ void Peers::in_proven(InLink& link) {
     known = &add(from, name_of(theirs), address, Kind::guest);
   }
   Peer& peer = *known;
-  peer.last_logged.clear();
+  peer.logged.clear();
   // The peer has redialled, so its earlier links are half open.
   std::vector<InLink*> old;
   for (const auto& other : in_links_)
@@ -553,18 +554,16 @@ void Peers::refuse(std::unique_ptr<io::Stream> stream, const Refusal& refusal) {
   in_links_.push_back(std::make_unique<InLink>(link_context_, std::move(stream)));
 }
 
+// Anyone can be refused as often as it likes, and claim to be any peer.
 void Peers::log_refusal(raft::ServerId from, const Refusal& refusal, const io::Stream& stream) {
-  if (Peer* peer = find(from)) {
-    if (peer->last_logged == refusal.detail) return;
-    peer->last_logged = refusal.detail;
-  } else {
-    if (logged_strangers_.size() >= kMaxStrangers ||
-        !logged_strangers_.emplace(refusal.detail, true).second)
-      return;
-  }
+  Peer* const peer = find(from);
+  std::set<std::string>& logged = peer != nullptr ? peer->logged : logged_strangers_;
+  const std::size_t most = peer != nullptr ? kMaxReasons : kMaxStrangers;
+  const bool is_new = logged.size() < most && logged.insert(refusal.detail).second;
   const std::string line =
       fmt::format("peer refused: {} ({})", refusal.detail, stream.peer().to_string());
-  if (refusal.code == kNotAMember) log::info("{}", line);
+  if (!is_new) log::debug("{}", line);
+  else if (refusal.code == kNotAMember) log::info("{}", line);
   else log::warn("{}", line);
 }
 

@@ -78,7 +78,8 @@ class Peers final : public node::Transport, private LinkEvents {
     raft::BootId older_copy;  // the process that was last reported to have an older copy
     bool announced = false;   // PeerConnected was posted, without a PeerDisconnected since
     raft::Incarnation announced_incarnation;
-    std::string last_logged;   // the last logged reason why this server refused the peer
+    // The logged reasons why this server has refused the peer, since it was last accepted; bounded.
+    std::set<std::string> logged;
     std::string last_refusal;  // why the peer refused this server; empty: it has accepted it since
     bool refuses = false;      // and an operator has to act
   };
@@ -142,7 +143,7 @@ class Peers final : public node::Transport, private LinkEvents {
   std::vector<std::unique_ptr<InLink>> in_links_;
   std::vector<OutLink*> marked_;
   // Bounded; refusals of diallers that are no peers.
-  std::map<std::string, bool> logged_strangers_;
+  std::set<std::string> logged_strangers_;
   PacedLines unproven_;  // about links whose dialler has not proven itself
   // Destroyed once none of their functions is on the stack.
   std::vector<std::unique_ptr<InLink>> ended_;

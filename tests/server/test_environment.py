@@ -142,7 +142,9 @@ class Three:
         self.stuck = stuck
         null = os.open("/dev/null", os.O_WRONLY)
         ports = free_ports(3)
-        self.servers = [Streams(binary, directory, ports, i) for i in range(3)]
+        # Only that level shows every refusal of a peer.
+        flags = ("--log-level", "debug")
+        self.servers = [Streams(binary, directory, ports, i, flags=flags) for i in range(3)]
         for s in self.servers:
             s.start(wait=False, stderr=null if s is not self.servers[0] else stuck.theirs, **more)
         os.close(null)

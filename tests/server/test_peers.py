@@ -397,6 +397,22 @@ def test_the_second_of_two_servers_with_one_id_is_refused(binary, directory):
         stop_all(servers + [twin])
 
 
+def test_strangers_cannot_fill_the_log(binary, directory):
+    servers = cluster(binary, directory, 3)
+    start_all(servers)
+    try:
+        s = servers[0]
+        refused = lambda: s.log_text().count("peer refused")
+        before = refused()
+        for i in range(200):  # as a peer that it knows, each time for another reason
+            assert dial(s, Cluster="%032x" % (2 + i))[0] == 403
+        wait(lambda: refused() > before)
+        assert s.request("PUT", "/kv/a", "1")[0] == 200
+        assert refused() <= before + 16, refused()
+    finally:
+        stop_all(servers)
+
+
 def test_a_server_with_another_list_is_refused_while_there_is_no_cluster(binary, directory):
     ports = free_ports(3)
     other = os.path.join(directory, "other.txt")
