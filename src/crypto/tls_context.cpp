@@ -19,6 +19,7 @@ constexpr const char* kCiphersOfTls13 =
     "TLS_AES_128_GCM_SHA256:TLS_AES_256_GCM_SHA384:TLS_CHACHA20_POLY1305_SHA256";
 constexpr const char* kGroups = "X25519:P-256:P-384";
 constexpr std::size_t kMaxShownName = 200;
+constexpr long kMaxChain = 32l << 10;  // bytes of the certificates that the other side sends
 constexpr unsigned char kAlpn[] = "\x08http/1.1";
 
 OwnedBio bio_of(std::string_view text) {
@@ -108,6 +109,7 @@ void set_rules(SSL_CTX* context) {
   SSL_CTX_set_options(context, SSL_OP_NO_RENEGOTIATION | SSL_OP_NO_COMPRESSION | SSL_OP_NO_TICKET |
                                    SSL_OP_CIPHER_SERVER_PREFERENCE);
   SSL_CTX_set_num_tickets(context, 0);
+  SSL_CTX_set_max_cert_list(context, kMaxChain);
   SSL_CTX_set_session_cache_mode(context, SSL_SESS_CACHE_OFF);
   SSL_CTX_set_read_ahead(context, 1);  // one call of read_input() for a record, not two
 }
@@ -143,7 +145,6 @@ Result<std::shared_ptr<TlsContext::Implementation>> TlsContext::make(const TlsMa
   auto made = std::make_shared<Implementation>();
   made->accepts = accepts;
   made->check = material.check;
-  made->demand = material.demand;
   made->context.reset(SSL_CTX_new(TLS_method()));
   SSL_CTX* context = made->context.get();
   VESPER_ASSERT(context != nullptr);
@@ -179,6 +180,8 @@ Result<TlsContext> TlsContext::acceptor(const TlsMaterial& material) {
   if (material.demand != CertificateDemand::none) mode = SSL_VERIFY_PEER;
   if (material.demand == CertificateDemand::required) mode |= SSL_VERIFY_FAIL_IF_NO_PEER_CERT;
   SSL_CTX_set_verify(context, mode, on_verify);
+  if (material.demand == CertificateDemand::optional)
+    SSL_CTX_set_cert_verify_callback(context, verify_optional, nullptr);
   TlsContext result;
   result.implementation_ = std::move(made).value();
   return result;

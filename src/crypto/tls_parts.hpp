@@ -29,7 +29,6 @@ struct TlsContext::Implementation {
   OwnedStore servers, clients;  // acceptors: who signs which; `clients` may be null
   bool accepts = false;
   ServerCheck check = ServerCheck::by_name;
-  CertificateDemand demand = CertificateDemand::none;
   std::int64_t expires_at = 0;
 };
 
@@ -37,7 +36,10 @@ struct TlsContext::Implementation {
 std::string take_reason();
 // "CN=..." of a name in a certificate. Printable, at most 200 bytes.
 std::string text_of(const X509_NAME* name);
-// Remembers the first reason why the certificate of the other side is not trusted.
+// Remembers the first reason why the certificate of the other side is not trusted, and ends its
+// verification: strangers choose how much work the signatures of the rest are.
 int on_verify(int ok, X509_STORE_CTX* verification);
+// Lets a handshake go on whatever its verification finds.
+int verify_optional(X509_STORE_CTX* verification, void*);
 
 }  // namespace vesper::crypto

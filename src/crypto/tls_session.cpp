@@ -152,20 +152,35 @@ std::string TlsSession::Implementation::why_distrusted() const {
   return fmt::format("{} is not trusted: {}", distrusted, X509_verify_cert_error_string(distrust));
 }
 
-int on_verify(int ok, X509_STORE_CTX* verification) {
-  if (ok == 1) return 1;
+namespace {
+
+Session& session_of(X509_STORE_CTX* verification) {
   const SSL* ssl = static_cast<const SSL*>(
       X509_STORE_CTX_get_ex_data(verification, SSL_get_ex_data_X509_STORE_CTX_idx()));
-  auto& session = *static_cast<Session*>(SSL_get_app_data(ssl));
-  if (session.distrust == X509_V_OK) {
-    session.distrust = X509_STORE_CTX_get_error(verification);
-    const X509* own = X509_STORE_CTX_get0_cert(verification);
-    session.distrusted =
-        fmt::format("the certificate of {} (signed by {})", text_of(X509_get_subject_name(own)),
-                    text_of(X509_get_issuer_name(own)));
-  }
-  const auto& context = *session.context;
-  return context.accepts && context.demand == CertificateDemand::optional ? 1 : 0;
+  return *static_cast<Session*>(SSL_get_app_data(ssl));
+}
+
+}  // namespace
+
+int on_verify(int ok, X509_STORE_CTX* verification) {
+  if (ok == 1) return 1;
+  Session& session = session_of(verification);
+  if (session.distrust != X509_V_OK) return 0;
+  session.distrust = X509_STORE_CTX_get_error(verification);
+  const X509* own = X509_STORE_CTX_get0_cert(verification);
+  session.distrusted =
+      fmt::format("the certificate of {} (signed by {})", text_of(X509_get_subject_name(own)),
+                  text_of(X509_get_issuer_name(own)));
+  return 0;
+}
+
+int verify_optional(X509_STORE_CTX* verification, void*) {
+  ERR_set_mark();
+  const bool trusted = X509_verify_cert(verification) == 1;
+  ERR_pop_to_mark();
+  Session& session = session_of(verification);
+  if (!trusted && session.distrust == X509_V_OK) session.distrust = X509_V_ERR_UNSPECIFIED;
+  return 1;
 }
 
 TlsSession::TlsSession(std::unique_ptr<Implementation> implementation)

@@ -228,6 +228,35 @@ TEST_CASE("if a certificate is optional, one that is not trusted counts as none"
   CHECK_FALSE(right.acceptor.names("node"));  // the common name is not looked at
 }
 
+TEST_CASE("a chain of certificates that is too long ends the handshake") {
+  for (const auto demand : {CertificateDemand::optional, CertificateDemand::required}) {
+    TlsMaterial accepts = material_of(node(), our_authority());
+    accepts.demand = demand;
+    TlsMaterial dials = material_of(client(), our_authority());
+    for (int i = 0; i < 5; ++i) dials.certificate += other_authority().certificate;
+    Pair some(accepts, dials, "node.example");
+    some.run();
+    CHECK(some.acceptor.has_certificate());
+    for (int i = 0; i < 100; ++i) dials.certificate += other_authority().certificate;
+    Pair many(accepts, dials, "node.example");
+    many.run();
+    CHECK(many.acceptor.state() == State::failed);
+    CHECK(!many.acceptor.error().empty());
+  }
+}
+
+TEST_CASE("a session counts the records that it reads, whatever they hold") {
+  Pair pair(material_of(node(), our_authority()), dialler_material(), "node.example");
+  pair.run();
+  REQUIRE(pair.acceptor.state() == State::open);
+  CHECK(pair.acceptor.take_records() > 0);
+  CHECK(pair.acceptor.take_records() == 0);
+  for (int i = 0; i < 100; ++i) pair.dialler.write("x");
+  pair.run();
+  CHECK(pair.read_by_acceptor.size() == 100);
+  CHECK(pair.acceptor.take_records() == 100);
+}
+
 TEST_CASE("an acceptor tells the authority of servers from that of clients") {
   TlsMaterial accepts = material_of(node(), our_authority());
   accepts.client_authorities = other_authority().certificate;
