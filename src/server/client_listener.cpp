@@ -154,6 +154,18 @@ void ClientListener::ended(Connection& connection) {
   // The next flush() destroys the connection.
 }
 
+void ClientListener::review_clients() {
+  const kv::Access& access = context_.node()->store().access();
+  const bool needed = std::exchange(needed_tokens_, access.is_enabled());
+  const Id128 tokens = std::exchange(reviewed_tokens_, access.digest());
+  if (needed == needed_tokens_ && tokens == reviewed_tokens_) return;
+  std::vector<Connection*> all;
+  all.reserve(connections_.size());
+  for (const auto& [id, connection] : connections_) all.push_back(connection.get());
+  for (Connection* connection : all)
+    if (!connection->gone()) connection->review_client();
+}
+
 void ClientListener::stop_idle_sweep() {
   if (connections_.empty() && context_.refusals.is_empty()) sweep_.stop();
 }

@@ -45,6 +45,9 @@ class ClientListener final : public node::Clients, private ConnectionEvents {
   // The same for the streams of all connections.
   void resume_all();
 
+  // Call once per turn, if there is a node. If tokens have changed, ends what is being answered for
+  // clients whose token is gone.
+  void review_clients();
   // Call at the end of a turn. Writes the output of each marked connection, until the turn's time
   // share is used up. The remaining connections are served first in the next turn.
   void flush();
@@ -93,6 +96,8 @@ class ClientListener final : public node::Clients, private ConnectionEvents {
   std::uint64_t next_id_ = 1;
   Budget budget_;
   api::Answer scratch_;
+  bool needed_tokens_ = false;  // at the last review
+  Id128 reviewed_tokens_;       // their digest
   const ConnectionContext connection_context_;
   std::unordered_map<std::uint64_t, std::unique_ptr<Connection>> connections_;
   std::vector<Connection*> marked_;

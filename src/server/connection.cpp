@@ -529,7 +529,7 @@ void Connection::sweep() {
   const Instant now = api().now();
   report_output();
   if (reading_.delayed) answer_delayed();
-  review_clients();
+  review_client();
   if (gone_) return;
   if (paused_ && now >= held_until_) mark();
   check_output(now);

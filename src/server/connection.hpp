@@ -45,6 +45,8 @@ class Connection {
   void flush();
   // Applies the timeouts. Called once a second.
   void sweep();
+  // Ends what waits, or is being answered, for a client that is not known any more.
+  void review_client();
   // Closes now if nothing is in progress, otherwise after the last answer. Streams are cut off.
   void begin_shutdown();
   bool settled() const { return exchanges_.empty() && stream_->queued() == 0; }
@@ -93,7 +95,6 @@ class Connection {
   // ---- credentials (connection_access.cpp)
   void on_tokens(api::HttpExchange& exchange, const node::ClientReply& reply);
   void answer_delayed();
-  void review_clients();
   void cut_body(api::BodyStream::Why why);
   // ---- the rest
   void on_body(std::string_view part);

@@ -1,6 +1,7 @@
 // The part of Connection about credentials: requests that wait until it is known whether their
 // token exists, and those whose token ends while they wait or are answered. There is no timer per
-// request: sweep() comes once a second, and a connection has one wrong token in that time.
+// request: sweep() comes once a second, and a connection has one wrong token in that time. The end
+// of a token by its expiry is found then, too.
 #include <utility>
 
 #include "server/connection.hpp"
@@ -26,9 +27,8 @@ void Connection::answer_delayed() {
   mark();
 }
 
-// Ends what waits, or is being answered, for a client that is not known any more. A write that does
-// not wait has its answer soon, and may have taken effect before.
-void Connection::review_clients() {
+// A write that does not wait has its answer soon, and may have taken effect before.
+void Connection::review_client() {
   if (finishing_ || exchanges_.empty()) return;
   api::HttpExchange& exchange = exchanges_.front();
   const bool waits = exchange.ends_with_hang_up && !exchange.answered();

@@ -398,6 +398,7 @@ void Server::on_turn(io::Deadline deadline) {
     // After the input that the sockets brought.
     if (deadline == io::Deadline::passed) context_.post(node::TimerFired{});
     if (node->has_posts()) run_node();
+    if (!stopped_) listener_.review_clients();
   }
   if (stopped_) return;
   run_records();
