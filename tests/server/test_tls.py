@@ -249,6 +249,18 @@ def test_a_handshake_that_does_not_end_is_closed(binary, directory):
         assert s.request("GET", "/livez")[0] == 200
 
 
+def test_the_name_that_a_client_asks_for_means_nothing(binary, directory):
+    pki = Pki(binary, directory)
+    with SecureServer(binary, directory, pki) as s:
+        context = pki.context()
+        context.check_hostname = False
+        for name in ("nonsense.example", "a." * 120 + "example", None):
+            with Connection(s.port, 10) as c:
+                c.socket = context.wrap_socket(c.socket, server_hostname=name)
+                c.send_request("GET", "/livez")
+                assert c.read_reply()[0] == 200, name
+
+
 class Sealer:
     """A connection whose records are made before they are sent."""
 
