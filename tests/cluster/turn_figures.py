@@ -33,7 +33,7 @@ def put(name):
 
 
 def far_apart():
-    """Names of existing keys, of which no two that follow each other lie in one node of the tree."""
+    """Names of existing keys. No two that follow each other lie in one node of the tree."""
     return (f'key/{i * 7919 % LEAST_KEYS:028d}' for i in range(OPERATIONS))
 
 
