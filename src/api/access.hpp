@@ -45,9 +45,12 @@ enum class Credential : std::uint8_t {
   wrong,    // the answer is delayed, to slow guessing down
 };
 
-// Whether the leader has been asked already. If it gave no answer, that decides only if clients
-// need tokens as far as this node knows.
-enum class LeaderAsked : std::uint8_t { no, yes, without_answer };
+// Whether the leader has been asked already.
+enum class LeaderAsked : std::uint8_t {
+  no,
+  yes,
+  without_answer,  // only while clients need no token, as far as this node knows
+};
 // Checks the credentials of a request for exchange.endpoint. Sets the credential of the exchange,
 // and its identity if there is one, also while clients need no token: they may need one by the time
 // at which the request takes effect. Returns the answer if they are missing or wrong.

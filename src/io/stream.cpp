@@ -82,7 +82,7 @@ void Stream::raw_read_start() {
       as_stream(&handle_->tcp),
       [](uv_handle_t* raw, std::size_t, uv_buf_t* buffer) {
         Stream* owner = static_cast<Handle*>(raw->data)->owner;
-        *buffer = owner != nullptr ? owner->loop_.read_buffer() : uv_buf_init(nullptr, 0);
+        *buffer = owner != nullptr ? owner->read_room() : uv_buf_init(nullptr, 0);
       },
       [](uv_stream_t* raw, ssize_t size, const uv_buf_t* buffer) {
         Stream* owner = static_cast<Handle*>(raw->data)->owner;

@@ -123,6 +123,7 @@ class Stream {
   void raw_read_start();
   void take(std::string_view bytes);
   void take_sealed(std::string_view bytes);
+  uv_buf_t read_room();
   std::size_t unseal(std::string_view bytes, std::span<char> into);
   void wait_for_budget(std::string_view bytes);
   void resume_input();

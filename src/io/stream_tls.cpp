@@ -1,4 +1,5 @@
 // The half of Stream that lies between the socket and plain text, if there is TLS.
+#include <algorithm>
 #include <cerrno>
 #include <cstring>
 #include <utility>
@@ -39,6 +40,15 @@ void Stream::begin_dialled() {
   tls_->start();
   raw_read_start();
   flush_sealed();
+}
+
+// Little is read if it may have to wait, because it waits for each connection.
+uv_buf_t Stream::read_room() {
+  uv_buf_t room = loop_.read_buffer();
+  const bool may_wait = budget_ != nullptr && (tls_->state() == TlsSession::State::handshaking ||
+                                               !budget_->has_records());
+  if (may_wait) room.len = std::min<std::size_t>(room.len, kSlice);
+  return room;
 }
 
 // Nothing more is read until the budget has room.
