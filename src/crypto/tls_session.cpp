@@ -14,6 +14,16 @@
 namespace vesper::crypto {
 namespace {
 
+// A record costs about a microsecond, but one that updates keys (RFC 8446 §4.6.3) more than fifty,
+// and nothing in TLS limits how many a client sends. So it may send a few for each share of plain
+// text, and the budget of a turn counts each as many records.
+constexpr std::size_t kMaxKeyUpdates = 32;
+constexpr std::size_t kPlainForUpdates = 1u << 20;  // bytes
+constexpr std::size_t kRecordsOfKeyUpdate = 64;
+// OpenSSL gets at most this many bytes of the network at once, and handles all that it has before
+// it asks for more. A refused update is noticed then.
+constexpr std::size_t kMaxPiece = 2048;
+
 constexpr unsigned kNameRules =
     X509_CHECK_FLAG_NO_PARTIAL_WILDCARDS | X509_CHECK_FLAG_NEVER_CHECK_SUBJECT;
 
@@ -36,8 +46,11 @@ struct TlsSession::Implementation {
   std::string host;  // of a dialler
   State state = State::handshaking;
   std::string error;
-  bool has_read = false;    // plain text
-  std::size_t records = 0;  // read since take_records()
+  bool has_read = false;        // plain text
+  std::size_t records = 0;      // read since take_records()
+  std::size_t key_updates = 0;  // of the other side, since it had sent kPlainForUpdates
+  std::size_t plain_since_update = 0;
+  bool updates_too_often() const { return key_updates > kMaxKeyUpdates; }
   bool was_refused = false;
   std::string_view input;
   std::string output;
@@ -61,7 +74,7 @@ using Session = TlsSession::Implementation;
 int read_input(BIO* bio, char* into, std::size_t size, std::size_t* got) {
   auto& session = *static_cast<Session*>(BIO_get_data(bio));
   BIO_clear_retry_flags(bio);
-  *got = std::min(size, session.input.size());
+  *got = session.updates_too_often() ? 0 : std::min({size, session.input.size(), kMaxPiece});
   if (*got == 0) {
     BIO_set_retry_read(bio);
     return 0;
@@ -81,9 +94,17 @@ long control(BIO*, int command, long, void*) {
   return command == BIO_CTRL_FLUSH ? 1 : 0;
 }
 
-// OpenSSL reports the header of each record, beside what it holds.
-void count_record(int wrote, int, int type, const void*, std::size_t, SSL*, void* session) {
-  if (wrote == 0 && type == SSL3_RT_HEADER) ++static_cast<Session*>(session)->records;
+// OpenSSL reports the header of each record, and each message of a handshake.
+void count_record(int wrote, int, int type, const void* bytes, std::size_t size, SSL*, void* into) {
+  if (wrote != 0) return;
+  auto& session = *static_cast<Session*>(into);
+  if (type == SSL3_RT_HEADER) ++session.records;
+  const bool updates_keys = type == SSL3_RT_HANDSHAKE && size != 0 &&
+                            *static_cast<const unsigned char*>(bytes) == SSL3_MT_KEY_UPDATE;
+  if (!updates_keys) return;
+  session.records += kRecordsOfKeyUpdate;
+  if (std::exchange(session.plain_since_update, 0) >= kPlainForUpdates) session.key_updates = 0;
+  ++session.key_updates;
 }
 
 BIO* make_bio(Session& session) {
@@ -260,8 +281,13 @@ std::size_t TlsSession::read(std::span<char> into) {
   const int result = SSL_read_ex(self.ssl, into.data(), into.size(), &got);
   if (self.state == State::handshaking && SSL_is_init_finished(self.ssl) == 1)
     self.state = State::open;
+  if (self.updates_too_often()) {
+    self.fail("the other side updates its keys too often");
+    return 0;
+  }
   if (result == 1) {
     self.has_read = true;
+    self.plain_since_update += got;
     return got;
   }
   self.fail_by(result);

@@ -321,6 +321,31 @@ def test_records_of_a_byte_delay_no_other_client(binary, directory):
         assert answers >= 5, answers
 
 
+def test_a_client_may_update_its_keys_a_few_times(binary, directory):
+    pki = Pki(binary, directory)
+    with SecureServer(binary, directory, pki) as s:
+        client = subprocess.Popen(
+            ["openssl", "s_client", "-connect", "127.0.0.1:%d" % s.port, "-tls1_3", "-msg"],
+            stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
+        sent = 0
+        with client:
+            line = b"-"
+            while line and sent < 1000:
+                try:
+                    client.stdin.write(b"K\n")  # asks the server to update its own keys, too
+                    client.stdin.flush()
+                except OSError:
+                    break
+                line = next((one for one in iter(client.stdout.readline, b"")
+                             if one.startswith(b">>>") and b"KeyUpdate" in one), b"")
+                sent += bool(line)
+            client.kill()
+        # The client sends some more before it sees the end.
+        assert 32 < sent < 1000, sent
+        wait(lambda: "updates its keys too often" in s.log_text(), why=s.log_text)
+        assert s.request("GET", "/livez")[0] == 200
+
+
 def test_requests_in_records_of_a_byte_lose_nothing(binary, directory):
     pki = Pki(binary, directory)
     value = bytes(65 + i % 26 for i in range(300))
