@@ -326,14 +326,13 @@ def test_a_client_may_update_its_keys_a_few_times(binary, directory):
     with SecureServer(binary, directory, pki) as s:
         client = subprocess.Popen(
             ["openssl", "s_client", "-connect", "127.0.0.1:%d" % s.port, "-tls1_3", "-msg"],
-            stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
+            bufsize=0, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
         sent = 0
         with client:
             line = b"-"
             while line and sent < 1000:
                 try:
                     client.stdin.write(b"K\n")  # asks the server to update its own keys, too
-                    client.stdin.flush()
                 except OSError:
                     break
                 line = next((one for one in iter(client.stdout.readline, b"")
