@@ -3,6 +3,7 @@
 #include <fmt/core.h>
 
 #include <algorithm>
+#include <array>
 
 #include "app/endpoints.hpp"
 #include "json/request.hpp"
@@ -126,6 +127,21 @@ bool ClusterSurvey::answers_elsewhere(std::uint64_t id, const std::string& clust
   return std::any_of(nodes_.begin(), nodes_.end(), [&](const auto& node) {
     return node->reachable && node->id == id && node->cluster == cluster;
   });
+}
+
+std::vector<NamedMember> ask_for_members(const HostPort& server, Duration within) {
+  const std::array exchanges{std::make_unique<Exchange>(
+      server, make_request(server, "GET", "/status"), within, monotonic_now() + within)};
+  run(exchanges);
+  SurveyedNode node;
+  take_status(*exchanges[0], node);
+  std::vector<NamedMember> named;
+  for (const auto& member : node.member("members")) {
+    if (named.size() == kMaxNodes) break;
+    if (auto address = parse_endpoint(member.value.find("address").string().value_or("")))
+      named.push_back({std::move(*address), member.value.find("voter").boolean().value_or(false)});
+  }
+  return named;
 }
 
 bool learn_members(std::vector<HostPort>& endpoints, Duration within) {

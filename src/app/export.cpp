@@ -5,9 +5,9 @@
 
 #include <algorithm>
 
-#include "app/cluster_survey.hpp"
 #include "app/commands.hpp"
 #include "app/kv_command.hpp"
+#include "app/live_endpoints.hpp"
 #include "app/progress.hpp"
 #include "app/query.hpp"
 #include "app/stream_client.hpp"
@@ -36,7 +36,8 @@ class Export : public StreamHandler {
       shows_progress_ = true;
       count_keys(*endpoints);
     }
-    const int code = stream_from(*endpoints);
+    endpoints_.emplace(std::move(*endpoints));
+    const int code = stream();
     progress_.clear();
     if (code != kExitOk) report_failure();
     return code;
@@ -48,7 +49,9 @@ class Export : public StreamHandler {
 
   void take_head(int status, std::uint64_t revision) override {
     status_ = status;
-    if (status == 200 && revision_ == 0) revision_ = revision;
+    if (status != 200) return;
+    if (revision_ == 0) revision_ = revision;
+    endpoints_->learn_from(connected_to_);
   }
 
   bool take_body(std::string_view part) override {
@@ -95,17 +98,19 @@ class Export : public StreamHandler {
     progress_.set_total(document.root().find("count").uint64().value_or(0));
   }
 
-  int stream_from(std::vector<HostPort>& endpoints) {
+  int stream() {
     progressed();
-    while (true) {
-      bool was_connected = false;
-      for (const HostPort& server : endpoints) {
-        const Step step = ask(server, was_connected);
-        if (step == Step::done) return kExitOk;
-        if (step == Step::give_up) return exit_code_;
-      }
+    bool was_connected = false;
+    for (;; endpoints_->go_on()) {
+      const std::uint64_t keys_before = keys_;
+      const Step step = ask(endpoints_->current(), was_connected);
+      if (step == Step::done) return kExitOk;
+      if (step == Step::give_up) return exit_code_;
+      if (keys_ != keys_before) failures_ = 0;
+      if (++failures_ % endpoints_->size() != 0) continue;
       if (!was_connected && keys_ == 0) return kExitUnavailable;
-      learn_members(endpoints, kLearnTimeout);
+      was_connected = false;
+      endpoints_->learn_from_all();
       if (monotonic_now() >= finish_by_) return kExitUnavailable;
       sleep_until(monotonic_now() + kPause);
     }
@@ -113,7 +118,9 @@ class Export : public StreamHandler {
 
   void progressed() { finish_by_ = monotonic_now() + options_.cluster.time_limit(); }
 
-  Step ask(const HostPort& server, bool& was_connected) {
+  // By value: the endpoints may change meanwhile.
+  Step ask(HostPort server, bool& was_connected) {
+    connected_to_ = server;
     status_ = 0;
     rest_.clear();
     error_ = {};
@@ -169,6 +176,7 @@ class Export : public StreamHandler {
       last_line_ = lines.substr(last, at - last);
       if (print(lines.substr(0, at)) != kExitOk) print_failed_ = true;
       progressed();
+      endpoints_->learn_from(connected_to_);
       if (shows_progress_) progress_.update(keys_, keys_);
     }
     if (at == lines.size()) return !print_failed_;
@@ -196,13 +204,16 @@ class Export : public StreamHandler {
   Progress progress_{"exporting"};
   bool shows_progress_ = false;
   std::uint64_t keys_ = 0;
-  std::string last_line_;  // that was printed
+  std::string last_line_;                   // that was printed
+  std::optional<LiveEndpoints> endpoints_;  // once it is known which ones
+  std::size_t failures_ = 0;                // in a row
   Instant finish_by_;
   int exit_code_ = kExitUnavailable;
   std::string failure_;
   std::string hint_;
   bool print_failed_ = false;
   // Of the present attempt.
+  HostPort connected_to_;
   int status_ = 0;
   std::string rest_;   // an incomplete line, or the body of an error
   ProblemText error_;  // of an error in mid-stream

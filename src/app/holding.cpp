@@ -4,7 +4,6 @@
 
 #include <algorithm>
 
-#include "app/cluster_survey.hpp"
 #include "app/kv_command.hpp"
 #include "app/query.hpp"
 
@@ -62,7 +61,8 @@ std::optional<Outcome> Acquisition::run(int fd) {
 }
 
 void Acquisition::ask(Instant now) {
-  const HostPort& server = endpoints_[server_];
+  const HostPort server = endpoints_.current();
+  if (waits()) endpoints_.learn_from(server);
   Query query(plan_.call.query);
   Duration limit = std::max(give_up_at_ - now, milliseconds(kLeastTimeoutMs));
   if (!waits() && endpoints_.size() > 1) limit = limit / 2;
@@ -89,7 +89,7 @@ std::optional<Outcome> Acquisition::take_end() {
   const std::unique_ptr<Exchange> exchange = std::move(exchanges_[0]);
   exchanges_.clear();
   const Instant now = monotonic_now();
-  server_ = (server_ + 1) % endpoints_.size();
+  endpoints_.go_on();
   was_connected_ |= exchange->end() != Exchange::End::not_connected;
   const bool was_served = waits() && exchange->sent() && now - attempt_at_ >= kServed;
   if (was_served) {
@@ -145,7 +145,7 @@ std::optional<Outcome> Acquisition::failed() {
   const bool all_refused = ends_round && !was_connected_;
   if (ends_round) {
     next_attempt_ = now + kPause;
-    learn_members(endpoints_, kLearnTimeout);
+    endpoints_.learn_from_all();
   }
   if (all_refused || std::max(now, next_attempt_) >= std::min(give_up_at_, wait_until_)) {
     last_.kind = Outcome::Kind::unavailable;
@@ -181,7 +181,7 @@ Renewal::Event Renewal::wait(int fd) {
 }
 
 void Renewal::ask(Instant now) {
-  const HostPort& server = endpoints_[server_];
+  const HostPort& server = endpoints_.current();
   const Duration left = lost_at_ - now;
   const Duration share = std::min(endpoints_.size() > 1 ? left / 2 : left, kRenewWithin);
   sent_at_ = now;
@@ -201,9 +201,7 @@ std::optional<Renewal::Event> Renewal::take_end() {
     next_attempt_ = sent_at_ + ttl_ / 3;
     failures_ = 0;
     last_failure_.clear();
-    // While there is a node to ask: the renewals may outlive all endpoints that were given.
-    if (!std::exchange(has_learned_, true))
-      learn_members(endpoints_, std::min(kLearnTimeout, ttl_ / 10));
+    endpoints_.learn_from(exchange->server(), std::min(kLearnTimeout, ttl_ / 10));
     return Event::renewed;
   } else {
     const ProblemText problem = read_problem(exchange->reply().body);
@@ -214,10 +212,10 @@ std::optional<Renewal::Event> Renewal::take_end() {
     }
     last_failure_ = fmt::format("{}: {}", server, said);
   }
-  server_ = (server_ + 1) % endpoints_.size();
+  endpoints_.go_on();
   if (++failures_ % endpoints_.size() == 0) {
     next_attempt_ = monotonic_now() + std::min(kPause, ttl_ / 10);
-    learn_members(endpoints_, std::min(kLearnTimeout, ttl_ / 10));
+    endpoints_.learn_from_all(std::min(kLearnTimeout, ttl_ / 10));
   }
   return std::nullopt;
 }

@@ -10,6 +10,7 @@
 
 #include "app/call.hpp"
 #include "app/http_client.hpp"
+#include "app/live_endpoints.hpp"
 #include "base/time.hpp"
 
 namespace vesper::app {
@@ -31,8 +32,8 @@ class Acquisition {
   std::optional<Outcome> run(int fd);
   // Before the grant: when the first of the requests was sent that it may have answered.
   Instant asked_at() const { return asked_at_; }
-  // Those that were given, and the members that they named.
-  const std::vector<HostPort>& endpoints() const { return endpoints_; }
+  // Those that were given, and the members that were learned.
+  const std::vector<HostPort>& endpoints() const { return endpoints_.all(); }
 
  private:
   void begin_place();
@@ -42,7 +43,7 @@ class Acquisition {
   std::optional<Outcome> take_reply();
   std::optional<Outcome> failed();
 
-  std::vector<HostPort> endpoints_;
+  LiveEndpoints endpoints_;
   Plan plan_;
   Duration ask_for_;  // how long the next request stays open
   Instant wait_until_ = kNever;
@@ -50,7 +51,6 @@ class Acquisition {
   Instant asked_at_{};
   Instant attempt_at_{};      // when the present request was sent
   Instant next_attempt_{};    // when to send the next one
-  std::size_t server_ = 0;    // of the next request
   std::size_t failures_ = 0;  // in a row
   bool was_connected_ = false;
   // At most one.
@@ -73,20 +73,20 @@ class Renewal {
   // Makes the next call of wait() renew at once.
   void renew_now() { next_attempt_ = {}; }
   const std::string& why_lost() const { return why_lost_; }
+  // Those that were given, and the members that were learned.
+  const std::vector<HostPort>& endpoints() const { return endpoints_.all(); }
 
  private:
   void ask(Instant now);
   std::optional<Event> take_end();
 
-  std::vector<HostPort> endpoints_;
+  LiveEndpoints endpoints_;
   const Call call_;
   const Duration ttl_;
   Instant lost_at_;
   Instant next_attempt_;
-  Instant sent_at_{};  // of the present request
-  std::size_t server_ = 0;
+  Instant sent_at_{};         // of the present request
   std::size_t failures_ = 0;  // in a row
-  bool has_learned_ = false;
   std::string last_failure_;
   std::string why_lost_;
   std::vector<std::unique_ptr<Exchange>> exchanges_;  // at most one

@@ -188,7 +188,7 @@ class LockCommand {
         case Renewal::Event::readable: {
           const auto signal = signals.next();
           if (!signal || *signal == SIGCHLD) break;
-          give_back();
+          give_back(renewals);
           die_by(*signal);
         }
       }
@@ -202,7 +202,7 @@ class LockCommand {
     if (error != 0) {
       complain(
           fmt::format("cannot run \"{}\": {}", escaped(options_.program[0]), std::strerror(error)));
-      give_back();
+      give_back(renewals);
       return exit_code_of_start(error);
     }
     while (!program_.has_ended()) {
@@ -210,7 +210,7 @@ class LockCommand {
       if (event == Renewal::Event::lost) return end_program(renewals.why_lost(), signals);
       pass_on(signals);
     }
-    give_back();
+    give_back(renewals);
     return program_.exit_code();
   }
 
@@ -235,10 +235,10 @@ class LockCommand {
   }
 
   // Releases what this command has acquired. If that fails, it lapses by itself.
-  void give_back() const {
+  void give_back(const Renewal& renewals) const {
     Call made = call_of_holder("DELETE", token_);
     made.idempotency_key = make_idempotency_key();
-    const Outcome outcome = call_cluster(endpoints_, made, options_.cluster.time_limit());
+    const Outcome outcome = call_cluster(renewals.endpoints(), made, options_.cluster.time_limit());
     json::Document document;
     if (outcome.kind != Outcome::Kind::reply || outcome.reply.status != 200 ||
         document.parse(outcome.reply.body)) {

@@ -8,9 +8,9 @@
 #include <cstring>
 
 #include "app/child_process.hpp"
-#include "app/cluster_survey.hpp"
 #include "app/commands.hpp"
 #include "app/kv_command.hpp"
+#include "app/live_endpoints.hpp"
 #include "app/query.hpp"
 #include "app/stream_client.hpp"
 #include "base/bytes.hpp"
@@ -61,21 +61,21 @@ class Watch : public StreamHandler {
     if (options_.cluster.curl) return print_curl(options_.cluster, call());
     auto endpoints = endpoints_of(options_.cluster);
     if (!endpoints) return kExitUsage;
-    endpoints_ = std::move(*endpoints);
+    endpoints_.emplace(std::move(*endpoints));
     end_well_on(SIGINT);
     end_well_on(SIGTERM);
     const Instant give_up_at = monotonic_now() + options_.cluster.time_limit();
     Duration pause = kFirstPause;
-    for (std::size_t at = 0; true; at = (at + 1) % endpoints_.size()) {
-      const Step step = ask(endpoints_[at]);
+    for (;; endpoints_->go_on()) {
+      const Step step = ask(endpoints_->current());
       if (step == Step::finish) return exit_code_;
       if (step == Step::served) {
         failures_ = 0;
         pause = kFirstPause;
         continue;
       }
-      if (++failures_ % endpoints_.size() != 0) continue;
-      learn_members(endpoints_, kLearnTimeout);
+      if (++failures_ % endpoints_->size() != 0) continue;
+      endpoints_->learn_from_all();
       const bool never = !was_opened_ && (!was_connected_ || monotonic_now() >= give_up_at);
       if (never) return give_up();
       if (was_opened_ && !is_waiting_) {
@@ -94,8 +94,8 @@ class Watch : public StreamHandler {
   void take_head(int status, std::uint64_t revision) override {
     status_ = status;
     if (status != 200) return;
-    // While there is a node to ask: the stream may outlive all endpoints that were given.
-    if (!std::exchange(was_opened_, true)) learn_members(endpoints_, kLearnTimeout);
+    was_opened_ = true;
+    endpoints_->learn_from(connected_to_);
     // Without an id, the events begin after the revision at which the stream was opened.
     if (id_.empty() && !in_state_ && revision != 0) id_ = std::to_string(revision);
   }
@@ -115,6 +115,7 @@ class Watch : public StreamHandler {
       lines.remove_prefix(end + 1);
     }
     if (!flush()) goes_on = false;
+    if (goes_on && !is_stale_) endpoints_->learn_from(connected_to_);
     rest_.erase(0, rest_.size() - lines.size());
     return goes_on && rest_.size() <= kMaxLine;
   }
@@ -136,7 +137,9 @@ class Watch : public StreamHandler {
     return call;
   }
 
-  Step ask(const HostPort& server) {
+  // By value: the endpoints may change meanwhile.
+  Step ask(HostPort server) {
+    connected_to_ = server;
     status_ = 0;
     rest_.clear();
     events_of_connection_ = 0;
@@ -224,7 +227,7 @@ class Watch : public StreamHandler {
       return true;
     }
     failure_ = fmt::format("{}: this node hears no leader, and events may be late", server_);
-    if (endpoints_.size() > 1) return false;
+    if (endpoints_->size() > 1) return false;
     if (!is_waiting_) note(failure_);
     is_waiting_ = true;
     return true;
@@ -333,9 +336,9 @@ class Watch : public StreamHandler {
   std::string id_;         // of the last event; empty: there is none to resume after
   bool in_state_ = false;  // the present state is arriving
   Table table_;
-  std::vector<Row> rows_;  // to print
-  std::string out_;        // to print
-  std::vector<HostPort> endpoints_;
+  std::vector<Row> rows_;                   // to print
+  std::string out_;                         // to print
+  std::optional<LiveEndpoints> endpoints_;  // from run() on
   bool was_connected_ = false, was_opened_ = false;
   bool is_waiting_ = false;  // the user was told that no events arrive
   bool is_finished_ = false;
@@ -343,6 +346,7 @@ class Watch : public StreamHandler {
   std::size_t failures_ = 0;  // in a row
   std::string failure_;       // the last one, for people
   // Of the present connection.
+  HostPort connected_to_;
   std::string server_;
   int status_ = 0;
   bool is_stale_ = false;

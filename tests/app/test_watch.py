@@ -127,6 +127,33 @@ class Watch(Cli):
                     ["--since", "1", "--initial"], ["--exec"], ["--what"]):
             self.expect(self.vesper("watch", *bad, endpoints=[fake.url]), 2)
 
+    def test_it_learns_members_that_join_while_a_stream_is_open(self):
+        second = self.streams([put("b", 8)])
+        second.status = reply(200, {"role": "follower", "members": []})
+        asked = []
+
+        def members(*urls):
+            return reply(200, {"role": "leader", "members": [
+                {"id": i, "address": url, "voter": True} for i, url in enumerate(urls)]})
+
+        def answer(request, connection):
+            if request.target == "/status":
+                asked.append(request)
+                return members(first.url) if len(asked) == 1 else members(first.url, second.url)
+            connection.sendall(chunked(200, put("a", 7), extra=HEAD, ends=False))
+            while len(asked) < 2 and not self.over.wait(0.1):
+                connection.sendall(chunk(line("progress", revision=7)))
+            # It ends as soon as it is known who is to follow.
+            self.fakes.remove(first)
+            first.close()
+            return None
+
+        first = self.fake(answer, answers_status=True)
+        process = self.start(endpoints=[first.url])
+        self.assertEqual(self.read(process, 2), [b"put\ta\t7\tv\n", b"put\tb\t8\tv\n"])
+        self.assertEqual(since(second.requests[0]), "7")
+        self.stop(process)
+
     def test_it_goes_on_after_the_last_event_at_the_next_endpoint(self):
         first = self.streams([put("a", 7), put("b", 8, part=1, more=True)], [put("d", 10)])
         second = self.streams([put("c", 8), line("progress", revision=9)], [])

@@ -1,7 +1,9 @@
 """Members that come and go: members that recover from a lost disk without an operator, and servers
 that are added and removed."""
 
+import json
 import os
+import subprocess
 import threading
 import time
 
@@ -334,3 +336,145 @@ def _(binary):
         took = sorted(ms for mover in movers for ms in mover.took)
         p99 = took[len(took) * 99 // 100]
         expect(p99 < 100 * SLOW, f'p99 {p99:.1f} ms, the slowest {took[-5:]} ms')
+
+
+def peer_ports(process):
+    """The ports to which the process is connected."""
+    sockets = set()
+    for name in os.listdir(f'/proc/{process.pid}/fd'):
+        try:
+            sockets.add(os.readlink(f'/proc/{process.pid}/fd/{name}'))
+        except FileNotFoundError:
+            pass  # closed meanwhile
+    with open('/proc/net/tcp', encoding='ascii') as table:
+        rows_of_sockets = [line.split() for line in table][1:]
+    return {int(row[2].rsplit(':', 1)[1], 16) for row in rows_of_sockets
+            if row[3] == '01' and f'socket:[{row[9]}]' in sockets}
+
+
+class LongCommands:
+    """A watch, a lock, a client that waits for that lock, a lease and an export, with the first
+    nodes of the cluster as their only endpoints."""
+
+    KEYS = 12_000
+
+    def __init__(self, cluster):
+        self.cluster, self.events = cluster, 0
+        urls = ','.join(node.url for node in cluster.nodes)
+        self.environment = {**os.environ, 'VESPER_ENDPOINTS': urls}
+        expect_equal(self.api().put('name', 'first').status, 200, 'a write')
+        lines = b''.join(b'{"key":"k/%06d","value":"%s"}\n' % (i, b'v' * 2000)
+                         for i in range(self.KEYS))
+        self.run('import', '-', stdin=lines)
+        self.lease = self.run('lease', 'grant', '6s').strip()
+        self.watch = self.start('watch', 'event')
+        self.lock = self.start('lock', 'job', '--ttl', '6s', '--', 'cat')
+        wait_for('the lock to be held', lambda: self.ttl_of('/locks/job'))
+        self.waiter = self.start('lock', 'job', '--ttl', '6s', '--', 'echo', 'granted')
+        wait_for('the other client to wait',
+                 lambda: self.get('/locks/job').get('waiters') == 1)
+        self.keeper = self.start('lease', 'keep', self.lease)
+        self.export = self.start('export', 'k/')
+        self.exported = b''
+        self.read_export()
+
+    def start(self, *args):
+        return subprocess.Popen([self.cluster.binary, *args], env=self.environment,
+                                cwd=self.cluster.dir, stdin=subprocess.PIPE,
+                                stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+
+    def run(self, *args, stdin=b''):
+        process = self.start(*args)
+        out, err = process.communicate(stdin, 60 * SLOW)
+        expect_equal((process.returncode, err), (0, b''), f'{args}')
+        return out.decode()
+
+    def all(self):
+        return (self.watch, self.lock, self.waiter, self.keeper, self.export)
+
+    def api(self):
+        return self.cluster.serving()[0].api(10 * SLOW)
+
+    def get(self, path):
+        reply = self.api().request('GET', path)
+        return reply.json() if reply.status == 200 else {}
+
+    def ttl_of(self, path):
+        found = self.get(path)
+        return found.get('holder', found).get('ttl_ms')
+
+    def wait_renewed(self, path):
+        """Until it is renewed from now on: what is left of it grows."""
+        left = [self.ttl_of(path)]
+
+        def has_grown():
+            left.append(self.ttl_of(path))
+            expect(left[-1], lambda: f'{path} is lost')
+            return left[-1] > left[-2]
+        wait_for(f'{path} to be renewed', has_grown)
+
+    def read_export(self):
+        """More than what its pipe holds, so that it has read from its node since."""
+        end = len(self.exported) + 300_000
+        while len(self.exported) < end:
+            part = os.read(self.export.stdout.fileno(), 65536)
+            expect(part, 'the export has ended')
+            self.exported += part
+
+    def expect_event(self):
+        self.events += 1
+        expect_equal(self.api().put('event', str(self.events)).status, 200, 'a write')
+        line = self.watch.stdout.readline().decode()
+        expect(line.endswith(f'\t{self.events}\n'), lambda: f'event {self.events}: {line!r}')
+
+    def have_left(self, node):
+        """Until each is served by another node than this one, which has ended."""
+        def is_elsewhere():
+            return peer_ports(self.export) & {n.port for n in self.cluster.nodes}
+        expect(node not in self.cluster.nodes, f'{node} has not left')
+        while not is_elsewhere():
+            self.read_export()
+        self.read_export()
+        self.expect_event()
+        self.wait_renewed('/locks/job')
+        self.wait_renewed(f'/leases/{self.lease}')
+        wait_for('the other client to wait again',
+                 lambda: peer_ports(self.waiter) & {n.port for n in self.cluster.nodes}, 30)
+
+    def finish(self):
+        out, err = self.lock.communicate(timeout=30 * SLOW)
+        expect_equal((self.lock.returncode, out, err), (0, b'', b''), 'the lock')
+        out, err = self.waiter.communicate(timeout=60 * SLOW)
+        expect_equal((self.waiter.returncode, out, err), (0, b'granted\n', b''), 'who waited')
+        expect(self.ttl_of(f'/leases/{self.lease}'), 'the lease is over')
+        for process in (self.keeper, self.watch):
+            process.terminate()
+            _, err = process.communicate(timeout=10 * SLOW)
+            expect_equal(process.returncode, 0, f'{process.args}: {err}')
+        rest, err = self.export.communicate(timeout=60 * SLOW)
+        expect_equal((self.export.returncode, err), (0, b''), 'the export')
+        keys = [json.loads(line)['key'] for line in (self.exported + rest).splitlines()]
+        expect_equal(keys, [f'k/{i:06}' for i in range(self.KEYS)], 'the exported keys')
+
+    def end(self):
+        for process in self.all():
+            if process.poll() is None:
+                process.kill()
+            process.communicate()
+
+
+@case('commands that run for long outlive all nodes that they were given')
+def _(binary):
+    with Cluster(binary, 3) as cluster:
+        commands = LongCommands(cluster)
+        try:
+            for number, old in enumerate(list(cluster.nodes)):
+                new = start_joiner(cluster, f'new{number}')
+                change(cluster, '{"add":[{"address":"%s"}],"remove":[%d]}' % (new.url, old.id))
+                expect_equal(old.reap(10), 13, f'the exit code of {old}')
+                cluster.nodes[:] = [*(n for n in cluster.nodes if n is not old), new]
+                cluster.wait_ready()
+                commands.have_left(old)
+            commands.finish()
+        finally:
+            commands.end()

@@ -455,6 +455,27 @@ TEST_CASE("C13: a lost disk comes back under a new number, and votes when it has
   CHECK(one.raft().has_left(k2));
 }
 
+TEST_CASE("C13: without a place for its new disk a member waits, and the leader says so once") {
+  LeaderOf one(kMaxServers);
+  std::vector<ServerId> others;
+  for (std::uint32_t i = 1; i < kMaxServers - 1; ++i)
+    if (ServerId(i) != k2) others.emplace_back(i);
+  one.turn({PeerGone{k2}});
+  one.beats(8, {k2});
+  const std::uint64_t last = one.last();
+  one.turn({DiskReplaced{k2, Incarnation(4711)}});
+  REQUIRE(one.output().alarms.size() == 1);
+  CHECK(one.output().alarms[0].find("there are 64 members") != std::string::npos);
+  one.turn({DiskReplaced{k2, Incarnation(4711)}});
+  CHECK(one.output().alarms.empty());
+  CHECK(one.last() == last);
+  one.begin(remove({kMaxServers - 1}));
+  for (int step = 0; step < 2; ++step) one.replicate(others);
+  one.turn({});
+  REQUIRE(one.now_in_force().find(ServerId(kMaxServers)) != nullptr);
+  CHECK(one.member(ServerId(kMaxServers)).incarnation == Incarnation(4711));
+}
+
 TEST_CASE("C13: a disk that was only away keeps its place") {
   LeaderOf one(3);
   one.turn({PeerGone{k2}});

@@ -1,0 +1,47 @@
+// Learns which members a cluster has while a command runs.
+#include "app/live_endpoints.hpp"
+
+#include <algorithm>
+
+namespace vesper::app {
+namespace {
+
+bool is_among(const std::vector<HostPort>& servers, const HostPort& server) {
+  return std::find(servers.begin(), servers.end(), server) != servers.end();
+}
+
+}  // namespace
+
+void LiveEndpoints::learn_from(const HostPort& server, Duration within) {
+  const Instant now = monotonic_now();
+  if (teller_ == server && now - told_at_ < kLearnEvery) return;
+  teller_ = server;
+  told_at_ = now;
+  std::vector<NamedMember> named = ask_for_members(server, within);
+  // A member that does not answer is not asked again until the members change.
+  if (named.empty() || named == named_) return;
+  replace_learned(named, within);
+  named_ = std::move(named);
+}
+
+// Members that are no longer named are dropped. A new one counts if it answers: its address may
+// mean nothing on this machine.
+void LiveEndpoints::replace_learned(const std::vector<NamedMember>& named, Duration within) {
+  std::vector<HostPort> next(all_.begin(), all_.begin() + static_cast<std::ptrdiff_t>(given_));
+  std::vector<HostPort> unknown;
+  for (const NamedMember& member : named) {
+    if (!is_among(all_, member.server)) unknown.push_back(member.server);
+    else if (!is_among(next, member.server)) next.push_back(member.server);
+  }
+  if (!unknown.empty()) {
+    ClusterSurvey survey(within);
+    survey.ask(unknown);
+    for (const auto& node : survey.nodes())
+      if (node->reachable && !is_among(next, node->server)) next.push_back(node->server);
+  }
+  const auto at = std::find(next.begin(), next.end(), current());
+  at_ = at == next.end() ? 0 : static_cast<std::size_t>(at - next.begin());
+  all_ = std::move(next);
+}
+
+}  // namespace vesper::app
