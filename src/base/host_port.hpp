@@ -17,6 +17,8 @@ struct HostPort {
   std::string host;  // a name or an address; an IPv6 address has no brackets
   std::uint16_t port = 0;
   Scheme scheme = Scheme::http;
+
+  bool operator==(const HostPort&) const = default;
 };
 
 // "http://" or "https://".

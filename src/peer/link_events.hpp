@@ -25,7 +25,8 @@ class LinkEvents {
   virtual Hello hello_to(raft::ServerId to, Channel channel) const = 0;
   // What the server that has answered is: the member that this server has dialled (`ours.to`),
   // another one, or one that must not speak to this server.
-  virtual node::AcceptorVerdict judge(const Hello& ours, const Hello& theirs) const = 0;
+  virtual node::AcceptorVerdict judge(const Hello& ours, const Hello& theirs,
+                                      const HostPort& dialled) const = 0;
 
   // ---- links that this server dialled
   // The link has output and needs a flush() at the end of the turn. Reported at most once until
@@ -33,7 +34,7 @@ class LinkEvents {
   virtual void has_output(OutLink& link) = 0;
   virtual void link_up(OutLink& link) = 0;
   virtual void link_ended(OutLink& link) = 0;  // only if it had been up
-  // The connection attempt was refused: no process listens at the peer's address.
+  // The connection attempt was refused: no process listens at any address of the peer.
   virtual void dial_refused(raft::ServerId peer) = 0;
   // Reports the boot id of the process that answers at the peer's address.
   virtual void met_boot(raft::ServerId peer, raft::BootId boot) = 0;

@@ -44,11 +44,34 @@ OutLink::~OutLink() = default;
 
 void OutLink::dial() {
   if (state_ != State::waiting) return;
+  tried_other_ = false;
+  refused_everywhere_ = true;
+  resolve();
+}
+
+void OutLink::resolve() {
   state_ = State::resolving;
   timer_.start(addresses_.empty() ? kResolveTimeout : kResolveAgainTimeout);
   lookup_.start(
       target_.address.host, target_.address.port,
       io::Delegate<void, Result<std::vector<io::Address>>>::to<&OutLink::on_resolved>(this));
+}
+
+void OutLink::take_other_address() {
+  if (!target_.other) return;
+  std::swap(target_.address, *target_.other);
+  std::swap(last_logged_, last_logged_of_other_);
+  addresses_.clear();
+}
+
+// Goes on at the other address within the same dial, so that a peer that has moved is found at
+// once.
+bool OutLink::try_other_address() {
+  if (!target_.other || std::exchange(tried_other_, true)) return false;
+  take_other_address();
+  drop_stream();
+  resolve();
+  return true;
 }
 
 void OutLink::on_resolved(Result<std::vector<io::Address>> addresses) {
@@ -70,7 +93,11 @@ void OutLink::on_resolved(Result<std::vector<io::Address>> addresses) {
 // servers apart that were connected before.
 void OutLink::not_resolved(std::string why) {
   lookup_.cancel();
-  if (addresses_.empty()) return end(std::move(why));
+  if (addresses_.empty()) {
+    refused_everywhere_ = false;
+    if (!try_other_address()) end(std::move(why));
+    return;
+  }
   next_address_ = 0;
   connect_next();
 }
@@ -97,7 +124,9 @@ void OutLink::on_connected(int code) {
   if (next_address_ < addresses_.size()) return connect_next();
   // A refused connection proves that no process listens there. A connection attempt that times out
   // does not.
-  if (code == ECONNREFUSED) context_.events.dial_refused(target_.number);
+  refused_everywhere_ &= code == ECONNREFUSED;
+  if (try_other_address()) return;
+  if (refused_everywhere_) context_.events.dial_refused(target_.number);
   end(fmt::format("cannot connect: {}", std::strerror(code)));
 }
 
@@ -171,7 +200,7 @@ void OutLink::on_answer() {
   const bool proven = key.empty() || (proof != nullptr &&
                                       crypto::equal_in_constant_time(
                                           proof->value, crypto::hex_of(agreement.acceptor_proof)));
-  const node::AcceptorVerdict verdict = context_.events.judge(ours_, theirs_);
+  const node::AcceptorVerdict verdict = context_.events.judge(ours_, theirs_, target_.address);
   const bool is_other = std::holds_alternative<node::PeerLostDisk>(verdict) ||
                         std::holds_alternative<node::PeerIsAnother>(verdict);
   if (proven && !is_other) context_.events.learn_boots(target_.number, theirs_);
@@ -230,6 +259,7 @@ void OutLink::accepted() {
 void OutLink::refused(std::string detail) {
   failures_ = 16;  // use the longest backoff: the reason will not go away soon
   end(fmt::format("refused: {}", detail));
+  take_other_address();
 }
 
 void OutLink::on_ended() {
@@ -245,8 +275,11 @@ void OutLink::on_timer() {
   switch (state_) {
     case State::waiting: return dial();
     case State::resolving: return not_resolved("its name was not resolved in time");
-    case State::connecting: return end("no answer to the connection attempt");
-    case State::greeting: return end("no answer to the handshake");
+    case State::connecting:
+      refused_everywhere_ = false;
+      if (!try_other_address()) end("no answer to the connection attempt");
+      return;
+    case State::greeting: end("no answer to the handshake"); return take_other_address();
     case State::up:
       if (!stuck_watch_) return;
       if (stream_->bytes_acknowledged() == stuck_bytes_)

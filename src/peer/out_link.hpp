@@ -5,6 +5,7 @@
 
 #include <cstdint>
 #include <memory>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -22,11 +23,13 @@ namespace vesper::peer {
 
 class OutLink {
  public:
-  // The member that is expected at an address.
+  // The member that is expected at an address, or at the other one if that fails.
   struct Target {
     raft::ServerId number;
     std::string name;  // in log lines
     HostPort address;
+    std::optional<HostPort> other;
+    bool operator==(const Target&) const = default;
   };
 
   OutLink(const LinkContext& context, Target target, Channel channel);
@@ -38,6 +41,7 @@ class OutLink {
   void dial();
   bool up() const { return state_ == State::up; }
   raft::ServerId to() const { return target_.number; }
+  const HostPort& address() const { return target_.address; }  // that it uses now
   Channel channel() const { return channel_; }
   const Hello& ours() const { return ours_; }      // requires up()
   const Hello& theirs() const { return theirs_; }  // requires up()
@@ -57,6 +61,9 @@ class OutLink {
  private:
   enum class State : std::uint8_t { waiting, resolving, connecting, greeting, up, closed };
 
+  void resolve();
+  void take_other_address();
+  bool try_other_address();
   void on_resolved(Result<std::vector<io::Address>> addresses);
   void not_resolved(std::string why);
   void connect_next();
@@ -83,7 +90,7 @@ class OutLink {
   void drop_stream();
 
   const LinkContext& context_;
-  const Target target_;
+  Target target_;
   const Channel channel_;
   State state_ = State::waiting;
   io::Lookup lookup_;
@@ -101,7 +108,10 @@ class OutLink {
   bool stuck_watch_ = false;       // the timer checks whether the peer acknowledges bytes ...
   std::uint64_t stuck_bytes_ = 0;  // ... beyond this count
   bool marked_ = false;
+  bool tried_other_ = false;        // in this dial
+  bool refused_everywhere_ = true;  // no process listened at any address of this dial
   std::string last_logged_;
+  std::string last_logged_of_other_;
   std::uint64_t bytes_before_ = 0;  // from streams that have ended
 };
 

@@ -63,7 +63,7 @@ Peers::Peer* Peers::find(raft::ServerId id) {
 
 std::string Peers::address_of(raft::ServerId id) const {
   const auto at = peers_.find(id);
-  return at == peers_.end() ? std::string() : url_of(at->second.address);
+  return at == peers_.end() ? std::string() : url_of(at->second.reached);
 }
 
 Hello Peers::hello_to(raft::ServerId to, Channel channel) const {
@@ -80,9 +80,10 @@ Hello Peers::hello_to(raft::ServerId to, Channel channel) const {
   return hello;
 }
 
-node::AcceptorVerdict Peers::judge(const Hello& ours, const Hello& theirs) const {
+node::AcceptorVerdict Peers::judge(const Hello& ours, const Hello& theirs,
+                                   const HostPort& dialled) const {
   if (auto refusal = refuse_hello(ours, theirs)) return *std::move(refusal);
-  return node::judge_acceptor(ours.to, theirs.self, node_->view(), address_of(ours.to));
+  return node::judge_acceptor(ours.to, theirs.self, node_->view(), url_of(dialled));
 }
 
 void Peers::send(raft::ServerId to, const node::PeerMessage& message, raft::Channel channel) {
@@ -103,16 +104,22 @@ bool Peers::has_room(raft::ServerId to, raft::Channel channel) const {
 
 // ---- which peers there are
 
-// The list is what the operator of this machine can edit: it wins for finding a server.
-HostPort Peers::address_for(std::optional<raft::NodeId> node, const HostPort& given) const {
-  return node && node->value < settings_.list.size() ? settings_.list[node->value] : given;
+// The list is what the operator of this machine can edit: it wins for finding a server. If the
+// server is not there, it may have moved since (`vesper cluster update`).
+OutLink::Target Peers::target_of(raft::ServerId number, std::string name,
+                                 std::optional<raft::NodeId> node, const HostPort& given) const {
+  OutLink::Target target{number, std::move(name), given, std::nullopt};
+  if (!node || node->value >= settings_.list.size()) return target;
+  target.address = settings_.list[node->value];
+  if (given != target.address && given != settings_.address) target.other = given;
+  return target;
 }
 
-Peers::Peer& Peers::add(raft::ServerId id, std::string name, HostPort address, Kind kind) {
-  Peer& peer = peers_[id];
+Peers::Peer& Peers::add(OutLink::Target target, Kind kind) {
+  Peer& peer = peers_[target.number];
   peer.kind = kind;
-  peer.address = address;
-  const OutLink::Target target{id, std::move(name), std::move(address)};
+  peer.target = target;
+  peer.reached = target.address;
   peer.control = std::make_unique<OutLink>(link_context_, target, Channel::control);
   peer.bulk = std::make_unique<OutLink>(link_context_, target, Channel::bulk);
   peer.control->dial();
@@ -143,15 +150,16 @@ void Peers::follow(const std::vector<node::Contact>& contacts) {
                 contact.node.value, escaped(contact.address));
       continue;
     }
-    const HostPort address = address_for(contact.node, *given);
-    if (url_of(address) == own) continue;  // the lost disk that this server replaces
+    OutLink::Target target = target_of(contact.number, fmt::format("server {}", contact.node.value),
+                                       contact.node, *given);
+    if (url_of(target.address) == own) continue;  // the lost disk that this server replaces
     wanted.insert(contact.number);
     if (Peer* known = find(contact.number)) {
       known->kind = Kind::contact;
-      if (url_of(known->address) == url_of(address)) continue;
+      if (known->target == target) continue;
       drop_links(contact.number, *known);
     }
-    add(contact.number, fmt::format("server {}", contact.node.value), address, Kind::contact);
+    add(std::move(target), Kind::contact);
   }
   drop_peers([&](raft::ServerId id, const Peer& peer) {
     return peer.kind == Kind::contact && !wanted.contains(id);
@@ -198,7 +206,8 @@ void Peers::review_links() {
   for (InLink* link : old) link->close();
   for (auto& [id, peer] : peers_)
     for (OutLink* link : {peer.control.get(), peer.bulk.get()})
-      if (link->up() && !std::holds_alternative<node::PeerIs>(judge(link->ours(), link->theirs())))
+      if (link->up() && !std::holds_alternative<node::PeerIs>(
+                            judge(link->ours(), link->theirs(), link->address())))
         link->redial("the members have changed");
 }
 
@@ -244,7 +253,10 @@ void Peers::bury(std::unique_ptr<io::Stream> stream) {
 // ---- what links report
 
 void Peers::link_up(OutLink& link) {
-  if (link.channel() == Channel::control) announce(link.to(), *find(link.to()), link.theirs());
+  if (link.channel() != Channel::control) return;
+  Peer& peer = *find(link.to());
+  peer.reached = link.address();
+  announce(link.to(), peer, link.theirs());
 }
 
 void Peers::announce(raft::ServerId id, Peer& peer, const Hello& theirs) {
@@ -329,7 +341,7 @@ std::string Peers::refused_by(raft::ServerId id, const std::string& body) {
   if (peer.last_refusal != refusal.detail) {
     peer.last_refusal = refusal.detail;
     const std::string line =
-        fmt::format("refused by the server at {}: {}{}{}", url_of(peer.address), refusal.detail,
+        fmt::format("refused by the server at {}: {}{}{}", address_of(id), refusal.detail,
                     refusal.hint.empty() ? "" : "; ", refusal.hint);
     if (peer.refuses) log::error("{}", line);
     else log::info("{}", line);
@@ -345,7 +357,7 @@ bool Peers::is_refused() const {
 void Peers::gone(raft::ServerId id, Peer& peer) {
   if (!std::exchange(peer.announced, false)) return;
   log::info("the server at {} is gone: no process, or another one, answers there",
-            url_of(peer.address));
+            url_of(peer.reached));
   node_->post(node::PeerDisconnected{id});
 }
 
@@ -355,8 +367,9 @@ void Peers::in_proven(InLink& link) {
   const raft::ServerId from = link.from();
   Peer* known = find(from);
   if (known == nullptr) {
-    const HostPort address = address_for(theirs.self.node, *parse_url(theirs.self.address));
-    known = &add(from, name_of(theirs), address, Kind::guest);
+    known =
+        &add(target_of(from, name_of(theirs), theirs.self.node, *parse_url(theirs.self.address)),
+             Kind::guest);
   }
   Peer& peer = *known;
   peer.logged.clear();

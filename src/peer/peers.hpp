@@ -72,7 +72,8 @@ class Peers final : public node::Transport, private LinkEvents {
   enum class Kind : std::uint8_t { contact, guest };
   struct Peer {
     Kind kind = Kind::contact;
-    HostPort address;
+    OutLink::Target target;
+    HostPort reached;  // at its latest address; at the first of the target until it answers
     std::unique_ptr<OutLink> control, bulk;
     raft::BootId boot;        // of the peer's process, as last seen
     raft::BootId older_copy;  // the process that was last reported to have an older copy
@@ -86,7 +87,8 @@ class Peers final : public node::Transport, private LinkEvents {
 
   // LinkEvents
   Hello hello_to(raft::ServerId to, Channel channel) const override;
-  node::AcceptorVerdict judge(const Hello& ours, const Hello& theirs) const override;
+  node::AcceptorVerdict judge(const Hello& ours, const Hello& theirs,
+                              const HostPort& dialled) const override;
   void has_output(OutLink& link) override { marked_.push_back(&link); }
   void link_up(OutLink& link) override;
   void link_ended(OutLink& link) override;
@@ -106,10 +108,11 @@ class Peers final : public node::Transport, private LinkEvents {
 
   Peer* find(raft::ServerId id);
   bool is_cut(raft::ServerId id) const;
-  Peer& add(raft::ServerId id, std::string name, HostPort address, Kind kind);
+  Peer& add(OutLink::Target target, Kind kind);
   void drop_links(raft::ServerId id, Peer& peer);
   void drop_peers(const std::function<bool(raft::ServerId, const Peer&)>& is_unwanted);
-  HostPort address_for(std::optional<raft::NodeId> node, const HostPort& given) const;
+  OutLink::Target target_of(raft::ServerId number, std::string name,
+                            std::optional<raft::NodeId> node, const HostPort& given) const;
   bool is_linked_from(raft::ServerId id) const;
   std::size_t guests() const;
   void forget_guests();

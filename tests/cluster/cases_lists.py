@@ -83,6 +83,40 @@ def _(binary):
         expect(all(n['reachable'] for n in report['nodes']), f'{report}')
 
 
+@case('a member that has moved is found by `vesper cluster update`, whatever the lists say')
+def _(binary):
+    with Cluster(binary, 3) as cluster:
+        expect_equal(cluster.nodes[0].api().put('name', 'a').status, 200, 'a write')
+        moved, *others = cluster.nodes
+        port, url = free_ports(1)[0], cluster.nodes[0].url
+        new = url.replace(str(moved.port), str(port))
+        done = subprocess.run([cluster.binary, 'cluster', 'update', '0', new, '--endpoints',
+                               others[0].url], capture_output=True, timeout=30 * SLOW, check=False)
+        expect_equal(done.returncode, 0, f'{done}')
+        moved.kill()
+        listed = cluster.list
+        moved.port, moved.url = port, new
+        cluster.list += '.new'
+        cluster.write_list()
+        moved.start()
+        cluster.list = listed
+        cluster.wait_ready()
+        # Each of the others has the old list, and its own link to the one that moved.
+        for node in others:
+            wait_for(f'{node} to lead', lambda n=node: leads(n))
+            cluster.wait_ready()
+            for member in node.api().request('GET', '/cluster').json()['members']:
+                expect(member['reachable'], lambda: f'{member}')
+            expect_equal(node.status()['members'][0]['address'], new, 'where it is reached')
+        # At the old address it is found as well, and by its line in the lists first.
+        moved.kill()
+        moved.port, moved.url = int(url.rsplit(':', 1)[1]), url
+        cluster.restart(moved)
+        for node in others:
+            wait_for('it to be reached there',
+                     lambda n=node: n.status()['members'][0]['address'] == url)
+
+
 def restart_with(cluster, listed):
     """Restarts all running nodes with a list of these nodes."""
     for node in cluster.nodes:

@@ -41,7 +41,7 @@ class Notes final : public LinkEvents {
     hello.nonce = Id128{self_ + 1, 7};
     return hello;
   }
-  node::AcceptorVerdict judge(const Hello& ours, const Hello&) const override {
+  node::AcceptorVerdict judge(const Hello& ours, const Hello&, const HostPort&) const override {
     if (verdict) return *verdict;
     return node::PeerIs{ours.to};
   }
@@ -87,11 +87,15 @@ class Notes final : public LinkEvents {
   const bool keyed_;
 };
 
-// Server 0 dials server 1, which answers each handshake, or refuses it.
+// Server 0 dials server 1, which answers each handshake, or refuses it. With `old_port` it dials
+// server 1 there first.
 class Pair {
  public:
-  Pair(std::string dialler_key, std::string acceptor_key)
-      : dialler_key_(std::move(dialler_key)), acceptor_key_(std::move(acceptor_key)) {
+  Pair(std::string dialler_key, std::string acceptor_key,
+       std::optional<std::uint16_t> old_port = {})
+      : dialler_key_(std::move(dialler_key)),
+        acceptor_key_(std::move(acceptor_key)),
+        old_port_(old_port) {
     loop_.set_events({io::Delegate<bool>::to<&Pair::busy>(this),
                       io::Delegate<void, io::Deadline>::to<&Pair::on_turn>(this),
                       {},
@@ -167,6 +171,13 @@ class Pair {
     if (consumed < bytes.size()) in_->take(bytes.substr(consumed));
   }
 
+  OutLink::Target target() const {
+    const HostPort here{"127.0.0.1", port_};
+    if (!old_port_) return {raft::ServerId(1), "server 1", here, {}};
+    return {raft::ServerId(1), "server 1", {"127.0.0.1", *old_port_}, here};
+  }
+
+  const std::optional<std::uint16_t> old_port_;
   const std::uint16_t port_ = test::free_port();
   io::Loop loop_;
   io::Listener listener_{loop_, io::Delegate<void>::to<&Pair::on_waiting>(this)};
@@ -180,7 +191,7 @@ class Pair {
   bool timed_out_ = false;
 
  public:
-  OutLink out{dialling_, {raft::ServerId(1), "server 1", {"127.0.0.1", port_}}, Channel::control};
+  OutLink out{dialling_, target(), Channel::control};
 };
 
 node::PeerMessage question(std::uint64_t previous) {
@@ -238,6 +249,21 @@ TEST_CASE("an address on which no process listens is reported") {
   Pair pair("", "");
   pair.out.dial();
   CHECK(pair.until([&] { return pair.dialler.dials_refused > 0; }));
+}
+
+TEST_CASE("a peer that is not at its first address is found at the other one in the same dial") {
+  Pair pair("", "", test::free_port());
+  pair.listen();
+  pair.out.dial();
+  REQUIRE(pair.until([&] { return pair.out.up(); }));
+  CHECK(pair.dialler.dials_refused == 0);
+}
+
+TEST_CASE("a peer that listens at neither of its addresses is reported once for each dial") {
+  Pair pair("", "", test::free_port());
+  pair.out.dial();
+  CHECK(pair.until([&] { return pair.dialler.dials_refused > 0; }));
+  CHECK(pair.dialler.dials_refused == 1);
 }
 
 TEST_CASE("a link that ends is reported and dialled again") {
