@@ -92,11 +92,14 @@ int run_recover(const RecoverOptions& options) {
   set_client_tls(tls);
   Survivor& best = survivors->front();
   const Running running = find_running(*survivors);
-  if (running.works) {
-    complain(fmt::format("a majority of cluster {} runs and has a leader: {}",
-                         to_hex(best.survey.configuration().cluster_id),
-                         names_of(running.answering)));
-    hint("replace the lost servers; a new cluster would have the same data under another id");
+  if (running.has_leader || running.is_majority) {
+    complain(fmt::format(
+        "a majority of cluster {} runs{}: {}", to_hex(best.survey.configuration().cluster_id),
+        running.has_leader ? " and has a leader" : "", names_of(running.answering)));
+    hint(running.has_leader
+             ? "replace the lost servers; a new cluster would have the same data under another id"
+             : "wait until they have a leader; if that never happens, stop them and give their "
+               "directories, too");
     return kExitUsage;
   }
   if (const int code = print(describe(*survivors, running)); code != kExitOk) return code;

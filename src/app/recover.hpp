@@ -35,7 +35,8 @@ struct Running {
     std::string address;
   };
   std::vector<Server> answering;  // servers of this cluster, in the order of their node ids
-  bool works = false;             // one of them leads, so a majority of the voters follows it
+  bool has_leader = false;        // one of them leads, so a majority of the voters follows it
+  bool is_majority = false;       // of the voters that one of them knows; an election may be on
 };
 // Asks every server that one of the directories names for its status, and the members that these
 // name: the directories may be from before a change of the members. Takes a few seconds at most.

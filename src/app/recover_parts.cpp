@@ -28,33 +28,49 @@ namespace files = std::filesystem;
 
 constexpr Duration kPatience = seconds(1);
 
-// When the newest segment of the log was written. Call it before the log is read, because recovery
-// rewrites the log's tail.
-std::string last_written(const std::string& directory) {
-  std::string newest;
-  files::file_time_type at{};
-  std::error_code failed;
-  for (const auto& entry : files::directory_iterator(directory, failed)) {
-    const std::string name = entry.path().filename().string();
-    if (!storage::parse_segment_name(name) || name < newest) continue;
-    newest = name;
-    at = entry.last_write_time(failed);
+// When the newest segment of the log was written. Recovery rewrites the log's tail, so restore()
+// has to follow it: an operator who looks twice wants to know twice when the server wrote last.
+class LastWritten {
+ public:
+  explicit LastWritten(const std::string& directory) {
+    std::string newest;
+    for (const auto& entry : files::directory_iterator(directory, failed_)) {
+      const std::string name = entry.path().filename().string();
+      if (!storage::parse_segment_name(name) || name < newest) continue;
+      newest = name;
+      segment_ = entry.path();
+      at_ = entry.last_write_time(failed_);
+    }
   }
-  if (newest.empty() || failed) return "-";
-  const auto time = std::chrono::file_clock::to_sys(at);
-  return utc_text(std::chrono::system_clock::to_time_t(time), "%Y-%m-%dT%H:%M:%SZ");
-}
+
+  std::string text() const {
+    if (segment_.empty() || failed_) return "-";
+    const auto time = std::chrono::file_clock::to_sys(at_);
+    return utc_text(std::chrono::system_clock::to_time_t(time), "%Y-%m-%dT%H:%M:%SZ");
+  }
+  void restore() const {
+    std::error_code ignored;
+    if (!segment_.empty() && !failed_) files::last_write_time(segment_, at_, ignored);
+  }
+
+ private:
+  files::path segment_;
+  files::file_time_type at_{};
+  std::error_code failed_;
+};
 
 Result<Survivor> open_survivor(io::Loop& loop, const std::string& directory) {
   std::error_code failed;
   if (!files::is_directory(directory, failed)) return Error{"it is not a directory"};
   Survivor survivor;
   survivor.directory = directory;
-  survivor.written = last_written(directory);
+  const LastWritten written(directory);
+  survivor.written = written.text();
   auto fs = io::UvFs::open(loop, directory, {});
   if (!fs) return std::move(fs).error();
   survivor.fs = std::move(fs.value());
   auto found = node::survey(*survivor.fs);
+  written.restore();
   if (!found) return std::move(found).error();
   survivor.survey = std::move(found.value());
   return survivor;
@@ -226,7 +242,21 @@ Running find_running(const std::vector<Survivor>& survivors) {
   for (const auto& node : survey.nodes()) {
     if (!node->reachable || node->cluster != cluster || !node->id) continue;
     running.answering.push_back({*node->id, node->server.url()});
-    running.works |= node->member("role").string() == "leader";
+    running.has_leader |= node->member("role").string() == "leader";
+  }
+  const auto answers = [&running](std::optional<std::uint64_t> id) {
+    return std::any_of(running.answering.begin(), running.answering.end(),
+                       [id](const Running::Server& server) { return server.node == id; });
+  };
+  for (const auto& node : survey.nodes()) {
+    if (!node->id || !answers(node->id)) continue;
+    std::size_t voters = 0, up = 0;
+    for (const auto& member : node->member("members")) {
+      if (!member.value.find("voter").boolean().value_or(false)) continue;
+      ++voters;
+      if (answers(member.value.find("id").uint64())) ++up;
+    }
+    running.is_majority |= 2 * up > voters;
   }
   return running;
 }

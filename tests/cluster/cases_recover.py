@@ -183,18 +183,43 @@ def _(binary):
     with Cluster(binary, 3) as cluster:
         expect_equal(cluster.wait_leader().api().put('a', 'b').status, 200, 'a write')
         survivor = lose_majority(cluster)[0]
+        segment = max(name for name in os.listdir(survivor.dir) if name.startswith('wal-'))
+        os.utime(os.path.join(survivor.dir, segment), (86400, 86400))
         for answer, code in ((b'no\n', 1), (b'y\n', 1), (b'yes\n', 0)):
             ours, theirs = pty.openpty()
             process = subprocess.Popen([binary, 'recover', survivor.dir], stdin=theirs,
                                        stdout=subprocess.PIPE, stderr=subprocess.PIPE)
             os.close(theirs)
             os.write(ours, answer)
-            _, err = process.communicate(timeout=30 * SLOW)
+            out, err = process.communicate(timeout=30 * SLOW)
             os.close(ours)
+            expect(b'1970-01-02T00:00:00Z' in out + err, lambda: f'another time: {out + err}')
             expect_equal(process.returncode, code, f'exit code after {answer}: {err}')
             expect(b'Type yes' in err, err)
             aside = [name for name in os.listdir(survivor.dir) if name.startswith('set-aside-')]
             expect_equal(len(aside), 1 if code == 0 else 0, 'folders')
+
+
+@case('recover is refused while a majority runs that has no leader at the moment')
+def _(binary):
+    with Cluster(binary, 3) as cluster:
+        expect_equal(cluster.wait_leader().api().put('a', 'b').status, 200, 'a write')
+        cluster.wait_equal()
+        stopped, *others = cluster.nodes
+        for node in cluster.nodes:
+            node.kill()
+        for node in others:  # with different keys they do not speak to each other
+            key = os.path.join(cluster.dir, f'key{node.id}')
+            with open(key, 'w', encoding='ascii', opener=lambda *a: os.open(*a, 0o600)) as file:
+                file.write(f'the key of node {node.id} alone\n')
+            node.start(['--peer-key-file', key])
+        for node in others:
+            wait_for(f'{node} to have read its log',
+                     lambda n=node: (n.status() or {}).get('cluster'))
+        before = files_of(stopped.dir)
+        _, err = recover(binary, '--yes', stopped.dir, code=2)
+        expect('a majority of cluster' in err and 'wait until they have a leader' in err, err)
+        expect_equal(files_of(stopped.dir), before, 'the files')
 
 
 @case('recover is refused while a majority runs, and for locked, foreign and damaged directories')
