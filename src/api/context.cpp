@@ -56,7 +56,8 @@ std::optional<std::string> Context::why_no_member() const {
   if (node_ == nullptr || node_->is_member()) return std::nullopt;
   const std::string url = url_of(settings_.address);
   if (node_->is_removed()) return "has left its cluster; see its log";
-  if (!settings_.id) return fmt::format("waits to be added: `vesper cluster add {}`", url);
+  if (!settings_.id && !node_->raft().cluster_seen())
+    return fmt::format("waits to be added: `vesper cluster add {}`", url);
   return fmt::format(
       "waits to be taken in again, because its disk is empty and the cluster exists; the leader "
       "does so by itself if this node was a member; otherwise: `vesper cluster add {}`",

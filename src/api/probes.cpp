@@ -38,9 +38,12 @@ std::string why_no_leader(const node::Node* node, Instant now) {
   if (node == nullptr) return why;
   if (node->raft().peer_state().cluster_id.is_none())
     return fmt::format("{}: {}", why, why_no_cluster(*node, now));
+  if (const auto lost = node->raft().lost_majority(); !lost.empty())
+    return fmt::format("{}: {}", why, raft::describe_lost_majority(lost));
   const auto seen = node->raft().cluster_seen();
   if (!seen) return why;
-  return fmt::format("{}: servers in the list belong to another cluster, {}", why, to_hex(*seen));
+  return fmt::format("{}: a server that counts as a member belongs to another cluster, {}", why,
+                     to_hex(*seen));
 }
 
 }  // namespace

@@ -1,5 +1,7 @@
 #include "raft/membership.hpp"
 
+#include <fmt/core.h>
+
 #include <algorithm>
 #include <string_view>
 
@@ -236,6 +238,17 @@ std::optional<Configuration> withdraw_replacement(const Configuration& now, Serv
   for (Member& member : next.members)
     if (member.id == id) settle(member);
   return next;
+}
+
+std::string describe_lost_majority(const std::vector<NodeId>& nodes) {
+  std::string ids;
+  for (const NodeId node : nodes) ids += fmt::format("{}{}", ids.empty() ? "" : ", ", node.value);
+  return fmt::format(
+      "node{} {} answer{} without data, and the other voters are no majority: nothing can be "
+      "decided until enough of the lost disks are back; if they are lost for good, stop all "
+      "servers "
+      "and see `vesper recover`",
+      nodes.size() == 1 ? "" : "s", ids, nodes.size() == 1 ? "s" : "");
 }
 
 }  // namespace vesper::raft

@@ -80,4 +80,8 @@ std::optional<Configuration> replace_disk(const Configuration& now, const DiskRe
 // being replaced.
 std::optional<Configuration> withdraw_replacement(const Configuration& now, ServerId id);
 
+// Why nothing can be decided: these nodes have lost their disks, and the other voters are no
+// majority. For an operator.
+std::string describe_lost_majority(const std::vector<NodeId>& nodes);
+
 }  // namespace vesper::raft

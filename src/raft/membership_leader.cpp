@@ -159,6 +159,27 @@ void Raft::on_disk_replaced(const DiskReplaced& disk) {
   if (is_leader()) register_members();
 }
 
+std::vector<NodeId> Raft::lost_majority() const {
+  std::vector<NodeId> nodes;
+  if (leader() || peers_.replaced().empty()) return nodes;
+  const auto is_lost = [this](const Member& member) {
+    return member.incarnation.value != 0 && peers_.replaced().contains(member.id);
+  };
+  if (electorate_.quorum().holds([&](const Member& voter) { return !is_lost(voter); }))
+    return nodes;
+  for (const Member& member : configuration().members)
+    if (member.votes() && is_lost(member)) nodes.push_back(member.node);
+  return nodes;
+}
+
+void Raft::report_lost_majority() {
+  std::vector<NodeId> nodes = lost_majority();
+  if (nodes == lost_majority_said_) return;
+  lost_majority_said_ = std::move(nodes);
+  if (!lost_majority_said_.empty())
+    output_->alarms.push_back(describe_lost_majority(lost_majority_said_));
+}
+
 void Raft::report_full(const Member& lost, const DiskReplaced& disk) {
   auto& leader = std::get<Leader>(role_);
   if (configuration().members.size() < kMaxServers) return;

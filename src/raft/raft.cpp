@@ -425,6 +425,7 @@ Instant Raft::next_deadline() const {
 
 void Raft::on_end_of_turn(Index applied) {
   if (is_leader()) leader_end_of_turn();
+  report_lost_majority();
   make_write();
   if (receipt_.current() && receipt_.current()->last_index <= commit_index_) receipt_.end();
   compact_log(applied);

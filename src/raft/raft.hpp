@@ -57,6 +57,9 @@ class Raft {
   const Progress* progress_of(ServerId id) const;
   // True if the leader has heard from the member within two election timeouts; always for itself.
   bool is_answering(ServerId id) const;
+  // The nodes that have lost their disks, if the other voters are no majority. Empty while a leader
+  // is known.
+  std::vector<NodeId> lost_majority() const;
   // True while there is a connection to the server, in any role. It may hang.
   bool is_connected(ServerId id) const { return peers_.is_connected(id); }
   // The feature level of the build there. 0: it was never connected.
@@ -172,6 +175,7 @@ class Raft {
   Progress new_progress() const;
   void review_catch_up(Progress& progress);
   void review_membership();
+  void report_lost_majority();
   void report_full(const Member& lost, const DiskReplaced& disk);
   bool replace_lost_disks();
   bool carry_on_plans();
@@ -219,6 +223,7 @@ class Raft {
   std::uint64_t transfers_resumed_ = 0;  // transfers that this leader resumed after the first chunk
 
   Peers peers_;
+  std::vector<NodeId> lost_majority_said_;  // in the latest alarm about that
   LeaderContact contact_;
   ElectionPace pace_;
   bool wants_commits_ = false;  // CommitsWanted
