@@ -205,13 +205,14 @@ Problem change_in_progress(raft::Index index, const raft::Configuration& now) {
 }
 
 Problem would_lose_quorum(const std::vector<raft::NodeId>& missing) {
-  Problem problem{.status = 409,
-                  .code = "would_lose_quorum",
-                  .detail = fmt::format(
-                      "the leader cannot reach {}, and the other voters that the change leaves are "
-                      "no majority; nothing was applied",
-                      join(missing)),
-                  .hint = "start or remove these members first, or use ?force"};
+  Problem problem{
+      .status = 409,
+      .code = "would_lose_quorum",
+      .detail = fmt::format(
+          "the leader cannot reach the members {}, and the other voters that the change leaves are "
+          "no majority; nothing was applied",
+          join(missing)),
+      .hint = "start or remove these members first, or use ?force"};
   problem.missing = missing;
   return problem;
 }
@@ -285,9 +286,9 @@ Problem members_too_old(std::string_view feature, std::vector<raft::NodeId> miss
   Problem problem{
       .status = 409,
       .code = "members_too_old",
-      .detail = fmt::format(
-          "not every member runs a build that understands {}; nothing was applied", feature),
-      .hint = "upgrade the members in \"missing\" first"};
+      .detail = fmt::format("{} need a newer build on the members {}; nothing was applied", feature,
+                            join(missing)),
+      .hint = "upgrade these members first; GET /cluster lists all"};
   problem.missing = std::move(missing);
   return problem;
 }

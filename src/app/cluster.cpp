@@ -71,9 +71,11 @@ int run_members(const MembersOptions& options) {
         make_table({"CONFIGURATION", "JOINT", "PENDING"},
                    {{index, word(configuration.find("joint")), pending.empty() ? "-" : pending}});
   const int printed = print(text, code, kTookEffect);
-  if (!pending.empty())
+  if (!pending.empty()) {
     complain(fmt::format(
         "the change goes on, but these members have not reached their goal yet: {}", pending));
+    hint("`vesper cluster` shows their state, and the leader's log why one cannot be reached");
+  }
   return printed;
 }
 

@@ -69,11 +69,15 @@ spdlog::level::level_enum to_spdlog(Level level) {
 }  // namespace
 
 void init(Level least, std::string_view node) {
+  set_node(node);
+  logger().set_level(to_spdlog(least));
+  sink()->output().stop_blocking();
+}
+
+void set_node(std::string_view node) {
   std::string pattern = "%Y-%m-%dT%H:%M:%S.%e %L ";
   if (!node.empty()) pattern.append(node).append(" ");
   logger().set_pattern(pattern + "%v");
-  logger().set_level(to_spdlog(least));
-  sink()->output().stop_blocking();
 }
 
 bool enabled(Level level) {

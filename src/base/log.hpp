@@ -17,6 +17,8 @@ enum class Level { debug, info, warn, error };
 // no line waits for the reader of stderr. Lines that stderr does not take are kept up to a bound,
 // then dropped and counted. A notice with the number of dropped lines precedes the next line.
 void init(Level least, std::string_view node);
+// What appears in each line from now on.
+void set_node(std::string_view node);
 bool enabled(Level level);
 void write(Level level, std::string_view line);
 

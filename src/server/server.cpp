@@ -423,7 +423,7 @@ void Server::run_node() {
   if (node_->is_removed() && !removed_) leave_cluster();
   say_which_cluster_was_seen();
   loop_.set_deadline(*deadline);
-  warn_of_list();
+  compare_with_members();
   const storage::WalStats& stats = recovered_.wal->stats();
   if (stats.frames == frames_seen_) return;
   frames_seen_ = stats.frames;
@@ -492,8 +492,11 @@ void Server::set_aside(const std::string& why) {
   stop(context_.draining() ? Exit::ok : Exit::restart);  // the order is durable either way
 }
 
-// Warns once, as soon as the members are known from the recovered or received log.
-void Server::warn_of_list() {
+// Warns once, as soon as the members are known from the recovered or received log. From then on its
+// log lines have the id of this server, which an added server did not know before.
+void Server::compare_with_members() {
+  if (context_.own_member() != nullptr && !std::exchange(is_named_, true))
+    log::set_node(fmt::format("n{}", context_.own_member()->node.value));
   if (list_compared_ || node_->raft().configuration().cluster_id.is_none()) return;
   list_compared_ = true;
   if (const auto mismatch = context_.list_mismatch())
@@ -564,8 +567,10 @@ void Server::say_which_cluster_was_seen() {
   if (own.is_none()) log::error("{}", api::why_not_in_cluster(*seen));
   else
     log::error(
-        "servers in the list belong to cluster {}, but this server to cluster {}: it keeps its {} "
-        "entries and continues; check the lists and the --data-dir of both",
+        "a server that counts as a member belongs to cluster {}, but this server to cluster {}: it "
+        "keeps its {} entries and continues; check the lists, the added addresses and the "
+        "--data-dir "
+        "of both",
         to_hex(*seen), to_hex(own), raft.log().last_index().value);
 }
 

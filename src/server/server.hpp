@@ -78,7 +78,7 @@ class Server final : private api::Figures {
   void run_records();
   std::optional<std::string> why_wiped();
   void set_aside(const std::string& why);
-  void warn_of_list();
+  void compare_with_members();
   void say_it_has_left() const;
   void leave_cluster();
   void begin_drain();
@@ -121,6 +121,7 @@ class Server final : private api::Figures {
   std::uint64_t frames_seen_ = 0;
   Duration disk_delay_;
   bool list_compared_ = false;         // with the members of the cluster
+  bool is_named_ = false;              // in its log lines
   bool removed_ = false;               // from the cluster
   bool has_left_ = false;              // in an earlier life of this directory; set by recover()
   std::optional<Id128> cluster_seen_;  // the cluster that say_which_cluster_was_seen() tracks
