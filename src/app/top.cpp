@@ -1,6 +1,7 @@
 // `vesper top`: the cluster in a terminal, drawn again every second, and when the trace has news.
 #include <unistd.h>
 
+#include <algorithm>
 #include <csignal>
 
 #include "app/child_process.hpp"
@@ -18,14 +19,15 @@ constexpr int kEscape = 27;
 class Top {
  public:
   Top(std::vector<HostPort> endpoints, Duration timeout)
-      : endpoints_(std::move(endpoints)), timeout_(timeout) {}
+      : endpoints_(std::move(endpoints)), timeout_(timeout), known_(endpoints_) {}
 
   // Asks all nodes. What the last reading said is then the one before. `run_all` waits for them.
   void read(const RunExchanges& run_all = run) {
     std::unique_ptr<TopReading> next = std::make_unique<TopReading>();
     next->survey = ClusterSurvey(timeout_);
-    next->survey.ask(endpoints_, run_all);
+    next->survey.ask(known_, run_all);
     next->at = monotonic_now();
+    remember_members(next->survey);
     ask_more(*next, run_all);
     before_ = std::move(now_);
     now_ = std::move(next);
@@ -39,6 +41,14 @@ class Top {
   bool has_leader() const { return now_->survey.leader() != nullptr; }
 
  private:
+  // The given endpoints may all leave the cluster while this command runs.
+  void remember_members(const ClusterSurvey& survey) {
+    known_ = endpoints_;
+    for (const auto& node : survey.nodes())
+      if (node->reachable && std::find(known_.begin(), known_.end(), node->server) == known_.end())
+        known_.push_back(node->server);
+  }
+
   static std::string take(const Exchange& exchange) {
     const bool is_good = exchange.end() == Exchange::End::reply && exchange.reply().status == 200;
     return is_good ? exchange.reply().body : std::string();
@@ -69,6 +79,7 @@ class Top {
 
   std::vector<HostPort> endpoints_;
   Duration timeout_;
+  std::vector<HostPort> known_;  // endpoints_, and the members that answered last
   std::unique_ptr<TopReading> before_, now_;
 };
 

@@ -7,6 +7,7 @@
 #include <csignal>
 
 #include "app/call.hpp"
+#include "app/live_endpoints.hpp"
 #include "app/stream_client.hpp"
 
 namespace vesper::app {
@@ -47,9 +48,11 @@ void read_in_child(const std::vector<HostPort>& servers, int out) {
   // Ctrl-C is for the parent, which then ends this process.
   std::signal(SIGINT, SIG_IGN);
   std::signal(SIGPIPE, SIG_IGN);
-  for (std::size_t at = 0;; at = (at + 1) % servers.size()) {
+  for (LiveEndpoints live(servers);; live.go_on()) {
+    const HostPort server = live.current();
+    live.learn_from(server);
     PassOn handler(out);
-    run_stream(servers[at], {"GET", "/trace", {}}, {kConnectTimeout, kTraceIdle}, handler);
+    run_stream(server, {"GET", "/trace", {}}, {kConnectTimeout, kTraceIdle}, handler);
     if (!pass_on(out, kLost)) return;
     sleep_until(monotonic_now() + kTracePause);
   }

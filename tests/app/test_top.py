@@ -158,6 +158,24 @@ class Top(Cli):
             self.assertEqual(row[8], "3.00MiB")
         self.assertTrue(all(len(line) <= 80 for line in lines), lines)
 
+    def test_it_goes_on_after_the_end_of_the_given_endpoint(self):
+        fakes = self.cluster(["leader", "follower", "follower"])
+        given = fakes[2]
+        process = subprocess.Popen(
+            [VESPER, "top", "--once", "--interval", "2s", "--endpoints", given.url],
+            stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+        deadline = time.monotonic() + 20
+        while not any(request.target == "/metrics" for request in given.requests):
+            self.assertLess(time.monotonic(), deadline)
+            time.sleep(0.01)
+        self.fakes.remove(given)
+        given.close()
+        out, err = process.communicate(timeout=30)
+        self.assertEqual((process.returncode, err), (0, b""))
+        rows = [line.split() for line in out.decode().splitlines()]
+        self.assertEqual([row[2] for row in rows if row and row[0] in ("0", "1")],
+                         ["leader", "follower"])
+
     def test_alarms_come_first(self):
         fakes = self.cluster(
             ["leader", "follower", "follower"],
