@@ -29,7 +29,9 @@ class OutLink {
     std::string name;  // in log lines
     HostPort address;
     std::optional<HostPort> other;
-    bool operator==(const Target&) const = default;
+    bool has_addresses_of(const Target& that) const {
+      return address == that.address && other == that.other;
+    }
   };
 
   OutLink(const LinkContext& context, Target target, Channel channel);

@@ -156,7 +156,7 @@ void Peers::follow(const std::vector<node::Contact>& contacts) {
     wanted.insert(contact.number);
     if (Peer* known = find(contact.number)) {
       known->kind = Kind::contact;
-      if (known->target == target) continue;
+      if (known->target.has_addresses_of(target)) continue;
       drop_links(contact.number, *known);
     }
     add(std::move(target), Kind::contact);
