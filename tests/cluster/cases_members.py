@@ -196,7 +196,7 @@ def _(binary):
                  and node.is_ready(), 20)
         change(cluster, '{"remove":[3]}')
         expect_equal(node.reap(10), 13, 'the exit code of a removed node')
-        expect('has left cluster' in node.log_text(), 'no line says so')
+        expect(' E n3 this server has left cluster' in node.log_text(), 'no line says so')
         wait_voters(cluster, [0, 1, 2])
         expect_equal(cluster.nodes[1].api().put('name', 'c').status, 200, 'a write')
         # It was away when it was removed, and learns it from the others.
