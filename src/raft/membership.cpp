@@ -78,29 +78,37 @@ class ChangePlanner {
     named_.push_back(node);
   }
 
-  // A learner leaves at once, because no quorum depends on it. If it was to become a voter, what
-  // was to happen with it does not happen: the voters that it was to replace stay.
+  // `member` will not become a voter, so what was to happen together with that does not happen: the
+  // voters that it was to replace stay.
+  void withdraw_plan_of(const Member& member) {
+    const Index plan = member.plan;
+    if (member.goal != Goal::vote) return;
+    for (Member& other : next_.members)
+      if (other.plan == plan && other.goal != Goal::vote) settle(other);
+  }
+
+  // A learner leaves at once, because no quorum depends on it.
   void remove(NodeId node) {
     name_once(node);
     for (Member* member : named(node)) {
-      member->goal = Goal::leave;
-      const Index withdrawn = std::exchange(member->plan, index_);
-      if (member->votes() || withdrawn.value == 0) continue;
-      for (Member& other : next_.members)
-        if (other.plan == withdrawn && other.goal != Goal::vote) settle(other);
+      withdraw_plan_of(*member);
+      aim(*member, Goal::leave, index_);
     }
     std::erase_if(next_.members,
                   [node](const Member& member) { return member.node == node && !member.votes(); });
   }
 
   // While a replaced disk catches up, its node votes, or is about to again: a promotion changes
-  // nothing, and after a demotion the new disk stays a learner.
+  // nothing, and after a demotion the new disk stays a learner. A goal that a member has already
+  // keeps its plan, and what else is part of that.
   void set_goal(NodeId node, Goal goal) {
     name_once(node);
     const std::vector<Member*> members = named(node);
     const bool is_replaced = members.size() > 1;
     if (is_replaced && goal == Goal::vote) return;
     for (Member* member : members) {
+      if (member->goal == goal) continue;
+      withdraw_plan_of(*member);
       if (member->votes() == (goal == Goal::vote)) settle(*member);
       else aim(*member, is_replaced ? Goal::leave : goal, index_);
     }

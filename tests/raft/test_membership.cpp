@@ -215,6 +215,23 @@ TEST_CASE("C13: a learner's lost disk is replaced at once, and a leaving member'
   CHECK_FALSE(replace_disk(leaving, {ServerId(1), Incarnation(999)}, Index(60)).has_value());
 }
 
+TEST_CASE(
+    "what replaces a voter may be promoted again without effect, and is demoted with its plan") {
+  MembersRequest replace = adding("http://d:1");
+  replace.remove = {NodeId(1)};
+  const Configuration now = planned(of(3), replace);
+  MembersRequest promote, demote;
+  promote.promote = {NodeId(3)};
+  demote.demote = {NodeId(3)};
+  Configuration again = planned(now, promote, Index(60));
+  CHECK(again.members == now.members);
+  CHECK(plans_of(again) == std::vector{kPlan});
+  const Configuration learner = planned(now, demote, Index(60));
+  CHECK(learner.members[1].goal == Goal::stay);
+  CHECK(learner.members[3].goal == Goal::stay);
+  CHECK(plans_of(learner).empty());
+}
+
 TEST_CASE("C13: a disk that comes back withdraws its replacement") {
   const auto replaced = replace_disk(of(3), {ServerId(1), Incarnation(999)}, kPlan);
   const auto back = withdraw_replacement(*replaced, ServerId(1));
