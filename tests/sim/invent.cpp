@@ -140,6 +140,17 @@ Check World::draw_check(Client& client) {
   return check;
 }
 
+// The branch that runs reads one key. The other one writes, so a token may lack a right for it
+// alone.
+std::shared_ptr<Txn> World::draw_lopsided_txn(Client& client, const std::string& key) {
+  auto txn = std::make_shared<Txn>();
+  Act get;
+  get.key = key;
+  txn->then.push_back(std::move(get));
+  txn->otherwise.push_back(draw_write(client));
+  return txn;
+}
+
 // Without `writes`, a transaction that only reads.
 std::shared_ptr<Txn> World::draw_txn(Client& client, bool writes, std::size_t depth) {
   Prng& random = client.random;
@@ -235,9 +246,12 @@ Operation World::invent_more(Client& client) {
     if (!operation.token.empty()) return operation;
   }
   operation.kind = Operation::Kind::txn;
-  auto txn = draw_txn(client, true, kDeepest);
+  const bool is_lopsided = plan_.tokens && chance(random, 20);
+  auto txn = is_lopsided ? nullptr : draw_txn(client, true, kDeepest);
+  const std::string key = draw_key(random);
+  if (is_lopsided) txn = draw_lopsided_txn(client, key);
   txn->checks.push_back(
-      {Span::of_key(draw_key(random)), Check::Target::version, Check::Op::not_equal, nonce, {}});
+      {Span::of_key(key), Check::Target::version, Check::Op::not_equal, nonce, {}});
   operation.txn = std::move(txn);
   return operation;
 }

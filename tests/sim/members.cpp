@@ -382,13 +382,15 @@ void World::judge_quorums() {
     }
 }
 
-// The operator empties disks that came back to a place that another disk has taken, if they do not
-// know it.
+// The operator empties disks that came back to a place that another disk has taken, if they cannot
+// know it: their logs do not name them. The others end by themselves, because they are told.
 void World::clear_strays() {
   if (safety_.roster() == nullptr) return;
   for (const auto& h : hosts_) {
     if (h->outside || h->holds.is_none() || takes_part(*h)) continue;
     if (!members_ever_.contains(h->born.value)) continue;
+    const Roster* const own = safety_.roster_of(h->drive);
+    if (own != nullptr && own->with_incarnation(h->born.value) != nullptr) continue;
     h->retired = true;
     clear(*h);
   }

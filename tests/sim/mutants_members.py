@@ -45,10 +45,23 @@ BUGS = (
      "  if (!electorate_.self_counts()) {\n", "  if (false) {\n", 1000),
     ("a disk is taken in twice", "C13", RAFT + "membership.cpp",
      "  if (old == nullptr || now.find(disk.incarnation) != nullptr) return std::nullopt;\n",
-     "  if (old == nullptr) return std::nullopt;\n", 1000),
-    ("a registration replaces the one before it", "C13", RAFT + "membership_leader.cpp",
-     "    if (lost == nullptr || lost->incarnation.value == 0 || is_answering(id)) continue;\n",
-     "    if (lost == nullptr || is_answering(id)) continue;\n", 1000),
+     "  if (old == nullptr) return std::nullopt;\n", 1000,
+     ((RAFT + "peers.hpp", "      return configuration.find(each.second.incarnation) != nullptr;\n",
+       "      return configuration.members.empty() && each.first == kNoServer;\n"),)),
+    ("a registration replaces the one before it", "C13", RAFT + "entry.cpp",
+     "      if (member.incarnation.value == 0) member.incarnation = registration->incarnation;\n",
+     "      member.incarnation = registration->incarnation;\n", 1000,
+     ((RAFT + "leader.cpp",
+       "    const bool is_new = member.incarnation.value == 0 && !is_registered;\n",
+       "    const bool is_new = member.incarnation != *incarnation && !is_registered;\n"),
+      (NODE + "peer_rules.cpp", "    return PeerLostDisk{expected, theirs.incarnation};\n",
+       "    return PeerIs{expected};\n"),
+      (NODE + "peer_rules.cpp", "  if (is_empty(theirs) || theirs.number == kNoServer) "
+       "return refuse_no_member(theirs, ours);\n",
+       "  if (const Member* claimed = find_in_both(ours, theirs.number)) "
+       "return PeerIs{claimed->id};\n"
+       "  if (is_empty(theirs) || theirs.number == kNoServer) "
+       "return refuse_no_member(theirs, ours);\n"))),
     ("the replacement stays when the lost disk is back", "C13", RAFT + "membership.cpp",
      "  std::erase_if(next.members, "
      "[old](const Member& member) { return replaces(member, *old); });\n",

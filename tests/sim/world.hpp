@@ -306,6 +306,7 @@ class World : private Actions {
   std::string draw_value(Client& client);
   Act draw_write(Client& client);
   Check draw_check(Client& client);
+  std::shared_ptr<Txn> draw_lopsided_txn(Client& client, const std::string& key);
   std::shared_ptr<Txn> draw_txn(Client& client, bool writes, std::size_t depth);
   void invent_read(Client& client, Operation& operation);
   Operation invent_more(Client& client);
