@@ -6,6 +6,8 @@ places an operation only when the return of one requires it, and remembers confi
 
 import copy
 import math
+from bisect import bisect_left, bisect_right
+from itertools import accumulate
 
 NEVER = math.inf
 NEVER_READ = '(never read)'  # stands for every value of an unknown put that no read returned
@@ -118,10 +120,52 @@ def observes(op):
     return op.kind == 'delete' or op.condition is not None
 
 
-class KeySearch:
-    """Lowe's search over the operations of one key, in order of time."""
+def wrote(op):
+    """True if the operation is known to have changed the store."""
+    return op.outcome == 'ok' and (op.kind == 'put' or op.deleted == 1)
 
-    def __init__(self, ops, limit=2_000_000):
+
+def store_seen(op):
+    """The revision of the store at some instant between invoked and completed, or None."""
+    if op.outcome not in ('ok', 'refused'):
+        return None
+    return op.revision if wrote(op) else op.store
+
+
+class Gaps:
+    """The revisions that no acknowledged write of the history has. A write with an unknown outcome
+    that took effect has one of them, given between what was seen before it began and what was seen
+    after it must have happened. So it has to be considered only where there is such a revision."""
+
+    def __init__(self, ops):
+        seen = [(op, at) for op in ops if (at := store_seen(op)) is not None]
+        self.owned = sorted({at for op, at in seen if wrote(op)})
+        ends = sorted((op.completed, at) for op, at in seen)
+        starts = sorted(((op.invoked, at) for op, at in seen), reverse=True)
+        self.ends = [time for time, _ in ends]
+        self.highest = [0, *accumulate((at for _, at in ends), max)]
+        self.starts = [-time for time, _ in starts]
+        self.lowest = [NEVER, *accumulate((at for _, at in starts), min)]
+
+    def floor(self, time):
+        """The store had reached this revision before `time`."""
+        return self.highest[bisect_left(self.ends, time)]
+
+    def ceiling(self, time):
+        """The store had not passed this revision at `time`."""
+        return self.lowest[bisect_left(self.starts, -time)]
+
+    def any_in(self, above, up_to):
+        """True if there is one above the one and not above the other."""
+        if up_to == NEVER:
+            return True
+        return up_to - above > bisect_right(self.owned, up_to) - bisect_right(self.owned, above)
+
+
+class KeySearch:
+    """Lowe's search over the operations of one key, in order of time. `gaps`: of the history."""
+
+    def __init__(self, ops, gaps=None, limit=2_000_000):
         self.events = sorted([(op.invoked, 0, i) for i, op in enumerate(ops)] +
                              [(op.completed, 1, i) for i, op in enumerate(ops)
                               if op.completed != NEVER])
@@ -131,8 +175,12 @@ class KeySearch:
         self.free = []
         self.bits = 0
         self.configurations = {(ABSENT, 0)}
-        self.limit = limit  # number of configurations to try before the search gives up
+        self.limit = max(limit, 100 * len(ops))  # configurations to try before it gives up
         self.looked_at = 0
+        self.gaps = gaps
+        self.ceiling = NEVER  # of the return that is being explained
+        self.floor_of = {id(op): gaps.floor(op.invoked) for op in ops
+                         if gaps and op.completed == NEVER}
 
     def run(self):
         """None if some order explains everything, else a Violation."""
@@ -148,6 +196,9 @@ class KeySearch:
                 continue
             before = self.configurations
             bit = self.bit_of[i]
+            if self.gaps:  # what is placed now comes before `op`
+                seen = store_seen(op)
+                self.ceiling = min(self.gaps.ceiling(op.completed), NEVER if seen is None else seen)
             self.configurations = self.place(bit)
             if self.looked_at > self.limit:
                 return Violation('search gave up', f'{self.looked_at} configurations', [op])
@@ -170,7 +221,7 @@ class KeySearch:
                 continue
             fresh = [next(((b, op) for b, op in group if not placed & b), None) for group in twins]
             for other, op in candidates + [c for c in fresh if c]:
-                if placed & other:
+                if placed & other or not self.may_come_after(state, op):
                     continue
                 after = step(state, op)
                 if after is None:
@@ -180,6 +231,12 @@ class KeySearch:
                     seen.add(found)
                     stack.append(found)
         return self.undominated(reached)
+
+    def may_come_after(self, state, op):
+        """False if there is no revision that the write with the unknown outcome could have had."""
+        if self.gaps is None or op.completed != NEVER or op.revision is not None:
+            return True
+        return self.gaps.any_in(max(self.floor_of[id(op)], state[1] or 0), self.ceiling)
 
     def undominated(self, configurations):
         """Drops redundant configurations: of two in the same state, the one that has placed more
@@ -210,7 +267,7 @@ class KeySearch:
             return any_observer or (op.value if op.kind == 'put' else None) in read
         single, puts, deletes = known, [], []
         for bit, op in sorted(self.pending.items(), key=lambda p: p[1].invoked):
-            if op.completed != NEVER or not seen(op):
+            if op.completed != NEVER or not seen(op) or not self.may_come_after(ABSENT, op):
                 continue
             if op.condition is None and op.kind == 'delete':
                 deletes.append((bit, op))
@@ -268,7 +325,7 @@ def bind_revisions(ops):
     return violations
 
 
-def check_key(ops):
+def check_key(ops, gaps=None):
     """Checks the operations of one key against a register; None or a Violation."""
     read = {op.value for op in ops if op.kind == 'get' and op.outcome == 'ok'}
     relevant = []
@@ -282,7 +339,7 @@ def check_key(ops):
                 op.value = NEVER_READ
         relevant.append(op)
     violations = bind_revisions(relevant)
-    return violations[0] if violations else KeySearch(relevant).run()
+    return violations[0] if violations else KeySearch(relevant, gaps).run()
 
 
 def check_revisions(ops):
@@ -292,9 +349,8 @@ def check_revisions(ops):
     for op in ops:
         if op.outcome not in ('ok', 'refused'):
             continue
-        wrote = op.outcome == 'ok' and (op.kind == 'put' or op.deleted == 1)
-        at = op.revision if wrote else op.store
-        if wrote and op.revision is not None:
+        at = store_seen(op)
+        if wrote(op) and op.revision is not None:
             if op.revision in owner:
                 violations.append(Violation('one revision, two writes', str(op.revision),
                                             [owner[op.revision], op]))
@@ -303,16 +359,16 @@ def check_revisions(ops):
             if op.revision > op.store:
                 violations.append(Violation('read from the future', 'key above store', [op]))
         if at is not None:
-            events.append((op.invoked, 0, len(events), op, at, wrote))
-            events.append((op.completed, 1, len(events), op, at, wrote))
+            events.append((op.invoked, 0, len(events), op, at))
+            events.append((op.completed, 1, len(events), op, at))
     events.sort(key=lambda e: e[:3])
     reached, reached_by, floor = 0, None, {}
-    for _, is_return, _, op, at, wrote in events:
+    for _, is_return, _, op, at in events:
         if not is_return:
             floor[id(op)] = (reached, reached_by)
             continue
         least, by = floor.pop(id(op))
-        if at < least or (wrote and at == least):
+        if at < least or (wrote(op) and at == least):
             violations.append(Violation('back in time', f'revision {at} after {least} had been '
                                         'answered', [by, op]))
         if at > reached:
@@ -326,8 +382,9 @@ def check(ops):
     for op in ops:
         keys.setdefault(op.key, []).append(op)
     found = check_revisions(ops)
+    gaps = Gaps(ops)
     for key in sorted(keys):
-        violation = check_key(keys[key])
+        violation = check_key(keys[key], gaps)
         if violation:
             found.append(violation)
     return found

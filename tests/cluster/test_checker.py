@@ -95,6 +95,21 @@ def _():
     bad(unknown(0, 'u'), unknown(0, 'v'), get(5, 6, 'u'), get(7, 8, None))
 
 
+@case('an unknown write explains nothing if every revision that it could have had is another write\'s')
+def _():
+    def history(seen, *more):
+        return [put(0, 1, 'a', revision=2), delete(2, 3, 1, revision=3), unknown(4, 'u'), *more,
+                put(20, 21, 'x', outcome='refused', condition=('absent',), store=seen)]
+
+    def other(begin, revision):
+        return Op('put', 'other', 'v', invoked=begin, completed=begin + 1, revision=revision)
+    expect(not check(history(4)), 'it may have revision 4')
+    expect(check(history(3)), 'the store was at 3')
+    expect(not check(history(5, other(6, 5))), 'it may have revision 4')
+    expect(check(history(5, other(6, 4), other(8, 5))), 'both revisions are those of other writes')
+    expect(check(history(5, other(2, 5))), 'revision 4 was given before it began')
+
+
 @case('an unknown delete explains one disappearance and no more')
 def _():
     gone = Op('delete', 'k', invoked=2, outcome='unknown')
