@@ -95,7 +95,7 @@ def _():
     bad(unknown(0, 'u'), unknown(0, 'v'), get(5, 6, 'u'), get(7, 8, None))
 
 
-@case('an unknown write explains nothing if every revision that it could have had is another write\'s')
+@case('an unknown write explains nothing if other writes have all revisions that it could have')
 def _():
     def history(seen, *more):
         return [put(0, 1, 'a', revision=2), delete(2, 3, 1, revision=3), unknown(4, 'u'), *more,
