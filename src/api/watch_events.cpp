@@ -58,6 +58,14 @@ bool WatchEvents::open() {
   return true;
 }
 
+// A stream of events that waits shows that it has begun: fetch() of Firefox reports a reply only
+// when the first bytes of its body are there. Returns false if it has shown that already.
+bool WatchEvents::write_greeting() {
+  if (has_begun_ || form_ == WatchForm::lines) return false;
+  text_ += ": keep-alive\n\n";
+  return true;
+}
+
 // The cluster's clock, as this node knows it.
 kv::LogTime WatchEvents::log_time() const {
   const node::Node* node = context_.node();
@@ -71,6 +79,7 @@ BodyStream::Next WatchEvents::next(std::size_t room, std::string& out) {
     out.append(text_, text_at_, size);
     text_at_ += size;
     room -= size;
+    has_begun_ |= size > 0;
     if (text_at_ != text_.size()) return Next::bytes;
     text_.clear();
     text_at_ = 0;
@@ -81,13 +90,17 @@ BodyStream::Next WatchEvents::next(std::size_t room, std::string& out) {
       write_some(work);
       continue;
     }
-    if (!open()) return Next::waiting;
+    if (!open()) {
+      if (write_greeting()) continue;
+      return Next::waiting;
+    }
     if (ended_) continue;
     node::WatchOutput output;
     switch (stream_->next(context_.now(), work, output)) {
       case node::WatchStream::Next::item: begin(output.item); break;
       case node::WatchStream::Next::later: return Next::later;
       case node::WatchStream::Next::waiting:
+        if (write_greeting()) continue;
         if (text_.capacity() > kKeep) text_ = std::string();
         return Next::waiting;
       case node::WatchStream::Next::finished: return Next::finished;

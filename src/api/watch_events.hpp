@@ -47,6 +47,7 @@ class WatchEvents final : public BodyStream {
   };
 
   bool open();
+  bool write_greeting();
   kv::LogTime log_time() const;
   void begin(const node::WatchItem& item);
   void begin_event(node::WatchEvent event);
@@ -62,7 +63,8 @@ class WatchEvents final : public BodyStream {
   std::unique_ptr<node::WatchStream> stream_;
   const WatchForm form_;
   std::optional<Line> line_;
-  bool ended_ = false;  // `closed` was written
+  bool has_begun_ = false;  // something was taken
+  bool ended_ = false;      // `closed` was written
   // What was written and is not taken yet, from text_at_ on.
   std::string text_;
   std::size_t text_at_ = 0;

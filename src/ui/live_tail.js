@@ -42,8 +42,6 @@ export function live_pane() {
   function listen() {
     stop();
     show_state("Connecting …");
-    // Without `since` the node says at once where the stream begins: Firefox reports a reply to
-    // fetch() only when the first bytes of its body are there.
     stop = watch({prefix: name_of_text(field.value)}, undefined, {
       put: take, delete: take,
       stale: () => show_state("This node hears no leader: it may be behind."),

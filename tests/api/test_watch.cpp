@@ -169,7 +169,7 @@ TEST_CASE("a node that is still reading its log accepts a watch, which then wait
   WatchEvents events(context, node::Ticket{1, 1}, everything(), WatchForm::events);
   std::string text;
   CHECK(events.next(1000, text) == Next::waiting);
-  CHECK(text.empty());
+  CHECK(text == ": keep-alive\n\n");
   CHECK(events.cut(BodyStream::Why::shutting_down, text) == BodyStream::Cut::complete);
   CHECK(text.find("\"code\":\"shutting_down\"") != std::string::npos);
 }
@@ -199,6 +199,16 @@ TEST_CASE("events and lines, whatever room they get") {
       lines.starts_with("{\"type\":\"put\",\"key\":\"k\\n\",\"value_base64\":\"dv8=\",\"revision\":"
                         "2,\"create_revision\":2,\"version\":1,\"part\":1,\"more\":true}\n{"));
   CHECK(lines.ends_with("\"revision\":2}}\n"));
+}
+
+TEST_CASE("a stream of events that has nothing to say yet shows once that it has begun") {
+  House house;
+  for (const std::size_t room : {1u, 64u}) {
+    const auto events = house.open(everything(), WatchForm::events);
+    CHECK(read(*events, room) == ": keep-alive\n\n");
+    CHECK(read(*events, room).empty());
+  }
+  CHECK(read(*house.open(everything(), WatchForm::lines), 64).empty());
 }
 
 TEST_CASE("marks, and the end of a stream") {

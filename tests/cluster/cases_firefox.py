@@ -71,6 +71,25 @@ def edit(binary):
             expect_equal(page.complaints(), [], 'complaints')
 
 
+@case('in Firefox the live changes are connected at once, also when the watch is resumed')
+def resumed_watch(binary):
+    with Cluster(binary, 1) as cluster:
+        node = cluster.nodes[0]
+        with FirefoxPage(node.url + '/ui/#/data?pane=live') as page:
+            wait_text(page, 'Listening')
+            node.api().put('a', 'first')
+            wait_text(page, 'first', '.tail')
+            node.kill()
+            wait_text(page, 'Connecting')
+            node.start()
+            cluster.wait_ready()
+            # Nothing changes, and a silent stream says something only after 15 s.
+            wait_text(page, 'Listening')
+            node.api().put('a', 'second')
+            wait_text(page, 'second', '.tail')
+            wait_text(page, '2 changes so far')
+
+
 @case('in Firefox the leader is killed, the next one is seen, and the tour begins')
 def leader_and_tour(binary):
     with DevCluster(binary, 3) as cluster, FirefoxPage(cluster.url + '/ui/') as page:
