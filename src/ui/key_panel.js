@@ -3,8 +3,9 @@
 
 import {describe, read, remove} from "./api.js";
 import {bytes_of, shown, value_in} from "./bytes.js";
+import {confirm} from "./dialog.js";
 import {empty, h, loading, notice} from "./dom.js";
-import {integer, long_duration} from "./format.js";
+import {integer, long_duration, shorten} from "./format.js";
 import {create_form, edit_form, too_large} from "./key_editor.js";
 import {history_view} from "./key_history.js";
 import {watch} from "./stream.js";
@@ -29,7 +30,8 @@ export function key_panel(actions) {
     const back = h("button", {type: "button", class: "quiet back", onclick: actions.close},
       "‹ Keys");
     element.replaceChildren(
-      h("div", {class: "card-head"}, back, h("h2", {class: "grow break"}, title), tools),
+      h("div", {class: "card-head"}, back,
+        h("h2", {class: "grow break", tabindex: -1}, title), tools),
       h("div", {class: "card-body stack"}, body));
   }
 
@@ -41,12 +43,12 @@ export function key_panel(actions) {
     const large = too_large(bytes);
     const edit = h("button", {type: "button", disabled: large !== undefined, title: large,
       onclick: () => start_edit(version)}, "Edit");
-    const erase = h("button", {type: "button", class: "danger", onclick: () =>
-      ask_delete(version, message)}, "Delete");
+    const remove_button = h("button", {type: "button", class: "danger", onclick: () =>
+      ask_delete(version)}, "Delete");
     frame(key_title(), [h("div", {class: "row spread"}, tabs(), download()), message,
       facts_of(version),
       tab === "history" ? history_view(name, version, {done: after_write})
-        : value_view(bytes, version.json === true)], [edit, erase]);
+        : value_view(bytes, version.json === true)], [edit, remove_button]);
     tell_changes(version.revision, message);
   }
 
@@ -90,26 +92,29 @@ export function key_panel(actions) {
     element.querySelector("textarea").focus();
   }
 
-  function ask_delete(version, message) {
-    const yes = h("button", {type: "button", class: "danger", onclick: async () => {
-      yes.disabled = true;
-      try {
-        const outcome = await remove(name, version.revision);
-        if (outcome.done) return after_write(name);
-        stop_watching();
-        if (outcome.current === undefined) return after_write(name);
+  function ask_delete(version) {
+    confirm(element, {
+      title: "Delete this key?",
+      text: [h("bdi", {class: "mono"}, shorten(shown(name), 120)), h("br"),
+        "Its history stays readable until it is compacted, so it can be restored."],
+      yes: "Delete the key", no: "Keep it", act: () => erase(version),
+    });
+  }
+
+  // For confirm() of dialog.js.
+  async function erase(version) {
+    try {
+      const outcome = await remove(name, version.revision);
+      if (outcome.done || outcome.current === undefined) return () => after_write(name);
+      return () => {
         show_version(outcome.current);
         element.querySelector("[aria-live]").append(notice("warn", "The key was not deleted",
           "Somebody changed it meanwhile. This is the present version."));
-      } catch (error) {
-        message.replaceChildren(notice("bad", "The key may not be deleted", describe(error)));
-      }
-    }}, "Delete the key");
-    const no = h("button", {type: "button", onclick: () => message.replaceChildren()}, "Keep it");
-    message.replaceChildren(notice("warn", "Delete this key?",
-      "Its history stays readable until it is compacted, so it can be restored.",
-      h("p", {class: "row gap-top"}, yes, no)));
-    no.focus();
+        focus_first();
+      };
+    } catch (error) {
+      return notice("bad", "The key may not be deleted", describe(error));
+    }
   }
 
   function after_write(written) {
@@ -121,7 +126,12 @@ export function key_panel(actions) {
   // What had the focus is gone.
   async function show_again() {
     await reload();
-    element.querySelector(".card-head button:not(.back)")?.focus();
+    focus_first();
+  }
+
+  function focus_first() {
+    const {firstElementChild: head} = element;
+    (head.querySelector("button:not(.back)") ?? head.querySelector("h2")).focus();
   }
 
   async function reload() {

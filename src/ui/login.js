@@ -1,5 +1,6 @@
 // Asks for a token. It is kept in memory only: a reload of the page asks again.
 
+import {dialog} from "./dialog.js";
 import {h} from "./dom.js";
 
 let asking;
@@ -14,24 +15,26 @@ export function ask_for_token(why) {
 
 function show(why) {
   return new Promise((resolve) => {
+    let token = "";
     const input = h("input", {type: "password", autocomplete: "off", required: true,
-      spellcheck: "false", "aria-label": "Token"});
-    const form = h("form", {method: "dialog"},
-      h("h2", {}, "Token"), h("p", {}, why), input,
-      h("p", {}, h("button", {type: "submit"}, "Use it")));
-    const dialog = h("dialog", {class: "login"}, form);
-    // Nothing of the page works without one.
-    dialog.addEventListener("cancel", (event) => event.preventDefault());
-    form.addEventListener("submit", (event) => {
+      spellcheck: "false", autofocus: true, "aria-label": "Token"});
+    const form = h("form", {method: "dialog", class: "gap-top stack", onsubmit: (event) => {
       event.preventDefault();
-      const token = input.value.trim();
-      if (token === "") return;
-      dialog.close();
-      dialog.remove();
-      resolve(token);
+      token = input.value.trim();
+      if (token !== "") element.close();
+    }}, h("p", {}, why), input, h("button", {type: "submit", class: "primary"}, "Use it"));
+    const element = dialog("Token", form);
+    element.classList.add("login");
+    // Nothing of the page works without a token, so Esc only clears the field.
+    element.addEventListener("close", () => {
+      if (token !== "") {
+        element.remove();
+        return resolve(token);
+      }
+      input.value = "";
+      element.showModal();
     });
-    document.body.append(dialog);
-    dialog.showModal();
-    input.focus();
+    document.body.append(element);
+    element.showModal();
   });
 }

@@ -1,6 +1,7 @@
 // The keys of the picture, as in raftscope, and the list of them. They can be switched off, because
 // single keys get in the way of speech input.
 
+import {dialog} from "./dialog.js";
 import {h} from "./dom.js";
 
 const STORED = "vesper-keys";
@@ -33,12 +34,12 @@ export function picture_keys({bar, select}) {
     is_on = box.checked;
     keep_choice(is_on);
   }});
-  const element = h("dialog", {class: "keys", "aria-label": "Keys"},
-    h("h2", {}, "Keys"),
-    h("dl", {}, KEYS.map(([key, words]) => h("div", {}, h("dt", {}, h("kbd", {}, key)),
+  const element = dialog("Keys",
+    h("dl", {class: "keys"}, KEYS.map(([key, words]) => h("div", {}, h("dt", {}, h("kbd", {}, key)),
       h("dd", {}, words)))),
-    h("label", {class: "row"}, box, "Use these keys"),
-    h("button", {type: "button", class: "primary", onclick: () => element.close()}, "Close"));
+    h("label", {class: "row check"}, box, "Use these keys"),
+    h("button", {type: "button", class: "primary gap-top", autofocus: true,
+      onclick: () => element.close()}, "Close"));
 
   const ACTIONS = {
     " ": () => bar().toggle(), l: () => bar().go_live(), s: () => bar().change_speed(1),

@@ -1,37 +1,22 @@
 // The eight steps of the tour: what each says, what it does to the cluster, and what has to be seen
-// in the trace before it is done. Pure: whatever touches the cluster is a function of `hands`.
+// before it is done. Pure: whatever touches the cluster is a function of `hands` (tour_hands.js).
+// How a check is concluded from events and states is in tour_evidence.js.
 //
-// A step: {title, text, acts: [{label, after, run}], checks: [{say, seen}], needs, keeps}.
+// A step: {title, text, acts: [{label, after, run}], checks: [{say, seen, hint}], needs, keeps}.
 //   acts    buttons; one can be pressed when the first `after` checks are seen
 //   run     async (hands, memo): does it. `memo` carries what the checks ask about
-//   checks  say(memo) is a sentence; seen({events, cluster, time, memo}) is true when it has come
-//           true in what was on show since the step began
+//   checks  say(memo) is a sentence; seen(story) is true when it has come true in what was on show
+//           since the step began; hint({memo, cluster}), if it is there, says what may be wrong
+//           with a check that does not come true
 //   needs   how many nodes the step takes
 //   keeps   the step goes on with the memo and the broken links of the step before
-// `hands` is that of tour_hands.js.
 
-export const majority = (count) => Math.floor(count / 2) + 1;
+import {alive, all_committed, appended_index, are_equal, has_removed, highest_term, is_whole,
+  leader_in, leads, majority, split_behind, split_in} from "./tour_evidence.js";
+import {term_at} from "./trace_fold.js";
 
-const alive = (cluster) => [...cluster.nodes.values()].filter(({is_silent}) => !is_silent);
 const ids_of = (nodes) => nodes.map(({id}) => id).sort((a, b) => a - b);
-const highest_term = (cluster) =>
-  Math.max(0, ...[...cluster.nodes.values()].map(({term}) => term));
-
-// The leader of the highest term, if it can be heard.
-export function leader_in(cluster) {
-  return alive(cluster).filter(({role}) => role === "leader")
-    .sort((a, b) => b.term - a.term)[0];
-}
-
 const names = (ids) => ids.map((id) => `node ${id}`).join(" and ");
-const became_leader = (events, fits) => events.find((event) =>
-  event.kind === "role" && event.role === "leader" && fits(event));
-
-// The same of the state that is shown: of a node that was silent meanwhile only that comes.
-function leads({events, cluster}, fits) {
-  const {id, term} = leader_in(cluster) ?? {};
-  return became_leader(events, fits) !== undefined || (id !== undefined && fits({node: id, term}));
-}
 
 // ---- what several steps do
 
@@ -65,11 +50,23 @@ async function part(hands, some, others) {
     for (const to of others) await hands.act({do: "cut", from, to, both: true});
 }
 
-// The first entry that a node appended after an instant.
-const first_append = (events, node, since) => events.find((event) =>
-  event.kind === "append" && event.node === node && event.at > since);
+const WRITES = 5;               // attempts
+
+// Writes a key, again if no answer came: there may be no leader for a moment.
+async function write(hands, key, value) {
+  for (let i = 0; i < WRITES; ++i)
+    if (await hands.write(key, value) === "success") return;
+  throw new Error("no write was acknowledged");
+}
 
 // ---- the steps
+
+// An event that proves that a leader is in touch with its followers.
+function shows_contact({kind, message, messages, role, leader}) {
+  if (kind === "rate") return messages.heartbeat > 0 || messages.append > 0;
+  return (kind === "send" && (message === "heartbeat" || message === "append")) ||
+    kind === "match" || (kind === "state" && role === "follower" && leader !== undefined);
+}
 
 const MEET = {
   title: "One node", needs: 1,
@@ -83,9 +80,9 @@ const MEET = {
     {say: () => "All nodes can be heard.",
       seen: ({cluster}) => cluster.nodes.size > 0 && alive(cluster).length === cluster.nodes.size},
     {say: () => "A heartbeat has left the leader.",
-      seen: ({events, cluster}) => cluster.nodes.size === 1 || events.some((event) =>
-        event.kind === "send" && (event.message === "heartbeat" || event.message === "append"))},
-    {say: () => "You have selected a node.", seen: ({memo}) => memo.selected !== undefined},
+      seen: ({events, cluster}) => cluster.nodes.size === 1 || events.some(shows_contact)},
+    {say: () => "You have selected a node.", seen: ({memo}) => memo.selected !== undefined,
+      hint: () => "Click a circle, or press the digit of its number."},
   ],
 };
 
@@ -130,6 +127,12 @@ const ELECT = {
   ],
 };
 
+// `memo.append` says which node has to append an entry. Keeps its index.
+function has_appended({memo, ...story}) {
+  if (memo.append !== undefined) memo.index ??= appended_index(story, memo.append);
+  return memo.index !== undefined;
+}
+
 const REPLICATE = {
   title: "A write is replicated", needs: 1,
   text: ["A write becomes an entry in the leader's log, and the leader sends it to all others. " +
@@ -138,24 +141,24 @@ const REPLICATE = {
   "In the rows of logs, a dashed cell is an entry that its node does not yet know to be " +
     "committed. The thick line stands after the last committed entry."],
   acts: [{label: "Write a key", async run(hands, memo) {
-    memo.leader = (await settled(hands)).id;
+    const leader = await settled(hands);
     memo.index = undefined;
-    memo.asked_at = hands.now();
-    memo.reply = await hands.write("tour/greeting", "hello");
+    memo.is_answered = false;
+    memo.leader = leader.id;
+    memo.append = {node: leader.id, since: hands.now(), last: leader.last_index};
+    await write(hands, "tour/greeting", "hello");
+    memo.is_answered = true;
   }}],
   checks: [
     {say: ({leader, index}) =>
       `The leader, node ${leader ?? "…"}, has appended entry ${index ?? "…"}.`,
-      seen: ({events, memo}) => {
-        memo.index ??= first_append(events, memo.leader, memo.asked_at)?.from;
-        return memo.index !== undefined;
-      }},
+      seen: has_appended},
     {say: () => "A majority has it.",
       seen: ({cluster, memo}) => memo.index !== undefined &&
         alive(cluster).filter(({last_index}) => last_index >= memo.index).length >=
           majority(cluster.nodes.size)},
     {say: ({index}) => `Entry ${index ?? "…"} is committed, and the client has its answer.`,
-      seen: ({cluster, memo}) => memo.reply === "success" &&
+      seen: ({cluster, memo}) => memo.is_answered === true &&
         cluster.nodes.get(memo.leader)?.commit_index >= memo.index},
     {say: () => "Every node has applied it.",
       seen: ({cluster, memo}) => memo.index !== undefined &&
@@ -185,8 +188,9 @@ const KILL = {
   ],
   checks: [
     {say: ({victim}) => `Node ${victim ?? "…"} has fallen silent.`,
-      seen: ({events, memo}) => events.some(({kind, node}) =>
-        kind === "silent" && node === memo.victim)},
+      seen: ({events, cluster, memo}) => events.some(({kind, node}) =>
+        kind === "silent" && node === memo.victim) ||
+        cluster.nodes.get(memo.victim)?.is_silent === true},
     {say: () => "Another node has been elected.",
       seen: ({memo, ...story}) => leads(story, ({node, term}) =>
         memo.victim !== undefined && node !== memo.victim && term > memo.term)},
@@ -199,23 +203,6 @@ const KILL = {
   ],
 };
 
-// The first term after `since_term` that had two candidates and ended without a leader: {term,
-// nodes}.
-export function split_in(events, since_term) {
-  const candidates = new Map();
-  let newest = 0;
-  for (const {kind, node, term, pre_vote, for: candidate} of events) {
-    if ((kind !== "vote" && kind !== "role") || pre_vote || term <= since_term) continue;
-    newest = Math.max(newest, term);
-    if (node === candidate) candidates.set(term, new Set(candidates.get(term)).add(node));
-  }
-  for (const [term, nodes] of candidates)
-    if (nodes.size > 1 && term < newest &&
-        became_leader(events, (event) => event.term === term) === undefined)
-      return {term, nodes: [...nodes]};
-  return undefined;
-}
-
 const VOTE_DELAYS = [100, 140];  // ms, of the disks of the two candidates
 const ELECTION_TIMEOUT = 150;   // ms, of `vesper dev`: a node refuses to vote after a heartbeat
 const HEARTBEAT = 60;           // ms until the trace has the last heartbeat
@@ -226,6 +213,13 @@ const TRIES = 8;
 function heard_at(cluster, ids) {
   return Math.max(...ids.map((id) => cluster.nodes.get(id)?.election)
     .map((timer) => timer === undefined ? 0 : timer.deadline - timer.timeout_ms));
+}
+
+// The split vote that this step has provoked, or nothing.
+function find_split({events, cluster, memo}) {
+  if (memo.term === undefined) return undefined;
+  return split_in(events, memo.term) ??
+    (memo.campaign && split_behind(cluster, memo.campaign));
 }
 
 // One try. True if the vote was split; otherwise the cluster is whole again.
@@ -250,9 +244,11 @@ async function try_to_split(hands, memo) {
   // run out.
   await hands.at(began + HEARTBEAT);
   await hands.at(heard_at(hands.view(), awake) + ELECTION_TIMEOUT + 2);
+  memo.campaign = {term: highest_term(hands.view()), since: hands.now(), nodes: [first, second]};
   await hands.act({do: "campaign", node: first});
   await hands.act({do: "campaign", node: second});
-  const is_split = () => split_in(hands.events(), memo.term) !== undefined;
+  const is_split = () =>
+    find_split({events: hands.events(), cluster: hands.view(), memo}) !== undefined;
   await hands.until("the end of the term", (cluster) => is_split() ||
     hands.now() > began + PATIENCE ||
     (leader_in(cluster) !== undefined && leader_in(cluster).id !== leader.id));
@@ -274,7 +270,7 @@ const SPLIT = {
   acts: [
     {label: "Provoke a split vote", async run(hands, memo) {
       memo.term = highest_term(hands.view());
-      memo.split = undefined;
+      memo.split = memo.campaign = undefined;
       memo.is_back = false;
       for (let i = 0; i < TRIES; ++i) if (await try_to_split(hands, memo)) return;
       throw new Error("one candidate was faster each time; try again");
@@ -288,9 +284,9 @@ const SPLIT = {
     {say: ({split}) => split === undefined
       ? "Two nodes ask for votes in one term, and neither wins."
       : `In term ${split.term} ${names(split.nodes)} asked for votes, and neither won.`,
-      seen: ({events, memo}) => {
-        if (memo.term !== undefined) memo.split ??= split_in(events, memo.term);
-        return memo.split !== undefined;
+      seen: (story) => {
+        story.memo.split ??= find_split(story);
+        return story.memo.split !== undefined;
       }},
     {say: () => "In a later term a node has won.",
       seen: ({memo, ...story}) => memo.split !== undefined &&
@@ -299,12 +295,6 @@ const SPLIT = {
       seen: ({cluster, memo}) => memo.is_back === true && is_whole(cluster)},
   ],
 };
-
-function is_whole(cluster) {
-  const leader = leader_in(cluster);
-  return leader !== undefined && alive(cluster).length === cluster.nodes.size &&
-    alive(cluster).every((node) => node.term === leader.term && node.leader === leader.id);
-}
 
 const MINORITY_WAIT = 3000;     // ms after the leader gave up, for the others to elect one
 
@@ -320,24 +310,24 @@ const MINORITY = {
     const leader = await lead_by(hands, hands.serving);
     const others = ids_of(alive(hands.view())).filter((id) => id !== leader.id);
     const count = others.length + 1;
-    memo.minority = [leader.id, ...others.slice(0, count - majority(count) - 1)];
+    // The links of the leader come last: it gives up soon after.
+    memo.minority = [...others.slice(0, count - majority(count) - 1), leader.id];
     memo.leader = leader.id;
     memo.term = leader.term;
-    memo.index = memo.stepped_down = undefined;
+    memo.index = memo.append = memo.stepped_down = undefined;
     await hands.until("the leader to commit", (cluster) => {
       const {commit_index, last_index} = leader_in(cluster) ?? {};
       return commit_index === last_index;
     });
-    memo.cut_at = hands.now();
+    const last = hands.view().nodes.get(leader.id).last_index;
+    memo.append = {node: leader.id, since: hands.now(), last};
     await part(hands, memo.minority, others.filter((id) => !memo.minority.includes(id)));
     memo.reply = await hands.write("tour/promise", "never made");
   }}],
   checks: [
     {say: ({leader, index}) => `Node ${leader ?? "…"} has appended entry ${index ?? "…"}.`,
-      seen: ({events, memo}) => {
-        memo.index ??= first_append(events, memo.leader, memo.cut_at)?.from;
-        return memo.index !== undefined;
-      }},
+      seen: has_appended,
+      hint: ({memo}) => `Node ${memo.leader} gave up before the write reached it.`},
     {say: () => "The other side has fallen silent.",
       seen: ({cluster, memo}) => memo.minority !== undefined &&
         alive(cluster).length === memo.minority.length},
@@ -365,6 +355,7 @@ const REPLACE = {
   "No client was promised the entry that goes. What was committed is the same on every node."],
   acts: [{label: "Heal the links", async run(hands, memo) {
     if (memo.minority === undefined) throw new Error("the step before has to be done first");
+    memo.goal = undefined;
     await hands.act({do: "heal"});
   }}],
   checks: [
@@ -372,18 +363,27 @@ const REPLACE = {
       seen: ({cluster, memo}) => memo.minority !== undefined && is_whole(cluster) &&
         leader_in(cluster).term > memo.term},
     {say: ({leader, index}) => `Node ${leader ?? "…"} has removed its entry ${index ?? "…"}.`,
-      seen: ({events, memo}) => events.some(({kind, node, from}) => kind === "truncate" &&
-        node === memo.leader && from <= memo.index)},
+      seen: ({memo, ...story}) => memo.index !== undefined &&
+        has_removed(story, {node: memo.leader, index: memo.index, term: memo.term}),
+      hint: ({memo, cluster}) => is_kept(cluster, memo)
+        ? "The entry was committed after all: no other node led when the links were healed. Go " +
+          "back one step, and wait until all of it is seen." : undefined},
     {say: () => "All logs are equal again.",
-      seen: ({cluster, memo}) => memo.minority !== undefined && are_equal(cluster)},
+      seen: ({cluster, memo}) => memo.minority !== undefined && have_caught_up(cluster, memo)},
   ],
 };
 
-function are_equal(cluster) {
-  const [first, ...others] = alive(cluster);
-  return first !== undefined && others.length + 1 === cluster.nodes.size && others.every((node) =>
-    node.last_index === first.last_index && node.commit_index === first.commit_index) &&
-    first.commit_index === first.last_index;
+// True if the entry that was to vanish is committed.
+function is_kept(cluster, {leader, index, term}) {
+  const {log = [], commit_index = 0} = cluster.nodes.get(leader) ?? {};
+  return commit_index >= index && term_at(log, index) === term;
+}
+
+// True if all nodes have what was in the leader's log when they followed it again. Others may go
+// on writing.
+function have_caught_up(cluster, memo) {
+  if (is_whole(cluster)) memo.goal ??= leader_in(cluster).last_index;
+  return are_equal(cluster) || (memo.goal !== undefined && all_committed(cluster, memo.goal));
 }
 
 const PARTITION = {
@@ -402,9 +402,10 @@ const PARTITION = {
       memo.from = leader.commit_index;
       memo.is_healed = false;
       await part(hands, memo.lost, nodes.filter((id) => !memo.lost.includes(id)));
-      for (const word of ["one", "two", "three"]) await hands.write("tour/count", word);
+      for (const word of ["one", "two", "three"]) await write(hands, "tour/count", word);
     }},
     {label: "Heal the links", after: 2, async run(hands, memo) {
+      memo.goal = undefined;
       await hands.act({do: "heal"});
       memo.is_healed = true;
     }},
@@ -418,7 +419,7 @@ const PARTITION = {
       seen: ({cluster, memo}) => memo.lost !== undefined &&
         leader_in(cluster)?.commit_index >= memo.from + 3},
     {say: () => "Healed: those that were cut off have caught up, and the logs are equal.",
-      seen: ({cluster, memo}) => memo.is_healed === true && are_equal(cluster)},
+      seen: ({cluster, memo}) => memo.is_healed === true && have_caught_up(cluster, memo)},
   ],
 };
 

@@ -3,12 +3,14 @@
 
 import {describe, Refused, Unreachable} from "./api.js";
 import {Hands} from "./tour_hands.js";
+import {hint_of} from "./tour_hints.js";
 import {h, mark_current, notice, set_text} from "./dom.js";
 import {live_picture} from "./live_picture.js";
 import {route_of} from "./route.js";
 import {STEPS} from "./tour_steps.js";
 
 const SLOWLY = 0.1;             // speed of "see it again"
+const SLOW = 1000;              // ms between two looks for a hint
 
 const why = (error) => error instanceof Refused || error instanceof Unreachable ? describe(error)
   : `${error.message}.`;
@@ -48,6 +50,7 @@ export function tour_view(live) {
   const checks = h("ul", {class: "checks gap-top", "aria-label": "What to see",
     "aria-live": "polite"});
   const state = h("p", {class: "small muted tour-state", role: "status"});
+  const hint = h("p", {class: "small tour-hint", role: "status"});
   const again = h("button", {type: "button", onclick: see_again}, "See it again slowly");
   const next = h("a", {class: "button", role: "link"}, "Next");
   const back = h("a", {class: "button quiet"}, "Back");
@@ -59,11 +62,14 @@ export function tour_view(live) {
     h("div", {class: "tour-grid"},
       h("section", {class: "card", "aria-label": "Step"},
         h("div", {class: "card-head"}, h("div", {}, number, heading)),
-        h("div", {class: "card-body tour-step"}, text, lacking, buttons, state, checks,
-          h("div", {class: "row gap-top"}, back, next, again))),
+        h("div", {class: "card-body tour-step"}, text, lacking, buttons, state, checks, hint,
+          h("div", {class: "row"}, back, next, again))),
       h("div", {}, picture.card, picture.logs)));
+  const pressed = new Set();     // acts of this step
   let at, step, items = [], seen = [], acted_at;
   let is_ready = false, is_busy = false, is_open = true;
+  let progress_at = 0;           // of the page's clock: when something was pressed or seen
+  const looks = setInterval(show_hint, SLOW);
 
   picture.on_select((what) => { memo.selected = what.node; });
 
@@ -71,6 +77,8 @@ export function tour_view(live) {
     at = index;
     step = STEPS[index];
     seen = step.checks.map(() => false);
+    pressed.clear();
+    progress_at = performance.now();
     acted_at = undefined;
     hands.since = hands.now();
     if (!step.keeps) for (const name of Object.keys(memo)) delete memo[name];
@@ -106,17 +114,25 @@ export function tour_view(live) {
       if (at === began) set_text(state, `${words}: ${why(error)}`);
     }
     is_busy = false;
+    progress_at = performance.now();
     if (is_open) show_marks();
   }
 
   function run(act) {
+    const {keeps} = step;
+    const is_first = act === step.acts[0];
     clock.go_live();
     acted_at = hands.now();
-    if (act === step.acts[0]) {
+    pressed.add(act);
+    if (is_first) {
       hands.since = acted_at;
       seen = seen.map(() => false);
     }
-    work(act.label, () => act.run(hands, memo));
+    work(act.label, async () => {
+      // What the step has broken before, when its button is pressed again.
+      if (is_first && !keeps) await hands.repair();
+      await act.run(hands, memo);
+    });
   }
 
   function see_again() {
@@ -133,20 +149,33 @@ export function tour_view(live) {
     }
     const story = {events: trace.between(hands.since, view.time), cluster: view.cluster,
       time: view.time, memo};
+    const before = seen;
     seen = seen.map((already, i) => already || step.checks[i].seen(story));
+    if (seen.some((now, i) => now !== before[i])) progress_at = performance.now();
     show_marks();
   }
 
+  // Says what is missing if nothing has happened for some time.
+  function show_hint() {
+    if (step === undefined) return;
+    set_text(hint, is_busy ? "" : hint_of({step, seen, pressed, memo, cluster: hands.view(),
+      can_act: can_act(), has_trace: recorder.is_open, is_live: clock.is_live,
+      waited: performance.now() - progress_at}));
+  }
+
+  const can_act = () => acts.is_allowed && (poll.status?.members.length ?? 0) >= step.needs;
+
   function show_marks() {
     // What is broken is repaired first; otherwise the repair would undo the step.
-    const can_act = acts.is_allowed && (poll.status?.members.length ?? 0) >= step.needs;
+    const may_act = can_act();
     const is_done = seen.every(Boolean);
+    if (is_done) set_text(hint, "");
     step.checks.forEach((check, i) => items[i].show(check.say(memo), seen[i]));
     step.acts.forEach(({after = 0}, i) => {
-      buttons.children[i].disabled = is_busy || !is_ready || !can_act ||
+      buttons.children[i].disabled = is_busy || !is_ready || !may_act ||
         !seen.slice(0, after).every(Boolean);
     });
-    lacking.hidden = step.acts.length === 0 || can_act || poll.status === undefined;
+    lacking.hidden = step.acts.length === 0 || may_act || poll.status === undefined;
     next.classList.toggle("primary", is_done);
     set_text(next, at + 1 === STEPS.length ? "To the cluster" : is_done ? "Next" : "Skip");
     again.disabled = acted_at === undefined || is_busy;
@@ -160,6 +189,7 @@ export function tour_view(live) {
     },
     close() {
       is_open = false;
+      clearInterval(looks);
       picture.close();
     },
   };

@@ -7,8 +7,8 @@ import re
 
 from browser import Page
 from harness import Cluster, wait_for
-from page_steps import (NO_CONNECTION, click, complaints, fill, go, key_route, press, shoot, tab_to,
-                        text_of, wait_text)
+from page_steps import (NO_CONNECTION, click, complaints, fill, go, is_dialog_open, judge_dialog,
+                        key_route, press, shoot, tab_to, text_of, wait_text)
 from runner import case, expect, expect_equal
 
 
@@ -177,6 +177,41 @@ def makes_and_deletes(binary):
             click(page, 'Save')
             wait_text(page, 'ff 00 42', '.value')
             expect_equal(api.request('GET', '/kv/bytes?raw').body, b'\xff\x00B', 'the bytes')
+            expect_equal(complaints(page), [], 'complaints')
+
+
+@case('a delete is confirmed in a dialog, which Esc closes, and says what the store refuses')
+def confirms_a_delete(binary):
+    with Cluster(binary, 1) as cluster:
+        api = cluster.nodes[0].api()
+        api.put('app/name', 'kept')
+        with Page(cluster.nodes[0].url + '/ui/' + key_route('app/name')) as page:
+            def ask():
+                wait_text(page, 'Created at')
+                page.run('[...document.querySelectorAll(".panel .danger")].at(-1).focus()')
+                press(page, 'Enter')
+                wait_for('the dialog', lambda: is_dialog_open(page))
+            ask()
+            judge_dialog(page, binary, 'dialog-delete')
+            press(page, 'Escape')
+            wait_for('the dialog to close', lambda: not is_dialog_open(page))
+            expect_equal(page.run('document.activeElement.innerText'), 'Delete',
+                         'where the focus is again')
+            ask()
+            expect_equal(page.run('document.activeElement.innerText'), 'Keep it', 'the focus')
+            press(page, 'Enter')
+            wait_for('the dialog to close', lambda: not is_dialog_open(page))
+            expect_equal(api.get('app/name').json()['value'], 'kept', 'the key')
+            ask()
+            api.put('app/name', 'theirs')
+            click(page, 'Delete the key')
+            wait_text(page, 'The key was not deleted')
+            wait_text(page, 'theirs', '.value')
+            ask()
+            click(page, 'Delete the key')
+            wait_text(page, 'There is no such key')
+            expect_equal(page.run('document.activeElement.tagName'), 'H2', 'the focus')
+            expect_equal(api.get('app/name').status, 404, 'the deleted key')
             expect_equal(complaints(page), [], 'complaints')
 
 

@@ -5,8 +5,9 @@ import json
 
 from browser import Page
 from harness import Cluster, wait_for
-from page_steps import (click, complaints, go, nameless, shoot, text_of, wait_leader,
-                        wait_text)
+from page_steps import (click, complaints, go, is_dialog_open, judge_dialog, nameless, shoot,
+                        text_of, wait_leader, wait_text)
+from page_steps import press as press_key
 from runner import case, expect_equal
 
 LEADER = 'document.querySelector(".ring .node.leader")?.dataset.node'
@@ -91,10 +92,23 @@ def go_through_time(cluster, leader, page):
     wait_for('live', lambda: text_of(page, '.time-bar .age') == 'live')
     wait_for('the next term', lambda: int(text_of(page, '.ring .term')) > term)
     press('?')
-    wait_for('the list of keys', lambda: page.run('document.querySelector("dialog.keys").open'))
-    expect_equal(nameless(page), [], 'without a name')
-    click(page, 'Close', 'dialog.keys')
+    wait_for('the list of keys', lambda: is_dialog_open(page))
+    click(page, 'Close', 'dialog[open]')
     expect_equal(complaints(page), [], 'complaints')
+
+
+@case('the list of keys is a dialog: it takes the focus, passes axe-core, and Esc closes it')
+def list_of_keys(binary):
+    with Cluster(binary, 1) as cluster, Page(cluster.nodes[0].url + '/ui/') as page:
+        wait_for('the controls of the time', lambda: page.run(
+            'document.querySelector(".time-bar .icon-button")?.checkVisibility()'))
+        page.run('document.querySelector(".time-bar .icon-button").focus()')
+        press_key(page, 'Enter')
+        judge_dialog(page, binary, 'dialog-keys')
+        press_key(page, 'Escape')
+        wait_for('the dialog to close', lambda: not is_dialog_open(page))
+        expect_equal(page.run('document.activeElement.innerText'), '?', 'where the focus is again')
+        expect_equal(complaints(page), [], 'complaints')
 
 
 @case('without motion messages are counted, and without --chaos the tour says how to start')

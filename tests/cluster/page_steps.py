@@ -123,6 +123,34 @@ def expect_accessible(page, binary, what, session=''):
     expect_equal(found, [], f'what axe-core says of {what}')
 
 
+def judge_dialog(page, binary, name):
+    """The open dialog has the focus, keeps it and fits the window, and axe-core finds nothing in
+    it, in both themes and sizes. Leaves screenshots."""
+    folder = os.path.join(os.path.dirname(binary), 'screenshots')
+    os.makedirs(folder, exist_ok=True)
+    has_focus = 'document.querySelector("dialog[open]")?.contains(document.activeElement) === true'
+    wait_for(f'the dialog to have the focus: {name}', lambda: page.run(has_focus))
+    for _ in range(5):
+        press(page, 'Tab')
+        expect(page.run(f'{has_focus} || document.activeElement === document.body'),
+               f'{name}: Tab leaves the dialog')
+    for size, (width, height) in SIZES.items():
+        for dark in (False, True):
+            what = f'{name}-{size}-{"dark" if dark else "light"}'
+            page.screenshot(os.path.join(folder, f'{what}.png'), width, height, dark, whole=False)
+            expect_accessible(page, binary, what)
+            box = page.run('(({left, right, top, bottom}) => [left, right, top, bottom])'
+                           '(document.querySelector("dialog[open]").getBoundingClientRect())')
+            expect(box[0] >= 0 and box[1] <= width and box[2] >= 0 and box[3] <= height,
+                   f'{what}: it is at {box}')
+    expect_equal(nameless(page), [], f'nameless elements of {name}')
+    page.resize(*SIZES['wide'])
+
+
+def is_dialog_open(page):
+    return page.run('document.querySelector("dialog[open]") !== null')
+
+
 def key_route(key, **more):
     name = quote(key, safe='~')
     return '#/data?key=' + name + ''.join(f'&{one}={value}' for one, value in more.items())
@@ -149,7 +177,7 @@ def nameless(page):
 def press(page, key, code=None):
     for kind in ('rawKeyDown', 'char', 'keyUp') if key == 'Enter' else ('rawKeyDown', 'keyUp'):
         page.call('Input.dispatchKeyEvent', type=kind, key=key, code=code or key,
-                  windowsVirtualKeyCode={'Tab': 9, 'Enter': 13}[key],
+                  windowsVirtualKeyCode={'Tab': 9, 'Enter': 13, 'Escape': 27}[key],
                   text='\r' if kind == 'char' else '')
 
 

@@ -4,13 +4,18 @@ import assert from "node:assert/strict";
 import {test} from "node:test";
 
 import {EMPTY, fold} from "../../src/ui/trace_fold.js";
-import {leader_in, majority, split_in, STEPS} from "../../src/ui/tour_steps.js";
+import {has_removed, leader_in, majority, split_behind, split_in}
+  from "../../src/ui/tour_evidence.js";
+import {hint_of, PATIENCE} from "../../src/ui/tour_hints.js";
+import {STEPS} from "../../src/ui/tour_steps.js";
 
 const step_of = (title) => STEPS.find((step) => step.title === title);
 
 // A cluster of five that does what the tests say. Node 0 serves the page and leads term 1.
 class World {
-  cluster = EMPTY;
+  cluster = EMPTY;              // as it is shown
+  truth = EMPTY;
+  is_lossy = false;             // true: no event is shown; see repeat_states()
   events = [];
   acts = [];
   memo = {};
@@ -32,9 +37,23 @@ class World {
     for (const event of events) {
       const timed = {at: ++this.time, ...event};
       this.time = timed.at;
-      this.cluster = fold(this.cluster, timed);
-      this.events.push(timed);
+      this.truth = fold(this.truth, timed);
+      if (!this.is_lossy) this.show(timed);
     }
+  }
+
+  show(event) {
+    this.cluster = fold(this.cluster, event);
+    this.events.push(event);
+  }
+
+  // What nodes do each second, and after events were lost.
+  repeat_states() {
+    ++this.time;
+    this.show({at: this.time, kind: "dropped", node: 0, events: 9});
+    for (const [node, state] of this.truth.nodes)
+      this.show({...state, at: this.time, node, id: node,
+        kind: state.is_silent ? "silent" : "state"});
   }
 
   lead(id, term) {
@@ -206,9 +225,10 @@ test("a minority appends, and commits nothing", async () => {
   world.reply = "unknown";
   world.then = (what) => what.do === "write" && world.append([0, 1], 4, 1);
   await world.run(step);
-  assert.deepEqual(world.memo.minority, [0, 1]);
+  assert.deepEqual(world.memo.minority, [1, 0]);
   const cuts = world.acts.map(({from, to, both}) => `${from}-${to} ${both}`);
-  assert.deepEqual(cuts, ["0-2 true", "0-3 true", "0-4 true", "1-2 true", "1-3 true", "1-4 true"]);
+  assert.deepEqual(cuts, ["1-2 true", "1-3 true", "1-4 true", "0-2 true", "0-3 true", "0-4 true"],
+    "the links of the leader last");
   assert.deepEqual(world.seen(step), [true, false, false, false]);
   for (const node of [2, 3, 4]) world.say({node, kind: "silent"});
   world.say({node: 0, kind: "role", role: "follower", term: 1});
@@ -254,4 +274,225 @@ test("a partition stops a minority only, and heals", async () => {
     world.say({...world.cluster.nodes.get(0), node, kind: "state", role: "follower"});
   assert.deepEqual(world.seen(step), [false, true, true], "they are heard again");
   assert.equal(leader_in(world.cluster).id, 0);
+});
+
+// ---- events that are lost
+
+const run_lossy = async (title, prepare) => {
+  const step = step_of(title), world = new World();
+  world.is_lossy = true;
+  prepare?.(world);
+  await world.run(step);
+  assert.notDeepEqual(world.seen(step), all(step), "nothing was shown yet");
+  world.repeat_states();
+  return {step, world};
+};
+
+test("without the events of a heartbeat, a follower that knows its leader proves it", () => {
+  const step = step_of("One node"), world = new World();
+  world.is_lossy = true;
+  world.memo.selected = 0;
+  world.say({node: 0, kind: "send", to: 1, message: "heartbeat"});
+  assert.deepEqual(world.seen(step), [true, false, true]);
+  world.repeat_states();
+  assert.deepEqual(world.seen(step), all(step));
+});
+
+test("without the events of an election, the states show who won", async () => {
+  const {step, world} = await run_lossy("A leader is elected", (one) => {
+    one.then = ({to}) => one.lead(to, 2);
+  });
+  assert.deepEqual(world.seen(step), all(step));
+});
+
+test("without the events of a write, the states show its entry", async () => {
+  const {step, world} = await run_lossy("A write is replicated", (one) => {
+    one.then = () => one.append([0, 1, 2], 4, 1);
+  });
+  assert.deepEqual(world.seen(step), [true, true, false, false]);
+  assert.equal(world.memo.index, 4);
+  world.append([3, 4], 4, 1);
+  world.commit([0, 1, 2, 3, 4], 4);
+  world.repeat_states();
+  assert.deepEqual(world.seen(step), all(step));
+});
+
+test("a write without an answer is repeated, and given up with a reason", async () => {
+  const step = step_of("A write is replicated"), world = new World();
+  let writes = 0;
+  world.then = () => { world.reply = ++writes < 3 ? "unknown" : "success"; };
+  await world.run(step);
+  assert.equal(writes, 3);
+  world.then = () => { world.reply = "fail"; };
+  await assert.rejects(world.run(step), /no write was acknowledged/);
+});
+
+test("without the events of a killed leader, the states show the next one", async () => {
+  const {step, world} = await run_lossy("The leader is killed", (one) => {
+    one.serving = 4;
+    one.then = ({do: what, node}) => {
+      if (what === "kill") one.say({node, kind: "silent"});
+    };
+  });
+  assert.deepEqual(world.seen(step), [true, false, false]);
+  world.lead(3, 3);
+  world.repeat_states();
+  assert.deepEqual(world.seen(step), [true, true, false]);
+  await world.run(step, 1);
+  world.say({...world.truth.nodes.get(2), node: 0, kind: "state"});
+  world.repeat_states();
+  assert.deepEqual(world.seen(step), all(step));
+});
+
+test("without the events of a split vote, terms and logs show it", async () => {
+  const step = step_of("A split vote"), world = new World();
+  world.serving = 4;
+  let campaigns = 0;
+  world.then = (what) => {
+    if (what.do === "pause") world.say({node: what.node, kind: "silent"});
+    if (what.do !== "campaign" || ++campaigns !== 2) return;
+    world.is_lossy = true;
+    for (const node of [1, 2]) world.say(own_vote(node, 2));
+    world.lead(1, 3);
+    world.append([1, 2, 3, 4], 4, 3);
+    world.repeat_states();
+  };
+  await world.run(step);
+  assert.equal(campaigns, 2, "the first try was enough");
+  assert.deepEqual(world.seen(step), [true, true, false]);
+  assert.deepEqual(world.memo.split, {term: 2, nodes: [1, 2]});
+  await world.run(step, 1);
+  world.say({...world.truth.nodes.get(3), node: 0, kind: "state"});
+  world.repeat_states();
+  assert.deepEqual(world.seen(step), all(step));
+});
+
+test("any event of a candidate proves it, and any of a leader that the vote was not split", () => {
+  const later = own_vote(2, 3);
+  const proofs = [{kind: "votes", node: 1, term: 2, pre_vote: false, granted: [1]},
+    {kind: "vote", node: 4, term: 2, for: 1, pre_vote: false},
+    {kind: "send", node: 1, to: 3, message: "vote", term: 2},
+    {kind: "state", node: 1, term: 2, role: "candidate", voted_for: 1}];
+  for (const proof of proofs)
+    assert.deepEqual(split_in([proof, own_vote(2, 2), later], 1), {term: 2, nodes: [1, 2]},
+      proof.kind);
+  const wins = [{kind: "role", node: 3, role: "follower", term: 2, leader: 1},
+    {kind: "append", node: 3, from: 4, to: 4, term: 2},
+    {kind: "send", node: 1, to: 3, message: "heartbeat", term: 2},
+    {kind: "state", node: 3, role: "follower", term: 2, leader: 1}];
+  for (const win of wins)
+    assert.equal(split_in([own_vote(1, 2), own_vote(2, 2), win, later], 1), undefined, win.kind);
+  const world = new World();
+  world.lead(1, 3);
+  const campaign = {term: 1, since: 0, nodes: [1, 2]};
+  assert.equal(split_behind(world.cluster, campaign), undefined, "no event was lost");
+  world.repeat_states();
+  assert.deepEqual(split_behind(world.cluster, campaign), {term: 2, nodes: [1, 2]});
+  world.append([1], 4, 2);
+  assert.equal(split_behind(world.cluster, campaign), undefined, "a leader of term 2 has written");
+});
+
+test("without the events of a minority, the states show its entry", async () => {
+  const {step, world} = await run_lossy("A minority cannot commit", (one) => {
+    one.reply = "unknown";
+    one.then = (what) => what.do === "write" && one.append([0, 1], 4, 1);
+  });
+  for (const node of [2, 3, 4]) world.say({node, kind: "silent"});
+  world.say({node: 0, kind: "role", role: "follower", term: 1});
+  world.repeat_states();
+  assert.deepEqual(world.seen(step), [true, true, true, false]);
+  world.time += 3001;
+  assert.deepEqual(world.seen(step), all(step));
+});
+
+test("without the event of a truncation, the log shows that the entry is another one", async () => {
+  const step = step_of("The uncommitted entry is replaced"), world = new World();
+  Object.assign(world.memo, {minority: [1, 0], leader: 0, term: 1, index: 4});
+  world.append([0, 1], 4, 1);
+  world.is_lossy = true;
+  await world.run(step);
+  assert.deepEqual(world.seen(step), none(step));
+  world.lead(3, 5);
+  for (const node of [0, 1]) world.say({node, kind: "truncate", from: 4});
+  world.append([0, 1, 2, 3, 4], 4, 5);
+  world.commit([0, 1, 2, 3, 4], 4);
+  world.repeat_states();
+  assert.deepEqual(world.seen(step), all(step));
+  const story = {events: [], cluster: world.cluster};
+  assert.equal(has_removed(story, {node: 0, index: 4, term: 5}), false, "it has that one");
+});
+
+test("logs are equal again although others go on writing", async () => {
+  const step = step_of("The uncommitted entry is replaced"), world = new World();
+  Object.assign(world.memo, {minority: [1, 0], leader: 0, term: 1, index: 4});
+  await world.run(step);
+  world.lead(3, 5);
+  world.append([2, 3, 4], 4, 5);
+  assert.equal(world.seen(step)[2], false);
+  world.append([0, 1, 2, 3, 4], 5, 5);
+  world.commit([0, 1, 2, 3, 4], 4);
+  assert.equal(world.seen(step)[2], true);
+});
+
+test("without the events of a partition, the states show who works on", async () => {
+  let index = 3;
+  const {step, world} = await run_lossy("Partition and heal", (one) => {
+    one.then = (what) => {
+      if (what.do !== "write") return;
+      one.append([0, 3, 4], ++index, 1);
+      one.commit([0, 3, 4], index);
+    };
+  });
+  for (const node of [1, 2]) world.say({node, kind: "silent"});
+  world.repeat_states();
+  assert.deepEqual(world.seen(step), [true, true, false]);
+  await world.run(step, 1);
+  for (const node of [1, 2])
+    world.say({...world.truth.nodes.get(0), node, kind: "state", role: "follower"});
+  world.repeat_states();
+  assert.equal(world.seen(step)[2], true);
+});
+
+// ---- what to do when nothing is seen
+
+test("after some seconds each step says what is missing and how to go on", () => {
+  const world = new World();
+  world.say({node: 3, kind: "silent"});
+  for (const step of STEPS)
+    for (let missing = 0; missing < step.checks.length; ++missing) {
+      const seen = step.checks.map((_, i) => i < missing);
+      const ask = (more) => hint_of({step, seen, pressed: new Set(step.acts), memo: {},
+        cluster: world.cluster, can_act: true, has_trace: true, is_live: true,
+        waited: PATIENCE, ...more});
+      const what = `${step.title}: ${missing}: ${ask()}`;
+      assert.match(ask(), /^Not seen yet: [A-Z].*(skip the step)\.$/, what);
+      assert.equal(ask({waited: PATIENCE - 1}), "", what);
+      assert.equal(ask({seen: all(step)}), "", what);
+      assert.match(ask({has_trace: false}), /gets no events/, what);
+      assert.match(ask({is_live: false}), /Press “Live”/, what);
+      if (step.acts.length > 0)
+        assert.match(ask({pressed: new Set()}), /^Press “.*” to go on/, what);
+    }
+});
+
+test("a hint names what is wrong: a silent node, no leader, a write that was committed", () => {
+  const hint = (title, missing, cluster, memo = {}) => {
+    const step = step_of(title);
+    return hint_of({step, seen: step.checks.map((_, i) => i < missing), memo, cluster,
+      pressed: new Set(step.acts), can_act: true, has_trace: true, is_live: true,
+      waited: PATIENCE});
+  };
+  const world = new World();
+  world.say({node: 3, kind: "silent"}, {node: 4, kind: "silent"});
+  assert.match(hint("One node", 0, world.cluster), /Node 3, node 4 are silent\./);
+  world.say({node: 0, kind: "role", role: "follower", term: 1});
+  const others = [3, 4].map((node) => ({...world.cluster.nodes.get(1), node, kind: "state"}));
+  world.say(...others);
+  assert.match(hint("A leader is elected", 0, world.cluster), /No leader is known\. Press “Hand/);
+  world.append([0], 4, 1);
+  world.commit([0], 4);
+  assert.match(hint("The uncommitted entry is replaced", 1, world.cluster,
+    {leader: 0, index: 4, term: 1}), /was committed after all/);
+  assert.match(hint("A minority cannot commit", 0, world.cluster, {leader: 0}),
+    /Node 0 gave up before the write reached it\. Press “Cut the leader off/);
 });
