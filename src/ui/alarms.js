@@ -5,6 +5,7 @@ import {bytes, count, integer, long_duration, seconds} from "./format.js";
 const SLOW_FSYNC = 0.1;   // seconds; a leader with a much slower disk hands over
 const LAGS = 1000;        // entries
 const NEAR = 0.8;         // of a bound
+const DAYS = 30;          // that a certificate is valid at least
 
 export function majority_of(status) {
   const voters = status.members.filter((member) => member.voter).length;
@@ -69,6 +70,28 @@ function disk(status, fsync) {
   return found;
 }
 
+function certificate(status) {
+  const {days_left, reload_error} = status.tls ?? {};
+  const found = [];
+  const todo = "Replace the files of --tls-cert and --tls-key. The node reads them again itself.";
+  if (days_left < 0) found.push({
+    kind: "bad", title: "The certificate of this node has expired",
+    text: "Clients and other nodes refuse new connections to it.", todo,
+  });
+  else if (days_left < DAYS) found.push({
+    kind: days_left < DAYS / 4 ? "bad" : "warn",
+    title: "The certificate of this node is about to expire",
+    text: `It is valid for another ${count(days_left, "day")}. Then clients and other nodes ` +
+      "refuse new connections to this node.", todo,
+  });
+  if (reload_error !== undefined) found.push({
+    kind: "warn", title: "Changed certificate files cannot be used",
+    text: `The certificates before stay in service: ${reload_error}.`,
+    todo: "Correct the files. The node reads them again by itself.",
+  });
+  return found;
+}
+
 function bounds(status) {
   const found = [];
   const {quota, history, idempotency} = status;
@@ -110,7 +133,8 @@ export function alarms({status, down_for, fsync = NaN}) {
   });
   if (status === undefined || status.quota === undefined) return found;
   const lag = status.commit_index - status.applied_index;
-  found.push(...leadership(status), ...state(status), ...disk(status, fsync), ...bounds(status));
+  found.push(...leadership(status), ...state(status), ...disk(status, fsync),
+    ...certificate(status), ...bounds(status));
   if (lag > LAGS) found.push({
     kind: "warn", title: `Node ${status.id} lags behind`,
     text: `${integer(lag)} committed entries are not applied yet.`,

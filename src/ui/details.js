@@ -38,7 +38,7 @@ export function details({poll, recorder}, hands_on) {
     h("h3", {}, "Last transitions"), sentences);
   const element = h("section", {class: "card", "aria-label": "Details"},
     h("div", {class: "card-head"}, title, state),
-    h("div", {class: "card-body details"}, facts, hands_on.element, history, more, ids));
+    h("div", {class: "card-body details"}, facts, hands_on.element, more, ids, history));
   let told;
 
   function tell(id, {time, cluster}) {

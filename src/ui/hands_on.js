@@ -22,12 +22,13 @@ const ACTS = [
 export function hands_on({poll, acts}) {
   const state = h("p", {class: "small muted acts-state", role: "status"});
   const links = h("div", {class: "links"});
+  const links_title = h("h3", {class: "gap-top"}, "Links");
   const buttons = new Map(ACTS.map(([name, label, , kind]) => [name, h("button", {
     type: "button", class: kind, "data-act": name, onclick: () => run(name)}, label)]));
   const element = h("section", {class: "hands-on gap-top", hidden: true,
     "aria-label": "Hands on"},
   h("h3", {}, "Hands on"), h("div", {class: "row"}, [...buttons.values()]),
-  h("h3", {class: "gap-top"}, "Links"), links, state);
+  links_title, links, state);
   let shown, linked = "";
 
   async function act(what, words) {
@@ -67,6 +68,7 @@ export function hands_on({poll, acts}) {
     const key = `${id} ${peers}`;
     if (key !== linked) {
       linked = key;
+      links_title.hidden = peers.length === 0;
       links.replaceChildren(...peers.map((peer) => link_row(id, peer)));
     }
     const is_cut = (from, to) =>

@@ -5,11 +5,13 @@ import {describe, read, remove} from "./api.js";
 import {bytes_of, shown, value_in} from "./bytes.js";
 import {confirm} from "./dialog.js";
 import {empty, h, loading, notice} from "./dom.js";
-import {integer, long_duration, shorten} from "./format.js";
+import {count, integer, long_duration, shorten} from "./format.js";
 import {create_form, edit_form, too_large} from "./key_editor.js";
 import {history_view} from "./key_history.js";
 import {watch} from "./stream.js";
 import {value_view} from "./value_view.js";
+
+const TITLE = 160;              // characters
 
 function facts_of(version) {
   const life = version.lease !== undefined ? `with lease ${version.lease}`
@@ -35,7 +37,15 @@ export function key_panel(actions) {
       h("div", {class: "card-body stack"}, body));
   }
 
-  const key_title = () => h("bdi", {class: "mono"}, shown(name));
+  const key_title = () => h("bdi", {class: "mono"}, shorten(shown(name), TITLE));
+
+  // A key that is too long for the title, in a box of its own.
+  function whole_key() {
+    const text = shown(name);
+    return text.length <= TITLE ? null : h("details", {},
+      h("summary", {}, `Whole key, ${count(bytes_of(name).length, "byte")}`),
+      h("div", {class: "whole-key mono gap-top", tabindex: 0}, h("bdi", {}, text)));
+  }
 
   function show_version(version) {
     const bytes = value_in(version);
@@ -46,7 +56,7 @@ export function key_panel(actions) {
     const remove_button = h("button", {type: "button", class: "danger", onclick: () =>
       ask_delete(version)}, "Delete");
     frame(key_title(), [h("div", {class: "row spread"}, tabs(), download()), message,
-      facts_of(version),
+      whole_key(), facts_of(version),
       tab === "history" ? history_view(name, version, {done: after_write})
         : value_view(bytes, version.json === true)], [edit, remove_button]);
     tell_changes(version.revision, message);
@@ -95,7 +105,7 @@ export function key_panel(actions) {
   function ask_delete(version) {
     confirm(element, {
       title: "Delete this key?",
-      text: [h("bdi", {class: "mono"}, shorten(shown(name), 120)), h("br"),
+      text: [h("bdi", {class: "mono"}, shorten(shown(name), TITLE)), h("br"),
         "Its history stays readable until it is compacted, so it can be restored."],
       yes: "Delete the key", no: "Keep it", act: () => erase(version),
     });

@@ -7,7 +7,9 @@ const HEADS = [["ID", "number"], ["Address", ""], ["Role", ""], ["Term", "number
   ["Last", "number"], ["Applied", "number"]];
 
 function row_of(id, select) {
-  const address = h("a", {}), serves = h("span", {class: "muted small serves"});
+  // What all addresses have in common is left out where there is no room for it.
+  const host = h("span", {class: "host"}), rest = h("span", {});
+  const address = h("a", {}, host, rest), serves = h("span", {class: "muted small serves"});
   const role = h("span", {class: "tag"});
   const regressed = h("span", {class: "tag bad", hidden: true}, "disk went back");
   const numbers = ["term", "last_index", "applied_index"]
@@ -21,7 +23,9 @@ function row_of(id, select) {
     show(node, is_regressed, is_selected) {
       const url = `${node.address}/ui/#/cluster`;
       if (address.getAttribute("href") !== url) address.setAttribute("href", url);
-      set_text(address, node.address.replace(/^https?:\/\//, ""));
+      const shown = node.address.replace(/^https?:\/\//, "");
+      set_text(host, shown.slice(0, shown.length - node.short.length));
+      set_text(rest, node.short);
       set_text(serves, node.is_serving ? " serves this page" : "");
       set_text(role, node.absence ?? node.seat ?? (node.role === "" ? "unknown" : node.role));
       role.className = node.absence !== undefined ? "tag bad"

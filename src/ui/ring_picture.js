@@ -89,10 +89,12 @@ function node_element(id, select) {
     set_attribute(element, "aria-label", about(node, marks));
     set_attribute(timer, "d", node.timer === undefined ? ""
       : arc_path(radius + TIMER, node.timer));
+    // In a small picture the neighbours leave no room above a node.
+    const is_small = radius < SMALL;
     set_text(role, role_of(node));
-    set_text(term, term_of(node));
+    set_text(term, is_small && marks !== "" ? marks : term_of(node));
     set_text(label, label_of(node));
-    set_text(votes, marks);
+    set_text(votes, is_small ? "" : marks);
     set_text(warning, node.warnings.join("; "));
     set_attribute(badge, "visibility", node.warnings.length > 0 ? undefined : "hidden");
   }

@@ -53,9 +53,22 @@ export function health_view({poll}) {
     plots.map(({element}) => element));
   const forbidden = h("div", {class: "gap-top", hidden: true}, notice("warn", "No figures",
     "This token may not read /metrics: that takes the right \"metrics\"."));
+  const nodes = h("nav", {class: "segments end", "aria-label": "Nodes", hidden: true});
   const element = h("div", {},
-    h("div", {class: "view-head"}, h("h1", {}, "Health"), summary), alarm_list, forbidden, board);
-  let shown = "";
+    h("div", {class: "view-head"}, h("h1", {}, "Health"), summary, nodes), alarm_list, forbidden,
+    board);
+  let shown = "", linked = "";
+
+  // A page may ask its own node only, so each node shows its own figures.
+  function show_nodes({id, members}) {
+    const key = JSON.stringify([id, members.map((one) => [one.id, one.address])]);
+    if (key === linked) return;
+    linked = key;
+    nodes.hidden = members.length < 2;
+    nodes.replaceChildren(...members.map((one) => h("a", {
+      href: one.id === id ? "#/health" : `${one.address}/ui/#/health`,
+      "aria-current": one.id === id ? "page" : undefined}, `Node ${one.id}`)));
+  }
 
   function show_alarms(found, is_down) {
     const key = JSON.stringify([is_down, ...found.map(({title}) => title)]);
@@ -91,9 +104,11 @@ export function health_view({poll}) {
     forbidden.hidden = poll.may_read_metrics;
     board.hidden = !poll.may_read_metrics;
     board.classList.toggle("stale", down_for !== undefined);
-    // The frame of the page says that the node is down.
-    if (status !== undefined)
+    if (status !== undefined) {
+      show_nodes(status);
+      // The frame of the page says that the node is down.
       show_alarms(alarms({status, fsync: poll.fsync_p99}), down_for !== undefined);
+    }
     for (const one of plots) one.update(poll.series, now(), now() - poll.began);
   }
 

@@ -243,6 +243,8 @@ def hostile(binary):
                 wait_text(page, 'No key is chosen')
                 go(page, key_route(raw))
                 wait_text(page, 'Created at')
+                height = page.run('document.querySelector(".panel h2").offsetHeight')
+                expect(height < 100, f'the title of {raw[:50]} takes {height} px')
                 click(page, 'Hex')
                 wait_text(page, ' '.join(f'{byte:02x}' for byte in raw[:16]), '.value')
             go(page, '#/data?at=')

@@ -28,6 +28,10 @@ def shows_the_cluster(binary):
             wait_text(page, 'No alarms')
             wait_for('a line in a plot', lambda: page.run(
                 'document.querySelector(".plot path[d*=L]") !== null'))
+            links = page.run('[...document.querySelectorAll("[aria-label=Nodes] a")]'
+                             '.map(one => [one.href, one.getAttribute("aria-current")])')
+            expect_equal(links, [[node.url + '/ui/#/health', 'page' if node.id == 0 else None]
+                                 for node in cluster.nodes], 'the health of each node')
             shoot(page, binary, 'health')
             expect_equal(page.run('document.title'), 'Health · Vesper', 'title')
             wait_text(page.window(cluster.nodes[0].url + '/ui#/health'), 'No alarms')

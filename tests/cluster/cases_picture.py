@@ -5,7 +5,7 @@ import json
 
 from browser import Page
 from harness import Cluster, wait_for
-from page_steps import (click, complaints, go, is_dialog_open, judge_dialog, nameless, shoot,
+from page_steps import (SIZES, click, complaints, go, is_dialog_open, judge_dialog, nameless, shoot,
                         text_of, wait_leader, wait_text)
 from page_steps import press as press_key
 from runner import case, expect_equal
@@ -108,6 +108,12 @@ def list_of_keys(binary):
         press_key(page, 'Escape')
         wait_for('the dialog to close', lambda: not is_dialog_open(page))
         expect_equal(page.run('document.activeElement.innerText'), '?', 'where the focus is again')
+        page.resize(*SIZES['narrow'])
+        height = 'document.querySelector(".time-bar").offsetHeight'
+        before = page.run(height)
+        click(page, 'Pause')
+        wait_text(page, 'ago', '.time-bar')
+        expect_equal(page.run(height), before, 'the height of the controls')
         expect_equal(complaints(page), [], 'complaints')
 
 

@@ -121,6 +121,7 @@ const HEALTHY = {
 test("a healthy node has no alarm", () => {
   assert.deepEqual(alarms({status: HEALTHY}), []);
   assert.deepEqual(alarms({status: undefined}), []);
+  assert.deepEqual(alarms({status: {...HEALTHY, tls: {days_left: 30}}}), []);
   assert.deepEqual(majority_of({members: [member(0), member(1), member(2),
     member(3, {voter: false})]}), {voters: 3, needed: 2});
 });
@@ -134,6 +135,10 @@ test("each thing that is wrong is an alarm that says what to do, the worst first
     [{list_mismatch: {log_voters: 1, list_servers: 3}}, /list does not name/, "warn"],
     [{log: {disk_full: true}}, /disk is full/, "bad"],
     [{quota: {...HEALTHY.quota, state: "near"}}, /near its quota/, "warn"],
+    [{tls: {days_left: 29}}, /certificate of this node is about to expire/, "warn"],
+    [{tls: {days_left: 7}}, /certificate of this node is about to expire/, "bad"],
+    [{tls: {days_left: -1}}, /certificate of this node has expired/, "bad"],
+    [{tls: {days_left: 90, reload_error: "x"}}, /certificate files cannot be used/, "warn"],
     [{quota: {...HEALTHY.quota, state: "exceeded"}}, /reached its quota/, "bad"],
     [{history: {...HEALTHY.history, bytes: 80}}, /history is near/, "warn"],
     [{idempotency: {keys: 8, max: 10}}, /Idempotency-Keys/, "warn"],
