@@ -46,7 +46,7 @@ function state(status) {
   });
   if (status.list_mismatch !== undefined) found.push({
     kind: "warn", title: "The list does not name the members",
-    text: `The log has ${count(status.list_mismatch.log_voters, "voter")}, the list of this ` +
+    text: `The log has ${count(status.list_mismatch.log_members, "member")}, the list of this ` +
       `node ${count(status.list_mismatch.list_servers, "server")}.`,
     todo: "Correct the list, and start the node again.",
   });

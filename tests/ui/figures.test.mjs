@@ -1,6 +1,7 @@
 // What the page computes of /status and /metrics: rates, quantiles, series, plots, alarms, and the
 // ring.
 import assert from "node:assert/strict";
+import {readFileSync} from "node:fs";
 import {test} from "node:test";
 
 import {alarms, majority_of} from "../../src/ui/alarms.js";
@@ -118,7 +119,25 @@ const HEALTHY = {
   history: {bytes: 10, keep_bytes: 100, keep_ms: 600000}, idempotency: {keys: 1, max: 10},
 };
 
+// What is not in a schema of the interface, as "quota.bytes".
+function unknown_members(value, schema, path = "") {
+  if (Array.isArray(value))
+    return value.flatMap((one) => unknown_members(one, resolve(schema.items), path));
+  if (typeof value !== "object" || value === null || schema.properties === undefined) return [];
+  return Object.entries(value).flatMap(([name, one]) => name in schema.properties
+    ? unknown_members(one, resolve(schema.properties[name]), `${path}${name}.`)
+    : [`${path}${name}`]);
+}
+
+const api = JSON.parse(readFileSync(new URL("../../src/api/openapi.json", import.meta.url)));
+const resolve = (schema) => schema.$ref === undefined ? schema
+  : schema.$ref.split("/").slice(1).reduce((part, name) => part[name], api);
+const STATUS = api.components.schemas.Status;
+
 test("a healthy node has no alarm", () => {
+  assert.deepEqual(unknown_members(HEALTHY, STATUS), []);
+  assert.deepEqual(unknown_members({quota: {size: 1}, members: [{vote: 1}]}, STATUS),
+    ["quota.size", "members.vote"]);
   assert.deepEqual(alarms({status: HEALTHY}), []);
   assert.deepEqual(alarms({status: undefined}), []);
   assert.deepEqual(alarms({status: {...HEALTHY, tls: {days_left: 30}}}), []);
@@ -132,7 +151,7 @@ test("each thing that is wrong is an alarm that says what to do, the worst first
     [{diverged: {}}, /diverged/, "bad"],
     [{members: [member(0, {regressed: true})]}, /disk of node 0 went back/, "bad"],
     [{cluster_seen: "x"}, /another cluster/, "bad"],
-    [{list_mismatch: {log_voters: 1, list_servers: 3}}, /list does not name/, "warn"],
+    [{list_mismatch: {log_members: 1, list_servers: 3}}, /list does not name/, "warn"],
     [{log: {disk_full: true}}, /disk is full/, "bad"],
     [{quota: {...HEALTHY.quota, state: "near"}}, /near its quota/, "warn"],
     [{tls: {days_left: 29}}, /certificate of this node is about to expire/, "warn"],
@@ -149,6 +168,8 @@ test("each thing that is wrong is an alarm that says what to do, the worst first
     assert.equal(found.length, 1, String(title));
     assert.match(found[0].title, title);
     assert.equal(found[0].kind, kind);
+    assert.doesNotMatch(found[0].text, /undefined|NaN/);
+    assert.deepEqual(unknown_members(wrong, STATUS), []);
     assert.ok(found[0].text.length > 20 && found[0].todo.length > 20, String(title));
   }
   assert.match(alarms({status: HEALTHY, fsync: 0.2})[0].title, /disk is slow/);
