@@ -148,6 +148,7 @@ void Tracer::reset() {
   granted_.clear();
   counts_ = {};
   hidden_ = 0;
+  shown_at_.clear();
 }
 
 // ---- messages -----------------------------------------------------------------------------
@@ -156,18 +157,28 @@ void Tracer::on_sent(const raft::Raft& raft, raft::ServerId to, const PeerMessag
                      Instant now) {
   if (std::holds_alternative<TraceAsked>(message) || std::holds_alternative<TraceHeard>(message))
     return;
-  ++counts_[static_cast<std::size_t>(kind_of(message))];
+  const TraceMessage kind = kind_of(message);
+  ++counts_[static_cast<std::size_t>(kind)];
   const auto* own = std::get_if<raft::Message>(&message);
   const auto* reply = own == nullptr ? nullptr : std::get_if<raft::VoteReply>(own);
   if (reply != nullptr && reply->pre_vote && reply->granted())
     granted_.push_back({reply->for_term, node_of(raft, to), true});
-  if (!message_pace_.take(now)) {
+  if (!may_show(to, kind, now)) {
     ++hidden_;
     return;
   }
   TraceSend& shown = sent_.emplace_back();
   shown.to = node_of(raft, to);
   std::visit(ShowMessage{shown}, message);
+}
+
+// Under load each kind and each link stays in sight, and a rare message is not crowded out.
+bool Tracer::may_show(raft::ServerId to, TraceMessage kind, Instant now) {
+  if (shown_at_.size() > raft::kMaxServers) shown_at_.clear();  // members have changed
+  Instant& shown_at = shown_at_[to][static_cast<std::size_t>(kind)];
+  if (now - shown_at < kMessageGap && !message_pace_.take(now)) return false;
+  shown_at = now;
+  return true;
 }
 
 void Tracer::on_vote_reply(raft::ServerId from, const raft::VoteReply& reply) {

@@ -41,6 +41,8 @@ class Tracer {
   // How often the whole state is repeated.
   static constexpr Duration kStateInterval = seconds(1);
   static constexpr Duration kRateInterval = milliseconds(250);
+  // When more messages leave than can be shown: between two of a kind to the same server.
+  static constexpr Duration kMessageGap = milliseconds(45);
 
   // Forgets what it saw. A state comes first.
   void reset();
@@ -90,6 +92,7 @@ class Tracer {
   void compare_progress(const Turn& turn);
   void compare_reachable(const Turn& turn);
   void yield_messages(const Turn& turn);
+  bool may_show(raft::ServerId to, TraceMessage kind, Instant now);
   bool has_truncated(const raft::Log& log) const;
   std::optional<raft::Term> seen_term_at(raft::Index index) const;
   std::optional<TraceVotes> tally(const raft::Raft& raft);
@@ -110,8 +113,11 @@ class Tracer {
   std::array<std::uint64_t, kTraceMessages> counts_{};  // since rate_at_
   std::uint64_t hidden_ = 0;                            // of these
   Instant rate_at_;
-  // At most 200 messages a second, and 50 comparisons of positions in the log.
-  TracePace message_pace_{microseconds(5'500), 18}, progress_pace_{milliseconds(20), 20};
+  // When a message of each kind was last shown.
+  std::map<raft::ServerId, std::array<Instant, kTraceMessages>> shown_at_;
+  // Messages closer than kMessageGap, and comparisons of positions in the log: all of them while
+  // little happens, and otherwise 20 a second.
+  TracePace message_pace_{milliseconds(50), 40}, progress_pace_{milliseconds(50), 20};
 };
 
 }  // namespace vesper::node

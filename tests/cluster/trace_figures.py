@@ -20,6 +20,9 @@ from harness import Cluster, wait_for
 from throughput import PUT, load
 
 
+FULL_SPEED = 20_000  # puts a second, for which the instructions of a viewer are a share of all
+
+
 def processor_seconds(nodes):
     ticks = 0
     for node in nodes:
@@ -77,6 +80,8 @@ def count_instructions(binary, rounds, seconds):
     print(f'instructions of the leader for each put     {alone:>9.0f} (median of {rounds})')
     print(f'more with a viewer, each second             {more:>9.0f}, for {events:.0f} events '
           f'({min(one[1] for one in counted):.0f} to {max(one[1] for one in counted):.0f})')
+    print(f'the same of all at {FULL_SPEED} puts a second    '
+          f'{100 * more / (alone * FULL_SPEED):>9.2f} %')
 
 
 class Viewer:
