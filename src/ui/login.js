@@ -22,7 +22,8 @@ function show(why) {
       event.preventDefault();
       token = input.value.trim();
       if (token !== "") element.close();
-    }}, h("p", {}, why), input, h("button", {type: "submit", class: "primary"}, "Use it"));
+    }}, h("p", {}, why.replace(/^./, (letter) => letter.toUpperCase())),
+    input, h("button", {type: "submit", class: "primary"}, "Use it"));
     const element = dialog("Token", form);
     element.classList.add("login");
     // Nothing of the page works without a token, so Esc only clears the field.

@@ -38,10 +38,14 @@ const term_of = (node) => node.term === undefined ? "" : `term ${node.term}`;
 const label_of = (node) => node.absence ?? [node.short, node.seat].filter(Boolean).join(" · ");
 
 // In words, for those who do not see the picture: first what it says, in the same order, so that
-// people can name the node by what they see.
-function about(node, marks) {
+// people can name the node by what they see. In a small picture the neighbours leave no room above
+// a node, and its marks take the place of its term.
+function about(node, marks, is_small) {
   const address = node.address.replace(/^https?:\/\//, "");
-  return [`Node ${node.id}`, role_of(node), term_of(node), label_of(node), marks, ...node.warnings,
+  const term = term_of(node), label = label_of(node);
+  const [told, untold] = is_small && marks !== "" ? [[marks, label], term]
+    : [[term, label, marks], ""];
+  return [`Node ${node.id}`, role_of(node), ...told, ...node.warnings, untold,
     node.is_known ? "" : "nothing is known of it yet", node.absence === undefined ? "" : node.seat,
     address === node.short ? "" : address].filter(Boolean).join(", ");
 }
@@ -86,11 +90,10 @@ function node_element(id, select) {
     set_attribute(element, "data-colour",
       node.term === undefined ? undefined : colour_of(node.term));
     set_attribute(element, "aria-pressed", is_selected);
-    set_attribute(element, "aria-label", about(node, marks));
+    const is_small = radius < SMALL;
+    set_attribute(element, "aria-label", about(node, marks, is_small));
     set_attribute(timer, "d", node.timer === undefined ? ""
       : arc_path(radius + TIMER, node.timer));
-    // In a small picture the neighbours leave no room above a node.
-    const is_small = radius < SMALL;
     set_text(role, role_of(node));
     set_text(term, is_small && marks !== "" ? marks : term_of(node));
     set_text(label, label_of(node));

@@ -59,18 +59,25 @@ export class Hands {
     }
   }
 
-  // Makes everything whole that --chaos has broken, and waits until all nodes can be heard.
+  // Makes everything whole that --chaos has broken, and waits until all nodes can be heard. If
+  // anything was broken, each node has to say again what it is: what was shown before may be old.
   async repair() {
-    const {acts} = this.#live;
+    const {acts, recorder: {trace}} = this.#live;
     await acts.refresh();
     const {nodes = [], cuts = []} = acts.state ?? {};
+    const began = this.now();
+    const repairs = [];
     for (const {id, running, paused, slow_disk_ms} of nodes) {
-      if (paused) await this.act({do: "resume", node: id});
-      if (!running) await this.act({do: "restart", node: id});
-      if (slow_disk_ms > 0) await this.act({do: "slow_disk", node: id, ms: 0});
+      if (paused) repairs.push({do: "resume", node: id});
+      if (!running) repairs.push({do: "restart", node: id});
+      if (slow_disk_ms > 0) repairs.push({do: "slow_disk", node: id, ms: 0});
     }
-    if (cuts.length > 0 || nodes.some(({isolated}) => isolated)) await this.act({do: "heal"});
+    if (cuts.length > 0 || nodes.some(({isolated}) => isolated)) repairs.push({do: "heal"});
+    for (const what of repairs) await this.act(what);
+    const has_spoken = (id) => trace.between(began, Infinity).some(({kind, node}) =>
+      kind === "state" && node === id);
     await this.until("all nodes", ({nodes: known}) =>
-      known.size > 0 && [...known.values()].every(({is_silent}) => !is_silent));
+      known.size > 0 && [...known].every(([id, {is_silent}]) => !is_silent &&
+        (repairs.length === 0 || has_spoken(id))));
   }
 }

@@ -62,8 +62,8 @@ export function tour_view(live) {
     h("div", {class: "tour-grid"},
       h("section", {class: "card", "aria-label": "Step"},
         h("div", {class: "card-head"}, h("div", {}, number, heading)),
-        h("div", {class: "card-body tour-step"}, text, lacking, buttons, state, checks, hint,
-          h("div", {class: "row"}, back, next, again))),
+        h("div", {class: "card-body tour-step"}, text, lacking, buttons, state, checks,
+          h("div", {class: "row gap-top"}, back, next, again), hint)),
       h("div", {}, picture.card, picture.logs)));
   const pressed = new Set();     // acts of this step
   let at, step, items = [], seen = [], acted_at;
@@ -81,7 +81,7 @@ export function tour_view(live) {
     progress_at = performance.now();
     acted_at = undefined;
     hands.since = hands.now();
-    if (!step.keeps) for (const name of Object.keys(memo)) delete memo[name];
+    forget();
     set_text(number, `Step ${index + 1} of ${STEPS.length}`);
     set_text(heading, step.title);
     text.replaceChildren(...step.text.map((words) => h("p", {}, words)));
@@ -99,6 +99,11 @@ export function tour_view(live) {
     lacking.replaceChildren(how_to_start(Math.max(5, step.needs)));
     is_ready = step.keeps === true;
     show_marks();
+  }
+
+  // What the acts of this step have said.
+  function forget() {
+    if (!step.keeps) for (const name of Object.keys(memo)) delete memo[name];
   }
 
   // Runs one thing at a time, and says how it went.
@@ -119,18 +124,19 @@ export function tour_view(live) {
   }
 
   function run(act) {
-    const {keeps} = step;
     const is_first = act === step.acts[0];
     clock.go_live();
     acted_at = hands.now();
     pressed.add(act);
+    const begins = is_first && !step.keeps;
     if (is_first) {
       hands.since = acted_at;
       seen = seen.map(() => false);
+      forget();
     }
     work(act.label, async () => {
       // What the step has broken before, when its button is pressed again.
-      if (is_first && !keeps) await hands.repair();
+      if (begins) await hands.repair();
       await act.run(hands, memo);
     });
   }

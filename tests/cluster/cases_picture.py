@@ -132,6 +132,7 @@ def calm_and_without_chaos(binary):
         wait_text(page, 'vesper dev')
         expect_equal(page.run('document.querySelector(".tour-step button.primary").disabled'), True,
                      'the button of the step')
+        wait_text(page, 'Not seen yet: Node … has fallen silent. You can skip', '.tour-hint', 20)
         expect_equal(complaints(page), [], 'complaints')
 
 
