@@ -100,8 +100,8 @@ def go_through_time(cluster, leader, page):
 @case('the list of keys is a dialog: it takes the focus, passes axe-core, and Esc closes it')
 def list_of_keys(binary):
     with Cluster(binary, 1) as cluster, Page(cluster.nodes[0].url + '/ui/') as page:
-        wait_for('the controls of the time', lambda: page.run(
-            'document.querySelector(".time-bar .icon-button")?.checkVisibility()'))
+        # Without a trace, the controls of the time are hidden.
+        wait_for('the trace', lambda: page.run('document.querySelector(".log-row") !== null'))
         page.run('document.querySelector(".time-bar .icon-button").focus()')
         press_key(page, 'Enter')
         judge_dialog(page, binary, 'dialog-keys')
@@ -114,6 +114,9 @@ def list_of_keys(binary):
         click(page, 'Pause')
         wait_text(page, 'ago', '.time-bar')
         expect_equal(page.run(height), before, 'the height of the controls')
+        cut_off = page.run('''[...document.querySelectorAll(".members :is(th, td)")]
+          .filter(one => one.scrollWidth > one.clientWidth).map(one => one.innerText)''')
+        expect_equal(cut_off, [], 'what the table of members cuts off')
         expect_equal(complaints(page), [], 'complaints')
 
 
