@@ -325,6 +325,13 @@ async function try_to_strand(hands, memo) {
   return memo.index !== undefined && memo.reply !== "success";
 }
 
+// Keeps when that was seen first.
+function has_stepped_down({cluster, memo, time}) {
+  if (memo.index === undefined || cluster.nodes.get(memo.leader).role === "leader") return false;
+  memo.stepped_down ??= time;
+  return true;
+}
+
 const MINORITY = {
   title: "A minority cannot commit", needs: 3,
   text: ["Now the leader and fewer nodes than a majority are cut off from the others, and the " +
@@ -347,18 +354,12 @@ const MINORITY = {
     {say: () => "The other side has fallen silent.",
       seen: ({cluster, memo}) => memo.minority !== undefined &&
         alive(cluster).length === memo.minority.length},
-    {say: () => "The old leader has stepped down.",
-      seen: ({cluster, memo, time}) => {
-        const node = cluster.nodes.get(memo.leader);
-        if (memo.index === undefined || node.role === "leader") return false;
-        memo.stepped_down ??= time;
-        return true;
-      }},
+    {say: () => "The old leader has stepped down.", seen: has_stepped_down},
     {say: ({index}) =>
       `Entry ${index ?? "…"} is still not committed, and the client has no answer.`,
-      seen: ({cluster, memo, time}) => memo.index !== undefined && memo.reply !== "success" &&
-        cluster.nodes.get(memo.leader).commit_index < memo.index &&
-        time > memo.stepped_down + MINORITY_WAIT},
+      seen: (story) => has_stepped_down(story) && story.memo.reply !== "success" &&
+        story.cluster.nodes.get(story.memo.leader).commit_index < story.memo.index &&
+        story.time > story.memo.stepped_down + MINORITY_WAIT},
   ],
 };
 

@@ -411,6 +411,19 @@ test("without the events of a minority, the states show its entry", async () => 
   assert.deepEqual(world.seen(step), all(step));
 });
 
+test("a check does not depend on another one that was seen in an earlier try", async () => {
+  const step = step_of("A minority cannot commit"), world = new World();
+  world.reply = "unknown";
+  world.then = (what) => what.do === "write" && world.append([0, 1], 4, 1);
+  await world.run(step);
+  world.say({node: 0, kind: "role", role: "follower", term: 1});
+  const {events, cluster, memo} = world;
+  const last = () => step.checks[3].seen({events, cluster, memo, time: world.time});
+  assert.equal(last(), false);
+  world.time += 3001;
+  assert.equal(last(), true);
+});
+
 test("a leader that gives up before the write reaches it is cut off again", async () => {
   const step = step_of("A minority cannot commit"), world = new World();
   let writes = 0, repairs = 0;
