@@ -7,9 +7,6 @@
 #endif
 #include <sys/resource.h>
 #include <unistd.h>
-#ifdef __GLIBC__
-#include <malloc.h>
-#endif
 
 #include <algorithm>
 #include <cerrno>
@@ -30,6 +27,7 @@
 #include "app/endpoints.hpp"
 #include "app/supervisor.hpp"
 #include "base/bytes.hpp"
+#include "base/heap.hpp"
 #include "base/log.hpp"
 #include "http/values.hpp"
 #include "kv/item.hpp"
@@ -72,17 +70,6 @@ Result<std::string> read_key(const std::string& path) {
     return Error{fmt::format("{}: the key has {} bytes, expected at least {}", path, key->size(),
                              kMinKeyBytes)};
   return key;
-}
-
-// One heap for all threads: at boot, a worker thread builds the state, which then lives on the
-// loop's thread, and glibc grows the heaps of other threads one page at a time, each with a system
-// call. No fast bins: glibc keeps small blocks there that were freed, and merges all of them when a
-// large one is freed. After a million old versions that holds the loop for 20 ms.
-void set_up_heap() {
-#ifdef __GLIBC__
-  mallopt(M_ARENA_MAX, 1);
-  mallopt(M_MXFAST, 0);
-#endif
 }
 
 // The descriptor that `vesper dev` has handed to this process. -1: it did not.

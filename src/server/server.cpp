@@ -3,9 +3,6 @@
 #include <fmt/core.h>
 #include <sys/stat.h>
 #include <unistd.h>
-#ifdef __GLIBC__
-#include <malloc.h>
-#endif
 
 #include <algorithm>
 #include <csignal>
@@ -16,6 +13,7 @@
 #include <vector>
 
 #include "api/probes.hpp"
+#include "base/heap.hpp"
 #include "base/log.hpp"
 #include "base/utc.hpp"
 #include "crypto/random.hpp"
@@ -335,9 +333,7 @@ void Server::recover() {
   node_ = std::make_unique<node::Node>(raft_config(options_, recovered_.incarnation), boot_, limits,
                                        recovered_, peers_, listener_, loop_.now());
   if (auto replayed = node_->replay(); !replayed) recovery_error_ = replayed.error();
-#ifdef __GLIBC__
-  malloc_trim(0);  // the buffers that the files were read into lie between what stays
-#endif
+  give_memory_back();  // the buffers that the files were read into lie between what stays
   // C14: a build that lacks a feature in use cannot read the log.
   if (const std::uint32_t needed = node_->raft().committed_configuration().level;
       !recovery_error_ && node_->raft().peer_state().last_index.value > 0 &&

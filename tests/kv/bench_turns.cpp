@@ -5,13 +5,10 @@
 #include <cstdio>
 #include <string>
 
+#include "base/heap.hpp"
 #include "bench.hpp"
 #include "kv/snapshot.hpp"
 #include "kv/store.hpp"
-
-#ifdef __GLIBC__
-#include <malloc.h>
-#endif
 
 using namespace vesper;
 using namespace vesper::kv;
@@ -209,9 +206,7 @@ void one_key_and_snapshot(Store& store) {
 }  // namespace
 
 int main() {
-#ifdef __GLIBC__
-  mallopt(M_MXFAST, 0);  // as the server does
-#endif
+  set_up_heap();
   Store store;
   for (std::size_t i = 0; i < kKeys; ++i)
     timed(store, encode_put(key(i), kValue, ValueForm::bytes, {}));
