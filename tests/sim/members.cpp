@@ -383,14 +383,18 @@ void World::judge_quorums() {
 }
 
 // The operator empties disks that came back to a place that another disk has taken, if they cannot
-// know it: their logs do not name them. The others end by themselves, because they are told.
+// know it: no committed configuration that they know of names them. The others end by themselves,
+// because they are told.
 void World::clear_strays() {
   if (safety_.roster() == nullptr) return;
+  const auto may_know = [this](const Host& h) {
+    if (h.up() && h.node) return h.node->raft().committed_configuration().find(h.born) != nullptr;
+    const Roster* const own = safety_.roster_of(h.drive);
+    return own != nullptr && own->with_incarnation(h.born.value) != nullptr;
+  };
   for (const auto& h : hosts_) {
     if (h->outside || h->holds.is_none() || takes_part(*h)) continue;
-    if (!members_ever_.contains(h->born.value)) continue;
-    const Roster* const own = safety_.roster_of(h->drive);
-    if (own != nullptr && own->with_incarnation(h->born.value) != nullptr) continue;
+    if (!members_ever_.contains(h->born.value) || may_know(*h)) continue;
     h->retired = true;
     clear(*h);
   }
