@@ -9,8 +9,6 @@
 namespace vesper::app {
 namespace {
 
-using Action = AuthOptions::Action;
-
 // "read users/*, write users/7, admin"
 std::string text_of_rules(const json::Value& rules) {
   std::string text;
@@ -24,7 +22,7 @@ std::string text_of_rules(const json::Value& rules) {
   return text;
 }
 
-int list(const AuthOptions& options) {
+int list_tokens(const AuthOptions& options) {
   const OutputFormat format = table_on_terminal(options.cluster);
   const auto [document, code] = get_list(options.cluster, "/auth/tokens", "tokens", format);
   if (!document) return code;
@@ -42,7 +40,7 @@ int list(const AuthOptions& options) {
 int print_secret(const Called& called, const ClusterOptions& options) {
   const int code = print_outcome(called, options, Access::write, {"name", "token"}, "token");
   if (code != kExitUnknown) return code;
-  hint("a token of which no one has the secret may exist now: see vesper auth token list");
+  hint("a token of which no one has the secret may exist now: see vesper auth token list_tokens");
   return code;
 }
 
@@ -53,23 +51,23 @@ int run_auth(const AuthOptions& options) {
   call.method = "POST";
   call.access = Access::write;
   switch (options.action) {
-    case Action::enable:
+    case AuthOptions::Action::enable:
       call.path = "/auth/enable";
       return print_secret(call_endpoints(options.cluster, call), options.cluster);
-    case Action::disable:
+    case AuthOptions::Action::disable:
       call.path = "/auth/disable";
       return print_outcome(call_endpoints(options.cluster, call), options.cluster, Access::write,
                            {"tokens"}, "tokens");
-    case Action::add:
+    case AuthOptions::Action::add:
       call.path = "/auth/tokens";
       call.body = options.body;
       return print_secret(call_endpoints(options.cluster, call), options.cluster);
-    case Action::revoke:
+    case AuthOptions::Action::revoke:
       call.method = "DELETE";
       call.path = "/auth/tokens/" + options.name;
       return print_outcome(call_endpoints(options.cluster, call), options.cluster, Access::write,
                            {"name", "tokens"}, "name");
-    case Action::list: return list(options);
+    case AuthOptions::Action::list: return list_tokens(options);
   }
   VESPER_UNREACHABLE();
 }

@@ -7,7 +7,7 @@
 namespace vesper::app {
 namespace {
 
-constexpr std::string_view kHead =
+constexpr std::string_view kBashHead =
     R"(# bash completion for vesper, printed by: vesper completion bash
 
 # _vesper_syntax COMMAND: sets `flags` and `arguments` to what the command takes. "=..." follows a
@@ -16,7 +16,7 @@ _vesper_syntax() {
   case $1 in
 )";
 
-constexpr std::string_view kTail = R"bash(    *) flags='' arguments='' ;;
+constexpr std::string_view kBashTail = R"bash(    *) flags='' arguments='' ;;
   esac
 }
 
@@ -156,7 +156,7 @@ std::string arguments_of(const SyntaxDescription& syntax) {
 }  // namespace
 
 std::string bash_completion() {
-  std::string out(kHead);
+  std::string out(kBashHead);
   std::string names;
   // Before the command there may be the flags that most commands have.
   out += fmt::format("    '') flags='{} --version' arguments='' ;;\n",
@@ -171,7 +171,7 @@ std::string bash_completion() {
                          command.name, flags_of(syntax), arguments_of(syntax));
     }
   }
-  out += kTail;
+  out += kBashTail;
   const std::string_view last = "\ncomplete -F _vesper vesper\n";
   out.insert(out.size() - last.size(), fmt::format("\n_vesper_commands='{}'\n", names));
   return out;

@@ -10,7 +10,7 @@
 namespace vesper::app {
 namespace {
 
-constexpr std::string_view kHead =
+constexpr std::string_view kFishHead =
     R"fish(# fish completion for vesper, printed by: vesper completion fish
 
 # The command on the line and its arguments, without flags.
@@ -57,7 +57,7 @@ complete -c vesper -f
 complete -c vesper -n __vesper_needs_command -l version -d 'print the version'
 )fish";
 
-std::string quoted(std::string_view text) {
+std::string fish_quoted(std::string_view text) {
   std::string out = "'";
   for (const char c : text) {
     if (c == '\'' || c == '\\') out += '\\';
@@ -66,7 +66,7 @@ std::string quoted(std::string_view text) {
   return out + "'";
 }
 
-std::string value_of(std::string_view name) {
+std::string fish_value(std::string_view name) {
   switch (kind_of_value(name)) {
     case ValueKind::anything: return " -x";
     case ValueKind::key: return " -x -a '(__vesper_keys)'";
@@ -76,25 +76,25 @@ std::string value_of(std::string_view name) {
   }
   std::string words;
   for (const std::string& word : words_of_value(name)) words += (words.empty() ? "" : " ") + word;
-  return " -x -a " + quoted(words);
+  return " -x -a " + fish_quoted(words);
 }
 
 std::string lines_of(const OptionDescription& option, std::string_view condition) {
   std::string out = fmt::format("complete -c vesper -n '{}'", condition);
   for (const std::string& name : option.names)
     out += name.starts_with("--") ? " -l " + name.substr(2) : " -s " + name.substr(1);
-  if (!option.value.empty()) out += value_of(option.value);
-  return out + " -d " + quoted(option.help) + "\n";
+  if (!option.value.empty()) out += fish_value(option.value);
+  return out + " -d " + fish_quoted(option.help) + "\n";
 }
 
 std::string lines_of(const Command& command) {
   std::string out = fmt::format("\ncomplete -c vesper -n __vesper_needs_command -a {} -d {}\n",
-                                command.name, quoted(help_of(command.name).summary));
+                                command.name, fish_quoted(help_of(command.name).summary));
   const SyntaxDescription syntax = describe(command);
   std::size_t at = 1;
   for (const ArgumentDescription& argument : syntax.arguments) {
     const std::string condition = fmt::format("__vesper_in {} {}", command.name, at++);
-    std::string value = value_of(argument.name);
+    std::string value = fish_value(argument.name);
     // -x and -r speak of an option's value.
     for (const std::string_view of_option : {" -x", " -r"})
       if (value.starts_with(of_option)) value.erase(0, of_option.size());
@@ -118,7 +118,7 @@ std::string fish_completion() {
         if (!option.value.empty()) with_value.insert(option.names.begin(), option.names.end());
     }
   }
-  std::string out(kHead);
+  std::string out(kFishHead);
   // Before the command there may be the flags that most commands have.
   for (const OptionDescription& option : describe(*find_command("compact")).options)
     out += lines_of(option, "__vesper_needs_command");

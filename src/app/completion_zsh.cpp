@@ -8,7 +8,7 @@
 namespace vesper::app {
 namespace {
 
-constexpr std::string_view kHead = R"zsh(#compdef vesper
+constexpr std::string_view kZshHead = R"zsh(#compdef vesper
 # zsh completion for vesper, printed by: vesper completion zsh
 
 # The keys of the cluster that begin with the current word, up to the next slash.
@@ -32,7 +32,7 @@ _vesper() {
   local -a commands=(
 )zsh";
 
-constexpr std::string_view kTail = R"zsh(      esac
+constexpr std::string_view kZshTail = R"zsh(      esac
       ;;
   esac
 }
@@ -41,7 +41,7 @@ if [[ $funcstack[1] == _vesper ]]; then _vesper "$@"; else compdef _vesper vespe
 )zsh";
 
 // As a part of a word in single quotes. `special` characters get a backslash.
-std::string quoted(std::string_view text, std::string_view special) {
+std::string zsh_quoted(std::string_view text, std::string_view special) {
   std::string out;
   for (const char c : text) {
     if (special.find(c) != special.npos) out += '\\';
@@ -52,8 +52,8 @@ std::string quoted(std::string_view text, std::string_view special) {
 }
 
 // ":message:action" of _arguments.
-std::string value_of(std::string_view name) {
-  std::string out = ":" + quoted(name, ":") + ":";
+std::string zsh_value(std::string_view name) {
+  std::string out = ":" + zsh_quoted(name, ":") + ":";
   switch (kind_of_value(name)) {
     case ValueKind::anything: return out + " ";
     case ValueKind::key: return out + "_vesper_keys";
@@ -70,8 +70,8 @@ std::string value_of(std::string_view name) {
 std::string spec_of(const OptionDescription& option) {
   std::string all;
   for (const std::string& name : option.names) all += (all.empty() ? "" : " ") + name;
-  const std::string rest =
-      "[" + quoted(option.help, "[]:") + "]" + (option.value.empty() ? "" : value_of(option.value));
+  const std::string rest = "[" + zsh_quoted(option.help, "[]:") + "]" +
+                           (option.value.empty() ? "" : zsh_value(option.value));
   std::string out;
   for (const std::string& name : option.names) {
     // Only long names take a value after an equals sign.
@@ -87,18 +87,19 @@ std::string specs_of(const SyntaxDescription& syntax) {
   std::size_t at = 1;
   for (const ArgumentDescription& argument : syntax.arguments)
     out += fmt::format(" \\\n            '{}{}{}'", at++,
-                       argument.need == Need::optional ? ":" : "", value_of(argument.name));
+                       argument.need == Need::optional ? ":" : "", zsh_value(argument.name));
   return out;
 }
 
 }  // namespace
 
 std::string zsh_completion() {
-  std::string out(kHead), cases;
+  std::string out(kZshHead), cases;
   for (const CommandGroup& group : command_groups()) {
     for (const Command& command : group.commands) {
       if (command.listing == Command::Listing::hidden) continue;
-      out += fmt::format("    '{}:{}'\n", command.name, quoted(help_of(command.name).summary, ":"));
+      out += fmt::format("    '{}:{}'\n", command.name,
+                         zsh_quoted(help_of(command.name).summary, ":"));
       cases += fmt::format("        {})\n          _arguments -S{}\n          ;;\n", command.name,
                            specs_of(describe(command)));
     }
@@ -114,7 +115,7 @@ std::string zsh_completion() {
       "  case $state in\n    command) _describe command commands ;;\n    argument)\n"
       "      case $words[1] in\n";
   out += cases;
-  out += kTail;
+  out += kZshTail;
   return out;
 }
 

@@ -27,6 +27,10 @@ Instant monotonic_now() {
   return {std::int64_t{now.tv_sec} * 1'000'000'000 + now.tv_nsec};
 }
 
+bool would_block(int code) {
+  return code == EAGAIN || code == EWOULDBLOCK || code == EINTR;
+}
+
 void sleep_until(Instant when) {
   timespec until{};
   until.tv_sec = when.ns / 1'000'000'000;

@@ -19,6 +19,8 @@ namespace vesper::app {
 // Reads CLOCK_BOOTTIME: time in which the machine sleeps counts.
 Instant monotonic_now();
 void sleep_until(Instant when);
+// Whether a send or receive that failed with this errno is to be tried again.
+bool would_block(int code);
 
 class Connector {
  public:

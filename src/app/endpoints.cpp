@@ -13,7 +13,7 @@ namespace {
 
 constexpr const char* kListFile = "ip_list.txt";
 
-std::string_view trim(std::string_view text) {
+std::string_view trim_spaces(std::string_view text) {
   while (!text.empty() && text.front() == ' ') text.remove_prefix(1);
   while (!text.empty() && text.back() == ' ') text.remove_suffix(1);
   return text;
@@ -43,7 +43,7 @@ Result<std::vector<HostPort>> parse_endpoints(std::string_view text) {
   std::vector<HostPort> endpoints;
   while (true) {
     const std::size_t comma = text.find(',');
-    auto server = parse_endpoint(trim(text.substr(0, comma)));
+    auto server = parse_endpoint(trim_spaces(text.substr(0, comma)));
     if (!server) return server.error();
     if (std::find(endpoints.begin(), endpoints.end(), *server) == endpoints.end())
       endpoints.push_back(std::move(*server));

@@ -16,8 +16,8 @@
 namespace vesper::app {
 namespace {
 
-constexpr Duration kPause = milliseconds(100);  // between two rounds over all endpoints
-constexpr std::size_t kMaxLine = std::size_t{64} << 20;
+constexpr Duration kExportPause = milliseconds(100);  // between two rounds over all endpoints
+constexpr std::size_t kMaxExportLine = std::size_t{64} << 20;
 constexpr std::string_view kErrorLine = "{\"error\":";
 
 class Export : public StreamHandler {
@@ -59,10 +59,10 @@ class Export : public StreamHandler {
     // Where the complete lines end. 0: none is complete.
     const std::size_t end = newline == part.npos ? 0 : rest_.size() + newline + 1;
     rest_ += part;
-    if (status_ != 200) return rest_.size() <= kMaxLine;
+    if (status_ != 200) return rest_.size() <= kMaxExportLine;
     const bool goes_on = end == 0 || take_lines(std::string_view(rest_).substr(0, end));
     rest_.erase(0, end);
-    return goes_on && rest_.size() <= kMaxLine;
+    return goes_on && rest_.size() <= kMaxExportLine;
   }
 
  private:
@@ -112,7 +112,7 @@ class Export : public StreamHandler {
       was_connected = false;
       endpoints_->learn_from_all();
       if (monotonic_now() >= finish_by_) return kExitUnavailable;
-      sleep_until(monotonic_now() + kPause);
+      sleep_until(monotonic_now() + kExportPause);
     }
   }
 
@@ -155,7 +155,7 @@ class Export : public StreamHandler {
   Step begin_after_last_line() {
     if (last_line_.empty()) return Step::next_endpoint;
     json::Document document;
-    const json::Document::Limits limits{kMaxLine, json::kMaxDepth, 1u << 20};
+    const json::Document::Limits limits{kMaxExportLine, json::kMaxDepth, 1u << 20};
     const auto key =
         document.parse(last_line_, limits) ? std::nullopt : bytes_of(document.root(), "key");
     if (!key) return give_up(kExitError);

@@ -18,10 +18,6 @@ namespace {
 
 constexpr std::size_t kReadStep = Connector::kLeastRoom;
 
-bool would_block(int code) {
-  return code == EAGAIN || code == EWOULDBLOCK || code == EINTR;
-}
-
 }  // namespace
 
 std::string make_request(const HostPort& server, std::string_view method, std::string_view target,

@@ -19,7 +19,7 @@
 namespace vesper::app {
 namespace {
 
-constexpr std::size_t kReadStep = 256 * 1024;
+constexpr std::size_t kImportStep = 256 * 1024;
 // In base64, a value takes 4/3 of its bytes. As a JSON string it may take six times as many, and
 // servers accept no line of that size.
 constexpr std::size_t kLargeLine = std::size_t{1} << 20;
@@ -122,8 +122,8 @@ LineReader::Next LineReader::fill() {
   pollfd readable{fd_, POLLIN, 0};
   if (poll(&readable, 1, 0) == 0) return Next::wait;
   const std::size_t had = buffer_.size();
-  buffer_.resize(had + kReadStep);
-  const ssize_t got = read(fd_, buffer_.data() + had, kReadStep);
+  buffer_.resize(had + kImportStep);
+  const ssize_t got = read(fd_, buffer_.data() + had, kImportStep);
   buffer_.resize(had + static_cast<std::size_t>(std::max<ssize_t>(got, 0)));
   if (got < 0) {
     if (errno == EAGAIN || errno == EWOULDBLOCK || errno == EINTR) return Next::wait;

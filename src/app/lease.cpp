@@ -1,4 +1,4 @@
-// `vesper lease grant|renew|keep|get|end|list`.
+// `vesper lease grant|renew|keep|get|end|list_leases`.
 #include <fmt/core.h>
 
 #include <algorithm>
@@ -14,9 +14,7 @@
 namespace vesper::app {
 namespace {
 
-using Action = LeaseOptions::Action;
-
-constexpr std::uint64_t kPage = 1000;
+constexpr std::uint64_t kLeasesAtOnce = 1000;
 
 Call call_of(std::string_view method, std::uint64_t id, Access access) {
   Call call;
@@ -33,8 +31,8 @@ int run_call(const ClusterOptions& options, const Call& call,
   return print_outcome(call_endpoints(options, call), options, call.access, columns, raw);
 }
 
-int list(const LeaseOptions& options) {
-  return run_pages(options.cluster, {"leases", Query().add("limit", kPage).text()},
+int list_leases(const LeaseOptions& options) {
+  return run_pages(options.cluster, {"leases", Query().add("limit", kLeasesAtOnce).text()},
                    {"LEASE", "TTL_MS", "GRANTED_TTL_MS", "KEYS"}, [](const json::Value& one) {
                      return Row{cell(one.find("lease")), cell(one.find("ttl_ms")),
                                 cell(one.find("granted_ttl_ms")), cell(one.find("keys"))};
@@ -78,22 +76,22 @@ int keep(const LeaseOptions& options) {
 int run_lease(const LeaseOptions& options) {
   const ClusterOptions& cluster = options.cluster;
   switch (options.action) {
-    case Action::grant: {
+    case LeaseOptions::Action::grant: {
       Call call = call_of("POST", 0, Access::write);
       call.query = Query().add("ttl", fmt::format("{}ms", options.ttl.ms())).text();
       return run_call(cluster, call, {"lease", "ttl_ms"}, "lease");
     }
-    case Action::renew:
+    case LeaseOptions::Action::renew:
       return run_call(cluster, call_of("PUT", options.id, Access::write), {"lease", "ttl_ms"},
                       "ttl_ms");
-    case Action::get:
+    case LeaseOptions::Action::get:
       return run_call(cluster, call_of("GET", options.id, Access::read),
                       {"lease", "ttl_ms", "granted_ttl_ms", "keys"}, "ttl_ms");
-    case Action::end:
+    case LeaseOptions::Action::end:
       return run_call(cluster, call_of("DELETE", options.id, Access::write),
                       {"lease", "deleted", "revision"}, "deleted");
-    case Action::keep: return keep(options);
-    case Action::list: return list(options);
+    case LeaseOptions::Action::keep: return keep(options);
+    case LeaseOptions::Action::list: return list_leases(options);
   }
   VESPER_UNREACHABLE();
 }

@@ -16,13 +16,12 @@ namespace vesper::app {
 namespace {
 
 using Kind = LockOptions::Kind;
-using Action = LockOptions::Action;
 
 // From SIGTERM to SIGKILL, for a command that has lost its lock.
 constexpr Duration kGrace = seconds(5);
 constexpr Duration kGroupCheck = milliseconds(20);  // a group that ends sends no signal
 constexpr std::int64_t kMostWaitMs = 600'000;       // of ?wait=
-constexpr std::uint64_t kPage = 1000;
+constexpr std::uint64_t kLocksAtOnce = 1000;
 
 class LockCommand {
  public:
@@ -31,10 +30,11 @@ class LockCommand {
 
   int run() {
     switch (options_.action) {
-      case Action::acquire: return options_.program.empty() ? acquire_only() : run_program();
-      case Action::renew: return renew();
-      case Action::release: return release();
-      case Action::list: return list();
+      case LockOptions::Action::acquire:
+        return options_.program.empty() ? acquire_only() : run_program();
+      case LockOptions::Action::renew: return renew();
+      case LockOptions::Action::release: return release();
+      case LockOptions::Action::list: return list();
     }
     VESPER_UNREACHABLE();
   }
@@ -105,7 +105,7 @@ class LockCommand {
     const std::string_view all = is_election_ ? "elections" : "locks";
     Query query;
     if (!options_.name.empty()) query.add("prefix", options_.name);
-    query.add("limit", kPage);
+    query.add("limit", kLocksAtOnce);
     Row header = {is_election_ ? "ELECTION" : "LOCK", "TOKEN", "TTL_MS", "WAITERS"};
     if (is_election_) header.emplace_back("VALUE");
     return run_pages(options_.cluster, {all, query.text()}, std::move(header),

@@ -17,11 +17,7 @@
 namespace vesper::app {
 namespace {
 
-constexpr std::size_t kReadStep = 256 * 1024;
-
-bool would_block(int code) {
-  return code == EAGAIN || code == EWOULDBLOCK || code == EINTR;
-}
+constexpr std::size_t kStreamStep = 256 * 1024;
 
 int milliseconds_until(Instant deadline) {
   if (deadline == kNever) return -1;
@@ -126,7 +122,7 @@ class Stream {
   }
 
   void receive_some() {
-    buffer_.resize(kReadStep);
+    buffer_.resize(kStreamStep);
     const ssize_t got = connector_.receive(buffer_);
     if (got < 0) {
       if (!would_block(errno))

@@ -111,7 +111,7 @@ Options read_history(Arguments& arguments) {
                         arguments.read_level()};
 }
 
-constexpr Command kCommands[] = {
+constexpr Command kKeyCommands[] = {
     {"get", define_get, read_get},          {"put", define_put, read_put},
     {"delete", define_delete, read_delete}, {"increment", define_increment, read_increment},
     {"append", define_append, read_append}, {"history", define_history, read_history},
@@ -120,7 +120,7 @@ constexpr Command kCommands[] = {
 }  // namespace
 
 std::span<const Command> key_commands() {
-  return kCommands;
+  return kKeyCommands;
 }
 
 }  // namespace vesper::app

@@ -7,7 +7,7 @@
 namespace vesper::app {
 namespace {
 
-constexpr std::uint64_t kMaxPage = 10'000;  // keys, of a page that a server sends
+constexpr std::uint64_t kMostOfOnePage = 10'000;  // keys, of a page that a server sends
 
 void define_list(Syntax& syntax) {
   syntax.argument("PREFIX", Need::optional);
@@ -55,10 +55,10 @@ Options read_list(Arguments& arguments) {
   if (list.content == ListOptions::Content::count &&
       (list.limit || list.separator || list.reverse || arguments.has("--keys")))
     arguments.fail("--count cannot be given with --limit, --separator, --reverse or --keys");
-  if (list.limit.value_or(0) > kMaxPage && list.cluster.output == OutputFormat::json)
+  if (list.limit.value_or(0) > kMostOfOnePage && list.cluster.output == OutputFormat::json)
     arguments.fail(fmt::format(
         "--limit \"{}\": expected at most {} with -o json, which prints one page of that size",
-        *list.limit, kMaxPage));
+        *list.limit, kMostOfOnePage));
   if (list.ends_with_nul && list.cluster.output.value_or(OutputFormat::raw) != OutputFormat::raw)
     arguments.fail("--null goes with -o raw only");
   return list;
@@ -109,7 +109,7 @@ Options read_compact(Arguments& arguments) {
   return CompactOptions{arguments.cluster(), arguments.number("REVISION").value_or(0)};
 }
 
-constexpr Command kCommands[] = {
+constexpr Command kRangeCommands[] = {
     {"list", define_list, read_list},          {"txn", define_txn, read_txn},
     {"export", define_export, read_export},    {"import", define_import, read_import},
     {"compact", define_compact, read_compact},
@@ -118,7 +118,7 @@ constexpr Command kCommands[] = {
 }  // namespace
 
 std::span<const Command> range_commands() {
-  return kCommands;
+  return kRangeCommands;
 }
 
 }  // namespace vesper::app

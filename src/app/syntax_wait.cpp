@@ -184,7 +184,7 @@ Options read_elect(Arguments& arguments) {
   return read_holding(arguments, LockOptions::Kind::election);
 }
 
-constexpr Command kCommands[] = {
+constexpr Command kWaitingCommands[] = {
     {"watch", define_watch, read_watch},
     {"lease", define_lease, read_lease},
     {"lock", define_lock, read_lock},
@@ -194,7 +194,7 @@ constexpr Command kCommands[] = {
 }  // namespace
 
 std::span<const Command> wait_commands() {
-  return kCommands;
+  return kWaitingCommands;
 }
 
 }  // namespace vesper::app

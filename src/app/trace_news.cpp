@@ -11,10 +11,10 @@
 namespace vesper::app {
 namespace {
 
-constexpr double kCounted = 1000;        // ms
-constexpr double kRateCovers = 250;      // ms before a `rate`
-constexpr std::size_t kMaxNodes = 256;   // a cluster has 64 members
-constexpr std::size_t kMaxSent = 10000;  // of one node; a server shows 200 messages a second
+constexpr double kCounted = 1000;             // ms
+constexpr double kRateCovers = 250;           // ms before a `rate`
+constexpr std::size_t kMaxTracedNodes = 256;  // a cluster has 64 members
+constexpr std::size_t kMaxSent = 10000;       // of one node; a server shows 200 messages a second
 
 std::uint64_t number_of(const json::Value& event, std::string_view name) {
   return event.find(name).uint64().value_or(0);
@@ -109,7 +109,7 @@ std::string_view to_string(MessageFamily family) {
 bool TraceNews::take(const json::Value& event, Instant now) {
   const auto id = event.find("node").uint64();
   const std::string_view kind = event.find("kind").string().value_or("");
-  if (!id || kind == "dropped" || (nodes_.size() == kMaxNodes && !nodes_.contains(*id)))
+  if (!id || kind == "dropped" || (nodes_.size() == kMaxTracedNodes && !nodes_.contains(*id)))
     return false;
   Node& node = nodes_[*id];
   const double at = milliseconds_of(event);

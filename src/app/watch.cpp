@@ -21,13 +21,13 @@ namespace {
 // A server sends something every 15 seconds.
 constexpr Duration kIdle = seconds(20);
 // The pause between two rounds over all endpoints. It doubles each time.
-constexpr Duration kFirstPause = milliseconds(100);
-constexpr Duration kLongestPause = seconds(2);
+constexpr Duration kFirstWatchPause = milliseconds(100);
+constexpr Duration kLongestWatchPause = seconds(2);
 // A connection that lasted for this long had reached a server that works.
-constexpr Duration kServed = seconds(1);
-constexpr std::size_t kMaxLine = std::size_t{128} << 20;  // two values of 8 MiB, all escaped
-constexpr std::size_t kMaxVariable = 64 * 1024;           // the system's limit for one is 128 KiB
-constexpr std::size_t kLeastColumns = 16;  // for a value, however narrow the terminal is
+constexpr Duration kServedWatch = seconds(1);
+constexpr std::size_t kMaxEvent = std::size_t{128} << 20;  // two values of 8 MiB, all escaped
+constexpr std::size_t kMaxVariable = 64 * 1024;            // the system's limit for one is 128 KiB
+constexpr std::size_t kLeastEventColumns = 16;  // for a value, however narrow the terminal is
 
 extern "C" void end_well(int) {
   _exit(kExitOk);
@@ -65,13 +65,13 @@ class Watch : public StreamHandler {
     end_well_on(SIGINT);
     end_well_on(SIGTERM);
     const Instant give_up_at = monotonic_now() + options_.cluster.time_limit();
-    Duration pause = kFirstPause;
+    Duration pause = kFirstWatchPause;
     for (;; endpoints_->go_on()) {
       const Step step = ask(endpoints_->current());
       if (step == Step::finish) return exit_code_;
       if (step == Step::served) {
         failures_ = 0;
-        pause = kFirstPause;
+        pause = kFirstWatchPause;
         continue;
       }
       if (++failures_ % endpoints_->size() != 0) continue;
@@ -83,7 +83,7 @@ class Watch : public StreamHandler {
         is_waiting_ = true;
       }
       sleep_until(monotonic_now() + pause);
-      pause = std::min(pause * 2, kLongestPause);
+      pause = std::min(pause * 2, kLongestWatchPause);
     }
   }
 
@@ -102,7 +102,7 @@ class Watch : public StreamHandler {
 
   bool take_body(std::string_view part) override {
     rest_ += part;
-    if (status_ != 200) return rest_.size() <= kMaxLine;
+    if (status_ != 200) return rest_.size() <= kMaxEvent;
     if (id_.empty() && !in_state_) {
       // What came before a broken connection and what comes after it would not meet.
       failure_ = fmt::format("{}: this node does not say at which revision it begins", server_);
@@ -117,7 +117,7 @@ class Watch : public StreamHandler {
     if (!flush()) goes_on = false;
     if (goes_on && !is_stale_) endpoints_->learn_from(connected_to_);
     rest_.erase(0, rest_.size() - lines.size());
-    return goes_on && rest_.size() <= kMaxLine;
+    return goes_on && rest_.size() <= kMaxEvent;
   }
 
  private:
@@ -163,7 +163,7 @@ class Watch : public StreamHandler {
       failure_ =
           fmt::format("{}: {}", server_, end.detail.empty() ? "the stream ended" : end.detail);
     const bool served = status_ == 200 && !is_stale_ &&
-                        (events_of_connection_ != 0 || monotonic_now() - began >= kServed);
+                        (events_of_connection_ != 0 || monotonic_now() - began >= kServedWatch);
     return served ? Step::served : Step::failed;
   }
 
@@ -193,7 +193,7 @@ class Watch : public StreamHandler {
   // Returns false if this ends the connection.
   bool take_line(std::string_view line) {
     json::Document document;
-    const json::Document::Limits limits{kMaxLine, json::kMaxDepth, 1u << 20};
+    const json::Document::Limits limits{kMaxEvent, json::kMaxDepth, 1u << 20};
     if (document.parse(line, limits)) {
       failure_ = fmt::format("{}: the server sent a line that is not JSON", server_);
       return false;
@@ -285,9 +285,9 @@ class Watch : public StreamHandler {
 
   static Row table_row(const Event& event) {
     const std::size_t columns = terminal_columns(STDOUT_FILENO);
-    Cell name = Cell::of_bytes(event.name, std::max(columns / 2, kLeastColumns));
+    Cell name = Cell::of_bytes(event.name, std::max(columns / 2, kLeastEventColumns));
     const std::size_t used = name.columns + 8 + 10 + 6;
-    const std::size_t room = std::max(columns - std::min(columns, used), kLeastColumns);
+    const std::size_t room = std::max(columns - std::min(columns, used), kLeastEventColumns);
     const bool is_gain = event.type == "put" || event.type == "held";
     return {Cell(event.type, is_gain ? Style::green : Style::red), std::move(name),
             std::to_string(event.revision),
