@@ -40,7 +40,7 @@ int list_tokens(const AuthOptions& options) {
 int print_secret(const Called& called, const ClusterOptions& options) {
   const int code = print_outcome(called, options, Access::write, {"name", "token"}, "token");
   if (code != kExitUnknown) return code;
-  hint("a token of which no one has the secret may exist now: see vesper auth token list_tokens");
+  hint("a token of which no one has the secret may exist now: see vesper auth token list");
   return code;
 }
 

@@ -1,4 +1,4 @@
-// `vesper lease grant|renew|keep|get|end|list_leases`.
+// `vesper lease grant|renew|keep|get|end|list`.
 #include <fmt/core.h>
 
 #include <algorithm>

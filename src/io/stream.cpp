@@ -71,6 +71,7 @@ void Stream::keep_alive() {
 }
 
 void Stream::read_start() {
+  if (handle_ == nullptr) return;  // closed: the budget must not remember it
   reading_ = true;
   if (waiting_input_.empty()) return raw_read_start();
   if (!std::exchange(is_waiting_, true)) budget_->wait(*this);

@@ -57,6 +57,13 @@ void OutLink::resolve() {
       io::Delegate<void, Result<std::vector<io::Address>>>::to<&OutLink::on_resolved>(this));
 }
 
+void OutLink::Target::prefer(const HostPort& listed, const HostPort& own) {
+  const HostPort given = std::exchange(address, listed);
+  const bool is_elsewhere = given.host != listed.host || given.port != listed.port;
+  const bool loses_tls = listed.scheme == Scheme::https && given.scheme == Scheme::http;
+  if (is_elsewhere && !loses_tls && given != own) other = given;
+}
+
 void OutLink::take_other_address() {
   if (!target_.other) return;
   std::swap(target_.address, *target_.other);

@@ -29,6 +29,11 @@ class OutLink {
     std::string name;  // in log lines
     HostPort address;
     std::optional<HostPort> other;
+    // The list is what the operator of this machine can edit: its address wins for finding the
+    // member. If the member is not there, it may have moved since (`vesper cluster update`). With
+    // https:// in the list it is not sought at an http:// address: whoever prevents a handshake
+    // would get a connection in clear text. Nor is it sought at this server's own address.
+    void prefer(const HostPort& listed, const HostPort& own);
     bool has_addresses_of(const Target& that) const {
       return address == that.address && other == that.other;
     }

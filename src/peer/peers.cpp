@@ -104,14 +104,11 @@ bool Peers::has_room(raft::ServerId to, raft::Channel channel) const {
 
 // ---- which peers there are
 
-// The list is what the operator of this machine can edit: it wins for finding a server. If the
-// server is not there, it may have moved since (`vesper cluster update`).
 OutLink::Target Peers::target_of(raft::ServerId number, std::string name,
                                  std::optional<raft::NodeId> node, const HostPort& given) const {
   OutLink::Target target{number, std::move(name), given, std::nullopt};
-  if (!node || node->value >= settings_.list.size()) return target;
-  target.address = settings_.list[node->value];
-  if (given != target.address && given != settings_.address) target.other = given;
+  if (node && node->value < settings_.list.size())
+    target.prefer(settings_.list[node->value], settings_.address);
   return target;
 }
 

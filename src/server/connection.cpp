@@ -484,8 +484,10 @@ void Connection::finish() {
   finished_at_ = api().now();
   leave_node();
   body_.reset();
+  drop_reading();  // of an exchange that is gone, too: sweep() would answer it
   exchanges_.clear();
   stream_->finish();
+  if (gone_) return;
   if (input_ == Input::parsed) input_ = Input::dropped;
   if (paused_) {
     paused_ = false;

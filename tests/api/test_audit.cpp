@@ -47,7 +47,7 @@ TEST_CASE("a window has a bounded number of lines, however many addresses refusa
   RefusalCounts counts;
   std::size_t own = 0;
   for (int round = 0; round < 2; ++round)
-    for (int i = 0; i < 1000; ++i) own += counts.take(kind(std::to_string(i))) ? 1 : 0;
+    for (int i = 0; i < 1000; ++i) own += counts.take(kind(std::to_string(i))) ? 1u : 0u;
   CHECK(own == RefusalCounts::kMaxKinds);
   const auto reported = end(counts);
   CHECK(reported.size() == RefusalCounts::kMaxKinds + 1);

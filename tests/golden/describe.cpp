@@ -176,8 +176,15 @@ std::string describe(const raft::MembersAnswer& answer) {
     case Why::change_in_progress: return "a change is in progress";
     case Why::would_lose_quorum: return "no majority of the new voters answers";
     case Why::not_leading: return "I take no changes now";
-    default: return "the change is invalid";
+    case Why::unknown_node:
+    case Why::repeated_node:
+    case Why::address_taken:
+    case Why::bad_address:
+    case Why::too_many:
+    case Why::no_voter:
+    case Why::too_old: return "the change is invalid";
   }
+  return "";
 }
 
 // "0v 1v 2o 3i 4l": numbers and seats, and a > if the member has a goal.

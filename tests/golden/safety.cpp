@@ -153,7 +153,7 @@ void Safety::check_durable(const raft::Configuration& configuration, const Subje
     for (const raft::Member& member : configuration.members) {
       if (member.seat != raft::Seat::voter && member.seat != other) continue;
       ++all;
-      durable += is_durable(member) ? 1 : 0;
+      durable += is_durable(member) ? 1u : 0u;
     }
     if (durable * 2 > all) continue;
     fail(fmt::format("L10: server {} commits entry {}, which is durable on {} of {} voters",

@@ -124,7 +124,7 @@ TEST_CASE("a transaction does what the naive model does, or nothing at all") {
     Model model;
     Keyspace keyspace;
     Leases leases;
-    for (const std::uint64_t id : {1, 2}) leases.grant(id, seconds(10), LogTime{});
+    for (const std::uint64_t id : {1u, 2u}) leases.grant(id, seconds(10), LogTime{});
     while (choices.any_left()) {
       if (choices.one_in(20) && model.oldest < model.revision) {
         model.oldest += 1 + choices.below(model.revision - model.oldest);

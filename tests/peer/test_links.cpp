@@ -45,8 +45,8 @@ class Notes final : public LinkEvents {
     if (verdict) return *verdict;
     return node::PeerIs{ours.to};
   }
-  void met_other(raft::ServerId, const Hello&, const node::AcceptorVerdict& met) override {
-    others.push_back(met);
+  void met_other(raft::ServerId, const Hello&, const node::AcceptorVerdict& who) override {
+    others.push_back(who);
   }
   void told_to_have_left(const Hello&) override { ++farewells; }
   void has_output(OutLink& link) override { marked.push_back(&link); }
@@ -257,6 +257,26 @@ TEST_CASE("a peer that is not at its first address is found at the other one in 
   pair.out.dial();
   REQUIRE(pair.until([&] { return pair.out.up(); }));
   CHECK(pair.dialler.dials_refused == 0);
+}
+
+TEST_CASE("a member of the list may be elsewhere, but never without the TLS of the list") {
+  const HostPort own{"here", 1};
+  const auto other = [&](const HostPort& listed, const HostPort& given) {
+    OutLink::Target target{raft::ServerId(1), "server 1", given, {}};
+    target.prefer(listed, own);
+    CHECK(target.address == listed);
+    return target.other;
+  };
+  const HostPort plain{"a", 1}, secure{"a", 1, Scheme::https};
+  const HostPort moved{"b", 1}, moved_secure{"b", 1, Scheme::https};
+  CHECK(other(plain, moved) == moved);
+  CHECK(other(plain, moved_secure) == moved_secure);
+  CHECK(other(secure, moved_secure) == moved_secure);
+  CHECK_FALSE(other(secure, moved));
+  CHECK_FALSE(other(secure, plain));
+  CHECK_FALSE(other(plain, secure));
+  CHECK_FALSE(other(plain, plain));
+  CHECK_FALSE(other(plain, own));
 }
 
 TEST_CASE("a peer that listens at neither of its addresses is reported once for each dial") {

@@ -200,6 +200,23 @@ def test_a_wrong_token_waits_and_a_right_one_does_not(binary, directory):
             assert ok(c.read_reply())["value"] == "v", "the connection goes on"
 
 
+def test_a_wrong_token_behind_the_last_answer_of_a_connection_is_dropped(binary, directory):
+    with Running(binary, directory) as s:
+        root, wrong = enable(s), "vsp_" + "x" * 43
+        ok(root.request("PUT", "/kv/a", "v"))
+        with s.connect() as c:
+            # In HTTP/1.0 a stream ends the connection.
+            head = "GET %s HTTP/1.0\r\nConnection: keep-alive\r\nAuthorization: Bearer %s\r\n\r\n"
+            c.send(head % ("/kv?format=ndjson", root.token) + head % ("/kv", wrong))
+            assert c.read_head()[0] == 200
+            while c.fill():
+                pass
+            assert b'"a"' in c.buffer and b"401" not in c.buffer, c.buffer
+            # Wrong tokens are answered once a second, on all connections at once.
+            unauthorized(s.request("GET", "/kv/a", None, bearer(wrong)))
+            assert ok(root.request("GET", "/kv/a"))["value"] == "v"
+
+
 def test_tokens_are_added_shown_and_revoked(binary, directory):
     with Running(binary, directory) as s:
         root = enable(s)

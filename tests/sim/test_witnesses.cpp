@@ -121,7 +121,7 @@ TEST_CASE("K4: each set of voters has to follow the leader, and no one else coun
   ReadRounds rounds(6);
   rounds.sent(0, 2, 1, 100);
   rounds.sent(0, 2, 2, 200);
-  for (const std::size_t by : {1, 2, 5}) rounds.answered(0, by, 2, 2);
+  for (const std::size_t by : {1u, 2u, 5u}) rounds.answered(0, by, 2, 2);
   rounds.answered(0, 3, 2, 1);
   CHECK(rounds.followed_until(0, 2, 250, {{0, 1, 2}}) == 200);
   CHECK(rounds.followed_until(0, 2, 250, {{0, 1, 2}, {2, 3, 4}}) == 100);
