@@ -21,7 +21,7 @@ constexpr std::size_t kMaxKeyUpdates = 32;
 constexpr std::size_t kPlainForUpdates = 1u << 20;  // bytes
 constexpr std::size_t kRecordsOfKeyUpdate = 64;
 // OpenSSL gets at most this many bytes of the network at once, and handles all that it has before
-// it asks for more. A refused update is noticed then.
+// it asks for more. What why_refused() names is noticed then.
 constexpr std::size_t kMaxPiece = 2048;
 
 constexpr unsigned kNameRules =
@@ -46,11 +46,17 @@ struct TlsSession::Implementation {
   std::string host;  // of a dialler
   State state = State::handshaking;
   std::string error;
-  bool has_read = false;        // plain text
-  std::size_t records = 0;      // read since take_records()
-  std::size_t key_updates = 0;  // of the other side, since it had sent kPlainForUpdates
-  std::size_t plain_since_update = 0;
-  bool updates_too_often() const { return key_updates > kMaxKeyUpdates; }
+  bool has_read = false;    // plain text
+  std::size_t records = 0;  // read since take_records()
+  // Of the other side, since it last had sent kPlainForUpdates.
+  std::size_t key_updates = 0;
+  std::size_t plain_for_updates = 0;  // bytes read since then
+  bool asks_again = false;            // for a handshake, although there was one
+  // Why no more of the input is handled. Null if nothing is wrong.
+  const char* why_refused() const {
+    if (asks_again) return "the other side tries to renegotiate";
+    return key_updates > kMaxKeyUpdates ? "the other side updates its keys too often" : nullptr;
+  }
   bool was_refused = false;
   std::string_view input;
   std::string output;
@@ -74,7 +80,8 @@ using Session = TlsSession::Implementation;
 int read_input(BIO* bio, char* into, std::size_t size, std::size_t* got) {
   auto& session = *static_cast<Session*>(BIO_get_data(bio));
   BIO_clear_retry_flags(bio);
-  *got = session.updates_too_often() ? 0 : std::min({size, session.input.size(), kMaxPiece});
+  const bool is_refused = session.why_refused() != nullptr;
+  *got = is_refused ? 0 : std::min({size, session.input.size(), kMaxPiece});
   if (*got == 0) {
     BIO_set_retry_read(bio);
     return 0;
@@ -95,15 +102,22 @@ long control(BIO*, int command, long, void*) {
 }
 
 // OpenSSL reports the header of each record, and each message of a handshake.
-void count_record(int wrote, int, int type, const void* bytes, std::size_t size, SSL*, void* into) {
-  if (wrote != 0) return;
+void count_record(int wrote, int, int type, const void* bytes, std::size_t size, SSL* ssl,
+                  void* into) {
+  if (wrote != 0 || size == 0) return;
   auto& session = *static_cast<Session*>(into);
-  if (type == SSL3_RT_HEADER) ++session.records;
-  const bool updates_keys = type == SSL3_RT_HANDSHAKE && size != 0 &&
-                            *static_cast<const unsigned char*>(bytes) == SSL3_MT_KEY_UPDATE;
+  const unsigned char first = *static_cast<const unsigned char*>(bytes);
+  if (type == SSL3_RT_HEADER) {
+    ++session.records;
+    // OpenSSL refuses each renegotiation with an alert, and goes on. A client that reads no alerts
+    // could fill the memory with them. TLS 1.3 hides this type once there are keys.
+    if (first == SSL3_RT_HANDSHAKE && SSL_is_init_finished(ssl) == 1) session.asks_again = true;
+  }
+  const bool updates_keys = type == SSL3_RT_HANDSHAKE && first == SSL3_MT_KEY_UPDATE;
   if (!updates_keys) return;
   session.records += kRecordsOfKeyUpdate;
-  if (std::exchange(session.plain_since_update, 0) >= kPlainForUpdates) session.key_updates = 0;
+  if (session.plain_for_updates >= kPlainForUpdates)
+    session.plain_for_updates = session.key_updates = 0;
   ++session.key_updates;
 }
 
@@ -281,13 +295,13 @@ std::size_t TlsSession::read(std::span<char> into) {
   const int result = SSL_read_ex(self.ssl, into.data(), into.size(), &got);
   if (self.state == State::handshaking && SSL_is_init_finished(self.ssl) == 1)
     self.state = State::open;
-  if (self.updates_too_often()) {
-    self.fail("the other side updates its keys too often");
+  if (const char* why = self.why_refused()) {
+    self.fail(why);
     return 0;
   }
   if (result == 1) {
     self.has_read = true;
-    self.plain_since_update += got;
+    self.plain_for_updates += got;
     return got;
   }
   self.fail_by(result);

@@ -57,7 +57,7 @@ LIBRARIES = (
     # <fmt/core.h> comes with base/log.hpp to everybody; the heavy headers behind it do not.
     (re.compile(r"^fmt/(?!core\.h$)"), re.compile(r"^src/base/")),
     (re.compile(r"^CLI/"), re.compile(r"^src/app/")),
-    (re.compile(r"^openssl/"), re.compile(r"^src/crypto/")),
+    (re.compile(r"^openssl/"), re.compile(r"^(src|tests)/crypto/")),
     (re.compile(r"^doctest/"), re.compile(r"^tests/")),
 )
 
