@@ -49,12 +49,12 @@ class Stream {
   void secure(crypto::TlsSession session);
   // Of a stream that was accepted: call it before read_start(). If the first byte is not that of a
   // handshake, the connection stays plain, and is_plain_on_tls() says so. `budget` must outlive
-  // the stream, or the call of leave_budget().
+  // the stream.
   void secure(crypto::TlsSession session, TlsBudget& budget);
   // Bytes that were read wait for room in the budget.
   bool awaits_budget() const { return !waiting_input_.empty(); }
-  // The other side is trusted from here on. Requires !awaits_budget().
-  void leave_budget() { budget_ = nullptr; }
+  // The other side is trusted from here on. Bytes that wait for the budget keep their turn.
+  void leave_budget();
   bool is_plain_on_tls() const { return is_plain_on_tls_; }
   // Null if the connection is plain.
   const crypto::TlsSession* tls() const { return tls_ ? &*tls_ : nullptr; }
@@ -155,6 +155,7 @@ class Stream {
   TlsBudget* budget_ = nullptr;  // of an accepted stream
   std::string waiting_input_;    // what came while the turn had no room for its work
   bool is_waiting_ = false;      // for the budget
+  bool leaves_budget_ = false;   // once waiting_input_ was handled
   std::size_t sealed_ = 0;       // bytes at the front of gathered_ that are encrypted already
   bool reading_ = false;         // between read_start() and read_stop()
   bool is_plain_on_tls_ = false;

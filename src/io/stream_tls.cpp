@@ -51,6 +51,13 @@ uv_buf_t Stream::read_room() {
   return room;
 }
 
+// This may be called while bytes are handled that precede those that wait. So the latter are not
+// handled here.
+void Stream::leave_budget() {
+  if (awaits_budget()) leaves_budget_ = true;
+  else budget_ = nullptr;
+}
+
 // Nothing more is read until the budget has room.
 void Stream::wait_for_budget(std::string_view bytes) {
   waiting_input_ = bytes;
@@ -63,6 +70,7 @@ void Stream::resume_input() {
   is_waiting_ = false;
   if (handle_ == nullptr || !reading_) return;
   const std::string bytes = std::exchange(waiting_input_, {});
+  if (leaves_budget_) budget_ = nullptr;
   raw_read_start();
   take(bytes);
 }

@@ -52,6 +52,8 @@ void InLink::on_bytes(std::string_view bytes) {
     if (!proven_) {
       proven_ = true;
       timer_.stop();
+      // Not before: until here anyone may be the dialler, and a refused one stays in the budget.
+      stream_->leave_budget();
       context_.events.in_proven(*this);
       if (gone_) return;
       continue;

@@ -47,11 +47,13 @@ std::size_t connection_limit(const Options& options) {
 }  // namespace
 
 ClientListener::ClientListener(io::Loop& loop, const Options& options, api::Context& context,
-                               peer::Peers& peers, const crypto::TlsContext& acceptor)
+                               peer::Peers& peers, const crypto::TlsContext& acceptor,
+                               io::TlsBudget& tls_budget)
     : loop_(loop),
       context_(context),
       peers_(peers),
       acceptor_(acceptor),
+      tls_budget_(tls_budget),
       listener_(loop, io::Delegate<void>::to<&ClientListener::on_waiting>(this)),
       sweep_(loop, io::Delegate<void>::to<&ClientListener::on_sweep>(this)),
       limit_(connection_limit(options)),

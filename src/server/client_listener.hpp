@@ -25,8 +25,9 @@ class ClientListener final : public node::Clients, private ConnectionEvents {
  public:
   // Connections that turn out to come from a peer are handed over to `peers`.
   // If `acceptor` is not empty, connections speak TLS. It may be replaced at any time.
+  // `tls_budget`: must outlive `peers`, because diallers stay in it until they are trusted.
   ClientListener(io::Loop& loop, const Options& options, api::Context& context, peer::Peers& peers,
-                 const crypto::TlsContext& acceptor);
+                 const crypto::TlsContext& acceptor, io::TlsBudget& tls_budget);
   ~ClientListener() override;
   ClientListener(const ClientListener&) = delete;
   ClientListener& operator=(const ClientListener&) = delete;
@@ -88,7 +89,7 @@ class ClientListener final : public node::Clients, private ConnectionEvents {
   api::Context& context_;
   peer::Peers& peers_;
   const crypto::TlsContext& acceptor_;
-  io::TlsBudget tls_budget_;
+  io::TlsBudget& tls_budget_;
   io::Listener listener_;
   io::Timer sweep_;
   std::size_t limit_ = 0;  // of connections; lowered if descriptors are short

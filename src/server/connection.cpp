@@ -155,12 +155,11 @@ bool Connection::upgrade(std::string_view rest) {
   const http::RequestHead& head = parser_.request();
   if (head.path != "/raft" || !http::list_contains(head.upgrade, peer::kPeerProtocol)) return false;
   if (!exchanges_.empty() || head.framing != http::BodyFraming::none) return false;
-  if (stream_->queued() != 0 || stream_->awaits_budget()) return false;
+  if (stream_->queued() != 0) return false;
   if (stream_->is_plain_on_tls() && !context_.options.tls.allow_mixed) return false;
   report_output();
   gone_ = true;
   stream_->read_stop();
-  stream_->leave_budget();
   context_.events.is_peer(std::move(stream_), head, rest);
   context_.events.ended(*this);
   return true;

@@ -109,7 +109,7 @@ Server::Server(Options options)
       names_(loop_, io::Delegate<void>::to<&Server::on_names>(this)),
       refusal_format_(context_),
       peers_(loop_, peer_settings(options_, boot_, certificates_.dialler()), refusal_format_),
-      listener_(loop_, options_, context_, peers_, certificates_.acceptor()),
+      listener_(loop_, options_, context_, peers_, certificates_.acceptor(), tls_budget_),
       supervisor_(loop_, options_.supervisor_fd, listener_,
                   {io::Delegate<void, const std::vector<raft::NodeId>&>::to<&Server::on_cut>(this),
                    io::Delegate<void, Duration>::to<&Server::on_slow_disk>(this),

@@ -11,6 +11,7 @@
 #include "api/figures.hpp"
 #include "io/loop.hpp"
 #include "io/timer.hpp"
+#include "io/tls_budget.hpp"
 #include "io/uv_fs.hpp"
 #include "node/node.hpp"
 #include "peer/peers.hpp"
@@ -101,6 +102,7 @@ class Server final : private api::Figures {
   api::Context context_;
   StartupNames names_;
   ProblemFormat refusal_format_;
+  io::TlsBudget tls_budget_;  // of clients, and of diallers that are not trusted yet
   peer::Peers peers_;
   ClientListener listener_;
   SupervisorLink supervisor_;
