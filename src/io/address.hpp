@@ -20,6 +20,7 @@ class Address {
   explicit Address(const sockaddr* address);  // IPv4 or IPv6
 
   const sockaddr* raw() const { return reinterpret_cast<const sockaddr*>(&storage_); }
+  bool is_known() const { return storage_.ss_family != AF_UNSPEC; }  // false: made without one
   bool is_v6() const { return storage_.ss_family == AF_INET6; }
   bool is_loopback() const;  // 127.0.0.0/8, ::1, and 127.0.0.0/8 mapped into IPv6
   std::uint16_t port() const;

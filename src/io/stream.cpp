@@ -34,6 +34,7 @@ Stream::Stream(Loop& loop) : loop_(loop), handle_(new Handle{}) {
 
 void Stream::connect(const Address& address, Delegate<void, int> done) {
   on_connected_ = done;
+  peer_ = address;
   handle_->connect.data = handle_;
   const int status = uv_tcp_connect(&handle_->connect, &handle_->tcp, address.raw(),
                                     [](uv_connect_t* request, int result) {
@@ -271,12 +272,12 @@ void Stream::reset() {
     uv_close(reinterpret_cast<uv_handle_t*>(tcp), on_closed);
 }
 
-Address Stream::peer() const {
+// The kernel forgets the address when a reset arrives, so it is asked at once.
+void Stream::learn_peer() {
   sockaddr_storage storage{};
   int size = sizeof storage;
-  if (handle_ == nullptr) return failed_peer_;
-  uv_tcp_getpeername(&handle_->tcp, reinterpret_cast<sockaddr*>(&storage), &size);
-  return Address(reinterpret_cast<const sockaddr*>(&storage));
+  auto* address = reinterpret_cast<sockaddr*>(&storage);
+  if (uv_tcp_getpeername(&handle_->tcp, address, &size) == 0) peer_ = Address(address);
 }
 
 Address Stream::local() const {
@@ -316,6 +317,7 @@ bool Listener::accept(Stream& into) {
     socket->waiting = false;
     if (uv_accept(as_stream(&socket->tcp), as_stream(&into.handle_->tcp)) != 0) continue;
     uv_tcp_nodelay(&into.handle_->tcp, 1);
+    into.learn_peer();
     return true;
   }
   return false;

@@ -93,7 +93,9 @@ class Stream {
   // Closes with a TCP reset.
   void reset();
 
-  Address peer() const;  // requires a connection, or one whose TLS has failed
+  // The address that was dialled, or from which the accepted connection came. It stays known after
+  // the end. Not known if the other side had reset the connection before it was accepted.
+  const Address& peer() const { return peer_; }
   Address local() const;
 
   std::uint64_t bytes_in() const { return bytes_in_; }
@@ -128,6 +130,7 @@ class Stream {
   void wait_for_budget(std::string_view bytes);
   void resume_input();
   void begin_dialled();
+  void learn_peer();
   void flush_sealed();
   void seal();
   void fail_tls(std::string_view otherwise);
@@ -142,6 +145,7 @@ class Stream {
   Loop& loop_;
   StreamEvents events_;
   Delegate<void, int> on_connected_;
+  Address peer_;
   Handle* handle_;  // null if closed; freed by its close callback
   std::vector<Chunk> gathered_;
   bool writing_ = false;
@@ -160,7 +164,6 @@ class Stream {
   bool reading_ = false;         // between read_start() and read_stop()
   bool is_plain_on_tls_ = false;
   std::string tls_failure_;
-  Address failed_peer_;
 };
 
 class Listener {

@@ -188,7 +188,6 @@ void Stream::say_end() {
 void Stream::fail_tls(std::string_view otherwise) {
   const bool failed = tls_->state() == TlsSession::State::failed;
   if (!failed && tls_->state() == TlsSession::State::ended) return;  // ended() was reported
-  failed_peer_ = peer();
   tls_failure_ = failed ? tls_->error() : std::string(otherwise);
   std::string& alert = tls_->output();
   if (!alert.empty() && !writing_) {

@@ -141,3 +141,13 @@ TEST_CASE("a stream in the budget that is closed while its bytes wait is forgott
   pair.accepted->close();
   CHECK(!pair.budget.busy());
 }
+
+TEST_CASE("a stream knows whom it was connected to after the other side has reset it") {
+  BudgetedStream pair;
+  const std::uint16_t port = pair.dialled.local().port();
+  pair.dialled.reset();
+  REQUIRE(pair.until([&] { return !pair.accepted->is_open(); }));
+  CHECK(pair.accepted->peer().port() == port);
+  CHECK(pair.accepted->peer().is_loopback());
+  CHECK(!io::Address().is_known());
+}
