@@ -13,8 +13,9 @@
 namespace vesper::api {
 namespace {
 
-constexpr std::size_t kMaxRefusedPath = 256;  // bytes; strangers choose it
-constexpr std::size_t kMaxKeys = 16;          // of a transaction
+constexpr std::size_t kMaxRefusedPath = 256;                     // bytes; strangers choose it
+constexpr std::size_t kMaxKeys = 16;                             // of a transaction
+constexpr std::string_view kOutcomeUnknown = "outcome_unknown";  // of a request that was accepted
 
 bool is_refusal(const Answer& answer) {
   return answer.status == 401 || answer.status == 403;
@@ -134,7 +135,8 @@ void audit(Context& context, const HttpExchange& exchange, const Answer& answer,
   json.member("method", method_of(exchange.method));
   const std::string& path = exchange.audited.path;
   json.bytes_member("path", refused ? std::string_view(path).substr(0, kMaxRefusedPath) : path);
-  if (answer.status < 400) add_request(json, exchange);
+  const bool was_accepted = answer.status < 400 || code_of(exchange) == kOutcomeUnknown;
+  if (was_accepted) add_request(json, exchange);
   add_outcome(json, static_cast<std::uint64_t>(answer.status), code_of(exchange));
   if (answer.revision) {
     json.member("revision", *answer.revision);

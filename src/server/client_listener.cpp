@@ -75,7 +75,9 @@ void ClientListener::on_waiting() {
   while (open_ && connections_.size() < limit_ + kBeyondLimit) {
     auto stream = std::make_unique<io::Stream>(loop_);
     if (!listener_.accept(*stream)) return;
-    accept_one(std::move(stream));
+    // A client that has reset its connection gets no answer, and without its address nothing that
+    // it did could be told in the audit log.
+    if (stream->peer().is_known()) accept_one(std::move(stream));
   }
 }
 
@@ -196,6 +198,8 @@ void ClientListener::begin_shutdown() {
 }
 
 void ClientListener::drop_all() {
+  for (const auto& [id, connection] : connections_)
+    if (!connection->gone()) connection->audit_unanswered();
   marked_.clear();
   graveyard_.clear();
   connections_.clear();

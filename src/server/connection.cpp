@@ -62,6 +62,7 @@ void Connection::on_ended() {
   if (input_ == Input::parsed && reading_.active) {
     // An incomplete request is ignored and gets no answer.
     const bool is_streamed = reading_stream() != nullptr;
+    if (is_streamed) audit_unanswered(exchanges_.back());
     drop_reading();
     if (!exchanges_.empty() && (is_streamed || !exchanges_.back().answered()))
       exchanges_.pop_back();
@@ -482,6 +483,7 @@ void Connection::finish() {
   finishing_ = true;
   finished_at_ = api().now();
   leave_node();
+  audit_unanswered();
   body_.reset();
   drop_reading();  // of an exchange that is gone, too: sweep() would answer it
   exchanges_.clear();
@@ -498,9 +500,10 @@ void Connection::finish() {
 void Connection::close() {
   if (gone_) return;
   gone_ = true;
+  leave_node();
+  audit_unanswered();
   body_.reset();
   drop_reading();
-  leave_node();
   stream_->close();
   report_output();
   context_.events.ended(*this);

@@ -49,6 +49,9 @@ class Connection {
   void review_client();
   // Closes now if nothing is in progress, otherwise after the last answer. Streams are cut off.
   void begin_shutdown();
+  // Writes to the audit log what the client did, or may have done, without an answer. Call it
+  // once, before the connection ends; it does so itself unless it is destroyed while it is open.
+  void audit_unanswered();
   bool settled() const { return exchanges_.empty() && stream_->queued() == 0; }
   bool gone() const { return gone_; }
   // Bytes exchanged with the client; 0 once the connection was handed over to the peers.
@@ -96,6 +99,8 @@ class Connection {
   void on_tokens(api::HttpExchange& exchange, const node::ClientReply& reply);
   void answer_delayed();
   void cut_body(api::BodyStream::Why why);
+  // ---- the audit log (connection_audit.cpp)
+  void audit_unanswered(api::HttpExchange& exchange);
   // ---- the rest
   void on_body(std::string_view part);
   // The request that takes the body being read as it arrives; null for any other.

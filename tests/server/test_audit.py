@@ -4,6 +4,7 @@ how many lines refusals write."""
 import json
 import os
 import signal
+import socket
 import sys
 import time
 
@@ -103,6 +104,52 @@ def test_refusals_in_a_loop_write_few_lines_to_the_audit_log(binary, directory):
         for i in range(20):  # acts are never counted together
             add(root, "more%d" % i, ("metrics", {}))
         assert sum(r.get("path") == "/auth/tokens" for r in lines()) == 20
+
+
+def reset(connection):
+    connection.socket.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, b"\1\0\0\0\0\0\0\0")
+    connection.socket.close()
+
+
+def test_a_write_whose_client_resets_the_connection_has_a_line(binary, directory):
+    path = os.path.join(directory, "audit.log")
+    with Running(binary, directory, ("--audit-log", path, "--audit-writes")) as s:
+        ok(s.request("POST", "/locks/n?ttl=1h"))
+        c = s.connect()
+        port = c.socket.getsockname()[1]
+        c.send_request("POST", "/locks/n?ttl=1h&wait=30s")
+        wait(lambda: s.metric("lock_waiters") == 1)
+        reset(c)
+        line = wait(lambda: lines_of(path)[1:])[0]
+        assert (line["method"], line["path"]) == ("POST", "/locks/n"), line
+        assert line["code"] == "outcome_unknown" and line["status"] == 504, line
+        assert line["from"] == "127.0.0.1:%d" % port, line
+        # A request that is incomplete does nothing, so it has no line.
+        with s.connect() as c:
+            c.send("POST /auth/enable HTTP/1.1\r\nHost: localhost\r\nContent-Length: 900\r\n\r\n{")
+        c = s.connect()
+        c.send_request("POST", "/locks/n?ttl=1h&wait=30s")
+        wait(lambda: s.metric("lock_waiters") == 1)
+    lines = lines_of(path)
+    assert [line["path"] for line in lines] == ["/locks/n"] * 3, lines
+
+
+def test_an_act_whose_answer_was_not_written_has_a_line_with_its_outcome(binary, directory):
+    path = os.path.join(directory, "audit.log")
+    with Running(binary, directory, ("--audit-log", path)) as s:
+        value = "x" * 1000000
+        ok(s.request("PUT", "/kv/a", value))
+        ok(s.request("PUT", "/kv/a", value))
+        c = s.connect()
+        # The client reads nothing, so the answer to the act waits for those to the reads.
+        get = "GET /kv/a?raw HTTP/1.1\r\nHost: localhost\r\n\r\n"
+        c.send(get * 30 + "POST /compact?revision=3 HTTP/1.1\r\nHost: localhost\r\n\r\n")
+        wait(lambda: s.request("GET", "/kv/a?revision=2")[0] == 410)
+        assert lines_of(path) == []
+        reset(c)
+        line = wait(lambda: lines_of(path))[0]
+        assert (line["path"], line["status"]) == ("/compact", 200), line
+        assert line["query"] == "revision=3", line
 
 
 def test_an_audit_log_that_takes_no_line_stops_nothing(binary, directory):
