@@ -38,9 +38,9 @@ class LinkEvents {
   virtual void dial_refused(raft::ServerId peer) = 0;
   // Reports the boot id of the process that answers at the peer's address.
   virtual void met_boot(raft::ServerId peer, raft::BootId boot) = 0;
-  // The server that has answered has proven the key, but is not the member `expected`. `verdict`
-  // holds neither PeerIs nor PeerRefusal.
-  virtual void met_other(raft::ServerId expected, const Hello& theirs,
+  // The server that has answered at the address `dialled` has proven the key, but is not the member
+  // `expected`. `verdict` holds neither PeerIs nor PeerRefusal.
+  virtual void met_other(raft::ServerId expected, const HostPort& dialled, const Hello& theirs,
                          const node::AcceptorVerdict& verdict) = 0;
   // The peer has proven the key, and says that this server has left the cluster.
   virtual void told_to_have_left(const Hello& theirs) = 0;

@@ -68,7 +68,7 @@ void OutLink::take_other_address() {
   if (!target_.other) return;
   std::swap(target_.address, *target_.other);
   std::swap(last_logged_, last_logged_of_other_);
-  addresses_.clear();
+  std::swap(addresses_, addresses_of_other_);
 }
 
 // Goes on at the other address within the same dial, so that a peer that has moved is found at
@@ -234,7 +234,7 @@ void OutLink::on_answer() {
 void OutLink::answered_by_other(const Agreement& agreement, const node::AcceptorVerdict& verdict) {
   const bool is_empty = std::holds_alternative<node::PeerLostDisk>(verdict);
   if (is_empty) send_proof(agreement);
-  context_.events.met_other(target_.number, theirs_, verdict);
+  context_.events.met_other(target_.number, target_.address, theirs_, verdict);
   if (state_ != State::greeting) return;
   refused(is_empty ? fmt::format("a server without data, incarnation {}, answers at its address",
                                  to_hex(theirs_.self.incarnation.value))
@@ -265,8 +265,9 @@ void OutLink::accepted() {
 
 void OutLink::refused(std::string detail) {
   failures_ = 16;  // use the longest backoff: the reason will not go away soon
+  const bool was_resolving = state_ == State::resolving;  // end() changes it only while greeting
   end(fmt::format("refused: {}", detail));
-  take_other_address();
+  if (was_resolving) take_other_address();
 }
 
 void OutLink::on_ended() {
@@ -286,7 +287,7 @@ void OutLink::on_timer() {
       refused_everywhere_ = false;
       if (!try_other_address()) end("no answer to the connection attempt");
       return;
-    case State::greeting: end("no answer to the handshake"); return take_other_address();
+    case State::greeting: return end("no answer to the handshake");
     case State::up:
       if (!stuck_watch_) return;
       if (stream_->bytes_acknowledged() == stuck_bytes_)
@@ -348,6 +349,7 @@ void OutLink::end(std::string why) {
   if (state_ == State::closed) return;
   const bool was_up = state_ == State::up;
   const bool stable = was_up && context_.loop.now() - up_since_ > kStable;
+  const bool was_greeting = state_ == State::greeting;
   drop_stream();
   lookup_.cancel();
   parser_.reset();
@@ -357,6 +359,9 @@ void OutLink::end(std::string why) {
     log::info("{} link to {}: {}", to_string(channel_), target_.name, why);
     last_logged_ = std::move(why);
   }
+  // The peer may have moved. What accepts connections at its old address, such as a proxy or a
+  // server that is starting, must not keep this link from the new one.
+  if (was_greeting) take_other_address();
   failures_ = stable ? 0 : failures_ + 1;
   if (was_up) context_.events.link_ended(*this);
   if (state_ != State::waiting) return;

@@ -103,6 +103,7 @@ class OutLink {
   io::Lookup lookup_;
   io::Timer timer_;  // the next dial, a deadline of the dial, or the check for stuck output
   std::vector<io::Address> addresses_;  // from the last successful lookup
+  std::vector<io::Address> addresses_of_other_;
   std::size_t next_address_ = 0;
   std::unique_ptr<io::Stream> stream_;
   std::unique_ptr<http::Parser> parser_;  // while greeting

@@ -282,9 +282,10 @@ void Peers::met_boot(raft::ServerId id, raft::BootId boot) {
 }
 
 // The state still counts: if a cluster exists, an empty server must not found another one.
-void Peers::met_other(raft::ServerId expected, const Hello& theirs,
+void Peers::met_other(raft::ServerId expected, const HostPort& dialled, const Hello& theirs,
                       const node::AcceptorVerdict& verdict) {
-  if (const auto* lost = std::get_if<node::PeerLostDisk>(&verdict))
+  if (const auto* lost = std::get_if<node::PeerLostDisk>(&verdict);
+      lost != nullptr && dialled == find(expected)->reached)
     node_->post(node::PeerDiskReplaced{lost->number, lost->incarnation, theirs.self.state.level});
   node_->post(node::PeerStateHeard{heard_as(theirs, expected), theirs.self.state});
 }
@@ -363,11 +364,10 @@ void Peers::in_proven(InLink& link) {
   if (link.ours().standing == Standing::left) return link.close();  // it has been told
   const raft::ServerId from = link.from();
   Peer* known = find(from);
-  if (known == nullptr) {
+  if (known == nullptr)
     known =
         &add(target_of(from, name_of(theirs), theirs.self.node, *parse_url(theirs.self.address)),
              Kind::guest);
-  }
   Peer& peer = *known;
   peer.logged.clear();
   // The peer has redialled, so its earlier links are half open.

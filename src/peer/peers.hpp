@@ -73,7 +73,9 @@ class Peers final : public node::Transport, private LinkEvents {
   struct Peer {
     Kind kind = Kind::contact;
     OutLink::Target target;
-    HostPort reached;  // at its latest address; at the first of the target until it answers
+    // Its latest address; the first of the target until it answers. An empty server elsewhere is
+    // not its new disk: the member has left that address.
+    HostPort reached;
     std::unique_ptr<OutLink> control, bulk;
     raft::BootId boot;        // of the peer's process, as last seen
     raft::BootId older_copy;  // the process that was last reported to have an older copy
@@ -94,7 +96,7 @@ class Peers final : public node::Transport, private LinkEvents {
   void link_ended(OutLink& link) override;
   void dial_refused(raft::ServerId id) override;
   void met_boot(raft::ServerId id, raft::BootId boot) override;
-  void met_other(raft::ServerId expected, const Hello& theirs,
+  void met_other(raft::ServerId expected, const HostPort& dialled, const Hello& theirs,
                  const node::AcceptorVerdict& verdict) override;
   void told_to_have_left(const Hello& theirs) override;
   void learn_boots(raft::ServerId id, const Hello& theirs) override;

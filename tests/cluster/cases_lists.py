@@ -3,7 +3,7 @@
 import json
 import subprocess
 
-from harness import SLOW, Cluster, free_ports, wait_for
+from harness import SLOW, Cluster, Node, free_ports, wait_for
 from http_api import Broken, NotSent
 from runner import case, expect, expect_equal
 
@@ -115,6 +115,49 @@ def _(binary):
         for node in others:
             wait_for('it to be reached there',
                      lambda n=node: n.status()['members'][0]['address'] == url)
+
+
+def configuration_of(node):
+    return node.api().request('GET', '/cluster').json()['configuration']
+
+
+@case('an empty server at an address that a member has left is not taken for its new disk')
+def _(binary):
+    with Cluster(binary, 3) as cluster:
+        expect_equal(cluster.nodes[0].api().put('name', 'a').status, 200, 'a write')
+        cluster.wait_equal()
+        for node in cluster.nodes:
+            node.kill()
+        moved, *others = cluster.nodes
+        stranger = Node(cluster, 'stranger', moved.port)
+        stranger.id = moved.id
+        listed = cluster.list
+        cluster.list += '.old'
+        cluster.write_list()
+        old_list, cluster.list = cluster.list, listed
+        move(cluster, moved)
+        cluster.restart(*cluster.nodes)
+        cluster.wait_ready()
+        for node in others:
+            wait_for('it to be reached at its new address',
+                     lambda n=node: n.status()['members'][0]['address'] == moved.url)
+        before = configuration_of(others[0])
+        cluster.list = old_list
+        stranger.start()
+        cluster.list = listed
+        # The log still names the old address, so the others look for the member there.
+        moved.kill()
+        for node in others:
+            wait_for('the stranger to be met',
+                     lambda n=node: 'a server without data' in n.log_text())
+        expect_equal(cluster.wait_leader().api().put('name', 'b').status, 200, 'a write')
+        moved.start()
+        cluster.wait_ready()
+        stranger.kill()
+        cluster.wait_equal()
+        expect_equal(configuration_of(others[0]), before, 'the members')
+        for node in others:
+            expect('lost its disk ->' not in node.log_text(), f'{node} has seen a lost disk')
 
 
 def restart_with(cluster, listed):

@@ -45,8 +45,10 @@ class Notes final : public LinkEvents {
     if (verdict) return *verdict;
     return node::PeerIs{ours.to};
   }
-  void met_other(raft::ServerId, const Hello&, const node::AcceptorVerdict& who) override {
+  void met_other(raft::ServerId, const HostPort& dialled, const Hello&,
+                 const node::AcceptorVerdict& who) override {
     others.push_back(who);
+    dialled_other = dialled;
   }
   void told_to_have_left(const Hello&) override { ++farewells; }
   void has_output(OutLink& link) override { marked.push_back(&link); }
@@ -78,6 +80,7 @@ class Notes final : public LinkEvents {
   std::string refusal, broken;
   std::optional<node::AcceptorVerdict> verdict;  // nothing: it is the expected member
   std::vector<node::AcceptorVerdict> others;
+  HostPort dialled_other;                 // where the last of them has answered
   Standing standing = Standing::welcome;  // what the other side is told
   int farewells = 0;
   int ups = 0, downs = 0, dials_refused = 0, proven = 0, in_ends = 0;
@@ -104,6 +107,12 @@ class Pair {
   ~Pair() { out.close(); }
 
   void listen() { REQUIRE(listener_.listen({test::loopback(port_)}, 8).ok()); }
+  // What listens at the old port gives this answer to all. It hangs up instead if that is empty.
+  void answer_at_old_port(std::string answer) {
+    old_answer_ = std::move(answer);
+    REQUIRE(old_listener_.listen({test::loopback(*old_port_)}, 8).ok());
+  }
+  HostPort here() const { return {"127.0.0.1", port_}; }
   bool until(std::function<bool()> holds) {
     holds_ = std::move(holds);
     timed_out_ = false;
@@ -139,6 +148,13 @@ class Pair {
                           {}});
     greeted_->read_start();
   }
+  void on_waiting_at_old_port() {
+    old_.push_back(std::make_unique<io::Stream>(loop_));
+    if (!old_listener_.accept(*old_.back())) return;
+    if (old_answer_.empty()) return old_.back()->close();
+    old_.back()->text() += old_answer_;
+    old_.back()->flush();
+  }
   void on_ended() {}
   void on_failed(int) {}
   void on_bytes(std::string_view bytes) {
@@ -172,15 +188,17 @@ class Pair {
   }
 
   OutLink::Target target() const {
-    const HostPort here{"127.0.0.1", port_};
-    if (!old_port_) return {raft::ServerId(1), "server 1", here, {}};
-    return {raft::ServerId(1), "server 1", {"127.0.0.1", *old_port_}, here};
+    if (!old_port_) return {raft::ServerId(1), "server 1", here(), {}};
+    return {raft::ServerId(1), "server 1", {"127.0.0.1", *old_port_}, here()};
   }
 
   const std::optional<std::uint16_t> old_port_;
   const std::uint16_t port_ = test::free_port();
   io::Loop loop_;
   io::Listener listener_{loop_, io::Delegate<void>::to<&Pair::on_waiting>(this)};
+  io::Listener old_listener_{loop_, io::Delegate<void>::to<&Pair::on_waiting_at_old_port>(this)};
+  std::string old_answer_;
+  std::vector<std::unique_ptr<io::Stream>> old_;
   io::Timer timer_{loop_, io::Delegate<void>::to<&Pair::on_timer>(this)};
   const LinkContext dialling_{loop_, dialler, dialler_key_, milliseconds(150)};
   const LinkContext accepted_{loop_, acceptor, acceptor_key_, milliseconds(150)};
@@ -279,6 +297,18 @@ TEST_CASE("a member of the list may be elsewhere, but never without the TLS of t
   CHECK_FALSE(other(plain, own));
 }
 
+TEST_CASE("a peer that has moved is found, whatever accepts connections at its first address") {
+  for (const char* answer :
+       {"", "no HTTP\r\n\r\n", "HTTP/1.1 503 X\r\nContent-Length: 0\r\n\r\n"}) {
+    Pair pair("", "", test::free_port());
+    pair.listen();
+    pair.answer_at_old_port(answer);
+    pair.out.dial();
+    CHECK(pair.until([&] { return pair.out.up(); }));
+    CHECK(pair.out.address() == pair.here());
+  }
+}
+
 TEST_CASE("a peer that listens at neither of its addresses is reported once for each dial") {
   Pair pair("", "", test::free_port());
   pair.out.dial();
@@ -308,6 +338,7 @@ TEST_CASE("another server at the address is reported, and an empty one learns of
     REQUIRE(pair.until([&] { return pair.acceptor.proven == 1; }));
     REQUIRE(pair.dialler.others.size() == 1);
     CHECK(pair.dialler.others[0] == lost);
+    CHECK(pair.dialler.dialled_other == pair.here());
     CHECK(pair.dialler.ups == 0);
     // Another member is none of this link's business: it sees no proof.
     pair.dialler.verdict = node::PeerIsAnother{};
