@@ -79,6 +79,15 @@ void TraceFeed::interrupt(raft::NodeId node, Instant at) {
   events_.push({node, at, TraceSilent{}});
 }
 
+// While a disk is replaced, two servers are one node. The silence of the old disk also hides the
+// new one until its next state.
+void TraceFeed::interrupt_server(raft::ServerId id, raft::NodeId node, Instant at) {
+  interrupt(node, at);
+  for (auto& [other, peer] : peers_)
+    if (other != id && peer.node == node) peer.wants_state = true;
+  if (node == self_) want_states();
+}
+
 void TraceFeed::on_heard(raft::ServerId from, TraceHeard&& heard, Instant now) {
   const auto at = peers_.find(from);
   if (at == peers_.end() || viewers_.empty()) return;
@@ -120,7 +129,7 @@ void TraceFeed::follow(const raft::Raft& raft, Instant now) {
     const auto& [id, peer] = each;
     if (configuration.find(id) != nullptr && id != raft.self()) return false;
     // It may come back, without the events in between.
-    if (id != raft.self()) interrupt(peer.node, peer.heard_at);
+    if (id != raft.self()) interrupt_server(id, peer.node, peer.heard_at);
     return true;
   });
   for (const raft::Member& member : configuration.members) {
@@ -147,7 +156,7 @@ bool TraceFeed::end_turn(const raft::Raft& raft, Transport& transport, Clients& 
   for (auto& [id, peer] : peers_) {
     if (!peer.is_silent && now - peer.heard_at > kSilence) {
       peer.is_silent = true;
-      interrupt(peer.node, peer.heard_at);
+      interrupt_server(id, peer.node, peer.heard_at);
     } else if (peer.is_silent && all) {
       interrupt(peer.node, now);  // for those who came later
     }

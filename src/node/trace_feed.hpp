@@ -98,6 +98,7 @@ class TraceFeed {
   };
 
   void follow(const raft::Raft& raft, Instant now);
+  void interrupt_server(raft::ServerId id, raft::NodeId node, Instant at);
   void want_states() { states_wanted_ = true; }
 
   raft::NodeId self_;

@@ -17,6 +17,7 @@ using namespace vesper;
 using namespace vesper::node;
 using paper::k1;
 using paper::k2;
+using paper::k3;
 
 namespace {
 
@@ -320,6 +321,40 @@ TEST_CASE("a peer that leaves and comes back begins with a state again") {
   CHECK(std::holds_alternative<TraceSilent>(items[0].event));
   f.hear(k2, {{f.now, state_in(raft::Term(3))}, {f.now, TraceCommit{raft::Index(4)}}});
   CHECK(f.all(*viewer).size() == 2);
+}
+
+TEST_CASE("a new disk begins with a state again when the old one of the same node leaves") {
+  Feed f;
+  const auto configure = [&](std::vector<raft::Member> members) {
+    const raft::Log& log = f.server.raft().log();
+    const raft::Index last = log.last_index();
+    const raft::Term term = f.server.raft().current_term();
+    raft::Configuration next = f.server.raft().configuration();
+    next.members = std::move(members);
+    raft::AppendEntries change = paper::append(term.value, last.value, log.term_at(last)->value);
+    change.entries.push_back(raft::make_entry(last.next(), term, raft::EntryType::membership, {},
+                                              {}, raft::encode_configuration(next)));
+    f.server.receive(k1, change);
+  };
+  std::vector<raft::Member> members = f.server.raft().configuration().members;
+  members.push_back({k3, "http://127.0.0.1:1", paper::incarnation_of(k3), raft::NodeId(2)});
+  configure(members);
+  f.server.turn({raft::PeerUp{k3, paper::incarnation_of(k3), raft::PeerState{}}});
+  auto viewer = f.feed.open({1, 1});
+  f.end_turn({});
+  f.hear(k3, {{f.now, state_in(raft::Term(1))}});
+  CHECK(f.all(*viewer).size() == 1);
+
+  std::erase_if(members, [](const raft::Member& member) { return member.id == k2; });
+  configure(members);
+  f.wires.sent.clear();
+  f.end_turn(milliseconds(1));
+  const auto items = f.all(*viewer);
+  REQUIRE(items.size() == 1);
+  CHECK(std::holds_alternative<TraceSilent>(items[0].event));
+  REQUIRE(f.wires.sent.size() == 1);  // at once, and not only after kAskAgain
+  CHECK(f.wires.sent[0].first == k3);
+  CHECK(std::get<TraceAsked>(f.wires.sent[0].second).wants_state);
 }
 
 TEST_CASE("a slow viewer is told how much it missed, and states come again") {
