@@ -108,6 +108,7 @@ export function key_panel(actions) {
       text: [h("bdi", {class: "mono"}, shorten(shown(name), TITLE)), h("br"),
         "Its history stays readable until it is compacted, so it can be restored."],
       yes: "Delete the key", no: "Keep it", act: () => erase(version),
+      missed: (why) => (element.querySelector("[aria-live]") ?? element).append(why),
     });
   }
 
