@@ -136,6 +136,8 @@ std::vector<NamedMember> ask_for_members(const HostPort& server, Duration within
   SurveyedNode node;
   take_status(*exchanges[0], node);
   std::vector<NamedMember> named;
+  // A node that hears no leader may be cut off, and may not know that the members have changed.
+  if (node.member("leader").kind() == json::Kind::null) return named;
   for (const auto& member : node.member("members")) {
     if (named.size() == kMaxNodes) break;
     if (auto address = parse_endpoint(member.value.find("address").string().value_or("")))

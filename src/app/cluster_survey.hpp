@@ -80,7 +80,7 @@ struct NamedMember {
   bool operator==(const NamedMember&) const = default;
 };
 
-// The members that `server` names. Empty: it names none within `within`.
+// The members that `server` names. Empty: it names none within `within`, or it hears no leader.
 std::vector<NamedMember> ask_for_members(const HostPort& server, Duration within);
 
 // Appends the members that these servers name and that answer within `within`. Servers of a cluster

@@ -18,15 +18,15 @@ void LiveEndpoints::learn_from(const HostPort& server, Duration within) {
   teller_ = server;
   told_at_ = now;
   std::vector<NamedMember> named = ask_for_members(server, within);
-  // A member that does not answer is not asked again until the members change.
   if (named.empty() || named == named_) return;
-  replace_learned(named, within);
-  named_ = std::move(named);
+  // A member that did not answer, such as one that is restarting, is asked again after kLearnEvery.
+  named_.clear();
+  if (replace_learned(named, within)) named_ = std::move(named);
 }
 
 // Members that are no longer named are dropped. A new one counts if it answers: its address may
-// mean nothing on this machine.
-void LiveEndpoints::replace_learned(const std::vector<NamedMember>& named, Duration within) {
+// mean nothing on this machine. Returns whether all new ones have answered.
+bool LiveEndpoints::replace_learned(const std::vector<NamedMember>& named, Duration within) {
   std::vector<HostPort> next(all_.begin(), all_.begin() + static_cast<std::ptrdiff_t>(given_));
   std::vector<HostPort> unknown;
   for (const NamedMember& member : named) {
@@ -42,6 +42,8 @@ void LiveEndpoints::replace_learned(const std::vector<NamedMember>& named, Durat
   const auto at = std::find(next.begin(), next.end(), current());
   at_ = at == next.end() ? 0 : static_cast<std::size_t>(at - next.begin());
   all_ = std::move(next);
+  return std::all_of(unknown.begin(), unknown.end(),
+                     [this](const HostPort& server) { return is_among(all_, server); });
 }
 
 }  // namespace vesper::app

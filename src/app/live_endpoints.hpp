@@ -26,18 +26,19 @@ class LiveEndpoints {
   void go_on() { at_ = (at_ + 1) % all_.size(); }
 
   // Asks `server`, which serves the command or is about to, for the members, unless it has told
-  // them within kLearnEvery. Waits up to `within`, and once more if it names new ones.
+  // them within kLearnEvery. Waits up to `within`, and once more if it names ones that are not
+  // learned yet.
   void learn_from(const HostPort& server, Duration within = kLearnTimeout);
   // Asks all endpoints for other members, because none serves the command.
   void learn_from_all(Duration within = kLearnTimeout) { learn_members(all_, within); }
 
  private:
-  void replace_learned(const std::vector<NamedMember>& named, Duration within);
+  bool replace_learned(const std::vector<NamedMember>& named, Duration within);
 
   std::size_t given_;
   std::vector<HostPort> all_;
   std::size_t at_ = 0;
-  // Who has told the members last, when, and what.
+  // Who has told the members last, when, and what. Nothing: not all of them are learned.
   HostPort teller_;
   Instant told_at_;
   std::vector<NamedMember> named_;

@@ -32,15 +32,23 @@ bool pass_on(int out, std::string_view bytes) {
 
 class PassOn final : public StreamHandler {
  public:
-  explicit PassOn(int out) : out_(out) {}
+  PassOn(int out, LiveEndpoints& endpoints, const HostPort& server)
+      : out_(out), endpoints_(endpoints), server_(server) {}
 
   Supply supply(std::string&) override { return Supply::end; }
   int input_fd() const override { return -1; }
   void take_head(int status, std::uint64_t) override { is_trace_ = status == 200; }
-  bool take_body(std::string_view part) override { return is_trace_ && pass_on(out_, part); }
+  // A connection may last for days, and the members that it began with may be gone when it ends.
+  bool take_body(std::string_view part) override {
+    if (!is_trace_ || !pass_on(out_, part)) return false;
+    endpoints_.learn_from(server_);
+    return true;
+  }
 
  private:
   const int out_;
+  LiveEndpoints& endpoints_;
+  const HostPort& server_;
   bool is_trace_ = false;
 };
 
@@ -51,7 +59,7 @@ void read_in_child(const std::vector<HostPort>& servers, int out) {
   for (LiveEndpoints live(servers);; live.go_on()) {
     const HostPort server = live.current();
     live.learn_from(server);
-    PassOn handler(out);
+    PassOn handler(out, live, server);
     run_stream(server, {"GET", "/trace", {}}, {kConnectTimeout, kTraceIdle}, handler);
     if (!pass_on(out, kLost)) return;
     sleep_until(monotonic_now() + kTracePause);

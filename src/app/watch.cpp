@@ -95,7 +95,6 @@ class Watch : public StreamHandler {
     status_ = status;
     if (status != 200) return;
     was_opened_ = true;
-    endpoints_->learn_from(connected_to_);
     // Without an id, the events begin after the revision at which the stream was opened.
     if (id_.empty() && !in_state_ && revision != 0) id_ = std::to_string(revision);
   }
@@ -115,6 +114,7 @@ class Watch : public StreamHandler {
       lines.remove_prefix(end + 1);
     }
     if (!flush()) goes_on = false;
+    // Not before the first lines: they say if the node is stale, and then its members are old, too.
     if (goes_on && !is_stale_) endpoints_->learn_from(connected_to_);
     rest_.erase(0, rest_.size() - lines.size());
     return goes_on && rest_.size() <= kMaxEvent;

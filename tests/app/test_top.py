@@ -307,6 +307,33 @@ class Top(Cli):
         os.write(screen.master, b"q")
         self.assertEqual(screen.end(), (0, True))
 
+    def test_the_trace_goes_on_at_a_member_that_has_joined_meanwhile(self):
+        state = {"node": 0, "kind": "state", "at": 1, "term": 3}
+        silent = {"node": 0, "kind": "silent", "at": 2}
+        first, second = self.cluster(["leader", "follower"])
+        self.trace(second, state, silent)
+        more = self.trace(first, state)
+        both, joined = first.answer, threading.Event()
+        alone = reply(200, {"id": 0, "role": "leader", "leader": first.url, "members": [
+            {"id": 0, "address": first.url, "voter": True}]})
+        first.answer = lambda request, connection: (
+            both(request, connection) if request.target != "/status" or joined.is_set() else alone)
+        # The next survey is a minute away, so only the trace asks for the members.
+        screen = Screen(first.url, interval="60s")
+        screen.wait_for("messages/s")
+        joined.set()
+        deadline = time.monotonic() + 20
+        while not any(request.target == "/status" for request in second.requests):
+            self.assertLess(time.monotonic(), deadline)
+            more.put({"node": 0, "kind": "commit", "at": 2, "index": 9})
+            time.sleep(0.1)
+        self.fakes.remove(first)
+        first.close()
+        more.put(None)
+        screen.wait_for("node 0  has fallen silent")
+        os.write(screen.master, b"q")
+        self.assertEqual(screen.end(), (0, True))
+
     def test_a_signal_restores_the_terminal(self):
         fakes = self.cluster(["leader", "follower"])
         for number, code in ((signal.SIGTERM, -signal.SIGTERM), (signal.SIGINT, 0)):

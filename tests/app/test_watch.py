@@ -37,6 +37,11 @@ def since(request):
     return urllib.parse.parse_qs(query, keep_blank_values=True).get("since", [None])[0]
 
 
+def members(role, leader, *urls):
+    return reply(200, {"role": role, "leader": leader, "members": [
+        {"id": i, "address": url, "voter": True} for i, url in enumerate(urls)]})
+
+
 class Watch(Cli):
     def setUp(self):
         super().setUp()
@@ -127,19 +132,15 @@ class Watch(Cli):
                     ["--since", "1", "--initial"], ["--exec"], ["--what"]):
             self.expect(self.vesper("watch", *bad, endpoints=[fake.url]), 2)
 
-    def test_it_learns_members_that_join_while_a_stream_is_open(self):
-        second = self.streams([put("b", 8)])
-        second.status = reply(200, {"role": "follower", "members": []})
+    def learns(self, second, tell):
+        """A watch that is given one endpoint, which ends when it has told the members twice. The
+        event after that comes from `second`. `tell(n, url)`: its n-th answer to GET /status."""
         asked = []
-
-        def members(*urls):
-            return reply(200, {"role": "leader", "members": [
-                {"id": i, "address": url, "voter": True} for i, url in enumerate(urls)]})
 
         def answer(request, connection):
             if request.target == "/status":
                 asked.append(request)
-                return members(first.url) if len(asked) == 1 else members(first.url, second.url)
+                return tell(len(asked), first.url)
             connection.sendall(chunked(200, put("a", 7), extra=HEAD, ends=False))
             while len(asked) < 2 and not self.over.wait(0.1):
                 connection.sendall(chunk(line("progress", revision=7)))
@@ -152,7 +153,30 @@ class Watch(Cli):
         process = self.start(endpoints=[first.url])
         self.assertEqual(self.read(process, 2), [b"put\ta\t7\tv\n", b"put\tb\t8\tv\n"])
         self.assertEqual(since(second.requests[0]), "7")
+        return process
+
+    def test_it_learns_members_that_join_while_a_stream_is_open(self):
+        second = self.streams([put("b", 8)], [put("c", 9)])
+
+        def tell(n, url):
+            # The second node is cut off, and knows only what was before.
+            second.status = members("follower", None, url)
+            return members("leader", url, url, *([] if n == 1 else [second.url]))
+
+        process = self.learns(second, tell)
+        # So it is still known when its stream ends.
+        self.assertEqual(self.read(process, 1), [b"put\tc\t9\tv\n"])
         self.stop(process)
+
+    def test_it_learns_a_member_that_was_down_when_it_was_first_named(self):
+        second = self.streams([put("b", 8)])
+
+        def tell(n, url):
+            if n == 2:
+                second.status = members("follower", url)
+            return members("leader", url, url, second.url)
+
+        self.stop(self.learns(second, tell))
 
     def test_it_goes_on_after_the_last_event_at_the_next_endpoint(self):
         first = self.streams([put("a", 7), put("b", 8, part=1, more=True)], [put("d", 10)])
