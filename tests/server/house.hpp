@@ -144,9 +144,10 @@ class House {
   io::Loop loop_;
   api::Context context_;
   ProblemFormat format_{context_};
+  io::TlsBudget tls_budget_;
   peer::Peers peers_{loop_, peers(), format_};
   const crypto::TlsContext plain_;
-  ClientListener listener_{loop_, options_, context_, peers_, plain_};
+  ClientListener listener_{loop_, options_, context_, peers_, plain_, tls_budget_};
   io::Timer timer_{loop_, io::Delegate<void>::to<&House::on_timer>(this)};
   std::unique_ptr<io::Stream> client_ = std::make_unique<io::Stream>(loop_);
   std::function<bool()> holds_;
