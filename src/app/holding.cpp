@@ -52,7 +52,7 @@ void Acquisition::begin_place() {
 std::optional<Outcome> Acquisition::run(int fd) {
   while (true) {
     const Instant now = monotonic_now();
-    if (exchanges_.empty() && now >= next_attempt_) ask(now);
+    if (exchanges_.empty() && now >= next_attempt_) ask();
     const Woken woken = run_until(exchanges_, fd, exchanges_.empty() ? next_attempt_ : kNever);
     if (woken == Woken::readable) return std::nullopt;
     if (woken != Woken::finished) continue;
@@ -60,8 +60,11 @@ std::optional<Outcome> Acquisition::run(int fd) {
   }
 }
 
-void Acquisition::ask(Instant now) {
-  const HostPort& server = endpoints_.current();
+void Acquisition::ask() {
+  const HostPort server = endpoints_.current();
+  // Before the request: once it has waited in vain, this node may be gone.
+  if (waits()) endpoints_.learn_from(server);
+  const Instant now = monotonic_now();  // learning takes time
   Query query(plan_.call.query);
   Duration limit = std::max(give_up_at_ - now, milliseconds(kLeastTimeoutMs));
   if (!waits() && endpoints_.size() > 1) limit = limit / 2;
@@ -87,15 +90,10 @@ void Acquisition::ask(Instant now) {
 std::optional<Outcome> Acquisition::take_end() {
   const std::unique_ptr<Exchange> exchange = std::move(exchanges_[0]);
   exchanges_.clear();
-  const Instant ended_at = monotonic_now();
-  was_connected_ |= exchange->end() != Exchange::End::not_connected;
-  const bool was_served = waits() && exchange->sent() && ended_at - attempt_at_ >= kServed;
-  // A reply is passed on at once. Without one, a request was held in the queue for a while, so the
-  // members that this node names are not old.
-  if (was_served && exchange->end() != Exchange::End::reply)
-    endpoints_.learn_from(exchange->server());
+  const Instant now = monotonic_now();
   endpoints_.go_on();
-  const Instant now = monotonic_now();  // learning takes time
+  was_connected_ |= exchange->end() != Exchange::End::not_connected;
+  const bool was_served = waits() && exchange->sent() && now - attempt_at_ >= kServed;
   if (was_served) {
     failures_ = 0;
     give_up_at_ = now + plan_.patience;

@@ -38,7 +38,7 @@ class Acquisition {
  private:
   void begin_place();
   bool waits() const { return !plan_.wait || plan_.wait->ns != 0; }
-  void ask(Instant now);
+  void ask();
   std::optional<Outcome> take_end();
   std::optional<Outcome> take_reply();
   std::optional<Outcome> failed();

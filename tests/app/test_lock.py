@@ -165,23 +165,6 @@ class Lock(Cli):
         self.assertLess(result.seconds, 10)
         self.assertEqual([r.method for r in stopped.requests], ["POST"], "released elsewhere")
 
-    def test_a_waiter_learns_the_members_of_a_node_that_has_held_its_request(self):
-        def answer(request, connection):
-            if request.target == "/status":
-                return reply(200, {"role": "follower", "leader": self.urls[0], "members": [
-                    {"id": 1, "address": self.urls[0], "voter": True}]})
-            if request.method == "POST":
-                time.sleep(SECONDS)
-            return self.locks(request, connection)
-
-        self.fakes[0].status = reply(200, {"role": "leader", "members": []})
-        first = self.fake(answer, answers_status=True)
-        self.expect(self.vesper("lock", "n", "--", "true", endpoints=[first.url]), 0)
-        # A node that serves nothing may be cut off, and its members may be old.
-        self.assertEqual([r.target.partition("?")[0] for r in first.requests[:2]],
-                         ["/locks/n", "/status"])
-        self.assertEqual(self.fakes[0].requests[0].method, "POST")
-
     def test_a_grant_that_has_lapsed_is_asked_for_anew(self):
         answers = [reply(200, {"token": 9, "ttl_ms": 15000}), problem(412, "lock_lost")]
         fake = self.fake(lambda r, c: answers.pop() if r.method == "POST"

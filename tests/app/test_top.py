@@ -244,9 +244,15 @@ class Top(Cli):
                 return others(request, connection)
             self.traced.append(request)
             connection.sendall(chunked(200, *map(block, events), ends=False))
-            while (event := more.get()) is not None:
+            while True:
+                try:
+                    event = more.get(timeout=1)
+                except queue.Empty:
+                    connection.sendall(chunk(b":\n\n"))  # as a node does each second
+                    continue
+                if event is None:
+                    return None  # and the connection ends
                 connection.sendall(chunk(block(event)))
-            return None  # and the connection ends
 
         def block(event):
             return b"data: " + json.dumps(event).encode() + b"\n\n"
