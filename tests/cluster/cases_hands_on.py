@@ -147,7 +147,19 @@ def pass_step(page, step, again=False):
             f'[...document.querySelectorAll(".tour-step button.primary")].some(button => '
             f'button.innerText === {json.dumps(label)} && !button.disabled)'))
         click(page, label, '.tour-step')
-    wait_tour(page, f'step {step}', lambda: all(seen(page)))
+    tries = 0
+
+    def passed():
+        nonlocal tries
+        if all(seen(page)):
+            return True
+        # On a busy machine a step may miss its moment: the page says so, and what to do.
+        said = page.run('document.querySelector(".tour-step").innerText')
+        if acts and tries < 3 and f'Press “{acts[0]}” again' in said:
+            tries += 1
+            click(page, acts[0], '.tour-step')
+        return False
+    wait_tour(page, f'step {step}', passed)
 
 
 @case('the tour runs through all of its steps on a real cluster')
