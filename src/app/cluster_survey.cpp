@@ -129,19 +129,19 @@ bool ClusterSurvey::answers_elsewhere(std::uint64_t id, const std::string& clust
   });
 }
 
-std::vector<NamedMember> ask_for_members(const HostPort& server, Duration within) {
+std::vector<HostPort> ask_for_members(const HostPort& server, Duration within) {
   const std::array exchanges{std::make_unique<Exchange>(
       server, make_request(server, "GET", "/status"), within, monotonic_now() + within)};
   run(exchanges);
   SurveyedNode node;
   take_status(*exchanges[0], node);
-  std::vector<NamedMember> named;
+  std::vector<HostPort> named;
   // A node that hears no leader may be cut off, and may not know that the members have changed.
   if (node.member("leader").kind() == json::Kind::null) return named;
   for (const auto& member : node.member("members")) {
     if (named.size() == kMaxNodes) break;
     if (auto address = parse_endpoint(member.value.find("address").string().value_or("")))
-      named.push_back({std::move(*address), member.value.find("voter").boolean().value_or(false)});
+      named.push_back(std::move(*address));
   }
   return named;
 }

@@ -73,15 +73,8 @@ class ClusterSurvey {
   Nodes nodes_;
 };
 
-// A member, as a node names it.
-struct NamedMember {
-  HostPort server;
-  bool votes = false;
-  bool operator==(const NamedMember&) const = default;
-};
-
 // The members that `server` names. Empty: it names none within `within`, or it hears no leader.
-std::vector<NamedMember> ask_for_members(const HostPort& server, Duration within);
+std::vector<HostPort> ask_for_members(const HostPort& server, Duration within);
 
 // Appends the members that these servers name and that answer within `within`. Servers of a cluster
 // whose members have changed lead a client to the present ones. Returns whether there are any new.

@@ -11,9 +11,7 @@
 namespace vesper::app {
 namespace {
 
-constexpr std::uint64_t kMaxPage = 10'000;   // the largest ?limit= that a server accepts
 constexpr std::uint64_t kTablePage = 1'000;  // with values; a person reads the first page first
-constexpr std::size_t kLeastColumns = 16;    // for a value, however narrow the terminal is
 
 // A key, or a prefix that stands for many.
 struct Entry {
@@ -64,7 +62,7 @@ class ListCommand {
     } else {
       // Equal for all pages, since a server accepts `next` only with the same parameters.
       const bool is_short = shows_values_ && !(options_.limit && format_ == OutputFormat::json);
-      query.add("limit", std::min(most_, is_short ? kTablePage : kMaxPage));
+      query.add("limit", std::min(most_, is_short ? kTablePage : ListOptions::kMaxPage));
       if (!shows_values_) query.flag("keys_only");
     }
     if (options_.reverse) query.flag("reverse");
@@ -113,7 +111,7 @@ class ListCommand {
     std::vector<Row> rows;
     std::size_t widest = 0;
     for (const Entry& entry : entries) {
-      Cell name = Cell::of_bytes(entry.name, std::max(columns / 2, kLeastColumns));
+      Cell name = Cell::of_bytes(entry.name, std::max(columns / 2, Cell::kLeastColumns));
       if (!entry.key.exists()) name.style = Style::blue;
       Row row = {std::move(name), cell(entry.key.find("revision")),
                  cell(entry.key.find("version"))};
@@ -122,7 +120,7 @@ class ListCommand {
       rows.push_back(std::move(row));
     }
     if (!shows_values_) return rows;
-    const std::size_t room = std::max(columns - std::min(columns, widest), kLeastColumns);
+    const std::size_t room = std::max(columns - std::min(columns, widest), Cell::kLeastColumns);
     for (std::size_t i = 0; i < rows.size(); ++i) {
       const auto value = bytes_of(entries[i].key, "value");
       rows[i].push_back(value ? Cell::of_bytes(*value, room) : Cell("-"));

@@ -17,7 +17,7 @@ void LiveEndpoints::learn_from(const HostPort& server, Duration within) {
   if (teller_ == server && now - told_at_ < kLearnEvery) return;
   teller_ = server;
   told_at_ = now;
-  std::vector<NamedMember> named = ask_for_members(server, within);
+  std::vector<HostPort> named = ask_for_members(server, within);
   if (named.empty() || named == named_) return;
   // A member that did not answer, such as one that is restarting, is asked again after kLearnEvery.
   named_.clear();
@@ -26,12 +26,12 @@ void LiveEndpoints::learn_from(const HostPort& server, Duration within) {
 
 // Members that are no longer named are dropped. A new one counts if it answers: its address may
 // mean nothing on this machine. Returns whether all new ones have answered.
-bool LiveEndpoints::replace_learned(const std::vector<NamedMember>& named, Duration within) {
+bool LiveEndpoints::replace_learned(const std::vector<HostPort>& named, Duration within) {
   std::vector<HostPort> next(all_.begin(), all_.begin() + static_cast<std::ptrdiff_t>(given_));
   std::vector<HostPort> unknown;
-  for (const NamedMember& member : named) {
-    if (!is_among(all_, member.server)) unknown.push_back(member.server);
-    else if (!is_among(next, member.server)) next.push_back(member.server);
+  for (const HostPort& member : named) {
+    if (!is_among(all_, member)) unknown.push_back(member);
+    else if (!is_among(next, member)) next.push_back(member);
   }
   if (!unknown.empty()) {
     ClusterSurvey survey(within);

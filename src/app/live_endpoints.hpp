@@ -33,15 +33,14 @@ class LiveEndpoints {
   void learn_from_all(Duration within = kLearnTimeout) { learn_members(all_, within); }
 
  private:
-  bool replace_learned(const std::vector<NamedMember>& named, Duration within);
+  bool replace_learned(const std::vector<HostPort>& named, Duration within);
 
   std::size_t given_;
   std::vector<HostPort> all_;
   std::size_t at_ = 0;
-  // Who has told the members last, when, and what. Nothing: not all of them are learned.
-  HostPort teller_;
-  Instant told_at_;
-  std::vector<NamedMember> named_;
+  HostPort teller_;              // the server that was asked last
+  Instant told_at_;              // when it was asked
+  std::vector<HostPort> named_;  // the members that it named; empty until all of them have answered
 };
 
 }  // namespace vesper::app

@@ -102,6 +102,8 @@ struct RestoreOptions {
 };
 
 struct ListOptions {
+  static constexpr std::uint64_t kMaxPage = 10'000;  // the largest ?limit= that a server accepts
+
   enum class Content : std::uint8_t { by_format, keys, count };
   ClusterOptions cluster;
   std::string range;                     // prefix, or start and end, as parameters; may be empty

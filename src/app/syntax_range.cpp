@@ -7,8 +7,6 @@
 namespace vesper::app {
 namespace {
 
-constexpr std::uint64_t kMostOfOnePage = 10'000;  // keys, of a page that a server sends
-
 void define_list(Syntax& syntax) {
   syntax.argument("PREFIX", Need::optional);
   syntax.option("--start", "KEY", "the first key, in place of a prefix");
@@ -55,10 +53,10 @@ Options read_list(Arguments& arguments) {
   if (list.content == ListOptions::Content::count &&
       (list.limit || list.separator || list.reverse || arguments.has("--keys")))
     arguments.fail("--count cannot be given with --limit, --separator, --reverse or --keys");
-  if (list.limit.value_or(0) > kMostOfOnePage && list.cluster.output == OutputFormat::json)
+  if (list.limit.value_or(0) > ListOptions::kMaxPage && list.cluster.output == OutputFormat::json)
     arguments.fail(fmt::format(
         "--limit \"{}\": expected at most {} with -o json, which prints one page of that size",
-        *list.limit, kMostOfOnePage));
+        *list.limit, ListOptions::kMaxPage));
   if (list.ends_with_nul && list.cluster.output.value_or(OutputFormat::raw) != OutputFormat::raw)
     arguments.fail("--null goes with -o raw only");
   return list;

@@ -12,6 +12,9 @@
 namespace vesper::app {
 
 struct Cell {
+  // For a value, however narrow the terminal is.
+  static constexpr std::size_t kLeastColumns = 16;
+
   // `ascii` must be safe to print.
   Cell(std::string ascii, Style style_of_text = Style::plain)
       : text(std::move(ascii)), columns(text.size()), style(style_of_text) {}

@@ -27,7 +27,6 @@ constexpr Duration kLongestWatchPause = seconds(2);
 constexpr Duration kServedWatch = seconds(1);
 constexpr std::size_t kMaxEvent = std::size_t{128} << 20;  // two values of 8 MiB, all escaped
 constexpr std::size_t kMaxVariable = 64 * 1024;            // the system's limit for one is 128 KiB
-constexpr std::size_t kLeastEventColumns = 16;  // for a value, however narrow the terminal is
 
 extern "C" void end_well(int) {
   _exit(kExitOk);
@@ -285,9 +284,9 @@ class Watch : public StreamHandler {
 
   static Row table_row(const Event& event) {
     const std::size_t columns = terminal_columns(STDOUT_FILENO);
-    Cell name = Cell::of_bytes(event.name, std::max(columns / 2, kLeastEventColumns));
+    Cell name = Cell::of_bytes(event.name, std::max(columns / 2, Cell::kLeastColumns));
     const std::size_t used = name.columns + 8 + 10 + 6;
-    const std::size_t room = std::max(columns - std::min(columns, used), kLeastEventColumns);
+    const std::size_t room = std::max(columns - std::min(columns, used), Cell::kLeastColumns);
     const bool is_gain = event.type == "put" || event.type == "held";
     return {Cell(event.type, is_gain ? Style::green : Style::red), std::move(name),
             std::to_string(event.revision),

@@ -29,6 +29,14 @@ def vesper_status(cluster):
     return done.returncode, json.loads(done.stdout)
 
 
+def write_and_kill(cluster):
+    """Kills all nodes once each of them has the write of a key."""
+    expect_equal(cluster.nodes[0].api().put('name', 'a').status, 200, 'a write')
+    cluster.wait_equal()
+    for node in cluster.nodes:
+        node.kill()
+
+
 def announced_leader(node):
     return node.api().request('GET', '/').headers.get('vesper-leader')
 
@@ -36,10 +44,7 @@ def announced_leader(node):
 @case('a member that moved is announced at its address in the list, not at the one in the log')
 def _(binary):
     with Cluster(binary, 3) as cluster:
-        expect_equal(cluster.nodes[0].api().put('name', 'a').status, 200, 'a write')
-        cluster.wait_equal()
-        for node in cluster.nodes:
-            node.kill()
+        write_and_kill(cluster)
         for node in cluster.nodes[:2]:
             move(cluster, node)
         cluster.restart(*cluster.nodes)
@@ -124,10 +129,7 @@ def configuration_of(node):
 @case('an empty server at an address that a member has left is not taken for its new disk')
 def _(binary):
     with Cluster(binary, 3) as cluster:
-        expect_equal(cluster.nodes[0].api().put('name', 'a').status, 200, 'a write')
-        cluster.wait_equal()
-        for node in cluster.nodes:
-            node.kill()
+        write_and_kill(cluster)
         moved, *others = cluster.nodes
         stranger = Node(cluster, 'stranger', moved.port)
         stranger.id = moved.id

@@ -11,10 +11,10 @@
 
 #include "http/parser.hpp"
 #include "http/serializer.hpp"
-#include "io/timer.hpp"
 #include "peer/in_link.hpp"
 #include "peer/out_link.hpp"
 #include "peer/paced_lines.hpp"
+#include "support/loop_until.hpp"
 #include "support/loopback.hpp"
 
 using namespace vesper;
@@ -113,15 +113,7 @@ class Pair {
     REQUIRE(old_listener_.listen({test::loopback(*old_port_)}, 8).ok());
   }
   HostPort here() const { return {"127.0.0.1", port_}; }
-  bool until(std::function<bool()> holds) {
-    holds_ = std::move(holds);
-    timed_out_ = false;
-    timer_.start(seconds(10));
-    if (!holds_()) loop_.run();
-    timer_.stop();
-    holds_ = nullptr;
-    return !timed_out_;
-  }
+  bool until(std::function<bool()> holds) { return until_.run(std::move(holds)); }
   InLink& in() { return *in_; }
 
   const std::string dialler_key_, acceptor_key_;
@@ -132,11 +124,7 @@ class Pair {
   bool busy() { return !dialler.marked.empty(); }
   void on_turn(io::Deadline) {
     for (OutLink* link : std::exchange(dialler.marked, {})) link->flush();
-    if (holds_ && holds_()) loop_.stop();
-  }
-  void on_timer() {
-    timed_out_ = true;
-    loop_.stop();
+    until_.end_turn();
   }
   void on_waiting() {
     greeted_ = std::make_unique<io::Stream>(loop_);
@@ -199,14 +187,12 @@ class Pair {
   io::Listener old_listener_{loop_, io::Delegate<void>::to<&Pair::on_waiting_at_old_port>(this)};
   std::string old_answer_;
   std::vector<std::unique_ptr<io::Stream>> old_;
-  io::Timer timer_{loop_, io::Delegate<void>::to<&Pair::on_timer>(this)};
+  test::LoopUntil until_{loop_};
   const LinkContext dialling_{loop_, dialler, dialler_key_, milliseconds(150)};
   const LinkContext accepted_{loop_, acceptor, acceptor_key_, milliseconds(150)};
   std::unique_ptr<io::Stream> greeted_;
   std::unique_ptr<http::Parser> parser_;
   std::unique_ptr<InLink> in_;
-  std::function<bool()> holds_;
-  bool timed_out_ = false;
 
  public:
   OutLink out{dialling_, target(), Channel::control};

@@ -9,8 +9,8 @@
 
 #include "crypto/authority.hpp"
 #include "io/stream.hpp"
-#include "io/timer.hpp"
 #include "io/tls_budget.hpp"
+#include "support/loop_until.hpp"
 #include "support/loopback.hpp"
 
 using namespace vesper;
@@ -63,25 +63,11 @@ class BudgetedStream {
       dialled.flush();
     }
   }
-  bool until(std::function<bool()> holds) {
-    holds_ = std::move(holds);
-    timed_out_ = false;
-    timer_.start(seconds(10));
-    if (!holds_()) loop_.run();
-    timer_.stop();
-    holds_ = nullptr;
-    return !timed_out_;
-  }
+  bool until(std::function<bool()> holds) { return until_.run(std::move(holds)); }
 
  private:
   bool busy() { return false; }
-  void on_turn(io::Deadline) {
-    if (holds_ && holds_()) loop_.stop();
-  }
-  void on_timer() {
-    timed_out_ = true;
-    loop_.stop();
-  }
+  void on_turn(io::Deadline) { until_.end_turn(); }
   void on_waiting() {
     accepted = std::make_unique<io::Stream>(loop_);
     if (!listener_.accept(*accepted)) return;
@@ -103,9 +89,7 @@ class BudgetedStream {
   const crypto::TlsContext dialler_ = context_of_dialler();
   io::Loop loop_;
   io::Listener listener_{loop_, io::Delegate<void>::to<&BudgetedStream::on_waiting>(this)};
-  io::Timer timer_{loop_, io::Delegate<void>::to<&BudgetedStream::on_timer>(this)};
-  std::function<bool()> holds_;
-  bool timed_out_ = false;
+  test::LoopUntil until_{loop_};
 
  public:
   io::TlsBudget budget;

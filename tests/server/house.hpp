@@ -14,9 +14,9 @@
 #include "api/checks.hpp"
 #include "api/endpoint.hpp"
 #include "http/parser.hpp"
-#include "io/timer.hpp"
 #include "server/client_listener.hpp"
 #include "server/refusal_format.hpp"
+#include "support/loop_until.hpp"
 #include "support/loopback.hpp"
 
 namespace vesper::server::test {
@@ -77,13 +77,7 @@ class House {
 
   // Runs the loop until it holds. False: it did not within `patience`.
   bool until(std::function<bool()> holds, Duration patience = seconds(10)) {
-    holds_ = std::move(holds);
-    timed_out_ = false;
-    timer_.start(patience);
-    if (!holds_()) loop_.run();
-    timer_.stop();
-    holds_ = nullptr;
-    return !timed_out_;
+    return until_.run(std::move(holds), patience);
   }
   void pass(Duration time) {
     until([] { return false; }, time);
@@ -105,11 +99,7 @@ class House {
     context_.set_now(loop_.now());
     listener_.flush();
     ++turns;
-    if (holds_ && holds_()) loop_.stop();
-  }
-  void on_timer() {
-    timed_out_ = true;
-    loop_.stop();
+    until_.end_turn();
   }
   void on_bytes(std::string_view bytes) { received += bytes; }
   void on_ended() { ended = true; }
@@ -148,11 +138,9 @@ class House {
   peer::Peers peers_{loop_, peers(), format_};
   const crypto::TlsContext plain_;
   ClientListener listener_{loop_, options_, context_, peers_, plain_, tls_budget_};
-  io::Timer timer_{loop_, io::Delegate<void>::to<&House::on_timer>(this)};
+  vesper::test::LoopUntil until_{loop_};
   std::unique_ptr<io::Stream> client_ = std::make_unique<io::Stream>(loop_);
-  std::function<bool()> holds_;
   bool connected_ = false;
-  bool timed_out_ = false;
 };
 
 struct Response {

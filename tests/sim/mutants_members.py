@@ -2,6 +2,14 @@
 of tests/sim/mutants.py, with the fields of its Mutant.
 """
 RAFT, NODE = "src/raft/", "src/node/"
+# A dialler is taken for the member whose number it names, whatever disk it has.
+ANY_DISK_SPEAKS = (
+    NODE + "peer_rules.cpp",
+    "  if (is_empty(theirs) || theirs.number == kNoServer) "
+    "return refuse_no_member(theirs, ours);\n",
+    "  if (const Member* claimed = find_in_both(ours, theirs.number)) return PeerIs{claimed->id};\n"
+    "  if (is_empty(theirs) || theirs.number == kNoServer) "
+    "return refuse_no_member(theirs, ours);\n")
 
 BUGS = (
     ("a wiped disk votes in the place of the lost one", "C10", NODE + "peer_rules.cpp",
@@ -10,12 +18,7 @@ BUGS = (
      ((RAFT + "electorate.hpp",
        "    return incarnation.value != 0 && member.incarnation == incarnation;\n",
        "    return incarnation.value != 0;\n"),
-      (NODE + "peer_rules.cpp", "  if (is_empty(theirs) || theirs.number == kNoServer) "
-       "return refuse_no_member(theirs, ours);\n",
-       "  if (const Member* claimed = find_in_both(ours, theirs.number)) "
-       "return PeerIs{claimed->id};\n"
-       "  if (is_empty(theirs) || theirs.number == kNoServer) "
-       "return refuse_no_member(theirs, ours);\n"))),
+      ANY_DISK_SPEAKS)),
     ("acknowledgements of learners count", "L10", RAFT + "quorum.hpp",
      "      if (!(member.*votes)()) continue;\n      ++all;\n",
      "      if ((member.*votes)()) ++all;\n", 1000),
@@ -56,12 +59,7 @@ BUGS = (
        "    const bool is_new = member.incarnation != *incarnation && !is_registered;\n"),
       (NODE + "peer_rules.cpp", "    return PeerLostDisk{expected, theirs.incarnation};\n",
        "    return PeerIs{expected};\n"),
-      (NODE + "peer_rules.cpp", "  if (is_empty(theirs) || theirs.number == kNoServer) "
-       "return refuse_no_member(theirs, ours);\n",
-       "  if (const Member* claimed = find_in_both(ours, theirs.number)) "
-       "return PeerIs{claimed->id};\n"
-       "  if (is_empty(theirs) || theirs.number == kNoServer) "
-       "return refuse_no_member(theirs, ours);\n"))),
+      ANY_DISK_SPEAKS)),
     ("the replacement stays when the lost disk is back", "C13", RAFT + "membership.cpp",
      "  std::erase_if(next.members, "
      "[old](const Member& member) { return replaces(member, *old); });\n",
