@@ -107,6 +107,12 @@ std::string_view to_string(MessageFamily family) {
 }
 
 bool TraceNews::take(const json::Value& event, Instant now) {
+  const bool was_live = is_live();
+  const bool is_news = take_event(event, now);
+  return is_news || is_live() != was_live;
+}
+
+bool TraceNews::take_event(const json::Value& event, Instant now) {
   const auto id = event.find("node").uint64();
   const std::string_view kind = event.find("kind").string().value_or("");
   if (!id || kind == "dropped" || (nodes_.size() == kMaxTracedNodes && !nodes_.contains(*id)))

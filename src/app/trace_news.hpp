@@ -33,7 +33,7 @@ class TraceNews {
   };
 
   // Takes an event that arrived at `now`. Ignores what it does not know. Returns true if a node
-  // fell silent or came back, or if there is a new transition.
+  // fell silent or came back, if there is a new transition, or if the stream has just begun.
   bool take(const json::Value& event, Instant now);
   // The stream broke off: nothing is known of the present any more.
   void lose();
@@ -59,6 +59,7 @@ class TraceNews {
     std::deque<Sent> sent;
   };
 
+  bool take_event(const json::Value& event, Instant now);
   bool add(std::uint64_t id, std::optional<std::uint64_t> term, std::string words, Instant now);
   bool take_reachable(std::uint64_t id, Node& node, const json::Value& event, Instant now);
 
