@@ -10,7 +10,7 @@
 #include "json/request.hpp"
 #include "json/text.hpp"
 #include "kv/item.hpp"
-#include "kv/transaction.hpp"
+#include "kv/operation.hpp"
 
 namespace vesper::api {
 namespace {

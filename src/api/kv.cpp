@@ -16,7 +16,7 @@
 #include "http/values.hpp"
 #include "json/writer.hpp"
 #include "kv/command.hpp"
-#include "kv/transaction.hpp"
+#include "kv/operation.hpp"
 
 namespace vesper::api {
 namespace {

@@ -20,6 +20,7 @@ KeyTree::Slot& KeyTree::Position::slot() const {
 
 void KeyTree::Position::next() {
   VESPER_ASSERT(!at_end());
+  leaf_->prefetch(at_ + kAhead, kForReading);
   if (++at_ < leaf_->count) return;
   leaf_ = leaf_->next;
   at_ = 0;
@@ -37,6 +38,7 @@ void KeyTree::Position::previous() {
 
 bool KeyTree::Position::next_live(std::size_t max_leaves) {
   VESPER_ASSERT(!at_end());
+  leaf_->prefetch(at_ + kAhead, kForReading);
   std::uint64_t bits = leaf_->live & ~first_bits(at_ + 1);
   while (bits == 0) {
     if (max_leaves-- == 0) return false;
@@ -166,6 +168,7 @@ bool KeyTree::seek(std::string_view key, Hint& hint) const {
   if (is_near && path.leaf->has(hint.at_, key)) return true;
   if (is_near && path.leaf->has(hint.at_ + 1, key)) {
     ++hint.at_;
+    path.leaf->prefetch(hint.at_ + kAhead, kForReplacing);
     return true;
   }
   hint.tree_ = this;
@@ -311,13 +314,12 @@ const Version* KeyTree::put(VersionRef version, Hint& hint) {
 const Version* KeyTree::replace(const Path& path, std::size_t at, VersionRef version) {
   Slot& slot = path.leaf->slots()[at];
   const bool was_live = slot.is_live();
-  if (slot.older == nullptr) slot.older = std::make_unique<OlderVersions>();
-  slot.older->add(std::exchange(slot.newest, std::move(version)));
+  slot.older.add(std::exchange(slot.newest, std::move(version)));
   if (slot.is_live() != was_live) {
     path.leaf->live ^= std::uint64_t{1} << at;
     add_live(path, was_live ? ~std::uint64_t{0} : 1);
   }
-  return &slot.older->newest();
+  return &slot.older.newest();
 }
 
 // Adds `change`, modulo 2^64, to the counters of the leaf of `path`.
@@ -576,9 +578,9 @@ bool KeyTree::free_some(std::size_t& max, std::size_t& max_bytes) {
     const std::size_t live_before = count_bits(leaf.live);
     while (leaf.count > 0 && max > 0 && max_bytes > 0) {
       Slot& slot = leaf.slots()[leaf.count - 1];
-      if (slot.older != nullptr && !slot.older->empty()) {
-        spend(slot.older->oldest());
-        slot.older->remove_oldest();
+      if (!slot.older.empty()) {
+        spend(slot.older.oldest());
+        slot.older.remove_oldest();
         continue;
       }
       spend(*slot.newest);

@@ -38,18 +38,18 @@ class KeyTree {
   // change `newest`, because the tree counts the live keys. A caller may trim or replace `older`.
   struct Slot {
     VersionRef newest;
-    std::unique_ptr<OlderVersions> older;  // null: the key has one version
+    OlderVersions older;
     std::string_view key() const { return newest->key(); }
     bool is_live() const { return !newest->is_tombstone(); }
     // The version, or tombstone, at a revision; null if there is none.
     const Version* at(std::uint64_t revision) const {
       if (newest->revision() <= revision) return newest.get();
-      return older == nullptr ? nullptr : older->find(revision);
+      return older.find(revision);
     }
     // The oldest version with a revision above `revision`; null if there is none.
     const Version* after(std::uint64_t revision) const {
-      const std::size_t skipped = older == nullptr ? 0 : older->count_up_to(revision);
-      if (older != nullptr && skipped < older->size()) return &older->at(skipped);
+      const std::size_t skipped = older.count_up_to(revision);
+      if (skipped < older.size()) return &older.at(skipped);
       return newest->revision() > revision ? newest.get() : nullptr;
     }
   };

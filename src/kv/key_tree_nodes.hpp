@@ -28,6 +28,12 @@ inline constexpr std::size_t kMinimum = 16;
 // is split instead, because moving a few slots at every put costs more than the memory is worth.
 inline constexpr std::size_t kRoomy = 56;
 
+// Whoever goes from slot to slot has the version fetched from memory that comes after so many
+// slots: its first bytes, which are fields, key and value.
+inline constexpr std::size_t kAhead = 8;
+inline constexpr std::size_t kForReading = 64;
+inline constexpr std::size_t kForReplacing = 192;  // the digest is of all of it
+
 // The bits of the first n slots.
 constexpr std::uint64_t first_bits(std::size_t n) {
   return n >= 64 ? ~std::uint64_t{0} : (std::uint64_t{1} << n) - 1;
@@ -147,10 +153,22 @@ struct KeyTree::Leaf : Node {
       for (std::size_t i = n; i-- > 0;) move(i);
   }
 
+  // Begins to fetch the newest version of a slot: of the next leaf's if this one has fewer.
+  void prefetch(std::size_t at, std::size_t bytes) const {
+    const Leaf* leaf = this;
+    if (at >= count) {
+      at -= count;
+      leaf = next;
+      if (leaf == nullptr || at >= leaf->count) return;
+    }
+    const auto* version = reinterpret_cast<const char*>(leaf->slots()[at].newest.get());
+    for (std::size_t i = 0; i < bytes; i += 64) __builtin_prefetch(version + i);
+  }
+
   // Fills the uninitialized slot at `at`.
   void set(std::size_t at, VersionRef version) {
     marks[at] = key_tree::mark_of(version->key());
-    std::construct_at(slots() + at, Slot{std::move(version), nullptr});
+    std::construct_at(slots() + at, Slot{std::move(version), {}});
   }
 
   // Makes a gap of n uninitialized slots at `at`, which the caller must fill.

@@ -50,9 +50,9 @@ std::vector<VersionRef> Keyspace::history(std::string_view key, std::size_t limi
     if (version.revision() >= oldest_ || !version.is_tombstone()) versions.emplace_back(&version);
     return version.revision() > oldest_;  // an older one is readable, too
   };
-  if (!add(*slot->newest) || slot->older == nullptr) return versions;
-  for (std::size_t i = slot->older->size(); i > 0; --i)
-    if (!add(slot->older->at(i - 1))) break;
+  if (!add(*slot->newest)) return versions;
+  for (std::size_t i = slot->older.size(); i > 0; --i)
+    if (!add(slot->older.at(i - 1))) break;
   return versions;
 }
 
@@ -69,8 +69,8 @@ Id128 Keyspace::recomputed_digest() const {
       return !version.is_tombstone() && (&version == next || next->revision() >= oldest_);
     };
     if (stays(*slot.newest)) sum = plus(sum, slot.newest->recomputed_digest());
-    for (std::size_t i = slot.older == nullptr ? 0 : slot.older->size(); i > 0; --i) {
-      const Version& version = slot.older->at(i - 1);
+    for (std::size_t i = slot.older.size(); i > 0; --i) {
+      const Version& version = slot.older.at(i - 1);
       if (stays(version)) sum = plus(sum, version.recomputed_digest());
       next = &version;
     }
@@ -83,8 +83,7 @@ Id128 Keyspace::recomputed_digest() const {
 const Version* Keyspace::replaced_by(const Version& event) const {
   const KeyTree::Slot* slot = tree(event.space()).find(event.key());
   VESPER_ASSERT(slot != nullptr);
-  return slot->older == nullptr ? nullptr
-                                : unless_tombstone(slot->older->find(event.revision() - 1));
+  return unless_tombstone(slot->older.find(event.revision() - 1));
 }
 
 // ---- writing ------------------------------------------------------------------------------
@@ -224,10 +223,10 @@ bool Keyspace::trim(std::size_t& max, std::size_t& max_bytes) {
     KeyTree& tree = tree_of(*event);
     KeyTree::Slot* slot = tree.find(event->key());
     VESPER_ASSERT(slot != nullptr);
-    OlderVersions* older = slot->older.get();
-    while (older != nullptr && !older->empty() && older->oldest().revision() < event->revision()) {
-      spend(older->oldest());
-      older->remove_oldest();
+    OlderVersions& older = slot->older;
+    while (!older.empty() && older.oldest().revision() < event->revision()) {
+      spend(older.oldest());
+      older.remove_oldest();
     }
     if (event->is_tombstone()) {
       spend(*event);
@@ -235,10 +234,9 @@ bool Keyspace::trim(std::size_t& max, std::size_t& max_bytes) {
         tree.erase(event->key());
         continue;
       }
-      VESPER_ASSERT(&older->oldest() == event.get());
-      older->remove_oldest();
+      VESPER_ASSERT(&older.oldest() == event.get());
+      older.remove_oldest();
     }
-    if (older != nullptr && older->empty()) slot->older.reset();
   }
   return true;
 }

@@ -134,4 +134,7 @@ bool is_read_only(const Transaction& transaction);
 // True for Get, GetRange, and for Nested if its transaction is read-only.
 bool is_read_only(const Operation& operation);
 
+// Parses a canonical decimal: no sign but '-', no leading zeros, no "-0", and it fits in 64 bits.
+bool parse_integer(std::string_view text, std::int64_t& value);
+
 }  // namespace vesper::kv

@@ -3,7 +3,6 @@
 #include <fmt/core.h>
 
 #include <algorithm>
-#include <charconv>
 #include <optional>
 #include <utility>
 
@@ -409,9 +408,15 @@ class Draft {
     query.range = remove.range;
     query.revision = keyspace_.revision();
     RangeReader reader(std::move(query), RangeReader::Count::omit, kVisits);
-    if (!reader.run(keyspace_, overlay_.empty() ? nullptr : &overlay_, visits_, SIZE_MAX))
-      return too_many(remove.range);
-    for (const VersionRef& present : reader.take().kvs) this->remove(*present, remove.prev, done);
+    // In parts, so that a version is still in the processor's cache when its key is copied.
+    for (bool is_whole = false; !is_whole;) {
+      const std::size_t part = std::min<std::size_t>(visits_, 256);
+      std::size_t left = part;
+      is_whole = reader.run(keyspace_, overlay_.empty() ? nullptr : &overlay_, left, SIZE_MAX);
+      visits_ -= part - left;
+      if (!is_whole && visits_ == 0) return too_many(remove.range);
+      for (const VersionRef& present : reader.take().kvs) this->remove(*present, remove.prev, done);
+    }
     result = std::move(done);
     return true;
   }
@@ -517,19 +522,6 @@ void commit(Keyspace& keyspace, Draft& draft, WriteResult& result) {
   if (result.is_done() && !draft.written().empty()) keyspace.commit(std::move(draft.written()));
   result.revision = keyspace.revision();
 }
-
-}  // namespace
-
-bool parse_integer(std::string_view text, std::int64_t& value) {
-  const std::string_view digits = text.starts_with('-') ? text.substr(1) : text;
-  if (digits.empty() || digits.size() > 19 || (digits.size() > 1 && digits.front() == '0'))
-    return false;
-  if (text == "-0") return false;
-  const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), value);
-  return error == std::errc() && end == text.data() + text.size();
-}
-
-namespace {
 
 bool needs_draft(const Put& put, const ExecutionContext& context) {
   return put.keep_value || put.keep_lease || put.prev == Prev::include || context.quota_exceeded ||

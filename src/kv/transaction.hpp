@@ -39,7 +39,4 @@ WriteResult execute(Keyspace& keyspace, const Transaction& transaction,
 WriteResult read(const Keyspace& keyspace, const Transaction& transaction,
                  const ExecutionContext& context = {});
 
-// Parses a canonical decimal: no sign but '-', no leading zeros, no "-0", and it fits in 64 bits.
-bool parse_integer(std::string_view text, std::int64_t& value);
-
 }  // namespace vesper::kv

@@ -175,6 +175,15 @@ class VersionRef {
     if (version_ != nullptr && --version_->references_ == 0) version_->destroy();
   }
 
+  // Hands the reference over to the caller, who gives it back by adopt().
+  const Version* release() { return std::exchange(version_, nullptr); }
+  // Takes a reference over, or null.
+  static VersionRef adopt(const Version* version) {
+    VersionRef adopted;
+    adopted.version_ = const_cast<Version*>(version);
+    return adopted;
+  }
+
   const Version* get() const { return version_; }
   const Version& operator*() const { return *version_; }
   const Version* operator->() const { return version_; }

@@ -27,7 +27,7 @@ constexpr std::size_t kCounts = 200'000;
 
 struct Entry {
   VersionRef newest;
-  std::unique_ptr<OlderVersions> older;
+  OlderVersions older;
 };
 using Map = std::map<std::string_view, Entry>;
 

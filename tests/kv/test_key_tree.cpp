@@ -130,9 +130,9 @@ class Pair {
     const auto& [versions, tombstone] = entry;
     REQUIRE(slot.newest->revision() == versions.back());
     REQUIRE(slot.is_live() == !tombstone);
-    REQUIRE((slot.older == nullptr ? 0 : slot.older->size()) == versions.size() - 1);
+    REQUIRE(slot.older.size() == versions.size() - 1);
     for (std::size_t i = 0; i + 1 < versions.size(); ++i)
-      REQUIRE(slot.older->at(i).revision() == versions[i]);
+      REQUIRE(slot.older.at(i).revision() == versions[i]);
   }
   void compare_backwards() {
     auto at = tree_.last();
@@ -197,9 +197,8 @@ TEST_CASE("put adds a slot for a new key, and keeps what it replaces") {
   REQUIRE(slot != nullptr);
   CHECK_FALSE(slot->is_live());
   CHECK(slot->newest->revision() == 4);
-  REQUIRE(slot->older != nullptr);
-  CHECK(slot->older->size() == 2);
-  CHECK(slot->older->oldest().revision() == 2);
+  CHECK(slot->older.size() == 2);
+  CHECK(slot->older.oldest().revision() == 2);
   tree.put(version_of("a", 5));
   CHECK(tree.live() == 1);
   tree.check_invariants();
@@ -385,7 +384,7 @@ TEST_CASE("free_some frees from the end, within its limits") {
   CHECK_FALSE(tree.free_some(max, max_bytes));
   CHECK(max == 0);
   CHECK(tree.slots() == 300);  // five of the eleven versions of the last key
-  CHECK(tree.find(key_of(299))->older->size() == 5);
+  CHECK(tree.find(key_of(299))->older.size() == 5);
   tree.check_invariants();
   max = 7;
   CHECK_FALSE(tree.free_some(max, max_bytes));

@@ -242,7 +242,7 @@ TEST_CASE("after a compaction to the present, the memory holds nothing superfluo
       RC_ASSERT(keyspace->tree().slots() == keyspace->tree().live());
       RC_ASSERT(keyspace->events() == 1u);
       for (auto at = keyspace->tree().first(); !at.at_end(); at.next())
-        RC_ASSERT((at.slot().older == nullptr || at.slot().key() == "zzz"));
+        RC_ASSERT((at.slot().older.empty() || at.slot().key() == "zzz"));
       // It is freed in slices.
       std::size_t slices = 1;
       for (std::size_t some = 10, bytes = SIZE_MAX; !keyspace->retire_some(some, bytes); ++slices)
@@ -289,6 +289,6 @@ TEST_CASE("a key that is overwritten a hundred thousand times is compacted and t
   CHECK(slices >= 90);
   CHECK(keyspace.find("k", 90'000)->revision() == 90'000);
   // That which the event of the oldest revision replaced stays.
-  CHECK(keyspace.tree().find("k")->older->oldest().revision() == 89'999);
+  CHECK(keyspace.tree().find("k")->older.oldest().revision() == 89'999);
   CHECK(keyspace.digest() == keyspace.recomputed_digest());
 }
