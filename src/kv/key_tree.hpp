@@ -28,6 +28,7 @@ class KeyTree {
   // An inner node other than the last of its level has at least 16 children, so no tree that fits
   // in memory is higher.
   static constexpr std::size_t kMaxHeight = 12;
+  static constexpr std::size_t kNear = 8;  // leaves: see to_next_live()
   struct Path {
     Step steps[kMaxHeight];  // from the parent of the leaf up to the root; height_ are in use
     Leaf* leaf = nullptr;
@@ -110,6 +111,14 @@ class KeyTree {
   // deleted keys lie in the range.
   Position first_live(const KeyRange& range) const;
   Position last_live(const KeyRange& range) const;
+  // Moves to the next (previous) live slot, or to the end. O(log n), however many deleted keys lie
+  // in between: it passes a few leaves of them one by one, and more in one step.
+  void to_next_live(Position& at) const {
+    if (!at.next_live(kNear)) at = first_live({std::string(at.slot().key()), {}});
+  }
+  void to_previous_live(Position& at) const {
+    if (!at.previous_live(kNear)) at = last_live({{}, std::string(at.slot().key())});
+  }
 
   // Makes `version` the newest of its key, and moves the one that it replaces to `older`. Adds a
   // slot if the key is new. A put after the last key is fast and fills the leaves completely.

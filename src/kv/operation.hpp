@@ -134,6 +134,10 @@ bool is_read_only(const Transaction& transaction);
 // True for Get, GetRange, and for Nested if its transaction is read-only.
 bool is_read_only(const Operation& operation);
 
+// Whether a compare holds for the present version of a key; null: the key does not exist. Requires
+// another target than `lock`.
+bool holds(const Compare& compare, const Version* version);
+
 // Parses a canonical decimal: no sign but '-', no leading zeros, no "-0", and it fits in 64 bits.
 bool parse_integer(std::string_view text, std::int64_t& value);
 

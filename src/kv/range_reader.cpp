@@ -72,18 +72,15 @@ class Walk {
     if (ascending_) ++over_;
     else --over_;
   }
-  // At the present revision, deleted keys are passed by: a few leaves of them one by one, more of
-  // them in one step.
+  // At the present revision, deleted keys are passed by.
   void step_tree() {
-    constexpr std::size_t kNear = 8;  // leaves
-    if (!present_) {
-      if (ascending_) at_.next();
-      else at_.previous();
+    if (present_) {
+      if (ascending_) keyspace_.tree(space_).to_next_live(at_);
+      else keyspace_.tree(space_).to_previous_live(at_);
     } else if (ascending_) {
-      if (!at_.next_live(kNear))
-        at_ = keyspace_.tree(space_).first_live({std::string(at_.slot().key()), {}});
-    } else if (!at_.previous_live(kNear)) {
-      at_ = keyspace_.tree(space_).last_live({{}, std::string(at_.slot().key())});
+      at_.next();
+    } else {
+      at_.previous();
     }
   }
   // Whether compaction has dropped the key altogether. Then this node may or may not have trimmed

@@ -53,36 +53,6 @@ PutResult result_of(const Version& version) {
   return {version.revision(), version.create_revision(), version.version(), {}, {}};
 }
 
-template <typename Number>
-bool compare_with(const Number& left, Compare::Op op, const Number& right) {
-  switch (op) {
-    case Compare::Op::equal: return left == right;
-    case Compare::Op::not_equal: return left != right;
-    case Compare::Op::less: return left < right;
-    case Compare::Op::greater: return left > right;
-  }
-  VESPER_UNREACHABLE();
-}
-
-// Null: an absent key.
-bool holds(const Compare& compare, const Version* version) {
-  const auto number = [&](std::uint64_t present) {
-    return compare_with(version == nullptr ? 0 : present, compare.op, compare.number);
-  };
-  switch (compare.target) {
-    case Compare::Target::revision: return number(version ? version->revision() : 0);
-    case Compare::Target::create_revision: return number(version ? version->create_revision() : 0);
-    case Compare::Target::version: return number(version ? version->version() : 0);
-    case Compare::Target::lease: return number(version ? version->lease() : 0);
-    case Compare::Target::exists:
-      return compare_with<std::uint64_t>(version != nullptr ? 1 : 0, compare.op, compare.number);
-    case Compare::Target::value:
-      return version != nullptr && compare_with(version->value(), compare.op, compare.value.view());
-    case Compare::Target::lock: break;  // Draft::holds_in_range()
-  }
-  VESPER_UNREACHABLE();
-}
-
 // Which branch runs, for a transaction and the nested ones on its path. The entries of `nested`
 // belong to the Nested operations of the branch, in order.
 struct Plan {
@@ -404,20 +374,32 @@ class Draft {
       result = std::move(done);
       return true;
     }
+    if (!(overlay_.empty() ? remove_present(remove, done) : remove_visible(remove, done)))
+      return too_many(remove.range);
+    result = std::move(done);
+    return true;
+  }
+
+  // Deletes the keys of a range. False: too many.
+  bool remove_present(const Delete& remove, DeleteResult& done) {
+    std::uint64_t left = keyspace_.count(remove.range);
+    if (left > visits_) return false;
+    visits_ -= left;
+    const KeyTree& tree = keyspace_.tree();
+    for (auto at = tree.first_live(remove.range); left > 0; --left) {
+      this->remove(*at.slot().newest, remove.prev, done);
+      tree.to_next_live(at);
+    }
+    return true;
+  }
+  // The same if this transaction has written keys of its own.
+  bool remove_visible(const Delete& remove, DeleteResult& done) {
     RangeQuery query;
     query.range = remove.range;
     query.revision = keyspace_.revision();
     RangeReader reader(std::move(query), RangeReader::Count::omit, kVisits);
-    // In parts, so that a version is still in the processor's cache when its key is copied.
-    for (bool is_whole = false; !is_whole;) {
-      const std::size_t part = std::min<std::size_t>(visits_, 256);
-      std::size_t left = part;
-      is_whole = reader.run(keyspace_, overlay_.empty() ? nullptr : &overlay_, left, SIZE_MAX);
-      visits_ -= part - left;
-      if (!is_whole && visits_ == 0) return too_many(remove.range);
-      for (const VersionRef& present : reader.take().kvs) this->remove(*present, remove.prev, done);
-    }
-    result = std::move(done);
+    if (!reader.run(keyspace_, &overlay_, visits_, SIZE_MAX)) return false;
+    for (const VersionRef& present : reader.take().kvs) this->remove(*present, remove.prev, done);
     return true;
   }
 
