@@ -162,12 +162,13 @@ class TopView {
     std::uint64_t voters = 0, learners = 0;
     for (const auto& member : node.member("members"))
       ++(member.value.find("voter").boolean().value_or(false) ? voters : learners);
-    std::string text = fmt::format("{}, a write needs {}", plural(voters, "voter"), voters / 2 + 1);
-    if (learners > 0) text += "   " + plural(learners, "learner");
     const json::Value configuration = now_.members.root().find("configuration");
+    const bool is_joint = configuration.find("joint").boolean().value_or(false);
+    std::string text = plural(voters, "voter") + ", a write needs ";
+    text += is_joint ? "both majorities" : std::to_string(voters / 2 + 1);
+    if (learners > 0) text += "   " + plural(learners, "learner");
     if (const auto index = configuration.find("index").uint64())
-      text += fmt::format("   configuration {}{}", *index,
-                          configuration.find("joint").boolean().value_or(false) ? " (joint)" : "");
+      text += fmt::format("   configuration {}{}", *index, is_joint ? " (joint)" : "");
     return text;
   }
 

@@ -139,6 +139,16 @@ export function scene_of_status(status) {
   };
 }
 
+// What a joint configuration takes: a majority of the old voters, and one of the new voters.
+export function joint_majorities({nodes}) {
+  const majority = (left_out) => {
+    const ids = nodes.filter(({seat}) => seat !== SEATS.learner && seat !== left_out)
+      .map(({id}) => id);
+    return `${Math.floor(ids.length / 2) + 1} of nodes ${ids.join(", ")}`;
+  };
+  return `${majority(SEATS.incoming)}, and ${majority(SEATS.outgoing)}`;
+}
+
 // One line for the whole picture.
 export function summary_of({leader, term, tallies}) {
   if (leader !== undefined) return `Node ${leader} leads in term ${integer(term)}.`;

@@ -9,6 +9,7 @@ import {count} from "./format.js";
 import {hands_on} from "./hands_on.js";
 import {live_picture} from "./live_picture.js";
 import {members_table} from "./members_table.js";
+import {joint_majorities} from "./scene.js";
 
 export function cluster_view(live) {
   const {poll} = live;
@@ -43,16 +44,22 @@ export function cluster_view(live) {
     const regressed = new Set((status?.members ?? []).filter((one) => one.regressed === true)
       .map(({id}) => id));
     together.update();
+    show_majority();
     members.update(view.scene, regressed, chosen.node);
     panel.update(chosen, view);
   }
 
+  function show_majority() {
+    if (poll.status === undefined) return;
+    const {voters, needed} = majority_of(poll.status);
+    set_text(summary, last?.scene.is_joint
+      ? `Joint configuration: a write needs ${joint_majorities(last.scene)}.`
+      : `${count(voters, "voter")}; a write needs ${needed}.`);
+  }
+
   function update() {
-    const {status} = poll;
     element.classList.toggle("down", poll.down_since !== undefined);
-    if (status === undefined) return;
-    const {voters, needed} = majority_of(status);
-    set_text(summary, `${count(voters, "voter")}; a write needs ${needed}.`);
+    show_majority();
   }
 
   return {

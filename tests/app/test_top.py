@@ -137,7 +137,8 @@ class Top(Cli):
             lines[0], "vesper top   cluster 0123456789ab   term 3   leader 0   revision 1,234"
         )
         self.assertEqual(
-            lines[1], "3 voters, a write needs 2   1 learner   configuration 7 (joint)"
+            lines[1],
+            "3 voters, a write needs both majorities   1 learner   configuration 7 (joint)",
         )
         self.assertEqual(
             lines[2],
