@@ -132,6 +132,10 @@ DiallerVerdict judge_unfounded(const Greeting& theirs, const PeerView& ours) {
 
 }  // namespace
 
+bool outranks_list(const Greeting& theirs, const PeerView& ours) {
+  return ours.committed.cluster_id.is_none() && !theirs.state.cluster_id.is_none();
+}
+
 DiallerVerdict judge_dialler(const Greeting& theirs, const PeerView& ours) {
   if (auto refusal = refuse_other_cluster(theirs, ours)) return *refusal;
   if (auto refusal = refuse_old_build(theirs, ours)) return *refusal;

@@ -347,11 +347,6 @@ std::string Peers::refused_by(raft::ServerId id, const std::string& body) {
   return std::move(refusal.detail);
 }
 
-bool Peers::is_refused() const {
-  return std::any_of(peers_.begin(), peers_.end(),
-                     [](const auto& each) { return each.second.refuses; });
-}
-
 void Peers::gone(raft::ServerId id, Peer& peer) {
   if (!std::exchange(peer.announced, false)) return;
   log::info("the server at {} is gone: no process, or another one, answers there",
@@ -363,11 +358,16 @@ void Peers::in_proven(InLink& link) {
   const Hello& theirs = link.theirs();
   if (link.ours().standing == Standing::left) return link.close();  // it has been told
   const raft::ServerId from = link.from();
+  const OutLink::Target target =
+      target_of(from, name_of(theirs), theirs.self.node, *parse_url(theirs.self.address));
   Peer* known = find(from);
-  if (known == nullptr)
-    known =
-        &add(target_of(from, name_of(theirs), theirs.self.node, *parse_url(theirs.self.address)),
-             Kind::guest);
+  if (known == nullptr) {
+    known = &add(target, Kind::guest);
+  } else if (node::outranks_list(theirs.self, node_->view()) &&
+             !known->target.has_addresses_of(target)) {
+    drop_links(from, *known);
+    add(target, Kind::contact);
+  }
   Peer& peer = *known;
   peer.logged.clear();
   // The peer has redialled, so its earlier links are half open.
@@ -467,9 +467,11 @@ bool Peers::drop_unproven() {
 // While the control link of a process is up, that process runs, and no other one may speak as the
 // same member. A process that ends closes its links.
 std::optional<Refusal> Peers::refuse_second_process(const Hello& theirs, raft::ServerId as) const {
+  const bool outranks_list = node::outranks_list(theirs.self, node_->view());
   for (const auto& link : in_links_) {
     if (!link->proven() || link->from() != as || link->is_bulk()) continue;
     if (link->theirs().boot == theirs.boot) continue;
+    if (outranks_list && link->theirs().self.state.cluster_id.is_none()) continue;
     node::PeerRefusal why = peer::refuse_second_process(link->theirs(), theirs);
     return Refusal{403, "peer_refused", std::move(why.detail), std::move(why.hint)};
   }

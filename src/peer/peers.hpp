@@ -2,6 +2,7 @@
 // accepts or refuses diallers. The set of peers follows the configuration (node/peer_rules.hpp).
 #pragma once
 
+#include <algorithm>
 #include <functional>
 #include <map>
 #include <memory>
@@ -59,7 +60,10 @@ class Peers final : public node::Transport, private LinkEvents {
               std::string_view rest);
 
   // True if any peer currently refuses this server, and not only because it is no member.
-  bool is_refused() const;
+  bool is_refused() const {
+    return std::any_of(peers_.begin(), peers_.end(),
+                       [](const auto& each) { return each.second.refuses; });
+  }
 
   // Call at the end of a turn. Writes each link's output, and pauses or resumes reading from peers.
   void flush();

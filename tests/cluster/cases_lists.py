@@ -214,3 +214,32 @@ def _(binary):
         restart_with(cluster, three + [f'{cluster.scheme}://127.0.0.1:{free_ports(1)[0]}'])
         reply = cluster.nodes[0].api().request('POST', '/cluster/transfer?to=3')
         expect_equal((reply.status, reply.code), (400, 'invalid_parameter'), f'{reply}')
+
+
+@case('a wiped node is taken in although its list has another server where the leader is counted')
+def _(binary):
+    with Cluster(binary, 3) as cluster:
+        write_and_kill(cluster)
+        cluster.restart(*cluster.nodes)
+        cluster.wait_ready()
+        _, replaced, wiped = cluster.nodes
+        # Inside the cluster, the new disk of node 1 is member 3.
+        replaced.kill()
+        replaced.wipe()
+        replaced.start()
+        cluster.wait_ready()
+        # The list gets a server 3, which nobody adds to the cluster.
+        uninvited = Node(cluster, 3, free_ports(1)[0])
+        with open(cluster.list, 'a', encoding='ascii') as f:
+            f.write(uninvited.url + '\n')
+        wiped.kill()
+        wiped.wipe()
+        uninvited.start()
+        wait_for('node 1 to lead', lambda: leads(replaced))
+        wait_for('the server that nobody adds', lambda: 'no member' in uninvited.log_text()
+                 or 'not a member' in uninvited.log_text())
+        wiped.start()
+        cluster.wait_ready()
+        expect(cluster.wait_leader() is replaced, 'another node leads')
+        uninvited.kill()
+        cluster.wait_equal()

@@ -101,6 +101,14 @@ TEST_CASE("a server without a log believes any server of a cluster") {
   CHECK(dialler(empty(kB, kOfB, kAtB), waiting) == "no member");
 }
 
+TEST_CASE("only to a server without a cluster does a member say more than the list") {
+  const Server wiped{kListed, {}, kList, kA, false};
+  const Server member{kFounded};
+  CHECK(node::outranks_list(peer(kB, kOther, kTheirs, kAtD), wiped.view()));
+  CHECK_FALSE(node::outranks_list(empty(kB, kOfB, kAtB), wiped.view()));
+  CHECK_FALSE(node::outranks_list(peer(kB, kOfB, kTheirs, kAtD), member.view()));
+}
+
 TEST_CASE("a server with a log that is not committed follows the cluster of that log only") {
   raft::Configuration uncommitted = kFounded;
   const Server ours{kListed, uncommitted};

@@ -12,7 +12,9 @@ namespace vesper::sim {
 namespace {
 
 constexpr std::size_t kShown = 24;  // longer values are shown as a checksum
-constexpr std::size_t kEach = 64;   // what each result and each version in a reply counts for
+// What each result and each version in a reply counts for. A transaction's own result counts, too,
+// also that of a nested one.
+constexpr std::size_t kEach = 64;
 
 std::string joined(const std::vector<std::string>& parts) {
   std::string out;
@@ -441,6 +443,7 @@ void Trial::collect(const Txn& txn, const Choice& choice, std::vector<std::strin
 }
 
 bool Trial::run_path(const Txn& txn, const Choice& choice) {
+  if (!reply({}, 0)) return false;  // its own result; the results in it follow
   std::vector<std::string> results;
   std::size_t nested = 0;
   const std::vector<Act>& acts = branch(txn, choice);

@@ -253,7 +253,12 @@ void World::refused(const Host& a, const Host& b, const node::PeerRefusal& refus
 // A server that is new, or behind, does not know every member that dials it, and has to answer.
 void World::meet_stranger(Host& h, const Host& dialler, raft::ServerId number) {
   const auto is_known = [&](const node::Contact& contact) { return contact.number == number; };
-  if (std::any_of(h.contacts.begin(), h.contacts.end(), is_known)) return;
+  const auto contact = std::find_if(h.contacts.begin(), h.contacts.end(), is_known);
+  if (contact != h.contacts.end()) {
+    if (node::outranks_list(dialler.node->greeting(address_of(dialler)), h.node->view()))
+      contact->address = address_of(dialler);
+    return;
+  }
   std::erase_if(h.strangers, is_known);
   if (h.strangers.size() == kMostStrangers) h.strangers.erase(h.strangers.begin());
   h.strangers.push_back({number, raft::NodeId(number.value), address_of(dialler)});

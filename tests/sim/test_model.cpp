@@ -183,6 +183,26 @@ TEST_CASE("H2: a transaction decides all compares first, and is applied whole or
   }
 }
 
+TEST_CASE("the result of each transaction counts for the bound of the reply, too") {
+  Model model;
+  Act get;
+  get.key = "a";
+  Act nested;
+  nested.kind = Act::Kind::nested;
+  nested.txn = std::make_shared<Txn>(Txn{{}, {get}, {}});
+  const Txn txn{{}, {get, nested}, {}};
+  const auto evaluate = [&](std::size_t most) {
+    return model.evaluate(txn, model.present(), most);
+  };
+  // 64 bytes each for: the transaction, then[0], the nested one, its then[0].
+  CHECK(evaluate(256).kind == Outcome::Kind::done);
+  CHECK(evaluate(255).kind == Outcome::Kind::reply_too_large);
+  CHECK(evaluate(255).text == "then[1]then[0]255");
+  CHECK(evaluate(191).text == "then[1]191");
+  CHECK(evaluate(127).text == "then[0]127");
+  CHECK(evaluate(63).text == "63");
+}
+
 TEST_CASE("H4: the pages of a range in the model fit together") {
   Model model;
   for (const char* key : {"a", "b/1", "b/2", "c"})
