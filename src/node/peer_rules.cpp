@@ -108,10 +108,14 @@ PeerRefusal refuse_other_disk(const Greeting& theirs, const Member& member) {
 
 DiallerVerdict judge_unfounded(const Greeting& theirs, const PeerView& ours) {
   const Id128 cluster = theirs.state.cluster_id;
+  // A cluster that has replaced disks has given numbers beyond its first list.
   if (theirs.number != kNoServer && theirs.number == ours.self)
     return PeerRefusal{fmt::format("{} calls itself server {}, but that is this server",
                                    name_of(theirs), theirs.number.value),
-                       "check the id and the list that each server was started with"};
+                       cluster.is_none()
+                           ? "check the id and the list that each server was started with"
+                           : "if this server is to be added to that cluster, start it with --join "
+                             "instead of the list"};
   // This server is new, or has lost its disk. The cluster decides what it becomes.
   if (!cluster.is_none() && (!ours.has_log || ours.latest.cluster_id == cluster)) {
     if (theirs.number != kNoServer) return PeerIs{theirs.number};
