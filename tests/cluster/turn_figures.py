@@ -50,6 +50,10 @@ def stream(node):
     connection.close()
 
 
+def delete(node, n):
+    send(node, 'DELETE', f'/kv?start=key/{(n + 1) * KEYS:028d}&end=key/{(n + 2) * KEYS:028d}')
+
+
 # What is measured, by name. Each takes the node and the number of the round.
 REQUESTS = {
     'NDJSON of all keys': lambda node, _: stream(node),
@@ -66,12 +70,32 @@ REQUESTS = {
                                            for i in range(OPERATIONS))),
     f'a transaction of {OPERATIONS} gets, keys far apart':
         lambda node, n: transaction(node, ({'get': {'key': name}} for name in far_apart())),
-    f'a delete of a range of {KEYS} keys':
-        lambda node, n: send(node, 'DELETE', f'/kv?start=key/{(n + 1) * KEYS:028d}'
-                                             f'&end=key/{(n + 2) * KEYS:028d}'),
+    f'a delete of a range of {KEYS} keys': delete,
     f'an import of {5 * LINES} keys':
         lambda node, n: import_lines(node, list(random_lines(5 * LINES, 128, f'more{n}/'))),
 }
+
+
+def start_with(node, files):
+    node.wipe()
+    shutil.copytree(files, node.dir)
+    node.start()
+    wait_for('ready', node.is_ready, 60)
+
+
+def later_deletes(node, count):
+    """What the loop does for each of several deletes in a row, after a first one."""
+    times = []
+    delete(node, 0)
+    for n in range(1, count + 1):
+        before = metrics(node)['vesper_loop_turn_seconds_sum']
+        delete(node, n)
+        times.append(1000 * (metrics(node)['vesper_loop_turn_seconds_sum'] - before))
+    return times
+
+
+def show(name, times):
+    line(name, f'{statistics.median(times):>9.2f} ms   (at most {max(times):.2f})')
 
 
 def main():
@@ -93,14 +117,13 @@ def main():
             for n in range(options.rounds):
                 # The longest turn is that of the last minute, or of the time since the start. Each
                 # round starts from the same files, because a start repeats what the log has.
-                node.wipe()
-                shutil.copytree(loaded, node.dir)
-                node.start()
-                wait_for('ready', node.is_ready, 60)
+                start_with(node, loaded)
                 request(node, n)
                 longest.append(1000 * metrics(node)['vesper_loop_longest_turn_seconds'])
                 node.terminate(30)
-            line(name, f'{statistics.median(longest):>9.2f} ms   (at most {max(longest):.2f})')
+            show(name, longest)
+        start_with(node, loaded)
+        show('a further delete, several in a row', later_deletes(node, 4 * options.rounds))
     return 0
 
 
