@@ -77,6 +77,7 @@ class Peers final : public node::Transport, private LinkEvents {
   struct Peer {
     Kind kind = Kind::contact;
     OutLink::Target target;
+    bool is_as_stated = false;  // the target is where the member says it is: see outranks_list
     // Its latest address; the first of the target until it answers. An empty server elsewhere is
     // not its new disk: the member has left that address.
     HostPort reached;
@@ -119,6 +120,7 @@ class Peers final : public node::Transport, private LinkEvents {
   void drop_peers(const std::function<bool(raft::ServerId, const Peer&)>& is_unwanted);
   OutLink::Target target_of(raft::ServerId number, std::string name,
                             std::optional<raft::NodeId> node, const HostPort& given) const;
+  void retarget(raft::ServerId id, Peer& peer, const Hello& theirs);
   bool is_linked_from(raft::ServerId id) const;
   std::size_t guests() const;
   void forget_guests();

@@ -71,6 +71,17 @@ function absence_of(node, acts) {
 
 const SEATS = {incoming: "joining", outgoing: "leaving", learner: "learner"};
 
+// What a joint configuration takes: a majority of the old voters, and one of the new voters. A node
+// whose disk is replaced is in it twice.
+function joint_majorities(members) {
+  const majority = (seat_of_others) => {
+    const ids = members.filter(({seat}) => seat === "voter" || seat === seat_of_others)
+      .map(({id}) => id);
+    return `${Math.floor(ids.length / 2) + 1} of nodes ${ids.join(", ")}`;
+  };
+  return `${majority("outgoing")}, and ${majority("incoming")}`;
+}
+
 // `cluster` is a state of trace_fold.js at `time`. What else is known: `serving` (an id), `acts`
 // (the reply of GET /chaos), `alarms` of the serving node, `addresses` (a Map of id to address, for
 // members that the trace has not named).
@@ -85,6 +96,7 @@ export function scene_of(cluster, time, known = {}) {
     members.get(id)?.address ?? known.addresses?.get(id) ?? ""));
   return {
     time, leader: leader?.id, term: highest_term(nodes), is_joint: configuration?.joint === true,
+    majorities: configuration?.joint ? joint_majorities(configuration.members) : undefined,
     is_lost: cluster.is_lost, tallies: tallies_of(nodes), cuts: known.acts?.cuts ?? [],
     nodes: ids.map((id, i) => {
       const node = nodes.get(id);
@@ -137,16 +149,6 @@ export function scene_of_status(status) {
         seat: voter ? undefined : "learner"};
     }),
   };
-}
-
-// What a joint configuration takes: a majority of the old voters, and one of the new voters.
-export function joint_majorities({nodes}) {
-  const majority = (left_out) => {
-    const ids = nodes.filter(({seat}) => seat !== SEATS.learner && seat !== left_out)
-      .map(({id}) => id);
-    return `${Math.floor(ids.length / 2) + 1} of nodes ${ids.join(", ")}`;
-  };
-  return `${majority(SEATS.incoming)}, and ${majority(SEATS.outgoing)}`;
 }
 
 // One line for the whole picture.

@@ -9,7 +9,6 @@ import {count} from "./format.js";
 import {hands_on} from "./hands_on.js";
 import {live_picture} from "./live_picture.js";
 import {members_table} from "./members_table.js";
-import {joint_majorities} from "./scene.js";
 
 export function cluster_view(live) {
   const {poll} = live;
@@ -52,8 +51,8 @@ export function cluster_view(live) {
   function show_majority() {
     if (poll.status === undefined) return;
     const {voters, needed} = majority_of(poll.status);
-    set_text(summary, last?.scene.is_joint
-      ? `Joint configuration: a write needs ${joint_majorities(last.scene)}.`
+    const joint = last?.scene.majorities;
+    set_text(summary, joint !== undefined ? `Joint configuration: a write needs ${joint}.`
       : `${count(voters, "voter")}; a write needs ${needed}.`);
   }
 

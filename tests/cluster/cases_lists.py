@@ -3,6 +3,7 @@
 import json
 import subprocess
 
+from cases_members import start_joiner
 from harness import SLOW, Cluster, Node, free_ports, wait_for
 from http_api import Broken, NotSent
 from runner import case, expect, expect_equal
@@ -243,3 +244,38 @@ def _(binary):
         expect(cluster.wait_leader() is replaced, 'another node leads')
         uninvited.kill()
         cluster.wait_equal()
+
+
+@case('a wiped node is taken in by a leader that was added later, wherever its list has that node')
+def _(binary):
+    for is_listed in (True, False):
+        with Cluster(binary, 3) as cluster:
+            write_and_kill(cluster)
+            cluster.restart(*cluster.nodes)
+            cluster.wait_ready()
+            # The first batch of the log that a new disk reads does not have the addition yet.
+            for i in range(12):
+                expect_equal(cluster.nodes[0].api().put(f'k{i}', 'x' * (1 << 17)).status, 200,
+                             'a write')
+            added = start_joiner(cluster)
+            uninvited = Node(cluster, 3, free_ports(1)[0])
+            reply = cluster.nodes[0].api(30).request(
+                'POST', '/cluster/members?wait=20s',
+                json.dumps({'add': [{'address': added.url}]}).encode(), timeout=30)
+            expect_equal(reply.status, 200, f'{reply}')
+            wait_for('the addition to vote', added.is_ready)
+            with open(cluster.list, 'a', encoding='ascii') as f:
+                f.write((added if is_listed else uninvited).url + '\n')
+            wiped = cluster.nodes[1]
+            wiped.kill()
+            wiped.wipe()
+            if not is_listed:
+                uninvited.start()
+            added.id = 3
+            wait_for('the addition to lead', lambda node=added: leads(node))
+            wiped.start()
+            wait_for('the new disk', wiped.is_ready, 20)
+            expect_equal(added.status()['role'], 'leader', 'the addition')
+            for node in (added, uninvited):
+                if node.process is not None:
+                    node.kill()

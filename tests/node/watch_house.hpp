@@ -61,11 +61,11 @@ struct House {
     for (std::size_t space = 0; space < kv::kSpaces; ++space)
       for (auto at = keyspace->tree(static_cast<kv::Space>(space)).first(); !at.at_end();
            at.next()) {
-        const auto* older = at.slot().older.get();
+        const kv::OlderVersions& older = at.slot().older;
         const kv::Version& newest = *at.slot().newest;
-        if (newest.revision() == keyspace->revision() && older != nullptr &&
-            !older->newest().is_tombstone())
-          REQUIRE(copy->add(kv::VersionRef(&older->newest())));
+        if (newest.revision() == keyspace->revision() && !older.empty() &&
+            !older.newest().is_tombstone())
+          REQUIRE(copy->add(kv::VersionRef(&older.newest())));
         if (newest.revision() == keyspace->revision() || !newest.is_tombstone())
           REQUIRE(copy->add(kv::VersionRef(&newest)));
       }

@@ -272,10 +272,28 @@ bool World::has_another_number(const Host& h, const Link& in) const {
   return is != nullptr && is->number != in.sender;
 }
 
+// A member that has dialled this server stays known: it may not be in the configuration yet that
+// this server has read. While that is the list, the member is where it says it is.
+void World::keep_diallers(Host& h, const std::vector<node::Contact>& before) {
+  const bool is_list = h.node->view().committed.cluster_id.is_none();
+  for (const node::Contact& old : before) {
+    const auto at = host_at(old.address);
+    if (!at || *at == h.number()) continue;
+    const Link& in = link(*at, h.number());
+    if (!in.up || in.met_boot != h.boot || in.sender != old.number) continue;
+    const auto same =
+        std::find_if(h.contacts.begin(), h.contacts.end(),
+                     [&old](const node::Contact& contact) { return contact.number == old.number; });
+    if (same == h.contacts.end()) h.strangers.push_back(old);
+    else if (is_list && !in.said.state.cluster_id.is_none()) same->address = old.address;
+  }
+}
+
 // The node replaces its list of contacts, and peers are judged again.
 void World::follow(Host& h, const std::vector<node::Contact>& contacts) {
-  h.contacts = contacts;
+  const std::vector<node::Contact> before = std::exchange(h.contacts, contacts);
   const raft::Raft& raft = h.node->raft();
+  keep_diallers(h, before);
   std::erase_if(h.strangers, [&](const node::Contact& stranger) {
     return raft.has_left(stranger.number) ||
            std::any_of(contacts.begin(), contacts.end(), [&](const node::Contact& contact) {

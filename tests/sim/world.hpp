@@ -259,6 +259,7 @@ class World : private Actions {
   void transmit(Host& from, std::size_t to, const node::PeerMessage& message,
                 raft::Channel channel);
   void follow(Host& h, const std::vector<node::Contact>& contacts);
+  void keep_diallers(Host& h, const std::vector<node::Contact>& before);
   bool has_another_number(const Host& h, const Link& in) const;
   std::vector<node::Contact> expected_at(const Host& from, std::size_t to) const;
   void meet_stranger(Host& h, const Host& dialler, raft::ServerId number);

@@ -5,7 +5,7 @@ import {test} from "node:test";
 import {dots_at, FLIGHT, message_counts, place_of} from "../../src/ui/dots.js";
 import {columns_of, log_rows} from "../../src/ui/log_rows.js";
 import {ring_layout} from "../../src/ui/ring.js";
-import {colour_of, joint_majorities, scene_of, scene_of_status, short_addresses,
+import {colour_of, scene_of, scene_of_status, short_addresses,
   summary_of} from "../../src/ui/scene.js";
 import {last_transitions, message_fields, sentence} from "../../src/ui/sentences.js";
 import {EMPTY, fold} from "../../src/ui/trace_fold.js";
@@ -53,7 +53,7 @@ test("an election shows its tally, a joint configuration its seats, a timer what
   const scene = scene_of(state, 200);
   assert.equal(scene.is_joint, true);
   assert.deepEqual(scene.nodes.map(({seat}) => seat), [undefined, "leaving", "joining", "learner"]);
-  assert.equal(joint_majorities(scene), "2 of nodes 0, 1, and 2 of nodes 0, 2");
+  assert.equal(scene.majorities, "2 of nodes 0, 1, and 2 of nodes 0, 2");
   assert.deepEqual(scene.tallies,
     [{id: 1, pre_vote: false, granted: [1], refused: [], needed: 2}]);
   assert.equal(scene.nodes[1].timer, 0.75);
