@@ -120,13 +120,15 @@ Peers::Peer& Peers::add(OutLink::Target target, Kind kind) {
   return peer;
 }
 
-// Looks for a member where it says that it is, unless the list has https:// for it and it says
-// http://, or the address is that of this server.
+// Looks for a member where it says that it is, and only then where the list has it. If another
+// server has answered in its place, the link to that one ends.
 void Peers::retarget(raft::ServerId id, Peer& peer, const Hello& theirs) {
   OutLink::Target stated =
       target_of(id, name_of(theirs), theirs.self.node, *parse_url(theirs.self.address));
-  if (stated.other) stated.address = *std::exchange(stated.other, std::nullopt);
-  if (!peer.target.has_addresses_of(stated)) {
+  if (stated.other) std::swap(stated.address, *stated.other);
+  const bool is_another =
+      peer.control->up() && peer.control->theirs().self.incarnation != theirs.self.incarnation;
+  if (is_another || !peer.target.has_addresses_of(stated)) {
     drop_links(id, peer);
     add(std::move(stated), peer.kind);
   }
