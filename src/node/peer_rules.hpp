@@ -70,10 +70,10 @@ struct PeerIsAnother {
   bool operator==(const PeerIsAnother&) const = default;
 };
 
-// True if a member has dialled a server that knows no cluster, because it is new or has lost its
-// disk. Such a server takes the places in its list for numbers. The cluster has gone on since: what
-// the list calls 4 may be a server that nobody has added, and member 4 another one. So the member
-// is where it says, and not where the list has its number.
+// True if a member has dialled a server that knows no cluster, because that server is new or has
+// lost its disk. Such a server numbers the others by their places in its list, but the cluster may
+// have changed since: place 4 may name a server that was never added, and member 4 may be another
+// server. So the address that the member states counts more than the one in the list.
 bool outranks_list(const Greeting& theirs, const PeerView& ours);
 
 using DiallerVerdict = std::variant<PeerIs, PeerHasLeft, PeerRefusal>;

@@ -7,7 +7,6 @@
 
 #include "base/bytes.hpp"
 #include "base/log.hpp"
-#include "crypto/random.hpp"
 #include "http/serializer.hpp"
 #include "http/values.hpp"
 #include "peer/peers.hpp"
@@ -71,11 +70,11 @@ bool Peers::drop_unproven() {
 // While the control link of a process is up, that process runs, and no other one may speak as the
 // same member. A process that ends closes its links.
 std::optional<Refusal> Peers::refuse_second_process(const Hello& theirs, raft::ServerId as) const {
-  const bool outranks_list = node::outranks_list(theirs.self, node_->view());
+  const bool outranks = outranks_list(theirs);
   for (const auto& link : in_links_) {
     if (!link->proven() || link->from() != as || link->is_bulk()) continue;
     if (link->theirs().boot == theirs.boot) continue;
-    if (outranks_list && link->theirs().self.state.cluster_id.is_none()) continue;
+    if (outranks && link->theirs().self.state.cluster_id.is_none()) continue;
     node::PeerRefusal why = peer::refuse_second_process(link->theirs(), theirs);
     return Refusal{403, "peer_refused", std::move(why.detail), std::move(why.hint)};
   }

@@ -8,8 +8,6 @@
 #include "base/bytes.hpp"
 #include "base/log.hpp"
 #include "crypto/random.hpp"
-#include "http/serializer.hpp"
-#include "http/values.hpp"
 
 namespace vesper::peer {
 namespace {
@@ -107,32 +105,28 @@ OutLink::Target Peers::target_of(raft::ServerId number, std::string name,
   return target;
 }
 
+bool Peers::outranks_list(const Hello& theirs) const {
+  return node::outranks_list(theirs.self, node_->view());
+}
+
+// Where to look for a member that has dialled this server.
+OutLink::Target Peers::target_of(const Hello& theirs, raft::ServerId number) const {
+  OutLink::Target target =
+      target_of(number, name_of(theirs), theirs.self.node, *parse_url(theirs.self.address));
+  if (outranks_list(theirs) && target.other) std::swap(target.address, *target.other);
+  return target;
+}
+
 Peers::Peer& Peers::add(OutLink::Target target, Kind kind) {
   Peer& peer = peers_[target.number];
   peer.kind = kind;
   peer.target = target;
-  peer.is_as_stated = false;
   peer.reached = target.address;
   peer.control = std::make_unique<OutLink>(link_context_, target, Channel::control);
   peer.bulk = std::make_unique<OutLink>(link_context_, target, Channel::bulk);
   peer.control->dial();
   peer.bulk->dial();
   return peer;
-}
-
-// Looks for a member where it says that it is, and only then where the list has it. If another
-// server has answered in its place, the link to that one ends.
-void Peers::retarget(raft::ServerId id, Peer& peer, const Hello& theirs) {
-  OutLink::Target stated =
-      target_of(id, name_of(theirs), theirs.self.node, *parse_url(theirs.self.address));
-  if (stated.other) std::swap(stated.address, *stated.other);
-  const bool is_another =
-      peer.control->up() && peer.control->theirs().self.incarnation != theirs.self.incarnation;
-  if (is_another || !peer.target.has_addresses_of(stated)) {
-    drop_links(id, peer);
-    add(std::move(stated), peer.kind);
-  }
-  peer.is_as_stated = true;
 }
 
 void Peers::drop_links(raft::ServerId id, Peer& peer) {
@@ -164,10 +158,8 @@ void Peers::follow(const std::vector<node::Contact>& contacts) {
     wanted.insert(contact.number);
     if (Peer* known = find(contact.number)) {
       known->kind = Kind::contact;
-      // This server still knows no cluster, so these are the places in its list.
-      const bool is_from_list = node_->view().committed.cluster_id.is_none();
-      if (is_from_list && known->is_as_stated && is_linked_from(contact.number)) continue;
-      if (known->target.has_addresses_of(target)) continue;
+      if (known->target.has_addresses_of(target) || has_link_that_outranks_list(contact.number))
+        continue;
       drop_links(contact.number, *known);
     }
     add(std::move(target), Kind::contact);
@@ -229,6 +221,12 @@ void Peers::review_links() {
 bool Peers::is_linked_from(raft::ServerId id) const {
   return std::any_of(in_links_.begin(), in_links_.end(),
                      [id](const auto& link) { return link->proven() && link->from() == id; });
+}
+
+bool Peers::has_link_that_outranks_list(raft::ServerId id) const {
+  return std::any_of(in_links_.begin(), in_links_.end(), [&](const auto& link) {
+    return link->proven() && link->from() == id && outranks_list(link->theirs());
+  });
 }
 
 std::size_t Peers::guests() const {
@@ -365,6 +363,11 @@ std::string Peers::refused_by(raft::ServerId id, const std::string& body) {
   return std::move(refusal.detail);
 }
 
+bool Peers::is_refused() const {
+  return std::any_of(peers_.begin(), peers_.end(),
+                     [](const auto& each) { return each.second.refuses; });
+}
+
 void Peers::gone(raft::ServerId id, Peer& peer) {
   if (!std::exchange(peer.announced, false)) return;
   log::info("the server at {} is gone: no process, or another one, answers there",
@@ -376,12 +379,19 @@ void Peers::in_proven(InLink& link) {
   const Hello& theirs = link.theirs();
   if (link.ours().standing == Standing::left) return link.close();  // it has been told
   const raft::ServerId from = link.from();
+  const OutLink::Target target = target_of(theirs, from);
   Peer* known = find(from);
-  if (known == nullptr)
-    known =
-        &add(target_of(from, name_of(theirs), theirs.self.node, *parse_url(theirs.self.address)),
-             Kind::guest);
-  if (node::outranks_list(theirs.self, node_->view())) retarget(from, *known, theirs);
+  if (known == nullptr) {
+    known = &add(target, Kind::guest);
+  } else if (outranks_list(theirs)) {
+    // Another server may have answered at the address in the list.
+    const bool is_another = known->control->up() &&
+                            known->control->theirs().self.incarnation != theirs.self.incarnation;
+    if (is_another || !known->target.has_addresses_of(target)) {
+      drop_links(from, *known);
+      add(target, known->kind);
+    }
+  }
   Peer& peer = *known;
   peer.logged.clear();
   // The peer has redialled, so its earlier links are half open.

@@ -2,7 +2,6 @@
 // accepts or refuses diallers. The set of peers follows the configuration (node/peer_rules.hpp).
 #pragma once
 
-#include <algorithm>
 #include <functional>
 #include <map>
 #include <memory>
@@ -60,10 +59,7 @@ class Peers final : public node::Transport, private LinkEvents {
               std::string_view rest);
 
   // True if any peer currently refuses this server, and not only because it is no member.
-  bool is_refused() const {
-    return std::any_of(peers_.begin(), peers_.end(),
-                       [](const auto& each) { return each.second.refuses; });
-  }
+  bool is_refused() const;
 
   // Call at the end of a turn. Writes each link's output, and pauses or resumes reading from peers.
   void flush();
@@ -77,7 +73,6 @@ class Peers final : public node::Transport, private LinkEvents {
   struct Peer {
     Kind kind = Kind::contact;
     OutLink::Target target;
-    bool is_as_stated = false;  // the target is where the member says it is: see outranks_list
     // Its latest address; the first of the target until it answers. An empty server elsewhere is
     // not its new disk: the member has left that address.
     HostPort reached;
@@ -120,8 +115,10 @@ class Peers final : public node::Transport, private LinkEvents {
   void drop_peers(const std::function<bool(raft::ServerId, const Peer&)>& is_unwanted);
   OutLink::Target target_of(raft::ServerId number, std::string name,
                             std::optional<raft::NodeId> node, const HostPort& given) const;
-  void retarget(raft::ServerId id, Peer& peer, const Hello& theirs);
+  OutLink::Target target_of(const Hello& theirs, raft::ServerId number) const;
+  bool outranks_list(const Hello& theirs) const;
   bool is_linked_from(raft::ServerId id) const;
+  bool has_link_that_outranks_list(raft::ServerId id) const;
   std::size_t guests() const;
   void forget_guests();
   node::DiallerVerdict judge_dialler(const Hello& theirs);
