@@ -208,24 +208,30 @@ def _(binary):
         expect_equal(node.reap(10), 13, 'the exit code when no other server can tell it')
 
 
+def wait_refused_for(node, older):
+    """Waits until a change and tokens are refused for the sake of the members `older`. The build of
+    a member that has restarted is registered by an entry of the log, a moment after it serves."""
+    def is_refused(path, body):
+        reply = node.api().request('POST', path, body)
+        expect_equal((reply.status, reply.code), (409, 'members_too_old'), f'POST {path}')
+        expect(set(older) <= set(reply.json()['missing']), f'{reply.json()} spares an older build')
+        return reply.json()['missing'] == older
+    for path, body in (('/cluster/members', b'{"demote":[2]}'), ('/auth/enable', b'')):
+        wait_for(f'POST {path} to name {older}', lambda: is_refused(path, body))
+
+
 @case('members change once the last node is upgraded, and then no older build may join')
 def _(binary):
     older = os.path.join(os.path.dirname(binary), 'tests', 'cluster', 'vesper-older')
-    demote = '{"demote":[2]}'
     with Cluster(older, 3) as cluster:
         expect_equal(cluster.nodes[0].api().put('name', 'a').status, 200, 'a write')
         cluster.binary = binary
         for number, node in enumerate(cluster.nodes):
-            reply = cluster.nodes[0].api().request('POST', '/cluster/members', demote.encode())
-            expect_equal((reply.status, reply.code), (409, 'members_too_old'), 'a change')
-            expect_equal(reply.json()['missing'], list(range(number, 3)), 'the older builds')
-            reply = cluster.nodes[0].api().request('POST', '/auth/enable')
-            expect_equal((reply.status, reply.code), (409, 'members_too_old'), 'tokens')
-            expect_equal(reply.json()['missing'], list(range(number, 3)), 'the older builds')
+            wait_refused_for(cluster.nodes[0], list(range(number, 3)))
             expect_equal(node.terminate(), 0, f'exit code of {node}')
             cluster.restart(node)
             expect_equal(node.api().put('name', f'{number}').status, 200, 'a write')
-        change(cluster, demote)
+        change(cluster, '{"demote":[2]}')
         wait_for('a learner', lambda: rows(cluster.nodes[0])[2] == (2, False))
         cluster.binary = older
         back = cluster.nodes[2]
