@@ -15,6 +15,8 @@
 #include "raft/entry.hpp"
 #include "support/mem_fs.hpp"
 
+namespace test_access {
+
 using namespace vesper;
 using namespace vesper::api;
 
@@ -292,3 +294,5 @@ TEST_CASE("a node that needed tokens tells nothing before it knows whether it st
   for (const char* line : {"GET /livez", "GET /ui/", "OPTIONS /kv/a"})
     CHECK(ask_closed(line, true, &Context::close_until_tokens_known).answer.status < 300);
 }
+
+}  // namespace test_access

@@ -8,6 +8,8 @@
 
 #include "api/refusal_counts.hpp"
 
+namespace test_audit {
+
 using vesper::api::RefusalCounts;
 
 namespace {
@@ -55,3 +57,5 @@ TEST_CASE("a window has a bounded number of lines, however many addresses refusa
   for (const auto& [who, count] : reported) sum += count;
   CHECK(own + sum == 2000);
 }
+
+}  // namespace test_audit

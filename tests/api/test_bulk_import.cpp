@@ -14,6 +14,8 @@
 #include "api/http_exchange.hpp"
 #include "kv/command.hpp"
 
+namespace test_bulk_import {
+
 using namespace vesper;
 using namespace vesper::api;
 using Next = BodyStream::Next;
@@ -389,3 +391,5 @@ TEST_CASE("the work of one call is bounded") {
   const std::string value = line("a", std::string(1u << 20, 'x'));
   CHECK(large.import().take(value, work) < 64u << 10);
 }
+
+}  // namespace test_bulk_import

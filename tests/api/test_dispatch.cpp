@@ -6,6 +6,8 @@
 
 #include "ask.hpp"
 
+namespace test_dispatch {
+
 using namespace vesper;
 using namespace vesper::api;
 
@@ -72,3 +74,5 @@ TEST_CASE("HEAD gets the head that GET gets, and no body") {
   CHECK(get.text.ends_with("\r\n\r\nok\n"));
   CHECK(head.text.ends_with("Content-Length: 3\r\n\r\n"));
 }
+
+}  // namespace test_dispatch

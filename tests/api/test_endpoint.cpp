@@ -7,6 +7,8 @@
 
 #include "api/endpoint.hpp"
 
+namespace test_endpoint {
+
 using namespace vesper::api;
 
 TEST_CASE("a path finds its row, byte for byte or by its prefix") {
@@ -89,3 +91,5 @@ TEST_CASE("each row is complete") {
     CHECK(row.methods.ends_with("OPTIONS"));
   }
 }
+
+}  // namespace test_endpoint

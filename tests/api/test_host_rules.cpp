@@ -6,6 +6,8 @@
 #include "api/host_rules.hpp"
 #include "http/parser.hpp"
 
+namespace test_host_rules {
+
 using namespace vesper;
 using namespace vesper::api;
 
@@ -44,3 +46,5 @@ TEST_CASE("a page may write to its own origin only") {
   CHECK(crosses("Origin: null\r\n"));
   CHECK(crosses("Sec-Fetch-Site: cross-site\r\n"));
 }
+
+}  // namespace test_host_rules

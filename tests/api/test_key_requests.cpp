@@ -11,6 +11,8 @@
 #include "api/kv.hpp"
 #include "ask.hpp"
 
+namespace test_key_requests {
+
 using namespace vesper;
 using namespace vesper::api;
 
@@ -280,3 +282,5 @@ TEST_CASE("a compaction takes a revision and no conditions") {
   CHECK(says(ask("GET /compact?revision=7"), 405, "method_not_allowed"));
   CHECK(says(ask("POST /compact/?revision=7"), 404, "no_such_path"));
 }
+
+}  // namespace test_key_requests

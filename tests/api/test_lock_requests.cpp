@@ -10,6 +10,8 @@
 #include "api/locks.hpp"
 #include "ask.hpp"
 
+namespace test_lock_requests {
+
 using namespace vesper;
 using namespace vesper::api;
 
@@ -194,3 +196,5 @@ TEST_CASE("an election has a value in the body, and a lock has none") {
     CHECK_FALSE(asked.exchange.keep_body);
   }
 }
+
+}  // namespace test_lock_requests

@@ -6,6 +6,8 @@
 #include "api/members.hpp"
 #include "ask.hpp"
 
+namespace test_members {
+
 using namespace vesper;
 using namespace vesper::api;
 
@@ -238,3 +240,5 @@ TEST_CASE("a server without a leader reports only what it knows itself") {
         R"("reachable":false,"state":"unreachable"}]})"
         "\n");
 }
+
+}  // namespace test_members

@@ -10,6 +10,8 @@
 #include "api/openapi.hpp"
 #include "json/document.hpp"
 
+namespace test_openapi {
+
 using namespace vesper;
 using namespace vesper::api;
 
@@ -72,3 +74,5 @@ TEST_CASE("the document is one line and has the version of this build") {
   CHECK(document.root().find("info").find("version").string() == VESPER_VERSION);
   CHECK(kOpenApiDocument.find('\n') == kOpenApiDocument.size() - 1);
 }
+
+}  // namespace test_openapi

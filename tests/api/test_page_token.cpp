@@ -7,6 +7,8 @@
 #include "http/grammar.hpp"
 #include "kv/item.hpp"
 
+namespace test_page_token {
+
 using namespace vesper;
 using namespace vesper::api;
 
@@ -76,3 +78,5 @@ TEST_CASE("a token with impossible content is refused even if its checksum fits"
   token.revision = 0;
   CHECK_FALSE(is_taken(encode_page_token(token, kScope)));
 }
+
+}  // namespace test_page_token

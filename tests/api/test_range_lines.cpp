@@ -11,6 +11,8 @@
 #include "kv/command.hpp"
 #include "kv/store.hpp"
 
+namespace test_range_lines {
+
 using namespace vesper;
 using namespace vesper::api;
 using Next = BodyStream::Next;
@@ -190,3 +192,5 @@ TEST_CASE("a shutdown ends the stream with an error line, after whole lines") {
     CHECK(text.ends_with("}}\n"));
   }
 }
+
+}  // namespace test_range_lines

@@ -9,6 +9,8 @@
 #include "api/range.hpp"
 #include "ask.hpp"
 
+namespace test_range_requests {
+
 using namespace vesper;
 using namespace vesper::api;
 
@@ -223,3 +225,5 @@ TEST_CASE("an import needs its Content-Type and a length, and takes no key and n
   for (const std::string name : {"prefix", "from_line", "limit", "all", "prev"})
     CHECK(says(post("POST /kv?" + name + "=1", kNdjsonType + length), 400, "invalid_parameter"));
 }
+
+}  // namespace test_range_requests

@@ -8,6 +8,8 @@
 #include "api/checks.hpp"
 #include "api/render.hpp"
 
+namespace test_render {
+
 using namespace vesper;
 using namespace vesper::api;
 using Kind = kv::WriteResult::Kind;
@@ -173,3 +175,5 @@ TEST_CASE("the answer to a write has its revision, and a failed condition the ke
   CHECK(render_if_refused(write, "revision", absent));
   CHECK_FALSE(absent.etag.has_value());
 }
+
+}  // namespace test_render

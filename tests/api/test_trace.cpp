@@ -5,6 +5,8 @@
 
 #include "api/trace_json.hpp"
 
+namespace test_trace {
+
 using namespace vesper;
 using namespace vesper::node;
 
@@ -101,3 +103,5 @@ TEST_CASE("a state is written with what its role has") {
         R"("election":{"deadline":5.000,"timeout_ms":3},)"
         R"("votes":{"term":3,"pre_vote":false,"granted":[2],"refused":[],"needed":2},"log":[]})");
 }
+
+}  // namespace test_trace

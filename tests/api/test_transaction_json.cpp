@@ -7,6 +7,8 @@
 #include "api/transaction_json.hpp"
 #include "kv/item.hpp"
 
+namespace test_transaction_json {
+
 using namespace vesper;
 using namespace vesper::api;
 
@@ -574,3 +576,5 @@ TEST_CASE("the atomic operations have their operands") {
   CHECK(restore.key.view() == "f");
   CHECK(restore.revision == 3);
 }
+
+}  // namespace test_transaction_json

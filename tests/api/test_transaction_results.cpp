@@ -7,6 +7,8 @@
 
 #include "api/transaction_json.hpp"
 
+namespace test_transaction_results {
+
 using namespace vesper;
 using namespace vesper::api;
 
@@ -166,3 +168,5 @@ TEST_CASE("a refusal names the member at fault") {
   CHECK(field(Kind::reply_too_large, {{Branch::then, 1}}) == "then[1].txn");
   CHECK(field(Kind::key_reused, {}).empty());
 }
+
+}  // namespace test_transaction_results

@@ -10,6 +10,8 @@
 #include "ask.hpp"
 #include "node/watches.hpp"
 
+namespace test_watch {
+
 using namespace vesper;
 using namespace vesper::api;
 using Kinds = node::WatchFilter::Kinds;
@@ -261,3 +263,5 @@ TEST_CASE("a long value is written in parts, and its stream holds only one of th
   CHECK(stream->cut(BodyStream::Why::shutting_down, rest) ==
         BodyStream::Cut::truncated);  // a client must not take it for whole
 }
+
+}  // namespace test_watch

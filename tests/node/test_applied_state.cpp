@@ -4,6 +4,8 @@
 #include "kv/command.hpp"
 #include "node/applied_state.hpp"
 
+namespace test_applied_state {
+
 using namespace vesper;
 using node::AppliedState;
 
@@ -79,3 +81,5 @@ TEST_CASE("snapshots are due whenever the log crosses a multiple, also after an 
   CHECK(by_entries == entries);
   CHECK(by_bytes == bytes);
 }
+
+}  // namespace test_applied_state

@@ -11,6 +11,8 @@
 #include "node/node.hpp"
 #include "support/mem_fs.hpp"
 
+namespace test_bounds {
+
 using namespace vesper;
 
 namespace {
@@ -173,3 +175,5 @@ TEST_CASE("while the disks of a majority are stalled, nothing more is put into t
     CHECK(leader.entries() == before + 20);
   }
 }
+
+}  // namespace test_bounds

@@ -4,6 +4,8 @@
 #include "kv/command.hpp"
 #include "node/client_queues.hpp"
 
+namespace test_client_queues {
+
 using namespace vesper;
 using node::ClientQueues;
 
@@ -168,3 +170,5 @@ TEST_CASE("clear and expire remove requests in order") {
   CHECK(q.queues.writes() == 0);
   CHECK_FALSE(q.queues.has(1));
 }
+
+}  // namespace test_client_queues

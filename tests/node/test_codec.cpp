@@ -3,6 +3,8 @@
 #include "node/codec.hpp"
 #include "raft/entry.hpp"
 
+namespace test_codec {
+
 using namespace vesper;
 using namespace vesper::node;
 
@@ -209,3 +211,5 @@ TEST_CASE("sequences that do not increase are refused") {
   encode(PeerMessage{f}, bytes);
   CHECK_FALSE(decode(bytes).ok());
 }
+
+}  // namespace test_codec

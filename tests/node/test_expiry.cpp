@@ -3,6 +3,8 @@
 #include "kv/command.hpp"
 #include "node/expiry.hpp"
 
+namespace test_expiry {
+
 using namespace vesper;
 using namespace vesper::node;
 
@@ -152,3 +154,5 @@ TEST_CASE("leases, locks and sessions that are due are named together, and once 
   CHECK_FALSE(expiry.next_command(replica.store, at(5)));
   CHECK(replica.store.next_expiry() == kv::kEndOfLogTime);
 }
+
+}  // namespace test_expiry

@@ -3,6 +3,8 @@
 
 #include "node/forward_stream.hpp"
 
+namespace test_forward_stream {
+
 using namespace vesper;
 
 namespace {
@@ -123,3 +125,5 @@ TEST_CASE("a message that follows a large one uses the bulk connection, too") {
   CHECK(s.turn(3) == 1);
   CHECK(s.channels == std::vector{raft::Channel::control});
 }
+
+}  // namespace test_forward_stream

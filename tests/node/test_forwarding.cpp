@@ -2,6 +2,8 @@
 
 #include "node/forwarding.hpp"
 
+namespace test_forwarding {
+
 using namespace vesper;
 using namespace vesper::node;
 
@@ -126,3 +128,5 @@ TEST_CASE("a leader accepts a stream of forwards without gaps, in order, each wr
     CHECK(sequences(accepted.accept(forward(6, 9, 0, {4}), reply)) == Sequences{4});
   }
 }
+
+}  // namespace test_forwarding

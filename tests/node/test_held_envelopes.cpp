@@ -5,6 +5,8 @@
 
 #include "node/held_envelopes.hpp"
 
+namespace test_held_envelopes {
+
 using namespace vesper;
 using namespace vesper::node;
 
@@ -93,3 +95,5 @@ TEST_CASE("a newer term discards held messages of an older one, only for the sam
   held.hold(gated(kB, beat(1, raft::Term(1001)), 0, 1001));
   CHECK(held.size() == 3);
 }
+
+}  // namespace test_held_envelopes

@@ -4,6 +4,8 @@
 
 #include "node/held_requests.hpp"
 
+namespace test_held_requests {
+
 using namespace vesper;
 using namespace vesper::node;
 
@@ -129,3 +131,5 @@ TEST_CASE("the requests of a client that hangs up are dropped, and clear() retur
   CHECK(line.begin().empty());
   CHECK(line.held.size() == 0);
 }
+
+}  // namespace test_held_requests

@@ -13,6 +13,8 @@
 #include "storage/snapshot_format.hpp"
 #include "support/mem_fs.hpp"
 
+namespace test_install {
+
 using namespace vesper;
 using test::MemFs;
 
@@ -205,3 +207,5 @@ TEST_CASE(
   CHECK(follower.node->store().digest() == sent.digest);
   CHECK(follower.node->counters().snapshots_installed == 1);
 }
+
+}  // namespace test_install

@@ -6,6 +6,8 @@
 #include "kv/command.hpp"
 #include "node/lock_reads.hpp"
 
+namespace test_lock_reads {
+
 using namespace vesper;
 using namespace vesper::node;
 
@@ -153,3 +155,5 @@ TEST_CASE("a list of elections ends when it has enough bytes") {
   CHECK(found.more);
   CHECK(found.count == some);
 }
+
+}  // namespace test_lock_reads

@@ -3,6 +3,8 @@
 #include "kv/command.hpp"
 #include "node/lock_waits.hpp"
 
+namespace test_lock_waits {
+
 using namespace vesper;
 using namespace vesper::node;
 using Decided = LockWaits::Decided;
@@ -236,3 +238,5 @@ TEST_CASE("the place of a request that ended as unknown is withdrawn") {
   CHECK(house.withdrawn(at(1)) == std::vector<Manner>{Manner::hung_up});
   CHECK(house.store.locks().waiters() == 0);
 }
+
+}  // namespace test_lock_waits

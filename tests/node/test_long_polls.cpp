@@ -9,6 +9,8 @@
 #include "keyspaces.hpp"
 #include "node/long_polls.hpp"
 
+namespace test_long_polls {
+
 using namespace vesper;
 using namespace vesper::node;
 
@@ -137,3 +139,5 @@ TEST_CASE("over an install, a parked poll searches what it has missed") {
   REQUIRE(due.size() == 1);
   CHECK(due[0].ticket.connection == 1);
 }
+
+}  // namespace test_long_polls

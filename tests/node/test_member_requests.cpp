@@ -13,6 +13,8 @@
 #include "raft/entry.hpp"
 #include "support/mem_fs.hpp"
 
+namespace test_member_requests {
+
 using namespace vesper;
 
 namespace {
@@ -485,3 +487,5 @@ TEST_CASE("clients that ask about the cluster while a question is open share the
   CHECK_FALSE(questions.add({{3, 256}, Instant{100}}));
   CHECK(questions.clear().size() == 256);
 }
+
+}  // namespace test_member_requests

@@ -13,6 +13,8 @@
 #include "storage/records.hpp"
 #include "support/mem_fs.hpp"
 
+namespace test_new_cluster {
+
 using namespace vesper;
 using test::MemFs;
 
@@ -275,3 +277,5 @@ TEST_CASE("a failure while the new cluster is written is an error, at any step")
   REQUIRE_FALSE(written.ok());
   CHECK(written.error().what.find("not enough space") != std::string::npos);
 }
+
+}  // namespace test_new_cluster

@@ -12,6 +12,8 @@
 #include "node/node.hpp"
 #include "support/mem_fs.hpp"
 
+namespace test_once {
+
 using namespace vesper;
 
 namespace {
@@ -195,3 +197,5 @@ TEST_CASE("K2: ten minutes after the last repetition the same key is new") {
   CHECK_FALSE(std::get<kv::WriteResult>(*leader.reply_to_last).replayed);
   CHECK(leader.node->store().find("key")->version() == 2);
 }
+
+}  // namespace test_once

@@ -4,6 +4,8 @@
 
 #include "node/peer_rules.hpp"
 
+namespace test_peer_rules {
+
 using namespace vesper;
 using node::Greeting;
 using raft::kNoServer;
@@ -232,3 +234,5 @@ TEST_CASE("the transport follows both configurations and those that are told to 
   ours.self = kNoServer;
   CHECK(node::contacts_of(ours.view(), contacts, {}).front().number == kA);
 }
+
+}  // namespace test_peer_rules

@@ -9,6 +9,8 @@
 #include "base/prng.hpp"
 #include "node/range_waits.hpp"
 
+namespace test_range_waits {
+
 using namespace vesper;
 using namespace vesper::node;
 
@@ -96,3 +98,5 @@ TEST_CASE("waiters of one range are all told, and each leaves by itself") {
     waits.check_invariants();
   }
 }
+
+}  // namespace test_range_waits

@@ -3,6 +3,8 @@
 
 #include "node/read_batcher.hpp"
 
+namespace test_read_batcher {
+
 using namespace vesper;
 using node::ReadBatcher;
 using node::ReadLevel;
@@ -76,3 +78,5 @@ TEST_CASE("the batcher forgets connections that are gone") {
   batcher.join(2, ReadLevel::lease);
   CHECK(batcher.ask(kTerm, kLeader, Instant{0}, kPatience)->leader_lease);
 }
+
+}  // namespace test_read_batcher

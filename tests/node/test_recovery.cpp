@@ -10,6 +10,8 @@
 #include "node/node.hpp"
 #include "support/mem_fs.hpp"
 
+namespace test_recovery {
+
 using namespace vesper;
 using test::MemFs;
 
@@ -280,3 +282,5 @@ TEST_CASE("K1: a decided request gets the same reply after a restart from snapsh
   CHECK(solo.node->store().revision() == revision + 1);
   CHECK(solo.node->store().digest() == solo.node->store().recomputed_digest());
 }
+
+}  // namespace test_recovery

@@ -10,6 +10,8 @@
 #include "raft/entry.hpp"
 #include "support/mem_fs.hpp"
 
+namespace test_requests {
+
 using namespace vesper;
 
 namespace {
@@ -232,3 +234,5 @@ TEST_CASE("a campaign is counted once, however many rounds it takes") {
   }
   CHECK(campaigns() == 1);
 }
+
+}  // namespace test_requests

@@ -5,6 +5,8 @@
 
 #include "node/self_check.hpp"
 
+namespace test_self_check {
+
 using namespace vesper;
 using node::DigestAsked;
 using node::DigestReply;
@@ -100,3 +102,5 @@ TEST_CASE("a reply to another round or term does not count") {
   REQUIRE(leader.ask(raft::Term(1), three_voters(), raft::Index(8), cluster.now).has_value());
   CHECK_FALSE(cluster.diverged(0));
 }
+
+}  // namespace test_self_check

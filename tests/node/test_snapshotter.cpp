@@ -5,6 +5,8 @@
 #include "node/snapshotter.hpp"
 #include "support/mem_fs.hpp"
 
+namespace test_snapshotter {
+
 using namespace vesper;
 using node::Snapshotter;
 
@@ -185,3 +187,5 @@ TEST_CASE("a replaced store is freed in slices") {
     CHECK(server.snapshotter.is_busy() == (sweep < 3));
   }
 }
+
+}  // namespace test_snapshotter

@@ -13,6 +13,8 @@
 #include "paper/solo_server.hpp"
 #include "raft/entry.hpp"
 
+namespace test_trace_feed {
+
 using namespace vesper;
 using namespace vesper::node;
 using paper::k1;
@@ -385,3 +387,5 @@ TEST_CASE("a node has at most 16 viewers") {
   viewers.pop_back();
   CHECK(f.feed.open({99, 1}) != nullptr);
 }
+
+}  // namespace test_trace_feed

@@ -10,6 +10,8 @@
 #include "node/tracer.hpp"
 #include "paper/solo_server.hpp"
 
+namespace test_tracer {
+
 using namespace vesper;
 using namespace vesper::node;
 using namespace vesper::paper;
@@ -254,3 +256,5 @@ TEST_CASE("a pre-vote that is granted is told, and what a message says") {
   CHECK(sent[1].fields[0].value == 4);
   CHECK(sent[1].fields[2].value == 2);
 }
+
+}  // namespace test_tracer

@@ -3,6 +3,8 @@
 
 #include "node/transfer_requests.hpp"
 
+namespace test_transfer_requests {
+
 using namespace vesper;
 using node::TransferRequests;
 
@@ -72,3 +74,5 @@ TEST_CASE("transfers are bounded, expire, and end with their client") {
   }
   CHECK(requests.is_idle());
 }
+
+}  // namespace test_transfer_requests

@@ -14,6 +14,8 @@
 #include "node/node.hpp"
 #include "support/mem_fs.hpp"
 
+namespace test_unwatched_decisions {
+
 using namespace vesper;
 using namespace vesper::node;
 
@@ -196,3 +198,5 @@ TEST_CASE("a viewer of the trace changes nothing that Raft decides or sends") {
     CHECK(watched.log().size() == plain.log().size());
   }
 }
+
+}  // namespace test_unwatched_decisions

@@ -8,6 +8,8 @@
 #include "keyspaces.hpp"
 #include "node/watch_cursor.hpp"
 
+namespace test_watch_cursor {
+
 using namespace vesper;
 using namespace vesper::node;
 using Step = WatchCursor::Step;
@@ -156,3 +158,5 @@ TEST_CASE("a filter joins ranges that overlap or touch") {
       {kv::Space::keys, {"a", "f"}}, {kv::Space::keys, {"z", ""}}, {kv::Space::locks, {"a", ""}}};
   CHECK(filter.ranges() == expected);
 }
+
+}  // namespace test_watch_cursor

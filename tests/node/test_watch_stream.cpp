@@ -9,6 +9,8 @@
 
 #include "watch_house.hpp"
 
+namespace test_watch_stream {
+
 using namespace vesper;
 using namespace vesper::node;
 using namespace vesper::test;
@@ -471,3 +473,5 @@ TEST_CASE("V1: each watch of a stream sees exactly the log from its start on, or
   CHECK(closed > 5);
   CHECK(marks > 100);
 }
+
+}  // namespace test_watch_stream

@@ -11,6 +11,8 @@
 
 #include "watch_house.hpp"
 
+namespace test_watches {
+
 using namespace vesper;
 using namespace vesper::node;
 using namespace vesper::test;
@@ -368,3 +370,5 @@ TEST_CASE("a client that reconnects at random sees exactly the log, or a reset")
     CHECK(client.seen == log);
   }
 }
+
+}  // namespace test_watches
