@@ -78,6 +78,18 @@ bool Address::is_loopback() const {
   return IN6_IS_ADDR_V4MAPPED(&v6->sin6_addr) && v6->sin6_addr.s6_addr[12] == 127;
 }
 
+bool Address::has_host_of(const Address& other) const {
+  if (storage_.ss_family != other.storage_.ss_family) return false;
+  if (storage_.ss_family == AF_INET)
+    return reinterpret_cast<const sockaddr_in*>(&storage_)->sin_addr.s_addr ==
+           reinterpret_cast<const sockaddr_in*>(&other.storage_)->sin_addr.s_addr;
+  if (storage_.ss_family != AF_INET6) return false;
+  const auto* own = reinterpret_cast<const sockaddr_in6*>(&storage_);
+  const auto* others = reinterpret_cast<const sockaddr_in6*>(&other.storage_);
+  return IN6_ARE_ADDR_EQUAL(&own->sin6_addr, &others->sin6_addr) &&
+         own->sin6_scope_id == others->sin6_scope_id;
+}
+
 std::uint16_t Address::port() const {
   if (is_v6()) return ntohs(reinterpret_cast<const sockaddr_in6*>(&storage_)->sin6_port);
   return ntohs(reinterpret_cast<const sockaddr_in*>(&storage_)->sin_port);

@@ -97,6 +97,9 @@ class Stream {
   // the end. Not known if the other side had reset the connection before it was accepted.
   const Address& peer() const { return peer_; }
   Address local() const;
+  // True if the other side is a process on this machine: it has a loopback address, or the address
+  // at which this side was reached.
+  bool is_from_this_machine() const { return peer_.is_loopback() || peer_.has_host_of(local()); }
 
   std::uint64_t bytes_in() const { return bytes_in_; }
   std::uint64_t bytes_out() const;  // taken by the kernel

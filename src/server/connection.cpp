@@ -33,7 +33,7 @@ Connection::Connection(std::uint64_t id, const ConnectionContext& context,
       parser_(http::Parser::Kind::request),
       limit_(limit) {
   last_input_ = message_began_ = output_moved_at_ = api().now();
-  is_local_ = stream_->peer().is_loopback();
+  is_local_ = stream_->is_from_this_machine();
   stream_->set_events({io::Delegate<void, std::string_view>::to<&Connection::on_bytes>(this),
                        io::Delegate<void>::to<&Connection::on_ended>(this),
                        io::Delegate<void, int>::to<&Connection::on_failed>(this),

@@ -135,3 +135,22 @@ TEST_CASE("a stream knows whom it was connected to after the other side has rese
   CHECK(pair.accepted->peer().is_loopback());
   CHECK(!io::Address().is_known());
 }
+
+TEST_CASE("addresses have the same host whatever the ports, and unknown ones share none") {
+  const auto v4 = [](const char* host, int port) {
+    sockaddr_in address{};
+    uv_ip4_addr(host, port, &address);
+    return io::Address(reinterpret_cast<const sockaddr*>(&address));
+  };
+  const auto v6 = [](const char* host, int port) {
+    sockaddr_in6 address{};
+    uv_ip6_addr(host, port, &address);
+    return io::Address(reinterpret_cast<const sockaddr*>(&address));
+  };
+  CHECK(v4("10.0.0.1", 1).has_host_of(v4("10.0.0.1", 2)));
+  CHECK(!v4("10.0.0.1", 1).has_host_of(v4("10.0.0.2", 1)));
+  CHECK(v6("fd00::1", 1).has_host_of(v6("fd00::1", 2)));
+  CHECK(!v6("fd00::1", 1).has_host_of(v6("fd00::2", 1)));
+  CHECK(!v4("10.0.0.1", 1).has_host_of(v6("::ffff:10.0.0.1", 1)));
+  CHECK(!io::Address().has_host_of(io::Address()));
+}
