@@ -67,12 +67,14 @@ const kv::Token* find_client(const Context& context, const kv::Access& access,
 }
 
 std::optional<Problem> refuse_if_alone(const Context& context) {
-  if (context.now() - context.node()->raft().leader_heard().at <= kTokensKept) return std::nullopt;
+  const Instant heard = context.node()->raft().leader_heard().at;
+  const bool ever = heard != Instant{};
+  if (ever && context.now() - heard <= kTokensKept) return std::nullopt;
   Problem problem = refused(node::Refusal::no_leader);
   problem.detail = fmt::format(
-      "this node has heard no leader for {} s, so it cannot tell whether a token is still valid; "
-      "nothing was applied",
-      kTokensKept.ms() / 1000);
+      "this node has heard no leader {}, so it cannot tell whether a token is still valid; nothing "
+      "was applied",
+      ever ? fmt::format("for {} s", kTokensKept.ms() / 1000) : "since it started");
   return problem;
 }
 

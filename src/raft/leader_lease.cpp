@@ -79,10 +79,13 @@ void Raft::on_heartbeat_answered(Progress& progress, const HeartbeatReply& m) {
   progress.leader_lease_until = std::max(progress.leader_lease_until, at->leader_lease_end());
 }
 
-// Keeps what a leader knew about the freshness of its state. It remains true after the leader steps
-// down.
-void Raft::remember_freshness() {
-  if (is_leader()) freshness_.remember(fresh_as_of());
+// Keeps what a leader knew about the freshness of its state, and when it last heard from a
+// majority. Both remain true after the leader steps down.
+void Raft::remember_leadership() {
+  const auto* leader = std::get_if<Leader>(&role_);
+  if (leader == nullptr) return;
+  freshness_.remember(fresh_as_of());
+  contact_.was_self(leader->heard_by_quorum(electorate_, now_));
 }
 
 // Each server of the majority answered, in this term, a heartbeat that was sent then or later. So

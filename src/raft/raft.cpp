@@ -225,7 +225,7 @@ void Raft::recompute_configuration() {
 
 void Raft::advance_term(Term term, std::string_view reason) {
   VESPER_ASSERT(term > current_term());  // E3
-  remember_freshness();
+  remember_leadership();
   if (is_leader())
     output_->notes.push_back(
         fmt::format("{} > {}: {} -> step down", name(term), name(current_term()), reason));
@@ -238,7 +238,7 @@ void Raft::advance_term(Term term, std::string_view reason) {
 }
 
 void Raft::become_follower(std::optional<ServerId> leader) {
-  remember_freshness();
+  remember_leadership();
   if (leader.has_value())
     output_->notes.push_back(
         fmt::format("server {} leads {} -> follow", leader->value, name(current_term())));

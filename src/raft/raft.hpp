@@ -151,7 +151,7 @@ class Raft {
   void on_leader_lease_read();
   RoundFacts round_facts() const;
   Heartbeat heartbeat_to(const Progress& progress, const RoundFacts& facts) const;
-  void remember_freshness();
+  void remember_leadership();
   void on_heartbeat_answered(Progress& progress, const HeartbeatReply& m);
   // candidate.cpp
   void maybe_fast_start();

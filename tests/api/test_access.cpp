@@ -79,12 +79,19 @@ struct Follower final : node::Transport, node::Clients {
   std::string text;
   std::optional<http::Parser> parser;
 
+  const raft::Configuration two{{5, 5},
+                                {{kLeader, "http://a:1", kLeaders}, {kSelf, "http://b:1", kOwn}}};
+
   explicit Follower(Tokens tokens = Tokens::needed) {
+    start();
+    append(1, raft::EntryType::bootstrap, raft::encode_configuration(two));
+    if (tokens == Tokens::needed) enable();
+  }
+  // Also starts it again, with what is on its disk.
+  void start() {
     auto recovered = node::recover(fs, kSelf, kOwn, {}, raft::Config{}.log_tail_entries);
     REQUIRE(recovered.ok());
     recovery = std::move(recovered.value());
-    const raft::Configuration two{{5, 5},
-                                  {{kLeader, "http://a:1", kLeaders}, {kSelf, "http://b:1", kOwn}}};
     raft::Config config;
     config.self = kSelf;
     config.incarnation = kOwn;
@@ -92,8 +99,6 @@ struct Follower final : node::Transport, node::Clients {
     node = std::make_unique<node::Node>(config, raft::BootId(9), node::NodeLimits{}, recovery,
                                         *this, *this, now);
     REQUIRE(node->replay().ok());
-    append(1, raft::EntryType::bootstrap, raft::encode_configuration(two));
-    if (tokens == Tokens::needed) enable();
     context.attach(*node);
   }
   void send(raft::ServerId, const node::PeerMessage&, raft::Channel) override {}
@@ -168,6 +173,19 @@ TEST_CASE("a node that has heard no leader for 60 s serves no token, whether it 
     follower.receive(raft::Heartbeat{kTerm, raft::Index(2)});
     CHECK(follower.code_of(kRoot) == "served");
   }
+}
+
+TEST_CASE("a node that has heard no leader since it started serves no token") {
+  Follower follower;
+  follower.append(3, raft::EntryType::noop, {});  // with it, the disk learns what was committed
+  follower.start();
+  REQUIRE(needs_tokens(follower.context));
+  const auto problem = follower.ask(kRoot);
+  REQUIRE(problem);
+  CHECK(problem->code == "no_leader");
+  CHECK(problem->detail.find("since it started") != std::string::npos);
+  follower.receive(raft::Heartbeat{kTerm, raft::Index(3)});
+  CHECK(follower.code_of(kRoot) == "served");
 }
 
 TEST_CASE("a connection that repeats its credentials is asked for nothing more, others are") {

@@ -154,15 +154,45 @@ def _(binary):
         expect_equal(slow.read(timeout=20 * SLOW).status, 401, 'a wrong token')
 
 
+def watch(node, token):
+    stream = Watch(node.port, '?prefix=app/&format=ndjson', tls=node.tls,
+                   headers=[('Authorization', f'Bearer {token}')], timeout=30 * SLOW)
+    expect_equal(stream.status, 200, f'a watch at {node}')
+    return stream
+
+
+@case('a leader that loses its majority serves its tokens, and holds their writes, until the next')
+def _(binary):
+    with GuardedCluster(binary, 3) as cluster:
+        app = cluster.add('app', READ_WRITE)
+        leader, others = cluster.wait_leader(), cluster.followers()
+        stream, api = watch(leader, app), leader.api(30 * SLOW, app)
+        expect_equal(api.put('app/a', '1').status, 200, 'a write')
+        for node in others:
+            node.pause()
+        wait_for('the leader to step down',
+                 lambda: leader.api().request('GET', '/status').json()['role'] != 'leader')
+        expect_equal(api.get('app/a', '?raw&consistency=stale').body, b'1', 'a stale read')
+        api.connection.send(request_bytes('PUT', '/kv/app/a?timeout=30s', b'2',
+                                          [('Authorization', f'Bearer {app}')]))
+        for node in others:
+            node.resume()
+            node.end_down()
+        reply = api.connection.read('PUT', 30 * SLOW)
+        expect_equal(reply.status, 200, f'{reply}')
+        seen = []
+        while len(seen) < 2:
+            line = stream.line()
+            expect(line['type'] != 'closed', f'a watch has ended: {line}')
+            if line['type'] == 'put':
+                seen.append(line['value'])
+        expect_equal(seen, ['1', '2'], 'what the watch has shown')
+        stream.close()
+
+
 @case('a revocation ends the watches of its token on every node, and no other')
 def _(binary):
     with GuardedCluster(binary, 3) as cluster:
-        def watch(node, token):
-            stream = Watch(node.port, '?prefix=app/&format=ndjson', tls=node.tls,
-                           headers=[('Authorization', f'Bearer {token}')], timeout=30 * SLOW)
-            expect_equal(stream.status, 200, f'a watch at {node}')
-            return stream
-
         app, other = cluster.add('app', READ_WRITE), cluster.add('other', READ_WRITE)
         ending = [watch(node, app) for node in cluster.nodes]
         lasting = [watch(node, other) for node in cluster.nodes]

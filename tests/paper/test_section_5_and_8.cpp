@@ -210,3 +210,20 @@ TEST_CASE("§8: a new leader has not caught up before it has committed in its te
   one.become_leader();
   CHECK(one.raft().leader_heard().commit > one.raft().commit_index());
 }
+
+TEST_CASE("thesis 6.2: a leader that steps down was heard when a majority answered it last") {
+  for (const bool is_deposed : {false, true}) {
+    SoloServer one;
+    one.become_leader();
+    one.wait_for_deadline();
+    const Instant answered = one.now();
+    one.receive(k1, HeartbeatReply{Term(2), one.sent<Heartbeat>(k1).front().round, Index(1)});
+    one.wait(milliseconds(10));
+    if (is_deposed) one.receive(k2, HeartbeatReply{Term(9), 0, Index(1)});
+    while (one.is<Leader>()) one.wait_for_deadline();
+    CHECK(one.raft().leader_heard().at == answered);
+    // Its own leadership keeps no vote back, unlike a leader that was heard.
+    one.receive_and_sync(k2, pre_vote(10, 9, 9));
+    CHECK(one.one<VoteReply>(k2).granted());
+  }
+}

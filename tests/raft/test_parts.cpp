@@ -230,6 +230,20 @@ TEST_CASE("leader contact: a leader is fresh until it falls silent or is lost") 
   CHECK(contact.is_fresh(kStart + seconds(1), timeout));
 }
 
+TEST_CASE("leader contact: a leadership that has ended counts as heard, and keeps no vote back") {
+  LeaderContact contact;
+  CHECK(contact.heard().at == Instant{});
+  contact.heard(kStart, Index(4));
+  contact.is_self();
+  contact.was_self(kStart + seconds(2));
+  CHECK(contact.heard().at == kStart + seconds(2));
+  CHECK_FALSE(contact.is_fresh(kStart + seconds(2), milliseconds(150)));
+  contact.was_self(Instant{});  // no majority counted
+  CHECK(contact.heard().at == kStart + seconds(2));
+  contact.heard(kStart + seconds(3), Index(4));
+  CHECK(contact.heard().at == kStart + seconds(3));
+}
+
 TEST_CASE("election pace: rounds start short, grow longer, and end at the normal timeout") {
   const Duration timeout = milliseconds(150);
   ElectionPace pace(timeout);
