@@ -11,6 +11,7 @@
 #include <algorithm>
 #include <cerrno>
 #include <climits>
+#include <csignal>
 #include <cstdlib>
 #include <cstring>
 #include <filesystem>
@@ -204,9 +205,16 @@ Result<server::Options> to_options(const ServerOptions& given) {
   return options;
 }
 
+// SIGHUP reads files again, and never ends a server. While the loop does not listen for it, nothing
+// is lost if it is ignored: the files are still to be read.
+void ignore_hang_up() {
+  std::signal(SIGHUP, SIG_IGN);
+}
+
 // Replaces this process with a new one of the same program and arguments. Returns only if that
 // fails. Every descriptor except the standard streams is close-on-exec.
 int restart() {
+  ignore_hang_up();
   std::ifstream file("/proc/self/cmdline", std::ios::binary);
   std::string line{std::istreambuf_iterator<char>(file), std::istreambuf_iterator<char>()};
   std::vector<char*> arguments;
@@ -243,6 +251,7 @@ void lower_feature_level(std::uint32_t level) {
 }
 
 int run_server(const ServerOptions& given) {
+  ignore_hang_up();
   const auto level = parse_level(given.log_level);
   if (!level) {
     complain(fmt::format("--log-level \"{}\": expected debug, info, warn or error",

@@ -7,8 +7,8 @@
 
 namespace vesper::app {
 
-// Returns the exit code once the server has stopped: 0 after SIGTERM, SIGINT or SIGHUP, 2 bad usage
-// or list, 10 address in use or not ours, 11 data directory refused, 12 storage failed, 13 removed
+// Returns the exit code once the server has stopped: 0 after SIGTERM or SIGINT, 2 bad usage or
+// list, 10 address in use or not ours, 11 data directory refused, 12 storage failed, 13 removed
 // from the cluster.
 int run_server(const ServerOptions& options);
 

@@ -230,5 +230,21 @@ def test_sighup_ends_no_server(binary, directory):
         assert server.stop() == 0
 
 
+def test_sighup_ends_no_server_that_has_just_begun(binary, directory):
+    port = free_ports(1)[0]
+    path = os.path.join(directory, "list.txt")
+    os.mkfifo(path)  # the server waits for what the list says
+    server = Streams(binary, directory, [port])
+    server.start(wait=False, stderr=subprocess.DEVNULL)
+    with open(path, "w") as f:
+        for _ in range(3):
+            server.process.send_signal(signal.SIGHUP)
+        f.write("http://127.0.0.1:%d\n" % port)
+    server.wait_ready()
+    server.process.send_signal(signal.SIGHUP)
+    assert server.request("PUT", "/kv/a", "1")[0] == 200
+    assert server.stop() == 0
+
+
 if __name__ == "__main__":
     sys.exit(harness.run(sys.modules[__name__], os.path.abspath(sys.argv[1])))
