@@ -2,6 +2,7 @@
 
 #include <fmt/core.h>
 
+#include <algorithm>
 #include <utility>
 
 #include "api/checks.hpp"
@@ -86,6 +87,18 @@ std::optional<Problem> check_node(Context& context) {
   return std::nullopt;
 }
 
+// How long the request may wait for the credentials, which are checked before the parameters. A
+// value that is invalid is refused after that.
+void anticipate_timeout(const http::RequestHead& head, HttpExchange& exchange) {
+  Query query;
+  if (exchange.endpoint->timeout.ns != 0) return;
+  if (http::parse_query(head.query, query, exchange.endpoint->repeatable).error !=
+      http::QueryError::none)
+    return;
+  for (const http::QueryParameter& parameter : query)
+    if (parameter.name == "timeout") static_cast<void>(read_timeout(parameter, exchange));
+}
+
 // Checks parameters, headers and length.
 std::optional<Problem> check_request(const Context& context, const http::RequestHead& head,
                                      HttpExchange& exchange) {
@@ -125,13 +138,18 @@ std::optional<Problem> validate(Context& context, const http::RequestHead& head,
                    .code = "cross_origin",
                    .detail = "a page from another origin may not send this request"};
   if (auto problem = find_endpoint(context, head, exchange)) return problem;
+  if (exchange.endpoint != nullptr && exchange.endpoint->timeout.ns != 0)
+    exchange.timeout = exchange.endpoint->timeout;
   if (auto problem = check_method(head, exchange)) return problem;
   if (asks_for_methods(exchange)) {
     exchange.outcome = Local{};
     return std::nullopt;
   }
   if (auto problem = authenticate(context, head, exchange, LeaderAsked::no)) return problem;
-  if (exchange.credential == Credential::unknown) return std::nullopt;
+  if (exchange.credential == Credential::unknown) {
+    anticipate_timeout(head, exchange);
+    return std::nullopt;
+  }
   return check_request(context, head, exchange);
 }
 
@@ -144,7 +162,11 @@ std::optional<Problem> validate_again(Context& context, const http::RequestHead&
   }
   const auto asked = refusal == nullptr ? LeaderAsked::yes : LeaderAsked::without_answer;
   if (auto problem = authenticate(context, head, exchange, asked)) return problem;
-  return check_request(context, head, exchange);
+  if (auto problem = check_request(context, head, exchange)) return problem;
+  // The timeout of a stream is that of each of its parts.
+  if (!exchange.streams_body)
+    exchange.timeout = std::max(Duration{}, exchange.timeout - (context.now() - exchange.started));
+  return std::nullopt;
 }
 
 void open_stream(Context& context, HttpExchange& exchange) {

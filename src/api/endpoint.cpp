@@ -42,6 +42,7 @@ constexpr Endpoint kEndpoints[] = {
      .label = "request",
      .access = Access::content,
      .needs = Needs::node,
+     .timeout = kSeedTimeout,
      .check = check_seed_request,
      .run = run_seed_request,
      .render = render_seed_request},

@@ -13,6 +13,7 @@
 
 #include "api/access.hpp"
 #include "api/forward.hpp"
+#include "base/time.hpp"
 
 namespace vesper::api {
 
@@ -43,6 +44,8 @@ struct Endpoint {
   Access access = Access::token;
   Needs needs = Needs::nothing;
   OptionsReply options = OptionsReply::names_methods;
+  // How long a request may take. 0: it is up to ?timeout= and the settings.
+  Duration timeout;
   // Parameters that may occur more than once.
   std::span<const std::string_view> repeatable;
 

@@ -16,9 +16,6 @@
 namespace vesper::api {
 namespace {
 
-// The seed's client gives up after one second. The remaining 150 ms allow for the network.
-constexpr Duration kRequestTimeout = milliseconds(850);
-
 const std::string& key_of(const HttpExchange& exchange) {
   return std::get<SeedRequest>(exchange.request).key;
 }
@@ -69,7 +66,6 @@ std::optional<Problem> check_seed_request(const Context&, const http::RequestHea
     if (auto problem = read_idempotency_key(head, request.idempotency_key)) return problem;
   }
   if (auto problem = check_json_headers(head)) return problem;
-  exchange.timeout = kRequestTimeout;
   exchange.keep_body = true;
   exchange.body_limit = json::kMaxBody;
   exchange.too_large = "body_too_large";

@@ -6,8 +6,12 @@
 #include <string>
 
 #include "api/forward.hpp"
+#include "base/time.hpp"
 
 namespace vesper::api {
+
+// The seed's client gives up after one second. The remaining 150 ms allow for the network.
+inline constexpr Duration kSeedTimeout = milliseconds(850);
 
 struct SeedRequest {
   std::string key;              // set once the body has been read

@@ -261,6 +261,42 @@ TEST_CASE("a closed node calls a token wrong only after the leader was asked") {
   CHECK(right.identity == kv::Identity{"root", 2});
 }
 
+TEST_CASE("a request waits for its credentials no longer than it may take") {
+  Follower follower;
+  const std::string other = "Authorization: Bearer other\r\n";
+  const auto waits = [&](const std::string& line) {
+    HttpExchange exchange;
+    CHECK(!follower.begin(line, other, exchange));
+    CHECK(exchange.credential == Credential::unknown);
+    return exchange.timeout;
+  };
+  CHECK(waits("GET /kv/a") == seconds(5));
+  CHECK(waits("GET /kv/a?timeout=300ms") == milliseconds(300));
+  CHECK(waits("GET /status?timeout=300ms") == milliseconds(300));
+  for (const char* query : {"timeout=1y", "timeout=9ms", "timeout=1s&timeout=1s", "timeout=1s&%z"})
+    CHECK(waits(std::string("GET /kv/a?") + query) == seconds(5));
+  CHECK(waits("GET /request") == milliseconds(850));
+  CHECK(waits("GET /request?timeout=60s") == milliseconds(850));
+  // Credentials come before parameters.
+  HttpExchange wrong;
+  CHECK(!follower.begin("GET /kv/a?timeout=1y", other, wrong));
+  CHECK(follower.go_on(wrong)->code == "unauthorized");
+}
+
+TEST_CASE("the wait for the credentials is part of the time that a request may take") {
+  for (const auto& [line, left] : {std::pair("GET /kv/a?timeout=2s", milliseconds(1500)),
+                                   std::pair("GET /request", milliseconds(350)),
+                                   std::pair("GET /kv/a?timeout=400ms", Duration{})}) {
+    Follower follower(Follower::Tokens::unneeded);
+    HttpExchange exchange;
+    CHECK(!follower.begin(line, kRoot, exchange));
+    follower.enable();
+    follower.context.set_now(follower.now + milliseconds(500));
+    CHECK(!follower.go_on(exchange));
+    CHECK(exchange.timeout == left);
+  }
+}
+
 TEST_CASE("a token comes as Bearer, or as the password of Basic") {
   CHECK(read({}).kind == Credentials::Kind::missing);
   CHECK(read({"Bearer t"}).secret == "t");

@@ -175,6 +175,11 @@ def _(binary):
         expect_equal(api.get('app/a', '?raw&consistency=stale').body, b'1', 'a stale read')
         api.connection.send(request_bytes('PUT', '/kv/app/a?timeout=30s', b'2',
                                           [('Authorization', f'Bearer {app}')]))
+        stranger = leader.api(20 * SLOW, 'vsp_' + 'x' * 43)  # only a leader could know its token
+        began = time.monotonic()
+        for reply in (stranger.get('app/a', '?timeout=300ms'), stranger.seed('GET', 'app/a')):
+            expect_equal(reply.status, 503, f'{reply}')
+        expect(time.monotonic() - began < 3 * SLOW, 'a request outlasts its timeout')
         for node in others:
             node.resume()
             node.end_down()
