@@ -85,6 +85,15 @@ bool is_forwarded(const http::Fields& fields) {
   return false;
 }
 
+// Whether the request needs no token, ever or on this node.
+bool is_open(const Context& context, const HttpExchange& exchange) {
+  if (exchange.endpoint->access == Access::open) return true;
+  if (exchange.endpoint->access != Access::page && !exchange.asks_for_methods()) return false;
+  const bool may_have_tokens =
+      access_of(context) != nullptr || context.is_closed_until_tokens_known();
+  return may_have_tokens || !context.is_closed_until_auth();
+}
+
 // While clients need no token.
 std::optional<Problem> refuse_if_closed(const Context& context, const http::RequestHead& head,
                                         const HttpExchange& exchange) {
@@ -218,7 +227,7 @@ std::optional<Problem> authenticate(const Context& context, const http::RequestH
                                     HttpExchange& exchange, LeaderAsked asked) {
   exchange.credential = Credential::settled;
   const kv::Access* access = access_of(context);
-  if (exchange.endpoint->access == Access::open) return std::nullopt;
+  if (is_open(context, exchange)) return std::nullopt;
   if (context.is_closed_until_tokens_known()) return starting();
   if (access == nullptr) return authenticate_without_need(context, head, exchange, asked);
   KnownClient* const known = exchange.known_client;
@@ -259,8 +268,7 @@ void ask_for_tokens(Context& context, const HttpExchange& exchange) {
 }
 
 std::optional<Problem> judge_client(const Context& context, const HttpExchange& exchange) {
-  if (access_of(context) == nullptr || exchange.endpoint == nullptr ||
-      exchange.endpoint->access == Access::open)
+  if (access_of(context) == nullptr || exchange.endpoint == nullptr || is_open(context, exchange))
     return std::nullopt;
   if (auto problem =
           judge(context, exchange, [](const auto&) { return std::optional<kv::Lack>(); }))
@@ -271,6 +279,7 @@ std::optional<Problem> judge_client(const Context& context, const HttpExchange& 
 std::optional<Problem> judge_right(const Context& context, const HttpExchange& exchange) {
   switch (exchange.endpoint->access) {
     case Access::open:
+    case Access::page:
     case Access::content: return std::nullopt;
     case Access::token:
       return judge(context, exchange, [](const auto&) { return std::optional<kv::Lack>(); });

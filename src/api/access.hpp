@@ -23,6 +23,7 @@ inline constexpr Duration kTokensKept = seconds(60);
 // What a request needs: a column of the endpoint table.
 enum class Access : std::uint8_t {
   open,     // nothing
+  page,     // nothing, unless the node is closed until there are tokens
   token,    // any token
   content,  // the rights for what it touches
   admin,

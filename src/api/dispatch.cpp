@@ -73,12 +73,6 @@ std::optional<Problem> read_query(const http::RequestHead& head, const Endpoint&
   VESPER_UNREACHABLE();
 }
 
-// True for an OPTIONS request that is answered with the list of methods.
-bool asks_for_methods(const HttpExchange& exchange) {
-  return exchange.method == http::Method::options &&
-         exchange.endpoint->options == OptionsReply::names_methods;
-}
-
 // Whether there is a node that takes requests.
 std::optional<Problem> check_node(Context& context) {
   if (context.shutting_down()) return refused(node::Refusal::shutting_down);
@@ -99,9 +93,13 @@ void anticipate_timeout(const http::RequestHead& head, HttpExchange& exchange) {
     if (parameter.name == "timeout") static_cast<void>(read_timeout(parameter, exchange));
 }
 
-// Checks parameters, headers and length.
+// Checks parameters, headers and length. Answers a question for the methods.
 std::optional<Problem> check_request(const Context& context, const http::RequestHead& head,
                                      HttpExchange& exchange) {
+  if (exchange.asks_for_methods()) {
+    exchange.outcome = Local{};
+    return std::nullopt;
+  }
   Query query;
   if (auto problem = read_query(head, *exchange.endpoint, query)) return problem;
   if (auto problem = exchange.endpoint->check(context, head, query, exchange)) return problem;
@@ -141,10 +139,6 @@ std::optional<Problem> validate(Context& context, const http::RequestHead& head,
   if (exchange.endpoint != nullptr && exchange.endpoint->timeout.ns != 0)
     exchange.timeout = exchange.endpoint->timeout;
   if (auto problem = check_method(head, exchange)) return problem;
-  if (asks_for_methods(exchange)) {
-    exchange.outcome = Local{};
-    return std::nullopt;
-  }
   if (auto problem = authenticate(context, head, exchange, LeaderAsked::no)) return problem;
   if (exchange.credential == Credential::unknown) {
     anticipate_timeout(head, exchange);
@@ -190,7 +184,7 @@ void render(Context& context, const HttpExchange& exchange, Answer& answer) {
     return render_problem(*problem, answer);
   if (exchange.method == http::Method::options) {
     answer.allow = exchange.endpoint->methods;
-    if (asks_for_methods(exchange)) {
+    if (exchange.asks_for_methods()) {
       answer.status = 204;
       answer.content_type = {};
       return;

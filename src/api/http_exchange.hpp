@@ -85,6 +85,10 @@ struct HttpExchange {
   // True while the node has something of this request.
   bool is_posted() const { return stream != nullptr ? stream->is_posted() : !answered(); }
   bool answered() const { return !std::holds_alternative<Waiting>(outcome); }
+  // True for an OPTIONS request that is answered with the list of methods.
+  bool asks_for_methods() const {
+    return method == http::Method::options && endpoint->options == OptionsReply::names_methods;
+  }
   bool is_write() const {
     return method == http::Method::put || method == http::Method::delete_ ||
            method == http::Method::post;

@@ -242,6 +242,19 @@ TEST_CASE("a request carries the token that it has, also while clients need none
   }
 }
 
+TEST_CASE("a closed node shows its page, and the methods of a path, once there are tokens") {
+  Follower follower(Follower::Tokens::unneeded);
+  follower.context.close_until_auth();
+  for (const bool has_tokens : {false, true}) {
+    if (has_tokens) follower.enable();
+    for (const char* line : {"GET /ui/", "GET /favicon.ico", "OPTIONS /kv/a"}) {
+      HttpExchange exchange;
+      CHECK(follower.begin(line, "", exchange).has_value() == !has_tokens);
+      CHECK(exchange.credential == Credential::settled);
+    }
+  }
+}
+
 TEST_CASE("a closed node calls a token wrong only after the leader was asked") {
   Follower follower(Follower::Tokens::unneeded);
   follower.context.close_until_auth();
@@ -318,16 +331,18 @@ TEST_CASE("other credentials are refused, and are not repeated") {
   CHECK(is_refused({"Bearer t", "Bearer t"}));
 }
 
-TEST_CASE("a closed node serves the enabling of auth from its own machine, and what is open") {
+TEST_CASE("a closed node serves the enabling of auth from its own machine, and its probes") {
   for (const bool is_local : {false, true}) {
-    for (const char* line : {"GET /kv/a", "PUT /kv/a", "GET /status", "GET /metrics", "GET /",
-                             "GET /watch", "POST /auth/tokens", "POST /auth/disable"}) {
+    for (const char* line :
+         {"GET /kv/a", "PUT /kv/a", "GET /status", "GET /metrics", "GET /", "GET /watch",
+          "POST /auth/tokens", "POST /auth/disable", "GET /ui/", "GET /ui", "GET /favicon.ico",
+          "OPTIONS /kv/a", "OPTIONS *", "OPTIONS /ui/"}) {
       CAPTURE(line);
       const Asked asked = ask_closed(line, is_local);
       CHECK(says(asked, 401, "unauthorized"));
       CHECK(asked.answer.more_fields == "WWW-Authenticate: Bearer\r\n");
     }
-    for (const char* line : {"GET /livez", "GET /ui/", "OPTIONS /kv/a"})
+    for (const char* line : {"GET /livez", "OPTIONS /livez"})
       CHECK(ask_closed(line, is_local).answer.status < 300);
   }
   CHECK(says(ask_closed("POST /auth/enable", false), 401, "unauthorized"));

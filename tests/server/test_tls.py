@@ -561,7 +561,8 @@ def test_with_tls_alone_a_reachable_server_is_closed_until_it_has_tokens(binary,
     flags = pki.server_flags() + ["--listen", "0.0.0.0:%d" % ports[0]]
     with SecureServer(binary, directory, pki, flags, ports) as s:
         for method, path in (("PUT", "/kv/a"), ("GET", "/kv/a"), ("GET", "/status"),
-                             ("GET", "/metrics"), ("GET", "/watch"), ("POST", "/auth/tokens")):
+                             ("GET", "/metrics"), ("GET", "/watch"), ("POST", "/auth/tokens"),
+                             ("GET", "/ui/"), ("GET", "/favicon.ico"), ("OPTIONS", "/kv/a")):
             status, fields, body = s.request(method, path, "x" if method == "PUT" else None)
             assert (status, json.loads(body)["code"]) == (401, "unauthorized"), (path, body)
             assert fields["www-authenticate"].startswith("Bearer"), fields
@@ -574,6 +575,7 @@ def test_with_tls_alone_a_reachable_server_is_closed_until_it_has_tokens(binary,
         bearer = [("Authorization", "Bearer " + done.stdout.decode().strip())]
         assert s.request("PUT", "/kv/a", "x", bearer)[0] == 200
         assert s.request("GET", "/kv/a")[0] == 401
+        assert s.request("GET", "/ui/")[0] == 200
         s.stop()
         s.start()
         assert s.request("GET", "/kv/a?raw", None, bearer)[2] == b"x"
