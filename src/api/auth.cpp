@@ -110,8 +110,7 @@ std::optional<Problem> check_auth_write(const http::RequestHead& head, const Que
     if (auto problem = read_timeout(parameter, exchange)) return problem;
   }
   if (auto problem = refuse_conditions(head)) return problem;
-  if (head.fields.find("Idempotency-Key") == nullptr) return std::nullopt;
-  return invalid_header("Idempotency-Key", "this request takes no Idempotency-Key");
+  return refuse_idempotency_key(head, "a change of the tokens");
 }
 
 kv::SecretHash draw_secret(AuthRequest& request) {

@@ -66,11 +66,9 @@ std::optional<Problem> check_bulk_import(const Context&, const http::RequestHead
                    .hint = "to write one key, use PUT /kv/KEY"};
   if (auto problem = check_value_headers(head)) return problem;
   if (auto problem = refuse_conditions(head)) return problem;
-  if (head.fields.find("Idempotency-Key") != nullptr) {
-    Problem problem = invalid_header("Idempotency-Key", "an import takes no Idempotency-Key");
-    problem.hint = "import again from the first line that was not written";
+  if (auto problem = refuse_idempotency_key(
+          head, "an import", "import again from the first line that was not written"))
     return problem;
-  }
   exchange.keep_body = exchange.streams_body = true;
   exchange.body_limit = std::numeric_limits<std::size_t>::max();
   return check_length(head, exchange, Length::required);

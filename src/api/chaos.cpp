@@ -119,6 +119,8 @@ std::optional<Problem> check_chaos(const Context&, const http::RequestHead& head
     if (auto problem = read_timeout(parameter, exchange)) return problem;
   }
   if (exchange.method != http::Method::post) return check_length(head, exchange, Length::optional);
+  if (auto problem = refuse_conditions(head)) return problem;
+  if (auto problem = refuse_idempotency_key(head, "a fault")) return problem;
   if (auto problem = check_json_headers(head)) return problem;
   exchange.keep_body = true;
   exchange.body_limit = kMaxChaosBody;

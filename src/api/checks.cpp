@@ -159,6 +159,15 @@ std::optional<Problem> refuse_conditions(const http::RequestHead& head) {
   return std::nullopt;
 }
 
+std::optional<Problem> refuse_idempotency_key(const http::RequestHead& head, std::string_view what,
+                                              std::string_view hint) {
+  constexpr std::string_view name = "Idempotency-Key";
+  if (head.fields.find(name) == nullptr) return std::nullopt;
+  Problem problem = invalid_header(name, fmt::format("{} takes no Idempotency-Key", what));
+  problem.hint = hint;
+  return problem;
+}
+
 std::optional<Problem> read_idempotency_key(const http::RequestHead& head, std::string& key) {
   constexpr std::string_view name = "Idempotency-Key";
   const http::Field* field = head.fields.find(name);

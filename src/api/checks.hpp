@@ -54,6 +54,10 @@ std::optional<Problem> check_value_headers(const http::RequestHead& head);
 std::optional<Problem> check_json_headers(const http::RequestHead& head);
 // Refuses If-Match and If-None-Match.
 std::optional<Problem> refuse_conditions(const http::RequestHead& head);
+// Refuses an Idempotency-Key of a write that would not be carried out once only. `what` names the
+// write, as in "an import"; `hint` says what its client can do instead.
+std::optional<Problem> refuse_idempotency_key(const http::RequestHead& head, std::string_view what,
+                                              std::string_view hint = {});
 // Reads the Idempotency-Key of a write. `key` stays empty if the field is absent.
 std::optional<Problem> read_idempotency_key(const http::RequestHead& head, std::string& key);
 // Identifies a write with an Idempotency-Key: the key, and a fingerprint of method, target,

@@ -310,12 +310,10 @@ std::optional<Problem> check_members(const Context&, const http::RequestHead& he
     }
   }
   if (auto problem = refuse_conditions(head)) return problem;
-  if (head.fields.find("Idempotency-Key") != nullptr) {
-    Problem problem =
-        invalid_header("Idempotency-Key", "a change of the members takes no Idempotency-Key");
-    problem.hint = "if the outcome is unknown, compare GET /cluster with the change";
+  if (auto problem =
+          refuse_idempotency_key(head, "a change of the members",
+                                 "if the outcome is unknown, compare GET /cluster with the change"))
     return problem;
-  }
   if (auto problem = check_json_headers(head)) return problem;
   exchange.keep_body = true;
   exchange.body_limit = json::kMaxBody;

@@ -38,6 +38,10 @@ std::optional<Problem> check_transfer(const Context& context, const http::Reques
       return unknown_parameter(parameter);
     }
   }
+  if (auto problem = refuse_conditions(head)) return problem;
+  if (auto problem =
+          refuse_idempotency_key(head, "a transfer", "name the member that is to lead with ?to="))
+    return problem;
   return check_length(head, exchange, Length::optional);
 }
 

@@ -69,6 +69,15 @@ TEST_CASE("each resource reads its own fields of a request") {
   CHECK(std::get<TransferRequest>(transfer.exchange.request).to == raft::ServerId(1));
 }
 
+TEST_CASE("a write that is not carried out once only refuses an Idempotency-Key") {
+  for (const char* line : {"POST /cluster/transfer", "POST /cluster/members", "POST /auth/enable",
+                           "POST /auth/disable", "POST /auth/tokens", "DELETE /auth/tokens/a"}) {
+    CAPTURE(line);
+    for (const char* field : {"Idempotency-Key: k\r\n", "If-Match: *\r\n"})
+      CHECK(says(ask(line, field), 400, "invalid_field"));
+  }
+}
+
 TEST_CASE("HEAD gets the head that GET gets, and no body") {
   const Asked get = ask("GET /livez"), head = ask("HEAD /livez");
   CHECK(get.text.ends_with("\r\n\r\nok\n"));
