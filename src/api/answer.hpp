@@ -19,6 +19,7 @@ inline constexpr std::string_view kNdjson = "application/x-ndjson";
 
 struct Answer {
   int status = 200;
+  std::string_view code;                               // of a problem; static text
   std::string_view content_type = "application/json";  // empty: no body, and no Content-Length
   std::optional<std::uint64_t> etag;                   // the key's revision
   std::optional<std::uint64_t> revision;               // the store's revision

@@ -14,7 +14,6 @@ namespace vesper::api {
 namespace {
 
 constexpr std::size_t kMaxRefusedPath = 256;                     // bytes; strangers choose it
-constexpr std::size_t kMaxKeys = 16;                             // of a transaction
 constexpr std::string_view kOutcomeUnknown = "outcome_unknown";  // of a request that was accepted
 
 bool is_refusal(const Answer& answer) {
@@ -42,15 +41,14 @@ std::string_view method_of(http::Method method) {
   return "other";
 }
 
-std::string_view code_of(const HttpExchange& exchange) {
-  const auto* problem = std::get_if<Problem>(&exchange.outcome);
-  return problem == nullptr ? std::string_view() : problem->code;
+std::string host_of(const std::string& from) {
+  return from.substr(0, from.rfind(':'));
 }
 
 RefusalCounts::Kind kind_of(const HttpExchange& exchange, const Answer& answer,
                             const std::string& from) {
-  return {from.substr(0, from.rfind(':')), exchange.identity ? exchange.identity->name : "",
-          answer.status, code_of(exchange)};
+  return {host_of(from), exchange.identity ? exchange.identity->name : "", answer.status,
+          answer.code};
 }
 
 void begin_line(json::Writer& json) {
@@ -71,11 +69,12 @@ void end_line(AuditSink& sink, json::Writer& json, std::string& line) {
   sink.write(line);
 }
 
-// The keys that a transaction may write, in both branches, up to kMaxKeys. Ranges have their start.
+// The keys that a transaction may write, in both branches, up to Audited::kMaxKeys. Ranges have
+// their start.
 void add_keys(const kv::Transaction& transaction, std::vector<std::string_view>& keys) {
   for (const auto* branch : {&transaction.then, &transaction.otherwise})
     for (const kv::Operation& operation : *branch) {
-      if (keys.size() >= kMaxKeys) return;
+      if (keys.size() >= Audited::kMaxKeys) return;
       std::visit(Overloaded{
                      [](const kv::Get&) {},
                      [](const kv::GetRange&) {},
@@ -106,6 +105,10 @@ void add_request(json::Writer& json, const HttpExchange& exchange) {
   if (const auto* seed = std::get_if<SeedRequest>(&exchange.request)) keys.push_back(seed->key);
   const auto* txn = std::get_if<TxnRequest>(&exchange.request);
   if (txn != nullptr && txn->transaction != nullptr) add_keys(*txn->transaction, keys);
+  if (exchange.streams_body && exchange.stream != nullptr) {
+    const auto& first = static_cast<const BulkImport&>(*exchange.stream).first_keys();
+    keys.assign(first.begin(), first.end());
+  }
   if (keys.empty()) return;
   json.key("keys");
   json.begin_array();
@@ -135,12 +138,36 @@ void audit(Context& context, const HttpExchange& exchange, const Answer& answer,
   json.member("method", method_of(exchange.method));
   const std::string& path = exchange.audited.path;
   json.bytes_member("path", refused ? std::string_view(path).substr(0, kMaxRefusedPath) : path);
-  const bool was_accepted = answer.status < 400 || code_of(exchange) == kOutcomeUnknown;
+  const bool was_accepted = answer.status < 400 || answer.code == kOutcomeUnknown;
   if (was_accepted) add_request(json, exchange);
-  add_outcome(json, static_cast<std::uint64_t>(answer.status), code_of(exchange));
+  add_outcome(json, static_cast<std::uint64_t>(answer.status), answer.code);
   if (answer.revision) {
     json.member("revision", *answer.revision);
   }
+  end_line(*sink, json, line);
+}
+
+void audit_refused_peer(Context& context, const std::string& from, int status,
+                        std::string_view code) {
+  AuditSink* const sink = context.audit_sink();
+  if (sink == nullptr || !context.refusals.take({host_of(from), {}, status, code})) return;
+  std::string line;
+  json::Writer json(line);
+  begin_line(json);
+  json.member("from", from);
+  json.member("method", "GET");
+  json.member("path", "/raft");
+  add_outcome(json, static_cast<std::uint64_t>(status), code);
+  end_line(*sink, json, line);
+}
+
+void audit_root_reset(Context& context) {
+  AuditSink* const sink = context.audit_sink();
+  if (sink == nullptr) return;
+  std::string line;
+  json::Writer json(line);
+  begin_line(json);
+  json.member("act", "recover --reset-root");
   end_line(*sink, json, line);
 }
 

@@ -179,6 +179,7 @@ void BulkImport::add_line() {
   put.json = line.json;
   batch_.bytes += line.key.size() + line.value.size();
   batch_.keys.insert(put.key.view());
+  if (first_keys_.size() < Audited::kMaxKeys) first_keys_.emplace_back(line.key);
   batch_.lines.push_back(reader_.number());
   batch_.puts.emplace_back(std::move(put));
 }

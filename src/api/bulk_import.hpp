@@ -13,6 +13,7 @@
 #include <unordered_set>
 #include <vector>
 
+#include "api/audit.hpp"
 #include "api/forward.hpp"
 #include "api/request_stream.hpp"
 #include "base/bytes.hpp"
@@ -63,6 +64,8 @@ class BulkImport final : public RequestStream {
 
   // Of the last batch that was written; 0: none.
   std::uint64_t revision() const { return revision_; }
+  // The first keys, up to Audited::kMaxKeys.
+  const std::vector<std::string>& first_keys() const { return first_keys_; }
 
  private:
   class Lines;
@@ -106,6 +109,7 @@ class BulkImport final : public RequestStream {
   bool finished_ = false;
   std::optional<Problem> problem_;  // the first error
   std::uint64_t keys_ = 0;
+  std::vector<std::string> first_keys_;
   std::uint64_t revision_ = 0;
   std::string answer_;  // lines of the answer that are not sent yet
 };

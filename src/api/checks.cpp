@@ -258,6 +258,7 @@ std::optional<Problem> check_length(const http::RequestHead& head, const HttpExc
 
 void render_problem(const Problem& problem, Answer& answer) {
   answer.status = problem.status;
+  answer.code = problem.code;
   answer.content_type = "application/problem+json";
   answer.allow = problem.allow;
   answer.retry = problem.retry();

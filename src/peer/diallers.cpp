@@ -180,6 +180,7 @@ void Peers::log_refusal(raft::ServerId from, const Refusal& refusal, const io::S
   if (!is_new) log::debug("{}", line);
   else if (refusal.code == kNotAMember) log::info("{}", line);
   else log::warn("{}", line);
+  if (refusal.code != kNotAMember) format_.report(refusal, stream.peer().to_string());
 }
 
 }  // namespace vesper::peer

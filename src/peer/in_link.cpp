@@ -44,7 +44,8 @@ void InLink::on_bytes(std::string_view bytes) {
     std::string_view body;
     const auto taken = reader_->next(bytes, type, body);
     if (!taken) {
-      if (!proven_ && ours_.keyed) return end("the server did not prove that it has the peer key");
+      disproven_ = !proven_ && ours_.keyed;
+      if (disproven_) return end("the server did not prove that it has the peer key");
       return end(taken.error().what);
     }
     if (!*taken) return;

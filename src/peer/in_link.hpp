@@ -33,6 +33,8 @@ class InLink {
   void resume() { stream_->read_start(); }
 
   bool proven() const { return proven_; }
+  bool disproven() const { return disproven_; }  // it has sent a wrong proof of the peer key
+  const io::Address& address() const { return stream_->peer(); }
   bool refused() const { return refused_; }  // it carries nothing but a refusal
   bool is_bulk() const { return theirs_.channel == Channel::bulk; }
   const Hello& ours() const { return ours_; }
@@ -56,6 +58,7 @@ class InLink {
   io::Timer timer_;  // limits the wait for the proof, or for a refused peer to leave
   const bool refused_;
   bool proven_ = false;
+  bool disproven_ = false;
   bool gone_ = false;
   Hello ours_, theirs_;
   std::unique_ptr<FrameReader> reader_;

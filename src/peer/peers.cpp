@@ -418,6 +418,7 @@ void Peers::in_proven(InLink& link) {
 // Anyone can fail to prove itself as often as it likes.
 void Peers::in_broken(const InLink& link, const std::string& why) {
   const std::string from = name_of(link.theirs());
+  if (link.disproven()) format_.report({403, "peer_refused", why, {}}, link.address().to_string());
   const auto held_back = link.proven() ? std::optional<std::uint64_t>(0)
                                        : unproven_.admit(from, link_context_.loop.now());
   if (!held_back) return;

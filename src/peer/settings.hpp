@@ -72,6 +72,8 @@ class RefusalFormat {
   // Parses a refusal's body from a peer: its detail and, if present, its hint. `code` is
   // kNotAMember or empty.
   virtual Refusal read_body(std::string_view body) = 0;
+  // Takes note of a dialler that was refused. `from`: its address and port.
+  virtual void report(const Refusal& refusal, const std::string& from) = 0;
 
  protected:
   ~RefusalFormat() = default;

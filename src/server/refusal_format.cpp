@@ -1,5 +1,6 @@
 #include "server/refusal_format.hpp"
 
+#include "api/audit.hpp"
 #include "api/problem.hpp"
 #include "base/bytes.hpp"
 #include "json/document.hpp"
@@ -33,6 +34,10 @@ peer::Refusal ProblemFormat::read_body(std::string_view body) {
   refusal.hint = member_of(document, "hint", "");
   if (member_of(document, "code", "") == peer::kNotAMember) refusal.code = peer::kNotAMember;
   return refusal;
+}
+
+void ProblemFormat::report(const peer::Refusal& refusal, const std::string& from) {
+  api::audit_refused_peer(context_, from, refusal.status, refusal.code);
 }
 
 }  // namespace vesper::server

@@ -17,6 +17,7 @@ class ProblemFormat final : public peer::RefusalFormat {
   const std::string& standard_fields() override { return context_.standard_fields(); }
   void append_body(std::string& out, const peer::Refusal& refusal) override;
   peer::Refusal read_body(std::string_view body) override;
+  void report(const peer::Refusal& refusal, const std::string& from) override;
 
  private:
   api::Context& context_;

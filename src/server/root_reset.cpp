@@ -2,6 +2,7 @@
 
 #include <algorithm>
 
+#include "api/audit.hpp"
 #include "base/log.hpp"
 #include "kv/command.hpp"
 
@@ -30,6 +31,7 @@ void RootReset::run(api::Context& context, storage::RecordWriter& records) {
   const auto root = tokens.find(std::string(kv::kRootToken));
   if (root != tokens.end() && root->second.hash == *wanted_) {
     log::warn("the root token was made again, as vesper recover --reset-root has ordered");
+    api::audit_root_reset(context);
     records.write(storage::kRootReset, {});
     wanted_.reset();
     return;

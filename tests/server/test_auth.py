@@ -424,7 +424,8 @@ def test_the_command_line_manages_and_sends_tokens(binary, directory):
 
 
 def test_the_root_token_is_reset_offline(binary, directory):
-    with Running(binary, directory) as s:
+    audit = os.path.join(directory, "audit.log")
+    with Running(binary, directory, ("--audit-log", audit)) as s:
         lost = enable(s)
         app = add(lost, "app", ("write", prefix("")))
         data = os.path.join(directory, "vesper-data", "0")
@@ -442,6 +443,9 @@ def test_the_root_token_is_reset_offline(binary, directory):
         s.stop()
         s.start()
         assert root.request("GET", "/auth/tokens")[0] == 200, "it is reset once"
+        with open(audit) as f:
+            acts = [json.loads(line).get("act") for line in f]
+        assert acts.count("recover --reset-root") == 1, acts
 
 
 def shows_nothing(server):

@@ -345,7 +345,9 @@ def test_links_without_a_proof_do_not_fill_the_log(binary, directory):
     with open(os.path.join(directory, "key"), "wb") as f:
         f.write(PaperPeer.KEY)
     os.chmod(os.path.join(directory, "key"), 0o600)
-    server = cluster(binary, directory, 2, ["--peer-key-file", os.path.join(directory, "key")])[0]
+    audit = os.path.join(directory, "audit.log")
+    server = cluster(binary, directory, 2, ["--peer-key-file", os.path.join(directory, "key"),
+                                            "--audit-log", audit])[0]
     peer = PaperPeer(server.ports[1])
     server.start(wait=False)
     try:
@@ -357,6 +359,9 @@ def test_links_without_a_proof_do_not_fill_the_log(binary, directory):
         assert status(server)["id"] == 0
         lines = server.log_text().count("did not prove that it has the peer key")
         assert lines == 1, server.log_text()
+        with open(audit) as f:
+            first = json.loads(f.readline())
+        assert (first["path"], first["status"], first["code"]) == ("/raft", 403, "peer_refused")
     finally:
         server.stop()
         peer.listener.close()
