@@ -5,6 +5,8 @@
 #include <algorithm>
 #include <array>
 
+#include "app/call.hpp"
+#include "app/credential.hpp"
 #include "app/endpoints.hpp"
 #include "json/request.hpp"
 
@@ -20,7 +22,11 @@ void take_status(const Exchange& exchange, SurveyedNode& node) {
     return;
   }
   if (exchange.reply().status != 200) {
-    node.detail = fmt::format("answered with status {}", exchange.reply().status);
+    const Reply& reply = exchange.reply();
+    const ProblemText problem = read_problem(reply.body);
+    node.is_denied = exit_code_of(reply.status, problem.code, Access::read) == kExitUnauthorized;
+    node.detail = node.is_denied ? describe(problem, reply.status)
+                                 : fmt::format("answered with status {}", reply.status);
     return;
   }
   if (json::compact(exchange.reply().body, node.body) || node.status.parse(node.body) ||
@@ -35,6 +41,10 @@ void take_status(const Exchange& exchange, SurveyedNode& node) {
 }
 
 }  // namespace
+
+Duration survey_timeout() {
+  return client_token().empty() ? seconds(1) : seconds(3);
+}
 
 void ClusterSurvey::ask(const std::vector<HostPort>& endpoints, const RunExchanges& run_all) {
   for (const HostPort& server : endpoints) add(server);
@@ -62,6 +72,13 @@ const SurveyedNode* ClusterSurvey::leader() const {
 
 bool ClusterSurvey::any_reachable() const {
   return std::any_of(nodes_.begin(), nodes_.end(), [](const auto& n) { return n->reachable; });
+}
+
+std::optional<std::string> ClusterSurvey::why_denied() const {
+  if (any_reachable()) return std::nullopt;
+  for (const auto& node : nodes_)
+    if (node->is_denied) return node->detail;
+  return std::nullopt;
 }
 
 std::optional<std::uint64_t> ClusterSurvey::lag_of(const SurveyedNode& node) const {

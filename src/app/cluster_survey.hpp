@@ -19,8 +19,8 @@
 namespace vesper::app {
 
 // A node that does not answer within this time is shown as unreachable. A healthy node answers at
-// once.
-inline constexpr Duration kSurveyTimeout = seconds(1);
+// once, but to a wrong token only within about a second.
+Duration survey_timeout();
 // For learn_members() beside a request that is to be tried again.
 inline constexpr Duration kLearnTimeout = milliseconds(300);
 
@@ -30,8 +30,9 @@ struct SurveyedNode {
   std::string cluster;              // of the node; empty: unknown
   bool is_hearsay = false;          // named by another node, not by the user
   bool reachable = false;
-  std::string body;    // of its GET /status, as compact JSON
-  std::string detail;  // why it is unreachable
+  bool is_denied = false;  // it demands a token, or a better one
+  std::string body;        // of its GET /status, as compact JSON
+  std::string detail;      // why it is unreachable
   json::Document status;
 
   json::Value member(std::string_view name) const { return status.root().find(name); }
@@ -45,7 +46,7 @@ class ClusterSurvey {
  public:
   using Nodes = std::vector<std::unique_ptr<SurveyedNode>>;
 
-  explicit ClusterSurvey(Duration timeout) : timeout_(timeout) {}
+  explicit ClusterSurvey(Duration timeout = survey_timeout()) : timeout_(timeout) {}
 
   // Asks the given endpoints, then the members that they name, until no new ones appear. Call only
   // once.
@@ -57,6 +58,9 @@ class ClusterSurvey {
   // yet learned that it was replaced.
   const SurveyedNode* leader() const;
   bool any_reachable() const;
+  // Why the nodes deny the client access, in the words of one of them. Nothing: a node serves it,
+  // or none has answered.
+  std::optional<std::string> why_denied() const;
   // The number of entries that the leader has committed and this node has not applied. Nothing
   // without a leader.
   std::optional<std::uint64_t> lag_of(const SurveyedNode& node) const;

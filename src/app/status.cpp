@@ -45,9 +45,14 @@ class StatusReport {
  private:
   Row row(const SurveyedNode& node) const {
     const std::string id = node.id ? std::to_string(*node.id) : "-";
-    if (!node.reachable)
-      return {id,  node.server.url(),   Cell("unreachable", Style::red), "-", "-", "-", "-", "-",
-              "-", escaped(node.detail)};
+    if (!node.reachable) {
+      Row row(10, Cell("-"));
+      row.front() = id;
+      row[1] = node.server.url();
+      row[2] = Cell(node.is_denied ? "denied" : "unreachable", Style::red);
+      row.back() = escaped(node.detail);
+      return row;
+    }
     Cell role = cell(node.member("role"));
     if (role.text == "leader") role.style = Style::green;
     return {id,
@@ -116,14 +121,18 @@ int run_status(const StatusOptions& options) {
       out += curl_command(server, cluster.tls, {.method = "GET", .target = "/status"}) + "\n";
     return print(out);
   }
-  ClusterSurvey survey(cluster.timeout.value_or(kSurveyTimeout));
+  ClusterSurvey survey(cluster.timeout.value_or(survey_timeout()));
   survey.ask(*endpoints);
   const StatusReport report(survey);
   const OutputFormat format = cluster.output.value_or(OutputFormat::table);
-  const int code = survey.leader() != nullptr ? kExitOk : kExitUnavailable;
+  const std::optional<std::string> denied = survey.why_denied();
+  const int code = survey.leader() != nullptr ? kExitOk
+                   : denied                   ? kExitUnauthorized
+                                              : kExitUnavailable;
   const int printed =
       print(format == OutputFormat::json ? report.json() : report.text(format), code);
-  if (code != kExitOk)
+  if (denied) complain(*denied);
+  else if (code != kExitOk)
     complain(survey.any_reachable() ? "no leader: none of the nodes that answered leads"
                                     : "no node answered");
   return printed;

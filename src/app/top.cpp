@@ -38,7 +38,7 @@ class Top {
   std::vector<Line> lines(ScreenSize size, const TraceNews* news) const {
     return top_lines({before_.get(), *now_, news, monotonic_now()}, size);
   }
-  bool has_leader() const { return now_->survey.leader() != nullptr; }
+  const ClusterSurvey& survey() const { return now_->survey; }
 
  private:
   // The given endpoints may all leave the cluster while this command runs.
@@ -89,8 +89,12 @@ int print_once(Top& top, Duration interval) {
   top.read();
   const auto colours = shows_colours(STDOUT_FILENO) ? LineColours::yes : LineColours::no;
   const ScreenSize size{terminal_columns(STDOUT_FILENO), SIZE_MAX};
-  return print(to_text(top.lines(size, nullptr), colours),
-               top.has_leader() ? kExitOk : kExitUnavailable);
+  const std::optional<std::string> denied = top.survey().why_denied();
+  if (denied) complain(*denied);
+  return print(to_text(top.lines(size, nullptr), colours), top.survey().leader() != nullptr
+                                                               ? kExitOk
+                                                           : denied ? kExitUnauthorized
+                                                                    : kExitUnavailable);
 }
 
 // Draws until the user presses q or a signal comes.
@@ -159,7 +163,7 @@ class TopScreen {
 int run_top(const TopOptions& options) {
   const auto endpoints = endpoints_of(options.cluster);
   if (!endpoints) return kExitUsage;
-  Top top(*endpoints, options.cluster.timeout.value_or(kSurveyTimeout));
+  Top top(*endpoints, options.cluster.timeout.value_or(survey_timeout()));
   if (options.once) return print_once(top, options.interval);
   if (!can_redraw(STDOUT_FILENO) || !is_terminal(STDIN_FILENO)) {
     complain("top needs a terminal; for a script, use --once");

@@ -271,7 +271,7 @@ class TopView {
     cells[0].text = id;
     cells[1].text = address;
     if (!node.reachable) {
-      cells[2] = {"unreachable", Style::red};
+      cells[2] = {node.is_denied ? "denied" : "unreachable", Style::red};
       return cells;
     }
     const bool leads = &node == leader_;

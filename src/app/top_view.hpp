@@ -17,7 +17,7 @@ namespace vesper::app {
 // One look at the cluster.
 struct TopReading {
   Instant at;
-  ClusterSurvey survey{kSurveyTimeout};
+  ClusterSurvey survey;
   std::vector<MetricsText> metrics;  // of each of survey.nodes(); empty: it gave none
   json::Document members;            // GET /cluster, of the leader if there is one
 };

@@ -93,6 +93,18 @@ class Status(Cli):
         result = self.vesper("status", endpoints=[refused_url()])
         self.assertEqual((result.code, len(result.out.splitlines())), (5, 2))
 
+    def test_the_exit_code_is_7_if_no_node_serves_the_client_without_a_better_token(self):
+        denied = self.fake(reply(401, {"code": "unauthorized", "detail": "no such token"})).url
+        lacks = self.fake(reply(403, {"code": "forbidden", "detail": "it lacks a right"})).url
+        for endpoints in ([denied], [lacks], [refused_url(), denied]):
+            result = self.vesper("status", endpoints=endpoints)
+            self.assertEqual(result.code, 7)
+            self.assertIn(b"denied", result.out)
+            self.assertRegex(result.err, r"\((unauthorized|forbidden)\)")
+            self.assertEqual(self.vesper("top", "--once", endpoints=endpoints).code, 7)
+        serving = self.cluster(["leader"])[0].url
+        self.assertEqual(self.vesper("status", endpoints=[denied, serving]).code, 0)
+
     def test_json_is_one_line_with_the_leader_and_all_nodes(self):
         fakes = self.cluster(["follower", "leader"], leader=1)
         down = refused_url()

@@ -389,6 +389,10 @@ def test_the_command_line_manages_and_sends_tokens(binary, directory):
         root = root.strip()
         code, out, err = vesper(s, "get", "a")
         assert (code, out) == (7, "") and "unauthorized" in err, (code, out, err)
+        for survey in (("status",), ("top", "--once", "--interval", "100ms")):
+            for token in (None, "vsp_" + "x" * 43):
+                code, _, err = vesper(s, *survey, token=token)
+                assert code == 7 and "(unauthorized)" in err, (survey, code, err)
         assert vesper(s, "put", "a/x", "1", token=root)[0] == 0
         code, app, _ = vesper(s, "auth", "token", "add", "app", "--read", "a/", "--write-key",
                               "a/y", "--ttl", "1h", token=root)
