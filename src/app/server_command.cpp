@@ -2,10 +2,6 @@
 #include "app/server_command.hpp"
 
 #include <fmt/core.h>
-#ifdef __linux__
-#include <sys/prctl.h>
-#endif
-#include <sys/resource.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -33,6 +29,7 @@
 #include "http/values.hpp"
 #include "kv/item.hpp"
 #include "server/certificates.hpp"
+#include "server/core_dumps.hpp"
 #include "server/server.hpp"
 
 namespace vesper::app {
@@ -233,15 +230,6 @@ int restart() {
   return static_cast<int>(server::Exit::data_directory);
 }
 
-// A core dump would hold the keys. Neither a file nor a program that collects dumps gets one.
-void forbid_core_dumps() {
-  const rlimit none{0, 0};
-  ::setrlimit(RLIMIT_CORE, &none);
-#ifdef __linux__
-  ::prctl(PR_SET_DUMPABLE, 0);
-#endif
-}
-
 std::uint32_t feature_level = raft::kFeatureLevel;
 
 }  // namespace
@@ -264,7 +252,7 @@ int run_server(const ServerOptions& given) {
     return kExitUsage;
   }
   options->feature_level = feature_level;
-  if (!options->peer_key.empty() || !options->tls.key.empty()) forbid_core_dumps();
+  if (!options->peer_key.empty() || !options->tls.key.empty()) server::forbid_core_dumps();
   set_up_heap();
   log::init(*level, given.id ? fmt::format("n{}", *given.id) : std::string("new"));
   server::Server node(std::move(options).value());

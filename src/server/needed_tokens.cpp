@@ -1,5 +1,7 @@
 #include "server/needed_tokens.hpp"
 
+#include "server/core_dumps.hpp"
+
 namespace vesper::server {
 namespace {
 
@@ -17,6 +19,7 @@ Result<void> NeededTokens::load(storage::Fs& fs) {
   if (!content) return content.error();
   recorded_ = *content && !(*content)->empty();
   is_known_ = !recorded_;
+  if (recorded_) forbid_core_dumps();
   return {};
 }
 
@@ -27,6 +30,7 @@ void NeededTokens::run(api::Context& context, storage::RecordWriter& records) {
   context.set_tokens_known();
   if (needed == recorded_) return;
   recorded_ = needed;
+  if (needed) forbid_core_dumps();
   records.write(storage::kTokensNeeded, needed ? "yes" : "");
 }
 

@@ -1,5 +1,6 @@
 // Keeps in the data directory whether clients need tokens, so that the next start knows it before
-// it has applied the log. Written after the state has changed: a crash in between leaves the old
+// it has applied the log. From then on the process holds secrets of clients, so it leaves no core
+// dump. Written after the state has changed: a crash in between leaves the old
 // record.
 #pragma once
 

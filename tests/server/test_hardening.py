@@ -83,7 +83,7 @@ def test_a_key_that_others_can_read_is_refused(binary, directory):
     assert s.stop() == 0
 
 
-def test_a_server_with_keys_leaves_no_core_dump(binary, directory):
+def test_a_server_with_keys_or_tokens_leaves_no_core_dump(binary, directory):
     pki = Pki(binary, directory)
 
     def limits(server):
@@ -100,7 +100,12 @@ def test_a_server_with_keys_leaves_no_core_dump(binary, directory):
     folder = os.path.join(directory, "open")
     os.mkdir(folder)
     s = Server(binary, folder, free_ports(1)).start()
-    assert limits(s) != ["0", "0"], "a server without keys may dump its core"
+    assert limits(s) != ["0", "0"], "a server without secrets may dump its core"
+    assert s.request("POST", "/auth/enable")[0] == 200
+    assert limits(s) == ["0", "0"], "it keeps what its clients send"
+    assert s.stop() == 0
+    s.start()
+    assert limits(s) == ["0", "0"], limits(s)
     assert s.stop() == 0
 
 
