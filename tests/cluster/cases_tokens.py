@@ -3,6 +3,7 @@ and snapshots, and what a revocation ends."""
 
 import json
 import os
+import subprocess
 import sys
 import time
 
@@ -239,3 +240,41 @@ def _(binary):
             cluster.wait_ready()
         shown = leader.api().request('GET', '/cluster').json()['members']
         expect_equal(len(shown), 3, 'members')
+
+
+COMMANDS = [
+    (['put', 'app/a', '1'], None), (['get', 'app/a'], None), (['increment', 'app/n'], None),
+    (['append', 'app/a', 'x'], None), (['history', 'app/a'], None), (['list', 'app/'], None),
+    (['txn'], '{"then":[{"get":{"key":"app/a"}}]}'), (['export'], None),
+    (['import', '-'], '{"key":"app/i","value":"1"}\n'), (['lease', 'grant', '1m'], None),
+    (['lease', 'list'], None), (['lock', 'l', '--', 'true'], None), (['lock', '--list'], None),
+    (['elect', 'e', 'v', '--', 'true'], None), (['status'], None),
+    (['top', '--once', '--interval', '100ms'], None), (['cluster'], None),
+    (['cluster', 'transfer'], None), (['auth', 'token', 'list'], None), (['compact', '2'], None),
+    (['delete', 'app/a'], None),
+]
+
+
+@case('every command takes a token file and a client certificate, and needs both')
+def _(binary):
+    cluster = GuardedCluster(binary, 3)
+    for node in cluster.nodes:
+        node.use(cluster.pki, '--tls-client-ca', cluster.pki.path('ca.crt'))
+        node.tls = cluster.pki.context('client')
+    with cluster:
+        path = os.path.join(cluster.dir, 'root.token')
+        with open(path, 'w', opener=lambda name, flags: os.open(name, flags, 0o600),
+                  encoding='ascii') as f:
+            f.write(cluster.nodes[0].token)
+        proof = ['--cert', cluster.pki.path('client.crt'), '--key', cluster.pki.path('client.key')]
+        token = ['--token-file', path]
+        client = (['client', cluster.nodes[0].url, 'app/n'], None)
+        for words, text in [*COMMANDS, client]:
+            for code, flags in ((5, token), (7, proof), (0, [*proof, *token])):
+                done = subprocess.run(
+                    [binary, words[0], *cluster.pki.client_flags(), *flags, *words[1:]],
+                    cwd=cluster.dir, input=text, capture_output=True, text=True,
+                    timeout=60 * SLOW, check=False)
+                expect_equal(done.returncode, code, f'{words} with {flags}: {done.stderr}')
+            cluster.wait_leader()
+
