@@ -42,7 +42,8 @@ Result<WriteResult> Store::apply(const SharedBytes& payload, LogTime now, std::u
 
 // K1: the retry gets the same answer, and nothing is applied. What lasts only for a time is the
 // exception, because the first answer may be outdated: a retry renews the lease or the lock, so
-// that the same answer is true again, or learns that it is over.
+// that the same answer is true again, or learns that it is over. It renews no more than the time:
+// a later request may have replaced the value of the election.
 WriteResult Store::replay(const Command& command, const KeptResult& kept, const Stamp& stamp) {
   if (kept.fingerprint != command.fingerprint) return refuse(WriteResult::Kind::key_reused);
   Result<WriteResult> result = decode_result(kept.result.view());
@@ -50,7 +51,10 @@ WriteResult Store::replay(const Command& command, const KeptResult& kept, const 
   idempotency_.refresh(command.idempotency_key.view(), stamp.now);
   const std::uint64_t before = revision();
   if (result->is_done()) {
+    const auto* lock = std::get_if<LockResult>(&result->result);
+    const bool waits = lock != nullptr && lock->state == LockResult::State::queued;
     const auto again = [&](WriteResult present) {
+      if (present.is_done() && !waits) return;  // the first answer is true again
       present.time = stamp.now;
       result = std::move(present);
     };
@@ -62,7 +66,9 @@ WriteResult Store::replay(const Command& command, const KeptResult& kept, const 
                      const std::uint64_t id = std::get<LeaseResult>(result->result).lease;
                      again(this->carry_out(RenewLease{id}, stamp));
                    },
-                   [&](const RenewLock& renew) { again(this->carry_out(renew, stamp)); },
+                   [&](const RenewLock& renew) {
+                     again(this->carry_out(RenewLock{renew.lock, renew.token, {}}, stamp));
+                   },
                    [&](const RenewLease& renew) { again(this->carry_out(renew, stamp)); },
                    [](const auto&) {},
                },

@@ -183,6 +183,10 @@ TEST_CASE("a retry of a grant or a renewal renews the lease, or tells that it is
   CHECK(lease_in(again).ttl == seconds(10));
   CHECK(store.next_expiry() == at_second(13));
   CHECK(again.replayed);
+  const std::uint64_t granted_at = again.revision;
+  run(store, put_lease("a", 5), at_second(3));
+  CHECK(run(store, encode(GrantLease{seconds(10), 9}, grant), at_second(3), 7).revision ==
+        granted_at);
   run(store, encode(RenewLease{5}, renew), at_second(4));
   CHECK(lease_in(run(store, encode(RenewLease{5}, renew), at_second(8))).ttl == seconds(10));
   CHECK(store.next_expiry() == at_second(18));

@@ -383,6 +383,30 @@ TEST_CASE("an election is a lock with a value, which the leader may change") {
   CHECK(store.digest() == store.recomputed_digest());
 }
 
+TEST_CASE("a repeated renewal renews the time, and leaves a later value alone") {
+  Store store;
+  AcquireLock candidate = acquire();
+  candidate.lock.space = Space::elections;
+  run(store, encode(candidate), at_second(1), 100);
+  const auto renew = [&](const char* value, const char* key, std::int64_t second) {
+    const RenewLock command{candidate.lock, 2, bytes_of(value)};
+    return run(store, encode(command, IdempotencyKey{key, {1, 2}}), at_second(second));
+  };
+  const auto value = [&] { return store.keyspace().find(Space::elections, "n")->value(); };
+  CHECK(renew("A", "k1", 2).revision == 3);
+  CHECK(renew("B", "k2", 3).revision == 4);
+  const WriteResult again = renew("A", "k1", 5);
+  CHECK(again.replayed);
+  CHECK(again.revision == 3);
+  CHECK(lock_in(again).token == 2);
+  CHECK(value() == "B");
+  CHECK(store.revision() == 4);
+  CHECK(store.locks().holder(candidate.lock)->deadline == at_second(20));
+  run(store, encode(ReleaseLock{candidate.lock, 2}), at_second(6));
+  CHECK(renew("A", "k1", 7).kind == Kind::lock_lost);
+  CHECK(store.digest() == store.recomputed_digest());
+}
+
 TEST_CASE("a snapshot carries leases, holders, waiters and sessions") {
   Crowd crowd;
   run(crowd.store, encode(GrantLease{seconds(10), 9}), at_second(1), 110);

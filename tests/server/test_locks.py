@@ -198,6 +198,13 @@ def test_a_repeated_request_keeps_the_lock_or_the_place(binary, directory):
         problem(ask(), 412, "lock_lost")
         assert release(s, granted)
         ok(other.answer())
+        # A late retry does not set the value of an election again.
+        token = ok(s.request("POST", "/elections/e?ttl=1h", "one"))["token"]
+        renew = lambda value: s.request("PUT", "/elections/e?token=%d" % token, value, key(value))
+        first = renew("A")
+        assert ok(first) == ok(renew("B")) == {"token": token, "ttl_ms": 3600_000}
+        same_answer(first, renew("A"))
+        assert get(s, "/elections/e")["holder"]["value"] == "B"
         busy = [s.request("POST", "/locks/n", None, key("busy")) for _ in range(2)]
         same_answer(*busy)
         problem(busy[0], 409, "lock_busy")

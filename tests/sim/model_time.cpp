@@ -164,9 +164,8 @@ Outcome Model::resume(const Claim& claim, const std::string& idempotency_key, co
   if (kept.text.starts_with("granted")) {
     if (holder == nullptr || holder->place != kept.place || holder->deadline <= stamp_.time)
       return refuse(Kind::lost, token);
-    const std::int64_t ttl = holder->ttl;
-    holdings_.holders.at(claim.lock).deadline = end_after(stamp_.time, ttl);
-    return done(text_of_lock("granted", kept.place, token, ttl), kept.place);
+    holdings_.holders.at(claim.lock).deadline = end_after(stamp_.time, holder->ttl);
+    return kept;
   }
   if (claim.wait == 0 && holder != nullptr) return refuse(Kind::busy, token);
   if (holdings_.waiters.contains(kept.place)) {
@@ -178,19 +177,26 @@ Outcome Model::resume(const Claim& claim, const std::string& idempotency_key, co
   return outcome;
 }
 
+// A retry gets the first answer, revision included, as long as what it promised can be true again:
+// then its time starts again, and nothing else changes.
 Outcome Model::repeat(const Claim& claim, const std::string& idempotency_key, const Outcome& kept) {
   if (kept.kind != Kind::done) return kept;
   switch (claim.kind) {
     case Claim::Kind::acquire: return resume(claim, idempotency_key, kept);
-    case Claim::Kind::renew: return renew(claim);
-    case Claim::Kind::renew_lease: return carry_out(claim, idempotency_key);
+    case Claim::Kind::renew: {
+      const auto at = holdings_.holders.find(claim.lock);
+      if (at == holdings_.holders.end() || at->second.token != claim.number)
+        return refuse(Kind::lost, holdings_.token_of(claim.lock));
+      at->second.deadline = end_after(stamp_.time, at->second.ttl);
+      return kept;
+    }
+    case Claim::Kind::renew_lease:
     case Claim::Kind::grant: {
-      Claim renewal;
-      renewal.kind = Claim::Kind::renew_lease;
-      renewal.number = kept.place;
-      Outcome outcome = carry_out(renewal, idempotency_key);
-      if (outcome.kind == Kind::done) outcome.place = kept.place;
-      return outcome;
+      const std::uint64_t id = claim.kind == Claim::Kind::grant ? kept.place : claim.number;
+      if (!holdings_.is_active(id)) return refuse(Kind::no_lease, 0);
+      Lease& lease = holdings_.leases[id];
+      lease.deadline = end_after(stamp_.time, lease.ttl);
+      return kept;
     }
     case Claim::Kind::end_lease:
     case Claim::Kind::release: break;

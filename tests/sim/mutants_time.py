@@ -63,8 +63,8 @@ BUGS = (
      "  if (holder == nullptr || locks_.queue(acquire.lock).size() > 1) {\n"
      "    if (locks_.held()", 1000),
     ("a repeated request for a lock gets the old answer", "T4", KV + "store.cpp",
-     "  if (result->is_done()) {\n    const auto again",
-     "  if (false) {\n    const auto again", 300),
+     "  if (result->is_done()) {\n    const auto* lock",
+     "  if (false) {\n    const auto* lock", 300),
     ("a waiter that hung up is not withdrawn", "T5", NODE + "lock_waits.cpp",
      "    withdraw(number, places_.at(number), now);\n",
      "    by_ticket_.erase(key_of(*places_.at(number).ticket));\n"
