@@ -34,6 +34,9 @@ class BodyStream {
   // The stream ends early. May append a last piece. An event stream, for example, is complete
   // wherever it ends. A backup is not.
   virtual Cut cut(Why why, std::string& out) = 0;
+  // True while the stream holds nothing for a client that does not read. Then the client may leave
+  // it unread for as long as it likes; otherwise a connection without progress is closed.
+  virtual bool may_stay_unread() const { return false; }
 };
 
 }  // namespace vesper::api

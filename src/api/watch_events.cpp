@@ -108,6 +108,10 @@ BodyStream::Next WatchEvents::next(std::size_t room, std::string& out) {
   }
 }
 
+bool WatchEvents::may_stay_unread() const {
+  return !ended_ && (stream_ == nullptr || stream_->is_kept());
+}
+
 void WatchEvents::begin(const node::WatchItem& item) {
   const Overloaded write{
       [this](const node::WatchEvent& event) {

@@ -34,6 +34,8 @@ class WatchEvents final : public BodyStream {
   Next next(std::size_t room, std::string& out) override;
   // The stream ends with `closed`, except in the middle of a long event.
   Cut cut(Why why, std::string& out) override;
+  // What comes next is in the kept history, so the event that is being written costs nothing.
+  bool may_stay_unread() const override;
 
  private:
   // An event that is being written.

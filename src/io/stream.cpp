@@ -159,6 +159,19 @@ std::uint64_t Stream::bytes_acknowledged() const {
   return taken - std::min(taken, static_cast<std::uint64_t>(unacknowledged));
 }
 
+Duration Stream::since_acknowledged() const {
+  uv_os_fd_t fd = -1;
+  if (handle_ == nullptr || uv_fileno(reinterpret_cast<uv_handle_t*>(&handle_->tcp), &fd) != 0)
+    return {};
+#ifdef __linux__
+  tcp_info info{};
+  socklen_t size = sizeof info;
+  if (getsockopt(fd, IPPROTO_TCP, TCP_INFO, &info, &size) == 0)
+    return milliseconds(info.tcpi_last_ack_recv);
+#endif
+  return {};
+}
+
 void Stream::flush() {
   if (handle_ == nullptr) gathered_.clear();
   if (handle_ == nullptr || writing_) return;

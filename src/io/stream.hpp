@@ -106,6 +106,9 @@ class Stream {
   // Of bytes_out(), those that the peer's kernel has acknowledged. The kernel takes bytes only when
   // a third of its buffer is free, so on a slow link this count rises long before bytes_out() does.
   std::uint64_t bytes_acknowledged() const;
+  // How long ago the peer's kernel acknowledged anything: data, or a probe of a peer that does not
+  // read. While output waits, a live one does so at least every two minutes. Zero if unknown.
+  Duration since_acknowledged() const;
 
  private:
   friend class Listener;

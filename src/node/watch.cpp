@@ -30,6 +30,13 @@ std::optional<std::uint64_t> Watch::reached() const {
   return cursor_.passed();
 }
 
+bool Watch::is_kept() const {
+  const kv::Keyspace& keyspace = owner_.keyspace();
+  if (state_ != nullptr)
+    return state_->pin.holds() || state_->revision >= keyspace.oldest_revision();
+  return phase_ != Phase::events || armed_ || cursor_.is_kept(keyspace);
+}
+
 // ---- the beginning ------------------------------------------------------------------------
 
 // Returns what the watch begins with, if there is something.

@@ -103,6 +103,8 @@ class Watch final : private RangeWaiter {
   // The revision up to which it has yielded all that passes. Nothing: it has yielded a part of a
   // revision, or no event yet.
   std::optional<std::uint64_t> reached() const;
+  // True if the store keeps everything that the watch has not yielded yet.
+  bool is_kept() const;
 
   // For the stream:
   void on_leader_revision();

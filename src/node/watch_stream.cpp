@@ -82,6 +82,12 @@ std::optional<std::uint64_t> WatchStream::reached() const {
   return all;
 }
 
+bool WatchStream::is_kept() const {
+  return !ended_ && !diverged_ &&
+         std::all_of(watches_.begin(), watches_.end(),
+                     [](const auto& one) { return one.second.is_kept(); });
+}
+
 // The mark that is due, if it can be given now.
 std::optional<WatchMark> WatchStream::progress() const {
   if (!quiet_ && !progress_asked_) return std::nullopt;

@@ -65,6 +65,8 @@ class WatchStream final : private WatchOwner {
   // The revision up to which all watches have yielded what passes: of a stream without watches,
   // that of the store. Nothing: a watch has yielded a part of a revision, or no event yet.
   std::optional<std::uint64_t> reached() const;
+  // True if the store keeps everything that the watches have not yielded yet.
+  bool is_kept() const;
 
   enum class Next : std::uint8_t {
     item,      // there is one more item; ask again

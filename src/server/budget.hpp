@@ -30,6 +30,8 @@ class Budget {
   void release_body(std::size_t bytes) { body_ -= bytes; }
 
   bool output_has_room() const { return output_ < max_output_; }
+  // More than half of it is used, so no client may leave its output unread for long.
+  bool output_is_short() const { return output_ > max_output_ / 2; }
   // A connection's output was `before` bytes when it last reported, and is `after` bytes now.
   void report_output(std::size_t before, std::size_t after) { output_ += after - before; }
 

@@ -21,6 +21,8 @@ constexpr std::size_t kShareAbove = 4096;
 constexpr std::size_t kMoveAbove = api::Answer::kKeep;
 constexpr Duration kHold = seconds(1);  // the delay announced in Retry-After
 constexpr Duration kIdle = seconds(2);  // without input: gives memory back
+// Without an acknowledgement for this long, while output waits, the client's machine is gone.
+constexpr Duration kDead = seconds(150);
 constexpr std::size_t kKeepBody = 64u << 10;
 
 }  // namespace
@@ -545,14 +547,20 @@ void Connection::check_output(Instant now) {
   const Options& options = context_.options;
   if (finishing_ && now - finished_at_ > options.linger_timeout && stream_->queued() == 0)
     return close();
-  const std::size_t queued = stream_->queued();
-  const std::uint64_t taken = stream_->bytes_out();
-  if (queued == 0 || taken != output_taken_) {
+  const std::uint64_t taken = stream_->bytes_acknowledged();
+  if (stream_->queued() == 0 || taken != output_taken_ || may_stay_unread()) {
     output_taken_ = taken;
     output_moved_at_ = now;
   } else if (now - output_moved_at_ > options.write_timeout) {
     close();
   }
+}
+
+// A watch may be left unread. Its client must be alive, and what waits for such clients must leave
+// room for the answers to others.
+bool Connection::may_stay_unread() const {
+  return body_ != nullptr && body_->may_stay_unread() && !context_.budget.output_is_short() &&
+         stream_->since_acknowledged() < kDead;
 }
 
 void Connection::check_input(Instant now) {

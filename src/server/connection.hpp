@@ -132,6 +132,7 @@ class Connection {
   void drop_reading();
   void close();
   void check_output(Instant now);
+  bool may_stay_unread() const;
   void check_input(Instant now);
   void report_output();
   bool is_hung_up() const;
@@ -167,7 +168,7 @@ class Connection {
   Instant message_began_;  // when the current head's first byte, or the connection, arrived
   Instant finished_at_;
   Instant output_moved_at_;
-  std::uint64_t output_taken_ = 0;  // bytes the kernel had taken at the last check
+  std::uint64_t output_taken_ = 0;  // bytes that the client had acknowledged at the last check
   std::size_t reported_output_ = 0;
   std::size_t dropped_bytes_ = 0;
 };

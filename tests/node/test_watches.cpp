@@ -131,10 +131,14 @@ TEST_CASE("a stream that is passed by compaction ends as too slow, and one that 
   pull(house, *slow);
   pull(house, *idle);
   for (int i = 0; i < 5; ++i) house.commit({{"k"}});
+  CHECK(slow->is_kept());
   house.keyspace->compact(4);
   test::trim_all(*house.keyspace);
+  CHECK_FALSE(slow->is_kept());
+  CHECK(idle->is_kept());
   CHECK(pull(house, *slow) == "too_slow end");
   CHECK(pull(house, *slow) == " end");
+  CHECK_FALSE(slow->is_kept());
   CHECK(house.watches.figures().too_slow == 1);
   house.commit({{"other"}});
   CHECK(pull(house, *idle) == "+other@7");
@@ -282,6 +286,7 @@ TEST_CASE("the present state is read at one revision, over compaction and an ins
     house.commit({{"g"}});
     house.keyspace->compact(house.keyspace->revision());
     test::trim_all(*house.keyspace);
+    CHECK(stream->is_kept());
     // The events after the state are gone.
     CHECK(pull(house, *stream, 2) == "=b =c =d =e =f synced@7 too_slow end");
   }
@@ -289,6 +294,8 @@ TEST_CASE("the present state is read at one revision, over compaction and an ins
     house.commit({{"f", kv::Space::keys, true}});
     house.keyspace->compact(house.keyspace->revision());
     house.now = house.now + seconds(61);
+    house.end_turn();
+    CHECK_FALSE(stream->is_kept());
     const std::string seen = pull(house, *stream, 2);
     CHECK(seen.ends_with("too_slow end"));
     test::trim_all(*house.keyspace);

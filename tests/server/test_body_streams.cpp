@@ -27,6 +27,7 @@ struct Script {
   std::size_t each_turn = 0;    // bytes in one turn; 0: as much as there is room for
   BodyStream::Next end = BodyStream::Next::finished;
   BodyStream::Cut cut = BodyStream::Cut::complete;
+  bool may_stay_unread = false;
 
   std::size_t calls = 0;
   std::size_t produced = 0;
@@ -63,6 +64,7 @@ class Letters final : public BodyStream {
     out += "end";
     return script.cut;
   }
+  bool may_stay_unread() const override { return script.may_stay_unread; }
 
  private:
   bool resumed_ = false;
@@ -287,4 +289,45 @@ TEST_CASE("a shutdown ends a complete stream with its last chunk, and any other 
     CHECK(found[0].body == letters(10) + "end");
     CHECK(house.listener().settled());
   }
+}
+
+TEST_CASE("a client that does not read is cut off, unless its stream may stay unread") {
+  const auto change = [](Options& options) { options.write_timeout = milliseconds(100); };
+  House house(fresh_rows(), change);
+  script.size = kLarge;
+  SUBCASE("any stream") {
+    house.send(kGet);
+    CHECK(house.until([&] { return script.produced > 0 && !script.alive; }));
+    CHECK(script.produced < kLarge);
+  }
+  SUBCASE("one that may stay unread goes on when its client reads again") {
+    script.may_stay_unread = true;
+    house.send(kGet);
+    house.pass(seconds(3));  // the listener looks once a second
+    CHECK(script.alive);
+    house.read();
+    REQUIRE(house.waits_for_answer("\r\n0\r\n\r\n"));
+    const auto found = responses(house.received);
+    REQUIRE(found.size() == 1);
+    CHECK((found[0].body == letters(script.size)));
+  }
+  SUBCASE("one that may not any more") {
+    script.may_stay_unread = true;
+    house.send(kGet);
+    house.pass(seconds(2));
+    CHECK(script.alive);
+    script.may_stay_unread = false;
+    CHECK(house.until([&] { return !script.alive; }));
+  }
+}
+
+TEST_CASE("a stream may not stay unread while the output of all clients has little room") {
+  House house(fresh_rows(), [](Options& options) {
+    options.write_timeout = milliseconds(100);
+    options.max_output_bytes = kWindow;
+  });
+  script.size = kLarge;
+  script.may_stay_unread = true;
+  house.send(kGet);
+  CHECK(house.until([&] { return script.produced > 0 && !script.alive; }));
 }

@@ -31,6 +31,14 @@ TEST_CASE("bodies and output have room below their limits, whichever connection 
   CHECK(budget.output_has_room());
 }
 
+TEST_CASE("output is short of room above half of its limit") {
+  Budget budget(10, 20);
+  budget.report_output(0, 10);
+  CHECK(!budget.output_is_short());
+  budget.report_output(10, 11);
+  CHECK(budget.output_is_short());
+}
+
 TEST_CASE("a turn computes a bounded number of handshakes, and the next one goes on") {
   vesper::io::TlsBudget handshakes;
   int taken = 0;
