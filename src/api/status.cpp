@@ -53,6 +53,7 @@ void write_limits(const Settings& settings, json::Writer& json) {
   json.member("log_tail_entries", settings.log_tail_entries);
   json.member("watchers", settings.max_watchers);
   json.member("watch_filters", settings.max_watch_filters);
+  json.member("all_watch_filters", settings.max_watchers * node::Watches::kMeanRanges);
   json.member("waiters", settings.max_waiters);
   json.member("tokens", kv::kMaxTokens);
   json.member("token_rules", kv::kMaxRules);

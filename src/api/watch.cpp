@@ -151,7 +151,7 @@ void render_watch(Context& context, const HttpExchange& exchange, Answer& answer
         std::make_unique<WatchEvents>(context, exchange.ticket, request.watch, request.form);
   } else {
     auto stream = node->watches().open(exchange.ticket, request.watch, context.now());
-    if (stream == nullptr) return render_problem(overloaded(std::string(kTooManyWatchers)), answer);
+    if (stream == nullptr) return render_problem(watch_refused(context), answer);
     answer.stream = std::make_unique<WatchEvents>(context, std::move(stream), request.form);
     answer.revision = node->store().revision();
   }

@@ -35,6 +35,16 @@ void append_lock(json::Writer& json, const kv::Version& version) {
 
 }  // namespace
 
+Problem watch_refused(Context& context) {
+  const node::Watches& watches = context.node()->watches();
+  const bool are_many = watches.figures().watches >= watches.max_watches();
+  Problem problem =
+      overloaded(are_many ? "this node has as many watches as are allowed"
+                          : "the watches of this node have as many filters as are allowed in all");
+  problem.limit = are_many ? watches.max_watches() : watches.max_ranges();
+  return problem;
+}
+
 WatchEvents::WatchEvents(Context& context, const node::Ticket& ticket, node::WatchRequest request,
                          WatchForm form)
     : context_(context), ticket_(ticket), request_(std::move(request)), form_(form) {}
@@ -54,7 +64,7 @@ bool WatchEvents::open() {
   }
   stream_ = context_.node()->watches().open(ticket_, std::move(*request_), context_.now());
   request_.reset();
-  if (stream_ == nullptr) append_closed("overloaded", kTooManyWatchers);
+  if (stream_ == nullptr) append_closed("overloaded", watch_refused(context_).detail);
   return true;
 }
 

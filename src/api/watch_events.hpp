@@ -9,6 +9,7 @@
 #include <string_view>
 
 #include "api/body_stream.hpp"
+#include "api/problem.hpp"
 #include "api/version_parts.hpp"
 #include "json/writer.hpp"
 #include "node/watch_stream.hpp"
@@ -19,8 +20,8 @@ class Context;
 
 enum class WatchForm : std::uint8_t { events, lines };
 
-inline constexpr std::string_view kTooManyWatchers =
-    "this node has as many watches as are allowed: see \"limits\" in /status";
+// Why the node has just refused a watch. Requires the node.
+Problem watch_refused(Context& context);
 
 class WatchEvents final : public BodyStream {
  public:

@@ -31,7 +31,7 @@ std::unique_ptr<WatchStream> Watches::open(const Ticket& ticket, WatchRequest re
 
 bool Watches::has_room(std::size_t ranges) const {
   if (figures_.watches >= max_watches_) return false;
-  return figures_.watches == 0 || figures_.ranges + ranges <= max_watches_ * kMeanRanges;
+  return figures_.watches == 0 || figures_.ranges + ranges <= max_ranges();
 }
 
 void Watches::on_added(const Watch& watch) {

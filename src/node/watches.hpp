@@ -26,7 +26,7 @@ class Watches final : private WatchHost {
   static constexpr Duration kQuiet = seconds(15);
   // Streams that one turn wakes because they are quiet, or because this node is stale or fresh.
   static constexpr std::size_t kWakesPerTurn = 500;
-  // Ranges that the watches may have on average, if there are as many as allowed.
+  // Ranges that all watches together may have, for each watch that is allowed.
   static constexpr std::size_t kMeanRanges = 100;
   // Takes the place of a client's connection in ReadBatcher.
   static constexpr std::uint64_t kConnection = UINT64_MAX;
@@ -46,6 +46,9 @@ class Watches final : private WatchHost {
   // A stream with one watch, whose number is 0. Null if there are as many watches, or as many
   // ranges, as are allowed.
   std::unique_ptr<WatchStream> open(const Ticket& ticket, WatchRequest request, Instant now);
+  // How many watches are allowed, and how many ranges they may have together.
+  std::size_t max_watches() const { return max_watches_; }
+  std::size_t max_ranges() const { return max_watches_ * kMeanRanges; }
   bool is_idle() const { return streams_.empty(); }
   const Figures& figures() const { return figures_; }
 

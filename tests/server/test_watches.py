@@ -225,9 +225,11 @@ def test_limits_are_flags_and_shown(binary, directory):
     with Running(binary, directory, flags=flags) as s:
         limits = status(s)["limits"]
         assert (limits["watchers"], limits["watch_filters"], limits["waiters"]) == (2, 7, 1)
+        assert limits["all_watch_filters"] == 200, limits
         first = watch(s)
         with watch(s), watch(s) as third:
             assert third.status == 429 and third.problem["code"] == "overloaded", third.problem
+            assert third.problem["limit"] == 2, third.problem
             first.close()
             wait(lambda: status(s)["watchers"] == 1, 20, s.log_text)
             with watch(s) as fourth:
@@ -236,6 +238,21 @@ def test_limits_are_flags_and_shown(binary, directory):
             c.send_request("GET", "/kv/k?wait=10m")
             wait(lambda: status(s)["waiters"] == 1, 20, s.log_text)
             problem(s.request("GET", "/kv/k?wait=1s"), 429, "overloaded")
+
+
+def test_the_filters_of_all_watches_have_a_limit(binary, directory):
+    flags = ["--max-watchers", "4", "--max-watch-filters", "1000"]
+    with Running(binary, directory, flags=flags) as s:
+        assert status(s)["limits"]["all_watch_filters"] == 400
+        query = "?" + "&".join("key=%d" % i for i in range(500))
+        # The first watch may have as many as one watch may have.
+        with watch(s, query) as first, watch(s, "?key=a") as second:
+            assert first.status == 200
+            assert second.status == 429, second.status
+            assert second.problem["limit"] == 400 and "filters" in second.problem["detail"]
+        wait(lambda: status(s)["watchers"] == 0, 20, s.log_text)
+        with watch(s, "?key=a") as second:
+            assert second.status == 200
 
 
 def test_long_polls(binary, directory):
