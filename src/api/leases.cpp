@@ -106,7 +106,8 @@ void render_read(const Context& context, const LeaseRequest& request, const node
 }
 
 void render_write(const LeaseRequest& request, const kv::WriteResult& write, Answer& answer) {
-  if (write.kind == kv::WriteResult::Kind::lease_not_found) {
+  const bool is_grant = std::holds_alternative<LeaseGrant>(request.action);
+  if (write.kind == kv::WriteResult::Kind::lease_not_found && !is_grant) {
     // The path names the lease, so this is no conflict as it is elsewhere.
     Problem problem = lease_not_found();
     answer.replayed = write.replayed;

@@ -164,6 +164,10 @@ def test_a_repeated_grant_is_one_lease(binary, directory):
         lease = get(s, "/leases")["leases"][0]["lease"]
         same_answer(*[s.request("DELETE", "/leases/" + lease, None, key("d")) for _ in range(2)])
         same_answer(*[s.request("DELETE", "/leases/" + lease, None, key("e")) for _ in range(2)])
+        # The grant is over, and no lease is in its path.
+        again = s.request("POST", "/leases?ttl=1h", None, key("k"))
+        problem(again, 409, "lease_not_found")
+        assert again[1]["vesper-replayed"] == "true", again
 
 
 def test_leases_are_listed_in_pages(binary, directory):
