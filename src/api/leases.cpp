@@ -49,16 +49,16 @@ std::optional<Problem> check_get(const http::RequestHead& head, const Query& que
 }
 
 void run_list(Context& context, HttpExchange& exchange, LeaseList& request) {
+  node::ReadLeases read{.limit = request.list.limit,
+                        .prefix = http::parse_decimal(request.list.prefix).value_or(0)};
   std::string resume;
-  std::uint64_t after = 0;
   auto problem = read_next(context, kPath, request.list, resume);
   if (!problem && !resume.empty()) {
-    if (const auto read = http::parse_decimal(resume)) after = *read;
+    if (const auto after = http::parse_decimal(resume)) read.after = *after;
     else problem = invalid_parameter("next", "next is refused: it names no lease");
   }
   if (problem) exchange.outcome = std::move(*problem);
-  else
-    post_read(context, exchange, node::ReadLeases{after, request.list.limit}, request.list.options);
+  else post_read(context, exchange, read, request.list.options);
 }
 
 // ---- answers
@@ -72,7 +72,8 @@ void append_lease(json::Writer& json, const node::LeaseState& lease, kv::LogTime
   json.end_object();
 }
 
-// {"leases":[...],"count":N,"revision":N,"next":"..."}
+// {"leases":[...],"count":N,"revision":N,"next":"..."}. Only the list of all leases has a count:
+// to count those with a prefix takes as long as to read them.
 void render_list(const Context& context, const ListRequest& request, const node::LeasesFound& found,
                  const Moment& moment, Answer& answer) {
   json::Writer json(answer.body);
@@ -81,7 +82,7 @@ void render_list(const Context& context, const ListRequest& request, const node:
   json.begin_array();
   for (const node::LeaseState& lease : found.leases) append_lease(json, lease, moment.time);
   json.end_array();
-  json.member("count", found.count);
+  if (request.prefix.empty()) json.member("count", found.count);
   json.member("revision", moment.revision);
   if (found.more) {
     const std::string last = std::to_string(found.leases.back().lease);

@@ -11,6 +11,12 @@
 namespace vesper::api {
 namespace {
 
+std::optional<Problem> check_prefix(const http::QueryParameter& parameter, Listed listed) {
+  if (listed == Listed::names || parameter.value.empty()) return check_bound(parameter);
+  if (http::parse_decimal(parameter.value).value_or(0) != 0) return std::nullopt;
+  return invalid_parameter("prefix", "prefix must be the first digits of the id of a lease");
+}
+
 constexpr std::uint64_t kListSeed = 0x58c3e07b9d1f42a6;
 
 // What all pages of a list have in common.
@@ -49,8 +55,8 @@ std::optional<Problem> check_list(const http::RequestHead& head, const Query& qu
     std::optional<Problem> problem;
     if (name == "limit") {
       problem = read_limit(parameter, request.limit);
-    } else if (name == "prefix" && listed == Listed::names) {
-      problem = check_bound(parameter);
+    } else if (name == "prefix") {
+      problem = check_prefix(parameter, listed);
       request.prefix = parameter.value;
     } else if (name == "next") {
       problem = read_next_parameter(parameter, request.next);

@@ -15,7 +15,7 @@ namespace vesper::api {
 
 struct ListRequest {
   node::ReadOptions options;
-  std::string prefix;  // of the names
+  std::string prefix;  // of the names, or of the ids in decimal
   std::size_t limit = kDefaultLimit;
   std::string next;  // ?next; empty: the first page
 };
@@ -27,7 +27,7 @@ std::optional<Problem> read_next_parameter(const http::QueryParameter& parameter
 std::optional<Problem> read_page_token(const Context& context, std::string_view next,
                                        const PageScope& scope, PageToken& token);
 
-// Whether the list has names, so that ?prefix= makes sense.
+// What ?prefix= is a prefix of: of a name, or of the digits of an id.
 enum class Listed : std::uint8_t { names, ids };
 std::optional<Problem> check_list(const http::RequestHead& head, const Query& query, Listed listed,
                                   HttpExchange& exchange, ListRequest& request);

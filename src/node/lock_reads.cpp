@@ -15,6 +15,17 @@ HeldLock state_of(const kv::Store& store, const kv::LockName& lock, const kv::Lo
           holder.deadline, store.locks().queue(lock).size()};
 }
 
+// The first id from `id` on that begins with the digits of `prefix`; 0 if there is none.
+std::uint64_t next_with_prefix(std::uint64_t id, std::uint64_t prefix) {
+  constexpr std::uint64_t kMost = UINT64_MAX;
+  if (prefix == 0) return id;
+  for (std::uint64_t first = prefix, last = prefix;; first *= 10) {
+    if (id <= last) return std::max(id, first);
+    if (first > kMost / 10) return 0;
+    last = last > (kMost - 9) / 10 ? kMost : last * 10 + 9;
+  }
+}
+
 }  // namespace
 
 LeaseFound look_up(const kv::Store& store, const ReadLease& asked) {
@@ -26,9 +37,16 @@ LeaseFound look_up(const kv::Store& store, const ReadLease& asked) {
 LeasesFound look_up(const kv::Store& store, const ReadLeases& asked) {
   const auto& leases = store.leases().items();
   LeasesFound found;
-  found.count = leases.size() - store.leases().over().size();
-  for (auto at = leases.upper_bound(asked.after); at != leases.end(); ++at) {
+  if (asked.prefix == 0) found.count = leases.size() - store.leases().over().size();
+  for (auto at = leases.upper_bound(asked.after); at != leases.end();) {
     const auto& [id, lease] = *at;
+    const std::uint64_t next = next_with_prefix(id, asked.prefix);
+    if (next == 0) break;
+    if (next != id) {
+      at = leases.lower_bound(next);
+      continue;
+    }
+    ++at;
     if (lease.state != kv::Lease::State::active) continue;
     found.more = found.leases.size() == asked.limit;
     if (found.more) break;

@@ -22,7 +22,8 @@ struct ReadLease {
 // The active leases with an id above `after`, in the order of their ids.
 struct ReadLeases {
   std::uint64_t after = 0;
-  std::size_t limit = 0;  // at least 1
+  std::size_t limit = 0;     // at least 1
+  std::uint64_t prefix = 0;  // the first digits of their ids; 0: any
 };
 // One lock or election, with its queue.
 struct ReadLock {

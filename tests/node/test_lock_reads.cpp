@@ -96,6 +96,27 @@ TEST_CASE("a list of leases has a limit, goes on after an id, and leaves out wha
   CHECK_FALSE(look_up(filled.store, ReadLease{ids[4]}).lease);
 }
 
+TEST_CASE("a list of leases may have a prefix of their ids, and is in the order of the numbers") {
+  Filled filled;
+  std::vector<std::uint64_t> ids;
+  for (int i = 0; i < 130; ++i) ids.push_back(filled.grant(seconds(5)));
+  for (const std::uint64_t prefix : {1, 2, 12, 13, 129, 7, 999, 1844}) {
+    std::vector<std::uint64_t> expected, seen;
+    for (const std::uint64_t id : ids)
+      if (std::to_string(id).starts_with(std::to_string(prefix))) expected.push_back(id);
+    LeasesFound found{.more = true};
+    while (found.more) {
+      found = look_up(filled.store, ReadLeases{seen.empty() ? 0 : seen.back(), 3, prefix});
+      REQUIRE((found.more ? found.leases.size() == 3 : found.leases.size() <= 3));
+      for (const LeaseState& lease : found.leases) seen.push_back(lease.lease);
+    }
+    CHECK(seen == expected);
+  }
+  const std::uint64_t most = UINT64_MAX;
+  CHECK(look_up(filled.store, ReadLeases{0, 3, most}).leases.empty());
+  CHECK(look_up(filled.store, ReadLeases{0, 3, most / 10}).leases.empty());
+}
+
 TEST_CASE("a lock is found with its holder and the first places of its queue") {
   Filled filled;
   const kv::LockName lock{kv::Space::locks, "n"};

@@ -185,10 +185,23 @@ def test_leases_are_listed_in_pages(binary, directory):
         assert [one["keys"] for one in seen] == [int(i == 3) for i in range(25)]
         assert all(0 < one["ttl_ms"] <= one["granted_ttl_ms"] == 3600_000 for one in seen)
         assert get(s, "/status")["leases"] == 25
+        for prefix in ("1", granted[0], granted[-1], "9" * 19):
+            seen, target = [], "/leases?limit=2&prefix=" + prefix
+            while target:
+                page = get(s, target)
+                assert "count" not in page and len(page["leases"]) <= 2, page
+                seen += [one["lease"] for one in page["leases"]]
+                target = page.get("next")
+                target = target and "/leases?limit=2&prefix=%s&next=%s" % (prefix, target)
+            assert seen == [one for one in granted if one.startswith(prefix)], (prefix, seen)
+        assert get(s, "/leases?prefix=")["count"] == 25
         page = get(s, "/leases?limit=10")
         for target in ("/leases?limit=11&next=" + page["next"], "/leases?limit=10&next=x",
                        "/kv?limit=10&next=" + page["next"], "/locks?limit=10&next=" + page["next"],
-                       "/leases?prefix=a", "/leases?limit=0", "/leases?limit=10001"):
+                       "/leases?limit=10&prefix=1&next=" + page["next"],
+                       "/leases?prefix=a", "/leases?prefix=0", "/leases?prefix=-1",
+                       "/leases?prefix=1a", "/leases?prefix=18446744073709551616",
+                       "/leases?limit=0", "/leases?limit=10001"):
             problem(s.request("GET", target), 400, "invalid_parameter")
 
 

@@ -191,6 +191,8 @@ REQUESTS = [
     ("/leases", "post", "?ttl=1h", 200),
     ("/leases", "post", "", 400),
     ("/leases", "get", "?limit=1&timeout=1s", 200),
+    ("/leases", "get", "?prefix=1", 200),
+    ("/leases", "head", "?prefix=1", 200),
     ("/leases", "get", "?limit=1&next=NEXT", 200),
     ("/leases", "get", "?consistency=stale&max_staleness=1h&min_revision=2", 200),
     ("/leases", "get", "?limit=0", 400),
