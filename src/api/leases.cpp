@@ -25,17 +25,20 @@ Problem lease_not_found() {
 
 // ---- requests
 
-// What the writes have in common. `ttl` is null if the request takes none.
-std::optional<Problem> check_write(const http::RequestHead& head, const Query& query, Duration* ttl,
+std::optional<Problem> check_write(const http::RequestHead& head, const Query& query,
                                    HttpExchange& exchange, LeaseRequest& request) {
+  auto* grant = std::get_if<LeaseGrant>(&request.action);
+  auto* end = std::get_if<LeaseEnd>(&request.action);
   for (const http::QueryParameter& parameter : query) {
+    const std::string& name = parameter.name;
     std::optional<Problem> problem;
-    if (parameter.name == "timeout") problem = read_timeout(parameter, exchange);
-    else if (parameter.name == "ttl" && ttl != nullptr) problem = read_ttl(parameter, *ttl);
+    if (name == "timeout") problem = read_timeout(parameter, exchange);
+    else if (name == "ttl" && grant != nullptr) problem = read_ttl(parameter, grant->ttl);
+    else if (name == "fence" && end != nullptr) problem = read_fence(parameter, end->fence);
     else problem = unknown_parameter(parameter);
     if (problem) return problem;
   }
-  if (ttl != nullptr && ttl->ns == 0)
+  if (grant != nullptr && grant->ttl.ns == 0)
     return invalid_parameter("ttl",
                              "ttl is required: how long the lease lasts unless it is renewed");
   if (auto problem = refuse_conditions(head)) return problem;
@@ -148,14 +151,16 @@ std::optional<Problem> check_lease(const Context&, const http::RequestHead& head
   if (exchange.method == http::Method::put) request.action = LeaseRenew{};
   else if (exchange.method == http::Method::delete_) request.action = LeaseEnd{};
   else return check_get(head, query, request.action.emplace<LeaseGet>(), exchange);
-  return check_write(head, query, nullptr, exchange, request);
+  return check_write(head, query, exchange, request);
 }
 
 std::optional<Problem> check_leases(const Context&, const http::RequestHead& head,
                                     const Query& query, HttpExchange& exchange) {
   auto& request = exchange.request.emplace<LeaseRequest>();
-  if (exchange.method == http::Method::post)
-    return check_write(head, query, &request.action.emplace<LeaseGrant>().ttl, exchange, request);
+  if (exchange.method == http::Method::post) {
+    request.action = LeaseGrant{};
+    return check_write(head, query, exchange, request);
+  }
   return check_list(head, query, Listed::ids, exchange, request.action.emplace<LeaseList>().list);
 }
 
@@ -177,8 +182,10 @@ void run_lease(Context& context, HttpExchange& exchange, std::string) {
     void operator()(const LeaseRenew&) const {
       post_write(context, exchange, kv::encode(kv::RenewLease{request.lease}, id_of(target())));
     }
-    void operator()(const LeaseEnd&) const {
-      post_write(context, exchange, kv::encode(kv::EndLease{request.lease}, id_of(target())));
+    void operator()(const LeaseEnd& end) const {
+      std::string at = target();
+      if (end.fence) at += "?" + text_of(*end.fence);
+      post_write(context, exchange, kv::encode(kv::EndLease{request.lease}, id_of(at), end.fence));
     }
 
     std::string target() const { return fmt::format("{}/{}", kPath, request.lease); }

@@ -10,6 +10,7 @@
 #include "api/forward.hpp"
 #include "api/list_request.hpp"
 #include "base/time.hpp"
+#include "kv/command.hpp"
 
 namespace vesper::api {
 
@@ -17,7 +18,9 @@ struct LeaseGrant {
   Duration ttl;
 };
 struct LeaseRenew {};
-struct LeaseEnd {};
+struct LeaseEnd {
+  std::optional<kv::Fence> fence;
+};
 struct LeaseGet {
   node::ReadOptions options;
 };

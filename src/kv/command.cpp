@@ -271,8 +271,10 @@ std::string encode(const RenewLease& renew, const std::optional<IdempotencyKey>&
   return encoded(CommandKind::renew_lease, request, [&](ByteWriter& w) { w.u64(renew.lease); });
 }
 
-std::string encode(const EndLease& end, const std::optional<IdempotencyKey>& request) {
-  return encoded(CommandKind::end_lease, request, [&](ByteWriter& w) { w.u64(end.lease); });
+std::string encode(const EndLease& end, const std::optional<IdempotencyKey>& request,
+                   const std::optional<Fence>& fence) {
+  return encoded(CommandKind::end_lease, {}, request, fence,
+                 [&](ByteWriter& w) { w.u64(end.lease); });
 }
 
 std::string encode(const AcquireLock& acquire, const std::optional<IdempotencyKey>& request) {

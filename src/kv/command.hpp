@@ -237,8 +237,8 @@ std::string encode(const GrantLease& grant,
                    const std::optional<IdempotencyKey>& request = std::nullopt);
 std::string encode(const RenewLease& renew,
                    const std::optional<IdempotencyKey>& request = std::nullopt);
-std::string encode(const EndLease& end,
-                   const std::optional<IdempotencyKey>& request = std::nullopt);
+std::string encode(const EndLease& end, const std::optional<IdempotencyKey>& request = std::nullopt,
+                   const std::optional<Fence>& fence = std::nullopt);
 std::string encode(const AcquireLock& acquire,
                    const std::optional<IdempotencyKey>& request = std::nullopt);
 std::string encode(const RenewLock& renew,

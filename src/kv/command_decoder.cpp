@@ -51,7 +51,7 @@ class Decoder {
       fail("conditions belong to a single operation");
     if (command.has_idempotency_key && !takes_idempotency_key(static_cast<CommandKind>(kind)))
       fail(fmt::format("kind {} takes no idempotency key", kind));
-    if (command.fence && kind > static_cast<std::uint8_t>(CommandKind::transaction))
+    if (command.fence && !takes_fence(static_cast<CommandKind>(kind)))
       fail(fmt::format("kind {} takes no fence", kind));
     const bool may_be_of_server = kind == static_cast<std::uint8_t>(CommandKind::compact) ||
                                   kind == static_cast<std::uint8_t>(CommandKind::enable_auth);
@@ -110,6 +110,12 @@ class Decoder {
   void fail(std::string what) {
     if (r_.ok() && fault_.empty()) fault_ = std::move(what);
     r_.fail();
+  }
+
+  // The writes of keys.
+  static bool takes_fence(CommandKind kind) {
+    return kind == CommandKind::single || kind == CommandKind::transaction ||
+           kind == CommandKind::end_lease;
   }
 
   static bool takes_idempotency_key(CommandKind kind) {

@@ -360,6 +360,26 @@ TEST_CASE("a fence holds exactly while the lock is held with its token") {
   CHECK_FALSE(succeeds());
 }
 
+TEST_CASE("the end of a lease may have a fence, and its renewal may not") {
+  Store store;
+  run(store, encode(acquire()), at_second(1), 100);
+  run(store, encode(GrantLease{seconds(60), 9}), at_second(1), 5);
+  const auto end = [](std::uint64_t token) {
+    return encode(EndLease{5}, std::nullopt, Fence{"n", token});
+  };
+  const WriteResult refused = run(store, end(3), at_second(2));
+  CHECK(refused.kind == Kind::fenced);
+  CHECK(refused.limit == 2);
+  CHECK(store.leases().size() == 1);
+  CHECK(run(store, end(2), at_second(2)).is_done());
+  CHECK(store.leases().size() == 0);
+  std::string renewal = end(2);
+  renewal[1] = encode(RenewLease{5})[1];
+  const auto decoded = decode_command(bytes_of(renewal));
+  REQUIRE_FALSE(decoded.ok());
+  CHECK(decoded.error().what.find("takes no fence") != std::string::npos);
+}
+
 TEST_CASE("an election is a lock with a value, which the leader may change") {
   Store store;
   AcquireLock candidate = acquire();

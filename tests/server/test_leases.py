@@ -241,6 +241,14 @@ def test_every_write_of_keys_can_be_fenced(binary, directory):
         fence = "/kv/k?fence=a/b:c:%d" % token
         same_answer(*[s.request("PUT", fence, "1", key("k")) for _ in range(2)])
         problem(s.request("PUT", "/kv/k", "1", key("k")), 422, "idempotency_key_reused")
+        # The end of a lease deletes its keys.
+        lease = grant(s, "1h")
+        ok(s.request("PUT", "/kv/leased?lease=" + lease, "1"))
+        end = "/leases/%s?fence=" % lease
+        assert problem(s.request("DELETE", end + "a/b:c:7"), 412, "fenced")["token"] == token
+        assert get(s, "/kv/leased")["lease"] == lease
+        problem(s.request("PUT", end + "a/b:c:%d" % token), 400, "invalid_parameter")
+        assert ok(s.request("DELETE", end + "a/b:c:%d" % token))["deleted"] == 1
         ok(s.request("DELETE", "/locks/a/b:c?token=%d" % token))
         problem(s.request("PUT", fence, "2"), 412, "fenced")
 

@@ -84,6 +84,8 @@ Operation World::invent_timed(Client& client) {
     operation.kind = Operation::Kind::claim;
     operation.claim = draw_claim(client);
     operation.key = operation.claim.lock.name;
+    if (operation.claim.kind == Claim::Kind::end_lease && chance(random, 40))
+      operation.fence = draw_hold(client);
   } else {
     operation.kind = Operation::Kind::act;
     operation.act = draw_write(client);

@@ -79,8 +79,6 @@ Outcome History::write(const Operation& operation) {
   using Kind = Outcome::Kind;
   if (operation.kind == Operation::Kind::compact) return compact(operation.at);
   if (operation.kind == Operation::Kind::access) return model_.carry_out(operation.access);
-  if (operation.kind == Operation::Kind::claim)
-    return model_.carry_out(operation.claim, operation.token);
   if (const auto& fence = operation.fence;
       fence && !model_.was_held(fence->lock.name, fence->token, model_.revision())) {
     const Holdings& held = model_.holdings();
@@ -88,6 +86,8 @@ Outcome History::write(const Operation& operation) {
     return model_.refuse(
         Kind::fenced, of_lock != 0 ? of_lock : held.token_of({Space::elections, fence->lock.name}));
   }
+  if (operation.kind == Operation::Kind::claim)
+    return model_.carry_out(operation.claim, operation.token);
   Outcome outcome;
   outcome.revision = model_.revision();
   const Seen before = model_.now(operation.key);

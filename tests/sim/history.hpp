@@ -66,7 +66,7 @@ struct Operation {
   std::optional<Who> who;      // whose token the request has
   bool has_chosen = false;     // the client has decided on `who`
   Claim claim;                 // claim: of a lease, a lock or an election
-  std::optional<Fence> fence;  // act, txn
+  std::optional<Fence> fence;  // act, txn, a claim that ends a lease
   std::int64_t until = 0;      // acquire: when it gives up waiting, by its server's clock
 
   bool is_read() const { return kind >= Kind::get; }

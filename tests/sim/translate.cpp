@@ -208,12 +208,13 @@ kv::LockName lock_of(const LockId& lock) {
 
 namespace {
 
-std::string command_of_claim(const Claim& claim, const std::optional<kv::IdempotencyKey>& request) {
+std::string command_of_claim(const Claim& claim, const std::optional<kv::IdempotencyKey>& request,
+                             const std::optional<kv::Fence>& fence) {
   switch (claim.kind) {
     case Claim::Kind::grant:
       return kv::encode(kv::GrantLease{nanoseconds(claim.ttl), claim.most}, request);
     case Claim::Kind::renew_lease: return kv::encode(kv::RenewLease{claim.number}, request);
-    case Claim::Kind::end_lease: return kv::encode(kv::EndLease{claim.number}, request);
+    case Claim::Kind::end_lease: return kv::encode(kv::EndLease{claim.number}, request, fence);
     case Claim::Kind::acquire: {
       kv::AcquireLock acquire;
       acquire.lock = lock_of(claim.lock);
@@ -280,7 +281,7 @@ std::string command_without_identity(const Operation& operation) {
     case Operation::Kind::act:
       return kv::encode(conditions, operation_of(operation.act), request, fence);
     case Operation::Kind::txn: return kv::encode(transaction_of(*operation.txn), request, fence);
-    case Operation::Kind::claim: return command_of_claim(operation.claim, request);
+    case Operation::Kind::claim: return command_of_claim(operation.claim, request, fence);
     case Operation::Kind::compact: return kv::encode(kv::Compact{operation.at}, request);
     case Operation::Kind::access: return command_of_access(operation.access);
     case Operation::Kind::put:
