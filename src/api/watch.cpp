@@ -41,8 +41,7 @@ std::optional<node::WatchId> parse_id(std::string_view text) {
 }
 
 bool is_filter(std::string_view name) {
-  return std::find(std::begin(kRepeatableFilters), std::end(kRepeatableFilters), name) !=
-         std::end(kRepeatableFilters);
+  return name == "prefix" || name == "key" || name == "lock" || name == "election";
 }
 
 std::optional<Problem> read_filter(const Context& context, const http::QueryParameter& parameter,

@@ -15,7 +15,7 @@ struct WatchRequest {
 };
 
 // The parameters that may occur more than once.
-inline constexpr std::string_view kRepeatableFilters[] = {"prefix", "key", "lock", "election"};
+inline constexpr std::string_view kRepeatableFilters[] = {"prefix", "key"};
 
 std::optional<Problem> check_watch(const Context& context, const http::RequestHead& head,
                                    const Query& query, HttpExchange& exchange);

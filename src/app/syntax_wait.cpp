@@ -18,8 +18,8 @@ constexpr const char* kInitial = "begin with the keys that exist now";
 void define_watch(Syntax& syntax) {
   syntax.repeatable_argument("KEY", Need::optional);
   syntax.repeatable_option("--prefix", "PREFIX", "watch every key that begins with this");
-  syntax.repeatable_option("--lock", "NAME", "watch a lock");
-  syntax.repeatable_option("--election", "NAME", "watch an election");
+  syntax.option("--lock", "NAME", "watch a lock");
+  syntax.option("--election", "NAME", "watch an election");
   syntax.option("--since", "ID", "begin after this revision, or after the event 7.2");
   syntax.flag("--initial", kInitial);
   syntax.flag("--prev", "with -o json: add what each event replaced");

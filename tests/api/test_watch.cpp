@@ -106,7 +106,7 @@ std::string read(WatchEvents& events, std::size_t room) {
 TEST_CASE("parameters of a watch") {
   CHECK(request_of("").watch.filter.ranges() ==
         std::vector<node::SpaceRange>{{kv::Space::keys, kv::KeyRange::all()}});
-  const auto many = request_of("?key=b&prefix=x/&key=a&election=e&lock=l&lock=l").watch;
+  const auto many = request_of("?key=b&prefix=x/&key=a&election=e&lock=l").watch;
   CHECK(many.filter.ranges() ==
         std::vector<node::SpaceRange>{{kv::Space::keys, kv::KeyRange::of_key("a")},
                                       {kv::Space::keys, kv::KeyRange::of_key("b")},
@@ -132,6 +132,8 @@ TEST_CASE("parameters of a watch") {
   check_watch_refused("?format=json", "format");
   check_watch_refused("?key=", "key");
   check_watch_refused("?lock=", "lock");
+  check_watch_refused("?lock=a&lock=b", "lock");
+  check_watch_refused("?election=a&election=a", "election");
   check_watch_refused("?election=" + std::string(4097, 'e'), "election");
   check_watch_refused("?start=a", "start");
   check_watch_refused("?prev&prev", "prev");

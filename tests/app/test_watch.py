@@ -129,7 +129,8 @@ class Watch(Cli):
                          "/watch?key=a%20b&key=%5Bc%5D&prefix=p%2F&prefix=&lock=l&election=e&prev"
                          "&events=put&format=ndjson&since=7.2")
         for bad in (["--since", "x"], ["--since", "7."], ["--since", "7.0"], ["--events", "all"],
-                    ["--since", "1", "--initial"], ["--exec"], ["--what"]):
+                    ["--since", "1", "--initial"], ["--exec"], ["--what"],
+                    ["--lock", "a", "--lock", "b"], ["--election", "a", "--election", "b"]):
             self.expect(self.vesper("watch", *bad, endpoints=[fake.url]), 2)
 
     def learns(self, second, tell):
