@@ -95,9 +95,11 @@ class Cores {
   void connect_all(raft::ServerId id);
   void peer_gone(raft::ServerId gone);  // every running server learns of it
 
-  // Time. advance only fires deadlines; run also delivers each message after a millisecond.
+  // Time. advance only fires deadlines; run also delivers each message after a millisecond. While
+  // they are suspended, no server runs.
   void advance(Duration duration);
   void run(Duration duration);
+  void suspend(Duration duration) { now_ = now_ + duration; }
   void campaign(raft::ServerId id);  // fires the deadline of this server only
   void elect(raft::ServerId id);     // campaign and settle, without a trace
 

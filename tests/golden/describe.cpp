@@ -119,6 +119,10 @@ std::string joined(const std::vector<std::string>& words) {
   return text.empty() ? "none" : text;
 }
 
+std::string text_of(raft::LogTime time) {
+  return fmt::format("{}ms", Duration{time.value}.ms());
+}
+
 std::string name_of(std::optional<raft::ServerId> id) {
   return id ? fmt::format("{}", id->value) : std::string("none");
 }
@@ -230,7 +234,13 @@ std::optional<std::string> property(const Cores::Server& server, const std::stri
   if (name == "applied") return joined(server.applied);
   if (name == "members") return seats_of(raft.configuration());
   if (name == "removed") return raft.is_removed() ? "yes" : "no";
+  if (name == "clock") return text_of(raft.log_time(now));
   std::vector<std::string> words;
+  if (name == "stamps") {
+    for (raft::Index i = raft.log().first_index(); i <= raft.log().last_index(); i = i.next())
+      words.push_back(text_of(raft.log().at(i).time));
+    return joined(words);
+  }
   if (name == "log") {
     for (raft::Index i = raft.log().first_index(); i <= raft.log().last_index(); i = i.next())
       words.push_back(fmt::format("{}", raft.log().at(i).term.value));

@@ -314,6 +314,7 @@ bool Script::network(const Words& words) {
 // disk ID log TERM... [term T] [vote V]: replaces the log; the first entry stays the Bootstrap, and
 //   earlier promises are expired
 // advance TIME: fires deadlines and delivers nothing     run TIME: messages take a millisecond
+// suspend TIME: no server runs meanwhile
 // snapshot ID [CHUNKS]: of what it has committed, stored at once    damage ID: loses the newest one
 // campaign ID: fires its deadline              elect ID: also delivers everything, without a trace
 // transfer ID [TO]: asks ID to transfer leadership    space ID BYTES|enough: left for its log
@@ -339,6 +340,8 @@ bool Script::processes(const Words& words) {
     cores_->advance(duration(argument));
   } else if (name == "run") {
     cores_->run(duration(argument));
+  } else if (name == "suspend") {
+    cores_->suspend(duration(argument));
   } else if (name == "snapshot") {
     cores_->snapshot(server(argument), words.size() > 2 ? number(words[2]) : 3);
   } else if (name == "damage") {
@@ -385,6 +388,7 @@ void Script::set_disk(const Words& words) {
 }
 
 // trace off|brief|all    state [ID]    log ID    flight: what is queued    expect ...: see expect()
+// clocks: the log time of each server, and the stamps of its entries
 bool Script::views(const Words& words) {
   const std::string& name = words[0];
   const std::string argument = words.size() > 1 ? words[1] : "";
@@ -395,6 +399,11 @@ bool Script::views(const Words& words) {
   } else if (name == "state") {
     for (const Cores::Server& s : cores_->servers())
       if (argument.empty() || s.id == server(argument)) say(describe_state(s));
+  } else if (name == "clocks") {
+    for (const Cores::Server& s : cores_->servers())
+      if (s.alive())
+        say(fmt::format("{} at {}, entries {}", s.id.value, *property(s, "clock", cores_->now()),
+                        *property(s, "stamps", cores_->now())));
   } else if (name == "log") {
     const Cores::Server& s = cores_->at(server(argument));
     std::string text = argument + ":";
@@ -416,7 +425,7 @@ bool Script::views(const Words& words) {
 }
 
 // expect ID[,ID...] PROPERTY VALUE...: role term vote leader last durable commit applied log reads
-//   first snapshot
+//   first snapshot clock (log time, as 150ms) stamps (of the entries)
 //   lease (INDEX or none) staleness (of what it has committed: 50ms or unknown)
 // expect flight N
 void Script::expect(const Words& words) {
