@@ -242,3 +242,11 @@ def _(binary):
         for turn in range(ROUNDS):
             leader = cluster.wait_leader()
             check_round(cluster, leader, cluster.followers(), turn, leader.pause, leader.resume)
+
+
+@case('a time to live ends on time while leaders are killed, and one that returns ends nothing')
+def _(binary):
+    with Cluster(binary, 3) as cluster:
+        for turn in range(ROUNDS):
+            leader = cluster.wait_leader()
+            check_round(cluster, leader, cluster.followers(), turn, leader.kill, leader.start)

@@ -124,27 +124,53 @@ def _(binary):
         expect_equal(seen, expected, 'the ids of all events')
 
 
+def check_stale_and_fresh(cluster, alone):
+    """The nodes beside `alone` are paused for a while."""
+    rest = [node for node in cluster.nodes if node is not alone]
+    revision = put(cluster.wait_leader(), 'other')
+    cluster.wait_equal()
+    with watch(alone, '?key=k') as w:
+        w.block()
+        for node in rest:
+            node.pause()
+        kind, number, data = w.event()
+        expect_equal((kind, number), ('stale', None), 'the first event')
+        expect_equal(data, {'revision': revision}, 'its data')
+        with watch(alone, '?key=k') as late:
+            expect_equal(late.event()[0], 'stale', 'the first event of a later watch')
+            for node in rest:
+                node.resume()
+            expect_equal(w.event()[0], 'fresh', 'the event after the pause')
+            expect_equal(late.event()[0], 'fresh', 'the event after the pause')
+            put(cluster.wait_leader(), 'k')
+            expect_equal(w.next_of('put')[1], str(revision + 1), 'the id of the put')
+    cluster.wait_ready()
+
+
 @case('a watch on a node without a majority says that it may be behind, and when it is not')
 def _(binary):
     with Cluster(binary, 3) as cluster:
-        alone = cluster.followers()[0]
-        rest = [node for node in cluster.nodes if node is not alone]
-        with watch(alone, '?key=k') as w:
-            w.block()
-            for node in rest:
-                node.pause()
-            kind, number, data = w.event()
-            expect_equal((kind, number), ('stale', None), 'the first event')
-            expect_equal(data, {'revision': 1}, 'its data')
-            with watch(alone, '?key=k') as late:
-                expect_equal(late.event()[0], 'stale', 'the first event of a later watch')
-                for node in rest:
-                    node.resume()
-                expect_equal(w.event()[0], 'fresh', 'the event after the pause')
-                expect_equal(late.event()[0], 'fresh', 'the event after the pause')
-                put(cluster.wait_leader(), 'k')
-                expect_equal(w.next_of('put')[1], '2', 'the id of the put')
         cluster.wait_ready()
+        check_stale_and_fresh(cluster, cluster.followers()[0])
+        check_stale_and_fresh(cluster, cluster.wait_leader())
+
+
+@case('a watch on a learner sees every event')
+def _(binary):
+    with Cluster(binary, 3) as cluster:
+        learner = cluster.followers()[0]
+        number = cluster.nodes.index(learner)
+        with watch(learner, '?key=k') as before:
+            before.block()
+            body = json.dumps({'demote': [number]}).encode()
+            reply = cluster.wait_leader().api().request('POST', '/cluster/members', body)
+            expect_equal(reply.status, 200, f'{reply}')
+            with watch(learner, '?key=k&since=1') as after:
+                for i in range(20):
+                    revision = put(cluster.wait_leader(), 'k', str(i))
+                    for w in (before, after):
+                        kind, number, data = w.next_of('put')
+                        expect_equal((number, data['value']), (str(revision), str(i)), 'an event')
 
 
 @case('an id that a lagging node has not reached is no error, and one of another history a reset')

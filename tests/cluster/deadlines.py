@@ -1,5 +1,5 @@
-"""When keys with a time to live are gone from linearizable reads, while a leader is frozen or cut
-off. Time without a leader does not count."""
+"""When keys with a time to live are gone from linearizable reads, while a leader is frozen, killed
+or cut off. Time without a leader does not count."""
 
 import time
 

@@ -2,6 +2,8 @@
 
 import json
 import os
+import resource
+import select
 import signal
 import socket
 import sys
@@ -326,6 +328,66 @@ def test_a_thousand_watches_and_polls_that_hang_up_at_once(binary, directory):
             c.socket.close()
         wait(lambda: status(s)["watchers"] + status(s)["waiters"] == 0, 20, s.log_text)
         put(s, "k")
+
+
+class Crowd:
+    """Many clients of /watch in one thread, which reads whatever has come for any of them."""
+
+    REQUEST = b"GET /watch?prefix=w/ HTTP/1.1\r\nHost: x\r\n\r\n"
+
+    def __init__(self, port, count):
+        self.poll, self.sockets, self.text = select.epoll(), {}, {}
+        for _ in range(count):
+            one = socket.create_connection(("127.0.0.1", port), 20)
+            one.sendall(self.REQUEST)
+            self.sockets[one.fileno()], self.text[one.fileno()] = one, b""
+            self.poll.register(one, select.EPOLLIN)
+
+    def read_until_all_have(self, part, patience=60):
+        until = time.monotonic() + patience
+        missing = {number for number, text in self.text.items() if part not in text}
+        while missing:
+            assert time.monotonic() < until, "%d did not get %r" % (len(missing), part)
+            for number, _ in self.poll.poll(1):
+                piece = self.sockets[number].recv(1 << 16)
+                assert piece, self.text[number]
+                self.text[number] += piece
+                if part in self.text[number]:
+                    missing.discard(number)
+
+    def data(self):
+        """The data of the events that each of them has got: all that differ."""
+        return {tuple(line for line in text.split(b"\n") if line.startswith(b"data:"))
+                for text in self.text.values()}
+
+    def close(self):
+        for one in self.sockets.values():
+            one.close()
+        self.poll.close()
+
+
+def test_ten_thousand_watches(binary, directory):
+    count = 10_000
+    _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    assert hard > count + 1000, "this test needs `ulimit -Hn 11100` or more"
+    resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
+    flags = ["--max-connections", str(count + 50)]
+    with Running(binary, directory, flags=flags) as s:
+        crowd = Crowd(s.port, count)
+        crowd.read_until_all_have(b"id: 1\n\n")
+        assert status(s)["watchers"] == count
+        with watch(s) as refused:
+            assert refused.status == 429 and refused.problem["code"] == "overloaded"
+        put(s, "other")
+        for value in ("one", "two", "three"):
+            put(s, "w/k", value)
+            crowd.read_until_all_have(b'"value":"%s"' % value.encode())
+        seen, *others = crowd.data()
+        assert not others, "they have got different events"
+        values = [json.loads(line[5:])["value"] for line in seen]
+        assert values == ["one", "two", "three"], values
+        crowd.close()
+        wait(lambda: status(s)["watchers"] == 0, 60, s.log_text)
 
 
 def test_one_event_reaches_all_watches(binary, directory):
