@@ -2,6 +2,7 @@
 // The trace says it; an older node has none, and then /status does, which knows less. Pure.
 
 import {integer} from "./format.js";
+import {members_of, newest_configuration} from "./trace_fold.js";
 
 export const TERM_COLOURS = 6;
 const LAGS = 1000;        // entries
@@ -19,15 +20,6 @@ export function short_addresses(addresses) {
   const is_one_host = parts.every((part) => part !== null && part[1] === parts[0][1]);
   return addresses.map((address, i) =>
     is_one_host && addresses.length > 1 ? parts[i][2] : host_and_port(address));
-}
-
-// The configuration that counts: the newest that a node knows.
-function newest_configuration(nodes) {
-  let newest;
-  for (const {configuration} of nodes.values())
-    if (configuration !== undefined && !(configuration.index <= newest?.index))
-      newest = configuration;
-  return newest;
 }
 
 // What is left of a node's election timer at `time`, 1 to 0, or nothing if none runs.
@@ -83,14 +75,14 @@ function joint_majorities(members) {
 }
 
 // `cluster` is a state of trace_fold.js at `time`. What else is known: `serving` (an id), `acts`
-// (the reply of GET /chaos), `alarms` of the serving node, `addresses` (a Map of id to address, for
-// members that the trace has not named).
+// (the reply of GET /chaos), `alarms` of the serving node, `addresses` (a Map of id to address,
+// until the trace has named the members).
 export function scene_of(cluster, time, known = {}) {
   const {nodes} = cluster;
-  const configuration = newest_configuration(nodes);
-  const members = new Map((configuration?.members ?? []).map((one) => [one.id, one]));
+  const configuration = newest_configuration(cluster);
+  const members = members_of(cluster);
   const ids = [...new Set([...members.keys(), ...nodes.keys(),
-    ...(known.addresses?.keys() ?? [])])].sort((a, b) => a - b);
+    ...(members.size === 0 ? known.addresses?.keys() ?? [] : [])])].sort((a, b) => a - b);
   const leader = leader_of(nodes);
   const short = short_addresses(ids.map((id) =>
     members.get(id)?.address ?? known.addresses?.get(id) ?? ""));

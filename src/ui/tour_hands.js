@@ -62,9 +62,12 @@ export class Hands {
   // Makes everything whole that --chaos has broken, and waits until all nodes can be heard. If
   // anything was broken, each node has to say again what it is: what was shown before may be old.
   async repair() {
-    const {acts, recorder: {trace}} = this.#live;
+    const {acts, poll, recorder: {trace}} = this.#live;
     await acts.refresh();
-    const {nodes = [], cuts = []} = acts.state ?? {};
+    const {nodes: processes = [], cuts = []} = acts.state ?? {};
+    // `vesper dev` keeps the process of a node that has been removed.
+    const nodes = processes.filter(({id}) =>
+      poll.status?.members.some((member) => member.id === id) !== false);
     const began = this.now();
     const repairs = [];
     for (const {id, running, paused, slow_disk_ms} of nodes) {

@@ -1,11 +1,12 @@
 // What the events of GET /trace say about the cluster: folding an event into a state yields the
 // next state. A state is never changed, so keeping one costs a reference. Pure.
 //
-// A cluster: {nodes: Map of id to node, is_lost, missed: {at, events}: how many events are missing,
-// and since when the last ones}. A node has the members of the event `state`, and: is_silent,
-// silent_since, unreachable (ids that it does not reach).
+// A cluster: {nodes: Map of id to node, committed: the newest configuration that is known to be
+// committed, removed: ids of former members, is_lost, missed: {at, events}: how many events are
+// missing, and since when the last ones}. A node has the members of the event `state`, and:
+// is_silent, silent_since, unreachable (ids that it does not reach).
 
-export const EMPTY = Object.freeze({nodes: new Map(), is_lost: false});
+export const EMPTY = Object.freeze({nodes: new Map(), removed: [], is_lost: false});
 
 const NEW_NODE = Object.freeze({
   role: "", term: 0, first_index: 1, last_index: 0, commit_index: 0, applied_index: 0,
@@ -104,15 +105,51 @@ function add_missed(missed, {at, events}) {
   return {at, events: before + events};
 }
 
+const newer = (one, other) => other === undefined || one?.index > other.index ? one : other;
+
+// The newest configuration that a node knows. It may not be committed yet.
+export function newest_configuration({nodes}) {
+  let newest;
+  for (const {configuration} of nodes.values()) newest = newer(configuration, newest);
+  return newest;
+}
+
+// Who belongs to the cluster: a Map of id to {id, address, seat}. Members of the newest
+// configuration count, and until it is committed also those of the one before. Empty if none is
+// known.
+export function members_of(cluster) {
+  return new Map([cluster.committed, newest_configuration(cluster)]
+    .flatMap((one) => one?.members ?? []).map((one) => [one.id, one]));
+}
+
+// What may change who belongs to the cluster.
+const OF_MEMBERSHIP = new Set(["state", "configuration", "commit"]);
+
+// Forgets the nodes that belonged to the cluster `before` and do so no more. A node that nobody has
+// named yet stays: the configuration that names it may be on its way.
+function follow_members(cluster, before, {configuration, commit_index}) {
+  const committed = configuration?.index <= commit_index
+    ? newer(configuration, cluster.committed) : cluster.committed;
+  const next = {...cluster, committed};
+  const members = members_of(next);
+  const removed = [...new Set([...cluster.removed, ...members_of(before).keys()])]
+    .filter((id) => !members.has(id));
+  if (removed.length === 0 && cluster.removed.length === 0) return next;
+  return {...next, removed,
+    nodes: new Map([...cluster.nodes].filter(([id]) => !removed.includes(id)))};
+}
+
 // The state after an event. An event of a kind that this page does not know changes nothing.
 // {kind: "lost"} is the page's own: the stream broke off.
 export function fold(cluster, event) {
   if (event.kind === "lost") return {...cluster, is_lost: true};
   if (event.kind === "dropped") return {...cluster, missed: add_missed(cluster.missed, event)};
   const take = KINDS[event.kind];
-  if (take === undefined) return cluster;
+  if (take === undefined || cluster.removed.includes(event.node)) return cluster;
   const before = cluster.nodes.get(event.node) ?? {...NEW_NODE, id: event.node};
   const nodes = new Map(cluster.nodes);
-  nodes.set(event.node, take(before, event));
-  return {...cluster, nodes, is_lost: false};
+  const node = take(before, event);
+  nodes.set(event.node, node);
+  const next = {...cluster, nodes, is_lost: false};
+  return OF_MEMBERSHIP.has(event.kind) ? follow_members(next, cluster, node) : next;
 }

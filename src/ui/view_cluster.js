@@ -37,8 +37,10 @@ export function cluster_view(live) {
     last = view;
     const {status} = poll;
     const {selection} = picture;
-    // Until something is selected, the details are those of the serving node.
-    const chosen = selection.node === undefined && selection.message === undefined
+    // If nothing is selected, or a node that has left, the details are those of the serving node.
+    const is_there = selection.message !== undefined ||
+      view.scene.nodes.some(({id}) => id === selection.node);
+    const chosen = !is_there
       ? {node: status?.id ?? view.scene.nodes[0]?.id} : selection;
     const regressed = new Set((status?.members ?? []).filter((one) => one.regressed === true)
       .map(({id}) => id));

@@ -105,6 +105,26 @@ def hands_on(binary):
         expect_equal(complaints(page), [], 'complaints')
 
 
+@case('a member that is removed leaves the picture and the table')
+def remove_a_member(binary):
+    with DevCluster(binary, 3) as cluster, Page(cluster.url + '/ui/') as page:
+        lead_elsewhere(page)
+        select(page, 1)
+        # Refused, without effect, until the leader has heard from the nodes that are left.
+        wait_for('the removal', lambda: cluster.api().request(
+            'POST', '/cluster/members?timeout=30s', body=b'{"remove":[1]}').status == 200)
+        wait_for('two nodes on the ring', lambda: page.run(
+            '[...document.querySelectorAll(".ring .node")].map(node => node.dataset.node)')
+            == ['0', '2'])
+        wait_for('two rows', lambda: page.run(
+            'document.querySelectorAll(".members tbody tr").length') == 2)
+        # Nothing is selected any more, so the details are those of the node that serves the page.
+        wait_text(page, 'Node 0', '[aria-label=Details] h2')
+        expect_equal(page.run('document.querySelector(`.ring [data-node="2"] .label`).textContent'),
+                     f':{cluster.port + 2}', 'the address of another node')
+        expect_equal(complaints(page), [], 'complaints')
+
+
 @case('a page comes back when the node that serves it was killed through it')
 def kill_the_serving_node(binary):
     with DevCluster(binary, 3) as cluster, Page(cluster.url + '/ui/') as page:

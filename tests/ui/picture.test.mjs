@@ -44,6 +44,19 @@ test("of two leaders the one with the higher term counts, and a silent one does 
   assert.equal(scene_of(silent, 1, {acts}).nodes[2].absence, "killed");
 });
 
+test("a removed member leaves the picture, and keeps its address until then", () => {
+  const addresses = new Map(MEMBERS.map(({id, address}) => [id, address]));
+  const removal = {kind: "configuration", node: 2, at: 1, index: 6, joint: false,
+    members: [MEMBERS[0], MEMBERS[2]]};
+  const leaving = cluster(LEADER, node(0), node(1), removal);
+  assert.deepEqual(scene_of(leaving, 1, {addresses}).nodes.map(({short}) => short),
+    [":5000", ":5001", ":5002"]);
+  const left = fold(leaving, {kind: "commit", node: 2, at: 2, index: 6});
+  const scene = scene_of(left, 2, {addresses});
+  assert.deepEqual(scene.nodes.map(({id, short}) => [id, short]), [[0, ":5000"], [2, ":5002"]],
+    "although /status still names it");
+});
+
 test("an election shows its tally, a joint configuration its seats, a timer what is left", () => {
   const members = [{...MEMBERS[0]}, {...MEMBERS[1], seat: "outgoing"},
     {...MEMBERS[2], seat: "incoming"}, {id: 3, address: "http://h:5003", seat: "learner"}];

@@ -31,6 +31,31 @@ test("a state says all about a node, and the events after it change what they na
     {index: 7, joint: true, members: []});
 });
 
+test("a removed member is forgotten once that is committed, and can be added again", () => {
+  const members = (...ids) => ids.map((id) => ({id, address: `http://a:${id}`, seat: "voter"}));
+  const says = (node, index, ids, commit_index) => ({...STATE, node, commit_index,
+    configuration: {index, joint: false, members: members(...ids)}});
+  const ids_of = (cluster) => [...cluster.nodes.keys()].sort();
+  const begin = [says(0, 1, [0, 1, 2], 4), says(1, 1, [0, 1, 2], 4), says(2, 1, [0, 1, 2], 4)];
+  const removal = {node: 0, kind: "configuration", at: 2, index: 5, joint: false,
+    members: members(0, 2)};
+  const appended = [...begin, ...[0, 1, 2].map((node) => ({...removal, node}))]
+    .reduce(fold, EMPTY);
+  assert.deepEqual(ids_of(appended), [0, 1, 2], "it may still be undone");
+  const committed = fold(appended, own("commit", {index: 5}));
+  assert.deepEqual(ids_of(committed), [0, 2]);
+  const late = [{node: 1, kind: "silent", at: 3}, {node: 1, kind: "commit", at: 3, index: 5},
+    says(1, 1, [0, 1, 2], 4), says(2, 1, [0, 1, 2], 4)].reduce(fold, committed);
+  assert.deepEqual(ids_of(late), [0, 2], "what it says later");
+  const added = [{...removal, index: 7, members: members(0, 1, 2)}, says(1, 7, [0, 1, 2], 0)]
+    .reduce(fold, late);
+  assert.deepEqual(ids_of(added), [0, 1, 2]);
+  // The silence of a new member may be known before the configuration that names it.
+  const early = [says(0, 1, [0, 2], 4), {node: 1, kind: "silent", at: 3}, says(2, 7, [0, 1, 2], 8)]
+    .reduce(fold, EMPTY);
+  assert.equal(early.nodes.get(1).is_silent, true);
+});
+
 test("a vote belongs to its term, and a pre-vote is none", () => {
   assert.equal(after(own("vote", {term: 4, for: 1, pre_vote: false})).voted_for, 1);
   assert.equal(after(own("vote", {term: 4, for: 1, pre_vote: false})).term, 4);
