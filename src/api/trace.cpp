@@ -13,8 +13,9 @@
 namespace vesper::api {
 namespace {
 
-constexpr Duration kTraceQuiet = seconds(15);  // then a comment shows that the stream lives
-constexpr std::size_t kTracePieces = 256;      // events written in one call
+// Without events, a comment shows that the stream lives: with TraceFeed::kWake, each 100 ms.
+constexpr Duration kTraceQuiet = milliseconds(75);
+constexpr std::size_t kTracePieces = 256;  // events written in one call
 constexpr std::string_view kTooManyViewers = "this node has as many traces as are allowed";
 
 }  // namespace

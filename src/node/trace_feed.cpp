@@ -168,10 +168,8 @@ bool TraceFeed::end_turn(const raft::Raft& raft, Transport& transport, Clients& 
     transport.send(id, TraceAsked{now, std::exchange(peer.wants_state, false)},
                    raft::Channel::bulk);
   }
-  const bool has_news = events_.end() != woken_end_;
-  if (now - woken_at_ >= (has_news ? kWake : kQuiet)) {
+  if (now - woken_at_ >= kWake) {
     woken_at_ = now;
-    woken_end_ = events_.end();
     for (const TraceViewer* viewer : viewers_) clients.wake(viewer->ticket_);
   }
   return all;

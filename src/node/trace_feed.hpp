@@ -47,9 +47,8 @@ class TraceFeed {
   // A node that has said nothing for longer than this is silent. With kBatch, a viewer learns of it
   // within 300 ms.
   static constexpr Duration kSilence = milliseconds(225);
-  // Viewers are woken this often at most for what is new, and this often if nothing is.
+  // Viewers are woken this often: for what is new, or to show that this node lives.
   static constexpr Duration kWake = milliseconds(50);
-  static constexpr Duration kQuiet = seconds(15);
 
   TraceFeed() = default;
   TraceFeed(const TraceFeed&) = delete;
@@ -108,7 +107,6 @@ class TraceFeed {
   bool states_wanted_ = false;
   Instant states_asked_at_;  // Instant{}: not for these viewers
   Instant woken_at_;
-  std::uint64_t woken_end_ = 0;
 };
 
 }  // namespace vesper::node

@@ -112,5 +112,9 @@ theme_button.addEventListener("click", () => {
 show_theme();
 window.addEventListener("hashchange", navigate);
 poll.addEventListener("change", update);
+// While the node is down, only the attempts to reach it end, seconds apart.
+setInterval(() => {
+  if (poll.down_since !== undefined) update();
+}, 1000);
 navigate();
 poll.start();

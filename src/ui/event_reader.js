@@ -5,6 +5,7 @@ const RETRY = 1000;  // ms
 
 export class EventReader extends EventTarget {
   onopen = () => {};
+  onheard = () => {};  // bytes have arrived
   onerror = () => {};  // gets the status of a refusal, or nothing: the connection was lost
   #abort = new AbortController();
   #last = "";
@@ -45,6 +46,7 @@ export class EventReader extends EventTarget {
     for (let rest = "";;) {
       const {done, value} = await reader.read();
       if (done) return;
+      this.onheard();
       const blocks = (rest + value).split("\n\n");
       rest = blocks.pop();
       blocks.forEach((block) => this.#take(block));

@@ -44,6 +44,7 @@ export class Poll extends EventTarget {
   }
 
   async ask(with_metrics) {
+    const asked = now();
     try {
       const [status, text] = await Promise.all([
         get("/status", 3000), with_metrics ? metrics() : undefined]);
@@ -53,7 +54,7 @@ export class Poll extends EventTarget {
       if (text) this.take(parse_metrics(text));
     } catch (error) {
       if (!(error instanceof Unreachable)) console.warn(error);
-      this.down_since ??= now();
+      this.down_since ??= asked;
       if (with_metrics) this.series.push(now(), {});
     }
     this.dispatchEvent(new Event("change"));

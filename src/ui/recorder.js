@@ -4,19 +4,23 @@
 import {authorization} from "./api.js";
 import {Clock} from "./clock.js";
 import {EventReader} from "./event_reader.js";
+import {Silence, TICK} from "./silence.js";
 import {Trace} from "./trace.js";
 
 const RETRY = 3000;             // ms, after a refusal of a node that has served a trace before
 const RETRY_UNKNOWN = 10000;    // ms, of a node that never has: it may be an older one
+const GIVE_UP = 3000;           // ms of silence, after which the connection is made again
 
 export class Recorder {
   trace = new Trace();
   clock = new Clock();
-  // "opening" until the first answer; then "open", "lost" (it reconnects) or "refused".
+  // "opening" until the first bytes; then "open", "lost" (silent, or it reconnects) or "refused".
   state = "opening";
   #viewers = 0;
   #source;
   #retry;
+  #silence;
+  #ticking;
 
   constructor() {
     document.addEventListener("visibilitychange", () => this.#follow());
@@ -44,14 +48,21 @@ export class Recorder {
 
   #open() {
     clearTimeout(this.#retry);
+    if (this.is_open) this.state = "opening";
     this.#source = new EventReader("/trace", authorization);
-    this.#source.onopen = () => { this.state = "open"; };
+    this.#silence = new Silence();
+    this.#source.onheard = () => {
+      this.#silence.heard();
+      this.state = "open";
+    };
     this.#source.onerror = (status) => this.#fail(status);
     this.#source.addEventListener("message", ({data}) => this.#take(JSON.parse(data)));
+    this.#ticking = setInterval(() => this.#tick(), TICK);
   }
 
   #close() {
     clearTimeout(this.#retry);
+    clearInterval(this.#ticking);
     this.#source?.close();
     this.#source = undefined;
   }
@@ -62,10 +73,24 @@ export class Recorder {
     this.clock.arrived(event.at, now);
   }
 
+  // A node that is frozen, or behind a network that drops everything, leaves the connection open.
+  #tick() {
+    this.#silence.tick();
+    if (this.#silence.is_silent && this.state === "open") this.#lose();
+    if (this.#silence.age < GIVE_UP) return;
+    this.#close();
+    this.#open();
+  }
+
+  #lose() {
+    if (this.trace.newest !== undefined)
+      this.trace.take({kind: "lost", at: this.trace.newest});
+    this.state = "lost";
+  }
+
   #fail(status) {
     const {trace} = this;
-    if (this.state === "open" && trace.newest !== undefined)
-      trace.take({kind: "lost", at: trace.newest});
+    if (this.state === "open") this.#lose();
     // The page asks for a token, and the next attempt, a second later, has it.
     if (status === undefined || status === 401) {
       this.state = this.state === "opening" ? "opening" : "lost";

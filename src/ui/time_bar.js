@@ -9,9 +9,10 @@ const STEPS = KEPT / STEP;
 
 const speed_name = (speed) => speed === 1 ? "full speed" : `1/${Math.round(1 / speed)} speed`;
 
-// "live", or "12.3 s ago".
-function age_text(age) {
-  return age === undefined ? "live" : `${(age / 1000).toFixed(age < 10000 ? 2 : 1)} s ago`;
+// "live", "lost" or "12.3 s ago".
+function age_text(age, {state}) {
+  if (age === undefined) return state === "lost" ? "lost" : "live";
+  return `${(age / 1000).toFixed(age < 10000 ? 2 : 1)} s ago`;
 }
 
 // `show_keys` opens the list of keys.
@@ -72,7 +73,7 @@ export function time_bar(recorder, show_keys) {
     const is_live = clock.is_live || end === undefined;
     pause.setAttribute("aria-pressed", String(clock.is_paused));
     set_text(pause, clock.is_paused ? "Play" : "Pause");
-    set_text(age, age_text(is_live ? undefined : Math.max(0, end - shown)));
+    set_text(age, age_text(is_live ? undefined : Math.max(0, end - shown), recorder));
     slider.setAttribute("aria-valuetext", age.textContent);
     const place = is_live ? STEPS : STEPS - Math.round((end - shown) / STEP);
     if (Number(slider.value) !== place) slider.value = place;

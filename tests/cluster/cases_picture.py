@@ -2,13 +2,15 @@
 is tested by tests/ui; what --chaos adds is in cases_hands_on.py."""
 
 import json
+import statistics
+import time
 
 from browser import Page
-from harness import Cluster, wait_for
-from page_steps import (SIZES, click, complaints, go, is_dialog_open, judge_dialog, nameless, shoot,
-                        text_of, wait_leader, wait_text)
+from harness import SLOW, Cluster, wait_for
+from page_steps import (NO_CONNECTION, SIZES, click, complaints, go, is_dialog_open, judge_dialog,
+                        nameless, shoot, text_of, wait_leader, wait_text)
 from page_steps import press as press_key
-from runner import case, expect_equal
+from runner import case, expect, expect_equal
 
 LEADER = 'document.querySelector(".ring .node.leader")?.dataset.node'
 MESSAGE = 'document.querySelector(".ring .message") !== null'
@@ -95,6 +97,55 @@ def go_through_time(cluster, leader, page):
     wait_for('the list of keys', lambda: is_dialog_open(page))
     click(page, 'Close', 'dialog[open]')
     expect_equal(complaints(page), [], 'complaints')
+
+
+def time_to_see(page, selector, do):
+    """Does something, and returns after how many ms a frame of the page matched. The page and this
+    program read the same clock."""
+    page.run(f'''window.seen_at = new Promise(done => {{
+      const look = () => document.querySelector({json.dumps(selector)}) !== null
+        ? done(Date.now()) : requestAnimationFrame(look);
+      look();
+    }}); true''')
+    began = time.time() * 1000
+    do()
+    return page.run('window.seen_at') - began
+
+
+WITHIN = 300 * SLOW  # ms in which a dead or frozen node is shown
+TRIES = 5            # of which a busy machine may spoil some
+
+
+@case('a page whose node is frozen says so within 300 ms, and for how long')
+def frozen_serving_node(binary):
+    with Cluster(binary, 3) as cluster, Page(cluster.nodes[0].url + '/ui/') as page:
+        node, took = cluster.nodes[0], []
+        for _ in range(TRIES):
+            wait_leader(page, cluster)
+            wait_text(page, 'live', '.time-bar .age')
+            took.append(time_to_see(page, '.ring.lost .node.absent', node.pause))
+            wait_text(page, 'lost', '.time-bar .age')
+            if len(took) < TRIES:
+                node.resume()
+        print(f'shown after {[round(one) for one in took]} ms')
+        expect(statistics.median(took) <= WITHIN, f'shown after {took} ms')
+        wait_text(page, 'Node 0 does not answer', '#banner', timeout=20)
+        ages = [text_of(page, '#banner .age')]
+        expect(ages[0] != '0 s', 'the banner counts from the first question without an answer')
+
+        def grows():
+            if (age := text_of(page, '#banner .age')) != ages[-1]:
+                ages.append(age)
+            return len(ages) > 3
+        wait_for('the age to grow', grows)
+        seconds = [int(age.removesuffix(' s')) for age in ages]
+        expect_equal([b - a for a, b in zip(seconds, seconds[1:])], [1, 1, 1], f'{ages}')
+        node.resume()
+        wait_for('the banner to go', lambda: text_of(page, '#banner') == '', 30)
+        wait_text(page, 'live', '.time-bar .age')
+        left = [one for one in complaints(page) if NO_CONNECTION not in one and
+                'net::ERR_' not in one]
+        expect_equal(left, [], 'complaints')
 
 
 @case('the list of keys is a dialog: it takes the focus, passes axe-core, and Esc closes it')

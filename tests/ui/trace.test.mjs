@@ -3,6 +3,7 @@ import assert from "node:assert/strict";
 import {test} from "node:test";
 
 import {Clock} from "../../src/ui/clock.js";
+import {Silence, TICK} from "../../src/ui/silence.js";
 import {KEPT, Trace} from "../../src/ui/trace.js";
 import {add_run, cut_runs, EMPTY, fold, term_at} from "../../src/ui/trace_fold.js";
 
@@ -237,4 +238,21 @@ test("a paused picture stands, a slow one goes slowly, and live is live again", 
   clock.set_speed(0.01, 3000);
   assert.equal(clock.is_live, false);
   assert.equal(clock.read(4000), live(3000) + 10);
+});
+
+test("a stream is silent after 200 ms of ticks without bytes, and until the next ones", () => {
+  const silence = new Silence();
+  const tick = (times) => {
+    for (let i = 0; i < times; ++i) silence.tick();
+  };
+  tick(200 / TICK);
+  assert.equal(silence.is_silent, false);
+  silence.heard();
+  tick(200 / TICK);
+  assert.equal(silence.is_silent, false, "the bytes began another silence");
+  tick(1);
+  assert.equal(silence.is_silent, true);
+  assert.equal(silence.age, 250);
+  silence.heard();
+  assert.equal(silence.is_silent, false);
 });
