@@ -52,13 +52,12 @@ function warnings_of(node, nodes, {leader, acts, alarms, serving}) {
   return found;
 }
 
-// What a node that says nothing does, as far as /chaos knows it.
+// The word for a node that says nothing, and the cause, if /chaos knows it.
 function absence_of(node, acts) {
   if (!node.is_silent) return undefined;
   const act = acts?.nodes.find(({id}) => id === node.id);
-  if (act === undefined) return "unreachable";
-  if (!act.running) return "killed";
-  return act.paused ? "paused" : "unreachable";
+  if (act?.running === false) return "unreachable: killed";
+  return act?.paused ? "unreachable: paused" : "unreachable";
 }
 
 const SEATS = {incoming: "joining", outgoing: "leaving", learner: "learner"};

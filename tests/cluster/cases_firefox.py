@@ -97,7 +97,7 @@ def leader_and_tour(binary):
         select(page, leader)
         click(page, 'Kill', '.hands-on')
         wait_for('the next leader', lambda: page.run(LEADER) not in (None, str(leader)))
-        wait_text(page, 'killed', f'.ring [data-node="{leader}"]')
+        wait_text(page, 'unreachable: killed', f'.ring [data-node="{leader}"]')
         click(page, 'Restart', '.hands-on')
         wait_for('all nodes', lambda: page.run(
             'document.querySelectorAll(".ring .node:not(.absent)").length') == 3)

@@ -65,7 +65,7 @@ def kill_the_leader(binary):
         }}); true''')
         click(page, 'Kill', '.hands-on')
         took = page.run('next_leader')
-        wait_text(page, 'killed', f'.ring [data-node="{leader}"]')
+        wait_text(page, 'unreachable: killed', f'.ring [data-node="{leader}"]')
         expect(took < 1000 * SLOW, f'the next leader was shown after {took:.0f} ms')
         wait_text(page, 'has fallen silent', '.sentences')
         shoot(page, binary, 'killed')
@@ -94,7 +94,7 @@ def hands_on(binary):
             'document.querySelector(`.ring [data-node="1"]`).getAttribute("aria-label")')))
         click(page, 'Disk at full speed', '.hands-on')
         click(page, 'Freeze', '.hands-on')
-        wait_text(page, 'paused', '.ring [data-node="1"]')
+        wait_text(page, 'unreachable: paused', '.ring [data-node="1"]')
         click(page, 'Unfreeze', '.hands-on')
         wait_for('it is heard again', lambda: page.run(
             'document.querySelector(`.ring [data-node="1"]`).matches(":not(.absent)")'))

@@ -27,7 +27,7 @@ def tell_a_story(page, cluster):
       .dispatchEvent(new MouseEvent("click", {{bubbles: true}}))''')
     click(page, 'Kill', '.hands-on')
     wait_for('the next leader', lambda: page.run(f'({LEADER} ?? "{leader}") !== "{leader}"'))
-    wait_text(page, 'killed', f'.ring [data-node="{leader}"]')
+    wait_text(page, 'unreachable: killed', f'.ring [data-node="{leader}"]')
     page.run(f'''document.querySelector('.ring .node.leader')
       .dispatchEvent(new MouseEvent("click", {{bubbles: true}}))''')
     click(page, 'Write a key repeatedly')

@@ -41,7 +41,7 @@ test("of two leaders the one with the higher term counts, and a silent one does 
   assert.equal(scene.nodes[2].role, "leader", "its last state");
   const acts = {cuts: [], nodes: [{id: 2, running: false, paused: false, slow_disk_ms: 0}]};
   const silent = cluster(LEADER, {kind: "silent", node: 2, at: 1});
-  assert.equal(scene_of(silent, 1, {acts}).nodes[2].absence, "killed");
+  assert.equal(scene_of(silent, 1, {acts}).nodes[2].absence, "unreachable: killed");
 });
 
 test("a removed member leaves the picture, and keeps its address until then", () => {
