@@ -13,7 +13,7 @@ import {time_bar} from "./time_bar.js";
 import {EMPTY, MISSED_FOR} from "./trace_fold.js";
 
 const FRAME = 30;               // ms at least between two frames
-const CALM_FRAME = 400;         // the same for those who want no motion
+const CALM_STEP = 400;          // ms between two steps of the timers for those who want no motion
 const SLOW = 150;               // ms between two updates of texts and logs
 const COUNTED = 1000;           // ms of messages that the legend counts
 
@@ -68,6 +68,7 @@ export function live_picture({poll, recorder, acts}, changed) {
     const known = {serving: status?.id, acts: clock.is_live ? acts.state : undefined,
       alarms: status === undefined || !clock.is_live ? []
         : alarms({status, fsync: poll.fsync_p99}),
+      timers_at: calm.matches ? time - time % CALM_STEP : time,
       addresses: new Map((status?.members ?? []).map(({id, address}) => [id, address]))};
     return {scene: scene_of(cluster, time, known), cluster, time, has_trace: true};
   }
@@ -112,7 +113,7 @@ export function live_picture({poll, recorder, acts}, changed) {
   function turn(now) {
     frame = requestAnimationFrame(turn);
     if (now < next) return;
-    next = now + (calm.matches ? CALM_FRAME : FRAME);
+    next = now + FRAME;
     const is_slow = now >= slow_at;
     if (is_slow) slow_at = now + SLOW;
     draw(now, is_slow);

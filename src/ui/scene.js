@@ -75,7 +75,7 @@ function joint_majorities(members) {
 
 // `cluster` is a state of trace_fold.js at `time`. What else is known: `serving` (an id), `acts`
 // (the reply of GET /chaos), `alarms` of the serving node, `addresses` (a Map of id to address,
-// until the trace has named the members).
+// until the trace has named the members), `timers_at` (the instant of which timers are shown).
 export function scene_of(cluster, time, known = {}) {
   const {nodes} = cluster;
   const configuration = newest_configuration(cluster);
@@ -100,7 +100,7 @@ export function scene_of(cluster, time, known = {}) {
       return {...place, ...(node.role === "" ? {role: ""} : pick(node)),
         is_known: node.role !== "", is_leader: id === leader?.id,
         absence: cluster.is_lost ? "unreachable" : absence_of(node, known.acts),
-        timer: timer_left(node, time),
+        timer: timer_left(node, known.timers_at ?? time),
         warnings: warnings_of(node, nodes, {...known, leader})};
     }),
   };

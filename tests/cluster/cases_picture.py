@@ -116,6 +116,26 @@ WITHIN = 300 * SLOW  # ms in which a dead or frozen node is shown
 TRIES = 5            # of which a busy machine may spoil some
 
 
+@case('a killed node is shown as unreachable within 300 ms, with motion and without')
+def killed_in_time(binary):
+    with Cluster(binary, 3) as cluster, Page(cluster.nodes[0].url + '/ui/') as page:
+        node = cluster.nodes[1]
+        label = f'.ring [data-node="{node.id}"]'
+        for motion in ('no-preference', 'reduce'):
+            page.show_theme(False, motion=motion)
+            took = []
+            for _ in range(TRIES):
+                wait_for('it is heard', lambda: page.run(
+                    f'document.querySelector({json.dumps(label + ":not(.absent, .unknown)")})'
+                    ' !== null'))
+                took.append(time_to_see(page, label + '.absent', node.kill))
+                expect('unreachable' in text_of(page, label), text_of(page, label))
+                node.start()
+            print(f'shown after {[round(one) for one in took]} ms, {motion}')
+            expect(statistics.median(took) <= WITHIN, f'{motion}: shown after {took} ms')
+        expect_equal(complaints(page), [], 'complaints')
+
+
 @case('a page whose node is frozen says so within 300 ms, and for how long')
 def frozen_serving_node(binary):
     with Cluster(binary, 3) as cluster, Page(cluster.nodes[0].url + '/ui/') as page:

@@ -71,6 +71,8 @@ test("an election shows its tally, a joint configuration its seats, a timer what
     [{id: 1, pre_vote: false, granted: [1], refused: [], needed: 2}]);
   assert.equal(scene.nodes[1].timer, 0.75);
   assert.equal(scene_of(state, 900).nodes[1].timer, 0);
+  assert.equal(scene_of(state, 900, {timers_at: 200}).nodes[1].timer, 0.75,
+    "timers may lag so that they do not move");
   assert.equal(scene.nodes[0].timer, undefined);
   assert.equal(summary_of(scene), "An election runs: node 1 asks for votes.");
 });
