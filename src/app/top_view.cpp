@@ -20,6 +20,7 @@ constexpr double kUnknown = std::numeric_limits<double>::quiet_NaN();
 constexpr double kSlowFsync = 0.1;        // seconds, the p99 between two readings
 constexpr std::uint64_t kLongLag = 1000;  // committed entries that are not applied
 constexpr double kNear = 0.8;             // of a bound
+constexpr std::uint64_t kDays = 30;       // that a certificate is valid at least
 constexpr std::size_t kMaxAlarms = 6;
 constexpr std::string_view kGap = "  ";
 
@@ -195,6 +196,12 @@ class TopView {
     if (leader_ == nullptr && teller() != nullptr)
       alarm(Style::red,
             "no leader, so no quorum: start the nodes that are down, or repair the network");
+    // Every node that has heard of it says so.
+    if (const SurveyedNode* node = teller())
+      for (const auto& member : node->member("members"))
+        if (member.value.find("regressed").boolean().value_or(false))
+          alarm(Style::red, fmt::format("node {}: its disk went back in time: leave it running",
+                                        member.value.find("id").uint64().value_or(0)));
     for (std::size_t i = 0; i < nodes().size(); ++i) add_alarms_of(*nodes()[i], paces_[i]);
     if (alarms_ > kMaxAlarms)
       lines_.push_back({{fmt::format("! and {} more", alarms_ - kMaxAlarms), Style::yellow}});
@@ -207,6 +214,10 @@ class TopView {
       return alarm(Style::red, name + " does not answer: " + escaped(node.detail));
     if (node.member("diverged").exists())
       alarm(Style::red, name + ": its state has diverged: start it with --discard-state");
+    if (node.member("cluster_seen").exists())
+      alarm(Style::red, name + ": nodes of its list belong to another cluster: check --data-dir");
+    if (node.member("list_mismatch").exists())
+      alarm(Style::yellow, name + ": its list does not name the members: correct it, and restart");
     if (node.member("log").find("disk_full").boolean().value_or(false))
       alarm(Style::red, name + ": the disk is full: make space in its data directory");
     const auto quota = node.member("quota").find("state").string().value_or("");
@@ -214,6 +225,7 @@ class TopView {
       alarm(Style::red,
             name + ": the store has reached its quota: delete keys or raise --store-bytes");
     if (quota == "near") alarm(Style::yellow, name + ": the store is near its quota");
+    add_certificate_alarms(name, node.member("tls"));
     if (pace.fsync >= kSlowFsync)
       alarm(Style::yellow, fmt::format("{}: the disk is slow: 1 write in 100 took {} or longer",
                                        name, duration_text(pace.fsync)));
@@ -231,6 +243,19 @@ class TopView {
     if (committed > applied && committed - applied > kLongLag)
       alarm(Style::yellow, fmt::format("{}: {} committed entries are not applied yet", name,
                                        with_separators(committed - applied)));
+  }
+
+  void add_certificate_alarms(const std::string& name, const json::Value& tls) {
+    const json::Value left = tls.find("days_left");
+    const std::uint64_t days = left.uint64().value_or(kDays);
+    if (left.number().value_or("").starts_with('-'))
+      alarm(Style::red, name + ": its certificate has expired: replace its files");
+    else if (days < kDays)
+      alarm(4 * days < kDays ? Style::red : Style::yellow,
+            fmt::format("{}: its certificate expires in {}: replace its files", name,
+                        plural(days, "day")));
+    if (const auto why = tls.find("reload_error").string())
+      alarm(Style::yellow, name + ": changed certificate files cannot be used: " + escaped(*why));
   }
 
   enum class Align : std::uint8_t { left, right };

@@ -17,6 +17,8 @@ import unittest
 from cli_case import VESPER, Cli
 from fake_server import chunk, chunked, problem, refused_url, reply
 
+# The statuses that are alarms of the page, which tests/ui checks with the same file.
+ALARMS = os.path.join(os.path.dirname(os.path.abspath(__file__)), "../ui/alarms.json")
 METRICS = """vesper_requests_total{route="kv",status="200"} %d
 vesper_requests_total{route="status",status="200"} %d
 vesper_entries_applied_total %d
@@ -202,6 +204,26 @@ class Top(Cli):
         self.assertIn("! node 1: the disk is full", text)
         self.assertIn("! node 2: its state has diverged", text)
         self.assertLess(text.index("! node 0"), text.index("ADDRESS"))
+
+    def test_it_has_every_alarm_of_the_page_with_the_same_bounds(self):
+        with open(ALARMS, encoding="ascii") as file:
+            cases = json.load(file)
+        self.assertGreater(len(cases), 10)
+        fakes = self.cluster(["leader", "follower", "follower"])
+        healthy = self.once(fakes[0].url).out.decode()
+        self.assertNotIn("! ", healthy)
+        said = set()
+        for case in cases:
+            status = {"slow_writes": 2} if "fsync" in case else case["status"]
+            with self.subTest(alarm=case["title"]):
+                leads = "leader" not in status
+                fakes = self.cluster(["leader" if leads else "candidate", "follower", "follower"],
+                                     leader=0 if leads else None, changes={0: status})
+                text = self.once(fakes[0].url).out.decode()
+                alarms = [line for line in text.splitlines() if line.startswith("! ")]
+                self.assertEqual(len(alarms), 1, text)
+                said.add(alarms[0].replace("in 7 days", "").replace("in 29 days", ""))
+        self.assertEqual(len(said), len({case["title"] for case in cases}), said)
 
     def test_nodes_that_are_down_and_a_lost_leader(self):
         fakes = self.cluster(["candidate", "follower", "follower"], leader=None)
