@@ -14,12 +14,12 @@ const SERIES = ["requests", "reads", "applied", "p50", "p99", "fsync50", "fsync9
   "leader_changes", "elections", "store", "history", "log_memory", "log_files", "snapshot"];
 // Requests of people and monitors, which are no load of the store, or which wait on purpose.
 const NO_LOAD = new Set(["ui", "status", "metrics", "livez", "readyz", "root", "openapi", "none",
-  "watch", "lock", "election"]);
+  "watch", "lock", "election", "cluster", "trace", "chaos"]);
 const is_load = ({route}) => !NO_LOAD.has(route);
 
 export class Poll extends EventTarget {
   status = undefined;     // the last reply of /status
-  down_since = undefined; // when the node stopped answering, in seconds of now()
+  down_since = undefined; // when a question first got no answer, in seconds of now()
   began = now();
   series = new Series(SERIES, KEPT * 1000 / INTERVAL / METRICS_EVERY + 1);
   readings = [];          // {time, families}, the newest last

@@ -2,12 +2,14 @@
 The picture itself is in cases_picture.py."""
 
 import json
+import re
+import subprocess
 import time
 
 from browser import Page
 from dev_cluster import DevCluster
 from harness import SLOW, wait_for
-from page_steps import (NO_CONNECTION, click, complaints, nameless, shoot, text_of, wait_text)
+from page_steps import (NO_CONNECTION, click, complaints, go, nameless, shoot, text_of, wait_text)
 from runner import Failed, case, expect, expect_equal
 
 LEADER = 'document.querySelector(".ring .node.leader")?.dataset.node'
@@ -102,6 +104,21 @@ def hands_on(binary):
         wait_text(page, '5 writes acknowledged', timeout=20)
         click(page, 'Stop writing')
         expect_equal(nameless(page), [], 'without a name')
+        expect_equal(complaints(page), [], 'complaints')
+
+
+@case('an idle cluster has no load, although a page and `vesper top` watch it')
+def watching_is_no_load(binary):
+    with DevCluster(binary, 3) as cluster, Page(cluster.url + '/ui/') as page:
+        leader_on(page)
+        select(page, 1)
+        top = subprocess.run([binary, 'top', '--once', '--interval', '3s', '--endpoints',
+                              cluster.url], capture_output=True, timeout=60 * SLOW, check=True)
+        expect('load 0 requests/s' in top.stdout.decode(), top.stdout.decode())
+        go(page, '#/health')
+        requests = 'document.querySelector("[aria-label=Figures] .legend li").innerText'
+        wait_for('the rate', lambda: '/s' in page.run(requests))
+        expect(re.search(r'\b0/s', page.run(requests)), page.run(requests))
         expect_equal(complaints(page), [], 'complaints')
 
 

@@ -42,6 +42,16 @@ function histogram(counts) {
     `vesper_h_bucket{route="kv",le="${bounds[i]}"} ${count}`).join("\n"));
 }
 
+test("the page and `vesper top` leave the same requests out of the load", () => {
+  const routes = ({1: list}) => [...list.matchAll(/"(\w+)"/g)].map(([, name]) => name).sort();
+  const page = routes(read("src/ui/poll.js").match(/NO_LOAD = new Set\(\[(.*?)\]/s));
+  assert.ok(page.length > 10);
+  assert.deepEqual(routes(read("src/app/top_view.cpp").match(/kNoLoad = \{(.*?)\}/s)), page);
+  const labels = [...read("src/api/endpoint.cpp").matchAll(/\.label = "(\w+)"/g)]
+    .map(([, name]) => name);
+  assert.deepEqual(page.filter((name) => name !== "none" && !labels.includes(name)), []);
+});
+
 test("a quantile is that of the observations between two readings", () => {
   const before = histogram([100, 100, 100, 100]);
   const close = (value, expected) => assert.ok(Math.abs(value - expected) < 1e-9, String(value));
