@@ -1,5 +1,7 @@
 #include "api/chaos.hpp"
 
+#include <fmt/core.h>
+
 #include <algorithm>
 #include <array>
 
@@ -17,21 +19,16 @@ namespace {
 constexpr std::size_t kMaxChaosBody = 4096;    // bytes
 constexpr std::uint64_t kSlowestDisk = 5'000;  // ms for each write
 
-// What can be done, and which members it needs. A node in brackets may be missing.
+// What can be done, and which members it takes besides "do".
 struct Act {
   std::string_view name;
-  enum class Node : std::uint8_t { none, optional, required } node = Node::required;
+  std::array<std::string_view, 3> members{"node"};
 };
-constexpr std::array kActs{Act{"kill"},
-                           Act{"restart"},
-                           Act{"pause"},
-                           Act{"resume"},
-                           Act{"isolate"},
-                           Act{"cut", Act::Node::none},
-                           Act{"heal", Act::Node::optional},
-                           Act{"slow_disk"},
-                           Act{"campaign"},
-                           Act{"transfer", Act::Node::none}};
+constexpr std::array kActs{Act{"kill"},     Act{"restart"},
+                           Act{"pause"},    Act{"resume"},
+                           Act{"isolate"},  Act{"cut", {"from", "to", "both"}},
+                           Act{"heal"},     Act{"slow_disk", {"node", "ms"}},
+                           Act{"campaign"}, Act{"transfer", {"to"}}};
 
 class ChaosReader {
  public:
@@ -49,9 +46,10 @@ class ChaosReader {
       return fields_.fail(path_.member("do"),
                           "must be kill, restart, pause, resume, isolate, cut, heal, slow_disk, "
                           "campaign or transfer");
+    if (!check_act(*act, root)) return false;
     json_.begin_object();
     json_.member("do", act->name);
-    if (act->node == Act::Node::required || (act->node == Act::Node::optional && has(root, "node")))
+    if (act->members[0] == "node" && (act->name != "heal" || has(root, "node")))
       if (!copy(root, "node", raft::kMaxServerId)) return false;
     if (act->name == "cut" && !read_cut(root)) return false;
     if (act->name == "slow_disk" && !copy(root, "ms", kSlowestDisk)) return false;
@@ -66,6 +64,17 @@ class ChaosReader {
 
  private:
   static bool has(json::Value root, std::string_view name) { return root.find(name).exists(); }
+  // A member that the act ignores may be a mistake that changes what it does.
+  bool check_act(const Act& act, json::Value root) {
+    for (const auto& member : root) {
+      const auto& known = act.members;
+      if (member.name == "do" || std::find(known.begin(), known.end(), member.name) != known.end())
+        continue;
+      return fields_.fail(path_.member(member.name),
+                          fmt::format("does not belong to \"do\":\"{}\"", act.name));
+    }
+    return true;
+  }
   bool read_cut(json::Value root) {
     bool both = false;
     if (!copy(root, "from", raft::kMaxServerId) || !copy(root, "to", raft::kMaxServerId) ||
@@ -77,8 +86,9 @@ class ChaosReader {
   bool read_number(json::Value root, std::string_view name, std::uint64_t max,
                    std::uint64_t& number) {
     const JsonPath path = path_.member(name);
-    if (!has(root, name)) return fields_.fail_missing(path);
-    return fields_.read_unsigned(path, root.find(name), 0, max, number);
+    const json::Value value = root.find(name);
+    if (value.kind() != json::Kind::number) return fields_.fail_type(path, value, "a number");
+    return fields_.read_unsigned(path, value, 0, max, number);
   }
   bool copy(json::Value root, std::string_view name, std::uint64_t max) {
     std::uint64_t number = 0;

@@ -243,6 +243,16 @@ class Chaos(unittest.TestCase):
                       {"do": "kill", "node": 1, "colour": 1}, {"do": "cut", "from": 1},
                       {"do": "slow_disk", "node": 1, "ms": 5001}, {"do": "transfer"}):
             self.do(expected=400, **wrong)
+        # What an act would ignore may change what is meant, and an id is a number.
+        for wrong, field in (({"do": "heal", "from": 0, "to": 1}, "from"),
+                             ({"do": "kill", "node": 1, "ms": 5}, "ms"),
+                             ({"do": "transfer", "to": 1, "node": 1}, "node"),
+                             ({"do": "slow_disk", "node": "1", "ms": 5}, "node"),
+                             ({"do": "slow_disk", "node": 1, "ms": "5"}, "ms"),
+                             ({"do": "cut", "from": 0, "to": "1"}, "to"),
+                             ({"do": "heal", "node": "1"}, "node")):
+            reply = self.do(expected=400, **wrong)
+            self.assertEqual((reply["code"], reply["field"]), ("invalid_field", field), wrong)
         self.assertEqual(self.do(do="kill", node=3, expected=409)["code"], "not_possible")
         self.do(do="cut", **{"from": 1, "to": 1}, expected=409)
 
