@@ -38,4 +38,16 @@ std::optional<std::string> refuse_open_clients(const Options& options,
   return std::nullopt;
 }
 
+std::optional<std::string> refuse_open_chaos(const std::vector<io::Address>& listen,
+                                             const std::vector<io::Address>& own) {
+  for (const auto* addresses : {&listen, &own})
+    for (const io::Address& address : *addresses)
+      if (!address.is_loopback())
+        return fmt::format(
+            "--chaos lets anyone who reaches this server break it, and {} is not a loopback "
+            "address; leave out --chaos, or use loopback addresses in the list and for --listen",
+            address.to_string());
+  return std::nullopt;
+}
+
 }  // namespace vesper::server

@@ -1,4 +1,5 @@
-// Startup check that keeps strangers from the data of a server that other machines can reach.
+// Startup checks that keep strangers from a server that other machines can reach: from its data,
+// and from what --chaos lets clients do.
 #pragma once
 
 #include <optional>
@@ -18,5 +19,10 @@ bool needs_tokens(const Options& options, const std::vector<io::Address>& listen
 // addresses it would listen on.
 std::optional<std::string> refuse_open_clients(const Options& options,
                                                const std::vector<io::Address>& listen);
+
+// Returns why this server must not start with --chaos, or nothing. `own`: the addresses at which
+// the others reach it, which may be those of a proxy.
+std::optional<std::string> refuse_open_chaos(const std::vector<io::Address>& listen,
+                                             const std::vector<io::Address>& own);
 
 }  // namespace vesper::server

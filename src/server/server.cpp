@@ -4,7 +4,6 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include <algorithm>
 #include <csignal>
 #include <cstdlib>
 #include <ctime>
@@ -197,6 +196,7 @@ void Server::start() {
     return stop(Exit::usage);
   }
   std::vector<HostPort> wanted{listen_address(options_)};
+  if (options_.chaos) wanted.push_back(options_.address);
   if (peer::needs_loopback(peers_.settings()))
     wanted.insert(wanted.end(), options_.list.begin(), options_.list.end());
   names_.start(std::move(wanted));
@@ -213,23 +213,19 @@ void Server::on_names() {
 std::optional<Exit> Server::begin_to_serve() {
   const std::span<const std::vector<io::Address>> addresses = names_.addresses();
   if (peer::needs_loopback(peers_.settings())) {
-    if (const auto refusal =
-            peer::refuse_open_peers(peers_.settings(), addresses[0], addresses.subspan(1))) {
+    if (const auto refusal = peer::refuse_open_peers(peers_.settings(), addresses[0],
+                                                     addresses.last(options_.list.size()))) {
       log::error("{}", *refusal);
       return Exit::usage;
     }
   }
-  if (const auto refusal = refuse_open_clients(options_, addresses[0])) {
+  auto refusal = refuse_open_clients(options_, addresses[0]);
+  if (!refusal && options_.chaos) refusal = refuse_open_chaos(addresses[0], addresses[1]);
+  if (refusal) {
     log::error("{}", *refusal);
     return Exit::usage;
   }
   if (needs_tokens(options_, addresses[0])) context_.close_until_auth();
-  const auto is_loopback = [](const io::Address& address) { return address.is_loopback(); };
-  if (options_.chaos && !std::all_of(addresses[0].begin(), addresses[0].end(), is_loopback)) {
-    log::error("--chaos lets anyone break this node; {} is not a loopback address",
-               url_of(listen_address(options_)));
-    return Exit::usage;
-  }
   // Bind the port before opening the data, so that a second server on the same port touches
   // nothing.
   if (auto listening = listener_.listen(addresses[0]); !listening) {

@@ -258,19 +258,26 @@ class Chaos(unittest.TestCase):
 
 
 class Flag(unittest.TestCase):
-    def serve(self, folder, *flags):
+    def serve(self, folder, *flags, own="127.0.0.1"):
         [port] = free_ports(1)
         with open(os.path.join(folder, "list.txt"), "w", encoding="ascii") as file:
-            file.write(f"http://127.0.0.1:{port}\n")
+            file.write(f"http://{own}:{port}\n")
         return port, subprocess.Popen([VESPER, "server", "0", "list.txt", *flags], cwd=folder,
                                       stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True)
 
     def test_it_is_refused_on_other_than_loopback_addresses(self):
-        with tempfile.TemporaryDirectory() as folder:
-            _, process = self.serve(folder, "--chaos", "--listen", "0.0.0.0:0")
-            self.assertEqual(process.wait(SECONDS), 2)
-            with process.stderr:
-                self.assertIn("0.0.0.0", process.stderr.read())
+        # 192.0.2.1 is an address for documentation: that of a proxy, for example.
+        for own, listen in (("127.0.0.1", "0.0.0.0"), ("127.0.0.1", "[::]"),
+                            ("192.0.2.1", "127.0.0.1")):
+            with self.subTest(own=own, listen=listen), tempfile.TemporaryDirectory() as folder:
+                _, process = self.serve(folder, "--chaos", "--insecure-clients", "--listen",
+                                        f"{listen}:{free_ports(1)[0]}", own=own)
+                self.addCleanup(process.kill)
+                self.assertEqual(process.wait(SECONDS), 2)
+                with process.stderr:
+                    said = process.stderr.read()
+                self.assertIn("--chaos", said)
+                self.assertIn(own if own != "127.0.0.1" else listen, said)
 
     def test_without_the_flag_there_is_no_such_path_and_without_a_supervisor_503(self):
         for flags, status, code in (([], 404, "no_such_path"), (["--chaos"], 503, "no_supervisor")):
