@@ -142,6 +142,9 @@ struct WriteTrace {
       append_tally(json, *e.votes);
       json.end_object();
     }
+    if (e.alarms.disk_full) json.member("disk_full", true);
+    if (e.alarms.disk_slow) json.member("disk_slow", true);
+    if (e.alarms.diverged) json.member("diverged", true);
     json.key("log");
     json.begin_array();
     for (const node::TraceRun& run : e.log) {

@@ -118,7 +118,13 @@ Result<Instant> Node::turn(Instant now) {
   run_watches();
   follow_members();
   if (tracing_.is_on() || tracing_.has_question())
-    tracing_.end_turn(raft_, state_.index(), transport_, clients_, now_);
+    tracing_.end_turn(raft_,
+                      {.applied = state_.index(),
+                       .disk_full = wal_.disk_full(),
+                       .diverged = out_of_service_,
+                       .log_writes = wal_.stats().frames,
+                       .last_log_write = wal_.stats().last_took},
+                      transport_, clients_, now_);
   wal_.flush(now_);
   return next_deadline();
 }

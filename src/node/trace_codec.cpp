@@ -51,9 +51,13 @@ void fields_of(auto& v, Is<TraceRun> auto& e) {
 void fields_of(auto& v, Is<TraceFollower> auto& e) {
   v(e.node, e.match_index, e.state);
 }
+void fields_of(auto& v, Is<TraceAlarms> auto& e) {
+  v(e.disk_full, e.disk_slow, e.diverged);
+}
 void fields_of(auto& v, Is<TraceState> auto& e) {
   v(e.role, e.term, e.voted_for, e.leader, e.first_index, e.last_index, e.commit_index,
-    e.applied_index, e.snapshot_index, e.configuration, e.election, e.followers, e.votes, e.log);
+    e.applied_index, e.snapshot_index, e.configuration, e.election, e.followers, e.votes, e.log,
+    e.alarms);
 }
 void fields_of(auto& v, Is<TraceRole> auto& e) {
   v(e.role, e.term, e.leader);

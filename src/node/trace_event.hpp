@@ -61,6 +61,15 @@ struct TraceFollower {
   MemberState state = MemberState::unknown;
 };
 
+// What is wrong with the disk or the state of a node.
+struct TraceAlarms {
+  bool disk_full = false;
+  bool disk_slow = false;
+  bool diverged = false;
+
+  bool operator==(const TraceAlarms&) const = default;
+};
+
 struct TraceState {
   ServerRole role = ServerRole::follower;
   raft::Term term;
@@ -71,6 +80,7 @@ struct TraceState {
   std::vector<TraceFollower> followers;  // of a leader
   std::optional<TraceVotes> votes;       // of a candidate
   std::vector<TraceRun> log;             // of the last kTraceLogWindow entries
+  TraceAlarms alarms;
 };
 
 struct TraceRole {

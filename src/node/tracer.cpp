@@ -199,10 +199,11 @@ void Tracer::yield_messages(const Turn& turn) {
 
 // ---- comparisons --------------------------------------------------------------------------
 
-void Tracer::end_turn(const raft::Raft& raft, raft::Index applied, Instant now,
+void Tracer::end_turn(const raft::Raft& raft, const TracedNode& node, Instant now,
                       TraceRing<TimedTraceEvent>& out) {
-  const Turn turn{raft, applied, now, out};
-  if (!has_seen_) yield_state(turn);
+  const Turn turn{raft, node, now, out};
+  const TraceAlarms alarms = alarms_of(turn);
+  if (!has_seen_) yield_state(turn, alarms);
   compare_role(turn);
   compare_votes(turn);
   compare_configuration(turn);
@@ -211,11 +212,22 @@ void Tracer::end_turn(const raft::Raft& raft, raft::Index applied, Instant now,
     if (!wants_state_) compare_progress(turn);  // a state says more
     compare_reachable(turn);
   }
-  if (wants_state_ || now - state_at_ >= kStateInterval) yield_state(turn);
+  if (wants_state_ || alarms != seen_.alarms || now - state_at_ >= kStateInterval)
+    yield_state(turn, alarms);
   yield_messages(turn);
 }
 
-void Tracer::yield_state(const Turn& turn) {
+TraceAlarms Tracer::alarms_of(const Turn& turn) {
+  const TracedNode& node = turn.node;
+  const bool has_written = std::exchange(log_writes_, node.log_writes) != node.log_writes;
+  // What it wrote before it was watched is old. After the first slow write, this is its time.
+  if (has_seen_ && has_written && node.last_log_write >= kSlowWrite)
+    slow_until_ = turn.now - slow_until_ < kSlowFor ? turn.now + kSlowFor : turn.now;
+  return {
+      .disk_full = node.disk_full, .disk_slow = turn.now < slow_until_, .diverged = node.diverged};
+}
+
+void Tracer::yield_state(const Turn& turn, const TraceAlarms& alarms) {
   const raft::Raft& raft = turn.raft;
   const auto node = [&](std::optional<raft::ServerId> id) {
     return id ? std::optional(node_of(raft, *id)) : std::nullopt;
@@ -227,13 +239,14 @@ void Tracer::yield_state(const Turn& turn) {
                    .first_index = raft.log().first_index(),
                    .last_index = raft.log().last_index(),
                    .commit_index = raft.commit_index(),
-                   .applied_index = turn.applied,
+                   .applied_index = turn.node.applied,
                    .snapshot_index = raft.snapshot().last_index,
                    .configuration = shown(raft.configuration()),
                    .election = timer_until(election_deadline(raft), turn.now),
                    .followers = {},
                    .votes = tally(raft),
-                   .log = tail_of(raft.log())};
+                   .log = tail_of(raft.log()),
+                   .alarms = alarms};
   seen_ = {.role = state.role,
            .term = state.term,
            .voted_for = raft.hard_state().voted_for,
@@ -248,7 +261,8 @@ void Tracer::yield_state(const Turn& turn) {
            .votes = state.votes,
            .log = state.log,
            .matches = {},
-           .reachable = {}};
+           .reachable = {},
+           .alarms = alarms};
   for (const raft::Member& member : raft.configuration().members) {
     if (member.id == raft.self()) continue;
     seen_.reachable[member.id] = true;  // the others are named after the state
@@ -379,9 +393,9 @@ void Tracer::compare_progress(const Turn& turn) {
       turn.yield(TraceMatch{member.node, progress->match_index});
   }
   if (raft.commit_index() != seen_.commit_index) turn.yield(TraceCommit{raft.commit_index()});
-  if (turn.applied != seen_.applied_index) turn.yield(TraceApply{turn.applied});
+  if (turn.node.applied != seen_.applied_index) turn.yield(TraceApply{turn.node.applied});
   seen_.commit_index = raft.commit_index();
-  seen_.applied_index = turn.applied;
+  seen_.applied_index = turn.node.applied;
   const raft::Index snapshot = raft.snapshot().last_index;
   if (std::exchange(seen_.snapshot_index, snapshot) != snapshot)
     turn.yield(TraceSnapshot{snapshot});

@@ -36,6 +36,15 @@ class TracePace {
   Instant free_at_;
 };
 
+// What a trace tells of a node besides its Raft.
+struct TracedNode {
+  raft::Index applied;  // of the store
+  bool disk_full = false;
+  bool diverged = false;
+  std::uint64_t log_writes = 0;  // finished since the start
+  Duration last_log_write;       // how long the newest of them took
+};
+
 class Tracer {
  public:
   // How often the whole state is repeated.
@@ -43,6 +52,10 @@ class Tracer {
   static constexpr Duration kRateInterval = milliseconds(250);
   // When more messages leave than can be shown: between two of a kind to the same server.
   static constexpr Duration kMessageGap = milliseconds(45);
+  // A disk is slow from the second write to the log that took so long, for a while after the last.
+  // The page and `vesper top` have the same bound for the p99.
+  static constexpr Duration kSlowWrite = milliseconds(100);
+  static constexpr Duration kSlowFor = seconds(10);
 
   // Forgets what it saw. A state comes first.
   void reset();
@@ -53,9 +66,9 @@ class Tracer {
   void on_sent(const raft::Raft& raft, raft::ServerId to, const PeerMessage& message, Instant now);
   void on_vote_reply(raft::ServerId from, const raft::VoteReply& reply);
 
-  // The end of a turn. `applied`: of the store. Also call it without a turn that changed anything,
-  // at least every few tens of ms.
-  void end_turn(const raft::Raft& raft, raft::Index applied, Instant now,
+  // The end of a turn. Also call it without a turn that changed anything, at least every few tens
+  // of ms.
+  void end_turn(const raft::Raft& raft, const TracedNode& node, Instant now,
                 TraceRing<TimedTraceEvent>& out);
 
  private:
@@ -71,10 +84,11 @@ class Tracer {
     std::vector<TraceRun> log;  // its last kTraceLogWindow entries
     std::map<raft::ServerId, raft::Index> matches;
     std::map<raft::ServerId, bool> reachable;
+    TraceAlarms alarms;
   };
   struct Turn {
     const raft::Raft& raft;
-    raft::Index applied;
+    const TracedNode& node;
     Instant now;
     TraceRing<TimedTraceEvent>& out;
 
@@ -84,7 +98,8 @@ class Tracer {
     }
   };
 
-  void yield_state(const Turn& turn);
+  TraceAlarms alarms_of(const Turn& turn);
+  void yield_state(const Turn& turn, const TraceAlarms& alarms);
   void compare_role(const Turn& turn);
   void compare_votes(const Turn& turn);
   void compare_configuration(const Turn& turn);
@@ -101,6 +116,8 @@ class Tracer {
   bool has_seen_ = false;
   bool wants_state_ = false;
   Instant state_at_;  // of the last one
+  std::uint64_t log_writes_ = 0;
+  Instant slow_until_;  // the disk
 
   // Of the present round of a candidate.
   std::vector<raft::ServerId> refused_;

@@ -30,11 +30,11 @@ void Tracing::follow_own_name(const raft::Raft& raft, Instant now) {
   tracer_.want_state();
 }
 
-void Tracing::end_turn(const raft::Raft& raft, raft::Index applied, Transport& transport,
+void Tracing::end_turn(const raft::Raft& raft, const TracedNode& node, Transport& transport,
                        Clients& clients, Instant now) {
   if (!switch_on_or_off()) return;
   follow_own_name(raft, now);
-  if (own_ != kNoNode) tracer_.end_turn(raft, applied, now, events_);
+  if (own_ != kNoNode) tracer_.end_turn(raft, node, now, events_);
   if (now - shared_at_ < TraceAskers::kBatch && !feed_.has_question()) return;
   shared_at_ = now;
   askers_.send(events_, transport, now);

@@ -31,9 +31,9 @@ class Tracing {
   void on_heard(raft::ServerId from, TraceHeard&& heard, Instant now) {
     feed_.on_heard(from, std::move(heard), now);
   }
-  // Call at the end of each turn. `applied`: of the store.
-  void end_turn(const raft::Raft& raft, raft::Index applied, Transport& transport, Clients& clients,
-                Instant now);
+  // Call at the end of each turn.
+  void end_turn(const raft::Raft& raft, const TracedNode& node, Transport& transport,
+                Clients& clients, Instant now);
   // When the next turn is due; kNever if none is.
   Instant deadline() const { return is_on_ ? shared_at_ + TraceAskers::kBatch : kNever; }
 

@@ -121,10 +121,30 @@ function bounds(status) {
   return found;
 }
 
+// What the trace says of a node: [{kind, title}, ...]. Of the serving node, /status says more.
+export function traced_alarms({disk_full, disk_slow, diverged}) {
+  return [
+    [diverged, "bad", "The state has diverged"],
+    [disk_full, "bad", "The disk is full"],
+    [disk_slow, "warn", "The disk is slow"],
+  ].filter(([holds]) => holds).map(([, kind, title]) => ({kind, title}));
+}
+
+function others(status, cluster) {
+  const nodes = [...cluster.nodes.values()]
+    .filter((node) => node.id !== status.id && !node.is_silent);
+  return nodes.flatMap((node) => traced_alarms(node).map(({kind, title}) => ({
+    kind, title: `Node ${node.id}: ${title.toLowerCase()}`,
+    text: "That node says so in the trace.",
+    todo: `Open the health view of node ${node.id}: it says more, and what to do.`,
+  })));
+}
+
 // Alarms in the order of their weight: [{kind: "bad" | "warn", title, text, todo}, ...]. `status`
 // is the reply of /status, or nothing before the first one. `down_for`: for how many seconds the
 // node has not answered, or nothing. `fsync`: the p99 of the last seconds, or NaN.
-export function alarms({status, down_for, fsync = NaN}) {
+// `cluster`: a state of trace_fold.js, or nothing without a trace.
+export function alarms({status, down_for, fsync = NaN, cluster}) {
   const found = [];
   if (down_for !== undefined) found.push({
     kind: "bad", title: status ? `Node ${status.id} does not answer` : "The node does not answer",
@@ -140,5 +160,6 @@ export function alarms({status, down_for, fsync = NaN}) {
     text: `${integer(lag)} committed entries are not applied yet.`,
     todo: "It catches up by itself unless its processor is too busy.",
   });
+  if (cluster !== undefined) found.push(...others(status, cluster));
   return found.sort((a, b) => (a.kind === "bad" ? 0 : 1) - (b.kind === "bad" ? 0 : 1));
 }

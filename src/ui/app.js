@@ -46,7 +46,7 @@ function navigate() {
 
 function update() {
   const {status, down_for} = poll;
-  const found = alarms({status, down_for, fsync: poll.fsync_p99});
+  const found = alarms({status, down_for, fsync: poll.fsync_p99, cluster: live.recorder.newest});
   const badge = document.getElementById("alarm-count");
   badge.hidden = found.length === 0;
   set_text(badge, String(found.length));

@@ -66,7 +66,7 @@ export function live_picture({poll, recorder, acts}, changed) {
         : {scene: scene_of_status(status), cluster, time: 0, has_trace: false};
     trace.keep_from = clock.is_live ? Infinity : time;
     const known = {serving: status?.id, acts: clock.is_live ? acts.state : undefined,
-      alarms: status === undefined || !clock.is_live ? []
+      alarms: status === undefined || !clock.is_live ? undefined
         : alarms({status, fsync: poll.fsync_p99}),
       timers_at: calm.matches ? time - time % CALM_STEP : time,
       addresses: new Map((status?.members ?? []).map(({id, address}) => [id, address]))};

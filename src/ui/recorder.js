@@ -40,6 +40,11 @@ export class Recorder {
     return this.state === "open";
   }
 
+  // The newest state of the cluster, or nothing while no trace comes.
+  get newest() {
+    return this.is_open && this.#source !== undefined ? this.trace.state_at(Infinity) : undefined;
+  }
+
   #follow() {
     const is_wanted = this.#viewers > 0 && !document.hidden;
     if (is_wanted && this.#source === undefined) this.#open();

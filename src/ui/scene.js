@@ -1,6 +1,7 @@
 // What the picture of the cluster shows at one instant: nodes, tally, links, in words and numbers.
 // The trace says it; an older node has none, and then /status does, which knows less. Pure.
 
+import {traced_alarms} from "./alarms.js";
 import {integer} from "./format.js";
 import {members_of, newest_configuration} from "./trace_fold.js";
 
@@ -41,8 +42,9 @@ function warnings_of(node, nodes, {leader, acts, alarms, serving}) {
   const found = [];
   const act = acts?.nodes.find(({id}) => id === node.id);
   if (act?.slow_disk_ms > 0) found.push(`slow disk: ${act.slow_disk_ms} ms for each write`);
-  if (node.id === serving)
-    for (const {title} of alarms ?? []) found.push(title);
+  // Of the serving node, /status says more than the trace.
+  const own = node.id === serving && alarms !== undefined ? alarms : traced_alarms(node);
+  for (const {title} of own) found.push(title);
   const behind = (leader?.commit_index ?? 0) - node.applied_index;
   if (behind > LAGS) found.push(`${integer(behind)} entries behind`);
   // A silent node is marked itself. That the others do not reach it is no warning about them.

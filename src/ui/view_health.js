@@ -1,5 +1,5 @@
 // Alarms first, each with what to do, then the figures of the serving node over the time that the
-// page has been open.
+// page has been open. What is wrong with other nodes is in the trace.
 
 import {alarms} from "./alarms.js";
 import {h, notice, set_text} from "./dom.js";
@@ -45,7 +45,7 @@ const PLOTS = [
   },
 ];
 
-export function health_view({poll}) {
+export function health_view({poll, recorder}) {
   const summary = h("p", {});
   const alarm_list = h("section", {"aria-label": "Alarms", "aria-live": "polite"});
   const plots = PLOTS.map(plot);
@@ -58,6 +58,7 @@ export function health_view({poll}) {
     h("div", {class: "view-head"}, h("h1", {}, "Health"), summary, nodes), alarm_list, forbidden,
     board);
   let shown = "", linked = "";
+  const end_recording = recorder.watch();  // what the other nodes say of themselves
 
   // A page may ask its own node only, so each node shows its own figures.
   function show_nodes({id, members}) {
@@ -107,7 +108,8 @@ export function health_view({poll}) {
     if (status !== undefined) {
       show_nodes(status);
       // The frame of the page says that the node is down.
-      show_alarms(alarms({status, fsync: poll.fsync_p99}), down_for !== undefined);
+      const {fsync_p99: fsync} = poll;
+      show_alarms(alarms({status, fsync, cluster: recorder.newest}), down_for !== undefined);
     }
     for (const one of plots) one.update(poll.series, now(), now() - poll.began);
   }
@@ -115,6 +117,7 @@ export function health_view({poll}) {
   return {
     element, update,
     close() {
+      end_recording();
       for (const one of plots) one.close();
     },
   };

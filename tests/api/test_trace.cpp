@@ -96,12 +96,14 @@ TEST_CASE("a state is written with what its role has") {
   state.followers.clear();
   state.configuration.members.clear();
   state.log.clear();
+  state.alarms = {.disk_full = true, .disk_slow = true, .diverged = true};
   CHECK(text_of(state) ==
         R"(state","role":"candidate","term":3,"voted_for":2,"first_index":1,"last_index":25,)"
         R"("commit_index":24,"applied_index":24,"snapshot_index":0,)"
         R"("configuration":{"index":1,"joint":true,"members":[]},)"
         R"("election":{"deadline":5.000,"timeout_ms":3},)"
-        R"("votes":{"term":3,"pre_vote":false,"granted":[2],"refused":[],"needed":2},"log":[]})");
+        R"("votes":{"term":3,"pre_vote":false,"granted":[2],"refused":[],"needed":2},)"
+        R"("disk_full":true,"disk_slow":true,"diverged":true,"log":[]})");
 }
 
 }  // namespace test_trace

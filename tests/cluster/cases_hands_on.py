@@ -107,6 +107,26 @@ def hands_on(binary):
         expect_equal(complaints(page), [], 'complaints')
 
 
+@case('the page of one node says that the disk of another is slow')
+def slow_disk_elsewhere(binary):
+    with DevCluster(binary, 3) as cluster, Page(cluster.url + '/ui/') as page:
+        other = lead_elsewhere(page)
+        act = {'do': 'slow_disk', 'node': other, 'ms': 150}
+        expect_equal(cluster.api().request('POST', '/chaos', json.dumps(act).encode()).status, 200,
+                     'the reply')
+        for value in 'xy':
+            cluster.api().put('a', value)
+        wait_for('a warning', lambda: 'The disk is slow' in page.run(
+            f'document.querySelector(`.ring [data-node="{other}"]`).getAttribute("aria-label")'))
+        go(page, '#/health')
+        wait_text(page, f'Node {other}: the disk is slow', '[aria-label=Alarms]')
+        wait_text(page, f'Open the health view of node {other}', '[aria-label=Alarms]')
+        cluster.api().request('POST', '/chaos', json.dumps({**act, 'ms': 0}).encode())
+        wait_for('the alarm to end', lambda: f'Node {other}:' not in text_of(
+            page, '[aria-label=Alarms]'), 30)
+        expect_equal(complaints(page), [], 'complaints')
+
+
 @case('an idle cluster has no load, although a page and `vesper top` watch it')
 def watching_is_no_load(binary):
     with DevCluster(binary, 3) as cluster, Page(cluster.url + '/ui/') as page:

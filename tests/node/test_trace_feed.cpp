@@ -45,6 +45,7 @@ TraceState state_in(raft::Term term) {
   state.followers.push_back({raft::NodeId(2), raft::Index(5), MemberState::promoting});
   state.votes = TraceVotes{term, true, {raft::NodeId(1)}, {raft::NodeId(2)}, 2};
   state.log.push_back({term, raft::Index(1), raft::Index(5)});
+  state.alarms = {.disk_full = false, .disk_slow = true, .diverged = false};
   return state;
 }
 
@@ -140,6 +141,7 @@ TEST_CASE("messages that carry traces decode to what was encoded") {
   CHECK(state.configuration.members[0].address == "http://a:1");
   CHECK(state.votes == std::get<TraceState>(sent.events[0].event).votes);
   CHECK(state.log == std::get<TraceState>(sent.events[0].event).log);
+  CHECK(state.alarms == std::get<TraceState>(sent.events[0].event).alarms);
   const auto asked = decode(bytes_of(TraceAsked{Instant{5}, true}));
   REQUIRE(asked.ok());
   CHECK(std::get<TraceAsked>(*asked).clock == Instant{5});

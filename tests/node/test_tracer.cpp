@@ -56,11 +56,13 @@ struct Traced {
   TraceRing<TimedTraceEvent> events;
   std::uint64_t read = 0;
   Picture picture;
+  TracedNode node;  // besides `applied`
 
   explicit Traced(Setup setup = {}) : server(std::move(setup)) { end_turn(); }
   // Returns the events of the turn.
   std::vector<TraceEvent> end_turn() {
-    tracer.end_turn(server.raft(), server.raft().commit_index(), server.now(), events);
+    node.applied = server.raft().commit_index();
+    tracer.end_turn(server.raft(), node, server.now(), events);
     std::vector<TraceEvent> turn;
     for (; read < events.end(); ++read) {
       turn.push_back(events.at(read).event);
@@ -103,6 +105,34 @@ TEST_CASE("a trace begins with the whole state, and turns that change nothing ad
   CHECK(t.end_turn().empty());
   t.server.wait(seconds(1));
   CHECK(those<TraceState>(t.end_turn()).size() == 1);
+}
+
+TEST_CASE("what is wrong with the disk or the state is told at once, a slow disk for ten seconds") {
+  Traced t({.log = {1}});
+  const auto told = [&] { return those<TraceState>(t.end_turn()); };
+  t.node.disk_full = true;
+  auto states = told();
+  REQUIRE(states.size() == 1);
+  CHECK(states[0].alarms == TraceAlarms{.disk_full = true});
+  CHECK(told().empty());
+  t.node.disk_full = false;
+  t.node.diverged = true;
+  CHECK(told().at(0).alarms == TraceAlarms{.diverged = true});
+
+  t.node.diverged = false;
+  t.node.log_writes = 1;
+  t.node.last_log_write = Tracer::kSlowWrite - milliseconds(1);
+  CHECK(told().at(0).alarms == TraceAlarms{});
+  t.server.wait(Tracer::kSlowFor);
+  t.node.last_log_write = Tracer::kSlowWrite;
+  t.node.log_writes = 2;
+  CHECK(told().at(0).alarms == TraceAlarms{});  // of one slow write, and because a second is over
+  t.node.log_writes = 3;
+  CHECK(told().at(0).alarms == TraceAlarms{.disk_slow = true});
+  t.server.wait(Tracer::kSlowFor - milliseconds(1));
+  CHECK(told().at(0).alarms.disk_slow);
+  t.server.wait(milliseconds(1));
+  CHECK(told().at(0).alarms == TraceAlarms{});
 }
 
 TEST_CASE("an election is told vote by vote, and what the leader does after it") {

@@ -166,14 +166,20 @@ test("each thing that is wrong is an alarm that says what to do, the worst first
     assert.match(found[0].title, new RegExp(title));
     assert.equal(found[0].kind, kind, title);
     assert.doesNotMatch(found[0].text, /undefined|NaN/);
-    assert.deepEqual(unknown_members(wrong, STATUS), []);
-    assert.ok(found[0].text.length > 20 && found[0].todo.length > 20, String(title));
+    assert.deepEqual(unknown_members(status ?? {}, STATUS), []);
+    assert.ok(found[0].text.length > 20 && found[0].todo.length > 20, title);
   }
   // `vesper top` is tested with the same file, so it has to hold every alarm of the page, except
-  // that of a node that does not answer.
-  assert.equal(read("src/ui/alarms.js").match(/title:/g).length, titles.size + 1);
+  // that of a node that does not answer, and what the trace says of others.
+  assert.equal(read("src/ui/alarms.js").match(/title:/g).length, titles.size + 2);
   assert.match(alarms({status: HEALTHY, down_for: 3})[0].title, /Node 0 does not answer/);
   assert.match(alarms({down_for: 3})[0].title, /does not answer/);
+  const cluster = {nodes: new Map([[0, {id: 0, disk_full: true}], [1, {id: 1, disk_slow: true}],
+    [2, {id: 2, diverged: true, disk_full: true}],
+    [3, {id: 3, disk_full: true, is_silent: true}]])};
+  assert.deepEqual(alarms({status: HEALTHY, cluster}).map(({kind, title}) => [kind, title]), [
+    ["bad", "Node 2: the state has diverged"], ["bad", "Node 2: the disk is full"],
+    ["warn", "Node 1: the disk is slow"]]);
   const both = alarms({status: {...HEALTHY, leader: null,
     quota: {...HEALTHY.quota, state: "near"}}, fsync: 0.2});
   assert.deepEqual(both.map(({kind}) => kind), ["bad", "warn", "warn"]);

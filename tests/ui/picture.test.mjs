@@ -57,6 +57,16 @@ test("a removed member leaves the picture, and keeps its address until then", ()
     "although /status still names it");
 });
 
+test("a node that says that its disk or its state is bad has a warning, as /status does", () => {
+  const state = cluster(LEADER, node(0, {disk_slow: true}), node(1, {disk_full: true}));
+  const alarms = [{title: "The disk is slow for sure"}];
+  const warnings = (known) => scene_of(state, 0, known).nodes.map((one) => one.warnings);
+  assert.deepEqual(warnings({}), [["The disk is slow"], ["The disk is full"], []]);
+  assert.deepEqual(warnings({serving: 0, alarms}),
+    [["The disk is slow for sure"], ["The disk is full"], []]);
+  assert.deepEqual(scene_of(fold(state, node(1)), 0).nodes[1].warnings, []);
+});
+
 test("an election shows its tally, a joint configuration its seats, a timer what is left", () => {
   const members = [{...MEMBERS[0]}, {...MEMBERS[1], seat: "outgoing"},
     {...MEMBERS[2], seat: "incoming"}, {id: 3, address: "http://h:5003", seat: "learner"}];
