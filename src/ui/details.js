@@ -2,6 +2,7 @@
 
 import {fill_facts, h, set_text} from "./dom.js";
 import {integer, long_duration} from "./format.js";
+import {absence_text} from "./scene.js";
 import {last_transitions, message_fields, message_name, sentence} from "./sentences.js";
 import {status_facts} from "./status_facts.js";
 
@@ -63,7 +64,7 @@ export function details({poll, recorder}, hands_on) {
     const status = poll.status?.id === id ? poll.status : undefined;
     set_text(title, `Node ${id}`);
     state.hidden = node?.absence === undefined;
-    set_text(state, node?.absence ?? "");
+    set_text(state, node === undefined ? "" : absence_text(node) ?? "");
     facts.classList.toggle("stale", node?.absence !== undefined);
     fill_facts(facts, traced === undefined ? [] : node_facts(traced, view.scene));
     fill_facts(more, status === undefined ? [] : status_facts(status));

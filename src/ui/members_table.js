@@ -10,7 +10,8 @@ function row_of(id, select) {
   // What all addresses have in common is left out where there is no room for it.
   const host = h("span", {class: "host"}), rest = h("span", {});
   const address = h("a", {}, host, rest), serves = h("span", {class: "muted small serves"});
-  const role = h("span", {class: "tag"});
+  const word = h("span", {}), cause = h("span", {class: "cause"});
+  const role = h("span", {class: "tag"}, word, cause);
   const regressed = h("span", {class: "tag bad", hidden: true}, "disk went back");
   const numbers = ["term", "last_index", "applied_index"]
     .map((name) => [name, h("td", {class: "number"})]);
@@ -27,7 +28,8 @@ function row_of(id, select) {
       set_text(host, shown.slice(0, shown.length - node.short.length));
       set_text(rest, node.short);
       set_text(serves, node.is_serving ? " serves this page" : "");
-      set_text(role, node.absence ?? node.seat ?? (node.role === "" ? "unknown" : node.role));
+      set_text(cause, node.cause === undefined ? "" : `: ${node.cause}`);
+      set_text(word, node.absence ?? node.seat ?? (node.role === "" ? "unknown" : node.role));
       role.className = node.absence !== undefined ? "tag bad"
         : node.is_leader ? "tag accent" : "tag";
       regressed.hidden = !is_regressed;

@@ -5,7 +5,7 @@ import {place_of} from "./dots.js";
 import {s, set_text} from "./dom.js";
 import {count, integer} from "./format.js";
 import {arc_path, ring_layout} from "./ring.js";
-import {colour_of, summary_of} from "./scene.js";
+import {absence_text, colour_of, summary_of} from "./scene.js";
 import {message_name} from "./sentences.js";
 
 const TIMER = 6;                // px between a node and its timer
@@ -35,7 +35,8 @@ function text(kind) {
 const role_of = (node) => !node.is_known ? (node.seat ?? "voter") : node.role;
 
 const term_of = (node) => node.term === undefined ? "" : `term ${node.term}`;
-const label_of = (node) => node.absence ?? [node.short, node.seat].filter(Boolean).join(" · ");
+const label_of = (node) => absence_text(node) ??
+  [node.short, node.seat].filter(Boolean).join(" · ");
 
 // In words, for those who do not see the picture: first what it says, in the same order, so that
 // people can name the node by what they see. In a small picture the neighbours leave no room above

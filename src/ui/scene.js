@@ -54,12 +54,16 @@ function warnings_of(node, nodes, {leader, acts, alarms, serving}) {
   return found;
 }
 
-// The word for a node that says nothing, and the cause, if /chaos knows it.
-function absence_of(node, acts) {
-  if (!node.is_silent) return undefined;
-  const act = acts?.nodes.find(({id}) => id === node.id);
-  if (act?.running === false) return "unreachable: killed";
-  return act?.paused ? "unreachable: paused" : "unreachable";
+// Why a node says nothing, if /chaos knows it.
+function cause_of({id, is_silent}, acts) {
+  const act = acts?.nodes.find((one) => one.id === id);
+  if (!is_silent || act === undefined) return undefined;
+  return !act.running ? "killed" : act.paused ? "paused" : undefined;
+}
+
+// "unreachable: killed", or nothing for a node of the scene that can be heard.
+export function absence_text({absence, cause}) {
+  return cause === undefined ? absence : `${absence}: ${cause}`;
 }
 
 const SEATS = {incoming: "joining", outgoing: "leaving", learner: "learner"};
@@ -101,7 +105,8 @@ export function scene_of(cluster, time, known = {}) {
         return {...place, is_known: false, role: "", warnings: []};
       return {...place, ...(node.role === "" ? {role: ""} : pick(node)),
         is_known: node.role !== "", is_leader: id === leader?.id,
-        absence: cluster.is_lost ? "unreachable" : absence_of(node, known.acts),
+        absence: cluster.is_lost || node.is_silent ? "unreachable" : undefined,
+        cause: cluster.is_lost ? undefined : cause_of(node, known.acts),
         timer: timer_left(node, known.timers_at ?? time),
         warnings: warnings_of(node, nodes, {...known, leader})};
     }),

@@ -5,7 +5,7 @@ import {test} from "node:test";
 import {dots_at, FLIGHT, message_counts, place_of} from "../../src/ui/dots.js";
 import {columns_of, log_rows} from "../../src/ui/log_rows.js";
 import {ring_layout} from "../../src/ui/ring.js";
-import {colour_of, scene_of, scene_of_status, short_addresses,
+import {absence_text, colour_of, scene_of, scene_of_status, short_addresses,
   summary_of} from "../../src/ui/scene.js";
 import {last_transitions, message_fields, sentence} from "../../src/ui/sentences.js";
 import {EMPTY, fold} from "../../src/ui/trace_fold.js";
@@ -41,7 +41,11 @@ test("of two leaders the one with the higher term counts, and a silent one does 
   assert.equal(scene.nodes[2].role, "leader", "its last state");
   const acts = {cuts: [], nodes: [{id: 2, running: false, paused: false, slow_disk_ms: 0}]};
   const silent = cluster(LEADER, {kind: "silent", node: 2, at: 1});
-  assert.equal(scene_of(silent, 1, {acts}).nodes[2].absence, "unreachable: killed");
+  const killed = scene_of(silent, 1, {acts}).nodes[2];
+  assert.deepEqual([killed.absence, killed.cause], ["unreachable", "killed"]);
+  assert.equal(absence_text(killed), "unreachable: killed");
+  assert.equal(absence_text(scene.nodes[2]), "unreachable");
+  assert.equal(absence_text(scene_of(cluster(LEADER), 0).nodes[2]), undefined);
 });
 
 test("a removed member leaves the picture, and keeps its address until then", () => {
