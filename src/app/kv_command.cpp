@@ -5,6 +5,7 @@
 
 #include <algorithm>
 #include <cstdlib>
+#include <utility>
 
 #include "app/client_tls.hpp"
 #include "app/curl.hpp"
@@ -60,7 +61,15 @@ Called call_endpoints(const ClusterOptions& options, const Call& call) {
   if (options.curl) return {std::nullopt, print_curl(options, call)};
   const auto endpoints = endpoints_of(options);
   if (!endpoints) return {std::nullopt, kExitUsage};
-  return {call_cluster(*endpoints, call, options.time_limit()), kExitOk};
+  Outcome outcome = call_cluster(*endpoints, call, options.time_limit());
+  const bool too_large = outcome.kind == Outcome::Kind::reply && !call.idempotency_key.empty() &&
+                         read_problem(outcome.reply.body).code == "reply_too_large";
+  if (too_large) {
+    Call unkeyed = call;
+    unkeyed.idempotency_key.clear();
+    outcome = call_cluster(*endpoints, unkeyed, options.time_limit());
+  }
+  return {std::move(outcome), kExitOk};
 }
 
 ListReply get_list(const ClusterOptions& options, std::string_view path, std::string_view list,

@@ -23,6 +23,8 @@ struct Called {
 
 // Checks the key, and calls /kv/<key>. A write gets an Idempotency-Key.
 Called call_kv(const ClusterOptions& options, std::string_view key, Call call);
+// The cluster keeps no large reply for an Idempotency-Key, and refuses such a write before it
+// changes anything. So it is sent once more, without the key.
 Called call_endpoints(const ClusterOptions& options, const Call& call);
 
 // The reply to GET `path`, whose member `list` is an array, to be shown as a table. Without a

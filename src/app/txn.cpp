@@ -55,15 +55,8 @@ int run_txn(const TxnOptions& options) {
   InputOptions input;
   (options.file == "-" ? input.text : input.file) = options.file;
   if (const int code = load_body(options.cluster, input, call)) return code;
-  Called called = call_endpoints(options.cluster, call);
+  const Called called = call_endpoints(options.cluster, call);
   if (!called.outcome) return called.exit_code;
-  // The cluster stores no result of that size with a key. Nothing was applied, so that the
-  // transaction can be sent without one, once.
-  if (called.outcome->kind == Outcome::Kind::reply &&
-      read_problem(called.outcome->reply.body).code == "reply_too_large") {
-    call.idempotency_key.clear();
-    called = call_endpoints(options.cluster, call);
-  }
   const Outcome& outcome = *called.outcome;
   if (const int code = report(outcome, Access::write, format)) return code;
   return print_transaction(outcome, format);

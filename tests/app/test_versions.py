@@ -94,6 +94,15 @@ class Versions(Cli):
             self.expect(self.vesper("history", "n", "--restore", "3", *extra), 2)
         self.expect(self.vesper("history", "n", "--restore", "0"), 2)
 
+    def test_a_reply_too_large_for_a_key_is_asked_for_without_one(self):
+        for arguments in (("append", "n", "more"), ("history", "n", "--restore", "3")):
+            answers = [reply(200, CHANGED), problem(413, "reply_too_large")]
+            fake = self.fake(lambda r, c, answers=answers: answers.pop())
+            self.expect(self.vesper(*arguments, endpoints=[fake.url]), 0, b"7\n")
+            self.assertIn("idempotency-key", fake.requests[0].headers)
+            self.assertNotIn("idempotency-key", fake.requests[1].headers)
+            self.assertEqual(*(request.body for request in fake.requests))
+
     def test_compact_prints_the_oldest_revision(self):
         result, request, sent = self.sent(reply(200, {"oldest_revision": 7}), "compact", "7")
         self.expect(result, 0, b"7\n")

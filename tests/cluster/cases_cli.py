@@ -79,6 +79,19 @@ def _(binary):
                      'table')
 
 
+@case('a large value is appended to and restored, although no reply of its size is kept')
+def _(binary):
+    with Cluster(binary, 3) as cluster:
+        vesper = Command(cluster)
+        large = b'v' * 100_000
+        expect_equal(vesper.out('put', 'large', '-', stdin=large), b'2\n', 'put')
+        expect_equal(vesper.out('append', 'large', 'more'), b'3\n', 'append to a large value')
+        expect_equal(vesper.out('history', 'large', '--restore', '2'), b'4\n', 'restore of one')
+        expect_equal(vesper.out('get', 'large'), large, 'the large value')
+        expect_equal(vesper.out('append', 'new', '-', stdin=large), b'5\n', 'append of one')
+        expect_equal(vesper.out('get', 'new'), large, 'what was appended')
+
+
 @case('a transaction prints its reply, and its exit code tells which branch ran')
 def _(binary):
     with Cluster(binary, 3) as cluster:
