@@ -92,6 +92,13 @@ void node_metrics(const node::Status& status, Page& page) {
   page.single("diverged", "gauge",
               "1 if this node's state differs from a majority's, so that it is out of service.",
               status.divergence ? 1u : 0u);
+  if (status.divergence) {
+    page.family("divergence_info", "gauge",
+                "Always 1; where this node's state was found to differ is in the labels.");
+    page.sample(1, fmt::format("index=\"{}\",digest=\"{}\",majority_digest=\"{}\"",
+                               status.divergence->index.value, to_hex(status.divergence->own),
+                               to_hex(status.divergence->majority)));
+  }
   page.single("idempotency_bytes", "gauge", "Size of the results that are kept, in bytes.",
               status.idempotency_bytes);
   page.single("idempotency_keys", "gauge", "Idempotency keys whose results are kept.",
@@ -244,6 +251,11 @@ void tls_metrics(const TlsFigures& tls, const Metrics& metrics, Page& page) {
 }
 
 }  // namespace
+
+void append_node_metrics(const node::Status& status, std::string& out) {
+  Page page(out);
+  node_metrics(status, page);
+}
 
 void render_metrics(Context& context, const HttpExchange&, Answer& answer) {
   answer.content_type = "text/plain; version=0.0.4; charset=utf-8";

@@ -55,6 +55,10 @@ class StatusReport {
     }
     Cell role = cell(node.member("role"));
     if (role.text == "leader") role.style = Style::green;
+    if (node.member("diverged").exists()) {
+      role.text += ",diverged";
+      role.style = Style::red;
+    }
     return {id,
             node.server.url(),
             std::move(role),
@@ -109,6 +113,22 @@ class StatusReport {
   const ClusterSurvey& survey_;
 };
 
+// A node that takes itself out of service still leads or follows, so the table alone could be taken
+// for that of a healthy cluster.
+void complain_of_diverged(const ClusterSurvey& survey) {
+  bool any = false;
+  for (const auto& node : survey.nodes()) {
+    const json::Value diverged = node->member("diverged");
+    if (!diverged.exists()) continue;
+    any = true;
+    const auto shown = [&](std::string_view name) { return cell(diverged.find(name)).text; };
+    complain(fmt::format(
+        "{}: its state has diverged: after entry {} its digest is {}, that of a majority {}",
+        node->server.url(), shown("index"), shown("digest"), shown("majority_digest")));
+  }
+  if (any) hint("start a node whose state has diverged with --discard-state");
+}
+
 }  // namespace
 
 int run_status(const StatusOptions& options) {
@@ -135,6 +155,7 @@ int run_status(const StatusOptions& options) {
   else if (code != kExitOk)
     complain(survey.any_reachable() ? "no leader: none of the nodes that answered leads"
                                     : "no node answered");
+  complain_of_diverged(survey);
   return printed;
 }
 

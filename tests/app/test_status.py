@@ -156,6 +156,21 @@ class Status(Cli):
                 ],
             )
 
+    def test_a_node_whose_state_has_diverged_is_marked_and_complained_of(self):
+        fakes = self.cluster(["leader", "follower", "follower"])
+        body = self.body(fakes, 1, "follower")
+        body["diverged"] = {"index": 9, "digest": "0a", "majority_digest": "0b"}
+        fakes[1].answer = lambda r, c: reply(200, body)
+        for form in ("table", "raw"):
+            result = self.vesper("status", "-o", form, endpoints=[fakes[0].url])
+            self.assertEqual(result.code, 0)
+            roles = [line.split()[2] for line in result.out.decode().splitlines()[-3:]]
+            self.assertEqual(roles, ["leader", "follower,diverged", "follower"])
+            self.assertEqual(result.err.splitlines()[0],
+                             f"vesper: {fakes[1].url}: its state has diverged: after entry 9 its "
+                             "digest is 0a, that of a majority 0b")
+            self.assertIn("--discard-state", result.err)
+
     def test_an_endpoint_that_does_not_answer_is_always_shown(self):
         fakes = self.cluster(["leader"])
         down = refused_url()
