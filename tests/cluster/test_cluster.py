@@ -11,6 +11,7 @@ import cases_cli  # noqa: F401
 import cases_copies  # noqa: F401
 import cases_data  # noqa: F401
 import cases_disks  # noqa: F401
+import cases_examples  # noqa: F401
 import cases_faults  # noqa: F401
 import cases_firefox  # noqa: F401
 import cases_hands_on  # noqa: F401
@@ -37,10 +38,10 @@ import cases_watches  # noqa: F401
 import world
 from runner import CASES, SKIPPED, run
 
-GROUPS = ['browser', 'cli', 'copies', 'data', 'disks', 'faults', 'firefox', 'hands_on', 'handover',
-          'identity', 'lists', 'login', 'members', 'membership_api', 'once', 'overload', 'page',
-          'partitions', 'picture', 'reads', 'recover', 'rolling', 'serving', 'snapshots', 'tls',
-          'tokens', 'trace', 'watches']
+GROUPS = ['browser', 'cli', 'copies', 'data', 'disks', 'examples', 'faults', 'firefox',
+          'hands_on', 'handover', 'identity', 'lists', 'login', 'members', 'membership_api', 'once',
+          'overload', 'page', 'partitions', 'picture', 'reads', 'recover', 'rolling', 'serving',
+          'snapshots', 'tls', 'tokens', 'trace', 'watches']
 IN_A_WORLD = {'disks', 'handover', 'partitions'}  # these need namespaces and mounts (world.py)
 
 
