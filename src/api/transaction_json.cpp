@@ -85,7 +85,7 @@ class TransactionReader {
   bool read_nested(const Path& path, json::Value value, kv::Operation& out);
 
   FieldReader fields_;
-  std::size_t depth_ = 0;
+  std::size_t depth_ = 0;  // of the transactions that are being read
   std::size_t compares_ = 0;
   std::size_t operations_ = 0;
 };
@@ -449,7 +449,7 @@ bool TransactionReader::read_restore(const Path& path, json::Value value, kv::Op
 }
 
 bool TransactionReader::read_nested(const Path& path, json::Value value, kv::Operation& out) {
-  if (depth_ == kv::kMaxDepth)
+  if (depth_ > kv::kMaxDepth)
     return fields_.fail_limit(
         path, fmt::format("is nested deeper than {} transactions", kv::kMaxDepth), kv::kMaxDepth);
   auto& nested = out.emplace<kv::Nested>();

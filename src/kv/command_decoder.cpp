@@ -335,7 +335,7 @@ class Decoder {
           fail(fmt::format("transactions are nested deeper than {}", kMaxDepth));
           break;
         }
-        return Nested{std::make_unique<Transaction>(transaction(depth))};
+        return Nested{std::make_unique<Transaction>(transaction(depth - 1))};
     }
     fail(fmt::format("operation {} is unknown to this build", kind));
     return Get{};
@@ -459,14 +459,14 @@ class Decoder {
     return single;
   }
 
+  // `depth`: as above.
   Transaction transaction(std::size_t depth) {
     Transaction transaction;
     const std::size_t compares = count(compares_left_, "compares");
     for (std::size_t i = 0; i < compares && r_.ok(); ++i) transaction.compares.push_back(compare());
     for (auto* branch : {&transaction.then, &transaction.otherwise}) {
       const std::size_t operations = count(operations_left_, "operations");
-      for (std::size_t i = 0; i < operations && r_.ok(); ++i)
-        branch->push_back(operation(depth - 1));
+      for (std::size_t i = 0; i < operations && r_.ok(); ++i) branch->push_back(operation(depth));
     }
     return transaction;
   }

@@ -21,7 +21,7 @@ namespace vesper::kv {
 // version, because they decide the outcome of a write.
 inline constexpr std::size_t kMaxCompares = 4096;
 inline constexpr std::size_t kMaxOperations = 4096;
-inline constexpr std::size_t kMaxDepth = 8;  // of nested transactions; 1: none inside
+inline constexpr std::size_t kMaxDepth = 8;  // of the transactions inside a transaction
 // Keys that its range compares, range reads and range deletes may visit together. It keeps every
 // turn of the loop below 5 ms.
 inline constexpr std::size_t kMaxVisited = 10'000;

@@ -312,7 +312,7 @@ Result<WriteResult> decode_result(std::string_view bytes) {
   result.current_revision = r.u64();
   result.limit = r.u64();
   const std::size_t steps = r.u16();
-  if (steps > kMaxDepth) r.fail();
+  if (steps > kMaxDepth + 1) r.fail();
   for (std::size_t i = 0; i < steps && r.ok(); ++i) {
     const std::uint8_t branch = r.u8();
     if (branch > static_cast<std::uint8_t>(WriteResult::Step::Branch::compare)) r.fail();
@@ -325,7 +325,7 @@ Result<WriteResult> decode_result(std::string_view bytes) {
                              static_cast<unsigned>(result.kind))};
   if (result.revision == 0 || result.current_revision > result.revision || result.time.value < 0)
     r.fail();
-  if (result.is_done()) result.result = read_result(r, kMaxDepth);
+  if (result.is_done()) result.result = read_result(r, kMaxDepth + 1);
   if (!r.ok() || !r.at_end())
     return Error{fmt::format("result: malformed in {} bytes", bytes.size())};
   return result;

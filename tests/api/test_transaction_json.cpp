@@ -52,10 +52,10 @@ kv::Compare only_compare(const std::string& compare) {
   return std::move(transaction.compares[0]);
 }
 
-// `depth` transactions, each in the `then` of the one before.
+// A transaction with `depth` more inside, each in the `then` of the one before.
 std::string nested(std::size_t depth) {
   std::string body = R"({"then":[]})";
-  for (std::size_t i = 1; i < depth; ++i) body = then(R"({"txn":)" + body + "}");
+  for (std::size_t i = 0; i < depth; ++i) body = then(R"({"txn":)" + body + "}");
   return body;
 }
 
@@ -410,7 +410,7 @@ TEST_CASE("compares, operations and depth are bounded over all nested transactio
   CHECK(problem.limit == 8u);
   CHECK(problem.field ==
         "then[0].txn.then[0].txn.then[0].txn.then[0].txn.then[0].txn.then[0].txn.then[0].txn."
-        "then[0].txn");
+        "then[0].txn.then[0].txn");
 }
 
 TEST_CASE("a transaction has its branches in order") {

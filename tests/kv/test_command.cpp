@@ -153,7 +153,7 @@ Transaction everything(std::size_t depth) {
   transaction.otherwise.emplace_back(
       Modify{Modify::Kind::append, bytes_of("a"), 0, bytes_of("suffix")});
   transaction.otherwise.emplace_back(Restore{bytes_of("r"), 5});
-  if (depth > 1)
+  if (depth > 0)
     transaction.otherwise.emplace_back(
         Nested{std::make_unique<Transaction>(everything(depth - 1))});
   return transaction;

@@ -108,9 +108,13 @@ def test_nested_transactions_are_decided_before_anything_is_written(binary, dire
         assert reply["results"][1]["results"][1]["value"] == "1", reply
         assert reply["results"][2]["value"] == "1" and reply["revision"] == 2, reply
         deep = {"then": [write("deep", "1")]}
-        for _ in range(6):
+        for _ in range(7):
             deep = {"then": [{"txn": deep}]}
         assert run(s, [{"txn": deep}])["revision"] == 3
+        once = [("Idempotency-Key", "deep")]
+        first, again = (txn(s, [{"txn": deep}], "", once) for _ in range(2))
+        assert first[0] == 200 and again[2] == first[2], again
+        assert again[1]["vesper-replayed"] == "true", again
         problem(txn(s, [{"txn": {"then": [{"txn": deep}]}}]), 400, "invalid_field")
 
 
