@@ -25,6 +25,9 @@ inline constexpr std::size_t kMaxDepth = 8;  // of the transactions inside a tra
 // Keys that its range compares, range reads and range deletes may visit together. It keeps every
 // turn of the loop below 5 ms.
 inline constexpr std::size_t kMaxVisited = 10'000;
+// A key that a range delete deletes takes as long as two that are only read, so it counts as two.
+inline constexpr std::size_t kVisitsPerDelete = 2;
+inline constexpr std::size_t kMaxRangeDelete = kMaxVisited / kVisitsPerDelete;  // keys
 // The largest reply (see reply_size) of a write with an idempotency key, and of any other write.
 inline constexpr std::size_t kMaxKeptReply = 64u << 10;
 inline constexpr std::size_t kMaxReply = 16u << 20;

@@ -220,9 +220,8 @@ class Draft {
   }
   std::uint32_t next_place() const { return static_cast<std::uint32_t>(written_.size() + 1); }
 
-  bool too_many(const KeyRange& range) {
-    return fail(
-        {.kind = Kind::range_too_large, .limit = kMaxVisited, .count = keyspace_.count(range)});
+  bool too_many(const KeyRange& range, std::size_t limit = kMaxVisited) {
+    return fail({.kind = Kind::range_too_large, .limit = limit, .count = keyspace_.count(range)});
   }
 
   // Nothing: too many keys.
@@ -375,7 +374,7 @@ class Draft {
       return true;
     }
     if (!(overlay_.empty() ? remove_present(remove, done) : remove_visible(remove, done)))
-      return too_many(remove.range);
+      return too_many(remove.range, kMaxRangeDelete);
     result = std::move(done);
     return true;
   }
@@ -383,8 +382,8 @@ class Draft {
   // Deletes the keys of a range. False: too many.
   bool remove_present(const Delete& remove, DeleteResult& done) {
     std::uint64_t left = keyspace_.count(remove.range);
-    if (left > visits_) return false;
-    visits_ -= left;
+    if (left > visits_ / kVisitsPerDelete) return false;
+    visits_ -= left * kVisitsPerDelete;
     const KeyTree& tree = keyspace_.tree();
     for (auto at = tree.first_live(remove.range); left > 0; --left) {
       this->remove(*at.slot().newest, remove.prev, done);
@@ -398,7 +397,10 @@ class Draft {
     query.range = remove.range;
     query.revision = keyspace_.revision();
     RangeReader reader(std::move(query), RangeReader::Count::omit, kVisits);
-    if (!reader.run(keyspace_, &overlay_, visits_, SIZE_MAX)) return false;
+    const std::size_t most = visits_ / kVisitsPerDelete;
+    std::size_t left = most;
+    if (!reader.run(keyspace_, &overlay_, left, SIZE_MAX)) return false;
+    visits_ -= (most - left) * kVisitsPerDelete;
     for (const VersionRef& present : reader.take().kvs) this->remove(*present, remove.prev, done);
     return true;
   }

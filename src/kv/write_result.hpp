@@ -103,7 +103,7 @@ struct WriteResult {
     table_full = 17,  // its idempotency key is new, and the table is full
     value_too_large = 18,
     reply_too_large = 19,
-    range_too_large = 20,         // more than kMaxVisited keys
+    range_too_large = 20,         // more than kMaxVisited or kMaxRangeDelete keys
     compacted = 21,               // a revision below the oldest readable one
     future_revision = 22,         // a revision above the store's
     conflicting_operations = 23,  // a key is written twice, or written and deleted

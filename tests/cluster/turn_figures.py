@@ -16,7 +16,8 @@ from model_figures import LINES, import_lines, line, metrics, random_lines
 from runner import expect
 
 OPERATIONS = 4096  # of one transaction
-KEYS = 10_000      # of a page, and of a range that one request deletes
+KEYS = 10_000      # of a page
+DELETED = 5_000    # keys of a range that one request deletes
 LEAST_KEYS = 200_000
 
 
@@ -51,7 +52,7 @@ def stream(node):
 
 
 def delete(node, n):
-    send(node, 'DELETE', f'/kv?start=key/{(n + 1) * KEYS:028d}&end=key/{(n + 2) * KEYS:028d}')
+    send(node, 'DELETE', f'/kv?start=key/{(n + 1) * DELETED:028d}&end=key/{(n + 2) * DELETED:028d}')
 
 
 # What is measured, by name. Each takes the node and the number of the round.
@@ -70,7 +71,7 @@ REQUESTS = {
                                            for i in range(OPERATIONS))),
     f'a transaction of {OPERATIONS} gets, keys far apart':
         lambda node, n: transaction(node, ({'get': {'key': name}} for name in far_apart())),
-    f'a delete of a range of {KEYS} keys': delete,
+    f'a delete of a range of {DELETED} keys': delete,
     f'an import of {5 * LINES} keys':
         lambda node, n: import_lines(node, list(random_lines(5 * LINES, 128, f'more{n}/'))),
 }

@@ -122,20 +122,20 @@ void compares(Store& store) {
 }
 
 void ranges(Store& store) {
-  // Ranges of 10,000 keys in key order, of scattered versions.
+  // Ranges of 5,000 keys in key order, of scattered versions.
   std::vector<std::string> bounds;
-  for (auto at = store.keyspace().tree().lower_bound("k/"); bounds.size() < 12;) {
+  for (auto at = store.keyspace().tree().lower_bound("k/"); bounds.size() < 24;) {
     bounds.emplace_back(at.slot().key());
-    for (int i = 0; i < 9'999; ++i) at.next();
+    for (std::size_t i = 1; i < kMaxRangeDelete; ++i) at.next();
   }
-  measure("a delete of a range of 10,000 keys", [&](int i) {
+  measure("a delete of a range of 5,000 keys", [&](int i) {
     const auto n = static_cast<std::size_t>(i);
     return timed(store, encode({}, Delete{KeyRange{bounds[n], bounds[n + 1]}, Prev::omit}));
   });
   measure("a get of a range of 10,000 keys", [&](int i) {
-    const auto n = static_cast<std::size_t>(i + 6);
+    const auto n = static_cast<std::size_t>(2 * i + 10);
     GetRange get;
-    get.query.range = KeyRange{bounds[n], bounds[n + 1]};
+    get.query.range = KeyRange{bounds[n], bounds[n + 2]};
     return timed(store, encode({}, get));
   });
   measure("a range with a limit across 50,000 deleted keys", [&](int) {

@@ -282,7 +282,6 @@ TEST_CASE("a transaction may visit ten thousand keys and no more") {
     CHECK(keyspace.digest() == digest);
     return show_path(result.path);
   };
-  CHECK(refused(of(put_of("a"), Delete{KeyRange::of_prefix("k"), {}})) == "then[1]");
   GetRange get;
   get.query.range = KeyRange::of_prefix("k");
   CHECK(refused(of(get)) == "then[0]");
@@ -298,9 +297,32 @@ TEST_CASE("a transaction may visit ten thousand keys and no more") {
   get.query.content = Content::keys;
   get.query.limit = kMaxVisited;
   CHECK(execute(keyspace, of(get), {}).is_done());
+}
+
+TEST_CASE("range deletes of a transaction delete up to five thousand keys, which count twice") {
+  Keyspace keyspace;
+  with_keys(keyspace, kMaxRangeDelete + 1);
+  const auto refused = [&](const Transaction& transaction) {
+    const Id128 digest = keyspace.digest();
+    const WriteResult result = execute(keyspace, transaction, {});
+    CHECK(result.kind == Kind::range_too_large);
+    CHECK(result.limit == kMaxRangeDelete);
+    CHECK(result.count == kMaxRangeDelete + 1);
+    CHECK(keyspace.digest() == digest);
+    return show_path(result.path);
+  };
+  const Delete all{KeyRange::of_prefix("k"), {}};
+  CHECK(execute(keyspace, {}, all, {}).kind == Kind::range_too_large);
+  CHECK(refused(of(all)) == "then[0]");
+  // The same if the transaction has writes that its range deletes must see.
+  CHECK(refused(of(put_of("a"), all)) == "then[1]");
   CHECK(execute(keyspace, of(Delete{KeyRange::of_key("k100000"), {}}), {}).is_done());
-  const WriteResult done = execute(keyspace, of(Delete{KeyRange::of_prefix("k"), {}}), {});
-  REQUIRE(done.is_done());
+  // A read leaves less for deletes.
+  GetRange get;
+  get.query.range = KeyRange::of_prefix("k");
+  get.query.limit = 1;
+  CHECK(execute(keyspace, of(get, all), {}).kind == Kind::range_too_large);
+  CHECK(execute(keyspace, of(all, put_of("a")), {}).is_done());
   CHECK(keyspace.size() == 1);
   CHECK(keyspace.digest() == keyspace.recomputed_digest());
 }
