@@ -93,7 +93,8 @@ struct Compact {
   std::uint64_t revision = 0;  // at least 1
   By by = By::client;
 };
-// Tells all nodes whether the store has reached the leader's quota.
+// Tells all nodes whether the store has reached the leader's quota. See is_stuck_at_quota() for
+// what a repetition does.
 struct SetQuota {
   bool exceeded = false;
 };

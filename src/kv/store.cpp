@@ -115,10 +115,7 @@ WriteResult Store::carry_out(const Command& command, std::size_t max_reply, cons
           },
           [&](const Transaction& transaction) { return execute(keyspace_, transaction, context); },
           [&](const Compact& compact) { return this->compact(compact.revision); },
-          [&](const SetQuota& quota) {
-            quota_exceeded_ = quota.exceeded;
-            return result_now({});
-          },
+          [&](const SetQuota& quota) { return set_quota(quota.exceeded); },
           [&](const auto& other) { return this->carry_out(other, stamp); },
       },
       command.body);
@@ -133,6 +130,17 @@ WriteResult Store::compact(std::uint64_t to) {
     times_.forget_below(to);
   }
   return result_now(CompactResult{keyspace_.oldest_revision()});
+}
+
+WriteResult Store::set_quota(bool exceeded) {
+  if (exceeded && is_stuck_at_quota()) {
+    const std::uint64_t revision = keyspace_.revision() + 1;
+    keyspace_.leap(revision);
+    keyspace_.compact(revision);
+    times_.forget_below(revision);
+  }
+  quota_exceeded_ = exceeded;
+  return result_now({});
 }
 
 // The digest of the state beside versions and kept results.

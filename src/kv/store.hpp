@@ -76,6 +76,14 @@ class Store {
   std::uint64_t cost() const { return keyspace_.live_cost() + keyspace_.history_cost(); }
   // The leader has found the store at its quota. Writes that make it grow are refused.
   bool quota_exceeded() const { return quota_exceeded_; }
+  // The store is at its quota, and compaction frees nothing more: all that is left of the history
+  // is what the events of the newest revision replaced, which would stay until the next write. If
+  // the leader then reports the quota again, the store moves on to a revision without events and
+  // compacts to it, so that deletes always make room.
+  bool is_stuck_at_quota() const {
+    return quota_exceeded_ && keyspace_.oldest_revision() == keyspace_.revision() &&
+           keyspace_.history_cost() > 0;
+  }
   const IdempotencyTable& idempotency_table() const { return idempotency_; }
   const Leases& leases() const { return leases_; }
   const Locks& locks() const { return locks_; }
@@ -116,6 +124,7 @@ class Store {
   WriteResult result_now(OperationResult result) const;
   WriteResult refuse(WriteResult::Kind kind, std::uint64_t limit = 0) const;
   WriteResult compact(std::uint64_t revision);
+  WriteResult set_quota(bool exceeded);
 
   // Each carries out one kind of command. These are in store_leases.cpp, store_locks.cpp and
   // store_access.cpp.

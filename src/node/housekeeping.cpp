@@ -34,6 +34,7 @@ std::optional<std::string> Housekeeping::next_command(const kv::Store& store, kv
   if (exceeded != store.quota_exceeded()) command = kv::encode(kv::SetQuota{exceeded});
   else if (const auto to = compaction_target(store, log_time, looks))
     command = kv::encode(kv::Compact{*to, kv::Compact::By::server});
+  else if (exceeded && looks && store.is_stuck_at_quota()) command = kv::encode(kv::SetQuota{true});
   if (command) repeat_at_ = now + kRepeatAfter;
   return command;
 }

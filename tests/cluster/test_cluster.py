@@ -25,6 +25,7 @@ import cases_once  # noqa: F401
 import cases_overload  # noqa: F401
 import cases_page  # noqa: F401
 import cases_partitions  # noqa: F401
+import cases_quota  # noqa: F401
 import cases_reads  # noqa: F401
 import cases_picture  # noqa: F401
 import cases_recover  # noqa: F401
@@ -40,8 +41,8 @@ from runner import CASES, SKIPPED, run
 
 GROUPS = ['browser', 'cli', 'copies', 'data', 'disks', 'examples', 'faults', 'firefox',
           'hands_on', 'handover', 'identity', 'lists', 'login', 'members', 'membership_api', 'once',
-          'overload', 'page', 'partitions', 'picture', 'reads', 'recover', 'rolling', 'serving',
-          'snapshots', 'tls', 'tokens', 'trace', 'watches']
+          'overload', 'page', 'partitions', 'picture', 'quota', 'reads', 'recover', 'rolling',
+          'serving', 'snapshots', 'tls', 'tokens', 'trace', 'watches']
 IN_A_WORLD = {'disks', 'handover', 'partitions'}  # these need namespaces and mounts (world.py)
 
 

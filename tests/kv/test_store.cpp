@@ -4,12 +4,14 @@
 #include <string>
 
 #include "base/prng.hpp"
+#include "kv/import.hpp"
 #include "kv/store.hpp"
 #include "kv/store_helpers.hpp"
 
 using namespace vesper;
 using namespace vesper::kv;
 using Kind = WriteResult::Kind;
+using test::at_second;
 using test::if_absent;
 using test::if_exists;
 using test::is_put;
@@ -255,6 +257,41 @@ TEST_CASE("the quota is part of the state: it is in the digest and in snapshots"
   CHECK(show(run(store, encode_remove("a", {}))) == "deleted 1 at 3");
   CHECK(run(store, encode(SetQuota{false})).is_done());
   CHECK(show(put(store, "a", "2")) == "put 4 4 1");
+}
+
+TEST_CASE("at the quota, deletes make room even if nothing is written after them") {
+  Store store;
+  put(store, "a", "1");
+  put(store, "b", "1");
+  run(store, encode(SetQuota{true}));
+  run(store, encode({}, Delete{KeyRange::all(), Prev::omit}));
+  REQUIRE(store.revision() == 4);
+  // An older revision can be compacted yet.
+  CHECK_FALSE(store.is_stuck_at_quota());
+  run(store, encode(SetQuota{true}));
+  CHECK(store.revision() == 4);
+  // Compaction to the newest revision keeps what its events replaced.
+  run(store, encode(Compact{4}));
+  CHECK(store.is_stuck_at_quota());
+  CHECK(store.cost() > 0);
+  const WriteResult reported = run(store, encode(SetQuota{true}), at_second(7));
+  CHECK(reported.revision == 5);
+  CHECK(store.revision() == 5);
+  CHECK(store.keyspace().oldest_revision() == 5);
+  CHECK(store.cost() == 0);
+  CHECK(store.times().revision_at(at_second(7)) == 5);
+  CHECK(store.quota_exceeded());
+  CHECK_FALSE(store.is_stuck_at_quota());
+  CHECK(store.digest() == store.recomputed_digest());
+  const auto copy = test::import_in(test::content_of(store), 100);
+  REQUIRE(copy.ok());
+  CHECK((*copy)->digest() == store.digest());
+  CHECK_FALSE((*copy)->is_stuck_at_quota());
+  // A further report changes nothing.
+  run(store, encode(SetQuota{true}));
+  CHECK(store.revision() == 5);
+  run(store, encode(SetQuota{false}));
+  CHECK(show(put(store, "a", "2")) == "put 6 6 1");
 }
 
 namespace {

@@ -213,6 +213,7 @@ class History {
   Outcome apply(const Operation& operation);
   Outcome compact(std::uint64_t revision);
   void commit(const Model::Result& result);
+  void report_quota(bool over);
   Violation may_compact(std::uint64_t revision) const;
   std::string right_answer(const Operation& operation, const Model::View& view) const;
   Violation judge_read(Tracked& tracked, std::uint64_t revision, std::int64_t now,

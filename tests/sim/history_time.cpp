@@ -110,7 +110,7 @@ Violation History::housekept(std::string_view payload, std::int64_t stamp, const
     case Command::quota: {
       const bool over = bytes.number(1) == 1;
       if (!bytes.at_end()) return kUnknown;
-      model_.set_over_quota(over);
+      report_quota(over);
       return std::nullopt;
     }
     case Command::leave: {
@@ -133,6 +133,18 @@ Violation History::housekept(std::string_view payload, std::int64_t stamp, const
     }
   }
   return kUnknown;
+}
+
+// Deletes make room: once only the newest revision is left, and the store is at its quota still, a
+// repeated report begins a revision without events, and nothing that was replaced is kept.
+void History::report_quota(bool over) {
+  if (over && model_.over_quota() && model_.oldest() == model_.revision() &&
+      model_.history_cost() > 0) {
+    model_.begin_empty_revision();
+    stamps_.resize(model_.revision() + 1, stamp_);
+    compact(model_.revision());
+  }
+  model_.set_over_quota(over);
 }
 
 // A proposal may be outdated: what it names was renewed or written again. But the deadline of a key

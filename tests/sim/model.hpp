@@ -226,6 +226,7 @@ class Model {
   void begin(const Stamp& stamp) { stamp_ = stamp; }
   // Adds what a request has written, as one revision. No writes: nothing happens.
   void commit(const Writes& writes, Space space = Space::keys, Cause cause = Cause::client);
+  void begin_empty_revision() { ++revision_; }
   // Requires oldest() <= `revision` <= revision().
   void compact(std::uint64_t revision);
   void set_over_quota(bool over) { over_quota_ = over; }

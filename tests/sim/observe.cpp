@@ -158,6 +158,7 @@ void World::feed(const raft::Entry& entry) {
   tally_.count(Count::entries_committed);
   remember(entry);
   const std::uint64_t oldest = history_.model().oldest();
+  const std::uint64_t revision = history_.revision();
   const bool over = history_.model().over_quota();
   check(log_clock_.commits(entry.term.value, entry.time.value));
   if (entry.type == raft::EntryType::command) {
@@ -174,6 +175,8 @@ void World::feed(const raft::Entry& entry) {
     if (history_.model().oldest() != oldest) tally_.count(Count::compactions);
     if (!over && history_.model().over_quota()) tally_.count(Count::quotas_reached);
     if (over && !history_.model().over_quota()) tally_.count(Count::quotas_with_room_again);
+    if (history_.revision() > revision && history_.model().events().size() == events)
+      tally_.count(Count::quotas_with_an_empty_revision);
     return;
   }
   learn_configuration(entry);

@@ -125,6 +125,11 @@ void draw_history(const Options& options, Plan& plan) {
     plan.limits.range_visits_per_turn = static_cast<std::size_t>(random.between(1, 3));
   }
   if (chance(25)) history.store_bytes = static_cast<std::uint64_t>(random.between(10'000, 90'000));
+  // Such a store is often at its quota with nothing left to compact.
+  if (history.store_bytes <= 90'000 && chance(50)) {
+    history.keep_revisions = 1;
+    history.store_bytes /= 10;
+  }
 }
 
 // Slow, but fast enough that a store of many small chunks is transferred in a second or two.

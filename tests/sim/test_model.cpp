@@ -143,6 +143,21 @@ TEST_CASE("H6: a write that the quota does not refuse is reported") {
   CHECK(says(store.history.wrote(over, {Outcome::Kind::put, 2, 2, 1, 2}), "wrong outcome"));
 }
 
+TEST_CASE("H6: a report that the quota is still reached frees what the last delete replaced") {
+  Store store = three_writes();
+  const std::string over("\x03\x04\x00\x01", 4);
+  const Model& model = store.history.model();
+  REQUIRE_FALSE(store.history.housekept(over, 0, {}));
+  REQUIRE_FALSE(store.history.housekept(over, 0, {}));
+  CHECK(model.revision() == 5);
+  store.commit(compact(5));
+  CHECK(model.history_cost() > 0);
+  REQUIRE_FALSE(store.history.housekept(over, 0, {}));
+  CHECK(model.revision() == 6);
+  CHECK(model.oldest() == 6);
+  CHECK(model.history_cost() == 0);
+}
+
 TEST_CASE("H2: a transaction decides all compares first, and is applied whole or not at all") {
   Model model;
   const auto put_act = [](const char* key, const char* value) {
