@@ -26,12 +26,6 @@ bool replaces(const Member& member, const Member& lost) {
   return member.node == lost.node && member.id != lost.id && member.plan == lost.plan;
 }
 
-bool is_being_replaced(const Configuration& configuration, const Member& member) {
-  return member.votes() && member.goal == Goal::leave &&
-         std::any_of(configuration.members.begin(), configuration.members.end(),
-                     [&](const Member& other) { return replaces(other, member); });
-}
-
 // Two URLs that differ in their scheme name the same port, where one server listens.
 bool is_same_place(std::string_view a, std::string_view b) {
   take_scheme(a);
@@ -248,15 +242,20 @@ std::optional<Configuration> withdraw_replacement(const Configuration& now, Serv
   return next;
 }
 
+bool is_being_replaced(const Configuration& configuration, const Member& member) {
+  return member.votes() && member.goal == Goal::leave &&
+         std::any_of(configuration.members.begin(), configuration.members.end(),
+                     [&](const Member& other) { return replaces(other, member); });
+}
+
 std::string describe_lost_majority(const std::vector<NodeId>& nodes) {
   std::string ids;
   for (const NodeId node : nodes) ids += fmt::format("{}{}", ids.empty() ? "" : ", ", node.value);
   return fmt::format(
-      "node{} {} answer{} without data, and the other voters are no majority: nothing can be "
+      "node{} {} came back without data, and the other voters are no majority: nothing can be "
       "decided until enough of the lost disks are back; if they are lost for good, stop all "
-      "servers "
-      "and see `vesper recover`",
-      nodes.size() == 1 ? "" : "s", ids, nodes.size() == 1 ? "s" : "");
+      "servers and see `vesper recover`",
+      nodes.size() == 1 ? "" : "s", ids);
 }
 
 }  // namespace vesper::raft

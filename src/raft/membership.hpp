@@ -80,6 +80,9 @@ std::optional<Configuration> replace_disk(const Configuration& now, const DiskRe
 // being replaced.
 std::optional<Configuration> withdraw_replacement(const Configuration& now, ServerId id);
 
+// True if another disk is to take the place of that of this voter.
+bool is_being_replaced(const Configuration& configuration, const Member& member);
+
 // Why nothing can be decided: these nodes have lost their disks, and the other voters are no
 // majority. For an operator.
 std::string describe_lost_majority(const std::vector<NodeId>& nodes);

@@ -161,14 +161,20 @@ void Raft::on_disk_replaced(const DiskReplaced& disk) {
 
 std::vector<NodeId> Raft::lost_majority() const {
   std::vector<NodeId> nodes;
-  if (leader() || peers_.replaced().empty()) return nodes;
+  if (leader()) return nodes;
+  // A voter that a configuration in the log replaces counts until its own disk answers again: the
+  // new one votes only once a quorum with the old one has decided so.
   const auto is_lost = [this](const Member& member) {
-    return member.incarnation.value != 0 && peers_.replaced().contains(member.id);
+    if (member.incarnation.value == 0 || member.id == self()) return false;
+    return peers_.replaced().contains(member.id) ||
+           (is_being_replaced(configuration(), member) && !peers_.is_connected(member.id));
   };
   if (electorate_.quorum().holds([&](const Member& voter) { return !is_lost(voter); }))
     return nodes;
   for (const Member& member : configuration().members)
     if (member.votes() && is_lost(member)) nodes.push_back(member.node);
+  std::sort(nodes.begin(), nodes.end());
+  nodes.erase(std::unique(nodes.begin(), nodes.end()), nodes.end());
   return nodes;
 }
 

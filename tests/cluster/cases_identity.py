@@ -186,8 +186,8 @@ def _(binary):
                              lambda n=node: f'no word from server 0 ({keeper.url})' in n.log_text())
                 keeper.start()
             expect_no_second_cluster(empty, keeper, before)
-            wait_for('it to say what is lost', lambda: 'nodes 1, 2 answer without data, and the '
-                     'other voters are no majority' in keeper.log_text())
+            wait_for('it to say what is lost', lambda: 'nodes 1, 2 came back without data, and '
+                     'the other voters are no majority' in keeper.log_text())
             ready = keeper.api().request('GET', '/readyz?verbose').body.decode()
             expect('see `vesper recover`' in ready, lambda: ready)
             # Nor after a restart while `keeper` is there.
