@@ -17,6 +17,7 @@ namespace {
 constexpr std::size_t kMaxNodes = 256;
 
 void take_status(const Exchange& exchange, SurveyedNode& node) {
+  node.accepted = exchange.was_accepted();
   if (exchange.end() != Exchange::End::reply) {
     node.detail = exchange.detail();
     return;

@@ -29,10 +29,11 @@ struct SurveyedNode {
   std::optional<std::uint64_t> id;  // as the node reports it, otherwise as another node does
   std::string cluster;              // of the node; empty: unknown
   bool is_hearsay = false;          // named by another node, not by the user
-  bool reachable = false;
-  bool is_denied = false;  // it demands a token, or a better one
-  std::string body;        // of its GET /status, as compact JSON
-  std::string detail;      // why it is unreachable
+  bool reachable = false;           // it has told its status
+  bool is_denied = false;           // it demands a token, or a better one
+  bool accepted = false;            // something listens there
+  std::string body;                 // of its GET /status, as compact JSON
+  std::string detail;               // why it is unreachable
   json::Document status;
 
   json::Value member(std::string_view name) const { return status.root().find(name); }

@@ -112,6 +112,7 @@ void Connector::check_connected() {
 }
 
 void Connector::connected() {
+  was_accepted_ = true;
   if (server_.scheme == Scheme::http) {
     state_ = State::connected;
     return;

@@ -45,6 +45,8 @@ class Connector {
   void on_deadline();
 
   const std::string& detail() const { return detail_; }  // failed: why, for people
+  // True if something listens there: TCP has connected, even if the handshake of TLS then failed.
+  bool was_accepted() const { return was_accepted_; }
 
   // Once connected: like send() and recv(), with -1 and errno. After a -1 of send() with EAGAIN,
   // call it again with the same bytes. Room below kLeastRoom makes receive() miss bytes.
@@ -77,6 +79,7 @@ class Connector {
   std::size_t next_address_ = 0;
   int fd_ = -1;
   std::string detail_;
+  bool was_accepted_ = false;
 
   std::optional<crypto::TlsSession> tls_;
   std::string early_;        // plain text that came with the end of the handshake

@@ -274,7 +274,7 @@ more, and its watches end. "disable" lets every client do everything again; the 
     {"recover", "DIR...", "make a new cluster from what is left of a lost majority",
      R"(vesper recover vesper-data/2
 vesper recover /mnt/a/vesper /mnt/b/vesper
-vesper recover --yes /var/lib/vesper
+vesper recover --yes --token-file root.token /var/lib/vesper
 vesper recover --reset-root /var/lib/vesper
 )",
      R"(For a cluster that has lost the disks of a majority. Stop the servers that are left, and
@@ -283,11 +283,15 @@ Then it makes the best of them the start of a new cluster with one voter: a new 
 revision raised by 2^32, and no locks, so that no id or fencing token of the old cluster is
 valid. The old files stay in DIR/set-aside-<UTC time>-before-recovery.
 
+The command asks the members whether they still run. Give it the token or the certificate that
+they want of clients: what listens at the address of a member and does not say what it is counts
+as that member.
+
 --reset-root makes nothing but a new root token, if the old one is lost: it prints the secret,
 and the server of DIR, which must be stopped, puts it in force when it is started again.
 
-Exit codes: 2 if a majority runs, or if no one can agree; 11 if a directory is locked, damaged
-or of another cluster; 12 if the new files cannot be written.
+Exit codes: 2 if a majority runs or may run, or if no one can agree; 11 if a directory is locked,
+damaged or of another cluster; 12 if the new files cannot be written.
 )"},
     {"pki", "init|add DIR --hosts HOST,HOST", "make certificates for a cluster with TLS",
      R"(vesper pki init pki --hosts a.example,b.example,c.example

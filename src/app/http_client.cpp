@@ -45,6 +45,7 @@ Exchange::Exchange(const HostPort& server, std::string request, Duration connect
 void Exchange::finish(End end, std::string detail) {
   end_ = end;
   detail_ = std::move(detail);
+  was_accepted_ = connector_->was_accepted();
   connector_.reset();
 }
 

@@ -46,6 +46,8 @@ class Exchange {
   const std::string& detail() const { return detail_; }  // without a reply: why, for people
   // True if the kernel has taken the whole request. From then on the server may act on it.
   bool sent() const { return sent_ == request_.size(); }
+  // True if something listens there, whatever came of the request.
+  bool was_accepted() const { return was_accepted_; }
   const HostPort& server() const { return server_; }
 
  private:
@@ -70,6 +72,7 @@ class Exchange {
   std::optional<Connector> connector_;  // from the first turn to the end
   bool can_send_ = true;  // false: the server takes no more data, but may have answered
   std::size_t sent_ = 0;
+  bool was_accepted_ = false;
   http::Parser parser_{http::Parser::Kind::response};
   Reply reply_;
   End end_ = End::none;

@@ -211,6 +211,7 @@ struct RecoverOptions {
   bool yes = false;         // without a confirmation
   bool reset_root = false;  // only makes a new root token, at the next start
   TlsFlags tls;             // to ask whether members still run
+  std::optional<std::string> token_file;
 };
 
 // A cluster of child processes on this machine.

@@ -12,6 +12,7 @@
 
 #include "app/client_tls.hpp"
 #include "app/commands.hpp"
+#include "app/credential.hpp"
 #include "app/stdio.hpp"
 #include "app/terminal.hpp"
 #include "base/bytes.hpp"
@@ -32,6 +33,32 @@ std::string names_of(const std::vector<Running::Server>& servers) {
     names +=
         fmt::format("{}{} ({})", names.empty() ? "" : ", ", server.node, escaped(server.address));
   return names;
+}
+
+// The exit code if the cluster runs, or may run: no second one may begin beside it. Else kExitOk.
+int refuse_running(const Running& running, Id128 cluster) {
+  if (running.has_leader || running.is_majority) {
+    complain(fmt::format("a majority of cluster {} runs{}: {}", to_hex(cluster),
+                         running.has_leader ? " and has a leader" : "",
+                         names_of(running.answering)));
+    hint(running.has_leader
+             ? "replace the lost servers; a new cluster would have the same data under another id"
+             : "wait until they have a leader; if that never happens, stop them and give their "
+               "directories, too");
+    return kExitUsage;
+  }
+  if (!running.may_be_majority) return kExitOk;
+  std::string found = names_of(running.answering);
+  for (const Running::Stranger& stranger : running.strangers)
+    found += fmt::format("{}{} ({})", found.empty() ? "" : ", ", stranger.server.url(),
+                         escaped(stranger.detail));
+  complain(fmt::format("a majority of cluster {} may run, but does not say so: {}", to_hex(cluster),
+                       found));
+  hint(
+      "if they want a token or a client certificate, give --token-file (or VESPER_TOKEN), or "
+      "--cert and --key, and --cacert; a server that hangs, or another program at such an "
+      "address, has to be stopped first, or cut off from this machine");
+  return kExitUsage;
 }
 
 // True once the user has agreed on the terminal.
@@ -86,22 +113,16 @@ int run_recover(const RecoverOptions& options) {
     return kExitDirectory;
   }
   sort_survivors(*survivors);
-  // Whoever answers at the address of a member counts: this only finds reasons to stop.
+  // Whoever answers at the address of a member counts: this only finds reasons to stop. But a token
+  // is sent to no server that is not known.
   TlsFlags tls = options.tls;
-  tls.insecure = true;
+  if (client_token().empty()) tls.insecure = true;
   set_client_tls(tls);
   Survivor& best = survivors->front();
   const Running running = find_running(*survivors);
-  if (running.has_leader || running.is_majority) {
-    complain(fmt::format(
-        "a majority of cluster {} runs{}: {}", to_hex(best.survey.configuration().cluster_id),
-        running.has_leader ? " and has a leader" : "", names_of(running.answering)));
-    hint(running.has_leader
-             ? "replace the lost servers; a new cluster would have the same data under another id"
-             : "wait until they have a leader; if that never happens, stop them and give their "
-               "directories, too");
-    return kExitUsage;
-  }
+  if (const int code = refuse_running(running, best.survey.configuration().cluster_id);
+      code != kExitOk)
+    return code;
   if (const int code = print(describe(*survivors, running)); code != kExitOk) return code;
   if (!options.yes) {
     if (!is_terminal(STDIN_FILENO)) {

@@ -7,6 +7,7 @@
 #include <string>
 #include <vector>
 
+#include "app/cluster_file.hpp"
 #include "io/loop.hpp"
 #include "io/uv_fs.hpp"
 #include "node/survey.hpp"
@@ -34,9 +35,17 @@ struct Running {
     std::uint64_t node = 0;
     std::string address;
   };
-  std::vector<Server> answering;  // servers of this cluster, in the order of their node ids
-  bool has_leader = false;        // one of them leads, so a majority of the voters follows it
-  bool is_majority = false;       // of the voters that one of them knows; an election may be on
+  // Something listens at the address of a member, but does not say what it is: it wants a token or
+  // a certificate, hangs, or is another program.
+  struct Stranger {
+    HostPort server;
+    std::string detail;  // why there is no status of it
+  };
+  std::vector<Server> answering;    // servers of this cluster, in the order of their node ids
+  std::vector<Stranger> strangers;  // in no order
+  bool has_leader = false;          // one of them leads, so a majority of the voters follows it
+  bool is_majority = false;         // of the voters that one of them knows; an election may be on
+  bool may_be_majority = false;     // it is one if the strangers are what their addresses say
 };
 // Asks every server that one of the directories names for its status, and the members that these
 // name: the directories may be from before a change of the members. Takes a few seconds at most.

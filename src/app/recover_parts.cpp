@@ -203,6 +203,33 @@ Result<void> verify(io::Loop& loop, const std::string& directory, const node::Su
   return {};
 }
 
+bool answers(const Running& running, std::uint64_t id) {
+  return std::any_of(running.answering.begin(), running.answering.end(),
+                     [id](const Running::Server& server) { return server.node == id; });
+}
+
+bool may_run(const Running& running, std::uint64_t id, std::string_view address) {
+  const auto server = parse_endpoint(address);
+  return answers(running, id) || std::any_of(running.strangers.begin(), running.strangers.end(),
+                                             [&](const Running::Stranger& stranger) {
+                                               return server && stranger.server == server.value();
+                                             });
+}
+
+// Whether the voters that `node` knows are, or may be, a majority.
+void count_voters_of(const SurveyedNode& node, Running& running) {
+  std::size_t voters = 0, up = 0, maybe_up = 0;
+  for (const auto& member : node.member("members")) {
+    if (!member.value.find("voter").boolean().value_or(false)) continue;
+    const auto id = member.value.find("id").uint64();
+    ++voters;
+    if (id && answers(running, *id)) ++up;
+    if (id && may_run(running, *id, member.value.find("address").string().value_or(""))) ++maybe_up;
+  }
+  running.is_majority |= 2 * up > voters;
+  running.may_be_majority |= 2 * maybe_up > voters;
+}
+
 }  // namespace
 
 Result<std::vector<Survivor>> open_survivors(io::Loop& loop,
@@ -239,25 +266,27 @@ Running find_running(const std::vector<Survivor>& survivors) {
   survey.ask(named);
   const std::string cluster = to_hex(survivors.front().survey.configuration().cluster_id);
   Running running;
+  // An older directory may name a server under the scheme that it had then.
+  const auto answers_at = [&survey](const HostPort& server) {
+    return std::any_of(survey.nodes().begin(), survey.nodes().end(), [&](const auto& node) {
+      return node->reachable && node->server.host == server.host &&
+             node->server.port == server.port;
+    });
+  };
   for (const auto& node : survey.nodes()) {
+    if (node->accepted && !answers_at(node->server))
+      running.strangers.push_back({node->server, node->detail});
     if (!node->reachable || node->cluster != cluster || !node->id) continue;
     running.answering.push_back({*node->id, node->server.url()});
     running.has_leader |= node->member("role").string() == "leader";
   }
-  const auto answers = [&running](std::optional<std::uint64_t> id) {
-    return std::any_of(running.answering.begin(), running.answering.end(),
-                       [id](const Running::Server& server) { return server.node == id; });
-  };
-  for (const auto& node : survey.nodes()) {
-    if (!node->id || !answers(node->id)) continue;
-    std::size_t voters = 0, up = 0;
-    for (const auto& member : node->member("members")) {
-      if (!member.value.find("voter").boolean().value_or(false)) continue;
-      ++voters;
-      if (answers(member.value.find("id").uint64())) ++up;
-    }
-    running.is_majority |= 2 * up > voters;
-  }
+  for (const auto& node : survey.nodes())
+    if (node->id && answers(running, *node->id)) count_voters_of(*node, running);
+  for (const Survivor& survivor : survivors)
+    running.may_be_majority |=
+        raft::Quorum(survivor.survey.configuration().members).holds([&](const auto& member) {
+          return may_run(running, member.node.value, member.address);
+        });
   return running;
 }
 
@@ -274,6 +303,9 @@ std::string describe(const std::vector<Survivor>& survivors, const Running& runn
     out += fmt::format(
         "Node {} ({}) runs, but is part of no majority: stop it, and give its directory, too.\n",
         server.node, escaped(server.address));
+  for (const Running::Stranger& stranger : running.strangers)
+    out += fmt::format("Something listens at {}, but does not say what it is: {}.\n",
+                       stranger.server.url(), escaped(stranger.detail));
   return out;
 }
 

@@ -218,11 +218,13 @@ void define_recover(Syntax& syntax) {
   syntax.flag("--reset-root",
               "only make a new root token, which the next start of DIR puts in force");
   define_tls(syntax);
+  define_token_file(syntax);
 }
 
 Options read_recover(Arguments& arguments) {
   RecoverOptions recover{arguments.syntax().texts("DIR"), arguments.has("--yes"),
-                         arguments.has("--reset-root"), arguments.tls()};
+                         arguments.has("--reset-root"), arguments.tls(),
+                         arguments.optional_text("--token-file")};
   if (recover.reset_root && recover.directories.size() != 1)
     arguments.fail("--reset-root takes one directory, that of any server of the cluster");
   return recover;

@@ -8,10 +8,12 @@ import re
 import shutil
 import subprocess
 
-from cases_members import change, start_joiner
+from cases_members import change, rows, start_joiner
+from cases_tokens import GuardedCluster
 from cases_watches import watch
 from harness import SLOW, Cluster, wait_for
 from runner import case, expect, expect_equal
+from secure_cluster import SecureCluster
 
 LEAP = 1 << 32
 
@@ -98,6 +100,15 @@ def _(binary):
             expect_equal(node.api().put('through', node.url).status, 200, f'a write through {node}')
             expect_equal(node.api().get('k99').json()['value'], 'v99', 'an old key')
         cluster.wait_equal()
+        # They are members like any other.
+        others[0].kill()
+        cluster.restart(others[0])
+        others[1].kill()
+        others[1].wipe()
+        cluster.restart(others[1])
+        wait_for('all to vote', lambda: [voter for _, voter in rows(survivor)] == [True] * 3)
+        expect_equal(others[1].api().put('healed', 'x').status, 200, 'a write')
+        cluster.wait_equal()
         survivor.kill()
         # The old files are a data directory, from which the same can be done again.
         out, _ = recover(binary, '--yes', os.path.join(survivor.dir, folder))
@@ -144,8 +155,8 @@ def _(binary):
         expect('A majority of the voters is here: nothing that was acknowledged is lost' in out,
                out)
         expect('no terminal' in err and '--yes' in err, err)
-        rows = out.splitlines()[2:5]
-        expect('best' in rows[0] and behind.dir not in rows[0], out)
+        table = out.splitlines()[2:5]
+        expect('best' in table[0] and behind.dir not in table[0], out)
         expect(re.search(rf'{re.escape(behind.dir)} .*lacks \d+ entries', out), out)
         # Nothing has changed: with the same directories, the cluster goes on.
         cluster.restart(*cluster.nodes)
@@ -220,6 +231,78 @@ def _(binary):
         _, err = recover(binary, '--yes', stopped.dir, code=2)
         expect('a majority of cluster' in err and 'wait until they have a leader' in err, err)
         expect_equal(files_of(stopped.dir), before, 'the files')
+
+
+def copy_of_stopped(cluster):
+    """Stops a follower whose log is whole. Returns a copy of its directory: that is what recovers
+    beside a cluster that goes on."""
+    expect_equal(cluster.wait_leader().api().put('a', 'b').status, 200, 'a write')
+    cluster.wait_equal()
+    stopped = cluster.followers()[0]
+    stopped.kill()
+    copy = stopped.dir + '-copy'
+    shutil.copytree(stopped.dir, copy)
+    return copy
+
+
+def refused_beside(cluster, copy, *flags):
+    """The members that serve are a majority, and do not say so. Returns what the command says."""
+    before = files_of(copy)
+    out, err = recover(cluster.binary, '--yes', *flags, copy, code=2)
+    expect('a majority of cluster' in err and 'may run' in err, err)
+    expect(all(node.url in err for node in cluster.serving()), err)
+    expect_equal((out, files_of(copy)), ('', before), 'stdout and the files')
+    return err
+
+
+@case('recover is refused while a majority runs that answers nothing without a token')
+def _(binary):
+    with GuardedCluster(binary, 3) as cluster:
+        copy = copy_of_stopped(cluster)
+        err = refused_beside(cluster, copy)
+        expect(err.count('answered with status 401') == 2 and '--token-file' in err, err)
+        token = os.path.join(cluster.dir, 'root.token')
+        with open(token, 'w', encoding='ascii', opener=lambda *a: os.open(*a, 0o600)) as file:
+            file.write(cluster.nodes[0].token + '\n')
+        # A token goes to no server that is not known.
+        trust = cluster.pki.client_flags()
+        err = refused_beside(cluster, copy, '--token-file', token,
+                             '--cacert', os.path.join(cluster.pki.directory, 'client.crt'))
+        expect(err.count('TLS: ') == 2 and '--cacert' in err, err)
+        _, err = recover(binary, '--yes', '--token-file', token, *trust, copy, code=2)
+        expect('runs and has a leader' in err, err)
+
+
+@case('recover is refused while a majority runs that wants a client certificate')
+def _(binary):
+    with SecureCluster(binary, 3) as cluster:
+        for node in cluster.nodes:
+            node.use(cluster.pki, '--tls-client-ca', cluster.pki.path('ca.crt'))
+            node.tls = cluster.pki.context('client')
+        cluster.start()
+        copy = copy_of_stopped(cluster)
+        err = refused_beside(cluster, copy)
+        expect(err.count('TLS: ') == 2 and '--cert and --key' in err, err)
+        _, err = recover(binary, '--yes', '--cert', cluster.pki.path('client.crt'),
+                         '--key', cluster.pki.path('client.key'), copy, code=2)
+        expect('runs and has a leader' in err, err)
+
+
+@case('recover is refused while a majority hangs, and names a single server that hangs')
+def _(binary):
+    with Cluster(binary, 3) as cluster:
+        copy = copy_of_stopped(cluster)
+        hung = cluster.serving()
+        for node in hung:
+            node.pause()
+        before = files_of(copy)
+        _, err = recover(binary, '--yes', copy, code=2)
+        expect('may run' in err and err.count('in time') == 2 and 'has to be stopped' in err, err)
+        expect_equal(files_of(copy), before, 'the files')
+        hung[1].kill()
+        out, _ = recover(binary, '--yes', copy)
+        expect(f'Something listens at {hung[0].url}, but does not say what it is' in out, out)
+        hung[0].kill()
 
 
 @case('recover is refused while a majority runs, and for locked, foreign and damaged directories')
