@@ -7,6 +7,7 @@ import shutil
 import subprocess
 import time
 
+from cases_members import verbose
 from harness import SLOW, TLS, Cluster, free_ports, running, wait_for
 from runner import case, expect, expect_equal
 
@@ -195,6 +196,68 @@ def _(binary):
                 node.kill()
                 node.start()
             expect_no_second_cluster(empty, keeper, before)
+
+
+def wait_lost(node, ids):
+    """Until the node says in its log and in /readyz that these have lost their disks."""
+    lost = f'nodes {ids} came back without data, and the other voters are no majority'
+    wait_for(f'{node} to log what is lost', lambda: says(node, 'E', lost))
+    wait_for(f'{node} to show it', lambda: lost in verbose(node))
+    expect_unready(node, 'see `vesper recover`')
+
+
+def wipe(node):
+    node.kill()
+    node.wipe()
+    node.start()
+
+
+@case('a leader says that its followers lost their disks, also if it was replacing the first')
+def _(binary):
+    with Cluster(binary, 3, ['--election-timeout', '500ms']) as cluster:
+        survivor = cluster.wait_leader()
+        expect_equal(survivor.api().put('name', 'kept').status, 200, 'a write')
+        first, second = cluster.followers()
+        wipe(first)
+        wait_for(f'{first} to be heard', lambda: named_cluster(first))
+        # Before the leader misses the first one: it begins a replacement that no one commits.
+        wipe(second)
+        wait_lost(survivor, '{}, {}'.format(*sorted((first.id, second.id))))
+
+
+@case('a leader says that a follower lost its disk while the new disk of the other was filled')
+def _(binary):
+    with Cluster(binary, 3) as cluster:
+        for n in range(8):
+            reply = cluster.nodes[0].api(30 * SLOW).put(f'large{n}', b'v' * (7 << 20))
+            expect_equal(reply.status, 200, 'a large write')
+        cluster.wait_equal(30)
+        survivor = cluster.wait_leader()  # one whose disk is slow hands over
+        first, second = cluster.followers()
+        wipe(first)
+
+        def learns():
+            rows = survivor.api().request('GET', '/cluster').json()['members']
+            return rows[first.id].get('goal') == 'vote'
+        wait_for(f'{first} to be a learner', learns)
+        first.kill()
+        wipe(second)
+        first.start()
+        wait_lost(survivor, '{}, {}'.format(*sorted((first.id, second.id))))
+
+
+@case('two survivors of five say that three nodes lost their disks')
+def _(binary):
+    with Cluster(binary, 5) as cluster:
+        survivor = cluster.wait_leader()
+        expect_equal(survivor.api().put('name', 'kept').status, 200, 'a write')
+        cluster.wait_equal()
+        other, *lost = cluster.followers()
+        for node in lost:
+            wipe(node)
+        ids = ', '.join(str(i) for i in sorted(node.id for node in lost))
+        for node in (survivor, other):
+            wait_lost(node, ids)
 
 
 @case('a cluster of one whose list grows keeps its data, and new servers found no second cluster')
