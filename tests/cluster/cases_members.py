@@ -136,8 +136,14 @@ def wait_until_it_waits(node):
 
 
 def expect_no_member(node):
+    seed = b'{"type":"put","payload":{"key":"name","value":"x"}}'
     for method, path, body in (('GET', '/kv/name', None), ('PUT', '/kv/name', b'x'),
-                               ('GET', '/kv/name?consistency=stale', None), ('GET', '/kv', None)):
+                               ('GET', '/kv/name?consistency=stale', None), ('GET', '/kv', None),
+                               ('PUT', '/request', seed), ('GET', '/request', seed),
+                               ('POST', '/txn', b'{"then":[{"get":{"key":"name"}}]}'),
+                               ('POST', '/leases?ttl=10s', None),
+                               ('POST', '/locks/job?ttl=10s', None),
+                               ('POST', '/compact?revision=1', None)):
         reply = node.api().request(method, path, body)
         expect_equal((reply.status, reply.code), (503, 'not_a_member'), f'{method} {path}')
         expect(f'vesper cluster add {node.url}' in reply.json()['detail'], f'{reply}')

@@ -4,8 +4,8 @@
 import json
 import subprocess
 
-from cases_members import start_joiner
-from harness import SLOW, Cluster, wait_for
+from cases_members import start_joiner, verbose
+from harness import SLOW, Cluster, free_ports, wait_for
 from http_api import Broken, NotSent
 from runner import case, expect, expect_equal
 
@@ -207,3 +207,69 @@ def _(binary):
             cluster.restart(leader)
         finally:
             node.kill()
+
+
+@case('a learner serves every read level, and neither votes nor leads')
+def _(binary):
+    with Cluster(binary, 3) as cluster:
+        learner = start_joiner(cluster)
+        cluster.nodes.append(learner)
+        changed(cluster.nodes[0], {'add': [{'address': learner.url, 'learner': True}]})
+        wait_for(f'{learner} to be ready', learner.is_ready)
+        expect_equal((learner.status()['role'], members(learner)[3]['voter']), ('learner', False),
+                     'its role')
+        api = learner.api()
+        expect_equal(api.put('name', b'a').status, 200, 'a write through it')
+        for level, levels in (('linearizable', ['linearizable']), ('stale', ['stale']),
+                              ('lease', ['lease', 'linearizable'])):
+            reply = api.get('name', f'?consistency={level}')
+            expect_equal(reply.status, 200, f'a read: {reply}')
+            expect(reply.headers['vesper-consistency'] in levels, f'{level}: {reply.headers}')
+        for node in cluster.serving():
+            reply = node.api(15 * SLOW).request('POST', '/cluster/transfer?to=3')
+            expect_equal((reply.status, reply.code), (400, 'invalid_parameter'), f'{reply}')
+        # With the learner's vote, the last voter would have a majority of three, and of four.
+        first, second, last = cluster.nodes[:3]
+        first.kill()
+        second.kill()
+        for node in (last, learner):
+            wait_for(f'{node} to miss the leader', lambda n=node: n.status()['leader'] is None)
+            expect_equal(node.api().put('name', b'b', '?timeout=1s').status, 503, 'a write')
+            reply = node.api().get('name', '?consistency=stale')
+            expect_equal((reply.status, reply.json()['value']), (200, 'a'), f'{reply}')
+        expect_equal(learner.status()['role'], 'learner', 'its role')
+        cluster.restart(first, second)
+
+
+@case('an addition that never catches up blocks no other member, and can be withdrawn')
+def _(binary):
+    with Cluster(binary, 3) as cluster:
+        asked = cluster.nodes[0]
+        beside, other = (start_joiner(cluster, f'new{n}') for n in range(2))
+        cluster.nodes += [beside, other]
+        nowhere = f'{cluster.scheme}://127.0.0.1:{free_ports(1)[0]}'
+        both = {'add': [{'address': nowhere}, {'address': beside.url}]}
+        result = changed(asked, both, '?wait=300ms&timeout=10s')
+        expect_equal(result['pending'], [3, 4], 'who is waited for')
+        # The other one has everything, but it votes only together with the one that is not there.
+        lines = wait_for(f'{beside} to wait for nothing else', lambda: [
+            line for lines in [verbose(beside).splitlines()] for line in lines
+            if sum(each.startswith('[-]') for each in lines) == 1 and line.startswith('[-]')])
+        expect_equal(lines, ['[-]voter catching up'], 'why it is not ready')
+        expect_equal(beside.api().request('GET', '/readyz').status, 503, 'its readiness')
+        result = changed(asked, {'add': [{'address': other.url}]}, '?wait=30s&timeout=10s')
+        expect('pending' not in result, lambda: f'{result}')
+        wait_for(f'{other} to be ready', other.is_ready)
+        for goal, voter in (('demote', False), ('promote', True)):
+            result = changed(asked, {goal: [2]}, '?wait=30s&timeout=10s')
+            expect('pending' not in result, lambda: f'{result}')
+            expect_equal(members(asked)[2]['voter'], voter, f'{goal}d')
+        rows = members(asked)
+        expect_equal([(i, rows[i]['voter'], rows[i].get('goal')) for i in sorted(rows)],
+                     [(0, True, None), (1, True, None), (2, True, None), (3, False, 'vote'),
+                      (4, False, 'vote'), (5, True, None)], 'the members')
+        changed(asked, {'remove': [3]})
+        wait_for(f'{beside} to be ready', beside.is_ready)
+        expect_equal([i for i, row in members(asked).items() if not row['voter']], [],
+                     'the learners')
+        expect_serving(cluster)
