@@ -57,6 +57,7 @@ void write_limits(const Settings& settings, json::Writer& json) {
   json.member("waiters", settings.max_waiters);
   json.member("tokens", kv::kMaxTokens);
   json.member("token_rules", kv::kMaxRules);
+  json.member("members", raft::kMaxServers);
   json.end_object();
 }
 
