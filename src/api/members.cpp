@@ -82,6 +82,8 @@ class ChangeReader {
   bool read_node(const JsonPath& path, json::Value value, std::vector<raft::NodeId>& named,
                  std::vector<raft::NodeId>& nodes) {
     std::uint64_t number = 0;
+    // A string may hold a number that has 64 bits; an id has not.
+    if (value.kind() == json::Kind::string) return fields_.fail_type(path, value, "a number");
     if (!fields_.read_unsigned(path, value, 0, raft::kMaxServerId, number)) return false;
     const raft::NodeId node(static_cast<std::uint32_t>(number));
     if (std::find(named.begin(), named.end(), node) != named.end())

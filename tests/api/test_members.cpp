@@ -42,7 +42,7 @@ TEST_CASE("a change is read with canonical addresses") {
   raft::MembersRequest change;
   const auto problem = read_members(
       R"({"add":[{"address":"http://HOST:5003/"},{"address":"http://[0:0::1]:5004","learner":true,
-          "name":"reader"}],"remove":[1,2],"promote":["3"],"demote":[4],
+          "name":"reader"}],"remove":[1,2],"promote":[3],"demote":[4],
           "update":[{"id":5,"address":"http://h:1"}]})",
       change);
   REQUIRE_FALSE(problem.has_value());
@@ -70,6 +70,10 @@ TEST_CASE("a body that is no change is refused, and the refusal names the member
       {R"({"added":[]})", "added"},
       {R"({"remove":[1],"remove":[2]})", "remove"},
       {R"({"remove":1})", "remove"},
+      {R"({"remove":["1"]})", "remove[0]"},
+      {R"({"promote":["1"]})", "promote[0]"},
+      {R"({"demote":[1,"2"]})", "demote[1]"},
+      {R"({"update":[{"id":"3","address":"http://c:1"}]})", "update[0].id"},
       {R"({"remove":[-1]})", "remove[0]"},
       {R"({"remove":[1.5]})", "remove[0]"},
       {R"({"remove":[1073741825]})", "remove[0]"},
