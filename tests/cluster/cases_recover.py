@@ -260,7 +260,7 @@ def _(binary):
     with GuardedCluster(binary, 3) as cluster:
         copy = copy_of_stopped(cluster)
         err = refused_beside(cluster, copy)
-        expect(err.count('answered with status 401') == 2 and '--token-file' in err, err)
+        expect(err.count('this request needs a token') == 2 and '--token-file' in err, err)
         token = os.path.join(cluster.dir, 'root.token')
         with open(token, 'w', encoding='ascii', opener=lambda *a: os.open(*a, 0o600)) as file:
             file.write(cluster.nodes[0].token + '\n')
