@@ -6,9 +6,11 @@
 namespace vesper::node {
 namespace {
 
-// Commands in flight. More than one, so that many keys with one deadline do not wait for the disk
-// between slices; not many, and of few keys, because a client's write waits for those in front.
-constexpr std::size_t kMaxInFlight = 4;
+// Commands in flight: those of two turns, so that the disks write the ones while the processors
+// propose and apply the others. Not many, and of few keys, because a client's write waits for those
+// in front.
+constexpr std::size_t kPerTurn = 4;
+constexpr std::size_t kMaxInFlight = 2 * kPerTurn;
 constexpr std::size_t kItems = kv::kMaxExpired / 2;  // in one command
 // How long to wait if nothing could be proposed, and the least that a wait lasts.
 constexpr Duration kRetry = milliseconds(5);
@@ -66,6 +68,10 @@ void Expiry::name_others(const kv::Store& store, kv::LogTime log_time, kv::Expir
 
 std::optional<kv::Expire> Expiry::next_command(const kv::Store& store, kv::LogTime log_time) {
   if (in_flight_.size() >= kMaxInFlight || store.next_expiry() > log_time) return std::nullopt;
+  if (proposed_ == kPerTurn) {
+    continues_ = true;
+    return std::nullopt;
+  }
   kv::Expire expire;
   next_ = {};
   const auto names_others = [](const InFlight& command) { return command.names_others; };
@@ -80,9 +86,12 @@ std::optional<kv::Expire> Expiry::next_command(const kv::Store& store, kv::LogTi
 void Expiry::proposed(raft::Index index) {
   next_.index = index;
   in_flight_.push_back(std::move(next_));
+  ++proposed_;
 }
 
-void Expiry::applied(raft::Index index) {
+void Expiry::begin_turn(raft::Index index) {
+  proposed_ = 0;
+  continues_ = false;
   while (!in_flight_.empty() && in_flight_.front().index <= index) in_flight_.pop_front();
   if (in_flight_.empty()) named_.reset();
 }
@@ -90,11 +99,13 @@ void Expiry::applied(raft::Index index) {
 void Expiry::forget() {
   in_flight_.clear();
   named_.reset();
+  continues_ = false;
 }
 
 Instant Expiry::deadline(const kv::Store& store, kv::LogTime log_time, Instant now) const {
   const kv::LogTime next = store.next_expiry();
   if (next == kv::kEndOfLogTime) return kNever;
+  if (continues_) return now;
   if (!in_flight_.empty()) return now + kRetry;
   // A year is enough, and does not overflow.
   return now + std::clamp(kv::left_until(next, log_time), kRetry, seconds(365 * 86'400));

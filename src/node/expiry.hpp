@@ -16,13 +16,14 @@ namespace vesper::node {
 
 class Expiry {
  public:
+  // A turn begins. The entries up to `applied` were applied.
+  void begin_turn(raft::Index applied);
   // The next command to propose, if anything is due at `log_time` that no command in flight names.
-  // The caller proposes it.
+  // The caller proposes it. Nothing, too, if as many are in flight as may be, or were proposed in
+  // this turn.
   std::optional<kv::Expire> next_command(const kv::Store& store, kv::LogTime log_time);
   // The last one was proposed as the entry at `index`.
   void proposed(raft::Index index);
-  // The entries up to `index` were applied.
-  void applied(raft::Index index);
   // This node does not lead: whatever it proposed may be lost.
   void forget();
 
@@ -47,8 +48,10 @@ class Expiry {
   static void name_others(const kv::Store& store, kv::LogTime log_time, kv::Expire& expire);
 
   std::deque<InFlight> in_flight_;
-  InFlight next_;     // what next_command() returned last
-  MaybePlace named_;  // keys up to here are named by commands in flight
+  InFlight next_;             // what next_command() returned last
+  MaybePlace named_;          // keys up to here are named by commands in flight
+  std::size_t proposed_ = 0;  // in this turn
+  bool continues_ = false;    // more is perhaps due, and the next turn may propose it
 };
 
 }  // namespace vesper::node

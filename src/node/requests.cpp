@@ -364,7 +364,7 @@ void Node::propose_own(const std::string& command) {
 // Proposes the end of what is due.
 void Node::expire_due() {
   if (!raft_.is_leader() || out_of_service_) return expiry_.forget();
-  expiry_.applied(state_.index());
+  expiry_.begin_turn(state_.index());
   if (state_.store().next_expiry() > log_time()) return;
   while (can_propose() && raft_.write_block() == raft::WriteBlock::none) {
     const auto expire = expiry_.next_command(state_.store(), log_time());

@@ -48,7 +48,7 @@ TEST_CASE("nothing is named before it is due") {
   CHECK(expire->keys[0].deadline == at(3));
 }
 
-TEST_CASE("many keys are named in several commands, each once, and a few in flight") {
+TEST_CASE("many keys are named in several commands, each once, a few in a turn and in flight") {
   Replica replica;
   Expiry expiry;
   const std::size_t count = kv::kMaxExpired * 6 + 5;
@@ -66,10 +66,16 @@ TEST_CASE("many keys are named in several commands, each once, and a few in flig
   };
   CHECK(propose_all() == 4);
   CHECK(propose_all() == 0);
+  CHECK(expiry.deadline(replica.store, at(3), Instant{5}) == Instant{5});  // at once, the others
+  expiry.begin_turn(replica.index);
+  CHECK(propose_all() == 4);
+  CHECK(expiry.deadline(replica.store, at(3), Instant{5}) > Instant{5});
+  expiry.begin_turn(replica.index);
+  CHECK(propose_all() == 0);
   std::size_t applied = 0;
   while (applied < commands.size()) {
     replica.apply(kv::encode(commands[applied++]), at(3));
-    expiry.applied(replica.index);
+    expiry.begin_turn(replica.index);
     propose_all();
   }
   CHECK(replica.store.size() == 0);
@@ -88,7 +94,7 @@ TEST_CASE("a key that is due earlier than what is in flight is not passed over")
   expiry.proposed(raft::Index{101});
   replica.put("early", seconds(1));
   CHECK_FALSE(expiry.next_command(replica.store, at(3)));  // all of the first is in flight
-  expiry.applied(raft::Index{100});
+  expiry.begin_turn(raft::Index{100});
   const auto expire = expiry.next_command(replica.store, at(3));
   REQUIRE(expire);
   CHECK(expire->keys[0].key.view() == "early");
@@ -150,7 +156,7 @@ TEST_CASE("leases, locks and sessions that are due are named together, and once 
   expiry.proposed(replica.index.next());
   CHECK_FALSE(expiry.next_command(replica.store, at(5)));
   replica.apply(kv::encode(*expire), at(5));
-  expiry.applied(replica.index);
+  expiry.begin_turn(replica.index);
   CHECK_FALSE(expiry.next_command(replica.store, at(5)));
   CHECK(replica.store.next_expiry() == kv::kEndOfLogTime);
 }
