@@ -95,6 +95,27 @@ def later_deletes(node, count):
     return times
 
 
+def compaction(node, loaded):
+    """The longest turn while the older versions of keys are freed, in ms. A restart begins the
+    measurement, and the turns of the import before it do not count."""
+    start_with(node, loaded)
+    import_lines(node, list(random_lines(LEAST_KEYS, 128)))
+    node.terminate(30)
+    node.start()
+    wait_for('ready', node.is_ready, 60)
+    before = node.status()['history']['bytes']
+    send(node, 'POST', f'/compact?revision={node.status()["revision"]}')
+
+    def is_freed():
+        busy = metrics(node)['vesper_loop_turn_seconds_sum']
+        return metrics(node)['vesper_loop_turn_seconds_sum'] - busy < 0.001
+    wait_for('the history to be freed', is_freed, 60)
+    expect(node.status()['history']['bytes'] < before / 10, 'little was compacted')
+    longest = 1000 * metrics(node)['vesper_loop_longest_turn_seconds']
+    node.terminate(30)
+    return longest
+
+
 def show(name, times):
     line(name, f'{statistics.median(times):>9.2f} ms   (at most {max(times):.2f})')
 
@@ -125,6 +146,9 @@ def main():
             show(name, longest)
         start_with(node, loaded)
         show('a further delete, several in a row', later_deletes(node, 4 * options.rounds))
+        node.terminate(30)
+        show(f'compaction, {LEAST_KEYS} older versions',
+             [compaction(node, loaded) for _ in range(options.rounds)])
     return 0
 
 
