@@ -23,7 +23,7 @@ class Address {
   bool is_known() const { return storage_.ss_family != AF_UNSPEC; }  // false: made without one
   bool is_v6() const { return storage_.ss_family == AF_INET6; }
   bool is_loopback() const;  // 127.0.0.0/8, ::1, and 127.0.0.0/8 mapped into IPv6
-  bool has_host_of(const Address& other) const;  // equal but for the port
+  bool has_host_of(const Address& other) const;  // whatever the ports
   std::uint16_t port() const;
   std::string to_string() const;  // "127.0.0.1:5000", "[::1]:5000"
 

@@ -125,8 +125,8 @@ export function members_of(cluster) {
 // What may change who belongs to the cluster.
 const OF_MEMBERSHIP = new Set(["state", "configuration", "commit"]);
 
-// Forgets the nodes that belonged to the cluster `before` and do so no more. A node that nobody has
-// named yet stays: the configuration that names it may be on its way.
+// Forgets the nodes that were members of the cluster `before` and no longer are. A node that no
+// configuration has named yet stays, because one that names it may still arrive.
 function follow_members(cluster, before, {configuration, commit_index}) {
   const committed = configuration?.index <= commit_index
     ? newer(configuration, cluster.committed) : cluster.committed;

@@ -236,17 +236,20 @@ def _(binary):
         cluster.wait_equal()
 
 
-@case('a time to live ends on time while leaders are frozen, and one that wakes up ends nothing')
-def _(binary):
+def check_deadlines(binary, fault, mend):
+    """Takes one leader after the other away with its method `fault`, and gives it back."""
     with Cluster(binary, 3) as cluster:
         for turn in range(ROUNDS):
             leader = cluster.wait_leader()
-            check_round(cluster, leader, cluster.followers(), turn, leader.pause, leader.resume)
+            check_round(cluster, leader, cluster.followers(), turn, getattr(leader, fault),
+                        getattr(leader, mend))
+
+
+@case('a time to live ends on time while leaders are frozen, and one that wakes up ends nothing')
+def _(binary):
+    check_deadlines(binary, 'pause', 'resume')
 
 
 @case('a time to live ends on time while leaders are killed, and one that returns ends nothing')
 def _(binary):
-    with Cluster(binary, 3) as cluster:
-        for turn in range(ROUNDS):
-            leader = cluster.wait_leader()
-            check_round(cluster, leader, cluster.followers(), turn, leader.kill, leader.start)
+    check_deadlines(binary, 'kill', 'start')
