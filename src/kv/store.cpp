@@ -134,10 +134,8 @@ WriteResult Store::compact(std::uint64_t to) {
 
 WriteResult Store::set_quota(bool exceeded) {
   if (exceeded && is_stuck_at_quota()) {
-    const std::uint64_t revision = keyspace_.revision() + 1;
-    keyspace_.leap(revision);
-    keyspace_.compact(revision);
-    times_.forget_below(revision);
+    keyspace_.leap(revision() + 1);
+    static_cast<void>(compact(revision()));
   }
   quota_exceeded_ = exceeded;
   return result_now({});
