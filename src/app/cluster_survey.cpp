@@ -82,6 +82,11 @@ std::optional<std::string> ClusterSurvey::why_denied() const {
   return std::nullopt;
 }
 
+int ClusterSurvey::exit_code() const {
+  if (leader() != nullptr) return kExitOk;
+  return why_denied() ? kExitUnauthorized : kExitUnavailable;
+}
+
 std::optional<std::uint64_t> ClusterSurvey::lag_of(const SurveyedNode& node) const {
   const SurveyedNode* first = leader();
   if (first == nullptr) return std::nullopt;

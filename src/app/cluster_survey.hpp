@@ -62,6 +62,9 @@ class ClusterSurvey {
   // Why the nodes deny the client access, in the words of one of them. Nothing: a node serves it,
   // or none has answered.
   std::optional<std::string> why_denied() const;
+  // kExitOk while a leader serves, kExitUnauthorized if the client is denied, else
+  // kExitUnavailable.
+  int exit_code() const;
   // The number of entries that the leader has committed and this node has not applied. Nothing
   // without a leader.
   std::optional<std::uint64_t> lag_of(const SurveyedNode& node) const;

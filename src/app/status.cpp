@@ -146,9 +146,7 @@ int run_status(const StatusOptions& options) {
   const StatusReport report(survey);
   const OutputFormat format = cluster.output.value_or(OutputFormat::table);
   const std::optional<std::string> denied = survey.why_denied();
-  const int code = survey.leader() != nullptr ? kExitOk
-                   : denied                   ? kExitUnauthorized
-                                              : kExitUnavailable;
+  const int code = survey.exit_code();
   const int printed =
       print(format == OutputFormat::json ? report.json() : report.text(format), code);
   if (denied) complain(*denied);

@@ -91,10 +91,7 @@ int print_once(Top& top, Duration interval) {
   const ScreenSize size{terminal_columns(STDOUT_FILENO), SIZE_MAX};
   const std::optional<std::string> denied = top.survey().why_denied();
   if (denied) complain(*denied);
-  return print(to_text(top.lines(size, nullptr), colours), top.survey().leader() != nullptr
-                                                               ? kExitOk
-                                                           : denied ? kExitUnauthorized
-                                                                    : kExitUnavailable);
+  return print(to_text(top.lines(size, nullptr), colours), top.survey().exit_code());
 }
 
 // Draws until the user presses q or a signal comes.

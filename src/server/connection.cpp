@@ -547,8 +547,10 @@ void Connection::check_output(Instant now) {
   const Options& options = context_.options;
   if (finishing_ && now - finished_at_ > options.linger_timeout && stream_->queued() == 0)
     return close();
-  const std::uint64_t taken = stream_->bytes_acknowledged();
-  if (stream_->queued() == 0 || taken != output_taken_ || may_stay_unread()) {
+  // To ask the kernel is worth a system call only for a connection whose output waits.
+  const bool waits = stream_->queued() != 0;
+  const std::uint64_t taken = waits ? stream_->bytes_acknowledged() : stream_->bytes_out();
+  if (!waits || taken != output_taken_ || may_stay_unread()) {
     output_taken_ = taken;
     output_moved_at_ = now;
   } else if (now - output_moved_at_ > options.write_timeout) {
