@@ -59,6 +59,13 @@ export function appended_index({events, cluster, time}, {node, since, last}) {
   return is_longer ? last + 1 : undefined;
 }
 
+// The index of the first entry in the log of `node` that it does not know to be committed. Nothing
+// if there is none.
+export function uncommitted_index(cluster, node) {
+  const {commit_index, last_index} = cluster.nodes.get(node) ?? {};
+  return last_index > commit_index ? commit_index + 1 : undefined;
+}
+
 // True if `node` has lost the entry of `term` at `index`, which it had.
 export function has_removed({events, cluster}, {node, index, term}) {
   const event = events.some(({kind, node: id, from}) =>

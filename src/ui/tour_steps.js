@@ -12,7 +12,7 @@
 //   keeps   the step goes on with the memo and the broken links of the step before
 
 import {alive, all_committed, appended_index, are_equal, has_removed, highest_term, is_whole,
-  leader_in, leads, majority, split_behind, split_in} from "./tour_evidence.js";
+  leader_in, leads, majority, split_behind, split_in, uncommitted_index} from "./tour_evidence.js";
 import {term_at} from "./trace_fold.js";
 
 const ids_of = (nodes) => nodes.map(({id}) => id).sort((a, b) => a - b);
@@ -308,17 +308,17 @@ async function try_to_strand(hands, memo) {
   memo.leader = leader.id;
   memo.term = leader.term;
   memo.index = memo.append = memo.stepped_down = undefined;
+  // The trace tells of a leader before it tells of the entry with which its term begins.
   await hands.until("the leader to commit", (cluster) => {
-    const {commit_index, last_index} = leader_in(cluster) ?? {};
-    return commit_index === last_index;
+    const {commit_index, last_index, log, term} = leader_in(cluster) ?? {};
+    return commit_index === last_index && (log?.at(-1)?.term ?? term) === term;
   });
   const last = hands.view().nodes.get(leader.id).last_index;
   const began = hands.now();
   await part(hands, memo.minority, others.filter((id) => !memo.minority.includes(id)));
   memo.append = {node: leader.id, since: began, last};
   memo.reply = await hands.write("tour/promise", "never made");
-  const entry = (cluster) =>
-    appended_index({events: hands.events(), cluster, time: hands.now()}, memo.append);
+  const entry = (cluster) => uncommitted_index(cluster, leader.id);
   await hands.until("the entry", (cluster) => entry(cluster) !== undefined ||
     hands.now() > began + PATIENCE);
   memo.index = entry(hands.view());

@@ -110,6 +110,7 @@ export function tour_view(live) {
   async function work(words, what) {
     const began = at;
     is_busy = true;
+    set_text(hint, "");
     set_text(state, `${words} …`);
     show_marks();
     try {

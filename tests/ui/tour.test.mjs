@@ -424,6 +424,33 @@ test("a check does not depend on another one that was seen in an earlier try", a
   assert.equal(last(), true);
 });
 
+test("an entry that was under way when the leader was cut off is not taken for the write", async () => {
+  const step = step_of("A minority cannot commit"), world = new World();
+  world.reply = "unknown";
+  world.then = (what) => {
+    if (what.do !== "write") return;
+    world.append([0, 1, 2], 4, 1);
+    assert.equal(world.seen(step)[0], true);
+    world.commit([0, 1, 2], 4);
+    world.append([0, 1], 5, 1);
+  };
+  await world.run(step);
+  assert.equal(world.memo.index, 5);
+  for (const node of [2, 3, 4]) world.say({node, kind: "silent"});
+  world.say({node: 0, kind: "role", role: "follower", term: 1});
+  world.seen(step);
+  world.time += 3001;
+  assert.deepEqual(world.seen(step), all(step));
+});
+
+test("a new leader is not cut off before the entry of its term is committed", async () => {
+  const step = step_of("A minority cannot commit"), world = new World();
+  world.serving = 1;
+  world.then = (what) => what.do === "transfer" && world.lead(1, 2);
+  await assert.rejects(world.run(step), /the leader to commit/);
+  assert.deepEqual(world.acts, [{do: "transfer", to: 1}]);
+});
+
 test("a leader that gives up before the write reaches it is cut off again", async () => {
   const step = step_of("A minority cannot commit"), world = new World();
   let writes = 0, repairs = 0;
