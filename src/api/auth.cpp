@@ -103,6 +103,11 @@ class TokenReader {
 // ---- requests
 
 // The secret is shown once, so a retry could not get the same answer.
+bool shows_secret(const AuthRequest& request) {
+  return std::holds_alternative<AuthEnable>(request.action) ||
+         std::holds_alternative<AuthAdd>(request.action);
+}
+
 std::optional<Problem> check_auth_write(const http::RequestHead& head, const Query& query,
                                         HttpExchange& exchange) {
   for (const http::QueryParameter& parameter : query) {
@@ -110,7 +115,10 @@ std::optional<Problem> check_auth_write(const http::RequestHead& head, const Que
     if (auto problem = read_timeout(parameter, exchange)) return problem;
   }
   if (auto problem = refuse_conditions(head)) return problem;
-  return refuse_idempotency_key(head, "a change of the tokens");
+  auto& request = std::get<AuthRequest>(exchange.request);
+  if (shows_secret(request))
+    return refuse_idempotency_key(head, "a request that shows a new secret");
+  return read_idempotency_key(head, request.idempotency_key);
 }
 
 kv::SecretHash draw_secret(AuthRequest& request) {
@@ -267,7 +275,7 @@ void run_auth(Context& context, HttpExchange& exchange, std::string body) {
       post_write(context, exchange, kv::encode(kv::EnableAuth{draw_secret(request)}));
     }
     void operator()(const AuthDisable&) const {
-      post_write(context, exchange, kv::encode(kv::DisableAuth{}));
+      post_write(context, exchange, kv::encode(kv::DisableAuth{}, id_of("/auth/disable")));
     }
     void operator()(AuthAdd& add) const {
       if (auto problem = read_token(body, add.add)) {
@@ -279,10 +287,15 @@ void run_auth(Context& context, HttpExchange& exchange, std::string body) {
       post_write(context, exchange, kv::encode(add.add));
     }
     void operator()(const AuthRevoke&) const {
-      post_write(context, exchange, kv::encode(kv::RevokeToken{request.name}));
+      post_write(context, exchange,
+                 kv::encode(kv::RevokeToken{request.name}, id_of("/auth/tokens/" + request.name)));
     }
     void operator()(const AuthGet&) const { post_read(context, exchange, node::ReadAccess{}, {}); }
     void operator()(const AuthList&) const { post_read(context, exchange, node::ReadAccess{}, {}); }
+
+    std::optional<kv::IdempotencyKey> id_of(const std::string& target) const {
+      return request_id(exchange, request.idempotency_key, target, {}, {});
+    }
   };
   auto& request = std::get<AuthRequest>(exchange.request);
   const bool changes = !std::holds_alternative<AuthGet>(request.action) &&
@@ -298,7 +311,7 @@ void run_auth(Context& context, HttpExchange& exchange, std::string body) {
 void render_auth(Context& context, const HttpExchange& exchange, Answer& answer) {
   const auto& request = std::get<AuthRequest>(exchange.request);
   render_reply(
-      exchange.reply(), {}, answer,
+      exchange.reply(), request.idempotency_key, answer,
       [&](const node::ReadResult& read) { render_tokens(context, exchange, read, answer); },
       [&](const kv::WriteResult& write) { render_change(request, write, answer); });
 }

@@ -22,8 +22,9 @@ struct AuthGet {};
 struct AuthList {};
 
 struct AuthRequest {
-  std::string name;    // of the token; empty: none is named
-  std::string secret;  // that was drawn for this request; empty: none
+  std::string name;             // of the token; empty: none is named
+  std::string secret;           // that was drawn for this request; empty: none
+  std::string idempotency_key;  // empty: none
   std::variant<AuthEnable, AuthDisable, AuthAdd, AuthRevoke, AuthGet, AuthList> action;
 };
 

@@ -157,6 +157,9 @@ void render_status(Context& context, const HttpExchange&, Answer& answer) {
   else json.null();
   json.member("address", url_of(context.settings().address));
   json.member("version", VESPER_VERSION);
+  if (node == nullptr) {
+    json.member("starting", true);
+  }
   if (!status.cluster_id.is_none()) {
     json.member("cluster", to_hex(status.cluster_id));
   }

@@ -56,6 +56,7 @@ int run_auth(const AuthOptions& options) {
       return print_secret(call_endpoints(options.cluster, call), options.cluster);
     case AuthOptions::Action::disable:
       call.path = "/auth/disable";
+      call.idempotency_key = make_idempotency_key();
       return print_outcome(call_endpoints(options.cluster, call), options.cluster, Access::write,
                            {"tokens"}, "tokens");
     case AuthOptions::Action::add:
@@ -65,6 +66,7 @@ int run_auth(const AuthOptions& options) {
     case AuthOptions::Action::revoke:
       call.method = "DELETE";
       call.path = "/auth/tokens/" + options.name;
+      call.idempotency_key = make_idempotency_key();
       return print_outcome(call_endpoints(options.cluster, call), options.cluster, Access::write,
                            {"name", "tokens"}, "name");
     case AuthOptions::Action::list: return list_tokens(options);

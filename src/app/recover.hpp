@@ -36,7 +36,7 @@ struct Running {
     std::string address;
   };
   // Something listens at the address of a member, but does not say what it is: it wants a token or
-  // a certificate, hangs, or is another program.
+  // a certificate, hangs, still reads its log, or is another program.
   struct Stranger {
     HostPort server;
     std::string detail;  // why there is no status of it

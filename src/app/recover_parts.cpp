@@ -276,6 +276,8 @@ Running find_running(const std::vector<Survivor>& survivors) {
   for (const auto& node : survey.nodes()) {
     if (node->accepted && !answers_at(node->server))
       running.strangers.push_back({node->server, node->detail});
+    if (node->reachable && node->member("starting").boolean() == true)
+      running.strangers.push_back({node->server, "it still reads its log"});
     if (!node->reachable || node->cluster != cluster || !node->id) continue;
     running.answering.push_back({*node->id, node->server.url()});
     running.has_leader |= node->member("role").string() == "leader";

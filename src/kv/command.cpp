@@ -354,8 +354,8 @@ std::string encode(const EnableAuth& enable) {
   return out;
 }
 
-std::string encode(const DisableAuth&) {
-  return encoded(CommandKind::disable_auth, std::nullopt, [](ByteWriter&) {});
+std::string encode(const DisableAuth&, const std::optional<IdempotencyKey>& request) {
+  return encoded(CommandKind::disable_auth, request, [](ByteWriter&) {});
 }
 
 std::string encode(const AddToken& add) {
@@ -368,8 +368,8 @@ std::string encode(const AddToken& add) {
   });
 }
 
-std::string encode(const RevokeToken& revoke) {
-  return encoded(CommandKind::revoke_token, std::nullopt,
+std::string encode(const RevokeToken& revoke, const std::optional<IdempotencyKey>& request) {
+  return encoded(CommandKind::revoke_token, request,
                  [&](ByteWriter& w) { write_name(w, revoke.name); });
 }
 

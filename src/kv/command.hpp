@@ -250,9 +250,11 @@ std::string encode(const LeaveQueue& leave);
 std::string encode(const KeepPlaces& keep);
 std::string encode(const Expire& expire);
 std::string encode(const EnableAuth& enable);
-std::string encode(const DisableAuth& disable);
+std::string encode(const DisableAuth& disable,
+                   const std::optional<IdempotencyKey>& request = std::nullopt);
 std::string encode(const AddToken& add);
-std::string encode(const RevokeToken& revoke);
+std::string encode(const RevokeToken& revoke,
+                   const std::optional<IdempotencyKey>& request = std::nullopt);
 
 // The same command with the identity of the client. Requires a command of a client without one.
 SharedBytes with_identity(std::string_view command, const std::optional<Identity>& identity);

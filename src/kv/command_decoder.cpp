@@ -42,7 +42,12 @@ class Decoder {
     Conditions conditions;
     if ((flags & kIfMatch) != 0) conditions.if_match = match("If-Match");
     if ((flags & kIfNoneMatch) != 0) conditions.if_none_match = match("If-None-Match");
-    if ((flags & kIdempotencyKey) != 0) idempotency_key(command);
+    if ((flags & kIdempotencyKey) != 0) {
+      idempotency_key(command);
+      // A retry of disable_auth comes without an identity, because none is needed any more.
+      if (command.identity && kind != static_cast<std::uint8_t>(CommandKind::disable_auth))
+        command.fingerprint = fingerprint_with(*command.identity, command.fingerprint);
+    }
     if ((flags & kFence) != 0) {
       const std::string name(key().view());
       command.fence = Fence{name, r_.u64()};
@@ -126,9 +131,9 @@ class Decoder {
       case CommandKind::expire:
       // A secret is shown once. A retry could not get the same answer.
       case CommandKind::enable_auth:
+      case CommandKind::add_token: return false;
       case CommandKind::disable_auth:
-      case CommandKind::add_token:
-      case CommandKind::revoke_token: return false;
+      case CommandKind::revoke_token:
       case CommandKind::single:
       case CommandKind::transaction:
       case CommandKind::compact:
@@ -204,8 +209,6 @@ class Decoder {
       return fail(fmt::format("its idempotency key is not 1 to {} bytes of visible ASCII",
                               kMaxIdempotencyKey));
     command.idempotency_key = payload_.slice(at, size);
-    if (command.identity)
-      command.fingerprint = fingerprint_with(*command.identity, command.fingerprint);
   }
 
   SharedBytes slice(std::size_t size) {

@@ -288,8 +288,10 @@ std::uint64_t KeyTree::live_in(const KeyRange& range) const {
   const auto [start_leaf, before_start_leaf] = live_before_leaf_for(range.start);
   const auto [end_leaf, before_end_leaf] = live_before_leaf_for(range.end);
   Leaf::Search start(*start_leaf, range.start), end(*end_leaf, range.end);
-  // Not `||`: the two searches advance in turn.
-  while (start.step() | end.step()) {
+  // The two searches advance in turn.
+  for (bool goes_on = true; goes_on;) {
+    goes_on = start.step();
+    goes_on = end.step() || goes_on;
   }
   const auto before = [](const Leaf& leaf, std::size_t at) {
     return count_bits(leaf.live & first_bits(at));

@@ -111,12 +111,12 @@ void Keyspace::append_event(VersionRef version, const Dropped& dropped) {
 }
 
 void Keyspace::commit(std::vector<VersionRef> versions) {
-  constexpr std::size_t kAhead = 8;
+  constexpr std::size_t kFetchedAhead = 8;
   VESPER_ASSERT(!versions.empty());
   KeyTree::Hint hint;
   for (std::size_t i = 0; i < versions.size(); ++i) {
     // A large transaction has pushed its first versions out of the processor's cache.
-    if (i + kAhead < versions.size()) __builtin_prefetch(versions[i + kAhead].get());
+    if (i + kFetchedAhead < versions.size()) __builtin_prefetch(versions[i + kFetchedAhead].get());
     VESPER_ASSERT(versions[i]->revision() == revision_ + 1);
     VESPER_ASSERT(versions[i]->place() == i + 1);
     put(std::move(versions[i]), hint);

@@ -165,7 +165,6 @@ bool RangeReader::scan(const Keyspace& keyspace, const Overlay* overlay, std::si
   Walk walk(keyspace, overlay, query_, query_.order, visits_);
   walk.seek(left_);
   const Version* version = nullptr;
-  std::string_view passed;
   const bool folds = !query_.separator.empty();
   // The position after what was taken is written down only when the walk ends or jumps.
   std::string_view last;

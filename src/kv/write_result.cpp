@@ -14,6 +14,7 @@
 //     6 compaction   u64 oldest revision
 //     7 lease        u64 lease   i64 ttl   u64 deleted
 //     8 lock         u8 state   u64 place   u64 token   i64 ttl
+//     9 tokens       u64 id   i64 expires   u64 count
 //   [x]: u8 present, then x. The versions are those of version_codec.hpp; with content `keys`,
 //   their values are left out.
 #include "kv/write_result.hpp"
@@ -43,7 +44,8 @@ enum class Type : std::uint8_t {
   transaction,
   compaction,
   lease,
-  lock
+  lock,
+  tokens
 };
 
 // ---- writing
@@ -124,7 +126,12 @@ void write(ByteWriter& w, const OperationResult& result) {
                    w.u64(lock.token);
                    w.i64(lock.ttl.ns);
                  },
-                 [](const AccessResult&) { VESPER_UNREACHABLE(); },
+                 [&](const AccessResult& access) {
+                   write_type(w, Type::tokens);
+                   w.u64(access.id);
+                   w.i64(access.expires.value);
+                   w.u64(access.tokens);
+                 },
              },
              static_cast<const OperationResult::variant&>(result));
 }
@@ -211,6 +218,15 @@ OperationResult read_lock(ByteReader& r) {
   return lock;
 }
 
+OperationResult read_access(ByteReader& r) {
+  AccessResult access;
+  access.id = r.u64();
+  access.expires = LogTime{r.i64()};
+  access.tokens = r.u64();
+  if (access.expires.value < 0) r.fail();
+  return access;
+}
+
 OperationResult read_result(ByteReader& r, std::size_t depth) {
   switch (static_cast<Type>(r.u8())) {
     case Type::put: {
@@ -236,6 +252,7 @@ OperationResult read_result(ByteReader& r, std::size_t depth) {
     case Type::compaction: return CompactResult{r.u64()};
     case Type::lease: return read_lease(r);
     case Type::lock: return read_lock(r);
+    case Type::tokens: return read_access(r);
   }
   r.fail();
   return GetResult{};

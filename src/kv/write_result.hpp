@@ -60,7 +60,7 @@ struct LockResult {
   Duration ttl;             // granted and renewed
 };
 
-// Of the commands about tokens only. It has no byte form: these take no idempotency key.
+// Of the commands about tokens only.
 struct AccessResult {
   std::uint64_t id = 0;             // of the token that was made; else 0
   LogTime expires = kEndOfLogTime;  // of that token

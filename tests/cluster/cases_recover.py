@@ -1,12 +1,15 @@
 """`vesper recover`: a cluster that has lost the disks of a majority goes on from what is left."""
 
+import contextlib
 import hashlib
+import http.server
 import json
 import os
 import pty
 import re
 import shutil
 import subprocess
+import threading
 
 from cases_members import change, rows, start_joiner
 from cases_tokens import GuardedCluster
@@ -303,6 +306,41 @@ def _(binary):
         out, _ = recover(binary, '--yes', copy)
         expect(f'Something listens at {hung[0].url}, but does not say what it is' in out, out)
         hung[0].kill()
+
+
+class StillStarting(http.server.BaseHTTPRequestHandler):
+    """A server that reads a log which takes it minutes."""
+
+    def do_GET(self):
+        body = b'{"id":0,"role":"follower","term":0,"leader":null,"starting":true,"members":[]}'
+        self.send_response(200)
+        self.send_header('Content-Length', str(len(body)))
+        self.end_headers()
+        self.wfile.write(body)
+
+    def log_message(self, *_):
+        pass
+
+
+@case('recover is refused while a majority may still be reading its logs')
+def _(binary):
+    with Cluster(binary, 3) as cluster, contextlib.ExitStack() as stack:
+        copy = copy_of_stopped(cluster)
+        before = files_of(copy)
+        starting = cluster.serving()
+        for node in starting:
+            node.kill()
+        for at, node in enumerate(starting):
+            server = stack.enter_context(
+                http.server.ThreadingHTTPServer(('127.0.0.1', node.port), StillStarting))
+            threading.Thread(target=server.serve_forever, daemon=True).start()
+            stack.callback(server.shutdown)
+            if at == 0:
+                out, _ = recover(binary, copy, code=2)
+                expect(f'listens at {node.url}' in out and 'still reads its log' in out, out)
+        _, err = recover(binary, '--yes', copy, code=2)
+        expect('may run' in err and err.count('it still reads its log') == 2, err)
+        expect_equal(files_of(copy), before, 'the files')
 
 
 @case('recover is refused while a majority runs, and for locked, foreign and damaged directories')

@@ -224,6 +224,24 @@ TEST_CASE("A3: a keyed write of another token is another request") {
   CHECK(g.kind(as(g.app, write)) == Kind::unauthorized);
 }
 
+TEST_CASE("the reply to a keyed change of the tokens is kept") {
+  Guarded g;
+  const std::string revoke = encode(RevokeToken{"app"}, IdempotencyKey{"revoke", {1, 2}});
+  const WriteResult revoked = run(g.store, as(g.root, revoke), at_second(3), 20);
+  REQUIRE(revoked.kind == Kind::done);
+  const WriteResult again = run(g.store, as(g.root, revoke), at_second(4), 21);
+  CHECK(again.kind == Kind::done);
+  CHECK(again.replayed);
+  CHECK(std::get<AccessResult>(again.result).tokens ==
+        std::get<AccessResult>(revoked.result).tokens);
+
+  // The retry carries no identity, because no client needs a token any more.
+  const std::string disable = encode(DisableAuth{}, IdempotencyKey{"disable", {3, 4}});
+  REQUIRE(g.kind(as(g.root, disable)) == Kind::done);
+  CHECK(run(g.store, disable, at_second(5), 22).replayed);
+  CHECK(g.kind(encode(Compact{1}, IdempotencyKey{"disable", {5, 6}})) == Kind::key_reused);
+}
+
 TEST_CASE("no more tokens than are allowed, unless some have expired") {
   Guarded g;
   AddToken add{"", hash_of('x'), seconds(10), {prefix(Right::metrics, "")}};

@@ -35,6 +35,7 @@ std::vector<WriteResult> one_of_each() {
   add(LeaseResult{7, milliseconds(1500), 1000});
   add(LockResult{LockResult::State::granted, 8, 0, 12, seconds(15)});
   add(LockResult{LockResult::State::not_held});
+  add(AccessResult{7, LogTime{9}, 3});
   TransactionResult inner, outer;
   inner.results.emplace_back(GetResult{version("k", "v")});
   outer.succeeded = true;

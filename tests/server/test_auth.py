@@ -248,6 +248,28 @@ def test_tokens_are_added_shown_and_revoked(binary, directory):
         assert s.request("GET", "/kv/a/x?raw")[2] == b"v"
 
 
+def test_a_revocation_is_retried_with_its_key(binary, directory):
+    with Running(binary, directory) as s:
+        root = enable(s)
+        add(root, "app", ("read", prefix("")))
+        key = [("Idempotency-Key", "once")]
+        first = root.request("DELETE", "/auth/tokens/app", None, key)
+        assert ok(first) == {"name": "app", "tokens": 1}, first
+        # Of another token with that name.
+        app = add(root, "app", ("read", prefix("")))
+        again = root.request("DELETE", "/auth/tokens/app", None, key)
+        assert ok(again) == ok(first) and again[1]["vesper-replayed"] == "true", again
+        assert app.request("GET", "/kv")[0] == 200
+        problem(root.request("DELETE", "/auth/tokens/root", None, key), 422,
+                "idempotency_key_reused")
+        key = [("Idempotency-Key", "open")]
+        first = root.request("POST", "/auth/disable", None, key)
+        assert ok(first) == {"tokens": 2}, first
+        for client in (root, s):
+            again = client.request("POST", "/auth/disable", None, key)
+            assert ok(again) == ok(first) and again[1]["vesper-replayed"] == "true", again
+
+
 def test_write_shows_no_values(binary, directory):
     with Running(binary, directory) as s:
         root = enable(s)

@@ -374,13 +374,16 @@ REQUESTS += [
     (TOKEN, "get", "m?timeout=1s", 200), (TOKEN, "get", "m?x", 400), (TOKEN, "get", "no", 404),
     (TOKEN, "head", "m?timeout=1s", 200), (TOKEN, "options", "m", 204),
     (TOKEN, "delete", "m?x", 400),
-    (TOKEN, "delete", "m?timeout=1s", 200), (TOKEN, "delete", "m", 404),
+    (TOKEN, "delete", "m?timeout=1s", 200, None, ("Idempotency-Key", "revoke")),
+    (TOKEN, "delete", "m", 404), (TOKEN, "delete", "n", 422, None, ("Idempotency-Key", "revoke")),
     ("/auth/enable", "options", "", 204), ("/auth/enable", "post", "?x", 400),
     ("/auth/enable", "post", "?timeout=1s", 200),
     ("/auth/enable", "post", "", 409, None, WITH_TOKEN),
     (TOKENS, "get", "", 401),
     ("/auth/disable", "options", "", 204), ("/auth/disable", "post", "?x", 400, None, WITH_TOKEN),
     ("/auth/disable", "post", "?timeout=1s", 200, None, WITH_TOKEN),
+    ("/auth/disable", "post", "", 200, None, ("Idempotency-Key", "open")),
+    ("/auth/disable", "post", "", 422, None, ("Idempotency-Key", "revoke")),
 ]
 
 # A parameter that no request takes.

@@ -424,7 +424,7 @@ test("a check does not depend on another one that was seen in an earlier try", a
   assert.equal(last(), true);
 });
 
-test("an entry that was under way when the leader was cut off is not taken for the write", async () => {
+test("an entry under way when the leader was cut off is not taken for the write", async () => {
   const step = step_of("A minority cannot commit"), world = new World();
   world.reply = "unknown";
   world.then = (what) => {
