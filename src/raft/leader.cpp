@@ -116,6 +116,10 @@ void Raft::register_members() {
     if (is_new || (member.incarnation == *incarnation && member.level != level))
       news.push_back({member.id, *incarnation, level});
   }
+  // C14: the older builds first. Otherwise a newer one would raise the level past one that has been
+  // met, and whose registration comes next.
+  std::stable_sort(news.begin(), news.end(),
+                   [](const auto& a, const auto& b) { return a.level < b.level; });
   for (const Registration& each : news) {
     const Member& member = *configuration().find(each.id);
     output_->notes.push_back(

@@ -578,6 +578,30 @@ TEST_CASE("C14: a build that lacks the level in use is not registered") {
   CHECK(one.raft().configuration().find(k2)->level == kFeatureLevel);
 }
 
+TEST_CASE("C14: an upgrade raises no level past a build that is registered together with it") {
+  SoloServer one({.servers = 3});
+  Configuration old{{1, 1}, {}};
+  for (std::uint32_t i = 0; i < 3; ++i)
+    old.members.push_back({ServerId(i), "http://a:1", incarnation_of(ServerId(i))});
+  old.members[0].level = old.level = kFeatureLevel - 1;  // before this start
+  old.members[2].incarnation = {};
+  old.members[2].level = 0;
+  AppendEntries m = append(1, 1, 1);
+  m.entries.push_back(
+      make_entry(Index(2), Term(1), EntryType::membership, {}, {}, encode_configuration(old)));
+  one.receive(k1, m);
+  one.sync();
+  one.wait(seconds(10));
+  one.turn({PeerUp{k2, incarnation_of(k2), PeerState{.level = kFeatureLevel - 1}}});
+  one.become_leader();
+  one.acknowledge(k1, 3);
+  const Configuration& now = one.raft().configuration();
+  CHECK(now.find(k0)->level == kFeatureLevel);
+  CHECK(now.find(k2)->incarnation == incarnation_of(k2));
+  CHECK(now.find(k2)->level == kFeatureLevel - 1);
+  CHECK(now.level == kFeatureLevel - 1);
+}
+
 TEST_CASE("C14: a feature is used only when every member that was met has it") {
   SoloServer one({.servers = 3});
   lead_with_an_older_build(one);

@@ -46,6 +46,12 @@ BUGS = (
      "  while (false) history_.pop_back();\n", 1000),
     ("a leader that was left out goes on leading", "C9", RAFT + "membership_leader.cpp",
      "  if (!electorate_.self_counts()) {\n", "  if (false) {\n", 1000),
+    ("a removed leader counts itself in the place of a voter", "C9", RAFT + "role.cpp",
+     "  return electorate.quorum().reached([&](const Member& voter) -> std::optional<Index> {\n",
+     "  const Member* own = electorate.configuration().find(electorate.self());\n"
+     "  bool counts_itself = own == nullptr || !own->votes_in_new();\n"
+     "  return electorate.quorum().reached([&](const Member& voter) -> std::optional<Index> {\n"
+     "    if (std::exchange(counts_itself, false)) return durable;\n", 1000),
     ("a disk is taken in twice", "C13", RAFT + "membership.cpp",
      "  if (old == nullptr || now.find(disk.incarnation) != nullptr) return std::nullopt;\n",
      "  if (old == nullptr) return std::nullopt;\n", 1000,
