@@ -1,9 +1,9 @@
 """Counts the instructions of a node for a put, a get, a key of a page, and an operation of a
 transaction, and the processor time of a put: instruction_figures.py BINARY [--before OTHER]
 
-For the instructions, one node under valgrind's callgrind, one connection that sends 16 small requests at a time. Unlike
-rates, these figures hardly change on a busy machine. They lack what the kernel does. Needs
-valgrind."""
+Instructions are those of one node under valgrind's callgrind, with one connection that sends 16
+small requests at a time. Unlike rates, these figures hardly change on a busy machine. They lack
+what the kernel does. Needs valgrind."""
 
 import argparse
 import json
@@ -85,7 +85,7 @@ def count(binary, requests, scratch):
 
 
 def processor_time(binary):
-    """Of a put, in three nodes together and without valgrind: (microseconds, share of the kernel)."""
+    """Of a put, in three nodes together, without valgrind: (microseconds, share of the kernel)."""
     with Cluster(binary, 3) as cluster:
         leader = cluster.wait_leader()
         drive(leader, [put(n) for n in range(KEYS)])
@@ -94,7 +94,8 @@ def processor_time(binary):
             found = []
             for node in cluster.nodes:
                 with open(f'/proc/{node.process.pid}/stat', encoding='ascii') as f:
-                    found.append([int(ticks) for ticks in f.read().rsplit(')', 1)[1].split()[11:13]])
+                    fields = f.read().rsplit(')', 1)[1].split()
+                found.append([int(ticks) for ticks in fields[11:13]])
             return [sum(column) for column in zip(*found)]
         before = times()
         drive(leader, [put(n) for n in range(100 * KEYS)])
