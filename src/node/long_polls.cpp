@@ -13,6 +13,7 @@ LongPoll::LongPoll(LongPolls& polls, RangeWaits& waits, Key key, const kv::KeyRa
       key_(key),
       filter_({{kv::Space::keys, range}}, WatchFilter::Kinds::all),
       since_(since) {
+  VESPER_ASSERT(filter_.ranges().size() == 1);
   VESPER_ASSERT(polls_.polls_.emplace(key_, this).second);
   entry_ = waits_.add(kv::Space::keys, filter_.ranges().front().range, *this);
 }

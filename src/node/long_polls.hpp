@@ -66,7 +66,8 @@ class LongPolls {
   bool is_idle() const { return polls_.empty(); }
   std::size_t size() const { return polls_.size(); }  // until their reads have ended
 
-  // Parks a read with ClientRead::wait. Requires that no poll has this ticket.
+  // Parks a read with ClientRead::wait. Requires a range that is not empty, and that no poll has
+  // this ticket.
   void add(ClientRead read, const kv::Keyspace& keyspace, Instant now);
   // Continues to search the log for changes that came before their polls.
   void search(const kv::Keyspace& keyspace);

@@ -30,7 +30,7 @@ void World::ambush() {
   for (std::size_t i = 0; i < loyal; ++i)
     at(strikes + between(faults_, {}, milliseconds(2)), Spring{others[i], host(others[i]).boot});
   if (plan_.leader_leases)
-    for (std::size_t c = 0; c < clients_.size(); ++c)
+    for (std::size_t c = 0; c < plan_.clients; ++c)
       for (std::int64_t n = faults_.between(3, 10); n > 0; --n)
         at(std::max(now_, strikes + between(faults_, milliseconds(-60), milliseconds(120))),
            Poke{c, true});
@@ -49,7 +49,7 @@ void World::isolate_compacted(Host& h) {
   tally_.count(Count::fault_isolated);
   trace("server {} is alone with a log that is empty after entry {}", h.number(), base.value);
   isolate(h);
-  for (std::size_t c = 0; c < clients_.size(); ++c) {
+  for (std::size_t c = 0; c < plan_.clients; ++c) {
     if (clients_[c].connection != 0) hang_up(clients_[c]);
     clients_[c].host = h.number();
     clients_[c].connection = ++connections_;

@@ -143,6 +143,7 @@ void World::ask(Client& client, Operation operation) {
   if (operation.is_read()) {
     node::ClientRead read{ticket, query_of(operation), deadline, options_of(operation)};
     read.identity = identity_of(operation.who);
+    if (operation.wait) read.wait = wait_at(client, h, operation, patience);
     client.open[ticket.request] = history_.invoke(std::move(operation), 0);
     return post(h, std::move(read));
   }
@@ -200,6 +201,7 @@ void World::client_step(std::size_t c) {
     operation.value = fmt::format("p{}", ++values_);
     return ask(client, std::move(operation));
   }
+  if (client.polls) return poll_step(client);
   if (chance(client.random, 2)) ask_transfer(client);
   if (chance(client.random, 3)) {
     client.reads_on = client.random.between(50, 300);
@@ -229,7 +231,7 @@ void World::client_step(std::size_t c) {
 // For the moments when a leader has been deposed and does not know it: all clients read and write
 // the same key, so that a stale reply is noticed.
 void World::excite() {
-  for (std::size_t c = 0; c < clients_.size(); ++c)
+  for (std::size_t c = 0; c < plan_.clients; ++c)
     for (std::int64_t n = clients_[c].random.between(3, 8); n > 0; --n)
       after(between(clients_[c].random, {}, milliseconds(chance(faults_, 50) ? 120 : 700)),
             Poke{c});
@@ -269,6 +271,7 @@ void World::forget(Client& client) {
     give_up(client, operation);
   }
   client.open.clear();
+  client.poll.reset();
   client.transfers.clear();
   client.connection = 0;
 }
@@ -295,7 +298,12 @@ void World::on_reply(Host& h, const node::Ticket& ticket, node::ClientReply& rep
     if (at == client.open.end()) return fail("a request was answered twice");
     const std::size_t operation = at->second;
     client.open.erase(at);
-    return on_answer(client, ticket, operation, reply);
+    const bool ends_poll = client.poll && client.poll_request == ticket.request;
+    if (client.poll && !ends_poll && !std::holds_alternative<node::Refusal>(reply))
+      return fail("T7: a request overtakes the long poll before it");
+    on_answer(client, ticket, operation, reply);
+    if (ends_poll) client.poll.reset();
+    return;
   }
 }
 
@@ -337,6 +345,7 @@ void World::on_answer(Client& client, const node::Ticket& ticket, std::size_t op
       return give_up(client, operation);
     }
     tally_.count(Count::refused);
+    if (asked.wait) on_poll_refused(client, *refusal);
     if (*refusal == node::Refusal::unauthorized) {
       tally_.count(Count::reads_unauthorized);
       if (!plan_.tokens) fail("A2: a read is refused although no client needs a token");
@@ -389,6 +398,9 @@ void World::on_read(Client& client, std::size_t operation, node::ReadResult& rea
     at(now_, Poke{static_cast<std::size_t>(&client - clients_.data()), false, true});
   const std::int64_t now = (now_ - kBegin).ns;
   const std::optional<Age> age = age_of(h, read);
+  if (asked.wait) on_poll_answered(client, read);
+  else if (read.unchanged) return fail("V4: a read that waits for nothing is told of no change");
+  if (read.unchanged) return check(history_.read_unchanged(operation, read.revision, now, age));
   if (asked.kind == Operation::Kind::get) {
     const kv::Version* found = std::get<node::KeyFound>(read.content).version.get();
     if (found != nullptr) client.revisions[asked.key] = found->revision();

@@ -30,7 +30,7 @@ void World::hang() {
   if (!faulty_) return;
   tally_.count(Count::fault_hang);
   hanging_ = true;
-  for (std::size_t c = 0; c < clients_.size(); ++c)
+  for (std::size_t c = 0; c < plan_.clients; ++c)
     for (std::int64_t n = faults_.between(2, 4); n > 0; --n)
       after(between(faults_, {}, milliseconds(300)), Insist{c, true});
   const std::int64_t dice = faults_.between(1, 100);
@@ -102,7 +102,7 @@ void World::end_hang(const Spell& spell) {
     if (h.up()) resume(h);
     else start(h);
   }
-  for (std::size_t c = 0; c < clients_.size(); ++c)
+  for (std::size_t c = 0; c < plan_.clients; ++c)
     for (std::int64_t n = faults_.between(2, 5); n > 0; --n)
       after(between(faults_, {}, milliseconds(n == 1 ? 5 : 400)), Insist{c, false});
 }

@@ -332,6 +332,11 @@ Violation History::read(std::size_t operation, const Seen& seen, std::uint64_t r
                      right.revision, name(tracked));
 }
 
+Violation History::read_unchanged(std::size_t operation, std::uint64_t revision, std::int64_t now,
+                                  const std::optional<Age>& age) {
+  return judge_read(operations_[operation], revision, now, age);
+}
+
 // What a server in this state must answer.
 std::string History::right_answer(const Operation& operation, const Model::View& view) const {
   const auto unreadable = [&](std::uint64_t revision) -> std::string {

@@ -68,6 +68,11 @@ struct Operation {
   Claim claim;                 // claim: of a lease, a lock or an election
   std::optional<Fence> fence;  // act, txn, a claim that ends a lease
   std::int64_t until = 0;      // acquire: when it gives up waiting, by its server's clock
+  struct Wait {
+    std::optional<std::uint64_t> since;
+    std::int64_t lasts = 0;  // ns
+  };
+  std::optional<Wait> wait;  // get, page: a long poll
 
   bool is_read() const { return kind >= Kind::get; }
 };
@@ -106,6 +111,10 @@ class History {
   // The same for a read of anything but the present value of one key. `text`: see model.hpp.
   Violation read_more(std::size_t operation, const std::string& text, std::uint64_t revision,
                       std::int64_t now = 0, const std::optional<Age>& age = std::nullopt);
+  // The same for a long poll that is told that nothing has changed. Whether that is true, see
+  // polls.hpp.
+  Violation read_unchanged(std::size_t operation, std::uint64_t revision, std::int64_t now,
+                           const std::optional<Age>& age);
   Violation refused(std::size_t operation);  // certainly not applied
   void unknown(std::size_t operation);
 

@@ -212,6 +212,20 @@ void World::invent_read(Client& client, Operation& operation) {
   }
 }
 
+// What a client polls.
+Operation World::invent_polled(Client& client) {
+  Prng& random = client.random;
+  Operation operation;
+  operation.key = draw_key(random);
+  if (chance(random, 50)) return operation;
+  operation.kind = Operation::Kind::page;
+  // The API refuses an empty range.
+  const Span& span = operation.act.span;
+  do operation.act = draw_range(random);
+  while (!span.end.empty() && span.end <= span.start);
+  return operation;
+}
+
 Operation World::invent_more(Client& client) {
   Prng& random = client.random;
   Operation operation;

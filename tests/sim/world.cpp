@@ -256,12 +256,14 @@ void World::turn(Host& h) {
   const bool hears = raft.leader() && !raft.is_leader() && !h.excused &&
                      local - raft.leader_heard().at < raft.config().election_timeout;
   h.sticks_to = hears ? raft.current_term() : raft::Term(0);
+  begin_turn_of_polls(h);
   const auto deadline = h.node->turn(local);
   h.excused = false;
   // Check what this turn decided, even if nothing of it leaves the server.
   observe(h, deadline ? TurnEnd::whole : TurnEnd::storage_failed);
   if (over_) return;
   if (!deadline) return storage_failed(h, deadline.error());
+  end_turn_of_polls(h);
   for (auto& [ticket, reply] : std::exchange(h.replies, {})) on_reply(h, ticket, reply);
   const auto notes = h.node->take_notes();
   if (options_.trace)
@@ -406,6 +408,7 @@ Violation World::run() {
     after(between(hosts_random_, {}, milliseconds(200)), Restart{i});
   for (std::size_t c = 0; c < clients_.size(); ++c)
     after(between(clients_[c].random, {}, milliseconds(300)), ClientStep{c});
+  begin_pollers();
   begin_watches();
   after(between(faults_, {}, seconds(1)), NextFault{});
   if (plan_.has(FaultKind::hang)) after(between(faults_, {}, plan_.faults), Hang{});
@@ -506,6 +509,8 @@ bool World::settled() {
   for (const Client& client : clients_) {
     const Host& h = host(client.host);
     if (client.probe && !client.satisfied() && takes_part(h)) return false;
+    // A long poll may wait on.
+    if (client.poll && !client.poll->is_due()) continue;
     // A server that is no member answers when it has lost patience.
     if (!client.open.empty() && !h.outside && takes_part(h)) return false;
   }

@@ -23,6 +23,7 @@
 #include "sim/leader_leases.hpp"
 #include "sim/log_clock.hpp"
 #include "sim/plan.hpp"
+#include "sim/polls.hpp"
 #include "sim/reads.hpp"
 #include "sim/resends.hpp"
 #include "sim/safety.hpp"
@@ -91,6 +92,10 @@ class World : private Actions {
     bool probe = false;  // sends a read and a write at the end until both are served
     bool mover = false;  // asks for transfers at the end until one succeeds
     bool loader = false, drills = false;  // keeps writing in the calm; takes part in its drill
+    bool polls = false;                   // waits for changes, with one long poll at a time
+    std::optional<PollCheck> poll;        // the open one
+    std::uint64_t poll_request = 0;       // of the open one
+    std::optional<Operation> polled;      // what it polls
     std::size_t served = 0;               // requests served since its last step
     std::int64_t reads_on = 0;  // reads left in a series, each asked after the previous answer
     std::map<std::uint64_t, std::optional<raft::ServerId>> transfers;  // by request: the target
@@ -310,6 +315,7 @@ class World : private Actions {
   std::shared_ptr<Txn> draw_lopsided_txn(Client& client, const std::string& key);
   std::shared_ptr<Txn> draw_txn(Client& client, bool writes, std::size_t depth);
   void invent_read(Client& client, Operation& operation);
+  static Operation invent_polled(Client& client);
   Operation invent_more(Client& client);
 
   // claims.cpp: leases, locks, elections, and what ends by itself
@@ -336,6 +342,16 @@ class World : private Actions {
   void stream_during_install(Host& h);
   void end_streams(const Host& h);
   void compare_history(const Host& h);
+
+  // pollers.cpp
+  void begin_pollers();
+  void poll_step(Client& client);
+  std::shared_ptr<const node::ChangeWait> wait_at(Client& client, const Host& h,
+                                                  const Operation& operation, Duration patience);
+  void begin_turn_of_polls(const Host& h);
+  void end_turn_of_polls(const Host& h);
+  void on_poll_answered(Client& client, const node::ReadResult& read);
+  void on_poll_refused(const Client& client, node::Refusal why);
 
   // watchers.cpp
   void begin_watches();
