@@ -133,7 +133,10 @@ void World::on_claim(Client& client, const Operation& asked, const kv::WriteResu
       return;
     case Claim::Kind::renew_lease: return tally_.count(Count::leases_renewed);
     case Claim::Kind::end_lease: return tally_.count(Count::leases_ended);
-    case Claim::Kind::renew: return tally_.count(Count::locks_renewed);
+    case Claim::Kind::renew:
+      if (result.replayed) return tally_.count(Count::renewals_repeated);
+      repeat_renewal(client, asked);
+      return tally_.count(Count::locks_renewed);
     case Claim::Kind::release: return tally_.count(Count::locks_released);
     case Claim::Kind::acquire: break;
   }
@@ -142,6 +145,17 @@ void World::on_claim(Client& client, const Operation& asked, const kv::WriteResu
                                                : Count::locks_granted);
   client.holds.push_back({claim.lock, lock.token, false});
   if (client.holds.size() > kRemembered) client.holds.pop_front();
+}
+
+// The holder of an election changes its value once more, and then retries the renewal before. That
+// must not bring the old value back.
+void World::repeat_renewal(Client& client, const Operation& asked) {
+  if (asked.token.empty() || !asked.claim.value) return;
+  Operation change = asked;
+  change.token.clear();
+  change.claim.value = fmt::format("c{}", ++values_);
+  retry(client, std::move(change));
+  retry(client, asked);
 }
 
 }  // namespace vesper::sim

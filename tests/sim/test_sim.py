@@ -55,6 +55,7 @@ class Simulator(unittest.TestCase):
                      "writes_over_quota", "histories_compared",
                      "leases_granted", "leases_renewed", "leases_ended", "leases_not_found",
                      "locks_granted", "locks_granted_after_waiting", "locks_renewed",
+                     "renewals_repeated",
                      "locks_released", "locks_busy", "locks_lost", "writes_within_fence",
                      "writes_fenced", "writes_unauthorized", "writes_forbidden",
                      "reads_unauthorized", "token_changes", "tokens_revoked",

@@ -326,6 +326,7 @@ class World : private Actions {
   Claim draw_claim(Client& client);
   std::shared_ptr<const node::LockWait> claim_at(const Host& h, Operation& operation);
   void on_claim(Client& client, const Operation& asked, const kv::WriteResult& result);
+  void repeat_renewal(Client& client, const Operation& asked);
   // drill.cpp
   void begin_drill();
   void drill_step(std::size_t c);
