@@ -15,6 +15,7 @@
 #include "api/figures.hpp"
 #include "api/metrics.hpp"
 #include "api/refusal_counts.hpp"
+#include "api/samples.hpp"
 #include "api/settings.hpp"
 #include "base/time.hpp"
 #include "http/values.hpp"
@@ -35,7 +36,8 @@ struct ListMismatch {
 
 class Context {
  public:
-  // `figures` must outlive the context. It is queried whenever /status or /metrics is rendered.
+  // `figures` must outlive the context. It is queried whenever /status or /metrics is rendered, and
+  // for each sample.
   Context(Settings settings, const Figures& figures, Instant now,
           std::span<const Endpoint> rows = endpoints());
 
@@ -103,6 +105,7 @@ class Context {
   const std::string& standard_fields();
 
   Metrics metrics;
+  Samples samples;
   RefusalCounts refusals;  // for the audit log
 
  private:

@@ -18,6 +18,7 @@
 #include "api/page.hpp"
 #include "api/probes.hpp"
 #include "api/range.hpp"
+#include "api/recent_figures.hpp"
 #include "api/root.hpp"
 #include "api/seed_request.hpp"
 #include "api/status.hpp"
@@ -40,6 +41,7 @@ constexpr Endpoint kEndpoints[] = {
     {.path = "/request",
      .methods = "GET, PUT, OPTIONS",
      .label = "request",
+     .is_load = true,
      .access = Access::content,
      .needs = Needs::node,
      .timeout = kSeedTimeout,
@@ -50,6 +52,7 @@ constexpr Endpoint kEndpoints[] = {
      .match = Match::prefix,
      .methods = kEveryMethod,
      .label = "kv",
+     .is_load = true,
      .access = Access::content,
      .needs = Needs::node,
      .read_path = read_key,
@@ -59,6 +62,7 @@ constexpr Endpoint kEndpoints[] = {
     {.path = "/kv",
      .methods = "GET, HEAD, POST, DELETE, OPTIONS",
      .label = "range",
+     .is_load = true,
      .access = Access::content,
      .needs = Needs::node,
      .check = check_range,
@@ -68,6 +72,7 @@ constexpr Endpoint kEndpoints[] = {
     {.path = "/txn",
      .methods = "POST, OPTIONS",
      .label = "txn",
+     .is_load = true,
      .access = Access::content,
      .needs = Needs::node,
      .check = check_txn,
@@ -77,6 +82,7 @@ constexpr Endpoint kEndpoints[] = {
      .match = Match::prefix,
      .methods = "GET, HEAD, PUT, DELETE, OPTIONS",
      .label = "lease",
+     .is_load = true,
      .access = Access::content,
      .needs = Needs::node,
      .read_path = read_lease_id,
@@ -86,6 +92,7 @@ constexpr Endpoint kEndpoints[] = {
     {.path = "/leases",
      .methods = "GET, HEAD, POST, OPTIONS",
      .label = "leases",
+     .is_load = true,
      .access = Access::content,
      .needs = Needs::node,
      .check = check_leases,
@@ -104,6 +111,7 @@ constexpr Endpoint kEndpoints[] = {
     {.path = "/locks",
      .methods = kReadOnly,
      .label = "locks",
+     .is_load = true,
      .access = Access::content,
      .needs = Needs::node,
      .check = check_locks,
@@ -122,6 +130,7 @@ constexpr Endpoint kEndpoints[] = {
     {.path = "/elections",
      .methods = kReadOnly,
      .label = "elections",
+     .is_load = true,
      .access = Access::content,
      .needs = Needs::node,
      .check = check_elections,
@@ -166,6 +175,12 @@ constexpr Endpoint kEndpoints[] = {
      .access = Access::metrics,
      .check = check_no_parameter,
      .render = render_metrics},
+    {.path = "/figures",
+     .methods = kReadOnly,
+     .label = "figures",
+     .access = Access::metrics,
+     .check = check_recent_figures,
+     .render = render_recent_figures},
     {.path = "/",
      .methods = kReadOnly,
      .label = "root",
@@ -201,6 +216,7 @@ constexpr Endpoint kEndpoints[] = {
     {.path = "/compact",
      .methods = "POST, OPTIONS",
      .label = "compact",
+     .is_load = true,
      .access = Access::admin,
      .needs = Needs::node,
      .check = check_compact,
@@ -217,6 +233,7 @@ constexpr Endpoint kEndpoints[] = {
     {.path = "/cluster/members",
      .methods = "POST, OPTIONS",
      .label = "members",
+     .is_load = true,
      .access = Access::admin,
      .needs = Needs::node,
      .check = check_members,
@@ -225,6 +242,7 @@ constexpr Endpoint kEndpoints[] = {
     {.path = "/cluster/transfer",
      .methods = "POST, OPTIONS",
      .label = "transfer",
+     .is_load = true,
      .access = Access::admin,
      .needs = Needs::node,
      .check = check_transfer,
@@ -242,6 +260,7 @@ constexpr Endpoint kEndpoints[] = {
     {.path = "/auth/enable",
      .methods = "POST, OPTIONS",
      .label = "auth",
+     .is_load = true,
      .access = Access::admin,
      .needs = Needs::node,
      .check = check_auth_enable,
@@ -250,6 +269,7 @@ constexpr Endpoint kEndpoints[] = {
     {.path = "/auth/disable",
      .methods = "POST, OPTIONS",
      .label = "auth",
+     .is_load = true,
      .access = Access::admin,
      .needs = Needs::node,
      .check = check_auth_disable,
@@ -259,6 +279,7 @@ constexpr Endpoint kEndpoints[] = {
      .match = Match::prefix,
      .methods = "GET, HEAD, DELETE, OPTIONS",
      .label = "token",
+     .is_load = true,
      .access = Access::admin,
      .needs = Needs::node,
      .read_path = read_token_name,
@@ -268,6 +289,7 @@ constexpr Endpoint kEndpoints[] = {
     {.path = "/auth/tokens",
      .methods = "GET, HEAD, POST, OPTIONS",
      .label = "tokens",
+     .is_load = true,
      .access = Access::admin,
      .needs = Needs::node,
      .check = check_tokens,
@@ -285,6 +307,11 @@ constexpr Endpoint kEndpoints[] = {
 
 std::span<const Endpoint> endpoints() {
   return kEndpoints;
+}
+
+bool is_load(std::string_view label) {
+  return std::any_of(std::begin(kEndpoints), std::end(kEndpoints),
+                     [&](const Endpoint& row) { return row.is_load && row.label == label; });
 }
 
 EndpointTable::EndpointTable(std::span<const Endpoint> rows) : rows_(rows), labels_{"none"} {

@@ -40,6 +40,9 @@ struct Endpoint {
   Match match = Match::exact;
   std::string_view methods;  // in the form of the Allow field
   std::string_view label;    // for its metrics; rows with the same label are counted together
+  // Whether its requests count in the rates and latencies that people look at. False for those of
+  // monitors and of the page, and for requests that wait on purpose.
+  bool is_load = false;
   // What the client's token must allow, while clients need one.
   Access access = Access::token;
   Needs needs = Needs::nothing;
@@ -67,6 +70,9 @@ struct Endpoint {
 
 // All endpoints of a server.
 std::span<const Endpoint> endpoints();
+
+// Whether requests that are counted under this label are load: Endpoint::is_load.
+bool is_load(std::string_view label);
 
 // Finds rows by path, and maps each row to the slot that its metrics are counted in. Slot 0 counts
 // requests that matched no endpoint.

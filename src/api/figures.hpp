@@ -1,5 +1,5 @@
-// What /status and /metrics report about parts of the server that the API does not know: the disk,
-// the connections and the peers. server::Server implements it.
+// What /status, /metrics and /figures report about parts of the server that the API does not know:
+// the disk, the connections and the peers. server::Server implements it.
 #pragma once
 
 #include <cstddef>
@@ -35,7 +35,7 @@ struct TlsFigures {
   std::string why_not_reloaded;  // why changed files are not in use; empty: they are
 };
 
-// Queried only when a page that shows the figures is rendered.
+// Queried only when a page that shows the figures is rendered, and for each sample.
 class Figures {
  public:
   // Nothing until the log has been recovered.

@@ -25,6 +25,7 @@
 #include "api/probes.hpp"
 #include "api/problem.hpp"
 #include "api/range.hpp"
+#include "api/recent_figures.hpp"
 #include "api/request_stream.hpp"
 #include "api/seed_request.hpp"
 #include "api/transfer.hpp"
@@ -46,9 +47,9 @@ using Outcome = std::variant<Waiting, Local, Problem, node::ClientReply, Supplie
 // What an endpoint's check parsed, for its own run and render.
 using ResourceRequest =
     std::variant<std::monostate, KvRequest, RangeRequest, RangeDeleteRequest, SeedRequest,
-                 ReadyzRequest, TransferRequest, CompactRequest, TxnRequest, BulkImportRequest,
-                 LeaseRequest, LockRequest, WatchRequest, ChangeMembersRequest, PageRequest,
-                 ChaosRequest, AuthRequest>;
+                 ReadyzRequest, RecentFiguresRequest, TransferRequest, CompactRequest, TxnRequest,
+                 BulkImportRequest, LeaseRequest, LockRequest, WatchRequest, ChangeMembersRequest,
+                 PageRequest, ChaosRequest, AuthRequest>;
 
 struct HttpExchange {
   node::Ticket ticket;                 // the connection, and the number of the request on it

@@ -30,6 +30,11 @@ class Histogram {
   // How many observations fell into each bucket: up to kBoundsUs[i] but above the bound before. The
   // last bucket has no bound.
   const std::array<std::uint64_t, kBoundsUs.size() + 1>& buckets() const { return buckets_; }
+  Histogram& operator+=(const Histogram& other) {
+    for (std::size_t i = 0; i < buckets_.size(); ++i) buckets_[i] += other.buckets_[i];
+    sum_ns_ += other.sum_ns_;
+    return *this;
+  }
   bool empty() const { return sum_ns_ == 0; }
   double sum_seconds() const { return static_cast<double>(sum_ns_) / 1e9; }
 

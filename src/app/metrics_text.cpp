@@ -5,6 +5,8 @@
 #include <limits>
 #include <optional>
 
+#include "api/quantile.hpp"
+
 namespace vesper::app {
 namespace {
 
@@ -100,17 +102,9 @@ double quantile(double q, const MetricsText& before, const MetricsText& after,
   const std::map<double, double> earlier = buckets_of(before, name, fits);
   std::map<double, double> gains = buckets_of(after, name, fits);
   for (const auto& [bound, count] : earlier) gains[bound] -= count;
-  const double total = gains.empty() ? 0 : gains.rbegin()->second;
-  if (!(total > 0)) return kNone;
-  double low = 0, below = 0;
-  for (const auto& [bound, count] : gains) {
-    if (count >= q * total && count > below)
-      return bound == kUnbounded ? low
-                                 : low + (bound - low) * (q * total - below) / (count - below);
-    if (bound != kUnbounded) low = bound;
-    below = std::max(below, count);
-  }
-  return low;
+  std::vector<api::Bucket> buckets;
+  for (const auto& [bound, count] : gains) buckets.push_back({bound, count});
+  return api::quantile(q, buckets).value_or(kNone);
 }
 
 }  // namespace vesper::app

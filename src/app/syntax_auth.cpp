@@ -95,7 +95,7 @@ void define_auth_command(Syntax& syntax) {
   for (const RuleFlag& flag : kRuleFlags)
     syntax.repeatable_option(flag.name, flag.value, flag.help);
   syntax.flag("--admin", "add: change the members and the tokens, transfer and compact");
-  syntax.flag("--metrics", "add: read /metrics");
+  syntax.flag("--metrics", "add: read /metrics and /figures");
   syntax.option("--ttl", "DURATION", "add: how long the token lasts (default: for ever)");
   define_cluster(syntax);
 }

@@ -9,6 +9,7 @@
 #include <optional>
 #include <string_view>
 
+#include "api/endpoint.hpp"
 #include "app/progress.hpp"
 #include "base/bytes.hpp"
 
@@ -24,13 +25,8 @@ constexpr std::uint64_t kDays = 30;       // that a certificate is valid at leas
 constexpr std::size_t kMaxAlarms = 6;
 constexpr std::string_view kGap = "  ";
 
-// Requests of people and monitors, which are no load of the store, or which wait on purpose. The
-// page has the same list (src/ui/poll.js).
 bool is_load(const MetricsText::Sample& sample) {
-  static constexpr std::array<std::string_view, 14> kNoLoad = {
-      "ui",   "status", "metrics", "livez",    "readyz",  "root",  "openapi",
-      "none", "watch",  "lock",    "election", "cluster", "trace", "chaos"};
-  return std::find(kNoLoad.begin(), kNoLoad.end(), sample.label("route")) == kNoLoad.end();
+  return api::is_load(sample.label("route"));
 }
 
 // Three significant digits.

@@ -4,6 +4,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <csignal>
 #include <cstdlib>
 #include <ctime>
@@ -12,6 +13,7 @@
 #include <vector>
 
 #include "api/probes.hpp"
+#include "api/recent_figures.hpp"
 #include "base/heap.hpp"
 #include "base/log.hpp"
 #include "base/utc.hpp"
@@ -387,6 +389,7 @@ void Server::on_turn(io::Deadline deadline) {
   context_.set_now(loop_.now());
   if (const auto why = why_wiped()) return set_aside(*why);
   if (node::Node* node = context_.node()) {
+    api::take_sample_if_due(context_);
     // After the input that the sockets brought.
     if (deadline == io::Deadline::passed) context_.post(node::TimerFired{});
     if (node->has_posts()) run_node();
@@ -414,7 +417,7 @@ void Server::run_node() {
   }
   if (node_->is_removed() && !removed_) leave_cluster();
   say_which_cluster_was_seen();
-  loop_.set_deadline(*deadline);
+  loop_.set_deadline(std::min(*deadline, context_.samples.due()));
   compare_with_members();
   const storage::WalStats& stats = recovered_.wal->stats();
   if (stats.frames == frames_seen_) return;

@@ -15,8 +15,8 @@ function key_sample(at) {
 }
 
 // `lines` is [{name, label}, ...]; `name` is that of a series. `show` turns a value into text, and
-// `unit` is that of ticks().
-export function plot({title, about, lines, show, unit, least = 0}) {
+// `unit` is that of ticks(). `is_sum`: the lines are running sums, from the left end of the plot.
+export function plot({title, about, lines, show, unit, least = 0, is_sum = false}) {
   const svg = s("svg", {class: "plot", role: "img"});
   const now_texts = lines.map(() => h("span", {class: "now"}));
   const caption = h("p", {}, about);
@@ -92,9 +92,10 @@ export function plot({title, about, lines, show, unit, least = 0}) {
 
   return {
     element,
-    // `to` is the right end of the time axis, and `open` the age of the oldest sample, in seconds.
-    update(series, to, open) {
-      state = {series, to, axis: time_axis(open)};
+    // `to` is the right end of the time axis, which shows `age` seconds at least.
+    update(all, to, age) {
+      const axis = time_axis(age);
+      state = {series: is_sum ? all.sums(names, to - axis.span) : all, to, axis};
       draw();
     },
     close() {

@@ -20,27 +20,50 @@ export class Series {
     for (const [name, column] of Object.entries(this.columns)) column[at] = values[name] ?? NaN;
   }
 
+  // Of sample `i`, 0: the oldest.
+  time(i) {
+    return this.times[(this.begin + i) % this.capacity];
+  }
+
+  value(name, i) {
+    return this.columns[name][(this.begin + i) % this.capacity];
+  }
+
   // Calls visit(time, value), oldest first.
   each(name, visit) {
-    for (let i = 0; i < this.size; ++i) {
-      const at = (this.begin + i) % this.capacity;
-      visit(this.times[at], this.columns[name][at]);
-    }
+    for (let i = 0; i < this.size; ++i) visit(this.time(i), this.value(name, i));
   }
 
   last(name) {
-    return this.size === 0 ? NaN
-      : this.columns[name][(this.begin + this.size - 1) % this.capacity];
+    return this.size === 0 ? NaN : this.value(name, this.size - 1);
   }
 
-  // The largest value of these names that is not older than `since`; 0 if there is none.
-  highest(names, since = -Infinity) {
-    let most = 0;
-    for (const name of names)
-      this.each(name, (time, value) => {
-        if (time >= since && value > most) most = value;
-      });
-    return most;
+  // The running sums of these names from the first sample that is not older than `since`.
+  sums(names, since) {
+    const sums = new Series(names, this.capacity);
+    const totals = Object.fromEntries(names.map((name) => [name, 0]));
+    for (let i = 0; i < this.size; ++i) {
+      if (this.time(i) < since) continue;
+      sums.push(this.time(i), Object.fromEntries(names.map((name) => {
+        const value = this.value(name, i);
+        return [name, Number.isNaN(value) ? NaN : totals[name] += value];
+      })));
+    }
+    return sums;
+  }
+
+  // The values that are known and not older than `since`, the oldest first.
+  known(name, since = -Infinity) {
+    const values = [];
+    this.each(name, (time, value) => {
+      if (time >= since && !Number.isNaN(value)) values.push(value);
+    });
+    return values;
+  }
+
+  // The largest of these values of several names; 0 if there is none.
+  highest(names, since) {
+    return Math.max(0, ...names.flatMap((name) => this.known(name, since)));
   }
 }
 
@@ -62,27 +85,26 @@ export function ticks(most, unit = "") {
 
 const SPANS = [[60, 20], [300, 60], [900, 300]];  // seconds, and between two ticks
 
-// The time axis after `open` seconds of samples: {span, ticks}, where `ticks` are seconds before
-// now, the oldest first.
-export function time_axis(open) {
-  const [span, step] = SPANS.find(([one]) => open <= one) ?? SPANS.at(-1);
+// The time axis for samples of the last `age` seconds: {span, ticks}, where `ticks` are seconds
+// before now, the oldest first.
+export function time_axis(age) {
+  const [span, step] = SPANS.find(([one]) => age <= one) ?? SPANS.at(-1);
   return {span, ticks: Array.from({length: span / step + 1}, (_, i) => span - i * step)};
 }
 
 // The "d" of an SVG path through the samples since `from`, in a box of `width` by `height` whose
-// axes end at `to` and `top`. A value that is NaN interrupts the line.
+// axes end at `to` and `top`. A value that is NaN interrupts the line. Each line begins at the time
+// of the sample before, from which its first one counts, so that a single sample can be seen.
 export function path_of(series, name, {from, to, top, width, height}) {
-  let path = "", pen = "M";
+  let path = "", before, is_cut = true;
+  const x_of = (time) => ((time - from) / (to - from) * width).toFixed(1);
   series.each(name, (time, value) => {
     if (time < from) return;
-    if (Number.isNaN(value)) {
-      pen = "M";
-      return;
-    }
-    const x = (time - from) / (to - from) * width;
-    const y = height - Math.min(value / top, 1) * height;
-    path += `${pen}${x.toFixed(1)} ${y.toFixed(1)}`;
-    pen = "L";
+    const y = (height - Math.min(value / top, 1) * height).toFixed(1);
+    if (!Number.isNaN(value))
+      path += is_cut ? `M${x_of(before ?? time)} ${y}H${x_of(time)}` : `L${x_of(time)} ${y}`;
+    is_cut = Number.isNaN(value);
+    before = time;
   });
   return path;
 }

@@ -1,11 +1,12 @@
-// Alarms first, each with what to do, then the figures of the serving node over the time that the
-// page has been open. What is wrong with other nodes is in the trace.
+// Alarms first, each with what to do, then the figures that the serving node has kept. What is
+// wrong with other nodes is in the trace.
 
 import {alarms} from "./alarms.js";
 import {h, notice, set_text} from "./dom.js";
+import {KEPT} from "./figures.js";
 import {bytes, integer, long_duration, seconds, significant} from "./format.js";
 import {plot} from "./plot.js";
-import {KEPT, now} from "./poll.js";
+import {now} from "./poll.js";
 
 const per_second = (value) => Number.isFinite(value) ? `${significant(value)}/s` : "–";
 
@@ -27,8 +28,8 @@ const PLOTS = [
     lines: [{name: "fsync50", label: "p50"}, {name: "fsync99", label: "p99"}],
   },
   {
-    title: "Elections", about: "Since this page was opened",
-    show: integer, unit: "count", least: 2,
+    title: "Elections", about: "Counted from the left end of the plot",
+    show: integer, unit: "count", least: 2, is_sum: true,
     lines: [{name: "leader_changes", label: "Changes of leader"},
       {name: "elections", label: "Campaigns of this node"}],
   },
@@ -45,18 +46,24 @@ const PLOTS = [
   },
 ];
 
+// In place of the plots.
+function no_figures(why) {
+  return h("div", {class: "gap-top", hidden: true}, notice("warn", "No figures", why));
+}
+
 export function health_view({poll, recorder}) {
   const summary = h("p", {});
   const alarm_list = h("section", {"aria-label": "Alarms", "aria-live": "polite"});
   const plots = PLOTS.map(plot);
   const board = h("section", {class: "plots gap-top", "aria-label": "Figures"},
     plots.map(({element}) => element));
-  const forbidden = h("div", {class: "gap-top", hidden: true}, notice("warn", "No figures",
-    "This token may not read /metrics: that takes the right \"metrics\"."));
+  const forbidden = no_figures("This token may not read /figures: that takes the right " +
+    "\"metrics\".");
+  const is_old = no_figures("The version of this node is older than this page, and keeps none.");
   const nodes = h("nav", {class: "segments end", "aria-label": "Nodes", hidden: true});
   const element = h("div", {},
     h("div", {class: "view-head"}, h("h1", {}, "Health"), summary, nodes), alarm_list, forbidden,
-    board);
+    is_old, board);
   let shown = "", linked = "";
   const end_recording = recorder.watch();  // what the other nodes say of themselves
 
@@ -98,12 +105,13 @@ export function health_view({poll, recorder}) {
   }
 
   function update() {
-    const {status, down_for} = poll;
-    const open_for = long_duration(Math.min(now() - poll.began, KEPT));
+    const {status, down_for, figures} = poll;
+    const age = figures.age(now());
     set_text(summary, (status === undefined ? "" : `Node ${status.id}, `) +
-      `the last ${open_for} of up to ${long_duration(KEPT)}`);
-    forbidden.hidden = poll.may_read_metrics;
-    board.hidden = !poll.may_read_metrics;
+      `the last ${long_duration(age)} of up to ${long_duration(KEPT)}`);
+    forbidden.hidden = poll.refusal?.status !== 403;
+    is_old.hidden = poll.refusal?.status !== 404;
+    board.hidden = poll.refusal !== undefined;
     board.classList.toggle("stale", down_for !== undefined);
     if (status !== undefined) {
       show_nodes(status);
@@ -111,7 +119,7 @@ export function health_view({poll, recorder}) {
       const {fsync_p99: fsync} = poll;
       show_alarms(alarms({status, fsync, cluster: recorder.newest}), down_for !== undefined);
     }
-    for (const one of plots) one.update(poll.series, now(), now() - poll.began);
+    for (const one of plots) one.update(figures.series, now(), age);
   }
 
   return {

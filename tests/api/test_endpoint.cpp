@@ -27,11 +27,11 @@ TEST_CASE("a path finds its row, byte for byte or by its prefix") {
 
 TEST_CASE("each row has a metrics slot, and rows with one label share a slot") {
   const EndpointTable table(endpoints());
-  const char* labels[] = {"none",    "request", "kv",      "range",    "txn",       "lease",
-                          "leases",  "lock",    "locks",   "election", "elections", "watch",
-                          "trace",   "status",  "livez",   "readyz",   "metrics",   "root",
-                          "openapi", "ui",      "compact", "cluster",  "members",   "transfer",
-                          "chaos",   "auth",    "token",   "tokens"};
+  const char* labels[] = {"none",     "request", "kv",    "range",    "txn",       "lease",
+                          "leases",   "lock",    "locks", "election", "elections", "watch",
+                          "trace",    "status",  "livez", "readyz",   "metrics",   "figures",
+                          "root",     "openapi", "ui",    "compact",  "cluster",   "members",
+                          "transfer", "chaos",   "auth",  "token",    "tokens"};
   REQUIRE(table.slots() == std::size(labels));
   for (std::size_t slot = 0; slot < table.slots(); ++slot)
     CHECK(table.label_of(slot) == labels[slot]);
@@ -57,6 +57,7 @@ TEST_CASE("what needs which right") {
                                                       {"/livez", Access::open},
                                                       {"/readyz", Access::open},
                                                       {"/metrics", Access::metrics},
+                                                      {"/figures", Access::metrics},
                                                       {"/", Access::token},
                                                       {"/openapi.json", Access::token},
                                                       {"/ui/", Access::page},
@@ -77,6 +78,19 @@ TEST_CASE("what needs which right") {
     CHECK(endpoints()[i].path == rows[i].first);
     CHECK(endpoints()[i].access == rows[i].second);
   }
+}
+
+TEST_CASE("requests of monitors and of the page are no load, nor those that wait on purpose") {
+  std::set<std::string_view> idle;
+  for (const Endpoint& row : endpoints()) {
+    CHECK(row.is_load == is_load(row.label));  // rows with one label are counted together
+    if (!row.is_load) idle.insert(row.label);
+  }
+  const std::set<std::string_view> expected = {
+      "lock",    "election", "watch", "trace",   "status", "livez",   "readyz",
+      "metrics", "figures",  "root",  "openapi", "ui",     "cluster", "chaos"};
+  CHECK(idle == expected);
+  CHECK(!is_load("none"));
 }
 
 TEST_CASE("each row is complete") {

@@ -181,5 +181,8 @@ def readme(binary):
 @case('the examples of docs/http-api.md print what it shows')
 def http_api(binary):
     with Cluster(binary, 3) as cluster:
+        # The page shows some, and a young node has none yet.
+        wait_for('figures', lambda: json.loads(
+            cluster.nodes[0].api().request('GET', '/figures').body)['samples'])
         unused = Session(cluster, 'docs/http-api.md').run_all()
         expect(not unused, f'no example has these parts any more: {list(unused)}')

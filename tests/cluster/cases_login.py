@@ -147,7 +147,7 @@ def reads_only(binary):
             go(page, '#/data?pane=locks')
             wait_text(page, '403 forbidden')
             go(page, '#/health')
-            wait_text(page, 'This token may not read /metrics')
+            wait_text(page, 'This token may not read /figures')
             go(page, '#/cluster')
             wait_text(page, 'leads', '.ring')
             expect_equal(is_asked(page), False, 'whether it asks once more')

@@ -4,6 +4,7 @@ another origin. The data view is in cases_data.py. Screenshots of both themes ar
 build/screenshots."""
 
 import json
+import re
 
 from browser import Page
 from harness import Cluster, wait_for
@@ -80,6 +81,71 @@ def shows_what_is_down(binary):
             # A browser also complains of the trace that ends in the middle.
             left = [one for one in complaints(page) if 'net::ERR_' not in one]
             expect_equal(left, [], 'complaints')
+
+
+def first_path(page, title):
+    """The first line of a plot, as the "d" of its path; each gap is a further M in it."""
+    return page.run('[...document.querySelectorAll("figure")].find(one => '
+                    f'one.querySelector("h2").innerText === {json.dumps(title)})'
+                    '?.querySelector(".plot .line-0")?.getAttribute("d") ?? ""')
+
+
+# Points at the highest value of the first plot, and returns what the legend says then.
+LEGEND_AT_PEAK = '''(() => {
+  const svg = document.querySelector("svg.plot"), line = svg.querySelector(".line-0");
+  const points = [...line.getAttribute("d").matchAll(/ ([\\d.]+)H([\\d.]+)|L([\\d.]+) ([\\d.]+)/g)]
+    .map(([, y, x, other_x, other_y]) => ({x: x ?? other_x, y: Number(y ?? other_y)}));
+  const {x} = points.reduce((best, one) => one.y < best.y ? one : best);
+  const left = line.parentElement.transform.baseVal[0].matrix.e;
+  svg.dispatchEvent(new PointerEvent("pointermove",
+    {clientX: svg.getBoundingClientRect().left + left + Number(x)}));
+  return svg.parentElement.querySelector(".legend .now").innerText;
+})()'''
+
+
+@case('the health view shows figures of before it was opened, and goes on after a restart')
+def shows_the_past(binary):
+    with Cluster(binary, 3) as cluster:
+        node = cluster.wait_leader()
+        api = node.api()
+
+        def requests():
+            samples = json.loads(node.api().request('GET', '/figures').body)['samples']
+            return [sample['requests'] for sample in samples]
+        for i in range(300):
+            api.put('k', str(i))
+        # The requests of the page are no load, so it cannot have seen any but these.
+        wait_for('calm', lambda: sum(requests()) == 300 and requests()[-1] == 0, 30)
+        with Page(node.url + '/ui/#/health') as page:
+            wait_for('a line', lambda: 'L' in first_path(page, 'Throughput'))
+            wait_for('calm', lambda: 'Now: Requests 0/s' in page.run(
+                'document.querySelector("svg.plot").getAttribute("aria-label")'))
+            peak = page.run(LEGEND_AT_PEAK)
+            expect(peak.endswith('/s') and float(peak[:-2].replace(',', '')) > 20, peak)
+            before = first_path(page, 'Memory').count('M')
+            node.kill()
+            node.start()
+
+            def goes_on():
+                line = first_path(page, 'Memory')
+                return line.count('M') > before and 'L' in line.rpartition('M')[2]
+            wait_for('a gap, and a line after it', goes_on, 30)
+            expect(float(page.run(LEGEND_AT_PEAK)[:-2]) > 20, 'what the node has forgotten')
+            expect_equal(sum(requests()), 0, 'requests since the restart')
+
+
+@case('the health view says that a node of an older version keeps no figures')
+def node_without_figures(binary):
+    with Cluster(binary, 1) as cluster, Page(cluster.nodes[0].url + '/ui/#/health') as page:
+        wait_text(page, 'No alarms')
+        page.run('window.real_fetch = window.fetch; window.fetch = (target, ...rest) =>'
+                 'real_fetch(target.startsWith("/figures") ? "/no-such-path" : target, ...rest);'
+                 'true')
+        wait_text(page, 'The version of this node is older than this page, and keeps none')
+        expect_equal(page.run('document.querySelector(".plots").checkVisibility()'), False, 'plots')
+        wait_text(page, 'No alarms')
+        page.run('window.fetch = real_fetch; true')
+        wait_for('plots', lambda: page.run('document.querySelector(".plots").checkVisibility()'))
 
 
 @case('the theme follows the system until the switch says otherwise, and is kept')
@@ -172,17 +238,21 @@ def axe_judges(binary):
             raise Failed('axe-core finds a button without a name in order')
 
 
-# Rows of the live changes make room for newer ones, within their box.
-WATCH_SHIFTS = '''
-window.shifts = [];
-new PerformanceObserver(list => {
-  for (const entry of list.getEntries())
-    for (const {node} of entry.sources)
-      if (node !== null && !(node.parentElement ?? node).closest(".tail"))
+# Rows of the live changes make room for newer ones, within their box. An alarm makes room for
+# itself: a machine that is busy has slow disks.
+WATCH_SHIFTS = '''(() => {
+  const alarms = () => [...document.querySelectorAll("[aria-label=Alarms] > *")]
+    .map(one => one.querySelector("strong").innerText).join();
+  const first_alarms = alarms();
+  let is_same = true;
+  window.shifts = [];
+  new PerformanceObserver(list => {
+    is_same &&= alarms() === first_alarms;
+    for (const {node} of list.getEntries().flatMap(({sources}) => sources))
+      if (is_same && node !== null && !(node.parentElement ?? node).closest(".tail"))
         shifts.push((node.parentElement ?? node).outerHTML.slice(0, 200));
-}).observe({type: "layout-shift"});
-true
-'''
+  }).observe({type: "layout-shift"});
+})()'''
 
 
 @case('nothing moves while figures and changes stream in')
@@ -194,7 +264,8 @@ def calm(binary):
 
             def polls():
                 return sum(event['method'] == 'Network.responseReceived' and
-                           event['params']['response']['url'].endswith('/metrics')
+                           re.search(r'/figures(\?|$)', event['params']['response']['url'])
+                           is not None
                            for event in page.events)
 
             for route in ('#/cluster', '#/tour', '#/health', '#/data?pane=live'):

@@ -5,8 +5,8 @@
 #include <string>
 #include <vector>
 
-#include "bench.hpp"
 #include "kv/store.hpp"
+#include "support/bench.hpp"
 
 using namespace vesper;
 using test::measure;

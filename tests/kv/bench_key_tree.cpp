@@ -12,8 +12,8 @@
 #include <vector>
 
 #include "base/prng.hpp"
-#include "bench.hpp"
 #include "kv/key_tree.hpp"
+#include "support/bench.hpp"
 
 using namespace vesper;
 using namespace vesper::kv;

@@ -6,9 +6,9 @@
 #include <string>
 
 #include "base/heap.hpp"
-#include "bench.hpp"
 #include "kv/snapshot.hpp"
 #include "kv/store.hpp"
+#include "support/bench.hpp"
 
 using namespace vesper;
 using namespace vesper::kv;

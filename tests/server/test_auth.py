@@ -91,6 +91,7 @@ REQUESTS = {
     "/livez": [("GET", "/livez", None, "open"), ("HEAD", "/livez", None, "open")],
     "/readyz": [("GET", "/readyz", None, "open"), ("HEAD", "/readyz", None, "open")],
     "/metrics": [("GET", "/metrics", None, "metrics"), ("HEAD", "/metrics", None, "metrics")],
+    "/figures": [("GET", "/figures", None, "metrics"), ("HEAD", "/figures", None, "metrics")],
     "/": [("GET", "/", None, "any"), ("HEAD", "/", None, "any")],
     "/openapi.json": [("GET", "/openapi.json", None, "any"),
                       ("HEAD", "/openapi.json", None, "any")],

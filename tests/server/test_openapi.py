@@ -354,10 +354,11 @@ for page, rest in (("/ui", ""), ("/ui/{name}", ""), ("/ui/{name}", "app.js"),
                      (page, method, rest, 304, None, ANY), (page, method, rest + "?x", 400)]
     REQUESTS.append((page, "options", rest, 204))
 REQUESTS.append(("/ui/{name}", "get", "no-such-file", 404))
-for page in ("/status", "/livez", "/readyz", "/metrics", "/", "/openapi.json"):
+for page in ("/status", "/livez", "/readyz", "/metrics", "/figures", "/", "/openapi.json"):
     REQUESTS += [(page, "get", "", 200), (page, "head", "", 200), (page, "get", "?x", 400)]
     if page not in ("/livez", "/readyz"):
         REQUESTS.append((page, "options", "", 204))
+REQUESTS += [("/figures", method, "?since=1", 200) for method in ("get", "head")]
 REQUESTS += [("/livez", "options", "?x", 400), ("/readyz", "options", "?x", 400)]
 # SECRET stands for the secret of the last token that was made.
 TOKENS, TOKEN = "/auth/tokens", "/auth/tokens/{name}"

@@ -1,68 +1,89 @@
-// What the page computes of /status and /metrics: rates, quantiles, series, plots, alarms, and the
-// ring.
+// What the page computes of /status and /figures: rates, series, plots, alarms, and the ring.
 import assert from "node:assert/strict";
 import {readFileSync} from "node:fs";
 import {test} from "node:test";
 
 import {alarms, majority_of} from "../../src/ui/alarms.js";
-import {gained, parse_metrics, quantile, sum} from "../../src/ui/metrics.js";
+import {Figures, KEPT, median} from "../../src/ui/figures.js";
 import {node_radius, ring} from "../../src/ui/ring.js";
 import {path_of, Series, ticks, time_axis} from "../../src/ui/series.js";
 
-const TEXT = `# HELP vesper_term Current term.
-# TYPE vesper_term gauge
-vesper_term 7
-vesper_requests_total{route="kv",status="200"} 10
-vesper_requests_total{route="ui",status="200"} 5
-vesper_odd{a="x,\\"y\\"} ",b=""} 1.5e-3
-`;
+const sample = (at_ms, covers_ms = 2000, more = {}) => ({at_ms, covers_ms, requests: 0, reads: 0,
+  entries_applied: 0, leader_changes: 0, elections: 0, store_bytes: 0, history_bytes: 0,
+  log_bytes: 0, log_file_bytes: 0, snapshot_bytes: 0, ...more});
+const reply = (at_ms, ...samples) => ({at_ms, every_ms: 2000, samples});
 
-test("the text of /metrics is read, labels included", () => {
-  const families = parse_metrics(TEXT);
-  assert.equal(sum(families, "term"), 7);
-  assert.equal(sum(families, "requests_total"), 15);
-  assert.equal(sum(families, "requests_total", ({route}) => route !== "ui"), 10);
-  assert.deepEqual(families.odd, [{labels: {a: 'x,\\"y\\"} ', b: ""}, value: 0.0015}]);
-  assert.ok(Number.isNaN(sum(families, "nothing")));
-  assert.ok(Number.isNaN(sum(undefined, "term")));
-});
-
-test("a counter's gain is unknown over a restart, and complete for a label that is new", () => {
-  const before = parse_metrics("vesper_a_total 5\nvesper_b_total 9\n");
-  const after = parse_metrics('vesper_a_total 7\nvesper_b_total 1\nvesper_c_total{x="y"} 3\n');
-  assert.equal(gained(before, after, "a_total"), 2);
-  assert.ok(Number.isNaN(gained(before, after, "b_total")));
-  assert.equal(gained(before, after, "c_total"), 3);
-  assert.ok(Number.isNaN(gained(undefined, after, "a_total")));
-});
-
-function histogram(counts) {
-  const bounds = ["0.001", "0.01", "0.1", "+Inf"];
-  return parse_metrics(counts.map((count, i) =>
-    `vesper_h_bucket{route="kv",le="${bounds[i]}"} ${count}`).join("\n"));
+function shown(figures, name) {
+  const all = [];
+  figures.series.each(name, (time, value) => all.push([time, value]));
+  return all;
 }
 
-test("the page and `vesper top` leave the same requests out of the load", () => {
-  const routes = ({1: list}) => [...list.matchAll(/"(\w+)"/g)].map(([, name]) => name).sort();
-  const page = routes(read("src/ui/poll.js").match(/NO_LOAD = new Set\(\[(.*?)\]/s));
-  assert.ok(page.length > 10);
-  assert.deepEqual(routes(read("src/app/top_view.cpp").match(/kNoLoad = \{(.*?)\}/s)), page);
-  const labels = [...read("src/api/endpoint.cpp").matchAll(/\.label = "(\w+)"/g)]
-    .map(([, name]) => name);
-  assert.deepEqual(page.filter((name) => name !== "none" && !labels.includes(name)), []);
+test("counts become rates, and times seconds; what a sample lacks is not a number", () => {
+  const figures = new Figures();
+  figures.take(reply(1000, sample(1000, 2500, {requests: 10, reads: 5, entries_applied: 25,
+    p50_us: 1500, p99_us: 2_000_000, elections: 3, store_bytes: 4})), 50);
+  const last = (name) => figures.series.last(name);
+  assert.deepEqual(["requests", "reads", "applied", "p50", "p99", "elections", "store"].map(last),
+    [4, 2, 10, 0.0015, 2, 3, 4]);
+  assert.ok(Number.isNaN(last("fsync50")) && Number.isNaN(last("fsync99")));
 });
 
-test("a quantile is that of the observations between two readings", () => {
-  const before = histogram([100, 100, 100, 100]);
-  const close = (value, expected) => assert.ok(Math.abs(value - expected) < 1e-9, String(value));
-  close(quantile(0.5, before, histogram([110, 110, 110, 110]), "h"), 0.0005);
-  close(quantile(0.5, before, histogram([100, 110, 110, 110]), "h"), 0.0055);
-  close(quantile(0.99, before, histogram([190, 190, 200, 200]), "h"), 0.01 + 0.09 * 9 / 10);
-  close(quantile(0.99, before, histogram([100, 100, 100, 110]), "h"), 0.1);
-  assert.ok(Number.isNaN(quantile(0.5, before, before, "h")));
-  assert.ok(Number.isNaN(quantile(0.5, undefined, before, "h")));
-  assert.ok(Number.isNaN(quantile(0.5, {}, {}, "h")));
-  close(quantile(0.5, {}, before, "h"), 0.0005);
+test("every member of a sample is shown", () => {
+  const {properties} = api.components.schemas.RecentFigures.properties.samples.items;
+  const source = read("src/ui/figures.js");
+  assert.ok(Object.keys(properties).length > 10);
+  for (const name of Object.keys(properties)) assert.match(source, new RegExp(`\\.${name}\\b`));
+});
+
+test("times are those of the page, from the ages of the samples", () => {
+  const figures = new Figures();
+  assert.equal(figures.age(50), 0);
+  figures.take(reply(9000, sample(6000), sample(8000)), 50);
+  assert.equal(figures.newest, 8000);
+  assert.deepEqual(shown(figures, "requests"), [[45, NaN], [47, 0], [49, 0]]);
+  figures.take(reply(11_000, sample(10_000)), 52);
+  assert.deepEqual(shown(figures, "requests").at(-1), [51, 0]);
+  assert.equal(figures.age(55), 10);
+  assert.equal(figures.age(2000), KEPT);
+  // This reply was faster than the one before by more than what lies between two samples.
+  figures.take(reply(12_500, sample(12_000)), 51.2);
+  assert.deepEqual(shown(figures, "requests").at(-1), [51, 0]);
+});
+
+test("a line is cut where nothing is known, and goes on", () => {
+  const figures = new Figures();
+  figures.take(reply(20_000, sample(10_000), sample(12_000, 2000)), 20);
+  const begin = shown(figures, "requests").length;
+  // It stood still for 6 s, was late by a second, was restarted, and the machine was restarted.
+  figures.take(reply(18_000, sample(18_000, 6000)), 18);
+  figures.take(reply(21_000, sample(21_000, 3000)), 21);
+  figures.take(reply(24_000, sample(24_000, 2000)), 24);
+  figures.take(reply(5000, sample(3000), sample(5000)), 40);
+  assert.deepEqual(shown(figures, "requests").slice(begin), [[16, NaN], [18, 0], [21, 0],
+    [22, NaN], [24, 0], [36, NaN], [38, 0], [40, 0]]);
+  assert.equal(figures.newest, 5000);
+});
+
+test("running sums begin at the left end of a plot, and skip gaps", () => {
+  const series = new Series(["a", "b"], 10);
+  [1, 2, NaN, 4].forEach((value, i) => series.push(i, {a: value, b: 1}));
+  const sums = series.sums(["a"], 1);
+  const seen = [];
+  sums.each("a", (time, value) => seen.push([time, value]));
+  assert.deepEqual(seen, [[1, 2], [2, NaN], [3, 6]]);
+  assert.deepEqual(Object.keys(sums.columns), ["a"]);
+});
+
+test("the slow disk's alarm is of the median, of what is known", () => {
+  assert.ok(Number.isNaN(median([])));
+  assert.equal(median([3]), 3);
+  assert.equal(median([10, 3]), 10);
+  assert.equal(median([100, 20, 3]), 20);
+  const series = new Series(["a"], 10);
+  [1, NaN, 3].forEach((value, i) => series.push(i, {a: value}));
+  assert.deepEqual(series.known("a"), [1, 3]);
+  assert.deepEqual(series.known("a", 1), [3]);
 });
 
 test("a series keeps the newest samples", () => {
@@ -92,7 +113,7 @@ test("an axis has round values, of which the last is not below the data", () => 
     }
 });
 
-test("the time axis grows with the time that the page is open", () => {
+test("the time axis grows with the age of the samples", () => {
   assert.deepEqual(time_axis(0), {span: 60, ticks: [60, 40, 20, 0]});
   assert.deepEqual(time_axis(61), {span: 300, ticks: [300, 240, 180, 120, 60, 0]});
   assert.deepEqual(time_axis(301), {span: 900, ticks: [900, 600, 300, 0]});
@@ -103,8 +124,8 @@ test("a line goes through its samples, is cut at gaps, and stays in its box", ()
   const series = new Series(["a"], 10);
   [1, 2, NaN, 4, 400].forEach((value, i) => series.push(i, {a: value}));
   const box = {from: 0, to: 4, top: 4, width: 40, height: 8};
-  assert.equal(path_of(series, "a", box), "M0.0 6.0L10.0 4.0M30.0 0.0L40.0 0.0");
-  assert.equal(path_of(series, "a", {...box, from: 2, to: 6}), "M10.0 0.0L20.0 0.0");
+  assert.equal(path_of(series, "a", box), "M0.0 6.0H0.0L10.0 4.0M20.0 0.0H30.0L40.0 0.0");
+  assert.equal(path_of(series, "a", {...box, from: 2, to: 6}), "M0.0 0.0H10.0L20.0 0.0");
 });
 
 test("the nodes of a ring have equal distances, and do not touch", () => {

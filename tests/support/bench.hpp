@@ -1,4 +1,4 @@
-// What the benchmarks of this folder share. They are run by hand.
+// What the benchmarks share. They are run by hand.
 #pragma once
 
 #include <cstddef>
