@@ -100,7 +100,7 @@ TEST_CASE("a list of leases may have a prefix of their ids, and is in the order 
   Filled filled;
   std::vector<std::uint64_t> ids;
   for (int i = 0; i < 130; ++i) ids.push_back(filled.grant(seconds(5)));
-  for (const std::uint64_t prefix : {1, 2, 12, 13, 129, 7, 999, 1844}) {
+  for (const std::uint64_t prefix : {1u, 2u, 12u, 13u, 129u, 7u, 999u, 1844u}) {
     std::vector<std::uint64_t> expected, seen;
     for (const std::uint64_t id : ids)
       if (std::to_string(id).starts_with(std::to_string(prefix))) expected.push_back(id);
