@@ -1,6 +1,7 @@
 #include "server/connection.hpp"
 
 #include <algorithm>
+#include <iterator>
 #include <utility>
 
 #include "base/assert.hpp"
@@ -303,7 +304,8 @@ const api::HttpExchange* Connection::find(std::uint64_t sequence) const {
 api::HttpExchange* Connection::find(std::uint64_t sequence) {
   if (exchanges_.empty() || sequence < exchanges_.front().ticket.request) return nullptr;
   const std::uint64_t at = sequence - exchanges_.front().ticket.request;
-  return at < exchanges_.size() ? &exchanges_[at] : nullptr;
+  if (at >= exchanges_.size()) return nullptr;
+  return &*std::next(exchanges_.begin(), static_cast<std::ptrdiff_t>(at));
 }
 
 void Connection::refuse_reading(api::Problem problem) {
