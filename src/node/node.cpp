@@ -496,8 +496,8 @@ bool Node::wants_another_round() const {
   if (!raft_.leader() || stopping_) return false;
   if (reads_.has_question()) return true;
   if (!writes_.has_unsent() || writes_.undecided_before(raft_.current_term())) return false;
-  if (raft_.write_block() != raft::WriteBlock::none) return false;
-  return can_propose() || (!raft_.is_leader() && stream_.has_room(writes_));
+  if (raft_.is_leader()) return can_propose();
+  return raft_.write_block() == raft::WriteBlock::none && stream_.has_room(writes_);
 }
 
 Instant Node::next_deadline() const {

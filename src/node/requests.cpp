@@ -322,6 +322,7 @@ void Node::refuse_transfers(const std::optional<kv::Identity>& identity) {
 void Node::send_writes() {
   const auto leader = raft_.leader();
   if (!leader || stopping_) return;
+  if (raft_.is_leader() && !writes_.has_unsent()) return;
   const raft::WriteBlock block = raft_.write_block();
   if (block == raft::WriteBlock::full)
     for (const auto& refused : writes_.give_up_unsent())
@@ -349,7 +350,7 @@ void Node::keep_house() {
   if (!raft_.is_leader() || out_of_service_) return housekeeping_.forget();
   if (!housekeeping_.is_due(state_.store(), now_)) return;
   if (auto alarm = housekeeping_.quota_alarm(state_.store())) alarms_.push_back(std::move(*alarm));
-  if (!can_propose() || raft_.write_block() != raft::WriteBlock::none) return;
+  if (!can_propose()) return;
   auto command = housekeeping_.next_command(state_.store(), log_time(), now_);
   if (command) propose_own(*command);
 }
@@ -366,7 +367,7 @@ void Node::expire_due() {
   if (!raft_.is_leader() || out_of_service_) return expiry_.forget();
   expiry_.begin_turn(state_.index());
   if (state_.store().next_expiry() > log_time()) return;
-  while (can_propose() && raft_.write_block() == raft::WriteBlock::none) {
+  while (can_propose()) {
     const auto expire = expiry_.next_command(state_.store(), log_time());
     if (!expire) return;
     propose_own(kv::encode(*expire));
@@ -386,7 +387,7 @@ void Node::run_lock_waits() {
   if (due.renews) {
     // A leader proposes it at once, ahead of the backlog of clients' writes.
     const std::string keep = kv::encode(kv::KeepPlaces{boot_.value});
-    if (can_propose() && raft_.write_block() == raft::WriteBlock::none) propose_own(keep);
+    if (can_propose()) propose_own(keep);
     else propose(keep);
   }
   for (const Ticket& ticket : due.unknown) end_write(ticket, Refusal::outcome_unknown);

@@ -297,7 +297,12 @@ void Raft::review_membership() {
                                          now.index.value, name(current_term())));
     return become_follower(std::nullopt);
   }
-  if (leader.hand_over || !takes_proposals() || replace_lost_disks()) return;
+  // Nearly always, and in every turn.
+  const bool is_settled = peers_.replaced().empty() &&
+                          std::all_of(now.members.begin(), now.members.end(), [](const auto& each) {
+                            return each.goal == Goal::stay && each.plan.value == 0;
+                          });
+  if (is_settled || leader.hand_over || !takes_proposals() || replace_lost_disks()) return;
   carry_on_plans();
 }
 
