@@ -46,9 +46,10 @@ FIGURES = {
 }
 
 
-def drive(node, requests):
+def drive(node, requests, size=WINDOW):
+    """Sends `size` requests at a time."""
     connection = Connection(node.port, 120)
-    size = WINDOW if len(requests) > WINDOW else 1  # the few are large
+    size = size if len(requests) > size else 1  # the few are large
     for at in range(0, len(requests), size):
         window = requests[at:at + size]
         connection.send(b''.join(window), 120)
@@ -58,17 +59,29 @@ def drive(node, requests):
     connection.close()
 
 
-def count(binary, requests, scratch):
-    """Instructions of a node for these requests."""
-    out = os.path.join(scratch, 'callgrind.out')
-    cluster = Cluster(binary, 1, start=False)
-    node = cluster.nodes[0]
+def under_callgrind(node, scratch):
+    """Returns the file that will tell what it counted."""
+    out = os.path.join(scratch, f'callgrind.{node.id}')
     node.prefix = ['valgrind', '--quiet', '--tool=callgrind', '--instr-atstart=no',
                    f'--callgrind-out-file={out}']
+    return out
 
-    def switch(state):
-        subprocess.run(['callgrind_control', '-i', state, str(node.process.pid)], check=True,
-                       stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+
+def switch(node, state):
+    subprocess.run(['callgrind_control', '-i', state, str(node.process.pid)], check=True,
+                   stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+
+
+def total(out):
+    with open(out, encoding='utf-8', errors='replace') as f:
+        return int(re.search(r'^totals: (\d+)', f.read(), re.MULTILINE).group(1))
+
+
+def count(binary, requests, scratch):
+    """Instructions of a node for these requests."""
+    cluster = Cluster(binary, 1, start=False)
+    node = cluster.nodes[0]
+    out = under_callgrind(node, scratch)
     with cluster:
         node.start()
         wait_for('ready', node.is_ready, 60)
@@ -76,12 +89,32 @@ def count(binary, requests, scratch):
             import_lines(node, list(random_lines(PAGE, 128, 'page/')))
         drive(node, [put(n) for n in range(KEYS)])
         drive(node, requests[:WINDOW])
-        switch('on')
+        switch(node, 'on')
         drive(node, requests)
-        switch('off')
+        switch(node, 'off')
         node.terminate(60)
-    with open(out, encoding='utf-8', errors='replace') as f:
-        return int(re.search(r'^totals: (\d+)', f.read(), re.MULTILINE).group(1))
+    return total(out)
+
+
+def read_of_three(binary, scratch, reads=500):
+    """Instructions of a leader of three, and of a follower, for one read at a time."""
+    cluster = Cluster(binary, 3, start=False)
+    outs = {node: under_callgrind(node, scratch) for node in cluster.nodes}
+    with cluster:
+        for node in cluster.nodes:
+            node.start()
+        for node in cluster.nodes:
+            wait_for('ready', node.is_ready, 60)
+        leader = cluster.wait_leader()
+        drive(leader, [put(n) for n in range(2 * WINDOW)])
+        for node in cluster.nodes:
+            switch(node, 'on')
+        drive(leader, [GET] * reads, 1)
+        for node in cluster.nodes:
+            switch(node, 'off')
+            node.terminate(60)
+    follower = next(node for node in cluster.nodes if node is not leader)
+    return total(outs[leader]) / reads, total(outs[follower]) / reads
 
 
 def processor_time(binary):
@@ -118,6 +151,12 @@ def main():
             if before:
                 text += f'   before {before[0]:>9.0f}   {100 * now / before[0]:.1f} %'
             line(name, text)
+        for binary in (options.binary, options.before):
+            if binary:
+                leader, follower = read_of_three(os.path.abspath(binary), scratch)
+                line(f'a read at a time, {os.path.basename(binary)}',
+                     f'{leader:>9.0f} instructions of the leader of three, {follower:.0f} of a '
+                     'follower')
     time, kernel = processor_time(os.path.abspath(options.binary))
     line('a put, on three nodes together', f'{time:>9.1f} us of processor time, {100 * kernel:.0f} '
          '% in the kernel')

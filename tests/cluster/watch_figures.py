@@ -180,9 +180,9 @@ def ttl_over_kills(binary, kills):
     line('  late, at most', f'{1000 * max(late):>9.0f} ms')
 
 
-def expiry_of_many(binary, count=100_000):
+def expiry_of_many(binary, nodes, count=100_000):
     """Keys that expire in one instant, and the writes beside them."""
-    with Cluster(binary, 3) as cluster:
+    with Cluster(binary, nodes) as cluster:
         leader = cluster.wait_leader()
         api = leader.api(30)
         began = time.monotonic()
@@ -204,8 +204,8 @@ def expiry_of_many(binary, count=100_000):
                 reply = api.request('GET', '/kv?prefix=many/&count_only')
                 if reply.json()['count'] == 0:
                     gone = time.monotonic() - began - ttl
-        line(f'{count} keys that expire at once', f'gone after {1000 * gone:.0f} ms, the slowest '
-             f'write beside it {1000 * worst:.1f} ms')
+        line(f'{count} keys that expire at once, {nodes} nodes', f'gone after {1000 * gone:.0f} '
+             f'ms, the slowest write beside it {1000 * worst:.1f} ms')
 
 
 def memory_of_ttl(binary, keys):
@@ -252,7 +252,8 @@ def main():
             locks(leader)
             idle_watchers(leader, script.name, options.watchers, options.rounds, options.seconds)
     ttl_over_kills(binary, options.kills)
-    expiry_of_many(binary)
+    for nodes in (1, 3):
+        expiry_of_many(binary, nodes)
     memory_of_ttl(binary, options.keys)
     return 0
 
