@@ -42,12 +42,7 @@ class Decoder {
     Conditions conditions;
     if ((flags & kIfMatch) != 0) conditions.if_match = match("If-Match");
     if ((flags & kIfNoneMatch) != 0) conditions.if_none_match = match("If-None-Match");
-    if ((flags & kIdempotencyKey) != 0) {
-      idempotency_key(command);
-      // A retry of disable_auth comes without an identity, because none is needed any more.
-      if (command.identity && kind != static_cast<std::uint8_t>(CommandKind::disable_auth))
-        command.fingerprint = fingerprint_with(*command.identity, command.fingerprint);
-    }
+    if ((flags & kIdempotencyKey) != 0) idempotency_key(command, static_cast<CommandKind>(kind));
     if ((flags & kFence) != 0) {
       const std::string name(key().view());
       command.fence = Fence{name, r_.u64()};
@@ -197,7 +192,7 @@ class Decoder {
     return add;
   }
 
-  void idempotency_key(Command& command) {
+  void idempotency_key(Command& command, CommandKind kind) {
     const std::size_t size = r_.u8();
     const std::size_t at = r_.offset();
     const std::string_view key = r_.bytes(size);
@@ -209,6 +204,9 @@ class Decoder {
       return fail(fmt::format("its idempotency key is not 1 to {} bytes of visible ASCII",
                               kMaxIdempotencyKey));
     command.idempotency_key = payload_.slice(at, size);
+    // A retry of disable_auth comes without an identity, because none is needed any more.
+    if (command.identity && kind != CommandKind::disable_auth)
+      command.fingerprint = fingerprint_with(*command.identity, command.fingerprint);
   }
 
   SharedBytes slice(std::size_t size) {

@@ -297,7 +297,7 @@ void Raft::review_membership() {
                                          now.index.value, name(current_term())));
     return become_follower(std::nullopt);
   }
-  // Nearly always, and in every turn.
+  // Nearly every turn: nothing is planned, and no disk is lost. Then no voters are counted.
   const bool is_settled = peers_.replaced().empty() &&
                           std::all_of(now.members.begin(), now.members.end(), [](const auto& each) {
                             return each.goal == Goal::stay && each.plan.value == 0;

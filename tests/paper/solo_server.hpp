@@ -23,6 +23,14 @@ inline Incarnation incarnation_of(ServerId id) {
   return Incarnation(id.value + 100);
 }
 
+inline AppendEntries append(std::uint64_t term, std::uint64_t prev, std::uint64_t prev_term,
+                            const std::vector<std::uint64_t>& terms = {},
+                            std::uint64_t commit = 0) {
+  AppendEntries m{Term(term), Index(prev), Term(prev_term), Index(commit), {}, {}};
+  for (const std::uint64_t t : terms) m.entries.push_back(entry_at(++prev, t));
+  return m;
+}
+
 struct Setup {
   std::uint32_t servers = 3;
   std::vector<std::uint64_t> log = {1};  // terms; the first is the Bootstrap entry's. {}: no log
@@ -66,6 +74,17 @@ class SoloServer {
       for (std::uint32_t i = 1; i < setup.servers; ++i)
         said.push_back(PeerSaid{ServerId(i), PeerState{}});
     turn(std::move(said));
+  }
+
+  // Takes these members from server 1, which leads term 1, as entry 2, and hears nothing for so
+  // long that it may campaign. Requires that entry 1 is of term 1.
+  void follow_with(const Configuration& members) {
+    AppendEntries m = append(1, 1, 1);
+    m.entries.push_back(make_entry(Index(2), Term(1), EntryType::membership, {}, {},
+                                   encode_configuration(members)));
+    receive(k1, m);
+    sync();
+    wait(seconds(10));
   }
 
   // One turn. Afterwards sent() has what left at once, waiting() what waits for the disk.
@@ -192,13 +211,6 @@ class SoloServer {
   Instant now_ = kStart;
 };
 
-inline AppendEntries append(std::uint64_t term, std::uint64_t prev, std::uint64_t prev_term,
-                            const std::vector<std::uint64_t>& terms = {},
-                            std::uint64_t commit = 0) {
-  AppendEntries m{Term(term), Index(prev), Term(prev_term), Index(commit), {}, {}};
-  for (const std::uint64_t t : terms) m.entries.push_back(entry_at(++prev, t));
-  return m;
-}
 inline VoteRequest vote(std::uint64_t term, std::uint64_t index, std::uint64_t log_term) {
   return {Term(term), false, Index(index), Term(log_term), {1, 1}};
 }

@@ -2,7 +2,6 @@
 #include "paper/solo_server.hpp"
 
 using namespace vesper::paper;
-using vesper::seconds;
 
 namespace {
 
@@ -15,18 +14,8 @@ Configuration with_an_older_build() {
   return members;
 }
 
-// Follows server 1, which sends these members.
-void follow_with(SoloServer& one, const Configuration& members) {
-  AppendEntries m = append(1, 1, 1);
-  m.entries.push_back(
-      make_entry(Index(2), Term(1), EntryType::membership, {}, {}, encode_configuration(members)));
-  one.receive(k1, m);
-  one.sync();
-  one.wait(seconds(10));
-}
-
 void lead_with_an_older_build(SoloServer& one) {
-  follow_with(one, with_an_older_build());
+  one.follow_with(with_an_older_build());
   one.become_leader();
   one.acknowledge(k1, 3);
 }
@@ -50,7 +39,7 @@ TEST_CASE("C14: an upgrade raises no level past a build that is registered toget
   old.members[0].level = kFeatureLevel - 1;  // before this start
   old.members[2].incarnation = {};
   old.members[2].level = 0;
-  follow_with(one, old);
+  one.follow_with(old);
   one.turn({PeerUp{k2, incarnation_of(k2), PeerState{.level = kFeatureLevel - 1}}});
   one.become_leader();
   one.acknowledge(k1, 3);

@@ -208,12 +208,7 @@ TEST_CASE("C4: a candidate needs a majority of both sets") {
     configuration.members.back().seat = i < 3 ? Seat::outgoing : Seat::incoming;
   }
   SoloServer one;
-  AppendEntries m = append(1, 1, 1);
-  m.entries.push_back(make_entry(Index(2), Term(1), EntryType::membership, {}, {},
-                                 encode_configuration(configuration)));
-  one.receive(k1, m);
-  one.sync();
-  one.wait(seconds(10));
+  one.follow_with(configuration);
   one.wait_for_deadline();
   REQUIRE(one.is<PreCandidate>());
   for (const ServerId id : {k1, k2, k3})
@@ -267,12 +262,7 @@ TEST_CASE("C9: a leader that a joint configuration leaves out commits C-new with
   joint.members[0].seat = Seat::outgoing;
   joint.members[0].goal = Goal::leave;
   SoloServer one({.servers = 4});
-  AppendEntries m = append(1, 1, 1);
-  m.entries.push_back(
-      make_entry(Index(2), Term(1), EntryType::membership, {}, {}, encode_configuration(joint)));
-  one.receive(k1, m);
-  one.sync();
-  one.wait(seconds(10));
+  one.follow_with(joint);
   one.become_leader();
   for (const ServerId id : {k1, k2}) one.acknowledge(id, 3);
   CHECK(one.raft().commit_index() == Index(3));
@@ -528,12 +518,7 @@ TEST_CASE("a new leader carries a plan on") {
   planned.members[3].plan = planned.members[2].plan = Index(2);
   planned.members[2].goal = Goal::leave;
   SoloServer one({.servers = 3});
-  AppendEntries m = append(1, 1, 1);
-  m.entries.push_back(
-      make_entry(Index(2), Term(1), EntryType::membership, {}, {}, encode_configuration(planned)));
-  one.receive(k1, m);
-  one.sync();
-  one.wait(seconds(10));
+  one.follow_with(planned);
   one.become_leader();
   one.acknowledge(k1, 3);
   one.acknowledge(k2, 3);
