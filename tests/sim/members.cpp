@@ -400,6 +400,29 @@ void World::clear_strays() {
   }
 }
 
+// An addition whose machine is a member already: it was asked for under an address that the machine
+// had before it moved, and is never registered (C13). The operator withdraws it.
+void World::withdraw_doubles() {
+  const Roster* const roster = safety_.roster();
+  const auto leads = leader();
+  if (roster == nullptr || roster->is_joint() || !leads || now_ < withdraws_at_) return;
+  raft::MembersRequest request;
+  for (const Member& member : roster->members) {
+    const auto at = member.incarnation == 0 ? host_at(member.address) : std::nullopt;
+    if (at && takes_part(host(*at))) request.remove.push_back(node_of(member));
+  }
+  if (request.remove.empty()) return;
+  withdraws_at_ = now_ + milliseconds(500);
+  Host& h = host(*leads);
+  trace("additions of machines that are members are withdrawn");
+  tally_.count(Count::doubles_withdrawn, request.remove.size());
+  post(h, node::ClientMembers{{kOperator + ++changes_, 1},
+                              std::move(request),
+                              h.clock.read(now_) + milliseconds(400),
+                              Instant{},
+                              identity_of(credentials_.root())});
+}
+
 // No change is under way, wiped servers are members again, and servers that have left have ended.
 bool World::members_settled() const {
   const Roster* const roster = safety_.roster();

@@ -202,6 +202,7 @@ enum class Count : std::uint8_t {
   changes_unknown,
   changes_forbidden,
   changes_without_end,
+  doubles_withdrawn,
   kEnd
 };
 
@@ -402,6 +403,7 @@ inline constexpr auto kCountNames = std::to_array<std::string_view>({
     "changes_unknown",
     "changes_forbidden",
     "changes_without_end",
+    "doubles_withdrawn",
 });
 static_assert(kCountNames.size() == kCounts);
 

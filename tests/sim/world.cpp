@@ -494,6 +494,7 @@ void World::poll() {
   judge_late();
   restore_addresses();
   clear_strays();  // of those that have started in the calm
+  withdraw_doubles();
   if (!settled()) return after(kPollEvery, Poll{});
   const auto took = static_cast<std::uint64_t>((now_ - quiet_at_).ms());
   trace("all is well {} ms after the last fault", took);

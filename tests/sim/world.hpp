@@ -431,6 +431,7 @@ class World : private Actions {
   bool is_alone(const Host& h) const;
   void restore_addresses();
   void clear_strays();
+  void withdraw_doubles();
   void clear_copies();
   bool members_settled() const;
 
@@ -519,6 +520,7 @@ class World : private Actions {
   std::size_t voters_ = 0;
   std::size_t drives_ = 0;            // disks that there ever were
   std::uint64_t changes_ = 0;         // requests to change the members
+  Instant withdraws_at_;              // not before: the last request may still be answered
   std::vector<std::size_t> aliases_;  // by host: how many addresses it had before its present one
   std::set<std::uint64_t> members_ever_;  // the incarnations that were ever committed
   std::size_t list_ = 0;                  // current length of the operator's list
