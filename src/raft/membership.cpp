@@ -206,8 +206,9 @@ std::optional<Configuration> replace_disk(const Configuration& now, const DiskRe
                                           Index index) {
   const Member* old = now.find(disk.id);
   if (old == nullptr || now.find(disk.incarnation) != nullptr) return std::nullopt;
-  // The disk of a replacement may be lost, too.
-  if (old->goal == Goal::leave && !is_being_replaced(now, *old)) return std::nullopt;
+  // If the disk of a replacement is lost, too, another one is found in the replacement's place.
+  // What is known to be in the old member's place may be older than the replacement.
+  if (old->goal == Goal::leave) return std::nullopt;
   if (now.unused_id().value >= kMaxServerId) return std::nullopt;
   Member added = *old;
   Configuration next = now;
