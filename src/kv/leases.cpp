@@ -30,15 +30,15 @@ const Lease* Leases::find_active(std::uint64_t id) const {
 }
 
 void Leases::set(std::uint64_t id, Lease lease) {
-  if (lease.state == Lease::State::active) by_deadline_.emplace(lease.deadline, id);
-  else over_.insert(id);
+  auto& deadlines = lease.state == Lease::State::active ? by_deadline_ : over_;
+  deadlines.emplace(lease.deadline, id);
   sum_ = plus(sum_, digest_of(id, lease));
   leases_.set(id, lease);
 }
 
 void Leases::forget(std::uint64_t id, const Lease& lease) {
   by_deadline_.erase({lease.deadline, id});
-  over_.erase(id);
+  over_.erase({lease.deadline, id});
   sum_ = minus(sum_, digest_of(id, lease));
 }
 

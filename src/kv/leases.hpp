@@ -50,7 +50,8 @@ class Leases {
   // deadlines.
   using Deadlines = std::set<std::pair<LogTime, std::uint64_t>>;
   const Deadlines& by_deadline() const { return by_deadline_; }
-  const std::set<std::uint64_t>& over() const { return over_; }
+  // Those that are over, in the same order.
+  const Deadlines& over() const { return over_; }
 
   Id128 digest() const { return sum_; }
   Id128 recomputed_digest() const;
@@ -70,8 +71,8 @@ class Leases {
   void forget(std::uint64_t id, const Lease& lease);
 
   ExportMap<std::uint64_t, Lease> leases_;
-  Deadlines by_deadline_;         // of active ones
-  std::set<std::uint64_t> over_;  // of all others
+  Deadlines by_deadline_;  // of active ones
+  Deadlines over_;         // of all others
   Id128 sum_;
 };
 

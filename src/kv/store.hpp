@@ -55,6 +55,10 @@ class Store {
   // The first instant at which something expires by itself: a key, a lease, a lock, or the places
   // of a session. kEndOfLogTime if there is nothing.
   LogTime next_expiry() const;
+  // The same of keys and leases alone: no key that is still there was due before.
+  LogTime keys_due() const;
+  // When this live version ends by itself, with its lease if it has one; kEndOfLogTime: never.
+  LogTime due(const Version& version) const;
 
   // Null if there is no such key. Valid until the next apply.
   const Version* find(std::string_view key) const { return keyspace_.find(key); }

@@ -115,18 +115,31 @@ WriteResult Store::carry_out(const Expire& expire, const Stamp& stamp) {
   return result_now(LockResult{});
 }
 
+namespace {
+
+template <typename Deadlines>
+LogTime first_of(const Deadlines& deadlines) {
+  return deadlines.empty() ? kEndOfLogTime : deadlines.begin()->first;
+}
+
+}  // namespace
+
 LogTime Store::next_expiry() const {
   if (!leases_.over().empty() || !locks_.to_pass_on().empty()) return LogTime{};
-  LogTime next = kEndOfLogTime;
+  return std::min(
+      {keys_due(), first_of(locks_.by_deadline()), first_of(locks_.sessions_by_deadline())});
+}
+
+LogTime Store::keys_due() const {
   const auto& keys = keyspace_.temporary_keys().by_deadline();
-  if (!keys.empty()) next = std::min(next, (*keys.begin())->deadline());
-  const auto consider = [&next](const auto& deadlines) {
-    if (!deadlines.empty()) next = std::min(next, deadlines.begin()->first);
-  };
-  consider(leases_.by_deadline());
-  consider(locks_.by_deadline());
-  consider(locks_.sessions_by_deadline());
-  return next;
+  return std::min({keys.empty() ? kEndOfLogTime : (*keys.begin())->deadline(),
+                   first_of(leases_.by_deadline()), first_of(leases_.over())});
+}
+
+LogTime Store::due(const Version& version) const {
+  const Lease* lease = version.lease() == 0 ? nullptr : leases_.find(version.lease());
+  if (lease != nullptr) return lease->deadline;
+  return version.deadline().value == 0 ? kEndOfLogTime : version.deadline();
 }
 
 }  // namespace vesper::kv

@@ -98,7 +98,9 @@ void ClientQueues::drop_if_idle(Queues::iterator queue) {
 void ClientQueues::end_reads(std::size_t count) {
   VESPER_ASSERT(reads_ >= count);
   reads_ -= count;
-  if (reads_ == 0) unapplied_.clear();
+  if (reads_ > 0) return;
+  unapplied_.clear();
+  overdue_.clear();
 }
 
 void ClientQueues::leave_line(const ClientWrite& write) {

@@ -27,6 +27,8 @@ class ClientQueues {
     raft::Index applied;
     raft::Index committed;
     std::uint64_t revision = 0;  // of the store
+    // The first instant at which a key ends that is still there.
+    kv::LogTime due = kv::kEndOfLogTime;
   };
   // What add_write() did with a write. `through`: nothing; the caller carries it out. `queued`: the
   // write waits in the queue of its connection.
@@ -67,7 +69,9 @@ class ClientQueues {
 
   // Releases requests from the front of the connection's queue until one has to wait. Calls
   // take(ClientWrite&&) for a write, which the caller adds to PendingWrites, and take(ClientRead&&)
-  // for a read, which the caller evaluates. `take` must not call this object.
+  // for a read, which the caller evaluates. Before that, take.overdue(const ClientRead&) returns
+  // the instant at which a key should have ended that the read would find; the read then waits
+  // until it has. Nothing: there is none. `take` must not call this object.
   template <typename Take>
   void release(std::uint64_t connection, const Progress& progress, Take&& take);
   // Releases every connection with a read whose index is now applied.
@@ -76,6 +80,9 @@ class ClientQueues {
   // Releases every connection with a read whose revision is now reached.
   template <typename Take>
   void release_reached(const Progress& progress, Take&& take);
+  // Releases every connection with a read that waits for the end of keys that are gone now.
+  template <typename Take>
+  void release_ended(const Progress& progress, Take&& take);
 
   // The connection has closed. Its reads are dropped. Its writes were already admitted, and a
   // disconnect does not cancel them, so they are returned for the caller to carry out.
@@ -100,6 +107,9 @@ class ClientQueues {
     std::uint64_t batch = 0;  // the ReadIndex batch that it belongs to; 0: none
     // The index that must be applied first. Nothing: not known yet.
     std::optional<raft::Index> index;
+    // It waits until every key that was due by this instant has ended. Set once, so that keys that
+    // become due meanwhile do not keep it.
+    std::optional<kv::LogTime> overdue;
   };
   struct Queue {
     std::size_t open_writes = 0;  // released but not ended; all precede what is in `line`
@@ -122,6 +132,8 @@ class ClientQueues {
   std::size_t writes_ = 0, write_bytes_ = 0;
   // Connections with a read that waits for the index to be applied.
   std::vector<std::pair<raft::Index, std::uint64_t>> unapplied_;
+  // Connections with a read that waits for the end of a key, and when it should have ended.
+  std::vector<std::pair<kv::LogTime, std::uint64_t>> overdue_;
   // One {revision, connection} for each queue with a first read that waits for a revision.
   std::set<std::pair<std::uint64_t, std::uint64_t>> awaited_revisions_;
   Instant next_expiry_ = kNever;  // a lower bound
@@ -141,6 +153,11 @@ void ClientQueues::release(std::uint64_t connection, const Progress& progress, T
     } else {
       auto& read = std::get<WaitingRead>(queue.line.front());
       if (!may_evaluate(connection, queue, read, progress)) return;
+      if (!read.overdue) read.overdue = take.overdue(read.request);
+      if (read.overdue && *read.overdue >= progress.due) {
+        overdue_.emplace_back(*read.overdue, connection);
+        return;
+      }
       take(std::move(read.request));
       end_reads(1);
     }
@@ -166,6 +183,16 @@ void ClientQueues::release_reached(const Progress& progress, Take&& take) {
     const std::uint64_t connection = awaited_revisions_.begin()->second;
     awaited_revisions_.erase(awaited_revisions_.begin());
     release(connection, progress, take);
+  }
+}
+
+template <typename Take>
+void ClientQueues::release_ended(const Progress& progress, Take&& take) {
+  if (overdue_.empty()) return;
+  const auto waiting = std::exchange(overdue_, {});
+  for (const auto& [overdue, connection] : waiting) {
+    if (overdue >= progress.due) overdue_.emplace_back(overdue, connection);
+    else release(connection, progress, take);
   }
 }
 

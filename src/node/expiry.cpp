@@ -59,7 +59,7 @@ void Expiry::name_others(const kv::Store& store, kv::LogTime log_time, kv::Expir
   name(store.locks().by_deadline(), [&](const kv::LockName& lock) {
     expire.locks.push_back({lock, store.locks().holder(lock)->token});
   });
-  for (const std::uint64_t lease : store.leases().over()) {
+  for (const auto& [deadline, lease] : store.leases().over()) {
     if (room_in(expire) == 0) return;
     expire.leases.push_back(lease);
   }

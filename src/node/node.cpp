@@ -484,10 +484,15 @@ Instant Node::stale_at() const {
   return raft_.leader_heard().at + raft_.config().election_timeout * 2;
 }
 
+Watches& Node::watches() {
+  watches_.set_stale(now_ >= stale_at());  // not kept up to date while there is none
+  return watches_;
+}
+
 void Node::run_watches() {
   const bool wanted = !watches_.is_idle() || !polls_.is_idle() || !lock_waits_.empty();
   if (std::exchange(commits_wanted_, wanted) != wanted) step(raft::CommitsWanted{wanted});
-  watches_.set_stale(now_ >= stale_at());
+  if (!watches_.is_idle()) watches_.set_stale(now_ >= stale_at());
   watches_.end_turn(state_.index(), clients_, now_);
 }
 

@@ -92,7 +92,7 @@ class Node {
   // Returns and clears the log lines that an operator has to act on.
   std::vector<std::string> take_alarms() { return std::exchange(alarms_, {}); }
   // For opening watches, between turns.
-  Watches& watches() { return watches_; }
+  Watches& watches();
   const Watches& watches() const { return watches_; }
   // For opening traces, between turns.
   TraceFeed& traces() { return tracing_.feed(); }
@@ -181,7 +181,8 @@ class Node {
   kv::LogTime log_time() const { return kv::LogTime{raft_.log_time(now_).value}; }
   bool can_propose() const { return raft_.takes_proposals() && !stopping_; }
   ClientQueues::Progress progress() const {
-    return {state_.index(), raft_.commit_index(), state_.store().revision()};
+    return {state_.index(), raft_.commit_index(), state_.store().revision(),
+            state_.store().keys_due()};
   }
   bool admit(const Ticket& ticket, std::size_t bytes);
   void hold(HeldRequests::Request&& request);
@@ -195,6 +196,16 @@ class Node {
   void refuse_undecided(Refusal why);
   void refuse_waiting(const Ticket& ticket, Refusal why);
   void advance(std::uint64_t connection);
+  // What the queues release is carried out.
+  struct Released {
+    Node& node;
+    template <typename Request>
+    void operator()(Request&& request) const {
+      node.carry_out(std::forward<Request>(request));
+    }
+    std::optional<kv::LogTime> overdue(const ClientRead& read) const { return node.overdue(read); }
+  };
+  std::optional<kv::LogTime> overdue(const ClientRead& read) const;
   void carry_out(ClientWrite&& write);
   void carry_out(ClientRead&& read);
   void on_reads_ended();

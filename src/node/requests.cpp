@@ -12,6 +12,9 @@ namespace {
 // Write must not grow without limit.
 constexpr std::size_t kProposeBytes = 4u << 20;
 
+// T2: a read finds no key that should have ended this long ago, of the 100 ms that users are told.
+constexpr Duration kMostOverdue = milliseconds(50);
+
 constexpr std::uint64_t kNoSequence = 0;  // clients' writes count from 1
 
 // Held requests that begin in one turn.
@@ -76,6 +79,7 @@ void Node::start(ClientRead&& read) {
 
 // Carries out the reads that have waited for long enough.
 void Node::resume_polls() {
+  if (polls_.is_idle()) return;
   polls_.search(state_.store().keyspace());
   for (ClientRead& read : polls_.take_due(now_)) begin(std::move(read));
 }
@@ -167,12 +171,38 @@ void Node::carry_out(ClientRead&& read) {
 }
 
 void Node::advance(std::uint64_t connection) {
-  queues_.release(connection, progress(), [this](auto&& one) { carry_out(std::move(one)); });
+  queues_.release(connection, progress(), Released{*this});
   on_reads_ended();
 }
 
 void Node::on_reads_ended() {
   if (queues_.reads() == 0 && !watches_.is_asking()) reads_.forget_reads();
+}
+
+// T2: many keys that end at once end in slices, so that writes need not wait for them. A read that
+// would find one of those that are overdue waits for its end. It would be wrong to leave the key
+// out before: a write that comes first in the log may still keep it.
+std::optional<kv::LogTime> Node::overdue(const ClientRead& read) const {
+  const kv::Store& store = state_.store();
+  if (read.options.level == ReadLevel::stale || store.keys_due() == kv::kEndOfLogTime)
+    return std::nullopt;
+  const kv::LogTime latest{log_time().value - kMostOverdue.ns};
+  if (store.keys_due() > latest) return std::nullopt;
+  const Overloaded due{
+      [&](const ReadKey& asked) {
+        const kv::Version* version =
+            asked.revision == 0 ? store.keyspace().find(asked.key) : nullptr;
+        return version == nullptr ? kv::kEndOfLogTime : store.due(*version);
+      },
+      // Looking for overdue keys in a range would take a walk through all of them.
+      [&](const ReadRange& asked) {
+        return asked.query.revision == 0 ? latest : kv::kEndOfLogTime;
+      },
+      [&](const ReadTransaction&) { return latest; },
+      [](const auto&) { return kv::kEndOfLogTime; },
+  };
+  const kv::LogTime at = std::visit(due, read.query);
+  return at > latest ? std::nullopt : std::optional(at);
 }
 
 bool Node::may_read(const ClientRead& read) const {
@@ -280,9 +310,9 @@ void Node::answer_reads(const std::vector<raft::ReadReady>& answers) {
         watches_.on_read_index(reads_.gathering(), ready.index);
       else if (queues_.confirm(connection, reads_.gathering(), ready, state_.index()))
         advance(connection);
-  const auto take = [this](auto&& one) { carry_out(std::move(one)); };
-  queues_.release_applied(progress(), take);
-  queues_.release_reached(progress(), take);
+  queues_.release_applied(progress(), Released{*this});
+  queues_.release_reached(progress(), Released{*this});
+  queues_.release_ended(progress(), Released{*this});
   on_reads_ended();
 }
 

@@ -1,4 +1,7 @@
-// The invariants that hold after every turn of the loop.
+// The invariants that hold after every turn of the loop. Every turn pays for them, so none of them
+// counts voters.
+#include <algorithm>
+
 #include "raft/raft.hpp"
 
 namespace vesper::raft {
@@ -26,19 +29,21 @@ void Raft::check_invariants() const {
     VESPER_ASSERT(!std::holds_alternative<PreCandidate>(role_));
     VESPER_ASSERT(!std::holds_alternative<Candidate>(role_));
   }
-  const std::optional<Instant> fresh = fresh_as_of();
+  const std::optional<Instant> fresh = freshness_.as_of(commit_index_);
   VESPER_ASSERT(!fresh || *fresh <= now_);
   const auto* leader = std::get_if<Leader>(&role_);
   if (leader == nullptr) return;
   // The leader's own promise outlasts the lease to which it contributes.
-  VESPER_ASSERT(!leader_lease_index(now_) || !electorate_.self_counts() ||
-                leader->own_leader_lease_until <= promise_.until());
+  VESPER_ASSERT(leader->own_leader_lease_until <= std::max(now_, promise_.until()) ||
+                !electorate_.self_counts() || !leader_lease_index(now_));
   VESPER_ASSERT(hard_state_.voted_for == self());
   VESPER_ASSERT(log_.last_index() >= leader->term_start);  // L6
   VESPER_ASSERT(leader->term_start <= log_.base_index() ||
                 log_.term_at(leader->term_start) == current_term());
   for (const auto& [id, progress] : leader->progress) {
     VESPER_ASSERT(id != self());
+    VESPER_ASSERT(progress.heard_at <= now_);
+    VESPER_ASSERT(progress.acked_at <= now_);
     VESPER_ASSERT(progress.next_index > progress.match_index);  // L12
     VESPER_ASSERT(progress.received_index >= progress.match_index);
     VESPER_ASSERT(progress.received_index <= log_.last_index());

@@ -6,6 +6,7 @@ import itertools
 import random
 import threading
 import time
+from concurrent.futures import ThreadPoolExecutor, wait
 
 from harness import LONG, SLOW, Cluster, wait_for
 from http_api import Broken, NotSent
@@ -74,6 +75,43 @@ def frozen_leader(binary, seed, how_long, pauses=1):
         load.verify()
         by_lease = sum(op.note == 'lease' for op in load.ops())
         expect(by_lease > 100, f'only {by_lease} reads by a lease')
+
+
+def by_lease_beside_an_overdue_key(cluster, key):
+    """Freezes the followers shortly before the key is due, so that the leader cannot end it, and
+    reads by the lease that the leader still has. Returns whether the lease was there still."""
+    leader, followers = cluster.wait_leader(), cluster.followers()
+    api = leader.api()
+    api.put(key, 'v', '?ttl=150ms')
+    due = time.monotonic() + 0.15
+    with ThreadPoolExecutor() as pool:
+        apis = [leader.api(20 * SLOW) for _ in range(2)]
+        while time.monotonic() < due - 0.01:
+            api.get('kept', '?consistency=lease')  # a leader keeps a lease only for those who read
+        for follower in followers:
+            follower.pause()
+        time.sleep(max(0, due + 0.055 - time.monotonic()))  # reads wait from 50 ms on
+        waiting = [pool.submit(client.request, 'GET', f'/kv{query}consistency=lease&timeout=10s')
+                   for client, query in zip(apis, (f'/{key}?', f'?prefix={key}&'))]
+        stale = api.get(key, '?consistency=stale').status
+        kept = pool.submit(api.get, 'kept', '?consistency=lease')
+        at_once = [bool(wait([read], 0.5).done) for read in (kept, *waiting)]
+        for follower in followers:
+            follower.resume()
+        single, page = (read.result() for read in waiting)
+    expect_equal(at_once[1:], [False, False], 'reads of the overdue key that did not wait')
+    expect_equal((single.status, page.json()['kvs']), (404, []), 'what was found')
+    return at_once[0] and stale == 200 and level_of(kept.result()) == 'lease'
+
+
+@case('a read waits for a key that is overdue, and which the leader cannot end yet')
+def _(binary):
+    with Cluster(binary, 3, ['--election-timeout', '4s', '--heartbeat', '10ms']) as cluster:
+        cluster.wait_leader().api().put('kept', 'v')
+        # On a busy machine the lease may end before.
+        keys = (f'short/{i}' for i in range(30))
+        expect(any(by_lease_beside_an_overdue_key(cluster, key) for key in keys),
+               'no lease was long enough')
 
 
 @case('with min_revision a client reads its own writes on every node')

@@ -6,6 +6,7 @@ commit, puts and gets are measured in turn with both. Needs wrk."""
 import argparse
 import base64
 import json
+import multiprocessing
 import os
 import re
 import shutil
@@ -13,7 +14,6 @@ import statistics
 import subprocess
 import sys
 import tempfile
-import threading
 import time
 
 from harness import Cluster, free_ports, wait_for
@@ -191,20 +191,24 @@ def metrics(node):
             for row in text.splitlines() if not row.startswith('#')}
 
 
+def write_beside(node, stop, times):
+    """Writes until told to stop. A process of its own, because a thread would wait for the one that
+    reads. Reports what each write took."""
+    api, took = node.api(30), []
+    while not stop.is_set():
+        began = time.monotonic()
+        api.put('beside', 'x')
+        took.append(time.monotonic() - began)
+    times.put(took)
+
+
 def stream(node, keys):
     """NDJSON of all keys, while another client writes."""
-    stop, took = threading.Event(), []
-
-    def writes():
-        api = node.api(30)
-        while not stop.is_set():
-            began = time.monotonic()
-            api.put('beside', 'x')
-            took.append(time.monotonic() - began)
-    thread = threading.Thread(target=writes)
+    stop, times = multiprocessing.Event(), multiprocessing.Queue()
+    writer = multiprocessing.Process(target=write_beside, args=(node, stop, times))
     before = resident(node)
     metrics(node)
-    thread.start()
+    writer.start()
     connection = Connection(node.port, 60)
     began = time.monotonic()
     connection.send(request_bytes('GET', '/kv?prefix=key/&format=ndjson'), 60)
@@ -218,12 +222,12 @@ def stream(node, keys):
     seconds = time.monotonic() - began
     connection.close()
     stop.set()
-    thread.join()
+    took = sorted(times.get())
+    writer.join()
     longest = metrics(node)['vesper_loop_longest_turn_seconds']
     line(f'NDJSON of {keys} keys', f'{seconds:>9.2f} s, {received / seconds / 1e6:.0f} MB/s')
     line('  resident memory rises by', f'{(most - before) / 1e6:>9.1f} MB')
     line('  longest turn of the loop', f'{1000 * longest:>9.2f} ms')
-    took.sort()
     line('  a put beside it, 99th percentile', f'{1000 * took[int(0.99 * len(took))]:>9.2f} ms')
 
 

@@ -15,7 +15,9 @@ import signal
 import statistics
 import sys
 import tempfile
+import threading
 import time
+from concurrent.futures import ThreadPoolExecutor
 
 from harness import Cluster, wait_for
 from http_api import Broken, Connection, NotSent, request_bytes
@@ -194,18 +196,42 @@ def expiry_of_many(binary, nodes, count=100_000):
                                         for i in range(at, at + 1000)]}).encode()
             expect(api.request('POST', '/txn', body).status == 200, 'refused')
         expect(time.monotonic() < began + ttl, 'this machine is too slow for it')
-        worst, gone = 0.0, None
-        while gone is None:
-            start = time.monotonic()
-            api.put('beside', 'x')
-            if start > began + ttl - 0.2:
-                worst = max(worst, time.monotonic() - start)
-            if start > began + ttl:
-                reply = api.request('GET', '/kv?prefix=many/&count_only')
-                if reply.json()['count'] == 0:
-                    gone = time.monotonic() - began - ttl
+        nodes_asked = [leader, *cluster.followers()]
+        with ThreadPoolExecutor() as pool:
+            stop = threading.Event()
+            readers = [pool.submit(read_ending_keys, node, path, began + ttl, stop)
+                       for path in (f'/kv/many/{count - 1}?', '/kv?prefix=many/&count_only&')
+                       for node in nodes_asked]
+            worst, gone = 0.0, None
+            while gone is None:
+                start = time.monotonic()
+                api.put('beside', 'x')
+                if start > began + ttl - 0.2:
+                    worst = max(worst, time.monotonic() - start)
+                if start > began + ttl:
+                    path = '/kv?prefix=many/&count_only&consistency=stale'
+                    if api.request('GET', path).json()['count'] == 0:
+                        gone = time.monotonic() - began - ttl
+            stop.set()
+            found, waited = (max(figures) for figures in zip(*(read.result() for read in readers)))
         line(f'{count} keys that expire at once, {nodes} nodes', f'gone after {1000 * gone:.0f} '
-             f'ms, the slowest write beside it {1000 * worst:.1f} ms')
+             f'ms, found until {1000 * found:.0f} ms, a read took up to {1000 * waited:.0f} ms, '
+             f'a write beside it {1000 * worst:.1f} ms')
+
+
+def read_ending_keys(node, path, due, stop):
+    """Reads on and on from `due` on. Returns how long after it the last read began that found any,
+    and how long a read took at most, in seconds."""
+    api, found, took = node.api(30), 0.0, 0.0
+    while not stop.is_set():
+        start = time.monotonic()
+        reply = api.request('GET', path + 'consistency=linearizable')
+        if start < due:
+            continue
+        took = max(took, time.monotonic() - start)
+        if reply.status == 200 and reply.json().get('count', 1) > 0:
+            found = start - due
+    return found, took
 
 
 def memory_of_ttl(binary, keys):

@@ -25,15 +25,19 @@ struct Queues {
   ClientQueues queues{3, 25};
   std::vector<std::uint64_t> taken;     // the request numbers of what was released, in order
   std::vector<node::ReadLevel> levels;  // of the reads
+  std::optional<kv::LogTime> overdue;   // what a read would find
 
   void take(const node::ClientWrite& write) { taken.push_back(write.ticket.request); }
   void take(const node::ClientRead& read) {
     taken.push_back(read.ticket.request);
     levels.push_back(read.options.level);
   }
-  auto taker() {
-    return [this](auto&& one) { take(one); };
-  }
+  struct Taker {
+    Queues& queues;
+    void operator()(const auto& one) const { queues.take(one); }
+    std::optional<kv::LogTime> overdue(const node::ClientRead&) const { return queues.overdue; }
+  };
+  Taker taker() { return {*this}; }
   bool passes(node::ClientWrite request) {
     return queues.add_write(request) == ClientQueues::Placed::through;
   }
@@ -50,12 +54,51 @@ struct Queues {
     queues.release_reached(progress, taker());
     return std::exchange(taken, {});
   }
+  std::vector<std::uint64_t> release_ended(const ClientQueues::Progress& progress) {
+    queues.release_ended(progress, taker());
+    return std::exchange(taken, {});
+  }
 };
 
 using Numbers = std::vector<std::uint64_t>;
 constexpr raft::Index k5{5}, k6{6};
 
 }  // namespace
+
+TEST_CASE(
+    "T2: a read that would find an overdue key waits for its end, with what comes behind it") {
+  Queues q;
+  q.overdue = kv::LogTime(70);
+  q.queues.add_read(read(1, 1), k5);
+  CHECK_FALSE(q.passes(write(1, 2)));
+  const auto at = [](std::int64_t due) {
+    return ClientQueues::Progress{k5, k5, 1, kv::LogTime(due)};
+  };
+  CHECK(q.release_applied(at(60)).empty());
+  CHECK(q.release_ended(at(60)).empty());
+  CHECK(q.release(1, at(60)).empty());  // whatever else releases its connection
+  CHECK(q.release_ended(at(70)).empty());
+  // Keys that are overdue by now do not keep it any longer.
+  q.overdue = kv::LogTime(80);
+  CHECK(q.release_ended(at(71)) == Numbers{1, 2});
+  CHECK(q.queues.reads() == 0);
+}
+
+TEST_CASE("T2: a read that waits for the end of a key expires, and may be left") {
+  Queues q;
+  q.overdue = kv::LogTime(70);
+  const ClientQueues::Progress progress{k5, k5, 1, kv::LogTime(60)};
+  q.queues.add_read(read(1, 1), k5);
+  q.queues.add_read(read(2, 1), k5);
+  CHECK(q.release_applied(progress).empty());
+  CHECK(q.queues.leave(1).empty());
+  const auto expired = q.queues.expire(Instant{100}, 1, node::Refusal::timeout);
+  REQUIRE(expired.refused.size() == 1);
+  CHECK(expired.refused[0].why == node::Refusal::timeout);
+  CHECK(expired.refused[0].ticket.connection == 2);
+  CHECK(q.release_ended({k5, k5, 1, kv::LogTime(80)}).empty());
+  CHECK(q.queues.reads() == 0);
+}
 
 TEST_CASE("a read waits for the writes before it, and a write waits for the read before it") {
   Queues q;

@@ -141,6 +141,7 @@ void World::ask(Client& client, Operation operation) {
   trace("client {}.{} asks server {}: {} {} '{}'", ticket.connection, ticket.request, client.host,
         name_of(operation.kind), operation.key, operation.value.substr(0, 20));
   if (operation.is_read()) {
+    if (h.node) operation.log_time = h.node->raft().log_time(h.clock.read(now_)).value;
     node::ClientRead read{ticket, query_of(operation), deadline, options_of(operation)};
     read.identity = identity_of(operation.who);
     if (operation.wait) read.wait = wait_at(client, h, operation, patience);
@@ -394,6 +395,7 @@ void World::on_read(Client& client, std::size_t operation, node::ReadResult& rea
     return fail("K8: a stale read that nobody asked for");
   Host& h = host(client.host);
   observe_read(h, asked, read);
+  judge_overdue(asked, read);
   if (client.reads_on > 0)
     at(now_, Poke{static_cast<std::size_t>(&client - clients_.data()), false, true});
   const std::int64_t now = (now_ - kBegin).ns;

@@ -140,6 +140,28 @@ bool World::is_late() const {
   return false;
 }
 
+// T2: a read that a leader has confirmed finds no key that had been due for 100 ms when it was
+// asked. One of many keys waits for all that are overdue, whether it would find them or not. A new
+// leader sets a clock back that went on without one.
+void World::judge_overdue(const Operation& asked, const node::ReadResult& read) {
+  const Model& model = history_.model();
+  if (read.level == node::ReadLevel::stale || read.unchanged || read.revision != model.revision())
+    return;
+  const node::ReadQuery query = query_of(asked);
+  const auto* range = std::get_if<node::ReadRange>(&query);
+  std::int64_t end = kNeverEnds;
+  if (asked.kind == Operation::Kind::get)
+    end = model.end_of(model.at(Space::keys, asked.key, model.revision()));
+  else if (asked.kind == Operation::Kind::read_txn ||
+           (range != nullptr && range->query.revision == 0))
+    end = model.next_key_end();
+  if (end == kNeverEnds) return;
+  tally_.count(Count::reads_of_ending_keys);
+  const std::int64_t time = std::min(asked.log_time, read.log_time.value);
+  if (end_after(end, kMostLate.ns) < time)
+    fail(fmt::format("T2: a read asked at {} ns finds a key that was due at {} ns", time, end));
+}
+
 // T2: while one leader leads, without any fault, nothing stays that has been due for 100 ms. The
 // time that its disks and links take is added.
 void World::judge_late() {

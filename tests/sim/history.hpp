@@ -56,6 +56,7 @@ struct Operation {
   std::optional<std::int64_t> max_staleness;  // ns, for a stale read
   std::uint64_t connection = 0, request = 0;
   std::int64_t invoked = 0;                   // ns, for messages
+  std::int64_t log_time = 0;                  // of a read: at its server, when it was asked
   Act act;                                    // act, page, stream
   std::shared_ptr<const Txn> txn;             // txn, read_txn
   std::uint64_t at = 0;                       // compact, past: the revision; history: the limit

@@ -206,6 +206,10 @@ class Model {
   // Whether the lock or the election of this name was held with this token at a revision.
   bool was_held(std::string_view name, std::uint64_t token, std::uint64_t revision) const;
   const Holdings& holdings() const { return holdings_; }
+  // When a key with this newest version ends by itself; kNeverEnds: never.
+  std::int64_t end_of(const Seen& seen) const;
+  // The first instant at which a key ends by itself; kNeverEnds if there is none.
+  std::int64_t next_key_end() const;
   // The first instant at which something ends by itself; kNeverEnds if there is nothing.
   std::int64_t next_end() const;
   RangeText range(const Act& query, std::uint64_t revision) const;

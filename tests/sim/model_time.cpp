@@ -33,11 +33,22 @@ bool Model::was_held(std::string_view name, std::uint64_t token, std::uint64_t r
   return is_holder(Space::locks) || is_holder(Space::elections);
 }
 
-std::int64_t Model::next_end() const {
+std::int64_t Model::end_of(const Seen& seen) const {
+  if (!seen.present) return kNeverEnds;
+  const auto lease = holdings_.leases.find(seen.lease);
+  if (lease != holdings_.leases.end()) return lease->second.deadline;
+  return seen.deadline == 0 ? kNeverEnds : seen.deadline;
+}
+
+std::int64_t Model::next_key_end() const {
   std::int64_t next = kNeverEnds;
   for (const auto& [key, versions] : this->versions())
-    if (const Seen& seen = versions.back().seen; seen.present && seen.deadline != 0)
-      next = std::min(next, seen.deadline);
+    next = std::min(next, end_of(versions.back().seen));
+  return next;
+}
+
+std::int64_t Model::next_end() const {
+  std::int64_t next = next_key_end();
   for (const auto& [id, lease] : holdings_.leases)
     next = std::min(next, lease.state == Lease::State::active ? lease.deadline : 0);
   for (const auto& [lock, holder] : holdings_.holders) next = std::min(next, holder.deadline);

@@ -46,6 +46,8 @@ BUGS = (
     ("an expiry counts as in flight for good", "T2", NODE + "expiry.cpp",
      "  while (!in_flight_.empty() && in_flight_.front().index <= index) in_flight_.pop_front();\n",
      "", 1000),
+    ("a read finds what has long been due", "T2", NODE + "requests.cpp",
+     "return at > latest ? std::nullopt : std::optional(at);", "return std::nullopt;", 1000),
     ("the places of a dead server never lapse", "T2", NODE + "expiry.cpp",
      "expire.sessions.push_back(session); });", "(void)session; });", 1000),
     ("a fence is not judged", "T3", KV + "store.cpp",

@@ -203,6 +203,7 @@ enum class Count : std::uint8_t {
   changes_forbidden,
   changes_without_end,
   doubles_withdrawn,
+  reads_of_ending_keys,
   kEnd
 };
 
@@ -404,6 +405,7 @@ inline constexpr auto kCountNames = std::to_array<std::string_view>({
     "changes_forbidden",
     "changes_without_end",
     "doubles_withdrawn",
+    "reads_of_ending_keys",
 });
 static_assert(kCountNames.size() == kCounts);
 

@@ -334,6 +334,7 @@ class World : private Actions {
   kv::LogTime time_reached(const Host& h) const;
   bool is_late() const;
   void judge_late();
+  void judge_overdue(const Operation& asked, const node::ReadResult& read);
 
   // streams.cpp
   void on_page(Client& client, const Operation& asked, const node::RangeFound& found);
