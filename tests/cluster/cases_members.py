@@ -117,8 +117,12 @@ class JoinNode(Node):
                 *self.cluster.flags, *extra]
 
 
-def start_joiner(cluster, name='new'):
+def start_joiner(cluster, name='new', aliases=()):
+    """`aliases`: other names of its host. Over TLS, its certificate has them, too."""
     node = JoinNode(cluster, name, free_ports(1)[0])
+    if aliases and cluster.pki:
+        names = cluster.pki.sign(name, [node.host, *aliases])
+        node.tls_flags = cluster.pki.server_flags(names)
     node.start()
     wait_until_it_waits(node)
     return node

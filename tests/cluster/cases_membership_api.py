@@ -192,12 +192,12 @@ def _(binary):
 def _(binary):
     with Cluster(binary, 3) as cluster:
         expect_equal(cluster.wait_leader().api().put('name', b'a').status, 200, 'a write')
-        node = start_joiner(cluster)
+        node = start_joiner(cluster, aliases=['localhost'])
         try:
             leader = cluster.wait_leader()
             # Not registered yet: its process does not answer.
             node.pause()
-            changed(leader, {'add': [{'address': f'http://localhost:{node.port}'}]})
+            changed(leader, {'add': [{'address': f'{cluster.scheme}://localhost:{node.port}'}]})
             leader.kill()
             second = cluster.wait_leader()
             node.resume()

@@ -41,24 +41,33 @@ class Pki:
                                     self.path(certificate + ".key"))
         return context
 
-    def expired(self, host="127.0.0.1", name="expired"):
-        """NAME.crt and NAME.key: valid except for their dates."""
+    def server_context(self, host="127.0.0.1"):
+        """A server's context for Python's ssl."""
+        context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        context.load_cert_chain(self.path(host + ".crt"), self.path(host + ".key"))
+        return context
+
+    def sign(self, name, hosts, validity=("-days", "30")):
+        """Makes NAME.crt, which names all of these hosts, and NAME.key: `vesper pki` makes a
+        certificate for each host. Returns the name."""
         config, request = self.path(name + ".cnf"), self.path(name + ".csr")
-        kind = "IP" if host[0].isdigit() else "DNS"
+        named = ",".join("%s:%s" % ("IP" if host[0].isdigit() else "DNS", host) for host in hosts)
         with open(config, "w") as f:
             f.write("[ca]\ndefault_ca=x\n[x]\ndatabase=%s\nserial=%s\nnew_certs_dir=%s\n"
                     "default_md=sha256\npolicy=any\n[any]\ncommonName=supplied\n"
-                    "[ext]\nsubjectAltName=%s:%s\nbasicConstraints=critical,CA:FALSE\n"
+                    "[ext]\nsubjectAltName=%s\nbasicConstraints=critical,CA:FALSE\n"
                     "authorityKeyIdentifier=keyid\n"
                     "extendedKeyUsage=serverAuth,clientAuth\n"
-                    % (self.path("index"), self.path("serial"), self.directory, kind, host))
+                    % (self.path("index"), self.path("serial"), self.directory, named))
         open(self.path("index"), "w").close()
-        with open(self.path("serial"), "w") as f:
-            f.write("0F\n")
         run("openssl", "req", "-new", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256",
             "-nodes", "-keyout", self.path(name + ".key"), "-out", request, "-subj", "/CN=" + name)
         run("openssl", "ca", "-batch", "-notext", "-config", config, "-in", request, "-out",
             self.path(name + ".crt"), "-cert", self.path("ca.crt"), "-keyfile",
-            self.path("ca.key"), "-extensions", "ext", "-startdate", "20200101000000Z",
-            "-enddate", "20200201000000Z")
+            self.path("ca.key"), "-extensions", "ext", "-create_serial", *validity)
         return name
+
+    def expired(self, host="127.0.0.1", name="expired"):
+        """NAME.crt and NAME.key: valid except for their dates."""
+        return self.sign(name, [host], ("-startdate", "20200101000000Z",
+                                  "-enddate", "20200201000000Z"))
