@@ -201,7 +201,7 @@ class Clone(Node):
 
     def command(self, extra):
         return [self.cluster.binary, 'server', '0', self.cluster.list, '--data-dir', self.dir,
-                '--listen', f'127.0.0.1:{self.port}', *self.cluster.flags, *extra]
+                '--listen', f'127.0.0.1:{self.port}', *self.tls_flags, *self.cluster.flags, *extra]
 
 
 @case('a second process on a copy of a running directory is refused by name, and disturbs no one')
