@@ -322,6 +322,20 @@ class StillStarting(http.server.BaseHTTPRequestHandler):
         pass
 
 
+@contextlib.contextmanager
+def still_starting(cluster, node):
+    """Such a server in the place of a node."""
+    with http.server.ThreadingHTTPServer((node.host, node.port), StillStarting) as server:
+        if cluster.pki:  # the thread of a connection does the handshake, not the one that accepts
+            server.socket = cluster.pki.server_context(node.host).wrap_socket(
+                server.socket, server_side=True, do_handshake_on_connect=False)
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        try:
+            yield
+        finally:
+            server.shutdown()
+
+
 @case('recover is refused while a majority may still be reading its logs')
 def _(binary):
     with Cluster(binary, 3) as cluster, contextlib.ExitStack() as stack:
@@ -331,10 +345,7 @@ def _(binary):
         for node in starting:
             node.kill()
         for at, node in enumerate(starting):
-            server = stack.enter_context(
-                http.server.ThreadingHTTPServer(('127.0.0.1', node.port), StillStarting))
-            threading.Thread(target=server.serve_forever, daemon=True).start()
-            stack.callback(server.shutdown)
+            stack.enter_context(still_starting(cluster, node))
             if at == 0:
                 out, _ = recover(binary, copy, code=2)
                 expect(f'listens at {node.url}' in out and 'still reads its log' in out, out)
