@@ -175,7 +175,9 @@ def connect_slowly(node):
     viewer = socket.socket()
     viewer.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
     viewer.setsockopt(socket.IPPROTO_TCP, socket.TCP_MAXSEG, 536)
-    viewer.connect(('127.0.0.1', node.port))
+    viewer.connect((node.host, node.port))
+    if node.tls:
+        viewer = node.tls.wrap_socket(viewer, server_hostname=node.host)
     viewer.sendall(b'GET /trace HTTP/1.1\r\nHost: localhost\r\n\r\n')
     expect_equal(viewer.recv(12), b'HTTP/1.1 200', 'the reply to a viewer')
     return viewer
