@@ -24,7 +24,7 @@ def event_source_resumes(binary):
         other = cluster.nodes[1]
         with Page(node.url + '/') as page:
             wait_for('the page', lambda: page.run(
-                'location.protocol == "http:" && document.readyState == "complete"'))
+                f'location.protocol == "{cluster.scheme}:" && document.readyState == "complete"'))
             page.run(LISTEN)
             wait_for('the stream to open', lambda: page.run('states[0]') == 'open')
             expected = []

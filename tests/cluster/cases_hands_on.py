@@ -132,8 +132,9 @@ def watching_is_no_load(binary):
     with DevCluster(binary, 3) as cluster, Page(cluster.url + '/ui/') as page:
         leader_on(page)
         select(page, 1)
-        top = subprocess.run([binary, 'top', '--once', '--interval', '3s', '--endpoints',
-                              cluster.url], capture_output=True, timeout=60 * SLOW, check=True)
+        top = subprocess.run([binary, 'top', '--once', '--interval', '3s',
+                              *cluster.client_flags()], capture_output=True, timeout=60 * SLOW,
+                             check=True)
         expect('load 0 requests/s' in top.stdout.decode(), top.stdout.decode())
         go(page, '#/health')
         requests = 'document.querySelector("[aria-label=Figures] .legend li").innerText'

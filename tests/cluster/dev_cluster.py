@@ -69,9 +69,15 @@ class DevCluster:
             self.process.stdout.close()
         return code
 
+    def authority(self):
+        return os.path.join(self.data, 'pki', 'ca.crt')
+
+    def client_flags(self):
+        """What a command needs to talk to its nodes."""
+        return ['--endpoints', self.url, *(['--cacert', self.authority()] if TLS else [])]
+
     def api(self, node=0):
-        authority = os.path.join(self.data, 'pki', 'ca.crt')
-        tls = ssl.create_default_context(cafile=authority) if TLS else None
+        tls = ssl.create_default_context(cafile=self.authority()) if TLS else None
         return Api(self.port + node, 5.0 * SLOW, tls=tls)
 
     def leader(self):

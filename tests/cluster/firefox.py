@@ -11,7 +11,7 @@ import tempfile
 import time
 
 from browser import Shared, end
-from harness import SLOW, running, wait_for
+from harness import SLOW, TLS, running, wait_for
 from page_steps import SIZES
 from runner import Failed, Skipped
 
@@ -61,7 +61,7 @@ class Firefox:
         try:
             self.socket = socket.create_connection(('127.0.0.1', self.port()), 30)
             self.receive(time.monotonic() + 30 * SLOW)  # its greeting
-            self.call('WebDriver:NewSession', capabilities={})
+            self.call('WebDriver:NewSession', acceptInsecureCerts=TLS)
             self.call('WebDriver:SetTimeouts', script=30000 * SLOW)
         except BaseException:
             self.close()

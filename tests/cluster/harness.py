@@ -42,6 +42,9 @@ def end_all():
 
 atexit.register(end_all)
 signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))
+# A shell without job control starts background commands with SIGINT ignored. Commands that are
+# started here would inherit that, and `vesper dev` respects it.
+signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 def common_pki(binary):
