@@ -27,16 +27,24 @@ std::optional<std::string> Housekeeping::next_command(const kv::Store& store, kv
           (store.quota_exceeded() ? limits_.store_bytes / 100 * kLiftAt : limits_.store_bytes);
   const bool too_much = store.keyspace().history_cost() > limits_.keep_bytes;
   const bool looks = now >= look_at_;
-  if (!too_much && !looks && exceeded == store.quota_exceeded()) return std::nullopt;
-  if (now < repeat_at_) return std::nullopt;
+  const bool changes = exceeded != store.quota_exceeded();
+  if (!too_much && !looks && !changes) return std::nullopt;
+  // A change of the quota's state waits for no other command: writes are accepted without a bound
+  // until the store knows that the quota is reached.
+  if (now < repeat_at_ && (!changes || proposed_quota_ == exceeded)) return std::nullopt;
   if (looks) look_at_ = now + kLookEvery;
   std::optional<std::string> command;
-  if (exceeded != store.quota_exceeded()) command = kv::encode(kv::SetQuota{exceeded});
+  if (changes) command = propose_quota(exceeded);
   else if (const auto to = compaction_target(store, log_time, looks))
     command = kv::encode(kv::Compact{*to, kv::Compact::By::server});
-  else if (exceeded && looks && store.is_stuck_at_quota()) command = kv::encode(kv::SetQuota{true});
+  else if (exceeded && looks && store.is_stuck_at_quota()) command = propose_quota(true);
   if (command) repeat_at_ = now + kRepeatAfter;
   return command;
+}
+
+std::string Housekeeping::propose_quota(bool exceeded) {
+  proposed_quota_ = exceeded;
+  return kv::encode(kv::SetQuota{exceeded});
 }
 
 std::string_view to_string(QuotaState state) {

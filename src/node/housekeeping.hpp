@@ -48,16 +48,22 @@ class Housekeeping {
   // When to look at time and revisions next.
   Instant deadline() const { return std::max(look_at_, repeat_at_); }
   // This node does not lead: whatever it proposed may be lost.
-  void forget() { repeat_at_ = {}; }
+  void forget() {
+    repeat_at_ = {};
+    proposed_quota_.reset();
+  }
 
  private:
+  std::string propose_quota(bool exceeded);
   std::optional<std::uint64_t> compaction_target(const kv::Store& store, kv::LogTime log_time,
                                                  bool all_bounds) const;
 
   const HistoryLimits limits_;
   Instant look_at_{};  // at time and revisions, next
   QuotaState reported_ = QuotaState::fine;
-  Instant repeat_at_{};  // no proposal before this, because the last one may be under way
+  // No repetition before this, because the last proposal may be under way.
+  Instant repeat_at_{};
+  std::optional<bool> proposed_quota_;  // what the last proposed SetQuota says
 };
 
 }  // namespace vesper::node
