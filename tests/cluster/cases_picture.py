@@ -17,10 +17,30 @@ MESSAGE = 'document.querySelector(".ring .message") !== null'
 NEXT_FRAME = 'new Promise(done => setTimeout(() => requestAnimationFrame(done), 200))'
 
 
+def open_leader(page):
+    """Opens the leader of the picture with the keyboard, the next one if it loses its leadership,
+    and returns its id once its details list its followers."""
+    opened = None
+
+    def shows_followers():
+        nonlocal opened
+        leader = page.run(LEADER)
+        if leader is None:
+            return False
+        if leader != opened:
+            page.run(f'''document.querySelector('.ring [data-node="{leader}"]')
+              .dispatchEvent(new KeyboardEvent("keydown", {{key: "Enter", bubbles: true}}))''')
+            opened = leader
+        details = text_of(page, '[aria-label=Details]')
+        return f'Node {leader}' in details and 'replicating' in details and \
+            'leader' in text_of(page, f'.ring [data-node="{leader}"]')
+    wait_for('the details of the leader', shows_followers)
+    return opened
+
+
 @case('the picture shows messages, timers, roles and the logs of all nodes')
 def shows_raft(binary):
     with Cluster(binary, 3) as cluster, Page(cluster.nodes[0].url + '/ui/') as page:
-        leader = cluster.wait_leader()
         wait_for('three nodes', lambda: page.run(
             'document.querySelectorAll(".ring .node:not(.unknown)").length') == 3)
         wait_for('a message under way', lambda: page.run(MESSAGE))
@@ -33,12 +53,8 @@ def shows_raft(binary):
             'row.querySelectorAll(".cell.applied").length >= 6).length') == 3)
         wait_for('the marks of the followers', lambda: page.run(
             'document.querySelectorAll(".log-row .mark.match").length') == 2)
-        wait_text(page, 'leader', f'.ring [data-node="{leader.id}"]')
-        page.run(f'''document.querySelector('.ring [data-node="{leader.id}"]')
-          .dispatchEvent(new KeyboardEvent("keydown", {{key: "Enter", bubbles: true}}))''')
-        wait_text(page, f'Node {leader.id}', '[aria-label=Details]')
-        wait_text(page, 'replicating', '[aria-label=Details]')
-        node = next(one for one in cluster.nodes[1:] if one is not leader)
+        leader = open_leader(page)
+        node = next(one for one in cluster.nodes[1:] if str(one.id) != leader)
         node.kill()
         wait_text(page, 'unreachable', f'.ring [data-node="{node.id}"]')
         node.start()
