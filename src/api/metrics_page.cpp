@@ -2,8 +2,6 @@
 
 #include <fmt/core.h>
 
-#include <iterator>
-
 #include "api/answer.hpp"
 #include "api/context.hpp"
 #include "api/read_options.hpp"
@@ -19,16 +17,12 @@ class Page {
 
   void family(std::string_view name, std::string_view type, std::string_view help) {
     name_ = name;
-    fmt::format_to(std::back_inserter(out_), "# HELP vesper_{0} {2}\n# TYPE vesper_{0} {1}\n", name,
-                   type, help);
+    out_ += fmt::format("# HELP vesper_{0} {2}\n# TYPE vesper_{0} {1}\n", name, type, help);
   }
   template <typename Value>
   void sample(Value value, std::string_view labels = {}, std::string_view suffix = {}) {
-    if (labels.empty())
-      fmt::format_to(std::back_inserter(out_), "vesper_{}{} {}\n", name_, suffix, value);
-    else
-      fmt::format_to(std::back_inserter(out_), "vesper_{}{}{{{}}} {}\n", name_, suffix, labels,
-                     value);
+    if (labels.empty()) out_ += fmt::format("vesper_{}{} {}\n", name_, suffix, value);
+    else out_ += fmt::format("vesper_{}{}{{{}}} {}\n", name_, suffix, labels, value);
   }
   template <typename Value>
   void single(std::string_view name, std::string_view type, std::string_view help, Value value) {

@@ -2,7 +2,6 @@
 
 #include <fmt/core.h>
 
-#include <iterator>
 #include <utility>
 
 #include "api/context.hpp"
@@ -147,11 +146,11 @@ void WatchEvents::begin(const node::WatchItem& item) {
 // What stands before the data of an event.
 void WatchEvents::begin_line(std::string_view type, std::optional<node::WatchId> id) {
   if (form_ == WatchForm::lines) return;
-  const auto out = std::back_inserter(text_);
-  fmt::format_to(out, "event: {}\n", type);
-  if (id && id->part != 0) fmt::format_to(out, "id: {}.{}\n", id->revision, id->part);
-  else if (id) fmt::format_to(out, "id: {}\n", id->revision);
-  text_ += "data: ";
+  text_ += "event: ";
+  text_ += type;
+  if (id && id->part != 0) text_ += fmt::format("\nid: {}.{}", id->revision, id->part);
+  else if (id) text_ += fmt::format("\nid: {}", id->revision);
+  text_ += "\ndata: ";
 }
 
 void WatchEvents::end_line() {
@@ -210,8 +209,7 @@ void WatchEvents::append_mark(const node::WatchMark& mark) {
   const bool is_progress = mark.kind == Mark::progress || mark.kind == Mark::alive;
   if (is_progress && form_ == WatchForm::events) {
     text_ += ": keep-alive\n";
-    if (mark.kind == Mark::progress)
-      fmt::format_to(std::back_inserter(text_), "id: {}\n", mark.revision);
+    if (mark.kind == Mark::progress) text_ += fmt::format("id: {}\n", mark.revision);
     text_ += '\n';
     return;
   }

@@ -98,6 +98,9 @@ class FilesSayWhatTheyAre(unittest.TestCase):
         self.assertEqual(rules("src/io/x.cpp", HEAD + "void f() { throw 1; }\n"), ["throw"])
         self.assertEqual(rules("src/io/x.cpp", HEAD + '// throw\nauto a = "throw";\n'), [])
 
+    def test_format_to_is_found(self):
+        self.assertEqual(rules("src/io/x.cpp", HEAD + "auto a = fmt::format_to(b);\n"), ["fmt"])
+
     def test_pure_rooms_have_no_unordered_container_and_no_static_state(self):
         for bad in ("std::unordered_map<int, int> m;", "thread_local int n;",
                     "int f() { static int calls = 0; return ++calls; }", "static Foo foo;"):
