@@ -89,6 +89,14 @@ void ClientQueues::await_revision(std::uint64_t connection, Queue& queue, std::u
   if (revision != 0) awaited_revisions_.emplace(revision, connection);
 }
 
+// The same for the instant at which a key should have ended.
+void ClientQueues::await_end(std::uint64_t connection, Queue& queue,
+                             std::optional<kv::LogTime> overdue) {
+  if (queue.awaits_end) ends_.erase({*queue.awaits_end, connection});
+  queue.awaits_end = overdue;
+  if (overdue) ends_.emplace(*overdue, connection);
+}
+
 // ---- leaving ------------------------------------------------------------------------------
 
 void ClientQueues::drop_if_idle(Queues::iterator queue) {
@@ -98,9 +106,7 @@ void ClientQueues::drop_if_idle(Queues::iterator queue) {
 void ClientQueues::end_reads(std::size_t count) {
   VESPER_ASSERT(reads_ >= count);
   reads_ -= count;
-  if (reads_ > 0) return;
-  unapplied_.clear();
-  overdue_.clear();
+  if (reads_ == 0) unapplied_.clear();
 }
 
 void ClientQueues::leave_line(const ClientWrite& write) {
@@ -121,6 +127,7 @@ std::vector<ClientWrite> ClientQueues::leave(std::uint64_t connection) {
     }
   }
   await_revision(connection, it->second, 0);
+  await_end(connection, it->second, std::nullopt);
   queues_.erase(it);
   return admitted;
 }
@@ -130,6 +137,7 @@ std::vector<Ticket> ClientQueues::clear() {
   for (auto it = queues_.begin(); it != queues_.end();) {
     const auto queue = it++;
     await_revision(queue->first, queue->second, 0);
+    await_end(queue->first, queue->second, std::nullopt);
     for (const auto& waiting : queue->second.line) {
       if (const auto* write = std::get_if<ClientWrite>(&waiting)) {
         leave_line(*write);

@@ -27,8 +27,8 @@ class ClientQueues {
     raft::Index applied;
     raft::Index committed;
     std::uint64_t revision = 0;  // of the store
-    // The first instant at which a key ends that is still there.
-    kv::LogTime due = kv::kEndOfLogTime;
+    // The first instant at which a key ends that is still there, or any instant before.
+    kv::LogTime due;
   };
   // What add_write() did with a write. `through`: nothing; the caller carries it out. `queued`: the
   // write waits in the queue of its connection.
@@ -80,9 +80,12 @@ class ClientQueues {
   // Releases every connection with a read whose revision is now reached.
   template <typename Take>
   void release_reached(const Progress& progress, Take&& take);
-  // Releases every connection with a read that waits for the end of keys that are gone now.
+  // Releases connections with a read that waits for the end of keys that are gone now, but not too
+  // many at once: has_ended() is true if some are left.
   template <typename Take>
   void release_ended(const Progress& progress, Take&& take);
+  bool has_ended(kv::LogTime due) const { return awaits_end() && ends_.begin()->first < due; }
+  bool awaits_end() const { return !ends_.empty(); }
 
   // The connection has closed. Its reads are dropped. Its writes were already admitted, and a
   // disconnect does not cancel them, so they are returned for the caller to carry out.
@@ -102,6 +105,8 @@ class ClientQueues {
   std::size_t write_bytes() const { return write_bytes_; }
 
  private:
+  static constexpr std::size_t kEndedAtOnce = 256;  // they may be reads of large ranges
+
   struct WaitingRead {
     ClientRead request;
     std::uint64_t batch = 0;  // the ReadIndex batch that it belongs to; 0: none
@@ -114,12 +119,14 @@ class ClientQueues {
   struct Queue {
     std::size_t open_writes = 0;  // released but not ended; all precede what is in `line`
     std::deque<std::variant<WaitingRead, ClientWrite>> line;
-    std::uint64_t awaits = 0;  // the revision that its first read waits for; 0: none
+    std::uint64_t awaits = 0;               // the revision that its first read waits for; 0: none
+    std::optional<kv::LogTime> awaits_end;  // WaitingRead::overdue of its first read
   };
   // Ordered by connection id, so that every simulation run is deterministic.
   using Queues = std::map<std::uint64_t, Queue>;
 
   void await_revision(std::uint64_t connection, Queue& queue, std::uint64_t revision);
+  void await_end(std::uint64_t connection, Queue& queue, std::optional<kv::LogTime> overdue);
   bool may_evaluate(std::uint64_t connection, Queue& queue, const WaitingRead& read,
                     const Progress& progress);
   void drop_if_idle(Queues::iterator queue);
@@ -132,8 +139,8 @@ class ClientQueues {
   std::size_t writes_ = 0, write_bytes_ = 0;
   // Connections with a read that waits for the index to be applied.
   std::vector<std::pair<raft::Index, std::uint64_t>> unapplied_;
-  // Connections with a read that waits for the end of a key, and when it should have ended.
-  std::vector<std::pair<kv::LogTime, std::uint64_t>> overdue_;
+  // One {Queue::awaits_end, connection} for each queue with a first read that waits for that.
+  std::set<std::pair<kv::LogTime, std::uint64_t>> ends_;
   // One {revision, connection} for each queue with a first read that waits for a revision.
   std::set<std::pair<std::uint64_t, std::uint64_t>> awaited_revisions_;
   Instant next_expiry_ = kNever;  // a lower bound
@@ -145,6 +152,7 @@ void ClientQueues::release(std::uint64_t connection, const Progress& progress, T
   if (it == queues_.end()) return;
   Queue& queue = it->second;
   await_revision(connection, queue, 0);
+  await_end(connection, queue, std::nullopt);
   while (!queue.line.empty()) {
     if (auto* write = std::get_if<ClientWrite>(&queue.line.front())) {
       leave_line(*write);
@@ -153,11 +161,10 @@ void ClientQueues::release(std::uint64_t connection, const Progress& progress, T
     } else {
       auto& read = std::get<WaitingRead>(queue.line.front());
       if (!may_evaluate(connection, queue, read, progress)) return;
-      if (!read.overdue) read.overdue = take.overdue(read.request);
-      if (read.overdue && *read.overdue >= progress.due) {
-        overdue_.emplace_back(*read.overdue, connection);
-        return;
-      }
+      const bool is_first = !read.overdue;
+      if (is_first) read.overdue = take.overdue(read.request);
+      if (read.overdue && (is_first || *read.overdue >= progress.due))
+        return await_end(connection, queue, read.overdue);
       take(std::move(read.request));
       end_reads(1);
     }
@@ -188,11 +195,9 @@ void ClientQueues::release_reached(const Progress& progress, Take&& take) {
 
 template <typename Take>
 void ClientQueues::release_ended(const Progress& progress, Take&& take) {
-  if (overdue_.empty()) return;
-  const auto waiting = std::exchange(overdue_, {});
-  for (const auto& [overdue, connection] : waiting) {
-    if (overdue >= progress.due) overdue_.emplace_back(overdue, connection);
-    else release(connection, progress, take);
+  for (std::size_t i = 0; i < kEndedAtOnce && has_ended(progress.due); ++i) {
+    const std::uint64_t connection = ends_.begin()->second;
+    release(connection, progress, take);
   }
 }
 

@@ -490,7 +490,8 @@ Watches& Node::watches() {
 }
 
 void Node::run_watches() {
-  const bool wanted = !watches_.is_idle() || !polls_.is_idle() || !lock_waits_.empty();
+  const bool wanted =
+      !watches_.is_idle() || !polls_.is_idle() || !lock_waits_.empty() || queues_.awaits_end();
   if (std::exchange(commits_wanted_, wanted) != wanted) step(raft::CommitsWanted{wanted});
   if (!watches_.is_idle()) watches_.set_stale(now_ >= stale_at());
   watches_.end_turn(state_.index(), clients_, now_);
@@ -507,7 +508,7 @@ bool Node::wants_another_round() const {
 
 Instant Node::next_deadline() const {
   if (snapshotter_.is_busy() || !range_reads_.is_idle() || requests_held_.has_next() ||
-      state_.index() < raft_.commit_index())
+      state_.index() < raft_.commit_index() || queues_.has_ended(progress().due))
     return now_;
   const auto leader = raft_.leader();
   Instant next = std::min(

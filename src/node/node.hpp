@@ -182,7 +182,7 @@ class Node {
   bool can_propose() const { return raft_.takes_proposals() && !stopping_; }
   ClientQueues::Progress progress() const {
     return {state_.index(), raft_.commit_index(), state_.store().revision(),
-            state_.store().keys_due()};
+            queues_.awaits_end() ? keys_due() : kv::LogTime{}};
   }
   bool admit(const Ticket& ticket, std::size_t bytes);
   void hold(HeldRequests::Request&& request);
@@ -206,6 +206,7 @@ class Node {
     std::optional<kv::LogTime> overdue(const ClientRead& read) const { return node.overdue(read); }
   };
   std::optional<kv::LogTime> overdue(const ClientRead& read) const;
+  kv::LogTime keys_due() const;
   void carry_out(ClientWrite&& write);
   void carry_out(ClientRead&& read);
   void on_reads_ended();

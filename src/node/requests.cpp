@@ -183,17 +183,21 @@ void Node::on_reads_ended() {
 // would find one of those that are overdue waits for its end. It would be wrong to leave the key
 // out before: a write that comes first in the log may still keep it.
 std::optional<kv::LogTime> Node::overdue(const ClientRead& read) const {
+  if (read.options.level == ReadLevel::stale) return std::nullopt;
+  if (read.poll != nullptr && read.poll->is_unchanged()) return std::nullopt;  // it finds no key
   const kv::Store& store = state_.store();
-  if (read.options.level == ReadLevel::stale || store.keys_due() == kv::kEndOfLogTime)
-    return std::nullopt;
+  if (store.keys_due() == kv::kEndOfLogTime) return std::nullopt;
   const kv::LogTime latest{log_time().value - kMostOverdue.ns};
-  if (store.keys_due() > latest) return std::nullopt;
+  if (keys_due() > latest) return std::nullopt;
+  const auto due_of = [&](std::string_view key) {
+    const kv::Version* version = store.keyspace().find(key);
+    return version == nullptr ? kv::kEndOfLogTime : store.due(*version);
+  };
   const Overloaded due{
       [&](const ReadKey& asked) {
-        const kv::Version* version =
-            asked.revision == 0 ? store.keyspace().find(asked.key) : nullptr;
-        return version == nullptr ? kv::kEndOfLogTime : store.due(*version);
+        return asked.revision == 0 ? due_of(asked.key) : kv::kEndOfLogTime;
       },
+      [&](const ReadHistory& asked) { return due_of(asked.key); },
       // Looking for overdue keys in a range would take a walk through all of them.
       [&](const ReadRange& asked) {
         return asked.query.revision == 0 ? latest : kv::kEndOfLogTime;
@@ -203,6 +207,14 @@ std::optional<kv::LogTime> Node::overdue(const ClientRead& read) const {
   };
   const kv::LogTime at = std::visit(due, read.query);
   return at > latest ? std::nullopt : std::optional(at);
+}
+
+// The first instant at which a key ends that is still there, if the leader can end it at all. While
+// disks are full, nothing can be written, and reads go on.
+kv::LogTime Node::keys_due() const {
+  const kv::LogTime due = state_.store().keys_due();
+  const bool ends = due != kv::kEndOfLogTime && raft_.write_block() != raft::WriteBlock::full;
+  return ends ? due : kv::kEndOfLogTime;
 }
 
 bool Node::may_read(const ClientRead& read) const {

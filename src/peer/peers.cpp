@@ -301,9 +301,17 @@ void Peers::met_boot(raft::ServerId id, raft::BootId boot) {
 void Peers::met_other(raft::ServerId expected, const HostPort& dialled, const Hello& theirs,
                       const node::AcceptorVerdict& verdict) {
   if (const auto* lost = std::get_if<node::PeerLostDisk>(&verdict);
-      lost != nullptr && dialled == find(expected)->reached)
+      lost != nullptr && is_found_at(*find(expected), dialled))
     node_->post(node::PeerDiskReplaced{lost->number, lost->incarnation, theirs.self.state.level});
   node_->post(node::PeerStateHeard{heard_as(theirs, expected), theirs.self.state});
+}
+
+// True if this is where the machine of the peer was last reached, under this or another number.
+bool Peers::is_found_at(const Peer& peer, const HostPort& address) const {
+  return std::any_of(peers_.begin(), peers_.end(), [&](const auto& each) {
+    const Peer& other = each.second;
+    return other.target.has_addresses_of(peer.target) && other.reached == address;
+  });
 }
 
 void Peers::told_to_have_left(const Hello& theirs) {

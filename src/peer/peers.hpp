@@ -124,6 +124,7 @@ class Peers final : public node::Transport, private LinkEvents {
   node::DiallerVerdict judge_dialler(const Hello& theirs);
   void review_links();
   raft::ServerId heard_as(const Hello& theirs, raft::ServerId otherwise) const;
+  bool is_found_at(const Peer& peer, const HostPort& address) const;
   void announce(raft::ServerId id, Peer& peer, const Hello& theirs);
   void gone(raft::ServerId id, Peer& peer);
   bool drop_unproven();

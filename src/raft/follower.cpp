@@ -28,9 +28,11 @@ bool Raft::hear_leader(ServerId from, Index leader_commit, std::optional<LogTime
   pace_.forget_held_back();
   // The cluster has one clock: the leader's time replaces what this server extrapolated. If a new
   // leader sends no time, this clock restarts at the last entry's stamp, because the time of an
-  // earlier leader may be ahead of the new one's clock.
+  // earlier leader may be ahead of the new one's clock. A large message arrives later than those
+  // that were sent after it, and its time is outdated.
   const Instant runs_until = now_ + config_.election_timeout * 2;
-  if (log_time) clock_.set(*log_time, now_, runs_until);
+  if (log_time && (is_new || *log_time >= clock_.last_set()))
+    clock_.set(*log_time, now_, runs_until);
   else if (is_new) clock_.set(log_.last_time(), now_, runs_until);
   return true;
 }

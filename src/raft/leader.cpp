@@ -349,7 +349,8 @@ void Raft::leader_deadline() {
                                          patience.ms(), name(current_term())));
     return become_follower(std::nullopt);
   }
-  clock_.set(log_time(now_), now_, leader_heard().at + config_.election_timeout * 2);
+  if (block_by_disks(leader) == WriteBlock::none)
+    clock_.set(log_time(now_), now_, leader_heard().at + config_.election_timeout * 2);
   leader.next_heartbeat = now_ + config_.heartbeat_interval;
   ask_stalled();
   for (auto& [id, progress] : leader.progress)

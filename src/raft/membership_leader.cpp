@@ -215,6 +215,7 @@ bool Raft::replace_lost_disks() {
     const Member* lost = now.find(id);
     // A disk that answers is not lost, whoever else answers at its address.
     if (lost == nullptr || lost->incarnation.value == 0 || is_answering(id)) continue;
+    if (lost->goal == Goal::leave) continue;
     auto next = replace_disk(now, disk, log_.last_index().next());
     if (!next) {
       report_full(*lost, disk);

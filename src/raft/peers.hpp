@@ -28,10 +28,12 @@ class Peers {
     peers_[disk.id].up = false;
     replaced_[disk.id] = disk;
   }
-  // A disk that the configuration names is no longer a new one.
+  // A disk that the configuration names is no longer a new one, and a member that has left has lost
+  // none.
   void forget_replaced(const Configuration& configuration) {
     std::erase_if(replaced_, [&](const auto& each) {
-      return configuration.find(each.second.incarnation) != nullptr;
+      return configuration.find(each.second.incarnation) != nullptr ||
+             configuration.find(each.first) == nullptr;
     });
   }
   // The new disks, by the numbers of the members that lost theirs.

@@ -202,6 +202,7 @@ class Raft {
   void maybe_finish_read_round();
   void ask_stalled();
   void ask_arrival(ServerId id, Progress& progress);
+  WriteBlock block_by_disks(const Leader& leader) const;
   void leader_deadline();
   void leader_end_of_turn();
 

@@ -55,9 +55,14 @@ std::size_t Raft::proposal_room() const {
 WriteBlock Raft::write_block() const {
   const auto* leader = std::get_if<Leader>(&role_);
   if (leader == nullptr) return contact_.write_block;
+  const WriteBlock disks = block_by_disks(*leader);
+  return disks == WriteBlock::none && proposal_room() == 0 ? WriteBlock::waiting : disks;
+}
+
+WriteBlock Raft::block_by_disks(const Leader& leader) const {
   const auto answers = [&](const Member& voter, auto&& is_well) {
     if (electorate_.is_self(voter.id)) return electorate_.self_counts() && is_well(disk_health());
-    const Progress* const other = leader->counted(electorate_, voter);
+    const Progress* const other = leader.counted(electorate_, voter);
     return other != nullptr && now_ - other->heard_at <= config_.election_timeout * 2 &&
            is_well(other->disk);
   };
@@ -65,11 +70,9 @@ WriteBlock Raft::write_block() const {
     return electorate_.quorum().holds([&](const Member& voter) { return answers(voter, is_well); });
   };
   const bool healthy = quorum_with([](DiskHealth disk) { return disk == DiskHealth::ok; });
-  if (!healthy && quorum_with([](DiskHealth) { return true; }))
-    return quorum_with([](DiskHealth disk) { return disk != DiskHealth::full; })
-               ? WriteBlock::waiting
-               : WriteBlock::full;
-  return proposal_room() == 0 ? WriteBlock::waiting : WriteBlock::none;
+  if (healthy || !quorum_with([](DiskHealth) { return true; })) return WriteBlock::none;
+  return quorum_with([](DiskHealth disk) { return disk != DiskHealth::full; }) ? WriteBlock::waiting
+                                                                               : WriteBlock::full;
 }
 
 bool Raft::takes_proposals() const {

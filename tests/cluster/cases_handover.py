@@ -43,11 +43,13 @@ def _(binary):
                 full = cluster.nodes[turn % 2:turn % 2 + 2]
                 for node in cluster.nodes:  # 507 is not an error here
                     node.begin_down()
+                dues = short_keys(cluster.nodes[2])
                 for node in full:
                     fill_up(node)
                 refused_for_space(cluster, turn)
                 for node in cluster.nodes:
                     expect_equal(node.api().get('pour/1').status, 200, 'a linearizable read')
+                reads_beside_what_is_due(cluster, dues)
                 make_space(full[0])
                 # Without a request for a transfer.
                 load.wait_acknowledged(SOME)
@@ -57,6 +59,25 @@ def _(binary):
                 load.wait_acknowledged(SOME)
             verified(load)
             load.expect_no_errors_where_up()
+
+
+def short_keys(node):
+    """Keys of which one is due every 0.2 s. Returns when."""
+    began, api = time.monotonic(), node.api()
+    for i in range(100):
+        api.put(f'short/{i}', 'v', f'?ttl={1000 + 200 * i}ms')
+    return [began + 1.5 + 0.2 * i for i in range(100)]
+
+
+def reads_beside_what_is_due(cluster, dues):
+    """The leader can write nothing, so what is due stays, and no read waits for its end."""
+    time.sleep(next(due for due in dues if due > time.monotonic()) - time.monotonic())
+    found = set()
+    for node in cluster.nodes:
+        reply = node.api().request('GET', '/kv?prefix=short/&timeout=2s')
+        expect_equal(reply.status, 200, 'a read of a range')
+        found.update(pair['key'] for pair in reply.json()['kvs'] if pair['ttl_ms'] == 1)
+    expect(found, 'nothing was due')
 
 
 def refused_for_space(cluster, seed):

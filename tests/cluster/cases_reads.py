@@ -85,22 +85,24 @@ def by_lease_beside_an_overdue_key(cluster, key):
     api.put(key, 'v', '?ttl=150ms')
     due = time.monotonic() + 0.15
     with ThreadPoolExecutor() as pool:
-        apis = [leader.api(20 * SLOW) for _ in range(2)]
+        queries = (f'/{key}?', f'?prefix={key}&', f'/{key}?history&')
+        apis = [leader.api(20 * SLOW) for _ in queries]
         while time.monotonic() < due - 0.01:
             api.get('kept', '?consistency=lease')  # a leader keeps a lease only for those who read
         for follower in followers:
             follower.pause()
         time.sleep(max(0, due + 0.055 - time.monotonic()))  # reads wait from 50 ms on
         waiting = [pool.submit(client.request, 'GET', f'/kv{query}consistency=lease&timeout=10s')
-                   for client, query in zip(apis, (f'/{key}?', f'?prefix={key}&'))]
+                   for client, query in zip(apis, queries)]
         stale = api.get(key, '?consistency=stale').status
         kept = pool.submit(api.get, 'kept', '?consistency=lease')
         at_once = [bool(wait([read], 0.5).done) for read in (kept, *waiting)]
         for follower in followers:
             follower.resume()
-        single, page = (read.result() for read in waiting)
-    expect_equal(at_once[1:], [False, False], 'reads of the overdue key that did not wait')
+        single, page, history = (read.result() for read in waiting)
+    expect_equal(at_once[1:], [False] * 3, 'reads of the overdue key that did not wait')
     expect_equal((single.status, page.json()['kvs']), (404, []), 'what was found')
+    expect(history.json()['versions'][0].get('deleted'), f'{history}')
     return at_once[0] and stale == 200 and level_of(kept.result()) == 'lease'
 
 

@@ -84,20 +84,48 @@ TEST_CASE(
   CHECK(q.queues.reads() == 0);
 }
 
+TEST_CASE("T2: a connection that is released twice in a turn waits for the end of a key still") {
+  Queues q;
+  q.overdue = kv::LogTime(70);
+  q.queues.add_read(read(1, 1), k5);
+  q.queues.add_read(read(1, 2), k5);
+  CHECK(q.release_applied({k5, k5, 1}).empty());
+  CHECK(q.release_ended({k5, k5, 1, kv::LogTime(71)}) == Numbers{1, 2});
+}
+
 TEST_CASE("T2: a read that waits for the end of a key expires, and may be left") {
   Queues q;
   q.overdue = kv::LogTime(70);
   const ClientQueues::Progress progress{k5, k5, 1, kv::LogTime(60)};
   q.queues.add_read(read(1, 1), k5);
   q.queues.add_read(read(2, 1), k5);
+  q.queues.add_read(read(2, 2), k5);
   CHECK(q.release_applied(progress).empty());
   CHECK(q.queues.leave(1).empty());
+  CHECK(q.queues.awaits_end());
   const auto expired = q.queues.expire(Instant{100}, 1, node::Refusal::timeout);
-  REQUIRE(expired.refused.size() == 1);
+  REQUIRE(expired.refused.size() == 2);
   CHECK(expired.refused[0].why == node::Refusal::timeout);
   CHECK(expired.refused[0].ticket.connection == 2);
-  CHECK(q.release_ended({k5, k5, 1, kv::LogTime(80)}).empty());
+  REQUIRE(expired.connections == Numbers{2});
+  CHECK(q.release(2, progress).empty());
+  CHECK_FALSE(q.queues.awaits_end());
   CHECK(q.queues.reads() == 0);
+}
+
+TEST_CASE("T2: of many reads whose keys have ended, some are released in a later turn") {
+  Queues q;
+  q.overdue = kv::LogTime(70);
+  for (std::uint64_t connection = 1; connection <= 300; ++connection)
+    q.queues.add_read(read(connection, connection), k5);
+  CHECK(q.release_applied({k5, k5, 1, kv::LogTime(60)}).empty());
+  CHECK_FALSE(q.queues.has_ended(kv::LogTime(70)));
+  CHECK(q.queues.has_ended(kv::LogTime(71)));
+  const ClientQueues::Progress progress{k5, k5, 1, kv::LogTime(71)};
+  CHECK(q.release_ended(progress).size() == 256);
+  CHECK(q.queues.has_ended(kv::LogTime(71)));
+  CHECK(q.release_ended(progress).size() == 44);
+  CHECK_FALSE(q.queues.awaits_end());
 }
 
 TEST_CASE("a read waits for the writes before it, and a write waits for the read before it") {

@@ -85,6 +85,44 @@ TEST_CASE("the clock stops a second after the oldest uncommitted entry") {
   }
 }
 
+TEST_CASE("the clock stands still while the disks of a majority are full or stalled") {
+  for (const DiskHealth disk : {DiskHealth::full, DiskHealth::stalled}) {
+    SoloServer one = leading();
+    const auto answer_for = [&](Duration duration, DiskHealth health) {
+      for (const Instant end = one.now() + duration; one.now() < end; one.sync()) {
+        one.wait_for_deadline();
+        for (const ServerId from : {k1, k2})
+          if (const auto beats = one.sent<Heartbeat>(from); !beats.empty()) {
+            HeartbeatReply reply{one.raft().current_term(), beats.back().round, Index(2)};
+            reply.disk = health;
+            one.receive(from, reply);
+          }
+      }
+      REQUIRE(one.raft().is_leader());
+    };
+    answer_for(seconds(1), disk);  // it stops within two election timeouts
+    const LogTime stopped = clock(one);
+    answer_for(seconds(606), disk);
+    CHECK(clock(one) == stopped);
+    answer_for(seconds(5), DiskHealth::ok);
+    CHECK(clock(one).value - stopped.value >= seconds(4).ns);
+    CHECK(clock(one).value - stopped.value <= seconds(5).ns + 100 * kMs);
+  }
+}
+
+TEST_CASE("the clock ignores the time of a message that was overtaken") {
+  SoloServer one;
+  one.receive(k1, heartbeat_at(1, seconds(5)));
+  AppendEntries late = append(1, 1, 1);
+  late.log_time = at(seconds(4));
+  one.receive(k1, late);
+  CHECK(clock(one) == at(seconds(5)));
+  one.wait(milliseconds(10));
+  CHECK(clock(one) == at(seconds(5) + milliseconds(10)));
+  one.receive(k2, heartbeat_at(2, seconds(3)));  // another leader's
+  CHECK(clock(one) == at(seconds(3)));
+}
+
 TEST_CASE("a new leader continues from the last stamp that it received") {
   SoloServer one;
   one.receive(k1, heartbeat_at(1, seconds(5)));

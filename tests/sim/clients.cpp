@@ -395,7 +395,7 @@ void World::on_read(Client& client, std::size_t operation, node::ReadResult& rea
     return fail("K8: a stale read that nobody asked for");
   Host& h = host(client.host);
   observe_read(h, asked, read);
-  judge_overdue(asked, read);
+  judge_overdue(h, asked, read);
   if (client.reads_on > 0)
     at(now_, Poke{static_cast<std::size_t>(&client - clients_.data()), false, true});
   const std::int64_t now = (now_ - kBegin).ns;

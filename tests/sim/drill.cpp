@@ -143,14 +143,15 @@ bool World::is_late() const {
 // T2: a read that a leader has confirmed finds no key that had been due for 100 ms when it was
 // asked. One of many keys waits for all that are overdue, whether it would find them or not. A new
 // leader sets a clock back that went on without one.
-void World::judge_overdue(const Operation& asked, const node::ReadResult& read) {
+void World::judge_overdue(const Host& h, const Operation& asked, const node::ReadResult& read) {
   const Model& model = history_.model();
   if (read.level == node::ReadLevel::stale || read.unchanged || read.revision != model.revision())
     return;
+  if (h.node->raft().write_block() == raft::WriteBlock::full) return;  // reads go on
   const node::ReadQuery query = query_of(asked);
   const auto* range = std::get_if<node::ReadRange>(&query);
   std::int64_t end = kNeverEnds;
-  if (asked.kind == Operation::Kind::get)
+  if (asked.kind == Operation::Kind::get || asked.kind == Operation::Kind::history)
     end = model.end_of(model.at(Space::keys, asked.key, model.revision()));
   else if (asked.kind == Operation::Kind::read_txn ||
            (range != nullptr && range->query.revision == 0))

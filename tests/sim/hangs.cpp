@@ -129,8 +129,9 @@ void World::insist(const Insist& what) {
   ask_keyed(client, std::move(operation));
 }
 
-// True in a lull without any fault.
+// True in a lull without any fault, once the leader knows that the disks are well.
 bool World::is_healthy() {
+  if (now_ - blocked_at_ < plan_.raft.heartbeat_interval * 4) return false;
   if (!lull_ || loss_percent_ > 0 || delay_max_ != plan_.delay_max) return false;
   for (const Link& link : links_)
     if (link.cuts > 0) return false;

@@ -31,13 +31,13 @@ std::uint64_t PollCheck::first_change(const Model& model) {
 
 Violation PollCheck::end_turn(const Model& model, const Server& server, std::int64_t now) {
   if (!taken_) return std::nullopt;
-  if (is_overdue_)
+  if (turns_ > asked_.turns)
     return fmt::format("V5: {} was due at {:.3f} ms, and has no answer at {:.3f} ms", name(),
                        static_cast<double>(*due_at_) / 1e6, static_cast<double>(now) / 1e6);
   installed_ |= server.installed != began_.installed;
   is_over_ |= now >= asked_.until;
   if (due_at_) {
-    is_overdue_ = now >= *due_at_ + asked_.patience;
+    if (now >= *due_at_ + asked_.patience) ++turns_;
   } else if (is_over_ || compacted_ || first_change(model) <= server.revision) {
     due_at_ = now;
   }

@@ -20,6 +20,7 @@ class PollCheck {
     std::optional<std::uint64_t> since;  // nothing: what the server has when it takes the poll
     std::int64_t until = 0;              // the wait ends
     std::int64_t patience = 0;           // for the read, from when the wait ends
+    std::size_t turns = 0;               // that the read may take besides
   };
   // What the server has.
   struct Server {
@@ -55,8 +56,8 @@ class PollCheck {
   std::uint64_t since_ = 0;
   std::size_t next_ = 0;  // of the model's events: those before it are no change for this poll
   bool compacted_ = false, installed_ = false, came_late_ = false;
-  bool is_over_ = false;     // the wait
-  bool is_overdue_ = false;  // the server should have answered in its last turn
+  bool is_over_ = false;   // the wait
+  std::size_t turns_ = 0;  // that have ended since it should have been answered
   std::optional<std::int64_t> due_at_;
 };
 

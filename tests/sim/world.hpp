@@ -334,7 +334,7 @@ class World : private Actions {
   kv::LogTime time_reached(const Host& h) const;
   bool is_late() const;
   void judge_late();
-  void judge_overdue(const Operation& asked, const node::ReadResult& read);
+  void judge_overdue(const Host& h, const Operation& asked, const node::ReadResult& read);
 
   // streams.cpp
   void on_page(Client& client, const Operation& asked, const node::RangeFound& found);
@@ -521,6 +521,7 @@ class World : private Actions {
   std::size_t voters_ = 0;
   std::size_t drives_ = 0;            // disks that there ever were
   std::uint64_t changes_ = 0;         // requests to change the members
+  Instant blocked_at_;                // a leader knew that it could have nothing written
   Instant withdraws_at_;              // not before: the last request may still be answered
   std::vector<std::size_t> aliases_;  // by host: how many addresses it had before its present one
   std::set<std::uint64_t> members_ever_;  // the incarnations that were ever committed
