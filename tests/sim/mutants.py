@@ -335,13 +335,11 @@ MUTANTS = (
            "now_ + milliseconds(at->leader_lease_ms) * 9 / 10);", 1000,
            ((RAFT + "leader.cpp", "std::max(leader.own_leader_lease_until, "
              "leader.sent.newest().leader_lease_end());", "kNever;"),
-            (RAFT + "invariants.cpp", " ||\n                "
-             "leader->own_leader_lease_until <= promise_.until()", " || true"))),
+            (RAFT + "invariants.cpp", " || !leader_lease_index(now_)", " || true"))),
     Mutant("a leader lease outlasts its promises", "K7",
            RAFT + "sent_rounds.hpp", "milliseconds(leader_lease_ms) * 9 / 10;",
            "milliseconds(leader_lease_ms) * 13 / 10;", 1000,
-           ((RAFT + "invariants.cpp", " ||\n                "
-             "leader->own_leader_lease_until <= promise_.until()", " || true"),)),
+           ((RAFT + "invariants.cpp", " || !leader_lease_index(now_)", " || true"),)),
     Mutant("a new leader serves lease reads before it has committed in its term", "K3",
            RAFT + "leader_lease.cpp", "leader == nullptr || commit_index_ < leader->term_start",
            "leader == nullptr", 3000),
@@ -362,10 +360,8 @@ MUTANTS = (
     Mutant("messages pile up behind a hung disk", "bounds", NODE + "held_envelopes.cpp",
            "    if (kind_of(message) != kind) continue;\n", "    continue;\n", 300),
     Mutant("a leader accepts writes without a limit", "bounds", RAFT + "transfer.cpp",
-           "  return proposal_room() == 0 ? WriteBlock::waiting : WriteBlock::none;\n",
-           "  return WriteBlock::none;\n", 300,
-           ((RAFT + "transfer.cpp",
-             "               ? WriteBlock::waiting\n", "               ? WriteBlock::none\n"),)),
+           "proposal_room() == 0 ? WriteBlock::waiting : disks;",
+           "proposal_room() == 0 ? WriteBlock::none : WriteBlock::none;", 300),
     Mutant("entries that arrive late count as lost", "L16", RAFT + "leader.cpp",
            "      ask_arrival(id, progress);\n",
            "      progress.become_probe(std::max(progress.match_index, "
