@@ -188,7 +188,7 @@ std::optional<kv::LogTime> Node::overdue(const ClientRead& read) const {
   const kv::Store& store = state_.store();
   if (store.keys_due() == kv::kEndOfLogTime) return std::nullopt;
   const kv::LogTime latest{log_time().value - kMostOverdue.ns};
-  if (keys_due() > latest) return std::nullopt;
+  if (store.keys_due() > latest || keys_due() > latest) return std::nullopt;
   const auto due_of = [&](std::string_view key) {
     const kv::Version* version = store.keyspace().find(key);
     return version == nullptr ? kv::kEndOfLogTime : store.due(*version);
