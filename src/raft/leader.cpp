@@ -349,7 +349,7 @@ void Raft::leader_deadline() {
                                          patience.ms(), name(current_term())));
     return become_follower(std::nullopt);
   }
-  if (block_by_disks(leader) == WriteBlock::none)
+  if (block_by_disks(leader) != WriteBlock::full)
     clock_.set(log_time(now_), now_, leader_heard().at + config_.election_timeout * 2);
   leader.next_heartbeat = now_ + config_.heartbeat_interval;
   ask_stalled();

@@ -133,7 +133,7 @@ void World::observe(Host& h, TurnEnd end) {
   check(safety_.commits(who, raft.current_term().value, role, raft.commit_index().value,
                         raft.writes().durable_index().value));
   const bool more = safety_.committed().size() > committed;
-  if (leads && raft.write_block() != raft::WriteBlock::none) blocked_at_ = now_;
+  if (leads && raft.write_block() == raft::WriteBlock::full) blocked_at_ = now_;
   if (leads || more)
     log_clock_.leads({(now_ - kBegin).ns, raft.current_term().value,
                       raft.commit_index() == log.last_index(), more, is_healthy()});
