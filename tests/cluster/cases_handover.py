@@ -1,6 +1,7 @@
 """A leader with a full or stalled disk transfers leadership. If the disks of a majority are full,
 writes are refused with 507 until there is space."""
 
+import json
 import time
 
 from disks import (DISK, Injected, Pour, SmallDisks, fill_up, has_spare, is_full, make_space,
@@ -43,13 +44,15 @@ def _(binary):
                 full = cluster.nodes[turn % 2:turn % 2 + 2]
                 for node in cluster.nodes:  # 507 is not an error here
                     node.begin_down()
-                dues = short_keys(cluster.nodes[2])
+                short_keys(cluster.nodes[2])
                 for node in full:
                     fill_up(node)
                 refused_for_space(cluster, turn)
                 for node in cluster.nodes:
                     expect_equal(node.api().get('pour/1').status, 200, 'a linearizable read')
-                reads_beside_what_is_due(cluster, dues)
+                # Nothing can be written, so what was due before the clock stopped stays, and no
+                # read waits for its end.
+                wait_for('an overdue key', lambda: all(map(overdue_keys, cluster.nodes)))
                 make_space(full[0])
                 # Without a request for a transfer.
                 load.wait_acknowledged(SOME)
@@ -62,22 +65,17 @@ def _(binary):
 
 
 def short_keys(node):
-    """Keys of which one is due every 0.2 s. Returns when."""
-    began, api = time.monotonic(), node.api()
-    for i in range(100):
-        api.put(f'short/{i}', 'v', f'?ttl={1000 + 200 * i}ms')
-    return [began + 1.5 + 0.2 * i for i in range(100)]
+    """Keys of which one is due every 50 ms, for 20 s and longer."""
+    puts = [{'put': {'key': f'short/{i}', 'value': 'v', 'ttl': f'{500 + 50 * i}ms'}}
+            for i in range(round(400 * SLOW))]
+    reply = node.api().request('POST', '/txn', json.dumps({'then': puts}).encode())
+    expect_equal(reply.status, 200, 'the status of the transaction')
 
 
-def reads_beside_what_is_due(cluster, dues):
-    """The leader can write nothing, so what is due stays, and no read waits for its end."""
-    time.sleep(next(due for due in dues if due > time.monotonic()) - time.monotonic())
-    found = set()
-    for node in cluster.nodes:
-        reply = node.api().request('GET', '/kv?prefix=short/&timeout=2s')
-        expect_equal(reply.status, 200, 'a read of a range')
-        found.update(pair['key'] for pair in reply.json()['kvs'] if pair['ttl_ms'] == 1)
-    expect(found, 'nothing was due')
+def overdue_keys(node):
+    reply = node.api().request('GET', '/kv?prefix=short/&timeout=2s')
+    expect_equal(reply.status, 200, 'a read of a range')
+    return [pair['key'] for pair in reply.json()['kvs'] if pair['ttl_ms'] == 1]
 
 
 def refused_for_space(cluster, seed):
