@@ -111,8 +111,9 @@ def _(binary):
         for node in others:
             wait_for(f'{node} to lead', lambda n=node: leads(n))
             cluster.wait_ready()
-            for member in node.api().request('GET', '/cluster').json()['members']:
-                expect(member['reachable'], lambda: f'{member}')
+            wait_for(f'{node} to reach all', lambda n=node: all(
+                member['reachable']
+                for member in n.api().request('GET', '/cluster').json()['members']))
             expect_equal(node.status()['members'][0]['address'], new, 'where it is reached')
         # At the old address it is found as well, and by its line in the lists first.
         moved.kill()
