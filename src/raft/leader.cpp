@@ -363,6 +363,7 @@ void Raft::leader_end_of_turn() {
   review_membership();
   if (!is_leader()) return;  // C9: it is no voter any more
   auto& leader = std::get<Leader>(role_);
+  maybe_finish_read_round();  // those who have not answered yet may be no voters any more
   maybe_start_read_round();
   for (auto& [id, progress] : leader.progress) {
     replicate_to(id, progress);
