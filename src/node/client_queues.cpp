@@ -97,6 +97,11 @@ void ClientQueues::await_end(std::uint64_t connection, Queue& queue,
   if (overdue) ends_.emplace(*overdue, connection);
 }
 
+void ClientQueues::await_nothing(std::uint64_t connection, Queue& queue) {
+  await_revision(connection, queue, 0);
+  await_end(connection, queue, std::nullopt);
+}
+
 // ---- leaving ------------------------------------------------------------------------------
 
 void ClientQueues::drop_if_idle(Queues::iterator queue) {
@@ -126,8 +131,7 @@ std::vector<ClientWrite> ClientQueues::leave(std::uint64_t connection) {
       end_reads(1);
     }
   }
-  await_revision(connection, it->second, 0);
-  await_end(connection, it->second, std::nullopt);
+  await_nothing(connection, it->second);
   queues_.erase(it);
   return admitted;
 }
@@ -136,8 +140,7 @@ std::vector<Ticket> ClientQueues::clear() {
   std::vector<Ticket> cleared;
   for (auto it = queues_.begin(); it != queues_.end();) {
     const auto queue = it++;
-    await_revision(queue->first, queue->second, 0);
-    await_end(queue->first, queue->second, std::nullopt);
+    await_nothing(queue->first, queue->second);
     for (const auto& waiting : queue->second.line) {
       if (const auto* write = std::get_if<ClientWrite>(&waiting)) {
         leave_line(*write);

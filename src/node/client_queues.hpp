@@ -129,6 +129,7 @@ class ClientQueues {
   void await_end(std::uint64_t connection, Queue& queue, std::optional<kv::LogTime> overdue);
   bool may_evaluate(std::uint64_t connection, Queue& queue, const WaitingRead& read,
                     const Progress& progress);
+  void await_nothing(std::uint64_t connection, Queue& queue);
   void drop_if_idle(Queues::iterator queue);
   void end_reads(std::size_t count);
   void leave_line(const ClientWrite& write);
@@ -151,8 +152,7 @@ void ClientQueues::release(std::uint64_t connection, const Progress& progress, T
   const auto it = queues_.find(connection);
   if (it == queues_.end()) return;
   Queue& queue = it->second;
-  await_revision(connection, queue, 0);
-  await_end(connection, queue, std::nullopt);
+  await_nothing(connection, queue);
   while (!queue.line.empty()) {
     if (auto* write = std::get_if<ClientWrite>(&queue.line.front())) {
       leave_line(*write);

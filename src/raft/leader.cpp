@@ -363,8 +363,8 @@ void Raft::leader_end_of_turn() {
   review_membership();
   if (!is_leader()) return;  // C9: it is no voter any more
   auto& leader = std::get<Leader>(role_);
-  maybe_finish_read_round();  // those who have not answered yet may be no voters any more
   maybe_start_read_round();
+  maybe_finish_read_round();  // nobody has to answer it, or those who have not are no voters now
   for (auto& [id, progress] : leader.progress) {
     replicate_to(id, progress);
     if (progress.waits_for_commit && progress.told_commit < commit_index_)
@@ -407,7 +407,6 @@ void Raft::maybe_start_read_round() {
   leader.reading.read_index = commit_index_;
   send_heartbeats(Heartbeats::for_reads);
   leader.reading.round = leader.round;
-  maybe_finish_read_round();
 }
 
 void Raft::maybe_finish_read_round() {

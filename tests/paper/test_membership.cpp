@@ -289,6 +289,21 @@ TEST_CASE("C9: a leader that a joint configuration leaves out commits C-new with
   CHECK(one.is<Follower>());
 }
 
+TEST_CASE("a round of reads ends when all who have not answered it are voters no more") {
+  LeaderOf one(3);
+  one.turn({ReadIndex{3}});
+  one.begin(remove({1, 2}));
+  one.sync();
+  CHECK(one.output().reads.empty());
+  one.acknowledge(k1, one.last());  // no heartbeat of the round is answered
+  REQUIRE(one.now_in_force().members.size() == 1);
+  REQUIRE(one.output().reads.size() == 1);
+  CHECK(one.output().reads[0].id == 3);
+  one.turn({ReadIndex{4}});
+  REQUIRE(one.output().reads.size() == 1);
+  CHECK(one.output().reads[0].id == 4);
+}
+
 TEST_CASE("thesis 4.2.2: a server that is left out campaigns until that is committed") {
   Configuration joint{{1, 1}, {}};
   for (std::uint32_t i = 0; i < 3; ++i)

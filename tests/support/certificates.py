@@ -70,4 +70,4 @@ class Pki:
     def expired(self, host="127.0.0.1", name="expired"):
         """NAME.crt and NAME.key: valid except for their dates."""
         return self.sign(name, [host], ("-startdate", "20200101000000Z",
-                                  "-enddate", "20200201000000Z"))
+                                        "-enddate", "20200201000000Z"))
